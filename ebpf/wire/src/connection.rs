@@ -1,0 +1,168 @@
+//! The connection table's keys and values, and what user space says to the sweep program.
+//!
+//! A key is in canonical order: the smaller (address, port) pair first, compared as bytes on the wire, so both
+//! directions find one entry. Half 0 counts packets from the smaller end to the greater, half 1 the others. Packets
+//! without addresses (ARP, unknown ethertypes) have zero addresses, the ethertype as both ports, `kind` 1, and half 0
+//! for ingress, half 1 for egress.
+
+/// Key of an IPv4 connection, or of a packet that is not IP.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key4 {
+    /// Addresses, as on the wire.
+    pub address: [u32; 2],
+    /// Ports as on the wire; ICMP echo: the identifier twice; other ICMP: type and code; fragments: 0.
+    pub port: [u16; 2],
+    /// The interface.
+    pub ifindex: u32,
+    /// IP protocol; 0 where `kind` is 1.
+    pub protocol: u8,
+    /// 0 = IP, 1 = another ethertype.
+    pub kind: u8,
+    /// Outer VLAN id in host order, 0 = untagged.
+    pub vlan: u16,
+}
+const _: () = assert!(size_of::<Key4>() == 20);
+
+/// Key of an IPv6 connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key6 {
+    /// Addresses, as on the wire.
+    pub address: [[u32; 4]; 2],
+    /// As [`Key4::port`].
+    pub port: [u16; 2],
+    /// The interface.
+    pub ifindex: u32,
+    /// The upper-layer protocol behind the extension headers.
+    pub protocol: u8,
+    /// 0.
+    pub kind: u8,
+    /// Outer VLAN id in host order, 0 = untagged.
+    pub vlan: u16,
+}
+const _: () = assert!(size_of::<Key6>() == 44);
+
+/// One direction of a connection at one interface.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Half {
+    /// Segments not yet reported.
+    pub packets: u64,
+    /// Bytes on the wire not yet reported.
+    pub bytes: u64,
+    /// Jiffies of the last packet, 0 = none yet.
+    pub last: u64,
+    /// Jiffies of the last report.
+    pub reported: u64,
+    /// Reported, but held back until the mark is known.
+    pub held_packets: u64,
+    /// Bytes of `held_packets`.
+    pub held_bytes: u64,
+    /// Where its packets came in by.
+    pub ingress_ifindex: u32,
+    /// TCP flags seen, as in byte 13 of the TCP header.
+    pub flags: u8,
+    /// The [`crate::Hook`] that counts here, plus 1; 0 = none yet.
+    pub hook: u8,
+    /// 0.
+    pub pad: [u8; 2],
+}
+const _: () = assert!(size_of::<Half>() == 56);
+
+/// An entry of the connection table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// The two directions, in the key's order.
+    pub half: [Half; 2],
+    /// Jiffies of its first packet.
+    pub created: u64,
+    /// 1 = on its way out: packets count as untracked.
+    pub dead: u32,
+    /// Which half opened the connection.
+    pub origin: u8,
+    /// A [`crate::Mark`].
+    pub mark: u8,
+    /// 1 once a FIN or RST was seen: expires soon.
+    pub closing: u8,
+    /// 0.
+    pub pad: u8,
+}
+const _: () = assert!(size_of::<Connection>() == 128);
+
+/// Items that one call of the sweep program handles.
+pub const SWEEP_BATCH: usize = 16;
+/// Sweep operation: take what is unreported out of live entries.
+pub const SWEEP_TAKE: u32 = 1;
+/// Sweep operation: mark entries dead, unless a packet came since `last`.
+pub const SWEEP_KILL: u32 = 2;
+/// Sweep result of an item: the entry is there and was handled.
+pub const SWEEP_ALIVE: u32 = 1;
+
+/// What the sweep program finds at the start of its "packet", behind an Ethernet header's worth of zeros.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepHeader {
+    /// An Ethernet header's place (the kernel wants one), padded to 8 bytes.
+    pub ethernet: [u8; 16],
+    /// [`SWEEP_TAKE`] or [`SWEEP_KILL`].
+    pub operation: u32,
+    /// 4 or 6: which table, and which item type follows.
+    pub family: u32,
+    /// How many items are filled in.
+    pub count: u32,
+    /// 0.
+    pub pad: u32,
+    /// Set by the program: jiffies now.
+    pub jiffies: u64,
+}
+const _: () = assert!(size_of::<SweepHeader>() == 40);
+
+/// What was taken from one half.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepTotals {
+    /// Segments.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// As [`crate::Header::held_packets`].
+    pub held_packets: u64,
+    /// As [`crate::Header::held_bytes`].
+    pub held_bytes: u64,
+}
+
+/// One IPv4 item of a sweep.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepItem4 {
+    /// The entry.
+    pub key: Key4,
+    /// Set by the program: [`SWEEP_ALIVE`] or 0.
+    pub result: u32,
+    /// Kill: the newest packet's jiffies that user space has seen.
+    pub last: u64,
+    /// Take: set by the program.
+    pub totals: [SweepTotals; 2],
+    /// Take: set by the program, a [`crate::Mark`].
+    pub mark: u64,
+}
+const _: () = assert!(size_of::<SweepItem4>() == 104);
+
+/// One IPv6 item of a sweep.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepItem6 {
+    /// The entry.
+    pub key: Key6,
+    /// Set by the program: [`SWEEP_ALIVE`] or 0.
+    pub result: u32,
+    /// Kill: the newest packet's jiffies that user space has seen.
+    pub last: u64,
+    /// Take: set by the program.
+    pub totals: [SweepTotals; 2],
+    /// Take: set by the program, a [`crate::Mark`].
+    pub mark: u64,
+}
+const _: () = assert!(size_of::<SweepItem6>() == 128);

@@ -1,0 +1,107 @@
+//! The types that the kernel programs and user space share: records, connection table, map and global names.
+//!
+//! All integers are in the machine's byte order unless a field says otherwise; both sides run on one machine.
+//! Padding is named, so that no uninitialised byte leaves the kernel.
+#![cfg_attr(not(test), no_std)]
+
+mod connection;
+mod notify;
+mod record;
+
+pub use connection::{
+    Connection, Half, Key4, Key6, SWEEP_ALIVE, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, SweepItem4,
+    SweepItem6, SweepTotals,
+};
+pub use notify::{
+    CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, DROP_V0_LEN, DROP_V2_LEN, DebugCapture, DebugMessage, DropNotify,
+    NOTIFY_CAPTURE, NOTIFY_DEBUG, NOTIFY_DROP, NOTIFY_TRACE, REASON_ESTABLISHED, REASON_NEW, REASON_RELATED,
+    REASON_REPLY, REASON_UNKNOWN, TraceNotify,
+};
+pub use record::{
+    Counter, DropKey, Header, Hook, Interface, InterfaceKind, Mark, Untracked, UntrackedKey, counter_count,
+};
+
+/// Frames the tc programs look at and count; the names of the programs in the object file.
+pub mod program {
+    /// Ingress of an endpoint's interface.
+    pub const FROM_ENDPOINT: &str = "eyepiece_from_endpoint";
+    /// Egress of an endpoint's interface.
+    pub const TO_ENDPOINT: &str = "eyepiece_to_endpoint";
+    /// Ingress of an uplink.
+    pub const FROM_NETWORK: &str = "eyepiece_from_network";
+    /// Egress of an uplink.
+    pub const TO_NETWORK: &str = "eyepiece_to_network";
+    /// Ingress of an uplink without an Ethernet header (tun, wireguard, ppp).
+    pub const FROM_NETWORK_L3: &str = "eyepiece_from_network_l3";
+    /// Egress of an uplink without an Ethernet header.
+    pub const TO_NETWORK_L3: &str = "eyepiece_to_network_l3";
+    /// The kernel's drops, at `tp_btf/kfree_skb`.
+    pub const DROP: &str = "eyepiece_drop";
+    /// Takes totals out of the connection table and marks entries dead; attached nowhere, called by user space.
+    pub const SWEEP: &str = "eyepiece_sweep";
+    /// Does nothing: the baseline that the others are measured against.
+    pub const EMPTY: &str = "eyepiece_empty";
+}
+
+/// The names of the maps in the object file; at most 15 bytes each, so that the kernel shows them whole.
+pub mod map {
+    /// Ring buffer of records.
+    pub const RING: &str = "EP_RING";
+    /// Perf event array of records.
+    pub const PERF: &str = "EP_PERF";
+    /// [`crate::Key4`] → [`crate::Connection`].
+    pub const CONNECTIONS4: &str = "EP_CONN4";
+    /// [`crate::Key6`] → [`crate::Connection`].
+    pub const CONNECTIONS6: &str = "EP_CONN6";
+    /// ifindex → [`crate::Interface`].
+    pub const INTERFACES: &str = "EP_INTERFACES";
+    /// inode of a network namespace whose drops are reported → endpoint id in it (0 = several or none).
+    pub const NAMESPACES: &str = "EP_NAMESPACES";
+    /// [`crate::UntrackedKey`] → [`crate::Untracked`], per CPU.
+    pub const UNTRACKED: &str = "EP_UNTRACKED";
+    /// [`crate::DropKey`] → u64, per CPU.
+    pub const DROPS: &str = "EP_DROPS";
+    /// kernel drop reason → 1 where frees with it are not to be reported.
+    pub const IGNORED: &str = "EP_IGNORED";
+    /// [`crate::Counter`] → u64, per CPU.
+    pub const COUNTERS: &str = "EP_COUNTERS";
+    /// Index 0: 1 while somebody reads, else 0.
+    pub const EMIT: &str = "EP_EMIT";
+}
+
+/// The names of the read-only globals that user space sets before loading.
+pub mod global {
+    /// u8: an [`crate::Aggregation`].
+    pub const AGGREGATION: &str = "AGGREGATION";
+    /// u8: 0 = ring buffer, 1 = perf event array.
+    pub const TRANSPORT: &str = "TRANSPORT";
+    /// u8: 1 = debug and capture notifications.
+    pub const DEBUG: &str = "DEBUG";
+    /// u32: bytes of a packet that go into a record, 14 to [`crate::MAX_CAPTURE`].
+    pub const CAPTURE: &str = "CAPTURE";
+    /// u64: jiffies between two reports of a live connection.
+    pub const INTERVAL: &str = "INTERVAL";
+    /// u64: bytes waiting in the ring from which on the reader is woken.
+    pub const WATERMARK: &str = "WATERMARK";
+    /// u64: jiffies after which an unanswered connection at an uplink is taken to end on this machine.
+    pub const HOLD: &str = "HOLD";
+    /// Prefix of the u32 offsets of kernel struct fields (`OFF_SKB_LEN` …).
+    pub const OFFSET_PREFIX: &str = "OFF_";
+}
+
+/// The most bytes of a packet that a record may carry. A per-CPU scratch value holds one record.
+pub const MAX_CAPTURE: u32 = 1024;
+
+/// How many events become one, as Cilium's `monitor-aggregation`.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregation {
+    /// An event per packet at every hook.
+    None = 0,
+    /// An event per packet where packets leave (to-endpoint, to-network); elsewhere as medium.
+    Low = 1,
+    /// New connections, TCP flags not seen before, SYN, FIN and RST, and one report per interval.
+    Medium = 2,
+    /// As medium, but of TCP flags only SYN, FIN and RST make an event.
+    Maximum = 3,
+}

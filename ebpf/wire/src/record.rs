@@ -1,0 +1,179 @@
+//! The header of every record in the ring or perf buffer, and the small maps beside the connection table.
+
+/// Where in a packet's way a program sits. The numbers index nothing outside; they travel in [`Header::hook`].
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// Ingress of an endpoint's interface: what the endpoint sends.
+    FromEndpoint = 0,
+    /// Egress of an endpoint's interface: what the endpoint receives.
+    ToEndpoint = 1,
+    /// Ingress of an uplink.
+    FromNetwork = 2,
+    /// Egress of an uplink.
+    ToNetwork = 3,
+    /// A drop in the kernel; counted nowhere but in the drop counters.
+    Drop = 4,
+}
+
+impl Hook {
+    /// The hook of a number from the wire.
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::FromEndpoint),
+            1 => Some(Self::ToEndpoint),
+            2 => Some(Self::FromNetwork),
+            3 => Some(Self::ToNetwork),
+            4 => Some(Self::Drop),
+            _ => None,
+        }
+    }
+
+    /// Whether packets enter the machine's stack here (ingress of the interface).
+    pub const fn is_ingress(self) -> bool {
+        matches!(self, Self::FromEndpoint | Self::FromNetwork)
+    }
+}
+
+/// What is known of who answers on a connection seen at an uplink.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing has left by this uplink yet: what came in is held back (see [`Header::held_packets`]).
+    Unknown = 0,
+    /// What leaves was forwarded from an endpoint: its packets are counted there, not at the uplink.
+    Endpoint = 1,
+    /// What leaves is this machine's own.
+    Local = 2,
+    /// What leaves was forwarded from another interface, which is no endpoint's.
+    Forwarded = 3,
+}
+
+impl Mark {
+    /// The mark of a number from the wire; unknown numbers are [`Mark::Unknown`].
+    pub const fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::Endpoint,
+            2 => Self::Local,
+            3 => Self::Forwarded,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Stands before every record; behind it `data_len` bytes in Cilium's own format.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub time: u64,
+    /// Packets (segments) of this direction of the connection since its last report, this one included.
+    pub packets: u64,
+    /// Bytes on the wire of these packets, VLAN tags and Ethernet header included.
+    pub bytes: u64,
+    /// Packets reported earlier under [`Mark::Unknown`], released by this record's mark.
+    pub held_packets: u64,
+    /// Bytes of [`Header::held_packets`].
+    pub held_bytes: u64,
+    /// Drops: the kernel address where the packet was freed; else 0.
+    pub location: u64,
+    /// Drops: the kernel's `skb_drop_reason`; else 0.
+    pub drop_reason: u32,
+    /// Drops: inode of the network namespace; else 0.
+    pub netns: u32,
+    /// The interface of the hook; for drops the one the packet came in by, or leaves by.
+    pub ifindex: u32,
+    /// The interface that the packet came in by; 0 = sent by this machine.
+    pub ingress_ifindex: u32,
+    /// Bytes behind this header.
+    pub data_len: u32,
+    /// The CPU that wrote the record.
+    pub cpu: u16,
+    /// A [`Hook`].
+    pub hook: u8,
+    /// A [`Mark`].
+    pub mark: u8,
+}
+const _: () = assert!(size_of::<Header>() == 72);
+
+/// What the programs know of an interface; value of `EP_INTERFACES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// The endpoint id of an endpoint's interface, else 0.
+    pub endpoint: u16,
+    /// An [`InterfaceKind`].
+    pub kind: u8,
+    /// Always 0.
+    pub pad: u8,
+}
+const _: () = assert!(size_of::<Interface>() == 4);
+
+/// The kinds of interfaces that matter to the once-per-node rule.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterfaceKind {
+    /// Not known to us.
+    Other = 0,
+    /// The host side of a container's or pod's pair.
+    Endpoint = 1,
+    /// A physical or uplink device.
+    Uplink = 2,
+    /// A bridge with endpoints and no uplink as its ports: what comes in by it comes from an endpoint.
+    EndpointBridge = 3,
+}
+
+/// Key of `EP_UNTRACKED`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UntrackedKey {
+    /// The interface.
+    pub ifindex: u32,
+    /// A [`Hook`].
+    pub hook: u32,
+}
+
+/// Packets that no connection entry could hold: the table was full, or the entry on its way out.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Untracked {
+    /// Segments.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+}
+
+/// Key of `EP_DROPS`: every reported drop is counted here, emitted or not.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DropKey {
+    /// The kernel's `skb_drop_reason`.
+    pub reason: u32,
+    /// Inode of the network namespace.
+    pub netns: u32,
+}
+
+/// Indices of `EP_COUNTERS`, each a u64 per CPU.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Records that were to be written.
+    Offered = 0,
+    /// Records that found no room: the truth about loss, on both transports.
+    Lost = 1,
+    /// Frees left out because their reason is on the ignored list.
+    IgnoredReason = 2,
+    /// Frees left out because their namespace is not ours.
+    ForeignNamespace = 3,
+    /// Frees left out because the buffer was no packet (no protocol: unix sockets, netlink).
+    NoPacket = 4,
+    /// Frees whose namespace could not be told; left out.
+    UnknownNamespace = 5,
+    /// Packets of tc hooks whose headers could not be read.
+    Unreadable = 6,
+}
+
+/// How many entries `EP_COUNTERS` has.
+pub const fn counter_count() -> u32 {
+    7
+}

@@ -1,0 +1,96 @@
+//! The seam that every source feeds: raw monitor events, totals without a packet, and losses.
+
+use std::net::IpAddr;
+
+use eyepiece_wire::{Hook, Mark};
+
+/// One event as a source delivers it. Raw bytes are borrowed from the source's buffer.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A monitor payload.
+    Raw(RawEvent<'a>),
+    /// Packets and bytes that no event carried: taken from the kernel's table by the sweeper.
+    Totals(Totals),
+    /// Events that the source could not deliver.
+    Lost(Lost),
+}
+
+/// A monitor payload in Cilium's format, and what our own datapath knows beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEvent<'a> {
+    /// When it happened, ns since the Unix epoch.
+    pub time: u64,
+    /// The CPU that it happened on.
+    pub cpu: u16,
+    /// `data[0]` is the message type.
+    pub data: &'a [u8],
+    /// Totals of our own datapath; none from other sources.
+    pub meter: Option<Meter>,
+    /// The kernel's own words about a drop; none from other sources.
+    pub kernel_drop: Option<KernelDrop>,
+}
+
+/// What a packet event of our own datapath says about the packets since the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meter {
+    /// Where it was counted.
+    pub hook: Hook,
+    /// Who answers on the connection, at an uplink.
+    pub mark: Mark,
+    /// The interface of the hook.
+    pub ifindex: u32,
+    /// The interface the packet came in by; 0 = sent by this machine.
+    pub ingress_ifindex: u32,
+    /// Segments since the last report.
+    pub packets: u64,
+    /// Bytes on the wire since the last report.
+    pub bytes: u64,
+    /// Segments reported under [`Mark::Unknown`] before, now released.
+    pub held_packets: u64,
+    /// Bytes of `held_packets`.
+    pub held_bytes: u64,
+}
+
+/// The kernel's own words about a drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelDrop {
+    /// `enum skb_drop_reason`; the upper 16 bits are the subsystem.
+    pub reason: u32,
+    /// The kernel address where the packet was freed.
+    pub location: u64,
+    /// Inode of the network namespace.
+    pub netns: u32,
+}
+
+/// Packets of one direction of a connection that no event carried.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals {
+    /// Where and how many.
+    pub meter: Meter,
+    /// Source and destination; none for packets without addresses, and for packets that no entry could hold.
+    pub addresses: Option<(IpAddr, IpAddr)>,
+}
+
+/// Who lost events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LostSource {
+    /// The kernel's buffer had no room (`PERF_EVENT_RING_BUFFER` in Hubble, for the ring buffer too).
+    KernelBuffer,
+    /// A queue of ours between the source and the observer.
+    ObserverQueue,
+    /// A reader of the flow ring was overrun.
+    HubbleRing,
+}
+
+/// Events that were lost: data, told to whom it concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Who lost them.
+    pub source: LostSource,
+    /// The CPU, where the source knows it.
+    pub cpu: Option<u16>,
+    /// How many.
+    pub count: u64,
+    /// When it was noticed, ns since the Unix epoch.
+    pub time: u64,
+}
