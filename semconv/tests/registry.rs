@@ -1,0 +1,128 @@
+//! The registry keeps OpenTelemetry's rules for names, and `src/generated.rs` is what it generates.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::{Registry, folder};
+
+#[test]
+fn generated_names_are_up_to_date() {
+    let path = folder().join("src/generated.rs");
+    let generated = Registry::read().generate();
+    if std::env::var_os("EYEPIECE_REGENERATE").is_some() {
+        std::fs::write(&path, generated).expect("generated.rs is written");
+        return;
+    }
+    let committed = std::fs::read_to_string(&path).expect("generated.rs");
+    assert!(committed == generated, "run EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv");
+}
+
+/// The names in it that are followed by a dot in another one.
+fn namespaces_among<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().filter(|name| names.iter().any(|other| other.starts_with(&format!("{name}.")))).copied().collect()
+}
+
+#[test]
+fn no_name_is_a_namespace_of_another() {
+    assert_eq!(namespaces_among(&["a.b", "a.b.c", "a.bc"]), ["a.b"]);
+    let registry = Registry::read();
+    let attributes: Vec<&str> = registry.attributes().iter().map(|attribute| attribute.name()).collect();
+    assert_eq!(namespaces_among(&attributes), [""; 0]);
+    let metrics: Vec<&str> = registry.of("metric").iter().filter_map(|group| group.metric_name.as_deref()).collect();
+    assert_eq!(namespaces_among(&metrics), [""; 0]);
+}
+
+#[test]
+fn names_are_unique_and_our_own_are_under_our_prefixes() {
+    let registry = Registry::read();
+    let mut seen = BTreeSet::new();
+    for attribute in registry.attributes() {
+        let name = attribute.name();
+        assert!(seen.insert(name), "{name} twice");
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c)), "{name}");
+        let ours = name.starts_with("hubble.") || name.starts_with("eyepiece.");
+        assert_eq!(attribute.id.is_some(), ours, "{name}: ours are defined, others referred to");
+    }
+    let mut metrics = BTreeSet::new();
+    for group in registry.of("metric") {
+        let name = group.metric_name.as_deref().expect("a metric has a name");
+        assert!(metrics.insert(name), "{name} twice");
+        assert!(name.starts_with("hubble.") || name.starts_with("eyepiece."), "{name}");
+        assert!(!name.ends_with("_total") && !name.ends_with(".total"), "{name}");
+    }
+}
+
+#[test]
+fn metrics_and_events_use_attributes_that_are_registered() {
+    let registry = Registry::read();
+    let known: BTreeSet<&str> = registry.attributes().iter().map(|attribute| attribute.name()).collect();
+    for group in registry.of("metric").into_iter().chain(registry.of("event")) {
+        let mut seen = BTreeSet::new();
+        for attribute in &group.attributes {
+            assert!(attribute.id.is_none(), "{}: {} is defined in a group of its own", group.id, attribute.name());
+            assert!(known.contains(attribute.name()), "{}: {} is not registered", group.id, attribute.name());
+            assert!(seen.insert(attribute.name()), "{}: {} twice", group.id, attribute.name());
+            let level = attribute.requirement_level.as_deref();
+            assert!(matches!(level, Some("required" | "recommended" | "opt_in")), "{}: {level:?}", group.id);
+        }
+    }
+}
+
+#[test]
+fn everything_says_what_it_is() {
+    let registry = Registry::read();
+    for group in &registry.groups {
+        assert!(group.brief.ends_with('.'), "{}", group.id);
+        assert!(group.note.as_ref().is_none_or(|note| note.ends_with('.')), "{}", group.id);
+        match group.r#type.as_str() {
+            "attribute_group" => assert!(group.display_name.is_some(), "{}", group.id),
+            "metric" => assert_eq!(group.id, format!("metric.{}", group.metric_name.as_deref().unwrap_or_default())),
+            "event" => assert_eq!(group.id, format!("event.{}", group.name.as_deref().unwrap_or_default())),
+            other => panic!("{}: type {other}", group.id),
+        }
+        if group.r#type != "attribute_group" {
+            assert_eq!(group.stability.as_deref(), Some("development"), "{}", group.id);
+        }
+    }
+    for attribute in registry.attributes() {
+        let name = attribute.name();
+        assert!(attribute.brief.as_ref().is_some_and(|brief| brief.ends_with('.')), "{name}");
+        assert!(attribute.note.as_ref().is_none_or(|note| note.ends_with('.')), "{name}");
+        if attribute.id.is_some() {
+            assert_eq!(attribute.stability.as_deref(), Some("development"), "{name}");
+            let kind = attribute.r#type.as_deref();
+            assert!(matches!(kind, Some("string" | "string[]" | "int" | "boolean" | "double")), "{name}: {kind:?}");
+            assert_eq!(attribute.examples.is_some(), kind != Some("boolean"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn units_are_ucum() {
+    let registry = Registry::read();
+    for group in registry.of("metric") {
+        let unit = group.unit.as_deref().unwrap_or_default();
+        let annotation = unit.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let counted = annotation.is_some_and(|what| {
+            !what.is_empty()
+                && what.chars().all(|c| c.is_ascii_lowercase())
+                && (what == "series" || !what.ends_with('s'))
+        });
+        assert!(counted || matches!(unit, "By" | "s"), "{}: unit {unit}", group.id);
+    }
+}
+
+#[test]
+fn attributes_of_hubbles_metrics_have_hubbles_labels() {
+    for metric in eyepiece_semconv::metric::ALL.iter().filter(|metric| metric.name.starts_with("hubble.")) {
+        let mut labels = BTreeSet::new();
+        for &attribute in metric.attributes {
+            if attribute == eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW {
+                continue;
+            }
+            let label = eyepiece_semconv::hubble_label(attribute);
+            assert!(label.is_some_and(|label| labels.insert(label)), "{}: {attribute} {label:?}", metric.name);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The registry as the tests read it, and the Rust text that is generated from it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// One file of the registry.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    groups: Vec<Group>,
+}
+
+/// A group of weaver's format: attributes, a metric or an event.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    pub(crate) id: String,
+    pub(crate) r#type: String,
+    pub(crate) stability: Option<String>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) brief: String,
+    pub(crate) note: Option<String>,
+    pub(crate) metric_name: Option<String>,
+    pub(crate) instrument: Option<String>,
+    pub(crate) unit: Option<String>,
+    /// Of an event.
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) attributes: Vec<Attribute>,
+}
+
+/// A definition (`id`) or a use (`ref`) of an attribute.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attribute {
+    pub(crate) id: Option<String>,
+    pub(crate) r#ref: Option<String>,
+    pub(crate) r#type: Option<String>,
+    pub(crate) stability: Option<String>,
+    pub(crate) brief: Option<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) examples: Option<serde_yaml_ng::Value>,
+    pub(crate) requirement_level: Option<String>,
+    #[serde(default)]
+    pub(crate) annotations: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Attribute {
+    /// The name, whether defined or referred to.
+    pub(crate) fn name(&self) -> &str {
+        self.id.as_deref().or(self.r#ref.as_deref()).expect("an attribute has an id or a ref")
+    }
+}
+
+/// Everything in `registry/`.
+pub(crate) struct Registry {
+    pub(crate) groups: Vec<Group>,
+}
+
+/// The crate's own folder.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+impl Registry {
+    /// Reads all files but the manifest, in the order of their names.
+    pub(crate) fn read() -> Self {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder().join("registry"))
+            .expect("the registry's folder")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+            .filter(|path| path.file_name().is_some_and(|name| name != "registry_manifest.yaml"))
+            .collect();
+        paths.sort();
+        let groups = paths
+            .iter()
+            .flat_map(|path| {
+                let text = std::fs::read_to_string(path).expect("a file of the registry");
+                let file: File =
+                    serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                file.groups
+            })
+            .collect();
+        Self { groups }
+    }
+
+    /// Groups of a type, ordered by the name of what they define.
+    pub(crate) fn of(&self, kind: &str) -> Vec<&Group> {
+        let mut groups: Vec<&Group> = self.groups.iter().filter(|group| group.r#type == kind).collect();
+        groups.sort_by_key(|group| (&group.metric_name, &group.name));
+        groups
+    }
+
+    /// The attributes that have constants: those of attribute groups, ordered by name.
+    pub(crate) fn attributes(&self) -> Vec<&Attribute> {
+        let mut attributes: Vec<&Attribute> =
+            self.of("attribute_group").into_iter().flat_map(|group| &group.attributes).collect();
+        attributes.sort_by_key(|attribute| attribute.name());
+        attributes
+    }
+
+    /// The text of `src/generated.rs`.
+    pub(crate) fn generate(&self) -> String {
+        let mut out = String::from(
+            "//! Names of the registry. Generated: edit `registry/*.yaml`, then\n\
+             //! `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv`.\n\n",
+        );
+        self.write_attributes(&mut out).and_then(|()| self.write_metrics(&mut out)).expect("a String takes all");
+        self.write_events(&mut out).and_then(|()| self.write_labels(&mut out)).expect("a String takes all");
+        out
+    }
+
+    fn write_attributes(&self, out: &mut String) -> std::fmt::Result {
+        out.push_str("/// Attribute names.\npub mod attribute {\n");
+        for attribute in self.attributes() {
+            write_docs(out, attribute.brief.as_deref().unwrap_or_default(), attribute.note.as_deref())?;
+            writeln!(out, "    pub const {}: &str = {:?};", constant(attribute.name()), attribute.name())?;
+        }
+        out.push_str("}\n\n");
+        Ok(())
+    }
+
+    fn write_metrics(&self, out: &mut String) -> std::fmt::Result {
+        out.push_str(
+            "/// Metrics.\npub mod metric {\n    use super::attribute;\n    use crate::{Instrument, Metric};\n\n",
+        );
+        let metrics = self.of("metric");
+        for group in &metrics {
+            let name = group.metric_name.as_deref().expect("a metric has a name");
+            write_docs(out, &group.brief, group.note.as_deref())?;
+            writeln!(out, "    pub const {}: Metric = Metric {{", constant(name))?;
+            writeln!(out, "        name: {name:?},")?;
+            writeln!(out, "        unit: {:?},", group.unit.as_deref().expect("a metric has a unit"))?;
+            writeln!(out, "        description: {:?},", group.brief)?;
+            writeln!(out, "        instrument: Instrument::{},", instrument(group.instrument.as_deref()))?;
+            out.push_str("        attributes: &[\n");
+            for attribute in &group.attributes {
+                writeln!(out, "            attribute::{},", constant(attribute.name()))?;
+            }
+            out.push_str("        ],\n    };\n");
+        }
+        out.push_str("\n    /// All of them, ordered by name.\n    pub const ALL: &[Metric] = &[\n");
+        for group in &metrics {
+            writeln!(out, "        {},", constant(group.metric_name.as_deref().expect("a metric has a name")))?;
+        }
+        out.push_str("    ];\n}\n\n");
+        Ok(())
+    }
+
+    fn write_events(&self, out: &mut String) -> std::fmt::Result {
+        out.push_str("/// Event names.\npub mod event {\n");
+        for group in self.of("event") {
+            let name = group.name.as_deref().expect("an event has a name");
+            write_docs(out, &group.brief, group.note.as_deref())?;
+            writeln!(out, "    pub const {}: &str = {name:?};", constant(name))?;
+        }
+        out.push_str("}\n\n");
+        Ok(())
+    }
+
+    fn write_labels(&self, out: &mut String) -> std::fmt::Result {
+        out.push_str("/// The label of Hubble's metrics that carries the same as an attribute.\n");
+        out.push_str("pub fn hubble_label(name: &str) -> Option<&'static str> {\n    Some(match name {\n");
+        for attribute in self.attributes() {
+            if let Some(label) = attribute.annotations.get("hubble").and_then(|hubble| hubble.get("label")) {
+                writeln!(out, "        attribute::{} => {label:?},", constant(attribute.name()))?;
+            }
+        }
+        out.push_str("        _ => return None,\n    })\n}\n");
+        Ok(())
+    }
+}
+
+fn write_docs(out: &mut String, brief: &str, note: Option<&str>) -> std::fmt::Result {
+    writeln!(out, "    /// {brief}")?;
+    if let Some(note) = note {
+        writeln!(out, "    ///\n    /// {note}")?;
+    }
+    Ok(())
+}
+
+/// `hubble.drop.reason` → `HUBBLE_DROP_REASON`.
+fn constant(name: &str) -> String {
+    name.to_uppercase().replace(['.', '-'], "_")
+}
+
+fn instrument(name: Option<&str>) -> &'static str {
+    match name {
+        Some("counter") => "Counter",
+        Some("gauge") => "Gauge",
+        Some("updowncounter") => "UpDownCounter",
+        Some("histogram") => "Histogram",
+        other => panic!("unknown instrument {other:?}"),
+    }
+}
