@@ -1,6 +1,6 @@
 //! The connection table's keys and values, and what user space says to the sweep program.
 //!
-//! A key is in canonical order: the smaller (address, port) pair first, compared as bytes on the wire, so both
+//! A key is in canonical order: the smaller (address, port) pair first, compared as the words that a load gives, so both
 //! directions find one entry. Half 0 counts packets from the smaller end to the greater, half 1 the others. Packets
 //! without addresses (ARP, unknown ethertypes) have zero addresses, the ethertype as both ports, `kind` 1, and half 0
 //! for ingress, half 1 for egress.

@@ -85,8 +85,27 @@ pub mod global {
     pub const WATERMARK: &str = "WATERMARK";
     /// u64: jiffies after which an unanswered connection at an uplink is taken to end on this machine.
     pub const HOLD: &str = "HOLD";
-    /// Prefix of the u32 offsets of kernel struct fields (`OFF_SKB_LEN` …).
-    pub const OFFSET_PREFIX: &str = "OFF_";
+    /// u8: arguments of the kernel's kfree_skb tracepoint.
+    pub const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
+    /// u32 each: the byte offset of a field within a kernel struct, by global, struct and field.
+    pub const OFFSETS: &[(&str, &str, &str)] = &[
+        ("OFF_SKB_DEV", "sk_buff", "dev"),
+        ("OFF_SKB_SK", "sk_buff", "sk"),
+        ("OFF_SKB_LEN", "sk_buff", "len"),
+        ("OFF_SKB_DATA_LEN", "sk_buff", "data_len"),
+        ("OFF_SKB_PROTOCOL", "sk_buff", "protocol"),
+        ("OFF_SKB_IIF", "sk_buff", "skb_iif"),
+        ("OFF_SKB_HASH", "sk_buff", "hash"),
+        ("OFF_SKB_NETWORK_HEADER", "sk_buff", "network_header"),
+        ("OFF_SKB_MAC_HEADER", "sk_buff", "mac_header"),
+        ("OFF_SKB_HEAD", "sk_buff", "head"),
+        ("OFF_SKB_DATA", "sk_buff", "data"),
+        ("OFF_DEV_NET", "net_device", "nd_net.net"),
+        ("OFF_DEV_IFINDEX", "net_device", "ifindex"),
+        ("OFF_DEV_TYPE", "net_device", "type"),
+        ("OFF_SOCK_NET", "sock", "__sk_common.skc_net.net"),
+        ("OFF_NET_INUM", "net", "ns.inum"),
+    ];
 }
 
 /// The most bytes of a packet that a record may carry. A per-CPU scratch value holds one record.

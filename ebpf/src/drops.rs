@@ -1,0 +1,266 @@
+//! The kernel's drops: every packet that is freed with a reason, from the namespaces that are ours.
+//!
+//! Struct layouts come from the running kernel's BTF as read-only globals, see `globals`.
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_map_update_elem, bpf_probe_read_kernel,
+};
+use aya_ebpf::programs::BtfTracePointContext;
+use eyepiece_wire::{
+    CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, Counter, DROP_V0_LEN, DROP_V2_LEN, DropKey, DropNotify, Header, Hook,
+    NOTIFY_DROP,
+};
+
+use crate::globals::*;
+use crate::headers::{ETH_IPV6, ETHERNET_LEN};
+use crate::maps::{EP_DROPS, EP_IGNORED, EP_NAMESPACES, EP_SCRATCH_DROP, count};
+use crate::{atomic, emit};
+
+/// Bytes of header and the longest drop struct.
+const PREFIX: usize = size_of::<Header>() + DROP_V2_LEN;
+/// No link-layer header was set: the kernel's `(__u16)~0U`.
+const UNSET: u16 = u16::MAX;
+/// Link types with an Ethernet header: ARPHRD_ETHER and ARPHRD_LOOPBACK, include/uapi/linux/if_arp.h.
+const ARPHRD_ETHER: u16 = 1;
+const ARPHRD_LOOPBACK: u16 = 772;
+/// The first file id of kernel drops; the subsystem is added.
+const FILE_KERNEL: u8 = 240;
+
+/// Reads a field of a kernel struct that the verifier knows the type of.
+#[inline(always)]
+unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
+    unsafe { *object.add(offset as usize).cast::<T>() }
+}
+
+/// Where the packet's bytes lie, and what stands before them in the record.
+struct Frame {
+    /// Kernel address of the first byte to copy.
+    start: u64,
+    /// Bytes that lie there in one piece.
+    linear: u32,
+    /// The packet's whole length from `start` on.
+    length: u32,
+    /// The packet has an Ethernet header at `start`.
+    ethernet: bool,
+    /// The packet is on a device that has none.
+    l3_device: bool,
+}
+
+#[inline(always)]
+pub(crate) fn dropped(ctx: &BtfTracePointContext) {
+    let skb: *const u8 = ctx.arg(0);
+    let location: u64 = ctx.arg(1);
+    let reason: u32 = ctx.arg(2);
+    // SAFETY: `skb` is a trusted `struct sk_buff`; offsets are the running kernel's.
+    unsafe {
+        let protocol: u16 = field(skb, OFF_SKB_PROTOCOL.load());
+        if protocol == 0 {
+            count(Counter::NoPacket, 1);
+            return;
+        }
+        if EP_IGNORED.get(&reason).is_some() {
+            count(Counter::IgnoredReason, 1);
+            return;
+        }
+        let device: *const u8 = field(skb, OFF_SKB_DEV.load());
+        let netns = namespace(ctx, skb, device);
+        if netns == 0 {
+            count(Counter::UnknownNamespace, 1);
+            return;
+        }
+        let Some(endpoint) = EP_NAMESPACES.get(&netns) else {
+            count(Counter::ForeignNamespace, 1);
+            return;
+        };
+        let endpoint = *endpoint as u16;
+        tally(reason, netns);
+        if emit::wanted() {
+            tell(ctx, skb, device, &Drop { location, reason, netns, endpoint, protocol });
+        }
+    }
+}
+
+struct Drop {
+    location: u64,
+    reason: u32,
+    netns: u32,
+    endpoint: u16,
+    protocol: u16,
+}
+
+/// The inode of the packet's network namespace: the socket's if it has one, since UDP reuses `dev`; else the device's.
+#[inline(always)]
+unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
+    unsafe {
+        let mut socket: *const u8 = core::ptr::null();
+        if KFREE_SKB_ARGUMENTS.load() > 3 {
+            socket = ctx.arg(3);
+        }
+        if socket.is_null() {
+            socket = field(skb, OFF_SKB_SK.load());
+        }
+        let net: *const u8 = if !socket.is_null() {
+            field(socket, OFF_SOCK_NET.load())
+        } else if !device.is_null() {
+            field(device, OFF_DEV_NET.load())
+        } else {
+            return 0;
+        };
+        if net.is_null() {
+            return 0;
+        }
+        field(net, OFF_NET_INUM.load())
+    }
+}
+
+/// Counts the drop in the kernel's own map, whether or not it can be told.
+#[inline(always)]
+fn tally(reason: u32, netns: u32) {
+    let key = DropKey { reason, netns };
+    if let Some(value) = EP_DROPS.get_ptr_mut(&key) {
+        atomic::add(value, 1);
+        return;
+    }
+    let one = 1_u64;
+    // SAFETY: key and value live on this stack, of the map's sizes.
+    unsafe {
+        bpf_map_update_elem(
+            core::ptr::addr_of!(EP_DROPS).cast_mut().cast(),
+            core::ptr::addr_of!(key).cast(),
+            core::ptr::addr_of!(one).cast(),
+            0,
+        );
+    }
+}
+
+#[inline(always)]
+unsafe fn frame(skb: *const u8, device: *const u8) -> Frame {
+    unsafe {
+        let head: u64 = field(skb, OFF_SKB_HEAD.load());
+        let data: u64 = field(skb, OFF_SKB_DATA.load());
+        let mac: u16 = field(skb, OFF_SKB_MAC_HEADER.load());
+        let network: u16 = field(skb, OFF_SKB_NETWORK_HEADER.load());
+        let len: u32 = field(skb, OFF_SKB_LEN.load());
+        let data_len: u32 = field(skb, OFF_SKB_DATA_LEN.load());
+        let kind: u16 = if device.is_null() { ARPHRD_ETHER } else { field(device, OFF_DEV_TYPE.load()) };
+        let l3_device = kind != ARPHRD_ETHER && kind != ARPHRD_LOOPBACK;
+        let ethernet = !l3_device && mac != UNSET && network >= mac + ETHERNET_LEN as u16;
+        let start = if ethernet {
+            head + mac as u64
+        } else if network != 0 {
+            head + network as u64
+        } else {
+            data
+        };
+        // What was pulled off the front is still there; what was pushed on by lower layers is cut off.
+        let before = (data as i64 - start as i64) as i32;
+        Frame {
+            start,
+            linear: (len as i32 - data_len as i32 + before) as u32,
+            length: (len as i32 + before) as u32,
+            ethernet,
+            l3_device,
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, drop: &Drop) {
+    unsafe {
+        let record = emit::reserve(PREFIX as u64 + CAPTURE.load() as u64, EP_SCRATCH_DROP.get_ptr_mut(0));
+        if record.is_null() {
+            return;
+        }
+        let frame = frame(skb, device);
+        let notify = if frame.l3_device { DROP_V2_LEN } else { DROP_V0_LEN };
+        // Both cases spelled out: the verifier wants constant offsets.
+        let captured = if frame.l3_device {
+            copy(&frame, record.add(size_of::<Header>() + DROP_V2_LEN), drop.protocol)
+        } else {
+            copy(&frame, record.add(size_of::<Header>() + DROP_V0_LEN), drop.protocol)
+        };
+        let added = if frame.ethernet || frame.l3_device { 0 } else { ETHERNET_LEN as u32 };
+        let iif: i32 = field(skb, OFF_SKB_IIF.load());
+        let ifindex = if iif > 0 {
+            iif as u32
+        } else if device.is_null() {
+            0
+        } else {
+            field(device, OFF_DEV_IFINDEX.load())
+        };
+        *record.cast::<Header>() = Header {
+            time: bpf_ktime_get_ns(),
+            packets: 1,
+            bytes: (frame.length + added) as u64,
+            held_packets: 0,
+            held_bytes: 0,
+            location: drop.location,
+            drop_reason: drop.reason,
+            netns: drop.netns,
+            ifindex,
+            ingress_ifindex: iif as u32,
+            data_len: notify as u32 + captured,
+            cpu: bpf_get_smp_processor_id() as u16,
+            hook: Hook::Drop as u8,
+            mark: 0,
+        };
+        let ipv6 = drop.protocol == ETH_IPV6;
+        let to = record.add(size_of::<Header>()).cast::<u32>();
+        let hash: u32 = field(skb, OFF_SKB_HASH.load());
+        let version = if frame.l3_device { 2 } else { 0 };
+        // Word by word: the version 0 struct ends where the packet begins.
+        *to = NOTIFY_DROP as u32 | (drop.endpoint as u32) << 16;
+        *to.add(1) = hash;
+        *to.add(2) = frame.length + added;
+        *to.add(3) = captured | version << 16;
+        *to.add(4) = 0;
+        *to.add(5) = 0;
+        *to.add(6) = 0;
+        *to.add(7) = (drop.reason & 0xffff) | ((FILE_KERNEL as u32 + (drop.reason >> 16 & 0x0f)) & 0xff) << 16;
+        *to.add(8) = ifindex;
+        if frame.l3_device {
+            let flags = CAPTURE_FLAG_L3_DEVICE | if ipv6 { CAPTURE_FLAG_IPV6 } else { 0 };
+            *to.add(9) = flags as u32;
+        }
+        emit::submit(ctx.as_ptr(), record, (size_of::<Header>() + notify) as u64 + captured as u64);
+    }
+}
+
+/// Copies the packet's first bytes. A packet that has no link-layer header yet gets one of zeros with its ethertype,
+/// so that every monitor client reads it.
+#[inline(always)]
+unsafe fn copy(frame: &Frame, to: *mut u8, protocol: u16) -> u32 {
+    unsafe {
+        let limit = CAPTURE.load();
+        let linear = if (frame.linear as i32) < 0 { 0 } else { frame.linear };
+        if frame.ethernet || frame.l3_device {
+            return probe(frame.start, to, linear, limit);
+        }
+        let words = to.cast::<u16>();
+        for word in 0..6 {
+            *words.add(word) = 0;
+        }
+        *words.add(6) = protocol;
+        ETHERNET_LEN as u32 + probe(frame.start, to.add(ETHERNET_LEN), linear, limit - ETHERNET_LEN as u32)
+    }
+}
+
+/// Copies at most `limit` bytes of kernel memory; gives how many.
+#[inline(always)]
+unsafe fn probe(from: u64, to: *mut u8, wish: u32, limit: u32) -> u32 {
+    let mut length = if wish < limit { wish as u64 } else { limit as u64 };
+    unsafe {
+        // As in `emit::load`: keeps the bounds in the register that becomes the length.
+        core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack, preserves_flags));
+        if length == 0 || length > limit as u64 {
+            return 0;
+        }
+        if bpf_probe_read_kernel(to.cast(), length as u32, from as *const core::ffi::c_void) != 0 {
+            return 0;
+        }
+    }
+    length as u32
+}
+
+const _: () = assert!(size_of::<DropNotify>() == DROP_V2_LEN);

@@ -1,0 +1,50 @@
+//! Read-only globals that user space sets before loading; the verifier takes them for constants and removes dead code.
+
+use aya_ebpf::Global;
+
+macro_rules! globals {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[unsafe(no_mangle)]
+            pub(crate) static $name: Global<$type> = Global::new($default);
+        )+
+    };
+}
+
+globals! {
+    /// An `eyepiece_wire::Aggregation`.
+    AGGREGATION: u8 = 2;
+    /// 0 = ring buffer, 1 = perf event array.
+    TRANSPORT: u8 = 0;
+    /// 1 = debug and capture notifications.
+    DEBUG: u8 = 0;
+    /// Bytes of a packet in a record.
+    CAPTURE: u32 = 128;
+    /// Jiffies between two reports.
+    INTERVAL: u64 = 1250;
+    /// Bytes waiting in the ring from which on the reader is woken.
+    WATERMARK: u64 = 65536;
+    /// Jiffies after which an unanswered connection at an uplink counts as this machine's.
+    HOLD: u64 = 2500;
+    /// Arguments of the kernel's kfree_skb tracepoint: 3 has the reason, 4 the receiving socket too.
+    KFREE_SKB_ARGUMENTS: u8 = 3;
+
+    // Offsets of kernel struct fields, in bytes, from /sys/kernel/btf/vmlinux.
+    OFF_SKB_DEV: u32 = 0;
+    OFF_SKB_SK: u32 = 0;
+    OFF_SKB_LEN: u32 = 0;
+    OFF_SKB_DATA_LEN: u32 = 0;
+    OFF_SKB_PROTOCOL: u32 = 0;
+    OFF_SKB_IIF: u32 = 0;
+    OFF_SKB_HASH: u32 = 0;
+    OFF_SKB_NETWORK_HEADER: u32 = 0;
+    OFF_SKB_MAC_HEADER: u32 = 0;
+    OFF_SKB_HEAD: u32 = 0;
+    OFF_SKB_DATA: u32 = 0;
+    OFF_DEV_NET: u32 = 0;
+    OFF_DEV_IFINDEX: u32 = 0;
+    OFF_DEV_TYPE: u32 = 0;
+    OFF_SOCK_NET: u32 = 0;
+    OFF_NET_INUM: u32 = 0;
+}

@@ -1,0 +1,81 @@
+//! The kernel programs: tc classifiers at endpoints and uplinks, the drop tracepoint, and the sweep.
+#![no_std]
+#![no_main]
+// Atomics of this target exist only as intrinsics, see `atomic`; inline assembly is an experiment here.
+#![feature(asm_experimental_arch, core_intrinsics)]
+#![allow(internal_features, reason = "atomic_xadd and atomic_xchg have no stable form for this target")]
+
+mod atomic;
+mod connection;
+mod debug;
+mod drops;
+mod emit;
+mod globals;
+mod headers;
+mod maps;
+mod packet;
+mod sweep;
+mod traffic;
+
+use aya_ebpf::macros::{btf_tracepoint, classifier};
+use aya_ebpf::programs::{BtfTracePointContext, TcContext};
+use eyepiece_wire::Hook;
+
+/// Lets the next program, and in the end the stack, decide: TC_ACT_OK would end the chain for others.
+pub(crate) const TC_ACT_UNSPEC: i32 = -1;
+
+#[classifier]
+pub fn eyepiece_from_endpoint(ctx: TcContext) -> i32 {
+    traffic::classify::<{ Hook::FromEndpoint as u8 }, false>(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_to_endpoint(ctx: TcContext) -> i32 {
+    traffic::classify::<{ Hook::ToEndpoint as u8 }, false>(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_from_network(ctx: TcContext) -> i32 {
+    traffic::classify::<{ Hook::FromNetwork as u8 }, false>(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_to_network(ctx: TcContext) -> i32 {
+    traffic::classify::<{ Hook::ToNetwork as u8 }, false>(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_from_network_l3(ctx: TcContext) -> i32 {
+    traffic::classify::<{ Hook::FromNetwork as u8 }, true>(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_to_network_l3(ctx: TcContext) -> i32 {
+    traffic::classify::<{ Hook::ToNetwork as u8 }, true>(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_empty(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
+}
+
+#[classifier]
+pub fn eyepiece_sweep(ctx: TcContext) -> i32 {
+    sweep::sweep(&ctx)
+}
+
+#[btf_tracepoint(function = "kfree_skb")]
+pub fn eyepiece_drop(ctx: BtfTracePointContext) -> i32 {
+    drops::dropped(&ctx);
+    0
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Never reached: nothing here panics, and the verifier would refuse a program that could loop.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

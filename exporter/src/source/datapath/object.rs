@@ -1,0 +1,337 @@
+//! Loads the kernel programs with their settings and sizes, and gives hands on their maps.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use aya::maps::{Map, MapData};
+use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
+use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
+use eyepiece_wire::{Aggregation, MAX_CAPTURE, global, map, program};
+use thiserror::Error;
+
+use super::btf::{Btf, BtfError};
+use super::sys;
+
+/// The kernel programs, built by build.rs.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
+
+/// The smallest packet prefix that still holds an Ethernet header.
+pub const MIN_CAPTURE: u32 = 14;
+
+/// The oldest kernel that has all that the programs use: the drop reason of `kfree_skb` (5.17) is the newest.
+pub const MINIMUM_KERNEL: (u32, u32) = (5, 17);
+
+/// How events travel to user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// BPF ring buffer, batched wakeups.
+    Ring,
+    /// Perf event array, 64 pages a CPU, wakeup watermark.
+    Perf,
+}
+
+/// What the programs are told before they are loaded.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How events travel.
+    pub transport: Transport,
+    /// How many events become one.
+    pub aggregation: Aggregation,
+    /// A live connection reports at least this often.
+    pub interval: Duration,
+    /// Bytes of a packet in a record.
+    pub capture_bytes: u32,
+    /// Bytes of the ring buffer, a power of two times the page size.
+    pub buffer: u32,
+    /// Entries of each of the two connection tables (IPv4, IPv6).
+    pub max_connections: u32,
+    /// Load the drop program.
+    pub drops: bool,
+    /// Debug and capture notifications.
+    pub debug: bool,
+    /// How long an unanswered connection at an uplink is held back from the once-per-node totals.
+    pub hold: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            transport: Transport::Ring,
+            aggregation: Aggregation::Medium,
+            interval: Duration::from_secs(5),
+            capture_bytes: 128,
+            buffer: 8 << 20,
+            max_connections: 131_072,
+            drops: true,
+            debug: false,
+            hold: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why the kernel programs could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The kernel is too old.
+    #[error("kernel {release} is too old: eyepiece needs {major}.{minor} or later")]
+    OldKernel {
+        /// `uname -r`.
+        release: String,
+        /// Needed major version.
+        major: u32,
+        /// Needed minor version.
+        minor: u32,
+    },
+    /// A privilege is missing.
+    #[error("loading kernel programs needs root, or the capabilities BPF, NET_ADMIN and PERFMON: {what}")]
+    Privilege {
+        /// What was refused.
+        what: String,
+    },
+    /// Kernel types.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// aya could not load the object.
+    #[error("cannot load the kernel programs: {source}")]
+    Object {
+        /// What aya said.
+        source: EbpfError,
+    },
+    /// The kernel refused a program.
+    #[error("the kernel refused program {name}: {message}")]
+    Program {
+        /// The program.
+        name: &'static str,
+        /// What the kernel said, the verifier's last lines included.
+        message: String,
+    },
+    /// The object and this code do not fit together.
+    #[error("the kernel object has no {name}")]
+    Missing {
+        /// Program or map.
+        name: &'static str,
+    },
+}
+
+/// The loaded programs and maps. Dropping it detaches and frees everything that is ours.
+pub struct Object {
+    ebpf: Ebpf,
+    drops: Option<LoadError>,
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Object").finish_non_exhaustive()
+    }
+}
+
+impl Object {
+    /// Loads everything. A drop program that this kernel can't have is not fatal: see [`Object::drops_missing`].
+    pub fn load(settings: &Settings) -> Result<Self, LoadError> {
+        check_kernel()?;
+        let types = Btf::from_kernel()?;
+        let mut loader = EbpfLoader::new();
+        let values = Globals::new(settings, &types);
+        values.set(&mut loader);
+        loader
+            .map_max_entries(map::RING, if settings.transport == Transport::Ring { settings.buffer } else { 4096 })
+            .map_max_entries(map::CONNECTIONS4, settings.max_connections.max(1))
+            .map_max_entries(map::CONNECTIONS6, settings.max_connections.max(1));
+        let ebpf = loader.load(OBJECT).map_err(object_error)?;
+        let mut object = Self { ebpf, drops: None };
+        for name in [
+            program::FROM_ENDPOINT,
+            program::TO_ENDPOINT,
+            program::FROM_NETWORK,
+            program::TO_NETWORK,
+            program::FROM_NETWORK_L3,
+            program::TO_NETWORK_L3,
+            program::SWEEP,
+        ] {
+            object.classifier(name)?.load().map_err(|error| program_error(name, &error))?;
+        }
+        if settings.drops {
+            object.drops = values.missing.map(LoadError::Btf);
+            if object.drops.is_none()
+                && let Err(error) = object.load_drops()
+            {
+                object.drops = Some(error);
+            }
+        }
+        Ok(object)
+    }
+
+    fn load_drops(&mut self) -> Result<(), LoadError> {
+        let name = program::DROP;
+        let btf = AyaBtf::from_sys_fs().map_err(|error| LoadError::Program { name, message: error.to_string() })?;
+        let program = self.tracepoint()?;
+        program.load("kfree_skb", &btf).map_err(|error| program_error(name, &error))
+    }
+
+    /// Why drops are not seen, where they were asked for.
+    pub const fn drops_missing(&self) -> Option<&LoadError> {
+        self.drops.as_ref()
+    }
+
+    /// A tc program.
+    pub fn classifier(&mut self, name: &'static str) -> Result<&mut SchedClassifier, LoadError> {
+        let program: &mut Program = self.ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
+        program.try_into().map_err(|error| program_error(name, &error))
+    }
+
+    /// The drop program.
+    pub fn tracepoint(&mut self) -> Result<&mut BtfTracePoint, LoadError> {
+        let name = program::DROP;
+        let program: &mut Program = self.ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
+        program.try_into().map_err(|error| program_error(name, &error))
+    }
+
+    /// Takes a map out; the caller then keeps it alive.
+    pub fn take_map(&mut self, name: &'static str) -> Result<MapData, LoadError> {
+        match self.ebpf.take_map(name).ok_or(LoadError::Missing { name })? {
+            Map::Array(data)
+            | Map::HashMap(data)
+            | Map::PerCpuArray(data)
+            | Map::PerCpuHashMap(data)
+            | Map::PerfEventArray(data)
+            | Map::RingBuf(data) => Ok(data),
+            _ => Err(LoadError::Missing { name }),
+        }
+    }
+}
+
+/// A map's descriptor.
+pub fn descriptor(map: &MapData) -> BorrowedFd<'_> {
+    map.fd().as_fd()
+}
+
+fn check_kernel() -> Result<(), LoadError> {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    let release = release.unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let (major, minor) = MINIMUM_KERNEL;
+    match (numbers.next(), numbers.next()) {
+        (Some(have_major), Some(have_minor)) if (have_major, have_minor) < (major, minor) => {
+            Err(LoadError::OldKernel { release, major, minor })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn object_error(source: EbpfError) -> LoadError {
+    let text = chain(&source);
+    if denied(&text) { LoadError::Privilege { what: text } } else { LoadError::Object { source } }
+}
+
+fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
+    let message = chain(error);
+    if denied(&message) && !message.contains("verifier") {
+        return LoadError::Privilege { what: format!("program {name}: {message}") };
+    }
+    // The verifier's log can be thousands of lines; the last ones say what it stumbled over.
+    let lines: Vec<_> = message.lines().collect();
+    LoadError::Program { name, message: lines[lines.len().saturating_sub(12)..].join("\n") }
+}
+
+fn denied(text: &str) -> bool {
+    text.contains("Operation not permitted") || text.contains("Permission denied (os error 13)") && text.len() < 200
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+/// The values of the read-only globals; they must outlive the loader.
+struct Globals {
+    bytes: [(&'static str, u8); 3],
+    words: Vec<(&'static str, u32)>,
+    longs: [(&'static str, u64); 3],
+    arguments: u8,
+    /// The kernel type that the drop program lacks.
+    missing: Option<BtfError>,
+}
+
+impl Globals {
+    fn new(settings: &Settings, types: &Btf) -> Self {
+        let hertz = sys::jiffies_per_second();
+        let jiffies = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(hertz) / 1000;
+        let mut words = vec![(global::CAPTURE, settings.capture_bytes.clamp(MIN_CAPTURE, MAX_CAPTURE))];
+        let mut missing = None;
+        for &(name, structure, field) in global::OFFSETS {
+            match types.offset(structure, field) {
+                Ok(offset) => words.push((name, offset)),
+                Err(error) => missing = Some(error),
+            }
+        }
+        let arguments = match types.tracepoint_arguments("kfree_skb") {
+            Ok(arguments) => u8::try_from(arguments).unwrap_or(u8::MAX),
+            Err(error) => {
+                missing = Some(error);
+                3
+            }
+        };
+        Self {
+            bytes: [
+                (global::AGGREGATION, settings.aggregation as u8),
+                (global::TRANSPORT, u8::from(settings.transport == Transport::Perf)),
+                (global::DEBUG, u8::from(settings.debug)),
+            ],
+            words,
+            longs: [
+                (global::INTERVAL, jiffies(settings.interval).max(1)),
+                // Wake the reader when an eighth of the ring waits: seldom enough to batch, early enough to keep up.
+                (global::WATERMARK, u64::from(settings.buffer / 8)),
+                (global::HOLD, jiffies(settings.hold)),
+            ],
+            arguments,
+            missing,
+        }
+    }
+
+    fn set<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        for (name, value) in &self.bytes {
+            loader.override_global(name, value, true);
+        }
+        for (name, value) in &self.words {
+            loader.override_global(name, value, true);
+        }
+        for (name, value) in &self.longs {
+            loader.override_global(name, value, true);
+        }
+        loader.override_global(global::KFREE_SKB_ARGUMENTS, &self.arguments, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Object, Settings, Transport};
+    use eyepiece_wire::Aggregation;
+
+    #[test]
+    fn every_variant_passes_the_verifier() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: every_variant_passes_the_verifier: needs root");
+            return;
+        }
+        for transport in [Transport::Ring, Transport::Perf] {
+            for aggregation in [Aggregation::None, Aggregation::Low, Aggregation::Medium, Aggregation::Maximum] {
+                for debug in [false, true] {
+                    for capture_bytes in [14, 128, 1024] {
+                        let settings = Settings { transport, aggregation, debug, capture_bytes, ..Settings::default() };
+                        let object = Object::load(&settings).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
+                        assert!(object.drops_missing().is_none(), "{:?}", object.drops_missing());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The `bpf()` calls that aya 0.14 does not have: batched reads of maps, test runs by descriptor, recursion misses.
+//!
+//! Layouts: `union bpf_attr` in the kernel's include/uapi/linux/bpf.h.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
+const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+
+fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<()> {
+    // SAFETY: every caller passes a zero-initialised `repr(C)` prefix of `union bpf_attr` whose pointers outlive the
+    // call and whose lengths are those of the buffers behind them.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>() as libc::c_ulong)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Element {
+    map: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// Plain data that may be copied to and from the kernel as bytes.
+///
+/// # Safety
+/// `repr(C)`, no padding, every bit pattern valid.
+pub unsafe trait Plain: Copy {}
+// SAFETY: integers, and wire structs whose padding is named.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::Key4 {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::Key6 {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::Connection {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::Interface {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::UntrackedKey {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::Untracked {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::DropKey {}
+
+fn address<T>(data: &T) -> u64 {
+    std::ptr::from_ref(data) as u64
+}
+
+/// Writes one element of a map.
+pub fn update<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    let map = map.as_raw_fd().cast_unsigned();
+    bpf(BPF_MAP_UPDATE_ELEM, &mut Element { map, key: address(key), value: address(value), ..Element::default() })
+}
+
+/// Removes one element; one that is not there is no error.
+pub fn delete<K: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
+    let map = map.as_raw_fd().cast_unsigned();
+    match bpf(BPF_MAP_DELETE_ELEM, &mut Element { map, key: address(key), ..Element::default() }) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Reads one element of a per-CPU map: a value for every possible CPU.
+pub fn lookup_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: &mut [V]) -> io::Result<()> {
+    debug_assert_eq!(size_of::<V>() % 8, 0, "the kernel rounds each CPU's value up to 8 bytes");
+    let attributes = &mut Element {
+        map: map.as_raw_fd().cast_unsigned(),
+        key: address(key),
+        value: values.as_mut_ptr() as u64,
+        ..Element::default()
+    };
+    bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Batch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+/// Reads whole hash maps in a few calls; the buffers live as long as the reader.
+#[derive(Debug)]
+pub struct BatchReader<K, V> {
+    keys: Vec<K>,
+    values: Vec<V>,
+    per_entry: usize,
+}
+
+/// Elements a call: large enough to hold any bucket of the hash, small enough to stay in the cache.
+const BATCH: usize = 1024;
+
+impl<K: Plain + Default, V: Plain + Default> BatchReader<K, V> {
+    /// A reader for maps with `per_entry` values an entry: 1, or the number of possible CPUs.
+    pub fn new(per_entry: usize) -> Self {
+        Self { keys: vec![K::default(); BATCH], values: vec![V::default(); BATCH * per_entry], per_entry }
+    }
+
+    /// Calls `each` with every entry. Entries that come and go meanwhile may be missed; none is seen twice.
+    pub fn read(&mut self, map: BorrowedFd<'_>, mut each: impl FnMut(&K, &[V])) -> io::Result<()> {
+        // The kernel's cursor for hash maps is 4 bytes; 8 leave room.
+        let (mut cursor, mut next) = (0_u64, 0_u64);
+        let mut first = true;
+        loop {
+            let mut attributes = Batch {
+                in_batch: if first { 0 } else { address(&cursor) },
+                out_batch: std::ptr::from_mut(&mut next) as u64,
+                keys: self.keys.as_mut_ptr() as u64,
+                values: self.values.as_mut_ptr() as u64,
+                count: BATCH as u32,
+                map: map.as_raw_fd().cast_unsigned(),
+                ..Batch::default()
+            };
+            let result = bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes);
+            let last = match result {
+                Ok(()) => false,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                Err(error) => return Err(error),
+            };
+            let count = attributes.count as usize;
+            for (key, values) in self.keys[..count].iter().zip(self.values.chunks_exact(self.per_entry)) {
+                each(key, values);
+            }
+            if last {
+                return Ok(());
+            }
+            first = false;
+            cursor = next;
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    program: u32,
+    result: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    context_size_in: u32,
+    context_size_out: u32,
+    context_in: u64,
+    context_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch_size: u32,
+    pad: u32,
+}
+
+/// Runs a program on `data` as its packet, `repeat` times; the changed packet comes back in `data`. Gives ns a run.
+pub fn test_run(program: BorrowedFd<'_>, data: &mut [u8], repeat: u32) -> io::Result<u32> {
+    let size = u32::try_from(data.len()).map_err(io::Error::other)?;
+    let mut attributes = TestRun {
+        program: program.as_raw_fd().cast_unsigned(),
+        data_size_in: size,
+        data_size_out: size,
+        data_in: data.as_ptr() as u64,
+        data_out: data.as_mut_ptr() as u64,
+        repeat,
+        ..TestRun::default()
+    };
+    bpf(BPF_PROG_TEST_RUN, &mut attributes)?;
+    Ok(attributes.duration)
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct InfoByFd {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+/// Offset of `recursion_misses` in `struct bpf_prog_info` (5.12 and later).
+const RECURSION_MISSES: usize = 208;
+
+/// How often a tracing program was skipped because it was running already on that CPU; 0 where the kernel can't tell.
+pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut info = [0_u8; 256];
+    let mut attributes =
+        InfoByFd { fd: program.as_raw_fd().cast_unsigned(), length: info.len() as u32, info: info.as_mut_ptr() as u64 };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
+    let bytes = info[RECURSION_MISSES..].first_chunk().copied().unwrap_or_default();
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// How many values an entry of a per-CPU map has: one for every CPU that could be plugged in.
+pub fn possible_cpus() -> io::Result<usize> {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = text.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<usize>().ok());
+    last.map(|last| last + 1).ok_or_else(|| io::Error::other(format!("unreadable CPU list {text:?}")))
+}
+
+/// Jiffies a second: the coarse clock ticks with them.
+pub fn jiffies_per_second() -> u64 {
+    let tick = nix::time::clock_getres(nix::time::ClockId::CLOCK_MONOTONIC_COARSE);
+    let nanoseconds = tick.map(|tick| tick.tv_nsec().cast_unsigned()).unwrap_or_default();
+    // 250 is the usual HZ of distributions' kernels.
+    1_000_000_000_u64.checked_div(nanoseconds).unwrap_or(250)
+}
