@@ -21,6 +21,9 @@ use crate::maps::{EP_EMIT, EP_INTERFACES, EP_PERF, EP_RING, EP_SCRATCH_TC, count
 /// Bytes of header and trace struct.
 const TRACE_PREFIX: usize = size_of::<Header>() + size_of::<TraceNotify>();
 
+/// The most that a record takes of the ring: header of the ring, our own, the notification, the packet.
+const MAX_RECORD: u64 = 8 + TRACE_PREFIX as u64 + 128;
+
 /// Whether anybody reads.
 #[inline(always)]
 pub(crate) fn wanted() -> bool {
@@ -50,7 +53,9 @@ pub(crate) fn submit(ctx: *mut c_void, record: *mut u8, length: u64) -> bool {
     unsafe {
         if TRANSPORT.load() == 0 {
             let waiting = bpf_ringbuf_query(core::ptr::addr_of!(EP_RING).cast_mut().cast(), BPF_RB_AVAIL_DATA as u64);
-            let wakeup = if waiting >= WATERMARK.load() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+            // One wakeup as the mark is passed, not one for every record behind it; a reader that misses it polls.
+            let passing = waiting.wrapping_sub(WATERMARK.load()) <= MAX_RECORD;
+            let wakeup = if passing { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
             bpf_ringbuf_submit(record.cast(), wakeup as u64);
             return true;
         }

@@ -41,8 +41,8 @@ fn main() {
 fn events(settings: &Settings, empty: u32) {
     let settings = Settings { buffer: 1 << 28, ..settings.clone() };
     let mut object = Object::load(&settings).expect("load");
-    let emit = object.take_map(map::EMIT).expect("map");
-    sys::update(emit.fd().as_fd(), &0_u32, &1_u32).expect("emit");
+    let emit = object.map(map::EMIT).expect("map");
+    sys::update(emit.as_fd(), &0_u32, &1_u32).expect("emit");
     if settings.transport == Transport::Perf {
         println!("(perf: see the pipeline bench, it needs readers)");
         return;
@@ -55,7 +55,7 @@ fn events(settings: &Settings, empty: u32) {
 }
 
 fn measure(object: &mut Object, name: &'static str, packet: &mut [u8]) -> u32 {
-    let program = object.classifier(name).expect("program").fd().expect("fd").try_clone().expect("fd");
+    let program = object.program(name).expect("program");
     (0..ROUNDS).map(|_| sys::test_run(program.as_fd(), packet, REPEAT).expect("run")).min().unwrap_or(0)
 }
 

@@ -1,5 +1,190 @@
 //! Our own datapath: loads the kernel programs, attaches them, reads what they say. The only user of aya.
 
+pub mod attach;
 pub mod btf;
+pub mod clock;
+pub mod kernel_names;
+pub mod links;
 pub mod object;
+pub mod perf;
+pub mod reader;
+pub mod record;
+pub mod sweep;
 pub mod sys;
+
+mod ignored;
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::thread::JoinHandle;
+
+use eyepiece_semconv::{attribute, metric};
+use eyepiece_wire::map;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use self::attach::{Attacher, Hooks, Mode};
+use self::btf::Btf;
+use self::kernel_names::KernelNames;
+use self::links::LinkEvent;
+use self::object::{LoadError, Object, Settings, Transport};
+use self::reader::Reader;
+use self::sweep::{Sweeper, Timeouts};
+use crate::source::Source as _;
+use crate::telemetry::Telemetry;
+
+/// What the datapath is to do.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Of the programs.
+    pub settings: Settings,
+    /// How to attach; none = the best that this kernel has.
+    pub attach: Option<Mode>,
+    /// Names of drop reasons to leave out, beside those that are no drops.
+    pub drops_ignore: Vec<String>,
+    /// When connections are forgotten.
+    pub timeouts: Timeouts,
+}
+
+/// Why the datapath could not be started.
+#[derive(Debug, Error)]
+pub enum DatapathError {
+    /// The programs.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The configuration names a drop reason that this kernel does not have.
+    #[error("datapath.drops_ignore: this kernel has no drop reason {name:?}")]
+    UnknownReason {
+        /// The name.
+        name: String,
+    },
+    /// Threads, descriptors, maps.
+    #[error("cannot start the datapath: {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The running datapath. The reader is the pipeline's; the rest is stopped here.
+#[derive(Debug)]
+pub struct Datapath {
+    hooks: Hooks,
+    mode: Mode,
+    names: KernelNames,
+    attacher: JoinHandle<()>,
+    sweeper: Sweeper,
+}
+
+/// Loads the programs and starts everything but reading.
+///
+/// # Errors
+/// See [`DatapathError`].
+pub fn build(
+    config: &Config,
+    events: mpsc::Receiver<LinkEvent>,
+    telemetry: &Telemetry,
+) -> Result<(Datapath, Reader), DatapathError> {
+    let system = |what| move |source| DatapathError::System { what, source };
+    let mut object = Object::load(&config.settings)?;
+    let names = KernelNames::read(&Btf::from_kernel().map_err(LoadError::Btf)?);
+    ignore(&object, &names, &config.drops_ignore)?;
+    let mode = Mode::choose(config.attach);
+    if mode == Mode::Clsact {
+        clean_up();
+    }
+    let transport = config.settings.transport;
+    let (sender, totals) = sweep::totals_channel();
+    let reader = Reader::new(reader::Parts {
+        transport,
+        buffer: object.map(if transport == Transport::Ring { map::RING } else { map::PERF })?,
+        emit: object.map(map::EMIT)?,
+        counters: object.map(map::COUNTERS)?,
+        drop_program: object.drop_program(),
+        totals,
+        damaged: telemetry.counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, "damaged_record")]),
+    })
+    .map_err(system("the reader"))?;
+    let parts = sweep::Parts {
+        connections4: object.map(map::CONNECTIONS4)?,
+        connections6: object.map(map::CONNECTIONS6)?,
+        untracked: object.map(map::UNTRACKED)?,
+        drops: object.map(map::DROPS)?,
+        counters: object.map(map::COUNTERS)?,
+        program: object.program(eyepiece_wire::program::SWEEP)?,
+        interval: config.settings.interval,
+        timeouts: config.timeouts,
+        names: names.clone(),
+        telemetry: telemetry.clone(),
+        waker: reader.waker(),
+        totals: sender,
+    };
+    let attacher = Attacher::new(object, mode, telemetry.clone())?;
+    let hooks = attacher.hooks();
+    let attacher = std::thread::Builder::new()
+        .name("attacher".into())
+        .spawn(move || follow(attacher, events))
+        .map_err(system("the attacher's thread"))?;
+    let sweeper = Sweeper::start(parts).map_err(system("the sweeper"))?;
+    Ok((Datapath { hooks, mode, names, attacher, sweeper }, reader))
+}
+
+/// Follows the interfaces until their watcher ends; then everything is detached.
+fn follow(mut attacher: Attacher, mut events: mpsc::Receiver<LinkEvent>) {
+    while let Some(event) = events.blocking_recv() {
+        attacher.follow(event);
+    }
+}
+
+/// Removes what an earlier run that was killed has left on interfaces.
+fn clean_up() {
+    match links::stale::remove_stale_filters() {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed filters that an earlier run had left"),
+        Err(error) => tracing::warn!(%error, "cannot look for filters that an earlier run may have left"),
+    }
+}
+
+/// Tells the drop program which reasons are no drops.
+fn ignore(object: &Object, names: &KernelNames, wishes: &[String]) -> Result<(), DatapathError> {
+    let map = object.map(map::IGNORED)?;
+    let mut reasons = Vec::new();
+    for name in wishes {
+        reasons.push(names.number(name).ok_or_else(|| DatapathError::UnknownReason { name: name.clone() })?);
+    }
+    // A name of ours that this kernel does not have is one that it cannot report.
+    reasons.extend(ignored::NO_DROPS.iter().filter_map(|(name, _)| names.number(name)));
+    for reason in reasons {
+        sys::update(map.as_fd(), &reason, &1_u32)
+            .map_err(|source| DatapathError::System { what: "the list of ignored drop reasons", source })?;
+    }
+    Ok(())
+}
+
+impl Datapath {
+    /// What is attached where.
+    pub const fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// How programs are attached.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The kernel's words.
+    pub const fn names(&self) -> &KernelNames {
+        &self.names
+    }
+
+    /// Detaches everything and takes the last totals. The watcher of interfaces must have ended, and the pipeline must
+    /// still read: the totals go to it.
+    pub fn stop(self) {
+        if self.attacher.join().is_err() {
+            tracing::error!("the attacher panicked");
+        }
+        self.sweeper.stop();
+    }
+}

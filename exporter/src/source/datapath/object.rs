@@ -1,9 +1,9 @@
 //! Loads the kernel programs with their settings and sizes, and gives hands on their maps.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use aya::maps::{Map, MapData};
+use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
 use eyepiece_wire::{Aggregation, MAX_CAPTURE, global, map, program};
@@ -105,6 +105,12 @@ pub enum LoadError {
         /// What the kernel said, the verifier's last lines included.
         message: String,
     },
+    /// The process has no descriptor left.
+    #[error("cannot duplicate a descriptor: {source}")]
+    Descriptor {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The object and this code do not fit together.
     #[error("the kernel object has no {name}")]
     Missing {
@@ -173,6 +179,11 @@ impl Object {
         self.drops.as_ref()
     }
 
+    /// Whether the drop program is loaded.
+    pub fn has_drops(&mut self) -> bool {
+        self.tracepoint().is_ok_and(|program| program.fd().is_ok())
+    }
+
     /// A tc program.
     pub fn classifier(&mut self, name: &'static str) -> Result<&mut SchedClassifier, LoadError> {
         let program: &mut Program = self.ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
@@ -186,23 +197,30 @@ impl Object {
         program.try_into().map_err(|error| program_error(name, &error))
     }
 
-    /// Takes a map out; the caller then keeps it alive.
-    pub fn take_map(&mut self, name: &'static str) -> Result<MapData, LoadError> {
-        match self.ebpf.take_map(name).ok_or(LoadError::Missing { name })? {
+    /// A descriptor of a map, of its own.
+    pub fn map(&self, name: &'static str) -> Result<OwnedFd, LoadError> {
+        let data = match self.ebpf.map(name).ok_or(LoadError::Missing { name })? {
             Map::Array(data)
             | Map::HashMap(data)
             | Map::PerCpuArray(data)
             | Map::PerCpuHashMap(data)
             | Map::PerfEventArray(data)
-            | Map::RingBuf(data) => Ok(data),
-            _ => Err(LoadError::Missing { name }),
-        }
+            | Map::RingBuf(data) => data,
+            _ => return Err(LoadError::Missing { name }),
+        };
+        data.fd().as_fd().try_clone_to_owned().map_err(|source| LoadError::Descriptor { source })
     }
-}
 
-/// A map's descriptor.
-pub fn descriptor(map: &MapData) -> BorrowedFd<'_> {
-    map.fd().as_fd()
+    /// A descriptor of a tc program, of its own.
+    pub fn program(&mut self, name: &'static str) -> Result<OwnedFd, LoadError> {
+        let fd = self.classifier(name)?.fd().map_err(|error| program_error(name, &error))?;
+        fd.as_fd().try_clone_to_owned().map_err(|source| LoadError::Descriptor { source })
+    }
+
+    /// A descriptor of the drop program, of its own; none where it is not loaded.
+    pub fn drop_program(&mut self) -> Option<OwnedFd> {
+        self.tracepoint().ok()?.fd().ok()?.as_fd().try_clone_to_owned().ok()
+    }
 }
 
 fn check_kernel() -> Result<(), LoadError> {

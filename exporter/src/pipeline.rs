@@ -1,0 +1,342 @@
+//! The owner loop: event → parse → enrich → count → batch. One thread; it never waits for a sink.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use eyepiece_semconv::{attribute, metric};
+use eyepiece_wire::InterfaceKind;
+
+use crate::enrich::{self, Tables, enrich};
+use crate::event::{Event, Lost, RawEvent, Totals};
+use crate::flow::{Batch, End, Flow};
+use crate::metrics::{Aggregation, Snapshot};
+use crate::parser;
+use crate::source::{Source, Waker};
+use crate::telemetry::{Number, Telemetry};
+
+/// Flows of a batch: enough to spread the cost of handing it over, few enough to stay in the cache.
+const BATCH: usize = 512;
+/// The longest wait of the loop; it is woken for commands and totals, so this bounds only how late idle series leave.
+const WAIT: Duration = Duration::from_secs(1);
+/// How often idle series are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
+/// Monitor message type of debug messages, which are no flows.
+const DEBUG_MESSAGE: u8 = 2;
+
+/// Where batches of flows go. Never waits; counts what it cannot take.
+pub trait Sink: Send {
+    /// Takes a batch.
+    fn send(&self, batch: Batch);
+}
+
+/// Tells that an endpoint sends from an address that is not known to be its own.
+pub type Learn = Box<dyn FnMut(u32, std::net::IpAddr, u64) + Send>;
+
+/// What a pipeline is made of.
+pub struct Parts {
+    /// Where events come from.
+    pub source: Box<dyn Source>,
+    /// Its name in telemetry.
+    pub source_kind: &'static str,
+    /// Who is who.
+    pub tables: enrich::Reader,
+    /// Where new addresses are told.
+    pub learn: Learn,
+    /// The series.
+    pub aggregation: Aggregation,
+    /// Who gets flows.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Our own counters.
+    pub telemetry: Telemetry,
+    /// Wall-clock time, ns since the Unix epoch.
+    pub now: fn() -> u64,
+}
+
+enum Command {
+    Start(Sender<io::Result<()>>),
+    Stop,
+    Snapshot(Sender<Snapshot>),
+    Drain(Sender<()>),
+}
+
+/// A hand on a running pipeline.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: Sender<Command>,
+    waker: Waker,
+}
+
+/// The pipeline is gone: its source failed, or it was stopped.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the pipeline has ended")]
+pub struct Ended;
+
+impl Handle {
+    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Result<T, Ended> {
+        let (reply, answer) = channel();
+        self.commands.send(command(reply)).map_err(|_| Ended)?;
+        self.waker.wake();
+        answer.recv().map_err(|_| Ended)
+    }
+
+    /// Starts reading.
+    ///
+    /// # Errors
+    /// The pipeline has ended, or what the system said.
+    pub fn start(&self) -> io::Result<()> {
+        self.ask(Command::Start).map_err(io::Error::other)?
+    }
+
+    /// Stops reading.
+    pub fn stop(&self) {
+        // A pipeline that has ended does not read.
+        if self.commands.send(Command::Stop).is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    /// All series now.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub fn snapshot(&self) -> Result<Snapshot, Ended> {
+        self.ask(Command::Snapshot)
+    }
+
+    /// Waits until everything that the source holds has been handed on.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub fn drain(&self) -> Result<(), Ended> {
+        self.ask(Command::Drain)
+    }
+}
+
+/// Starts the thread; it ends when the last handle is gone, or with an error of its source.
+///
+/// # Errors
+/// No thread.
+pub fn spawn(parts: Parts) -> io::Result<(Handle, JoinHandle<io::Result<()>>)> {
+    let (commands, inbox) = channel();
+    let handle = Handle { commands, waker: parts.source.waker() };
+    let thread = std::thread::Builder::new().name("pipeline".into()).spawn(move || run(parts, &inbox))?;
+    Ok((handle, thread))
+}
+
+fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
+    let mut source = parts.source;
+    let mut work = Work {
+        numbers: Numbers::new(&parts.telemetry, parts.source_kind),
+        telemetry: parts.telemetry,
+        tables: parts.tables,
+        learn: parts.learn,
+        aggregation: parts.aggregation,
+        sinks: parts.sinks,
+        batch: Vec::with_capacity(BATCH),
+        counts: Counts::default(),
+        random: fastrand::Rng::new(),
+        now: parts.now,
+    };
+    let mut expiry = Instant::now() + EXPIRY_INTERVAL;
+    loop {
+        loop {
+            match inbox.try_recv() {
+                Ok(command) => command.obey(&mut *source, &mut work)?,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    source.stop();
+                    return Ok(());
+                }
+            }
+        }
+        work.read(&mut *source, WAIT)?;
+        if Instant::now() >= expiry {
+            expiry = Instant::now() + EXPIRY_INTERVAL;
+            work.aggregation.expire((work.now)());
+        }
+    }
+}
+
+impl Command {
+    fn obey(self, source: &mut dyn Source, work: &mut Work) -> io::Result<()> {
+        // Whoever asked may have given up; the answer is then nobody's.
+        match self {
+            Self::Start(reply) => drop(reply.send(source.start())),
+            Self::Stop => source.stop(),
+            Self::Snapshot(reply) => drop(reply.send(work.aggregation.snapshot((work.now)()))),
+            Self::Drain(reply) => {
+                while work.read(source, Duration::ZERO)? > 0 {}
+                drop(reply.send(()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counted within one read, told once behind it.
+#[derive(Default)]
+struct Counts {
+    received: u64,
+    parsed: u64,
+    debug: u64,
+    lost: u64,
+    failed: HashMap<&'static str, u64>,
+}
+
+struct Numbers {
+    received: Number,
+    parsed: Number,
+    debug: Number,
+    lost: Number,
+    batches_lost: HashMap<&'static str, Number>,
+}
+
+impl Numbers {
+    fn new(telemetry: &Telemetry, source: &str) -> Self {
+        let kind = [(attribute::EYEPIECE_SOURCE_KIND, source)];
+        let reason = |reason| [(attribute::EYEPIECE_REASON, reason)];
+        Self {
+            received: telemetry.counter(metric::EYEPIECE_EVENTS_RECEIVED.name, &kind),
+            parsed: telemetry.counter(metric::EYEPIECE_FLOWS_PARSED.name, &[]),
+            debug: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("debug_message")),
+            lost: telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason("kernel_buffer")),
+            batches_lost: HashMap::new(),
+        }
+    }
+}
+
+struct Work {
+    tables: enrich::Reader,
+    learn: Learn,
+    aggregation: Aggregation,
+    sinks: Vec<Box<dyn Sink>>,
+    batch: Vec<Flow>,
+    counts: Counts,
+    numbers: Numbers,
+    telemetry: Telemetry,
+    random: fastrand::Rng,
+    now: fn() -> u64,
+}
+
+impl Work {
+    fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
+        self.tables.refresh();
+        let count = source.read(wait, &mut |event| self.take(event))?;
+        self.hand_over();
+        self.tell();
+        Ok(count)
+    }
+
+    #[inline]
+    fn take(&mut self, event: Event<'_>) {
+        match event {
+            Event::Raw(raw) => self.raw(&raw),
+            Event::Totals(totals) => self.totals(&totals),
+            Event::Lost(lost) => self.lost(&lost),
+        }
+    }
+
+    #[inline]
+    fn raw(&mut self, raw: &RawEvent<'_>) {
+        self.counts.received += 1;
+        if raw.data.first() == Some(&DEBUG_MESSAGE) {
+            self.counts.debug += 1;
+            return;
+        }
+        let mut flow = match parser::parse(raw) {
+            Ok(flow) => flow,
+            Err(error) => {
+                *self.counts.failed.entry(error.reason()).or_default() += 1;
+                return;
+            }
+        };
+        self.counts.parsed += 1;
+        let tables = self.tables.tables();
+        let is_news = enrich(&mut flow, tables);
+        let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
+        self.aggregation.count(&flow, ingress);
+        if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
+            (self.learn)(meter.ifindex, ip.source, flow.time);
+        }
+        if self.sinks.is_empty() {
+            return;
+        }
+        flow.uuid = uuid(&mut self.random);
+        self.batch.push(flow);
+        if self.batch.len() >= BATCH {
+            self.hand_over();
+        }
+    }
+
+    fn totals(&mut self, totals: &Totals) {
+        let tables = self.tables.tables();
+        let end = |address| {
+            let info = tables.end(address);
+            End { endpoint: info.endpoint, identity: 0, name: info.name }
+        };
+        let (mut source, mut destination) = match &totals.addresses {
+            Some((source, destination)) => (end(source), end(destination)),
+            None => (End::default(), End::default()),
+        };
+        enrich::identify(&mut source, &mut destination, totals, tables);
+        let ingress = ingress_kind(tables, totals.meter.ingress_ifindex);
+        self.aggregation.count_totals(totals, &source, &destination, ingress, (self.now)());
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        self.counts.lost += lost.count;
+        self.aggregation.count_lost(lost);
+    }
+
+    fn hand_over(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = Batch::new(std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH)));
+        for sink in &self.sinks {
+            sink.send(Batch::clone(&batch));
+        }
+    }
+
+    fn tell(&mut self) {
+        let counts = &mut self.counts;
+        self.numbers.received.add(std::mem::take(&mut counts.received));
+        self.numbers.parsed.add(std::mem::take(&mut counts.parsed));
+        self.numbers.debug.add(std::mem::take(&mut counts.debug));
+        self.numbers.lost.add(std::mem::take(&mut counts.lost));
+        for (reason, count) in counts.failed.drain() {
+            let number = self.numbers.batches_lost.entry(reason).or_insert_with(|| {
+                self.telemetry.counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, reason)])
+            });
+            number.add(count);
+        }
+    }
+}
+
+/// What kind of interface packets came in by; 0 is no interface.
+#[inline]
+fn ingress_kind(tables: &Tables, ifindex: u32) -> InterfaceKind {
+    if ifindex == 0 { InterfaceKind::Other } else { tables.interface(ifindex).kind }
+}
+
+/// A random UUID, RFC 9562 version 4. Not a secret: a fast generator does.
+#[inline]
+fn uuid(random: &mut fastrand::Rng) -> [u8; 16] {
+    let mut bytes = random.u128(..).to_ne_bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    bytes
+}
+
+/// Waits for a thread, at most until a deadline. False = it is still running.
+pub fn join_until<T>(thread: JoinHandle<T>, deadline: Instant) -> Option<std::thread::Result<T>> {
+    let (done, finished) = channel();
+    std::thread::spawn(move || drop(done.send(thread.join())));
+    match finished.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        Ok(result) => Some(result),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+    }
+}

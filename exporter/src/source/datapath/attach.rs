@@ -1,0 +1,351 @@
+//! Puts the programs on interfaces as they come, tells the kernel maps about them, and lets go as they leave.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
+use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
+use aya::util::KernelVersion;
+use eyepiece_semconv::{attribute, metric};
+use eyepiece_wire::{map, program};
+
+use super::links::{Link, LinkEvent, Role};
+use super::object::{LoadError, Object};
+use super::sys;
+use crate::telemetry::Telemetry;
+
+/// Our handle of tc filters: with it and our programs' names the next start knows what is ours.
+pub const HANDLE: TcHandle = TcHandle::new(0, 0x0e7e);
+/// The first priority, so that nobody hides traffic from us.
+pub const PRIORITY: u16 = 1;
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Links of the kernel's tc express (6.6 and later): nothing of ours survives us.
+    Tcx,
+    /// Filters of the clsact queueing discipline.
+    Clsact,
+}
+
+impl Mode {
+    /// The mode for a wish; none = the best that this kernel has.
+    pub fn choose(wish: Option<Self>) -> Self {
+        wish.unwrap_or_else(|| if KernelVersion::at_least(6, 6, 0) { Self::Tcx } else { Self::Clsact })
+    }
+
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        }
+    }
+}
+
+/// The state of one hook, for those who look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookState {
+    /// The interface; empty for hooks that are not an interface's.
+    pub interface: String,
+    /// The hook: `from-endpoint`, `to-network`, `kfree_skb` …
+    pub hook: &'static str,
+    /// Why it is not attached; none where it is.
+    pub error: Option<String>,
+}
+
+/// What is attached where; cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Hooks(Arc<Mutex<BTreeMap<(u32, &'static str), HookState>>>);
+
+impl Hooks {
+    /// All hooks now.
+    pub fn list(&self) -> Vec<HookState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn set(&self, ifindex: u32, state: HookState) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((ifindex, state.hook), state);
+    }
+
+    fn remove(&self, ifindex: u32) -> Vec<HookState> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys: Vec<_> = table.keys().filter(|(index, _)| *index == ifindex).copied().collect();
+        keys.iter().filter_map(|key| table.remove(key)).collect()
+    }
+}
+
+struct Attached {
+    link: Link,
+    links: Vec<SchedClassifierLink>,
+}
+
+/// Owns the programs and what is attached.
+pub struct Attacher {
+    object: Object,
+    mode: Mode,
+    interfaces: OwnedFd,
+    namespaces: OwnedFd,
+    own_namespace: u32,
+    attached: BTreeMap<u32, Attached>,
+    /// Namespaces behind endpoints, with how many endpoints each, and the id of the only one.
+    told: BTreeMap<u32, u32>,
+    hooks: Hooks,
+    telemetry: Telemetry,
+}
+
+impl Attacher {
+    /// An attacher of loaded programs; drops are attached at once.
+    ///
+    /// # Errors
+    /// The object lacks a map, or this process's namespace cannot be told.
+    pub fn new(mut object: Object, mode: Mode, telemetry: Telemetry) -> Result<Self, LoadError> {
+        let own_namespace = super::links::own_inode().map_err(|source| LoadError::Descriptor { source })?;
+        let (interfaces, namespaces) = (object.map(map::INTERFACES)?, object.map(map::NAMESPACES)?);
+        let hooks = Hooks::default();
+        let attached = BTreeMap::new();
+        let error = attach_drops(&mut object).err();
+        let mut attacher =
+            Self { object, mode, interfaces, namespaces, own_namespace, attached, told: BTreeMap::new(), hooks, telemetry };
+        attacher.tell_namespaces();
+        if let Some(error) = error {
+            attacher.report(0, "", "kfree_skb", error.into_text());
+        }
+        Ok(attacher)
+    }
+
+    /// What is attached where.
+    pub fn hooks(&self) -> Hooks {
+        self.hooks.clone()
+    }
+
+    /// Follows a change of the interfaces.
+    pub fn follow(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Appeared(link) | LinkEvent::Changed(link) => self.update(link),
+            LinkEvent::Gone { ifindex, .. } => self.remove(ifindex),
+            LinkEvent::Synced => {}
+        }
+    }
+
+    fn update(&mut self, link: Link) {
+        // First the map: the programs look there as soon as they run.
+        if let Err(error) = sys::update(self.interfaces.as_fd(), &link.ifindex, &link.wire()) {
+            tracing::warn!(interface = link.name, %error, "cannot tell the kernel programs of an interface");
+        }
+        let same = self.attached.get(&link.ifindex).is_some_and(|attached| {
+            attached.link.role == link.role && attached.link.l3_device == link.l3_device
+        });
+        if same {
+            if let Some(attached) = self.attached.get_mut(&link.ifindex) {
+                if attached.link.name != link.name {
+                    rename(&self.hooks, &self.telemetry, link.ifindex, &link.name);
+                }
+                attached.link = link;
+            }
+        } else {
+            self.detach(link.ifindex);
+            self.attach(link);
+        }
+        self.tell_namespaces();
+    }
+
+    fn attach(&mut self, link: Link) {
+        let Some(programs) = programs_of(&link) else { return };
+        self.unseen(&link);
+        let mut links = Vec::new();
+        for (name, hook, side) in programs {
+            let result = self.attach_one(name, &link.name, side);
+            let error = match result {
+                Ok(attached) => {
+                    links.push(attached);
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            self.report(link.ifindex, &link.name, hook, error);
+        }
+        self.attached.insert(link.ifindex, Attached { link, links });
+    }
+
+    fn attach_one(
+        &mut self,
+        name: &'static str,
+        interface: &str,
+        side: TcAttachType,
+    ) -> Result<SchedClassifierLink, String> {
+        let mode = self.mode;
+        let program = self.object.classifier(name).map_err(|error| error.to_string())?;
+        let link = match mode {
+            Mode::Tcx => {
+                program.attach_with_options(interface, side, TcAttachOptions::TcxOrder(LinkOrder::first()))
+            }
+            Mode::Clsact => attach_clsact(program, interface, side),
+        };
+        let id = link.map_err(|error| text(&error))?;
+        program.take_link(id).map_err(|error| text(&error))
+    }
+
+    fn detach(&mut self, ifindex: u32) {
+        // Dropping the links detaches; on a gone interface there is nothing left to detach.
+        if let Some(attached) = self.attached.remove(&ifindex) {
+            drop(attached.links);
+            for state in self.hooks.remove(ifindex) {
+                forget(&self.telemetry, &state);
+            }
+        }
+    }
+
+    fn remove(&mut self, ifindex: u32) {
+        self.detach(ifindex);
+        if let Err(error) = sys::delete(self.interfaces.as_fd(), &ifindex) {
+            tracing::warn!(ifindex, %error, "cannot remove an interface from the kernel's map");
+        }
+        self.tell_namespaces();
+    }
+
+    /// The namespaces whose drops are ours: our own, and those behind endpoints.
+    fn tell_namespaces(&mut self) {
+        let mut wanted = BTreeMap::from([(self.own_namespace, 0)]);
+        for attached in self.attached.values().filter(|attached| attached.link.role == Role::Endpoint) {
+            let Some(inode) = attached.link.peer.and_then(|peer| peer.inode) else { continue };
+            // Behind several endpoints nobody can tell which of them a drop belongs to.
+            wanted
+                .entry(inode)
+                .and_modify(|endpoint| *endpoint = 0)
+                .or_insert_with(|| u32::from(attached.link.endpoint));
+        }
+        let gone: Vec<_> = self.told.keys().filter(|inode| !wanted.contains_key(inode)).copied().collect();
+        for inode in gone {
+            warn(sys::delete(self.namespaces.as_fd(), &inode));
+        }
+        for (inode, endpoint) in &wanted {
+            if self.told.get(inode) != Some(endpoint) {
+                warn(sys::update(self.namespaces.as_fd(), inode, endpoint));
+            }
+        }
+        self.told = wanted;
+    }
+
+    fn report(&self, ifindex: u32, interface: &str, hook: &'static str, error: Option<String>) {
+        if let Some(error) = &error {
+            tracing::warn!(interface, hook, error, "cannot attach; the rest works without it");
+        } else {
+            tracing::debug!(interface, hook, mode = self.mode.name(), "attached");
+        }
+        let attributes = [(attribute::NETWORK_INTERFACE_NAME, interface), (attribute::EYEPIECE_HOOK_NAME, hook)];
+        self.telemetry.gauge(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes).set(u64::from(error.is_none()));
+        self.hooks.set(ifindex, HookState { interface: interface.to_owned(), hook, error });
+    }
+
+    /// What the interface counted before we were there.
+    fn unseen(&self, link: &Link) {
+        let Some(counted) = interface_counters(&link.name) else { return };
+        for (direction, packets, bytes) in [("receive", counted[1], counted[0]), ("transmit", counted[3], counted[2])] {
+            let attributes =
+                [(attribute::NETWORK_INTERFACE_NAME, &*link.name), (attribute::NETWORK_IO_DIRECTION, direction)];
+            self.telemetry.gauge(metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, &attributes).set(packets);
+            self.telemetry.gauge(metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name, &attributes).set(bytes);
+        }
+    }
+}
+
+/// Programs, hook names and sides of an interface; none where nothing is to be attached.
+fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, TcAttachType); 2]> {
+    use TcAttachType::{Egress, Ingress};
+    match (link.role, link.l3_device) {
+        (Role::Endpoint, _) => Some([
+            (program::FROM_ENDPOINT, "from-endpoint", Ingress),
+            (program::TO_ENDPOINT, "to-endpoint", Egress),
+        ]),
+        (Role::Uplink, false) => {
+            Some([(program::FROM_NETWORK, "from-network", Ingress), (program::TO_NETWORK, "to-network", Egress)])
+        }
+        (Role::Uplink, true) => {
+            Some([(program::FROM_NETWORK_L3, "from-network", Ingress), (program::TO_NETWORK_L3, "to-network", Egress)])
+        }
+        (Role::Ignored(_), _) => None,
+    }
+}
+
+fn attach_clsact(
+    program: &mut SchedClassifier,
+    interface: &str,
+    side: TcAttachType,
+) -> Result<tc::SchedClassifierLinkId, ProgramError> {
+    match tc::qdisc_add_clsact(interface) {
+        Ok(()) | Err(TcError::AlreadyAttached) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
+    program.attach_with_options(interface, side, TcAttachOptions::Netlink(options))
+}
+
+/// Why drops are not seen.
+enum DropsError {
+    NotAsked,
+    Failed(String),
+}
+
+impl DropsError {
+    fn into_text(self) -> Option<String> {
+        match self {
+            Self::NotAsked => Some("switched off by datapath.drops".to_owned()),
+            Self::Failed(text) => Some(text),
+        }
+    }
+}
+
+fn attach_drops(object: &mut Object) -> Result<(), DropsError> {
+    if let Some(error) = object.drops_missing() {
+        return Err(DropsError::Failed(error.to_string()));
+    }
+    if !object.has_drops() {
+        return Err(DropsError::NotAsked);
+    }
+    let program = object.tracepoint().map_err(|error| DropsError::Failed(error.to_string()))?;
+    program.attach().map(drop).map_err(|error| DropsError::Failed(text(&error)))
+}
+
+fn text(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+fn warn(result: io::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "cannot tell the kernel programs of a namespace");
+    }
+}
+
+fn rename(hooks: &Hooks, telemetry: &Telemetry, ifindex: u32, name: &str) {
+    for mut state in hooks.remove(ifindex) {
+        forget(telemetry, &state);
+        name.clone_into(&mut state.interface);
+        let attributes = [(attribute::NETWORK_INTERFACE_NAME, name), (attribute::EYEPIECE_HOOK_NAME, state.hook)];
+        telemetry.gauge(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes).set(u64::from(state.error.is_none()));
+        hooks.set(ifindex, state);
+    }
+}
+
+fn forget(telemetry: &Telemetry, state: &HookState) {
+    let interface = (attribute::NETWORK_INTERFACE_NAME, &*state.interface);
+    telemetry.remove(metric::EYEPIECE_HOOK_ATTACHED.name, &[interface, (attribute::EYEPIECE_HOOK_NAME, state.hook)]);
+    for direction in ["receive", "transmit"] {
+        for name in [metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name] {
+            telemetry.remove(name, &[interface, (attribute::NETWORK_IO_DIRECTION, direction)]);
+        }
+    }
+}
+
+/// Received bytes and packets, sent bytes and packets of an interface, from the kernel's /proc/net/dev.
+fn interface_counters(name: &str) -> Option<[u64; 4]> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
+    let numbers: Vec<u64> = line.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
+    Some([*numbers.first()?, *numbers.get(1)?, *numbers.get(8)?, *numbers.get(9)?])
+}

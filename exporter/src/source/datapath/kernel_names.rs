@@ -1,0 +1,135 @@
+//! The kernel's own words: names of drop reasons from its BTF, symbols from /proc/kallsyms.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::btf::Btf;
+
+/// Prefix of the enumerators of `enum skb_drop_reason`.
+const PREFIX: &str = "SKB_DROP_REASON_";
+/// Bits of a reason that are its subsystem (include/net/dropreason.h, SKB_DROP_REASON_SUBSYS_SHIFT).
+const SUBSYSTEM_SHIFT: u32 = 16;
+
+/// Names of drop reasons and of kernel code; cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub struct KernelNames(Arc<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    reasons: HashMap<u32, String>,
+    subsystems: HashMap<u32, String>,
+    addresses: Vec<u64>,
+    /// Where each address's name ends in `names`.
+    ends: Vec<u32>,
+    names: String,
+}
+
+impl KernelNames {
+    /// Reads the running kernel's names. What cannot be read stays numbers.
+    pub fn read(types: &Btf) -> Self {
+        let reasons = types.enumeration("skb_drop_reason").unwrap_or_default();
+        let subsystems = types.enumeration("skb_drop_reason_subsys").unwrap_or_default();
+        let strip = |list: Vec<(String, u32)>, prefix: &str| {
+            let strip = |name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
+            list.into_iter().map(|(name, value)| (value, strip(name))).collect()
+        };
+        let mut tables = Tables {
+            reasons: strip(reasons, PREFIX),
+            subsystems: strip(subsystems, "SKB_DROP_REASON_SUBSYS_"),
+            ..Tables::default()
+        };
+        match std::fs::read_to_string("/proc/kallsyms") {
+            Ok(text) => tables.symbols(&text),
+            Err(error) => tracing::warn!(%error, "no kernel symbols: drop locations stay addresses"),
+        }
+        Self(Arc::new(tables))
+    }
+
+    /// A reason's name (`NETFILTER_DROP`); subsystems' own reasons have the subsystem and a number.
+    pub fn reason(&self, reason: u32) -> Cow<'_, str> {
+        if let Some(name) = self.0.reasons.get(&reason) {
+            return Cow::Borrowed(name);
+        }
+        let (subsystem, number) = (reason >> SUBSYSTEM_SHIFT, reason & 0xffff);
+        match self.0.subsystems.get(&subsystem) {
+            Some(name) if subsystem != 0 => Cow::Owned(format!("{name}_{number}")),
+            _ => Cow::Owned(reason.to_string()),
+        }
+    }
+
+    /// The reason of a name, with or without the kernel's prefix, in any case.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        let name = name.to_ascii_uppercase();
+        let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+        self.0.reasons.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
+    }
+
+    /// The function that an address lies in; empty where the kernel does not tell.
+    pub fn symbol(&self, address: u64) -> &str {
+        let Tables { addresses, ends, names, .. } = &*self.0;
+        let index = addresses.partition_point(|&start| start <= address);
+        let Some(index) = index.checked_sub(1) else { return "" };
+        let start = index.checked_sub(1).map_or(0, |before| ends[before] as usize);
+        &names[start..ends[index] as usize]
+    }
+}
+
+impl Tables {
+    /// Keeps the text symbols of `/proc/kallsyms` (`address type name`), sorted. All addresses are 0 without privilege.
+    fn symbols(&mut self, text: &str) {
+        let mut list: Vec<(u64, &str)> = text
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split_ascii_whitespace();
+                let address = u64::from_str_radix(words.next()?, 16).ok()?;
+                let is_text = matches!(words.next()?, "t" | "T");
+                (is_text && address != 0).then_some((address, words.next()?))
+            })
+            .collect();
+        list.sort_unstable();
+        list.dedup_by_key(|(address, _)| *address);
+        for (address, name) in list {
+            self.names.push_str(name);
+            self.addresses.push(address);
+            self.ends.push(self.names.len() as u32);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KernelNames, Tables};
+    use std::sync::Arc;
+
+    fn names() -> KernelNames {
+        let mut tables = Tables::default();
+        tables.reasons.insert(2, "NOT_SPECIFIED".into());
+        tables.subsystems.insert(3, "OPENVSWITCH".into());
+        tables.symbols("0000000000000100 T ip_rcv\n0000000000000180 t ip_forward\n0000000000000140 d data\n0 T zero\n");
+        KernelNames(Arc::new(tables))
+    }
+
+    #[test]
+    fn reasons_have_names_or_numbers() {
+        let names = names();
+        for (reason, expected) in [(2, "NOT_SPECIFIED"), (0x3_0007, "OPENVSWITCH_7"), (77, "77"), (0x9_0001, "589825")] {
+            assert_eq!(names.reason(reason), expected);
+        }
+        for (name, expected) in
+            [("NOT_SPECIFIED", Some(2)), ("skb_drop_reason_not_specified", Some(2)), ("NONSENSE", None)]
+        {
+            assert_eq!(names.number(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn symbols_are_found_by_the_address_within() {
+        let names = names();
+        for (address, expected) in
+            [(0, ""), (0xff, ""), (0x100, "ip_rcv"), (0x17f, "ip_rcv"), (0x180, "ip_forward"), (0x9999, "ip_forward")]
+        {
+            assert_eq!(names.symbol(address), expected, "{address:x}");
+        }
+    }
+}

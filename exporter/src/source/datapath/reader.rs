@@ -1,0 +1,236 @@
+//! The reader of the kernel's buffer, ring or perf: one interface, running only while somebody wants events.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use aya::maps::{Map, MapData, RingBuf};
+use eyepiece_wire::Counter;
+
+use super::clock::{Clock, unix_now};
+use super::object::Transport;
+use super::perf::PerfBuffers;
+use super::{record, sys};
+use crate::event::{Event, Lost, LostSource, Totals};
+use crate::source::{Source, Waker};
+use crate::telemetry::Number;
+
+/// How often the kernel's loss counters are looked at.
+const LOSS_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the distance between kernel time and wall-clock time is measured.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest wait while reading: the ring wakes nobody before its watermark, so this bounds an event's delay.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Records handed over before the pipeline gets a word in: bounds its reaction to commands under a flood.
+const BURST: usize = 65_536;
+
+/// What a reader is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Which buffer.
+    pub transport: Transport,
+    /// The ring buffer's map, or the perf event array.
+    pub buffer: OwnedFd,
+    /// `EP_EMIT`.
+    pub emit: OwnedFd,
+    /// `EP_COUNTERS`.
+    pub counters: OwnedFd,
+    /// The drop program, for what the kernel skipped of it.
+    pub drop_program: Option<OwnedFd>,
+    /// Totals that the sweeper took.
+    pub totals: Receiver<Vec<Totals>>,
+    /// Records that could not be read.
+    pub damaged: Number,
+}
+
+/// The datapath as a source.
+pub struct Reader {
+    transport: Transport,
+    buffer: OwnedFd,
+    emit: OwnedFd,
+    counters: OwnedFd,
+    drop_program: Option<OwnedFd>,
+    totals: Receiver<Vec<Totals>>,
+    damaged: Number,
+    waker: Waker,
+    state: State,
+    clock: Clock,
+    clock_due: Instant,
+    losses: Losses,
+}
+
+enum State {
+    Stopped,
+    Ring(RingBuf<MapData>),
+    Perf(PerfBuffers),
+}
+
+/// What the kernel's counters said last.
+struct Losses {
+    due: Instant,
+    values: Vec<u64>,
+    seen: Vec<u64>,
+    misses: u64,
+}
+
+impl Reader {
+    /// A reader that does not run yet.
+    ///
+    /// # Errors
+    /// No descriptor is left, or the list of CPUs cannot be read.
+    pub fn new(parts: Parts) -> io::Result<Self> {
+        let cpus = sys::possible_cpus()?;
+        Ok(Self {
+            transport: parts.transport,
+            buffer: parts.buffer,
+            emit: parts.emit,
+            counters: parts.counters,
+            drop_program: parts.drop_program,
+            totals: parts.totals,
+            damaged: parts.damaged,
+            waker: Waker::new()?,
+            state: State::Stopped,
+            clock: Clock::now(),
+            clock_due: Instant::now() + CLOCK_INTERVAL,
+            losses: Losses { due: Instant::now(), values: vec![0; cpus], seen: vec![0; cpus], misses: 0 },
+        })
+    }
+
+    fn emit(&self, on: bool) -> io::Result<()> {
+        sys::update(self.emit.as_fd(), &0_u32, &u32::from(on))
+    }
+
+    fn wait(&self, timeout: Duration) -> io::Result<()> {
+        let mut polled = vec![poll_entry(self.waker.descriptor())];
+        match &self.state {
+            State::Ring(ring) => polled.push(poll_entry(ring.as_raw_fd())),
+            State::Perf(buffers) => polled.extend(buffers.descriptors().map(poll_entry)),
+            State::Stopped => {}
+        }
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the entries live until the call returns.
+        let result = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
+        self.waker.reset();
+        match result {
+            ..0 => {
+                let error = io::Error::last_os_error();
+                if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn drain(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+        let (clock, damaged) = (self.clock, &self.damaged);
+        let mut count = 0;
+        let mut each = |bytes: &[u8]| {
+            if let Some(event) = record::decode(bytes, clock) {
+                count += 1;
+                sink(event);
+            } else {
+                damaged.add(1);
+            }
+        };
+        match &mut self.state {
+            State::Ring(ring) => {
+                for _ in 0..BURST {
+                    let Some(item) = ring.next() else { break };
+                    each(&item);
+                }
+            }
+            State::Perf(buffers) => buffers.read(&mut each),
+            State::Stopped => {}
+        }
+        count
+    }
+
+    fn tell_totals(&self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+        let mut count = 0;
+        for list in self.totals.try_iter() {
+            count += list.len();
+            list.into_iter().for_each(|totals| sink(Event::Totals(totals)));
+        }
+        count
+    }
+
+    /// Losses since the last look become events, by CPU.
+    fn tell_losses(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        let losses = &mut self.losses;
+        losses.due = Instant::now() + LOSS_INTERVAL;
+        sys::lookup_per_cpu(self.counters.as_fd(), &(Counter::Lost as u32), &mut losses.values)?;
+        let mut told = 0;
+        for (cpu, (now, before)) in losses.values.iter().zip(&mut losses.seen).enumerate() {
+            let count = now - *before;
+            *before = *now;
+            if count > 0 {
+                told += 1;
+                sink(lost(u16::try_from(cpu).ok(), count));
+            }
+        }
+        if let Some(program) = &self.drop_program {
+            let misses = sys::recursion_misses(program.as_fd())?;
+            let count = misses.saturating_sub(losses.misses);
+            losses.misses = misses;
+            if count > 0 {
+                told += 1;
+                sink(lost(None, count));
+            }
+        }
+        Ok(told)
+    }
+}
+
+fn lost(cpu: Option<u16>, count: u64) -> Event<'static> {
+    Event::Lost(Lost { source: LostSource::KernelBuffer, cpu, count, time: unix_now() })
+}
+
+const fn poll_entry(fd: RawFd) -> libc::pollfd {
+    libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+}
+
+impl Source for Reader {
+    fn start(&mut self) -> io::Result<()> {
+        if !matches!(self.state, State::Stopped) {
+            return Ok(());
+        }
+        self.state = match self.transport {
+            Transport::Ring => {
+                let map = MapData::from_fd(self.buffer.try_clone()?).map_err(io::Error::other)?;
+                State::Ring(RingBuf::try_from(Map::RingBuf(map)).map_err(io::Error::other)?)
+            }
+            Transport::Perf => State::Perf(PerfBuffers::open(self.buffer.as_fd())?),
+        };
+        self.emit(true)
+    }
+
+    fn stop(&mut self) {
+        if let Err(error) = self.emit(false) {
+            tracing::warn!(%error, "cannot tell the kernel programs that nobody reads");
+        }
+        self.state = State::Stopped;
+    }
+
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        let stopped = matches!(self.state, State::Stopped);
+        let mut count = self.drain(sink);
+        if count == 0 {
+            self.wait(if stopped { timeout } else { timeout.min(POLL_INTERVAL) })?;
+            count = self.drain(sink);
+        }
+        count += self.tell_totals(sink);
+        let now = Instant::now();
+        if now >= self.losses.due && !stopped {
+            count += self.tell_losses(sink)?;
+        }
+        if now >= self.clock_due {
+            self.clock = Clock::now();
+            self.clock_due = now + CLOCK_INTERVAL;
+        }
+        Ok(count)
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}

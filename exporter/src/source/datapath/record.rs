@@ -1,0 +1,64 @@
+//! A record of the kernel programs, as an event.
+
+use eyepiece_wire::{Header, Hook, Mark};
+
+use super::clock::Clock;
+use crate::event::{Event, KernelDrop, Meter, RawEvent};
+
+/// Bytes of the header before a monitor payload.
+const HEADER: usize = size_of::<Header>();
+
+/// Reads a record; none where it is damaged, which our own programs do not make.
+#[inline]
+pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
+    if record.len() < HEADER {
+        return None;
+    }
+    // SAFETY: HEADER bytes are there, and a header is plain data: any bytes are one. The perf buffer aligns to 4 only.
+    let header: Header = unsafe { record.as_ptr().cast::<Header>().read_unaligned() };
+    let data = record.get(HEADER..HEADER + header.data_len as usize)?;
+    let hook = Hook::from_u8(header.hook)?;
+    let kernel_drop = (hook == Hook::Drop).then_some(KernelDrop {
+        reason: header.drop_reason,
+        location: header.location,
+        netns: header.netns,
+    });
+    let meter = Meter {
+        hook,
+        mark: Mark::from_u8(header.mark),
+        ifindex: header.ifindex,
+        ingress_ifindex: header.ingress_ifindex,
+        packets: header.packets,
+        bytes: header.bytes,
+        held_packets: header.held_packets,
+        held_bytes: header.held_bytes,
+    };
+    Some(Event::Raw(RawEvent { time: clock.unix(header.time), cpu: header.cpu, data, meter: Some(meter), kernel_drop }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+    use crate::event::Event;
+    use crate::source::datapath::clock::Clock;
+    use eyepiece_wire::Header;
+
+    fn bytes(header: Header, data: &[u8]) -> Vec<u8> {
+        // SAFETY: a header is plain data without padding.
+        let head: [u8; size_of::<Header>()] = unsafe { std::mem::transmute(header) };
+        [&head, data].concat()
+    }
+
+    #[test]
+    fn only_whole_records_are_events() {
+        let clock = Clock::now();
+        let good = bytes(Header { data_len: 2, hook: 4, drop_reason: 7, ..Header::default() }, &[1, 2, 9]);
+        let Some(Event::Raw(raw)) = decode(&good, clock) else { panic!("an event") };
+        assert_eq!((raw.data, raw.kernel_drop.map(|drop| drop.reason)), (&[1, 2][..], Some(7)));
+        assert!(decode(&bytes(Header { data_len: 4, ..Header::default() }, &[1, 2, 3]), clock).is_none());
+        assert!(decode(&bytes(Header { hook: 9, ..Header::default() }, &[]), clock).is_none());
+        for length in 0..72 {
+            assert!(decode(&good[..length], clock).is_none(), "{length}");
+        }
+    }
+}
