@@ -24,14 +24,14 @@ fn parse(data: &[u8]) -> Result<Flow, ParseError> {
 
 fn summary(flow: &Flow) -> String {
     let mut out = String::new();
-    summary::write(flow, &mut out).unwrap();
+    summary::write(flow, &mut out).expect("a String takes every text");
     out
 }
 
 /// A header cut at every length is incomplete, and says how much of what is missing.
 fn check_cuts(header: &[u8], message: Message, needed: &[(usize, usize)]) {
     for have in 1..header.len() {
-        let &(_, needed) = needed.iter().find(|&&(below, _)| have < below).unwrap();
+        let &(_, needed) = needed.iter().find(|&&(below, _)| have < below).expect("the last is the length");
         assert_eq!(parse(&header[..have]), Err(ParseError::Incomplete { message, needed, have }));
     }
     assert!(parse(header).is_ok(), "{message} without a packet");

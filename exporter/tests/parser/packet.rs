@@ -12,7 +12,7 @@ const GENEVE: u8 = 8;
 
 /// The flow of a trace with flags.
 fn decode(flags: u8, packet: &[u8]) -> Flow {
-    parse(&padded(trace(1).set(27, &[flags]).packet(packet))).unwrap()
+    parse(&padded(trace(1).set(27, &[flags]).packet(packet))).expect("a good header")
 }
 
 fn tcp4() -> Vec<u8> {

@@ -26,7 +26,7 @@ impl Notification {
 
     /// The header with a packet behind it, its lengths set, without padding.
     pub(crate) fn packet(self, packet: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(packet.len()).unwrap();
+        let length = length(packet.len());
         let mut bytes = self.set(8, &u32::from(length).to_le_bytes()).set(12, &length.to_le_bytes()).0;
         bytes.extend_from_slice(packet);
         bytes
@@ -53,6 +53,12 @@ pub(crate) fn verdict(length: usize) -> Notification {
     Notification::new(5, 0, 1, length)
 }
 
+/// A length as headers have it.
+fn length(bytes: usize) -> u16 {
+    assert!(bytes <= usize::from(u16::MAX), "no header can tell {bytes} bytes");
+    bytes as u16
+}
+
 /// Pads a payload as the kernel does: to 4 more than a multiple of 8, with garbage.
 pub(crate) fn padded(mut payload: Vec<u8>) -> Vec<u8> {
     while payload.len() % 8 != 4 {
@@ -73,14 +79,14 @@ pub(crate) fn tag(id: u16, ethertype: u16, payload: &[u8]) -> Vec<u8> {
 
 /// An IPv4 packet from 10.0.0.1 to 10.0.0.2.
 pub(crate) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(20 + payload.len()).unwrap().to_be_bytes();
+    let length = length(20 + payload.len()).to_be_bytes();
     let header = [0x45, 0, length[0], length[1], 0, 0, 0x40, 0, 64, protocol, 0, 0];
     [&header[..], &[10, 0, 0, 1, 10, 0, 0, 2], payload].concat()
 }
 
 /// An IPv6 packet from fd00::1 to fd00::2.
 pub(crate) fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    let length = length(payload.len()).to_be_bytes();
     let mut header = [0; 40];
     header[..8].copy_from_slice(&[0x60, 0, 0, 0, length[0], length[1], next, 64]);
     (header[8], header[23], header[24], header[39]) = (0xfd, 1, 0xfd, 2);
@@ -100,7 +106,7 @@ pub(crate) fn udp(payload: &[u8]) -> Vec<u8> {
 
 /// A UDP datagram.
 pub(crate) fn udp_ports(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(8 + payload.len()).unwrap();
+    let length = length(8 + payload.len());
     [&source.to_be_bytes()[..], &destination.to_be_bytes(), &length.to_be_bytes(), &[0, 0], payload].concat()
 }
 
