@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod flow;
+pub mod parser;
 pub mod source;
 pub mod symbols;
 pub mod telemetry;
