@@ -146,14 +146,6 @@ fn neither_totals_nor_losses_nor_expiry_allocate() {
             aggregation.count(flow, InterfaceKind::Uplink);
         }
     };
-    // Slots that become free are listed: the list may grow, counting may not allocate.
-    let listed = allocations(work);
+    assert_eq!(allocations(work), 0);
     assert!(aggregation.occupancy()[1].series < before[1].series, "some series expired");
-    assert!(listed <= 2 * u64::from(before.iter().map(|table| table.series).sum::<usize>().ilog2()) * 5, "{listed}");
-    let again = || {
-        for flow in &new {
-            aggregation.count(flow, InterfaceKind::Uplink);
-        }
-    };
-    assert_eq!(allocations(again), 0);
 }

@@ -69,6 +69,8 @@ impl<K: Copy + Eq + Hash> Table<K> {
             }
             None => {
                 self.slots.push(made);
+                // Expiry shall not have to allocate on the thread that counts.
+                self.free.reserve(self.slots.len());
                 // The cap keeps it in range.
                 (self.slots.len() - 1) as u32
             }
