@@ -17,7 +17,7 @@ fn mix(endpoints: u16) -> Vec<Flow> {
     let symbols = Symbols::default();
     let world = End { endpoint: 0, identity: 2, name: symbols.intern("world") };
     let mut random = fastrand::Rng::with_seed(1);
-    let mut end = |random: &mut fastrand::Rng| {
+    let end = |random: &mut fastrand::Rng| {
         let id = random.u16(1..=endpoints);
         let end = End { endpoint: id, identity: 1000 + u32::from(id), name: symbols.intern(&format!("veth{id}")) };
         let [high, low] = id.to_be_bytes();
@@ -114,6 +114,29 @@ fn count(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Every flow from an address of its own, far more than there are series: the overflow's price.
+fn scan(criterion: &mut Criterion) {
+    /// More than the aggregation remembers.
+    const ADDRESSES: u32 = 1 << 16;
+    let mut group = criterion.benchmark_group("scan");
+    group.throughput(Throughput::Elements(FLOWS as u64));
+    let mut flows = mix(10);
+    let mut aggregation = Aggregation::new(Config { contexts: contexts("ip"), ..Config::default() }, 0);
+    let mut next = 0u32;
+    group.bench_function("ip, all in the overflow", |bencher| {
+        bencher.iter(|| {
+            for flow in &mut flows {
+                next = (next + 1) % ADDRESSES;
+                if let Some(ip) = &mut flow.ip {
+                    ip.source = std::net::Ipv4Addr::from_bits(next).into();
+                }
+                aggregation.count(black_box(flow), InterfaceKind::Uplink);
+            }
+        });
+    });
+    group.finish();
+}
+
 /// One look-up by the pair of names, and an addition.
 fn baseline(
     group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
@@ -134,5 +157,5 @@ fn baseline(
     });
 }
 
-criterion_group!(benches, count);
+criterion_group!(benches, count, scan);
 criterion_main!(benches);

@@ -20,7 +20,7 @@ const IDLE_EXPIRY: Duration = Duration::from_secs(15 * 60);
 /// Keys of flows that are remembered, per series of the cap: a series is met with some verdicts, flags and observation
 /// points. More than these cost a slow count, not a wrong one.
 const PLANS_PER_SERIES: usize = 4;
-/// Bounds of what is remembered: a small cap should not be slow, a huge one not take the memory (72 bytes each).
+/// Bounds of what is remembered: a small cap should not be slow, a huge one not take the memory (80 bytes each).
 const PLANS: std::ops::RangeInclusive<usize> = 1024..=65_536;
 
 /// How a metric names the ends of its flows.

@@ -271,7 +271,7 @@ mod tests {
             assert_eq!(text.parse::<Context>(), expected.map(Context::of), "{text:?}");
         }
         for identifier in Identifier::ALL {
-            let context: Context = identifier.name().parse().expect(identifier.name());
+            let context: Context = identifier.name().parse().expect("its own name");
             assert_eq!(context.to_string(), identifier.name());
         }
     }
