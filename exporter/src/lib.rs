@@ -2,6 +2,8 @@
 
 pub mod event;
 pub mod flow;
+pub mod metrics;
+pub mod otlp;
 pub mod parser;
 pub mod source;
 pub mod symbols;

@@ -10,6 +10,16 @@ pub struct Symbol(u32);
 impl Symbol {
     /// The empty text.
     pub const EMPTY: Self = Self(0);
+
+    /// Its number, for keys that pack it.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The symbol of a number that [`Symbol::number`] gave.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 /// The table of names. Writers are providers of metadata, readers the sinks: neither is the hot path.

@@ -1,0 +1,161 @@
+//! ns per flow for all metrics together, beside one hash look-up in the same run.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use eyepiece::event::{KernelDrop, Meter};
+use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece::metrics::{Aggregation, Config, Contexts, MetricContexts};
+use eyepiece::symbols::Symbols;
+use eyepiece_wire::{Hook, InterfaceKind, Mark};
+
+/// Flows of a batch: as many as the pipeline is likely to hand over at once.
+const FLOWS: usize = 1024;
+
+/// A mix as a node with `endpoints` sees it: most of it established TCP, some UDP and ICMP, few SYN and FIN, few drops.
+fn mix(endpoints: u16) -> Vec<Flow> {
+    let symbols = Symbols::default();
+    let world = End { endpoint: 0, identity: 2, name: symbols.intern("world") };
+    let mut random = fastrand::Rng::with_seed(1);
+    let end = |random: &mut fastrand::Rng| {
+        let id = random.u16(1..=endpoints);
+        let end = End { endpoint: id, identity: 1000 + u32::from(id), name: symbols.intern(&format!("veth{id}")) };
+        let [high, low] = id.to_be_bytes();
+        (end, [10, 0, high, low])
+    };
+    (0..FLOWS)
+        .map(|_| {
+            let (local, address) = end(&mut random);
+            let (far, far_address) = if random.u8(0..10) < 4 { end(&mut random) } else { (world, [192, 0, 2, 1]) };
+            let sends = random.bool();
+            let percent = random.u8(0..100);
+            let drop = percent < 2;
+            let subtype = if sends { 5 } else { 0 };
+            let mut flow = Flow::empty(EventType { kind: if drop { EVENT_DROP } else { EVENT_TRACE }, subtype });
+            flow.time = 1_000_000;
+            flow.verdict = if drop { Verdict::Dropped } else { Verdict::Forwarded };
+            flow.kernel_drop = drop.then_some(KernelDrop { reason: 2 + u32::from(percent), location: 1, netns: 2 });
+            let (source, destination) = if sends { (address, far_address) } else { (far_address, address) };
+            flow.ip = Some(Ip {
+                source: source.into(),
+                source_translated: None,
+                destination: destination.into(),
+                version: 4,
+            });
+            (flow.source, flow.destination) = if sends { (local, far) } else { (far, local) };
+            flow.l4 = l4(percent);
+            flow.meter = (!drop).then_some(Meter {
+                hook: if sends { Hook::FromEndpoint } else { Hook::ToEndpoint },
+                mark: Mark::Unknown,
+                ifindex: 10 + u32::from(local.endpoint),
+                ingress_ifindex: 2,
+                packets: 3,
+                bytes: 4000,
+                held_packets: 0,
+                held_bytes: 0,
+            });
+            flow
+        })
+        .collect()
+}
+
+fn l4(percent: u8) -> L4 {
+    match percent {
+        0..4 => L4::Icmp4 { kind: 8, code: 0 },
+        4..24 => L4::Udp { source_port: 40_000, destination_port: 53 },
+        _ => {
+            let flags = match percent {
+                24..28 => TcpFlags::SYN,
+                28..32 => TcpFlags::SYN | TcpFlags::ACK,
+                32..38 => TcpFlags::FIN | TcpFlags::ACK,
+                38 => TcpFlags::RST,
+                _ => TcpFlags::ACK,
+            };
+            L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(flags) }
+        }
+    }
+}
+
+fn contexts(text: &str) -> MetricContexts {
+    let context = text.parse().expect("a context");
+    MetricContexts::usual(&context, &context)
+}
+
+/// Every metric with other contexts: no two can share a look-up.
+fn unlike() -> MetricContexts {
+    let both = |text: &str| {
+        let context: eyepiece::metrics::Context = text.parse().expect("a context");
+        Contexts { source: context.clone(), destination: context }
+    };
+    MetricContexts { drop: both("name"), flows: both("name|ip"), tcp: both("identity"), io: both("ip") }
+}
+
+fn count(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("count");
+    group.throughput(Throughput::Elements(FLOWS as u64));
+    for endpoints in [10, 200] {
+        let flows = mix(endpoints);
+        baseline(&mut group, endpoints, &flows);
+        for (name, contexts) in [
+            ("name", contexts("name")),
+            ("pod|reserved-identity|ip", contexts("pod|reserved-identity|ip")),
+            ("unlike", unlike()),
+        ] {
+            let mut aggregation = Aggregation::new(Config { contexts, ..Config::default() }, 0);
+            group.bench_with_input(BenchmarkId::new(name, endpoints), &flows, |bencher, flows| {
+                bencher.iter(|| {
+                    for flow in flows {
+                        aggregation.count(black_box(flow), InterfaceKind::Uplink);
+                    }
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// Every flow from an address of its own, far more than there are series: the overflow's price.
+fn scan(criterion: &mut Criterion) {
+    /// More than the aggregation remembers.
+    const ADDRESSES: u32 = 1 << 16;
+    let mut group = criterion.benchmark_group("scan");
+    group.throughput(Throughput::Elements(FLOWS as u64));
+    let mut flows = mix(10);
+    let mut aggregation = Aggregation::new(Config { contexts: contexts("ip"), ..Config::default() }, 0);
+    let mut next = 0u32;
+    group.bench_function("ip, all in the overflow", |bencher| {
+        bencher.iter(|| {
+            for flow in &mut flows {
+                next = (next + 1) % ADDRESSES;
+                if let Some(ip) = &mut flow.ip {
+                    ip.source = std::net::Ipv4Addr::from_bits(next).into();
+                }
+                aggregation.count(black_box(flow), InterfaceKind::Uplink);
+            }
+        });
+    });
+    group.finish();
+}
+
+/// One look-up by the pair of names, and an addition.
+fn baseline(
+    group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
+    endpoints: u16,
+    flows: &[Flow],
+) {
+    let key = |flow: &Flow| u64::from(flow.source.name.number()) << 32 | u64::from(flow.destination.name.number());
+    let mut table: hashbrown::HashMap<u64, u64, foldhash::fast::RandomState> =
+        flows.iter().map(|flow| (key(flow), 0)).collect();
+    group.bench_with_input(BenchmarkId::new("baseline: one look-up", endpoints), flows, |bencher, flows| {
+        bencher.iter(|| {
+            for flow in flows {
+                if let Some(value) = table.get_mut(&key(black_box(flow))) {
+                    *value += 1;
+                }
+            }
+        });
+    });
+}
+
+criterion_group!(benches, count, scan);
+criterion_main!(benches);

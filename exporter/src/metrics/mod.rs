@@ -1,0 +1,20 @@
+//! Metrics: one aggregation of flows into series, read by OTLP and by Prometheus.
+//!
+//! [`Aggregation`] is owned by the pipeline's thread: counting takes no lock, allocates nothing for series that exist
+//! and knows no text. A [`Snapshot`] carries the numbers out; [`resolve`] turns them into names elsewhere.
+
+mod aggregation;
+mod context;
+mod observed;
+mod once;
+mod resolve;
+mod series;
+mod snapshot;
+mod view;
+
+pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts};
+pub use context::{Context, ContextError, Identifier, Value, reserved_name};
+pub use observed::{DropReason, IoDirection, Labels, TcpFlag};
+pub use once::{EndKind, once_per_node};
+pub use resolve::{Attributes, InterfaceNames, KernelNames, Names, Naming, Resolved, Series, resolve};
+pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot};

@@ -1,0 +1,162 @@
+//! Each packet once per node: which of the hooks that a packet passes counts it for `hubble.flow.io`.
+
+use eyepiece_wire::{Hook, InterfaceKind, Mark};
+
+use crate::event::Meter;
+use crate::flow::End;
+
+/// What is known of one end of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndKind {
+    /// The address belongs to an endpoint of this machine.
+    Endpoint,
+    /// Everything else: this machine itself, or elsewhere.
+    Other,
+}
+
+impl From<&End> for EndKind {
+    fn from(end: &End) -> Self {
+        if end.endpoint == 0 { Self::Other } else { Self::Endpoint }
+    }
+}
+
+/// Packets and bytes of a meter that count here; (0, 0) where another hook counts them.
+///
+/// A packet counts at its source's endpoint if that is local, else at its destination's, else at the uplink that it
+/// leaves or enters by. `ingress` is the kind of the interface with the meter's `ingress_ifindex`.
+pub fn once_per_node(meter: &Meter, source: EndKind, destination: EndKind, ingress: InterfaceKind) -> (u64, u64) {
+    let counts = match meter.hook {
+        Hook::FromEndpoint => true,
+        Hook::ToEndpoint => !counted_at_source(meter, source, ingress),
+        // What came in by an uplink was counted there, or is of an endpoint.
+        Hook::ToNetwork => {
+            meter.ingress_ifindex == 0
+                || !(ingress == InterfaceKind::Uplink || counted_at_source(meter, source, ingress))
+        }
+        // The endpoint's own hook counts it.
+        Hook::FromNetwork if destination == EndKind::Endpoint => false,
+        Hook::FromNetwork => return by_mark(meter),
+        // A drop was counted, if at all, where the packet entered.
+        Hook::Drop => false,
+    };
+    if counts { (meter.packets, meter.bytes) } else { (0, 0) }
+}
+
+/// Whether a packet came in by an endpoint's interface, where it was counted.
+///
+/// An interface of another kind (an overlay's, a CNI's inner one) does not tell by itself: there the source's address
+/// does. What this machine sends itself came in by none.
+fn counted_at_source(meter: &Meter, source: EndKind, ingress: InterfaceKind) -> bool {
+    meter.ingress_ifindex != 0
+        && match ingress {
+            InterfaceKind::Endpoint | InterfaceKind::EndpointBridge => true,
+            InterfaceKind::Other => source == EndKind::Endpoint,
+            InterfaceKind::Uplink => false,
+        }
+}
+
+/// What came in by an uplink waits in the kernel until it is known who answers.
+const fn by_mark(meter: &Meter) -> (u64, u64) {
+    match meter.mark {
+        // Held back: comes again as `held_packets`.
+        Mark::Unknown => (0, 0),
+        // Behind a translation was an endpoint: all of it, held or not, was counted there.
+        Mark::Endpoint => (0, 0),
+        // Kernel counters never reach 2^64; a broken source must not stop us.
+        Mark::Local | Mark::Forwarded => {
+            (meter.packets.saturating_add(meter.held_packets), meter.bytes.saturating_add(meter.held_bytes))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_wire::{Hook, InterfaceKind, Mark};
+
+    use super::{EndKind, once_per_node};
+    use crate::event::Meter;
+    use crate::flow::End;
+
+    const NOTHING: (u64, u64) = (0, 0);
+    const OWN: (u64, u64) = (3, 300);
+    const ALL: (u64, u64) = (5, 520);
+
+    #[test]
+    fn one_hook_counts_a_packet() {
+        use EndKind::{Endpoint as Local, Other as Remote};
+        use Hook::{Drop, FromEndpoint, FromNetwork, ToEndpoint, ToNetwork};
+        use InterfaceKind::{Endpoint, EndpointBridge, Other, Uplink};
+        let unknown = Mark::Unknown;
+        #[rustfmt::skip]
+        let table = [
+            // hook, mark, came in by, its kind, source, destination, expected
+            (FromEndpoint, unknown, 5, Endpoint, Local, Remote, OWN),
+            (FromEndpoint, unknown, 5, Endpoint, Local, Local, OWN),
+            (FromEndpoint, unknown, 5, Endpoint, Remote, Local, OWN),
+            (FromEndpoint, Mark::Endpoint, 5, Endpoint, Local, Remote, OWN),
+            (FromEndpoint, unknown, 0, Other, Remote, Remote, OWN),
+            (ToEndpoint, unknown, 5, Endpoint, Local, Local, NOTHING),
+            (ToEndpoint, unknown, 5, Endpoint, Remote, Local, NOTHING),
+            (ToEndpoint, unknown, 6, EndpointBridge, Local, Local, NOTHING),
+            (ToEndpoint, unknown, 6, EndpointBridge, Remote, Local, NOTHING),
+            (ToEndpoint, unknown, 2, Uplink, Remote, Local, OWN),
+            (ToEndpoint, unknown, 2, Uplink, Local, Local, OWN),
+            (ToEndpoint, unknown, 9, Other, Remote, Local, OWN),
+            (ToEndpoint, unknown, 9, Other, Local, Local, NOTHING),
+            (ToEndpoint, unknown, 0, Other, Remote, Local, OWN),
+            (ToEndpoint, unknown, 0, Other, Local, Local, OWN),
+            (ToNetwork, unknown, 0, Other, Remote, Remote, OWN),
+            (ToNetwork, unknown, 0, Uplink, Remote, Remote, OWN),
+            (ToNetwork, unknown, 5, Endpoint, Local, Remote, NOTHING),
+            (ToNetwork, unknown, 6, EndpointBridge, Remote, Remote, NOTHING),
+            (ToNetwork, unknown, 2, Uplink, Remote, Remote, NOTHING),
+            (ToNetwork, unknown, 9, Other, Remote, Remote, OWN),
+            (ToNetwork, unknown, 9, Other, Local, Remote, NOTHING),
+            (FromNetwork, unknown, 2, Uplink, Remote, Remote, NOTHING),
+            (FromNetwork, Mark::Endpoint, 2, Uplink, Remote, Remote, NOTHING),
+            (FromNetwork, Mark::Local, 2, Uplink, Remote, Remote, ALL),
+            (FromNetwork, Mark::Forwarded, 2, Uplink, Remote, Remote, ALL),
+            (FromNetwork, unknown, 2, Uplink, Remote, Local, NOTHING),
+            (FromNetwork, Mark::Local, 2, Uplink, Remote, Local, NOTHING),
+            (FromNetwork, Mark::Forwarded, 2, Uplink, Remote, Local, NOTHING),
+            (Drop, unknown, 2, Uplink, Remote, Local, NOTHING),
+            (Drop, Mark::Local, 0, Other, Remote, Remote, NOTHING),
+        ];
+        for (hook, mark, ingress_ifindex, ingress, source, destination, expected) in table {
+            let meter = Meter {
+                hook,
+                mark,
+                ifindex: 2,
+                ingress_ifindex,
+                packets: 3,
+                bytes: 300,
+                held_packets: 2,
+                held_bytes: 220,
+            };
+            let counted = once_per_node(&meter, source, destination, ingress);
+            assert_eq!(counted, expected, "{meter:?} from {source:?} to {destination:?} in by {ingress:?}");
+        }
+    }
+
+    #[test]
+    fn absurd_counts_do_not_overflow() {
+        let meter = Meter {
+            hook: Hook::FromNetwork,
+            mark: Mark::Local,
+            ifindex: 2,
+            ingress_ifindex: 2,
+            packets: u64::MAX,
+            bytes: u64::MAX,
+            held_packets: 1,
+            held_bytes: u64::MAX,
+        };
+        let counted = once_per_node(&meter, EndKind::Other, EndKind::Other, InterfaceKind::Uplink);
+        assert_eq!(counted, (u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn an_end_with_an_endpoint_is_local() {
+        assert_eq!(EndKind::from(&End { endpoint: 1, ..End::default() }), EndKind::Endpoint);
+        assert_eq!(EndKind::from(&End { identity: 1, ..End::default() }), EndKind::Other);
+    }
+}

@@ -1,0 +1,221 @@
+//! Turns a snapshot's numbers into the names and texts that exporters write, away from the thread that counts.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use eyepiece_semconv::attribute;
+
+use super::context::{Value, reserved_name};
+use super::observed::{DropReason, Labels, type_name};
+use super::snapshot::{EndLabel, Identity, Metric, Point, Snapshot};
+use crate::event::LostSource;
+use crate::parser::names::{drop_reason_name, observation_point_text};
+use crate::symbols::Symbols;
+
+/// How attributes are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// OpenTelemetry's conventions, and the prefix `hubble.` where they have no word.
+    #[default]
+    Semconv,
+    /// The labels of Hubble's own metrics.
+    Hubble,
+}
+
+/// The running kernel's names of its drop reasons.
+pub trait KernelNames {
+    /// The name of an `skb_drop_reason` (`NETFILTER_DROP`); its number where the kernel has none for it.
+    fn reason(&self, reason: u32) -> Cow<'_, str>;
+}
+
+/// Names of the interfaces that were seen, also of those that are gone by now.
+pub trait InterfaceNames {
+    /// The name of an interface index.
+    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>>;
+}
+
+/// Where the texts of numbers are looked up.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    /// Of symbols.
+    pub symbols: &'a Symbols,
+    /// Of the kernel's drop reasons.
+    pub kernel: &'a dyn KernelNames,
+    /// Of interfaces.
+    pub interfaces: &'a dyn InterfaceNames,
+}
+
+/// Names and values of a series.
+pub type Attributes = Vec<(&'static str, String)>;
+
+/// A metric ready to be written: a cumulative sum that only grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Name, with dots.
+    pub name: &'static str,
+    /// Unit, in UCUM.
+    pub unit: &'static str,
+    /// One sentence.
+    pub description: &'static str,
+    /// Its series in the order of their attributes; no two have the same.
+    pub series: Vec<Series>,
+}
+
+/// One series ready to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Names and values; none for the overflow series.
+    pub attributes: Attributes,
+    /// The series of all that had no place of their own: `otel.metric.overflow` is its only attribute.
+    pub overflow: bool,
+    /// When the series was made, ns since the Unix epoch.
+    pub start: u64,
+    /// The sum since then.
+    pub value: u64,
+}
+
+/// The metrics of a snapshot with their names and texts.
+///
+/// Series whose texts turn out equal (an interface that was made anew under its old name) become one: their sum, since
+/// the earliest start. A reader would take them for one series that jumps to and fro.
+pub fn resolve(snapshot: &Snapshot, names: &Names<'_>, naming: Naming) -> Vec<Resolved> {
+    snapshot.metrics.iter().map(|metric| resolve_metric(metric, names, naming)).collect()
+}
+
+fn resolve_metric(metric: &Metric, names: &Names<'_>, naming: Naming) -> Resolved {
+    let schema = metric.kind.schema();
+    let mut series: BTreeMap<(bool, Attributes), (u64, u64)> = BTreeMap::new();
+    for point in &metric.points {
+        let overflow = point.identity == Identity::Overflow;
+        let attributes = attributes(metric, point, names, naming);
+        let (start, value) = series.entry((overflow, attributes)).or_insert((point.start, 0));
+        *start = point.start.min(*start);
+        *value = value.saturating_add(point.value);
+    }
+    let series = series.into_iter().map(|((overflow, attributes), (start, value))| Series {
+        attributes,
+        overflow,
+        start,
+        value,
+    });
+    Resolved { name: schema.name, unit: schema.unit, description: schema.description, series: series.collect() }
+}
+
+fn attributes(metric: &Metric, point: &Point, names: &Names<'_>, naming: Naming) -> Attributes {
+    let Identity::Series { source, destination, labels } = point.identity else { return Vec::new() };
+    let mut list = Vec::with_capacity(6);
+    let ends = [
+        (metric.source, source, attribute::SOURCE_ADDRESS, attribute::HUBBLE_SOURCE_NAME),
+        (metric.destination, destination, attribute::DESTINATION_ADDRESS, attribute::HUBBLE_DESTINATION_NAME),
+    ];
+    for (label, value, address, name) in ends {
+        match (label, naming) {
+            (EndLabel::Absent, _) => {}
+            (EndLabel::Address, Naming::Semconv) => list.push((address, value_text(value, names))),
+            _ => list.push((named(name, naming), value_text(value, names))),
+        }
+    }
+    list.extend(
+        label_texts(labels, names, naming).into_iter().flatten().map(|(name, text)| (named(name, naming), text)),
+    );
+    list
+}
+
+/// Hubble's label of an attribute, where labels are to be Hubble's.
+fn named(name: &'static str, naming: Naming) -> &'static str {
+    match naming {
+        Naming::Semconv => name,
+        Naming::Hubble => eyepiece_semconv::hubble_label(name).unwrap_or(name),
+    }
+}
+
+/// The most labels that a metric has beside its ends.
+const LABELS: usize = 4;
+
+fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'static str, String)>; LABELS] {
+    let label = |name, text: &str| Some((name, text.to_owned()));
+    match labels {
+        Labels::Ends => [const { None }; LABELS],
+        Labels::Drop { reason, protocol } => {
+            let reason = match reason {
+                DropReason::Kernel(reason) => names.kernel.reason(reason).into_owned(),
+                DropReason::Cilium(code) => drop_reason_name(code).map_or_else(|| code.to_string(), str::to_owned),
+            };
+            let reason = Some((attribute::HUBBLE_DROP_REASON, reason));
+            [label(attribute::HUBBLE_PROTOCOL, protocol), reason, None, None]
+        }
+        Labels::Flow { protocol, kind, subtype, verdict } => [
+            label(attribute::HUBBLE_PROTOCOL, protocol),
+            label(attribute::HUBBLE_EVENT_TYPE, type_name(kind)),
+            Some((attribute::HUBBLE_EVENT_SUBTYPE, subtype_text(kind, subtype))),
+            label(attribute::HUBBLE_VERDICT, verdict.name()),
+        ],
+        Labels::Tcp { flag, version } => [
+            label(attribute::HUBBLE_TCP_FLAG, flag.name()),
+            label(attribute::NETWORK_TYPE, family_text(version, naming)),
+            None,
+            None,
+        ],
+        Labels::Interface { ifindex, direction } => {
+            // An interface that nobody can name is still told apart.
+            let name = names.interfaces.name(ifindex).map_or_else(|| ifindex.to_string(), Cow::into_owned);
+            let direction = label(attribute::NETWORK_IO_DIRECTION, direction.name());
+            [Some((attribute::NETWORK_INTERFACE_NAME, name)), direction, None, None]
+        }
+        Labels::Lost(source) => [label(attribute::HUBBLE_LOST_SOURCE, lost_source_text(source)), None, None, None],
+    }
+}
+
+fn value_text(value: Value, names: &Names<'_>) -> String {
+    match value {
+        Value::None => String::new(),
+        Value::Symbol(symbol) => names.symbols.text(symbol).as_ref().to_owned(),
+        // As Go prints it, and so Hubble: IPv4 mapped into IPv6 is IPv4.
+        Value::Ip(IpAddr::V6(address)) => address.to_canonical().to_string(),
+        Value::Ip(address) => address.to_string(),
+        Value::Reserved(identity) => reserved_text(identity).unwrap_or_default(),
+        // The only reserved identity with two labels: Cilium `pkg/identity/reserved.go`.
+        Value::Identity(KUBE_APISERVER) => "reserved:kube-apiserver,reserved:remote-node".to_owned(),
+        Value::Identity(identity) => reserved_text(identity).unwrap_or_else(|| identity.to_string()),
+    }
+}
+
+const KUBE_APISERVER: u32 = 7;
+
+fn reserved_text(identity: u32) -> Option<String> {
+    reserved_name(identity).map(|name| format!("reserved:{name}"))
+}
+
+/// Observation points have names, unknown message types their number, and nothing else has a subtype.
+fn subtype_text(kind: u8, subtype: u8) -> String {
+    match type_name(kind) {
+        "Trace" => observation_point_text(subtype).unwrap_or_default().to_owned(),
+        "Unknown" => kind.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Hubble's enum names, or the values of `network.type`.
+fn family_text(version: u8, naming: Naming) -> &'static str {
+    match (version, naming) {
+        (4, Naming::Semconv) => "ipv4",
+        (6, Naming::Semconv) => "ipv6",
+        (4, Naming::Hubble) => "IPv4",
+        (6, Naming::Hubble) => "IPv6",
+        (_, Naming::Semconv) => "",
+        (_, Naming::Hubble) => "IP_NOT_USED",
+    }
+}
+
+/// `flow.LostEventSource` in lower case.
+const fn lost_source_text(source: LostSource) -> &'static str {
+    match source {
+        LostSource::KernelBuffer => "perf_event_ring_buffer",
+        LostSource::ObserverQueue => "observer_events_queue",
+        LostSource::HubbleRing => "hubble_ring_buffer",
+    }
+}
+
+#[cfg(test)]
+mod tests;

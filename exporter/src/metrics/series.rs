@@ -1,0 +1,219 @@
+//! One metric's series: slots of values, found by a key, with a cap, an overflow slot and an expiry.
+
+use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+/// The slot that takes what has no place of its own.
+pub(super) const OVERFLOW: u32 = 0;
+/// No slot: out of every table's bounds.
+pub(super) const NONE: u32 = u32::MAX;
+/// Start of a slot that is not in use; no time is that late.
+const UNUSED: u64 = u64::MAX;
+
+/// A series' values. Two, because packets and bytes always grow together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Flows, or packets.
+    pub(super) first: u64,
+    /// Bytes, where there are two.
+    pub(super) second: u64,
+    /// When it last grew, ns since the Unix epoch.
+    pub(super) last: u64,
+    /// When it was made, ns since the Unix epoch.
+    pub(super) start: u64,
+}
+
+const EMPTY: Slot = Slot { first: 0, second: 0, last: 0, start: UNUSED };
+
+/// The series of one metric.
+#[derive(Debug)]
+pub(super) struct Table<K> {
+    index: HashMap<K, u32, RandomState>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    max: usize,
+    /// How many times something went to the overflow.
+    overflowed: u64,
+    /// How many series were removed.
+    expired: u64,
+}
+
+impl<K: Copy + Eq + Hash> Table<K> {
+    /// A table of at most `max` series beside the overflow.
+    pub(super) fn new(max: usize) -> Self {
+        // Slot numbers are u32, of which two mean something else.
+        let max = max.min(NONE as usize - 1);
+        Self { index: HashMap::default(), slots: vec![EMPTY], free: Vec::new(), max, overflowed: 0, expired: 0 }
+    }
+
+    /// The slot of a key: its own, a new one, or the overflow.
+    pub(super) fn place(&mut self, key: K, time: u64) -> u32 {
+        if let Some(&slot) = self.index.get(&key) {
+            return slot;
+        }
+        if self.index.len() >= self.max {
+            if let Some(overflow) = self.slots.first_mut()
+                && overflow.start == UNUSED
+            {
+                overflow.start = time;
+            }
+            return OVERFLOW;
+        }
+        let made = Slot { start: time, last: time, ..EMPTY };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = made;
+                slot
+            }
+            None => {
+                self.slots.push(made);
+                // Expiry shall not have to allocate on the thread that counts.
+                self.free.reserve(self.slots.len());
+                // The cap keeps it in range.
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.index.insert(key, slot);
+        slot
+    }
+
+    /// Adds to a slot; [`NONE`] adds nowhere.
+    #[inline]
+    pub(super) fn add(&mut self, slot: u32, first: u64, second: u64, time: u64) {
+        self.overflowed += u64::from(slot == OVERFLOW);
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            // A source's broken number may not stop us; no honest sum comes near.
+            slot.first = slot.first.saturating_add(first);
+            slot.second = slot.second.saturating_add(second);
+            slot.last = slot.last.max(time);
+        }
+    }
+
+    /// Removes series that did not grow since `before`; whether there were any.
+    pub(super) fn expire(&mut self, before: u64) -> bool {
+        let (slots, free) = (&mut self.slots, &mut self.free);
+        let had = self.index.len();
+        self.index.retain(|_, &mut slot| {
+            let live = slots[slot as usize].last >= before;
+            if !live {
+                slots[slot as usize] = EMPTY;
+                free.push(slot);
+            }
+            live
+        });
+        let overflow = &mut slots[OVERFLOW as usize];
+        let spilled = overflow.start != UNUSED && overflow.last < before;
+        if spilled {
+            *overflow = EMPTY;
+        }
+        let gone = had - self.index.len() + usize::from(spilled);
+        self.expired += gone as u64;
+        gone > 0
+    }
+
+    /// How many series there are beside the overflow.
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Times that something went to the overflow, and series that were removed, since the start.
+    pub(super) fn history(&self) -> (u64, u64) {
+        (self.overflowed, self.expired)
+    }
+
+    /// The overflow series, where it is in use.
+    pub(super) fn overflow(&self) -> Option<Slot> {
+        self.slots.first().copied().filter(|slot| slot.start != UNUSED)
+    }
+
+    /// All series but the overflow.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K, Slot)> + '_ {
+        self.index.iter().map(|(&key, &slot)| (key, self.slots[slot as usize]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NONE, OVERFLOW, Table};
+
+    fn add(table: &mut Table<u64>, key: u64, time: u64) -> u32 {
+        let slot = table.place(key, time);
+        table.add(slot, 1, 10, time);
+        slot
+    }
+
+    #[test]
+    fn what_has_no_place_goes_to_the_overflow() {
+        const N: u64 = 3;
+        for (max, keys) in [(0, 0), (0, 1), (N, 0), (N, 1), (N, N - 1), (N, N), (N, N + 1), (N, N * 8)] {
+            let mut table = Table::new(max as usize);
+            for time in [100, 200] {
+                for key in 0..keys {
+                    add(&mut table, key, time);
+                }
+            }
+            let own = max.min(keys);
+            assert_eq!(table.len() as u64, own, "max {max}, keys {keys}");
+            assert_eq!(table.iter().count() as u64, own);
+            for (key, slot) in table.iter() {
+                assert!(key < own);
+                assert_eq!((slot.first, slot.second, slot.start, slot.last), (2, 20, 100, 200));
+            }
+            let spilled = keys - own;
+            let overflow = table.overflow().map(|slot| (slot.first, slot.second, slot.start, slot.last));
+            assert_eq!(table.history(), (2 * spilled, 0));
+            assert_eq!(overflow, (spilled > 0).then_some((2 * spilled, 20 * spilled, 100, 200)));
+        }
+    }
+
+    #[test]
+    fn idle_series_leave_and_come_back_with_a_new_start() {
+        let mut table = Table::new(2);
+        add(&mut table, 1, 100);
+        add(&mut table, 2, 100);
+        add(&mut table, 2, 150);
+        assert!(!table.expire(100), "grew at 100, not before it");
+        assert!(table.expire(101));
+        assert_eq!(table.iter().map(|(key, _)| key).collect::<Vec<_>>(), [2]);
+        assert!(!table.expire(101));
+        add(&mut table, 1, 200);
+        let back = table.iter().find(|&(key, _)| key == 1).expect("made again").1;
+        assert_eq!((back.first, back.start), (1, 200));
+        assert_eq!(table.history(), (0, 1));
+        assert_eq!(table.slots.len(), 3, "its slot is used again");
+    }
+
+    #[test]
+    fn the_overflow_is_idle_too() {
+        let mut table = Table::new(0);
+        assert_eq!(add(&mut table, 1, 100), OVERFLOW);
+        assert!(!table.expire(100));
+        assert!(table.expire(101));
+        assert_eq!(table.overflow(), None);
+        assert!(!table.expire(101));
+        add(&mut table, 1, 300);
+        assert_eq!(table.overflow().map(|slot| (slot.first, slot.start)), Some((1, 300)));
+    }
+
+    #[test]
+    fn room_is_given_to_newcomers() {
+        let mut table = Table::new(1);
+        add(&mut table, 1, 100);
+        assert_eq!(add(&mut table, 2, 200), OVERFLOW);
+        assert!(table.expire(150));
+        assert_ne!(add(&mut table, 2, 300), OVERFLOW);
+        assert_eq!(add(&mut table, 1, 300), OVERFLOW);
+    }
+
+    #[test]
+    fn no_slot_counts_nowhere_and_times_may_go_back() {
+        let mut table = Table::new(1);
+        let slot = add(&mut table, 1, 100);
+        table.add(NONE, 1, 1, 500);
+        table.add(slot, u64::MAX, 0, 50);
+        let (_, slot) = table.iter().next().expect("one series");
+        assert_eq!((slot.first, slot.second, slot.last), (u64::MAX, 10, 100));
+    }
+}

@@ -1,0 +1,248 @@
+//! The fast way from a flow to its series: one look-up finds all series of a flow in the metrics that name ends alike.
+
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::context::{Context, Packed, Value};
+use super::observed::{FREE_SHIFT, Observed};
+use super::series::{NONE, Table};
+use crate::flow::{End, Flow};
+
+/// The ends of a flow in a metric's contexts, packed. The tags lie where labels leave room for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    source_high: u64,
+    source_low: u64,
+    destination_high: u64,
+    destination_low: u64,
+    tags: u64,
+}
+
+impl Ends {
+    #[inline]
+    fn new(source: Packed, destination: Packed) -> Self {
+        Self {
+            source_high: source.high,
+            source_low: source.low,
+            destination_high: destination.high,
+            destination_low: destination.low,
+            tags: u64::from(source.tag | destination.tag << 3) << FREE_SHIFT,
+        }
+    }
+
+    /// Leaves out the ends that a metric has no label for.
+    fn project(self, members: Member) -> Self {
+        let (source, destination) = self.packed();
+        Self::new(
+            if members.source { source } else { Packed::default() },
+            if members.destination { destination } else { Packed::default() },
+        )
+    }
+
+    fn packed(self) -> (Packed, Packed) {
+        let tag = |shift: u32| (self.tags >> (FREE_SHIFT + shift)) as u8 & 7;
+        (
+            Packed { tag: tag(0), high: self.source_high, low: self.source_low },
+            Packed { tag: tag(3), high: self.destination_high, low: self.destination_low },
+        )
+    }
+
+    fn hash<H: Hasher>(self, labels: u64, state: &mut H) {
+        // Words one by one: derived on arrays, lengths would be hashed too.
+        state.write_u64(self.source_high);
+        state.write_u64(self.source_low);
+        state.write_u64(self.destination_high);
+        state.write_u64(self.destination_low);
+        state.write_u64(self.tags | labels);
+    }
+}
+
+/// Key of a series in a metric that has contexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SeriesKey {
+    ends: Ends,
+    pub(super) labels: u64,
+}
+
+impl SeriesKey {
+    /// Source, destination.
+    pub(super) fn values(self) -> (Value, Value) {
+        let (source, destination) = self.ends.packed();
+        (source.value(), destination.value())
+    }
+}
+
+impl Hash for SeriesKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ends.hash(self.labels, state);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PlanKey {
+    ends: Ends,
+    observed: Observed,
+}
+
+impl Hash for PlanKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ends.hash(self.observed.flow, state);
+        state.write_u64(u64::from(self.observed.reason));
+    }
+}
+
+/// Slots that flows of one key add to; [`NONE`] where they don't.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    drop: u32,
+    flows: u32,
+    tcp: [u32; 3],
+    /// Found at the first packet that counts here.
+    io: u32,
+}
+
+/// The metrics that have contexts.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) drop: Table<SeriesKey>,
+    pub(super) flows: Table<SeriesKey>,
+    pub(super) tcp: Table<SeriesKey>,
+    /// Packets and bytes.
+    pub(super) io: Table<SeriesKey>,
+}
+
+/// Which ends a metric has labels for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) source: bool,
+    pub(super) destination: bool,
+}
+
+/// Which metrics a view counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Members {
+    pub(super) drop: Option<Member>,
+    pub(super) flows: Option<Member>,
+    pub(super) tcp: Option<Member>,
+    pub(super) io: Option<Member>,
+}
+
+/// Metrics that name the ends by the same contexts, or leave one out.
+#[derive(Debug)]
+pub(super) struct View {
+    source: Context,
+    destination: Context,
+    pub(super) members: Members,
+    plans: HashMap<PlanKey, Plan, RandomState>,
+    /// Fixed from the start, so that counting into series that exist never allocates.
+    capacity: usize,
+}
+
+impl View {
+    pub(super) fn new(source: Context, destination: Context, capacity: usize) -> Self {
+        let plans = HashMap::with_capacity_and_hasher(capacity, RandomState::default());
+        Self { source, destination, members: Members::default(), plans, capacity }
+    }
+
+    /// Whether a metric with these contexts can be counted here, and how.
+    pub(super) fn member(&self, source: &Context, destination: &Context) -> Option<Member> {
+        let fits = (source.is_absent() || *source == self.source)
+            && (destination.is_absent() || *destination == self.destination);
+        fits.then(|| Member { source: !source.is_absent(), destination: !destination.is_absent() })
+    }
+
+    /// Counts a flow, and the packets and bytes that count here for `hubble.flow.io`.
+    #[inline]
+    pub(super) fn count(&mut self, tables: &mut Tables, flow: &Flow, observed: Observed, (packets, bytes): (u64, u64)) {
+        let addresses = flow.ip.as_ref().map(|ip| (ip.source, ip.destination));
+        let key = PlanKey { ends: self.ends(&flow.source, &flow.destination, addresses), observed };
+        let time = flow.time;
+        let plan = match self.plans.get(&key) {
+            Some(plan) => *plan,
+            None => self.plan(tables, key, time),
+        };
+        tables.flows.add(plan.flows, 1, 0, time);
+        if observed.drop_labels().is_some() {
+            tables.drop.add(plan.drop, 1, 0, time);
+        } else if plan.tcp[0] != NONE {
+            for slot in plan.tcp {
+                tables.tcp.add(slot, 1, 0, time);
+            }
+        }
+        if packets | bytes != 0 {
+            let slot = if plan.io == NONE { self.io(tables, key, time) } else { plan.io };
+            tables.io.add(slot, packets, bytes, time);
+        }
+    }
+
+    /// Adds packets and bytes that no flow carried.
+    pub(super) fn count_io(
+        &self,
+        tables: &mut Tables,
+        ends: (&End, &End),
+        addresses: (IpAddr, IpAddr),
+        (packets, bytes): (u64, u64),
+        time: u64,
+    ) {
+        if let Some(member) = self.members.io {
+            let ends = self.ends(ends.0, ends.1, Some(addresses)).project(member);
+            let slot = tables.io.place(SeriesKey { ends, labels: 0 }, time);
+            tables.io.add(slot, packets, bytes, time);
+        }
+    }
+
+    /// Forgets the slots: after series have moved out of them.
+    pub(super) fn forget(&mut self) {
+        self.plans.clear();
+    }
+
+    #[inline]
+    fn ends(&self, source: &End, destination: &End, addresses: Option<(IpAddr, IpAddr)>) -> Ends {
+        let (from, to) = addresses.unzip();
+        Ends::new(Packed::new(self.source.value(source, from)), Packed::new(self.destination.value(destination, to)))
+    }
+
+    /// Finds the series of a key that was not met lately.
+    #[cold]
+    fn plan(&mut self, tables: &mut Tables, key: PlanKey, time: u64) -> Plan {
+        let Members { drop, flows, tcp, .. } = self.members;
+        let PlanKey { ends, observed } = key;
+        let mut plan = Plan { drop: NONE, flows: NONE, tcp: [NONE; 3], io: NONE };
+        if let Some(member) = flows {
+            let ends = ends.project(member);
+            plan.flows = tables.flows.place(SeriesKey { ends, labels: observed.flow_labels() }, time);
+        }
+        if let (Some(member), Some(labels)) = (drop, observed.drop_labels()) {
+            plan.drop = tables.drop.place(SeriesKey { ends: ends.project(member), labels }, time);
+        }
+        if let Some(member) = tcp {
+            let ends = ends.project(member);
+            for (slot, labels) in plan.tcp.iter_mut().zip(observed.tcp_labels()) {
+                *slot = tables.tcp.place(SeriesKey { ends, labels }, time);
+            }
+        }
+        self.remember(key, plan);
+        plan
+    }
+
+    #[cold]
+    fn io(&mut self, tables: &mut Tables, key: PlanKey, time: u64) -> u32 {
+        let Some(member) = self.members.io else { return NONE };
+        let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels: 0 }, time);
+        if let Some(plan) = self.plans.get_mut(&key) {
+            plan.io = slot;
+        }
+        slot
+    }
+
+    fn remember(&mut self, key: PlanKey, plan: Plan) {
+        // Starting anew costs each live key one slow count, and needs no bookkeeping of which ones are live.
+        if self.plans.len() >= self.capacity {
+            self.plans.clear();
+        }
+        self.plans.insert(key, plan);
+    }
+}

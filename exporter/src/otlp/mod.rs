@@ -1,0 +1,3 @@
+//! OTLP: what is counted and seen, as OpenTelemetry's protobuf messages.
+
+pub mod metrics;
