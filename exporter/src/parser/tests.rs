@@ -1,0 +1,1 @@
+//! Payloads written out by hand, and what becomes of them.
