@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod flow;
+pub mod otlp;
 pub mod parser;
 pub mod symbols;
 pub mod telemetry;

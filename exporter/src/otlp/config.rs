@@ -283,7 +283,9 @@ fn header_map(headers: &Headers, errors: &mut Vec<SettingError>) -> HeaderMap {
                 value.set_sensitive(true);
                 map.append(header, value);
             }
-            Err(_) => errors.push(SettingError::new("headers", format!("the value of `{name}` has a control character"))),
+            Err(_) => {
+                errors.push(SettingError::new("headers", format!("the value of `{name}` has a control character")));
+            }
         }
     }
     map
@@ -308,8 +310,7 @@ mod tests {
 
     fn uri(url: &str, of_signal: bool, protocol: Protocol, insecure: bool) -> String {
         let endpoint = Some(Endpoint { url: url.into(), of_signal });
-        let settings =
-            Settings { endpoint, protocol: Some(protocol), insecure: Some(insecure), ..Settings::default() };
+        let settings = Settings { endpoint, protocol: Some(protocol), insecure: Some(insecure), ..Settings::default() };
         match settings.resolve(Signal::Logs) {
             Ok(config) => config.uri.to_string(),
             Err(errors) => errors.iter().map(|error| format!("! {error}")).collect(),

@@ -169,7 +169,9 @@ mod tests {
 
     #[test]
     fn percent_sequences() {
-        for (text, expected) in [("a%20b", "a b"), ("%", "%"), ("%4", "%4"), ("%zz%41", "%zzA"), ("%+1", "%+1"), ("%c3%a9", "é")] {
+        for (text, expected) in
+            [("a%20b", "a b"), ("%", "%"), ("%4", "%4"), ("%zz%41", "%zzA"), ("%+1", "%+1"), ("%c3%a9", "é")]
+        {
             assert_eq!(percent_decoded(text), expected);
         }
     }

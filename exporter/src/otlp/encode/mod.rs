@@ -2,7 +2,7 @@
 
 mod flow;
 mod request;
-mod text;
+pub(crate) mod text;
 mod wire;
 
 pub use flow::{FlowEncoder, severity};
