@@ -1,0 +1,323 @@
+//! What a log record costs: encoded, and sent to a receiver in this process, beside OpenTelemetry's SDK.
+//!
+//! `cargo bench -p eyepiece --bench encode`; the last lines are CPU time per delivered record.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use criterion::{Criterion, Throughput, criterion_group};
+use eyepiece::event::Meter;
+use eyepiece::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece::otlp::client::Client;
+use eyepiece::otlp::config::{Compression, Endpoint, Settings, Signal};
+use eyepiece::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
+use eyepiece::otlp::logs::{self, Options};
+use eyepiece::otlp::names::Names;
+use eyepiece::otlp::resource::Resource;
+use eyepiece::otlp::stop;
+use eyepiece::symbols::Symbols;
+use eyepiece::telemetry::Telemetry;
+use eyepiece_semconv::attribute as name;
+use eyepiece_wire::{Hook, Mark};
+use nix::time::{ClockId, clock_gettime};
+use opentelemetry::InstrumentationScope;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{
+    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider,
+};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+/// Flows of a request.
+const BATCH: usize = 2048;
+
+struct Interfaces;
+
+impl Names for Interfaces {
+    fn interface(&self, _: u32, out: &mut String) {
+        out.push_str("veth0a1b2c3");
+    }
+
+    fn kernel_reason(&self, _: u32, _: &mut String) {}
+
+    fn kernel_symbol(&self, _: u64, _: &mut String) {}
+}
+
+/// TCP over IPv4 with all that our own datapath knows: 23 attributes.
+fn flows(symbols: &Symbols) -> Vec<Flow> {
+    let ends = [symbols.intern("veth0a1b2c3"), symbols.intern("world")];
+    let flow = |number: usize| {
+        let low = number.to_le_bytes();
+        let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
+        flow.time = 1_700_000_000_000_000_000 + number as u64;
+        flow.uuid = std::array::from_fn(|index| low[index % 8].wrapping_mul(31).wrapping_add(index as u8));
+        flow.verdict = Verdict::Forwarded;
+        flow.observation_point = Some(0);
+        flow.trace_reason = Some(1);
+        flow.is_reply = Some(number % 2 == 1);
+        flow.direction = Direction::Ingress;
+        flow.last_layer = Layer::L4;
+        flow.ifindex = 17;
+        flow.cpu = 1;
+        flow.ip = Some(Ip {
+            source: [10, 0, low[1], low[0]].into(),
+            source_translated: None,
+            destination: [10, 96, 0, 10].into(),
+            version: 4,
+        });
+        let source_port = 32_768 + (number % 20_000) as u16;
+        flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK | TcpFlags::PSH) };
+        flow.source = End { endpoint: 0, identity: 0, name: ends[0] };
+        flow.destination = End { endpoint: 0, identity: 0, name: ends[1] };
+        flow.meter = Some(Meter {
+            hook: Hook::FromEndpoint,
+            mark: Mark::Unknown,
+            ifindex: 17,
+            ingress_ifindex: 0,
+            packets: 12,
+            bytes: 17_000 + number as u64,
+            held_packets: 0,
+            held_bytes: 0,
+        });
+        flow
+    };
+    (0..BATCH).map(flow).collect()
+}
+
+/// The same record by the SDK's interface.
+fn sdk_record(logger: &SdkLogger, flow: &Flow) {
+    let mut record = logger.create_log_record();
+    record.set_event_name("hubble.flow");
+    record.set_timestamp(SystemTime::UNIX_EPOCH + Duration::from_nanos(flow.time));
+    record.set_observed_timestamp(SystemTime::UNIX_EPOCH + Duration::from_nanos(flow.time));
+    record.set_severity_number(Severity::Info);
+    record.set_severity_text("INFO");
+    let (Some(ip), Some((source_port, destination_port)), Some(meter)) = (&flow.ip, flow.l4.ports(), &flow.meter)
+    else {
+        return;
+    };
+    let (source, destination) = (ip.source.to_string(), ip.destination.to_string());
+    record.set_body(AnyValue::from(format!(
+        "{source}:{source_port} (veth0a1b2c3) -> {destination}:{destination_port} (world) to-endpoint {} (TCP Flags: ACK, PSH)",
+        flow.verdict.name(),
+    )));
+    record.add_attribute(name::LOG_RECORD_UID, format!("{:032x}", u128::from_be_bytes(flow.uuid)));
+    record.add_attribute(name::HUBBLE_VERDICT, flow.verdict.name());
+    record.add_attribute(name::HUBBLE_EVENT_TYPE, "Trace");
+    record.add_attribute(name::HUBBLE_EVENT_SUBTYPE, "to-endpoint");
+    record.add_attribute(name::HUBBLE_OBSERVATION_POINT, "to-endpoint");
+    record.add_attribute(name::HUBBLE_TRACE_REASON, "established");
+    record.add_attribute(name::HUBBLE_TRAFFIC_DIRECTION, "ingress");
+    record.add_attribute(name::HUBBLE_IS_REPLY, flow.is_reply.unwrap_or_default());
+    record.add_attribute(name::HUBBLE_SUMMARY, "TCP Flags: ACK, PSH".to_owned());
+    record.add_attribute(name::HUBBLE_FLOW_PACKETS, meter.packets.cast_signed());
+    record.add_attribute(name::HUBBLE_FLOW_BYTES, meter.bytes.cast_signed());
+    record.add_attribute(name::NETWORK_TYPE, "ipv4");
+    record.add_attribute(name::SOURCE_ADDRESS, source);
+    record.add_attribute(name::DESTINATION_ADDRESS, destination);
+    record.add_attribute(name::HUBBLE_SOURCE_NAME, "veth0a1b2c3".to_owned());
+    record.add_attribute(name::HUBBLE_DESTINATION_NAME, "world".to_owned());
+    record.add_attribute(name::NETWORK_TRANSPORT, "tcp");
+    record.add_attribute(name::SOURCE_PORT, i64::from(source_port));
+    record.add_attribute(name::DESTINATION_PORT, i64::from(destination_port));
+    record.add_attribute(name::HUBBLE_TCP_FLAGS, AnyValue::ListAny(Box::new(vec!["ACK".into(), "PSH".into()])));
+    record.add_attribute(name::NETWORK_INTERFACE_NAME, "veth0a1b2c3".to_owned());
+    record.add_attribute(name::HUBBLE_INTERFACE_INDEX, i64::from(flow.ifindex));
+    record.add_attribute(name::HUBBLE_CPU, i64::from(flow.cpu));
+    logger.emit(record);
+}
+
+fn resource() -> Resource {
+    Resource::new("host", "instance", [], None)
+}
+
+/// Keeps records, to encode them in one go.
+#[derive(Clone, Debug, Default)]
+struct Keep(Arc<Mutex<Vec<(SdkLogRecord, InstrumentationScope)>>>);
+
+impl LogProcessor for Keep {
+    fn emit(&self, data: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        self.0.lock().expect("one thread").push((data.clone(), scope.clone()));
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn encode(criterion: &mut Criterion) {
+    let symbols = Symbols::default();
+    let flows = flows(&symbols);
+    let mut group = criterion.benchmark_group("encode");
+    group.throughput(Throughput::Elements(BATCH as u64)).sample_size(20);
+    let mut encoder = FlowEncoder::new(symbols, Arc::new(Interfaces));
+    let mut builder = RequestBuilder::new(&resource(), BATCH, usize::MAX);
+    group.bench_function("eyepiece", |bencher| {
+        bencher.iter(|| {
+            for flow in &flows {
+                assert_eq!(builder.push(&mut encoder, flow, flow.time), Pushed::Added);
+            }
+            builder.finish()
+        });
+    });
+    let keep = Keep::default();
+    let sdk = resource().sdk();
+    let attributes = ResourceAttributesWithSchema::from(&sdk);
+    let provider = SdkLoggerProvider::builder().with_log_processor(keep.clone()).with_resource(sdk).build();
+    let logger = provider.logger("eyepiece");
+    group.bench_function("sdk", |bencher| {
+        bencher.iter(|| {
+            for flow in &flows {
+                sdk_record(&logger, flow);
+            }
+            let records = std::mem::take(&mut *keep.0.lock().expect("one thread"));
+            let references: Vec<_> = records.iter().map(|(record, scope)| (record, scope)).collect();
+            let resource_logs = group_logs_by_resource_and_scope(&LogBatch::new(&references), &attributes);
+            ExportLogsServiceRequest { resource_logs }.encode_to_vec()
+        });
+    });
+    group.finish();
+}
+
+/// Counts records, on a thread of its own whose CPU time is told apart.
+#[derive(Clone, Default)]
+struct Sink {
+    records: Arc<AtomicU64>,
+    cpu: Arc<AtomicU64>,
+}
+
+#[tonic::async_trait]
+impl LogsService for Sink {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let request = request.into_inner();
+        let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
+        let records: usize = scopes.map(|scope| scope.log_records.len()).sum();
+        drop(request);
+        self.records.fetch_add(records as u64, Ordering::SeqCst);
+        self.cpu.store(cpu(ClockId::CLOCK_THREAD_CPUTIME_ID), Ordering::SeqCst);
+        Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+impl Sink {
+    fn start(&self) -> SocketAddr {
+        let service = LogsServiceServer::new(self.clone());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("a socket");
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+                let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+                tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await
+            })
+        });
+        address
+    }
+
+    fn wait(&self, records: u64) {
+        while self.records.load(Ordering::SeqCst) < records {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// CPU time of this process without the receiver's, ns.
+    fn others_cpu(&self) -> u64 {
+        cpu(ClockId::CLOCK_PROCESS_CPUTIME_ID) - self.cpu.load(Ordering::SeqCst)
+    }
+}
+
+fn cpu(clock: ClockId) -> u64 {
+    let time = Duration::from(clock_gettime(clock).expect("a clock of this process"));
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Sends batches, a warm-up first, and tells CPU time per record and records per second.
+fn measure(sink: &Sink, batches: u64, mut send: impl FnMut(u64)) -> (f64, f64) {
+    let warm_up = 20;
+    for batch in 1..=warm_up {
+        send(batch * BATCH as u64);
+    }
+    sink.wait(warm_up * BATCH as u64);
+    let (start_cpu, start) = (sink.others_cpu(), std::time::Instant::now());
+    for batch in 1..=batches {
+        send((warm_up + batch) * BATCH as u64);
+    }
+    let records = batches * BATCH as u64;
+    sink.wait(warm_up * BATCH as u64 + records);
+    let seconds = start.elapsed().as_secs_f64();
+    ((sink.others_cpu() - start_cpu) as f64 / records as f64, records as f64 / seconds)
+}
+
+fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
+    let sink = Sink::default();
+    let url = format!("http://{}", sink.start());
+    let endpoint = Some(Endpoint { url, of_signal: false });
+    let settings = Settings { endpoint, compression: Some(compression), ..Settings::default() };
+    let config = settings.resolve(Signal::Logs).expect("good settings");
+    let client = Client::new(&config, Signal::Logs).expect("good settings");
+    let symbols = Symbols::default();
+    let batch = Arc::new(flows(&symbols));
+    let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
+    let options = Options { max_records, ..Options::default() };
+    let (queue, exporter) = logs::build(&options, &resource(), symbols, names, client, &telemetry);
+    let (_stop, receiver) = stop::channel();
+    let _done = logs::spawn_thread("otlp-logs", || exporter.run(receiver)).expect("a thread");
+    measure(&sink, 400, |_| {
+        while queue.depth() > options.capacity / 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(queue.try_send(Arc::clone(&batch)), BATCH);
+    })
+}
+
+fn sdk() -> (f64, f64) {
+    let sink = Sink::default();
+    let url = format!("http://{}", sink.start());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let guard = runtime.enter();
+    let exporter =
+        opentelemetry_otlp::LogExporter::builder().with_tonic().with_endpoint(url).build().expect("an exporter");
+    let config = BatchConfigBuilder::default().with_max_queue_size(4 * BATCH).with_max_export_batch_size(BATCH).build();
+    let processor = BatchLogProcessor::builder(exporter).with_batch_config(config).build();
+    let provider = SdkLoggerProvider::builder().with_log_processor(processor).with_resource(resource().sdk()).build();
+    drop(guard);
+    let logger = provider.logger("eyepiece");
+    let flows = flows(&Symbols::default());
+    measure(&sink, 100, |records| {
+        for flow in &flows {
+            sdk_record(&logger, flow);
+        }
+        // Its queue drops what comes too fast: wait for this batch before the next.
+        provider.force_flush().expect("a receiver that takes everything");
+        sink.wait(records);
+    })
+}
+
+criterion_group!(benches, encode);
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    let row = |what: &str, (ns, rate): (f64, f64)| {
+        println!("{what:<44} {ns:>8.0} ns CPU a record, {rate:>8.0} records/s");
+    };
+    for max_records in [512, 2048, 8192] {
+        row(&format!("eyepiece, gRPC, {max_records} records a request"), ours(Compression::None, max_records));
+    }
+    row("eyepiece, gRPC, gzip, 2048 records a request", ours(Compression::Gzip, 2048));
+    row("opentelemetry-otlp, gRPC, 2048 a request", sdk());
+}

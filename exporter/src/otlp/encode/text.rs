@@ -1,0 +1,93 @@
+//! Texts of numbers and addresses, written without the formatting machinery where it is hot.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Appends a number in decimal.
+pub(crate) fn decimal(out: &mut String, mut value: u64) {
+    // u64::MAX has 20 digits.
+    let mut digits = [0_u8; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend(digits[start..].iter().map(|&digit| char::from(digit)));
+}
+
+/// Appends an address as in RFC 4291 and RFC 5952.
+pub(crate) fn address(out: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => address4(out, address),
+        // Writing to a String can't fail.
+        IpAddr::V6(address) => write!(out, "{address}").unwrap_or_default(),
+    }
+}
+
+fn address4(out: &mut String, address: Ipv4Addr) {
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push('.');
+        }
+        if octet >= 100 {
+            out.push(char::from(b'0' + octet / 100));
+        }
+        if octet >= 10 {
+            out.push(char::from(b'0' + octet / 10 % 10));
+        }
+        out.push(char::from(b'0' + octet % 10));
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// A UUID as in RFC 9562.
+pub(crate) fn uuid(bytes: &[u8; 16]) -> [u8; 36] {
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
+    }
+    text
+}
+
+/// A link layer address, bytes with colons between.
+pub(crate) fn mac(bytes: &[u8; 6]) -> [u8; 17] {
+    let mut text = [b':'; 17];
+    for (index, byte) in bytes.iter().enumerate() {
+        text[index * 3] = HEX[usize::from(byte >> 4)];
+        text[index * 3 + 1] = HEX[usize::from(byte & 15)];
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{address, decimal, mac, uuid};
+
+    #[test]
+    fn like_the_formatting_machinery() {
+        for value in [0, 9, 10, 99, 100, 12_345, u64::MAX - 1, u64::MAX] {
+            let mut out = "x".to_owned();
+            decimal(&mut out, value);
+            assert_eq!(out, format!("x{value}"));
+        }
+        for text in ["0.0.0.0", "1.20.255.99", "100.101.9.10", "::", "::1", "2001:db8::ff", "::ffff:1.2.3.4"] {
+            let mut out = String::new();
+            address(&mut out, text.parse().unwrap());
+            assert_eq!(out, text);
+        }
+        let bytes = std::array::from_fn(|index| (index * 17) as u8);
+        assert_eq!(&uuid(&bytes), b"00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(&mac(&[0, 1, 2, 0xab, 0xcd, 0xef]), b"00:01:02:ab:cd:ef");
+    }
+}

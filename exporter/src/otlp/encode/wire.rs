@@ -1,0 +1,164 @@
+//! Protobuf's wire format, as far as OTLP's log records need it.
+
+/// Tag of a length-delimited field below 16.
+pub(super) const fn tag_bytes(field: u8) -> u8 {
+    field << 3 | 2
+}
+
+/// Tag of a varint field below 16.
+pub(super) const fn tag_varint(field: u8) -> u8 {
+    field << 3
+}
+
+/// Tag of a 64-bit field below 16.
+pub(super) const fn tag_fixed64(field: u8) -> u8 {
+    field << 3 | 1
+}
+
+/// Bytes of a number as a varint: 1 to 10.
+pub(super) const fn varint_len(value: u64) -> usize {
+    let bits = 64 - (value | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+/// Appends a number as a varint.
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Appends a length-delimited field.
+pub(super) fn bytes(out: &mut Vec<u8>, field: u8, value: &[u8]) {
+    out.push(tag_bytes(field));
+    varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+/// Bytes of a length-delimited field of this many bytes.
+pub(super) const fn bytes_len(value: usize) -> usize {
+    1 + varint_len(value as u64) + value
+}
+
+/// Field number of `LogRecord.attributes`, and of `Resource.attributes` 1 instead.
+pub(super) const RECORD_ATTRIBUTES: u8 = 6;
+
+// common.v1: KeyValue { key = 1, value = 2 }; AnyValue { string = 1, bool = 2, int = 3, double = 4, array = 5 };
+// ArrayValue { values = 1 }.
+const KEY: u8 = tag_bytes(1);
+const VALUE: u8 = tag_bytes(2);
+const STRING: u8 = tag_bytes(1);
+const BOOL: u8 = tag_varint(2);
+const INT: u8 = tag_varint(3);
+const ARRAY: u8 = tag_bytes(5);
+
+/// Opens a `KeyValue` in `field` whose `AnyValue` takes `any` bytes; the caller appends those.
+fn key_value(out: &mut Vec<u8>, field: u8, key: &str, any: usize) {
+    let length = bytes_len(key.len()) + bytes_len(any);
+    if length < 0x80 {
+        // All lengths are one byte then, as they are for nearly every attribute.
+        out.extend_from_slice(&[tag_bytes(field), length as u8, KEY, key.len() as u8]);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(&[VALUE, any as u8]);
+        return;
+    }
+    out.push(tag_bytes(field));
+    varint(out, length as u64);
+    bytes(out, 1, key.as_bytes());
+    out.push(VALUE);
+    varint(out, any as u64);
+}
+
+/// Appends an attribute with a text.
+pub(super) fn string(out: &mut Vec<u8>, field: u8, key: &str, value: &[u8]) {
+    key_value(out, field, key, bytes_len(value.len()));
+    out.push(STRING);
+    varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+/// Appends an attribute with a number. OTLP's numbers are signed: one above `i64::MAX` is told as that.
+pub(super) fn int(out: &mut Vec<u8>, field: u8, key: &str, value: u64) {
+    let value = value.min(i64::MAX as u64);
+    key_value(out, field, key, 1 + varint_len(value));
+    out.push(INT);
+    varint(out, value);
+}
+
+/// Appends an attribute with a truth value.
+pub(super) fn bool(out: &mut Vec<u8>, field: u8, key: &str, value: bool) {
+    key_value(out, field, key, 2);
+    out.extend_from_slice(&[BOOL, u8::from(value)]);
+}
+
+/// Appends an attribute with a list of short texts (each below 120 bytes).
+pub(super) fn strings<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl Iterator<Item = &'a str> + Clone) {
+    let array: usize = values.clone().map(|value| bytes_len(bytes_len(value.len()))).sum();
+    key_value(out, field, key, bytes_len(array));
+    out.push(ARRAY);
+    varint(out, array as u64);
+    for value in values {
+        debug_assert!(value.len() < 120, "lengths of one byte");
+        out.extend_from_slice(&[tag_bytes(1), value.len() as u8 + 2, STRING, value.len() as u8]);
+        out.extend_from_slice(value.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
+    use opentelemetry_proto::tonic::logs::v1::LogRecord;
+    use prost::Message as _;
+
+    use super::{RECORD_ATTRIBUTES, bool, int, string, strings, varint, varint_len};
+
+    #[test]
+    fn varints() {
+        for (value, expected) in [
+            (0, &[0][..]),
+            (127, &[0x7f]),
+            (128, &[0x80, 1]),
+            (16_383, &[0xff, 0x7f]),
+            (16_384, &[0x80, 0x80, 1]),
+            (u64::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+        ] {
+            let mut out = Vec::new();
+            varint(&mut out, value);
+            assert_eq!((out.as_slice(), out.len()), (expected, varint_len(value)), "{value}");
+        }
+    }
+
+    #[test]
+    fn attributes_of_every_length_decode() {
+        for length in [0, 1, 50, 100, 119, 120, 121, 126, 127, 128, 129, 16_380, 16_384, 70_000] {
+            let (text, key) = ("v".repeat(length), "k".repeat(length.max(1)));
+            let mut out = Vec::new();
+            string(&mut out, RECORD_ATTRIBUTES, &key, text.as_bytes());
+            int(&mut out, RECORD_ATTRIBUTES, &key, length as u64);
+            int(&mut out, RECORD_ATTRIBUTES, "max", u64::MAX);
+            bool(&mut out, RECORD_ATTRIBUTES, "yes", true);
+            let flags = vec!["SYN"; length.min(60)];
+            strings(&mut out, RECORD_ATTRIBUTES, "flags", flags.iter().copied());
+            let record = LogRecord::decode(out.as_slice()).unwrap();
+            assert_eq!(record.encode_to_vec(), out, "as prost encodes it");
+            let value = |value| Some(AnyValue { value: Some(value) });
+            let expected = [
+                (key.clone(), value(Value::StringValue(text))),
+                (key, value(Value::IntValue(length as i64))),
+                ("max".into(), value(Value::IntValue(i64::MAX))),
+                ("yes".into(), value(Value::BoolValue(true))),
+                (
+                    "flags".into(),
+                    value(Value::ArrayValue(ArrayValue {
+                        values: flags.iter().filter_map(|&f| value(Value::StringValue(f.into()))).collect(),
+                    })),
+                ),
+            ];
+            let got: Vec<_> = record.attributes.into_iter().map(|kv| (kv.key, kv.value)).collect();
+            assert_eq!(got, expected, "{length}");
+        }
+    }
+}

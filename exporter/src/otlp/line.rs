@@ -1,0 +1,276 @@
+//! A flow in one readable line, as `hubble observe` prints it: for log bodies and for standard output.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+use foldhash::HashMapExt as _;
+
+use super::encode::text;
+use super::names::Names;
+use crate::flow::{EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, End, Flow};
+use crate::parser::{names, summary};
+use crate::symbols::{Symbol, Symbols};
+
+/// Entries of a name cache before it starts anew: interfaces and endpoints of one machine are far fewer, and a cache
+/// must not grow with pod churn.
+const CACHE: usize = 4096;
+
+/// The texts of one flow that need looking up or formatting; the buffers are used again for the next flow.
+#[derive(Debug, Default)]
+pub struct Words {
+    /// Source address; empty where there is none.
+    pub source: String,
+    /// Destination address; empty where there is none.
+    pub destination: String,
+    /// Name of the source; empty where nobody knows it.
+    pub source_name: Arc<str>,
+    /// Name of the destination.
+    pub destination_name: Arc<str>,
+    /// Name of the interface.
+    pub interface: Arc<str>,
+    /// Why it was dropped, by the enum's name, or by number where it has none; empty for other flows.
+    pub drop_reason: String,
+    /// Kernel symbol where it was dropped.
+    pub drop_location: Arc<str>,
+    /// The flow in a few words.
+    pub summary: String,
+}
+
+/// Finds the texts of flows.
+pub struct Reader {
+    symbols: Symbols,
+    names: Arc<dyn Names>,
+    texts: HashMap<Symbol, Arc<str>>,
+    interfaces: HashMap<u32, Arc<str>>,
+    reasons: HashMap<u32, Arc<str>>,
+    locations: HashMap<u64, Arc<str>>,
+}
+
+impl Reader {
+    /// Reads symbols of this table, and the machine's names.
+    pub fn new(symbols: Symbols, names: Arc<dyn Names>) -> Self {
+        let (texts, interfaces) = (HashMap::new(), HashMap::new());
+        Self { symbols, names, texts, interfaces, reasons: HashMap::new(), locations: HashMap::new() }
+    }
+
+    /// Forgets names that may change: an interface's index is given away again. Call it now and then.
+    pub fn refresh(&mut self) {
+        self.interfaces.clear();
+    }
+
+    /// Fills in the texts of a flow.
+    pub fn read(&mut self, flow: &Flow, words: &mut Words) {
+        words.source.clear();
+        words.destination.clear();
+        if let Some(ip) = &flow.ip {
+            text::address(&mut words.source, ip.source);
+            text::address(&mut words.destination, ip.destination);
+        }
+        words.source_name = self.text(flow.source);
+        words.destination_name = self.text(flow.destination);
+        let names = &self.names;
+        words.interface = match flow.ifindex {
+            0 => Arc::default(),
+            index => cached(&mut self.interfaces, index, |out| names.interface(index, out)),
+        };
+        words.drop_reason.clear();
+        words.drop_location = Arc::default();
+        if let Some(kernel) = &flow.kernel_drop {
+            let reason = cached(&mut self.reasons, kernel.reason, |out| names.kernel_reason(kernel.reason, out));
+            words.drop_reason.push_str(&reason);
+            if reason.is_empty() {
+                text::decimal(&mut words.drop_reason, u64::from(kernel.reason));
+            }
+            words.drop_location =
+                cached(&mut self.locations, kernel.location, |out| names.kernel_symbol(kernel.location, out));
+        } else if flow.event_type.kind == EVENT_DROP || flow.drop_reason != 0 {
+            match names::drop_reason_name(flow.drop_reason) {
+                Some(name) => words.drop_reason.push_str(name),
+                None => text::decimal(&mut words.drop_reason, u64::from(flow.drop_reason)),
+            }
+        }
+        words.summary.clear();
+        // Writing to a String can't fail.
+        summary::write(flow, &mut words.summary).unwrap_or_default();
+    }
+
+    fn text(&mut self, end: End) -> Arc<str> {
+        if end.name == Symbol::EMPTY {
+            return Arc::default();
+        }
+        if self.texts.len() >= CACHE {
+            self.texts.clear();
+        }
+        Arc::clone(self.texts.entry(end.name).or_insert_with(|| self.symbols.text(end.name)))
+    }
+}
+
+fn cached<K>(cache: &mut HashMap<K, Arc<str>>, key: K, fill: impl FnOnce(&mut String)) -> Arc<str>
+where
+    K: Copy + Eq + std::hash::Hash,
+{
+    if let Some(text) = cache.get(&key) {
+        return Arc::clone(text);
+    }
+    if cache.len() >= CACHE {
+        cache.clear();
+    }
+    let mut text = String::new();
+    fill(&mut text);
+    let text: Arc<str> = text.into();
+    cache.insert(key, Arc::clone(&text));
+    text
+}
+
+/// Appends `source -> destination point verdict (summary)`, as the compact output of `hubble observe`: a reply's
+/// arrow points back to who opened the connection, `<>` where nobody knows.
+pub fn write(flow: &Flow, words: &Words, out: &mut String) {
+    let ports = flow.l4.ports();
+    let source = (&words.source, ports.map(|ports| ports.0), &words.source_name);
+    let destination = (&words.destination, ports.map(|ports| ports.1), &words.destination_name);
+    let (left, arrow, right) = match flow.is_reply {
+        Some(false) => (source, " -> ", destination),
+        Some(true) => (destination, " <- ", source),
+        None => (source, " <> ", destination),
+    };
+    if !words.source.is_empty() {
+        write_end(left, out);
+        out.push_str(arrow);
+        write_end(right, out);
+        out.push(' ');
+    }
+    write_point(flow, words, out);
+    out.push(' ');
+    out.push_str(flow.verdict.name());
+    if !words.summary.is_empty() {
+        out.push_str(" (");
+        out.push_str(&words.summary);
+        out.push(')');
+    }
+}
+
+fn write_end((address, port, name): (&String, Option<u16>, &Arc<str>), out: &mut String) {
+    match port {
+        Some(port) if address.contains(':') => {
+            out.push('[');
+            out.push_str(address);
+            out.push_str("]:");
+            text::decimal(out, u64::from(port));
+        }
+        Some(port) => {
+            out.push_str(address);
+            out.push(':');
+            text::decimal(out, u64::from(port));
+        }
+        None => out.push_str(address),
+    }
+    if !name.is_empty() {
+        out.push_str(" (");
+        out.push_str(name);
+        out.push(')');
+    }
+}
+
+/// What the event is: an observation point, a drop's reason, a policy verdict's match.
+fn write_point(flow: &Flow, words: &Words, out: &mut String) {
+    match flow.event_type.kind {
+        EVENT_TRACE => out.push_str(flow.observation_point.and_then(names::observation_point_text).unwrap_or("trace")),
+        EVENT_DROP => out.push_str(&words.drop_reason),
+        EVENT_POLICY_VERDICT => {
+            out.push_str("policy-verdict:");
+            out.push_str(names::policy_match_text(flow.policy_match).unwrap_or("unknown"));
+        }
+        EVENT_CAPTURE => out.push_str(flow.capture_point.and_then(names::capture_point_name).unwrap_or("capture")),
+        kind => {
+            out.push_str("type-");
+            text::decimal(out, u64::from(kind));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Reader, Words, write};
+    use crate::event::KernelDrop;
+    use crate::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+    use crate::otlp::names::Names;
+    use crate::symbols::Symbols;
+
+    struct Fixed;
+
+    impl Names for Fixed {
+        fn interface(&self, ifindex: u32, out: &mut String) {
+            out.push_str(["", "lo", "veth0"][ifindex as usize]);
+        }
+
+        fn kernel_reason(&self, reason: u32, out: &mut String) {
+            out.push_str(if reason == 6 { "NETFILTER_DROP" } else { "" });
+        }
+
+        fn kernel_symbol(&self, _: u64, out: &mut String) {
+            out.push_str("nf_hook_slow+0x9c");
+        }
+    }
+
+    fn line(change: impl FnOnce(&mut Flow, &Symbols)) -> String {
+        let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
+        flow.verdict = Verdict::Forwarded;
+        flow.observation_point = Some(0);
+        flow.last_layer = Layer::L4;
+        flow.ip = Some(Ip {
+            source: [10, 0, 0, 1].into(),
+            source_translated: None,
+            destination: [10, 0, 0, 2].into(),
+            version: 4,
+        });
+        flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
+        let symbols = Symbols::default();
+        change(&mut flow, &symbols);
+        let mut words = Words::default();
+        Reader::new(symbols, Arc::new(Fixed)).read(&flow, &mut words);
+        let mut out = String::new();
+        write(&flow, &words, &mut out);
+        out
+    }
+
+    #[test]
+    fn lines() {
+        let ends = "10.0.0.1:40000 <> 10.0.0.2:80";
+        assert_eq!(line(|_, _| {}), format!("{ends} to-endpoint FORWARDED (TCP Flags: SYN)"));
+        let named = line(|flow, symbols| {
+            flow.is_reply = Some(true);
+            flow.source.name = symbols.intern("veth0");
+            flow.destination.name = symbols.intern("world");
+        });
+        let expected = "10.0.0.2:80 (world) <- 10.0.0.1:40000 (veth0) to-endpoint FORWARDED (TCP Flags: SYN)";
+        assert_eq!(named, expected);
+        let v6 = line(|flow, _| {
+            flow.is_reply = Some(false);
+            flow.ip = Some(Ip {
+                source: std::net::Ipv6Addr::LOCALHOST.into(),
+                source_translated: None,
+                destination: std::net::Ipv6Addr::LOCALHOST.into(),
+                version: 6,
+            });
+            flow.l4 = L4::Udp { source_port: 1, destination_port: 53 };
+        });
+        assert_eq!(v6, "[::1]:1 -> [::1]:53 to-endpoint FORWARDED (UDP)");
+        let drop = |reason, kernel: Option<u32>| {
+            line(move |flow, _| {
+                flow.event_type = EventType { kind: 1, subtype: reason as u8 };
+                flow.verdict = Verdict::Dropped;
+                flow.drop_reason = reason;
+                flow.kernel_drop = kernel.map(|reason| KernelDrop { reason, location: 1, netns: 2 });
+            })
+        };
+        let tail = "DROPPED (TCP Flags: SYN)";
+        assert_eq!(drop(133, None), format!("{ends} POLICY_DENIED {tail}"));
+        assert_eq!(drop(1, None), format!("{ends} 1 {tail}"));
+        assert_eq!(drop(0, Some(6)), format!("{ends} NETFILTER_DROP {tail}"));
+        assert_eq!(drop(0, Some(99)), format!("{ends} 99 {tail}"));
+        let bare = line(|flow, _| *flow = Flow::empty(EventType { kind: 7, subtype: 0 }));
+        assert_eq!(bare, "type-7 VERDICT_UNKNOWN");
+    }
+}

@@ -1,0 +1,224 @@
+//! The bounded queue of flows between the pipeline and the task that exports them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use super::delivery::Counters;
+use crate::flow::{Batch, Flow};
+use crate::telemetry::Number;
+
+/// Records that wait for export: about a third of a second at 200,000 records/s, longer than a collector's pause for
+/// garbage, in some 20 MiB.
+pub const DEFAULT_CAPACITY: usize = 65_536;
+
+/// Name of this queue in our telemetry.
+pub const QUEUE_NAME: &str = "otlp_logs";
+
+/// Where the pipeline leaves flows for export. Cloning shares the queue.
+#[derive(Clone, Debug)]
+pub struct LogSink {
+    shared: Arc<Shared>,
+    sender: mpsc::UnboundedSender<Item>,
+}
+
+/// The first `end` flows of a batch: the rest found no room.
+#[derive(Debug)]
+pub struct Item {
+    batch: Batch,
+    end: usize,
+}
+
+impl Item {
+    /// The flows.
+    pub fn flows(&self) -> &[Flow] {
+        &self.batch[..self.end]
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// In records. The channel itself has no bound: this one is kept beside it.
+    capacity: usize,
+    depth: AtomicUsize,
+    /// With this many records waiting the reader need not wait for more.
+    enough: usize,
+    reached: Notify,
+    /// The reader is gone for another reason than shutdown.
+    broken: AtomicBool,
+    gauge: Number,
+    counters: Counters,
+}
+
+/// A queue of `capacity` records whose reader is woken early with `enough` of them.
+pub fn channel(capacity: usize, enough: usize, counters: Counters) -> (LogSink, Queue) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    counters.queue_capacity.set(capacity as u64);
+    let shared = Arc::new(Shared {
+        capacity,
+        depth: AtomicUsize::new(0),
+        // A queue smaller than a request must not wait for one.
+        enough: enough.min(capacity / 2).max(1),
+        reached: Notify::new(),
+        broken: AtomicBool::new(false),
+        gauge: counters.queue_depth.clone(),
+        counters,
+    });
+    (LogSink { shared: Arc::clone(&shared), sender }, Queue { shared, receiver })
+}
+
+impl LogSink {
+    /// Leaves flows for export and never waits. What finds no room is counted; returns how many were taken.
+    pub fn try_send(&self, batch: Batch) -> usize {
+        let shared = &*self.shared;
+        let offered = batch.len();
+        if offered == 0 {
+            return 0;
+        }
+        let mut taken = 0;
+        let reserved = shared.depth.fetch_update(Ordering::AcqRel, Ordering::Acquire, |depth| {
+            taken = offered.min(shared.capacity.saturating_sub(depth));
+            (taken > 0).then_some(depth + taken)
+        });
+        shared.counters.queue_full.add((offered - taken) as u64);
+        let Ok(before) = reserved else { return 0 };
+        if self.sender.send(Item { batch, end: taken }).is_err() {
+            shared.release(taken);
+            shared.count_unread(taken);
+            return 0;
+        }
+        let now = before + taken;
+        shared.gauge.set(now as u64);
+        if before < shared.enough && now >= shared.enough {
+            shared.reached.notify_one();
+        }
+        taken
+    }
+
+    /// Records that wait.
+    pub fn depth(&self) -> usize {
+        self.shared.depth.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    fn release(&self, records: usize) {
+        let before = self.depth.fetch_sub(records, Ordering::AcqRel);
+        self.gauge.set(before.saturating_sub(records) as u64);
+    }
+
+    fn count_unread(&self, records: usize) {
+        let broken = self.broken.load(Ordering::Acquire);
+        let counter = if broken { &self.counters.closed } else { &self.counters.shutdown };
+        counter.add(records as u64);
+    }
+}
+
+/// The reader's end. Dropping it closes the queue and counts what is left.
+#[derive(Debug)]
+pub struct Queue {
+    shared: Arc<Shared>,
+    receiver: mpsc::UnboundedReceiver<Item>,
+}
+
+impl Queue {
+    /// The next flows, once there are some; none when all sinks are gone.
+    pub async fn next(&mut self) -> Option<Item> {
+        let item = self.receiver.recv().await?;
+        self.shared.release(item.end);
+        Some(item)
+    }
+
+    /// The next flows, if there are some.
+    pub fn try_next(&mut self) -> Option<Item> {
+        let item = self.receiver.try_recv().ok()?;
+        self.shared.release(item.end);
+        Some(item)
+    }
+
+    /// Waits until a request's worth of records is there, at most `delay`. The reader sleeps through what comes in
+    /// the meantime: waking it for every batch would cost more than encoding the batch.
+    pub async fn gather(&self, delay: Duration) {
+        let enough = async {
+            while self.shared.depth.load(Ordering::Acquire) < self.shared.enough {
+                self.shared.reached.notified().await;
+            }
+        };
+        // Both ends of the wait mean the same: go on.
+        timeout(delay, enough).await.unwrap_or_default();
+    }
+
+    /// Takes no more; what is inside can still be read.
+    pub fn close(&mut self) {
+        self.receiver.close();
+    }
+
+    /// From here on what can't be read is counted as `closed`, not as `shutdown`.
+    pub fn set_broken(&self) {
+        self.shared.broken.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.close();
+        while let Some(item) = self.try_next() {
+            self.shared.count_unread(item.end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::channel;
+    use crate::flow::{Batch, EventType, Flow};
+    use crate::otlp::config::Signal;
+    use crate::otlp::delivery::Counters;
+    use crate::telemetry::Telemetry;
+
+    fn batch(records: usize) -> Batch {
+        Arc::new(vec![Flow::empty(EventType::default()); records])
+    }
+
+    #[test]
+    fn capacity_edges() {
+        const N: usize = 8;
+        for capacity in [0, 1, N - 1, N, N + 1, N * 8] {
+            for records in [0, 1, N - 1, N, N + 1, N * 8] {
+                let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+                let (sink, mut queue) = channel(capacity, 4, counters.clone());
+                let (mut taken, offered) = (0, records * 3);
+                for _ in 0..3 {
+                    taken += sink.try_send(batch(records));
+                }
+                assert_eq!(taken, offered.min(capacity), "{capacity} {records}");
+                assert_eq!(counters.queue_full.get() as usize, offered - taken);
+                assert_eq!(counters.queue_depth.get() as usize, taken);
+                assert_eq!(counters.queue_capacity.get() as usize, capacity);
+                let first = queue.try_next().map_or(0, |item| item.flows().len());
+                assert_eq!(first, records.min(capacity));
+                assert_eq!(sink.depth(), taken - first);
+                drop(queue);
+                assert_eq!(counters.shutdown.get() as usize, taken - first);
+                assert_eq!((sink.try_send(batch(1)), sink.depth()), (0, 0));
+                assert_eq!(counters.shutdown.get() as usize, taken - first + usize::from(capacity > 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_reader_is_told_apart() {
+        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+        let (sink, queue) = channel(10, 4, counters.clone());
+        sink.try_send(batch(3));
+        queue.set_broken();
+        drop(queue);
+        sink.try_send(batch(2));
+        assert_eq!((counters.closed.get(), counters.shutdown.get(), counters.queue_full.get()), (5, 0, 0));
+    }
+}

@@ -1,0 +1,93 @@
+//! The resource: the exporter and its host, the same for logs, metrics and our own telemetry.
+
+use eyepiece_semconv::attribute;
+use opentelemetry::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue as ProtoKeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
+use prost::Message as _;
+
+/// `service.name` where nobody says another.
+pub const DEFAULT_SERVICE_NAME: &str = "eyepiece";
+
+/// Attributes of the resource, each name once, in order of their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource(Vec<(String, String)>);
+
+impl Resource {
+    /// Our own attributes, over them `attributes` (`OTEL_RESOURCE_ATTRIBUTES`), over all `service_name`
+    /// (`OTEL_SERVICE_NAME`). `instance_id` names this run of the program on this host.
+    pub fn new(
+        host: &str,
+        instance_id: &str,
+        attributes: impl IntoIterator<Item = (String, String)>,
+        service_name: Option<&str>,
+    ) -> Self {
+        let ours = [
+            (attribute::SERVICE_NAME, DEFAULT_SERVICE_NAME),
+            (attribute::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
+            (attribute::SERVICE_INSTANCE_ID, instance_id),
+            (attribute::HOST_NAME, host),
+        ];
+        let mut all = std::collections::BTreeMap::new();
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        // An unknown host name is better absent than empty.
+        all.extend(ours.into_iter().filter(|(_, value)| !value.is_empty()).map(owned));
+        all.extend(attributes);
+        all.extend(service_name.map(|name| owned((attribute::SERVICE_NAME, name))));
+        Self(all.into_iter().collect())
+    }
+
+    /// Names and values.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// For requests that are built from OTLP's messages.
+    pub fn proto(&self) -> ProtoResource {
+        let attribute = |(key, value): &(String, String)| ProtoKeyValue {
+            key: key.clone(),
+            value: Some(AnyValue { value: Some(Value::StringValue(value.clone())) }),
+            ..ProtoKeyValue::default()
+        };
+        ProtoResource { attributes: self.0.iter().map(attribute).collect(), ..ProtoResource::default() }
+    }
+
+    /// For the SDK.
+    pub fn sdk(&self) -> opentelemetry_sdk::Resource {
+        let attributes = self.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build()
+    }
+
+    /// The bytes of OTLP's `Resource`.
+    pub(crate) fn encoded(&self) -> Vec<u8> {
+        self.proto().encode_to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Resource;
+
+    fn attributes(given: &[(&str, &str)], service_name: Option<&str>) -> Vec<String> {
+        let given = given.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        let resource = Resource::new("h", "i", given, service_name);
+        let sdk = resource.sdk();
+        assert_eq!(sdk.len(), resource.attributes().len());
+        assert_eq!(resource.proto().attributes.len(), resource.attributes().len());
+        resource.attributes().iter().map(|(key, value)| format!("{key}={value}")).collect()
+    }
+
+    #[test]
+    fn who_wins() {
+        let version = format!("service.version={}", env!("CARGO_PKG_VERSION"));
+        let ours = ["host.name=h", "service.instance.id=i", "service.name=eyepiece", &version];
+        assert_eq!(attributes(&[], None), ours);
+        let given = [("a", "1"), ("service.name", "given"), ("host.name", "other")];
+        let expected = ["a=1", "host.name=other", "service.instance.id=i", "service.name=given", &version];
+        assert_eq!(attributes(&given, None), expected);
+        let expected = ["a=1", "host.name=other", "service.instance.id=i", "service.name=env", &version];
+        assert_eq!(attributes(&given, Some("env")), expected);
+        assert!(!Resource::new("", "i", [], None).attributes().iter().any(|(key, _)| key == "host.name"));
+    }
+}

@@ -1,0 +1,170 @@
+//! Exports our own numbers as OTLP metrics, by OpenTelemetry's SDK over our client.
+//!
+//! The SDK collects and aggregates, its own exporter is left out: that one reads `OTEL_EXPORTER_OTLP_*` past the
+//! configuration file, and knows neither our authorities nor our client certificate.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eyepiece_semconv::{Instrument, Metric, attribute};
+use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use prost::Message as _;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::warn;
+
+use super::delivery::Transport;
+use super::metrics_sender::{MetricsRequest, Sender};
+use super::resource::Resource;
+use super::stop::{self, Stop};
+use crate::telemetry::{Kind, Sample, Telemetry};
+
+/// How soon a number that was registered late gets its instrument, at the latest.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// Exports every `interval` until told to stop, then once more, and returns by the deadline even if the receiver is
+/// gone. Needs a tokio runtime.
+pub async fn run<T: Transport>(
+    telemetry: Telemetry,
+    resource: &Resource,
+    transport: T,
+    interval: Duration,
+    mut stop: Stop,
+) {
+    let sender = Arc::new(Sender::new(transport, &telemetry));
+    let exporter = Exporter { sender, runtime: Handle::current() };
+    let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource.sdk()).build();
+    let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build();
+    let meter = provider.meter_with_scope(scope);
+    let mut known = BTreeSet::new();
+    let deadline = loop {
+        register(&telemetry, &meter, &mut known);
+        tokio::select! {
+            deadline = stop::requested(&mut stop) => break deadline,
+            () = sleep(REFRESH.min(interval)) => {}
+        }
+    };
+    shut_down(provider, deadline).await;
+}
+
+/// The SDK's shutdown blocks its caller while the export needs this runtime, so it has a thread of its own, which is
+/// left behind where the time is over.
+async fn shut_down(provider: SdkMeterProvider, deadline: Instant) {
+    let (sender, receiver) = oneshot::channel();
+    let left = deadline.saturating_duration_since(Instant::now());
+    let thread = std::thread::Builder::new().name("telemetry-end".into()).spawn(move || {
+        // Nobody waits any more where the deadline has passed.
+        sender.send(provider.shutdown_with_timeout(left)).unwrap_or_default();
+    });
+    if let Err(error) = thread {
+        warn!("no thread for the last export of our own metrics: {error}");
+        return;
+    }
+    match timeout_at(deadline, receiver).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => warn!("the last export of our own metrics failed: {error}"),
+        Ok(Err(_)) | Err(_) => warn!("the last export of our own metrics did not end in time"),
+    }
+}
+
+/// Makes instruments for names that have none yet.
+fn register(telemetry: &Telemetry, meter: &Meter, known: &mut BTreeSet<&'static str>) {
+    for sample in telemetry.samples() {
+        let name = sample.key.name;
+        if !known.insert(name) {
+            continue;
+        }
+        let metric = Metric::find(name);
+        let (unit, description) = metric.map_or(("", ""), |metric| (metric.unit, metric.description));
+        let telemetry = telemetry.clone();
+        // Instruments live as long as their provider; the handles are of no use.
+        match (metric.map(|metric| metric.instrument), sample.kind) {
+            (Some(Instrument::UpDownCounter), _) => {
+                let builder = meter.i64_observable_up_down_counter(name).with_unit(unit).with_description(description);
+                builder.with_callback(move |observer| observe(&telemetry, name, observer, signed)).build();
+            }
+            (Some(Instrument::Counter), _) | (None, Kind::Counter) => {
+                let builder = meter.u64_observable_counter(name).with_unit(unit).with_description(description);
+                builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
+            }
+            (Some(Instrument::Gauge | Instrument::Histogram) | None, _) => {
+                let builder = meter.u64_observable_gauge(name).with_unit(unit).with_description(description);
+                builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
+            }
+        }
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn observe<M>(telemetry: &Telemetry, name: &str, observer: &dyn AsyncInstrument<M>, convert: impl Fn(u64) -> M) {
+    for sample in telemetry.samples() {
+        if sample.key.name == name {
+            observer.observe(convert(sample.value), &attributes(&sample));
+        }
+    }
+}
+
+fn attributes(sample: &Sample) -> Vec<KeyValue> {
+    let attribute = |(key, value): &(&'static str, String)| match value.parse::<i64>() {
+        Ok(number) if *key == attribute::EYEPIECE_CPU => KeyValue::new(*key, number),
+        _ => KeyValue::new(*key, value.clone()),
+    };
+    sample.key.attributes.iter().map(attribute).collect()
+}
+
+/// How many sums and gauges: [`register`] makes nothing else.
+fn data_points(request: &ExportMetricsServiceRequest) -> usize {
+    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let points = scopes.flat_map(|scope| &scope.metrics).map(|metric| match &metric.data {
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        _ => 0,
+    });
+    points.sum()
+}
+
+/// Hands the SDK's metrics to our client.
+struct Exporter<T> {
+    sender: Arc<Sender<T>>,
+    runtime: Handle,
+}
+
+impl<T: Transport> PushMetricExporter for Exporter<T> {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let request = ExportMetricsServiceRequest::from(metrics);
+        let data_points = data_points(&request);
+        let request = MetricsRequest { body: request.encode_to_vec().into(), data_points };
+        let sender = Arc::clone(&self.sender);
+        // The SDK polls us on a thread without a runtime.
+        match self.runtime.spawn(async move { sender.send(request).await }).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(OTelSdkError::InternalFailure("the receiver does not take requests".into())),
+            Err(_) => Err(OTelSdkError::AlreadyShutdown),
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}

@@ -1,0 +1,197 @@
+//! The metrics sender and our own telemetry: newest values after an outage, and an end within the deadline.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use eyepiece::otlp::client::Client;
+use eyepiece::otlp::config::{Protocol, Signal};
+use eyepiece::otlp::delivery::{Counters, Transport};
+use eyepiece::otlp::metrics_sender::{self, MetricsRequest};
+use eyepiece::otlp::retry::Outcome;
+use eyepiece::otlp::{self_telemetry, stop};
+use eyepiece::telemetry::Telemetry;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use prost::Message as _;
+use tokio::time::Instant;
+
+use crate::http::Receiver;
+use crate::support::{PATIENCE, eventually, resource, settings};
+
+/// Takes what it may, and keeps it.
+#[derive(Clone, Default)]
+struct Store {
+    taken: Arc<Mutex<Vec<Bytes>>>,
+    attempts: Arc<AtomicUsize>,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+}
+
+impl Transport for Store {
+    async fn send(&self, request: Bytes) -> Outcome {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.outcome.lock().unwrap().clone().unwrap_or(Outcome::Accepted);
+        if !matches!(outcome, Outcome::Retry { .. } | Outcome::Refused { .. }) {
+            self.taken.lock().unwrap().push(request);
+        }
+        outcome
+    }
+}
+
+/// Requests that carry how often they were asked for; the last of each round is empty.
+fn producer() -> impl FnMut() -> std::future::Ready<Vec<MetricsRequest>> {
+    let mut round = 0_u8;
+    move || {
+        round += 1;
+        let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
+        std::future::ready(vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }])
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_queues_nothing_up() {
+    let (store, telemetry) = (Store::default(), Telemetry::default());
+    let (sender, receiver) = stop::channel();
+    let set = |outcome| *store.outcome.lock().unwrap() = outcome;
+    let task = tokio::spawn({
+        let (store, telemetry) = (store.clone(), telemetry.clone());
+        async move {
+            metrics_sender::run(store, Duration::from_secs(10), producer(), &telemetry, receiver).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    set(Some(Outcome::Retry { delay: None, message: "away".into() }));
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    // The pause of 35 s covers three intervals.
+    set(Some(Outcome::Retry { delay: Some(Duration::from_secs(35)), message: "later".into() }));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    set(None);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    set(Some(Outcome::Refused { message: "no".into() }));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    set(Some(Outcome::Partial { rejected: 4, message: "some".into() }));
+    sender.send_replace(Some(Instant::now() + Duration::from_secs(5)));
+    task.await.unwrap();
+    let taken: Vec<_> = store.taken.lock().unwrap().iter().map(|body| body[0]).collect();
+    // Rounds 1 and 2; 3 to 7 failed, 8 was put off, then 9; 10 refused; the last one at the end.
+    assert_eq!(taken, [1, 2, 9, 11]);
+    let counters = Counters::new(&telemetry, Signal::Metrics);
+    assert_eq!((counters.delivered.get(), counters.rejected.get(), counters.partial_success.get()), (36, 10, 4));
+    assert_eq!((counters.requests_ok.get(), counters.requests_failed.get()), (4, 7));
+    assert_eq!(store.attempts.load(Ordering::Relaxed), 11);
+}
+
+#[derive(Clone)]
+struct Silent;
+
+impl Transport for Silent {
+    async fn send(&self, _: Bytes) -> Outcome {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_receiver_does_not_hold_up_the_end() {
+    let (sender, receiver) = stop::channel();
+    let task = tokio::spawn(async move {
+        metrics_sender::run(Silent, Duration::from_secs(1), producer(), &Telemetry::default(), receiver).await;
+    });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let begun = Instant::now();
+    sender.send_replace(Some(begun + Duration::from_secs(5)));
+    task.await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(6));
+}
+
+/// Name, attributes and value of every point.
+fn points(body: &[u8]) -> Vec<String> {
+    let request = ExportMetricsServiceRequest::decode(body).unwrap();
+    let metrics = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let mut points = Vec::new();
+    for metric in metrics.flat_map(|scope| &scope.metrics) {
+        let (kind, data) = match metric.data.as_ref().unwrap() {
+            Data::Sum(sum) => {
+                assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (2, true), "cumulative");
+                ("sum", &sum.data_points)
+            }
+            Data::Gauge(gauge) => ("gauge", &gauge.data_points),
+            other => panic!("{other:?}"),
+        };
+        for point in data {
+            let Some(Value::AsInt(value)) = point.value else { panic!("{point:?}") };
+            let attributes: Vec<_> = point
+                .attributes
+                .iter()
+                .map(|attribute| format!("{}={:?}", attribute.key, attribute.value.as_ref().unwrap().value))
+                .collect();
+            points.push(format!("{kind} {} {} {attributes:?} {value}", metric.name, metric.unit));
+        }
+    }
+    points.sort();
+    points
+}
+
+#[tokio::test]
+async fn our_own_numbers_arrive() {
+    let receiver = Receiver::default();
+    let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
+    let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+    let telemetry = Telemetry::default();
+    telemetry.counter("eyepiece.events.lost", &[("eyepiece.reason", "ring"), ("eyepiece.cpu", "3")]).add(5);
+    telemetry.counter("eyepiece.events.lost", &[("eyepiece.reason", "ring"), ("eyepiece.cpu", "4")]).add(6);
+    telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(7);
+    let (sender, stop) = stop::channel();
+    let task = tokio::spawn({
+        let telemetry = telemetry.clone();
+        async move { self_telemetry::run(telemetry, &resource(), client, Duration::from_millis(20), stop).await }
+    });
+    eventually(|| receiver.seen.lock().unwrap().len() >= 2).await;
+    // Registered late, exported all the same.
+    telemetry.counter("eyepiece.flows.parsed", &[]).add(8);
+    let count = receiver.seen.lock().unwrap().len();
+    eventually(|| receiver.seen.lock().unwrap().len() >= count + 3).await;
+    telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(9);
+    sender.send_replace(Some(Instant::now() + PATIENCE));
+    task.await.unwrap();
+    let seen = receiver.seen.lock().unwrap();
+    let last = seen.last().unwrap();
+    assert!(last.head.starts_with("POST /v1/metrics "));
+    let points = points(&last.body);
+    for expected in [
+        "sum eyepiece.events.lost {event} [\"eyepiece.reason=Some(StringValue(\\\"ring\\\"))\", \"eyepiece.cpu=Some(IntValue(3))\"] 5",
+        "gauge eyepiece.queue.depth {record} [\"eyepiece.queue.name=Some(StringValue(\\\"q\\\"))\"] 9",
+        "sum eyepiece.flows.parsed {flow} [] 8",
+    ] {
+        assert!(points.iter().any(|point| point == expected), "{expected} in {points:#?}");
+    }
+    let request = ExportMetricsServiceRequest::decode(last.body.as_slice()).unwrap();
+    let resource = request.resource_metrics[0].resource.as_ref().unwrap();
+    assert_eq!(resource.attributes.len(), crate::support::resource().attributes().len());
+}
+
+#[tokio::test]
+async fn the_end_comes_in_time_on_one_thread_with_nobody_there() {
+    for settings in [
+        settings("http://127.0.0.1:1".into(), Protocol::Grpc),
+        settings("http://127.0.0.1:1".into(), Protocol::HttpProtobuf),
+    ] {
+        let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+        check_end(client).await;
+    }
+    check_end(Silent).await;
+}
+
+async fn check_end(transport: impl Transport) {
+    let telemetry = Telemetry::default();
+    telemetry.counter("eyepiece.flows.parsed", &[]).add(1);
+    let (sender, stop) = stop::channel();
+    let task = tokio::spawn(async move {
+        self_telemetry::run(telemetry, &resource(), transport, Duration::from_millis(20), stop).await;
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    sender.send_replace(Some(Instant::now() + Duration::from_millis(300)));
+    // Without the deadline the silent one would never end.
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+}
