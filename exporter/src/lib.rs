@@ -2,5 +2,6 @@
 
 pub mod event;
 pub mod flow;
+pub mod source;
 pub mod symbols;
 pub mod telemetry;

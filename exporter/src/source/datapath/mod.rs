@@ -1,0 +1,3 @@
+//! Our own datapath: programs of ours in the kernel of this machine.
+
+pub mod links;
