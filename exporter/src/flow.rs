@@ -62,6 +62,9 @@ pub struct Flow {
     pub policy_match: u8,
     /// Policy verdicts: authentication type.
     pub auth_type: u8,
+    /// The datapath told an address before translation, even one equal to the packet's; traces only. The direction
+    /// rule needs it.
+    pub original_ip: bool,
     /// IP trace id of the datapath; 0 = none.
     pub ip_trace_id: u64,
     /// The last layer that was decoded: what Hubble's summary names.
@@ -337,6 +340,10 @@ pub enum Layer {
     Ipv4,
     /// IPv6 without a transport layer that is known.
     Ipv6,
+    /// A VXLAN header inside of another tunnel, without a packet that is known.
+    Vxlan,
+    /// A Geneve header inside of another tunnel, without a packet that is known.
+    Geneve,
     /// See [`Flow::l4`].
     L4,
 }
@@ -371,6 +378,7 @@ impl Flow {
             capture_point: None,
             policy_match: 0,
             auth_type: 0,
+            original_ip: false,
             ip_trace_id: 0,
             last_layer: Layer::None,
             meter: None,

@@ -3,6 +3,7 @@
 pub mod enrich;
 pub mod event;
 pub mod flow;
+pub mod parser;
 pub mod source;
 pub mod symbols;
 pub mod telemetry;

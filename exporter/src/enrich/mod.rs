@@ -23,7 +23,7 @@ const FROM_ENDPOINT: u8 = 5;
 /// identity that is set stays; endpoints get none. A flow without addresses gets that end only.
 ///
 /// Returns true where the source sends from an address that is not known to be its own, or only learned: the caller
-/// may tell [`crate::source::datapath::links::Learner`] then.
+/// may tell the watcher of interfaces then.
 #[inline]
 pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
     let (mut source, mut destination) = match &flow.ip {

@@ -74,7 +74,8 @@ impl Requests {
     /// # Errors
     /// See [`RequestError`].
     pub fn links(&mut self) -> Result<Vec<Facts>, RequestError> {
-        let request = Request::new(RTM_GETLINK, dump(), &[0; IFINFOMSG]).attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+        let request = Request::new(RTM_GETLINK, dump(), &[0; IFINFOMSG])
+            .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
         self.list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None })
     }
 
@@ -87,7 +88,8 @@ impl Requests {
         fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
         let request = Request::new(RTM_GETLINK, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed)
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        let answer = self.list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None });
+        let answer = self
+            .list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None });
         match answer {
             Ok(found) => Ok(found.into_iter().next()),
             Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -107,9 +109,7 @@ impl Requests {
         if let Some(id) = netns {
             request = request.attribute(IFA_TARGET_NETNSID, &id.to_ne_bytes());
         }
-        self.list(&request, |message| {
-            if message.kind == RTM_NEWADDR { parse_address(message.payload) } else { None }
-        })
+        self.list(&request, |message| if message.kind == RTM_NEWADDR { parse_address(message.payload) } else { None })
     }
 
     /// The id that an open namespace has in this one; none where it has none, as nothing here leads to it.

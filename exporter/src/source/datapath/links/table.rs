@@ -92,8 +92,7 @@ impl Table {
 
     /// The interface here that is the other side of a pair with `ifindex`, if `ifindex` is or was here as well.
     pub fn pair_of(&self, ifindex: u32) -> Option<u32> {
-        let leads_here =
-            |link: &&Link| link.peer.is_some_and(|peer| peer.ifindex == ifindex && !peer.elsewhere);
+        let leads_here = |link: &&Link| link.peer.is_some_and(|peer| peer.ifindex == ifindex && !peer.elsewhere);
         self.links.values().find(leads_here).map(|link| link.ifindex)
     }
 

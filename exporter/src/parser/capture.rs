@@ -1,0 +1,30 @@
+//! Debug captures (message type 3): Cilium `bpf/lib/dbg.h`.
+
+use super::bytes::u32_le;
+use super::error::{Message, ParseError};
+use super::header;
+use super::packet;
+use crate::flow::Flow;
+
+/// Header of every version.
+const LEN: usize = 24;
+
+/// Fills a flow from a debug capture.
+///
+/// # Errors
+/// Incomplete where the header is not all there.
+pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
+    let head = header::take::<LEN>(data, Message::Capture)?;
+    let argument = u32_le(head, 16);
+    flow.datapath_endpoint = header::source(head);
+    flow.capture_point = Some(flow.event_type.subtype);
+    match flow.event_type.subtype {
+        // Delivery, from-lb, after NAT46 and NAT64, before and after SNAT: an interface.
+        4..=7 | 10 | 11 => flow.ifindex = argument,
+        // Before and after a proxy: its port in network order, widened; Hubble turns all four bytes round.
+        8 | 9 => flow.proxy_port = argument.swap_bytes(),
+        _ => {}
+    }
+    packet::decode(header::packet(data, LEN, head), packet::ETHERNET, flow);
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Why a payload gives no flow.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// A notification header that cannot be read.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ParseError {
+    /// The bytes end inside the notification header: more of them would help.
+    #[error("{message} ends at offset {have}, its header has {needed} bytes")]
+    Incomplete {
+        /// What was to be read.
+        message: Message,
+        /// Bytes of its header.
+        needed: usize,
+        /// Bytes that are there.
+        have: usize,
+    },
+    /// A byte has a value that nobody can read on from.
+    #[error("{message} with unknown {fault} {value} at offset {offset}")]
+    Invalid {
+        /// What was to be read.
+        message: Message,
+        /// What the byte means.
+        fault: Fault,
+        /// Where it stands, bytes from the start of the payload.
+        offset: usize,
+        /// Its value.
+        value: u8,
+    },
+}
+
+impl ParseError {
+    /// A word for counters: one of four, whatever the input.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Incomplete { have: 0, .. } => "empty",
+            Self::Incomplete { .. } => "incomplete",
+            Self::Invalid { fault: Fault::Kind, .. } => "unknown_type",
+            Self::Invalid { fault: Fault::Version, .. } => "unknown_version",
+        }
+    }
+}
+
+/// The message that was being decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Its type is not known yet, or not decoded here.
+    Unknown,
+    /// Trace notification.
+    Trace,
+    /// Drop notification.
+    Drop,
+    /// Debug capture.
+    Capture,
+    /// Policy verdict.
+    PolicyVerdict,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Unknown => "message",
+            Self::Trace => "trace",
+            Self::Drop => "drop",
+            Self::Capture => "capture",
+            Self::PolicyVerdict => "policy verdict",
+        })
+    }
+}
+
+/// Which byte of the notification header has an unknown value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The message type.
+    Kind,
+    /// The version of a trace or drop.
+    Version,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Kind => "type",
+            Self::Version => "version",
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! A captured packet: its layers, and the packet inside where the datapath says that it is a tunnel's.
+
+use super::header::flag;
+use super::layers::tunnel::Kind;
+use super::layers::{self, Next};
+use crate::flow::Flow;
+
+/// Flags of a packet with an Ethernet header and no tunnel.
+pub(super) const ETHERNET: u8 = 0;
+
+/// Fills in the layers of a packet. The flags are those of traces and drops: on devices without an Ethernet header
+/// they tell the family, elsewhere the ethertype does; only they tell that a UDP payload is a tunnel's.
+pub(super) fn decode(packet: &[u8], flags: u8, flow: &mut Flow) {
+    let first = if flags & flag::L3_DEVICE == 0 {
+        Next::Ethernet(packet)
+    } else if flags & flag::IPV6 == 0 {
+        Next::Ipv4(packet)
+    } else {
+        Next::Ipv6(packet)
+    };
+    let payload = layers::decode(first, flow);
+    if flags & (flag::VXLAN | flag::GENEVE) != 0
+        && let Some(payload) = payload
+    {
+        let kind = if flags & flag::VXLAN == 0 { Kind::Geneve } else { Kind::Vxlan };
+        layers::tunnel::decode(kind, payload, flow);
+    }
+}
