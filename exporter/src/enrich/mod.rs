@@ -5,7 +5,7 @@ pub mod tables;
 pub use tables::{EndInfo, EndKind, InterfaceInfo, Publisher, Reader, Tables};
 
 use crate::flow::{EVENT_DROP, End, Flow};
-use crate::parser::direction::direction;
+use crate::parser::direction;
 
 /// Reserved identity of the machine itself (Cilium `pkg/identity/numericidentity.go`).
 pub const IDENTITY_HOST: u32 = 1;

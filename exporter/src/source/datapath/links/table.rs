@@ -14,12 +14,13 @@ pub struct Table {
     filter: Filter,
     links: BTreeMap<u32, Link>,
     ids: EndpointIds,
+    departed: Vec<Link>,
 }
 
 impl Table {
     /// An empty table.
     pub fn new(filter: Filter) -> Self {
-        Self { filter, links: BTreeMap::new(), ids: EndpointIds::default() }
+        Self { filter, links: BTreeMap::new(), ids: EndpointIds::default(), departed: Vec::new() }
     }
 
     /// All interfaces, by index.
@@ -62,6 +63,11 @@ impl Table {
         for bridge in bridges {
             self.review_bridge(bridge, events);
         }
+    }
+
+    /// Endpoints that ended since the last call, as they were.
+    pub fn take_departed(&mut self) -> Vec<Link> {
+        std::mem::take(&mut self.departed)
     }
 
     /// Ids of namespaces behind endpoints, all of them.
@@ -110,8 +116,10 @@ impl Table {
         let endpoint = match (role, old.map_or(0, |old| old.endpoint)) {
             (Role::Endpoint, 0) => self.ids.allocate().unwrap_or(0),
             (Role::Endpoint, id) => id,
+            (_, 0) => 0,
             (_, id) => {
                 self.ids.release(id);
+                self.departed.extend(old.cloned());
                 0
             }
         };
@@ -139,6 +147,9 @@ impl Table {
     fn take(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) -> Option<Link> {
         let link = self.links.remove(&ifindex)?;
         self.ids.release(link.endpoint);
+        if link.endpoint != 0 {
+            self.departed.push(link.clone());
+        }
         events.push(LinkEvent::Gone { ifindex, name: link.name.clone() });
         Some(link)
     }
@@ -225,6 +236,10 @@ mod tests {
         table.remove(7, &mut events);
         table.update(&endpoint(7, 0), &mut events);
         assert_eq!(told(&mut events), ["-7 renamed", "+7 Endpoint 2"]);
+        table.update(&facts(7, "veth"), &mut events);
+        assert_eq!(told(&mut events), ["~7 Other 0"], "its peer came back");
+        let departed: Vec<_> = table.take_departed().into_iter().map(|link| link.endpoint).collect();
+        assert_eq!((departed, table.take_departed()), (vec![1, 2], vec![]));
     }
 
     #[test]
