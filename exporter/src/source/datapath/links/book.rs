@@ -1,0 +1,222 @@
+//! The address book: which addresses are behind which endpoint, and which are the machine's own.
+//!
+//! Two sources: what is configured in the namespace behind an endpoint, read by netlink, and what the endpoint sends,
+//! which counts less and ends by itself. Pure data: the caller brings the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Addresses learned from what an endpoint sends. One that forwards for others would fill any table.
+pub const LEARNED_MAX: usize = 64;
+/// Configured addresses of an endpoint that are kept: a bound for what another namespace can make us hold.
+pub const CONFIGURED_MAX: usize = 1024;
+/// How long a learned address lives after it was last told. [`super::learner`] tells ones in use every minute.
+pub const LEARNED_TTL: Duration = Duration::from_secs(300);
+
+/// What is known of one endpoint.
+#[derive(Debug, Default)]
+struct Entry {
+    configured: BTreeSet<IpAddr>,
+    learned: BTreeMap<IpAddr, Instant>,
+}
+
+/// What became of an address that was seen as a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// It is new.
+    New,
+    /// It was known, and lives longer now.
+    Known,
+    /// The endpoint has [`LEARNED_MAX`] already.
+    Full,
+    /// It cannot be an endpoint's: multicast, loopback, unspecified, or known to be the machine's or another's.
+    Unfit,
+    /// No such endpoint.
+    Gone,
+}
+
+/// Addresses of endpoints, by interface index, and of the machine.
+#[derive(Debug, Default)]
+pub struct Book {
+    host: BTreeSet<IpAddr>,
+    endpoints: BTreeMap<u32, Entry>,
+}
+
+impl Book {
+    /// The machine's own addresses.
+    pub fn host(&self) -> impl Iterator<Item = IpAddr> {
+        self.host.iter().copied()
+    }
+
+    /// The addresses behind an endpoint, the configured ones first; true = learned.
+    pub fn endpoint(&self, ifindex: u32) -> impl Iterator<Item = (IpAddr, bool)> {
+        let entry = self.endpoints.get(&ifindex);
+        let configured = entry.into_iter().flat_map(|entry| entry.configured.iter().map(|&address| (address, false)));
+        configured.chain(entry.into_iter().flat_map(|entry| entry.learned.keys().map(|&address| (address, true))))
+    }
+
+    /// Takes in the machine's own addresses; says whether something changed.
+    pub fn set_host(&mut self, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
+        let addresses = addresses.into_iter().collect();
+        let changed = self.host != addresses;
+        self.host = addresses;
+        changed
+    }
+
+    /// Takes in the configured addresses of an endpoint; says whether something changed.
+    pub fn set_configured(&mut self, ifindex: u32, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
+        let entry = self.endpoints.entry(ifindex).or_default();
+        let addresses: BTreeSet<IpAddr> = addresses.into_iter().filter(is_unicast).take(CONFIGURED_MAX).collect();
+        entry.learned.retain(|address, _| !addresses.contains(address));
+        let changed = entry.configured != addresses;
+        entry.configured = addresses;
+        changed
+    }
+
+    /// Takes in an endpoint without addresses.
+    pub fn add(&mut self, ifindex: u32) {
+        self.endpoints.entry(ifindex).or_default();
+    }
+
+    /// Forgets an endpoint; says whether it was there.
+    pub fn remove(&mut self, ifindex: u32) -> bool {
+        self.endpoints.remove(&ifindex).is_some()
+    }
+
+    /// Forgets endpoints that are not in this list.
+    pub fn retain(&mut self, is_alive: impl Fn(u32) -> bool) {
+        self.endpoints.retain(|&ifindex, _| is_alive(ifindex));
+    }
+
+    /// Takes in that an endpoint sent from an address.
+    pub fn learn(&mut self, ifindex: u32, address: IpAddr, now: Instant) -> Learned {
+        if !is_unicast(&address) || self.host.contains(&address) {
+            return Learned::Unfit;
+        }
+        let owned_by_another =
+            |(&other, entry): (&u32, &Entry)| other != ifindex && entry.configured.contains(&address);
+        if self.endpoints.iter().any(owned_by_another) {
+            return Learned::Unfit;
+        }
+        let Some(entry) = self.endpoints.get_mut(&ifindex) else { return Learned::Gone };
+        if entry.configured.contains(&address) {
+            return Learned::Known;
+        }
+        let is_full = entry.learned.len() >= LEARNED_MAX;
+        match entry.learned.entry(address) {
+            std::collections::btree_map::Entry::Occupied(mut known) => {
+                known.insert(now + LEARNED_TTL);
+                Learned::Known
+            }
+            std::collections::btree_map::Entry::Vacant(_) if is_full => Learned::Full,
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(now + LEARNED_TTL);
+                Learned::New
+            }
+        }
+    }
+
+    /// Forgets learned addresses whose time is over; says whether there were any.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let mut changed = false;
+        for entry in self.endpoints.values_mut() {
+            let before = entry.learned.len();
+            entry.learned.retain(|_, until| *until > now);
+            changed |= entry.learned.len() != before;
+        }
+        changed
+    }
+}
+
+/// Whether an address can be one interface's alone.
+fn is_unicast(address: &IpAddr) -> bool {
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || is_broadcast)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::time::{Duration, Instant};
+
+    use super::{Book, CONFIGURED_MAX, LEARNED_MAX, LEARNED_TTL, Learned};
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn nth(n: usize) -> IpAddr {
+        IpAddr::from(u32::try_from(0x0a00_0001 + n).unwrap().to_be_bytes())
+    }
+
+    #[test]
+    fn learning() {
+        let now = Instant::now();
+        let mut book = Book::default();
+        assert!(book.set_host([ip("192.0.2.1"), ip("127.0.0.1")]));
+        assert!(book.set_configured(7, [ip("10.0.0.7"), ip("fe80::7")]));
+        assert!(!book.set_configured(7, [ip("fe80::7"), ip("10.0.0.7"), ip("127.0.0.1"), ip("::1")]));
+        book.add(8);
+        for (ifindex, address, expected) in [
+            (7, "10.0.0.7", Learned::Known),
+            (7, "10.0.0.9", Learned::New),
+            (7, "10.0.0.9", Learned::Known),
+            (8, "10.0.0.9", Learned::New),
+            (8, "10.0.0.7", Learned::Unfit),
+            (8, "192.0.2.1", Learned::Unfit),
+            (8, "0.0.0.0", Learned::Unfit),
+            (8, "::", Learned::Unfit),
+            (8, "::1", Learned::Unfit),
+            (8, "127.0.0.9", Learned::Unfit),
+            (8, "224.0.0.1", Learned::Unfit),
+            (8, "ff02::1", Learned::Unfit),
+            (8, "255.255.255.255", Learned::Unfit),
+            (9, "10.0.0.10", Learned::Gone),
+        ] {
+            assert_eq!(book.learn(ifindex, ip(address), now), expected, "{ifindex} {address}");
+        }
+        let known: Vec<_> = book.endpoint(7).collect();
+        assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false), (ip("10.0.0.9"), true)]);
+        book.set_configured(7, [ip("10.0.0.9")]);
+        assert_eq!(book.endpoint(7).collect::<Vec<_>>(), [(ip("10.0.0.9"), false)], "configured is better");
+        assert!(book.remove(7) && !book.remove(7));
+        assert_eq!(book.endpoint(7).count(), 0);
+    }
+
+    #[test]
+    fn learned_capacity_edges() {
+        let now = Instant::now();
+        for n in [0, 1, LEARNED_MAX - 1, LEARNED_MAX, LEARNED_MAX + 1] {
+            let mut book = Book::default();
+            book.add(1);
+            let new = (0..n).filter(|&n| book.learn(1, nth(n), now) == Learned::New).count();
+            assert_eq!(new, n.min(LEARNED_MAX), "{n}");
+            assert_eq!(book.learn(1, nth(0), now) == Learned::Known, n > 0, "a known one is no more room");
+        }
+    }
+
+    #[test]
+    fn configured_are_bounded() {
+        for n in [CONFIGURED_MAX - 1, CONFIGURED_MAX, CONFIGURED_MAX + 1] {
+            let mut book = Book::default();
+            book.set_configured(1, (0..n).map(nth));
+            assert_eq!(book.endpoint(1).count(), n.min(CONFIGURED_MAX), "{n}");
+        }
+    }
+
+    #[test]
+    fn learned_addresses_end() {
+        let start = Instant::now();
+        let mut book = Book::default();
+        book.add(1);
+        book.learn(1, nth(0), start);
+        book.learn(1, nth(1), start);
+        book.learn(1, nth(1), start + Duration::from_secs(1));
+        assert!(!book.expire(start + LEARNED_TTL - Duration::from_nanos(1)));
+        assert!(book.expire(start + LEARNED_TTL));
+        assert_eq!(book.endpoint(1).collect::<Vec<_>>(), [(nth(1), true)]);
+        assert!(book.expire(start + LEARNED_TTL + Duration::from_secs(1)));
+        assert_eq!(book.endpoint(1).count(), 0);
+    }
+}

@@ -1,0 +1,201 @@
+//! What the kernel says of an interface: `RTM_NEWLINK` and `RTM_NEWADDR` messages, of which we keep what we need.
+//!
+//! Attributes that are not known are skipped, so that a newer kernel's messages are read as well.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use libc::{
+    IFA_ADDRESS, IFA_LOCAL, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_INFO_SLAVE_KIND, IFLA_LINK,
+    IFLA_LINK_NETNSID, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU,
+};
+
+use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, i32_at, text, u16_at, u32_at};
+
+/// An interface as a `RTM_NEWLINK` message tells it (Linux `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// `ifi_index`.
+    pub ifindex: u32,
+    /// `ifi_type`: an `ARPHRD_*` number.
+    pub hardware: u16,
+    /// `ifi_flags`: `IFF_*` bits.
+    pub flags: u32,
+    /// `IFLA_IFNAME`.
+    pub name: String,
+    /// `IFLA_ADDRESS`, where it has six bytes.
+    pub mac: Option<[u8; 6]>,
+    /// `IFLA_MTU`, bytes.
+    pub mtu: u32,
+    /// `IFLA_LINK`: the peer of a pair, or the interface that this one stands on.
+    pub link: Option<u32>,
+    /// `IFLA_LINK_NETNSID`: that one lives in another network namespace; none inside where it has no id with us.
+    pub link_netns: Option<Option<i32>>,
+    /// `IFLA_MASTER`: the bridge, bond … that this one is a port of.
+    pub master: Option<u32>,
+    /// `IFLA_INFO_KIND`: `veth`, `bridge` …; none for physical devices and loopback.
+    pub kind: Option<String>,
+    /// `IFLA_INFO_SLAVE_KIND`: `bridge`, `bond` …: what the master is.
+    pub slave_kind: Option<String>,
+}
+
+impl Facts {
+    /// Reads the payload of `RTM_NEWLINK` or `RTM_DELLINK`.
+    ///
+    /// None for messages of another family than `AF_UNSPEC`: the bridge tells of its ports on the same group, by the
+    /// same types, and a port that leaves a bridge is not a gone interface. None as well without an index.
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let family = *payload.first()?;
+        let mut facts = Self {
+            hardware: u16_at(payload, 2)?,
+            ifindex: u32_at(payload, 4)?,
+            flags: u32_at(payload, 8)?,
+            ..Self::default()
+        };
+        if i32::from(family) != libc::AF_UNSPEC || facts.ifindex == 0 || payload.len() < IFINFOMSG {
+            return None;
+        }
+        for (kind, value) in Attributes::behind(payload, IFINFOMSG) {
+            match kind {
+                IFLA_IFNAME => facts.name = text(value),
+                IFLA_ADDRESS => facts.mac = value.try_into().ok(),
+                IFLA_MTU => facts.mtu = u32_at(value, 0).unwrap_or_default(),
+                IFLA_LINK => facts.link = u32_at(value, 0).filter(|&link| link != 0),
+                // The kernel writes −1 where the namespace cannot be given an id.
+                IFLA_LINK_NETNSID => facts.link_netns = Some(i32_at(value, 0).filter(|&id| id >= 0)),
+                IFLA_MASTER => facts.master = u32_at(value, 0).filter(|&master| master != 0),
+                IFLA_LINKINFO => facts.read_info(value),
+                _ => {}
+            }
+        }
+        Some(facts)
+    }
+
+    fn read_info(&mut self, info: &[u8]) {
+        for (kind, value) in Attributes::new(info) {
+            match kind {
+                IFLA_INFO_KIND => self.kind = Some(text(value)),
+                IFLA_INFO_SLAVE_KIND => self.slave_kind = Some(text(value)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Reads the payload of `RTM_NEWADDR`: interface index and address. None for families other than IPv4 and IPv6.
+pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
+    let family = i32::from(*payload.first()?);
+    let ifindex = u32_at(payload, 4)?;
+    let mut found = None;
+    for (kind, value) in Attributes::behind(payload, IFADDRMSG) {
+        let address = match (family, kind) {
+            (libc::AF_INET, IFA_ADDRESS | IFA_LOCAL) => {
+                value.try_into().ok().map(|octets: [u8; 4]| IpAddr::V4(Ipv4Addr::from(octets)))
+            }
+            (libc::AF_INET6, IFA_ADDRESS | IFA_LOCAL) => {
+                value.try_into().ok().map(|octets: [u8; 16]| IpAddr::V6(Ipv6Addr::from(octets)))
+            }
+            _ => None,
+        };
+        // On point to point links `IFA_ADDRESS` is the far end's; `IFA_LOCAL` is ours always, but IPv6 leaves it out
+        // where both are the same.
+        if address.is_some() && (kind == IFA_LOCAL || found.is_none()) {
+            found = address;
+        }
+    }
+    found.map(|address| (ifindex, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Facts, parse_address};
+    use crate::source::datapath::links::netlink::Request;
+
+    /// `struct ifinfomsg` for Ethernet, up and running, and attributes.
+    fn link(family: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![family, 0, 1, 0, 7, 0, 0, 0, 0x43, 0x10, 1, 0, 0, 0, 0, 0];
+        bytes.extend(Request::nested(attributes));
+        bytes
+    }
+
+    #[test]
+    fn a_veth_whose_peer_is_elsewhere() {
+        let info = Request::nested(&[(1, b"veth\0"), (4, b"bridge\0"), (99, b"?")]);
+        let bytes = link(
+            0,
+            &[
+                (3, b"veth7\0"),
+                (4, &1500_u32.to_ne_bytes()),
+                (5, &2_u32.to_ne_bytes()),
+                (10, &3_u32.to_ne_bytes()),
+                (1, &[2, 0, 0, 0, 0, 9]),
+                (18, &info),
+                (37, &0_i32.to_ne_bytes()),
+                (4000, b"from the future"),
+            ],
+        );
+        let expected = Facts {
+            ifindex: 7,
+            hardware: 1,
+            flags: 0x11043,
+            name: "veth7".into(),
+            mac: Some([2, 0, 0, 0, 0, 9]),
+            mtu: 1500,
+            link: Some(2),
+            link_netns: Some(Some(0)),
+            master: Some(3),
+            kind: Some("veth".into()),
+            slave_kind: Some("bridge".into()),
+        };
+        assert_eq!(Facts::parse(&bytes), Some(expected));
+    }
+
+    #[test]
+    fn a_bridge_port_message_is_not_an_interface() {
+        assert!(Facts::parse(&link(0, &[])).is_some());
+        assert_eq!(Facts::parse(&link(7, &[(3, b"veth7\0")])), None, "AF_BRIDGE");
+    }
+
+    #[test]
+    fn namespaces_without_an_id_and_odd_lengths() {
+        let bytes = link(0, &[(37, &(-1_i32).to_ne_bytes()), (1, &[0; 20]), (5, &[0; 4]), (4, &[1])]);
+        let facts = Facts::parse(&bytes).unwrap();
+        assert_eq!((facts.link_netns, facts.mac, facts.link, facts.mtu), (Some(None), None, None, 0));
+        for length in 0..16 {
+            assert_eq!(Facts::parse(&bytes[..length]), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        let message = |family: u8, attributes: &[(u16, &[u8])]| {
+            let mut bytes = vec![family, 24, 0, 0, 9, 0, 0, 0];
+            bytes.extend(Request::nested(attributes));
+            bytes
+        };
+        let v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+        for (bytes, expected) in [
+            (message(2, &[(1, &[10, 0, 0, 2]), (2, &[10, 0, 0, 1])]), Some("10.0.0.1")),
+            (message(2, &[(2, &[10, 0, 0, 1]), (1, &[10, 0, 0, 2])]), Some("10.0.0.1")),
+            (message(2, &[(1, &[10, 0, 0, 2])]), Some("10.0.0.2")),
+            (message(10, &[(1, &v6)]), Some("fd00::7")),
+            (message(10, &[(1, &[1, 2, 3, 4])]), None),
+            (message(2, &[]), None),
+            (message(7, &[(1, &[10, 0, 0, 2])]), None),
+            (vec![2], None),
+        ] {
+            let expected = expected.map(|text| (9, text.parse().unwrap()));
+            assert_eq!(parse_address(&bytes), expected, "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let facts = Facts::parse(&bytes);
+            prop_assert!(facts.is_none_or(|facts| facts.ifindex != 0));
+            prop_assert!(parse_address(&bytes).is_none_or(|_| bytes.len() > 12));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What endpoints send from, on its way from the pipeline's thread to the watcher: rare, bounded, never waiting.
+
+use std::net::IpAddr;
+
+use tokio::sync::mpsc;
+
+use crate::telemetry::Number;
+
+/// Hints that wait for the watcher. It takes them within milliseconds, and a lost one comes again with the next
+/// packet after [`REPEAT`].
+pub const HINTS_MAX: usize = 256;
+/// A pair of interface and address is told again after this time, ns: often enough that what is in use stays known
+/// ([`super::book::LEARNED_TTL`]), rare enough for packets of one source to cost one look into [`Learner::recent`].
+const REPEAT: u64 = 60_000_000_000;
+/// Slots of the pairs told last: a power of two, so that a slot is found by a mask. 20 KiB.
+const SLOTS: usize = 512;
+
+/// An endpoint's interface sent a packet from this address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The endpoint's interface.
+    pub ifindex: u32,
+    /// The packet's source.
+    pub address: IpAddr,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    hint: Hint,
+    at: u64,
+}
+
+/// The pipeline's side: one per thread.
+#[derive(Debug)]
+pub struct Learner {
+    sender: mpsc::Sender<Hint>,
+    recent: Box<[Option<Told>; SLOTS]>,
+    dropped: Number,
+}
+
+impl Learner {
+    /// A learner, and where its hints come out; `dropped` counts those that found no room.
+    pub fn new(dropped: Number) -> (Self, mpsc::Receiver<Hint>) {
+        let (sender, receiver) = mpsc::channel(HINTS_MAX);
+        (Self { sender, recent: Box::new([None; SLOTS]), dropped }, receiver)
+    }
+
+    /// Tells that an endpoint's interface sent from an address, at a time in ns since the Unix epoch.
+    pub fn learn(&mut self, ifindex: u32, address: IpAddr, now: u64) {
+        let hint = Hint { ifindex, address };
+        let slot = &mut self.recent[slot_of(&hint)];
+        if slot.is_some_and(|told| told.hint == hint && now.saturating_sub(told.at) < REPEAT) {
+            return;
+        }
+        *slot = Some(Told { hint, at: now });
+        if self.sender.try_send(hint).is_err() {
+            self.dropped.add(1);
+        }
+    }
+}
+
+fn slot_of(hint: &Hint) -> usize {
+    let bits = match hint.address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    // Folds all bits into the upper ones of a product (Knuth's multiplicative hashing, 2^64 / φ).
+    let folded = (bits as u64) ^ ((bits >> 64) as u64) ^ u64::from(hint.ifindex).rotate_left(32);
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::{HINTS_MAX, Learner, REPEAT};
+    use crate::telemetry::Number;
+
+    fn nth(n: usize) -> IpAddr {
+        IpAddr::from(u32::try_from(0x0a00_0001 + n).unwrap().to_be_bytes())
+    }
+
+    #[test]
+    fn a_pair_is_told_once_in_a_while() {
+        let (mut learner, mut hints) = Learner::new(Number::default());
+        for (ifindex, address, now, told) in [
+            (7, nth(0), 0, true),
+            (7, nth(0), 1, false),
+            (7, nth(0), REPEAT - 1, false),
+            (7, nth(0), REPEAT, true),
+            (7, nth(0), REPEAT - 5, false),
+            (7, nth(1), REPEAT, true),
+            (8, nth(0), REPEAT, true),
+            (8, "fd00::1".parse().unwrap(), REPEAT, true),
+        ] {
+            learner.learn(ifindex, address, now);
+            assert_eq!(hints.try_recv().is_ok(), told, "{ifindex} {address} {now}");
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        for n in [0, 1, HINTS_MAX - 1, HINTS_MAX, HINTS_MAX + 1, HINTS_MAX * 2] {
+            let dropped = Number::default();
+            let (mut learner, mut hints) = Learner::new(dropped.clone());
+            for n in 0..n {
+                learner.learn(u32::try_from(n).unwrap(), nth(n), 0);
+            }
+            let kept = std::iter::from_fn(|| hints.try_recv().ok()).count();
+            assert_eq!((kept, dropped.get()), (n.min(HINTS_MAX), n.saturating_sub(HINTS_MAX) as u64), "{n}");
+        }
+    }
+}

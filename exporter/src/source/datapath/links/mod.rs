@@ -1,0 +1,24 @@
+//! Interfaces of this network namespace: what they are, when they come and go, and which addresses are behind them.
+
+pub mod book;
+pub mod classify;
+pub mod facts;
+pub mod glob;
+pub mod ids;
+pub mod learner;
+pub mod link;
+pub mod namespaces;
+pub mod netlink;
+pub mod requests;
+pub mod snapshot;
+pub mod socket;
+pub mod subscription;
+pub mod survey;
+pub mod table;
+pub mod watch;
+
+pub use classify::{Ignored, Role, classify};
+pub use glob::Filter;
+pub use learner::Learner;
+pub use link::{Link, LinkEvent, PeerRef};
+pub use watch::{Config, Counts, Links, LinksError, build};

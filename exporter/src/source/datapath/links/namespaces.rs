@@ -1,0 +1,111 @@
+//! Network namespaces: which one an id means, told by the inode that the kernel names it by elsewhere.
+//!
+//! The kernel has no question from a namespace's id to its inode, only one from an open namespace to its id. So the
+//! places where namespaces can be found are walked, and each one that is new is opened, asked, and closed again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::requests::{RequestError, Requests};
+
+/// Where network namespaces can be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Directories whose files are bind mounts of namespaces.
+    pub directories: Vec<PathBuf>,
+    /// procfs of the processes whose namespaces count: the machine's, not a container's.
+    pub processes: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        // Where `ip netns` and CNI, and where Docker keep them.
+        let directories = vec!["/run/netns".into(), "/var/run/netns".into(), "/run/docker/netns".into()];
+        Self { directories, processes: "/proc".into() }
+    }
+}
+
+/// The inode of the network namespace that the calling thread is in.
+///
+/// # Errors
+/// Where procfs is not mounted.
+pub fn own_inode() -> io::Result<u32> {
+    std::fs::metadata("/proc/thread-self/ns/net").map(|metadata| inode_of(&metadata))
+}
+
+/// The inodes of the namespaces with these ids. Ids that belong to no namespace that can be found are left out.
+///
+/// Holds at most one namespace open at a time, and none when it is done: a dead one is let go.
+///
+/// # Errors
+/// Where the kernel can't be asked; a place that can't be read is passed over.
+pub fn inodes(
+    places: &Places,
+    wanted: &BTreeSet<i32>,
+    requests: &mut Requests,
+) -> Result<BTreeMap<i32, u32>, RequestError> {
+    let mut found = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for path in candidates(places) {
+        if found.len() == wanted.len() {
+            break;
+        }
+        // Cheap: looks at the file without opening it, and so tells nearly all processes apart from new namespaces.
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        if !seen.insert((metadata.dev(), metadata.ino())) {
+            continue;
+        }
+        let Ok(file) = File::open(&path) else { continue };
+        match requests.netns_id(file.as_fd()) {
+            Ok(Some(id)) if wanted.contains(&id) => {
+                found.insert(id, inode_of(&metadata));
+            }
+            // A file that is no network namespace is refused.
+            Ok(_) | Err(RequestError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+fn candidates(places: &Places) -> impl Iterator<Item = PathBuf> {
+    let mounted = places.directories.iter().flat_map(|directory| entries(directory));
+    let of_processes = entries(&places.processes).filter(|path| is_process(path)).map(|path| path.join("ns/net"));
+    mounted.chain(of_processes)
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn is_process(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+}
+
+/// The kernel numbers namespaces by 32 bits (`struct ns_common`, `inum`).
+fn inode_of(metadata: &std::fs::Metadata) -> u32 {
+    u32::try_from(metadata.ino()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Places, candidates};
+
+    #[test]
+    fn files_and_processes_are_candidates() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for directory in ["netns", "proc/1", "proc/42", "proc/self", "proc/sys"] {
+            std::fs::create_dir_all(path(directory)).unwrap();
+        }
+        std::fs::write(path("netns/blue"), "").unwrap();
+        let places = Places { directories: vec![path("netns"), path("missing")], processes: path("proc") };
+        let mut found: Vec<_> = candidates(&places).collect();
+        found.sort();
+        assert_eq!(found, [path("netns/blue"), path("proc/1/ns/net"), path("proc/42/ns/net")]);
+    }
+}

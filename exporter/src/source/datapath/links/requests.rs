@@ -1,0 +1,195 @@
+//! Questions to the kernel: interfaces, addresses and namespace ids. They block; ask on a thread that may.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use libc::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, RTM_GETADDR, RTM_GETLINK,
+    RTM_GETNSID, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID,
+};
+
+use super::facts::{Facts, parse_address};
+use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, Message, Messages, Request, i32_at};
+use super::socket::{DATAGRAM, Socket};
+
+/// How often a dump is asked for again where what it tells of changed meanwhile.
+const ATTEMPTS: usize = 16;
+/// An answer that takes longer means that the kernel's configuration lock is stuck; the next survey asks again.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// `IFLA_EXT_MASK` value `RTEXT_FILTER_SKIP_STATS`: leaves out the counters, two thirds of a link message.
+const SKIP_STATS: u32 = 8;
+/// `IFA_TARGET_NETNSID` (Linux `include/uapi/linux/if_addr.h`, since 4.20).
+const IFA_TARGET_NETNSID: u16 = 10;
+/// `NETNSA_NSID` and `NETNSA_FD` (Linux `include/uapi/linux/net_namespace.h`).
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The socket failed.
+    #[error("netlink: {source}")]
+    Socket {
+        /// What the system call said.
+        #[from]
+        source: io::Error,
+    },
+    /// The kernel refused.
+    #[error("the kernel refused a netlink request: {source}")]
+    Refused {
+        /// Its error number.
+        source: io::Error,
+    },
+    /// A list changed in each of several attempts to read it.
+    #[error("interfaces or addresses changed during each of {ATTEMPTS} attempts to list them")]
+    Unstable,
+    /// The answer was no netlink message.
+    #[error("malformed netlink answer")]
+    Malformed,
+}
+
+/// A socket to ask by.
+#[derive(Debug)]
+pub struct Requests {
+    socket: Socket,
+    buffer: Box<[u8]>,
+    sequence: u32,
+}
+
+impl Requests {
+    /// Over a socket of the namespace that the calling thread is in.
+    ///
+    /// # Errors
+    /// Where no socket can be opened.
+    pub fn open() -> Result<Self, RequestError> {
+        let socket = Socket::open()?;
+        socket.set_timeout(TIMEOUT)?;
+        Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), sequence: 0 })
+    }
+
+    /// All interfaces of this namespace, none of them missing.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn links(&mut self) -> Result<Vec<Facts>, RequestError> {
+        let request = Request::new(RTM_GETLINK, dump(), &[0; IFINFOMSG])
+            .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+        self.list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None })
+    }
+
+    /// One interface of this namespace; none where it is gone.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn link(&mut self, ifindex: u32) -> Result<Option<Facts>, RequestError> {
+        let mut fixed = [0; IFINFOMSG];
+        fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+        let request = Request::new(RTM_GETLINK, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed)
+            .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+        let answer = self
+            .list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None });
+        match answer {
+            Ok(found) => Ok(found.into_iter().next()),
+            Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All addresses of this namespace, or of another one by its id, each with the index of its interface there.
+    ///
+    /// The kernel looks into the other namespace for us, so nobody has to enter it, nor find or hold it.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; refused with `EINVAL` where no namespace has that id (any more), with `EACCES` without
+    /// `CAP_NET_ADMIN` there.
+    pub fn addresses(&mut self, netns: Option<i32>) -> Result<Vec<(u32, IpAddr)>, RequestError> {
+        let mut request = Request::new(RTM_GETADDR, dump(), &[0; IFADDRMSG]);
+        if let Some(id) = netns {
+            request = request.attribute(IFA_TARGET_NETNSID, &id.to_ne_bytes());
+        }
+        self.list(&request, |message| if message.kind == RTM_NEWADDR { parse_address(message.payload) } else { None })
+    }
+
+    /// The id that an open namespace has in this one; none where it has none, as nothing here leads to it.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn netns_id(&mut self, namespace: BorrowedFd<'_>) -> Result<Option<i32>, RequestError> {
+        // `struct rtgenmsg`, padded.
+        let request = Request::new(RTM_GETNSID, flags(NLM_F_REQUEST | NLM_F_ACK), &[0; 4])
+            .attribute(NETNSA_FD, &namespace.as_raw_fd().to_ne_bytes());
+        let found = self.list(&request, |message| {
+            let is_id = |&(kind, _): &(u16, &[u8])| kind == NETNSA_NSID;
+            let value = Attributes::behind(message.payload, 4).find(is_id).and_then(|(_, value)| i32_at(value, 0));
+            if message.kind == RTM_NEWNSID { value } else { None }
+        })?;
+        Ok(found.into_iter().find(|&id| id >= 0))
+    }
+
+    /// Asks, and collects what `pick` takes of the answers, again where the kernel says that the list changed.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn list<T>(
+        &mut self,
+        request: &Request,
+        mut pick: impl FnMut(&Message<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, RequestError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(found) = self.attempt(request, &mut pick)? {
+                return Ok(found);
+            }
+        }
+        Err(RequestError::Unstable)
+    }
+
+    fn attempt<T>(
+        &mut self,
+        request: &Request,
+        pick: &mut impl FnMut(&Message<'_>) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, RequestError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.socket.send(&request.clone().finish(self.sequence))?;
+        let mut found = Vec::new();
+        let mut interrupted = false;
+        loop {
+            let datagram = self.socket.receive(&mut self.buffer)?;
+            let mut messages = Messages::new(&self.buffer[..datagram.length]);
+            for message in messages.by_ref() {
+                // What is left of an earlier request that was given up.
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                interrupted |= message.flags & flags(NLM_F_DUMP_INTR) != 0;
+                match libc::c_int::from(message.kind) {
+                    // Both carry an error number, 0 for none.
+                    NLMSG_DONE | NLMSG_ERROR => {
+                        return match i32_at(message.payload, 0) {
+                            Some(0) => Ok((!interrupted).then_some(found)),
+                            Some(error) => {
+                                let source = io::Error::from_raw_os_error(error.wrapping_neg());
+                                Err(RequestError::Refused { source })
+                            }
+                            None => Err(RequestError::Malformed),
+                        };
+                    }
+                    _ => found.extend(pick(&message)),
+                }
+            }
+            if messages.is_broken() {
+                return Err(RequestError::Malformed);
+            }
+        }
+    }
+}
+
+/// Request flags all fit into the header's 16 bits.
+const fn flags(bits: libc::c_int) -> u16 {
+    bits as u16
+}
+
+const fn dump() -> u16 {
+    flags(NLM_F_REQUEST | NLM_F_DUMP)
+}

@@ -1,0 +1,55 @@
+//! Makes the snapshot that flows are enriched from, out of the table of interfaces and the address book.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::book::Book;
+use super::classify::Role;
+use super::link::Link;
+use super::table::Table;
+use crate::enrich::{InterfaceInfo, Tables};
+use crate::symbols::Symbols;
+
+/// An interface that is gone, of which events may still be on their way.
+#[derive(Clone, Debug)]
+pub struct Departed {
+    /// Until when it is remembered.
+    pub until: Instant,
+    /// What it was.
+    pub link: Link,
+    /// The addresses behind it, where it was an endpoint.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The snapshot of now. `own_inode` is that of the machine's own network namespace.
+pub fn tables(symbols: &Symbols, own_inode: u32, table: &Table, book: &Book, departed: &[Departed]) -> Tables {
+    let mut tables = Tables::new(symbols);
+    tables.add_namespace(own_inode, 0);
+    for gone in departed.iter().filter(|gone| table.get(gone.link.ifindex).is_none()) {
+        add(&mut tables, symbols, &gone.link);
+    }
+    for link in table.links() {
+        add(&mut tables, symbols, link);
+        if let Some(inode) = link.peer.and_then(|peer| peer.inode).filter(|_| link.role == Role::Endpoint) {
+            tables.add_namespace(inode, link.endpoint);
+        }
+    }
+    book.host().for_each(|address| tables.add_host(address));
+    for link in table.links().filter(|link| link.endpoint != 0) {
+        for (address, learned) in book.endpoint(link.ifindex) {
+            tables.add_endpoint_address(address, link.endpoint, learned);
+        }
+    }
+    // Last, and as no more than learned: whoever has the address now is who it is.
+    for gone in departed {
+        for &address in &gone.addresses {
+            tables.add_endpoint_address(address, gone.link.endpoint, true);
+        }
+    }
+    tables
+}
+
+fn add(tables: &mut Tables, symbols: &Symbols, link: &Link) {
+    let info = InterfaceInfo { name: symbols.intern(&link.name), kind: link.wire_kind(), endpoint: link.endpoint };
+    tables.add_interface(link.ifindex, info);
+}

@@ -1,0 +1,45 @@
+//! Looks behind endpoints, on a thread that may block: addresses in their namespaces, and the namespaces' inodes.
+//!
+//! A notification only marks a namespace as to be looked at; what is then read is the whole truth about it. So
+//! neither a lost notification nor one that comes late can leave something wrong for longer than to the next look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::namespaces::{self, Places};
+use super::requests::{RequestError, Requests};
+
+/// What to look at.
+#[derive(Debug)]
+pub enum Errand {
+    /// Addresses of namespaces by their id; none = our own.
+    Addresses(BTreeSet<Option<i32>>),
+    /// Inodes of the namespaces behind these interfaces.
+    Inodes(BTreeMap<u32, i32>),
+}
+
+/// Addresses of a namespace, each with the index of its interface there.
+pub type Addresses = Result<Vec<(u32, IpAddr)>, RequestError>;
+
+/// What was found.
+#[derive(Debug)]
+pub enum Findings {
+    /// The addresses of each namespace, or why there are none.
+    Addresses(BTreeMap<Option<i32>, Addresses>),
+    /// What was asked, and inodes by namespace id.
+    Inodes(BTreeMap<u32, i32>, Result<BTreeMap<i32, u32>, RequestError>),
+}
+
+/// Runs an errand; blocks.
+pub fn run(errand: Errand, requests: &mut Requests, places: &Places) -> Findings {
+    match errand {
+        Errand::Addresses(namespaces) => {
+            Findings::Addresses(namespaces.into_iter().map(|id| (id, requests.addresses(id))).collect())
+        }
+        Errand::Inodes(asked) => {
+            let wanted = asked.values().copied().collect();
+            let found = namespaces::inodes(places, &wanted, requests);
+            Findings::Inodes(asked, found)
+        }
+    }
+}

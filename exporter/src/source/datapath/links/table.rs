@@ -1,0 +1,311 @@
+//! The table of interfaces: facts of the kernel in, events out. It knows no socket and no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::classify::{Ignored, Role, classify, is_l3_device};
+use super::facts::Facts;
+use super::glob::Filter;
+use super::ids::EndpointIds;
+use super::link::{Link, LinkEvent, PeerRef};
+
+/// All interfaces of this namespace.
+#[derive(Debug)]
+pub struct Table {
+    filter: Filter,
+    links: BTreeMap<u32, Link>,
+    ids: EndpointIds,
+    departed: Vec<Link>,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(filter: Filter) -> Self {
+        Self { filter, links: BTreeMap::new(), ids: EndpointIds::default(), departed: Vec::new() }
+    }
+
+    /// All interfaces, by index.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// An interface by index.
+    pub fn get(&self, ifindex: u32) -> Option<&Link> {
+        self.links.get(&ifindex)
+    }
+
+    /// Takes in what the kernel says of one interface.
+    pub fn update(&mut self, facts: &Facts, events: &mut Vec<LinkEvent>) {
+        let old_master = self.links.get(&facts.ifindex).and_then(|link| link.master);
+        self.put(facts, events);
+        for bridge in [old_master, facts.master, Some(facts.ifindex)].into_iter().flatten() {
+            self.review_bridge(bridge, events);
+        }
+    }
+
+    /// Takes an interface out; one that is not there is without effect.
+    pub fn remove(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) {
+        if let Some(master) = self.take(ifindex, events).and_then(|link| link.master) {
+            self.review_bridge(master, events);
+        }
+    }
+
+    /// Takes in a full list: what is not in it is gone.
+    pub fn replace(&mut self, list: &[Facts], events: &mut Vec<LinkEvent>) {
+        let listed: BTreeSet<u32> = list.iter().map(|facts| facts.ifindex).collect();
+        let gone: Vec<u32> = self.links.keys().copied().filter(|ifindex| !listed.contains(ifindex)).collect();
+        for ifindex in gone {
+            self.take(ifindex, events);
+        }
+        for facts in list {
+            self.put(facts, events);
+        }
+        let bridges: Vec<u32> = self.links.values().filter(|link| is_bridge(link)).map(|link| link.ifindex).collect();
+        for bridge in bridges {
+            self.review_bridge(bridge, events);
+        }
+    }
+
+    /// Endpoints that ended since the last call, as they were.
+    pub fn take_departed(&mut self) -> Vec<Link> {
+        std::mem::take(&mut self.departed)
+    }
+
+    /// Ids of namespaces behind endpoints, all of them.
+    pub fn namespaces(&self) -> BTreeSet<i32> {
+        self.endpoints().filter_map(|link| link.peer?.netns).collect()
+    }
+
+    /// Endpoints whose namespace's inode is not known: index, and id of the namespace.
+    pub fn without_inode(&self) -> BTreeMap<u32, i32> {
+        let unknown = |link: &Link| link.peer.filter(|peer| peer.inode.is_none())?.netns.map(|id| (link.ifindex, id));
+        self.endpoints().filter_map(unknown).collect()
+    }
+
+    /// Takes in what was found for [`Table::without_inode`].
+    ///
+    /// The kernel gives the id of a dead namespace to a new one; the interface's index tells which one was meant.
+    pub fn set_inodes(&mut self, asked: &BTreeMap<u32, i32>, found: &BTreeMap<i32, u32>, events: &mut Vec<LinkEvent>) {
+        for (ifindex, id) in asked {
+            let Some(link) = self.links.get_mut(ifindex) else { continue };
+            let Some(peer) = link.peer.as_mut().filter(|peer| peer.netns == Some(*id)) else { continue };
+            let inode = found.get(id).copied();
+            if inode.is_some() && peer.inode != inode {
+                peer.inode = inode;
+                events.push(LinkEvent::Changed(link.clone()));
+            }
+        }
+    }
+
+    /// The interface here that is the other side of a pair with `ifindex`, if `ifindex` is or was here as well.
+    pub fn pair_of(&self, ifindex: u32) -> Option<u32> {
+        let leads_here = |link: &&Link| link.peer.is_some_and(|peer| peer.ifindex == ifindex && !peer.elsewhere);
+        self.links.values().find(leads_here).map(|link| link.ifindex)
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(|link| link.role == Role::Endpoint)
+    }
+
+    fn put(&mut self, facts: &Facts, events: &mut Vec<LinkEvent>) {
+        if self.links.get(&facts.ifindex).is_some_and(|old| old.kind != facts.kind) {
+            // Another interface was given the index, and the news of the first one's end was lost.
+            self.take(facts.ifindex, events);
+        }
+        let role = classify(facts, &self.filter);
+        let old = self.links.get(&facts.ifindex);
+        let endpoint = match (role, old.map_or(0, |old| old.endpoint)) {
+            (Role::Endpoint, 0) => self.ids.allocate().unwrap_or(0),
+            (Role::Endpoint, id) => id,
+            (_, 0) => 0,
+            (_, id) => {
+                self.ids.release(id);
+                self.departed.extend(old.cloned());
+                0
+            }
+        };
+        let link = Link {
+            ifindex: facts.ifindex,
+            name: facts.name.clone(),
+            role,
+            endpoint,
+            endpoint_bridge: old.is_some_and(|old| old.endpoint_bridge),
+            mac: facts.mac,
+            mtu: facts.mtu,
+            l3_device: is_l3_device(facts.hardware),
+            peer: peer(facts, old),
+            master: facts.master,
+            kind: facts.kind.clone(),
+        };
+        match old {
+            None => events.push(LinkEvent::Appeared(link.clone())),
+            Some(old) if *old != link => events.push(LinkEvent::Changed(link.clone())),
+            Some(_) => return,
+        }
+        self.links.insert(facts.ifindex, link);
+    }
+
+    fn take(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) -> Option<Link> {
+        let link = self.links.remove(&ifindex)?;
+        self.ids.release(link.endpoint);
+        if link.endpoint != 0 {
+            self.departed.push(link.clone());
+        }
+        events.push(LinkEvent::Gone { ifindex, name: link.name.clone() });
+        Some(link)
+    }
+
+    /// Finds out again whether this, where it is a bridge, has endpoints only.
+    fn review_bridge(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) {
+        let mut ports = self.links.values().filter(|link| link.master == Some(ifindex)).peekable();
+        let is_bridge = self.links.get(&ifindex).is_some_and(is_bridge);
+        let endpoint_bridge = is_bridge && ports.peek().is_some() && ports.all(|port| port.role == Role::Endpoint);
+        if let Some(link) = self.links.get_mut(&ifindex).filter(|link| link.endpoint_bridge != endpoint_bridge) {
+            link.endpoint_bridge = endpoint_bridge;
+            // Who is about to be told of it hears its newest state, once.
+            match events.iter_mut().rev().find(|event| event.ifindex() == Some(ifindex)) {
+                Some(LinkEvent::Appeared(told) | LinkEvent::Changed(told)) => *told = link.clone(),
+                _ => events.push(LinkEvent::Changed(link.clone())),
+            }
+        }
+    }
+}
+
+fn is_bridge(link: &Link) -> bool {
+    link.role == Role::Ignored(Ignored::Bridge)
+}
+
+fn peer(facts: &Facts, old: Option<&Link>) -> Option<PeerRef> {
+    let is_pair = matches!(facts.kind.as_deref(), Some("veth" | "netkit"));
+    let ifindex = facts.link.filter(|_| is_pair)?;
+    let netns = facts.link_netns.flatten();
+    let inode = old.and_then(|old| old.peer).filter(|peer| peer.netns == netns).and_then(|peer| peer.inode);
+    Some(PeerRef { ifindex, elsewhere: facts.link_netns.is_some(), netns, inode })
+}
+
+impl LinkEvent {
+    /// The interface that it is about.
+    pub const fn ifindex(&self) -> Option<u32> {
+        match self {
+            Self::Appeared(link) | Self::Changed(link) => Some(link.ifindex),
+            Self::Gone { ifindex, .. } => Some(*ifindex),
+            Self::Synced => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{LinkEvent, Table};
+    use crate::source::datapath::links::classify::{Ignored, Role};
+    use crate::source::datapath::links::facts::Facts;
+    use crate::source::datapath::links::glob::Filter;
+
+    fn facts(ifindex: u32, kind: &str) -> Facts {
+        let kind = (!kind.is_empty()).then(|| kind.to_owned());
+        Facts { ifindex, hardware: 1, name: format!("if{ifindex}"), kind, ..Facts::default() }
+    }
+
+    fn endpoint(ifindex: u32, master: u32) -> Facts {
+        let master = (master != 0).then_some(master);
+        Facts { link: Some(2), link_netns: Some(Some(0)), master, ..facts(ifindex, "veth") }
+    }
+
+    /// What happened, as text: `+7 endpoint 1`, `~7 …`, `-7`.
+    fn told(events: &mut Vec<LinkEvent>) -> Vec<String> {
+        events
+            .drain(..)
+            .map(|event| match event {
+                LinkEvent::Appeared(link) => format!("+{} {:?} {}", link.ifindex, link.wire_kind(), link.endpoint),
+                LinkEvent::Changed(link) => format!("~{} {:?} {}", link.ifindex, link.wire_kind(), link.endpoint),
+                LinkEvent::Gone { ifindex, name } => format!("-{ifindex} {name}"),
+                LinkEvent::Synced => "synced".to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_endpoint_keeps_its_id_while_it_lives() {
+        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+        table.update(&endpoint(7, 0), &mut events);
+        table.update(&endpoint(7, 0), &mut events);
+        table.update(&Facts { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
+        assert_eq!(told(&mut events), ["+7 Endpoint 1", "~7 Endpoint 1"]);
+        table.remove(7, &mut events);
+        table.remove(7, &mut events);
+        table.update(&endpoint(7, 0), &mut events);
+        assert_eq!(told(&mut events), ["-7 renamed", "+7 Endpoint 2"]);
+        table.update(&facts(7, "veth"), &mut events);
+        assert_eq!(told(&mut events), ["~7 Other 0"], "its peer came back");
+        let departed: Vec<_> = table.take_departed().into_iter().map(|link| link.endpoint).collect();
+        assert_eq!((departed, table.take_departed()), (vec![1, 2], vec![]));
+    }
+
+    #[test]
+    fn a_pair_becomes_an_endpoint_when_its_peer_leaves() {
+        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+        let (host, peer) = (facts(7, "veth"), facts(8, "veth"));
+        table.update(&Facts { link: Some(8), ..host.clone() }, &mut events);
+        table.update(&Facts { link: Some(7), ..peer }, &mut events);
+        assert_eq!((table.pair_of(8), table.pair_of(7), table.pair_of(9)), (Some(7), Some(8), None));
+        assert_eq!(table.get(7).unwrap().role, Role::Ignored(Ignored::PeerHere));
+        table.remove(8, &mut events);
+        assert_eq!(table.pair_of(8), Some(7), "asks about the side that stayed");
+        table.update(&Facts { link: Some(2), link_netns: Some(Some(0)), ..host }, &mut events);
+        assert_eq!(table.pair_of(2), None);
+        assert_eq!(told(&mut events), ["+7 Other 0", "+8 Other 0", "-8 if8", "~7 Endpoint 1"]);
+    }
+
+    #[test]
+    fn a_bridge_of_endpoints_only() {
+        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+        table.update(&facts(3, "bridge"), &mut events);
+        assert_eq!(told(&mut events), ["+3 Other 0"]);
+        table.update(&endpoint(7, 3), &mut events);
+        assert_eq!(told(&mut events), ["+7 Endpoint 1", "~3 EndpointBridge 0"]);
+        table.update(&Facts { master: Some(3), ..facts(2, "") }, &mut events);
+        assert_eq!(told(&mut events), ["+2 Uplink 0", "~3 Other 0"]);
+        table.update(&facts(2, ""), &mut events);
+        assert_eq!(told(&mut events), ["~2 Uplink 0", "~3 EndpointBridge 0"]);
+        table.update(&Facts { mtu: 9000, ..facts(3, "bridge") }, &mut events);
+        assert_eq!(told(&mut events), ["~3 EndpointBridge 0"]);
+        table.remove(7, &mut events);
+        assert_eq!(told(&mut events), ["-7 if7", "~3 Other 0"]);
+    }
+
+    #[test]
+    fn a_full_list_is_compared() {
+        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+        let list = [facts(2, ""), facts(3, "bridge"), endpoint(7, 3)];
+        table.replace(&list, &mut events);
+        assert_eq!(told(&mut events), ["+2 Uplink 0", "+3 EndpointBridge 0", "+7 Endpoint 1"]);
+        table.replace(&list, &mut events);
+        assert!(events.is_empty(), "{events:?}");
+        table.replace(&[facts(2, ""), facts(3, "bridge"), endpoint(8, 0)], &mut events);
+        assert_eq!(told(&mut events), ["-7 if7", "+8 Endpoint 2", "~3 Other 0"]);
+        table.replace(&[facts(2, "bridge")], &mut events);
+        assert_eq!(told(&mut events), ["-3 if3", "-8 if8", "-2 if2", "+2 Other 0"], "another kind, another interface");
+    }
+
+    #[test]
+    fn inodes_go_to_the_interface_that_was_asked_for() {
+        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+        table.replace(&[facts(2, ""), endpoint(7, 0), endpoint(8, 0)], &mut events);
+        let asked = table.without_inode();
+        assert_eq!(asked, BTreeMap::from([(7, 0), (8, 0)]));
+        // Meanwhile 8 goes, and 9 comes with the same namespace id.
+        table.remove(8, &mut events);
+        table.update(&endpoint(9, 0), &mut events);
+        events.clear();
+        table.set_inodes(&asked, &BTreeMap::from([(0, 4711)]), &mut events);
+        table.set_inodes(&asked, &BTreeMap::from([(0, 4711)]), &mut events);
+        assert_eq!(told(&mut events), ["~7 Endpoint 1"]);
+        assert_eq!(table.without_inode(), BTreeMap::from([(9, 0)]));
+        table.update(&Facts { mtu: 1400, ..endpoint(7, 0) }, &mut events);
+        assert_eq!(table.get(7).unwrap().peer.unwrap().inode, Some(4711), "kept over a change");
+        table.update(&Facts { link_netns: Some(Some(1)), ..endpoint(7, 0) }, &mut events);
+        assert_eq!(table.get(7).unwrap().peer.unwrap().inode, None, "another namespace");
+        assert_eq!(table.namespaces(), [0, 1].into());
+    }
+}

@@ -1,0 +1,523 @@
+//! The watcher: the one task that owns the table of interfaces and the address book.
+//!
+//! It subscribes first and lists then, so nothing falls between the two; a notification that is older than the list
+//! is followed by all newer ones, so what is told ends right. Lost notifications lead to a new list, as does time.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+use libc::{RTM_DELLINK, RTM_NEWLINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
+
+use super::book::{Book, Learned};
+use super::classify::Role;
+use super::facts::Facts;
+use super::glob::Filter;
+use super::learner::{Hint, Learner};
+use super::link::{Link, LinkEvent, PeerRef};
+use super::namespaces::{self, Places};
+use super::netlink::Message;
+use super::requests::{RequestError, Requests};
+use super::snapshot::{self, Departed};
+use super::subscription::{Received, Subscription, Topics};
+use super::survey::{self, Errand, Findings};
+use super::table::Table;
+use crate::enrich::Publisher;
+use crate::symbols::Symbols;
+use crate::telemetry::Number;
+
+/// Events that wait for whoever attaches. While it is full the watcher waits, the kernel keeps what happens, and where
+/// the kernel's room ends, lists are compared: nothing is lost, so this only has to spare wakeups.
+pub const EVENTS_MAX: usize = 256;
+
+const LINKS: Topics = Topics { groups: &[RTNLGRP_LINK], all_namespaces: false };
+const ADDRESSES: Topics = Topics { groups: &[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR], all_namespaces: true };
+
+/// How often time-driven work is looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// How often everything is listed again although nothing was reported lost: the peer of a pair can move between other
+/// namespaces without a word to ours.
+const REVIEW: Duration = Duration::from_secs(30);
+/// How often addresses are listed again where other namespaces' notifications do not reach us.
+const REVIEW_DEAF: Duration = Duration::from_secs(5);
+/// How long a gone interface stays in the snapshot: longer than any event waits in a ring or a queue of ours.
+const LINGER: Duration = Duration::from_secs(10);
+/// Gone interfaces that are remembered.
+const DEPARTED_MAX: usize = 1024;
+/// How soon a namespace that was not found is looked for again; doubled each time, up to the next.
+const SEARCH: Duration = Duration::from_secs(1);
+/// The longest time between two searches.
+const SEARCH_MAX: Duration = Duration::from_secs(60);
+
+/// What the watcher is to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Which interfaces, by name.
+    pub filter: Filter,
+    /// Where namespaces are found.
+    pub places: Places,
+}
+
+/// What the watcher counts.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Lists that were made because notifications were lost.
+    pub resyncs: Number,
+    /// Questions about interfaces, addresses or namespaces that the kernel did not answer.
+    pub failures: Number,
+    /// Hints about source addresses that found no room on their way.
+    pub hints_dropped: Number,
+    /// Source addresses that an endpoint with too many of them was not given.
+    pub learned_refused: Number,
+    /// Endpoints without id, because all ids were in use.
+    pub without_id: Number,
+}
+
+/// Why there is no watcher, or not any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LinksError {
+    /// The kernel's notifications cannot be had.
+    #[error("cannot subscribe to interfaces: {source}")]
+    Subscribe {
+        /// What the system call said.
+        source: io::Error,
+    },
+    /// The interfaces cannot be listed.
+    #[error("cannot list interfaces: {source}")]
+    List {
+        /// What was asked and how it failed.
+        #[from]
+        source: RequestError,
+    },
+    /// A thread of the runtime was lost.
+    #[error("a request to the kernel was cut off: {source}")]
+    Thread {
+        /// Panicked or cancelled.
+        #[from]
+        source: tokio::task::JoinError,
+    },
+}
+
+/// A running watcher. It ends when `events` is dropped.
+#[derive(Debug)]
+pub struct Links {
+    /// All interfaces, then [`LinkEvent::Synced`], then what changes. The snapshot knows an interface before it is
+    /// told here.
+    pub events: mpsc::Receiver<LinkEvent>,
+    /// For the pipeline's thread.
+    pub learner: Learner,
+    /// What is counted.
+    pub counts: Counts,
+    /// Ends with an error where the kernel can't be asked any more.
+    pub task: JoinHandle<Result<(), LinksError>>,
+}
+
+/// Starts a watcher of the network namespace that the calling thread is in; the runtime's threads must be in it, too.
+///
+/// # Errors
+/// Where the kernel refuses sockets.
+pub fn build(runtime: &Handle, config: Config, symbols: Symbols, publisher: Publisher) -> Result<Links, LinksError> {
+    let counts = Counts::default();
+    let (learner, hints) = Learner::new(counts.hints_dropped.clone());
+    let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let entered = runtime.enter();
+    let watcher = Watcher {
+        table: Table::new(config.filter),
+        book: Book::default(),
+        departed: Vec::new(),
+        links: subscribe(LINKS)?,
+        addresses: subscribe(ADDRESSES)?,
+        requests: Some(Requests::open()?),
+        surveyor: Some(Requests::open()?),
+        surveys: JoinSet::new(),
+        places: config.places,
+        own_inode: namespaces::own_inode().map_err(|source| LinksError::Subscribe { source })?,
+        dirty: BTreeSet::from([None]),
+        search: Search { due: Instant::now(), delay: SEARCH },
+        inbox: Vec::new(),
+        recheck: BTreeSet::new(),
+        pending: Vec::new(),
+        is_lost: false,
+        is_stale: true,
+        symbols,
+        publisher,
+        hints,
+        events: sender,
+        counts: counts.clone(),
+    };
+    drop(entered);
+    let task = runtime.spawn(watcher.run());
+    Ok(Links { events, learner, counts, task })
+}
+
+/// When namespaces are searched for next.
+#[derive(Debug)]
+struct Search {
+    due: Instant,
+    delay: Duration,
+}
+
+/// A notification about an interface.
+enum Notice {
+    Is(Facts),
+    Gone(u32),
+}
+
+/// What woke the watcher.
+enum Wake {
+    Links(io::Result<Received>),
+    Addresses(io::Result<Received>),
+    Hint(Option<Hint>),
+    Survey(Result<(Requests, Findings), tokio::task::JoinError>),
+    Tick,
+    Closed,
+}
+
+struct Watcher {
+    table: Table,
+    book: Book,
+    departed: Vec<Departed>,
+    links: Subscription,
+    addresses: Subscription,
+    /// For questions that the watcher waits for; out while one is asked.
+    requests: Option<Requests>,
+    /// For surveys that run beside it; out while one runs.
+    surveyor: Option<Requests>,
+    surveys: JoinSet<(Requests, Findings)>,
+    places: Places,
+    own_inode: u32,
+    /// Namespaces whose addresses are to be listed; none = our own.
+    dirty: BTreeSet<Option<i32>>,
+    search: Search,
+    inbox: Vec<Notice>,
+    /// Interfaces to ask about, because the other side of their pair came or went.
+    recheck: BTreeSet<u32>,
+    pending: Vec<LinkEvent>,
+    /// Something about interfaces was lost, and has not been made up for by a list.
+    is_lost: bool,
+    /// The snapshot in place is older than the table or the book.
+    is_stale: bool,
+    symbols: Symbols,
+    publisher: Publisher,
+    hints: mpsc::Receiver<Hint>,
+    events: mpsc::Sender<LinkEvent>,
+    counts: Counts,
+}
+
+impl Watcher {
+    async fn run(mut self) -> Result<(), LinksError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut reviewed, mut addresses_reviewed) = (Instant::now(), Instant::now());
+        self.list().await?;
+        self.pending.push(LinkEvent::Synced);
+        loop {
+            if self.flush().await.is_err() {
+                return Ok(());
+            }
+            if self.recheck().await? {
+                continue;
+            }
+            self.start_survey();
+            match self.wait(&mut tick).await {
+                Wake::Links(Ok(Received::Messages)) => self.read_inbox(),
+                Wake::Links(_) => {
+                    self.resync()?;
+                    self.relist().await?;
+                }
+                Wake::Addresses(Ok(Received::Messages)) => {}
+                Wake::Addresses(_) => {
+                    self.counts.resyncs.add(1);
+                    self.addresses = subscribe(ADDRESSES)?;
+                    self.review_addresses();
+                }
+                Wake::Hint(hint) => hint.into_iter().for_each(|hint| self.learn(hint)),
+                Wake::Survey(result) => {
+                    let (requests, findings) = result?;
+                    self.surveyor = Some(requests);
+                    self.apply(findings);
+                }
+                Wake::Tick => {
+                    let now = Instant::now();
+                    self.expire(now);
+                    let every = if self.addresses.hears_all() { REVIEW } else { REVIEW_DEAF };
+                    if now.duration_since(addresses_reviewed) >= every {
+                        addresses_reviewed = now;
+                        self.review_addresses();
+                    }
+                    if now.duration_since(reviewed) >= REVIEW || self.is_lost {
+                        reviewed = now;
+                        self.relist().await?;
+                    }
+                }
+                Wake::Closed => return Ok(()),
+            }
+        }
+    }
+
+    async fn wait(&mut self, tick: &mut tokio::time::Interval) -> Wake {
+        let (inbox, dirty) = (&mut self.inbox, &mut self.dirty);
+        let is_surveying = !self.surveys.is_empty();
+        tokio::select! {
+            received = self.links.receive(|_, message| inbox.extend(notice(message))) => Wake::Links(received),
+            received = self.addresses.receive(|netns, _| { dirty.insert(netns); }) => Wake::Addresses(received),
+            hint = self.hints.recv(), if !self.hints.is_closed() => Wake::Hint(hint),
+            Some(result) = self.surveys.join_next(), if is_surveying => Wake::Survey(result),
+            _ = tick.tick() => Wake::Tick,
+            () = self.events.closed() => Wake::Closed,
+        }
+    }
+
+    /// Makes up for lost notifications: by a new subscription, as the old one still holds what came before the loss
+    /// and would undo the list, and by a list.
+    fn resync(&mut self) -> Result<(), LinksError> {
+        self.counts.resyncs.add(1);
+        self.inbox.clear();
+        self.links = subscribe(LINKS)?;
+        self.is_lost = true;
+        self.review_addresses();
+        Ok(())
+    }
+
+    /// Lists all interfaces, and takes over what is different.
+    async fn list(&mut self) -> Result<(), LinksError> {
+        let list = self.ask(Requests::links).await?;
+        let start = self.pending.len();
+        self.table.replace(&list, &mut self.pending);
+        self.take_note(start);
+        if std::mem::take(&mut self.is_lost) {
+            self.pending.push(LinkEvent::Synced);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::list`], but where the kernel does not answer the next tick asks again.
+    async fn relist(&mut self) -> Result<(), LinksError> {
+        match self.list().await {
+            Err(LinksError::List { source }) => {
+                tracing::warn!(error = %source, "interfaces could not be listed");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn read_inbox(&mut self) {
+        for notice in std::mem::take(&mut self.inbox) {
+            let start = self.pending.len();
+            match notice {
+                Notice::Is(facts) => {
+                    // The other side may have come back to this namespace: ask about this one.
+                    let other = facts.link.filter(|_| facts.link_netns.is_none()).and_then(|link| self.table.get(link));
+                    let is_news = |peer: PeerRef| peer.elsewhere || peer.ifindex != facts.ifindex;
+                    if let Some(other) = other.filter(|other| other.peer.is_some_and(is_news)) {
+                        self.recheck.insert(other.ifindex);
+                    }
+                    self.table.update(&facts, &mut self.pending);
+                }
+                Notice::Gone(ifindex) => {
+                    // The other side of a pair is not told of again when this one leaves for another namespace.
+                    self.recheck.extend(self.table.pair_of(ifindex));
+                    self.table.remove(ifindex, &mut self.pending);
+                }
+            }
+            self.take_note(start);
+        }
+    }
+
+    /// Remembers endpoints that left the table, and what was known of them.
+    fn bury(&mut self) {
+        let until = Instant::now() + LINGER;
+        for link in self.table.take_departed() {
+            let addresses = self.book.endpoint(link.ifindex).map(|(address, _)| address).collect();
+            if self.departed.len() == DEPARTED_MAX {
+                self.departed.remove(0);
+            }
+            self.departed.push(Departed { until, link, addresses });
+        }
+    }
+
+    /// Draws the consequences of events from `start` on.
+    fn take_note(&mut self, start: usize) {
+        self.bury();
+        for event in &self.pending[start..] {
+            self.is_stale = true;
+            match event {
+                LinkEvent::Appeared(link) | LinkEvent::Changed(link) if link.role == Role::Endpoint => {
+                    if link.endpoint == 0 {
+                        self.counts.without_id.add(1);
+                    }
+                    self.book.add(link.ifindex);
+                    self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some));
+                    if link.peer.is_some_and(|peer| peer.inode.is_none()) {
+                        self.search = Search { due: Instant::now(), delay: SEARCH };
+                    }
+                }
+                LinkEvent::Appeared(Link { ifindex, .. })
+                | LinkEvent::Changed(Link { ifindex, .. })
+                | LinkEvent::Gone { ifindex, .. } => {
+                    self.book.remove(*ifindex);
+                }
+                LinkEvent::Synced => {}
+            }
+        }
+    }
+
+    /// Puts the new snapshot in place, then tells what happened.
+    async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
+        if std::mem::take(&mut self.is_stale) {
+            let Self { symbols, own_inode, table, book, departed, .. } = self;
+            self.publisher.publish(snapshot::tables(symbols, *own_inode, table, book, departed));
+        }
+        for event in self.pending.drain(..) {
+            self.events.send(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks about interfaces that the kernel does not speak of by itself.
+    async fn recheck(&mut self) -> Result<bool, LinksError> {
+        let asked = !self.recheck.is_empty();
+        while let Some(ifindex) = self.recheck.pop_first() {
+            match self.ask(move |requests| requests.link(ifindex)).await {
+                Ok(Some(facts)) => self.inbox.push(Notice::Is(facts)),
+                // Gone: its own notification is on the way.
+                Ok(None) => {}
+                Err(LinksError::List { source }) => {
+                    tracing::warn!(error = %source, ifindex, "an interface could not be asked about");
+                    self.is_lost = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.read_inbox();
+        Ok(asked)
+    }
+
+    /// Asks on a thread that may block: the kernel answers under a lock that others hold for long at times.
+    async fn ask<T: Send + 'static>(
+        &mut self,
+        question: impl FnOnce(&mut Requests) -> Result<T, RequestError> + Send + 'static,
+    ) -> Result<T, LinksError> {
+        let mut requests = match self.requests.take() {
+            Some(requests) => requests,
+            None => Requests::open()?,
+        };
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = question(&mut requests);
+            (requests, answer)
+        });
+        let (requests, answer) = asked.await?;
+        if answer.is_ok() {
+            self.requests = Some(requests);
+        } else {
+            // A new socket has no late answers in it.
+            self.counts.failures.add(1);
+        }
+        Ok(answer?)
+    }
+
+    fn review_addresses(&mut self) {
+        self.dirty.insert(None);
+        self.dirty.extend(self.table.namespaces().into_iter().map(Some));
+    }
+
+    fn start_survey(&mut self) {
+        if self.surveyor.is_none() {
+            return;
+        }
+        let alive = self.table.namespaces();
+        self.dirty.retain(|id| id.is_none_or(|id| alive.contains(&id)));
+        let errand = if !self.dirty.is_empty() {
+            Errand::Addresses(std::mem::take(&mut self.dirty))
+        } else if self.search.due <= Instant::now() {
+            let wanted = self.table.without_inode();
+            self.search.due = Instant::now() + self.search.delay;
+            if wanted.is_empty() {
+                return;
+            }
+            Errand::Inodes(wanted)
+        } else {
+            return;
+        };
+        let (Some(mut requests), places) = (self.surveyor.take(), self.places.clone()) else { return };
+        self.surveys.spawn_blocking(move || {
+            let findings = survey::run(errand, &mut requests, &places);
+            (requests, findings)
+        });
+    }
+
+    fn apply(&mut self, findings: Findings) {
+        match findings {
+            Findings::Addresses(found) => {
+                for (id, result) in found {
+                    match (id, result) {
+                        (None, Ok(list)) => {
+                            let host = list.into_iter().map(|(_, address)| address);
+                            self.is_stale |= self.book.set_host(host);
+                        }
+                        (Some(id), Ok(list)) => {
+                            for link in self.table.links().filter(|link| link.role == Role::Endpoint) {
+                                let Some(peer) = link.peer.filter(|peer| peer.netns == Some(id)) else { continue };
+                                let here = list.iter().filter(|(ifindex, _)| *ifindex == peer.ifindex);
+                                let configured = here.map(|&(_, address)| address);
+                                self.is_stale |= self.book.set_configured(link.ifindex, configured);
+                            }
+                        }
+                        // The namespace went away meanwhile, or we may not look into it: what it sends tells.
+                        (id, Err(error)) => {
+                            self.counts.failures.add(1);
+                            tracing::debug!(?id, %error, "addresses of a namespace");
+                        }
+                    }
+                }
+            }
+            Findings::Inodes(asked, Ok(found)) => {
+                let start = self.pending.len();
+                self.table.set_inodes(&asked, &found, &mut self.pending);
+                self.is_stale |= self.pending.len() > start;
+                self.search.delay = (self.search.delay * 2).min(SEARCH_MAX);
+            }
+            Findings::Inodes(_, Err(error)) => {
+                self.counts.failures.add(1);
+                tracing::debug!(%error, "namespaces of endpoints");
+            }
+        }
+    }
+
+    fn learn(&mut self, hint: Hint) {
+        match self.book.learn(hint.ifindex, hint.address, Instant::now()) {
+            Learned::New => {
+                self.is_stale = true;
+                // Perhaps it was configured just now.
+                let peer = self.table.get(hint.ifindex).and_then(|link| link.peer);
+                self.dirty.extend(peer.and_then(|peer| peer.netns).map(Some));
+            }
+            Learned::Full => self.counts.learned_refused.add(1),
+            Learned::Known | Learned::Unfit | Learned::Gone => {}
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let before = self.departed.len();
+        self.departed.retain(|gone| gone.until > now);
+        self.is_stale |= self.departed.len() != before || self.book.expire(now);
+    }
+}
+
+fn subscribe(topics: Topics) -> Result<Subscription, LinksError> {
+    Subscription::open(topics).map_err(|source| LinksError::Subscribe { source })
+}
+
+fn notice(message: &Message<'_>) -> Option<Notice> {
+    let facts = Facts::parse(message.payload);
+    match message.kind {
+        RTM_NEWLINK => facts.map(Notice::Is),
+        RTM_DELLINK => facts.map(|facts| Notice::Gone(facts.ifindex)),
+        _ => None,
+    }
+}
