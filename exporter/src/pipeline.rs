@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
-use crate::enrich::{self, Tables, enrich};
+use crate::enrich::{self, Tables};
 use crate::event::{Event, Lost, RawEvent, Totals};
-use crate::flow::{Batch, End, Flow};
+use crate::flow::{Batch, Flow};
 use crate::metrics::{Aggregation, Snapshot};
 use crate::parser;
 use crate::source::{Source, Waker};
@@ -255,7 +255,7 @@ impl Work {
         };
         self.counts.parsed += 1;
         let tables = self.tables.tables();
-        let is_news = enrich(&mut flow, tables);
+        let is_news = enrich::enrich(&mut flow, tables);
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
         self.aggregation.count(&flow, ingress);
         if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
@@ -273,15 +273,7 @@ impl Work {
 
     fn totals(&mut self, totals: &Totals) {
         let tables = self.tables.tables();
-        let end = |address| {
-            let info = tables.end(address);
-            End { endpoint: info.endpoint, identity: 0, name: info.name }
-        };
-        let (mut source, mut destination) = match &totals.addresses {
-            Some((source, destination)) => (end(source), end(destination)),
-            None => (End::default(), End::default()),
-        };
-        enrich::identify(&mut source, &mut destination, totals, tables);
+        let (source, destination) = enrich::ends(totals, tables);
         let ingress = ingress_kind(tables, totals.meter.ingress_ifindex);
         self.aggregation.count_totals(totals, &source, &destination, ingress, (self.now)());
     }
@@ -332,7 +324,7 @@ fn uuid(random: &mut fastrand::Rng) -> [u8; 16] {
 }
 
 /// Waits for a thread, at most until a deadline. False = it is still running.
-pub fn join_until<T>(thread: JoinHandle<T>, deadline: Instant) -> Option<std::thread::Result<T>> {
+pub fn join_until<T: Send + 'static>(thread: JoinHandle<T>, deadline: Instant) -> Option<std::thread::Result<T>> {
     let (done, finished) = channel();
     std::thread::spawn(move || drop(done.send(thread.join())));
     match finished.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

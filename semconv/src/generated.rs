@@ -188,6 +188,7 @@ pub mod metric {
         description: "Entries in the connection table.",
         instrument: Instrument::Gauge,
         attributes: &[
+            attribute::NETWORK_TYPE,
         ],
     };
     /// Packets that the kernel dropped, by the kernel's own count.
@@ -209,6 +210,24 @@ pub mod metric {
         instrument: Instrument::Counter,
         attributes: &[
             attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Records that found no room in the kernel's buffer.
+    pub const EYEPIECE_DATAPATH_LOST: Metric = Metric {
+        name: "eyepiece.datapath.lost",
+        unit: "{event}",
+        description: "Records that found no room in the kernel's buffer.",
+        instrument: Instrument::Counter,
+        attributes: &[
+        ],
+    };
+    /// Records that the kernel programs wanted to write.
+    pub const EYEPIECE_DATAPATH_OFFERED: Metric = Metric {
+        name: "eyepiece.datapath.offered",
+        unit: "{event}",
+        description: "Records that the kernel programs wanted to write.",
+        instrument: Instrument::Counter,
+        attributes: &[
         ],
     };
     /// Bytes that passed an interface before its hooks were attached.
@@ -274,6 +293,16 @@ pub mod metric {
         instrument: Instrument::Counter,
         attributes: &[
             attribute::EYEPIECE_SOURCE_KIND,
+        ],
+    };
+    /// Events that make no flow, by reason.
+    pub const EYEPIECE_EVENTS_SKIPPED: Metric = Metric {
+        name: "eyepiece.events.skipped",
+        unit: "{event}",
+        description: "Events that make no flow, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
         ],
     };
     /// Bytes of encoded requests, before compression.
@@ -508,12 +537,15 @@ pub mod metric {
         EYEPIECE_DATAPATH_CONNECTION_COUNT,
         EYEPIECE_DATAPATH_DROPS,
         EYEPIECE_DATAPATH_IGNORED,
+        EYEPIECE_DATAPATH_LOST,
+        EYEPIECE_DATAPATH_OFFERED,
         EYEPIECE_DATAPATH_UNSEEN_BYTES,
         EYEPIECE_DATAPATH_UNSEEN_PACKETS,
         EYEPIECE_DATAPATH_UNTRACKED_BYTES,
         EYEPIECE_DATAPATH_UNTRACKED_PACKETS,
         EYEPIECE_EVENTS_LOST,
         EYEPIECE_EVENTS_RECEIVED,
+        EYEPIECE_EVENTS_SKIPPED,
         EYEPIECE_EXPORT_IO,
         EYEPIECE_EXPORT_RECORDS,
         EYEPIECE_EXPORT_REQUESTS,

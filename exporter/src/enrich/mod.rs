@@ -4,6 +4,9 @@ pub mod tables;
 
 pub use tables::{EndInfo, EndKind, InterfaceInfo, Publisher, Reader, Tables};
 
+use eyepiece_wire::Hook;
+
+use crate::event::Totals;
 use crate::flow::{EVENT_DROP, End, Flow};
 use crate::parser::direction;
 
@@ -54,6 +57,26 @@ pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
     fill(&mut flow.destination, destination);
     flow.direction = direction(flow);
     is_news
+}
+
+/// Both ends of totals that no event carried, by the same rules as [`enrich`].
+pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
+    let (mut source, mut destination) = match &totals.addresses {
+        Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
+        None => (None, None),
+    };
+    let endpoint = tables.interface(totals.meter.ifindex).endpoint;
+    if endpoint != 0 {
+        match totals.meter.hook {
+            Hook::FromEndpoint => own(&mut source, endpoint, tables),
+            Hook::ToEndpoint => own(&mut destination, endpoint, tables),
+            Hook::FromNetwork | Hook::ToNetwork | Hook::Drop => {}
+        }
+    }
+    let mut ends = (End::default(), End::default());
+    fill(&mut ends.0, source);
+    fill(&mut ends.1, destination);
+    ends
 }
 
 /// The event's own endpoint takes an end that is nobody's, or that several could be.

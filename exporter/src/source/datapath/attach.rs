@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
-use aya::util::KernelVersion;
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{map, program};
 
 use super::links::{Link, LinkEvent, Role};
-use super::object::{LoadError, Object};
+use super::object::{self, LoadError, Object};
 use super::sys;
 use crate::telemetry::Telemetry;
 
@@ -33,7 +32,7 @@ pub enum Mode {
 impl Mode {
     /// The mode for a wish; none = the best that this kernel has.
     pub fn choose(wish: Option<Self>) -> Self {
-        wish.unwrap_or_else(|| if KernelVersion::at_least(6, 6, 0) { Self::Tcx } else { Self::Clsact })
+        wish.unwrap_or_else(|| if object::kernel_is_at_least(6, 6) { Self::Tcx } else { Self::Clsact })
     }
 
     /// Its name in the configuration.
@@ -102,7 +101,7 @@ impl Attacher {
     /// # Errors
     /// The object lacks a map, or this process's namespace cannot be told.
     pub fn new(mut object: Object, mode: Mode, telemetry: Telemetry) -> Result<Self, LoadError> {
-        let own_namespace = super::links::own_inode().map_err(|source| LoadError::Descriptor { source })?;
+        let own_namespace = super::links::namespaces::own_inode().map_err(|source| LoadError::Descriptor { source })?;
         let (interfaces, namespaces) = (object.map(map::INTERFACES)?, object.map(map::NAMESPACES)?);
         let hooks = Hooks::default();
         let attached = BTreeMap::new();

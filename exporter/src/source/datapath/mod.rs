@@ -92,9 +92,6 @@ pub fn build(
     let names = KernelNames::read(&Btf::from_kernel().map_err(LoadError::Btf)?);
     ignore(&object, &names, &config.drops_ignore)?;
     let mode = Mode::choose(config.attach);
-    if mode == Mode::Clsact {
-        clean_up();
-    }
     let transport = config.settings.transport;
     let (sender, totals) = sweep::totals_channel();
     let reader = Reader::new(reader::Parts {
@@ -135,15 +132,6 @@ pub fn build(
 fn follow(mut attacher: Attacher, mut events: mpsc::Receiver<LinkEvent>) {
     while let Some(event) = events.blocking_recv() {
         attacher.follow(event);
-    }
-}
-
-/// Removes what an earlier run that was killed has left on interfaces.
-fn clean_up() {
-    match links::stale::remove_stale_filters() {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "removed filters that an earlier run had left"),
-        Err(error) => tracing::warn!(%error, "cannot look for filters that an earlier run may have left"),
     }
 }
 

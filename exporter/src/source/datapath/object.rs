@@ -224,15 +224,28 @@ impl Object {
 }
 
 fn check_kernel() -> Result<(), LoadError> {
-    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
-    let release = release.unwrap_or_default();
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     let (major, minor) = MINIMUM_KERNEL;
+    if kernel_is_at_least(major, minor) {
+        return Ok(());
+    }
+    Err(LoadError::OldKernel { release: release(), major, minor })
+}
+
+/// `uname -r`.
+fn release() -> String {
+    nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Whether the running kernel is this version or a later one; true where it does not say.
+pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    is_at_least(&release(), major, minor)
+}
+
+fn is_at_least(release: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = release.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
-        (Some(have_major), Some(have_minor)) if (have_major, have_minor) < (major, minor) => {
-            Err(LoadError::OldKernel { release, major, minor })
-        }
-        _ => Ok(()),
+        (Some(have_major), Some(have_minor)) => (have_major, have_minor) >= (major, minor),
+        _ => true,
     }
 }
 
@@ -331,7 +344,22 @@ impl Globals {
 
 #[cfg(test)]
 mod tests {
-    use super::{Object, Settings, Transport};
+    use super::{Object, Settings, Transport, is_at_least};
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (release, expected) in [
+            ("6.6.0", true),
+            ("6.18.44-fc", true),
+            ("6.5.13-amd64", false),
+            ("5.100", false),
+            ("7.0-rc1", true),
+            ("10.1+", true),
+            ("unknown", true),
+        ] {
+            assert_eq!(is_at_least(release, 6, 6), expected, "{release}");
+        }
+    }
     use eyepiece_wire::Aggregation;
 
     #[test]

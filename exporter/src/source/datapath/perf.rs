@@ -132,7 +132,7 @@ impl Buffer {
                     scratch.clear();
                     scratch.extend_from_slice(&data[at..]);
                     scratch.extend_from_slice(&data[..at + length - size]);
-                    scratch
+                    scratch.as_slice()
                 };
                 if let Some(sample) = sample(record) {
                     each(sample);

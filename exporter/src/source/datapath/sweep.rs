@@ -208,7 +208,7 @@ impl Work {
         let telemetry = parts.telemetry.clone();
         let ignored = |reason| telemetry.counter(metric::EYEPIECE_DATAPATH_IGNORED.name, &[(attribute::EYEPIECE_REASON, reason)]);
         let entries = |family| {
-            telemetry.gauge(metric::EYEPIECE_DATAPATH_CONNECTIONS.name, &[(attribute::NETWORK_TYPE, family)])
+            telemetry.gauge(metric::EYEPIECE_DATAPATH_CONNECTION_COUNT.name, &[(attribute::NETWORK_TYPE, family)])
         };
         Self {
             hertz: sys::jiffies_per_second(),
@@ -247,12 +247,13 @@ impl Work {
     fn try_round(&mut self, last: bool) -> io::Result<()> {
         let mut totals = Vec::new();
         self.jiffies = now(self.parts.program.as_fd())?;
+        let view = self.view();
         let connections4 = self.parts.connections4.try_clone()?;
-        let found = look(&mut self.reader4, connections4.as_fd(), &self.view(), last, &mut totals)?;
+        let found = look(&mut self.reader4, connections4.as_fd(), &view, last, &mut totals)?;
         self.connections[0].set(found.entries);
         self.act(connections4.as_fd(), found, &mut totals)?;
         let connections6 = self.parts.connections6.try_clone()?;
-        let found = look(&mut self.reader6, connections6.as_fd(), &self.view(), last, &mut totals)?;
+        let found = look(&mut self.reader6, connections6.as_fd(), &view, last, &mut totals)?;
         self.connections[1].set(found.entries);
         self.act(connections6.as_fd(), found, &mut totals)?;
         self.read_untracked(&mut totals)?;
