@@ -57,7 +57,8 @@ impl Subscription {
         for &group in topics.groups {
             socket.join(group)?;
         }
-        let socket = AsyncFd::register_with_interest(socket, Interest::READABLE)?;
+        // SAFETY: a socket gives the same descriptor always, and keeps it open for as long as it lives.
+        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
         Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), hears_all })
     }
 
