@@ -2,6 +2,7 @@
 
 pub mod book;
 pub mod classify;
+pub mod component;
 pub mod facts;
 pub mod glob;
 pub mod ids;
@@ -18,7 +19,8 @@ pub mod table;
 pub mod watch;
 
 pub use classify::{Ignored, Role, classify};
+pub use component::{Config, Counts, Links, LinksError};
 pub use glob::Filter;
 pub use learner::Learner;
 pub use link::{Link, LinkEvent, PeerRef};
-pub use watch::{Config, Counts, Links, LinksError, build};
+pub use watch::build;

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use libc::{RTM_DELLINK, RTM_NEWLINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::book::{Book, Learned};
+use super::book::Book;
 use super::classify::Role;
+use super::component::{Config, Counts, Links, LinksError};
 use super::facts::Facts;
-use super::glob::Filter;
 use super::learner::{Hint, Learner};
 use super::link::{Link, LinkEvent, PeerRef};
 use super::namespaces::{self, Places};
@@ -24,11 +24,12 @@ use super::netlink::Message;
 use super::requests::{RequestError, Requests};
 use super::snapshot::{self, Departed};
 use super::subscription::{Received, Subscription, Topics};
-use super::survey::{self, Errand, Findings};
+use super::survey::Findings;
 use super::table::Table;
 use crate::enrich::Publisher;
 use crate::symbols::Symbols;
-use crate::telemetry::Number;
+
+mod behind;
 
 /// Events that wait for whoever attaches. While it is full the watcher waits, the kernel keeps what happens, and where
 /// the kernel's room ends, lists are compared: nothing is lost, so this only has to spare wakeups.
@@ -52,69 +53,6 @@ const DEPARTED_MAX: usize = 1024;
 const SEARCH: Duration = Duration::from_secs(1);
 /// The longest time between two searches.
 const SEARCH_MAX: Duration = Duration::from_secs(60);
-
-/// What the watcher is to look at.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// Which interfaces, by name.
-    pub filter: Filter,
-    /// Where namespaces are found.
-    pub places: Places,
-}
-
-/// What the watcher counts.
-#[derive(Clone, Debug, Default)]
-pub struct Counts {
-    /// Lists that were made because notifications were lost.
-    pub resyncs: Number,
-    /// Questions about interfaces, addresses or namespaces that the kernel did not answer.
-    pub failures: Number,
-    /// Hints about source addresses that found no room on their way.
-    pub hints_dropped: Number,
-    /// Source addresses that an endpoint with too many of them was not given.
-    pub learned_refused: Number,
-    /// Endpoints without id, because all ids were in use.
-    pub without_id: Number,
-}
-
-/// Why there is no watcher, or not any more.
-#[derive(Debug, thiserror::Error)]
-pub enum LinksError {
-    /// The kernel's notifications cannot be had.
-    #[error("cannot subscribe to interfaces: {source}")]
-    Subscribe {
-        /// What the system call said.
-        source: io::Error,
-    },
-    /// The interfaces cannot be listed.
-    #[error("cannot list interfaces: {source}")]
-    List {
-        /// What was asked and how it failed.
-        #[from]
-        source: RequestError,
-    },
-    /// A thread of the runtime was lost.
-    #[error("a request to the kernel was cut off: {source}")]
-    Thread {
-        /// Panicked or cancelled.
-        #[from]
-        source: tokio::task::JoinError,
-    },
-}
-
-/// A running watcher. It ends when `events` is dropped.
-#[derive(Debug)]
-pub struct Links {
-    /// All interfaces, then [`LinkEvent::Synced`], then what changes. The snapshot knows an interface before it is
-    /// told here.
-    pub events: mpsc::Receiver<LinkEvent>,
-    /// For the pipeline's thread.
-    pub learner: Learner,
-    /// What is counted.
-    pub counts: Counts,
-    /// Ends with an error where the kernel can't be asked any more.
-    pub task: JoinHandle<Result<(), LinksError>>,
-}
 
 /// Starts a watcher of the network namespace that the calling thread is in; the runtime's threads must be in it, too.
 ///
@@ -419,93 +357,6 @@ impl Watcher {
             self.counts.failures.add(1);
         }
         Ok(answer?)
-    }
-
-    fn review_addresses(&mut self) {
-        self.dirty.insert(None);
-        self.dirty.extend(self.table.namespaces().into_iter().map(Some));
-    }
-
-    fn start_survey(&mut self) {
-        if self.surveyor.is_none() {
-            return;
-        }
-        let alive = self.table.namespaces();
-        self.dirty.retain(|id| id.is_none_or(|id| alive.contains(&id)));
-        let errand = if !self.dirty.is_empty() {
-            Errand::Addresses(std::mem::take(&mut self.dirty))
-        } else if self.search.due <= Instant::now() {
-            let wanted = self.table.without_inode();
-            self.search.due = Instant::now() + self.search.delay;
-            if wanted.is_empty() {
-                return;
-            }
-            Errand::Inodes(wanted)
-        } else {
-            return;
-        };
-        let (Some(mut requests), places) = (self.surveyor.take(), self.places.clone()) else { return };
-        self.surveys.spawn_blocking(move || {
-            let findings = survey::run(errand, &mut requests, &places);
-            (requests, findings)
-        });
-    }
-
-    fn apply(&mut self, findings: Findings) {
-        match findings {
-            Findings::Addresses(found) => {
-                for (id, result) in found {
-                    match (id, result) {
-                        (None, Ok(list)) => {
-                            let host = list.into_iter().map(|(_, address)| address);
-                            self.is_stale |= self.book.set_host(host);
-                        }
-                        (Some(id), Ok(list)) => {
-                            for link in self.table.links().filter(|link| link.role == Role::Endpoint) {
-                                let Some(peer) = link.peer.filter(|peer| peer.netns == Some(id)) else { continue };
-                                let here = list.iter().filter(|(ifindex, _)| *ifindex == peer.ifindex);
-                                let configured = here.map(|&(_, address)| address);
-                                self.is_stale |= self.book.set_configured(link.ifindex, configured);
-                            }
-                        }
-                        // The namespace went away meanwhile, or we may not look into it: what it sends tells.
-                        (id, Err(error)) => {
-                            self.counts.failures.add(1);
-                            tracing::debug!(?id, %error, "addresses of a namespace");
-                        }
-                    }
-                }
-            }
-            Findings::Inodes(asked, Ok(found)) => {
-                let start = self.pending.len();
-                self.table.set_inodes(&asked, &found, &mut self.pending);
-                self.is_stale |= self.pending.len() > start;
-                self.search.delay = (self.search.delay * 2).min(SEARCH_MAX);
-            }
-            Findings::Inodes(_, Err(error)) => {
-                self.counts.failures.add(1);
-                tracing::debug!(%error, "namespaces of endpoints");
-            }
-        }
-    }
-
-    fn learn(&mut self, hint: Hint) {
-        match self.book.learn(hint.ifindex, hint.address, Instant::now()) {
-            Learned::New => {
-                self.is_stale = true;
-                // Perhaps it was configured just now.
-                let peer = self.table.get(hint.ifindex).and_then(|link| link.peer);
-                self.dirty.extend(peer.and_then(|peer| peer.netns).map(Some));
-            }
-            Learned::Full => self.counts.learned_refused.add(1),
-            Learned::Known | Learned::Unfit | Learned::Gone => {}
-        }
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let before = self.departed.len();
-        self.departed.retain(|gone| gone.until > now);
-        self.is_stale |= self.departed.len() != before || self.book.expire(now);
     }
 }
 
