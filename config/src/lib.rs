@@ -1,1 +1,35 @@
-//! placeholder
+//! Settings: what can be said, where it comes from, and what is wrong with it.
+//!
+//! Layers, the later ones win: built-in defaults, `OTEL_*` variables, the file, `EYEPIECE_*` variables, flags. Nothing
+//! here reads the process: environment, file name and flags are handed in as [`Sources`]. [`load`] reports every
+//! mistake at once, each with its key, its origin and what would be right.
+
+mod check;
+mod choices;
+mod convert;
+mod error;
+mod keys;
+mod load;
+mod otel;
+mod reference;
+mod render;
+mod secret;
+mod settings;
+mod signal;
+mod sources;
+mod units;
+
+pub use choices::{
+    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+};
+pub use error::{ConfigError, Problem};
+pub use load::{Loaded, load};
+pub use reference::reference;
+pub use secret::{HIDDEN, Secret};
+pub use settings::{
+    Admin, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Node, Otlp, OtlpMetrics, Overrides, Settings, Source,
+    Timeouts, Tls,
+};
+pub use signal::{Export, Signal};
+pub use sources::{DEFAULT_FILE, Set, Sources};
+pub use units::{format_duration, format_size, parse_duration, parse_size};

@@ -1,5 +1,9 @@
 //! eyepiece: network flows of the kernel, or of a running Cilium, as OpenTelemetry metrics and logs.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod demo;
 pub mod enrich;
 pub mod event;
 pub mod flow;

@@ -1,0 +1,128 @@
+//! Checks that need more than one key.
+
+use crate::choices::Protocol;
+use crate::settings::{Otlp, Settings, Tls};
+use crate::signal::{Signal, path};
+
+/// A mistake: its key, what is wrong, what would be right, and the keys that it was seen by.
+pub(crate) struct Finding {
+    /// The key to report.
+    pub(crate) key: String,
+    /// What is wrong.
+    pub(crate) wrong: String,
+    /// What would be right.
+    pub(crate) right: String,
+    /// Keys that were looked at beside it; where one of them was refused, the finding means nothing.
+    pub(crate) seen: Vec<String>,
+}
+
+fn finding(key: impl Into<String>, wrong: impl Into<String>, right: impl Into<String>, seen: &[&str]) -> Finding {
+    let seen = seen.iter().map(|&key| key.to_owned()).collect();
+    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen }
+}
+
+/// Every contradiction in the settings.
+pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (otlp, metrics) = (&settings.otlp, &settings.metrics);
+    if settings.datapath.interfaces.include.is_empty() {
+        let right = "name the interfaces to watch, or \"*\" for all";
+        findings.push(finding(
+            "datapath.interfaces.include",
+            "the list is empty, so nothing would be watched",
+            right,
+            &[],
+        ));
+    }
+    if otlp.logs.batch_records > otlp.logs.queue_records {
+        findings.push(finding(
+            "otlp.logs.batch_records",
+            format!("{} is more than otlp.logs.queue_records holds", otlp.logs.batch_records),
+            format!("use at most {}", otlp.logs.queue_records),
+            &["otlp.logs.queue_records"],
+        ));
+    }
+    if otlp.metrics.enabled && !metrics.idle_expiry.is_zero() && metrics.idle_expiry < otlp.metrics.interval {
+        findings.push(finding(
+            "metrics.idle_expiry",
+            "series would be dropped before they are exported",
+            "use at least otlp.metrics.interval, or 0s for never",
+            &["otlp.metrics.interval"],
+        ));
+    }
+    pair("otlp.tls", &otlp.tls, &mut findings);
+    for signal in Signal::ALL {
+        check_signal(otlp, signal, &mut findings);
+    }
+    check_unused_tls(otlp, &mut findings);
+    findings
+}
+
+/// A certificate needs its key and the reverse.
+fn pair(table: &str, tls: &Tls, findings: &mut Vec<Finding>) {
+    let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
+    match (&tls.cert, &tls.key) {
+        (Some(_), None) => {
+            findings.push(finding(cert, "a client certificate without its key", format!("set {key} too"), &[&key]));
+        }
+        (None, Some(_)) => {
+            findings.push(finding(&key, "a key without its client certificate", format!("set {cert} too"), &[&cert]));
+        }
+        _ => {}
+    }
+}
+
+fn check_signal(otlp: &Otlp, signal: Signal, findings: &mut Vec<Finding>) {
+    let (_, own) = otlp.signal(signal);
+    let table = format!("otlp.{}", signal.name());
+    pair(&format!("{table}.tls"), &own.tls, findings);
+    let export = otlp.export(signal);
+    let own_key = format!("{table}.endpoint");
+    let key = if own.endpoint.is_some() { own_key.as_str() } else { "otlp.endpoint" };
+    let own_protocol = format!("{table}.protocol");
+    let path = path(own.endpoint.as_deref().unwrap_or(&otlp.endpoint));
+    if export.enabled && export.protocol == Protocol::Grpc && !matches!(path, "" | "/") {
+        let known = findings.iter().any(|finding| finding.key == key);
+        if !known {
+            findings.push(finding(
+                key,
+                format!("a gRPC endpoint has no path, this one has {path:?}"),
+                "leave the path out, or set the protocol to http/protobuf",
+                &["otlp.protocol", &own_protocol],
+            ));
+        }
+    }
+    let tls = &own.tls;
+    if export.enabled && export.endpoint.starts_with("http://") {
+        for (name, file) in [("ca", &tls.ca), ("cert", &tls.cert)] {
+            if file.is_some() {
+                let seen = ["otlp.endpoint", own_key.as_str()];
+                findings.push(plain(format!("{table}.tls.{name}"), &seen));
+            }
+        }
+    }
+}
+
+/// Certificates for a connection in the clear: whoever set them believes that it is encrypted.
+fn check_unused_tls(otlp: &Otlp, findings: &mut Vec<Finding>) {
+    let exports: Vec<_> =
+        Signal::ALL.iter().map(|&signal| otlp.export(signal)).filter(|export| export.enabled).collect();
+    if exports.is_empty() || exports.iter().any(|export| export.endpoint.starts_with("https://")) {
+        return;
+    }
+    for (name, file) in [("ca", &otlp.tls.ca), ("cert", &otlp.tls.cert)] {
+        if file.is_some() {
+            let seen = ["otlp.endpoint", "otlp.metrics.endpoint", "otlp.logs.endpoint"];
+            findings.push(plain(format!("otlp.tls.{name}"), &seen));
+        }
+    }
+}
+
+fn plain(key: String, seen: &[&str]) -> Finding {
+    finding(
+        key,
+        "the endpoint begins with http://, so nothing is encrypted",
+        "use an https:// endpoint, or leave it out",
+        seen,
+    )
+}

@@ -1,0 +1,196 @@
+//! Settings that are one word out of a few.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// Makes an enum whose variants have one spelling each, for texts, for serde and for the lists in error messages.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// All spellings, in the order of the variants.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
+
+            /// The spelling in files, variables and flags.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(format!("{text:?} is none of {}", Self::NAMES.join(", "))),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(Error::custom)
+            }
+        }
+    };
+}
+
+choice! {
+    /// Where events come from.
+    SourceKind {
+        /// Our own programs in this machine's kernel.
+        #[default]
+        Datapath = "datapath",
+    }
+}
+
+choice! {
+    /// How the programs are hooked to an interface.
+    Attach {
+        /// tcx where the kernel has it (6.6 and later), else clsact.
+        #[default]
+        Auto = "auto",
+        /// tcx links: nothing survives the process.
+        Tcx = "tcx",
+        /// Filters on a clsact qdisc.
+        Clsact = "clsact",
+    }
+}
+
+choice! {
+    /// How records reach user space.
+    Transport {
+        /// The BPF ring buffer (kernel 5.8 and later).
+        #[default]
+        Ring = "ring",
+        /// A perf event array, one buffer for each CPU.
+        Perf = "perf",
+    }
+}
+
+choice! {
+    /// When a packet of a known connection becomes an event: Cilium's monitor aggregation.
+    Aggregation {
+        /// Every packet.
+        None = "none",
+        /// As none, without events for received packets that are seen again further on.
+        Low = "low",
+        /// New connections, new TCP flags, and once an interval.
+        #[default]
+        Medium = "medium",
+        /// As medium, without looking at single TCP flags.
+        Maximum = "maximum",
+    }
+}
+
+choice! {
+    /// What names an end of a flow in metrics.
+    Context {
+        /// The endpoint's interface, `host`, or `world`.
+        #[default]
+        Name = "name",
+        /// The address.
+        Ip = "ip",
+        /// The security identity.
+        Identity = "identity",
+        /// The identity where it is a reserved one (`reserved:host`, `reserved:world` …).
+        ReservedIdentity = "reserved-identity",
+    }
+}
+
+choice! {
+    /// Which attribute names metrics have.
+    Naming {
+        /// OpenTelemetry's semantic conventions, `hubble.` for what they lack.
+        #[default]
+        Semconv = "semconv",
+        /// Hubble's label names.
+        Hubble = "hubble",
+    }
+}
+
+choice! {
+    /// What is spoken to the receiver.
+    Protocol {
+        /// OTLP over gRPC.
+        #[default]
+        Grpc = "grpc",
+        /// OTLP over HTTP, protobuf bodies.
+        HttpProtobuf = "http/protobuf",
+        /// Nothing is sent; readable lines on standard output.
+        Stdout = "stdout",
+    }
+}
+
+choice! {
+    /// Compression of requests.
+    Compression {
+        /// None.
+        #[default]
+        None = "none",
+        /// gzip (RFC 1952).
+        Gzip = "gzip",
+    }
+}
+
+choice! {
+    /// The least severe messages of our own log.
+    LogLevel {
+        /// Nothing at all.
+        Off = "off",
+        /// What failed.
+        Error = "error",
+        /// And what may need somebody.
+        Warn = "warn",
+        /// And what happened.
+        #[default]
+        Info = "info",
+        /// And why.
+        Debug = "debug",
+        /// And every step.
+        Trace = "trace",
+    }
+}
+
+choice! {
+    /// The form of our own log.
+    LogFormat {
+        /// Lines for people.
+        #[default]
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Aggregation, Protocol};
+
+    #[test]
+    fn names_read_back() {
+        for name in Protocol::NAMES {
+            assert_eq!(name.parse::<Protocol>().map(Protocol::name), Ok(*name));
+        }
+        assert_eq!("GRPC".parse::<Protocol>(), Err("\"GRPC\" is none of grpc, http/protobuf, stdout".to_owned()));
+        assert_eq!(Aggregation::default(), Aggregation::Medium);
+    }
+}

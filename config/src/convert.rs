@@ -1,0 +1,264 @@
+//! One value against what its key wants: the value in its proper form, or what is wrong and what would be right.
+
+use std::net::SocketAddr;
+
+use figment::value::{Dict, Value};
+
+use crate::keys::{Key, Kind};
+use crate::secret::HIDDEN;
+use crate::units::{parse_duration, parse_size};
+
+/// What is wrong, and what would be right.
+pub(crate) type Wrong = (String, String);
+
+const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
+const PAIRS: &str = "use a table of texts, or a text name=value,name=value";
+
+/// The value as serde will read it into the settings.
+pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
+    match key.kind {
+        Kind::Text => text(value, "use a text").map(Value::from),
+        Kind::Name => not_empty(value),
+        Kind::Bool => match value {
+            Value::Bool(..) => Ok(value.clone()),
+            _ => Err((found(value), "use true or false".to_owned())),
+        },
+        Kind::Integer(least, most) => integer(value, least, most),
+        Kind::Size(least, most) => size(value, least, most),
+        Kind::Duration => duration(value, false),
+        Kind::DurationOrZero => duration(value, true),
+        Kind::DurationOrEmpty if is_empty(value) => Ok(value.clone()),
+        Kind::DurationOrEmpty => duration(value, false),
+        Kind::ChoiceOrEmpty(_) if is_empty(value) => Ok(value.clone()),
+        Kind::Choice(names) | Kind::ChoiceOrEmpty(names) => choice(value, names),
+        Kind::Alternatives(names) => alternatives(value, names),
+        Kind::List => list(value),
+        Kind::Headers => map(value, header),
+        Kind::Attributes => map(value, attribute),
+        Kind::UrlOrEmpty if is_empty(value) => Ok(value.clone()),
+        Kind::Url | Kind::UrlOrEmpty => url(value),
+        Kind::Listen => listen(value),
+    }
+}
+
+/// `name=value,name=value`, values percent-decoded, as OpenTelemetry's variables have it. Never quotes a value: it may
+/// be a secret.
+pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut pairs = Vec::new();
+    for (position, pair) in text.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
+            return Err(format!("entry {} has no name=value form", position + 1));
+        };
+        let Some(value) = percent_decode(value.trim()) else {
+            return Err(format!("the value of {:?} is not percent-encoded UTF-8", name.trim()));
+        };
+        pairs.push((name.trim().to_owned(), value));
+    }
+    Ok(pairs)
+}
+
+/// RFC 3986, section 2.1.
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut parts = text.split('%');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let code = part.get(..2).filter(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// What a value is, for messages about its type. Containers are not quoted: they may hold secrets.
+fn found(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("{text:?} is a text"),
+        Value::Bool(_, flag) => format!("{flag} is no text or number"),
+        Value::Num(_, number) => match (number.to_i128(), number.to_u128(), number.to_f64()) {
+            (Some(number), _, _) => format!("{number} is a number"),
+            (_, Some(number), _) => format!("{number} is a number"),
+            (_, _, Some(number)) => format!("{number} is a number with a fraction"),
+            _ => "it is a number".to_owned(),
+        },
+        Value::Array(..) => "it is a list".to_owned(),
+        Value::Dict(..) => "it is a table".to_owned(),
+        _ => "it is of another type".to_owned(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_str().is_some_and(str::is_empty)
+}
+
+fn text<'v>(value: &'v Value, right: &str) -> Result<&'v str, Wrong> {
+    value.as_str().ok_or_else(|| (found(value), right.to_owned()))
+}
+
+fn not_empty(value: &Value) -> Result<Value, Wrong> {
+    let right = "use a text that is not empty";
+    match text(value, right)?.trim() {
+        "" => Err(("it is empty".to_owned(), right.to_owned())),
+        _ => Ok(value.clone()),
+    }
+}
+
+fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Wrong> {
+    let right = format!("use a whole number from {least} to {most}");
+    let number = match value {
+        Value::Num(_, number) => {
+            number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
+        }
+        _ => None,
+    };
+    match number {
+        None => Err((found(value), right)),
+        Some(number) if number < i128::from(least) => Err((format!("{number} is too small"), right)),
+        Some(number) if number > i128::from(most) => Err((format!("{number} is too large"), right)),
+        Some(_) => Ok(value.clone()),
+    }
+}
+
+fn size(value: &Value, least: u64, most: u64) -> Result<Value, Wrong> {
+    use crate::units::format_size;
+    let right = format!("use a size from {} to {}, such as 8MiB", format_size(least), format_size(most));
+    let text = text(value, &right)?;
+    match parse_size(text) {
+        Err(wrong) => Err((format!("{text:?} {wrong}"), right)),
+        Ok(bytes) if bytes < least => Err((format!("{text:?} is too small"), right)),
+        Ok(bytes) if bytes > most => Err((format!("{text:?} is too large"), right)),
+        Ok(_) => Ok(value.clone()),
+    }
+}
+
+fn duration(value: &Value, zero: bool) -> Result<Value, Wrong> {
+    let text = text(value, DURATION)?;
+    match parse_duration(text) {
+        Err(wrong) => Err((format!("{text:?} {wrong}"), DURATION.to_owned())),
+        Ok(duration) if duration.is_zero() && !zero => {
+            Err((format!("{text:?} is no time at all"), DURATION.to_owned()))
+        }
+        Ok(_) => Ok(value.clone()),
+    }
+}
+
+fn choice(value: &Value, names: &[&str]) -> Result<Value, Wrong> {
+    let right = format!("use {}", names.join(", "));
+    let text = text(value, &right)?;
+    if names.contains(&text) { Ok(value.clone()) } else { Err((format!("{text:?} is not known"), right)) }
+}
+
+fn alternatives(value: &Value, names: &[&str]) -> Result<Value, Wrong> {
+    let right = format!("use {}; several with | between them", names.join(", "));
+    let text = text(value, &right)?;
+    match text.split('|').find(|name| !names.contains(name)) {
+        Some(name) => Err((format!("{name:?} is not known"), right)),
+        None => Ok(value.clone()),
+    }
+}
+
+fn list(value: &Value) -> Result<Value, Wrong> {
+    let right = "use a list of texts, such as [\"eth*\", \"veth?\"]";
+    let Value::Array(_, items) = value else { return Err((found(value), right.to_owned())) };
+    for item in items {
+        match item.as_str() {
+            None => return Err((format!("in the list, {}", found(item)), right.to_owned())),
+            Some("") => return Err(("the list has an empty text".to_owned(), right.to_owned())),
+            Some(_) => {}
+        }
+    }
+    Ok(value.clone())
+}
+
+/// A table of texts; `a.b = …` in TOML makes nested tables, which mean the name `a.b`.
+fn map(value: &Value, entry: fn(&str, &str) -> Result<String, String>) -> Result<Value, Wrong> {
+    let mut pairs = Vec::new();
+    match value {
+        Value::Dict(_, table) => flatten("", table, &mut pairs)?,
+        Value::String(_, text) => pairs = self::pairs(text).map_err(|wrong| (wrong, PAIRS.to_owned()))?,
+        _ => return Err((found(value), PAIRS.to_owned())),
+    }
+    let mut table = Dict::new();
+    for (name, text) in pairs {
+        let name = entry(&name, &text).map_err(|wrong| (wrong, PAIRS.to_owned()))?;
+        table.insert(name, text.into());
+    }
+    Ok(table.into())
+}
+
+fn flatten(prefix: &str, table: &Dict, pairs: &mut Vec<(String, String)>) -> Result<(), Wrong> {
+    for (name, value) in table {
+        let name = format!("{prefix}{name}");
+        match value {
+            Value::String(_, text) => pairs.push((name, text.clone())),
+            Value::Dict(_, table) => flatten(&format!("{name}."), table, pairs)?,
+            _ => return Err((format!("the value of {name:?} is no text"), PAIRS.to_owned())),
+        }
+    }
+    Ok(())
+}
+
+/// A header's name in lower case, as HTTP/2 wants it. Its value is checked, and not shown.
+fn header(name: &str, value: &str) -> Result<String, String> {
+    let parsed = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header name"))?;
+    if value == HIDDEN {
+        return Err(format!("the value of {name:?} is what stands for a secret in a printed configuration"));
+    }
+    http::HeaderValue::from_str(value).map_err(|_| format!("the value of {name:?} is no header value"))?;
+    Ok(parsed.as_str().to_owned())
+}
+
+fn attribute(name: &str, _value: &str) -> Result<String, String> {
+    match name {
+        "" => Err("it has an attribute without a name".to_owned()),
+        "service.name" => Err("service.name has a key of its own, otlp.service_name".to_owned()),
+        _ => Ok(name.to_owned()),
+    }
+}
+
+fn url(value: &Value) -> Result<Value, Wrong> {
+    let right = "use a URL such as http://localhost:4317 or https://collector.example:4317";
+    let text = text(value, right)?;
+    let wrong = |wrong: String| Err((wrong, right.to_owned()));
+    // User names and passwords may stand before an @: don't repeat such a text.
+    if text.contains('@') {
+        return Err((
+            "the URL holds credentials".to_owned(),
+            "send them in otlp.headers, which is kept secret".to_owned(),
+        ));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return wrong(format!("{text:?} does not begin with http:// or https://"));
+    };
+    if scheme != "http" && scheme != "https" {
+        return wrong(format!("{text:?} has the scheme {scheme:?}"));
+    }
+    if rest.contains(['?', '#']) {
+        return wrong(format!("{text:?} has a query or a fragment"));
+    }
+    if rest.is_empty() || rest.starts_with([':', '/']) {
+        return wrong(format!("{text:?} names no host"));
+    }
+    match text.parse::<http::Uri>() {
+        Err(error) => wrong(format!("{text:?} is no URL: {error}")),
+        Ok(uri) => match uri.authority().map(http::uri::Authority::as_str).and_then(port) {
+            Some(Ok(1..)) | None => Ok(value.clone()),
+            Some(_) => wrong(format!("{text:?} has a port that is none")),
+        },
+    }
+}
+
+/// The port of an authority, where it has one: `http::Uri` takes ports beyond 65535 without a word.
+fn port(authority: &str) -> Option<Result<u16, std::num::ParseIntError>> {
+    let after_host = authority.rfind(']').map_or(authority, |bracket| &authority[bracket..]);
+    after_host.rsplit_once(':').map(|(_, port)| port.parse())
+}
+
+fn listen(value: &Value) -> Result<Value, Wrong> {
+    let right = "use an IP address and a port, such as 127.0.0.1:9966 or [::1]:9966, or an empty text for off";
+    match text(value, right)? {
+        "" => Ok(value.clone()),
+        text if text.parse::<SocketAddr>().is_ok() => Ok(value.clone()),
+        text => Err((format!("{text:?} is no IP address with a port"), right.to_owned())),
+    }
+}

@@ -1,0 +1,304 @@
+//! The table of keys: the path, the kind of value and the meaning of each, once for all who need it.
+//!
+//! The check of what was given, the suggestions in messages and the reference file are made from this table; a test
+//! holds it against the fields of [`crate::Settings`].
+
+use crate::choices::{
+    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+};
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// A text that is not empty.
+    Name,
+    /// true or false.
+    Bool,
+    /// A whole number from the first to the second.
+    Integer(u32, u32),
+    /// A size in bytes from the first to the second.
+    Size(u64, u64),
+    /// A duration of more than nothing.
+    Duration,
+    /// A duration; `0s` has a meaning of its own.
+    DurationOrZero,
+    /// A duration of more than nothing, or the empty text.
+    DurationOrEmpty,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// One of these words, or the empty text.
+    ChoiceOrEmpty(&'static [&'static str]),
+    /// Some of these words, with `|` between them.
+    Alternatives(&'static [&'static str]),
+    /// A list of texts that are not empty.
+    List,
+    /// Header names and secret values.
+    Headers,
+    /// Attribute names and texts.
+    Attributes,
+    /// An http or https URL.
+    Url,
+    /// An http or https URL, or the empty text.
+    UrlOrEmpty,
+    /// An IP address and port, or the empty text.
+    Listen,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Path with dots.
+    pub(crate) path: &'static str,
+    /// What its value may be.
+    pub(crate) kind: Kind,
+    /// What it means: whole sentences, one line of the reference file each.
+    pub(crate) doc: &'static str,
+}
+
+/// One table of the reference file; a key belongs to the longest section that begins its path.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Path with dots.
+    pub(crate) path: &'static str,
+    /// What it is about.
+    pub(crate) doc: &'static str,
+}
+
+/// All sections, in the order of the reference file.
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { path: "node", doc: "This machine." },
+    Section { path: "source", doc: "Where events come from." },
+    Section { path: "datapath", doc: "The programs in this machine's kernel." },
+    Section { path: "metrics", doc: "What flows are counted by." },
+    Section { path: "otlp", doc: "The receiver of metrics and logs." },
+    Section {
+        path: "otlp.metrics",
+        doc: "Metrics. The keys from `endpoint` on are as in [otlp]; empty means: as there.",
+    },
+    Section {
+        path: "otlp.logs",
+        doc: "Log records, one for each emitted flow. The keys from `endpoint` on are as in [otlp]; empty means: as there.",
+    },
+    Section {
+        path: "admin",
+        doc: "Our own HTTP endpoint: /healthz, /readyz and /status, which `eyepiece status` reads.",
+    },
+    Section { path: "log", doc: "Our own log, on standard error." },
+];
+
+const fn key(path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, doc }
+}
+
+/// The smallest capture: an Ethernet header. The largest: what a record has room for.
+const CAPTURE: Kind = Kind::Integer(14, 1024);
+/// A ring holds at least one page of 4 KiB; `bpf(2)` takes its size as a u32 power of two.
+const RING: Kind = Kind::Size(4 << 10, 1 << 31);
+/// Receivers refuse more than 4 MiB by default; a request has to hold at least one large record.
+const BATCH: Kind = Kind::Size(64 << 10, 4 << 20);
+
+/// All keys, in the order of the reference file.
+pub(crate) const KEYS: &[Key] = &[
+    key("node.name", Kind::Text, "Name of this node in flows and metrics. Empty: the host's name."),
+    key("node.cluster", Kind::Name, "Name of the cluster that the node belongs to."),
+    key(
+        "node.drain",
+        Kind::Duration,
+        "How long a shutdown may take to deliver what is queued; what is left then is counted as dropped.",
+    ),
+    key("source.kind", Kind::Choice(SourceKind::NAMES), "datapath: our own programs in this machine's kernel."),
+    key(
+        "datapath.attach",
+        Kind::Choice(Attach::NAMES),
+        "How the programs are hooked to interfaces. auto: tcx where the kernel has it (6.6 and later), else clsact.",
+    ),
+    key(
+        "datapath.transport",
+        Kind::Choice(Transport::NAMES),
+        "How records reach user space. ring: the BPF ring buffer (kernel 5.8 and later). perf: a perf event array.",
+    ),
+    key(
+        "datapath.buffer",
+        RING,
+        "Size of the ring; rounded up to a power of two. What does not fit is counted as lost; totals stay exact.",
+    ),
+    key(
+        "datapath.aggregation",
+        Kind::Choice(Aggregation::NAMES),
+        "When a packet becomes an event, as Cilium's monitor aggregation. none: each packet. medium: new connections,\n\
+         new TCP flags, and once an interval. Packets and bytes are exact at every level.",
+    ),
+    key("datapath.interval", Kind::Duration, "A live connection is reported at least this often, when aggregated."),
+    key("datapath.capture_bytes", CAPTURE, "How many bytes of a packet an event carries, 14 to 1024."),
+    key(
+        "datapath.max_connections",
+        Kind::Integer(1, 16_777_216),
+        "Entries of the connection table, one for each connection and interface. Packets beyond are counted as untracked.",
+    ),
+    key("datapath.drops", Kind::Bool, "Whether packets that the kernel drops are reported, with the kernel's reason."),
+    key(
+        "datapath.drops_ignore",
+        Kind::List,
+        "Kernel drop reasons to leave out (\"NO_SOCKET\"), beside the frees that are no drops.",
+    ),
+    key("datapath.debug", Kind::Bool, "Whether debug and capture notifications are emitted."),
+    key(
+        "datapath.interfaces.include",
+        Kind::List,
+        "Interfaces to watch, by name; * is any text, ? is one character. An excluded one stays excluded.",
+    ),
+    key("datapath.interfaces.exclude", Kind::List, "Interfaces to leave alone."),
+    key("datapath.timeout.tcp", Kind::Duration, "How long a TCP connection may be idle before it leaves the table."),
+    key("datapath.timeout.udp", Kind::Duration, "The same for UDP."),
+    key("datapath.timeout.other", Kind::Duration, "The same for every other protocol."),
+    key(
+        "metrics.contexts.source",
+        Kind::Alternatives(Context::NAMES),
+        "What names the source of a flow: name (the endpoint's interface, `host` or `world`), ip, identity,\n\
+         reserved-identity. Of several with | between them the first that is not empty.",
+    ),
+    key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
+    key(
+        "metrics.max_series",
+        Kind::Integer(1, 10_000_000),
+        "Series of one metric. Further ones are counted together, in a series with otel.metric.overflow = true.",
+    ),
+    key(
+        "metrics.idle_expiry",
+        Kind::DurationOrZero,
+        "Series that nothing was added to for this long are dropped. 0s: never.",
+    ),
+    key(
+        "metrics.naming",
+        Kind::Choice(Naming::NAMES),
+        "Attribute names. semconv: OpenTelemetry's semantic conventions. hubble: Hubble's label names.",
+    ),
+    key(
+        "otlp.endpoint",
+        Kind::Url,
+        "Base URL of the receiver; over HTTP /v1/metrics and /v1/logs are appended. With http/protobuf and no endpoint\n\
+         given it is http://localhost:4318.",
+    ),
+    key(
+        "otlp.protocol",
+        Kind::Choice(Protocol::NAMES),
+        "grpc, http/protobuf, or stdout: readable lines on standard output, nothing is sent.",
+    ),
+    key("otlp.headers", Kind::Headers, "Headers of every request, for instance { authorization = \"Bearer …\" }."),
+    key("otlp.compression", Kind::Choice(Compression::NAMES), "none or gzip."),
+    key("otlp.timeout", Kind::Duration, "How long a request may take."),
+    key("otlp.tls.ca", Kind::Text, "PEM file of the authorities to trust. Empty: the system's."),
+    key("otlp.tls.cert", Kind::Text, "PEM file of our client certificate. Empty: none."),
+    key("otlp.tls.key", Kind::Text, "PEM file of its private key."),
+    key("otlp.service_name", Kind::Name, "Resource attribute service.name."),
+    key(
+        "otlp.resource_attributes",
+        Kind::Attributes,
+        "Further resource attributes, for instance { \"deployment.environment.name\" = \"prod\" }.",
+    ),
+    key("otlp.metrics.enabled", Kind::Bool, "Whether metrics are exported."),
+    key("otlp.metrics.interval", Kind::Duration, "Time between two exports."),
+    key("otlp.metrics.endpoint", Kind::UrlOrEmpty, "The metrics' own URL; over HTTP used as it is, path included."),
+    key("otlp.metrics.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
+    key("otlp.metrics.headers", Kind::Headers, "Where there are any, they replace those of [otlp]."),
+    key("otlp.metrics.compression", Kind::ChoiceOrEmpty(Compression::NAMES), ""),
+    key("otlp.metrics.timeout", Kind::DurationOrEmpty, ""),
+    key("otlp.metrics.tls.ca", Kind::Text, ""),
+    key("otlp.metrics.tls.cert", Kind::Text, ""),
+    key("otlp.metrics.tls.key", Kind::Text, ""),
+    key("otlp.logs.enabled", Kind::Bool, "Whether log records are exported."),
+    key(
+        "otlp.logs.queue_records",
+        Kind::Integer(1, 16_777_216),
+        "Records that wait for a request. Further ones are dropped and counted (queue_full).",
+    ),
+    key("otlp.logs.batch_records", Kind::Integer(1, 1_048_576), "The most records of one request."),
+    key(
+        "otlp.logs.batch_bytes",
+        BATCH,
+        "The most bytes of one request, before compression. Receivers refuse more than 4 MiB by default.",
+    ),
+    key("otlp.logs.delay", Kind::Duration, "How long a record waits for its batch to fill."),
+    key("otlp.logs.in_flight", Kind::Integer(1, 64), "Requests at the same time."),
+    key("otlp.logs.endpoint", Kind::UrlOrEmpty, "The logs' own URL; over HTTP used as it is, path included."),
+    key("otlp.logs.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
+    key("otlp.logs.headers", Kind::Headers, "Where there are any, they replace those of [otlp]."),
+    key("otlp.logs.compression", Kind::ChoiceOrEmpty(Compression::NAMES), ""),
+    key("otlp.logs.timeout", Kind::DurationOrEmpty, ""),
+    key("otlp.logs.tls.ca", Kind::Text, ""),
+    key("otlp.logs.tls.cert", Kind::Text, ""),
+    key("otlp.logs.tls.key", Kind::Text, ""),
+    key(
+        "admin.listen",
+        Kind::Listen,
+        "IP address and port; port 0 takes a free one. Empty: off. Whoever can connect can read: mind that before you\n\
+         open it beyond loopback.",
+    ),
+    key("log.level", Kind::Choice(LogLevel::NAMES), "off, error, warn, info, debug or trace."),
+    key("log.format", Kind::Choice(LogFormat::NAMES), "text or json."),
+];
+
+/// The key of a path.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Whether keys lie below this path.
+pub(crate) fn is_table(path: &str) -> bool {
+    KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Whether a key holds a table whose entries' names are free.
+pub(crate) fn is_map(kind: Kind) -> bool {
+    matches!(kind, Kind::Headers | Kind::Attributes)
+}
+
+/// The longest section that a path lies in.
+pub(crate) fn section(path: &str) -> Option<&'static Section> {
+    let inside = |section: &&Section| path.strip_prefix(section.path).is_some_and(|rest| rest.starts_with('.'));
+    SECTIONS.iter().filter(inside).max_by_key(|section| section.path.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use figment::value::{Dict, Value};
+
+    use super::{KEYS, find, is_map, section};
+    use crate::Settings;
+    use crate::convert::convert;
+
+    fn leaves(prefix: &str, table: &Dict, paths: &mut BTreeSet<String>) {
+        for (name, value) in table {
+            let path = format!("{prefix}{name}");
+            match value {
+                Value::Dict(_, table) if !find(&path).is_some_and(|key| is_map(key.kind)) => {
+                    leaves(&format!("{path}."), table, paths);
+                }
+                _ => assert!(paths.insert(path)),
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_fields_of_the_settings() {
+        let settings = Value::serialize(Settings::default()).unwrap();
+        let mut paths = BTreeSet::new();
+        leaves("", settings.as_dict().unwrap(), &mut paths);
+        assert_eq!(paths, KEYS.iter().map(|key| key.path.to_owned()).collect());
+        assert_eq!(paths.len(), KEYS.len(), "a path stands twice in the table");
+    }
+
+    #[test]
+    fn every_default_is_of_its_kind_and_every_key_in_a_section() {
+        let settings = Value::serialize(Settings::default()).unwrap();
+        for key in KEYS {
+            let value = settings.find_ref(key.path).unwrap();
+            assert_eq!(convert(key, value).as_ref(), Ok(value), "{}", key.path);
+            assert!(section(key.path).is_some(), "{}", key.path);
+        }
+    }
+}

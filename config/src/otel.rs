@@ -1,0 +1,116 @@
+//! OpenTelemetry's variables as settings: its SDK configuration and OTLP exporter specifications.
+
+use crate::error::Problem;
+
+/// The environment: names and values.
+type Variables = [(String, String)];
+
+/// Exporter variables for all signals and for each; the key's path follows the signal's.
+const EXPORTER: [(&str, &str); 7] = [
+    ("PROTOCOL", "protocol"),
+    ("HEADERS", "headers"),
+    ("COMPRESSION", "compression"),
+    ("TIMEOUT", "timeout"),
+    ("CERTIFICATE", "tls.ca"),
+    ("CLIENT_CERTIFICATE", "tls.cert"),
+    ("CLIENT_KEY", "tls.key"),
+];
+
+/// Infix of a signal's variables and the table that they set.
+const SIGNALS: [(&str, &str); 3] = [("", "otlp"), ("METRICS_", "otlp.metrics"), ("LOGS_", "otlp.logs")];
+
+/// Every setting that a variable makes. The specification wants empty variables to count as unset.
+pub(crate) fn settings<'a>(
+    variables: &'a Variables,
+    problems: &mut Vec<Problem>,
+) -> Vec<(&'a str, &'static str, String)> {
+    let mut settings = Vec::new();
+    for (infix, table) in SIGNALS {
+        for (suffix, key) in EXPORTER {
+            let Some((name, value)) = get(variables, &format!("OTEL_EXPORTER_OTLP_{infix}{suffix}")) else { continue };
+            let value = if suffix == "TIMEOUT" { milliseconds(name, value, problems) } else { Some(value.to_owned()) };
+            settings.extend(value.zip(path(table, key)).map(|(value, path)| (name, path, value)));
+        }
+        if let Some((name, value)) = endpoint(variables, infix) {
+            settings.extend(path(table, "endpoint").map(|path| (name, path, value)));
+        }
+    }
+    if let Some((name, value)) = get(variables, "OTEL_METRIC_EXPORT_INTERVAL") {
+        settings.extend(milliseconds(name, value, problems).map(|value| (name, "otlp.metrics.interval", value)));
+    }
+    if let Some((name, value)) = get(variables, "OTEL_LOG_LEVEL") {
+        settings.push((name, "log.level", value.to_lowercase()));
+    }
+    resource(variables, problems, &mut settings);
+    settings
+}
+
+/// The key table's own text of a path, which lives as long as the program.
+fn path(table: &str, key: &str) -> Option<&'static str> {
+    crate::keys::find(&format!("{table}.{key}")).map(|key| key.path)
+}
+
+fn get<'a>(variables: &'a Variables, name: &str) -> Option<(&'a str, &'a str)> {
+    let (name, value) = variables.iter().find(|(candidate, _)| candidate == name)?;
+    Some((name.as_str(), value.trim())).filter(|(_, value)| !value.is_empty())
+}
+
+/// An endpoint without a scheme is what gRPC clients take (`host:4317`): TLS, unless `…_INSECURE` is true.
+fn endpoint<'a>(variables: &'a Variables, infix: &str) -> Option<(&'a str, String)> {
+    let (name, value) = get(variables, &format!("OTEL_EXPORTER_OTLP_{infix}ENDPOINT"))?;
+    if value.contains("://") {
+        return Some((name, value.to_owned()));
+    }
+    let insecure = get(variables, &format!("OTEL_EXPORTER_OTLP_{infix}INSECURE"))
+        .or_else(|| get(variables, "OTEL_EXPORTER_OTLP_INSECURE"))
+        .is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+    Some((name, format!("{}://{value}", if insecure { "http" } else { "https" })))
+}
+
+/// OpenTelemetry's variables count in milliseconds.
+fn milliseconds(name: &str, value: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    if value.parse::<u64>().is_ok() {
+        return Some(format!("{value}ms"));
+    }
+    problems.push(Problem {
+        key: name.to_owned(),
+        origin: String::new(),
+        wrong: format!("{value:?} is no number of milliseconds"),
+        right: "use a whole number without a unit, such as 10000".to_owned(),
+    });
+    None
+}
+
+/// `OTEL_SERVICE_NAME` wins over `service.name` in `OTEL_RESOURCE_ATTRIBUTES`.
+fn resource<'a>(
+    variables: &'a Variables,
+    problems: &mut Vec<Problem>,
+    settings: &mut Vec<(&'a str, &'static str, String)>,
+) {
+    if let Some((name, value)) = get(variables, "OTEL_RESOURCE_ATTRIBUTES") {
+        match crate::convert::pairs(value) {
+            Ok(pairs) => {
+                let service = pairs.iter().rfind(|(key, _)| key == "service.name");
+                settings.extend(service.map(|(_, service)| (name, "otlp.service_name", service.clone())));
+                // As a text again: figment merges tables entry by entry, but a text is one value with one origin.
+                let others: Vec<_> = value.split(',').filter(|pair| !is_service_name(pair)).collect();
+                if others.iter().any(|pair| !pair.trim().is_empty()) {
+                    settings.push((name, "otlp.resource_attributes", others.join(",")));
+                }
+            }
+            Err(wrong) => problems.push(Problem {
+                key: name.to_owned(),
+                origin: String::new(),
+                wrong,
+                right: "use name=value,name=value with values percent-encoded".to_owned(),
+            }),
+        }
+    }
+    if let Some((name, value)) = get(variables, "OTEL_SERVICE_NAME") {
+        settings.push((name, "otlp.service_name", value.to_owned()));
+    }
+}
+
+fn is_service_name(pair: &str) -> bool {
+    pair.split_once('=').is_some_and(|(key, _)| key.trim() == "service.name")
+}

@@ -1,0 +1,429 @@
+//! The settings as plain data, with their defaults. What each key means stands in `keys.rs`, once.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::choices::{
+    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+};
+use crate::secret::Secret;
+use crate::units::{duration, optional, optional_duration, size};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `[node]`
+    pub node: Node,
+    /// `[source]`
+    pub source: Source,
+    /// `[datapath]`
+    pub datapath: Datapath,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[otlp]`
+    pub otlp: Otlp,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// Who we are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// The node's name; [`crate::load`] puts the host's name where none is given.
+    pub name: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// How long a shutdown may take to deliver what is queued.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { name: String::new(), cluster: "default".to_owned(), drain: Duration::from_secs(5) }
+    }
+}
+
+/// Where events come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Which source.
+    pub kind: SourceKind,
+}
+
+/// The programs in the kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Datapath {
+    /// How interfaces are hooked.
+    pub attach: Attach,
+    /// How records reach user space.
+    pub transport: Transport,
+    /// Bytes of the ring; see [`Datapath::buffer_bytes`].
+    #[serde(with = "size")]
+    pub buffer: u64,
+    /// When a packet becomes an event.
+    pub aggregation: Aggregation,
+    /// A live connection is reported at least this often, when aggregated.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    /// Bytes of a packet that an event carries.
+    pub capture_bytes: u32,
+    /// Entries of the connection table, one for each connection and interface.
+    pub max_connections: u32,
+    /// Whether kernel drops are reported.
+    pub drops: bool,
+    /// Names of kernel drop reasons that are left out, beside the built-in list.
+    pub drops_ignore: Vec<String>,
+    /// Whether debug and capture notifications are emitted.
+    pub debug: bool,
+    /// Which interfaces.
+    pub interfaces: Interfaces,
+    /// When idle connections leave the table.
+    pub timeout: Timeouts,
+}
+
+impl Default for Datapath {
+    fn default() -> Self {
+        Self {
+            attach: Attach::Auto,
+            transport: Transport::Ring,
+            // Some 40,000 records of 200 bytes: a third of a second at 120,000 events a second.
+            buffer: 8 << 20,
+            aggregation: Aggregation::Medium,
+            interval: Duration::from_secs(5),
+            capture_bytes: 128,
+            max_connections: 131_072,
+            drops: true,
+            drops_ignore: Vec::new(),
+            debug: false,
+            interfaces: Interfaces::default(),
+            timeout: Timeouts::default(),
+        }
+    }
+}
+
+impl Datapath {
+    /// The size that the ring gets: the next power of two of [`Datapath::buffer`] that is a multiple of the page size,
+    /// as `bpf(2)` demands of `BPF_MAP_TYPE_RINGBUF`. Saturates at 2^31, the largest size that fits its u32.
+    pub fn buffer_bytes(&self, page_size: u32) -> u32 {
+        let wanted = self.buffer.max(u64::from(page_size)).min(1 << 31);
+        u32::try_from(wanted.next_power_of_two()).unwrap_or(1 << 31)
+    }
+}
+
+/// Which interfaces are hooked: those whose name an include pattern matches and no exclude pattern.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interfaces {
+    /// Patterns with `*` and `?`.
+    pub include: Vec<String>,
+    /// Patterns with `*` and `?`.
+    pub exclude: Vec<String>,
+}
+
+impl Default for Interfaces {
+    fn default() -> Self {
+        Self { include: vec!["*".to_owned()], exclude: Vec::new() }
+    }
+}
+
+/// How long a connection may be idle before it leaves the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// TCP.
+    #[serde(with = "duration")]
+    pub tcp: Duration,
+    /// UDP.
+    #[serde(with = "duration")]
+    pub udp: Duration,
+    /// Everything else.
+    #[serde(with = "duration")]
+    pub other: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { tcp: 10 * minute, udp: minute, other: minute }
+    }
+}
+
+/// Counting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// What names the ends of a flow.
+    pub contexts: Contexts,
+    /// Series of one metric; further ones are counted in an overflow series.
+    pub max_series: u32,
+    /// Series without news for this long are dropped; zero = never.
+    #[serde(with = "duration")]
+    pub idle_expiry: Duration,
+    /// Attribute names.
+    pub naming: Naming,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            contexts: Contexts::default(),
+            max_series: 10_000,
+            idle_expiry: Duration::from_secs(300),
+            naming: Naming::Semconv,
+        }
+    }
+}
+
+/// What names the ends of a flow: of several the first that is not empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contexts {
+    /// The source; never empty.
+    #[serde(with = "alternatives")]
+    pub source: Vec<Context>,
+    /// The destination; never empty.
+    #[serde(with = "alternatives")]
+    pub destination: Vec<Context>,
+}
+
+impl Default for Contexts {
+    fn default() -> Self {
+        Self { source: vec![Context::Name], destination: vec![Context::Name] }
+    }
+}
+
+/// What OTLP exports, and to where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otlp {
+    /// Base URL of the receiver; see [`Otlp::export`].
+    pub endpoint: String,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Headers of every request, names in lower case.
+    pub headers: BTreeMap<String, Secret>,
+    /// Compression of requests.
+    pub compression: Compression,
+    /// How long a request may take.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// Certificates.
+    pub tls: Tls,
+    /// Resource attribute `service.name`.
+    pub service_name: String,
+    /// Further resource attributes.
+    pub resource_attributes: BTreeMap<String, String>,
+    /// `[otlp.metrics]`
+    pub metrics: OtlpMetrics,
+    /// `[otlp.logs]`
+    pub logs: Logs,
+}
+
+/// Where a receiver listens for gRPC, where nothing else is said.
+pub(crate) const GRPC_ENDPOINT: &str = "http://localhost:4317";
+/// Where a receiver listens for HTTP, where nothing else is said.
+pub(crate) const HTTP_ENDPOINT: &str = "http://localhost:4318";
+
+impl Default for Otlp {
+    fn default() -> Self {
+        Self {
+            endpoint: GRPC_ENDPOINT.to_owned(),
+            protocol: Protocol::Grpc,
+            headers: BTreeMap::new(),
+            compression: Compression::None,
+            // The default of OpenTelemetry's exporter specification.
+            timeout: Duration::from_secs(10),
+            tls: Tls::default(),
+            service_name: "eyepiece".to_owned(),
+            resource_attributes: BTreeMap::new(),
+            metrics: OtlpMetrics::default(),
+            logs: Logs::default(),
+        }
+    }
+}
+
+/// Files with PEM certificates and keys; their contents are read by who connects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Authorities that the receiver's certificate is checked against, instead of the system's.
+    #[serde(with = "path")]
+    pub ca: Option<PathBuf>,
+    /// Our client certificate.
+    #[serde(with = "path")]
+    pub cert: Option<PathBuf>,
+    /// Its private key.
+    #[serde(with = "path")]
+    pub key: Option<PathBuf>,
+}
+
+/// What one signal does differently; none = as `[otlp]` says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overrides {
+    /// The signal's own URL, over HTTP used as it is.
+    #[serde(with = "optional")]
+    pub endpoint: Option<String>,
+    /// What is spoken.
+    #[serde(with = "optional")]
+    pub protocol: Option<Protocol>,
+    /// Headers instead of the general ones, where there are any.
+    pub headers: BTreeMap<String, Secret>,
+    /// Compression of requests.
+    #[serde(with = "optional")]
+    pub compression: Option<Compression>,
+    /// How long a request may take.
+    #[serde(with = "optional_duration")]
+    pub timeout: Option<Duration>,
+    /// Certificates, file by file.
+    pub tls: Tls,
+}
+
+/// Export of metrics. Unknown keys are refused by the table of keys: serde cannot do so beside `flatten`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OtlpMetrics {
+    /// Whether metrics are exported.
+    pub enabled: bool,
+    /// Time between two exports.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    /// What differs from `[otlp]`.
+    #[serde(flatten)]
+    pub overrides: Overrides,
+}
+
+impl Default for OtlpMetrics {
+    fn default() -> Self {
+        Self { enabled: true, interval: Duration::from_secs(10), overrides: Overrides::default() }
+    }
+}
+
+/// Export of log records. Unknown keys are refused by the table of keys: serde cannot do so beside `flatten`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logs {
+    /// Whether log records are exported.
+    pub enabled: bool,
+    /// Records that wait for a request; further ones are dropped and counted.
+    pub queue_records: u32,
+    /// Records of one request.
+    pub batch_records: u32,
+    /// Bytes of one request, encoded and not compressed.
+    #[serde(with = "size")]
+    pub batch_bytes: u64,
+    /// How long a record waits for its batch to fill.
+    #[serde(with = "duration")]
+    pub delay: Duration,
+    /// Requests at the same time.
+    pub in_flight: u32,
+    /// What differs from `[otlp]`.
+    #[serde(flatten)]
+    pub overrides: Overrides,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            // Some 16 MiB of flows: what 64 MiB of memory leave room for.
+            queue_records: 65_536,
+            batch_records: 4_096,
+            // Under the 4 MiB that gRPC receivers take by default, with room for the resource.
+            batch_bytes: 3 << 20,
+            delay: Duration::from_secs(1),
+            // Two keep the link busy while the receiver answers; more gained nothing.
+            in_flight: 2,
+            overrides: Overrides::default(),
+        }
+    }
+}
+
+/// Our own HTTP endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Where it listens; none = nowhere.
+    #[serde(with = "optional")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966)) }
+    }
+}
+
+/// Our own log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The least severe messages.
+    pub level: LogLevel,
+    /// Their form.
+    pub format: LogFormat,
+}
+
+/// Contexts as Hubble writes them: `name|ip`.
+mod alternatives {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::choices::Context;
+
+    pub(super) fn serialize<S: Serializer>(value: &[Context], serializer: S) -> Result<S::Ok, S::Error> {
+        let names: Vec<_> = value.iter().map(|context| context.name()).collect();
+        serializer.serialize_str(&names.join("|"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Context>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.split('|').map(|name| name.parse().map_err(Error::custom)).collect()
+    }
+}
+
+/// File names, the empty one being none.
+mod path {
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = value.as_ref().map(|path| path.to_string_lossy().into_owned());
+        serializer.serialize_str(&text.unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Datapath;
+
+    #[test]
+    fn the_ring_is_a_power_of_two_of_pages() {
+        for (wanted, bytes) in [
+            (0, 4096),
+            (4095, 4096),
+            (4096, 4096),
+            (4097, 8192),
+            (8 << 20, 8 << 20),
+            ((8 << 20) + 1, 16 << 20),
+            (1 << 31, 1 << 31),
+            (u64::MAX, 1 << 31),
+        ] {
+            let datapath = Datapath { buffer: wanted, ..Datapath::default() };
+            assert_eq!(datapath.buffer_bytes(4096), bytes, "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What one signal exports to: the general settings and its own, put together as OTLP's specification says.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::choices::{Compression, Protocol};
+use crate::secret::Secret;
+use crate::settings::{Otlp, Overrides, Tls};
+
+/// One of OpenTelemetry's signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Metrics.
+    Metrics,
+    /// Log records.
+    Logs,
+}
+
+impl Signal {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Metrics, Self::Logs];
+
+    /// The table below `otlp`, and the last part of the HTTP path.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+}
+
+/// Where and how one signal is exported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    /// Whether it is exported at all.
+    pub enabled: bool,
+    /// The URL to send to: over HTTP with its path (`/v1/logs`), over gRPC the server's.
+    pub endpoint: String,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Headers of every request, names in lower case.
+    pub headers: BTreeMap<String, Secret>,
+    /// Compression of requests.
+    pub compression: Compression,
+    /// How long a request may take.
+    pub timeout: Duration,
+    /// Certificates.
+    pub tls: Tls,
+}
+
+impl Otlp {
+    /// The settings of a signal. A signal's own endpoint is used as it is, with the path `/` where it has none; to the
+    /// general one HTTP appends `v1/<signal>` (OTLP exporter specification, endpoint URLs for OTLP/HTTP).
+    pub fn export(&self, signal: Signal) -> Export {
+        let (enabled, own) = self.signal(signal);
+        let protocol = own.protocol.unwrap_or(self.protocol);
+        let file = |own: &Option<PathBuf>, general: &Option<PathBuf>| own.clone().or_else(|| general.clone());
+        Export {
+            enabled,
+            endpoint: endpoint(own.endpoint.as_deref(), &self.endpoint, protocol, signal),
+            protocol,
+            headers: if own.headers.is_empty() { self.headers.clone() } else { own.headers.clone() },
+            compression: own.compression.unwrap_or(self.compression),
+            timeout: own.timeout.unwrap_or(self.timeout),
+            tls: Tls {
+                ca: file(&own.tls.ca, &self.tls.ca),
+                cert: file(&own.tls.cert, &self.tls.cert),
+                key: file(&own.tls.key, &self.tls.key),
+            },
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> (bool, &Overrides) {
+        match signal {
+            Signal::Metrics => (self.metrics.enabled, &self.metrics.overrides),
+            Signal::Logs => (self.logs.enabled, &self.logs.overrides),
+        }
+    }
+
+    pub(crate) fn signal_mut(&mut self, signal: Signal) -> &mut Overrides {
+        match signal {
+            Signal::Metrics => &mut self.metrics.overrides,
+            Signal::Logs => &mut self.logs.overrides,
+        }
+    }
+}
+
+fn endpoint(own: Option<&str>, general: &str, protocol: Protocol, signal: Signal) -> String {
+    match (own, protocol) {
+        (Some(own), Protocol::HttpProtobuf) if path(own).is_empty() => format!("{own}/"),
+        (Some(own), Protocol::HttpProtobuf) => own.to_owned(),
+        (None, Protocol::HttpProtobuf) => format!("{}/v1/{}", general.trim_end_matches('/'), signal.name()),
+        (own, Protocol::Grpc | Protocol::Stdout) => own.unwrap_or(general).trim_end_matches('/').to_owned(),
+    }
+}
+
+/// The path of a URL with a scheme: empty, or from the first `/` on.
+pub(crate) fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("", |slash| &rest[slash..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Protocol, Signal, endpoint};
+
+    #[test]
+    fn endpoints_of_the_specification() {
+        let http = Protocol::HttpProtobuf;
+        for (own, general, protocol, signal, expected) in [
+            (None, "http://c:4318", http, Signal::Logs, "http://c:4318/v1/logs"),
+            (None, "http://c:4318/", http, Signal::Metrics, "http://c:4318/v1/metrics"),
+            (None, "http://c/mycollector/", http, Signal::Logs, "http://c/mycollector/v1/logs"),
+            (Some("http://d:4318"), "http://c", http, Signal::Logs, "http://d:4318/"),
+            (Some("http://d/x/y"), "http://c", http, Signal::Metrics, "http://d/x/y"),
+            (None, "http://c:4317/", Protocol::Grpc, Signal::Logs, "http://c:4317"),
+            (Some("https://d:4317"), "http://c", Protocol::Grpc, Signal::Logs, "https://d:4317"),
+        ] {
+            assert_eq!(endpoint(own, general, protocol, signal), expected);
+        }
+    }
+}

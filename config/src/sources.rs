@@ -1,0 +1,182 @@
+//! Where settings come from, handed in by the caller, and the layers that figment merges.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use crate::error::Problem;
+use crate::keys::{self, Kind};
+use crate::otel;
+
+/// The file that is read when none is named, if it is there.
+pub const DEFAULT_FILE: &str = "/etc/eyepiece/config.toml";
+
+/// Variables of our own begin with this; `__` stands between levels.
+const PREFIX: &str = "EYEPIECE_";
+
+/// One setting of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// The flag, for messages: `--set otlp.endpoint`, `--endpoint`.
+    pub origin: String,
+    /// Path of the key.
+    pub key: String,
+    /// The value as text; lists as `a,b` or `["a", "b"]`, maps as `a=b,c=d`.
+    pub value: String,
+}
+
+/// Everything that settings are read from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The environment; only `OTEL_*` and `EYEPIECE_*` are looked at.
+    pub env: Vec<(OsString, OsString)>,
+    /// The file that was named; it has to exist.
+    pub file: Option<PathBuf>,
+    /// The file to read when none is named and it exists: [`DEFAULT_FILE`] outside tests.
+    pub default_file: Option<PathBuf>,
+    /// Settings of the command line, later ones win.
+    pub sets: Vec<Set>,
+    /// The host's name, for `node.name`.
+    pub hostname: String,
+}
+
+/// Values of one origin.
+struct Layer {
+    origin: String,
+    values: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+impl Sources {
+    /// All layers above the defaults, merged; what can't even be read is added to the problems.
+    pub(crate) fn merged(&self, problems: &mut Vec<Problem>) -> Figment {
+        let mut figment = Figment::new();
+        let variables = self.variables(problems);
+        for (name, path, value) in otel::settings(&variables, problems) {
+            figment = figment.merge(Layer { origin: name.to_owned(), values: nest(path, Value::from(value)) });
+        }
+        if let Some(layer) = self.read_file(problems) {
+            figment = figment.merge(layer);
+        }
+        for (name, value) in &variables {
+            if let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !injected(rest)) {
+                let path = rest.to_lowercase().replace("__", ".");
+                figment = figment.merge(layer(name.clone(), &path, value));
+            }
+        }
+        for set in &self.sets {
+            figment = figment.merge(layer(set.origin.clone(), &set.key, &set.value));
+        }
+        figment
+    }
+
+    /// Our own and OpenTelemetry's variables, by name, so that the result does not depend on the environment's order.
+    fn variables(&self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+        let mut variables = Vec::new();
+        for (name, value) in &self.env {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX) || name.starts_with("OTEL_")) else {
+                continue;
+            };
+            match value.to_str() {
+                Some(value) => variables.push((name.to_owned(), value.to_owned())),
+                None => problems.push(Problem {
+                    key: name.to_owned(),
+                    origin: String::new(),
+                    wrong: "the variable is not UTF-8".to_owned(),
+                    right: "set it to UTF-8 text or unset it".to_owned(),
+                }),
+            }
+        }
+        variables.sort();
+        variables
+    }
+
+    fn read_file(&self, problems: &mut Vec<Problem>) -> Option<Layer> {
+        let (path, named) = match (&self.file, &self.default_file) {
+            (Some(path), _) => (path, true),
+            (None, Some(path)) => (path, false),
+            (None, None) => return None,
+        };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return None,
+            Err(error) => {
+                problems.push(file_problem(path, format!("cannot be read: {error}"), "name a readable file"));
+                return None;
+            }
+        };
+        match Toml::from_str::<Dict>(&text) {
+            Ok(values) => Some(Layer { origin: path.display().to_string(), values }),
+            Err(error) => {
+                // Only the parser's words, not its excerpt of the file: that line may hold a secret.
+                let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
+                let wrong =
+                    format!("is not TOML: line {line}, column {column}: {}", error.message().replace('\n', ", "));
+                problems.push(file_problem(path, wrong, "see `eyepiece config reference` for the form"));
+                None
+            }
+        }
+    }
+}
+
+fn file_problem(path: &Path, wrong: String, right: &str) -> Problem {
+    Problem { key: path.display().to_string(), origin: String::new(), wrong, right: right.to_owned() }
+}
+
+/// Line and column of an offset, from 1.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// Kubernetes and Docker links put `<SERVICE>_SERVICE_HOST`, `<SERVICE>_PORT_80_TCP_ADDR` … into the environment of
+/// every container: a service that is called eyepiece must not keep us from starting.
+fn injected(rest: &str) -> bool {
+    rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_")
+}
+
+/// A layer of one text. What follows a map's key is an entry's name, dots included.
+fn layer(origin: String, path: &str, text: &str) -> Layer {
+    let map = keys::KEYS.iter().filter(|key| keys::is_map(key.kind)).find_map(|key| {
+        let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
+        Some((key.path, name))
+    });
+    let values = match map {
+        Some((path, name)) => nest(path, Dict::from([(name.to_owned(), Value::from(text))]).into()),
+        None => nest(path, typed(keys::find(path).map(|key| key.kind), text)),
+    };
+    Layer { origin, values }
+}
+
+/// A value at a path with dots.
+pub(crate) fn nest(path: &str, value: Value) -> Dict {
+    match path.split_once('.') {
+        Some((first, rest)) => Dict::from([(first.to_owned(), nest(rest, value).into())]),
+        None => Dict::from([(path.to_owned(), value)]),
+    }
+}
+
+/// A text as the type that its key wants, or as it is where it has not that form: the check then says so.
+fn typed(kind: Option<Kind>, text: &str) -> Value {
+    match kind {
+        Some(Kind::Bool) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
+        Some(Kind::Integer(..)) => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+        Some(Kind::List) if text.trim_start().starts_with('[') => text.parse().unwrap_or_else(|_| text.into()),
+        Some(Kind::List) if text.is_empty() => Value::from(Vec::<Value>::new()),
+        Some(Kind::List) => Value::from(text.split(',').map(str::trim).collect::<Vec<_>>()),
+        _ => text.into(),
+    }
+}

@@ -1,0 +1,168 @@
+//! What can be said on the command line, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use eyepiece_config::{Aggregation, LogLevel, Protocol, Set};
+
+const AFTER_HELP: &str = "\
+Examples:
+  eyepiece demo                                    hosts and traffic made up, flows and metrics in the terminal
+  eyepiece run --protocol stdout                   flows of this machine as readable lines, nothing is sent
+  eyepiece run --endpoint http://collector:4317    metrics and logs to an OpenTelemetry collector
+  eyepiece run --set datapath.capture_bytes=256    any key of the configuration
+  eyepiece config reference > config.toml          every key with its default and meaning
+  eyepiece config check --config config.toml       every mistake at once
+  eyepiece status                                  what the running one received, lost and exported
+
+Settings, the later ones win:
+  built-in defaults
+  OTEL_* variables        OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME …
+  the file                --config FILE, else /etc/eyepiece/config.toml if it is there
+  EYEPIECE_* variables    __ between levels: EYEPIECE_OTLP__ENDPOINT, EYEPIECE_LOG__LEVEL
+  flags                   --set KEY=VALUE, then those of `run`
+
+Exit codes:
+  0 clean, 1 failed, 64 usage, 77 missing privilege (it is named), 78 configuration";
+
+/// OpenTelemetry-native exporter of network flows
+///
+/// Watches the packets of this machine's containers and uplinks in the kernel, and exports what it sees as OpenTelemetry
+/// metrics and logs: who talks to whom, how much, and what is dropped for which reason.
+#[derive(Debug, Parser)]
+#[command(name = "eyepiece", version, after_long_help = AFTER_HELP, after_help = "More: eyepiece --help")]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// Flags of every sub-command.
+#[derive(Debug, clap::Args)]
+pub(super) struct Global {
+    /// File with settings [default: /etc/eyepiece/config.toml, if it is there]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Sets a key of the configuration, over file and variables; may be repeated
+    #[arg(long = "set", short, global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(super) set: Vec<(String, String)>,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Watch this machine and export what is seen, until INT or TERM
+    ///
+    /// Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN. The first INT or TERM delivers what is
+    /// queued, for at most node.drain, and leaves; a second one leaves at once.
+    Run(RunFlags),
+    /// Check the configuration, print what is in force, or print every key
+    #[command(arg_required_else_help = false)]
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Ask the running eyepiece how it does: hooks, received, lost, exported, dropped
+    Status {
+        /// Print the JSON document instead of the report
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        address: AddressFlag,
+    },
+    /// Make hosts in network namespaces, let them talk, and show what is seen
+    Demo,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print a man page
+    Man {
+        /// The sub-command that the page is about; none: the whole
+        #[arg(value_name = "COMMAND")]
+        names: Vec<String>,
+    },
+}
+
+/// The sub-commands of `config`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Report every mistake, each with its key and origin; exit code 78 if there is one
+    Check,
+    /// Print the settings in force and where they come from; secrets are hidden
+    Print,
+    /// Print every key with its default and meaning, as a commented TOML file
+    Reference,
+}
+
+/// The settings that everybody needs.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct RunFlags {
+    /// Receiver of metrics and logs (otlp.endpoint)
+    #[arg(long, short, value_name = "URL")]
+    endpoint: Option<String>,
+    /// What is spoken to it (otlp.protocol)
+    #[arg(long, short, value_name = "PROTOCOL", value_parser = words(Protocol::NAMES))]
+    protocol: Option<String>,
+    /// When a packet becomes an event (datapath.aggregation)
+    #[arg(long, short, value_name = "LEVEL", value_parser = words(Aggregation::NAMES))]
+    aggregation: Option<String>,
+    /// Interfaces to watch, as patterns with * and ? (datapath.interfaces.include); may be repeated
+    #[arg(long, short, value_name = "PATTERN")]
+    interface: Vec<String>,
+    /// The least severe messages of the log (log.level)
+    #[arg(long, short, value_name = "LEVEL", value_parser = words(LogLevel::NAMES))]
+    log_level: Option<String>,
+}
+
+impl RunFlags {
+    /// As settings.
+    pub(super) fn flags(&self) -> Vec<Set> {
+        let interfaces = (!self.interface.is_empty()).then(|| self.interface.join(","));
+        [
+            ("--endpoint", "otlp.endpoint", &self.endpoint),
+            ("--protocol", "otlp.protocol", &self.protocol),
+            ("--aggregation", "datapath.aggregation", &self.aggregation),
+            ("--interface", "datapath.interfaces.include", &interfaces),
+            ("--log-level", "log.level", &self.log_level),
+        ]
+        .into_iter()
+        .filter_map(|(flag, key, value)| Some(set(flag, key, value.as_ref()?)))
+        .collect()
+    }
+}
+
+/// Where the running one listens.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct AddressFlag {
+    /// Where it listens (admin.listen)
+    #[arg(long, short, value_name = "IP:PORT")]
+    address: Option<String>,
+}
+
+impl AddressFlag {
+    /// As settings.
+    pub(super) fn flags(&self) -> Vec<Set> {
+        self.address.iter().map(|address| set("--address", "admin.listen", address)).collect()
+    }
+}
+
+fn set(flag: &str, key: &str, value: &str) -> Set {
+    Set { origin: flag.to_owned(), key: key.to_owned(), value: value.to_owned() }
+}
+
+fn words(names: &'static [&'static str]) -> PossibleValuesParser {
+    PossibleValuesParser::new(names)
+}
+
+/// `key=value`; that the key exists and the value fits is the configuration's affair.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE, such as otlp.endpoint=http://collector:4317".to_owned()),
+    }
+}

@@ -1,0 +1,181 @@
+//! The command line: parse, read the settings, do what was asked, and say how it went by the exit code.
+
+mod args;
+mod log;
+mod output;
+mod sources;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _};
+use eyepiece_config::{ConfigError, Loaded};
+
+use crate::admin::client::ClientError;
+use crate::app::AppError;
+use args::{Args, Command, ConfigCommand};
+
+/// How a command ended, as sysexits(3) numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what it was asked.
+    Clean = 0,
+    /// It did not.
+    Failed = 1,
+    /// The command line is wrong (EX_USAGE).
+    Usage = 64,
+    /// A privilege is missing (EX_NOPERM).
+    Privilege = 77,
+    /// The configuration is wrong (EX_CONFIG).
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error(transparent)]
+    Status(#[from] ClientError),
+    #[error("admin.listen is empty, so there is no address to ask; set it, or use --address")]
+    NoAddress,
+    #[error("there is no sub-command {name:?}")]
+    NoSuchCommand { name: String },
+    #[error("cannot write to standard output: {source}")]
+    Output {
+        #[from]
+        source: std::io::Error,
+    },
+    #[error("cannot set up the log: {source}")]
+    Log { source: tracing_subscriber::util::TryInitError },
+}
+
+impl CliError {
+    const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) => Exit::Config,
+            Self::App(AppError::MissingPrivilege { .. }) => Exit::Privilege,
+            Self::NoSuchCommand { .. } => Exit::Usage,
+            Self::App(AppError::Failed(_))
+            | Self::Status(_)
+            | Self::NoAddress
+            | Self::Output { .. }
+            | Self::Log { .. } => Exit::Failed,
+        }
+    }
+}
+
+/// Runs the command that the arguments name; the first one is the program's own name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let parsed = command().try_get_matches_from(arguments).and_then(|matches| Args::from_arg_matches(&matches));
+    let result = match parsed {
+        Ok(args) => dispatch(args),
+        Err(error) => return usage(&error),
+    };
+    match result {
+        Ok(()) => Exit::Clean,
+        // Whoever reads us has seen enough (`eyepiece config reference | head`).
+        Err(CliError::Output { source }) if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Clean,
+        Err(error) => {
+            output::complain(&format!("eyepiece: {error}"));
+            error.exit()
+        }
+    }
+}
+
+fn command() -> clap::Command {
+    Args::command()
+}
+
+/// Help and version are no mistakes; clap's own exit code for one is 2, ours is EX_USAGE.
+fn usage(error: &clap::Error) -> Exit {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    match error.print() {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => Exit::Failed,
+        _ if asked => Exit::Clean,
+        _ => Exit::Usage,
+    }
+}
+
+fn dispatch(args: Args) -> Result<(), CliError> {
+    let Args { global, command: asked } = args;
+    match asked {
+        None => Ok(output::help(command())?),
+        Some(Command::Completions { shell }) => Ok(output::completions(command(), shell)?),
+        Some(Command::Man { names }) => output::man(command(), &names),
+        Some(Command::Config { command: ConfigCommand::Reference }) => {
+            Ok(output::write(&eyepiece_config::reference())?)
+        }
+        Some(Command::Config { command: ConfigCommand::Check }) => {
+            let loaded = sources::load(&global, &[])?;
+            Ok(output::write(&checked(&loaded))?)
+        }
+        Some(Command::Config { command: ConfigCommand::Print }) => {
+            Ok(output::write(&sources::load(&global, &[])?.print())?)
+        }
+        Some(Command::Status { json, address }) => status(&sources::load(&global, &address.flags())?, json),
+        Some(Command::Run(flags)) => {
+            let settings = sources::load(&global, &flags.flags())?.settings;
+            log::init(&settings.log)?;
+            Ok(crate::app::run(settings)?)
+        }
+        Some(Command::Demo) => {
+            let settings = sources::load(&global, &[])?.settings;
+            log::init(&settings.log)?;
+            Ok(crate::demo::run(settings)?)
+        }
+    }
+}
+
+fn checked(loaded: &Loaded) -> String {
+    let mut origins: Vec<_> = loaded.origins.values().collect();
+    origins.sort();
+    origins.dedup();
+    let from: Vec<_> = origins.iter().map(|origin| format!("\n  {origin}")).collect();
+    match loaded.origins.len() {
+        0 => "the configuration is good: every key has its default\n".to_owned(),
+        1 => format!("the configuration is good: 1 key is set, by{}\n", from.concat()),
+        n => format!("the configuration is good: {n} keys are set, by{}\n", from.concat()),
+    }
+}
+
+fn status(loaded: &Loaded, json: bool) -> Result<(), CliError> {
+    let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
+    let (text, status) = crate::admin::client::fetch(listen)?;
+    Ok(output::write(&if json { text + "\n" } else { status.to_string() })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AppError, CliError, Exit, command};
+
+    #[test]
+    fn the_declaration_holds_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_missing_privilege_is_named_and_has_its_exit_code() {
+        let error = CliError::from(AppError::MissingPrivilege {
+            privilege: "CAP_BPF".to_owned(),
+            operation: "loading a program".to_owned(),
+        });
+        assert_eq!(error.exit(), Exit::Privilege);
+        assert_eq!(
+            error.to_string(),
+            "missing privilege CAP_BPF: loading a program was refused; run as root or grant CAP_BPF"
+        );
+        let error = CliError::from(AppError::from(anyhow::anyhow!("cause").context("what")));
+        assert_eq!((error.exit(), error.to_string().as_str()), (Exit::Failed, "what: cause"));
+    }
+}

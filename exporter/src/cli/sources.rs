@@ -1,0 +1,27 @@
+//! The sources of settings of this process: the only place that reads its environment and its host's name.
+
+use eyepiece_config::{ConfigError, DEFAULT_FILE, Loaded, Set, Sources};
+
+use super::args::Global;
+
+/// Reads the settings; flags of a sub-command win over `--set`.
+pub(super) fn load(global: &Global, flags: &[Set]) -> Result<Loaded, ConfigError> {
+    let sets = global.set.iter().map(|(key, value)| Set {
+        origin: format!("--set {key}"),
+        key: key.clone(),
+        value: value.clone(),
+    });
+    eyepiece_config::load(&Sources {
+        env: std::env::vars_os().collect(),
+        file: global.config.clone(),
+        default_file: Some(DEFAULT_FILE.into()),
+        sets: sets.chain(flags.iter().cloned()).collect(),
+        hostname: hostname(),
+    })
+}
+
+/// The host's name as the kernel has it; without one the node is called as every host calls itself.
+fn hostname() -> String {
+    let name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    name.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
