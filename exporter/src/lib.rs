@@ -8,6 +8,7 @@ pub mod enrich;
 pub mod event;
 pub mod flow;
 pub mod metrics;
+pub mod monitor;
 pub mod otlp;
 pub mod parser;
 pub mod pipeline;

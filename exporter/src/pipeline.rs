@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -164,12 +164,12 @@ impl Command {
     fn obey(self, source: &mut dyn Source, work: &mut Work) -> io::Result<()> {
         // Whoever asked may have given up; the answer is then nobody's.
         match self {
-            Self::Start(reply) => drop(reply.send(source.start())),
+            Self::Start(reply) => reply.send(source.start()).unwrap_or_default(),
             Self::Stop => source.stop(),
-            Self::Snapshot(reply) => drop(reply.send(work.aggregation.snapshot((work.now)()))),
+            Self::Snapshot(reply) => reply.send(work.aggregation.snapshot((work.now)())).unwrap_or_default(),
             Self::Drain(reply) => {
                 while work.read(source, Duration::ZERO)? > 0 {}
-                drop(reply.send(()));
+                reply.send(()).unwrap_or_default();
             }
         }
         Ok(())
@@ -321,14 +321,4 @@ fn uuid(random: &mut fastrand::Rng) -> [u8; 16] {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     bytes
-}
-
-/// Waits for a thread, at most until a deadline. False = it is still running.
-pub fn join_until<T: Send + 'static>(thread: JoinHandle<T>, deadline: Instant) -> Option<std::thread::Result<T>> {
-    let (done, finished) = channel();
-    std::thread::spawn(move || drop(done.send(thread.join())));
-    match finished.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        Ok(result) => Some(result),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
 }

@@ -9,6 +9,7 @@ use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{map, program};
+use tokio::sync::oneshot;
 
 use super::links::{Link, LinkEvent, Role};
 use super::object::{self, LoadError, Object};
@@ -61,8 +62,10 @@ pub struct Hooks(Arc<Mutex<BTreeMap<(u32, &'static str), HookState>>>);
 
 impl Hooks {
     /// All hooks now.
-    pub fn list(&self) -> Vec<HookState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// The index is 0 for hooks that are not an interface's.
+    pub fn list(&self) -> Vec<(u32, HookState)> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.iter().map(|((ifindex, _), state)| (*ifindex, state.clone())).collect()
     }
 
     fn set(&self, ifindex: u32, state: HookState) {
@@ -93,6 +96,8 @@ pub struct Attacher {
     told: BTreeMap<u32, u32>,
     hooks: Hooks,
     telemetry: Telemetry,
+    /// Whom to tell that the interfaces that were there are attached.
+    synced: Option<oneshot::Sender<()>>,
 }
 
 impl Attacher {
@@ -100,18 +105,31 @@ impl Attacher {
     ///
     /// # Errors
     /// The object lacks a map, or this process's namespace cannot be told.
-    pub fn new(mut object: Object, mode: Mode, telemetry: Telemetry) -> Result<Self, LoadError> {
+    pub fn new(
+        mut object: Object,
+        mode: Mode,
+        telemetry: Telemetry,
+        synced: oneshot::Sender<()>,
+    ) -> Result<Self, LoadError> {
         let own_namespace = super::links::namespaces::own_inode().map_err(|source| LoadError::Descriptor { source })?;
         let (interfaces, namespaces) = (object.map(map::INTERFACES)?, object.map(map::NAMESPACES)?);
         let hooks = Hooks::default();
         let attached = BTreeMap::new();
         let error = attach_drops(&mut object).err();
-        let mut attacher =
-            Self { object, mode, interfaces, namespaces, own_namespace, attached, told: BTreeMap::new(), hooks, telemetry };
+        let mut attacher = Self {
+            object,
+            mode,
+            interfaces,
+            namespaces,
+            own_namespace,
+            attached,
+            told: BTreeMap::new(),
+            hooks,
+            telemetry,
+            synced: Some(synced),
+        };
         attacher.tell_namespaces();
-        if let Some(error) = error {
-            attacher.report(0, "", "kfree_skb", error.into_text());
-        }
+        attacher.report(0, "", "kfree_skb", error.and_then(DropsError::into_text));
         Ok(attacher)
     }
 
@@ -125,7 +143,12 @@ impl Attacher {
         match event {
             LinkEvent::Appeared(link) | LinkEvent::Changed(link) => self.update(link),
             LinkEvent::Gone { ifindex, .. } => self.remove(ifindex),
-            LinkEvent::Synced => {}
+            LinkEvent::Synced => {
+                if let Some(synced) = self.synced.take() {
+                    // Nobody may wait for it any more.
+                    synced.send(()).unwrap_or_default();
+                }
+            }
         }
     }
 
@@ -134,9 +157,10 @@ impl Attacher {
         if let Err(error) = sys::update(self.interfaces.as_fd(), &link.ifindex, &link.wire()) {
             tracing::warn!(interface = link.name, %error, "cannot tell the kernel programs of an interface");
         }
-        let same = self.attached.get(&link.ifindex).is_some_and(|attached| {
-            attached.link.role == link.role && attached.link.l3_device == link.l3_device
-        });
+        let same = self
+            .attached
+            .get(&link.ifindex)
+            .is_some_and(|attached| attached.link.role == link.role && attached.link.l3_device == link.l3_device);
         if same {
             if let Some(attached) = self.attached.get_mut(&link.ifindex) {
                 if attached.link.name != link.name {
@@ -178,9 +202,7 @@ impl Attacher {
         let mode = self.mode;
         let program = self.object.classifier(name).map_err(|error| error.to_string())?;
         let link = match mode {
-            Mode::Tcx => {
-                program.attach_with_options(interface, side, TcAttachOptions::TcxOrder(LinkOrder::first()))
-            }
+            Mode::Tcx => program.attach_with_options(interface, side, TcAttachOptions::TcxOrder(LinkOrder::first())),
             Mode::Clsact => attach_clsact(program, interface, side),
         };
         let id = link.map_err(|error| text(&error))?;
@@ -255,10 +277,9 @@ impl Attacher {
 fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, TcAttachType); 2]> {
     use TcAttachType::{Egress, Ingress};
     match (link.role, link.l3_device) {
-        (Role::Endpoint, _) => Some([
-            (program::FROM_ENDPOINT, "from-endpoint", Ingress),
-            (program::TO_ENDPOINT, "to-endpoint", Egress),
-        ]),
+        (Role::Endpoint, _) => {
+            Some([(program::FROM_ENDPOINT, "from-endpoint", Ingress), (program::TO_ENDPOINT, "to-endpoint", Egress)])
+        }
         (Role::Uplink, false) => {
             Some([(program::FROM_NETWORK, "from-network", Ingress), (program::TO_NETWORK, "to-network", Egress)])
         }

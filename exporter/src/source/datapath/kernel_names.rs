@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn reasons_have_names_or_numbers() {
         let names = names();
-        for (reason, expected) in [(2, "NOT_SPECIFIED"), (0x3_0007, "OPENVSWITCH_7"), (77, "77"), (0x9_0001, "589825")] {
+        for (reason, expected) in [(2, "NOT_SPECIFIED"), (0x3_0007, "OPENVSWITCH_7"), (77, "77"), (0x9_0001, "589825")]
+        {
             assert_eq!(names.reason(reason), expected);
         }
         for (name, expected) in

@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::map;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use self::attach::{Attacher, Hooks, Mode};
 use self::btf::Btf;
@@ -78,7 +78,8 @@ pub struct Datapath {
     sweeper: Sweeper,
 }
 
-/// Loads the programs and starts everything but reading.
+/// Loads the programs and starts everything but reading. The receiver hears when the interfaces that were there are
+/// attached.
 ///
 /// # Errors
 /// See [`DatapathError`].
@@ -86,7 +87,7 @@ pub fn build(
     config: &Config,
     events: mpsc::Receiver<LinkEvent>,
     telemetry: &Telemetry,
-) -> Result<(Datapath, Reader), DatapathError> {
+) -> Result<(Datapath, Reader, oneshot::Receiver<()>), DatapathError> {
     let system = |what| move |source| DatapathError::System { what, source };
     let mut object = Object::load(&config.settings)?;
     let names = KernelNames::read(&Btf::from_kernel().map_err(LoadError::Btf)?);
@@ -101,7 +102,8 @@ pub fn build(
         counters: object.map(map::COUNTERS)?,
         drop_program: object.drop_program(),
         totals,
-        damaged: telemetry.counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, "damaged_record")]),
+        damaged: telemetry
+            .counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, "damaged_record")]),
     })
     .map_err(system("the reader"))?;
     let parts = sweep::Parts {
@@ -118,14 +120,15 @@ pub fn build(
         waker: reader.waker(),
         totals: sender,
     };
-    let attacher = Attacher::new(object, mode, telemetry.clone())?;
+    let (sender, synced) = oneshot::channel();
+    let attacher = Attacher::new(object, mode, telemetry.clone(), sender)?;
     let hooks = attacher.hooks();
     let attacher = std::thread::Builder::new()
         .name("attacher".into())
         .spawn(move || follow(attacher, events))
         .map_err(system("the attacher's thread"))?;
     let sweeper = Sweeper::start(parts).map_err(system("the sweeper"))?;
-    Ok((Datapath { hooks, mode, names, attacher, sweeper }, reader))
+    Ok((Datapath { hooks, mode, names, attacher, sweeper }, reader, synced))
 }
 
 /// Follows the interfaces until their watcher ends; then everything is detached.

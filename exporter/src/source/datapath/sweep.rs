@@ -206,7 +206,8 @@ impl Work {
     fn new(parts: Parts, cpus: usize) -> Self {
         use eyepiece_semconv::{attribute, metric};
         let telemetry = parts.telemetry.clone();
-        let ignored = |reason| telemetry.counter(metric::EYEPIECE_DATAPATH_IGNORED.name, &[(attribute::EYEPIECE_REASON, reason)]);
+        let ignored =
+            |reason| telemetry.counter(metric::EYEPIECE_DATAPATH_IGNORED.name, &[(attribute::EYEPIECE_REASON, reason)]);
         let entries = |family| {
             telemetry.gauge(metric::EYEPIECE_DATAPATH_CONNECTION_COUNT.name, &[(attribute::NETWORK_TYPE, family)])
         };
@@ -266,7 +267,8 @@ impl Work {
     }
 
     fn view(&self) -> View {
-        let jiffies = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(self.hertz) / 1000;
+        let jiffies =
+            |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(self.hertz) / 1000;
         let timeouts = &self.parts.timeouts;
         View {
             now: self.jiffies,

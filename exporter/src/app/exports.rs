@@ -1,0 +1,200 @@
+//! What leaves by OTLP: flows as log records, series as metrics, our own numbers; each with its client and its end.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use eyepiece_config::{Export, Settings, Signal};
+use prost::Message as _;
+use tokio::sync::oneshot;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::mapping;
+use super::names::MachineNames;
+use crate::flow::Batch;
+use crate::metrics::{self, Naming};
+use crate::otlp::client::Client;
+use crate::otlp::config::{Protocol, Signal as ClientSignal};
+use crate::otlp::metrics_sender::MetricsRequest;
+use crate::otlp::queue::LogSink;
+use crate::otlp::resource::Resource;
+use crate::otlp::stop::{self, Stop};
+use crate::otlp::{logs, metrics_sender, self_telemetry, stdout, stdout_metrics};
+use crate::pipeline::{self, Sink};
+use crate::symbols::Symbols;
+use crate::telemetry::Telemetry;
+
+impl Sink for LogSink {
+    fn send(&self, batch: Batch) {
+        // What found no room is counted by the sink.
+        self.try_send(batch);
+    }
+}
+
+/// What all exports share.
+pub(super) struct Shared<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) resource: &'a Resource,
+    pub(super) symbols: &'a Symbols,
+    pub(super) names: &'a MachineNames,
+    pub(super) telemetry: &'a Telemetry,
+    pub(super) stop: &'a Stop,
+}
+
+/// The log exporter at work.
+pub(super) struct Logs {
+    /// Where flows go.
+    pub(super) sink: LogSink,
+    /// Ends when everything is delivered or counted.
+    pub(super) done: oneshot::Receiver<()>,
+}
+
+/// Starts the export of log records; none where it is switched off.
+pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
+    let export = shared.settings.otlp.export(Signal::Logs);
+    if !export.enabled {
+        return Ok(None);
+    }
+    let options = mapping::logs(shared.settings);
+    let (symbols, names) = (shared.symbols.clone(), Arc::new(shared.names.clone()));
+    let stop = shared.stop.clone();
+    let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
+        let (sink, printer) = stdout::build(options.capacity, symbols, names, io::stdout(), shared.telemetry);
+        let done = logs::spawn_thread("otlp-logs", move || async move {
+            if let Err(error) = printer.run(stop).await {
+                tracing::error!(%error, "cannot write flows to standard output");
+            }
+        });
+        (sink, done)
+    } else {
+        let client = client(&export, ClientSignal::Logs)?;
+        let (sink, exporter) = logs::build(&options, shared.resource, symbols, names, client, shared.telemetry);
+        (sink, logs::spawn_thread("otlp-logs", move || exporter.run(stop)))
+    };
+    Ok(Some(Logs { sink, done: done.context("cannot start the thread of the log exporter")? }))
+}
+
+fn client(export: &Export, signal: ClientSignal) -> anyhow::Result<Client> {
+    let config = mapping::client(export).resolve(signal).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(|error| format!("otlp.{error}")).collect();
+        anyhow::anyhow!(lines.join("\n"))
+    })?;
+    Client::new(&config, signal).with_context(|| format!("otlp.{}", signal.name()))
+}
+
+/// Starts the export of metrics and of our own numbers, where it is switched on.
+pub(super) fn metrics(
+    shared: &Shared<'_>,
+    pipeline: &pipeline::Handle,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<bool> {
+    let export = shared.settings.otlp.export(Signal::Metrics);
+    if !export.enabled {
+        return Ok(false);
+    }
+    let interval = shared.settings.otlp.metrics.interval;
+    let producer = Producer {
+        pipeline: pipeline.clone(),
+        symbols: shared.symbols.clone(),
+        names: shared.names.clone(),
+        naming: mapping::naming(&shared.settings.metrics),
+        resource: shared.resource.proto(),
+        telemetry: shared.telemetry.clone(),
+    };
+    let stop = shared.stop.clone();
+    let config = mapping::client(&export);
+    if config.protocol == Some(Protocol::Stdout) {
+        tasks.spawn(print(producer, interval, stop));
+        return Ok(true);
+    }
+    let client = client(&export, ClientSignal::Metrics)?;
+    let (telemetry, sender) = (shared.telemetry.clone(), client.clone());
+    tasks.spawn(async move {
+        let produce = || {
+            let producer = producer.clone();
+            async move { spawn_blocking(move || producer.requests()).await.unwrap_or_default() }
+        };
+        metrics_sender::run(sender, interval, produce, &telemetry, stop).await;
+    });
+    let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.stop.clone());
+    tasks.spawn(async move { self_telemetry::run(telemetry, &resource, client, interval, stop).await });
+    Ok(true)
+}
+
+/// Makes requests of the pipeline's series.
+#[derive(Clone)]
+struct Producer {
+    pipeline: pipeline::Handle,
+    symbols: Symbols,
+    names: MachineNames,
+    naming: Naming,
+    resource: opentelemetry_proto::tonic::resource::v1::Resource,
+    telemetry: Telemetry,
+}
+
+impl Producer {
+    fn with_names<T>(&self, then: impl FnOnce(&metrics::Snapshot, &metrics::Names<'_>) -> T) -> Option<T> {
+        self.names.remember();
+        let snapshot = self.pipeline.snapshot().ok()?;
+        let names = metrics::Names { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
+        Some(then(&snapshot, &names))
+    }
+
+    fn requests(&self) -> Vec<MetricsRequest> {
+        let limit = crate::otlp::metrics::MAX_REQUEST;
+        let encoded = self.with_names(|snapshot, names| {
+            crate::otlp::metrics::encode(snapshot, names, self.naming, &self.resource, limit)
+        });
+        let Some(encoded) = encoded else { return Vec::new() };
+        if encoded.oversized > 0 {
+            use eyepiece_semconv::{attribute, metric};
+            let attributes = [
+                (attribute::EYEPIECE_SIGNAL, "metrics"),
+                (attribute::EYEPIECE_OUTCOME, "dropped"),
+                (attribute::EYEPIECE_REASON, "too_large"),
+            ];
+            self.telemetry.counter(metric::EYEPIECE_EXPORT_RECORDS.name, &attributes).add(encoded.oversized);
+        }
+        encoded.requests.iter().map(request).collect()
+    }
+
+    fn text(&self) -> String {
+        let resolved = self.with_names(|snapshot, names| metrics::resolve(snapshot, names, self.naming));
+        resolved.map(|resolved| stdout_metrics::table(&resolved)).unwrap_or_default()
+    }
+}
+
+type ProtoRequest = opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+
+fn request(request: &ProtoRequest) -> MetricsRequest {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    let points = |data: &Option<Data>| match data {
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        _ => 0,
+    };
+    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let data_points = scopes.flat_map(|scope| &scope.metrics).map(|metric| points(&metric.data)).sum();
+    MetricsRequest { body: Bytes::from(request.encode_to_vec()), data_points }
+}
+
+/// Prints the table at every interval, and once more at the end.
+async fn print(producer: Producer, interval: Duration, mut stop: Stop) {
+    loop {
+        let ends = tokio::select! {
+            () = tokio::time::sleep(interval) => false,
+            _ = stop::requested(&mut stop) => true,
+        };
+        let producer = producer.clone();
+        let written = spawn_blocking(move || io::stdout().lock().write_all(producer.text().as_bytes())).await;
+        match written {
+            Ok(Ok(())) if !ends => {}
+            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+                tracing::error!(%error, "cannot write metrics to standard output");
+                return;
+            }
+            _ => return,
+        }
+    }
+}

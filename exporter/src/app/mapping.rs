@@ -1,0 +1,119 @@
+//! Settings of the configuration as the settings of the components.
+
+use eyepiece_config as config;
+use eyepiece_config::{Export, Settings};
+use eyepiece_wire::Aggregation;
+
+use crate::metrics::{self, Context, Identifier, MetricContexts, Naming};
+use crate::otlp;
+use crate::otlp::logs::Options;
+use crate::source::datapath;
+use crate::source::datapath::attach::Mode;
+use crate::source::datapath::links::Filter;
+use crate::source::datapath::object::Transport;
+
+/// The datapath's.
+pub(super) fn datapath(settings: &config::Datapath) -> datapath::Config {
+    // SAFETY: asks for a number.
+    let page = u32::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    datapath::Config {
+        settings: datapath::object::Settings {
+            transport: match settings.transport {
+                config::Transport::Ring => Transport::Ring,
+                config::Transport::Perf => Transport::Perf,
+            },
+            aggregation: match settings.aggregation {
+                config::Aggregation::None => Aggregation::None,
+                config::Aggregation::Low => Aggregation::Low,
+                config::Aggregation::Medium => Aggregation::Medium,
+                config::Aggregation::Maximum => Aggregation::Maximum,
+            },
+            interval: settings.interval,
+            capture_bytes: settings.capture_bytes,
+            buffer: settings.buffer_bytes(page),
+            max_connections: settings.max_connections,
+            drops: settings.drops,
+            debug: settings.debug,
+            ..datapath::object::Settings::default()
+        },
+        attach: match settings.attach {
+            config::Attach::Auto => None,
+            config::Attach::Tcx => Some(Mode::Tcx),
+            config::Attach::Clsact => Some(Mode::Clsact),
+        },
+        drops_ignore: settings.drops_ignore.clone(),
+        timeouts: datapath::sweep::Timeouts {
+            tcp: settings.timeout.tcp,
+            udp: settings.timeout.udp,
+            other: settings.timeout.other,
+        },
+    }
+}
+
+/// Which interfaces are watched.
+pub(super) fn filter(settings: &config::Interfaces) -> Filter {
+    Filter { include: settings.include.clone(), exclude: settings.exclude.clone() }
+}
+
+/// The aggregation's.
+pub(super) fn aggregation(settings: &config::Metrics) -> metrics::Config {
+    let context = |list: &[config::Context]| {
+        let identifiers: Vec<_> = list
+            .iter()
+            .filter_map(|wanted| Identifier::ALL.into_iter().find(|known| known.name() == wanted.name()))
+            .collect();
+        Context::of(&identifiers)
+    };
+    let contexts = &settings.contexts;
+    metrics::Config {
+        contexts: MetricContexts::usual(&context(&contexts.source), &context(&contexts.destination)),
+        max_series: settings.max_series as usize,
+        idle_expiry: settings.idle_expiry,
+    }
+}
+
+/// How attributes are named.
+pub(super) const fn naming(settings: &config::Metrics) -> Naming {
+    match settings.naming {
+        config::Naming::Semconv => Naming::Semconv,
+        config::Naming::Hubble => Naming::Hubble,
+    }
+}
+
+/// The log exporter's.
+pub(super) fn logs(settings: &Settings) -> Options {
+    let logs = &settings.otlp.logs;
+    Options {
+        capacity: logs.queue_records as usize,
+        max_records: logs.batch_records as usize,
+        max_bytes: usize::try_from(logs.batch_bytes).unwrap_or(usize::MAX),
+        flush_delay: logs.delay,
+        in_flight: logs.in_flight as usize,
+        ..Options::default()
+    }
+}
+
+/// One signal's client.
+pub(super) fn client(export: &Export) -> otlp::config::Settings {
+    use otlp::config::{Compression, Endpoint, Headers, Protocol};
+    let headers = export.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
+    otlp::config::Settings {
+        // The path of the signal is in it already.
+        endpoint: Some(Endpoint { url: export.endpoint.clone(), of_signal: true }),
+        protocol: Some(match export.protocol {
+            config::Protocol::Grpc => Protocol::Grpc,
+            config::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
+            config::Protocol::Stdout => Protocol::Stdout,
+        }),
+        headers: Some(Headers(headers)),
+        compression: Some(match export.compression {
+            config::Compression::None => Compression::None,
+            config::Compression::Gzip => Compression::Gzip,
+        }),
+        timeout: Some(export.timeout),
+        ca: export.tls.ca.clone(),
+        cert: export.tls.cert.clone(),
+        key: export.tls.key.clone(),
+        insecure: None,
+    }
+}

@@ -1,0 +1,3 @@
+//! Who wants events, and so whether they are read at all.
+
+pub mod agent;
