@@ -46,7 +46,7 @@ pub(crate) fn flow(flow: &Flow) -> Value {
         out.insert("ip_trace_id".into(), json!({ "trace_id": flow.ip_trace_id.to_string() }));
     }
     let mut text = String::new();
-    summary::write(flow, &mut text).unwrap();
+    summary::write(flow, &mut text).expect("a String takes every text");
     if !text.is_empty() {
         out.insert("Summary".into(), text.into());
     }

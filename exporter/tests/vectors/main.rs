@@ -82,7 +82,7 @@ fn parse(data: &[u8]) -> Result<Flow, ParseError> {
 /// Payloads, each with the reference's line.
 fn rows() -> Vec<(Vec<u8>, Value)> {
     let mut bytes = Vec::new();
-    GzDecoder::new(PAYLOADS).read_to_end(&mut bytes).unwrap();
+    GzDecoder::new(PAYLOADS).read_to_end(&mut bytes).expect("gzip data");
     let mut rest = bytes.as_slice();
     let mut payloads = Vec::new();
     while let Some((length, tail)) = rest.split_first_chunk() {
@@ -91,8 +91,8 @@ fn rows() -> Vec<(Vec<u8>, Value)> {
         rest = tail;
     }
     let mut lines = String::new();
-    GzDecoder::new(FLOWS).read_to_string(&mut lines).unwrap();
-    let flows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    GzDecoder::new(FLOWS).read_to_string(&mut lines).expect("gzip text");
+    let flows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     assert_eq!(payloads.len(), flows.len());
     payloads.into_iter().zip(flows).collect()
 }
