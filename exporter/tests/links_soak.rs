@@ -11,14 +11,19 @@ use eyepiece::source::datapath::links::{Config, LinkEvent, Role};
 use host::{Other, Watched, ip, isolated};
 
 fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+    std::fs::read_dir("/proc/self/fd").expect("procfs").count()
 }
 
 /// Resident memory, KiB.
 fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    let status = std::fs::read_to_string("/proc/self/status").expect("procfs, /dev/net/tun and the watcher are there");
+    let line =
+        status.lines().find(|line| line.starts_with("VmRSS:")).expect("procfs, /dev/net/tun and the watcher are there");
+    line.split_whitespace()
+        .nth(1)
+        .expect("procfs, /dev/net/tun and the watcher are there")
+        .parse()
+        .expect("procfs, /dev/net/tun and the watcher are there")
 }
 
 /// One endpoint comes, is told of, has its address known, and goes. Returns how long the telling took.
@@ -41,7 +46,11 @@ fn cycle(watched: &mut Watched, n: usize) -> (Duration, Duration) {
 
 /// From before the kernel is asked for an interface until its event is in hand: an upper bound of the latency.
 fn latency(watched: &mut Watched) -> Duration {
-    let tun = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun").unwrap();
+    let tun = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+        .expect("procfs, /dev/net/tun and the watcher are there");
     let mut request = [0_u8; 40];
     request[..4].copy_from_slice(b"lat0");
     // `struct ifreq` with IFF_TAP | IFF_NO_PI.
@@ -51,7 +60,10 @@ fn latency(watched: &mut Watched) -> Duration {
     let result = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&tun), 0x4004_54ca, request.as_mut_ptr()) };
     assert_eq!(result, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
     loop {
-        let event = watched.runtime.block_on(watched.links.events.recv()).unwrap();
+        let event = watched
+            .runtime
+            .block_on(watched.links.events.recv())
+            .expect("procfs, /dev/net/tun and the watcher are there");
         let is_it = matches!(&event, LinkEvent::Appeared(link) if link.name == "lat0");
         watched.take(event);
         if is_it {

@@ -21,7 +21,7 @@ fn program() -> OwnedFd {
     let fd = unsafe { libc::syscall(libc::SYS_bpf, 5, attributes.as_ptr(), size_of_val(&attributes)) };
     assert!(fd >= 0, "BPF_PROG_LOAD: {}", std::io::Error::last_os_error());
     // SAFETY: the kernel has just opened it for us.
-    unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).unwrap()) }
+    unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) }
 }
 
 fn attach(requests: &mut Requests, ifindex: u32, direction: Direction, handle: u32, priority: u16, name: &str) {
@@ -38,7 +38,7 @@ fn attach(requests: &mut Requests, ifindex: u32, direction: Direction, handle: u
     }
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
     let request = Request::new(libc::RTM_NEWTFILTER, flags, &fixed).attribute(1, b"bpf\0").attribute(2, &options);
-    requests.list(&request, |_| None::<()>).unwrap();
+    requests.list(&request, |_| None::<()>).expect("attached");
 }
 
 fn tc(arguments: &str) {
@@ -49,7 +49,7 @@ fn tc(arguments: &str) {
 fn at(requests: &mut Requests, ifindex: u32) -> Vec<(u32, u16, Option<String>)> {
     [Direction::Ingress, Direction::Egress]
         .into_iter()
-        .flat_map(|direction| filters(requests, ifindex, direction).unwrap())
+        .flat_map(|direction| filters(requests, ifindex, direction).expect("listed"))
         .map(|filter| (filter.handle, filter.priority, filter.name))
         .collect()
 }

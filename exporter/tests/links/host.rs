@@ -99,10 +99,11 @@ impl Watched {
 
     /// A watcher whose events nobody has read yet.
     pub(crate) fn start_silent(config: Config) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
-        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone()).unwrap();
+        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone()).expect("a watcher");
         let reader = publisher.reader();
         Self { links, symbols, reader, table: BTreeMap::new(), synced: 0, runtime }
     }
@@ -145,7 +146,7 @@ impl Watched {
 
     /// Who is behind an address, by the newest snapshot.
     pub(crate) fn end(&mut self, address: &str) -> (String, u16) {
-        let end = self.reader.refresh().end(&address.parse().unwrap());
+        let end = self.reader.refresh().end(&address.parse().expect("an address"));
         (self.symbols.text(end.name).to_string(), end.endpoint)
     }
 
