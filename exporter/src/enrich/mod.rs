@@ -101,3 +101,126 @@ fn fill(end: &mut End, info: Option<EndInfo>) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use eyepiece_wire::{Hook, InterfaceKind, Mark};
+
+    use super::{InterfaceInfo, Tables, enrich};
+    use crate::event::Meter;
+    use crate::flow::{Direction, EVENT_DROP, EVENT_TRACE, EventType, Flow, Ip};
+    use crate::symbols::Symbols;
+
+    const NEW: Option<u8> = Some(0);
+    const REPLY: Option<u8> = Some(2);
+    const FROM: Option<u8> = Some(5);
+    const TO: Option<u8> = Some(0);
+    const FROM_NETWORK: Option<u8> = Some(10);
+
+    fn tables(symbols: &Symbols) -> Tables {
+        let mut tables = Tables::new(symbols);
+        for (ifindex, endpoint, name) in [(7, 1, "a"), (8, 2, "b")] {
+            let (name, kind) = (symbols.intern(name), InterfaceKind::Endpoint);
+            tables.add_interface(ifindex, InterfaceInfo { name, kind, endpoint });
+        }
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        tables.add_host(ip("192.0.2.1"));
+        tables.add_endpoint_address(ip("10.0.0.1"), 1, false);
+        tables.add_endpoint_address(ip("10.0.0.2"), 2, false);
+        tables.add_endpoint_address(ip("fe80::1"), 1, false);
+        tables.add_endpoint_address(ip("fe80::1"), 2, false);
+        tables.add_endpoint_address(ip("10.9.9.9"), 2, true);
+        tables
+    }
+
+    fn flow(kind: u8, point: Option<u8>, reason: Option<u8>, endpoint: u16, ends: Option<(&str, &str)>) -> Flow {
+        let mut flow = Flow::empty(EventType { kind, subtype: point.unwrap_or(0) });
+        flow.observation_point = point;
+        flow.trace_reason = reason;
+        flow.datapath_endpoint = endpoint;
+        flow.ip = ends.map(|(source, destination)| Ip {
+            source: source.parse().unwrap(),
+            source_translated: None,
+            destination: destination.parse().unwrap(),
+            version: 4,
+        });
+        flow.meter = Some(Meter {
+            hook: Hook::FromEndpoint,
+            mark: Mark::Unknown,
+            ifindex: 7,
+            ingress_ifindex: 0,
+            packets: 1,
+            bytes: 60,
+            held_packets: 0,
+            held_bytes: 0,
+        });
+        flow
+    }
+
+    #[test]
+    fn ends_and_direction() {
+        use Direction::{Egress, Ingress, Unknown};
+        let symbols = Symbols::default();
+        let tables = tables(&symbols);
+        let ends = |source, destination| Some((source, destination));
+        for (row, (flow, source, destination, direction, is_news)) in [
+            // From an endpoint, by its own address, and the answer at its other hook.
+            (flow(EVENT_TRACE, FROM, NEW, 1, ends("10.0.0.1", "9.9.9.9")), "1 a 0", "0 world 2", Egress, false),
+            (flow(EVENT_TRACE, TO, REPLY, 1, ends("9.9.9.9", "10.0.0.1")), "0 world 2", "1 a 0", Egress, false),
+            (flow(EVENT_TRACE, TO, NEW, 2, ends("10.0.0.1", "10.0.0.2")), "1 a 0", "2 b 0", Ingress, false),
+            (flow(EVENT_TRACE, FROM, REPLY, 2, ends("10.0.0.2", "192.0.2.1")), "2 b 0", "0 host 1", Ingress, false),
+            // Addresses that nobody knows belong to the endpoint of the event, at its side.
+            (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.7.7.7", "9.9.9.9")), "2 b 0", "0 world 2", Egress, true),
+            (flow(EVENT_TRACE, TO, NEW, 2, ends("9.9.9.9", "10.7.7.7")), "0 world 2", "2 b 0", Ingress, false),
+            (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.9.9.9", "10.7.7.7")), "2 b 0", "0 world 2", Egress, true),
+            // Those that several have, too.
+            (flow(EVENT_TRACE, FROM, NEW, 2, ends("fe80::1", "ff02::1")), "2 b 0", "0 world 2", Egress, false),
+            (flow(EVENT_TRACE, TO, NEW, 2, ends("fe80::9", "fe80::1")), "0 world 2", "2 b 0", Ingress, false),
+            (flow(EVENT_DROP, None, None, 2, ends("fe80::1", "9.9.9.9")), "2 b 0", "0 world 2", Egress, false),
+            (flow(EVENT_DROP, None, None, 2, ends("9.9.9.9", "10.0.0.2")), "0 world 2", "2 b 0", Ingress, false),
+            (flow(EVENT_DROP, None, None, 2, ends("9.9.9.9", "8.8.8.8")), "0 world 2", "0 world 2", Ingress, false),
+            // Another's address at an endpoint's hook stays the other's.
+            (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.0.0.1", "9.9.9.9")), "1 a 0", "0 world 2", Ingress, false),
+            // At an uplink no endpoint is meant.
+            (
+                flow(EVENT_TRACE, FROM_NETWORK, NEW, 0, ends("9.9.9.9", "10.0.0.1")),
+                "0 world 2",
+                "1 a 0",
+                Unknown,
+                false,
+            ),
+            // Without addresses only the endpoint's own side is known.
+            (flow(EVENT_TRACE, FROM, NEW, 1, None), "1 a 0", "0  0", Egress, false),
+            (flow(EVENT_TRACE, TO, NEW, 1, None), "0  0", "1 a 0", Ingress, false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut flow = flow;
+            let news = enrich(&mut flow, &tables);
+            let text = |end: crate::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
+            let found = (text(flow.source), text(flow.destination), flow.direction, news);
+            assert_eq!(found, (source.into(), destination.into(), direction, is_news), "row {row}");
+        }
+    }
+
+    #[test]
+    fn identities_that_are_set_stay() {
+        let symbols = Symbols::default();
+        let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.0.0.1", "9.9.9.9")));
+        flow.source.identity = 4711;
+        flow.destination.identity = 6;
+        enrich(&mut flow, &tables(&symbols));
+        assert_eq!((flow.source.identity, flow.destination.identity), (4711, 6));
+    }
+
+    #[test]
+    fn other_sources_teach_nothing() {
+        let symbols = Symbols::default();
+        let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.7.7.7", "9.9.9.9")));
+        flow.meter = None;
+        assert!(!enrich(&mut flow, &tables(&symbols)));
+    }
+}

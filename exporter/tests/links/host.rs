@@ -14,7 +14,7 @@ use eyepiece::symbols::Symbols;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a test on a thread in a new network namespace, or reports by name that it was skipped.
-pub fn isolated(name: &str, test: impl FnOnce() + Send + 'static) {
+pub(crate) fn isolated(name: &str, test: impl FnOnce() + Send + 'static) {
     let isolated = std::thread::spawn(move || {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).map(|()| {
             ip("link set lo up");
@@ -38,21 +38,21 @@ fn skipped(name: &str, why: &str) {
 }
 
 /// Runs `ip` in this thread's namespace.
-pub fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     assert!(try_ip(arguments), "ip {arguments}");
 }
 
 /// As [`ip`], but it may fail.
-pub fn try_ip(arguments: &str) -> bool {
+pub(crate) fn try_ip(arguments: &str) -> bool {
     Command::new("ip").args(arguments.split(' ')).status().expect("ip of iproute2").success()
 }
 
 /// Another namespace, known by name, until it is dropped.
-pub struct Other(pub String);
+pub(crate) struct Other(pub(crate) String);
 
 impl Other {
     /// A new one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("eyl-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         ip(&format!("netns add {name}"));
@@ -60,12 +60,12 @@ impl Other {
     }
 
     /// Runs `ip` there.
-    pub fn ip(&self, arguments: &str) {
+    pub(crate) fn ip(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.0));
     }
 
     /// Its inode.
-    pub fn inode(&self) -> u32 {
+    pub(crate) fn inode(&self) -> u32 {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(format!("/run/netns/{}", self.0)).expect("namespace");
         u32::try_from(metadata.ino()).expect("32 bits")
@@ -79,36 +79,37 @@ impl Drop for Other {
 }
 
 /// A watcher, what it told so far, and its snapshots.
-pub struct Watched {
-    pub links: Links,
-    pub symbols: Symbols,
-    pub reader: Reader,
+pub(crate) struct Watched {
+    pub(crate) links: Links,
+    pub(crate) symbols: Symbols,
+    pub(crate) reader: Reader,
     /// The current state, as the events tell it, by name.
-    pub table: BTreeMap<String, Link>,
-    pub synced: usize,
-    pub runtime: tokio::runtime::Runtime,
+    pub(crate) table: BTreeMap<String, Link>,
+    pub(crate) synced: usize,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 impl Watched {
     /// A watcher of this thread's namespace, with all that is there already told.
-    pub fn start(config: Config) -> Self {
+    pub(crate) fn start(config: Config) -> Self {
         let mut watched = Self::start_silent(config);
         watched.until("the first list", |watched| watched.synced == 1);
         watched
     }
 
     /// A watcher whose events nobody has read yet.
-    pub fn start_silent(config: Config) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    pub(crate) fn start_silent(config: Config) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
-        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone()).unwrap();
+        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone()).expect("a watcher");
         let reader = publisher.reader();
         Self { links, symbols, reader, table: BTreeMap::new(), synced: 0, runtime }
     }
 
     /// Reads events until the condition holds; the snapshot is the newest each time it is asked.
-    pub fn until(&mut self, what: &str, condition: impl Fn(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, condition: impl Fn(&mut Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -124,7 +125,7 @@ impl Watched {
     }
 
     /// Takes over an event, and checks that it fits to those before.
-    pub fn take(&mut self, event: LinkEvent) {
+    pub(crate) fn take(&mut self, event: LinkEvent) {
         let known = |table: &BTreeMap<String, Link>, index| table.values().any(|link| link.ifindex == index);
         match event {
             LinkEvent::Appeared(link) => {
@@ -144,18 +145,18 @@ impl Watched {
     }
 
     /// Who is behind an address, by the newest snapshot.
-    pub fn end(&mut self, address: &str) -> (String, u16) {
-        let end = self.reader.refresh().end(&address.parse().unwrap());
+    pub(crate) fn end(&mut self, address: &str) -> (String, u16) {
+        let end = self.reader.refresh().end(&address.parse().expect("an address"));
         (self.symbols.text(end.name).to_string(), end.endpoint)
     }
 
     /// Waits until an address is somebody's.
-    pub fn until_end(&mut self, address: &str, name: &str) {
+    pub(crate) fn until_end(&mut self, address: &str, name: &str) {
         self.until(&format!("{address} = {name}"), |watched| watched.end(address).0 == name);
     }
 
     /// A link by name, which must be there.
-    pub fn link(&self, name: &str) -> &Link {
+    pub(crate) fn link(&self, name: &str) -> &Link {
         self.table.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.table.keys()))
     }
 }

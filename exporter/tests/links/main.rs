@@ -1,5 +1,6 @@
 //! The watcher of interfaces against the kernel: what comes, changes and goes in namespaces made for each test.
 
+mod clsact;
 mod host;
 
 use std::net::IpAddr;

@@ -4,6 +4,7 @@ pub mod book;
 pub mod classify;
 pub mod component;
 pub mod facts;
+pub mod filters;
 pub mod glob;
 pub mod ids;
 pub mod learner;

@@ -1,0 +1,209 @@
+//! What an earlier run left at clsact: finds tc filters that are ours, and removes these and no others.
+//!
+//! A filter is ours if it is a bpf filter with our handle, our priority and a program name of ours, all three; anybody
+//! may have one or two of them. It cannot be told whether the run that made it still lives, so this is for the start
+//! of an exporter that is the only one in its network namespace.
+//!
+//! The clsact qdisc itself stays: an earlier run may have found it there, and others may be about to use it. An empty
+//! one costs a packet a few nanoseconds. Only who made it in this very run may call [`remove_empty_clsact`].
+
+use std::io;
+
+use libc::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, RTM_DELQDISC, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWTFILTER};
+
+use super::netlink::{Attributes, Message, Request, TCMSG, text, u32_at};
+use super::requests::{RequestError, Requests};
+
+/// `TCA_KIND` and `TCA_OPTIONS` (Linux `include/uapi/linux/rtnetlink.h`).
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+/// `TCA_BPF_NAME` (Linux `include/uapi/linux/pkt_cls.h`).
+const TCA_BPF_NAME: u16 = 7;
+/// Handle of a clsact qdisc: `TC_H_MAKE(TC_H_CLSACT, 0)`.
+const CLSACT_HANDLE: u32 = 0xffff_0000;
+/// Parent of a clsact qdisc: `TC_H_CLSACT`.
+const CLSACT_PARENT: u32 = 0xffff_fff1;
+
+/// How filters of ours are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ours {
+    /// Their handle.
+    pub handle: u32,
+    /// Their priority: the lowest there is runs first.
+    pub priority: u16,
+    /// How their programs' names begin.
+    pub prefix: &'static str,
+}
+
+impl Default for Ours {
+    fn default() -> Self {
+        // The handle is to be nobody else's: ASCII "eye".
+        Self { handle: 0x65_7965, priority: 1, prefix: "eyepiece_" }
+    }
+}
+
+/// Where at an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// What comes in.
+    Ingress,
+    /// What goes out.
+    Egress,
+}
+
+impl Direction {
+    /// `tcm_parent`: `TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS or TC_H_MIN_EGRESS)`.
+    pub const fn parent(self) -> u32 {
+        match self {
+            Self::Ingress => 0xffff_fff2,
+            Self::Egress => 0xffff_fff3,
+        }
+    }
+}
+
+/// A tc filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcFilter {
+    /// The interface.
+    pub ifindex: u32,
+    /// Where at it.
+    pub direction: Direction,
+    /// Handle within its priority.
+    pub handle: u32,
+    /// Priority.
+    pub priority: u16,
+    /// Ethertype that it is for, in network order as the kernel keeps it.
+    pub protocol: u16,
+    /// `bpf`, `matchall` …
+    pub kind: String,
+    /// The program's name, of bpf filters.
+    pub name: Option<String>,
+}
+
+/// Removes all filters of ours in this network namespace, and returns them.
+///
+/// # Errors
+/// See [`RequestError`]; what was removed before stays removed. An interface that goes away meanwhile is none.
+pub fn remove_stale(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilter>, RequestError> {
+    let mut removed = Vec::new();
+    for filter in stale_filters(requests, ours)? {
+        match remove(requests, &filter) {
+            Ok(()) => removed.push(filter),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(removed)
+}
+
+/// The filters of ours at all interfaces of this network namespace.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn stale_filters(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilter>, RequestError> {
+    let mut found = Vec::new();
+    for link in requests.links()? {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            found
+                .extend(filters(requests, link.ifindex, direction)?.into_iter().filter(|filter| is_ours(filter, ours)));
+        }
+    }
+    Ok(found)
+}
+
+/// All filters at one side of an interface, whoever made them; none where it has no clsact qdisc, or is gone.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn filters(requests: &mut Requests, ifindex: u32, direction: Direction) -> Result<Vec<TcFilter>, RequestError> {
+    let fixed = tcmsg(ifindex, 0, direction.parent(), 0);
+    let request = Request::new(RTM_GETTFILTER, (NLM_F_REQUEST | NLM_F_DUMP) as u16, &fixed);
+    match requests.list(&request, |message| parse(message, direction)) {
+        Err(error) if is_gone(&error) => Ok(Vec::new()),
+        result => result,
+    }
+}
+
+/// Removes the clsact qdisc of an interface if no filter is left on it, and says whether it did.
+///
+/// For who made the qdisc in this run. Somebody can add a filter between our look and the removal, and would lose it:
+/// the kernel has no removal of an empty qdisc only.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn remove_empty_clsact(requests: &mut Requests, ifindex: u32) -> Result<bool, RequestError> {
+    for direction in [Direction::Ingress, Direction::Egress] {
+        if !filters(requests, ifindex, direction)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    let request = Request::new(RTM_DELQDISC, acknowledged(), &tcmsg(ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0));
+    match requests.list(&request.attribute(TCA_KIND, b"clsact\0"), |_| None::<()>) {
+        Ok(_) => Ok(true),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_ours(filter: &TcFilter, ours: &Ours) -> bool {
+    filter.kind == "bpf"
+        && (filter.handle, filter.priority) == (ours.handle, ours.priority)
+        && filter.name.as_ref().is_some_and(|name| name.starts_with(ours.prefix))
+}
+
+fn remove(requests: &mut Requests, filter: &TcFilter) -> Result<(), RequestError> {
+    // Everything is named: with a handle of 0 the kernel would take the whole priority.
+    let info = u32::from(filter.priority) << 16 | u32::from(filter.protocol);
+    let fixed = tcmsg(filter.ifindex, filter.handle, filter.direction.parent(), info);
+    let request = Request::new(RTM_DELTFILTER, acknowledged(), &fixed).attribute(TCA_KIND, b"bpf\0");
+    requests.list(&request, |_| None::<()>).map(|_| ())
+}
+
+/// The interface, its qdisc or the filter is not there (any more).
+fn is_gone(error: &RequestError) -> bool {
+    let gone = [libc::ENODEV, libc::ENOENT, libc::EINVAL];
+    let code = |source: &io::Error| source.raw_os_error().is_some_and(|code| gone.contains(&code));
+    matches!(error, RequestError::Refused { source } if code(source))
+}
+
+fn parse(message: &Message<'_>, direction: Direction) -> Option<TcFilter> {
+    let payload = message.payload;
+    let info = u32_at(payload, 16)?;
+    let mut filter = TcFilter {
+        ifindex: u32_at(payload, 4)?,
+        direction,
+        handle: u32_at(payload, 8)?,
+        priority: (info >> 16) as u16,
+        protocol: info as u16,
+        kind: String::new(),
+        name: None,
+    };
+    let mut has_options = false;
+    for (kind, value) in Attributes::behind(payload, TCMSG) {
+        match kind {
+            TCA_KIND => filter.kind = text(value),
+            TCA_OPTIONS => {
+                has_options = true;
+                let name = Attributes::new(value).find(|&(kind, _)| kind == TCA_BPF_NAME);
+                filter.name = name.map(|(_, value)| text(value));
+            }
+            _ => {}
+        }
+    }
+    // The kernel tells of each priority once more, without options, before the filters in it.
+    (message.kind == RTM_NEWTFILTER && has_options).then_some(filter)
+}
+
+/// `struct tcmsg` (Linux `include/uapi/linux/rtnetlink.h`).
+fn tcmsg(ifindex: u32, handle: u32, parent: u32, info: u32) -> [u8; TCMSG] {
+    let mut fixed = [0; TCMSG];
+    for (at, value) in [(4, ifindex), (8, handle), (12, parent), (16, info)] {
+        fixed[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+    fixed
+}
+
+/// Request flags all fit into the header's 16 bits.
+const fn acknowledged() -> u16 {
+    (NLM_F_REQUEST | NLM_F_ACK) as u16
+}
