@@ -10,7 +10,7 @@ use super::once::{EndKind, once_per_node};
 use super::series::{Slot, Table};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot};
 use super::view::{Member, Members, SeriesKey, Tables, View};
-use crate::event::{Lost, LostSource, Meter, Totals};
+use crate::event::{Lost, LostSource, Totals};
 use crate::flow::{End, Flow};
 
 /// Series of a metric where nothing else is set: the limit that OpenTelemetry's SDKs have.
@@ -86,7 +86,6 @@ pub struct Aggregation {
     start: u64,
     views: Vec<View>,
     tables: Tables,
-    interfaces: Table<u64>,
     lost: [Option<Slot>; LOST_SOURCES.len()],
 }
 
@@ -97,9 +96,10 @@ impl Aggregation {
     /// An aggregation without series, begun at `start`.
     pub fn new(config: Config, start: u64) -> Self {
         let table = || Table::new(config.max_series);
-        let tables = Tables { drop: table(), flows: table(), tcp: table(), io: table() };
-        let (views, interfaces) = (views(&config), Table::new(config.max_series));
-        Self { config, start, views, tables, interfaces, lost: [None; LOST_SOURCES.len()] }
+        let interfaces = Table::new(config.max_series);
+        let tables = Tables { drop: table(), flows: table(), tcp: table(), io: table(), interfaces };
+        let views = views(&config);
+        Self { config, start, views, tables, lost: [None; LOST_SOURCES.len()] }
     }
 
     /// Counts a flow. `ingress` is the kind of the interface with its meter's `ingress_ifindex`; what it is does not
@@ -107,13 +107,13 @@ impl Aggregation {
     #[inline]
     pub fn count(&mut self, flow: &Flow, ingress: InterfaceKind) {
         let observed = Observed::of(flow);
-        let mut here = (0, 0);
-        if let Some(meter) = &flow.meter {
-            if flow.ip.is_some() {
-                here = once_per_node(meter, EndKind::from(&flow.source), EndKind::from(&flow.destination), ingress);
+        let here = match (&flow.meter, &flow.ip) {
+            (Some(meter), Some(_)) => {
+                once_per_node(meter, EndKind::from(&flow.source), EndKind::from(&flow.destination), ingress)
             }
-            self.count_interface(meter, flow.time);
-        }
+            // Packets without addresses are in the interfaces' totals alone.
+            _ => (0, 0),
+        };
         for view in &mut self.views {
             view.count(&mut self.tables, flow, observed, here);
         }
@@ -123,7 +123,7 @@ impl Aggregation {
     /// in [`Aggregation::count`].
     pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind, now: u64) {
         let meter = &totals.meter;
-        self.count_interface(meter, now);
+        self.count_untracked(meter.ifindex, meter.hook, meter.packets, meter.bytes, now);
         let Some(addresses) = totals.addresses else { return };
         let here = once_per_node(meter, source.into(), destination.into(), ingress);
         if here != (0, 0) {
@@ -135,7 +135,12 @@ impl Aggregation {
 
     /// Counts packets that the kernel saw at an interface and could not track.
     pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64, now: u64) {
-        self.add_interface(ifindex, hook, packets, bytes, now);
+        // A drop is no passage, and nothing makes no series.
+        if hook != Hook::Drop && packets | bytes != 0 {
+            let interfaces = &mut self.tables.interfaces;
+            let slot = interfaces.place(interface_labels(ifindex, hook.is_ingress()), now);
+            interfaces.add(slot, packets, bytes, now);
+        }
     }
 
     /// Counts a loss: as Hubble does, a notice of the kernel's buffer once, of other sources each event.
@@ -154,8 +159,8 @@ impl Aggregation {
     pub fn expire(&mut self, now: u64) {
         let idle = u64::try_from(self.config.idle_expiry.as_nanos()).unwrap_or(u64::MAX);
         let Some(before) = now.checked_sub(idle) else { return };
-        let Tables { drop, flows, tcp, io } = &mut self.tables;
-        let mut gone = false;
+        let Tables { drop, flows, tcp, io, interfaces } = &mut self.tables;
+        let mut gone = interfaces.expire(before);
         for table in [drop, flows, tcp, io] {
             gone |= table.expire(before);
         }
@@ -163,18 +168,17 @@ impl Aggregation {
             // Their slots may be given to others, and what overflowed may find a place now.
             self.views.iter_mut().for_each(View::forget);
         }
-        self.interfaces.expire(before);
     }
 
     /// How full the tables are.
     pub fn occupancy(&self) -> [Occupancy; 5] {
-        let Tables { drop, flows, tcp, io } = &self.tables;
+        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
         [
             occupancy(MetricKind::Drop, drop),
             occupancy(MetricKind::FlowsProcessed, flows),
             occupancy(MetricKind::TcpFlags, tcp),
             occupancy(MetricKind::FlowIo, io),
-            occupancy(MetricKind::InterfaceIo, &self.interfaces),
+            occupancy(MetricKind::InterfaceIo, interfaces),
         ]
     }
 
@@ -182,7 +186,7 @@ impl Aggregation {
     pub fn snapshot(&self, now: u64) -> Snapshot {
         use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, TcpFlags};
         let contexts = &self.config.contexts;
-        let Tables { drop, flows, tcp, io } = &self.tables;
+        let Tables { drop, flows, tcp, io, .. } = &self.tables;
         let first: fn(&Slot) -> u64 = |slot| slot.first;
         let second: fn(&Slot) -> u64 = |slot| slot.second;
         let ends: fn(u64) -> Labels = |_| Labels::Ends;
@@ -198,22 +202,6 @@ impl Aggregation {
         ];
         metrics.retain(|metric| !metric.points.is_empty());
         Snapshot { time: now, metrics }
-    }
-
-    #[inline]
-    fn count_interface(&mut self, meter: &Meter, time: u64) {
-        // What was held was counted at the interface when it was reported first.
-        self.add_interface(meter.ifindex, meter.hook, meter.packets, meter.bytes, time);
-    }
-
-    #[inline]
-    fn add_interface(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64, time: u64) {
-        // A drop is no passage, and nothing makes no series.
-        if hook == Hook::Drop || packets | bytes == 0 {
-            return;
-        }
-        let slot = self.interfaces.place(interface_labels(ifindex, hook.is_ingress()), time);
-        self.interfaces.add(slot, packets, bytes, time);
     }
 
     fn metric(
@@ -232,7 +220,7 @@ impl Aggregation {
     }
 
     fn interface_metric(&self, kind: MetricKind, value: fn(&Slot) -> u64) -> Metric {
-        let points = self.points(&self.interfaces, value, |key| without_ends(observed::interface_of(key)));
+        let points = self.points(&self.tables.interfaces, value, |key| without_ends(observed::interface_of(key)));
         Metric { kind, source: EndLabel::Absent, destination: EndLabel::Absent, points }
     }
 
@@ -305,6 +293,9 @@ fn views(config: &Config) -> Vec<View> {
             join(&mut view.members, member);
         }
         views.push(view);
+    }
+    if let Some(view) = views.first_mut() {
+        view.members.interfaces = true;
     }
     views
 }

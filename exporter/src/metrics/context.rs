@@ -67,14 +67,19 @@ impl Identifier {
         }
     }
 
-    fn value(self, end: &End, address: Option<IpAddr>) -> Value {
+    #[inline]
+    fn packed(self, end: &End, address: Option<&IpAddr>) -> Packed {
         match self {
-            Self::Name if end.name != Symbol::EMPTY => Value::Symbol(end.name),
-            Self::Ip => address.map_or(Value::None, Value::Ip),
-            Self::Identity if end.identity != 0 => Value::Identity(end.identity),
-            Self::ReservedIdentity if reserved_name(end.identity).is_some() => Value::Reserved(end.identity),
+            Self::Name if end.name != Symbol::EMPTY => Packed::small(SYMBOL, end.name.number()),
+            Self::Ip => match address {
+                Some(IpAddr::V4(address)) => Packed::small(IPV4, address.to_bits()),
+                Some(IpAddr::V6(address)) => Packed::ipv6(*address),
+                None => Packed::NONE,
+            },
+            Self::Identity if end.identity != 0 => Packed::small(IDENTITY, end.identity),
+            Self::ReservedIdentity if reserved_name(end.identity).is_some() => Packed::small(RESERVED, end.identity),
             // No metadata tells these yet: an end without it has none of them.
-            _ => Value::None,
+            _ => Packed::NONE,
         }
     }
 }
@@ -100,8 +105,18 @@ impl fmt::Display for Valid {
 }
 
 /// Identifiers in order: the first that an end has names it. Without any, the metric has no label for the end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Context(Box<[Identifier]>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Only the first `len` mean something. In place, because every flow reads it.
+    identifiers: [Identifier; Identifier::ALL.len()],
+    len: u8,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self { identifiers: [Identifier::Name; Identifier::ALL.len()], len: 0 }
+    }
+}
 
 impl Context {
     /// The label is left out.
@@ -109,36 +124,48 @@ impl Context {
         Self::default()
     }
 
-    /// A context of these identifiers, in order.
+    /// A context of these identifiers, in order; one that is there already is not added again.
     pub fn of(identifiers: &[Identifier]) -> Self {
-        let mut kept = Vec::new();
+        let mut context = Self::default();
         for &identifier in identifiers {
-            if !kept.contains(&identifier) {
-                kept.push(identifier);
+            if !context.identifiers().contains(&identifier) {
+                // Each is in it once, so there is room.
+                context.identifiers[usize::from(context.len)] = identifier;
+                context.len += 1;
             }
         }
-        Self(kept.into())
+        context
+    }
+
+    /// The identifiers, in order.
+    pub fn identifiers(&self) -> &[Identifier] {
+        self.identifiers.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// Whether the label is left out.
     pub fn is_absent(&self) -> bool {
-        self.0.is_empty()
+        self.len == 0
     }
 
     /// Whether the label is an address and nothing else.
     pub fn is_address(&self) -> bool {
-        *self.0 == [Identifier::Ip]
+        *self.identifiers() == [Identifier::Ip]
     }
 
     /// What stands for an end whose address is `address`.
-    pub fn value(&self, end: &End, address: Option<IpAddr>) -> Value {
-        for identifier in &self.0 {
-            let value = identifier.value(end, address);
-            if value != Value::None {
-                return value;
+    pub fn value(&self, end: &End, address: Option<&IpAddr>) -> Value {
+        self.packed(end, address).value()
+    }
+
+    #[inline]
+    pub(super) fn packed(&self, end: &End, address: Option<&IpAddr>) -> Packed {
+        for identifier in self.identifiers() {
+            let packed = identifier.packed(end, address);
+            if packed.tag != NONE {
+                return packed;
             }
         }
-        Value::None
+        Packed::NONE
     }
 }
 
@@ -163,7 +190,7 @@ impl FromStr for Context {
 
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, identifier) in self.0.iter().enumerate() {
+        for (index, identifier) in self.identifiers().iter().enumerate() {
             f.write_str(if index == 0 { "" } else { "|" })?;
             f.write_str(identifier.name())?;
         }
@@ -204,8 +231,16 @@ pub enum Value {
     Reserved(u32),
 }
 
+// What a `Packed` holds; all fit 3 bits.
+const NONE: u8 = 0;
+const SYMBOL: u8 = 1;
+const IPV4: u8 = 2;
+const IPV6: u8 = 3;
+const IDENTITY: u8 = 4;
+const RESERVED: u8 = 5;
+
 /// A [`Value`] as plain words, for keys: hashing and comparing them takes no branch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packed {
     /// Which [`Value`] it is; fits 3 bits.
     pub(super) tag: u8,
@@ -214,31 +249,29 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn new(value: Value) -> Self {
-        let (tag, high, low) = match value {
-            Value::None => (0, 0, 0),
-            Value::Symbol(symbol) => (1, 0, u64::from(symbol.number())),
-            Value::Ip(IpAddr::V4(address)) => (2, 0, u64::from(address.to_bits())),
-            Value::Ip(IpAddr::V6(address)) => {
-                let bits = address.to_bits();
-                // Truncation is meant: the two halves of the address.
-                (3, (bits >> 64) as u64, bits as u64)
-            }
-            Value::Identity(identity) => (4, 0, u64::from(identity)),
-            Value::Reserved(identity) => (5, 0, u64::from(identity)),
-        };
-        Self { tag, high, low }
+    pub(super) const NONE: Self = Self { tag: NONE, high: 0, low: 0 };
+
+    #[inline]
+    fn small(tag: u8, low: u32) -> Self {
+        Self { tag, high: 0, low: low.into() }
+    }
+
+    #[inline]
+    fn ipv6(address: Ipv6Addr) -> Self {
+        let bits = address.to_bits();
+        // Truncation is meant: the two halves of the address.
+        Self { tag: IPV6, high: (bits >> 64) as u64, low: bits as u64 }
     }
 
     pub(super) fn value(self) -> Value {
         // Truncation is meant: all but an IPv6 address have 32 bits.
         let low = self.low as u32;
         match self.tag {
-            1 => Value::Symbol(Symbol::from_number(low)),
-            2 => Value::Ip(Ipv4Addr::from_bits(low).into()),
-            3 => Value::Ip(Ipv6Addr::from_bits(u128::from(self.high) << 64 | u128::from(self.low)).into()),
-            4 => Value::Identity(low),
-            5 => Value::Reserved(low),
+            SYMBOL => Value::Symbol(Symbol::from_number(low)),
+            IPV4 => Value::Ip(Ipv4Addr::from_bits(low).into()),
+            IPV6 => Value::Ip(Ipv6Addr::from_bits(u128::from(self.high) << 64 | u128::from(self.low)).into()),
+            IDENTITY => Value::Identity(low),
+            RESERVED => Value::Reserved(low),
             _ => Value::None,
         }
     }
@@ -313,30 +346,36 @@ mod tests {
         ];
         for (text, end, address, expected) in table {
             let context: Context = text.parse().expect(text);
-            assert_eq!(context.value(&end, address), expected, "{text:?}");
+            assert_eq!(context.value(&end, address.as_ref()), expected, "{text:?}");
         }
     }
 
     #[test]
     fn values_survive_packing_and_differ_packed() {
-        let values = [
-            Value::None,
-            Value::Symbol(Symbol::EMPTY),
-            Value::Symbol(Symbol::from_number(u32::MAX)),
-            Value::Ip("0.0.0.0".parse().expect("an address")),
-            Value::Ip("255.255.255.255".parse().expect("an address")),
-            Value::Ip("::".parse().expect("an address")),
-            Value::Ip("ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888".parse().expect("an address")),
-            Value::Identity(0),
-            Value::Identity(u32::MAX),
-            Value::Reserved(0),
-        ];
-        for (index, value) in values.into_iter().enumerate() {
-            assert_eq!(Packed::new(value).value(), value);
-            assert!(Packed::new(value).tag < 8);
-            for other in values.into_iter().skip(index + 1) {
-                assert_ne!(Packed::new(value), Packed::new(other));
+        let mut packed = vec![Packed::NONE];
+        for text in ["0.0.0.0", "255.255.255.255", "::", "ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888", "::ffff:0:0"] {
+            let address: IpAddr = text.parse().expect("an address");
+            let end = End::default();
+            packed.push(Context::of(&[Identifier::Ip]).packed(&end, Some(&address)));
+            assert_eq!(packed.last().map(|packed| packed.value()), Some(Value::Ip(address)));
+        }
+        for number in [1, 10, u32::MAX] {
+            let end = End { endpoint: 0, identity: number, name: Symbol::from_number(number) };
+            for identifier in [Identifier::Name, Identifier::Identity, Identifier::ReservedIdentity] {
+                let context = Context::of(&[identifier]);
+                let expected = match identifier {
+                    Identifier::Name => Value::Symbol(end.name),
+                    Identifier::Identity => Value::Identity(number),
+                    _ if number > 10 => continue,
+                    _ => Value::Reserved(number),
+                };
+                packed.push(context.packed(&end, None));
+                assert_eq!(packed.last().map(|packed| packed.value()), Some(expected));
             }
+        }
+        for (index, one) in packed.iter().enumerate() {
+            assert!(one.tag < 8);
+            assert!(packed.iter().skip(index + 1).all(|other| other != one), "{one:?}");
         }
     }
 

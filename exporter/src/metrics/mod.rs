@@ -1,7 +1,7 @@
 //! Metrics: one aggregation of flows into series, read by OTLP and by Prometheus.
 //!
-//! [`Aggregation`] is owned by the pipeline's thread: counting takes no lock, allocates nothing for series that exist
-//! and knows no text. A [`Snapshot`] carries the numbers out; [`resolve`] turns them into names elsewhere.
+//! [`Aggregation`] is owned by the pipeline's thread: counting takes no lock, allocates nothing for flows whose like
+//! was met before, and knows no text. A [`Snapshot`] carries the numbers out; [`resolve`] turns them into names elsewhere.
 
 mod aggregation;
 mod context;

@@ -1,5 +1,7 @@
 //! What Hubble's metrics say of a flow, packed into words: keys of series hold these and no text.
 
+use eyepiece_wire::Hook;
+
 use crate::event::LostSource;
 use crate::flow::{EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict};
 
@@ -120,14 +122,15 @@ pub enum Labels {
     Lost(LostSource),
 }
 
-/// A flow's part in `hubble.drop`, `hubble.flows_processed` and `hubble.tcp_flags`, in two words.
+/// What tells a flow's series apart beside its ends, in two words.
 ///
 /// Low to high: `flow` = message type, subtype, protocol, verdict, 8 bits each; TCP flags, a bit each; IP version
-/// (8 bits); 1 = a kernel's reason (8 bits). `reason` = the drop reason. Bits that no metric of this flow needs are 0.
+/// (8 bits); a bit each for a kernel's reason, ingress, an interface. `number` = the drop reason of drops, the
+/// interface's index of others. Bits that no metric of this flow needs are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Observed {
     pub(super) flow: u64,
-    pub(super) reason: u32,
+    pub(super) number: u32,
 }
 
 const FLOW_BITS: u64 = 0xffff_ffff;
@@ -135,6 +138,8 @@ const PROTOCOL_SHIFT: u32 = 16;
 const FLAGS_SHIFT: u32 = 32;
 const VERSION_SHIFT: u32 = 40;
 const KERNEL_SHIFT: u32 = 48;
+const INGRESS_SHIFT: u32 = 49;
+const INTERFACE_SHIFT: u32 = 50;
 /// Bits of [`Observed::flow`] from here on are free.
 pub(super) const FREE_SHIFT: u32 = 56;
 
@@ -150,32 +155,42 @@ impl Observed {
         let subtype = if kind == EVENT_TRACE { flow.event_type.subtype } else { 0 };
         let mut observed = Self {
             flow: u64::from_le_bytes([kind, subtype, protocol(flow), flow.verdict as u8, 0, 0, 0, 0]),
-            reason: 0,
+            number: 0,
         };
-        match flow.verdict {
-            Verdict::Dropped => observed.dropped(flow),
-            Verdict::Forwarded | Verdict::Redirected => observed.tcp(flow),
-            _ => {}
+        if flow.verdict == Verdict::Dropped {
+            observed.dropped(flow);
+            return observed;
+        }
+        if matches!(flow.verdict, Verdict::Forwarded | Verdict::Redirected) {
+            observed.tcp(flow);
+        }
+        if let Some(meter) = &flow.meter
+            && meter.hook != Hook::Drop
+        {
+            observed.number = meter.ifindex;
+            observed.flow |= 1 << INTERFACE_SHIFT | u64::from(meter.hook.is_ingress()) << INGRESS_SHIFT;
         }
         observed
     }
 
     fn dropped(&mut self, flow: &Flow) {
-        self.reason = flow.kernel_drop.map_or(flow.drop_reason, |drop| drop.reason);
+        self.number = flow.kernel_drop.map_or(flow.drop_reason, |drop| drop.reason);
         self.flow |= u64::from(flow.kernel_drop.is_some()) << KERNEL_SHIFT;
     }
 
     #[inline]
     fn tcp(&mut self, flow: &Flow) {
-        let (Some(ip), L4::Tcp { flags, .. }) = (&flow.ip, &flow.l4) else { return };
-        if !flags.has(TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST) {
-            return;
-        }
-        let syn = if flags.has(TcpFlags::ACK) { TcpFlag::SynAck } else { TcpFlag::Syn };
+        let Some(ip) = &flow.ip else { return };
+        // Without branches: transports and flags are mixed.
+        let flags = if let L4::Tcp { flags, .. } = flow.l4 { flags } else { TcpFlags(0) };
+        let ack = flags.has(TcpFlags::ACK);
+        let syn = flags.has(TcpFlags::SYN);
         let bits = u64::from(flags.has(TcpFlags::FIN)) << TcpFlag::Fin as u8
-            | u64::from(flags.has(TcpFlags::SYN)) << syn as u8
+            | u64::from(syn & !ack) << TcpFlag::Syn as u8
+            | u64::from(syn & ack) << TcpFlag::SynAck as u8
             | u64::from(flags.has(TcpFlags::RST)) << TcpFlag::Rst as u8;
-        self.flow |= bits << FLAGS_SHIFT | u64::from(ip.version) << VERSION_SHIFT;
+        let version = if bits == 0 { 0 } else { u64::from(ip.version) };
+        self.flow |= bits << FLAGS_SHIFT | version << VERSION_SHIFT;
     }
 
     /// The key's labels in `hubble.flows_processed`.
@@ -188,9 +203,14 @@ impl Observed {
         if byte(self.flow, 24) != Verdict::Dropped as u8 {
             return None;
         }
-        let kernel = byte(self.flow, KERNEL_SHIFT) as u64;
+        let kernel = self.flow >> KERNEL_SHIFT & 1;
         let protocol = byte(self.flow, PROTOCOL_SHIFT) as u64;
-        Some(self.reason as u64 | protocol << 32 | kernel << 40)
+        Some(self.number as u64 | protocol << 32 | kernel << 40)
+    }
+
+    /// Whether flows of this key all passed one interface, the same way.
+    pub(super) const fn names_interface(self) -> bool {
+        self.flow >> INTERFACE_SHIFT & 1 == 1
     }
 
     /// The key's labels in `hubble.tcp_flags`, one per flag.

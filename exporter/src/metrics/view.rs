@@ -3,12 +3,14 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+use eyepiece_wire::Hook;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::context::{Context, Packed, Value};
-use super::observed::{FREE_SHIFT, Observed};
+use super::observed::{FREE_SHIFT, Observed, interface_labels};
 use super::series::{NONE, Table};
+use crate::event::Meter;
 use crate::flow::{End, Flow};
 
 /// The ends of a flow in a metric's contexts, packed. The tags lie where labels leave room for them.
@@ -37,8 +39,8 @@ impl Ends {
     fn project(self, members: Member) -> Self {
         let (source, destination) = self.packed();
         Self::new(
-            if members.source { source } else { Packed::default() },
-            if members.destination { destination } else { Packed::default() },
+            if members.source { source } else { Packed::NONE },
+            if members.destination { destination } else { Packed::NONE },
         )
     }
 
@@ -50,6 +52,7 @@ impl Ends {
         )
     }
 
+    #[inline]
     fn hash<H: Hasher>(self, labels: u64, state: &mut H) {
         // Words one by one: derived on arrays, lengths would be hashed too.
         state.write_u64(self.source_high);
@@ -76,6 +79,7 @@ impl SeriesKey {
 }
 
 impl Hash for SeriesKey {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.ends.hash(self.labels, state);
     }
@@ -88,9 +92,10 @@ struct PlanKey {
 }
 
 impl Hash for PlanKey {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.ends.hash(self.observed.flow, state);
-        state.write_u64(u64::from(self.observed.reason));
+        state.write_u64(u64::from(self.observed.number));
     }
 }
 
@@ -102,9 +107,10 @@ struct Plan {
     tcp: [u32; 3],
     /// Found at the first packet that counts here.
     io: u32,
+    interface: u32,
 }
 
-/// The metrics that have contexts.
+/// The series of all metrics but `hubble.lost_events`.
 #[derive(Debug)]
 pub(super) struct Tables {
     pub(super) drop: Table<SeriesKey>,
@@ -112,6 +118,8 @@ pub(super) struct Tables {
     pub(super) tcp: Table<SeriesKey>,
     /// Packets and bytes.
     pub(super) io: Table<SeriesKey>,
+    /// Packets and bytes.
+    pub(super) interfaces: Table<u64>,
 }
 
 /// Which ends a metric has labels for.
@@ -128,6 +136,8 @@ pub(super) struct Members {
     pub(super) flows: Option<Member>,
     pub(super) tcp: Option<Member>,
     pub(super) io: Option<Member>,
+    /// Interfaces have no contexts: one view counts them, any one.
+    pub(super) interfaces: bool,
 }
 
 /// Metrics that name the ends by the same contexts, or leave one out.
@@ -137,14 +147,14 @@ pub(super) struct View {
     destination: Context,
     pub(super) members: Members,
     plans: HashMap<PlanKey, Plan, RandomState>,
-    /// Fixed from the start, so that counting into series that exist never allocates.
+    /// The most that `plans` holds. It grows up to that as keys are met, and never shrinks: reserved at once, its
+    /// few entries would lie far apart and miss the cache (4 ns per flow).
     capacity: usize,
 }
 
 impl View {
     pub(super) fn new(source: Context, destination: Context, capacity: usize) -> Self {
-        let plans = HashMap::with_capacity_and_hasher(capacity, RandomState::default());
-        Self { source, destination, members: Members::default(), plans, capacity }
+        Self { source, destination, members: Members::default(), plans: HashMap::default(), capacity }
     }
 
     /// Whether a metric with these contexts can be counted here, and how.
@@ -157,7 +167,7 @@ impl View {
     /// Counts a flow, and the packets and bytes that count here for `hubble.flow.io`.
     #[inline]
     pub(super) fn count(&mut self, tables: &mut Tables, flow: &Flow, observed: Observed, (packets, bytes): (u64, u64)) {
-        let addresses = flow.ip.as_ref().map(|ip| (ip.source, ip.destination));
+        let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
         let key = PlanKey { ends: self.ends(&flow.source, &flow.destination, addresses), observed };
         let time = flow.time;
         let plan = match self.plans.get(&key) {
@@ -165,9 +175,10 @@ impl View {
             None => self.plan(tables, key, time),
         };
         tables.flows.add(plan.flows, 1, 0, time);
-        if observed.drop_labels().is_some() {
+        if plan.drop != NONE {
             tables.drop.add(plan.drop, 1, 0, time);
-        } else if plan.tcp[0] != NONE {
+        }
+        if plan.tcp[0] != NONE {
             for slot in plan.tcp {
                 tables.tcp.add(slot, 1, 0, time);
             }
@@ -175,6 +186,15 @@ impl View {
         if packets | bytes != 0 {
             let slot = if plan.io == NONE { self.io(tables, key, time) } else { plan.io };
             tables.io.add(slot, packets, bytes, time);
+        }
+        if let Some(meter) = &flow.meter
+            && self.members.interfaces
+            && meter.packets | meter.bytes != 0
+            && meter.hook != Hook::Drop
+        {
+            let slot = if plan.interface == NONE { self.interface(tables, key, meter, time) } else { plan.interface };
+            // What was held was counted at the interface when it was reported first.
+            tables.interfaces.add(slot, meter.packets, meter.bytes, time);
         }
     }
 
@@ -188,7 +208,7 @@ impl View {
         time: u64,
     ) {
         if let Some(member) = self.members.io {
-            let ends = self.ends(ends.0, ends.1, Some(addresses)).project(member);
+            let ends = self.ends(ends.0, ends.1, Some((&addresses.0, &addresses.1))).project(member);
             let slot = tables.io.place(SeriesKey { ends, labels: 0 }, time);
             tables.io.add(slot, packets, bytes, time);
         }
@@ -200,9 +220,9 @@ impl View {
     }
 
     #[inline]
-    fn ends(&self, source: &End, destination: &End, addresses: Option<(IpAddr, IpAddr)>) -> Ends {
+    fn ends(&self, source: &End, destination: &End, addresses: Option<(&IpAddr, &IpAddr)>) -> Ends {
         let (from, to) = addresses.unzip();
-        Ends::new(Packed::new(self.source.value(source, from)), Packed::new(self.destination.value(destination, to)))
+        Ends::new(self.source.packed(source, from), self.destination.packed(destination, to))
     }
 
     /// Finds the series of a key that was not met lately.
@@ -210,7 +230,7 @@ impl View {
     fn plan(&mut self, tables: &mut Tables, key: PlanKey, time: u64) -> Plan {
         let Members { drop, flows, tcp, .. } = self.members;
         let PlanKey { ends, observed } = key;
-        let mut plan = Plan { drop: NONE, flows: NONE, tcp: [NONE; 3], io: NONE };
+        let mut plan = Plan { drop: NONE, flows: NONE, tcp: [NONE; 3], io: NONE, interface: NONE };
         if let Some(member) = flows {
             let ends = ends.project(member);
             plan.flows = tables.flows.place(SeriesKey { ends, labels: observed.flow_labels() }, time);
@@ -234,6 +254,18 @@ impl View {
         let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels: 0 }, time);
         if let Some(plan) = self.plans.get_mut(&key) {
             plan.io = slot;
+        }
+        slot
+    }
+
+    #[cold]
+    fn interface(&mut self, tables: &mut Tables, key: PlanKey, meter: &Meter, time: u64) -> u32 {
+        let slot = tables.interfaces.place(interface_labels(meter.ifindex, meter.hook.is_ingress()), time);
+        // The keys of drops say nothing of interfaces: their next one may be at another.
+        if key.observed.names_interface()
+            && let Some(plan) = self.plans.get_mut(&key)
+        {
+            plan.interface = slot;
         }
         slot
     }

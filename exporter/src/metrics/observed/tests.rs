@@ -84,7 +84,7 @@ fn drops_have_ciliums_reason_or_the_kernels() {
         let expected = expected.map(|reason| Labels::Drop { reason, protocol: "TCP" });
         assert_eq!(observed.drop_labels().map(drop_of), expected, "{flow:?}");
         if expected.is_none() {
-            assert_eq!(observed.reason, 0, "nothing that this flow's metrics don't need");
+            assert_eq!(observed.number, 0, "nothing that this flow's metrics don't need");
         }
     }
 }
