@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use crate::Count;
-use crate::namespace::{Namespace, run_command};
+use crate::namespace::{Inside, run_command};
 use crate::process::Background;
 
 /// Bytes of each packet that are kept: enough for all headers.
@@ -32,12 +32,12 @@ pub struct Captured {
 
 impl Capture {
     /// Captures on an interface, both directions; the filter is tcpdump's, empty for everything.
-    pub fn start(namespace: &Namespace, device: &str, filter: &str) -> Result<Self> {
+    pub fn start(namespace: &Inside, device: &str, filter: &str) -> Result<Self> {
         Self::start_direction(namespace, device, "inout", filter)
     }
 
     /// Captures one direction: `in`, `out` or `inout`, seen from the interface.
-    pub fn start_direction(namespace: &Namespace, device: &str, direction: &str, filter: &str) -> Result<Self> {
+    pub fn start_direction(namespace: &Inside, device: &str, direction: &str, filter: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = namespace.command("tcpdump");
         command.args(["-i", device, "-Q", direction, "-Z", "root", "-n", "-s", &SNAP.to_string()]);

@@ -1,10 +1,10 @@
 //! A network namespace: made by name, entered for closures and commands, removed with what runs in it.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CloneFlags, setns};
@@ -15,10 +15,23 @@ use nix::unistd::Pid;
 const NAMES: &str = "/run/netns";
 
 /// A named network namespace of this process; dropping it kills what runs there and removes it.
+///
+/// What can be done inside are the methods of [`Inside`].
 #[derive(Debug)]
-pub struct Namespace {
-    name: String,
-    file: File,
+pub struct Namespace(Inside);
+
+/// The way into a namespace, for those who outlive the borrow of its owner; cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Inside {
+    name: Arc<str>,
+    file: Arc<File>,
+}
+
+impl std::ops::Deref for Namespace {
+    type Target = Inside;
+    fn deref(&self) -> &Inside {
+        &self.0
+    }
 }
 
 /// An interface's counters, as `ip -s link` tells them.
@@ -70,14 +83,16 @@ impl Namespace {
     pub fn create(name: &str) -> Result<Self> {
         run_command(Command::new("ip").args(["netns", "add", name]), "")?;
         let file = File::open(format!("{NAMES}/{name}")).with_context(|| format!("open namespace {name}"))?;
-        let namespace = Self { name: name.to_owned(), file };
+        let namespace = Self(Inside { name: name.into(), file: Arc::new(file) });
         for (key, value) in QUIET {
             namespace.sysctl(key, value)?;
         }
         namespace.ip("link set lo up")?;
         Ok(namespace)
     }
+}
 
+impl Inside {
     /// Its name under `ip netns`.
     pub fn name(&self) -> &str {
         &self.name
@@ -90,7 +105,7 @@ impl Namespace {
 
     /// Runs a closure in the namespace, on a thread of its own. Sockets opened there stay there.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let entered = || setns(&self.file, CloneFlags::CLONE_NEWNET).map(|()| work());
+        let entered = || setns(&*self.file, CloneFlags::CLONE_NEWNET).map(|()| work());
         let result = std::thread::scope(|scope| scope.spawn(entered).join());
         match result {
             Ok(Ok(value)) => value,
@@ -102,13 +117,8 @@ impl Namespace {
     /// A command that will run in the namespace; only the network namespace changes, mounts stay.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        let descriptor = self.file.as_raw_fd();
-        let enter = move || {
-            // SAFETY: the file lives as long as the namespace, whose borrower spawns the command before it drops it;
-            // a number that was closed makes setns fail, and with it the spawn.
-            let file = unsafe { BorrowedFd::borrow_raw(descriptor) };
-            setns(file, CloneFlags::CLONE_NEWNET).map_err(std::io::Error::from)
-        };
+        let file = Arc::clone(&self.file);
+        let enter = move || setns(&*file, CloneFlags::CLONE_NEWNET).map_err(std::io::Error::from);
         // SAFETY: between fork and exec only setns(2) is called, which is async-signal-safe.
         unsafe { command.pre_exec(enter) };
         command
@@ -228,7 +238,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.name) {
+        if let Err(error) = remove(self.0.name()) {
             eprintln!("{error:#}");
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 
-use crate::namespace::Namespace;
+use crate::namespace::Inside;
 
 /// Packets given to the kernel at once.
 const BATCH: usize = 32;
@@ -18,7 +18,7 @@ pub struct PacketSocket(OwnedFd);
 
 impl PacketSocket {
     /// Opens one on an interface of a namespace. It receives nothing.
-    pub fn open(namespace: &Namespace, device: &str) -> Result<Self> {
+    pub fn open(namespace: &Inside, device: &str) -> Result<Self> {
         let index = i32::try_from(namespace.ifindex(device)?)?;
         namespace
             .run(|| {
