@@ -35,6 +35,7 @@ pub struct Builder {
     config: String,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    program: Option<PathBuf>,
 }
 
 impl Builder {
@@ -50,6 +51,12 @@ impl Builder {
         self
     }
 
+    /// Another program than [`binary`].
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub fn start(self, inside: &Inside) -> Result<Eyepiece> {
         let mut eyepiece = self.launch(inside)?;
@@ -62,7 +69,8 @@ impl Builder {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("config.toml");
         std::fs::write(&path, with_admin(&self.config))?;
-        let mut command = inside.command(binary()?);
+        let program = self.program.map_or_else(binary, Ok)?;
+        let mut command = inside.command(program);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("OTEL_") || text.starts_with("EYEPIECE_") {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::namespace::{Counters, Namespace, remove_leftovers};
+use crate::namespace::{Counters, Inside, Namespace, remove_leftovers};
 use crate::uplink::{self, TapPair};
 
 /// Before the owner's process id in the names of all namespaces.
@@ -58,7 +58,11 @@ pub struct Host {
     /// Its short name.
     pub name: String,
     /// Its namespace.
-    pub namespace: Namespace,
+    pub namespace: Inside,
+    /// Keeps the namespace alive; the node's is the lab's own.
+    owner: Option<Namespace>,
+    /// Its own interface.
+    pub device: String,
     /// The node's interface towards it: `ve-NAME`, or the uplink.
     pub node_device: String,
     /// Its link layer address.
@@ -86,7 +90,7 @@ impl Host {
 
     /// Counters of its own interface.
     pub fn counters(&self) -> Result<Counters> {
-        self.namespace.counters(DEVICE)
+        self.namespace.counters(&self.device)
     }
 }
 
@@ -211,6 +215,24 @@ impl Lab {
         self.outside.as_ref().expect("the lab has no uplink")
     }
 
+    /// The node as a host, as it looks from one of the others: for traffic that the node itself sends or receives.
+    pub fn node_towards(&self, host: &Host) -> Host {
+        let bridged = self.plan.bridge && host.node_device != UPLINK;
+        Host {
+            name: "node".to_owned(),
+            namespace: self.node.inside(),
+            owner: None,
+            device: if bridged { BRIDGE.to_owned() } else { host.node_device.clone() },
+            node_device: host.node_device.clone(),
+            mac: host.gateway_mac,
+            gateway_mac: host.mac,
+            v4: host.gateway4,
+            v6: host.gateway6,
+            gateway4: host.v4,
+            gateway6: host.v6,
+        }
+    }
+
     /// Interfaces of the node that packets pass: endpoints' and the uplink.
     pub fn node_devices(&self) -> Vec<&str> {
         self.endpoints.iter().chain(&self.outside).map(|host| host.node_device.as_str()).collect()
@@ -230,7 +252,9 @@ impl Lab {
             self.endpoints.iter().position(|host| host.name == name).with_context(|| format!("no endpoint {name}"))?;
         let host = self.endpoints.remove(at);
         // A namespace dies in the background; the link goes at once when it is deleted by name.
-        self.node.ip(&format!("link del {}", host.node_device)).map(drop)
+        self.node.ip(&format!("link del {}", host.node_device))?;
+        drop(host.owner);
+        Ok(())
     }
 
     /// Waits until no link has carried a packet for a quarter of a second.
@@ -308,7 +332,19 @@ impl Lab {
             (own, Ipv4Addr::new(10, 1, number, 1), v6(2), v6(1), [2, 0, 0, 0, 0xfe, number])
         };
         let mac = [2, 0, 0, 0, 0, number];
-        Host { name: name.to_owned(), namespace, node_device, mac, gateway_mac, v4, v6, gateway4, gateway6 }
+        Host {
+            name: name.to_owned(),
+            namespace: namespace.inside(),
+            owner: Some(namespace),
+            device: DEVICE.to_owned(),
+            node_device,
+            mac,
+            gateway_mac,
+            v4,
+            v6,
+            gateway4,
+            gateway6,
+        }
     }
 
     fn build_uplink(&mut self) -> Result<()> {
@@ -319,7 +355,9 @@ impl Lab {
         let v6 = |last| Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, last);
         let host = Host {
             name: "outside".to_owned(),
-            namespace,
+            namespace: namespace.inside(),
+            owner: Some(namespace),
+            device: DEVICE.to_owned(),
             node_device: UPLINK.to_owned(),
             mac: [2, 0, 0, 0, 0, 0xff],
             gateway_mac: [2, 0, 0, 0, 0xfe, 0xff],
@@ -337,8 +375,12 @@ impl Lab {
             }
             self.wire = Some(wire);
         } else {
-            let ends = ((&self.node, UPLINK), (&host.namespace, DEVICE));
+            let ends = ((&*self.node, UPLINK), (&host.namespace, DEVICE));
             self.taps = Some(TapPair::open(ends.0, ends.1, self.plan.offloads)?);
+            // The thread that carries may be off the CPU for a while: room for a fifth of a second at full speed.
+            for (inside, device) in [ends.0, ends.1] {
+                inside.ip(&format!("link set {device} txqueuelen 50000"))?;
+            }
         }
         self.connect(&host, true)?;
         host.namespace.ip_batch(&format!(

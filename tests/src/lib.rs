@@ -1,7 +1,7 @@
 //! The laboratory of the end-to-end tests: hosts in network namespaces, scripted traffic, the product, its receivers.
 //!
 //! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what they say and count it, [`Capture`] and
-//! [`Namespace::counters`] are the witnesses, [`Eyepiece`] runs the product, [`Receiver`] and [`Collector`] take what
+//! [`Inside::counters`] are the witnesses, [`Eyepiece`] runs the product, [`Receiver`] and [`Collector`] take what
 //! it exports. Everything is gone when its value is dropped, after a panic too.
 
 use std::time::{Duration, Instant};

@@ -41,7 +41,7 @@ pub struct Counters {
     pub rx_packets: u64,
     /// Bytes received, link layer header included.
     pub rx_bytes: u64,
-    /// Packets that the interface dropped instead of receiving them.
+    /// Packets that were received and that nobody in the stack wanted: unknown EtherTypes and VLAN ids, too.
     pub rx_dropped: u64,
     /// Packets sent.
     pub tx_packets: u64,
@@ -89,6 +89,11 @@ impl Namespace {
         }
         namespace.ip("link set lo up")?;
         Ok(namespace)
+    }
+
+    /// The way in, of its own.
+    pub fn inside(&self) -> Inside {
+        self.0.clone()
     }
 }
 
@@ -224,7 +229,8 @@ impl Inside {
             .run(|| std::net::TcpStream::connect_timeout(&address, timeout))
             .with_context(|| format!("connect to {address}"))?;
         stream.set_read_timeout(Some(timeout))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         parse_answer(&answer).with_context(|| format!("http://{address}{path}"))

@@ -45,7 +45,7 @@ impl Output {
 }
 
 impl Background {
-    /// Starts a command, see [`crate::Namespace::command`].
+    /// Starts a command, see [`crate::Inside::command`].
     pub fn spawn(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command

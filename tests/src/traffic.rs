@@ -9,15 +9,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 
-use crate::lab::{DEVICE, Family, Host};
+use crate::lab::{Family, Host};
 use crate::packet_socket::{PacketSocket, send_datagrams};
 use crate::{Count, eventually};
 
 mod echo;
 mod mixed;
+mod script;
 
 pub use echo::{Echo, echo};
 pub use mixed::{Mixed, Sent, connections, mixed};
+pub use script::{Script, script};
 
 /// Packets a second where not said otherwise: a machine of two cores keeps up in a debug build.
 pub const RATE: u64 = 50_000;
@@ -343,5 +345,5 @@ fn write_pieces(stream: &mut TcpStream, mut bytes: u64, piece: usize) -> Result<
 
 /// Opens a socket for frames on a host's interface.
 pub fn frames(host: &Host) -> Result<PacketSocket> {
-    PacketSocket::open(&host.namespace, DEVICE)
+    PacketSocket::open(&host.namespace, &host.device)
 }

@@ -10,12 +10,12 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
-use crate::namespace::Namespace;
+use crate::namespace::Inside;
 
 /// A macvlan child in the node whose lower device is a veth in a third namespace; the other end is outside.
 ///
 /// The kernel carries everything: fast, offloads pass. The receiving side's byte counter leaves out a VLAN tag.
-pub(crate) fn macvlan(wire: &Namespace, node: &Namespace, outside: &Namespace, names: (&str, &str)) -> Result<()> {
+pub(crate) fn macvlan(wire: &Inside, node: &Inside, outside: &Inside, names: (&str, &str)) -> Result<()> {
     let (node_device, outside_device) = names;
     wire.ip_batch(&format!(
         "link add up0 type veth peer name {outside_device} netns {}\n\
@@ -45,7 +45,7 @@ const TURN: usize = 64;
 
 impl TapPair {
     /// Opens both devices in their namespaces and starts to carry.
-    pub fn open(node: (&Namespace, &str), outside: (&Namespace, &str), offloads: bool) -> Result<Self> {
+    pub fn open(node: (&Inside, &str), outside: (&Inside, &str), offloads: bool) -> Result<Self> {
         let ends = [open_tap(node.0, node.1, offloads)?, open_tap(outside.0, outside.1, offloads)?];
         let (stop, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&lost));
@@ -88,7 +88,7 @@ fn carry(ends: &[File; 2], stop: &AtomicBool, lost: &AtomicU64) {
     }
 }
 
-fn open_tap(namespace: &Namespace, name: &str, offloads: bool) -> Result<File> {
+fn open_tap(namespace: &Inside, name: &str, offloads: bool) -> Result<File> {
     let open = || {
         let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/net/tun")?;
         attach(&file, name, offloads)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use eyepiece_tests::frame::flags::{ACK, FIN, RST, SYN};
 use eyepiece_tests::lab::{DEVICE, UPLINK};
-use eyepiece_tests::traffic::{self, Close, connections, echo, mixed, tcp, udp};
-use eyepiece_tests::{Capture, Count, Family, Lab, Uplink, drops};
+use eyepiece_tests::traffic::{self, Close, connections, echo, mixed, script, tcp, udp};
+use eyepiece_tests::{Capture, Count, Eyepiece, Family, Lab, Uplink, drops, frame};
 
 #[test]
 fn datagrams_are_what_the_witnesses_saw() -> Result<()> {
@@ -122,7 +122,7 @@ fn an_uplink_is_no_veth_and_counts_every_packet() -> Result<()> {
         let (a, outside) = (lab.endpoint("a"), lab.outside());
         for family in Family::BOTH {
             let before = lab.node().counters(UPLINK)?;
-            let report = udp(a, outside).family(family).packets(20_000).payload(100).run()?;
+            let report = udp(a, outside).family(family).packets(20_000).payload(100).rate(0).run()?;
             assert_eq!(report.received, report.sent, "{uplink:?} {family:?}");
             assert_eq!((lab.node().counters(UPLINK)? - before).tx(), report.sent, "{uplink:?} {family:?}");
         }
@@ -131,6 +131,92 @@ fn an_uplink_is_no_veth_and_counts_every_packet() -> Result<()> {
         let counted = lab.node().counters(UPLINK)? - before;
         assert_eq!(counted.rx(), sent, "{uplink:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_script_sends_at_least_what_was_asked_for() -> Result<()> {
+    let lab = Lab::new()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    for total in [0, 1, 20_000] {
+        let before = lab.node().counters("ve-a")?;
+        let script = script(a, b, total)?;
+        lab.settle()?;
+        let counted = lab.node().counters("ve-a")? - before;
+        assert!(counted.rx_packets + counted.tx_packets >= total, "{total}: {counted:?}");
+        assert!(counted.rx_packets >= script.sent_at_least.packets, "{total}: {counted:?} {script:?}");
+        assert_eq!(counted.tx_dropped, 0, "{counted:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_node_is_a_host_too() -> Result<()> {
+    for builder in [Lab::builder(), Lab::builder().bridge()] {
+        let lab = builder.build()?;
+        for host in [lab.endpoint("a"), lab.outside()] {
+            let node = lab.node_towards(host);
+            for family in Family::BOTH {
+                let before = lab.node().counters(&host.node_device)?;
+                let report = udp(&node, host).family(family).packets(100).run()?;
+                assert_eq!(report.received, report.sent, "{} {family:?}", host.name);
+                let counted = lab.node().counters(&host.node_device)? - before;
+                assert_eq!(counted.tx(), report.sent, "{} {family:?}", host.name);
+                assert_eq!(echo(host, &node).family(family).count(3).run()?.replies, 3, "{} {family:?}", host.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_vlan_tag_is_in_the_received_bytes_of_a_veth_and_a_tap_but_not_of_a_macvlan() -> Result<()> {
+    for (uplink, bytes) in [(Uplink::Tap, 6400), (Uplink::Macvlan, 6000)] {
+        let lab = Lab::builder().uplink(uplink).build()?;
+        for (host, bytes) in [(lab.endpoint("a"), 6400), (lab.outside(), bytes)] {
+            let frame = frame::ethernet(host.gateway_mac, host.mac, &[(frame::VLAN, 5)], frame::EXPERIMENT, &[0; 46]);
+            let before = lab.node().counters(&host.node_device)?;
+            traffic::frames(host)?.send(std::iter::repeat_n(frame.as_slice(), 100), traffic::RATE)?;
+            lab.settle()?;
+            let counted = lab.node().counters(&host.node_device)? - before;
+            assert_eq!(counted.rx(), Count { packets: 100, bytes }, "{uplink:?} {}", host.name);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_product_is_started_asked_and_stopped() -> Result<()> {
+    let lab = Lab::builder().endpoints([]).uplink(Uplink::None).build()?;
+    // A stand-in for the program: a listener of this test's, and a script that says where.
+    let listener = lab.node().run(|| std::net::TcpListener::bind("127.0.0.1:0"))?;
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("stand-in");
+    let script = format!(
+        "#!/bin/sh\ntrap 'exit 3' TERM\necho \"INFO admin listener on {}\" >&2\necho \"$@ $MARK\" >&2\n\
+         while :; do sleep 0.05; done\n",
+        listener.local_addr()?
+    );
+    std::fs::write(&program, script)?;
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let server = std::thread::spawn(move || {
+        for status in ["503 No", "200 OK", "200 OK"] {
+            let (mut stream, _) = listener.accept()?;
+            let read = std::io::Read::read(&mut stream, &mut [0; 1024])?;
+            assert!(read > 0);
+            std::io::Write::write_all(&mut stream, format!("HTTP/1.1 {status}\r\n\r\n{{\"a\":1}}").as_bytes())?;
+        }
+        anyhow::Ok(())
+    });
+    let builder = Eyepiece::builder("[node]").program(&program).argument("--set").variable("MARK", "marked");
+    let mut eyepiece = builder.start(lab.node())?;
+    assert_eq!(eyepiece.status()?["a"], 1);
+    server.join().expect("the listener")?;
+    assert!(eyepiece.process.rss_kib()? > 0 && eyepiece.process.descriptors()? >= 3);
+    assert!(eyepiece.stderr().contains("run --config") && eyepiece.stderr().contains("--set marked"));
+    assert_eq!(eyepiece.stop()?, 3);
+    let failed = Eyepiece::builder("").program("/bin/false".as_ref()).start(lab.node());
+    assert!(failed.is_err_and(|error| format!("{error:#}").contains("before it ended")));
     Ok(())
 }
 
@@ -230,6 +316,14 @@ mod oracle {
                     None::<&str>,
                 )
                 .context("mount tracefs")?;
+            }
+            for entry in std::fs::read_dir(tracing.join("instances"))? {
+                let path = entry?.path();
+                let owner = path.file_name().and_then(|name| name.to_str()?.strip_prefix("ep-"));
+                // Of a run that was killed.
+                if owner.is_some_and(|pid| !PathBuf::from("/proc").join(pid).exists()) {
+                    std::fs::remove_dir(&path)?;
+                }
             }
             let folder = tracing.join("instances").join(format!("ep-{}", std::process::id()));
             std::fs::create_dir(&folder).context("a trace instance")?;
