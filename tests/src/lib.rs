@@ -1,1 +1,68 @@
-//! placeholder
+//! The laboratory of the end-to-end tests: hosts in network namespaces, scripted traffic, the product, its receivers.
+//!
+//! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what they say and count it, [`Capture`] and
+//! [`Inside::counters`] are the witnesses, [`Eyepiece`] runs the product, [`Receiver`] and [`Collector`] take what
+//! it exports. Everything is gone when its value is dropped, after a panic too.
+
+use std::time::{Duration, Instant};
+
+pub mod capture;
+pub mod collector;
+pub mod drops;
+pub mod eyepiece;
+pub mod frame;
+pub mod lab;
+pub mod namespace;
+pub mod packet_socket;
+pub mod peer;
+pub mod process;
+pub mod receiver;
+pub mod skip;
+pub mod traffic;
+pub mod uplink;
+
+pub use capture::Capture;
+pub use collector::Collector;
+pub use eyepiece::Eyepiece;
+pub use lab::{Family, Host, Lab, Uplink};
+pub use namespace::{Counters, Inside, Namespace};
+pub use process::Background;
+pub use receiver::{Behaviour, Receiver};
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, link layer header included where not said otherwise.
+    pub bytes: u64,
+}
+
+impl Count {
+    /// Adds one packet of a length.
+    pub const fn add(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+impl std::ops::Add for Count {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { packets: self.packets + other.packets, bytes: self.bytes + other.bytes }
+    }
+}
+
+/// Asks until there is an answer; an error that names what was waited for when time is up.
+pub fn eventually<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    let end = Instant::now() + timeout;
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if Instant::now() >= end {
+            anyhow::bail!("after {timeout:?}: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,196 @@
+//! The product as a process: started in a namespace with a configuration, asked over its admin listener, stopped.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+
+use crate::namespace::Inside;
+use crate::process::Background;
+
+/// What the product writes to standard error before the address of its admin listener.
+const ADMIN_LINE: &str = "admin listener on ";
+
+/// How long a start may take in a debug build on a busy machine.
+const START: Duration = Duration::from_secs(30);
+
+/// How long a drain may take.
+const STOP: Duration = Duration::from_secs(30);
+
+/// A running `eyepiece run`.
+#[derive(Debug)]
+pub struct Eyepiece {
+    /// The process: its id, output, memory, descriptors.
+    pub process: Background,
+    inside: Inside,
+    admin: Option<SocketAddr>,
+    folder: tempfile::TempDir,
+}
+
+/// How to start it; [`Eyepiece::builder`] begins.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    config: String,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    program: Option<PathBuf>,
+}
+
+impl Builder {
+    /// An argument behind `run --config FILE`.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// An environment variable; none of `OTEL_*` and `EYEPIECE_*` is passed on from the test.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Another program than [`binary`].
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(self, inside: &Inside) -> Result<Eyepiece> {
+        let mut eyepiece = self.launch(inside)?;
+        eyepiece.wait_until_ready()?;
+        Ok(eyepiece)
+    }
+
+    /// Starts it without waiting: for configurations that it refuses.
+    pub fn launch(self, inside: &Inside) -> Result<Eyepiece> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, with_admin(&self.config))?;
+        let program = self.program.map_or_else(binary, Ok)?;
+        let mut command = inside.command(program);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("OTEL_") || text.starts_with("EYEPIECE_") {
+                command.env_remove(&name);
+            }
+        }
+        command.arg("run").arg("--config").arg(&path).args(&self.arguments).envs(self.variables);
+        let process = Background::spawn(&mut command)?;
+        Ok(Eyepiece { process, inside: inside.clone(), admin: None, folder })
+    }
+}
+
+impl Eyepiece {
+    /// With a configuration in TOML; an admin listener on a free port is added where it has none.
+    pub fn builder(config: &str) -> Builder {
+        Builder { config: config.to_owned(), ..Builder::default() }
+    }
+
+    /// [`Builder::start`] with nothing but a configuration.
+    pub fn start(inside: &Inside, config: &str) -> Result<Self> {
+        Self::builder(config).start(inside)
+    }
+
+    /// Waits for the admin listener and for /readyz.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        let line = self.process.wait_for_line(ADMIN_LINE, START)?;
+        let address = admin_address(&line).with_context(|| format!("no address in {line:?}"))?;
+        self.admin = Some(address);
+        crate::eventually(START, "not ready", || matches!(self.get("/readyz"), Ok((200, _))).then_some(()))
+            .with_context(|| self.process.stderr())
+    }
+
+    /// The admin listener's address, in the namespace.
+    pub fn admin(&self) -> Result<SocketAddr> {
+        self.admin.context("not ready yet")
+    }
+
+    /// GET from the admin listener: status and body.
+    pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        self.inside.get(self.admin()?, path)
+    }
+
+    /// /status, parsed.
+    pub fn status(&self) -> Result<serde_json::Value> {
+        let (code, body) = self.get("/status")?;
+        ensure!(code == 200, "/status: {code}: {body}");
+        serde_json::from_str(&body).with_context(|| body.clone())
+    }
+
+    /// The folder of its configuration, for files that a test gives it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has logged so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// Asks it to drain and leave: the exit code.
+    pub fn stop(&mut self) -> Result<i32> {
+        self.process.stop(Signal::SIGTERM, STOP)
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.stop(Signal::SIGKILL, STOP).map(drop)
+    }
+
+    /// Waits for its end without asking for it: the exit code.
+    pub fn exit_code(&mut self) -> Result<Option<i32>> {
+        Ok(self.process.wait(START)?.code())
+    }
+}
+
+/// The program: `EYEPIECE_BIN`, else the one in the target folder of the running test.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("EYEPIECE_BIN") {
+        return Ok(path.into());
+    }
+    // target/debug/deps/test-0123 → target/debug/eyepiece
+    let test = std::env::current_exe()?;
+    let path = test.ancestors().nth(2).context("the test is in no target folder")?.join("eyepiece");
+    ensure!(path.is_file(), "no program at {}: cargo build", path.display());
+    Ok(path)
+}
+
+fn with_admin(config: &str) -> String {
+    if config.lines().any(|line| line.trim().starts_with("[admin]") || line.trim().starts_with("admin.")) {
+        return config.to_owned();
+    }
+    format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\n")
+}
+
+fn admin_address(line: &str) -> Option<SocketAddr> {
+    let rest = &line[line.find(ADMIN_LINE)? + ADMIN_LINE.len()..];
+    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{admin_address, with_admin};
+
+    #[test]
+    fn the_admin_line_is_read_in_every_format() {
+        for (line, address) in [
+            ("INFO admin listener on 127.0.0.1:4000", Some("127.0.0.1:4000")),
+            ("{\"message\":\"admin listener on [::1]:4000\"}", Some("[::1]:4000")),
+            ("admin listener on nothing", None),
+            ("listening", None),
+        ] {
+            assert_eq!(admin_address(line), address.map(|text| text.parse().expect(text)), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_admin_listener_is_added_once() {
+        assert!(with_admin("[otlp]").ends_with("[admin]\nlisten = \"127.0.0.1:0\"\n"));
+        assert_eq!(with_admin("[admin]\nlisten = \"\""), "[admin]\nlisten = \"\"");
+        assert_eq!(with_admin("admin.listen = \"\""), "admin.listen = \"\"");
+    }
+}
