@@ -100,6 +100,30 @@ fn config_check_says_who_set_something() {
 }
 
 #[test]
+fn flags_before_and_behind_the_sub_command_count_all_and_the_last_wins() {
+    let set = [
+        "--set",
+        "node.name=a",
+        "--set",
+        "node.cluster=b",
+        "config",
+        "-s",
+        "node.name=c",
+        "print",
+        "-s",
+        "log.level=warn",
+    ];
+    let output = run_with("", &set, &[]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let text = out(&output);
+    for line in ["\nname = \"c\" # --set node.name\n", "\ncluster = \"b\" # ", "\nlevel = \"warn\" # "] {
+        assert!(text.contains(line), "{line} {text}");
+    }
+    let output = run_with("", &["--config", "/nonexistent/eyepiece.toml", "config", "check"], &[]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+}
+
+#[test]
 fn config_print_shows_what_is_in_force_and_no_secret() {
     let env = [("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret"), ("EYEPIECE_NODE__NAME", "n1")];
     let output = run_with("[admin]\nlisten = \"\"", &["config", "print"], &env);
