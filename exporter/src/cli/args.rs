@@ -40,15 +40,24 @@ pub(super) struct Args {
     pub(super) command: Option<Command>,
 }
 
-/// Flags of every sub-command.
-#[derive(Debug, clap::Args)]
+/// Flags of every command that reads settings, before or behind its name. Not clap's `global`: of a flag that is given in
+/// both places that keeps only the inner values, and settings would vanish without a word.
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Global {
     /// File with settings [default: /etc/eyepiece/config.toml, if it is there]
-    #[arg(long, short, global = true, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Sets a key of the configuration, over file and variables; may be repeated
-    #[arg(long = "set", short, global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(long = "set", short, value_name = "KEY=VALUE", value_parser = pair)]
     pub(super) set: Vec<(String, String)>,
+}
+
+impl Global {
+    /// What was said before the sub-command, then what was said behind it: the later wins.
+    pub(super) fn then(mut self, inner: Self) -> Self {
+        self.set.extend(inner.set);
+        Self { config: inner.config.or(self.config), set: self.set }
+    }
 }
 
 /// The sub-commands.
@@ -60,13 +69,16 @@ pub(super) enum Command {
     /// queued, for at most node.drain, and leaves; a second one leaves at once.
     Run(RunFlags),
     /// Check the configuration, print what is in force, or print every key
-    #[command(arg_required_else_help = false)]
     Config {
+        #[command(flatten)]
+        global: Global,
         #[command(subcommand)]
         command: ConfigCommand,
     },
     /// Ask the running eyepiece how it does: hooks, received, lost, exported, dropped
     Status {
+        #[command(flatten)]
+        global: Global,
         /// Print the JSON document instead of the report
         #[arg(long)]
         json: bool,
@@ -74,7 +86,7 @@ pub(super) enum Command {
         address: AddressFlag,
     },
     /// Make hosts in network namespaces, let them talk, and show what is seen
-    Demo,
+    Demo(Global),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -89,12 +101,12 @@ pub(super) enum Command {
 }
 
 /// The sub-commands of `config`.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Report every mistake, each with its key and origin; exit code 78 if there is one
-    Check,
+    Check(Global),
     /// Print the settings in force and where they come from; secrets are hidden
-    Print,
+    Print(Global),
     /// Print every key with its default and meaning, as a commented TOML file
     Reference,
 }
@@ -102,6 +114,8 @@ pub(super) enum ConfigCommand {
 /// The settings that everybody needs.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RunFlags {
+    #[command(flatten)]
+    pub(super) global: Global,
     /// Receiver of metrics and logs (otlp.endpoint)
     #[arg(long, short, value_name = "URL")]
     endpoint: Option<String>,

@@ -14,7 +14,7 @@ use eyepiece_config::{ConfigError, Loaded};
 
 use crate::admin::client::ClientError;
 use crate::app::AppError;
-use args::{Args, Command, ConfigCommand};
+use args::{Args, Command, ConfigCommand, Global};
 
 /// How a command ended, as sysexits(3) numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,28 +113,31 @@ fn dispatch(args: Args) -> Result<(), CliError> {
         None => Ok(output::help(command())?),
         Some(Command::Completions { shell }) => Ok(output::completions(command(), shell)?),
         Some(Command::Man { names }) => output::man(command(), &names),
-        Some(Command::Config { command: ConfigCommand::Reference }) => {
-            Ok(output::write(&eyepiece_config::reference())?)
+        Some(Command::Config { global: inner, command }) => config(global.then(inner), command),
+        Some(Command::Status { global: inner, json, address }) => {
+            status(&sources::load(&global.then(inner), &address.flags())?, json)
         }
-        Some(Command::Config { command: ConfigCommand::Check }) => {
-            let loaded = sources::load(&global, &[])?;
-            Ok(output::write(&checked(&loaded))?)
-        }
-        Some(Command::Config { command: ConfigCommand::Print }) => {
-            Ok(output::write(&sources::load(&global, &[])?.print())?)
-        }
-        Some(Command::Status { json, address }) => status(&sources::load(&global, &address.flags())?, json),
-        Some(Command::Run(flags)) => {
+        Some(Command::Run(mut flags)) => {
+            let global = global.then(std::mem::take(&mut flags.global));
             let settings = sources::load(&global, &flags.flags())?.settings;
             log::init(&settings.log)?;
             Ok(crate::app::run(settings)?)
         }
-        Some(Command::Demo) => {
-            let settings = sources::load(&global, &[])?.settings;
+        Some(Command::Demo(inner)) => {
+            let settings = sources::load(&global.then(inner), &[])?.settings;
             log::init(&settings.log)?;
             Ok(crate::demo::run(settings)?)
         }
     }
+}
+
+fn config(global: Global, command: ConfigCommand) -> Result<(), CliError> {
+    let text = match command {
+        ConfigCommand::Reference => eyepiece_config::reference(),
+        ConfigCommand::Check(inner) => checked(&sources::load(&global.then(inner), &[])?),
+        ConfigCommand::Print(inner) => sources::load(&global.then(inner), &[])?.print(),
+    };
+    Ok(output::write(&text)?)
 }
 
 fn checked(loaded: &Loaded) -> String {

@@ -1,0 +1,297 @@
+//! Every kind of mistake and its text, as tables.
+
+mod support;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use eyepiece_config::{HIDDEN, Signal, Sources, load};
+use support::{file, ok, try_load};
+
+/// The mistakes, the file's name as FILE.
+fn mistakes(text: &str, env: &[&str], sets: &[&str]) -> Vec<String> {
+    let Err(error) = try_load(text, env, sets) else { return Vec::new() };
+    let temporary = std::env::temp_dir();
+    let shorten = |text: &str| {
+        let words = text.split_inclusive([' ', ')', ':']);
+        words
+            .map(|word| {
+                if word.contains(temporary.to_str().expect("UTF-8")) {
+                    "FILE".to_owned() + &word[word.len() - 1..]
+                } else {
+                    word.to_owned()
+                }
+            })
+            .collect()
+    };
+    error.problems.iter().map(|problem| shorten(&problem.to_string())).collect()
+}
+
+#[test]
+fn one_mistake_one_line() {
+    const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
+    const URL: &str = "use a URL such as http://localhost:4317 or https://collector.example:4317";
+    const ADDRESS: &str =
+        "use an IP address and a port, such as 127.0.0.1:9966 or [::1]:9966, or an empty text for off";
+    for (set, message) in [
+        ("otlp.endpont=x", "no such key; did you mean otlp.endpoint?"),
+        ("oltp.endpoint=x", "no such key; did you mean otlp.endpoint?"),
+        ("hubble.listen=x", "no such key; known here: node, source, datapath, metrics, otlp, admin, log"),
+        ("admin.x=x", "no such key; known here: admin.listen"),
+        ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
+        ("node.name.x=x", "it is a table; use a text"),
+        ("node.cluster= ", "it is empty; use a text that is not empty"),
+        ("datapath.drops=yes", "\"yes\" is a text; use true or false"),
+        ("datapath.capture_bytes=x", "\"x\" is a text; use a whole number from 14 to 1024"),
+        ("datapath.capture_bytes=13", "13 is too small; use a whole number from 14 to 1024"),
+        ("datapath.capture_bytes=1025", "1025 is too large; use a whole number from 14 to 1024"),
+        ("datapath.capture_bytes=-1", "-1 is too small; use a whole number from 14 to 1024"),
+        ("datapath.max_connections=0", "0 is too small; use a whole number from 1 to 16777216"),
+        ("datapath.buffer=1", "\"1\" has no unit; use a size from 4KiB to 2GiB, such as 8MiB"),
+        ("datapath.buffer=4095B", "\"4095B\" is too small; use a size from 4KiB to 2GiB, such as 8MiB"),
+        ("datapath.buffer=3GiB", "\"3GiB\" is too large; use a size from 4KiB to 2GiB, such as 8MiB"),
+        ("datapath.interval=0s", &format!("\"0s\" is no time at all; {DURATION}")),
+        ("datapath.interval=5", &format!("\"5\" has no unit; {DURATION}")),
+        ("otlp.logs.timeout=0s", &format!("\"0s\" is no time at all; {DURATION}")),
+        ("datapath.attach=xdp", "\"xdp\" is not known; use auto, tcx, clsact"),
+        ("source.kind=hubble", "\"hubble\" is not known; use datapath"),
+        ("otlp.logs.protocol=http/json", "\"http/json\" is not known; use grpc, http/protobuf, stdout"),
+        (
+            "metrics.contexts.source=name|pod",
+            "\"pod\" is not known; use name, ip, identity, reserved-identity; several with | between them",
+        ),
+        (
+            "metrics.contexts.source=",
+            "\"\" is not known; use name, ip, identity, reserved-identity; several with | between them",
+        ),
+        (
+            "datapath.interfaces.include=a,,b",
+            "the list has an empty text; use a list of texts, such as [\"eth*\", \"veth?\"]",
+        ),
+        (
+            "datapath.interfaces.include=[1]",
+            "in the list, 1 is a number; use a list of texts, such as [\"eth*\", \"veth?\"]",
+        ),
+        (
+            "datapath.interfaces.include=",
+            "the list is empty, so nothing would be watched; name the interfaces to watch, or \"*\" for all",
+        ),
+        ("otlp.endpoint=localhost:4317", &format!("\"localhost:4317\" does not begin with http:// or https://; {URL}")),
+        ("otlp.endpoint=grpc://c:1", &format!("\"grpc://c:1\" has the scheme \"grpc\"; {URL}")),
+        ("otlp.endpoint=http://", &format!("\"http://\" names no host; {URL}")),
+        ("otlp.endpoint=http://:4317", &format!("\"http://:4317\" names no host; {URL}")),
+        ("otlp.endpoint=http://c:65536", &format!("\"http://c:65536\" has a port that is none; {URL}")),
+        ("otlp.endpoint=http://c:0", &format!("\"http://c:0\" has a port that is none; {URL}")),
+        ("otlp.endpoint=http://c?a=b", &format!("\"http://c?a=b\" has a query or a fragment; {URL}")),
+        (
+            "otlp.endpoint=http://me:pass@c",
+            "the URL holds credentials; send them in otlp.headers, which is kept secret",
+        ),
+        (
+            "otlp.endpoint=http://c:4317/v1/logs",
+            "a gRPC endpoint has no path, this one has \"/v1/logs\"; leave the path out, or set the protocol to http/protobuf",
+        ),
+        ("otlp.headers=abc", "entry 1 has no name=value form; use a table of texts, or a text name=value,name=value"),
+        (
+            "otlp.headers=a=%zz",
+            "the value of \"a\" is not percent-encoded UTF-8; use a table of texts, or a text name=value,name=value",
+        ),
+        ("otlp.headers.a b=c", "\"a b\" is no header name; use a table of texts, or a text name=value,name=value"),
+        (
+            "otlp.headers.a=b\nc",
+            "the value of \"a\" is no header value; use a table of texts, or a text name=value,name=value",
+        ),
+        (
+            "otlp.headers.a=<hidden>",
+            "the value of \"a\" is what stands for a secret in a printed configuration; use a table of texts, or a text name=value,name=value",
+        ),
+        (
+            "otlp.resource_attributes.service.name=x",
+            "service.name has a key of its own, otlp.service_name; use a table of texts, or a text name=value,name=value",
+        ),
+        ("otlp.logs.tls.key=/k", "a key without its client certificate; set otlp.logs.tls.cert too"),
+        (
+            "otlp.tls.ca=/ca",
+            "the endpoint begins with http://, so nothing is encrypted; use an https:// endpoint, or leave it out",
+        ),
+        (
+            "otlp.logs.tls.ca=/ca",
+            "the endpoint begins with http://, so nothing is encrypted; use an https:// endpoint, or leave it out",
+        ),
+        ("otlp.logs.batch_records=65537", "65537 is more than otlp.logs.queue_records holds; use at most 65536"),
+        (
+            "metrics.idle_expiry=9s",
+            "series would be dropped before they are exported; use at least otlp.metrics.interval, or 0s for never",
+        ),
+        ("admin.listen=localhost:9966", &format!("\"localhost:9966\" is no IP address with a port; {ADDRESS}")),
+        ("admin.listen=127.0.0.1:65536", &format!("\"127.0.0.1:65536\" is no IP address with a port; {ADDRESS}")),
+    ] {
+        let (key, _) = set.split_once('=').unwrap();
+        // An entry of a table is a mistake of the table.
+        let table = ["otlp.headers", "otlp.resource_attributes"].into_iter().find(|table| key.starts_with(table));
+        let shown = match key {
+            "node.name.x" => "node.name",
+            "log" => "log",
+            key => table.unwrap_or(key),
+        };
+        assert_eq!(mistakes("", &[], &[set]), [format!("{shown} (from --set {key}): {message}")]);
+    }
+}
+
+#[test]
+fn types_of_a_file() {
+    for (text, message) in [
+        (
+            "[datapath]\ncapture_bytes = \"128\"",
+            "datapath.capture_bytes (from FILE): \"128\" is a text; use a whole number from 14 to 1024",
+        ),
+        (
+            "[datapath]\ncapture_bytes = 1.5",
+            "datapath.capture_bytes (from FILE): 1.5 is a number with a fraction; use a whole number from 14 to 1024",
+        ),
+        (
+            "[datapath]\ninterval = 5",
+            "datapath.interval (from FILE): 5 is a number; use a duration such as 250ms, 5s or 1m",
+        ),
+        ("[node]\nname = true", "node.name (from FILE): true is no text or number; use a text"),
+        (
+            "[otlp]\nheaders = [\"secret\"]",
+            "otlp.headers (from FILE): it is a list; use a table of texts, or a text name=value,name=value",
+        ),
+        (
+            "[otlp]\nheaders = { a = 5 }",
+            "otlp.headers (from FILE): the value of \"a\" is no text; use a table of texts, or a text name=value,name=value",
+        ),
+        (
+            "node = 5",
+            "node (from FILE): it is a table of keys, not a value; set one of node.name, node.cluster, node.drain",
+        ),
+        ("[nod]", "nod (from FILE): no such key; did you mean node?"),
+        (
+            "[otlp]\nheaders = { a = \"secret }",
+            "FILE: is not TOML: line 2, column 26: invalid basic string; see `eyepiece config reference` for the form",
+        ),
+    ] {
+        assert_eq!(mistakes(text, &[], &[]), [message], "{text}");
+    }
+}
+
+#[test]
+fn variables_are_named() {
+    for (env, message) in [
+        (
+            "EYEPIECE_OTLP_ENDPOINT=x",
+            "otlp_endpoint (from EYEPIECE_OTLP_ENDPOINT): no such key; did you mean otlp.endpoint?",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT=10s",
+            "OTEL_EXPORTER_OTLP_TIMEOUT: \"10s\" is no number of milliseconds; use a whole number without a unit, such as 10000",
+        ),
+        (
+            "OTEL_METRIC_EXPORT_INTERVAL=0",
+            "otlp.metrics.interval (from OTEL_METRIC_EXPORT_INTERVAL): \"0ms\" is no time at all; use a duration such as 250ms, 5s or 1m",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
+            "otlp.protocol (from OTEL_EXPORTER_OTLP_PROTOCOL): \"http/json\" is not known; use grpc, http/protobuf, stdout",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS=secret",
+            "otlp.logs.headers (from OTEL_EXPORTER_OTLP_LOGS_HEADERS): entry 1 has no name=value form; use a table of texts, or a text name=value,name=value",
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES=a=b,c",
+            "OTEL_RESOURCE_ATTRIBUTES: entry 2 has no name=value form; use name=value,name=value with values percent-encoded",
+        ),
+    ] {
+        assert_eq!(mistakes("", &[env], &[]), [message]);
+    }
+}
+
+#[test]
+fn what_is_overridden_is_no_mistake_and_what_orchestrators_inject_neither() {
+    let env = [
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
+        "EYEPIECE_SERVICE_HOST=10.0.0.1",
+        "EYEPIECE_SERVICE_PORT_ADMIN=9966",
+        "EYEPIECE_PORT=tcp://10.0.0.1:9966",
+        "EYEPIECE_PORT_9966_TCP_ADDR=10.0.0.1",
+        "PATH=/bin",
+    ];
+    assert_eq!(mistakes("[otlp]\nprotocol = \"grpc\"", &env, &[]), [""; 0]);
+}
+
+#[test]
+fn all_mistakes_at_once() {
+    let found = mistakes(
+        "[datapath]\nattach = \"xdp\"\ncapture = 1\n[otlp]\ntls.cert = \"/c\"",
+        &["EYEPIECE_ADMIN__LISTEN=nowhere", "OTEL_EXPORTER_OTLP_TIMEOUT=x"],
+        &["log.level=loud", "otlp.logs.batch_records=0"],
+    );
+    let starts = [
+        "OTEL_EXPORTER_OTLP_TIMEOUT: \"x\"",
+        "admin.listen (from EYEPIECE_ADMIN__LISTEN): ",
+        "datapath.attach (from FILE): ",
+        "datapath.capture (from FILE): no such key",
+        "log.level (from --set log.level): ",
+        "otlp.logs.batch_records (from --set otlp.logs.batch_records): 0 is too small",
+        "otlp.tls.cert (from FILE): a client certificate without its key",
+        "otlp.tls.cert (from FILE): the endpoint begins with http://",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found} / {start}");
+    }
+    let text = try_load("x = 1\ny = 2", &[], &[]).unwrap_err().to_string();
+    assert!(text.starts_with("the configuration has 2 mistakes:\n  x (from "), "{text}");
+}
+
+#[test]
+fn files_that_are_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.toml");
+    let named = load(&Sources { file: Some(missing.clone()), ..Sources::default() }).unwrap_err();
+    assert_eq!(
+        named.problems[0].to_string(),
+        format!("{}: cannot be read: No such file or directory (os error 2); name a readable file", missing.display())
+    );
+    assert!(load(&Sources { default_file: Some(missing), ..Sources::default() }).is_ok());
+    let present = file("[node]\nname = \"n\"");
+    let both = Sources { default_file: Some(present.path().to_owned()), ..Sources::default() };
+    assert_eq!(load(&both).unwrap().settings.node.name, "n");
+    let other = file("[node]\nname = \"other\"");
+    assert_eq!(load(&Sources { file: Some(other.path().to_owned()), ..both }).unwrap().settings.node.name, "other");
+}
+
+#[test]
+fn a_variable_that_is_no_utf8() {
+    let bytes = OsString::from_vec(vec![0xff]);
+    let env = vec![("EYEPIECE_NODE__NAME".into(), bytes.clone()), ("OTHER".into(), bytes.clone()), (bytes, "x".into())];
+    let problems = load(&Sources { env, ..Sources::default() }).unwrap_err().problems;
+    assert_eq!(problems.len(), 1);
+    assert_eq!(
+        problems[0].to_string(),
+        "EYEPIECE_NODE__NAME: the variable is not UTF-8; set it to UTF-8 text or unset it"
+    );
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let loaded = ok("", &["OTEL_EXPORTER_OTLP_HEADERS=k=s3cret"], &["otlp.logs.headers.authorization=s3cret"]);
+    let (debug, printed) = (format!("{loaded:?}"), loaded.print());
+    let export = format!("{:?}", loaded.settings.otlp.export(Signal::Logs));
+    for text in [&debug, &printed, &export] {
+        assert!(!text.contains("s3cret") && text.contains(HIDDEN), "{text}");
+    }
+    assert!(
+        printed.contains("headers = { \"authorization\" = \"<hidden>\" } # --set otlp.logs.headers.authorization\n")
+    );
+    for set in
+        ["otlp.headers=s3cret", "otlp.headers=a=s3cret%", "otlp.headers.a=s3cret\n", "otlp.endpoint=http://a:s3cret@c"]
+    {
+        let found = mistakes("", &[], &[set]);
+        assert!(found.len() == 1 && !found[0].contains("s3cret"), "{found:?}");
+    }
+    let found = mistakes("[otlp]\nheaders = { a = \"s3cret\" ", &[], &[]);
+    assert!(found.len() == 1 && !found[0].contains("s3cret"), "{found:?}");
+}
