@@ -1,0 +1,58 @@
+//! How a test says that it can't run here, so that the run names it at its end instead of counting it as passed.
+
+use std::io::Write;
+
+/// The environment variable that names the file which collects skips; `tests/run.sh` sets it.
+pub const SKIPS_FILE: &str = "EYEPIECE_SKIPS";
+
+/// Skips the test that calls it: records the name and the reason (formatted as by [`format!`]), and returns.
+///
+/// Only for what this machine lacks: a privilege, a peer. In CI a skip is a failure.
+#[macro_export]
+macro_rules! skip {
+    ($($why:tt)+) => {{
+        fn here() {}
+        $crate::skip::record(&$crate::skip::test_name(&here), &format!($($why)+));
+        return;
+    }};
+}
+
+/// The name of the function around `here`, as `tests/LISTED` writes it: `binary::module::test`.
+///
+/// Taken from the type's name and not from the thread's: libtest runs tests on the main thread where it has only one.
+pub fn test_name<T>(_here: &T) -> String {
+    let path = std::any::type_name::<T>();
+    path.strip_suffix("::here").unwrap_or(path).replace("::{{closure}}", "")
+}
+
+/// Writes `skipped: <test>: <why>` to the file of [`SKIPS_FILE`], or to standard error where there is none.
+///
+/// # Panics
+/// Where the file can't be written: the skip would count as a pass.
+pub fn record(test: &str, why: &str) {
+    let line = format!("skipped: {test}: {}\n", why.replace('\n', " "));
+    let Some(path) = std::env::var_os(SKIPS_FILE) else {
+        eprint!("{line}");
+        return;
+    };
+    // One write in append mode: tests of several processes may skip at once.
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .unwrap_or_else(|error| panic!("the skip can't be recorded in {}: {error}", path.display()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::test_name;
+
+    #[test]
+    fn the_name_is_that_of_the_test() {
+        fn here() {}
+        assert_eq!(test_name(&here), "eyepiece_tests::skip::tests::the_name_is_that_of_the_test");
+        let inner = || {
+            fn here() {}
+            test_name(&here)
+        };
+        assert_eq!(inner(), "eyepiece_tests::skip::tests::the_name_is_that_of_the_test");
+    }
+}
