@@ -10,11 +10,11 @@ shift
 name=$(basename "$program")
 name=${name%-*}${EYEPIECE_RUN_KIND:-}
 
-"$program" --list --format terse 2>/dev/null | sed -n "s/: test$//p" | sort >"$EYEPIECE_RUN/has"
+"$program" --list --format terse "$@" 2>/dev/null | sed -n "s/: test$//p" | sort >"$EYEPIECE_RUN/has"
 sed "s/^/$name::/" "$EYEPIECE_RUN/has" >>"$EYEPIECE_RUN/names"
 [ -z "${EYEPIECE_RUN_LIST:-}" ] || exit 0
 [ -s "$EYEPIECE_RUN/has" ] || exit 0
-"$program" --list --ignored --format terse 2>/dev/null | sed -n "s/: test$//p" | sort >"$EYEPIECE_RUN/ignored"
+"$program" --list --ignored --format terse "$@" 2>/dev/null | sed -n "s/: test$//p" | sort >"$EYEPIECE_RUN/ignored"
 
 # Tests in namespaces share the machine's interfaces, tracepoints and counters: one at a time. The others don't.
 case "${CARGO_PKG_NAME:-}/$name" in
