@@ -9,12 +9,12 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::programs::BtfTracePointContext;
 use eyepiece_wire::{
     CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, Counter, DROP_V0_LEN, DROP_V2_LEN, DropKey, DropNotify, Header, Hook,
-    NOTIFY_DROP,
+    NOTIFY_DROP, QUIET_PLACES,
 };
 
 use crate::globals::*;
 use crate::headers::{ETH_IPV6, ETHERNET_LEN};
-use crate::maps::{EP_DROPS, EP_IGNORED, EP_NAMESPACES, EP_SCRATCH_DROP, count};
+use crate::maps::{EP_DROPS, EP_IGNORED, EP_NAMESPACES, EP_QUIET, EP_SCRATCH_DROP, count};
 use crate::{atomic, emit};
 
 /// Bytes of header and the longest drop struct.
@@ -59,7 +59,7 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
             count(Counter::NoPacket, 1);
             return;
         }
-        if EP_IGNORED.get(&reason).is_some() {
+        if EP_IGNORED.get(&reason).is_some() || is_quiet(reason, location) {
             count(Counter::IgnoredReason, 1);
             return;
         }
@@ -79,6 +79,21 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
             tell(ctx, skb, device, &Drop { location, reason, netns, endpoint, protocol });
         }
     }
+}
+
+/// Whether a reason is no drop where the packet was freed.
+#[inline(always)]
+fn is_quiet(reason: u32, location: u64) -> bool {
+    for index in 0..QUIET_PLACES {
+        let Some(place) = EP_QUIET.get(index) else { return false };
+        if place.start == 0 {
+            return false;
+        }
+        if place.reason == reason as u64 && location >= place.start && location < place.end {
+            return true;
+        }
+    }
+    false
 }
 
 struct Drop {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, PerfEventByteArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use eyepiece_wire::{Connection, DropKey, Header, Interface, Key4, Key6, MAX_CAPTURE, TraceNotify, Untracked, UntrackedKey};
+use eyepiece_wire::{Connection, DropKey, Header, Interface, Key4, Key6, MAX_CAPTURE, QUIET_PLACES, Quiet, TraceNotify, Untracked, UntrackedKey};
 
 /// Room for the largest record.
 #[repr(C, align(8))]
@@ -26,6 +26,8 @@ pub(crate) static EP_UNTRACKED: PerCpuHashMap<UntrackedKey, Untracked, 16384> = 
 pub(crate) static EP_DROPS: PerCpuHashMap<DropKey, u64, 16384> = PerCpuHashMap::new();
 #[btf_map]
 pub(crate) static EP_IGNORED: HashMap<u32, u32, 1024> = HashMap::new();
+#[btf_map]
+pub(crate) static EP_QUIET: Array<Quiet, { QUIET_PLACES as usize }> = Array::new();
 #[btf_map]
 pub(crate) static EP_COUNTERS: PerCpuArray<u64, { eyepiece_wire::counter_count() as usize }> = PerCpuArray::new();
 #[btf_map]

@@ -228,11 +228,6 @@ impl App {
         }
         drained.context("the pipeline ended before everything was read")
     }
-
-    /// The series and numbers, for those who show them.
-    pub(crate) const fn pipeline(&self) -> &pipeline::Handle {
-        &self.handle
-    }
 }
 
 fn resource(settings: &Settings) -> Resource {

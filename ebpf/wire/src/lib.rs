@@ -18,7 +18,8 @@ pub use notify::{
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
 };
 pub use record::{
-    Counter, DropKey, Header, Hook, Interface, InterfaceKind, Mark, Untracked, UntrackedKey, counter_count,
+    Counter, DropKey, Header, Hook, Interface, InterfaceKind, Mark, QUIET_PLACES, Quiet, Untracked, UntrackedKey,
+    counter_count,
 };
 
 /// Frames the tc programs look at and count; the names of the programs in the object file.
@@ -63,6 +64,8 @@ pub mod map {
     pub const DROPS: &str = "EP_DROPS";
     /// kernel drop reason → 1 where frees with it are not to be reported.
     pub const IGNORED: &str = "EP_IGNORED";
+    /// Index → [`crate::Quiet`]: reasons that are no drops in one function of the kernel only.
+    pub const QUIET: &str = "EP_QUIET";
     /// [`crate::Counter`] → u64, per CPU.
     pub const COUNTERS: &str = "EP_COUNTERS";
     /// Index 0: 1 while somebody reads, else 0.

@@ -153,6 +153,21 @@ pub struct DropKey {
     pub netns: u32,
 }
 
+/// A reason that is no drop where the kernel frees with it in this function; value of `EP_QUIET`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quiet {
+    /// First address of the function; 0 = no entry, and none behind it.
+    pub start: u64,
+    /// The address behind it.
+    pub end: u64,
+    /// The kernel's `skb_drop_reason`.
+    pub reason: u64,
+}
+
+/// How many entries `EP_QUIET` has: each costs a drop a comparison.
+pub const QUIET_PLACES: u32 = 8;
+
 /// Indices of `EP_COUNTERS`, each a u64 per CPU.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

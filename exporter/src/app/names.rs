@@ -15,7 +15,7 @@ const REMEMBERED: usize = 65_536;
 
 /// Names of this machine; cloning shares them.
 #[derive(Clone)]
-pub struct MachineNames {
+pub(super) struct MachineNames {
     kernel: KernelNames,
     tables: Publisher,
     symbols: Symbols,
@@ -24,7 +24,7 @@ pub struct MachineNames {
 
 impl MachineNames {
     /// Names from the kernel and from the snapshot of interfaces.
-    pub fn new(kernel: KernelNames, tables: Publisher, symbols: Symbols) -> Self {
+    pub(super) fn new(kernel: KernelNames, tables: Publisher, symbols: Symbols) -> Self {
         Self { kernel, tables, symbols, seen: Arc::default() }
     }
 
@@ -42,7 +42,7 @@ impl MachineNames {
     }
 
     /// Remembers all interfaces that there are now.
-    pub fn remember(&self) {
+    pub(super) fn remember(&self) {
         let tables = self.tables.current();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (ifindex, info) in tables.interfaces() {

@@ -11,15 +11,11 @@ use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{map, program};
 use tokio::sync::oneshot;
 
+use super::links::filters::Ours;
 use super::links::{Link, LinkEvent, Role};
 use super::object::{self, LoadError, Object};
 use super::sys;
 use crate::telemetry::Telemetry;
-
-/// Our handle of tc filters: with it and our programs' names the next start knows what is ours.
-pub const HANDLE: TcHandle = TcHandle::new(0, 0x0e7e);
-/// The first priority, so that nobody hides traffic from us.
-pub const PRIORITY: u16 = 1;
 
 /// How programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,7 +295,8 @@ fn attach_clsact(
         Ok(()) | Err(TcError::AlreadyAttached) => {}
         Err(error) => return Err(error.into()),
     }
-    let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
+    let ours = Ours::default();
+    let options = NlOptions { priority: ours.priority, handle: TcHandle::from(ours.handle), ..NlOptions::default() };
     program.attach_with_options(interface, side, TcAttachOptions::Netlink(options))
 }
 

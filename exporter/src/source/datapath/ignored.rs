@@ -1,5 +1,21 @@
-//! Drop reasons that are no drops: frees that the kernel reports through the same tracepoint.
+//! Frees that are no drops, although the kernel reports them through the same tracepoint: the one list of them.
 
-/// Names as in the kernel's `enum skb_drop_reason` without prefix, and why each is left out.
+/// Reasons that are never a drop: names as in the kernel's `enum skb_drop_reason` without prefix, and why.
 pub(super) const NO_DROPS: &[(&str, &str)] =
     &[("CONSUMED", "the packet reached its reader"), ("NOT_DROPPED_YET", "the number 0: no decision was made")];
+
+/// Reasons that are no drop in one function of the kernel: reason, function, and why. At most
+/// `eyepiece_wire::QUIET_PLACES`.
+pub(super) const QUIET: &[(&str, &str, &str)] = &[
+    (
+        "NOT_SPECIFIED",
+        "ip6_mc_input",
+        "IPv6 multicast of a group that nobody here joined: every host hears its neighbours'",
+    ),
+    (
+        "NOT_SPECIFIED",
+        "ip_rcv_finish_core",
+        "IPv4 multicast of such a group; failures of routing have reasons of their own",
+    ),
+    ("NOT_SPECIFIED", "igmp_rcv", "membership reports of others, which only a multicast router reads"),
+];

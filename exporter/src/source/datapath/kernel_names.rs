@@ -65,6 +65,17 @@ impl KernelNames {
         self.0.reasons.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
     }
 
+    /// The addresses of a function: its first, and the next one's; none where the kernel does not tell.
+    pub fn function(&self, name: &str) -> Option<(u64, u64)> {
+        let Tables { addresses, ends, names, .. } = &*self.0;
+        let is_it = |&index: &usize| {
+            let start = index.checked_sub(1).map_or(0, |before| ends[before] as usize);
+            &names[start..ends[index] as usize] == name
+        };
+        let index = (0..addresses.len()).find(is_it)?;
+        Some((addresses[index], *addresses.get(index + 1)?))
+    }
+
     /// The function that an address lies in; empty where the kernel does not tell.
     pub fn symbol(&self, address: u64) -> &str {
         let Tables { addresses, ends, names, .. } = &*self.0;
@@ -131,6 +142,9 @@ mod tests {
             [(0, ""), (0xff, ""), (0x100, "ip_rcv"), (0x17f, "ip_rcv"), (0x180, "ip_forward"), (0x9999, "ip_forward")]
         {
             assert_eq!(names.symbol(address), expected, "{address:x}");
+        }
+        for (name, expected) in [("ip_rcv", Some((0x100, 0x180))), ("ip_forward", None), ("data", None), ("", None)] {
+            assert_eq!(names.function(name), expected, "{name}");
         }
     }
 }

