@@ -17,5 +17,9 @@ pub(super) const QUIET: &[(&str, &str, &str)] = &[
         "ip_rcv_finish_core",
         "IPv4 multicast of such a group; failures of routing have reasons of their own",
     ),
+    ("NO_SOCKET", "ping_rcv", "echo replies: raw sockets, which most ping programs use, got their copies before"),
+    ("NOT_SPECIFIED", "bpf_prog_test_run_skb", "the made-up packets of test runs; our own sweep is one"),
+    ("QUEUE_PURGE", "sk_stream_kill_queues", "data that arrived, and was not read when its socket was closed"),
+    ("QUEUE_PURGE", "inet_sock_destruct", "the same for sockets without streams"),
     ("NOT_SPECIFIED", "igmp_rcv", "membership reports of others, which only a multicast router reads"),
 ];
