@@ -340,9 +340,9 @@ pub enum Layer {
     Ipv4,
     /// IPv6 without a transport layer that is known.
     Ipv6,
-    /// A VXLAN header without a packet that is known.
+    /// A VXLAN header inside of another tunnel, without a packet that is known.
     Vxlan,
-    /// A Geneve header without a packet that is known.
+    /// A Geneve header inside of another tunnel, without a packet that is known.
     Geneve,
     /// See [`Flow::l4`].
     L4,

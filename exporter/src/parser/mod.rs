@@ -49,6 +49,3 @@ pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
     flow.direction = direction(&flow);
     Ok(flow)
 }
-
-#[cfg(test)]
-mod tests;

@@ -209,9 +209,11 @@ pub enum Files {
     V1_16,
     /// 1.18.
     V1_18,
-    /// 1.19 and later.
-    #[default]
+    /// 1.19.
     V1_19,
+    /// 1.20 and later.
+    #[default]
+    V1_20,
 }
 
 /// Name of the source file that a drop names (Cilium `bpf/lib/source_info.h` of that release).
@@ -221,10 +223,10 @@ pub const fn drop_file(id: u8, files: Files) -> Option<&'static str> {
         (2, _) => Some("bpf_lxc.c"),
         (3, _) => Some("bpf_overlay.c"),
         (4, _) => Some("bpf_xdp.c"),
-        (5, Files::V1_16 | Files::V1_18 | Files::V1_19) => Some("bpf_sock.c"),
+        (5, Files::V1_16 | Files::V1_18 | Files::V1_19 | Files::V1_20) => Some("bpf_sock.c"),
         (6, Files::V1_16 | Files::V1_18 | Files::V1_19) => Some("bpf_network.c"),
-        (7, Files::V1_16 | Files::V1_18 | Files::V1_19) => Some("bpf_wireguard.c"),
-        (_, Files::V1_19) => drop_file_1_19(id),
+        (7, Files::V1_16 | Files::V1_18 | Files::V1_19 | Files::V1_20) => Some("bpf_wireguard.c"),
+        (_, Files::V1_19 | Files::V1_20) => drop_file_1_19(id),
         (107, Files::V1_15) => Some("encrypt.h"),
         (108, Files::V1_15) => Some("mcast.h"),
         (107.., Files::V1_15) => None,
@@ -308,7 +310,8 @@ pub const fn observation_point_number(point: u8) -> i32 {
 /// Name of an observation point, as in `flow.TraceObservationPoint`.
 pub const fn observation_point_name(point: u8) -> Option<&'static str> {
     Some(match point {
-        0 => "TO_ENDPOINT",
+        // 101 on the wire would be the same number in protobuf.
+        0 | 101 => "TO_ENDPOINT",
         1 => "TO_PROXY",
         2 => "TO_HOST",
         3 => "TO_STACK",
@@ -460,21 +463,22 @@ mod tests {
 
     #[test]
     fn files_by_release() {
-        use Files::{V1_15, V1_16, V1_18, V1_19};
-        for (id, v1_15, v1_16, v1_18, v1_19) in [
-            (0, None, None, None, None),
-            (4, Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c")),
-            (5, None, Some("bpf_sock.c"), Some("bpf_sock.c"), Some("bpf_sock.c")),
-            (101, Some("arp.h"), Some("arp.h"), Some("arp.h"), Some("drop.h")),
-            (107, Some("encrypt.h"), Some("mcast.h"), Some("mcast.h"), Some("ipv4.h")),
-            (108, Some("mcast.h"), Some("ipv4.h"), Some("ipv4.h"), Some("conntrack.h")),
-            (110, None, Some("l3.h"), Some("local_delivery.h"), Some("trace.h")),
-            (115, None, Some("nodeport_egress.h"), Some("nodeport_egress.h"), Some("classifiers.h")),
-            (116, None, None, Some("ipv6.h"), None),
-            (118, None, None, None, None),
+        use Files::{V1_15, V1_16, V1_18, V1_19, V1_20};
+        for (id, v1_15, v1_16, v1_18, v1_19, v1_20) in [
+            (0, None, None, None, None, None),
+            (4, Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c")),
+            (5, None, Some("bpf_sock.c"), Some("bpf_sock.c"), Some("bpf_sock.c"), Some("bpf_sock.c")),
+            (6, None, Some("bpf_network.c"), Some("bpf_network.c"), Some("bpf_network.c"), None),
+            (101, Some("arp.h"), Some("arp.h"), Some("arp.h"), Some("drop.h"), Some("drop.h")),
+            (107, Some("encrypt.h"), Some("mcast.h"), Some("mcast.h"), Some("ipv4.h"), Some("ipv4.h")),
+            (108, Some("mcast.h"), Some("ipv4.h"), Some("ipv4.h"), Some("conntrack.h"), Some("conntrack.h")),
+            (110, None, Some("l3.h"), Some("local_delivery.h"), Some("trace.h"), Some("trace.h")),
+            (114, None, Some("host_firewall.h"), Some("host_firewall.h"), Some("ipv6.h"), Some("ipv6.h")),
+            (116, None, None, Some("ipv6.h"), None, None),
+            (118, None, None, None, None, None),
         ] {
-            let names = [V1_15, V1_16, V1_18, V1_19].map(|files| drop_file(id, files));
-            assert_eq!(names, [v1_15, v1_16, v1_18, v1_19], "{id}");
+            let names = [V1_15, V1_16, V1_18, V1_19, V1_20].map(|files| drop_file(id, files));
+            assert_eq!(names, [v1_15, v1_16, v1_18, v1_19, v1_20], "{id}");
         }
     }
 

@@ -79,12 +79,13 @@ const fn is_reply(reason: u8) -> Option<bool> {
     }
 }
 
-/// The address before translation; its form follows the header's flag, whatever the packet is.
+/// The address before translation; its form follows the header's flag, whatever the packet is. IPv4-mapped ones stay
+/// IPv6, as in Hubble.
 fn original_ip<const N: usize>(head: &[u8; N], flags: u8) -> Option<IpAddr> {
     let address = if flags & flag::IPV6 == 0 {
         IpAddr::V4(Ipv4Addr::from(array::<N, 4>(head, 32)))
     } else {
-        IpAddr::V6(Ipv6Addr::from(array::<N, 16>(head, 32))).to_canonical()
+        IpAddr::V6(Ipv6Addr::from(array::<N, 16>(head, 32)))
     };
     (!address.is_unspecified()).then_some(address)
 }

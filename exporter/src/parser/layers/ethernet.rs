@@ -15,6 +15,8 @@ const MAX_TAGS: usize = 2;
 pub(super) const TYPE_IPV4: u16 = 0x0800;
 /// IPv6.
 pub(super) const TYPE_IPV6: u16 = 0x86dd;
+/// Transparent Ethernet bridging: a frame inside, which takes the outer one's place, as in Hubble.
+pub(super) const TYPE_ETHERNET: u16 = 0x6558;
 /// 802.1Q, 802.1ad, and what came before 802.1ad.
 const TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
@@ -27,13 +29,13 @@ pub(super) fn decode<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     match u16_be(header, 12) {
         TYPE_IPV4 => Next::Ipv4(payload),
         TYPE_IPV6 => Next::Ipv6(payload),
-        ethertype => tagged(ethertype, payload, flow),
+        ethertype => rarer(ethertype, payload, flow),
     }
 }
 
-/// Looks through VLAN tags; the outermost id is the flow's.
+/// The rarer ethertypes: looks through VLAN tags; the outermost id is the flow's.
 #[cold]
-fn tagged<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'a> {
+fn rarer<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     for _ in 0..MAX_TAGS {
         if !TYPES_VLAN.contains(&ethertype) {
             break;
@@ -46,6 +48,7 @@ fn tagged<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'
     match ethertype {
         TYPE_IPV4 => Next::Ipv4(data),
         TYPE_IPV6 => Next::Ipv6(data),
+        TYPE_ETHERNET => Next::Ethernet(data),
         _ => Next::End,
     }
 }

@@ -1,14 +1,12 @@
 //! VXLAN (RFC 7348) and Geneve (RFC 8926) headers, and the packets inside them.
 
 use super::Next;
-use super::ethernet::{TYPE_IPV4, TYPE_IPV6};
+use super::ethernet::{TYPE_ETHERNET, TYPE_IPV4, TYPE_IPV6};
 use crate::flow::{Flow, L4, Layer, Tunnel};
 use crate::parser::bytes::{from, u16_be};
 
 /// VXLAN header, and Geneve header without options.
 const LEN: usize = 8;
-/// Geneve: Ethernet inside ("transparent Ethernet bridging").
-const TYPE_ETHERNET: u16 = 0x6558;
 /// UDP port of VXLAN (IANA).
 const PORT_VXLAN: u16 = 4789;
 /// UDP port of Geneve (IANA).
@@ -33,7 +31,8 @@ pub(in crate::parser) fn decode(kind: Kind, payload: &[u8], flow: &mut Flow) {
     flow.vlan = None;
     flow.ip = None;
     flow.l4 = L4::None;
-    enter(kind, flow);
+    // Hubble's summary does not name the outer tunnel's header, but it names those inside.
+    flow.last_layer = Layer::None;
     let mut next = inner;
     while let Some(payload) = super::decode(next, flow) {
         // As in Hubble, a tunnel inside is known by its port, and its packet replaces layer by layer.
@@ -44,16 +43,12 @@ pub(in crate::parser) fn decode(kind: Kind, payload: &[u8], flow: &mut Flow) {
         {
             tunnel.vni = vni;
         }
-        enter(nested, flow);
+        flow.last_layer = match nested {
+            Kind::Vxlan => Layer::Vxlan,
+            Kind::Geneve => Layer::Geneve,
+        };
         next = inner;
     }
-}
-
-fn enter(kind: Kind, flow: &mut Flow) {
-    flow.last_layer = match kind {
-        Kind::Vxlan => Layer::Vxlan,
-        Kind::Geneve => Layer::Geneve,
-    };
 }
 
 /// The virtual network id, and what the tunnel carries.

@@ -1,1 +1,0 @@
-//! Payloads written out by hand, and what becomes of them.

@@ -1,0 +1,104 @@
+//! Where we differ from the reference on purpose, and how a row of each kind is told.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use eyepiece::flow::{Flow, L4};
+use serde_json::Value;
+
+use crate::{json, parse};
+
+/// A kind of difference.
+pub(crate) struct Deviation {
+    /// What differs, and why.
+    pub(crate) reason: &'static str,
+    /// Whether a row's difference is of this kind and nothing else differs.
+    pub(crate) explains: fn(&Row<'_>) -> bool,
+}
+
+/// A row that differs; both sides made a flow of it.
+pub(crate) struct Row<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) flow: &'a Flow,
+    pub(crate) expected: &'a Value,
+}
+
+/// All of them. The first that explains a row has it.
+pub(crate) const DEVIATIONS: [Deviation; 5] = [
+    Deviation {
+        reason: "all IPv6 extension headers are looked through; upstream stops behind hop-by-hop",
+        explains: |row| {
+            row.expected["Summary"] == "IPv6" && has_extension(row) && equal_but(row, &["IP", "l4", "Summary"])
+        },
+    },
+    Deviation {
+        reason: "VLAN tags are looked through; upstream stops at them",
+        explains: |row| {
+            row.flow.vlan.is_some()
+                && row.expected["Summary"] == "Ethernet"
+                && row.expected.get("IP").is_none()
+                && equal_but(row, &["IP", "l4", "Summary"])
+        },
+    },
+    Deviation {
+        reason: "Geneve options end where the header says; upstream goes by their own lengths, modulo 256",
+        explains: |row| odd_geneve_options(row) && equal_but(row, &["ethernet", "IP", "l4", "Summary"]),
+    },
+    Deviation {
+        reason: "verdicts of 32 bytes, of 1.18 and before, are read; upstream takes every verdict for 40",
+        explains: |row| {
+            row.payload[0] == 5
+                && (32..40).contains(&row.payload.len().wrapping_sub(captured(row.payload)))
+                && equal_but(row, &["ethernet", "IP", "l4", "Summary"])
+        },
+    },
+    Deviation {
+        reason: "the packet ends with the captured length; upstream takes the padding behind it for packet bytes",
+        explains: |row| {
+            let mut payload = row.payload.to_vec();
+            payload[12..14].fill(0xff);
+            parse(&payload).is_ok_and(|flow| json::flow(&flow) == *row.expected)
+        },
+    },
+];
+
+fn captured(payload: &[u8]) -> usize {
+    usize::from(u16::from_le_bytes([payload[12], payload[13]]))
+}
+
+fn equal_but(row: &Row<'_>, keys: &[&str]) -> bool {
+    let mut values = [json::flow(row.flow), row.expected.clone()];
+    for object in values.iter_mut().filter_map(Value::as_object_mut) {
+        object.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+    values[0] == values[1]
+}
+
+/// The header that the reference's destination stands in announces an extension other than hop-by-hop alone.
+fn has_extension(row: &Row<'_>) -> bool {
+    let Some(text) = row.expected["IP"]["destination"].as_str() else { return false };
+    let destination = match text.parse() {
+        Ok(IpAddr::V4(address)) => address.to_ipv6_mapped(),
+        Ok(IpAddr::V6(address)) => address,
+        Err(_) => Ipv6Addr::UNSPECIFIED,
+    };
+    let mut headers = row.payload.windows(41).filter(|header| header[24..40] == destination.octets());
+    headers.any(|header| {
+        let next = if header[6] == 0 { header[40] } else { header[6] };
+        matches!(next, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140)
+    })
+}
+
+fn odd_geneve_options(row: &Row<'_>) -> bool {
+    let Some(tunnel) = row.flow.tunnel else { return false };
+    let L4::Udp { source_port, destination_port } = tunnel.l4 else { return false };
+    let ports = [source_port.to_be_bytes(), destination_port.to_be_bytes()].concat();
+    let Some(udp) = row.payload.windows(4).position(|bytes| bytes == ports) else { return false };
+    let header = &row.payload[udp + 8..];
+    let end = 8 + usize::from(header[0] & 0x3f) * 4;
+    let mut at = 8;
+    while at < end {
+        let Some(length) = header.get(at + 3) else { return true };
+        at += 4 + usize::from(length & 0x1f) * 4;
+    }
+    tunnel.protocol == 2 && at != end
+}
