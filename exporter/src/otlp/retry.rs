@@ -337,4 +337,26 @@ mod tests {
             }
         }
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Whatever a receiver says has a meaning, a bounded pause and a bounded message without control characters.
+        #[test]
+        fn any_answer(status: u16, retry_after: String, body: Vec<u8>, code: u32, message: String) {
+            for outcome in [
+                http_outcome(status, Some(&retry_after), &body, SystemTime::now()),
+                grpc_outcome(code, &message, &body),
+                accepted(&body),
+            ] {
+                let (pause, text) = match outcome {
+                    Outcome::Accepted => (None, String::new()),
+                    Outcome::Retry { delay, message } => (delay, message),
+                    Outcome::Partial { message, .. } | Outcome::Refused { message } => (None, message),
+                };
+                proptest::prop_assert!(pause.unwrap_or_default() <= MAX_SERVER_DELAY);
+                proptest::prop_assert!(text.len() <= 512 && !text.contains(char::is_control));
+            }
+        }
+    }
 }

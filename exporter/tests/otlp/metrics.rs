@@ -8,7 +8,7 @@ use bytes::Bytes;
 use eyepiece::otlp::client::Client;
 use eyepiece::otlp::config::{Protocol, Signal};
 use eyepiece::otlp::delivery::{Counters, Transport};
-use eyepiece::otlp::metrics_sender::{self, MetricsRequest};
+use eyepiece::otlp::metrics_sender::{self, Due, MetricsRequest};
 use eyepiece::otlp::retry::Outcome;
 use eyepiece::otlp::{self_telemetry, stop};
 use eyepiece::telemetry::Telemetry;
@@ -41,12 +41,13 @@ impl Transport for Store {
 }
 
 /// Requests that carry how often they were asked for; the last of each round is empty.
-fn producer() -> impl FnMut() -> std::future::Ready<Vec<MetricsRequest>> {
+fn producer() -> impl FnMut() -> std::future::Ready<Due> {
     let mut round = 0_u8;
     move || {
         round += 1;
         let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
-        std::future::ready(vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }])
+        let requests = vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }];
+        std::future::ready(Due { requests, too_large: 1 })
     }
 }
 
@@ -80,6 +81,8 @@ async fn an_outage_queues_nothing_up() {
     let counters = Counters::new(&telemetry, Signal::Metrics);
     assert_eq!((counters.delivered.get(), counters.rejected.get(), counters.partial_success.get()), (36, 10, 4));
     assert_eq!((counters.requests_ok.get(), counters.requests_failed.get()), (4, 7));
+    // Told by every round.
+    assert_eq!(counters.too_large.get(), 11);
     assert_eq!(store.attempts.load(Ordering::Relaxed), 11);
 }
 
