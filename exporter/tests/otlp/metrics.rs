@@ -153,8 +153,11 @@ async fn our_own_numbers_arrive() {
     eventually(|| receiver.seen.lock().unwrap().len() >= 2).await;
     // Registered late, exported all the same.
     telemetry.counter("eyepiece.flows.parsed", &[]).add(8);
-    let count = receiver.seen.lock().unwrap().len();
-    eventually(|| receiver.seen.lock().unwrap().len() >= count + 3).await;
+    let exported = |name: &str| {
+        let seen = receiver.seen.lock().unwrap();
+        points(&seen.last().unwrap().body).iter().any(|point| point.contains(name))
+    };
+    eventually(|| exported("eyepiece.flows.parsed")).await;
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(9);
     sender.send_replace(Some(Instant::now() + PATIENCE));
     task.await.unwrap();
