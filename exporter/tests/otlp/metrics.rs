@@ -124,11 +124,13 @@ fn points(body: &[u8]) -> Vec<String> {
         };
         for point in data {
             let Some(Value::AsInt(value)) = point.value else { panic!("{point:?}") };
-            let attributes: Vec<_> = point
+            let mut attributes: Vec<_> = point
                 .attributes
                 .iter()
                 .map(|attribute| format!("{}={:?}", attribute.key, attribute.value.as_ref().unwrap().value))
                 .collect();
+            // The SDK keeps them in no order.
+            attributes.sort();
             points.push(format!("{kind} {} {} {attributes:?} {value}", metric.name, metric.unit));
         }
     }
@@ -166,7 +168,7 @@ async fn our_own_numbers_arrive() {
     assert!(last.head.starts_with("POST /v1/metrics "));
     let points = points(&last.body);
     for expected in [
-        "sum eyepiece.events.lost {event} [\"eyepiece.reason=Some(StringValue(\\\"ring\\\"))\", \"eyepiece.cpu=Some(IntValue(3))\"] 5",
+        "sum eyepiece.events.lost {event} [\"eyepiece.cpu=Some(IntValue(3))\", \"eyepiece.reason=Some(StringValue(\\\"ring\\\"))\"] 5",
         "gauge eyepiece.queue.depth {record} [\"eyepiece.queue.name=Some(StringValue(\\\"q\\\"))\"] 9",
         "sum eyepiece.flows.parsed {flow} [] 8",
     ] {
