@@ -11,12 +11,10 @@ use eyepiece_semconv::{Instrument, Metric, attribute};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
-use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -125,17 +123,6 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
     sample.key.attributes.iter().map(attribute).collect()
 }
 
-/// How many sums and gauges: [`register`] makes nothing else.
-fn data_points(request: &ExportMetricsServiceRequest) -> usize {
-    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-    let points = scopes.flat_map(|scope| &scope.metrics).map(|metric| match &metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-        _ => 0,
-    });
-    points.sum()
-}
-
 /// Hands the SDK's metrics to our client.
 struct Exporter<T> {
     sender: Arc<Sender<T>>,
@@ -144,9 +131,7 @@ struct Exporter<T> {
 
 impl<T: Transport> PushMetricExporter for Exporter<T> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let request = ExportMetricsServiceRequest::from(metrics);
-        let data_points = data_points(&request);
-        let request = MetricsRequest { body: request.encode_to_vec().into(), data_points };
+        let request = MetricsRequest::from(&ExportMetricsServiceRequest::from(metrics));
         let sender = Arc::clone(&self.sender);
         // The SDK polls us on a thread without a runtime.
         match self.runtime.spawn(async move { sender.send(request).await }).await {
