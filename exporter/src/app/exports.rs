@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use eyepiece_config::{Export, Settings, Signal};
-use prost::Message as _;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -17,7 +15,7 @@ use crate::flow::Batch;
 use crate::metrics::{self, Naming};
 use crate::otlp::client::Client;
 use crate::otlp::config::{Protocol, Signal as ClientSignal};
-use crate::otlp::metrics_sender::MetricsRequest;
+use crate::otlp::metrics_sender::Due;
 use crate::otlp::queue::LogSink;
 use crate::otlp::resource::Resource;
 use crate::otlp::stop::{self, Stop};
@@ -101,7 +99,6 @@ pub(super) fn metrics(
         names: shared.names.clone(),
         naming: mapping::naming(&shared.settings.metrics),
         resource: shared.resource.proto(),
-        telemetry: shared.telemetry.clone(),
     };
     let stop = shared.stop.clone();
     let config = mapping::client(&export);
@@ -114,7 +111,7 @@ pub(super) fn metrics(
     tasks.spawn(async move {
         let produce = || {
             let producer = producer.clone();
-            async move { spawn_blocking(move || producer.requests()).await.unwrap_or_default() }
+            async move { spawn_blocking(move || producer.due()).await.unwrap_or_default() }
         };
         metrics_sender::run(sender, interval, produce, &telemetry, stop).await;
     });
@@ -131,7 +128,6 @@ struct Producer {
     names: MachineNames,
     naming: Naming,
     resource: opentelemetry_proto::tonic::resource::v1::Resource,
-    telemetry: Telemetry,
 }
 
 impl Producer {
@@ -142,41 +138,19 @@ impl Producer {
         Some(then(&snapshot, &names))
     }
 
-    fn requests(&self) -> Vec<MetricsRequest> {
+    fn due(&self) -> Due {
         let limit = crate::otlp::metrics::MAX_REQUEST;
         let encoded = self.with_names(|snapshot, names| {
             crate::otlp::metrics::encode(snapshot, names, self.naming, &self.resource, limit)
         });
-        let Some(encoded) = encoded else { return Vec::new() };
-        if encoded.oversized > 0 {
-            use eyepiece_semconv::{attribute, metric};
-            let attributes = [
-                (attribute::EYEPIECE_SIGNAL, "metrics"),
-                (attribute::EYEPIECE_OUTCOME, "dropped"),
-                (attribute::EYEPIECE_REASON, "too_large"),
-            ];
-            self.telemetry.counter(metric::EYEPIECE_EXPORT_RECORDS.name, &attributes).add(encoded.oversized);
-        }
-        encoded.requests.iter().map(request).collect()
+        let Some(encoded) = encoded else { return Due::default() };
+        Due { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {
         let resolved = self.with_names(|snapshot, names| metrics::resolve(snapshot, names, self.naming));
         resolved.map(|resolved| stdout_metrics::table(&resolved)).unwrap_or_default()
     }
-}
-
-type ProtoRequest = opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-
-fn request(request: &ProtoRequest) -> MetricsRequest {
-    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-    let points = |data: &Option<Data>| match data {
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        _ => 0,
-    };
-    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-    let data_points = scopes.flat_map(|scope| &scope.metrics).map(|metric| points(&metric.data)).sum();
-    MetricsRequest { body: Bytes::from(request.encode_to_vec()), data_points }
 }
 
 /// Prints the table at every interval, and once more at the end.

@@ -175,22 +175,6 @@ pub struct Config {
 }
 
 impl Settings {
-    /// These settings, and `lower`'s where these say nothing.
-    #[must_use]
-    pub fn or(self, lower: Self) -> Self {
-        Self {
-            endpoint: self.endpoint.or(lower.endpoint),
-            protocol: self.protocol.or(lower.protocol),
-            headers: self.headers.or(lower.headers),
-            compression: self.compression.or(lower.compression),
-            timeout: self.timeout.or(lower.timeout),
-            ca: self.ca.or(lower.ca),
-            cert: self.cert.or(lower.cert),
-            key: self.key.or(lower.key),
-            insecure: self.insecure.or(lower.insecure),
-        }
-    }
-
     /// The client's settings for a signal; defaults are the specification's.
     ///
     /// # Errors
