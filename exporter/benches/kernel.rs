@@ -23,9 +23,13 @@ fn main() {
     object.classifier(program::EMPTY).expect("program").load().expect("load");
     let empty = measure(&mut object, program::EMPTY, &mut tcp4());
     row("empty", empty, empty);
-    for (name, mut packet) in
-        [("tcp4", tcp4()), ("udp4", udp4()), ("tcp6", tcp6()), ("udp6", udp6()), ("tcp4, VLAN in packet", vlan(tcp4()))]
-    {
+    for (name, mut packet) in [
+        ("tcp4", tcp4()),
+        ("udp4", udp4()),
+        ("tcp6", tcp6()),
+        ("udp6", udp6()),
+        ("tcp4, VLAN in packet", vlan(&tcp4())),
+    ] {
         let ns = measure(&mut object, program::FROM_ENDPOINT, &mut packet);
         row(&format!("{name} established, aggregated"), ns, empty);
         let ns = measure(&mut object, program::TO_NETWORK, &mut packet);
@@ -117,7 +121,7 @@ fn udp6() -> Vec<u8> {
     ipv6(17, &udp())
 }
 
-fn vlan(frame: Vec<u8>) -> Vec<u8> {
+fn vlan(frame: &[u8]) -> Vec<u8> {
     let mut tagged = frame[..12].to_vec();
     tagged.extend([0x81, 0, 0, 7]);
     tagged.extend(&frame[12..]);
