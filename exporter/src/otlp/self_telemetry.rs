@@ -1,6 +1,6 @@
 //! Exports our own numbers as OTLP metrics, by OpenTelemetry's SDK and exporter over our client.
 //!
-//! The SDK collects, its exporter encodes, and hands the request to [`Bridge`] as to any HTTP client. What that exporter
+//! The SDK collects, its exporter encodes, and hands the request to `Bridge` as to any HTTP client. What that exporter
 //! reads of `OTEL_EXPORTER_OTLP_*` past the configuration file (headers, compression) stays behind there: our client
 //! has its own endpoint, headers, authorities and client certificate.
 
