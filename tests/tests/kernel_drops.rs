@@ -1,0 +1,103 @@
+//! What the kernel drops is told with its reason and its addresses, and counted to the packet; nothing else is.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use eyepiece_tests::drops::{self, Dropped};
+use eyepiece_tests::{Family, Lab, Watch, eventually};
+
+/// How long the kernel's own count may take to be read: it is read once a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Every maker of drops, one after the other.
+fn make_all(lab: &Lab) -> Result<Vec<Dropped>> {
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let mut all = Vec::new();
+    for family in Family::BOTH {
+        all.push(drops::nft(lab, a, b, family, 40)?);
+        all.push(drops::closed_udp(a, b, family, 41)?);
+        all.push(drops::closed_tcp(a, b, family, 5)?);
+    }
+    all.push(drops::iptables(a, b, 42)?);
+    all.push(drops::no_route(lab, a, 43)?);
+    all.push(drops::rp_filter(lab, a, b, 44)?);
+    all.push(drops::full_buffer(a, b, 45)?);
+    all.push(drops::ttl_expired(lab, a, b, 46)?);
+    all.push(drops::bad_udp_checksum(a, b, 47)?);
+    all.push(drops::bad_ip_checksum(lab, a, b, 48)?);
+    Ok(all)
+}
+
+/// Drops of the same reason, all namespaces or one.
+fn packets(all: &[Dropped], reason: &str, netns: Option<u64>) -> u64 {
+    let of = |one: &&Dropped| one.reason == reason && netns.is_none_or(|netns| one.netns == netns);
+    all.iter().filter(of).map(|one| one.packets).sum()
+}
+
+fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
+    let lab = Lab::new()?;
+    let watch = Watch::start(&lab, &[("datapath.transport", transport), ("datapath.aggregation", aggregation)])?;
+    let all = make_all(&lab)?;
+    let total: u64 = all.iter().map(|one| one.packets).sum();
+    let kernels = || watch.sample("eyepiece.datapath.drops", &[]).unwrap_or_default();
+    let settled = eventually(PATIENCE, "the kernel's count", || (kernels() >= total).then_some(()));
+    for one in &all {
+        let netns = one.netns.to_string();
+        let labels = [("hubble.drop.reason", one.reason), ("hubble.drop.netns", netns.as_str())];
+        let counted = watch.sample("eyepiece.datapath.drops", &labels)?;
+        let wanted = packets(&all, one.reason, Some(one.netns));
+        assert_eq!(counted, wanted, "the kernel's count: {one:?}\n{:#}", watch.eyepiece.status()?["samples"]);
+    }
+    settled?;
+    assert_eq!(kernels(), total, "the kernel's count\n{:#}", watch.eyepiece.status()?);
+    let receiver = watch.stop()?;
+    receiver.look(|received| {
+        for one in &all {
+            let (source, destination) = (one.source.to_string(), one.destination.to_string());
+            let (netns, port) = (one.netns.to_string(), one.port.map(|port| port.to_string()).unwrap_or_default());
+            let wanted = [
+                ("hubble.verdict", "DROPPED"),
+                ("hubble.drop.reason", one.reason),
+                ("source.address", &source),
+                ("destination.address", &destination),
+                ("destination.port", &port),
+                ("hubble.drop.netns", &netns),
+            ];
+            let records: Vec<_> = received.logs_with(&wanted).collect();
+            assert_eq!(records.len() as u64, one.packets, "records: {one:?}");
+            assert!(records.iter().all(|log| log.event == "hubble.flow" && log.severity == 13), "{one:?}");
+            assert_eq!(
+                received.sum("hubble.drop", &[("hubble.drop.reason", one.reason)]),
+                packets(&all, one.reason, None)
+            );
+        }
+        assert_eq!(received.sum("hubble.drop", &[]), total);
+        assert_eq!(received.logs_with(&[("hubble.verdict", "DROPPED")]).count() as u64, total);
+    });
+    Ok(())
+}
+
+#[test]
+fn every_drop_is_told_over_the_ring() -> Result<()> {
+    every_drop("ring", "medium")
+}
+
+#[test]
+fn every_drop_is_told_over_the_perf_buffer_unaggregated() -> Result<()> {
+    every_drop("perf", "none")
+}
+
+#[test]
+fn an_idle_lab_drops_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let watch = Watch::start(&lab, &[])?;
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(watch.sample("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
+    let receiver = watch.stop()?;
+    receiver.look(|received| {
+        assert_eq!(received.series("hubble.drop", &[]).count(), 0);
+        assert_eq!(received.logs_with(&[("hubble.verdict", "DROPPED")]).count(), 0);
+        assert!(received.requests > 5, "nothing was exported, so nothing was tested");
+    });
+    Ok(())
+}
