@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod bpf;
 pub mod capture;
 pub mod collector;
 pub mod drops;
