@@ -42,7 +42,7 @@ fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
         let netns = one.netns.to_string();
         let labels = [("hubble.drop.reason", one.reason), ("hubble.drop.netns", netns.as_str())];
         let (counted, wanted) = (
-            || watch.sample("eyepiece.datapath.drops", &labels).unwrap_or_default(),
+            || watch.eyepiece.number("eyepiece.datapath.drops", &labels).unwrap_or_default(),
             packets(&all, one.reason, Some(one.netns)),
         );
         let in_time = eventually(PATIENCE, "the kernel's count", || (counted() >= wanted).then_some(()));
@@ -98,7 +98,7 @@ fn an_idle_lab_drops_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let watch = Watch::start(&lab, &[])?;
     std::thread::sleep(Duration::from_secs(10));
-    assert_eq!(watch.sample("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
+    assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
     let receiver = watch.stop()?;
     receiver.look(|received| {
         assert_eq!(received.series("hubble.drop", &[]).count(), 0);
