@@ -194,6 +194,7 @@ impl App {
         let ready = Ready::default();
         ready.set(true);
         let admin = status::serve(&settings, ready, hooks, mode, &telemetry)?;
+        give_back_memory();
         tracing::info!(mode = mode.name(), "watching");
         let logs = logs.map(|logs| logs.done);
         Ok(Self { settings, admin, attached, handle, pipeline, subscriptions, logs, tasks, stop, numbers, end })
@@ -291,6 +292,15 @@ fn resource(settings: &Settings) -> Resource {
     let instance = format!("{}-{}", settings.node.name, std::process::id());
     let attributes = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
     Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
+}
+
+/// The kernel's types and symbols take tens of megabytes while they are read; the allocator would keep them.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number; returns free pages to the system.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Waits until the interfaces that were there are attached.

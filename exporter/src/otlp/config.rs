@@ -354,12 +354,4 @@ mod tests {
         let settings = Settings { headers: Some(Headers(vec![("k".into(), "s3cret".into())])), ..Settings::default() };
         assert!(!format!("{:?}", settings.resolve(Signal::Logs).unwrap()).contains("s3cret"));
     }
-
-    #[test]
-    fn an_upper_layer_wins_key_by_key() {
-        let upper = Settings { insecure: Some(true), ..Settings::default() };
-        let lower = Settings { insecure: Some(false), protocol: Some(Protocol::Stdout), ..Settings::default() };
-        let both = upper.or(lower);
-        assert_eq!((both.insecure, both.protocol), (Some(true), Some(Protocol::Stdout)));
-    }
 }

@@ -100,8 +100,11 @@ pub fn build(
     telemetry: &Telemetry,
 ) -> Result<(Datapath, Reader, oneshot::Receiver<()>), DatapathError> {
     let system = |what| move |source| DatapathError::System { what, source };
-    let mut object = Object::load(&config.settings)?;
-    let names = KernelNames::read(&Btf::from_kernel().map_err(LoadError::Btf)?);
+    object::check_kernel()?;
+    let types = Btf::from_kernel().map_err(LoadError::Btf)?;
+    let mut object = Object::load(&config.settings, &types)?;
+    let names = KernelNames::read(&types);
+    drop(types);
     ignore(&object, &names, &config.drops_ignore)?;
     let mode = Mode::choose(config.attach);
     let lock = lock::take().map_err(system("a lock"))?;
