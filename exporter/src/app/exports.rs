@@ -39,14 +39,16 @@ pub(super) struct Shared<'a> {
     pub(super) names: &'a MachineNames,
     pub(super) telemetry: &'a Telemetry,
     pub(super) stop: &'a Stop,
+    /// For our own numbers, which are the last to leave.
+    pub(super) end: &'a Stop,
 }
 
 /// The log exporter at work.
 pub(super) struct Logs {
     /// Where flows go.
     pub(super) sink: LogSink,
-    /// Ends when everything is delivered or counted.
-    pub(super) done: oneshot::Receiver<()>,
+    /// Ends when everything is delivered or counted, or nobody takes it any more.
+    pub(super) done: oneshot::Receiver<io::Result<()>>,
 }
 
 /// Starts the export of log records; none where it is switched off.
@@ -60,16 +62,15 @@ pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
     let stop = shared.stop.clone();
     let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
         let (sink, printer) = stdout::build(options.capacity, symbols, names, io::stdout(), shared.telemetry);
-        let done = logs::spawn_thread("otlp-logs", move || async move {
-            if let Err(error) = printer.run(stop).await {
-                tracing::error!(%error, "cannot write flows to standard output");
-            }
-        });
-        (sink, done)
+        (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, ClientSignal::Logs)?;
         let (sink, exporter) = logs::build(&options, shared.resource, symbols, names, client, shared.telemetry);
-        (sink, logs::spawn_thread("otlp-logs", move || exporter.run(stop)))
+        let export = async move || {
+            exporter.run(stop).await;
+            Ok(())
+        };
+        (sink, logs::spawn_thread("otlp-logs", export))
     };
     Ok(Some(Logs { sink, done: done.context("cannot start the thread of the log exporter")? }))
 }
@@ -87,6 +88,7 @@ pub(super) fn metrics(
     shared: &Shared<'_>,
     pipeline: &pipeline::Handle,
     tasks: &mut JoinSet<()>,
+    numbers: &mut JoinSet<()>,
 ) -> anyhow::Result<bool> {
     let export = shared.settings.otlp.export(Signal::Metrics);
     if !export.enabled {
@@ -115,8 +117,8 @@ pub(super) fn metrics(
         };
         metrics_sender::run(sender, interval, produce, &telemetry, stop).await;
     });
-    let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.stop.clone());
-    tasks.spawn(async move { self_telemetry::run(telemetry, &resource, client, interval, stop).await });
+    let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.end.clone());
+    numbers.spawn(async move { self_telemetry::run(telemetry, &resource, client, interval, stop).await });
     Ok(true)
 }
 

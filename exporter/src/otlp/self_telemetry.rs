@@ -61,6 +61,8 @@ pub async fn run<T: Transport>(
             () = sleep(REFRESH.min(interval)) => {}
         }
     };
+    // What was registered since the last look has a value too.
+    register(&telemetry, &meter, &mut known);
     shut_down(provider, deadline).await;
 }
 
