@@ -163,6 +163,12 @@ fn a_super_packet_counts_as_its_segments() -> Result<()> {
             let last = counted(&receiver, leaves_by);
             assert_eq!((near.rx(), near.tx()), (sent, answered), "{far} {family:?} ve-a");
             assert_eq!((last.tx(), last.rx()), (sent, answered), "{far} {family:?} {leaves_by}");
+            let there = if far == "b" { "ve-b" } else { "world" };
+            for (ends, count) in [(["ve-a", there], sent), ([there, "ve-a"], answered)] {
+                let ends = [("hubble.source.name", ends[0]), ("hubble.destination.name", ends[1])];
+                assert_eq!(receiver.sum("hubble.flow.packets", &ends), count.packets, "{ends:?} {family:?}");
+                assert_eq!(receiver.sum("hubble.flow.io", &ends), count.bytes, "{ends:?} {family:?}");
+            }
             let text = witness.text("")?;
             for (from, payload) in [(source, PAYLOAD), (answers, ANSWER)] {
                 assert_eq!(last_byte(&text, from), Some(payload), "{far} {family:?} from {from}");
