@@ -2,9 +2,7 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
-use eyepiece_wire::{
-    Connection, DebugCapture, DebugMessage, Header, Hook, NOTIFY_CAPTURE, NOTIFY_DEBUG,
-};
+use eyepiece_wire::{Connection, DebugCapture, DebugMessage, Header, Hook, NOTIFY_CAPTURE, NOTIFY_DEBUG};
 
 use crate::connection::Facts;
 use crate::emit;

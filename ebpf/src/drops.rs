@@ -104,23 +104,26 @@ struct Drop {
     protocol: u16,
 }
 
-/// The inode of the packet's network namespace: the socket's if it has one, since UDP reuses `dev`; else the device's.
+/// The inode of the network namespace that frees the packet: the receiving socket's where the kernel names one, since
+/// UDP reuses `dev`; else the device's; else that of the packet's own socket. That one comes last, for a packet that has
+/// just crossed from another namespace is still its sender's.
 #[inline(always)]
 unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
     unsafe {
-        let mut socket: *const u8 = core::ptr::null();
+        let mut receiver: *const u8 = core::ptr::null();
         if KFREE_SKB_ARGUMENTS.load() > 3 {
-            socket = ctx.arg(3);
+            receiver = ctx.arg(3);
         }
-        if socket.is_null() {
-            socket = field(skb, OFF_SKB_SK.load());
-        }
-        let net: *const u8 = if !socket.is_null() {
-            field(socket, OFF_SOCK_NET.load())
+        let net: *const u8 = if !receiver.is_null() {
+            field(receiver, OFF_SOCK_NET.load())
         } else if !device.is_null() {
             field(device, OFF_DEV_NET.load())
         } else {
-            return 0;
+            let owner: *const u8 = field(skb, OFF_SKB_SK.load());
+            if owner.is_null() {
+                return 0;
+            }
+            field(owner, OFF_SOCK_NET.load())
         };
         if net.is_null() {
             return 0;

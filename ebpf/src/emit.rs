@@ -1,8 +1,6 @@
 //! Writes records into the ring or the perf buffer, and counts those that found no room.
 
-use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_CURRENT_CPU, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP,
-};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_CURRENT_CPU, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::{
     bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_perf_event_output, bpf_ringbuf_query, bpf_ringbuf_reserve,
     bpf_ringbuf_submit, bpf_skb_load_bytes,
@@ -21,8 +19,8 @@ use crate::maps::{EP_EMIT, EP_INTERFACES, EP_PERF, EP_RING, EP_SCRATCH_TC, count
 /// Bytes of header and trace struct.
 const TRACE_PREFIX: usize = size_of::<Header>() + size_of::<TraceNotify>();
 
-/// The most that a record takes of the ring: header of the ring, our own, the notification, the packet.
-const MAX_RECORD: u64 = 8 + TRACE_PREFIX as u64 + 128;
+/// What the ring adds to each record, BPF_RINGBUF_HDR_SZ.
+const RING_HEADER: u64 = 8;
 
 /// Whether anybody reads.
 #[inline(always)]
@@ -54,7 +52,7 @@ pub(crate) fn submit(ctx: *mut c_void, record: *mut u8, length: u64) -> bool {
         if TRANSPORT.load() == 0 {
             let waiting = bpf_ringbuf_query(core::ptr::addr_of!(EP_RING).cast_mut().cast(), BPF_RB_AVAIL_DATA as u64);
             // One wakeup as the mark is passed, not one for every record behind it; a reader that misses it polls.
-            let passing = waiting.wrapping_sub(WATERMARK.load()) <= MAX_RECORD;
+            let passing = waiting.wrapping_sub(WATERMARK.load()) <= trace_size() + RING_HEADER;
             let wakeup = if passing { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
             bpf_ringbuf_submit(record.cast(), wakeup as u64);
             return true;

@@ -2,7 +2,10 @@
 
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, PerfEventByteArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use eyepiece_wire::{Connection, DropKey, Header, Interface, Key4, Key6, MAX_CAPTURE, QUIET_PLACES, Quiet, TraceNotify, Untracked, UntrackedKey};
+use eyepiece_wire::{
+    Connection, DropKey, Header, Interface, Key4, Key6, MAX_CAPTURE, QUIET_PLACES, Quiet, TraceNotify, Untracked,
+    UntrackedKey,
+};
 
 /// Room for the largest record.
 #[repr(C, align(8))]
@@ -46,4 +49,3 @@ pub(crate) fn count(counter: eyepiece_wire::Counter, n: u64) {
         crate::atomic::add(value, n);
     }
 }
-

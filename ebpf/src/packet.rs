@@ -34,9 +34,7 @@ pub(crate) struct Packet {
 #[inline(always)]
 fn load<T: Copy>(skb: *mut __sk_buff, offset: u32, into: &mut T) -> bool {
     // SAFETY: the buffer is `size_of::<T>()` bytes, a constant, and T is plain bytes.
-    unsafe {
-        bpf_skb_load_bytes(skb.cast(), offset, core::ptr::from_mut(into).cast(), size_of::<T>() as u32) == 0
-    }
+    unsafe { bpf_skb_load_bytes(skb.cast(), offset, core::ptr::from_mut(into).cast(), size_of::<T>() as u32) == 0 }
 }
 
 /// Fills in `packet` as far as the headers go. What can't be read stays zero: the packet is counted all the same.

@@ -42,9 +42,7 @@ pub(crate) fn classify<const HOOK: u8, const L3: bool>(ctx: &TcContext) -> i32 {
 /// Outer VLAN id and bytes of a tag that the kernel has lifted off the packet.
 #[inline(always)]
 unsafe fn lifted_vlan(skb: *mut __sk_buff) -> (u16, u64) {
-    unsafe {
-        if (*skb).vlan_present != 0 { (((*skb).vlan_tci) as u16 & 0x0fff, 4) } else { (0, 0) }
-    }
+    unsafe { if (*skb).vlan_present != 0 { (((*skb).vlan_tci) as u16 & 0x0fff, 4) } else { (0, 0) } }
 }
 
 /// Segments, and their bytes on the wire: each repeats the headers.
@@ -230,10 +228,6 @@ fn locate(skb: *mut __sk_buff, facts: &mut Facts) -> *mut Connection {
         };
         facts.ports = (u16::from_be(ports[0]) as u32) << 16 | u16::from_be(ports[1]) as u32;
         facts.protocol = protocol;
-        if packet.family == 6 {
-            connection::find6(&packet.key6, facts)
-        } else {
-            connection::find4(&packet.key4, facts)
-        }
+        if packet.family == 6 { connection::find6(&packet.key6, facts) } else { connection::find4(&packet.key4, facts) }
     }
 }

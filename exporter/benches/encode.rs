@@ -34,6 +34,7 @@ use opentelemetry_sdk::logs::{
     BatchConfigBuilder, BatchLogProcessor, LogBatch, LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider,
 };
 use prost::Message as _;
+use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
 /// Flows of a request.
@@ -212,7 +213,7 @@ impl LogsService for Sink {
 
 impl Sink {
     fn start(&self) -> SocketAddr {
-        let service = LogsServiceServer::new(self.clone());
+        let service = LogsServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("a socket");
@@ -228,7 +229,9 @@ impl Sink {
     }
 
     fn wait(&self, records: u64) {
+        let end = std::time::Instant::now() + Duration::from_secs(120);
         while self.records.load(Ordering::SeqCst) < records {
+            assert!(std::time::Instant::now() < end, "the receiver did not get what was sent");
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use eyepiece_config::{Settings, SourceKind};
+use eyepiece_config::{Protocol, Settings, SourceKind};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -34,6 +34,8 @@ use crate::telemetry::Telemetry;
 const WORKERS: usize = 2;
 /// How long the first attachment may take before the program says that it is still at it.
 const SYNC_PATIENCE: Duration = Duration::from_secs(10);
+/// Time for our own numbers to leave once the fate of everything else is known: a request's time on a healthy network.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let runtime = runtime()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let app = App::build(&runtime, settings)?;
+    let mut app = app;
     let end = runtime.block_on(app.wait(&mut signals));
     let finished = std::thread::scope(|scope| {
         let ending = scope.spawn(|| app.end(&runtime));
@@ -99,18 +102,39 @@ fn runtime() -> anyhow::Result<Runtime> {
         .context("cannot start the runtime")
 }
 
+/// The end of the log exporter, with what kept it from writing.
+type LogsEnd = tokio::sync::oneshot::Receiver<std::io::Result<()>>;
+
 /// The running program.
 pub(crate) struct App {
     settings: Settings,
     admin: Option<admin::Admin>,
-    links: tokio::task::JoinHandle<Result<(), links::LinksError>>,
-    datapath: Datapath,
+    attached: Attached,
     handle: pipeline::Handle,
     pipeline: JoinHandle<std::io::Result<()>>,
     subscriptions: Vec<Subscription>,
-    logs: Option<tokio::sync::oneshot::Receiver<()>>,
+    logs: Option<LogsEnd>,
     tasks: JoinSet<()>,
     stop: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
+    /// Exports our own numbers; ended by `end`.
+    numbers: JoinSet<()>,
+    end: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
+}
+
+/// The datapath and the watcher that feeds it; whoever drops it detaches everything.
+struct Attached {
+    links: tokio::task::JoinHandle<Result<(), links::LinksError>>,
+    datapath: Option<Datapath>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // The watcher's end is the attacher's: everything is detached then.
+        self.links.abort();
+        if let Some(datapath) = self.datapath.take() {
+            datapath.stop();
+        }
+    }
 }
 
 impl App {
@@ -128,8 +152,12 @@ impl App {
         let built = datapath::build(&mapping::datapath(&settings.datapath), events, &telemetry)?;
         let (datapath, reader, synced) = built;
         let names = MachineNames::new(datapath.names().clone(), publisher.clone(), symbols.clone());
+        let (hooks, mode) = (datapath.hooks().clone(), datapath.mode());
+        // From here on whatever fails detaches: filters of clsact would stay behind.
+        let attached = Attached { links: task, datapath: Some(datapath) };
         let resource = resource(&settings);
         let (stop, stopped) = stop::channel();
+        let (end, ended) = stop::channel();
         let shared = Shared {
             settings: &settings,
             resource: &resource,
@@ -137,6 +165,7 @@ impl App {
             names: &names,
             telemetry: &telemetry,
             stop: &stopped,
+            end: &ended,
         };
         let logs = exports::logs(&shared)?;
         let sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
@@ -152,9 +181,9 @@ impl App {
             now: unix_now,
         })
         .context("cannot start the pipeline")?;
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut numbers) = (JoinSet::new(), JoinSet::new());
         let guard = runtime.enter();
-        let has_metrics = exports::metrics(&shared, &handle, &mut tasks)?;
+        let has_metrics = exports::metrics(&shared, &handle, &mut tasks, &mut numbers)?;
         drop(guard);
         let agent = Agent::new(handle.clone());
         let mut subscriptions = Vec::new();
@@ -164,17 +193,24 @@ impl App {
         wait_for_hooks(runtime, synced);
         let ready = Ready::default();
         ready.set(true);
-        let admin = status::serve(&settings, ready, &datapath, &telemetry)?;
-        tracing::info!(mode = datapath.mode().name(), "watching");
+        let admin = status::serve(&settings, ready, hooks, mode, &telemetry)?;
+        give_back_memory();
+        tracing::info!(mode = mode.name(), "watching");
         let logs = logs.map(|logs| logs.done);
-        Ok(Self { settings, admin, links: task, datapath, handle, pipeline, subscriptions, logs, tasks, stop })
+        Ok(Self { settings, admin, attached, handle, pipeline, subscriptions, logs, tasks, stop, numbers, end })
     }
 
     /// Waits for a signal, or for a component that fails.
-    async fn wait(&self, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn wait(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(Duration::from_millis(200));
+        let only_prints = only_prints(&self.settings);
         loop {
             tokio::select! {
+                printed = ended(&mut self.logs), if only_prints && self.logs.is_some() => {
+                    // Nobody reads what we print, and there is nothing else to do.
+                    self.logs = None;
+                    return printed.context("the printer of flows panicked")?.context("cannot write to standard output");
+                }
                 heard = signals.next() => match heard {
                     Heard::End => return Ok(()),
                     Heard::Hangup => {
@@ -185,7 +221,7 @@ impl App {
                     if self.pipeline.is_finished() {
                         anyhow::bail!("the pipeline has ended");
                     }
-                    if self.links.is_finished() {
+                    if self.attached.links.is_finished() {
                         anyhow::bail!("the watcher of interfaces has ended");
                     }
                 }
@@ -196,20 +232,18 @@ impl App {
     /// Ends in order: sources first, then what they fed, under the drain deadline.
     pub(crate) fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.settings.node.drain;
-        // The watcher's end is the attacher's: everything is detached then.
-        self.links.abort();
-        self.datapath.stop();
+        drop(self.attached);
         let drained = self.handle.drain();
         self.stop.send_replace(Some(deadline.into()));
-        let mut tasks = self.tasks;
+        let (mut tasks, mut numbers, mut logs) = (self.tasks, self.numbers, self.logs);
         runtime.block_on(async {
             let late = tokio::time::sleep_until(deadline.into());
             let all = async {
                 while tasks.join_next().await.is_some() {}
-                if let Some(logs) = self.logs
-                    && logs.await.is_err()
-                {
-                    tracing::error!("the log exporter ended early");
+                match ended(&mut logs).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "cannot write flows to standard output"),
+                    Err(_) => tracing::error!("the log exporter ended early"),
                 }
             };
             // The components keep the deadline themselves; a little more time lets them count what they lost.
@@ -218,6 +252,13 @@ impl App {
                 () = async { late.await; tokio::time::sleep(Duration::from_secs(1)).await } => {
                     tracing::error!("the drain deadline has passed");
                 }
+            }
+            // Now our own numbers know what became of everything.
+            let last = tokio::time::Instant::now() + LAST_WORD;
+            self.end.send_replace(Some(last));
+            let told = async { while numbers.join_next().await.is_some() {} };
+            if tokio::time::timeout_at(last + LAST_WORD, told).await.is_err() {
+                tracing::error!("the last export of our own numbers did not end");
             }
         });
         drop(self.subscriptions);
@@ -230,12 +271,36 @@ impl App {
     }
 }
 
+/// Whether standard output is all that anything goes to.
+fn only_prints(settings: &Settings) -> bool {
+    let exports =
+        [eyepiece_config::Signal::Logs, eyepiece_config::Signal::Metrics].map(|signal| settings.otlp.export(signal));
+    exports.iter().filter(|export| export.enabled).all(|export| export.protocol == Protocol::Stdout)
+}
+
+/// Waits for the end of the log exporter; none has ended.
+async fn ended(logs: &mut Option<LogsEnd>) -> Result<std::io::Result<()>, tokio::sync::oneshot::error::RecvError> {
+    match logs {
+        Some(logs) => logs.await,
+        None => Ok(Ok(())),
+    }
+}
+
 fn resource(settings: &Settings) -> Resource {
     let otlp = &settings.otlp;
     // Names this run: two of the same process id are a reboot apart.
     let instance = format!("{}-{}", settings.node.name, std::process::id());
     let attributes = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
     Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
+}
+
+/// The kernel's types and symbols take tens of megabytes while they are read; the allocator would keep them.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number; returns free pages to the system.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Waits until the interfaces that were there are attached.

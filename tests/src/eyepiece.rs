@@ -29,6 +29,21 @@ pub struct Eyepiece {
     folder: tempfile::TempDir,
 }
 
+/// A hook of the datapath, as /status shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The interface; empty for the whole machine's.
+    pub interface: String,
+    /// The hook.
+    pub name: String,
+    /// Whether it is attached.
+    pub attached: bool,
+    /// How.
+    pub by: String,
+    /// Why it is not attached.
+    pub error: Option<String>,
+}
+
 /// How to start it; [`Eyepiece::builder`] begins.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
@@ -118,6 +133,39 @@ impl Eyepiece {
         let (code, body) = self.get("/status")?;
         ensure!(code == 200, "/status: {code}: {body}");
         serde_json::from_str(&body).with_context(|| body.clone())
+    }
+
+    /// The sum of the numbers of a name in /status whose attributes contain these; 0 when there is none.
+    pub fn number(&self, name: &str, attributes: &[(&str, &str)]) -> Result<u64> {
+        let status = self.status()?;
+        let samples = status["samples"].as_array().context("no samples")?;
+        let wanted = samples.iter().filter(|sample| {
+            sample["name"] == name && attributes.iter().all(|&(key, value)| sample["attributes"][key] == value)
+        });
+        Ok(wanted.filter_map(|sample| sample["value"].as_u64()).sum())
+    }
+
+    /// The hooks in /status: interface, hook, error.
+    pub fn hooks(&self) -> Result<Vec<Hook>> {
+        let status = self.status()?;
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let hooks = status["hooks"].as_array().context("no hooks")?.iter();
+        let hook = |hook: &serde_json::Value| Hook {
+            interface: text(&hook["interface"]).unwrap_or_default(),
+            name: text(&hook["hook"]).unwrap_or_default(),
+            attached: hook["attached"] == true,
+            by: text(&hook["by"]).unwrap_or_default(),
+            error: text(&hook["error"]),
+        };
+        Ok(hooks.map(hook).collect())
+    }
+
+    /// Waits until both hooks of an interface are attached, or gone.
+    pub fn wait_for_hooks(&self, interface: &str, attached: bool) -> Result<()> {
+        let wanted = if attached { 2 } else { 0 };
+        let count = || self.hooks().ok().map(|hooks| hooks.iter().filter(|hook| hook.interface == interface).count());
+        crate::eventually(START, "hooks", || (count() == Some(wanted)).then_some(()))
+            .with_context(|| format!("{interface}: {:?}\n{}", self.hooks(), self.stderr()))
     }
 
     /// The folder of its configuration, for files that a test gives it.

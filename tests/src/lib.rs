@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod bpf;
 pub mod capture;
 pub mod collector;
 pub mod drops;
@@ -20,6 +21,7 @@ pub mod receiver;
 pub mod skip;
 pub mod traffic;
 pub mod uplink;
+pub mod watch;
 
 pub use capture::Capture;
 pub use collector::Collector;
@@ -28,6 +30,7 @@ pub use lab::{Family, Host, Lab, Uplink};
 pub use namespace::{Counters, Inside, Namespace};
 pub use process::Background;
 pub use receiver::{Behaviour, Receiver};
+pub use watch::Watch;
 
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

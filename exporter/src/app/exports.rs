@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use eyepiece_config::{Export, Settings, Signal};
-use prost::Message as _;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -17,7 +15,7 @@ use crate::flow::Batch;
 use crate::metrics::{self, Naming};
 use crate::otlp::client::Client;
 use crate::otlp::config::{Protocol, Signal as ClientSignal};
-use crate::otlp::metrics_sender::MetricsRequest;
+use crate::otlp::metrics_sender::Due;
 use crate::otlp::queue::LogSink;
 use crate::otlp::resource::Resource;
 use crate::otlp::stop::{self, Stop};
@@ -41,14 +39,16 @@ pub(super) struct Shared<'a> {
     pub(super) names: &'a MachineNames,
     pub(super) telemetry: &'a Telemetry,
     pub(super) stop: &'a Stop,
+    /// For our own numbers, which are the last to leave.
+    pub(super) end: &'a Stop,
 }
 
 /// The log exporter at work.
 pub(super) struct Logs {
     /// Where flows go.
     pub(super) sink: LogSink,
-    /// Ends when everything is delivered or counted.
-    pub(super) done: oneshot::Receiver<()>,
+    /// Ends when everything is delivered or counted, or nobody takes it any more.
+    pub(super) done: oneshot::Receiver<io::Result<()>>,
 }
 
 /// Starts the export of log records; none where it is switched off.
@@ -62,16 +62,15 @@ pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
     let stop = shared.stop.clone();
     let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
         let (sink, printer) = stdout::build(options.capacity, symbols, names, io::stdout(), shared.telemetry);
-        let done = logs::spawn_thread("otlp-logs", move || async move {
-            if let Err(error) = printer.run(stop).await {
-                tracing::error!(%error, "cannot write flows to standard output");
-            }
-        });
-        (sink, done)
+        (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, ClientSignal::Logs)?;
         let (sink, exporter) = logs::build(&options, shared.resource, symbols, names, client, shared.telemetry);
-        (sink, logs::spawn_thread("otlp-logs", move || exporter.run(stop)))
+        let export = async move || {
+            exporter.run(stop).await;
+            Ok(())
+        };
+        (sink, logs::spawn_thread("otlp-logs", export))
     };
     Ok(Some(Logs { sink, done: done.context("cannot start the thread of the log exporter")? }))
 }
@@ -89,6 +88,7 @@ pub(super) fn metrics(
     shared: &Shared<'_>,
     pipeline: &pipeline::Handle,
     tasks: &mut JoinSet<()>,
+    numbers: &mut JoinSet<()>,
 ) -> anyhow::Result<bool> {
     let export = shared.settings.otlp.export(Signal::Metrics);
     if !export.enabled {
@@ -101,7 +101,6 @@ pub(super) fn metrics(
         names: shared.names.clone(),
         naming: mapping::naming(&shared.settings.metrics),
         resource: shared.resource.proto(),
-        telemetry: shared.telemetry.clone(),
     };
     let stop = shared.stop.clone();
     let config = mapping::client(&export);
@@ -114,12 +113,12 @@ pub(super) fn metrics(
     tasks.spawn(async move {
         let produce = || {
             let producer = producer.clone();
-            async move { spawn_blocking(move || producer.requests()).await.unwrap_or_default() }
+            async move { spawn_blocking(move || producer.due()).await.unwrap_or_default() }
         };
         metrics_sender::run(sender, interval, produce, &telemetry, stop).await;
     });
-    let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.stop.clone());
-    tasks.spawn(async move { self_telemetry::run(telemetry, &resource, client, interval, stop).await });
+    let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.end.clone());
+    numbers.spawn(async move { self_telemetry::run(telemetry, &resource, client, interval, stop).await });
     Ok(true)
 }
 
@@ -131,7 +130,6 @@ struct Producer {
     names: MachineNames,
     naming: Naming,
     resource: opentelemetry_proto::tonic::resource::v1::Resource,
-    telemetry: Telemetry,
 }
 
 impl Producer {
@@ -142,41 +140,19 @@ impl Producer {
         Some(then(&snapshot, &names))
     }
 
-    fn requests(&self) -> Vec<MetricsRequest> {
+    fn due(&self) -> Due {
         let limit = crate::otlp::metrics::MAX_REQUEST;
         let encoded = self.with_names(|snapshot, names| {
             crate::otlp::metrics::encode(snapshot, names, self.naming, &self.resource, limit)
         });
-        let Some(encoded) = encoded else { return Vec::new() };
-        if encoded.oversized > 0 {
-            use eyepiece_semconv::{attribute, metric};
-            let attributes = [
-                (attribute::EYEPIECE_SIGNAL, "metrics"),
-                (attribute::EYEPIECE_OUTCOME, "dropped"),
-                (attribute::EYEPIECE_REASON, "too_large"),
-            ];
-            self.telemetry.counter(metric::EYEPIECE_EXPORT_RECORDS.name, &attributes).add(encoded.oversized);
-        }
-        encoded.requests.iter().map(request).collect()
+        let Some(encoded) = encoded else { return Due::default() };
+        Due { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {
         let resolved = self.with_names(|snapshot, names| metrics::resolve(snapshot, names, self.naming));
         resolved.map(|resolved| stdout_metrics::table(&resolved)).unwrap_or_default()
     }
-}
-
-type ProtoRequest = opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-
-fn request(request: &ProtoRequest) -> MetricsRequest {
-    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-    let points = |data: &Option<Data>| match data {
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        _ => 0,
-    };
-    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-    let data_points = scopes.flat_map(|scope| &scope.metrics).map(|metric| points(&metric.data)).sum();
-    MetricsRequest { body: Bytes::from(request.encode_to_vec()), data_points }
 }
 
 /// Prints the table at every interval, and once more at the end.

@@ -7,18 +7,19 @@ use anyhow::Context as _;
 use eyepiece_config::Settings;
 
 use crate::admin::{Admin, Config, HookStatus, Ready, Status};
-use crate::source::datapath::Datapath;
+use crate::source::datapath::attach::{Hooks, Mode};
 use crate::telemetry::Telemetry;
 
 /// Starts the admin endpoint; none where it is switched off.
 pub(super) fn serve(
     settings: &Settings,
     ready: Ready,
-    datapath: &Datapath,
+    hooks: Hooks,
+    mode: Mode,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Option<Admin>> {
     let Some(listen) = settings.admin.listen else { return Ok(None) };
-    let (hooks, mode, telemetry) = (datapath.hooks().clone(), datapath.mode().name(), telemetry.clone());
+    let (mode, telemetry) = (mode.name(), telemetry.clone());
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());
     let (shown, start) = (shown(settings), Instant::now());
     let status = move || Status {

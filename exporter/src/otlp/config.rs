@@ -175,22 +175,6 @@ pub struct Config {
 }
 
 impl Settings {
-    /// These settings, and `lower`'s where these say nothing.
-    #[must_use]
-    pub fn or(self, lower: Self) -> Self {
-        Self {
-            endpoint: self.endpoint.or(lower.endpoint),
-            protocol: self.protocol.or(lower.protocol),
-            headers: self.headers.or(lower.headers),
-            compression: self.compression.or(lower.compression),
-            timeout: self.timeout.or(lower.timeout),
-            ca: self.ca.or(lower.ca),
-            cert: self.cert.or(lower.cert),
-            key: self.key.or(lower.key),
-            insecure: self.insecure.or(lower.insecure),
-        }
-    }
-
     /// The client's settings for a signal; defaults are the specification's.
     ///
     /// # Errors
@@ -369,13 +353,5 @@ mod tests {
         assert!(!format!("{errors:?}").contains("s3cret"));
         let settings = Settings { headers: Some(Headers(vec![("k".into(), "s3cret".into())])), ..Settings::default() };
         assert!(!format!("{:?}", settings.resolve(Signal::Logs).unwrap()).contains("s3cret"));
-    }
-
-    #[test]
-    fn an_upper_layer_wins_key_by_key() {
-        let upper = Settings { insecure: Some(true), ..Settings::default() };
-        let lower = Settings { insecure: Some(false), protocol: Some(Protocol::Stdout), ..Settings::default() };
-        let both = upper.or(lower);
-        assert_eq!((both.insecure, both.protocol), (Some(true), Some(Protocol::Stdout)));
     }
 }

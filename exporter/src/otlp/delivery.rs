@@ -89,7 +89,7 @@ impl Counters {
             queue_full: of_logs("queue_full"),
             rejected: dropped("rejected"),
             partial_success: dropped("partial_success"),
-            too_large: of_logs("too_large"),
+            too_large: dropped("too_large"),
             shutdown: of_logs("shutdown"),
             closed: of_logs("closed"),
             requests_ok: requests("ok"),

@@ -220,3 +220,15 @@ where
     })?;
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::spawn_thread;
+
+    #[tokio::test]
+    async fn a_thread_of_its_own_tells_its_result() {
+        let name = || std::thread::current().name().map(str::to_owned);
+        let result = spawn_thread("otlp-logs", move || async move { tokio::spawn(async move { name() }).await });
+        assert_eq!(result.unwrap().await.unwrap().unwrap().as_deref(), Some("otlp-logs"));
+    }
+}

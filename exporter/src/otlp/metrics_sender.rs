@@ -4,6 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use prost::Message as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 
 use super::config::Signal;
@@ -21,6 +24,30 @@ pub struct MetricsRequest {
     pub data_points: usize,
 }
 
+impl From<&ExportMetricsServiceRequest> for MetricsRequest {
+    fn from(request: &ExportMetricsServiceRequest) -> Self {
+        let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+        let points = scopes.flat_map(|scope| &scope.metrics).map(|metric| match &metric.data {
+            Some(Data::Gauge(data)) => data.data_points.len(),
+            Some(Data::Sum(data)) => data.data_points.len(),
+            Some(Data::Histogram(data)) => data.data_points.len(),
+            Some(Data::ExponentialHistogram(data)) => data.data_points.len(),
+            Some(Data::Summary(data)) => data.data_points.len(),
+            None => 0,
+        });
+        Self { data_points: points.sum(), body: request.encode_to_vec().into() }
+    }
+}
+
+/// What is to be sent now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// In this order.
+    pub requests: Vec<MetricsRequest>,
+    /// Data points that fit into no request.
+    pub too_large: u64,
+}
+
 /// Sends what `produce` makes, every `interval` (at least a millisecond) and once more when told to stop.
 ///
 /// Values are cumulative, so a request that failed is not kept: the next interval's has all of it and more. A pause
@@ -29,7 +56,7 @@ pub async fn run<T, P, F>(transport: T, interval: Duration, mut produce: P, tele
 where
     T: Transport,
     P: FnMut() -> F,
-    F: Future<Output = Vec<MetricsRequest>>,
+    F: Future<Output = Due>,
 {
     let interval = interval.max(Duration::from_millis(1));
     let sender = Sender::new(transport, telemetry);
@@ -72,8 +99,9 @@ impl<T: Transport> Sender<T> {
     }
 
     /// Sends one after the other until one fails; returns the pause that the receiver asked for.
-    async fn send_all(&self, requests: Vec<MetricsRequest>) -> Option<Duration> {
-        for request in requests {
+    async fn send_all(&self, due: Due) -> Option<Duration> {
+        self.counters.too_large.add(due.too_large);
+        for request in due.requests {
             if let Err(delay) = self.send(request).await {
                 return delay;
             }

@@ -8,7 +8,6 @@ pub mod client;
 pub mod config;
 pub mod delivery;
 pub mod encode;
-pub mod environment;
 pub mod line;
 pub mod logs;
 pub mod metrics;

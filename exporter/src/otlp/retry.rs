@@ -238,7 +238,7 @@ mod tests {
         accepted, grpc_outcome, http_outcome,
     };
 
-    fn delay(outcome: Outcome) -> Option<Option<u64>> {
+    fn delay(outcome: &Outcome) -> Option<Option<u64>> {
         match outcome {
             Outcome::Retry { delay, .. } => Some(delay.map(|delay| delay.as_secs())),
             _ => None,
@@ -252,7 +252,7 @@ mod tests {
             let outcome = http_outcome(status, None, b"", now);
             match status {
                 200..300 => assert_eq!(outcome, Outcome::Accepted, "{status}"),
-                429 | 502 | 503 | 504 => assert_eq!(delay(outcome), Some(None), "{status}"),
+                429 | 502 | 503 | 504 => assert_eq!(delay(&outcome), Some(None), "{status}"),
                 _ => assert!(matches!(outcome, Outcome::Refused { .. }), "{status}"),
             }
         }
@@ -268,7 +268,7 @@ mod tests {
             ("-1", None),
         ];
         for (value, expected) in cases {
-            assert_eq!(delay(http_outcome(503, Some(value), b"", now)), Some(expected), "{value}");
+            assert_eq!(delay(&http_outcome(503, Some(value), b"", now)), Some(expected), "{value}");
         }
         let status = RpcStatus { code: 3, message: "too\nbig".into(), details: Vec::new() }.encode_to_vec();
         let refused = Outcome::Refused { message: "HTTP status 400: too big".into() };
@@ -291,17 +291,17 @@ mod tests {
             let retryable = matches!(code, 1 | 4 | 10 | 11 | 14 | 15);
             for details in [Vec::new(), details(None), vec![0xff; 7]] {
                 let expected = retryable.then_some(None);
-                assert_eq!(delay(grpc_outcome(code, "m", &details)), expected, "{code}");
+                assert_eq!(delay(&grpc_outcome(code, "m", &details)), expected, "{code}");
             }
             let info = details(Some(RetryInfo { delay: Some(Seconds { seconds: 7, nanos: 0 }) }));
             let expected = (retryable || code == 8).then_some(Some(7));
-            assert_eq!(delay(grpc_outcome(code, "m", &info)), expected, "{code} with RetryInfo");
+            assert_eq!(delay(&grpc_outcome(code, "m", &info)), expected, "{code} with RetryInfo");
         }
         let cases = [(None, 0), (Some((-5, -5)), 0), (Some((i64::MAX, i32::MAX)), MAX_SERVER_DELAY.as_secs())];
         for (given, expected) in cases {
             let delay_given = given.map(|(seconds, nanos)| Seconds { seconds, nanos });
             let outcome = grpc_outcome(8, "", &details(Some(RetryInfo { delay: delay_given })));
-            assert_eq!(delay(outcome), Some(Some(expected)), "{given:?}");
+            assert_eq!(delay(&outcome), Some(Some(expected)), "{given:?}");
         }
         let message = "gRPC INVALID_ARGUMENT: no".to_owned();
         assert_eq!(grpc_outcome(3, "no", b""), Outcome::Refused { message });
@@ -334,6 +334,28 @@ mod tests {
                 let asked = backoff.pause(attempts, Some(Duration::from_secs(100))).as_secs_f64();
                 assert!((100.0..=103.0).contains(&asked), "{attempts}: {asked}");
                 assert!(backoff.pause(attempts, Some(Duration::ZERO)).as_secs_f64() >= base * 0.5);
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Whatever a receiver says has a meaning, a bounded pause and a bounded message without control characters.
+        #[test]
+        fn any_answer(status: u16, retry_after: String, body: Vec<u8>, code: u32, message: String) {
+            for outcome in [
+                http_outcome(status, Some(&retry_after), &body, SystemTime::now()),
+                grpc_outcome(code, &message, &body),
+                accepted(&body),
+            ] {
+                let (pause, text) = match outcome {
+                    Outcome::Accepted => (None, String::new()),
+                    Outcome::Retry { delay, message } => (delay, message),
+                    Outcome::Partial { message, .. } | Outcome::Refused { message } => (None, message),
+                };
+                proptest::prop_assert!(pause.unwrap_or_default() <= MAX_SERVER_DELAY);
+                proptest::prop_assert!(text.len() <= 512 && !text.contains(char::is_control));
             }
         }
     }

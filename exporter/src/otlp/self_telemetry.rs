@@ -1,20 +1,21 @@
-//! Exports our own numbers as OTLP metrics, by OpenTelemetry's SDK over our client.
+//! Exports our own numbers as OTLP metrics, by OpenTelemetry's SDK and exporter over our client.
 //!
-//! The SDK collects and aggregates, its own exporter is left out: that one reads `OTEL_EXPORTER_OTLP_*` past the
-//! configuration file, and knows neither our authorities nor our client certificate.
+//! The SDK collects, its exporter encodes, and hands the request to `Bridge` as to any HTTP client. What that exporter
+//! reads of `OTEL_EXPORTER_OTLP_*` past the configuration file (headers, compression) stays behind there: our client
+//! has its own endpoint, headers, authorities and client certificate.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use eyepiece_semconv::{Instrument, Metric, attribute};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use prost::Message as _;
 use tokio::runtime::Handle;
@@ -41,7 +42,13 @@ pub async fn run<T: Transport>(
     mut stop: Stop,
 ) {
     let sender = Arc::new(Sender::new(transport, &telemetry));
-    let exporter = Exporter { sender, runtime: Handle::current() };
+    let exporter = match exporter(Bridge { sender, runtime: Handle::current() }) {
+        Ok(exporter) => exporter,
+        Err(error) => {
+            warn!("our own metrics are not exported: {error}");
+            return;
+        }
+    };
     let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
     let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource.sdk()).build();
     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build();
@@ -54,6 +61,8 @@ pub async fn run<T: Transport>(
             () = sleep(REFRESH.min(interval)) => {}
         }
     };
+    // What was registered since the last look has a value too.
+    register(&telemetry, &meter, &mut known);
     shut_down(provider, deadline).await;
 }
 
@@ -125,46 +134,54 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
     sample.key.attributes.iter().map(attribute).collect()
 }
 
-/// How many sums and gauges: [`register`] makes nothing else.
-fn data_points(request: &ExportMetricsServiceRequest) -> usize {
-    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-    let points = scopes.flat_map(|scope| &scope.metrics).map(|metric| match &metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-        _ => 0,
-    });
-    points.sum()
-}
-
-/// Hands the SDK's metrics to our client.
-struct Exporter<T> {
+/// The SDK exporter's HTTP client: takes the request's body and sends it by ours.
+struct Bridge<T> {
     sender: Arc<Sender<T>>,
     runtime: Handle,
 }
 
-impl<T: Transport> PushMetricExporter for Exporter<T> {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let request = ExportMetricsServiceRequest::from(metrics);
-        let data_points = data_points(&request);
-        let request = MetricsRequest { body: request.encode_to_vec().into(), data_points };
+impl<T> std::fmt::Debug for Bridge<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bridge").finish_non_exhaustive()
+    }
+}
+
+#[async_trait::async_trait]
+impl<T: Transport> HttpClient for Bridge<T> {
+    async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        let request = ExportMetricsServiceRequest::decode(plain(request)?)?;
+        let request = MetricsRequest::from(&request);
         let sender = Arc::clone(&self.sender);
         // The SDK polls us on a thread without a runtime.
-        match self.runtime.spawn(async move { sender.send(request).await }).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(OTelSdkError::InternalFailure("the receiver does not take requests".into())),
-            Err(_) => Err(OTelSdkError::AlreadyShutdown),
+        match self.runtime.spawn(async move { sender.send(request).await }).await? {
+            Ok(()) => Ok(http::Response::new(Bytes::new())),
+            Err(_) => Err("the receiver does not take requests".into()),
         }
     }
+}
 
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+/// The body as it was before the exporter compressed it; our client compresses by our own settings.
+fn plain(request: http::Request<Bytes>) -> Result<Bytes, HttpError> {
+    let encoding = request.headers().get(http::header::CONTENT_ENCODING).cloned();
+    let body = request.into_body();
+    match encoding.as_ref().map(http::HeaderValue::as_bytes) {
+        None => Ok(body),
+        Some(b"gzip") => {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain)?;
+            Ok(plain.into())
+        }
+        Some(other) => Err(format!("unknown content encoding {:?}", String::from_utf8_lossy(other)).into()),
     }
+}
 
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
-    }
+/// The SDK's own exporter over our client. The endpoint is never dialled: the bridge takes the body alone.
+fn exporter<T: Transport>(bridge: Bridge<T>) -> Result<MetricExporter, ExporterBuildError> {
+    MetricExporter::builder()
+        .with_http()
+        .with_http_client(bridge)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint("http://bridge.invalid/")
+        .with_temporality(Temporality::Cumulative)
+        .build()
 }

@@ -24,11 +24,14 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
 }
 
-/// Requests that were seen, and answers (head after `HTTP/1.1 `, body) until everything is taken.
+/// What follows `HTTP/1.1 ` up to the last header, and the body.
+type Answer = (&'static str, Vec<u8>);
+
+/// Requests that were seen, and answers until everything is taken.
 #[derive(Clone, Default)]
 pub(crate) struct Receiver {
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
-    pub(crate) answers: Arc<Mutex<VecDeque<(&'static str, Vec<u8>)>>>,
+    pub(crate) answers: Arc<Mutex<VecDeque<Answer>>>,
 }
 
 impl Receiver {

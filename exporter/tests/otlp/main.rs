@@ -1,5 +1,7 @@
 //! OTLP export against receivers in this process: what was sent is delivered or counted, always.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
+
 mod encode;
 mod http;
 mod logs;

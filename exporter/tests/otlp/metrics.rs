@@ -8,7 +8,7 @@ use bytes::Bytes;
 use eyepiece::otlp::client::Client;
 use eyepiece::otlp::config::{Protocol, Signal};
 use eyepiece::otlp::delivery::{Counters, Transport};
-use eyepiece::otlp::metrics_sender::{self, MetricsRequest};
+use eyepiece::otlp::metrics_sender::{self, Due, MetricsRequest};
 use eyepiece::otlp::retry::Outcome;
 use eyepiece::otlp::{self_telemetry, stop};
 use eyepiece::telemetry::Telemetry;
@@ -41,12 +41,13 @@ impl Transport for Store {
 }
 
 /// Requests that carry how often they were asked for; the last of each round is empty.
-fn producer() -> impl FnMut() -> std::future::Ready<Vec<MetricsRequest>> {
+fn producer() -> impl FnMut() -> std::future::Ready<Due> {
     let mut round = 0_u8;
     move || {
         round += 1;
         let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
-        std::future::ready(vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }])
+        let requests = vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }];
+        std::future::ready(Due { requests, too_large: 1 })
     }
 }
 
@@ -80,6 +81,8 @@ async fn an_outage_queues_nothing_up() {
     let counters = Counters::new(&telemetry, Signal::Metrics);
     assert_eq!((counters.delivered.get(), counters.rejected.get(), counters.partial_success.get()), (36, 10, 4));
     assert_eq!((counters.requests_ok.get(), counters.requests_failed.get()), (4, 7));
+    // Told by every round.
+    assert_eq!(counters.too_large.get(), 11);
     assert_eq!(store.attempts.load(Ordering::Relaxed), 11);
 }
 
@@ -121,11 +124,13 @@ fn points(body: &[u8]) -> Vec<String> {
         };
         for point in data {
             let Some(Value::AsInt(value)) = point.value else { panic!("{point:?}") };
-            let attributes: Vec<_> = point
+            let mut attributes: Vec<_> = point
                 .attributes
                 .iter()
                 .map(|attribute| format!("{}={:?}", attribute.key, attribute.value.as_ref().unwrap().value))
                 .collect();
+            // The SDK keeps them in no order.
+            attributes.sort();
             points.push(format!("{kind} {} {} {attributes:?} {value}", metric.name, metric.unit));
         }
     }
@@ -150,8 +155,11 @@ async fn our_own_numbers_arrive() {
     eventually(|| receiver.seen.lock().unwrap().len() >= 2).await;
     // Registered late, exported all the same.
     telemetry.counter("eyepiece.flows.parsed", &[]).add(8);
-    let count = receiver.seen.lock().unwrap().len();
-    eventually(|| receiver.seen.lock().unwrap().len() >= count + 3).await;
+    let exported = |name: &str| {
+        let seen = receiver.seen.lock().unwrap();
+        points(&seen.last().unwrap().body).iter().any(|point| point.contains(name))
+    };
+    eventually(|| exported("eyepiece.flows.parsed")).await;
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(9);
     sender.send_replace(Some(Instant::now() + PATIENCE));
     task.await.unwrap();
@@ -160,7 +168,7 @@ async fn our_own_numbers_arrive() {
     assert!(last.head.starts_with("POST /v1/metrics "));
     let points = points(&last.body);
     for expected in [
-        "sum eyepiece.events.lost {event} [\"eyepiece.reason=Some(StringValue(\\\"ring\\\"))\", \"eyepiece.cpu=Some(IntValue(3))\"] 5",
+        "sum eyepiece.events.lost {event} [\"eyepiece.cpu=Some(IntValue(3))\", \"eyepiece.reason=Some(StringValue(\\\"ring\\\"))\"] 5",
         "gauge eyepiece.queue.depth {record} [\"eyepiece.queue.name=Some(StringValue(\\\"q\\\"))\"] 9",
         "sum eyepiece.flows.parsed {flow} [] 8",
     ] {

@@ -12,6 +12,7 @@ const ACCEPTED: &[&str] = &[
     "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
+    "NCSA",
     "MIT-0",
     "Unicode-3.0",
     "Unlicense",

@@ -11,7 +11,8 @@ use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{map, program};
 use tokio::sync::oneshot;
 
-use super::links::filters::Ours;
+use super::links::filters::{Ours, remove_empty_clsact};
+use super::links::requests::Requests;
 use super::links::{Link, LinkEvent, Role};
 use super::object::{self, LoadError, Object};
 use super::sys;
@@ -78,6 +79,23 @@ impl Hooks {
 struct Attached {
     link: Link,
     links: Vec<SchedClassifierLink>,
+    /// The clsact queueing discipline is our own work, so its end is too.
+    made_clsact: bool,
+}
+
+impl Attached {
+    /// Detaches; on a gone interface there is nothing left to detach.
+    fn end(self) {
+        drop(self.links);
+        if !self.made_clsact {
+            return;
+        }
+        let ifindex = self.link.ifindex;
+        let removed = Requests::open().and_then(|mut requests| remove_empty_clsact(&mut requests, ifindex));
+        if let Err(error) = removed {
+            tracing::warn!(interface = self.link.name, %error, "cannot remove the queueing discipline that we made");
+        }
+    }
 }
 
 /// Owns the programs and what is attached.
@@ -174,9 +192,9 @@ impl Attacher {
     fn attach(&mut self, link: Link) {
         let Some(programs) = programs_of(&link) else { return };
         self.unseen(&link);
-        let mut links = Vec::new();
+        let (mut links, mut made_clsact) = (Vec::new(), false);
         for (name, hook, side) in programs {
-            let result = self.attach_one(name, &link.name, side);
+            let result = self.attach_one(name, &link.name, side, &mut made_clsact);
             let error = match result {
                 Ok(attached) => {
                     links.push(attached);
@@ -186,7 +204,7 @@ impl Attacher {
             };
             self.report(link.ifindex, &link.name, hook, error);
         }
-        self.attached.insert(link.ifindex, Attached { link, links });
+        self.attached.insert(link.ifindex, Attached { link, links, made_clsact });
     }
 
     fn attach_one(
@@ -194,21 +212,24 @@ impl Attacher {
         name: &'static str,
         interface: &str,
         side: TcAttachType,
+        made_clsact: &mut bool,
     ) -> Result<SchedClassifierLink, String> {
         let mode = self.mode;
         let program = self.object.classifier(name).map_err(|error| error.to_string())?;
         let link = match mode {
             Mode::Tcx => program.attach_with_options(interface, side, TcAttachOptions::TcxOrder(LinkOrder::first())),
-            Mode::Clsact => attach_clsact(program, interface, side),
+            Mode::Clsact => {
+                *made_clsact |= make_clsact(interface).map_err(|error| text(&error))?;
+                attach_clsact(program, interface, side)
+            }
         };
         let id = link.map_err(|error| text(&error))?;
         program.take_link(id).map_err(|error| text(&error))
     }
 
     fn detach(&mut self, ifindex: u32) {
-        // Dropping the links detaches; on a gone interface there is nothing left to detach.
         if let Some(attached) = self.attached.remove(&ifindex) {
-            drop(attached.links);
+            attached.end();
             for state in self.hooks.remove(ifindex) {
                 forget(&self.telemetry, &state);
             }
@@ -269,6 +290,12 @@ impl Attacher {
     }
 }
 
+impl Drop for Attacher {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.attached).into_values().for_each(Attached::end);
+    }
+}
+
 /// Programs, hook names and sides of an interface; none where nothing is to be attached.
 fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, TcAttachType); 2]> {
     use TcAttachType::{Egress, Ingress};
@@ -286,15 +313,21 @@ fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, TcAttachType
     }
 }
 
+/// Makes the clsact queueing discipline. False = it was there: somebody else's, or ours for the other side.
+fn make_clsact(interface: &str) -> Result<bool, TcError> {
+    match tc::qdisc_add_clsact(interface) {
+        Ok(()) => Ok(true),
+        Err(TcError::AlreadyAttached) => Ok(false),
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn attach_clsact(
     program: &mut SchedClassifier,
     interface: &str,
     side: TcAttachType,
 ) -> Result<tc::SchedClassifierLinkId, ProgramError> {
-    match tc::qdisc_add_clsact(interface) {
-        Ok(()) | Err(TcError::AlreadyAttached) => {}
-        Err(error) => return Err(error.into()),
-    }
     let ours = Ours::default();
     let options = NlOptions { priority: ours.priority, handle: TcHandle::from(ours.handle), ..NlOptions::default() };
     program.attach_with_options(interface, side, TcAttachOptions::Netlink(options))

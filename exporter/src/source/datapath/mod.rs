@@ -5,6 +5,7 @@ pub mod btf;
 pub mod clock;
 pub mod kernel_names;
 pub mod links;
+pub mod lock;
 pub mod object;
 pub mod perf;
 pub mod reader;
@@ -29,6 +30,7 @@ use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
 use self::links::filters::{Ours, remove_stale};
 use self::links::requests::Requests;
+use self::lock::Lock;
 use self::object::{LoadError, Object, Settings, Transport};
 use self::reader::Reader;
 use self::sweep::{Sweeper, Timeouts};
@@ -60,6 +62,11 @@ pub enum DatapathError {
         /// The name.
         name: String,
     },
+    /// Two cannot be attached by clsact: neither could tell its filters from the other's.
+    #[error(
+        "another eyepiece is attached by clsact in this network namespace; stop it, or set datapath.attach to \"tcx\""
+    )]
+    NotAlone,
     /// Threads, descriptors, maps.
     #[error("cannot start the datapath: {what}: {source}")]
     System {
@@ -78,6 +85,8 @@ pub struct Datapath {
     names: KernelNames,
     attacher: JoinHandle<()>,
     sweeper: Sweeper,
+    /// Held while filters of ours may be there.
+    _lock: Option<Lock>,
 }
 
 /// Loads the programs and starts everything but reading. The receiver hears when the interfaces that were there are
@@ -91,12 +100,21 @@ pub fn build(
     telemetry: &Telemetry,
 ) -> Result<(Datapath, Reader, oneshot::Receiver<()>), DatapathError> {
     let system = |what| move |source| DatapathError::System { what, source };
-    let mut object = Object::load(&config.settings)?;
-    let names = KernelNames::read(&Btf::from_kernel().map_err(LoadError::Btf)?);
+    object::check_kernel()?;
+    let types = Btf::from_kernel().map_err(LoadError::Btf)?;
+    let mut object = Object::load(&config.settings, &types)?;
+    let names = KernelNames::read(&types);
+    drop(types);
     ignore(&object, &names, &config.drops_ignore)?;
     let mode = Mode::choose(config.attach);
-    // A run before this one may have had another mode.
-    clean_up();
+    let lock = lock::take().map_err(system("a lock"))?;
+    if lock.is_some() {
+        // A run before this one may have had another mode.
+        clean_up();
+    } else if mode == Mode::Clsact {
+        return Err(DatapathError::NotAlone);
+    }
+    let lock = lock.filter(|_| mode == Mode::Clsact);
     let transport = config.settings.transport;
     let (sender, totals) = sweep::totals_channel();
     let reader = Reader::new(reader::Parts {
@@ -132,7 +150,7 @@ pub fn build(
         .spawn(move || follow(attacher, events))
         .map_err(system("the attacher's thread"))?;
     let sweeper = Sweeper::start(parts).map_err(system("the sweeper"))?;
-    Ok((Datapath { hooks, mode, names, attacher, sweeper }, reader, synced))
+    Ok((Datapath { hooks, mode, names, attacher, sweeper, _lock: lock }, reader, synced))
 }
 
 /// Follows the interfaces until their watcher ends; then everything is detached.

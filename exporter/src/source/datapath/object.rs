@@ -132,12 +132,10 @@ impl std::fmt::Debug for Object {
 }
 
 impl Object {
-    /// Loads everything. A drop program that this kernel can't have is not fatal: see [`Object::drops_missing`].
-    pub fn load(settings: &Settings) -> Result<Self, LoadError> {
-        check_kernel()?;
-        let types = Btf::from_kernel()?;
+    /// Loads everything; `types` are the running kernel's. A drop program that this kernel can't have is not fatal: see [`Object::drops_missing`].
+    pub fn load(settings: &Settings, types: &Btf) -> Result<Self, LoadError> {
         let mut loader = EbpfLoader::new();
-        let values = Globals::new(settings, &types);
+        let values = Globals::new(settings, types);
         values.set(&mut loader);
         loader
             .map_max_entries(map::RING, if settings.transport == Transport::Ring { settings.buffer } else { 4096 })
@@ -223,7 +221,8 @@ impl Object {
     }
 }
 
-fn check_kernel() -> Result<(), LoadError> {
+/// Refuses a kernel that is too old.
+pub(super) fn check_kernel() -> Result<(), LoadError> {
     let (major, minor) = MINIMUM_KERNEL;
     if kernel_is_at_least(major, minor) {
         return Ok(());
@@ -344,7 +343,7 @@ impl Globals {
 
 #[cfg(test)]
 mod tests {
-    use super::{Object, Settings, Transport, is_at_least};
+    use super::{Btf, Object, Settings, Transport, is_at_least};
 
     #[test]
     fn versions_are_compared_by_number() {
@@ -368,12 +367,14 @@ mod tests {
             eprintln!("skipped: every_variant_passes_the_verifier: needs root");
             return;
         }
+        let types = Btf::from_kernel().expect("BTF");
         for transport in [Transport::Ring, Transport::Perf] {
             for aggregation in [Aggregation::None, Aggregation::Low, Aggregation::Medium, Aggregation::Maximum] {
                 for debug in [false, true] {
                     for capture_bytes in [14, 128, 1024] {
                         let settings = Settings { transport, aggregation, debug, capture_bytes, ..Settings::default() };
-                        let object = Object::load(&settings).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
+                        let object =
+                            Object::load(&settings, &types).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
                         assert!(object.drops_missing().is_none(), "{:?}", object.drops_missing());
                     }
                 }

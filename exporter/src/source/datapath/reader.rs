@@ -220,7 +220,8 @@ impl Source for Reader {
         }
         count += self.tell_totals(sink);
         let now = Instant::now();
-        if now >= self.losses.due && !stopped {
+        // Who does not wait takes all that there is, so the last losses too.
+        if (now >= self.losses.due || timeout.is_zero()) && !stopped {
             count += self.tell_losses(sink)?;
         }
         if now >= self.clock_due {

@@ -252,11 +252,11 @@ impl Work {
         let connections4 = self.parts.connections4.try_clone()?;
         let found = look(&mut self.reader4, connections4.as_fd(), &view, last, &mut totals)?;
         self.connections[0].set(found.entries);
-        self.act(connections4.as_fd(), found, &mut totals)?;
+        self.act(connections4.as_fd(), &found, &mut totals)?;
         let connections6 = self.parts.connections6.try_clone()?;
         let found = look(&mut self.reader6, connections6.as_fd(), &view, last, &mut totals)?;
         self.connections[1].set(found.entries);
-        self.act(connections6.as_fd(), found, &mut totals)?;
+        self.act(connections6.as_fd(), &found, &mut totals)?;
         self.read_untracked(&mut totals)?;
         self.read_drops()?;
         self.read_counters()?;
@@ -279,7 +279,7 @@ impl Work {
         }
     }
 
-    fn act<K: Table>(&self, map: BorrowedFd<'_>, found: Found<K>, totals: &mut Vec<Totals>) -> io::Result<()> {
+    fn act<K: Table>(&self, map: BorrowedFd<'_>, found: &Found<K>, totals: &mut Vec<Totals>) -> io::Result<()> {
         let program = self.parts.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|(key, _)| key.item(0)).collect();

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::telemetry::Number;
 
 /// Hints that wait for the watcher. It takes them within milliseconds, and a lost one comes again with the next
-/// packet after [`REPEAT`].
+/// packet after a minute.
 pub const HINTS_MAX: usize = 256;
 /// A pair of interface and address is told again after this time, ns: often enough that what is in use stays known
 /// ([`super::book::LEARNED_TTL`]), rare enough for packets of one source to cost one look into [`Learner::recent`].

@@ -1,0 +1,233 @@
+//! Events per second through the whole pipeline on one core: record → parse → enrich → count → batch → sink.
+//!
+//! `cargo bench -p eyepiece --bench pipeline`. The records come from memory: this is user space alone.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use eyepiece::enrich::{InterfaceInfo, Publisher, Tables};
+use eyepiece::event::Event;
+use eyepiece::flow::Batch;
+use eyepiece::metrics::{self, Aggregation};
+use eyepiece::otlp::delivery::Transport;
+use eyepiece::otlp::logs::{self, Options};
+use eyepiece::otlp::names::NoNames;
+use eyepiece::otlp::queue::LogSink;
+use eyepiece::otlp::resource::Resource;
+use eyepiece::otlp::retry::Outcome;
+use eyepiece::otlp::stop;
+use eyepiece::pipeline::{self, Parts, Sink};
+use eyepiece::source::datapath::clock::{Clock, unix_now};
+use eyepiece::source::datapath::record;
+use eyepiece::source::{Source, Waker};
+use eyepiece::symbols::Symbols;
+use eyepiece::telemetry::Telemetry;
+use eyepiece_wire::{Header, Hook, InterfaceKind, Mark, NOTIFY_TRACE, TraceNotify};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// Different records that the source repeats: 64 connections, both directions, at two endpoints.
+const RECORDS: usize = 256;
+/// Events of one measurement.
+const EVENTS: u64 = 10_000_000;
+/// Events of a read, as a busy ring gives.
+const BURST: usize = 4096;
+
+fn main() {
+    println!("{:<58} {:>12}", "pipeline, one core", "events/s");
+    let rate = measure(EVENTS, Vec::new(), || ());
+    println!("{:<58} {rate:>12.0}", "metrics on, logs off");
+    let (sink, delivered, stop) = logs_to_nothing();
+    let rate = measure(EVENTS / 5, vec![Box::new(Waiting(sink))], || {
+        while delivered.load(Ordering::Relaxed) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    println!("{:<58} {rate:>12.0}", "metrics and logs, encoded on the other core");
+    stop.send_replace(Some(tokio::time::Instant::now()));
+    println!("resident: {} KiB", resident());
+}
+
+/// Hands flows to the log exporter and waits where it is full: the rate is then the slower one's.
+struct Waiting(LogSink);
+
+impl Sink for Waiting {
+    fn send(&self, batch: Batch) {
+        while self.0.depth() + batch.len() > Options::default().capacity {
+            std::thread::yield_now();
+        }
+        self.0.try_send(batch);
+    }
+}
+
+#[derive(Clone)]
+struct Nothing(Arc<AtomicU64>);
+
+impl Transport for Nothing {
+    async fn send(&self, request: Bytes) -> Outcome {
+        self.0.fetch_add(request.len() as u64, Ordering::Relaxed);
+        Outcome::Accepted
+    }
+}
+
+fn logs_to_nothing() -> (LogSink, Arc<AtomicU64>, tokio::sync::watch::Sender<Option<tokio::time::Instant>>) {
+    let bytes = Arc::new(AtomicU64::new(0));
+    let (stop, stopped) = stop::channel();
+    let resource = Resource::new("bench", "1", [], None);
+    let transport = Nothing(Arc::clone(&bytes));
+    let names = Arc::new(NoNames);
+    let (sink, exporter) =
+        logs::build(&Options::default(), &resource, Symbols::default(), names, transport, &Telemetry::default());
+    let done = logs::spawn_thread("otlp-logs", move || {
+        pin(1);
+        exporter.run(stopped)
+    });
+    drop(done.expect("thread"));
+    (sink, bytes, stop)
+}
+
+fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, settle: impl FnOnce()) -> f64 {
+    let symbols = Symbols::default();
+    let running = Arc::new(AtomicBool::new(false));
+    let parts = Parts {
+        source: Box::new(Repeat {
+            records: records(),
+            left: events,
+            waker: Waker::new().expect("waker"),
+            running: Arc::clone(&running),
+            pinned: false,
+        }),
+        source_kind: "bench",
+        tables: Publisher::new(tables(&symbols)).reader(),
+        learn: Box::new(|_, _: IpAddr, _| {}),
+        aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
+        sinks,
+        telemetry: Telemetry::default(),
+        now: unix_now,
+    };
+    let (handle, thread) = pipeline::spawn(parts).expect("pipeline");
+    let start = Instant::now();
+    running.store(true, Ordering::Release);
+    handle.drain().expect("drain");
+    settle();
+    let elapsed = start.elapsed().as_secs_f64();
+    drop(handle);
+    thread.join().expect("thread").expect("source");
+    events as f64 / elapsed
+}
+
+fn tables(symbols: &Symbols) -> Tables {
+    let mut tables = Tables::new(symbols);
+    for (ifindex, endpoint, name) in [(2, 1, "veth1"), (3, 2, "veth2")] {
+        let info = InterfaceInfo { name: symbols.intern(name), kind: InterfaceKind::Endpoint, endpoint };
+        tables.add_interface(ifindex, info);
+        tables.add_endpoint_address(IpAddr::from([10, 0, 0, endpoint as u8]), endpoint, false);
+    }
+    tables
+}
+
+/// The source: the same records again and again, on core 0.
+struct Repeat {
+    records: Vec<Vec<u8>>,
+    left: u64,
+    waker: Waker,
+    running: Arc<AtomicBool>,
+    pinned: bool,
+}
+
+impl Source for Repeat {
+    fn start(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&mut self) {}
+
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.pinned, true) {
+            pin(0);
+        }
+        while !self.running.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        let clock = Clock::now();
+        let count = usize::try_from(self.left).unwrap_or(BURST).min(BURST);
+        for record in self.records.iter().cycle().take(count) {
+            sink(record::decode(record, clock).expect("a record"));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}
+
+fn records() -> Vec<Vec<u8>> {
+    (0..RECORDS)
+        .map(|index| {
+            let (connection, reply, there) = ((index / 4) as u16, index & 1 == 1, index & 2 == 2);
+            let hook = if there == reply { Hook::FromEndpoint } else { Hook::ToEndpoint };
+            let packet = packet(connection, reply);
+            let header = Header {
+                time: 1_000_000 + index as u64,
+                packets: 3,
+                bytes: 4000,
+                ifindex: if there { 3 } else { 2 },
+                ingress_ifindex: if reply { 3 } else { 2 },
+                data_len: (size_of::<TraceNotify>() + packet.len()) as u32,
+                cpu: 0,
+                hook: hook as u8,
+                mark: Mark::Unknown as u8,
+                ..Header::default()
+            };
+            let notify = TraceNotify {
+                kind: NOTIFY_TRACE,
+                observation_point: if hook == Hook::FromEndpoint { 5 } else { 0 },
+                source: if there { 2 } else { 1 },
+                len_orig: packet.len() as u32,
+                len_cap: packet.len() as u16,
+                version: 1,
+                reason: if reply { 2 } else { 1 },
+                ifindex: header.ifindex,
+                ..TraceNotify::default()
+            };
+            [bytes(&header), bytes(&notify), packet].concat()
+        })
+        .collect()
+}
+
+fn bytes<T: Copy>(value: &T) -> Vec<u8> {
+    // SAFETY: wire structs are plain data without hidden padding.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }.to_vec()
+}
+
+/// A TCP segment with 74 bytes of payload.
+fn packet(connection: u16, reply: bool) -> Vec<u8> {
+    let (from, to) = if reply { (2, 1) } else { (1, 2) };
+    let mut packet = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0];
+    packet.extend([0x45, 0, 0, 114, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+    let ports = if reply { [443, 30_000 + connection] } else { [30_000 + connection, 443] };
+    packet.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+    packet.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
+    packet.extend([0x55; 74]);
+    packet
+}
+
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(error) = pinned {
+        println!("(not pinned to core {cpu}: {error})");
+    }
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

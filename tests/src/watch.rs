@@ -1,0 +1,68 @@
+//! The product on the lab's node together with a receiver that keeps what it exports.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{Counters, Eyepiece, Lab, Receiver};
+
+/// Both, running.
+#[derive(Debug)]
+pub struct Watch {
+    /// The product, on the node.
+    pub eyepiece: Eyepiece,
+    /// Its receiver, on the node's loopback.
+    pub receiver: Receiver,
+}
+
+impl Watch {
+    /// Starts the product with settings by key path (`datapath.transport`) and waits until it is ready.
+    ///
+    /// Metrics leave every second and records at once, where the settings don't say otherwise.
+    pub fn start(lab: &Lab, settings: &[(&str, &str)]) -> Result<Self> {
+        let receiver = Receiver::start(lab.node())?;
+        let config = format!(
+            "[otlp]\nendpoint = \"{}\"\n[otlp.metrics]\ninterval = \"1s\"\n[otlp.logs]\ndelay = \"50ms\"\n",
+            receiver.endpoint()
+        );
+        let mut builder = Eyepiece::builder(&config);
+        for (key, value) in settings {
+            builder = builder.argument("--set").argument(&format!("{key}={value}"));
+        }
+        Ok(Self { eyepiece: builder.start(lab.node())?, receiver })
+    }
+
+    /// The sum of the samples in /status of a name whose attributes contain these.
+    pub fn sample(&self, name: &str, attributes: &[(&str, &str)]) -> Result<u64> {
+        let status = self.eyepiece.status()?;
+        let samples = status["samples"].as_array().context("no samples")?;
+        let wanted = samples.iter().filter(|sample| {
+            sample["name"] == name && attributes.iter().all(|&(key, value)| sample["attributes"][key] == value)
+        });
+        Ok(wanted.filter_map(|sample| sample["value"].as_u64()).sum())
+    }
+
+    /// Ends the product and leaves what it had exported by then, to the last packet.
+    pub fn stop(mut self) -> Result<Receiver> {
+        let code = self.eyepiece.stop()?;
+        ensure!(code == 0, "exit code {code}: {}", self.eyepiece.stderr());
+        Ok(self.receiver)
+    }
+}
+
+/// What the product has exported of an interface, in the shape of the interface's own counters; drops are none of it.
+pub fn counted(receiver: &Receiver, device: &str) -> Counters {
+    let sum = |metric: &str, direction| {
+        receiver.sum(metric, &[("network.interface.name", device), ("network.io.direction", direction)])
+    };
+    Counters {
+        rx_packets: sum("hubble.interface.packets", "receive"),
+        rx_bytes: sum("hubble.interface.io", "receive"),
+        tx_packets: sum("hubble.interface.packets", "transmit"),
+        tx_bytes: sum("hubble.interface.io", "transmit"),
+        ..Counters::default()
+    }
+}
+
+/// Counters of the node's interfaces, in the order of [`Lab::node_devices`].
+pub fn all_counters(lab: &Lab) -> Result<Vec<Counters>> {
+    lab.node_devices().into_iter().map(|device| lab.node().counters(device)).collect()
+}

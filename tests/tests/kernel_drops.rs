@@ -1,0 +1,109 @@
+//! What the kernel drops is told with its reason and its addresses, and counted to the packet; nothing else is.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use eyepiece_tests::drops::{self, Dropped};
+use eyepiece_tests::{Family, Lab, Watch, eventually};
+
+/// How long the kernel's own count may take to be read: it is read once a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Every maker of drops, one after the other.
+fn make_all(lab: &Lab) -> Result<Vec<Dropped>> {
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let mut all = Vec::new();
+    for family in Family::BOTH {
+        all.push(drops::nft(lab, a, b, family, 40)?);
+        all.push(drops::closed_udp(a, b, family, 41)?);
+        all.push(drops::closed_tcp(a, b, family, 5)?);
+    }
+    all.push(drops::iptables(a, b, 42)?);
+    all.push(drops::no_route(lab, a, 43)?);
+    all.push(drops::rp_filter(lab, a, b, 44)?);
+    all.push(drops::full_buffer(a, b, 45)?);
+    all.push(drops::ttl_expired(lab, a, b, 46)?);
+    all.push(drops::bad_udp_checksum(a, b, 47)?);
+    all.push(drops::bad_ip_checksum(lab, a, b, 48)?);
+    Ok(all)
+}
+
+/// Drops of the same reason, all namespaces or one.
+fn packets(all: &[Dropped], reason: &str, netns: Option<u64>) -> u64 {
+    let of = |one: &&Dropped| one.reason == reason && netns.is_none_or(|netns| one.netns == netns);
+    all.iter().filter(of).map(|one| one.packets).sum()
+}
+
+fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
+    let lab = Lab::new()?;
+    let watch = Watch::start(&lab, &[("datapath.transport", transport), ("datapath.aggregation", aggregation)])?;
+    let all = make_all(&lab)?;
+    for one in &all {
+        let netns = one.netns.to_string();
+        let labels = [("hubble.drop.reason", one.reason), ("hubble.drop.netns", netns.as_str())];
+        let (counted, wanted) = (
+            || watch.sample("eyepiece.datapath.drops", &labels).unwrap_or_default(),
+            packets(&all, one.reason, Some(one.netns)),
+        );
+        let in_time = eventually(PATIENCE, "the kernel's count", || (counted() >= wanted).then_some(()));
+        assert!(in_time.is_ok() && counted() == wanted, "{one:?}\n{:#}", watch.eyepiece.status()?["samples"]);
+    }
+    let receiver = watch.stop()?;
+    receiver.look(|received| {
+        for one in &all {
+            let (source, destination) = (one.source.to_string(), one.destination.to_string());
+            let (netns, port) = (one.netns.to_string(), one.port.map(|port| port.to_string()).unwrap_or_default());
+            let wanted = [
+                ("hubble.verdict", "DROPPED"),
+                ("hubble.drop.reason", one.reason),
+                ("source.address", &source),
+                ("destination.address", &destination),
+                ("destination.port", &port),
+                ("hubble.drop.netns", &netns),
+            ];
+            let records: Vec<_> = received.logs_with(&wanted).collect();
+            assert_eq!(records.len() as u64, one.packets, "records: {one:?}");
+            assert!(records.iter().all(|log| log.event == "hubble.flow" && log.severity == 13), "{one:?}");
+            assert_eq!(
+                received.sum("hubble.drop", &[("hubble.drop.reason", one.reason)]),
+                packets(&all, one.reason, None)
+            );
+        }
+        // The product's own connections on the loopback may lose a segment, as all do.
+        let total: u64 = all.iter().map(|one| one.packets).sum();
+        let own = [("hubble.source.name", "host"), ("hubble.destination.name", "host")];
+        assert_eq!(received.sum("hubble.drop", &[]) - received.sum("hubble.drop", &own), total);
+        let dropped = received.logs_with(&[("hubble.verdict", "DROPPED")]);
+        assert_eq!(
+            dropped.filter(|log| log.attributes.get("hubble.source.name").is_none_or(|name| name != "host")).count()
+                as u64,
+            total
+        );
+    });
+    Ok(())
+}
+
+#[test]
+fn every_drop_is_told_over_the_ring() -> Result<()> {
+    every_drop("ring", "medium")
+}
+
+#[test]
+fn every_drop_is_told_over_the_perf_buffer_unaggregated() -> Result<()> {
+    every_drop("perf", "none")
+}
+
+#[test]
+fn an_idle_lab_drops_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let watch = Watch::start(&lab, &[])?;
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(watch.sample("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
+    let receiver = watch.stop()?;
+    receiver.look(|received| {
+        assert_eq!(received.series("hubble.drop", &[]).count(), 0);
+        assert_eq!(received.logs_with(&[("hubble.verdict", "DROPPED")]).count(), 0);
+        assert!(received.requests > 5, "nothing was exported, so nothing was tested");
+    });
+    Ok(())
+}

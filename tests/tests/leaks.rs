@@ -1,0 +1,172 @@
+//! Starts and stops, and interfaces that come and go: nothing piles up.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use eyepiece_tests::bpf::Objects;
+use eyepiece_tests::traffic::{RATE, frames, udp};
+use eyepiece_tests::{Eyepiece, Inside, Lab, Receiver, Uplink, eventually, frame};
+use nix::sys::signal::Signal;
+
+/// Longest wait for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Starts and stops.
+const RUNS: usize = 20;
+/// Interfaces that come and go.
+const INTERFACES: usize = 500;
+/// Memory that may come and go with the allocator's habits, KiB.
+const SLACK_KIB: u64 = 8 * 1024;
+
+fn config(attach: &str, receiver: &Receiver) -> String {
+    format!(
+        "[datapath]\nattach = \"{attach}\"\naggregation = \"none\"\n[otlp]\nendpoint = \"{}\"\n\
+         [otlp.metrics]\ninterval = \"200ms\"\n[otlp.logs]\ndelay = \"100ms\"\n",
+        receiver.endpoint()
+    )
+}
+
+fn freed(held: &Objects) -> Result<()> {
+    let freed = eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()));
+    freed.with_context(|| format!("{:?}", held.left()))
+}
+
+/// What else of a run can be seen: filters and queueing disciplines of ours, processes in the namespace.
+fn remains(inside: &Inside) -> Result<Vec<String>> {
+    let mut remains = Vec::new();
+    for device in ["ve-a", "ve-b"] {
+        for side in ["ingress", "egress"] {
+            let shown = inside.exec(&format!("tc filter show dev {device} {side}"))?;
+            remains.extend(shown.lines().filter(|line| line.contains("eyepiece")).map(str::to_owned));
+        }
+    }
+    let shown = inside.exec("tc qdisc show")?;
+    remains.extend(shown.lines().filter(|line| line.contains("clsact")).map(str::to_owned));
+    remains.extend(inside.processes()?.iter().map(|pid| format!("process {pid}")));
+    Ok(remains)
+}
+
+#[test]
+fn twenty_runs_leave_nothing() -> Result<()> {
+    let lab = Lab::builder().uplink(Uplink::None).build()?;
+    let receiver = Receiver::start(lab.node())?;
+    for run in 0..RUNS {
+        let attach = if run % 2 == 0 { "tcx" } else { "clsact" };
+        let mut eyepiece = Eyepiece::start(lab.node(), &config(attach, &receiver))?;
+        udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
+        let held = Objects::of(eyepiece.process.pid())?;
+        assert!(!held.programs.is_empty() && !held.maps.is_empty(), "{held:?}");
+        assert_eq!(eyepiece.stop()?, 0, "run {run}: {}", eyepiece.stderr());
+        freed(&held)?;
+        assert_eq!(remains(lab.node())?, [""; 0], "run {run}");
+    }
+    // Both directions of both hooks' packets, every run: the flows came out.
+    assert!(receiver.look(|received| received.unique_logs()) >= RUNS * 200);
+    let mut eyepiece = Eyepiece::start(lab.node(), &config("tcx", &receiver))?;
+    let held = Objects::of(eyepiece.process.pid())?;
+    eyepiece.kill()?;
+    freed(&held)?;
+    assert_eq!(remains(lab.node())?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn interfaces_that_come_and_go_leave_nothing() -> Result<()> {
+    let lab = Lab::builder().uplink(Uplink::None).build()?;
+    let receiver = Receiver::start(lab.node())?;
+    for attach in ["tcx", "clsact"] {
+        let mut eyepiece = Eyepiece::start(lab.node(), &config(attach, &receiver))?;
+        let before_hooks = eyepiece.hooks()?;
+        // The first ones let buffers and tables grow to their size.
+        churn(&lab, &eyepiece, INTERFACES / 5)?;
+        let before = (eyepiece.process.descriptors()?, eyepiece.process.rss_kib()?);
+        let held = Objects::of(eyepiece.process.pid())?;
+        churn(&lab, &eyepiece, INTERFACES)?;
+        // A connection of ours to its listener may be on its way out.
+        let settled = || (eyepiece.process.descriptors().ok()? <= before.0).then_some(());
+        let settled = eventually(PATIENCE, "descriptors", settled);
+        let after = (eyepiece.process.descriptors()?, eyepiece.process.rss_kib()?);
+        println!("{attach}: descriptors and KiB before {INTERFACES} interfaces: {before:?}, after: {after:?}");
+        assert!(settled.is_ok(), "{attach}: descriptors {before:?} {after:?}");
+        assert!(after.1 < before.1 + SLACK_KIB, "{attach}: {before:?} {after:?}");
+        assert_eq!(eyepiece.hooks()?, before_hooks, "{attach}");
+        let now = Objects::of(eyepiece.process.pid())?;
+        assert_eq!((now.programs, now.maps, now.links.len()), (held.programs, held.maps, held.links.len()), "{attach}");
+        assert_eq!(eyepiece.stop()?, 0, "{attach}: {}", eyepiece.stderr());
+    }
+    Ok(())
+}
+
+/// Makes interfaces and removes them, and waits until the product has noticed that all are gone.
+fn churn(lab: &Lab, eyepiece: &Eyepiece, count: usize) -> Result<()> {
+    let peers = lab.endpoint("a").namespace.name();
+    let hooks =
+        || -> Option<Vec<String>> { Some(eyepiece.hooks().ok()?.into_iter().map(|hook| hook.interface).collect()) };
+    for first in (0..count).step_by(10) {
+        let add: String = (first..first + 10)
+            .map(|number| format!("link add churn{number} up type veth peer name peer{number} netns {peers}\n"))
+            .collect();
+        lab.node().ip_batch(&add)?;
+        let last = format!("churn{}", first + 9);
+        eventually(PATIENCE, "attached", || hooks()?.contains(&last).then_some(()))?;
+        let remove: String = (first..first + 10).map(|number| format!("link del churn{number}\n")).collect();
+        lab.node().ip_batch(&remove)?;
+    }
+    let left = || hooks()?.iter().all(|name| !name.starts_with("churn")).then_some(());
+    eventually(PATIENCE, "gone", left).with_context(|| format!("{:?}", hooks()))
+}
+
+/// What was counted of an interface's direction: by the hooks, and before they were there.
+fn counted(receiver: &Receiver, device: &str, direction: &str) -> (u64, u64) {
+    let attributes = [("network.interface.name", device), ("network.io.direction", direction)];
+    let sum = |name| receiver.sum(name, &attributes);
+    (sum("hubble.interface.packets"), sum("eyepiece.datapath.unseen.packets"))
+}
+
+#[test]
+fn a_new_interface_is_attached_soon_and_what_passed_before_is_told() -> Result<()> {
+    let mut lab = Lab::builder().endpoints(["a"]).uplink(Uplink::None).build()?;
+    let receiver = Receiver::start(lab.node())?;
+    let config = config("auto", &receiver) + "[log]\nlevel = \"debug\"\n";
+    let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
+    let peers = lab.endpoint("a").namespace.name().to_owned();
+    let mut latest = Duration::ZERO;
+    for number in 0..10 {
+        let device = format!("soon{number}");
+        lab.node().ip(&format!("link add {device} type veth peer name late netns {peers}"))?;
+        let made = Instant::now();
+        eyepiece.process.wait_for_line(&format!("interface=\"{device}\" hook=\"to-endpoint\""), PATIENCE)?;
+        latest = latest.max(made.elapsed());
+        lab.node().ip(&format!("link del {device}"))?;
+    }
+    println!("longest from the end of `ip link add` to the message that both hooks are attached: {latest:?}");
+
+    // Before anybody could attach; then with hooks.
+    eyepiece.process.signal(Signal::SIGSTOP)?;
+    let host = lab.add_endpoint("quiet")?;
+    let bytes = frame::ethernet(host.gateway_mac, host.mac, &[], frame::EXPERIMENT, &[0; 46]);
+    let send = |packets| frames(host)?.send(std::iter::repeat_n(bytes.as_slice(), packets), RATE);
+    send(300)?;
+    eyepiece.process.signal(Signal::SIGCONT)?;
+    eyepiece.wait_for_hooks("ve-quiet", true)?;
+    send(500)?;
+    let told = || (counted(&receiver, "ve-quiet", "receive") == (500, 300)).then_some(());
+    eventually(PATIENCE, "counted", told)
+        .with_context(|| format!("{:?}", counted(&receiver, "ve-quiet", "receive")))?;
+
+    // Under way while the hooks are attached: none is counted twice; those of the moment itself may be missing.
+    eyepiece.process.signal(Signal::SIGSTOP)?;
+    let host = lab.add_endpoint("busy")?;
+    let send = || frames(host)?.send(std::iter::repeat_n(bytes.as_slice(), 50_000), RATE);
+    let sent = std::thread::scope(|scope| {
+        let sending = scope.spawn(send);
+        std::thread::sleep(Duration::from_millis(300));
+        eyepiece.process.signal(Signal::SIGCONT)?;
+        sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    assert_eq!(lab.node().counters("ve-busy")?.rx_packets, sent);
+    assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+    let (hooks, unseen) = counted(&receiver, "ve-busy", "receive");
+    println!("of {sent} packets: {hooks} counted, {unseen} unseen, {} neither", sent - hooks - unseen);
+    assert!(hooks > 0 && unseen > 0 && hooks + unseen <= sent, "{hooks} {unseen} {sent}");
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What keeps the product from starting is said in words, with the exit code that belongs to it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use eyepiece_tests::bpf::Objects;
+use eyepiece_tests::eyepiece::binary;
+use eyepiece_tests::traffic::udp;
+use eyepiece_tests::{Background, Eyepiece, Lab, Receiver, Uplink, eventually};
+
+/// Longest wait for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn lab() -> Result<Lab> {
+    Lab::builder().uplink(Uplink::None).build()
+}
+
+fn config(attach: &str, receiver: &Receiver) -> String {
+    let endpoint = receiver.endpoint();
+    format!(
+        "[datapath]\nattach = \"{attach}\"\n[otlp]\nendpoint = \"{endpoint}\"\n[otlp.metrics]\ninterval = \"200ms\"\n"
+    )
+}
+
+#[test]
+fn a_wrong_configuration_is_named_with_its_key() -> Result<()> {
+    let lab = lab()?;
+    for (config, words) in [
+        ("[datapath]\naggregation = \"many\"\n", &["datapath.aggregation", "many"][..]),
+        ("[datapath]\nbufer = \"1MiB\"\n", &["bufer"]),
+        (
+            "[otlp]\nendpoint = \"collector\"\n[datapath]\ncapture_bytes = 5\n",
+            &["otlp.endpoint", "datapath.capture_bytes"],
+        ),
+        ("[datapath", &["config.toml"]),
+    ] {
+        let mut eyepiece = Eyepiece::builder(config).launch(lab.node())?;
+        assert_eq!(eyepiece.exit_code()?, Some(78), "{config}: {}", eyepiece.stderr());
+        let errors = eyepiece.stderr();
+        assert!(words.iter().all(|word| errors.contains(word)), "{config}: {errors}");
+    }
+    let mut eyepiece = Eyepiece::builder("[datapath]\ndrops_ignore = [\"NO_SUCH\"]\n").launch(lab.node())?;
+    assert_eq!(eyepiece.exit_code()?, Some(1), "{}", eyepiece.stderr());
+    assert!(eyepiece.stderr().contains("NO_SUCH"), "{}", eyepiece.stderr());
+    Ok(())
+}
+
+#[test]
+fn a_missing_privilege_is_named() -> Result<()> {
+    let lab = lab()?;
+    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir()?;
+    let program = folder.path().join("eyepiece");
+    // Where somebody without privileges can reach it.
+    std::fs::copy(binary()?, &program)?;
+    for who in ["--reuid 65534 --regid 65534 --clear-groups", "--bounding-set -all --inh-caps -all"] {
+        let mut command = lab.node().command("setpriv");
+        command.args(who.split(' ')).arg(&program).args(["run", "--set", "admin.listen=127.0.0.1:0"]);
+        let mut eyepiece = Background::spawn(&mut command)?;
+        let code = eyepiece.wait(PATIENCE)?.code();
+        let said = eventually(PATIENCE, "a word", || eyepiece.stderr().contains("missing privilege").then_some(()));
+        assert!(code == Some(77) && said.is_ok(), "{who}: {code:?} {}", eyepiece.stderr());
+        assert!(eyepiece.stderr().contains("NET_ADMIN"), "{}", eyepiece.stderr());
+    }
+    Ok(())
+}
+
+#[test]
+fn an_admin_address_in_use_is_named_and_nothing_stays_attached() -> Result<()> {
+    let lab = lab()?;
+    let taken = lab.node().run(|| std::net::TcpListener::bind("127.0.0.1:0"))?;
+    let address = taken.local_addr()?.to_string();
+    for attach in ["tcx", "clsact"] {
+        let config = format!("[datapath]\nattach = \"{attach}\"\n[admin]\nlisten = \"{address}\"\n");
+        let mut eyepiece = Eyepiece::builder(&config).launch(lab.node())?;
+        assert_eq!(eyepiece.exit_code()?, Some(1), "{}", eyepiece.stderr());
+        let errors = eyepiece.stderr();
+        assert!(errors.contains(&address) && errors.contains("admin.listen"), "{errors}");
+        let qdiscs = lab.node().exec("tc qdisc show")?;
+        assert!(!qdiscs.contains("clsact"), "{attach}: {qdiscs}");
+    }
+    Ok(())
+}
+
+#[test]
+fn two_side_by_side_both_count_or_the_second_says_why_not() -> Result<()> {
+    let lab = lab()?;
+    let attributes = [("network.interface.name", "ve-b"), ("network.io.direction", "transmit")];
+    for (first, second) in [("tcx", "tcx"), ("clsact", "tcx"), ("tcx", "clsact")] {
+        let receivers = [Receiver::start(lab.node())?, Receiver::start(lab.node())?];
+        let mut one = Eyepiece::start(lab.node(), &config(first, &receivers[0]))?;
+        let mut two = Eyepiece::start(lab.node(), &config(second, &receivers[1]))?;
+        udp(lab.endpoint("a"), lab.endpoint("b")).packets(1000).run()?;
+        for eyepiece in [&mut one, &mut two] {
+            assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+        }
+        let counted = receivers.each_ref().map(|receiver| receiver.sum("hubble.interface.packets", &attributes));
+        assert_eq!(counted, [1000, 1000], "{first} {second}");
+    }
+    let receiver = Receiver::start(lab.node())?;
+    let mut one = Eyepiece::start(lab.node(), &config("clsact", &receiver))?;
+    let mut two = Eyepiece::builder(&config("clsact", &receiver)).launch(lab.node())?;
+    assert_eq!(two.exit_code()?, Some(1), "{}", two.stderr());
+    assert!(two.stderr().contains("clsact") && two.stderr().contains("another"), "{}", two.stderr());
+    udp(lab.endpoint("a"), lab.endpoint("b")).packets(1000).run()?;
+    assert_eq!(one.stop()?, 0, "{}", one.stderr());
+    assert_eq!(receiver.sum("hubble.interface.packets", &attributes), 1000);
+    Ok(())
+}
+
+#[test]
+fn a_closed_standard_output_is_an_end_and_no_error() -> Result<()> {
+    let lab = lab()?;
+    let folder = tempfile::tempdir()?;
+    let flags = "run --protocol stdout --set admin.listen=127.0.0.1:0 --set datapath.aggregation=none \
+                 --set otlp.metrics.interval=300ms";
+    // The pipe is closed once the first lines were read; the exit code is written to a file.
+    let code = folder.path().join("code");
+    let script = format!("( {} {flags}; echo $? >{} ) | head -n 3", binary()?.display(), code.display());
+    let mut shell = lab.node().command("sh");
+    let mut shell = Background::spawn(shell.arg("-c").arg(script))?;
+    shell.wait_for_line("admin listener on", PATIENCE)?;
+    let held = Objects::of(nix::unistd::Pid::from_raw(eyepiece_in(&lab)?))?;
+    let ended = || {
+        udp(lab.endpoint("a"), lab.endpoint("b")).packets(200).run().ok()?;
+        std::fs::read_to_string(&code).ok().filter(|text| !text.is_empty())
+    };
+    let code = eventually(PATIENCE, "an end", ended).with_context(|| shell.stderr())?;
+    assert_eq!(code.trim(), "0", "{}", shell.stderr());
+    assert_eq!(shell.stdout().lines().count(), 3);
+    assert!(!shell.stderr().contains("panicked") && !shell.stderr().contains("ERROR"), "{}", shell.stderr());
+    eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()))
+}
+
+/// The process id of the eyepiece in the node.
+fn eyepiece_in(lab: &Lab) -> Result<i32> {
+    let is_it = |pid: &i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "eyepiece")
+    };
+    lab.node().processes()?.into_iter().find(is_it).context("no eyepiece runs")
+}

@@ -1,0 +1,104 @@
+//! How the running product answers: over its admin listener, by `eyepiece status`, to signals.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use eyepiece_tests::bpf::Objects;
+use eyepiece_tests::eyepiece::binary;
+use eyepiece_tests::traffic::udp;
+use eyepiece_tests::{Background, Behaviour, Eyepiece, Lab, Receiver, Uplink, eventually};
+use nix::sys::signal::Signal;
+
+/// Longest wait for what must happen.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn lab() -> Result<Lab> {
+    Lab::builder().uplink(Uplink::None).build()
+}
+
+fn config(receiver: &Receiver, drain: &str) -> String {
+    let endpoint = receiver.endpoint();
+    format!("[node]\ndrain = \"{drain}\"\n[otlp]\nendpoint = \"{endpoint}\"\n[otlp.logs]\ndelay = \"100ms\"\n")
+}
+
+/// Runs `eyepiece status` with arguments: exit code, output, errors.
+fn status(lab: &Lab, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
+    let mut command = Background::spawn(lab.node().command(binary()?).arg("status").args(arguments))?;
+    let code = command.wait(PATIENCE)?.code();
+    // The pipes are read by threads of their own.
+    std::thread::sleep(Duration::from_millis(100));
+    Ok((code, command.stdout(), command.stderr()))
+}
+
+#[test]
+fn hooks_and_numbers_are_shown() -> Result<()> {
+    let lab = lab()?;
+    let receiver = Receiver::start(lab.node())?;
+    let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "5s"))?;
+    udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
+    let received = || eyepiece.number("eyepiece.events.received", &[]).ok().filter(|&count| count > 0);
+    eventually(PATIENCE, "events", received)?;
+    for (path, code, body) in [("/healthz", 200, "ok"), ("/readyz", 200, "ready"), ("/nothing", 404, "/status")] {
+        let (answered, text) = eyepiece.get(path)?;
+        assert!(answered == code && text.contains(body), "{path}: {answered} {text}");
+    }
+    let address = eyepiece.admin()?.to_string();
+    let (code, text, errors) = status(&lab, &["--address", &address])?;
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    for expected in [
+        ["ve-a", "from-endpoint", "tcx", "attached"],
+        ["ve-a", "to-endpoint", "tcx", "attached"],
+        ["ve-b", "from-endpoint", "tcx", "attached"],
+        ["ve-b", "to-endpoint", "tcx", "attached"],
+    ] {
+        assert!(rows.iter().any(|row| row[..] == expected), "{expected:?} is missing:\n{text}");
+    }
+    assert!(rows.iter().any(|row| row.first() == Some(&"eyepiece.events.received") && row[1] != "0"), "{text}");
+    let (code, text, _) = status(&lab, &["--json", "--address", &address])?;
+    let document: serde_json::Value = serde_json::from_str(&text)?;
+    assert_eq!((code, &document["ready"]), (Some(0), &true.into()), "{text}");
+
+    assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+    let (code, _, errors) = status(&lab, &["--address", &address])?;
+    assert!(code == Some(1) && errors.contains(&address), "{code:?} {errors}");
+    Ok(())
+}
+
+#[test]
+fn a_hangup_is_survived_and_told() -> Result<()> {
+    let lab = lab()?;
+    let receiver = Receiver::start(lab.node())?;
+    let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "5s"))?;
+    for _ in 0..3 {
+        eyepiece.process.signal(Signal::SIGHUP)?;
+    }
+    eyepiece.process.wait_for_line("SIGHUP", PATIENCE)?;
+    assert_eq!(eyepiece.get("/readyz")?.0, 200);
+    udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
+    receiver.wait(PATIENCE, "flows after a hangup", |received| received.unique_logs() > 0)?;
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        assert_eq!(eyepiece.process.stop(signal, PATIENCE)?, 0, "{signal} {}", eyepiece.stderr());
+        eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "5s"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() -> Result<()> {
+    let lab = lab()?;
+    let receiver = Receiver::start(lab.node())?;
+    receiver.behave(Behaviour::Hang);
+    // The wait for its end is far shorter than its drain.
+    let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "10m"))?;
+    udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
+    receiver.wait(PATIENCE, "a request that hangs", |received| received.requests > 0)?;
+    let held = Objects::of(eyepiece.process.pid())?;
+    eyepiece.process.signal(Signal::SIGTERM)?;
+    let links = Objects { links: held.links.clone(), ..Objects::default() };
+    eventually(PATIENCE, "detached", || links.left().is_empty().then_some(()))?;
+    assert!(eyepiece.process.ended()?.is_none(), "it still delivers: {}", eyepiece.stderr());
+    assert_eq!(eyepiece.process.stop(Signal::SIGTERM, PATIENCE)?, 1, "{}", eyepiece.stderr());
+    assert!(eyepiece.stderr().contains("second signal"), "{}", eyepiece.stderr());
+    eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()))
+}

@@ -1,0 +1,181 @@
+//! Receivers that are away, refuse, stall or take parts: every record is delivered or counted, and metrics recover.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use eyepiece_tests::traffic::udp;
+use eyepiece_tests::{Behaviour, Eyepiece, Lab, Receiver, Uplink, eventually};
+use nix::sys::signal::Signal;
+use tonic::Code;
+
+/// Longest wait for a recovery: the longest pause between two attempts that these tests come to, and some more.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a receiver is in trouble.
+const TROUBLE: Duration = Duration::from_secs(5);
+/// `node.drain` of these tests, and what a debug build on a busy machine may take beyond it.
+const DRAIN: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(10);
+
+const RECORDS: &str = "eyepiece.export.records";
+
+fn config(logs: &str, metrics: &str) -> String {
+    format!(
+        "[node]\ndrain = \"3s\"\n[datapath]\naggregation = \"none\"\n[otlp]\ntimeout = \"1s\"\n\
+         [otlp.metrics]\ninterval = \"500ms\"\nendpoint = \"{metrics}\"\n\
+         [otlp.logs]\ndelay = \"100ms\"\nqueue_records = 2000\nbatch_records = 500\nendpoint = \"{logs}\"\n"
+    )
+}
+
+fn lab() -> Result<Lab> {
+    Lab::builder().uplink(Uplink::None).build()
+}
+
+/// What became of log records.
+#[derive(Debug)]
+struct Fate {
+    parsed: u64,
+    delivered: u64,
+    dropped: u64,
+}
+
+impl Fate {
+    fn of(eyepiece: &Eyepiece) -> Result<Self> {
+        let records = |outcome| eyepiece.number(RECORDS, &[("eyepiece.signal", "logs"), ("eyepiece.outcome", outcome)]);
+        let (delivered, dropped) = (records("delivered")?, records("dropped")?);
+        Ok(Self { parsed: eyepiece.number("eyepiece.flows.parsed", &[])?, delivered, dropped })
+    }
+
+    /// Waits until the fate of all records is known.
+    fn known(eyepiece: &Eyepiece) -> Result<Self> {
+        let known = || Self::of(eyepiece).ok().filter(|fate| fate.parsed == fate.delivered + fate.dropped);
+        eventually(PATIENCE, "the fate of all records is known", known)
+            .with_context(|| format!("{:?}\n{}", Self::of(eyepiece), eyepiece.stderr()))
+    }
+}
+
+/// What a receiver does for a while, and by what reason its records are dropped then.
+enum Trouble {
+    Away,
+    Behaves(Behaviour),
+}
+
+fn check(trouble: &Trouble, at_start: bool, reason: Option<&str>) -> Result<()> {
+    let lab = lab()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let mut receiver = Receiver::start(lab.node())?;
+    let config = config(&receiver.endpoint(), &receiver.endpoint());
+    let begin = |receiver: &mut Receiver| match *trouble {
+        Trouble::Away => receiver.away(),
+        Trouble::Behaves(behaviour) => receiver.behave(behaviour),
+    };
+    if at_start {
+        begin(&mut receiver);
+    }
+    let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
+    if !at_start {
+        udp(a, b).packets(100).run()?;
+        receiver.wait(PATIENCE, "flows before", |received| received.unique_logs() >= 200)?;
+        begin(&mut receiver);
+    }
+    let busy = eyepiece.process.cpu_time()?;
+    // More than the queue and the requests under way can hold, in pieces.
+    for _ in 0..5 {
+        udp(a, b).packets(500).run()?;
+        std::thread::sleep(TROUBLE / 5);
+    }
+    let busy = eyepiece.process.cpu_time()?.saturating_sub(busy);
+    assert!(busy < TROUBLE / 2, "a busy loop: {busy:?} of CPU time in {TROUBLE:?}");
+    match *trouble {
+        Trouble::Away => receiver.back()?,
+        Trouble::Behaves(_) => receiver.behave(Behaviour::Accept),
+    }
+    let fate = Fate::known(&eyepiece)?;
+    println!("{fate:?}, {busy:?} of CPU time in trouble");
+    assert!(fate.parsed >= 5000, "{fate:?}");
+    if let Some(reason) = reason {
+        let attributes = [("eyepiece.signal", "logs"), ("eyepiece.outcome", "dropped"), ("eyepiece.reason", reason)];
+        assert_eq!(eyepiece.number(RECORDS, &attributes)?, fate.dropped, "{fate:?}");
+        assert!(fate.dropped > 0, "{fate:?}");
+    } else {
+        assert_eq!(fate.dropped, 0, "{fate:?}");
+    }
+    // Metrics are cumulative: all that passed is in the newest ones.
+    for (device, counted) in
+        [("ve-a", lab.node().counters("ve-a")?.rx_packets), ("ve-b", lab.node().counters("ve-b")?.tx_packets)]
+    {
+        let direction = if device == "ve-a" { "receive" } else { "transmit" };
+        let attributes = [("network.interface.name", device), ("network.io.direction", direction)];
+        receiver.wait(PATIENCE, "metrics after", |received| {
+            let unseen = received.sum("eyepiece.datapath.unseen.packets", &attributes);
+            received.sum("hubble.interface.packets", &attributes) + unseen == counted
+        })?;
+    }
+    assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+    let (all, unique) = receiver.look(|received| (received.logs.len(), received.unique_logs()));
+    assert_eq!(unique as u64, fate.delivered, "{all} records with replays, {fate:?}");
+    Ok(())
+}
+
+macro_rules! troubles {
+    ($($name:ident: $trouble:expr, $at_start:literal, $reason:expr;)*) => {$(
+        #[test]
+        fn $name() -> Result<()> {
+            check(&$trouble, $at_start, $reason)
+        }
+    )*};
+}
+
+troubles! {
+    away_at_the_start: Trouble::Away, true, Some("queue_full");
+    away_for_a_while: Trouble::Away, false, Some("queue_full");
+    unavailable: Trouble::Behaves(Behaviour::Refuse(Code::Unavailable)), false, Some("queue_full");
+    throttling: Trouble::Behaves(Behaviour::Throttle(Duration::from_secs(2))), false, Some("queue_full");
+    hanging: Trouble::Behaves(Behaviour::Hang), false, Some("queue_full");
+    slow: Trouble::Behaves(Behaviour::Slow(Duration::from_millis(300))), false, None;
+    refusing_for_good: Trouble::Behaves(Behaviour::Refuse(Code::InvalidArgument)), false, Some("rejected");
+    taking_parts: Trouble::Behaves(Behaviour::Partial(10)), false, Some("partial_success");
+}
+
+#[test]
+fn the_end_comes_in_time_whatever_the_receiver_does_and_the_rest_is_counted() -> Result<()> {
+    let lab = lab()?;
+    let metrics = Receiver::start(lab.node())?;
+    for behaviour in [None, Some(Behaviour::Hang), Some(Behaviour::Refuse(Code::Unavailable))] {
+        metrics.clear();
+        let mut logs = Receiver::start(lab.node())?;
+        let config = config(&logs.endpoint(), &metrics.endpoint());
+        match behaviour {
+            Some(behaviour) => logs.behave(behaviour),
+            None => logs.away(),
+        }
+        let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
+        udp(lab.endpoint("a"), lab.endpoint("b")).packets(500).run()?;
+        let parsed = || eyepiece.number("eyepiece.flows.parsed", &[]).ok().filter(|&parsed| parsed >= 1000);
+        eventually(PATIENCE, "flows", parsed)?;
+        assert_eq!(eyepiece.process.stop(Signal::SIGTERM, DRAIN + SLACK)?, 0, "{behaviour:?}: {}", eyepiece.stderr());
+        let parsed = metrics.sum("eyepiece.flows.parsed", &[]);
+        let attributes =
+            [("eyepiece.signal", "logs"), ("eyepiece.outcome", "dropped"), ("eyepiece.reason", "shutdown")];
+        let shutdown = metrics.sum(RECORDS, &attributes);
+        assert!(parsed >= 1000 && shutdown == parsed, "{behaviour:?}: {shutdown} of {parsed}");
+    }
+    Ok(())
+}
+
+#[test]
+fn all_receivers_away_at_the_end() -> Result<()> {
+    let lab = lab()?;
+    let mut receiver = Receiver::start(lab.node())?;
+    let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver.endpoint(), &receiver.endpoint()))?;
+    for behaviour in [None, Some(Behaviour::Hang)] {
+        match behaviour {
+            Some(behaviour) => receiver.behave(behaviour),
+            None => receiver.away(),
+        }
+        udp(lab.endpoint("a"), lab.endpoint("b")).packets(500).run()?;
+        assert_eq!(eyepiece.process.stop(Signal::SIGTERM, DRAIN + SLACK)?, 0, "{behaviour:?}: {}", eyepiece.stderr());
+        receiver = Receiver::start(lab.node())?;
+        eyepiece = Eyepiece::start(lab.node(), &config(&receiver.endpoint(), &receiver.endpoint()))?;
+    }
+    Ok(())
+}
