@@ -54,6 +54,15 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
+    /// What eyepiece's own log complains of.
+    pub(super) fn complaints(&mut self, lines: &[String]) -> io::Result<()> {
+        for line in lines {
+            let line = self.paint(Style::Red, &line.replace(char::is_control, "?"));
+            writeln!(self.out, "! {line}")?;
+        }
+        self.out.flush()
+    }
+
     /// A heading: what the hosts do now.
     pub(super) fn act(&mut self, text: &str) -> io::Result<()> {
         let text = self.paint(Style::Cyan, &format!("▸ {text}"));
