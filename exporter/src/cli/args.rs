@@ -86,7 +86,14 @@ pub(super) enum Command {
         address: AddressFlag,
     },
     /// Make hosts in network namespaces, let them talk, and show what is seen
-    Demo(Global),
+    ///
+    /// Three hosts behind a node: a client, a web server and a name server. They talk over TCP, UDP, ICMP and IPv6, and
+    /// some of it is dropped: by a firewall rule, at a closed port, for want of a route. `eyepiece run` watches the node
+    /// and sends by OTLP to a receiver in the demo, which writes each flow as it arrives, then the metrics.
+    ///
+    /// Needs root and no other program. The machine's own interfaces are left alone, nothing is sent anywhere, and
+    /// nothing stays: hosts, links and the rule are gone when it ends, however it ends.
+    Demo(DemoFlags),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -148,6 +155,16 @@ impl RunFlags {
         .filter_map(|(flag, key, value)| Some(set(flag, key, value.as_ref()?)))
         .collect()
     }
+}
+
+/// How the demo shall be.
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoFlags {
+    #[command(flatten)]
+    pub(super) global: Global,
+    /// How long the hosts talk; each does everything at least once
+    #[arg(long, short = 't', value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(super) seconds: u64,
 }
 
 /// Where the running one listens.

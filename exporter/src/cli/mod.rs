@@ -14,6 +14,7 @@ use eyepiece_config::{ConfigError, Loaded};
 
 use crate::admin::client::ClientError;
 use crate::app::AppError;
+use crate::demo::{DemoError, Options};
 use args::{Args, Command, ConfigCommand, Global};
 
 /// How a command ended, as sysexits(3) numbers it.
@@ -58,6 +59,15 @@ enum CliError {
     },
     #[error("cannot set up the log: {source}")]
     Log { source: tracing_subscriber::util::TryInitError },
+}
+
+impl From<DemoError> for CliError {
+    fn from(error: DemoError) -> Self {
+        match error {
+            DemoError::App(error) => Self::App(error),
+            DemoError::Output { source } => Self::Output { source },
+        }
+    }
 }
 
 impl CliError {
@@ -123,10 +133,12 @@ fn dispatch(args: Args) -> Result<(), CliError> {
             log::init(&settings.log)?;
             Ok(crate::app::run(settings)?)
         }
-        Some(Command::Demo(inner)) => {
-            let settings = sources::load(&global.then(inner), &[])?.settings;
-            log::init(&settings.log)?;
-            Ok(crate::demo::run(settings)?)
+        Some(Command::Demo(flags)) => {
+            let global = global.then(flags.global);
+            // Read for its mistakes: before anything is made, and with the key's name.
+            log::init(&sources::load(&global, &[])?.settings.log)?;
+            let Global { config, set: sets } = global;
+            Ok(crate::demo::run(Options { seconds: flags.seconds, config, sets })?)
         }
     }
 }

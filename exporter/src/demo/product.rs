@@ -1,0 +1,153 @@
+//! eyepiece itself as a process on the node: `run`, with the demo's receiver for a collector.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::namespace::Inside;
+use crate::app::AppError;
+
+/// What it logs when it has hooked itself to the interfaces.
+const WATCHING: &str = "watching";
+/// How long that may take on a busy machine.
+const START: Duration = Duration::from_secs(20);
+/// Lines of its log that are kept for an error; what it says of its start is much less.
+const LINES: usize = 64;
+/// Its exit code where a privilege is missing.
+const PRIVILEGE: i32 = crate::cli::Exit::Privilege as i32;
+
+/// What holds for the demo, whatever the user's settings say: nothing is sent anywhere but to its own receiver.
+const SETTINGS: &[&str] = &[
+    "otlp.protocol=grpc",
+    "otlp.headers=",
+    "otlp.compression=none",
+    "otlp.logs.enabled=true",
+    "otlp.logs.endpoint=",
+    "otlp.logs.protocol=",
+    "otlp.logs.headers=",
+    "otlp.logs.compression=",
+    "otlp.logs.delay=100ms",
+    "otlp.metrics.enabled=true",
+    "otlp.metrics.endpoint=",
+    "otlp.metrics.protocol=",
+    "otlp.metrics.headers=",
+    "otlp.metrics.compression=",
+    "otlp.metrics.interval=1s",
+    "metrics.naming=semconv",
+    "metrics.contexts.source=name",
+    "metrics.contexts.destination=name",
+    "datapath.drops=true",
+    "datapath.interfaces.include=*",
+    "datapath.interfaces.exclude=",
+    "node.name=demo",
+    "admin.listen=",
+    "log.level=info",
+    "log.format=text",
+];
+
+/// The running process; dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Product {
+    child: Child,
+}
+
+impl Product {
+    /// Starts it in a namespace and waits until it watches. To be called on a thread that outlives it.
+    ///
+    /// # Errors
+    /// It ended, with what it said.
+    pub(super) fn start(
+        node: &Inside,
+        receiver: SocketAddr,
+        config: Option<PathBuf>,
+        sets: &[(String, String)],
+    ) -> Result<Self, AppError> {
+        let program = std::env::current_exe().context("cannot find our own program")?;
+        let mut command = Command::new(program);
+        command.arg("run");
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        command.args(sets.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
+        command.args(SETTINGS.iter().flat_map(|setting| ["--set", setting]));
+        command.args(["--endpoint", &format!("http://{receiver}")]);
+        // Out of the terminal's foreground group: Ctrl-C is for the demo, which ends it in order.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        let mut child = node.command(&mut command).spawn().context("cannot start eyepiece run")?;
+        let log = child.stderr.take();
+        let mut product = Self { child };
+        product.wait_until_it_watches(log.context("no pipe")?)?;
+        Ok(product)
+    }
+
+    fn wait_until_it_watches(&mut self, log: ChildStderr) -> Result<(), AppError> {
+        let (sender, lines) = mpsc::sync_channel(LINES);
+        // Reads on after the start, so that the process never waits for a reader.
+        std::thread::Builder::new()
+            .name("product-log".to_owned())
+            .spawn(move || {
+                let mut log = BufReader::new(log);
+                let mut line = String::new();
+                while log.read_line(&mut line).is_ok_and(|length| length > 0) {
+                    if sender.send(std::mem::take(&mut line)).is_err() {
+                        break;
+                    }
+                }
+                std::io::copy(&mut log.by_ref(), &mut std::io::sink())
+            })
+            .context("cannot start a thread")?;
+        let mut said = String::new();
+        loop {
+            match lines.recv_timeout(START) {
+                Ok(line) if line.contains(WATCHING) => return Ok(()),
+                Ok(line) if said.lines().count() < LINES => said.push_str(&line),
+                Ok(_) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    return Err(anyhow::anyhow!("eyepiece run does not start to watch:\n{said}").into());
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let status = self.child.wait().context("eyepiece run")?;
+                    let said = said.trim().trim_start_matches("eyepiece: ").to_owned();
+                    if status.code() == Some(PRIVILEGE) {
+                        let operation = said.trim_start_matches("missing privilege: ").to_owned();
+                        return Err(AppError::MissingPrivilege { operation });
+                    }
+                    return Err(anyhow::anyhow!("eyepiece run ended ({status}): {said}").into());
+                }
+            }
+        }
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    pub(super) fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Asks it to deliver what is queued and leave.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(super) fn ask_to_leave(&self) -> nix::Result<()> {
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)
+    }
+}
+
+impl Drop for Product {
+    fn drop(&mut self) {
+        // What it hooked itself to goes with its namespace and its descriptors.
+        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
+            tracing::debug!(%error, "eyepiece run");
+        }
+    }
+}
