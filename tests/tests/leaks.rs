@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use eyepiece_tests::bpf::Objects;
+use eyepiece_tests::receiver::Received;
 use eyepiece_tests::traffic::{RATE, frames, udp};
 use eyepiece_tests::{Eyepiece, Inside, Lab, Receiver, Uplink, eventually, frame};
 use nix::sys::signal::Signal;
@@ -63,7 +64,7 @@ fn twenty_runs_leave_nothing() -> Result<()> {
         assert_eq!(remains(lab.node())?, [""; 0], "run {run}");
     }
     // Both directions of both hooks' packets, every run: the flows came out.
-    assert!(receiver.look(|received| received.unique_logs()) >= RUNS * 200);
+    assert!(receiver.look(Received::unique_logs) >= RUNS * 200);
     let mut eyepiece = Eyepiece::start(lab.node(), &config("tcx", &receiver))?;
     let held = Objects::of(eyepiece.process.pid())?;
     eyepiece.kill()?;
