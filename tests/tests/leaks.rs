@@ -1,9 +1,11 @@
 //! Starts and stops, and interfaces that come and go: nothing piles up.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use eyepiece_tests::bpf::Objects;
+use eyepiece_tests::receiver::Received;
 use eyepiece_tests::traffic::{RATE, frames, udp};
 use eyepiece_tests::{Eyepiece, Inside, Lab, Receiver, Uplink, eventually, frame};
 use nix::sys::signal::Signal;
@@ -14,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const RUNS: usize = 20;
 /// Interfaces that come and go.
 const INTERFACES: usize = 500;
+/// Descriptors that come and go with connections and looks into namespaces; a leak of one an interface would be 500.
+const SLACK_DESCRIPTORS: usize = 4;
 /// Memory that may come and go with the allocator's habits, KiB.
 const SLACK_KIB: u64 = 8 * 1024;
 
@@ -60,7 +64,7 @@ fn twenty_runs_leave_nothing() -> Result<()> {
         assert_eq!(remains(lab.node())?, [""; 0], "run {run}");
     }
     // Both directions of both hooks' packets, every run: the flows came out.
-    assert!(receiver.look(|received| received.unique_logs()) >= RUNS * 200);
+    assert!(receiver.look(Received::unique_logs) >= RUNS * 200);
     let mut eyepiece = Eyepiece::start(lab.node(), &config("tcx", &receiver))?;
     let held = Objects::of(eyepiece.process.pid())?;
     eyepiece.kill()?;
@@ -79,14 +83,14 @@ fn interfaces_that_come_and_go_leave_nothing() -> Result<()> {
         // The first ones let buffers and tables grow to their size.
         churn(&lab, &eyepiece, INTERFACES / 5)?;
         let before = (eyepiece.process.descriptors()?, eyepiece.process.rss_kib()?);
-        let held = Objects::of(eyepiece.process.pid())?;
+        let (held, open_before) = (Objects::of(eyepiece.process.pid())?, kinds(&eyepiece)?);
         churn(&lab, &eyepiece, INTERFACES)?;
-        // A connection of ours to its listener may be on its way out.
-        let settled = || (eyepiece.process.descriptors().ok()? <= before.0).then_some(());
+        let settled = || (eyepiece.process.descriptors().ok()? <= before.0 + SLACK_DESCRIPTORS).then_some(());
         let settled = eventually(PATIENCE, "descriptors", settled);
         let after = (eyepiece.process.descriptors()?, eyepiece.process.rss_kib()?);
         println!("{attach}: descriptors and KiB before {INTERFACES} interfaces: {before:?}, after: {after:?}");
-        assert!(settled.is_ok(), "{attach}: descriptors {before:?} {after:?}");
+        let open = kinds(&eyepiece)?;
+        assert!(settled.is_ok(), "{attach}: descriptors {before:?} {after:?}: {open_before:?} {open:?}");
         assert!(after.1 < before.1 + SLACK_KIB, "{attach}: {before:?} {after:?}");
         assert_eq!(eyepiece.hooks()?, before_hooks, "{attach}");
         let now = Objects::of(eyepiece.process.pid())?;
@@ -94,6 +98,18 @@ fn interfaces_that_come_and_go_leave_nothing() -> Result<()> {
         assert_eq!(eyepiece.stop()?, 0, "{attach}: {}", eyepiece.stderr());
     }
     Ok(())
+}
+
+/// What the process has open, by kind: `socket`, `anon_inode:bpf-prog` …
+fn kinds(eyepiece: &Eyepiece) -> Result<BTreeMap<String, usize>> {
+    let mut kinds = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{}/fd", eyepiece.process.pid()))? {
+        // One may be closed while we look.
+        let Ok(target) = std::fs::read_link(entry?.path()) else { continue };
+        let kind = target.to_string_lossy().split(":[").next().unwrap_or_default().to_owned();
+        *kinds.entry(kind).or_default() += 1;
+    }
+    Ok(kinds)
 }
 
 /// Makes interfaces and removes them, and waits until the product has noticed that all are gone.
@@ -142,20 +158,23 @@ fn a_new_interface_is_attached_soon_and_what_passed_before_is_told() -> Result<(
 
     // Before anybody could attach; then with hooks.
     eyepiece.process.signal(Signal::SIGSTOP)?;
-    let host = lab.add_endpoint("quiet")?;
+    lab.add_endpoint("quiet")?;
+    let host = lab.endpoint("quiet");
     let bytes = frame::ethernet(host.gateway_mac, host.mac, &[], frame::EXPERIMENT, &[0; 46]);
     let send = |packets| frames(host)?.send(std::iter::repeat_n(bytes.as_slice(), packets), RATE);
     send(300)?;
+    let before = lab.node().counters("ve-quiet")?.rx_packets;
     eyepiece.process.signal(Signal::SIGCONT)?;
     eyepiece.wait_for_hooks("ve-quiet", true)?;
     send(500)?;
-    let told = || (counted(&receiver, "ve-quiet", "receive") == (500, 300)).then_some(());
+    let told = || (counted(&receiver, "ve-quiet", "receive") == (500, before)).then_some(());
     eventually(PATIENCE, "counted", told)
         .with_context(|| format!("{:?}", counted(&receiver, "ve-quiet", "receive")))?;
 
     // Under way while the hooks are attached: none is counted twice; those of the moment itself may be missing.
     eyepiece.process.signal(Signal::SIGSTOP)?;
-    let host = lab.add_endpoint("busy")?;
+    lab.add_endpoint("busy")?;
+    let host = lab.endpoint("busy");
     let send = || frames(host)?.send(std::iter::repeat_n(bytes.as_slice(), 50_000), RATE);
     let sent = std::thread::scope(|scope| {
         let sending = scope.spawn(send);
@@ -163,10 +182,11 @@ fn a_new_interface_is_attached_soon_and_what_passed_before_is_told() -> Result<(
         eyepiece.process.signal(Signal::SIGCONT)?;
         sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    assert_eq!(lab.node().counters("ve-busy")?.rx_packets, sent);
+    let passed = lab.node().counters("ve-busy")?.rx_packets;
+    assert!(passed >= sent, "{passed} of {sent}");
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     let (hooks, unseen) = counted(&receiver, "ve-busy", "receive");
-    println!("of {sent} packets: {hooks} counted, {unseen} unseen, {} neither", sent - hooks - unseen);
-    assert!(hooks > 0 && unseen > 0 && hooks + unseen <= sent, "{hooks} {unseen} {sent}");
+    println!("of {passed} packets: {hooks} counted, {unseen} unseen");
+    assert!(hooks > 0 && unseen > 0 && hooks + unseen <= passed, "{hooks} {unseen} {passed}");
     Ok(())
 }
