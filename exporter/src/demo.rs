@@ -98,7 +98,8 @@ pub fn run(options: Options) -> Result<(), DemoError> {
     listener.set_nonblocking(true).context("a socket")?;
     runtime.spawn(async move { receiver::run(tokio::net::TcpListener::from_std(listener)?, sender).await });
     screen.step("starting eyepiece on the node: it loads its programs and hooks them to the links")?;
-    let product = Product::start(network.node.inside(), address, options.config, &options.sets)?;
+    let (product, complaints) = Product::start(network.node.inside(), address, options.config, &options.sets)?;
+    screen.complaints(&complaints)?;
     let show = Show { screen, arrivals, product, series: Series::default(), records: 0 };
     show.run(&runtime, &network, acts, options.seconds)
 }
@@ -154,9 +155,8 @@ impl Show {
         let played = client.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the client panicked")));
         watched?;
         played?;
+        self.screen.complaints(&self.product.complaints())?;
         self.screen.tables(&self.series, self.records)?;
-        // Nothing may be left when it is said that nothing is.
-        drop(self.product);
         self.screen.farewell()?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The product on the lab's node together with a receiver that keeps what it exports.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{Counters, Eyepiece, Lab, Receiver};
 
@@ -28,16 +28,6 @@ impl Watch {
             builder = builder.argument("--set").argument(&format!("{key}={value}"));
         }
         Ok(Self { eyepiece: builder.start(lab.node())?, receiver })
-    }
-
-    /// The sum of the samples in /status of a name whose attributes contain these.
-    pub fn sample(&self, name: &str, attributes: &[(&str, &str)]) -> Result<u64> {
-        let status = self.eyepiece.status()?;
-        let samples = status["samples"].as_array().context("no samples")?;
-        let wanted = samples.iter().filter(|sample| {
-            sample["name"] == name && attributes.iter().all(|&(key, value)| sample["attributes"][key] == value)
-        });
-        Ok(wanted.filter_map(|sample| sample["value"].as_u64()).sum())
     }
 
     /// Ends the product and leaves what it had exported by then, to the last packet.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use eyepiece_tests::lab::{DEVICE, UPLINK};
 use eyepiece_tests::traffic::{echo, mixed, script, tcp, udp};
 use eyepiece_tests::watch::{all_counters, counted};
-use eyepiece_tests::{Capture, Counters, Family, Lab, Receiver, Uplink, Watch};
+use eyepiece_tests::{Capture, Count, Counters, Family, Lab, Receiver, Uplink, Watch};
 use nix::sys::signal::Signal;
 
 /// Packets that cross the first endpoint's link at least.
@@ -81,6 +81,45 @@ fn totals_are_exact_where_events_are_lost() -> Result<()> {
             [("datapath.transport", transport), ("datapath.aggregation", "none"), ("datapath.buffer", "1MiB")];
         let receiver = check(&settings, true)?;
         assert!(receiver.sum("eyepiece.events.lost", &[]) > 100_000, "{transport}: too few were lost to test anything");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_passed_before_is_told_as_unseen() -> Result<()> {
+    let mut lab = Lab::new()?;
+    let send = |lab: &Lab, from: &str| -> Result<()> {
+        udp(lab.endpoint(from), lab.endpoint("b")).packets(300).run()?;
+        udp(lab.endpoint("b"), lab.endpoint(from)).family(Family::V6).packets(200).payload(700).run()?;
+        lab.settle()
+    };
+    send(&lab, "a")?;
+    let watch = Watch::start(&lab, &[("otlp.logs.enabled", "false")])?;
+    send(&lab, "a")?;
+    // An interface that comes, and carries packets before anybody can look at it.
+    watch.eyepiece.process.signal(Signal::SIGSTOP)?;
+    lab.add_endpoint("late")?;
+    send(&lab, "late")?;
+    watch.eyepiece.process.signal(Signal::SIGCONT)?;
+    watch.eyepiece.wait_for_hooks("ve-late", true)?;
+    send(&lab, "late")?;
+    let receiver = watch.stop()?;
+    for (device, counters) in lab.node_devices().into_iter().zip(all_counters(&lab)?) {
+        for (direction, all, seen) in [
+            ("receive", counters.rx(), counted(&receiver, device).rx()),
+            ("transmit", counters.tx(), counted(&receiver, device).tx()),
+        ] {
+            let attributes = [("network.interface.name", device), ("network.io.direction", direction)];
+            let sum = |metric: &str| receiver.sum(metric, &attributes);
+            let unseen = Count {
+                packets: sum("eyepiece.datapath.unseen.packets"),
+                bytes: sum("eyepiece.datapath.unseen.bytes"),
+            };
+            assert_eq!(unseen + seen, all, "{device} {direction}: unseen {unseen:?}, seen {seen:?}");
+            if device != UPLINK {
+                assert!(unseen.packets >= 200 && seen.packets >= 200, "{device} {direction}: {unseen:?}, {seen:?}");
+            }
+        }
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! What the kernel drops is told with its reason and its addresses, and counted to the packet; nothing else is.
 
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
 use eyepiece_tests::drops::{self, Dropped};
+use eyepiece_tests::traffic::{Close, tcp};
 use eyepiece_tests::{Family, Lab, Watch, eventually};
 
 /// How long the kernel's own count may take to be read: it is read once a second.
@@ -42,7 +45,7 @@ fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
         let netns = one.netns.to_string();
         let labels = [("hubble.drop.reason", one.reason), ("hubble.drop.netns", netns.as_str())];
         let (counted, wanted) = (
-            || watch.sample("eyepiece.datapath.drops", &labels).unwrap_or_default(),
+            || watch.eyepiece.number("eyepiece.datapath.drops", &labels).unwrap_or_default(),
             packets(&all, one.reason, Some(one.netns)),
         );
         let in_time = eventually(PATIENCE, "the kernel's count", || (counted() >= wanted).then_some(()));
@@ -94,11 +97,44 @@ fn every_drop_is_told_over_the_perf_buffer_unaggregated() -> Result<()> {
 }
 
 #[test]
+fn the_end_of_a_connection_is_no_drop() -> Result<()> {
+    let lab = Lab::new()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let watch = Watch::start(&lab, &[])?;
+    for family in Family::BOTH {
+        for close in [Close::Fin, Close::Rst] {
+            tcp(a, b).family(family).connections(10).bytes(100_000).close(close).run()?;
+        }
+        // The server ends first: what the client says then meets what the kernel keeps of a connection that is over.
+        let listener = b.namespace.run(|| TcpListener::bind(SocketAddr::new(b.address(family), 0)))?;
+        let mut clients = Vec::new();
+        for _ in 0..10 {
+            let mut client = a.namespace.run(|| TcpStream::connect(listener.local_addr()?))?;
+            drop(listener.accept()?);
+            assert_eq!(client.read(&mut [0; 1])?, 0);
+            clients.push(client);
+        }
+        // The acknowledgement of the server's end goes first.
+        lab.settle()?;
+        drop(clients);
+        lab.settle()?;
+    }
+    assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?["samples"]);
+    let receiver = watch.stop()?;
+    receiver.look(|received| {
+        let dropped: Vec<_> = received.logs_with(&[("hubble.verdict", "DROPPED")]).map(|log| &log.body).collect();
+        assert!(dropped.is_empty(), "{dropped:#?}");
+        assert_eq!(received.sum("hubble.tcp_flags", &[("hubble.tcp.flag", "SYN")]), 2 * 2 * 30);
+    });
+    Ok(())
+}
+
+#[test]
 fn an_idle_lab_drops_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let watch = Watch::start(&lab, &[])?;
     std::thread::sleep(Duration::from_secs(10));
-    assert_eq!(watch.sample("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
+    assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
     let receiver = watch.stop()?;
     receiver.look(|received| {
         assert_eq!(received.series("hubble.drop", &[]).count(), 0);

@@ -140,6 +140,45 @@ fn on_a_node_with_a_bridge() -> Result<()> {
 }
 
 #[test]
+fn through_the_node_and_back() -> Result<()> {
+    // A connection from one endpoint to another by an address of the node: translated in between, and by one that it
+    // publishes for itself: in and out at the same interface.
+    for client in ["b", "a"] {
+        let lab = Lab::builder().uplink(Uplink::None).build()?;
+        let (a, from) = (lab.endpoint("a"), lab.endpoint(client));
+        lab.node().nft(&format!(
+            "table ip hairpin {{ chain d {{ type nat hook prerouting priority -100; \
+             tcp dport {PUBLISHED} dnat to {}:{SERVED}; }}; \
+             chain s {{ type nat hook postrouting priority 100; tcp dport {SERVED} masquerade; }}; }}",
+            a.v4
+        ))?;
+        let watch = Watch::start(&lab, &[("otlp.logs.enabled", "false")])?;
+        let witness = Capture::start_direction(&from.namespace, &from.device, "out", "")?;
+        let served = Capture::start_direction(&a.namespace, &a.device, "out", &format!("src port {SERVED}"))?;
+        let listener = a.namespace.run(|| TcpListener::bind(SocketAddr::new(a.v4.into(), SERVED)))?;
+        let mut stream = from.namespace.run(|| TcpStream::connect((from.gateway4, PUBLISHED)))?;
+        let (mut server, _) = listener.accept()?;
+        stream.write_all(&[1; 50_000])?;
+        server.read_exact(&mut [0; 50_000])?;
+        server.write_all(&[2; 5000])?;
+        stream.read_exact(&mut [0; 5000])?;
+        drop((server, stream));
+        lab.settle()?;
+        let asked = witness.stop()?.count(&format!("dst port {PUBLISHED}"))?;
+        let expected = asked + served.stop()?.count("")?;
+        let receiver = watch.stop()?;
+        receiver.look(|received| {
+            let count =
+                Count { packets: received.sum("hubble.flow.packets", &[]), bytes: received.sum("hubble.flow.io", &[]) };
+            let series: Vec<_> =
+                received.series("hubble.flow.packets", &[]).map(|(ends, point)| (ends, point.value)).collect();
+            assert_eq!(count, expected, "from {client}: {series:?}");
+        });
+    }
+    Ok(())
+}
+
+#[test]
 fn short_intervals_and_timeouts_change_nothing() -> Result<()> {
     let lab = Lab::builder().nat().build()?;
     let timeouts = [("datapath.timeout.tcp", "1s"), ("datapath.timeout.udp", "1s"), ("datapath.timeout.other", "1s")];

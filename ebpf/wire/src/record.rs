@@ -166,7 +166,7 @@ pub struct Quiet {
 }
 
 /// How many entries `EP_QUIET` has: each costs a drop a comparison.
-pub const QUIET_PLACES: u32 = 8;
+pub const QUIET_PLACES: u32 = 16;
 
 /// Indices of `EP_COUNTERS`, each a u64 per CPU.
 #[repr(u32)]

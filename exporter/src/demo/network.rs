@@ -9,12 +9,13 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd as _;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::net::if_::if_nametoindex;
 
 use super::namespace::{Inside, Namespace};
-use crate::source::datapath::links::netlink::Request;
+use crate::source::datapath::links::netlink::{Attributes, IFINFOMSG, Message, Request, u16_at};
 use crate::source::datapath::links::requests::{RequestError, Requests};
 
 /// Name of a host's own interface.
@@ -130,6 +131,9 @@ impl Network {
             host.inside()
                 .run(|| Ok(Links::open().and_then(|mut links| links.configure_host(number))))?
                 .with_context(|| format!("cannot set up {name}"))?;
+        }
+        for host in [&self.client, &self.web, &self.dns] {
+            host.inside().run(|| Ok(Links::open().and_then(|mut links| links.settle())))??;
         }
         Ok(())
     }
@@ -248,6 +252,29 @@ impl Links {
         Ok(())
     }
 
+    /// Waits until the kernel has told everybody that the host's link is up, up to a second later: only then does the
+    /// host report its groups, which would else be the first that the demo shows.
+    fn settle(&mut self) -> Result<(), LinkError> {
+        let dump = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+        let request = Request::new(libc::RTM_GETLINK, dump, &[0; IFINFOMSG]);
+        let is_waiting = |message: &Message<'_>| {
+            let state = |&(kind, _): &(u16, &[u8])| kind == IFLA_OPERSTATE;
+            let (_, value) = Attributes::behind(message.payload, IFINFOMSG).find(state)?;
+            let is_loopback = u16_at(message.payload, 2) == Some(libc::ARPHRD_LOOPBACK);
+            (!is_loopback && value != [OPERATES]).then_some(())
+        };
+        let end = Instant::now() + SETTLE;
+        let step = "looking at a link";
+        while !self.0.list(&request, is_waiting).map_err(|source| LinkError { step, source })?.is_empty()
+            && Instant::now() < end
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Time for the reports themselves.
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(())
+    }
+
     fn up(&mut self, device: &str) -> Result<(), LinkError> {
         let up = libc::IFF_UP.cast_unsigned().to_ne_bytes();
         let fixed = [[0; 4], index(device)?.to_ne_bytes(), up, up].concat();
@@ -256,6 +283,11 @@ impl Links {
     }
 }
 
+/// `IFLA_OPERSTATE`, and `IF_OPER_UP` for its value (Linux `include/uapi/linux/if_link.h`, `if.h`).
+const IFLA_OPERSTATE: u16 = 16;
+const OPERATES: u8 = 6;
+/// How long links may take until everybody knows that they are up; the kernel spreads such news over a second.
+const SETTLE: Duration = Duration::from_secs(3);
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;
 

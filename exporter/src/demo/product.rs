@@ -1,6 +1,6 @@
 //! eyepiece itself as a process on the node: `run`, with the demo's receiver for a collector.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -57,10 +57,12 @@ const SETTINGS: &[&str] = &[
 #[derive(Debug)]
 pub(super) struct Product {
     child: Child,
+    log: mpsc::Receiver<String>,
 }
 
 impl Product {
-    /// Starts it in a namespace and waits until it watches. To be called on a thread that outlives it.
+    /// Starts it in a namespace and waits until it watches: the process, and what it complained of on the way. To be
+    /// called on a thread that outlives it.
     ///
     /// # Errors
     /// It ended, with what it said.
@@ -69,7 +71,7 @@ impl Product {
         receiver: SocketAddr,
         config: Option<PathBuf>,
         sets: &[(String, String)],
-    ) -> Result<Self, AppError> {
+    ) -> Result<(Self, Vec<String>), AppError> {
         let program = std::env::current_exe().context("cannot find our own program")?;
         let mut command = Command::new(program);
         command.arg("run");
@@ -82,40 +84,26 @@ impl Product {
         // Out of the terminal's foreground group: Ctrl-C is for the demo, which ends it in order.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = node.command(&mut command).spawn().context("cannot start eyepiece run")?;
-        let log = child.stderr.take();
-        let mut product = Self { child };
-        product.wait_until_it_watches(log.context("no pipe")?)?;
-        Ok(product)
+        let log = read_lines(child.stderr.take().context("no pipe")?).context("cannot start a thread")?;
+        let mut product = Self { child, log };
+        let complaints = product.wait_until_it_watches()?;
+        Ok((product, complaints))
     }
 
-    fn wait_until_it_watches(&mut self, log: ChildStderr) -> Result<(), AppError> {
-        let (sender, lines) = mpsc::sync_channel(LINES);
-        // Reads on after the start, so that the process never waits for a reader.
-        std::thread::Builder::new()
-            .name("product-log".to_owned())
-            .spawn(move || {
-                let mut log = BufReader::new(log);
-                let mut line = String::new();
-                while log.read_line(&mut line).is_ok_and(|length| length > 0) {
-                    if sender.send(std::mem::take(&mut line)).is_err() {
-                        break;
-                    }
-                }
-                std::io::copy(&mut log.by_ref(), &mut std::io::sink())
-            })
-            .context("cannot start a thread")?;
-        let mut said = String::new();
+    /// Waits for the line that says so: what it complained of before.
+    fn wait_until_it_watches(&mut self) -> Result<Vec<String>, AppError> {
+        let mut said = Vec::new();
         loop {
-            match lines.recv_timeout(START) {
-                Ok(line) if line.contains(WATCHING) => return Ok(()),
-                Ok(line) if said.lines().count() < LINES => said.push_str(&line),
+            match self.log.recv_timeout(START) {
+                Ok(line) if line.contains(WATCHING) => return Ok(said.into_iter().filter_map(complaint).collect()),
+                Ok(line) if said.len() < LINES => said.push(line),
                 Ok(_) => {}
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    return Err(anyhow::anyhow!("eyepiece run does not start to watch:\n{said}").into());
+                    return Err(anyhow::anyhow!("eyepiece run does not start to watch:\n{}", said.concat()).into());
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     let status = self.child.wait().context("eyepiece run")?;
-                    let said = said.trim().trim_start_matches("eyepiece: ").to_owned();
+                    let said = said.concat().trim().trim_start_matches("eyepiece: ").to_owned();
                     if status.code() == Some(PRIVILEGE) {
                         let operation = said.trim_start_matches("missing privilege: ").to_owned();
                         return Err(AppError::MissingPrivilege { operation });
@@ -124,6 +112,11 @@ impl Product {
                 }
             }
         }
+    }
+
+    /// What it has complained of since it was asked the last time.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        self.log.try_iter().filter_map(complaint).collect()
     }
 
     /// How it ended, if it has.
@@ -143,11 +136,52 @@ impl Product {
     }
 }
 
+/// The lines of a log as they come. It is always read on, so that its writer never waits; lines that find no room are
+/// left out.
+fn read_lines(log: ChildStderr) -> std::io::Result<mpsc::Receiver<String>> {
+    let (sender, lines) = mpsc::sync_channel(LINES);
+    let read = move || {
+        let mut log = BufReader::new(log);
+        let mut line = String::new();
+        while log.read_line(&mut line).is_ok_and(|length| length > 0) {
+            let sent = sender.try_send(std::mem::take(&mut line));
+            if matches!(sent, Err(mpsc::TrySendError::Disconnected(_))) {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("product-log".to_owned()).spawn(read).map(|_| lines)
+}
+
+/// A line of the log from its level on, where that is a warning or an error.
+fn complaint(line: impl AsRef<str>) -> Option<String> {
+    let line = line.as_ref();
+    let start = [" WARN ", " ERROR "].iter().find_map(|level| line.find(level))?;
+    Some(line[start..].trim().to_owned())
+}
+
 impl Drop for Product {
     fn drop(&mut self) {
         // What it hooked itself to goes with its namespace and its descriptors.
         if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
             tracing::debug!(%error, "eyepiece run");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn warnings_and_errors_are_complaints() {
+        for (line, expected) in [
+            ("2026-11-22T04:42:29Z  WARN eyepiece::app: slow\n", Some("WARN eyepiece::app: slow")),
+            ("2026-11-22T04:42:29Z ERROR eyepiece::app: no\n", Some("ERROR eyepiece::app: no")),
+            ("2026-11-22T04:42:29Z  INFO eyepiece::app: watching\n", None),
+            ("", None),
+        ] {
+            assert_eq!(complaint(line).as_deref(), expected);
         }
     }
 }

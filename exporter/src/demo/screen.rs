@@ -43,7 +43,7 @@ impl<W: Write> Screen<W> {
              web    10.0.2.2 ──┼── node: routes between them, and runs `eyepiece run`\n  \
              dns    10.0.3.2 ──┘       └── OTLP (gRPC) ──▶ a receiver in this demo, which writes what follows\n\
              \n\
-             It takes {seconds} s; Ctrl-C ends it sooner. Nothing else on this machine is touched, and nothing stays.\n"
+             It takes {seconds} s; Ctrl-C ends it sooner. Nothing else on this machine is touched.\n"
         )
     }
 
@@ -51,6 +51,15 @@ impl<W: Write> Screen<W> {
     pub(super) fn step(&mut self, text: &str) -> io::Result<()> {
         let mark = self.paint(Style::Dim, "·");
         writeln!(self.out, "{mark} {text}")?;
+        self.out.flush()
+    }
+
+    /// What eyepiece's own log complains of.
+    pub(super) fn complaints(&mut self, lines: &[String]) -> io::Result<()> {
+        for line in lines {
+            let line = self.paint(Style::Red, &line.replace(char::is_control, "?"));
+            writeln!(self.out, "! {line}")?;
+        }
         self.out.flush()
     }
 
@@ -122,7 +131,7 @@ impl<W: Write> Screen<W> {
              eyepiece run --endpoint http://collector:4318 --protocol http/protobuf\n  \
              eyepiece config reference                       every setting, with its default and meaning\n\
              \n\
-             The hosts are gone, and so is what watched them."
+             Nothing of the demo stays on this machine."
         )?;
         self.out.flush()
     }
@@ -146,10 +155,17 @@ impl<W: Write> Screen<W> {
 const ENDS: usize = 60;
 /// Columns for one end: a name, an IPv6 address and a port.
 const END: usize = 22;
+/// Columns for what it is: `TCP SYN ACK`; `ICMPv6 EchoRequest`, whose ends have no ports.
+const SHORT: usize = ENDS - 2 * END - 4;
+const LONG: usize = 18;
 
 /// Source, destination and what it is; a long word takes its columns from ends that need less.
 fn ends(flow: &Flow, arrow: &str) -> String {
-    let what = flow.what.len().max(ENDS - 2 * END - 4);
+    let what = match flow.what.len() {
+        ..=SHORT => SHORT,
+        ..=LONG => LONG,
+        longer => longer,
+    };
     let free = ENDS.saturating_sub(what + 4);
     let destination = flow.destination.len().max(free.saturating_sub(END));
     let source = END.min(free.saturating_sub(destination));

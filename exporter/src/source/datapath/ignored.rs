@@ -21,5 +21,11 @@ pub(super) const QUIET: &[(&str, &str, &str)] = &[
     ("NOT_SPECIFIED", "bpf_prog_test_run_skb", "the made-up packets of test runs; our own sweep is one"),
     ("QUEUE_PURGE", "sk_stream_kill_queues", "data that arrived, and was not read when its socket was closed"),
     ("QUEUE_PURGE", "inet_sock_destruct", "the same for sockets without streams"),
+    (
+        "NOT_SPECIFIED",
+        "tcp_v4_rcv",
+        "what the other end says after our own end of a connection: TIME_WAIT has read it, and answered where it must",
+    ),
+    ("NOT_SPECIFIED", "tcp_v6_rcv", "the same over IPv6"),
     ("NOT_SPECIFIED", "igmp_rcv", "membership reports of others, which only a multicast router reads"),
 ];
