@@ -66,7 +66,7 @@ impl Demo {
     /// Waits until nothing is left: the kernel takes namespaces apart in the background.
     fn is_gone(&self, held: &Held) -> Result<()> {
         eventually(PATIENCE, &format!("something of {held:?} is left"), || {
-            let processes = self.held().map(|held| held.processes.is_empty()).unwrap_or(false);
+            let processes = self.held().is_ok_and(|held| held.processes.is_empty());
             let programs = held.programs.iter().any(|&id| program_exists(id));
             (processes && !programs && held.namespaces.is_disjoint(&namespaces())).then_some(())
         })

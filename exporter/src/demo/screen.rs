@@ -161,11 +161,8 @@ const LONG: usize = 18;
 
 /// Source, destination and what it is; a long word takes its columns from ends that need less.
 fn ends(flow: &Flow, arrow: &str) -> String {
-    let what = match flow.what.len() {
-        ..=SHORT => SHORT,
-        ..=LONG => LONG,
-        longer => longer,
-    };
+    let length = flow.what.len();
+    let what = if length <= SHORT { SHORT } else { length.max(LONG) };
     let free = ENDS.saturating_sub(what + 4);
     let destination = flow.destination.len().max(free.saturating_sub(END));
     let source = END.min(free.saturating_sub(destination));
