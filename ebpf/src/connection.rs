@@ -95,10 +95,7 @@ pub(crate) unsafe fn add<const HOOK: u8>(
 /// An entry for a connection that has none: the packet's first.
 #[inline(always)]
 fn fresh(facts: &Facts) -> Connection {
-    let mut entry = Connection::default();
-    entry.created = facts.now;
-    entry.origin = opener(facts);
-    entry
+    Connection { created: facts.now, origin: opener(facts), ..Connection::default() }
 }
 
 /// Which half opened the connection, from one packet of it.

@@ -60,7 +60,7 @@ pub(crate) fn submit(ctx: *mut c_void, record: *mut u8, length: u64) -> bool {
         let result = bpf_perf_event_output(
             ctx,
             core::ptr::addr_of!(EP_PERF).cast_mut().cast(),
-            BPF_F_CURRENT_CPU as u64,
+            BPF_F_CURRENT_CPU,
             record.cast(),
             length,
         );

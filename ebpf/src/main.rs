@@ -3,6 +3,7 @@
 #![no_main]
 // Atomics of this target exist only as intrinsics, see `atomic`; inline assembly is an experiment here.
 #![feature(asm_experimental_arch, core_intrinsics)]
+#![allow(clippy::needless_borrows_for_generic_args, reason = "a key by value would be copied on the small stack")]
 #![allow(internal_features, reason = "atomic_xadd and atomic_xchg have no stable form for this target")]
 
 mod atomic;

@@ -79,10 +79,10 @@ unsafe fn handle(entry: *mut Connection, operation: u32, last: u64, now: u64, to
         if operation != SWEEP_TAKE {
             return 0;
         }
-        for index in 0..2 {
+        for (index, totals) in totals.iter_mut().enumerate() {
             let mut report: Report = core::mem::zeroed();
             connection::take(entry, index, now, &mut report);
-            totals[index] = SweepTotals {
+            *totals = SweepTotals {
                 packets: report.packets,
                 bytes: report.bytes,
                 held_packets: report.held_packets,

@@ -147,7 +147,7 @@ impl App {
         let watch =
             links::Config { filter: mapping::filter(&settings.datapath.interfaces), ..links::Config::default() };
         let Links { events, learner, task, .. } =
-            links::build(runtime.handle(), watch, symbols.clone(), publisher.clone())
+            links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), &telemetry)
                 .context("cannot watch interfaces")?;
         let built = datapath::build(&mapping::datapath(&settings.datapath), events, &telemetry)?;
         let (datapath, reader, synced) = built;

@@ -156,6 +156,7 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         if Instant::now() >= expiry {
             expiry = Instant::now() + EXPIRY_INTERVAL;
             work.aggregation.expire((work.now)());
+            work.tell_series();
         }
     }
 }
@@ -281,6 +282,16 @@ impl Work {
     fn lost(&mut self, lost: &Lost) {
         self.counts.lost += lost.count;
         self.aggregation.count_lost(lost);
+    }
+
+    /// How full the tables of series are.
+    fn tell_series(&self) {
+        for occupancy in self.aggregation.occupancy() {
+            let name = [(attribute::EYEPIECE_METRIC_NAME, occupancy.kind.schema().name)];
+            self.telemetry.gauge(metric::EYEPIECE_SERIES_COUNT.name, &name).set(occupancy.series as u64);
+            self.telemetry.counter(metric::EYEPIECE_SERIES_OVERFLOWED.name, &name).set(occupancy.overflowed);
+            self.telemetry.counter(metric::EYEPIECE_SERIES_EXPIRED.name, &name).set(occupancy.expired);
+        }
     }
 
     fn hand_over(&mut self) {

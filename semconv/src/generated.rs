@@ -369,6 +369,16 @@ pub mod metric {
             attribute::NETWORK_INTERFACE_NAME,
         ],
     };
+    /// What went wrong while interfaces were watched, by reason.
+    pub const EYEPIECE_INTERFACES_INCIDENTS: Metric = Metric {
+        name: "eyepiece.interfaces.incidents",
+        unit: "{event}",
+        description: "What went wrong while interfaces were watched, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
     /// Entries that a queue can hold.
     pub const EYEPIECE_QUEUE_CAPACITY: Metric = Metric {
         name: "eyepiece.queue.capacity",
@@ -552,6 +562,7 @@ pub mod metric {
         EYEPIECE_FLOWS_FAILED,
         EYEPIECE_FLOWS_PARSED,
         EYEPIECE_HOOK_ATTACHED,
+        EYEPIECE_INTERFACES_INCIDENTS,
         EYEPIECE_QUEUE_CAPACITY,
         EYEPIECE_QUEUE_DEPTH,
         EYEPIECE_SERIES_COUNT,

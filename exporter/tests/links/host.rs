@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use eyepiece::enrich::{Publisher, Reader, Tables};
 use eyepiece::source::datapath::links::{self, Config, Link, LinkEvent, Links};
 use eyepiece::symbols::Symbols;
+use eyepiece::telemetry::Telemetry;
 
 /// How long a test waits for what must happen. Passing tests never wait that long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -103,7 +104,7 @@ impl Watched {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
-        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone()).expect("a watcher");
+        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone(), &Telemetry::default()).expect("a watcher");
         let reader = publisher.reader();
         Self { links, symbols, reader, table: BTreeMap::new(), synced: 0, runtime }
     }

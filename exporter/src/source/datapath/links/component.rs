@@ -2,6 +2,7 @@
 
 use std::io;
 
+use eyepiece_semconv::{attribute, metric};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -10,7 +11,7 @@ use super::learner::Learner;
 use super::link::LinkEvent;
 use super::namespaces::Places;
 use super::requests::RequestError;
-use crate::telemetry::Number;
+use crate::telemetry::{Number, Telemetry};
 
 /// What the watcher is to look at.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +23,7 @@ pub struct Config {
 }
 
 /// What the watcher counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counts {
     /// Lists that were made because notifications were lost.
     pub resyncs: Number,
@@ -34,6 +35,22 @@ pub struct Counts {
     pub learned_refused: Number,
     /// Endpoints without id, because all ids were in use.
     pub without_id: Number,
+}
+
+impl Counts {
+    /// The numbers, in the registry from the start.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let of = |reason| {
+            telemetry.counter(metric::EYEPIECE_INTERFACES_INCIDENTS.name, &[(attribute::EYEPIECE_REASON, reason)])
+        };
+        Self {
+            resyncs: of("resync"),
+            failures: of("failure"),
+            hints_dropped: of("hint_dropped"),
+            learned_refused: of("address_refused"),
+            without_id: of("without_id"),
+        }
+    }
 }
 
 /// Why there is no watcher, or not any more.

@@ -28,6 +28,7 @@ use super::survey::Findings;
 use super::table::Table;
 use crate::enrich::Publisher;
 use crate::symbols::Symbols;
+use crate::telemetry::Telemetry;
 
 mod behind;
 
@@ -58,8 +59,14 @@ const SEARCH_MAX: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Where the kernel refuses sockets.
-pub fn build(runtime: &Handle, config: Config, symbols: Symbols, publisher: Publisher) -> Result<Links, LinksError> {
-    let counts = Counts::default();
+pub fn build(
+    runtime: &Handle,
+    config: Config,
+    symbols: Symbols,
+    publisher: Publisher,
+    telemetry: &Telemetry,
+) -> Result<Links, LinksError> {
+    let counts = Counts::new(telemetry);
     let (learner, hints) = Learner::new(counts.hints_dropped.clone());
     let (sender, events) = mpsc::channel(EVENTS_MAX);
     let entered = runtime.enter();
