@@ -78,7 +78,7 @@ choice! {
 choice! {
     /// How records reach user space.
     Transport {
-        /// The BPF ring buffer (kernel 5.8 and later).
+        /// The BPF ring buffer.
         #[default]
         Ring = "ring",
         /// A perf event array, one buffer for each CPU.

@@ -117,7 +117,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "datapath.transport",
         Kind::Choice(Transport::NAMES),
-        "How records reach user space. ring: the BPF ring buffer (kernel 5.8 and later). perf: a perf event array.",
+        "How records reach user space. ring: the BPF ring buffer. perf: a perf event array.",
     ),
     key(
         "datapath.buffer",

@@ -3,13 +3,13 @@
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::bpf_map_update_elem;
 use eyepiece_wire::{
-    Aggregation, Connection, Half, Hook, InterfaceKind, Key4, Key6, Mark, REASON_ESTABLISHED, REASON_NEW,
+    Aggregation, Connection, Counter, Half, Hook, InterfaceKind, Key4, Key6, Mark, REASON_ESTABLISHED, REASON_NEW,
     REASON_RELATED, REASON_REPLY, REASON_UNKNOWN, Untracked, UntrackedKey,
 };
 
 use crate::globals::{AGGREGATION, DEBUG, HOLD, INTERVAL};
 use crate::headers::*;
-use crate::maps::{EP_CONN4, EP_CONN6, EP_INTERFACES, EP_UNTRACKED};
+use crate::maps::{EP_CONN4, EP_CONN6, EP_INTERFACES, EP_UNTRACKED, count};
 use crate::{atomic, debug, emit};
 
 /// What the slow path knows of a packet.
@@ -64,7 +64,8 @@ fn to_be_said(hook: u8, flags: u8, seen: u8, reported: u64, now: u64) -> bool {
     if aggregation != Aggregation::Maximum as u8 && seen | flags != seen {
         return true;
     }
-    now - reported >= INTERVAL.load()
+    // Another CPU may be a jiffy ahead.
+    now > reported && now - reported >= INTERVAL.load()
 }
 
 /// Adds a packet to its half. False = the slow path is wanted: nothing was counted yet.
@@ -160,7 +161,7 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
     // SAFETY: `entry` is a map value or null; `skb` the context.
     unsafe {
         if entry.is_null() || (*entry).dead != 0 {
-            return untracked(skb, facts);
+            return untracked(skb, entry, facts);
         }
         let index = (facts.half & 1) as usize;
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
@@ -168,7 +169,7 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
             (*side).hook = facts.hook + 1;
         } else if (*side).hook != facts.hook + 1 {
             // A packet that turns round at one interface: its half counts for the other hook.
-            return untracked(skb, facts);
+            return untracked(skb, entry, facts);
         }
         let ingress = if leaves(facts.hook) { (*skb).ingress_ifindex } else { (*skb).ifindex };
         let moved = leaves(facts.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
@@ -228,7 +229,7 @@ unsafe fn state(entry: *mut Connection, facts: &Facts) -> u8 {
         if facts.flags & (TCP_FIN | TCP_RST) != 0 {
             (*entry).closing = 1;
         }
-        if facts.family == 0 && facts.created != 0 {
+        if facts.family == 0 {
             return REASON_UNKNOWN;
         }
         if facts.icmp_error != 0 {
@@ -253,13 +254,11 @@ pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report
         report.held_packets = 0;
         report.held_bytes = 0;
         if (*side).hook == Hook::FromNetwork as u8 + 1 {
-            if (*entry).mark == Mark::Unknown as u8 && now - (*entry).created >= HOLD.load() {
+            let created = (*entry).created;
+            if (*entry).mark == Mark::Unknown as u8 && now > created && now - created >= HOLD.load() {
                 (*entry).mark = Mark::Local as u8;
             }
-            if (*entry).mark == Mark::Unknown as u8 {
-                atomic::add(core::ptr::addr_of_mut!((*side).held_packets), report.packets);
-                atomic::add(core::ptr::addr_of_mut!((*side).held_bytes), report.bytes);
-            } else if (*side).held_packets != 0 {
+            if (*entry).mark != Mark::Unknown as u8 && (*side).held_packets != 0 {
                 report.held_packets = atomic::take(core::ptr::addr_of_mut!((*side).held_packets));
                 report.held_bytes = atomic::take(core::ptr::addr_of_mut!((*side).held_bytes));
             }
@@ -268,11 +267,28 @@ pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report
     }
 }
 
+/// Holds back what was reported while nobody had answered; called once the report is on its way for good.
+#[inline(always)]
+pub(crate) unsafe fn hold(entry: *mut Connection, index: usize, report: &Report) {
+    unsafe {
+        let side = core::ptr::addr_of_mut!((*entry).half[index]);
+        if (*side).hook == Hook::FromNetwork as u8 + 1 && report.mark == Mark::Unknown as u8 {
+            atomic::add(core::ptr::addr_of_mut!((*side).held_packets), report.packets);
+            atomic::add(core::ptr::addr_of_mut!((*side).held_bytes), report.bytes);
+        }
+    }
+}
+
 /// A packet that no entry holds: its event carries its own weight, else the interface's untracked counter does.
 #[inline(never)]
-fn untracked(skb: *mut __sk_buff, facts: &Facts) -> i32 {
-    let every = to_be_said(facts.hook, facts.flags, facts.flags, facts.now, facts.now);
-    if every && emit::wanted() && emit::untracked(skb, facts) {
+fn untracked(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 {
+    // What meets an entry on its way out is always said: few packets do, and only the event knows their ends.
+    // SAFETY: a map value or null.
+    let (dead, mark) = unsafe { if entry.is_null() { (false, 0) } else { ((*entry).dead != 0, (*entry).mark) } };
+    let every = dead || to_be_said(facts.hook, facts.flags, facts.flags, facts.now, facts.now);
+    // Nothing is held back for it, so it counts where it is unless somebody behind us is known to answer.
+    let mark = if mark == Mark::Unknown as u8 { Mark::Local as u8 } else { mark };
+    if every && emit::wanted() && emit::untracked(skb, facts, mark) {
         return 0;
     }
     // SAFETY: a field of the context.
@@ -288,13 +304,16 @@ fn untracked(skb: *mut __sk_buff, facts: &Facts) -> i32 {
     let value = Untracked { packets: facts.segments, bytes: facts.bytes };
     // SAFETY: key and value live on this stack, of the map's sizes. The map is per CPU and tc programs do not nest, so
     // nobody else writes this CPU's value between the look-up and here.
-    unsafe {
+    let made = unsafe {
         bpf_map_update_elem(
             core::ptr::addr_of!(EP_UNTRACKED).cast_mut().cast(),
             core::ptr::addr_of!(key).cast(),
             core::ptr::addr_of!(value).cast(),
             0,
-        );
+        )
+    };
+    if made != 0 {
+        count(Counter::TableFull, 1);
     }
     0
 }

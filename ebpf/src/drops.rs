@@ -143,12 +143,15 @@ fn tally(reason: u32, netns: u32) {
     let one = 1_u64;
     // SAFETY: key and value live on this stack, of the map's sizes.
     unsafe {
-        bpf_map_update_elem(
+        let made = bpf_map_update_elem(
             core::ptr::addr_of!(EP_DROPS).cast_mut().cast(),
             core::ptr::addr_of!(key).cast(),
             core::ptr::addr_of!(one).cast(),
             0,
         );
+        if made != 0 {
+            count(Counter::TableFull, 1);
+        }
     }
 }
 

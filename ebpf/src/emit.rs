@@ -133,6 +133,7 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, 
         report.reason = reason;
         let length = write(skb, record, facts, &report);
         if submit(skb.cast(), record, length) {
+            connection::hold(entry, index, &report);
             (*side).reported = facts.now;
             return 1;
         }
@@ -147,7 +148,7 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, 
 
 /// Says one packet that no entry holds. False = it could not be said.
 #[inline(always)]
-pub(crate) fn untracked(skb: *mut __sk_buff, facts: &Facts) -> bool {
+pub(crate) fn untracked(skb: *mut __sk_buff, facts: &Facts, mark: u8) -> bool {
     let record = reserve(trace_size(), EP_SCRATCH_TC.get_ptr_mut(0));
     if record.is_null() {
         return false;
@@ -159,6 +160,7 @@ pub(crate) fn untracked(skb: *mut __sk_buff, facts: &Facts) -> bool {
         report.bytes = facts.bytes;
         report.ingress_ifindex = (*skb).ingress_ifindex;
         report.reason = REASON_UNKNOWN;
+        report.mark = mark;
         let length = write(skb, record, facts, &report);
         submit(skb.cast(), record, length)
     }

@@ -150,6 +150,11 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
                 // An atomic fragment (RFC 6946) is whole: offset 0 and no more to come.
                 fragment |= extension[2] != 0 || extension[3] & 0xf9 != 0;
                 at += 8;
+                if extension[2] != 0 || extension[3] & 0xf8 != 0 {
+                    // Behind the header of a later fragment is payload.
+                    next = extension[0];
+                    break;
+                }
             }
             _ => break,
         }
@@ -208,7 +213,8 @@ fn transport(skb: *mut __sk_buff, packet: &mut Packet, at: u32, protocol: u8, po
         }
         IPPROTO_UDP | IPPROTO_SCTP | IPPROTO_DCCP | IPPROTO_UDPLITE => {
             load(skb, at, ports);
-            packet.headers = at + 8;
+            // SCTP's common header has 12 bytes, RFC 9260.
+            packet.headers = at + if protocol == IPPROTO_SCTP { 12 } else { 8 };
         }
         IPPROTO_ICMP | IPPROTO_ICMPV6 => {
             let mut header = [0_u16; 4];

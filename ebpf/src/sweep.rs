@@ -87,7 +87,10 @@ unsafe fn handle(entry: *mut Connection, operation: u32, last: u64, now: u64, to
                 bytes: report.bytes,
                 held_packets: report.held_packets,
                 held_bytes: report.held_bytes,
+                ingress_ifindex: (*entry).half[index].ingress_ifindex,
+                hook: (*entry).half[index].hook as u32,
             };
+            connection::hold(entry, index, &report);
         }
         SWEEP_ALIVE
     }

@@ -50,8 +50,14 @@ unsafe fn lifted_vlan(skb: *mut __sk_buff) -> (u16, u64) {
 unsafe fn weight(skb: *mut __sk_buff, headers: u32, tag: u64) -> (u64, u64) {
     unsafe {
         let length = (*skb).len as u64 + tag;
-        let segments = (*skb).gso_segs as u64;
-        if segments > 1 { (segments, length + (segments - 1) * (headers as u64 + tag)) } else { (1, length) }
+        let mut segments = (*skb).gso_segs as u64;
+        let size = (*skb).gso_size as u64;
+        let headers = headers as u64 + tag;
+        if segments == 0 && size != 0 && length > headers {
+            // Super-packets that a virtual machine hands over come without the number.
+            segments = (length - headers).div_ceil(size);
+        }
+        if segments > 1 { (segments, length + (segments - 1) * headers) } else { (1, length) }
     }
 }
 

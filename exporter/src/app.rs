@@ -264,8 +264,9 @@ impl App {
         drop(self.subscriptions);
         drop(self.handle);
         drop(self.admin);
-        if self.pipeline.join().is_err() {
-            anyhow::bail!("the pipeline panicked");
+        match self.pipeline.join() {
+            Ok(result) => result.context("the kernel's buffer can no longer be read")?,
+            Err(_) => anyhow::bail!("the pipeline panicked"),
         }
         drained.context("the pipeline ended before everything was read")
     }

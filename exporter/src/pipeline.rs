@@ -192,7 +192,7 @@ struct Numbers {
     parsed: Number,
     debug: Number,
     lost: Number,
-    batches_lost: HashMap<&'static str, Number>,
+    failed: HashMap<&'static str, Number>,
 }
 
 impl Numbers {
@@ -204,7 +204,7 @@ impl Numbers {
             parsed: telemetry.counter(metric::EYEPIECE_FLOWS_PARSED.name, &[]),
             debug: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("debug_message")),
             lost: telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason("kernel_buffer")),
-            batches_lost: HashMap::new(),
+            failed: HashMap::new(),
         }
     }
 }
@@ -311,7 +311,7 @@ impl Work {
         self.numbers.debug.add(std::mem::take(&mut counts.debug));
         self.numbers.lost.add(std::mem::take(&mut counts.lost));
         for (reason, count) in counts.failed.drain() {
-            let number = self.numbers.batches_lost.entry(reason).or_insert_with(|| {
+            let number = self.numbers.failed.entry(reason).or_insert_with(|| {
                 self.telemetry.counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, reason)])
             });
             number.add(count);

@@ -131,6 +131,10 @@ pub struct SweepTotals {
     pub held_packets: u64,
     /// As [`crate::Header::held_bytes`].
     pub held_bytes: u64,
+    /// As [`Half::ingress_ifindex`].
+    pub ingress_ifindex: u32,
+    /// As [`Half::hook`].
+    pub hook: u32,
 }
 
 /// One IPv4 item of a sweep.
@@ -148,7 +152,7 @@ pub struct SweepItem4 {
     /// Take: set by the program, a [`crate::Mark`].
     pub mark: u64,
 }
-const _: () = assert!(size_of::<SweepItem4>() == 104);
+const _: () = assert!(size_of::<SweepItem4>() == 120);
 
 /// One IPv6 item of a sweep.
 #[repr(C)]
@@ -165,4 +169,4 @@ pub struct SweepItem6 {
     /// Take: set by the program, a [`crate::Mark`].
     pub mark: u64,
 }
-const _: () = assert!(size_of::<SweepItem6>() == 128);
+const _: () = assert!(size_of::<SweepItem6>() == 144);

@@ -184,8 +184,8 @@ pub enum Counter {
     NoPacket = 4,
     /// Frees whose namespace could not be told; left out.
     UnknownNamespace = 5,
-    /// Packets of tc hooks whose headers could not be read.
-    Unreadable = 6,
+    /// Drops or untracked packets whose small map was full: they are in no other counter of the kernel.
+    TableFull = 6,
 }
 
 /// How many entries `EP_COUNTERS` has.

@@ -53,6 +53,7 @@ pub(super) fn serve(
 fn shown(settings: &Settings) -> BTreeMap<String, String> {
     let datapath = &settings.datapath;
     [
+        ("node.cluster", settings.node.cluster.clone()),
         ("datapath.transport", datapath.transport.name().to_owned()),
         ("datapath.aggregation", datapath.aggregation.name().to_owned()),
         ("datapath.interval", format!("{:?}", datapath.interval)),

@@ -104,7 +104,8 @@ impl Watched {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
-        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone(), &Telemetry::default()).expect("a watcher");
+        let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone(), &Telemetry::default())
+            .expect("a watcher");
         let reader = publisher.reader();
         Self { links, symbols, reader, table: BTreeMap::new(), synced: 0, runtime }
     }

@@ -174,7 +174,11 @@ impl Attacher {
         let same = self
             .attached
             .get(&link.ifindex)
-            .is_some_and(|attached| attached.link.role == link.role && attached.link.l3_device == link.l3_device);
+            // What could not be attached is tried again at every change: a rename may have come in between.
+            .is_some_and(|attached| {
+                let whole = attached.links.len() == 2;
+                whole && attached.link.role == link.role && attached.link.l3_device == link.l3_device
+            });
         if same {
             if let Some(attached) = self.attached.get_mut(&link.ifindex) {
                 if attached.link.name != link.name {

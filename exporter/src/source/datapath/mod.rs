@@ -136,6 +136,7 @@ pub fn build(
         counters: object.map(map::COUNTERS)?,
         program: object.program(eyepiece_wire::program::SWEEP)?,
         interval: config.settings.interval,
+        hold: config.settings.hold,
         timeouts: config.timeouts,
         names: names.clone(),
         telemetry: telemetry.clone(),

@@ -55,6 +55,8 @@ pub struct Parts {
     pub program: OwnedFd,
     /// How long unreported totals of a live connection may wait.
     pub interval: Duration,
+    /// How long an unanswered connection at an uplink is held back.
+    pub hold: Duration,
     /// When connections are forgotten.
     pub timeouts: Timeouts,
     /// Names of drop reasons.
@@ -179,7 +181,7 @@ impl Table for Key6 {
 
 /// What one look at a table found.
 struct Found<K> {
-    take: Vec<(K, [Half; 2])>,
+    take: Vec<K>,
     kill: Vec<(K, u64)>,
     remove: Vec<K>,
     entries: u64,
@@ -227,7 +229,7 @@ impl Work {
                 (Counter::ForeignNamespace, ignored("foreign_namespace")),
                 (Counter::NoPacket, ignored("no_packet")),
                 (Counter::UnknownNamespace, ignored("unknown_namespace")),
-                (Counter::Unreadable, ignored("unreadable")),
+                (Counter::TableFull, ignored("table_full")),
             ],
             values: vec![0; cpus],
             connections: [entries("ipv4"), entries("ipv6")],
@@ -247,23 +249,28 @@ impl Work {
 
     fn try_round(&mut self, last: bool) -> io::Result<()> {
         let mut totals = Vec::new();
-        self.jiffies = now(self.parts.program.as_fd())?;
-        let view = self.view();
-        let connections4 = self.parts.connections4.try_clone()?;
-        let found = look(&mut self.reader4, connections4.as_fd(), &view, last, &mut totals)?;
-        self.connections[0].set(found.entries);
-        self.act(connections4.as_fd(), &found, &mut totals)?;
-        let connections6 = self.parts.connections6.try_clone()?;
-        let found = look(&mut self.reader6, connections6.as_fd(), &view, last, &mut totals)?;
-        self.connections[1].set(found.entries);
-        self.act(connections6.as_fd(), &found, &mut totals)?;
-        self.read_untracked(&mut totals)?;
-        self.read_drops()?;
-        self.read_counters()?;
+        let result = self.collect(last, &mut totals);
+        // What was taken is told whatever came after it.
         if !totals.is_empty() && self.parts.totals.send(totals).is_ok() {
             self.parts.waker.wake();
         }
-        Ok(())
+        result
+    }
+
+    fn collect(&mut self, last: bool, totals: &mut Vec<Totals>) -> io::Result<()> {
+        self.jiffies = now(self.parts.program.as_fd())?;
+        let view = self.view();
+        let connections4 = self.parts.connections4.try_clone()?;
+        let found = look(&mut self.reader4, connections4.as_fd(), &view, last, totals)?;
+        self.connections[0].set(found.entries);
+        self.act(connections4.as_fd(), &found, totals)?;
+        let connections6 = self.parts.connections6.try_clone()?;
+        let found = look(&mut self.reader6, connections6.as_fd(), &view, last, totals)?;
+        self.connections[1].set(found.entries);
+        self.act(connections6.as_fd(), &found, totals)?;
+        self.read_untracked(totals)?;
+        self.read_drops()?;
+        self.read_counters()
     }
 
     fn view(&self) -> View {
@@ -273,6 +280,7 @@ impl Work {
         View {
             now: self.jiffies,
             interval: jiffies(self.parts.interval),
+            hold: jiffies(self.parts.hold),
             tcp: jiffies(timeouts.tcp),
             udp: jiffies(timeouts.udp),
             other: jiffies(timeouts.other),
@@ -282,12 +290,11 @@ impl Work {
     fn act<K: Table>(&self, map: BorrowedFd<'_>, found: &Found<K>, totals: &mut Vec<Totals>) -> io::Result<()> {
         let program = self.parts.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
-            let items: Vec<_> = chunk.iter().map(|(key, _)| key.item(0)).collect();
+            let items: Vec<_> = chunk.iter().map(|key| key.item(0)).collect();
             let items = run::<K>(program, SWEEP_TAKE, items)?;
-            for (item, (_, halves)) in items.iter().zip(chunk) {
-                let Some((key, taken, mark)) = K::taken(item) else { continue };
+            for (key, taken, mark) in items.iter().filter_map(K::taken) {
                 for (index, taken) in taken.iter().enumerate() {
-                    push(totals, &key, index, &halves[index], mark, taken);
+                    push(totals, &key, index, mark, taken);
                 }
             }
         }
@@ -353,12 +360,20 @@ impl Work {
 struct View {
     now: u64,
     interval: u64,
+    hold: u64,
     tcp: u64,
     udp: u64,
     other: u64,
 }
 
 impl View {
+    /// Whether totals of a half have waited long enough, or what is held back can be released.
+    const fn is_due(&self, entry: &Connection, half: &Half) -> bool {
+        let reportable = half.packets > 0 && half.reported + self.interval <= self.now;
+        let released = entry.mark != Mark::Unknown as u8 || entry.created + self.hold < self.now;
+        reportable || (half.held_packets > 0 && released)
+    }
+
     const fn timeout(&self, protocol: u8, closing: bool) -> u64 {
         match protocol {
             6 if !closing => self.tcp,
@@ -386,8 +401,8 @@ fn look<K: Table>(
             found.remove.push(*key);
         } else if newest + view.timeout(key.protocol(), entry.closing != 0) < view.now {
             found.kill.push((*key, newest));
-        } else if entry.half.iter().any(|half| half.packets > 0 && half.reported + view.interval <= view.now) {
-            found.take.push((*key, entry.half));
+        } else if entry.half.iter().any(|half| view.is_due(entry, half)) {
+            found.take.push(*key);
         }
     })?;
     Ok(found)
@@ -406,17 +421,19 @@ fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection) {
             bytes: half.bytes,
             held_packets: half.held_packets,
             held_bytes: half.held_bytes,
+            ingress_ifindex: half.ingress_ifindex,
+            hook: u32::from(half.hook),
         };
-        push(totals, key, index, half, mark, &taken);
+        push(totals, key, index, mark, &taken);
     }
 }
 
-fn push<K: Table>(totals: &mut Vec<Totals>, key: &K, index: usize, half: &Half, mark: Mark, taken: &SweepTotals) {
+fn push<K: Table>(totals: &mut Vec<Totals>, key: &K, index: usize, mark: Mark, taken: &SweepTotals) {
     if taken.packets == 0 && taken.held_packets == 0 {
         return;
     }
-    let Some(hook) = half.hook.checked_sub(1).and_then(Hook::from_u8) else { return };
-    let meter = meter(hook, key.ifindex(), half.ingress_ifindex, mark, taken);
+    let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
+    let meter = meter(hook, key.ifindex(), taken.ingress_ifindex, mark, taken);
     totals.push(Totals { meter, addresses: key.addresses(index) });
 }
 
