@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -86,12 +87,7 @@ impl Builder {
         std::fs::write(&path, with_admin(&self.config))?;
         let program = self.program.map_or_else(binary, Ok)?;
         let mut command = inside.command(program);
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("OTEL_") || text.starts_with("EYEPIECE_") {
-                command.env_remove(&name);
-            }
-        }
+        without_settings(&mut command);
         command.arg("run").arg("--config").arg(&path).args(&self.arguments).envs(self.variables);
         let process = Background::spawn(&mut command)?;
         Ok(Eyepiece { process, inside: inside.clone(), admin: None, folder })
@@ -192,6 +188,17 @@ impl Eyepiece {
     pub fn exit_code(&mut self) -> Result<Option<i32>> {
         Ok(self.process.wait(START)?.code())
     }
+}
+
+/// Keeps `OTEL_*` and `EYEPIECE_*` of the test's environment from a program that would take them for settings.
+pub fn without_settings(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("OTEL_") || text.starts_with("EYEPIECE_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// The program: `EYEPIECE_BIN`, else the one in the target folder of the running test.

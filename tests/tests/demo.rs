@@ -35,7 +35,7 @@ impl Demo {
     fn start(name: &str, arguments: &[&str]) -> Result<Self> {
         let mark = format!("{MARK}={name}-{}", std::process::id());
         let mut command = Command::new(eyepiece::binary()?);
-        command.arg("demo").args(arguments).env(MARK, &mark[MARK.len() + 1..]);
+        eyepiece::without_settings(&mut command).arg("demo").args(arguments).env(MARK, &mark[MARK.len() + 1..]);
         Ok(Self { process: Background::spawn(&mut command)?, mark })
     }
 
@@ -173,7 +173,8 @@ fn without_root_it_says_so() -> Result<()> {
     let program = folder.path().join("eyepiece");
     fs::copy(eyepiece::binary()?, &program)?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let output = Command::new(&program).arg("demo").uid(65_534).gid(65_534).output()?;
+    let mut command = Command::new(&program);
+    let output = eyepiece::without_settings(&mut command).arg("demo").uid(65_534).gid(65_534).output()?;
     assert_eq!(output.status.code(), Some(77));
     let said = String::from_utf8(output.stderr)?;
     assert!(said.contains("missing privilege") && said.contains("run it as root"), "{said}");
