@@ -87,7 +87,6 @@ impl Builder {
         std::fs::write(&path, with_admin(&self.config))?;
         let program = self.program.map_or_else(binary, Ok)?;
         let mut command = inside.command(program);
-        without_settings(&mut command);
         command.arg("run").arg("--config").arg(&path).args(&self.arguments).envs(self.variables);
         let process = Background::spawn(&mut command)?;
         Ok(Eyepiece { process, inside: inside.clone(), admin: None, folder })

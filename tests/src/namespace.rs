@@ -11,6 +11,8 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::eyepiece::without_settings;
+
 /// Where `ip netns` binds namespaces by name.
 const NAMES: &str = "/run/netns";
 
@@ -119,13 +121,15 @@ impl Inside {
         }
     }
 
-    /// A command that will run in the namespace; only the network namespace changes, mounts stay.
+    /// A command that will run in the namespace; only the network namespace changes, mounts stay. Variables that the
+    /// product would take for settings are left out.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         let file = Arc::clone(&self.file);
         let enter = move || setns(&*file, CloneFlags::CLONE_NEWNET).map_err(std::io::Error::from);
         // SAFETY: between fork and exec only setns(2) is called, which is async-signal-safe.
         unsafe { command.pre_exec(enter) };
+        without_settings(&mut command);
         command
     }
 
