@@ -13,6 +13,24 @@ use crate::TC_ACT_UNSPEC;
 use crate::connection::{self, Report};
 use crate::maps::{EP_CONN4, EP_CONN6};
 
+/// One item of a list: the two families differ in their types only. Ends the loop around it where the packet ends.
+macro_rules! item {
+    ($item:ty, $table:ident, $at:ident, $end:ident, $operation:ident, $now:ident) => {
+        let item = $at as *mut $item;
+        $at += size_of::<$item>();
+        if $at > $end {
+            break;
+        }
+        let key = (*item).key;
+        if let Some(entry) = $table.get_ptr_mut(&key) {
+            let mut totals = [SweepTotals::default(); 2];
+            (*item).result = handle(entry, $operation, (*item).last, $now, &mut totals);
+            (*item).totals = totals;
+            (*item).mark = (*entry).mark as u64;
+        }
+    };
+}
+
 #[inline(always)]
 pub(crate) fn sweep(ctx: &TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.as_ptr().cast();
@@ -34,31 +52,9 @@ pub(crate) fn sweep(ctx: &TcContext) -> i32 {
                 break;
             }
             if family == 4 {
-                let item = at as *mut SweepItem4;
-                at += size_of::<SweepItem4>();
-                if at > end {
-                    break;
-                }
-                let key = (*item).key;
-                if let Some(entry) = EP_CONN4.get_ptr_mut(&key) {
-                    let mut totals = [SweepTotals::default(); 2];
-                    (*item).result = handle(entry, operation, (*item).last, now, &mut totals);
-                    (*item).totals = totals;
-                    (*item).mark = (*entry).mark as u64;
-                }
+                item!(SweepItem4, EP_CONN4, at, end, operation, now);
             } else {
-                let item = at as *mut SweepItem6;
-                at += size_of::<SweepItem6>();
-                if at > end {
-                    break;
-                }
-                let key = (*item).key;
-                if let Some(entry) = EP_CONN6.get_ptr_mut(&key) {
-                    let mut totals = [SweepTotals::default(); 2];
-                    (*item).result = handle(entry, operation, (*item).last, now, &mut totals);
-                    (*item).totals = totals;
-                    (*item).mark = (*entry).mark as u64;
-                }
+                item!(SweepItem6, EP_CONN6, at, end, operation, now);
             }
         }
     }

@@ -67,8 +67,7 @@ impl From<DatapathError> for AppError {
 pub fn run(settings: Settings) -> Result<(), AppError> {
     let runtime = runtime()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let app = App::build(&runtime, settings)?;
-    let mut app = app;
+    let mut app = App::build(&runtime, settings)?;
     let end = runtime.block_on(app.wait(&mut signals));
     let finished = std::thread::scope(|scope| {
         let ending = scope.spawn(|| app.end(&runtime));
