@@ -39,17 +39,24 @@ struct Fate {
 }
 
 impl Fate {
-    fn of(eyepiece: &Eyepiece) -> Result<Self> {
-        let records = |outcome| eyepiece.number(RECORDS, &[("eyepiece.signal", "logs"), ("eyepiece.outcome", outcome)]);
+    /// From numbers of ours, by name and attributes.
+    fn of(number: impl Fn(&str, &[(&str, &str)]) -> Result<u64>) -> Result<Self> {
+        let records = |outcome| number(RECORDS, &[("eyepiece.signal", "logs"), ("eyepiece.outcome", outcome)]);
         let (delivered, dropped) = (records("delivered")?, records("dropped")?);
-        Ok(Self { parsed: eyepiece.number("eyepiece.flows.parsed", &[])?, delivered, dropped })
+        Ok(Self { parsed: number("eyepiece.flows.parsed", &[])?, delivered, dropped })
     }
 
-    /// Waits until the fate of all records is known.
+    /// Waits until the fate of all records so far is known. The lab is never quite still: more may follow.
     fn known(eyepiece: &Eyepiece) -> Result<Self> {
-        let known = || Self::of(eyepiece).ok().filter(|fate| fate.parsed == fate.delivered + fate.dropped);
+        let now = || Self::of(|name, attributes| eyepiece.number(name, attributes));
+        let known = || now().ok().filter(|fate| fate.parsed == fate.delivered + fate.dropped);
         eventually(PATIENCE, "the fate of all records is known", known)
-            .with_context(|| format!("{:?}\n{}", Self::of(eyepiece), eyepiece.stderr()))
+            .with_context(|| format!("{:?}\n{}", now(), eyepiece.stderr()))
+    }
+
+    /// By the last numbers that an eyepiece sent before it left: these do not change any more.
+    fn at_the_end(receiver: &Receiver) -> Result<Self> {
+        Self::of(|name, attributes| Ok(receiver.sum(name, attributes)))
     }
 }
 
@@ -92,13 +99,6 @@ fn check(trouble: &Trouble, at_start: bool, reason: Option<&str>) -> Result<()> 
     let fate = Fate::known(&eyepiece)?;
     println!("{fate:?}, {busy:?} of CPU time in trouble");
     assert!(fate.parsed >= 5000, "{fate:?}");
-    if let Some(reason) = reason {
-        let attributes = [("eyepiece.signal", "logs"), ("eyepiece.outcome", "dropped"), ("eyepiece.reason", reason)];
-        assert_eq!(eyepiece.number(RECORDS, &attributes)?, fate.dropped, "{fate:?}");
-        assert!(fate.dropped > 0, "{fate:?}");
-    } else {
-        assert_eq!(fate.dropped, 0, "{fate:?}");
-    }
     // Metrics are cumulative: all that passed is in the newest ones.
     for (device, counted) in
         [("ve-a", lab.node().counters("ve-a")?.rx_packets), ("ve-b", lab.node().counters("ve-b")?.tx_packets)]
@@ -111,8 +111,17 @@ fn check(trouble: &Trouble, at_start: bool, reason: Option<&str>) -> Result<()> 
         })?;
     }
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+    let fate = Fate::at_the_end(&receiver)?;
+    assert_eq!(fate.parsed, fate.delivered + fate.dropped, "{fate:?}");
     let (all, unique) = receiver.look(|received| (received.logs.len(), received.unique_logs()));
     assert_eq!(unique as u64, fate.delivered, "{all} records with replays, {fate:?}");
+    if let Some(reason) = reason {
+        let attributes = [("eyepiece.signal", "logs"), ("eyepiece.outcome", "dropped"), ("eyepiece.reason", reason)];
+        assert_eq!(receiver.sum(RECORDS, &attributes), fate.dropped, "{fate:?}");
+        assert!(fate.dropped > 0, "{fate:?}");
+    } else {
+        assert_eq!(fate.dropped, 0, "{fate:?}");
+    }
     Ok(())
 }
 

@@ -291,6 +291,10 @@ impl Watcher {
         self.bury();
         for event in &self.pending[start..] {
             self.is_stale = true;
+            if let LinkEvent::Appeared(link) = event {
+                // With the message of its attachment this tells how long that took.
+                tracing::debug!(interface = link.name, role = ?link.role, "interface appeared");
+            }
             match event {
                 LinkEvent::Appeared(link) | LinkEvent::Changed(link) if link.role == Role::Endpoint => {
                     if link.endpoint == 0 {
