@@ -68,7 +68,7 @@ pub struct Config {
     pub contexts: MetricContexts,
     /// Series a metric may have beside its overflow series.
     pub max_series: usize,
-    /// A series that did not grow for so long is removed.
+    /// A series that did not grow for so long is removed; zero = never.
     pub idle_expiry: Duration,
 }
 
@@ -158,6 +158,9 @@ impl Aggregation {
     /// Removes the series that have been idle; to be called every now and then.
     pub fn expire(&mut self, now: u64) {
         let idle = u64::try_from(self.config.idle_expiry.as_nanos()).unwrap_or(u64::MAX);
+        if idle == 0 {
+            return;
+        }
         let Some(before) = now.checked_sub(idle) else { return };
         let Tables { drop, flows, tcp, io, interfaces } = &mut self.tables;
         let mut gone = interfaces.expire(before);
