@@ -152,12 +152,17 @@ impl Tallies {
             }
         };
         drops.read(count)?;
-        drops.let_go(namespaces, now, |key| key.netns, |key, grown| {
-            count(key, grown);
-            with_attributes(names, key, |attributes| {
-                telemetry.retire(metric::EYEPIECE_DATAPATH_DROPS.name, attributes, now);
-            });
-        })
+        drops.let_go(
+            namespaces,
+            now,
+            |key| key.netns,
+            |key, grown| {
+                count(key, grown);
+                with_attributes(names, key, |attributes| {
+                    telemetry.retire(metric::EYEPIECE_DATAPATH_DROPS.name, attributes, now);
+                });
+            },
+        )
     }
 }
 
