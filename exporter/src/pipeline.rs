@@ -355,3 +355,6 @@ fn uuid(random: &mut fastrand::Rng) -> [u8; 16] {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     bytes
 }
+
+#[cfg(test)]
+mod tests;

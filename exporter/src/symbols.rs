@@ -113,6 +113,12 @@ impl Symbols {
         table.names.get(&symbol.0).map(|name| Arc::clone(&name.text)).unwrap_or_default()
     }
 
+    /// Looks for the next free number from this one on, as after a turn through all of them.
+    #[cfg(test)]
+    pub(crate) fn rewind(&self, to: Symbol) {
+        self.write().next = to.0;
+    }
+
     /// How many names there are now, the empty one included.
     pub fn count(&self) -> usize {
         self.0.read().unwrap_or_else(PoisonError::into_inner).names.len()

@@ -57,6 +57,10 @@ pub struct Sample {
     pub value: u64,
 }
 
+/// Sums of what is gone that are kept at once: OpenTelemetry's SDK exports 2000 series of a metric, and those that there
+/// are come first.
+const RETIRED_MAX: usize = 1000;
+
 /// The registry of all numbers. Registering takes a lock, counting does not.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry(Arc<Mutex<Table>>);
@@ -101,10 +105,21 @@ impl Telemetry {
     }
 
     /// Forgets a sum whose subject is gone, but not before [`Telemetry::expire`]'s grace is over: its last value is to be
-    /// seen by an export.
+    /// seen by an export. One of nothing goes at once, and where too many have gone lately, the one that went first.
     pub fn retire(&self, name: &'static str, attributes: &[(&'static str, &str)], now: Instant) {
-        if let Some(entry) = self.table().get_mut(&key(name, attributes)) {
-            entry.retired = Some(now);
+        let (mut table, key) = (self.table(), key(name, attributes));
+        let Some(entry) = table.get_mut(&key) else { return };
+        if entry.number.get() == 0 {
+            table.remove(&key);
+            return;
+        }
+        entry.retired = Some(now);
+        let mut retired: Vec<_> = table.iter().filter_map(|(key, entry)| Some((entry.retired?, key))).collect();
+        if retired.len() > RETIRED_MAX {
+            retired.sort_unstable();
+            if let Some(first) = retired.first().map(|(_, key)| Key::clone(key)) {
+                table.remove(&first);
+            }
         }
     }
 
@@ -132,7 +147,7 @@ fn key(name: &'static str, attributes: &[(&'static str, &str)]) -> Key {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Kind, Telemetry};
+    use super::{Kind, RETIRED_MAX, Telemetry};
 
     #[test]
     fn what_is_retired_leaves_after_the_grace() {
@@ -151,6 +166,28 @@ mod tests {
         assert_eq!(values(), [3], "who is back goes on with the same sum");
         telemetry.expire(start + GRACE * 9, GRACE);
         assert_eq!(values(), [3]);
+        telemetry.counter("drops", &[("netns", "4")]);
+        telemetry.retire("drops", &[("netns", "4")], start);
+        assert_eq!(values(), [3], "nothing is left to be seen of 4");
+    }
+
+    #[test]
+    fn capacity_edges_of_what_is_retired() {
+        for n in [0, 1, RETIRED_MAX - 1, RETIRED_MAX, RETIRED_MAX + 1, RETIRED_MAX * 2] {
+            let (telemetry, start) = (Telemetry::default(), Instant::now());
+            for number in 0..n {
+                let (name, now) = (number.to_string(), start + Duration::from_secs(number as u64));
+                telemetry.counter("drops", &[("netns", &name)]).add(number as u64 + 1);
+                telemetry.retire("drops", &[("netns", &name)], now);
+            }
+            let left: u64 = telemetry.samples().iter().map(|sample| sample.value).sum();
+            let expected: usize = (n.saturating_sub(RETIRED_MAX)..n).map(|number| number + 1).sum();
+            assert_eq!(
+                (telemetry.samples().len(), left),
+                (n.min(RETIRED_MAX), expected as u64),
+                "the last ones of {n}"
+            );
+        }
     }
 
     #[test]
