@@ -148,7 +148,7 @@ impl App {
         let Links { events, learner, task, .. } =
             links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), &telemetry)
                 .context("cannot watch interfaces")?;
-        let built = datapath::build(&mapping::datapath(&settings.datapath), events, &telemetry)?;
+        let built = datapath::build(&mapping::datapath(&settings), events, &telemetry)?;
         let (datapath, reader, synced) = built;
         let names = MachineNames::new(datapath.names().clone(), publisher.clone(), symbols.clone());
         let (hooks, mode) = (datapath.hooks().clone(), datapath.mode());

@@ -387,4 +387,6 @@ impl Flow {
 }
 
 /// Flows that travel together from the pipeline to the sinks.
+///
+/// As long as a batch lives, the names in its flows can be looked up: who keeps a flow for later keeps its batch.
 pub type Batch = std::sync::Arc<Vec<Flow>>;

@@ -1,5 +1,7 @@
 //! The owner loop: event → parse → enrich → count → batch. One thread; it never waits for a sink.
 
+mod outstanding;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
+use self::outstanding::Outstanding;
 use crate::enrich::{self, Tables};
 use crate::event::{Event, Lost, RawEvent, Totals};
 use crate::flow::{Batch, Flow};
@@ -136,6 +139,7 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         aggregation: parts.aggregation,
         sinks: parts.sinks,
         batch: Vec::with_capacity(BATCH),
+        outstanding: Outstanding::default(),
         counts: Counts::default(),
         random: fastrand::Rng::new(),
         now: parts.now,
@@ -156,6 +160,7 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         if Instant::now() >= expiry {
             expiry = Instant::now() + EXPIRY_INTERVAL;
             work.aggregation.expire((work.now)());
+            work.release_names();
             work.tell_series();
         }
     }
@@ -214,7 +219,9 @@ struct Work {
     learn: Learn,
     aggregation: Aggregation,
     sinks: Vec<Box<dyn Sink>>,
+    /// Flows of one snapshot of names: it is handed over before the next one is looked for.
     batch: Vec<Flow>,
+    outstanding: Outstanding,
     counts: Counts,
     numbers: Numbers,
     telemetry: Telemetry,
@@ -294,11 +301,26 @@ impl Work {
         }
     }
 
+    /// Lets go of names that neither a series nor a batch can say any more.
+    fn release_names(&mut self) {
+        self.outstanding.prune();
+        let Some(said) = self.aggregation.said() else { return };
+        let outstanding = &self.outstanding;
+        let released = self.tables.release_names(|gone| {
+            let of_interface = gone.ifindex().is_some_and(|ifindex| said.interfaces.contains(&ifindex));
+            of_interface || said.symbols.contains(&gone.symbol()) || outstanding.has(gone.snapshots())
+        });
+        if released {
+            self.aggregation.forget_ways();
+        }
+    }
+
     fn hand_over(&mut self) {
         if self.batch.is_empty() {
             return;
         }
         let batch = Batch::new(std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH)));
+        self.outstanding.add(self.tables.number(), &batch);
         for sink in &self.sinks {
             sink.send(Batch::clone(&batch));
         }
@@ -333,3 +355,6 @@ fn uuid(random: &mut fastrand::Rng) -> [u8; 16] {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     bytes
 }
+
+#[cfg(test)]
+mod tests;

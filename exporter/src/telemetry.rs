@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What a number means, for those who export it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,11 +57,29 @@ pub struct Sample {
     pub value: u64,
 }
 
+/// Sums of what is gone that are kept at once: OpenTelemetry's SDK exports 2000 series of a metric, and those that there
+/// are come first.
+const RETIRED_MAX: usize = 1000;
+
 /// The registry of all numbers. Registering takes a lock, counting does not.
 #[derive(Clone, Debug, Default)]
-pub struct Telemetry(Arc<Mutex<BTreeMap<Key, (Kind, Number)>>>);
+pub struct Telemetry(Arc<Mutex<Table>>);
+
+type Table = BTreeMap<Key, Entry>;
+
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    number: Number,
+    /// When its subject went; none while it is there.
+    retired: Option<Instant>,
+}
 
 impl Telemetry {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The counter of a name and its attributes, made where it is new.
     pub fn counter(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
         self.number(Kind::Counter, name, attributes)
@@ -72,30 +91,104 @@ impl Telemetry {
     }
 
     fn number(&self, kind: Kind, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
-        let attributes = attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect();
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.entry(Key { name, attributes }).or_insert_with(|| (kind, Number::default())).1.clone()
+        let mut table = self.table();
+        let new = || Entry { kind, number: Number::default(), retired: None };
+        let entry = table.entry(key(name, attributes)).or_insert_with(new);
+        // Its subject is back, or another one has its name: the sum goes on.
+        entry.retired = None;
+        entry.number.clone()
     }
 
-    /// Forgets a number whose subject is gone (an interface, a client).
+    /// Forgets a number whose subject is gone at once: for momentary values (a hook that is no more).
     pub fn remove(&self, name: &'static str, attributes: &[(&'static str, &str)]) {
-        let attributes = attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key { name, attributes });
+        self.table().remove(&key(name, attributes));
+    }
+
+    /// Forgets a sum whose subject is gone, but not before [`Telemetry::expire`]'s grace is over: its last value is to be
+    /// seen by an export. One of nothing goes at once, and where too many have gone lately, the one that went first.
+    pub fn retire(&self, name: &'static str, attributes: &[(&'static str, &str)], now: Instant) {
+        let (mut table, key) = (self.table(), key(name, attributes));
+        let Some(entry) = table.get_mut(&key) else { return };
+        if entry.number.get() == 0 {
+            table.remove(&key);
+            return;
+        }
+        entry.retired = Some(now);
+        let mut retired: Vec<_> = table.iter().filter_map(|(key, entry)| Some((entry.retired?, key))).collect();
+        if retired.len() > RETIRED_MAX {
+            retired.sort_unstable();
+            if let Some(first) = retired.first().map(|(_, key)| Key::clone(key)) {
+                table.remove(&first);
+            }
+        }
+    }
+
+    /// Removes what was retired at least `grace` ago; to be called every now and then.
+    pub fn expire(&self, now: Instant, grace: Duration) {
+        let is_over = |retired: Instant| now.saturating_duration_since(retired) >= grace;
+        self.table().retain(|_, entry| !entry.retired.is_some_and(is_over));
     }
 
     /// All values now, ordered by name and attributes.
     pub fn samples(&self) -> Vec<Sample> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table();
         table
             .iter()
-            .map(|(key, (kind, number))| Sample { key: key.clone(), kind: *kind, value: number.get() })
+            .map(|(key, entry)| Sample { key: key.clone(), kind: entry.kind, value: entry.number.get() })
             .collect()
     }
 }
 
+fn key(name: &'static str, attributes: &[(&'static str, &str)]) -> Key {
+    Key { name, attributes: attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect() }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Telemetry};
+    use std::time::{Duration, Instant};
+
+    use super::{Kind, RETIRED_MAX, Telemetry};
+
+    #[test]
+    fn what_is_retired_leaves_after_the_grace() {
+        const GRACE: Duration = Duration::from_secs(5);
+        let (telemetry, start) = (Telemetry::default(), Instant::now());
+        let values = || telemetry.samples().iter().map(|sample| sample.value).collect::<Vec<_>>();
+        for (netns, drops) in [("1", 2), ("2", 3)] {
+            telemetry.counter("drops", &[("netns", netns)]).add(drops);
+            telemetry.retire("drops", &[("netns", netns)], start);
+        }
+        telemetry.retire("drops", &[("netns", "3")], start);
+        telemetry.expire(start + GRACE - Duration::from_nanos(1), GRACE);
+        assert_eq!(values(), [2, 3], "still to be exported");
+        telemetry.counter("drops", &[("netns", "1")]).add(1);
+        telemetry.expire(start + GRACE, GRACE);
+        assert_eq!(values(), [3], "who is back goes on with the same sum");
+        telemetry.expire(start + GRACE * 9, GRACE);
+        assert_eq!(values(), [3]);
+        telemetry.counter("drops", &[("netns", "4")]);
+        telemetry.retire("drops", &[("netns", "4")], start);
+        assert_eq!(values(), [3], "nothing is left to be seen of 4");
+    }
+
+    #[test]
+    fn capacity_edges_of_what_is_retired() {
+        for n in [0, 1, RETIRED_MAX - 1, RETIRED_MAX, RETIRED_MAX + 1, RETIRED_MAX * 2] {
+            let (telemetry, start) = (Telemetry::default(), Instant::now());
+            for number in 0..n {
+                let (name, now) = (number.to_string(), start + Duration::from_secs(number as u64));
+                telemetry.counter("drops", &[("netns", &name)]).add(number as u64 + 1);
+                telemetry.retire("drops", &[("netns", &name)], now);
+            }
+            let left: u64 = telemetry.samples().iter().map(|sample| sample.value).sum();
+            let expected: usize = (n.saturating_sub(RETIRED_MAX)..n).map(|number| number + 1).sum();
+            assert_eq!(
+                (telemetry.samples().len(), left),
+                (n.min(RETIRED_MAX), expected as u64),
+                "the last ones of {n}"
+            );
+        }
+    }
 
     #[test]
     fn one_number_for_a_name_and_its_attributes() {

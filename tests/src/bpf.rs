@@ -13,6 +13,7 @@ use crate::namespace::Inside;
 // Commands of `enum bpf_cmd`, include/uapi/linux/bpf.h.
 const MAP_CREATE: i64 = 0;
 const MAP_LOOKUP: i64 = 1;
+const MAP_NEXT_KEY: i64 = 4;
 const PROG_LOAD: i64 = 5;
 const OBJ_PIN: i64 = 6;
 const PROG_FD_BY_ID: i64 = 13;
@@ -162,6 +163,37 @@ impl Objects {
         left.extend(there("map", MAP_FD_BY_ID, &self.maps));
         left.extend(there("link", LINK_FD_BY_ID, &self.links));
         left
+    }
+}
+
+impl Objects {
+    /// All keys of the map with this name, each as the kernel keeps it.
+    pub fn keys(&self, name: &str) -> Result<Vec<Vec<u8>>> {
+        for &id in &self.maps {
+            let map = opened(MAP_FD_BY_ID, &[u64::from(id), 0]).with_context(|| format!("map {id}"))?;
+            // `struct bpf_map_info`: key_size at 8, name at 24.
+            let told = info(&map, &[])?;
+            let own = bytes(&told)[24..40].to_vec();
+            if String::from_utf8_lossy(&own).trim_end_matches('\0') == name {
+                return keys(&map, word(&told, 8) as usize).with_context(|| format!("keys of {name}"));
+            }
+        }
+        anyhow::bail!("no map {name}")
+    }
+}
+
+fn keys(map: &OwnedFd, size: usize) -> Result<Vec<Vec<u8>>> {
+    let fd = u64::from(map.as_raw_fd().cast_unsigned());
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let mut next = vec![0_u8; size];
+        let before = keys.last().map_or(0, |key| key.as_ptr() as u64);
+        match bpf(MAP_NEXT_KEY, &[fd, before, next.as_mut_ptr() as u64, 0]) {
+            // The kernel wrote behind the compiler's back.
+            Ok(_) => keys.push(std::hint::black_box(next)),
+            Err(error) if error.downcast_ref() == Some(&Errno::ENOENT) => return Ok(keys),
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Starts and stops, and interfaces that come and go: nothing piles up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eyepiece_tests::bpf::Objects;
+use eyepiece_tests::drops::closed_udp;
+use eyepiece_tests::packet_socket::PacketSocket;
 use eyepiece_tests::receiver::Received;
-use eyepiece_tests::traffic::{RATE, frames, udp};
-use eyepiece_tests::{Eyepiece, Inside, Lab, Receiver, Uplink, eventually, frame};
+use eyepiece_tests::traffic::{RATE, connections, frames, udp};
+use eyepiece_tests::{Eyepiece, Family, Inside, Lab, Receiver, Uplink, Watch, eventually, frame};
 use nix::sys::signal::Signal;
 
 /// Longest wait for what must happen.
@@ -18,6 +20,15 @@ const RUNS: usize = 20;
 const INTERFACES: usize = 500;
 /// Descriptors that come and go with connections and looks into namespaces; a leak of one an interface would be 500.
 const SLACK_DESCRIPTORS: usize = 4;
+/// Endpoints that are there at once before all of them go.
+const ENDPOINTS: usize = 8;
+/// Packets that each of them drops.
+const DROPS: u64 = 30;
+/// Maps by interface, with where the index is in their keys: `Key4`, `Key6` and `UntrackedKey` of ebpf/wire.
+const BY_INTERFACE: [(&str, usize); 4] =
+    [("EP_CONN4", 12), ("EP_CONN6", 36), ("EP_UNTRACKED", 0), ("EP_INTERFACES", 0)];
+/// Maps by namespace, with where the inode is in their keys: `DropKey` of ebpf/wire.
+const BY_NAMESPACE: [(&str, usize); 2] = [("EP_DROPS", 4), ("EP_NAMESPACES", 0)];
 /// Memory that may come and go with the allocator's habits, KiB.
 const SLACK_KIB: u64 = 8 * 1024;
 
@@ -27,6 +38,46 @@ fn config(attach: &str, receiver: &Receiver) -> String {
          [otlp.metrics]\ninterval = \"200ms\"\n[otlp.logs]\ndelay = \"100ms\"\n",
         receiver.endpoint()
     )
+}
+
+/// Numbers in the keys of maps: interfaces, or namespaces.
+fn subjects(objects: &Objects, maps: &[(&'static str, usize)]) -> Result<BTreeSet<(&'static str, u32)>> {
+    let mut subjects = BTreeSet::new();
+    for &(map, offset) in maps {
+        for key in objects.keys(map)? {
+            let number = key.get(offset..offset + 4).context("a short key")?.try_into()?;
+            subjects.insert((map, u32::from_ne_bytes(number)));
+        }
+    }
+    Ok(subjects)
+}
+
+/// Interfaces of the node, by the kernel.
+fn indices(inside: &Inside) -> Result<BTreeSet<u32>> {
+    let list: serde_json::Value = serde_json::from_str(&inside.ip("-j link show")?)?;
+    let index = |link: &serde_json::Value| u32::try_from(link["ifindex"].as_u64()?).ok();
+    Ok(list.as_array().context("no list")?.iter().filter_map(index).collect())
+}
+
+/// Series in /status that name one of these as interface or namespace.
+fn series_of(eyepiece: &Eyepiece, is_gone: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let status = eyepiece.status()?;
+    let samples = status["samples"].as_array().context("no samples")?.iter();
+    let names = ["network.interface.name", "hubble.drop.netns"];
+    let of_gone = |sample: &&serde_json::Value| {
+        names.iter().any(|name| sample["attributes"][name].as_str().is_some_and(&is_gone))
+    };
+    Ok(samples.filter(of_gone).map(ToString::to_string).collect())
+}
+
+/// Waits until the kernel's maps know only interfaces that there are.
+fn only_those_there(lab: &Lab, objects: &Objects) -> Result<()> {
+    let strangers = || -> Result<Vec<(&str, u32)>> {
+        let there = indices(lab.node())?;
+        Ok(subjects(objects, &BY_INTERFACE)?.into_iter().filter(|(_, index)| !there.contains(index)).collect())
+    };
+    let gone = eventually(PATIENCE, "keys of gone interfaces", || strangers().ok()?.is_empty().then_some(()));
+    gone.with_context(|| format!("{:?}", strangers()))
 }
 
 fn freed(held: &Objects) -> Result<()> {
@@ -78,7 +129,8 @@ fn interfaces_that_come_and_go_leave_nothing() -> Result<()> {
     let lab = Lab::builder().uplink(Uplink::None).build()?;
     let receiver = Receiver::start(lab.node())?;
     for attach in ["tcx", "clsact"] {
-        let mut eyepiece = Eyepiece::start(lab.node(), &config(attach, &receiver))?;
+        let config = config(attach, &receiver) + "[metrics]\nidle_expiry = \"1s\"\n";
+        let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
         let before_hooks = eyepiece.hooks()?;
         // The first ones let buffers and tables grow to their size.
         churn(&lab, &eyepiece, INTERFACES / 5)?;
@@ -94,9 +146,81 @@ fn interfaces_that_come_and_go_leave_nothing() -> Result<()> {
         assert!(after.1 < before.1 + SLACK_KIB, "{attach}: {before:?} {after:?}");
         assert_eq!(eyepiece.hooks()?, before_hooks, "{attach}");
         let now = Objects::of(eyepiece.process.pid())?;
+        only_those_there(&lab, &now)?;
+        let left = || series_of(&eyepiece, |name| name.starts_with("churn"));
+        eventually(PATIENCE, "telemetry of gone interfaces", || left().ok()?.is_empty().then_some(()))
+            .with_context(|| format!("{attach}: {:?}", left()))?;
         assert_eq!((now.programs, now.maps, now.links.len()), (held.programs, held.maps, held.links.len()), "{attach}");
         assert_eq!(eyepiece.stop()?, 0, "{attach}: {}", eyepiece.stderr());
     }
+    Ok(())
+}
+
+#[test]
+fn what_was_counted_of_gone_ones_is_told_and_goes_too() -> Result<()> {
+    let mut lab = Lab::builder().uplink(Uplink::None).build()?;
+    // A table that is full, so that newcomers are untracked.
+    let settings =
+        [("datapath.max_connections", "1000"), ("metrics.idle_expiry", "1s"), ("otlp.logs.enabled", "false")];
+    let Watch { mut eyepiece, receiver } = Watch::start(&lab, &settings)?;
+    connections(lab.endpoint("a"), lab.endpoint("b"), 2000, RATE)?;
+    let objects = Objects::of(eyepiece.process.pid())?;
+    let names: Vec<_> = (0..ENDPOINTS).map(|number| format!("gone{number}")).collect();
+    let mut inodes = BTreeSet::new();
+    for name in &names {
+        lab.add_endpoint(name)?;
+        eyepiece.wait_for_hooks(&format!("ve-{name}"), true)?;
+        inodes.insert(u32::try_from(lab.endpoint(name).namespace.inode()?)?);
+    }
+    let there = || {
+        subjects(&objects, &BY_NAMESPACE)
+            .ok()
+            .map(|keys| inodes.iter().all(|&inode| keys.contains(&("EP_NAMESPACES", inode))))
+    };
+    eventually(PATIENCE, "namespaces", || there()?.then_some(()))?;
+    let before: BTreeSet<u32> =
+        names.iter().map(|name| lab.node().ifindex(&format!("ve-{name}"))).collect::<Result<_>>()?;
+    let untracked_before = eyepiece.number("eyepiece.datapath.untracked.packets", &[])?;
+    for name in &names {
+        closed_udp(lab.endpoint("a"), lab.endpoint(name), Family::V4, DROPS)?;
+    }
+    let keys = subjects(&objects, &BY_NAMESPACE)?;
+    assert!(inodes.iter().all(|&inode| keys.contains(&("EP_DROPS", inode))), "{inodes:?}: {keys:?}");
+    let keys = subjects(&objects, &BY_INTERFACE)?;
+    assert!(before.iter().all(|&index| keys.contains(&("EP_UNTRACKED", index))), "{before:?}: {keys:?}");
+    // What was counted last is read after they are gone.
+    for name in &names {
+        lab.remove_endpoint(name)?;
+    }
+    only_those_there(&lab, &objects)?;
+    let strangers = || -> Result<Vec<(&str, u32)>> {
+        Ok(subjects(&objects, &BY_NAMESPACE)?.into_iter().filter(|(_, inode)| inodes.contains(inode)).collect())
+    };
+    eventually(PATIENCE, "keys of gone namespaces", || strangers().ok()?.is_empty().then_some(()))
+        .with_context(|| format!("{:?}", strangers()))?;
+    let is_gone = |name: &str| name.starts_with("ve-gone") || inodes.iter().any(|inode| inode.to_string() == name);
+    let silent = || series_of(&eyepiece, is_gone).is_ok_and(|left| left.is_empty()).then_some(());
+    eventually(PATIENCE, "telemetry of gone ones", silent)
+        .with_context(|| format!("{:?}", series_of(&eyepiece, is_gone)))?;
+    for inode in &inodes {
+        let labels = [("hubble.drop.netns", &*inode.to_string()), ("hubble.drop.reason", "NO_SOCKET")];
+        assert_eq!(receiver.sum("eyepiece.datapath.drops", &labels), DROPS, "{inode}");
+    }
+    let untracked = eyepiece.number("eyepiece.datapath.untracked.packets", &[])? - untracked_before;
+    let sent = ENDPOINTS as u64 * DROPS;
+    println!("{untracked} packets untracked at the hooks of {ENDPOINTS} endpoints, to which {sent} were sent");
+    assert!(untracked >= sent, "{untracked} of {sent}");
+    // Nor does an export say them any more.
+    receiver.clear();
+    let exported = |wanted: fn(&str) -> bool| {
+        receiver.look(|received| {
+            let values = received.points.keys().flat_map(|(_, attributes)| attributes.values());
+            values.filter(|value| wanted(value)).cloned().collect::<Vec<_>>()
+        })
+    };
+    eventually(PATIENCE, "an export", || (!exported(|value| value == "ve-a").is_empty()).then_some(()))?;
+    assert_eq!(exported(|value| value.starts_with("ve-gone")), [""; 0]);
+    assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     Ok(())
 }
 
@@ -122,8 +246,17 @@ fn churn(lab: &Lab, eyepiece: &Eyepiece, count: usize) -> Result<()> {
             .map(|number| format!("link add churn{number} up type veth peer name peer{number} netns {peers}\n"))
             .collect();
         lab.node().ip_batch(&add)?;
+        let up: String = (first..first + 10).map(|number| format!("link set peer{number} up\n")).collect();
+        lab.endpoint("a").namespace.ip_batch(&up)?;
         let last = format!("churn{}", first + 9);
         eventually(PATIENCE, "attached", || hooks()?.contains(&last).then_some(()))?;
+        // Each leaves a connection, a series and a name behind.
+        for number in first..first + 10 {
+            let device = format!("peer{number}");
+            let [from, to] = [[2, 0, 0, 0, 9, 1], [2, 0, 0, 0, 9, 2]];
+            let bytes = frame::ethernet(to, from, &[], frame::EXPERIMENT, &[0; 46]);
+            PacketSocket::open(&lab.endpoint("a").namespace, &device)?.send([bytes.as_slice()], RATE)?;
+        }
         let remove: String = (first..first + 10).map(|number| format!("link del churn{number}\n")).collect();
         lab.node().ip_batch(&remove)?;
     }

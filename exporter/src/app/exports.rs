@@ -134,7 +134,6 @@ struct Producer {
 
 impl Producer {
     fn with_names<T>(&self, then: impl FnOnce(&metrics::Snapshot, &metrics::Names<'_>) -> T) -> Option<T> {
-        self.names.remember();
         let snapshot = self.pipeline.snapshot().ok()?;
         let names = metrics::Names { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
         Some(then(&snapshot, &names))

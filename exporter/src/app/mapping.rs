@@ -1,5 +1,7 @@
 //! Settings of the configuration as the settings of the components.
 
+use std::time::Duration;
+
 use eyepiece_config as config;
 use eyepiece_config::{Export, Settings};
 use eyepiece_wire::Aggregation;
@@ -13,7 +15,8 @@ use crate::source::datapath::links::Filter;
 use crate::source::datapath::object::Transport;
 
 /// The datapath's.
-pub(super) fn datapath(settings: &config::Datapath) -> datapath::Config {
+pub(super) fn datapath(all: &Settings) -> datapath::Config {
+    let settings = &all.datapath;
     // SAFETY: asks for a number.
     let page = u32::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
     datapath::Config {
@@ -47,7 +50,14 @@ pub(super) fn datapath(settings: &config::Datapath) -> datapath::Config {
             udp: settings.timeout.udp,
             other: settings.timeout.other,
         },
+        grace: grace(&all.metrics),
     }
+}
+
+/// How long our own numbers of interfaces and namespaces outlive them: as long as a series that grows no more. Where those
+/// never leave, it is the default all the same: interfaces come and go without end, series have their cap.
+fn grace(settings: &config::Metrics) -> Duration {
+    if settings.idle_expiry.is_zero() { config::Metrics::default().idle_expiry } else { settings.idle_expiry }
 }
 
 /// Which interfaces are watched.

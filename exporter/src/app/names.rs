@@ -1,17 +1,13 @@
 //! The machine's names for those who write texts: interfaces, drop reasons, kernel symbols.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crate::enrich::{Publisher, Tables};
+use crate::enrich::Publisher;
 use crate::metrics::{InterfaceNames, KernelNames as ReasonNames};
 use crate::otlp::names::Names;
 use crate::source::datapath::kernel_names::KernelNames;
 use crate::symbols::{Symbol, Symbols};
-
-/// Interfaces that are remembered after they are gone: their series and records still travel. A name is 16 bytes.
-const REMEMBERED: usize = 65_536;
 
 /// Names of this machine; cloning shares them.
 #[derive(Clone)]
@@ -19,44 +15,27 @@ pub(super) struct MachineNames {
     kernel: KernelNames,
     tables: Publisher,
     symbols: Symbols,
-    seen: Arc<Mutex<HashMap<u32, Symbol>>>,
 }
 
 impl MachineNames {
-    /// Names from the kernel and from the snapshot of interfaces.
+    /// Names from the kernel and from the snapshot of interfaces, which still knows those that are gone.
     pub(super) fn new(kernel: KernelNames, tables: Publisher, symbols: Symbols) -> Self {
-        Self { kernel, tables, symbols, seen: Arc::default() }
+        Self { kernel, tables, symbols }
     }
 
-    fn name_of(&self, ifindex: u32) -> Option<Symbol> {
-        let tables: Arc<Tables> = self.tables.current();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = tables.interface(ifindex).name;
+    fn name_of(&self, ifindex: u32) -> Option<Arc<str>> {
+        let name = self.tables.current().interface(ifindex).name;
         if name == Symbol::EMPTY {
-            return seen.get(&ifindex).copied();
+            return self.tables.departed_name(ifindex);
         }
-        if seen.len() < REMEMBERED || seen.contains_key(&ifindex) {
-            seen.insert(ifindex, name);
-        }
-        Some(name)
-    }
-
-    /// Remembers all interfaces that there are now.
-    pub(super) fn remember(&self) {
-        let tables = self.tables.current();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for (ifindex, info) in tables.interfaces() {
-            if info.name != Symbol::EMPTY && (seen.len() < REMEMBERED || seen.contains_key(&ifindex)) {
-                seen.insert(ifindex, info.name);
-            }
-        }
+        Some(self.symbols.text(name))
     }
 }
 
 impl Names for MachineNames {
     fn interface(&self, ifindex: u32, out: &mut String) {
         if let Some(name) = self.name_of(ifindex) {
-            out.push_str(&self.symbols.text(name));
+            out.push_str(&name);
         }
     }
 
@@ -77,6 +56,6 @@ impl ReasonNames for MachineNames {
 
 impl InterfaceNames for MachineNames {
     fn name(&self, ifindex: u32) -> Option<Cow<'_, str>> {
-        self.name_of(ifindex).map(|name| Cow::Owned(self.symbols.text(name).as_ref().to_owned()))
+        self.name_of(ifindex).map(|name| Cow::Owned(name.as_ref().to_owned()))
     }
 }

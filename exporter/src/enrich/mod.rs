@@ -1,7 +1,9 @@
 //! Who a flow's ends are: filled in from one snapshot, without allocation, by one look-up per end.
 
+mod departed;
 pub mod tables;
 
+pub use departed::Departed;
 pub use tables::{EndInfo, EndKind, InterfaceInfo, Publisher, Reader, Tables};
 
 use eyepiece_wire::Hook;

@@ -4,13 +4,14 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::symbols::{Symbol, Symbols};
+use super::departed::{Departed, Names};
+use crate::symbols::{Lease, Symbol, Symbols};
 
 /// Who is behind an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,6 +65,8 @@ pub struct Tables {
     /// Names by endpoint id.
     endpoints: HashMap<u16, Symbol, RandomState>,
     namespaces: HashMap<u32, u16, RandomState>,
+    /// Names of interfaces that are leased, by index.
+    leases: Vec<(u32, Arc<Lease>)>,
     host: Symbol,
     world: EndInfo,
 }
@@ -81,6 +84,16 @@ impl Tables {
         if info.endpoint != 0 {
             self.endpoints.insert(info.endpoint, info.name);
         }
+    }
+
+    /// Keeps the name of an interface as long as flows may say it that were enriched by this snapshot.
+    pub fn hold(&mut self, ifindex: u32, lease: Arc<Lease>) {
+        self.leases.push((ifindex, lease));
+    }
+
+    /// What [`Tables::hold`] was given.
+    pub fn leases(&self) -> &[(u32, Arc<Lease>)] {
+        &self.leases
     }
 
     /// Adds an address of the machine.
@@ -162,8 +175,22 @@ fn key(address: IpAddr) -> u128 {
 
 #[derive(Debug, Default)]
 struct Cell {
-    generation: AtomicU64,
-    tables: Mutex<Arc<Tables>>,
+    /// Of the snapshot in place.
+    number: AtomicU64,
+    place: Mutex<Place>,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    tables: Arc<Tables>,
+    number: u64,
+    names: Names,
+}
+
+impl Cell {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Puts new snapshots in place.
@@ -173,30 +200,41 @@ pub struct Publisher(Arc<Cell>);
 impl Publisher {
     /// A cell with a first snapshot in it.
     pub fn new(tables: Tables) -> Self {
-        Self(Arc::new(Cell { generation: AtomicU64::new(0), tables: Mutex::new(Arc::new(tables)) }))
+        let publisher = Self::default();
+        publisher.publish(tables);
+        publisher
     }
 
     /// Replaces the snapshot; readers see it at their next [`Reader::refresh`].
     pub fn publish(&self, tables: Tables) {
         let tables = Arc::new(tables);
         let old = {
-            let mut place = self.0.tables.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *place, tables)
+            let mut place = self.0.place();
+            place.number += 1;
+            let number = place.number;
+            // In one step: a name is in the snapshot, or among those that are gone.
+            place.names.follow(&tables, number);
+            self.0.number.store(number, Ordering::Release);
+            std::mem::replace(&mut place.tables, tables)
         };
-        self.0.generation.fetch_add(1, Ordering::Release);
         // Outside of the lock: freeing a big snapshot takes time.
         drop(old);
     }
 
     /// The snapshot in place.
     pub fn current(&self) -> Arc<Tables> {
-        Arc::clone(&self.0.tables.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.place().tables)
+    }
+
+    /// The last name of an interface that is gone, where something may still say it.
+    pub fn departed_name(&self, ifindex: u32) -> Option<Arc<str>> {
+        self.0.place().names.text(ifindex)
     }
 
     /// A reader of this cell, for one thread.
     pub fn reader(&self) -> Reader {
-        let generation = self.0.generation.load(Ordering::Acquire);
-        Reader { cell: Arc::clone(&self.0), generation, tables: self.current() }
+        let place = self.0.place();
+        Reader { cell: Arc::clone(&self.0), number: place.number, tables: Arc::clone(&place.tables) }
     }
 }
 
@@ -204,7 +242,7 @@ impl Publisher {
 #[derive(Clone, Debug)]
 pub struct Reader {
     cell: Arc<Cell>,
-    generation: u64,
+    number: u64,
     tables: Arc<Tables>,
 }
 
@@ -212,11 +250,12 @@ impl Reader {
     /// The newest snapshot: one atomic load where it is the one at hand. Once per batch.
     #[inline]
     pub fn refresh(&mut self) -> &Tables {
-        let generation = self.cell.generation.load(Ordering::Acquire);
-        if generation != self.generation {
-            // A snapshot newer than this generation may be taken; it is then only looked for once more.
-            self.generation = generation;
-            self.tables = Arc::clone(&self.cell.tables.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.cell.number.load(Ordering::Acquire) != self.number {
+            let place = self.cell.place();
+            self.number = place.number;
+            let old = std::mem::replace(&mut self.tables, Arc::clone(&place.tables));
+            drop(place);
+            drop(old);
         }
         &self.tables
     }
@@ -224,6 +263,17 @@ impl Reader {
     /// The snapshot at hand.
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// The number of the snapshot at hand: greater than those of all before it.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Lets go of names of gone interfaces that are needed no more; for the one thread that enriches flows, every now and
+    /// then. Says whether there were any.
+    pub fn release_names(&self, is_needed: impl Fn(&Departed) -> bool) -> bool {
+        self.cell.place().names.release(self.number, is_needed)
     }
 }
 

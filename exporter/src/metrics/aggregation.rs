@@ -1,5 +1,6 @@
 //! Counts flows, totals and losses into series, and tells what they are.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use eyepiece_wire::{Hook, InterfaceKind};
@@ -8,10 +9,11 @@ use super::context::{Context, Identifier, Value};
 use super::observed::{self, Labels, Observed, interface_labels};
 use super::once::{EndKind, once_per_node};
 use super::series::{Slot, Table};
-use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot};
+use super::snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};
 use super::view::{Member, Members, SeriesKey, Tables, View};
 use crate::event::{Lost, LostSource, Totals};
 use crate::flow::{End, Flow};
+use crate::symbols::Symbol;
 
 /// Series of a metric where nothing else is set: the limit that OpenTelemetry's SDKs have.
 pub const MAX_SERIES: usize = 2000;
@@ -68,7 +70,7 @@ pub struct Config {
     pub contexts: MetricContexts,
     /// Series a metric may have beside its overflow series.
     pub max_series: usize,
-    /// A series that did not grow for so long is removed.
+    /// A series that did not grow for so long is removed; zero = never.
     pub idle_expiry: Duration,
 }
 
@@ -87,6 +89,16 @@ pub struct Aggregation {
     views: Vec<View>,
     tables: Tables,
     lost: [Option<Slot>; LOST_SOURCES.len()],
+    in_use: InUse,
+}
+
+/// What series name by numbers whose texts somebody else keeps.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Names of ends.
+    pub symbols: HashSet<Symbol>,
+    /// Interfaces.
+    pub interfaces: HashSet<u32>,
 }
 
 /// Fixed and few: these series neither overflow nor expire.
@@ -99,7 +111,7 @@ impl Aggregation {
         let interfaces = Table::new(config.max_series);
         let tables = Tables { drop: table(), flows: table(), tcp: table(), io: table(), interfaces };
         let views = views(&config);
-        Self { config, start, views, tables, lost: [None; LOST_SOURCES.len()] }
+        Self { config, start, views, tables, lost: [None; LOST_SOURCES.len()], in_use: InUse::default() }
     }
 
     /// Counts a flow. `ingress` is the kind of the interface with its meter's `ingress_ifindex`; what it is does not
@@ -158,6 +170,9 @@ impl Aggregation {
     /// Removes the series that have been idle; to be called every now and then.
     pub fn expire(&mut self, now: u64) {
         let idle = u64::try_from(self.config.idle_expiry.as_nanos()).unwrap_or(u64::MAX);
+        if idle == 0 {
+            return;
+        }
         let Some(before) = now.checked_sub(idle) else { return };
         let Tables { drop, flows, tcp, io, interfaces } = &mut self.tables;
         let mut gone = interfaces.expire(before);
@@ -168,6 +183,33 @@ impl Aggregation {
             // Their slots may be given to others, and what overflowed may find a place now.
             self.views.iter_mut().for_each(View::forget);
         }
+    }
+
+    /// What the series say now; none where a snapshot is in use, which may say more.
+    pub fn said(&self) -> Option<Said> {
+        if self.in_use.is_shared() {
+            return None;
+        }
+        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
+        let mut said = Said::default();
+        for (key, _) in [drop, flows, tcp, io].into_iter().flat_map(Table::iter) {
+            let (source, destination) = key.values();
+            let symbols = [source, destination].into_iter().filter_map(|value| match value {
+                Value::Symbol(symbol) => Some(symbol),
+                _ => None,
+            });
+            said.symbols.extend(symbols);
+        }
+        said.interfaces.extend(interfaces.iter().filter_map(|(key, _)| match observed::interface_of(key) {
+            Labels::Interface { ifindex, .. } => Some(ifindex),
+            _ => None,
+        }));
+        Some(said)
+    }
+
+    /// Forgets ways to series that were found by numbers of names: after some of those have been let go.
+    pub fn forget_ways(&mut self) {
+        self.views.iter_mut().for_each(View::forget);
     }
 
     /// How full the tables are.
@@ -201,7 +243,7 @@ impl Aggregation {
             self.lost_metric(),
         ];
         metrics.retain(|metric| !metric.points.is_empty());
-        Snapshot { time: now, metrics }
+        Snapshot { time: now, metrics, in_use: self.in_use.clone() }
     }
 
     fn metric(

@@ -12,9 +12,9 @@ mod series;
 mod snapshot;
 mod view;
 
-pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts};
+pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts, Said};
 pub use context::{Context, ContextError, Identifier, Value, reserved_name};
 pub use observed::{DropReason, IoDirection, Labels, TcpFlag};
 pub use once::{EndKind, once_per_node};
 pub use resolve::{Attributes, InterfaceNames, KernelNames, Names, Naming, Resolved, Series, resolve};
-pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot};
+pub use snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};

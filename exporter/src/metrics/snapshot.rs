@@ -1,5 +1,7 @@
 //! What the aggregation holds at one moment: owned numbers, without texts.
 
+use std::sync::Arc;
+
 use super::context::Value;
 use super::observed::Labels;
 
@@ -93,6 +95,17 @@ pub struct Metric {
     pub points: Vec<Point>,
 }
 
+/// Shared by snapshots that are in use: as long as there is one, the names in it can be looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InUse(Arc<()>);
+
+impl InUse {
+    /// Whether a clone of it lives.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
 /// All metrics at one moment; those without a series are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -100,6 +113,8 @@ pub struct Snapshot {
     pub time: u64,
     /// The metrics.
     pub metrics: Vec<Metric>,
+    /// Keeps the names.
+    pub in_use: InUse,
 }
 
 /// How full a metric's table is.

@@ -254,6 +254,40 @@ fn idle_series_go_and_come_back_with_a_new_start() {
 }
 
 #[test]
+fn zero_is_never_idle() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation =
+        Aggregation::new(Config { idle_expiry: Duration::ZERO, ..config(10, MetricContexts::default()) }, 0);
+    aggregation.count(&flow(client, server, Verdict::Forwarded, 100), InterfaceKind::Endpoint);
+    aggregation.expire(u64::MAX);
+    assert_eq!(total(&aggregation.snapshot(200), MetricKind::FlowPackets), 2);
+}
+
+#[test]
+fn what_series_say_is_theirs_until_they_leave() {
+    let Bench { client, server, world } = bench();
+    let mut aggregation = aggregation(10);
+    let said = |aggregation: &Aggregation| {
+        let said = aggregation.said().expect("no snapshot is in use");
+        let mut symbols: Vec<_> = said.symbols.into_iter().collect();
+        symbols.sort_unstable();
+        (symbols, said.interfaces.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(said(&aggregation), (vec![], vec![]));
+    aggregation.count(&flow(client, server, Verdict::Forwarded, 100), InterfaceKind::Endpoint);
+    aggregation.count(&flow(client, world, Verdict::Dropped, 600), InterfaceKind::Endpoint);
+    assert_eq!(said(&aggregation), (vec![client.name, server.name, world.name], vec![7]));
+    aggregation.expire(101 + IDLE);
+    assert_eq!(said(&aggregation).0, [client.name, world.name]);
+    // What was taken out says what it says until it has been read.
+    let snapshot = aggregation.snapshot(1500);
+    assert_eq!(aggregation.said(), None);
+    drop(snapshot);
+    aggregation.expire(601 + IDLE);
+    assert_eq!(said(&aggregation), (vec![], vec![]));
+}
+
+#[test]
 fn what_overflowed_gets_a_place_when_there_is_one() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(1);

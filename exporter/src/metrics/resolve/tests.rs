@@ -6,7 +6,7 @@ use super::{InterfaceNames, KernelNames, Names, Naming, Resolved, resolve};
 use crate::event::LostSource;
 use crate::flow::Verdict;
 use crate::metrics::{
-    DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, TcpFlag, Value,
+    DropReason, EndLabel, Identity, InUse, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, TcpFlag, Value,
 };
 use crate::symbols::Symbols;
 
@@ -28,7 +28,7 @@ impl InterfaceNames for Interfaces {
 
 fn resolved(metric: Metric, symbols: &Symbols, naming: Naming) -> Resolved {
     let names = Names { symbols, kernel: &Kernel, interfaces: &Interfaces };
-    let snapshot = Snapshot { time: 9, metrics: vec![metric] };
+    let snapshot = Snapshot { time: 9, metrics: vec![metric], in_use: InUse::default() };
     resolve(&snapshot, &names, naming).pop().expect("one metric")
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
@@ -15,6 +16,7 @@ use super::links::filters::{Ours, remove_empty_clsact};
 use super::links::requests::Requests;
 use super::links::{Link, LinkEvent, Role};
 use super::object::{self, LoadError, Object};
+use super::presence::Presence;
 use super::sys;
 use crate::telemetry::Telemetry;
 
@@ -98,6 +100,15 @@ impl Attached {
     }
 }
 
+/// Whom the programs count for, as others are to know it.
+#[derive(Debug)]
+pub struct Present {
+    /// Interfaces with hooks.
+    pub interfaces: Presence,
+    /// Namespaces whose drops are counted.
+    pub namespaces: Presence,
+}
+
 /// Owns the programs and what is attached.
 pub struct Attacher {
     object: Object,
@@ -108,6 +119,7 @@ pub struct Attacher {
     attached: BTreeMap<u32, Attached>,
     /// Namespaces behind endpoints, with how many endpoints each, and the id of the only one.
     told: BTreeMap<u32, u32>,
+    present: Present,
     hooks: Hooks,
     telemetry: Telemetry,
     /// Whom to tell that the interfaces that were there are attached.
@@ -122,6 +134,7 @@ impl Attacher {
     pub fn new(
         mut object: Object,
         mode: Mode,
+        present: Present,
         telemetry: Telemetry,
         synced: oneshot::Sender<()>,
     ) -> Result<Self, LoadError> {
@@ -138,6 +151,7 @@ impl Attacher {
             own_namespace,
             attached,
             told: BTreeMap::new(),
+            present,
             hooks,
             telemetry,
             synced: Some(synced),
@@ -196,6 +210,7 @@ impl Attacher {
     fn attach(&mut self, link: Link) {
         let Some(programs) = programs_of(&link) else { return };
         self.unseen(&link);
+        self.present.interfaces.arrive(link.ifindex);
         let (mut links, mut made_clsact) = (Vec::new(), false);
         for (name, hook, side) in programs {
             let result = self.attach_one(name, &link.name, side, &mut made_clsact);
@@ -234,6 +249,7 @@ impl Attacher {
     fn detach(&mut self, ifindex: u32) {
         if let Some(attached) = self.attached.remove(&ifindex) {
             attached.end();
+            self.present.interfaces.leave(ifindex, Instant::now());
             for state in self.hooks.remove(ifindex) {
                 forget(&self.telemetry, &state);
             }
@@ -262,9 +278,11 @@ impl Attacher {
         let gone: Vec<_> = self.told.keys().filter(|inode| !wanted.contains_key(inode)).copied().collect();
         for inode in gone {
             warn(sys::delete(self.namespaces.as_fd(), &inode));
+            self.present.namespaces.leave(inode, Instant::now());
         }
         for (inode, endpoint) in &wanted {
             if self.told.get(inode) != Some(endpoint) {
+                self.present.namespaces.arrive(*inode);
                 warn(sys::update(self.namespaces.as_fd(), inode, endpoint));
             }
         }
@@ -391,7 +409,8 @@ fn forget(telemetry: &Telemetry, state: &HookState) {
     telemetry.remove(metric::EYEPIECE_HOOK_ATTACHED.name, &[interface, (attribute::EYEPIECE_HOOK_NAME, state.hook)]);
     for direction in ["receive", "transmit"] {
         for name in [metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name] {
-            telemetry.remove(name, &[interface, (attribute::NETWORK_IO_DIRECTION, direction)]);
+            // Counted once and for all: it is told even of an interface that came and went between two exports.
+            telemetry.retire(name, &[interface, (attribute::NETWORK_IO_DIRECTION, direction)], Instant::now());
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod links;
 pub mod lock;
 pub mod object;
 pub mod perf;
+pub mod presence;
 pub mod reader;
 pub mod record;
 pub mod sweep;
@@ -18,13 +19,14 @@ mod ignored;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{QUIET_PLACES, Quiet, map};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use self::attach::{Attacher, Hooks, Mode};
+use self::attach::{Attacher, Hooks, Mode, Present};
 use self::btf::Btf;
 use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
@@ -32,6 +34,7 @@ use self::links::filters::{Ours, remove_stale};
 use self::links::requests::Requests;
 use self::lock::Lock;
 use self::object::{LoadError, Object, Settings, Transport};
+use self::presence::Presence;
 use self::reader::Reader;
 use self::sweep::{Sweeper, Timeouts};
 use crate::source::Source as _;
@@ -48,6 +51,8 @@ pub struct Config {
     pub drops_ignore: Vec<String>,
     /// When connections are forgotten.
     pub timeouts: Timeouts,
+    /// How long telemetry of interfaces and namespaces is kept after their end, so that an export sees its last values.
+    pub grace: Duration,
 }
 
 /// Why the datapath could not be started.
@@ -128,6 +133,7 @@ pub fn build(
             .counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, "damaged_record")]),
     })
     .map_err(system("the reader"))?;
+    let (interfaces, namespaces) = (Presence::default(), Presence::default());
     let parts = sweep::Parts {
         connections4: object.map(map::CONNECTIONS4)?,
         connections6: object.map(map::CONNECTIONS6)?,
@@ -138,13 +144,16 @@ pub fn build(
         interval: config.settings.interval,
         hold: config.settings.hold,
         timeouts: config.timeouts,
+        interfaces: interfaces.clone(),
+        namespaces: namespaces.clone(),
+        grace: config.grace,
         names: names.clone(),
         telemetry: telemetry.clone(),
         waker: reader.waker(),
         totals: sender,
     };
     let (sender, synced) = oneshot::channel();
-    let attacher = Attacher::new(object, mode, telemetry.clone(), sender)?;
+    let attacher = Attacher::new(object, mode, Present { interfaces, namespaces }, telemetry.clone(), sender)?;
     let hooks = attacher.hooks();
     let attacher = std::thread::Builder::new()
         .name("attacher".into())

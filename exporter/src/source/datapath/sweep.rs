@@ -1,19 +1,23 @@
 //! The sweeper: takes totals that no event carried, removes idle connections in two phases, reads the kernel's counters.
 
-use std::collections::HashMap;
+mod tallies;
+
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eyepiece_wire::{
-    Connection, Counter, DropKey, Half, Hook, Key4, Key6, Mark, SWEEP_ALIVE, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE,
-    SweepHeader, SweepItem4, SweepItem6, SweepTotals, Untracked, UntrackedKey,
+    Connection, Counter, Half, Hook, Key4, Key6, Mark, SWEEP_ALIVE, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader,
+    SweepItem4, SweepItem6, SweepTotals,
 };
 
+use self::tallies::Tallies;
 use super::kernel_names::KernelNames;
+use super::presence::Presence;
 use super::sys::{self, BatchReader, Plain};
 use crate::event::{Meter, Totals};
 use crate::source::Waker;
@@ -59,6 +63,12 @@ pub struct Parts {
     pub hold: Duration,
     /// When connections are forgotten.
     pub timeouts: Timeouts,
+    /// Interfaces with hooks.
+    pub interfaces: Presence,
+    /// Namespaces whose drops are counted.
+    pub namespaces: Presence,
+    /// How long telemetry of what is gone is kept, so that an export sees its last values.
+    pub grace: Duration,
     /// Names of drop reasons.
     pub names: KernelNames,
     /// Where counters are kept.
@@ -89,7 +99,7 @@ impl Sweeper {
     pub fn start(parts: Parts) -> io::Result<Self> {
         let cpus = sys::possible_cpus()?;
         let (stop, stopped) = sync_channel(1);
-        let mut work = Work::new(parts, cpus);
+        let mut work = Work::new(parts, cpus)?;
         let thread = std::thread::Builder::new().name("sweeper".into()).spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PERIOD) {
                 work.round(false);
@@ -183,6 +193,8 @@ impl Table for Key6 {
 struct Found<K> {
     take: Vec<K>,
     kill: Vec<(K, u64)>,
+    /// As `kill`, because their interface is gone.
+    orphans: Vec<(K, u64)>,
     remove: Vec<K>,
     entries: u64,
 }
@@ -193,19 +205,14 @@ struct Work {
     jiffies: u64,
     reader4: BatchReader<Key4, Connection>,
     reader6: BatchReader<Key6, Connection>,
-    reader_untracked: BatchReader<UntrackedKey, Untracked>,
-    reader_drops: BatchReader<DropKey, u64>,
-    untracked: HashMap<UntrackedKey, Untracked>,
-    drops: HashMap<DropKey, (u64, Number)>,
+    tallies: Tallies,
     counters: Vec<(Counter, Number)>,
     values: Vec<u64>,
     connections: [Number; 2],
-    untracked_packets: Number,
-    untracked_bytes: Number,
 }
 
 impl Work {
-    fn new(parts: Parts, cpus: usize) -> Self {
+    fn new(parts: Parts, cpus: usize) -> io::Result<Self> {
         use eyepiece_semconv::{attribute, metric};
         let telemetry = parts.telemetry.clone();
         let ignored =
@@ -213,15 +220,20 @@ impl Work {
         let entries = |family| {
             telemetry.gauge(metric::EYEPIECE_DATAPATH_CONNECTION_COUNT.name, &[(attribute::NETWORK_TYPE, family)])
         };
-        Self {
+        let tallies = tallies::Parts {
+            untracked: parts.untracked.try_clone()?,
+            drops: parts.drops.try_clone()?,
+            interfaces: parts.interfaces.clone(),
+            namespaces: parts.namespaces.clone(),
+            names: parts.names.clone(),
+            telemetry: telemetry.clone(),
+        };
+        Ok(Self {
             hertz: sys::jiffies_per_second(),
             jiffies: 0,
             reader4: BatchReader::new(1),
             reader6: BatchReader::new(1),
-            reader_untracked: BatchReader::new(cpus),
-            reader_drops: BatchReader::new(cpus),
-            untracked: HashMap::new(),
-            drops: HashMap::new(),
+            tallies: Tallies::new(tallies, cpus),
             counters: vec![
                 (Counter::Offered, telemetry.counter(metric::EYEPIECE_DATAPATH_OFFERED.name, &[])),
                 (Counter::Lost, telemetry.counter(metric::EYEPIECE_DATAPATH_LOST.name, &[])),
@@ -233,10 +245,8 @@ impl Work {
             ],
             values: vec![0; cpus],
             connections: [entries("ipv4"), entries("ipv6")],
-            untracked_packets: telemetry.counter(metric::EYEPIECE_DATAPATH_UNTRACKED_PACKETS.name, &[]),
-            untracked_bytes: telemetry.counter(metric::EYEPIECE_DATAPATH_UNTRACKED_BYTES.name, &[]),
             parts,
-        }
+        })
     }
 
     /// One look at everything; the last one takes all that is there.
@@ -258,22 +268,23 @@ impl Work {
     }
 
     fn collect(&mut self, last: bool, totals: &mut Vec<Totals>) -> io::Result<()> {
-        self.jiffies = now(self.parts.program.as_fd())?;
-        let view = self.view();
+        self.jiffies = jiffies(self.parts.program.as_fd())?;
+        let now = Instant::now();
+        let view = self.view(now);
         let connections4 = self.parts.connections4.try_clone()?;
         let found = look(&mut self.reader4, connections4.as_fd(), &view, last, totals)?;
         self.connections[0].set(found.entries);
-        self.act(connections4.as_fd(), &found, totals)?;
+        self.act(connections4.as_fd(), &found, now, totals)?;
         let connections6 = self.parts.connections6.try_clone()?;
         let found = look(&mut self.reader6, connections6.as_fd(), &view, last, totals)?;
         self.connections[1].set(found.entries);
-        self.act(connections6.as_fd(), &found, totals)?;
-        self.read_untracked(totals)?;
-        self.read_drops()?;
+        self.act(connections6.as_fd(), &found, now, totals)?;
+        self.tallies.round(now, totals)?;
+        self.parts.telemetry.expire(now, self.parts.grace);
         self.read_counters()
     }
 
-    fn view(&self) -> View {
+    fn view(&self, now: Instant) -> View {
         let jiffies =
             |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(self.hertz) / 1000;
         let timeouts = &self.parts.timeouts;
@@ -284,10 +295,17 @@ impl Work {
             tcp: jiffies(timeouts.tcp),
             udp: jiffies(timeouts.udp),
             other: jiffies(timeouts.other),
+            interfaces: self.parts.interfaces.all(now),
         }
     }
 
-    fn act<K: Table>(&self, map: BorrowedFd<'_>, found: &Found<K>, totals: &mut Vec<Totals>) -> io::Result<()> {
+    fn act<K: Table>(
+        &self,
+        map: BorrowedFd<'_>,
+        found: &Found<K>,
+        now: Instant,
+        totals: &mut Vec<Totals>,
+    ) -> io::Result<()> {
         let program = self.parts.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|key| key.item(0)).collect();
@@ -298,7 +316,9 @@ impl Work {
                 }
             }
         }
-        for chunk in found.kill.chunks(SWEEP_BATCH) {
+        let is_orphan = |(key, _): &&(K, u64)| self.parts.interfaces.is_gone(key.ifindex(), now);
+        let kill: Vec<_> = found.kill.iter().chain(found.orphans.iter().filter(is_orphan)).collect();
+        for chunk in kill.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|(key, last)| key.item(*last)).collect();
             run::<K>(program, SWEEP_KILL, items)?;
         }
@@ -306,45 +326,6 @@ impl Work {
             sys::delete(map, key)?;
         }
         Ok(())
-    }
-
-    fn read_untracked(&mut self, totals: &mut Vec<Totals>) -> io::Result<()> {
-        let (seen, packets, bytes) = (&mut self.untracked, &self.untracked_packets, &self.untracked_bytes);
-        self.reader_untracked.read(self.parts.untracked.as_fd(), |key, values| {
-            let now = values.iter().fold(Untracked::default(), |sum, value| Untracked {
-                packets: sum.packets + value.packets,
-                bytes: sum.bytes + value.bytes,
-            });
-            let before = seen.insert(*key, now).unwrap_or_default();
-            let Some(hook) = Hook::from_u8(key.hook as u8) else { return };
-            let taken = SweepTotals {
-                packets: now.packets.saturating_sub(before.packets),
-                bytes: now.bytes.saturating_sub(before.bytes),
-                ..SweepTotals::default()
-            };
-            if taken.packets > 0 {
-                packets.add(taken.packets);
-                bytes.add(taken.bytes);
-                totals.push(Totals { meter: meter(hook, key.ifindex, 0, Mark::Unknown, &taken), addresses: None });
-            }
-        })
-    }
-
-    fn read_drops(&mut self) -> io::Result<()> {
-        use eyepiece_semconv::{attribute, metric};
-        let (seen, names, telemetry) = (&mut self.drops, &self.parts.names, &self.parts.telemetry);
-        self.reader_drops.read(self.parts.drops.as_fd(), |key, values| {
-            let now = values.iter().sum::<u64>();
-            let (before, number) = seen.entry(*key).or_insert_with(|| {
-                let attributes = [
-                    (attribute::HUBBLE_DROP_REASON, &*names.reason(key.reason)),
-                    (attribute::HUBBLE_DROP_NETNS, &*key.netns.to_string()),
-                ];
-                (0, telemetry.counter(metric::EYEPIECE_DATAPATH_DROPS.name, &attributes))
-            });
-            number.add(now.saturating_sub(*before));
-            *before = now;
-        })
     }
 
     fn read_counters(&mut self) -> io::Result<()> {
@@ -356,7 +337,7 @@ impl Work {
     }
 }
 
-/// Times in jiffies.
+/// What entries are judged by; times in jiffies.
 struct View {
     now: u64,
     interval: u64,
@@ -364,6 +345,8 @@ struct View {
     tcp: u64,
     udp: u64,
     other: u64,
+    /// Those that packets may pass.
+    interfaces: HashSet<u32>,
 }
 
 impl View {
@@ -391,7 +374,7 @@ fn look<K: Table>(
     last: bool,
     totals: &mut Vec<Totals>,
 ) -> io::Result<Found<K>> {
-    let mut found = Found { take: Vec::new(), kill: Vec::new(), remove: Vec::new(), entries: 0 };
+    let mut found = Found { take: Vec::new(), kill: Vec::new(), orphans: Vec::new(), remove: Vec::new(), entries: 0 };
     reader.read(map, |key, values| {
         let [entry] = values else { return };
         found.entries += 1;
@@ -399,6 +382,9 @@ fn look<K: Table>(
         if entry.dead != 0 || last {
             remainder(totals, key, entry);
             found.remove.push(*key);
+        } else if !view.interfaces.contains(&key.ifindex()) {
+            // Nobody adds to it any more. One whose interface has come since is told apart below.
+            found.orphans.push((*key, newest));
         } else if newest + view.timeout(key.protocol(), entry.closing != 0) < view.now {
             found.kill.push((*key, newest));
         } else if entry.half.iter().any(|half| view.is_due(entry, half)) {
@@ -470,7 +456,7 @@ fn run<K: Table>(program: BorrowedFd<'_>, operation: u32, mut items: Vec<K::Item
 }
 
 /// Jiffies now, from the sweep program.
-fn now(program: BorrowedFd<'_>) -> io::Result<u64> {
+fn jiffies(program: BorrowedFd<'_>) -> io::Result<u64> {
     let mut packet = [0_u8; size_of::<SweepHeader>()];
     sys::test_run(program, &mut packet, 1)?;
     // SAFETY: the buffer has the header's size, and any bytes are a header.

@@ -10,6 +10,7 @@ const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_MAP_LOOKUP_AND_DELETE_ELEM: libc::c_long = 21;
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 
 fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<()> {
@@ -86,6 +87,23 @@ pub fn lookup_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: 
         ..Element::default()
     };
     bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+}
+
+/// Takes one element out of a per-CPU hash map (5.14 and later), with what it held last: a value for every possible
+/// CPU. False = it is not there, and the values are as they were.
+pub fn take_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: &mut [V]) -> io::Result<bool> {
+    debug_assert_eq!(size_of::<V>() % 8, 0, "the kernel rounds each CPU's value up to 8 bytes");
+    let attributes = &mut Element {
+        map: map.as_raw_fd().cast_unsigned(),
+        key: address(key),
+        value: values.as_mut_ptr() as u64,
+        ..Element::default()
+    };
+    match bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, attributes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[repr(C)]

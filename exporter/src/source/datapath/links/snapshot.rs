@@ -1,6 +1,8 @@
 //! Makes the snapshot that flows are enriched from, out of the table of interfaces and the address book.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::book::Book;
@@ -8,7 +10,7 @@ use super::classify::Role;
 use super::link::Link;
 use super::table::Table;
 use crate::enrich::{InterfaceInfo, Tables};
-use crate::symbols::Symbols;
+use crate::symbols::{Lease, Symbols};
 
 /// An interface that is gone, of which events may still be on their way.
 #[derive(Clone, Debug)]
@@ -21,15 +23,25 @@ pub struct Departed {
     pub addresses: Vec<IpAddr>,
 }
 
-/// The snapshot of now. `own_inode` is that of the machine's own network namespace.
-pub fn tables(symbols: &Symbols, own_inode: u32, table: &Table, book: &Book, departed: &[Departed]) -> Tables {
+/// The snapshot of now, which shares names with the one before. `own_inode` is that of the machine's own network
+/// namespace.
+pub fn tables(
+    symbols: &Symbols,
+    before: &Tables,
+    own_inode: u32,
+    table: &Table,
+    book: &Book,
+    departed: &[Departed],
+) -> Tables {
     let mut tables = Tables::new(symbols);
+    let known: HashMap<&str, &Arc<Lease>> = before.leases().iter().map(|(_, lease)| (&**lease.text(), lease)).collect();
+    let lease = |name: &str| known.get(name).map_or_else(|| Arc::new(symbols.lease(name)), |known| Arc::clone(known));
     tables.add_namespace(own_inode, 0);
     for gone in departed.iter().filter(|gone| table.get(gone.link.ifindex).is_none()) {
-        add(&mut tables, symbols, &gone.link);
+        add(&mut tables, &gone.link, lease(&gone.link.name));
     }
     for link in table.links() {
-        add(&mut tables, symbols, link);
+        add(&mut tables, link, lease(&link.name));
         if let Some(inode) = link.peer.and_then(|peer| peer.inode).filter(|_| link.role == Role::Endpoint) {
             tables.add_namespace(inode, link.endpoint);
         }
@@ -49,7 +61,8 @@ pub fn tables(symbols: &Symbols, own_inode: u32, table: &Table, book: &Book, dep
     tables
 }
 
-fn add(tables: &mut Tables, symbols: &Symbols, link: &Link) {
-    let info = InterfaceInfo { name: symbols.intern(&link.name), kind: link.wire_kind(), endpoint: link.endpoint };
+fn add(tables: &mut Tables, link: &Link, name: Arc<Lease>) {
+    let info = InterfaceInfo { name: name.symbol(), kind: link.wire_kind(), endpoint: link.endpoint };
     tables.add_interface(link.ifindex, info);
+    tables.hold(link.ifindex, name);
 }

@@ -320,7 +320,8 @@ impl Watcher {
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
         if std::mem::take(&mut self.is_stale) {
             let Self { symbols, own_inode, table, book, departed, .. } = self;
-            self.publisher.publish(snapshot::tables(symbols, *own_inode, table, book, departed));
+            let before = self.publisher.current();
+            self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, book, departed));
         }
         for event in self.pending.drain(..) {
             self.events.send(event).await?;

@@ -1,0 +1,172 @@
+//! The kernel's small counters by interface and by namespace: what they grew by, and the end of those whose subject is
+//! gone.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use eyepiece_semconv::{attribute, metric};
+use eyepiece_wire::{DropKey, Hook, Mark, SweepTotals, Untracked, UntrackedKey};
+
+use super::super::kernel_names::KernelNames;
+use super::super::presence::Presence;
+use super::super::sys::{self, BatchReader, Plain};
+use super::meter;
+use crate::event::Totals;
+use crate::telemetry::{Number, Telemetry};
+
+/// A value that only grows, one for each CPU in the kernel.
+trait Sum: Plain + Default {
+    fn plus(self, other: Self) -> Self;
+    fn since(self, before: Self) -> Self;
+}
+
+impl Sum for u64 {
+    fn plus(self, other: Self) -> Self {
+        self.wrapping_add(other)
+    }
+
+    fn since(self, before: Self) -> Self {
+        self.saturating_sub(before)
+    }
+}
+
+impl Sum for Untracked {
+    fn plus(self, other: Self) -> Self {
+        Self { packets: self.packets.plus(other.packets), bytes: self.bytes.plus(other.bytes) }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self { packets: self.packets.since(before.packets), bytes: self.bytes.since(before.bytes) }
+    }
+}
+
+fn sum<V: Sum>(values: &[V]) -> V {
+    values.iter().fold(V::default(), |sum, value| sum.plus(*value))
+}
+
+/// One map, and what of it has been told.
+struct Tally<K, V> {
+    map: OwnedFd,
+    reader: BatchReader<K, V>,
+    told: HashMap<K, V>,
+    /// A value for each CPU.
+    values: Vec<V>,
+}
+
+impl<K: Plain + Default + Eq + Hash, V: Sum> Tally<K, V> {
+    fn new(map: OwnedFd, cpus: usize) -> Self {
+        Self { map, reader: BatchReader::new(cpus), told: HashMap::new(), values: vec![V::default(); cpus] }
+    }
+
+    /// Calls `each` with what every entry grew by.
+    fn read(&mut self, mut each: impl FnMut(&K, V)) -> io::Result<()> {
+        let told = &mut self.told;
+        self.reader.read(self.map.as_fd(), |key, values| {
+            let now = sum(values);
+            let before = told.insert(*key, now).unwrap_or_default();
+            each(key, now.since(before));
+        })
+    }
+
+    /// Takes the entries of what is gone out of the kernel, and calls `each` with what they grew by since they were read.
+    ///
+    /// The kernel reads and deletes an entry in one step, and nobody arrives under its number meanwhile: nothing is lost.
+    /// Should a program have made it again all the same, the next round finds it.
+    fn let_go(
+        &mut self,
+        presence: &Presence,
+        now: Instant,
+        subject: impl Fn(&K) -> u32,
+        mut each: impl FnMut(&K, V),
+    ) -> io::Result<()> {
+        let gone: Vec<K> = self.told.keys().filter(|key| presence.is_gone(subject(key), now)).copied().collect();
+        for key in gone {
+            let take = || sys::take_per_cpu(self.map.as_fd(), &key, &mut self.values);
+            let Some(taken) = presence.if_gone(subject(&key), now, take) else { continue };
+            let is_there = taken?;
+            let before = self.told.remove(&key).unwrap_or_default();
+            each(&key, if is_there { sum(&self.values).since(before) } else { V::default() });
+        }
+        Ok(())
+    }
+}
+
+/// What they are made of.
+pub(super) struct Parts {
+    pub(super) untracked: OwnedFd,
+    pub(super) drops: OwnedFd,
+    pub(super) interfaces: Presence,
+    pub(super) namespaces: Presence,
+    pub(super) names: KernelNames,
+    pub(super) telemetry: Telemetry,
+}
+
+/// `EP_UNTRACKED` and `EP_DROPS`.
+pub(super) struct Tallies {
+    untracked: Tally<UntrackedKey, Untracked>,
+    drops: Tally<DropKey, u64>,
+    interfaces: Presence,
+    namespaces: Presence,
+    names: KernelNames,
+    telemetry: Telemetry,
+    packets: Number,
+    bytes: Number,
+}
+
+impl Tallies {
+    pub(super) fn new(parts: Parts, cpus: usize) -> Self {
+        let Parts { untracked, drops, interfaces, namespaces, names, telemetry } = parts;
+        Self {
+            untracked: Tally::new(untracked, cpus),
+            drops: Tally::new(drops, cpus),
+            interfaces,
+            namespaces,
+            names,
+            packets: telemetry.counter(metric::EYEPIECE_DATAPATH_UNTRACKED_PACKETS.name, &[]),
+            bytes: telemetry.counter(metric::EYEPIECE_DATAPATH_UNTRACKED_BYTES.name, &[]),
+            telemetry,
+        }
+    }
+
+    /// Tells what was counted since the last time, and lets go of what is gone.
+    pub(super) fn round(&mut self, now: Instant, totals: &mut Vec<Totals>) -> io::Result<()> {
+        let Self { untracked, drops, interfaces, namespaces, names, telemetry, packets, bytes } = self;
+        let mut tell = |key: &UntrackedKey, grown: Untracked| {
+            let Some(hook) = Hook::from_u8(key.hook as u8).filter(|_| grown.packets > 0) else { return };
+            packets.add(grown.packets);
+            bytes.add(grown.bytes);
+            let taken = SweepTotals { packets: grown.packets, bytes: grown.bytes, ..SweepTotals::default() };
+            totals.push(Totals { meter: meter(hook, key.ifindex, 0, Mark::Unknown, &taken), addresses: None });
+        };
+        untracked.read(&mut tell)?;
+        untracked.let_go(interfaces, now, |key| key.ifindex, tell)?;
+
+        let count = |key: &DropKey, grown: u64| {
+            if grown > 0 {
+                with_attributes(names, key, |attributes| {
+                    telemetry.counter(metric::EYEPIECE_DATAPATH_DROPS.name, attributes).add(grown);
+                });
+            }
+        };
+        drops.read(count)?;
+        drops.let_go(
+            namespaces,
+            now,
+            |key| key.netns,
+            |key, grown| {
+                count(key, grown);
+                with_attributes(names, key, |attributes| {
+                    telemetry.retire(metric::EYEPIECE_DATAPATH_DROPS.name, attributes, now);
+                });
+            },
+        )
+    }
+}
+
+fn with_attributes(names: &KernelNames, key: &DropKey, then: impl FnOnce(&[(&'static str, &str)])) {
+    let (reason, netns) = (names.reason(key.reason), key.netns.to_string());
+    then(&[(attribute::HUBBLE_DROP_REASON, &reason), (attribute::HUBBLE_DROP_NETNS, &netns)]);
+}
