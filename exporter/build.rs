@@ -12,7 +12,7 @@ const BINARY: &str = "eyepiece-ebpf";
 /// v3 has the 32-bit and atomic instructions that the programs use.
 const FLAGS: &[&str] =
     &["-Clinker=bpf-linker", "-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3", "-Cpanic=abort"];
-const SETUP: &str = "run `sh tests/setup.sh build` first (or `make build`, which does it)";
+const SETUP: &str = "run `tests/setup.sh build` first (or `make build`, which does it)";
 
 fn main() {
     println!("cargo::rerun-if-env-changed=EYEPIECE_EBPF_OBJECT");
