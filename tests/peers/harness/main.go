@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/cilium/cilium/pkg/logging"
 )
 
 // command is what stands behind one word of the command line.
@@ -25,6 +29,7 @@ var commands = []command{
 }
 
 func main() {
+	logging.DefaultLogger.SetLevel(logrus.WarnLevel)
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "harness:", err)
 		os.Exit(1)
