@@ -56,7 +56,10 @@ fn go() {
     });
     match output {
         Ok(output) if output.status.success() => {
-            println!("Go, ns a payload of {LENGTH} bytes:\n{}", String::from_utf8_lossy(&output.stdout));
+            println!(
+                "Go, ns a payload of {LENGTH} bytes, at best and in the mean of CPU time:\n{}",
+                String::from_utf8_lossy(&output.stdout)
+            );
         }
         Ok(output) => println!("Go: {}", output.status),
         Err(why) => println!("Go: left out, {why}"),

@@ -152,7 +152,8 @@ fn go_reads_our_agent_events() {
         for (line, number) in lines.lines().zip(0..) {
             let found: serde_json::Value = serde_json::from_str(line)?;
             let unknown = &found["agent_event"]["unknown"];
-            ensure!(unknown["type"] == kind(number).to_string(), "{line}");
+            let kind = kind(number).to_string();
+            ensure!(unknown["type"] == kind, "{line}");
             ensure!(unknown["notification"] == text(number), "{line}");
         }
         Ok(lines.lines().count())
