@@ -1,4 +1,5 @@
-// Cilium's own code behind pipes, so that tests can hold ours against it: one sub-command per file.
+// Cilium's own code behind pipes, so that tests can hold ours against it: one sub-command per file. Its go.mod is made by
+// tests/peers/build.sh, from that of the Cilium release.
 package main
 
 import (
