@@ -3,19 +3,20 @@
 mod exports;
 mod mapping;
 mod names;
+mod source;
 mod status;
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use eyepiece_config::{Protocol, Settings, SourceKind};
+use eyepiece_config::{Protocol, Settings};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use self::exports::Shared;
-use self::names::MachineNames;
+use self::source::{Feed, Running};
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
@@ -23,10 +24,9 @@ use crate::monitor::agent::{Agent, Subscription};
 use crate::otlp::resource::Resource;
 use crate::otlp::stop;
 use crate::pipeline::{self, Sink};
+use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
-use crate::source::datapath::links::{self, Links};
 use crate::source::datapath::object::LoadError;
-use crate::source::datapath::{self, Datapath, DatapathError};
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -108,7 +108,7 @@ type LogsEnd = tokio::sync::oneshot::Receiver<std::io::Result<()>>;
 pub(crate) struct App {
     settings: Settings,
     admin: Option<admin::Admin>,
-    attached: Attached,
+    running: Running,
     handle: pipeline::Handle,
     pipeline: JoinHandle<std::io::Result<()>>,
     subscriptions: Vec<Subscription>,
@@ -120,40 +120,20 @@ pub(crate) struct App {
     end: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
 }
 
-/// The datapath and the watcher that feeds it; whoever drops it detaches everything.
-struct Attached {
-    links: tokio::task::JoinHandle<Result<(), links::LinksError>>,
-    datapath: Option<Datapath>,
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        // The watcher's end is the attacher's: everything is detached then.
-        self.links.abort();
-        if let Some(datapath) = self.datapath.take() {
-            datapath.stop();
-        }
-    }
-}
-
 impl App {
     /// Builds everything; whatever fails, nothing of ours is left on the machine.
     pub(crate) fn build(runtime: &Runtime, settings: Settings) -> Result<Self, AppError> {
-        let SourceKind::Datapath = settings.source.kind;
         let telemetry = Telemetry::default();
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
-        let watch =
-            links::Config { filter: mapping::filter(&settings.datapath.interfaces), ..links::Config::default() };
-        let Links { events, learner, task, .. } =
-            links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), &telemetry)
-                .context("cannot watch interfaces")?;
-        let built = datapath::build(&mapping::datapath(&settings.datapath), events, &telemetry)?;
-        let (datapath, reader, synced) = built;
-        let names = MachineNames::new(datapath.names().clone(), publisher.clone(), symbols.clone());
-        let (hooks, mode) = (datapath.hooks().clone(), datapath.mode());
-        // From here on whatever fails detaches: filters of clsact would stay behind.
-        let attached = Attached { links: task, datapath: Some(datapath) };
+        let parts = source::Parts {
+            runtime,
+            settings: &settings,
+            symbols: &symbols,
+            publisher: &publisher,
+            telemetry: &telemetry,
+        };
+        let Feed { source, learn, names, hooks, synced, running } = source::build(&parts)?;
         let resource = resource(&settings);
         let (stop, stopped) = stop::channel();
         let (end, ended) = stop::channel();
@@ -168,12 +148,11 @@ impl App {
         };
         let logs = exports::logs(&shared)?;
         let sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
-        let mut learner = learner;
         let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
-            source: Box::new(reader),
+            source,
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
-            learn: Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now)),
+            learn,
             aggregation: Aggregation::new(mapping::aggregation(&settings.metrics), unix_now()),
             sinks,
             telemetry: telemetry.clone(),
@@ -187,16 +166,19 @@ impl App {
         let agent = Agent::new(handle.clone());
         let mut subscriptions = Vec::new();
         for _ in [logs.is_some(), has_metrics].into_iter().filter(|wants| *wants) {
-            subscriptions.push(agent.subscribe().context("cannot read the kernel's buffer")?);
+            subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
-        wait_for_hooks(runtime, synced);
+        if let Some(synced) = synced {
+            wait_for_hooks(runtime, synced);
+        }
         let ready = Ready::default();
         ready.set(true);
-        let admin = status::serve(&settings, ready, hooks, mode, &telemetry)?;
+        let mode = hooks.as_ref().map(|(_, mode)| mode.name());
+        let admin = status::serve(&settings, ready, hooks, &telemetry)?;
         give_back_memory();
-        tracing::info!(mode = mode.name(), "watching");
+        tracing::info!(source = settings.source.kind.name(), mode, "watching");
         let logs = logs.map(|logs| logs.done);
-        Ok(Self { settings, admin, attached, handle, pipeline, subscriptions, logs, tasks, stop, numbers, end })
+        Ok(Self { settings, admin, running, handle, pipeline, subscriptions, logs, tasks, stop, numbers, end })
     }
 
     /// Waits for a signal, or for a component that fails.
@@ -220,8 +202,8 @@ impl App {
                     if self.pipeline.is_finished() {
                         anyhow::bail!("the pipeline has ended");
                     }
-                    if self.attached.links.is_finished() {
-                        anyhow::bail!("the watcher of interfaces has ended");
+                    if let Some(what) = self.running.failed() {
+                        anyhow::bail!(what);
                     }
                 }
             }
@@ -231,7 +213,7 @@ impl App {
     /// Ends in order: sources first, then what they fed, under the drain deadline.
     pub(crate) fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.settings.node.drain;
-        drop(self.attached);
+        drop(self.running);
         let drained = self.handle.drain();
         self.stop.send_replace(Some(deadline.into()));
         let (mut tasks, mut numbers, mut logs) = (self.tasks, self.numbers, self.logs);
@@ -264,7 +246,7 @@ impl App {
         drop(self.handle);
         drop(self.admin);
         match self.pipeline.join() {
-            Ok(result) => result.context("the kernel's buffer can no longer be read")?,
+            Ok(result) => result.context("the source can no longer be read")?,
             Err(_) => anyhow::bail!("the pipeline panicked"),
         }
         drained.context("the pipeline ended before everything was read")

@@ -7,19 +7,18 @@ use anyhow::Context as _;
 use eyepiece_config::Settings;
 
 use crate::admin::{Admin, Config, HookStatus, Ready, Status};
-use crate::source::datapath::attach::{Hooks, Mode};
+use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::telemetry::Telemetry;
 
 /// Starts the admin endpoint; none where it is switched off.
 pub(super) fn serve(
     settings: &Settings,
     ready: Ready,
-    hooks: Hooks,
-    mode: Mode,
+    hooks: Option<(Hooks, Mode)>,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Option<Admin>> {
     let Some(listen) = settings.admin.listen else { return Ok(None) };
-    let (mode, telemetry) = (mode.name(), telemetry.clone());
+    let telemetry = telemetry.clone();
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());
     let (shown, start) = (shown(settings), Instant::now());
     let status = move || Status {
@@ -30,23 +29,25 @@ pub(super) fn serve(
         ready: false,
         source: source.clone(),
         settings: shown.clone(),
-        hooks: hooks
-            .list()
-            .into_iter()
-            .map(|(ifindex, state)| HookStatus {
-                hook: state.hook.to_owned(),
-                interface: state.interface,
-                ifindex,
-                attached: state.error.is_none(),
-                by: if ifindex == 0 { "tp_btf" } else { mode }.to_owned(),
-                error: state.error,
-            })
-            .collect(),
+        hooks: hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
     let admin = Config { listen }.build(ready, status).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
+}
+
+/// The hooks of the datapath as they are now.
+fn attached(hooks: &Hooks, mode: Mode) -> Vec<HookStatus> {
+    let status = |(ifindex, state): (u32, HookState)| HookStatus {
+        hook: state.hook.to_owned(),
+        interface: state.interface,
+        ifindex,
+        attached: state.error.is_none(),
+        by: if ifindex == 0 { "tp_btf" } else { mode.name() }.to_owned(),
+        error: state.error,
+    };
+    hooks.list().into_iter().map(status).collect()
 }
 
 /// Settings that explain the numbers.
