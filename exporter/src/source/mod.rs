@@ -103,7 +103,7 @@ impl Halt {
 
 /// Waits until a descriptor can be read or has ended, the waker was woken, or `timeout` has passed; tells which
 /// descriptors. Forgets that the waker was woken.
-fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Duration) -> io::Result<[bool; 2]> {
+pub(crate) fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Duration) -> io::Result<[bool; 2]> {
     // poll(2) leaves out what is negative.
     let entry = |fd: Option<RawFd>| libc::pollfd { fd: fd.unwrap_or(-1), events: libc::POLLIN, revents: 0 };
     let [first, second] = descriptors;

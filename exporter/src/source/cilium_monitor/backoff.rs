@@ -9,26 +9,26 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// Exponential, with jitter.
 #[derive(Debug)]
-pub struct Backoff {
+pub(super) struct Backoff {
     next: Duration,
     random: fastrand::Rng,
 }
 
 impl Backoff {
     /// Begins with the shortest.
-    pub fn new(random: fastrand::Rng) -> Self {
+    pub(super) fn new(random: fastrand::Rng) -> Self {
         Self { next: FIRST, random }
     }
 
     /// From half of a time that doubles to all of it.
-    pub fn delay(&mut self) -> Duration {
+    pub(super) fn delay(&mut self) -> Duration {
         let whole = self.next;
         self.next = whole.saturating_mul(2).min(LONGEST);
         whole.mul_f64(0.5 + self.random.f64() / 2.0)
     }
 
     /// It worked: begins anew.
-    pub const fn reset(&mut self) {
+    pub(super) const fn reset(&mut self) {
         self.next = FIRST;
     }
 }

@@ -15,7 +15,7 @@ const APPEARS: AddWatchFlags = AddWatchFlags::IN_CREATE
 
 /// Watches for a path. Without inotify (its instances are limited) it never tells, and attempts go by time alone.
 #[derive(Debug)]
-pub struct Watcher {
+pub(super) struct Watcher {
     path: PathBuf,
     inotify: Option<Inotify>,
     watched: Option<Watched>,
@@ -30,7 +30,7 @@ struct Watched {
 
 impl Watcher {
     /// Watches for this path.
-    pub fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path) -> Self {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
         if let Err(error) = &inotify {
             tracing::info!(%error, "cannot watch for the monitor's socket; it is looked for every now and then");
@@ -41,12 +41,12 @@ impl Watcher {
     }
 
     /// For poll(2); none where nothing is watched.
-    pub fn descriptor(&self) -> Option<RawFd> {
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
         self.inotify.as_ref().map(|inotify| inotify.as_fd().as_raw_fd())
     }
 
     /// Takes what has happened: whether something on the way to the path, or the path itself, is new.
-    pub fn has_news(&mut self) -> bool {
+    pub(super) fn has_news(&mut self) -> bool {
         let mut news = false;
         while let Some(inotify) = &self.inotify {
             match inotify.read_events() {
@@ -72,14 +72,25 @@ impl Watcher {
             || event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW)
     }
 
-    /// Watches the folder, or the nearest one above it that is there; goes on while what it waits for is there already.
+    /// Watches the folder, or the nearest one above it that is there.
     fn arm(&mut self) {
-        let Some(inotify) = &self.inotify else { return };
-        let folders: Vec<(&Path, &OsStr)> = steps(&self.path).collect();
+        // A folder that came before the one above it was watched is looked for once more; a path has few folders.
+        for _ in 0..self.path.components().count() {
+            if self.arm_once() {
+                return;
+            }
+        }
+    }
+
+    /// False where what it waits for is a folder that is there already.
+    fn arm_once(&mut self) -> bool {
+        let Some(inotify) = &self.inotify else { return true };
         let old = self.watched.take();
-        for (folder, name) in folders {
+        let mut is_settled = true;
+        for (above, (folder, name)) in steps(&self.path).enumerate() {
             // The socket's own folder comes first, so what is found is the deepest.
             if let Ok(descriptor) = inotify.add_watch(folder, APPEARS) {
+                is_settled = above == 0 || !folder.join(name).exists();
                 self.watched = Some(Watched { descriptor, name: name.to_owned() });
                 break;
             }
@@ -91,6 +102,7 @@ impl Watcher {
             // A folder that is gone has lost its watch already.
             tracing::trace!(%error, "watch");
         }
+        is_settled
     }
 }
 

@@ -109,7 +109,7 @@ pub enum HeadError {
 }
 
 /// What is wrong with a place in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Damage {
     /// No record begins here.
     Head,

@@ -4,7 +4,7 @@ pub mod facts;
 pub mod format;
 pub mod known;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -95,6 +95,8 @@ pub struct Controls {
     pub finished: oneshot::Receiver<()>,
     /// The kernel's words of the recording.
     pub names: RecordedNames,
+    /// Who recorded what, as the recording says it.
+    pub origin: BTreeMap<String, String>,
 }
 
 /// Opens the file and checks its head.
@@ -111,7 +113,7 @@ pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), Re
     let waker = Waker::new().map_err(failed)?;
     let (halt, names) = (Halt::new(waker.clone()), RecordedNames::default());
     let (sender, finished) = oneshot::channel();
-    let replay = Replay {
+    let mut replay = Replay {
         path,
         input,
         buffer: Buffer::new(format::RECORD_HEAD + format::MAX_BODY),
@@ -125,7 +127,8 @@ pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), Re
         is_reading: false,
         finished: Some(sender),
     };
-    Ok((replay, Controls { halt, finished, names }))
+    let origin = replay.origin().map_err(failed)?;
+    Ok((replay, Controls { halt, finished, names, origin }))
 }
 
 fn open(path: &str) -> io::Result<File> {
@@ -192,6 +195,23 @@ enum More {
 }
 
 impl Replay {
+    /// What the first record says of its writer; nothing where it says something else.
+    fn origin(&mut self) -> io::Result<BTreeMap<String, String>> {
+        loop {
+            match format::next(self.buffer.filled()) {
+                Step::Record { record: Record::Origin(lines), .. } => {
+                    let pairs = lines.lines().filter_map(|line| line.split_once('='));
+                    return Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
+                }
+                Step::Incomplete { .. } => {}
+                Step::Record { .. } | Step::Damaged { .. } => return Ok(BTreeMap::new()),
+            }
+            if self.buffer.fill(&mut self.input)? == 0 {
+                return Ok(BTreeMap::new());
+            }
+        }
+    }
+
     /// Plays what is due, and waits at most `timeout` where nothing is.
     fn play(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
         let mut count = 0;
