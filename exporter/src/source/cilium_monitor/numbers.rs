@@ -103,7 +103,7 @@ mod tests {
         let telemetry = Telemetry::default();
         let mut numbers = Numbers::new(&telemetry);
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_millis(seconds * 1000);
+        let at = |seconds| start + Duration::from_secs(seconds);
         let away = |numbers: &Numbers, now| {
             numbers.away(now);
             numbers.away.get()
