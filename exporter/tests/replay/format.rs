@@ -70,7 +70,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_costs_one_record(events in vec(event(), 2..5), at in any::<prop::sample::Index>(), bit in 0..8) {
+    fn a_changed_byte_costs_one_record(events in vec(event(), 2..5), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let (mut bytes, ends) = written(&events);
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
