@@ -3,19 +3,23 @@
 mod exports;
 mod mapping;
 mod names;
+pub mod recorder;
+mod source;
 mod status;
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use eyepiece_config::{Protocol, Settings, SourceKind};
+use eyepiece_config::{Protocol, Settings};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use self::exports::Shared;
-use self::names::MachineNames;
+use self::recorder::Recorder;
+use self::source::{Emitter, Feed, Running};
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
@@ -23,10 +27,10 @@ use crate::monitor::agent::{Agent, Subscription};
 use crate::otlp::resource::Resource;
 use crate::otlp::stop;
 use crate::pipeline::{self, Sink};
+use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
-use crate::source::datapath::links::{self, Links};
 use crate::source::datapath::object::LoadError;
-use crate::source::datapath::{self, Datapath, DatapathError};
+use crate::source::recording::Summary;
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -60,14 +64,28 @@ impl From<DatapathError> for AppError {
     }
 }
 
-/// Runs until a signal ends it and what was queued is delivered.
+/// Runs until a signal, or the end of its source, and until what was queued is delivered.
 ///
 /// # Errors
 /// What kept it from starting, or from ending in time.
 pub fn run(settings: Settings) -> Result<(), AppError> {
+    run_with(settings, None).map(drop)
+}
+
+/// Records what the source delivers until a signal, a limit, or the end of the source. What kept the file from being
+/// written is in the summary.
+///
+/// # Errors
+/// As [`run`], and what kept the file from being made.
+pub fn record(settings: Settings, options: &recorder::Options) -> Result<Option<Summary>, AppError> {
+    run_with(options.settings(settings), Some(options))
+}
+
+fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Option<Summary>, AppError> {
     let runtime = runtime()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut app = App::build(&runtime, settings)?;
+    let mut app = App::build(&runtime, settings, record)?;
+    let recorder = app.recorder.take();
     let end = runtime.block_on(app.wait(&mut signals));
     let finished = std::thread::scope(|scope| {
         let ending = scope.spawn(|| app.end(&runtime));
@@ -86,8 +104,9 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         ending.join()
     });
     runtime.shutdown_background();
+    let summary = recorder.map(Recorder::finish).transpose()?;
     match finished {
-        Ok(result) => end.and(result).map_err(AppError::Failed),
+        Ok(result) => end.and(result).map(|()| summary).map_err(AppError::Failed),
         Err(_) => Err(AppError::Failed(anyhow::anyhow!("the shutdown panicked"))),
     }
 }
@@ -102,13 +121,16 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// The end of the log exporter, with what kept it from writing.
-type LogsEnd = tokio::sync::oneshot::Receiver<std::io::Result<()>>;
+type LogsEnd = oneshot::Receiver<std::io::Result<()>>;
 
 /// The running program.
 pub(crate) struct App {
     settings: Settings,
     admin: Option<admin::Admin>,
-    attached: Attached,
+    running: Running,
+    recorder: Option<Recorder>,
+    /// Hears why to leave: the source's end, a recording's limit.
+    leave: mpsc::Receiver<&'static str>,
     handle: pipeline::Handle,
     pipeline: JoinHandle<std::io::Result<()>>,
     subscriptions: Vec<Subscription>,
@@ -120,41 +142,31 @@ pub(crate) struct App {
     end: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
 }
 
-/// The datapath and the watcher that feeds it; whoever drops it detaches everything.
-struct Attached {
-    links: tokio::task::JoinHandle<Result<(), links::LinksError>>,
-    datapath: Option<Datapath>,
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        // The watcher's end is the attacher's: everything is detached then.
-        self.links.abort();
-        if let Some(datapath) = self.datapath.take() {
-            datapath.stop();
-        }
-    }
-}
-
 impl App {
     /// Builds everything; whatever fails, nothing of ours is left on the machine.
-    pub(crate) fn build(runtime: &Runtime, settings: Settings) -> Result<Self, AppError> {
-        let SourceKind::Datapath = settings.source.kind;
+    pub(crate) fn build(
+        runtime: &Runtime,
+        settings: Settings,
+        record: Option<&recorder::Options>,
+    ) -> Result<Self, AppError> {
         let telemetry = Telemetry::default();
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
-        let watch =
-            links::Config { filter: mapping::filter(&settings.datapath.interfaces), ..links::Config::default() };
-        let Links { events, learner, task, .. } =
-            links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), &telemetry)
-                .context("cannot watch interfaces")?;
-        let built = datapath::build(&mapping::datapath(&settings), events, &telemetry)?;
-        let (datapath, reader, synced) = built;
-        let names = MachineNames::new(datapath.names().clone(), publisher.clone(), symbols.clone());
-        let (hooks, mode) = (datapath.hooks().clone(), datapath.mode());
-        // From here on whatever fails detaches: filters of clsact would stay behind.
-        let attached = Attached { links: task, datapath: Some(datapath) };
-        let resource = resource(&settings);
+        let parts = source::Parts {
+            runtime,
+            settings: &settings,
+            symbols: &symbols,
+            publisher: &publisher,
+            telemetry: &telemetry,
+        };
+        let mut feed = source::build(&parts)?;
+        let mut recorder = None;
+        if let Some(options) = record {
+            let built = Recorder::build(options, feed, &settings, &publisher, &symbols)?;
+            (recorder, feed) = (Some(built.0), built.1);
+        }
+        let Feed { source, learn, names, emitter, hooks, connection, synced, finished, running } = feed;
+        let resource = resource(&settings, &emitter);
         let (stop, stopped) = stop::channel();
         let (end, ended) = stop::channel();
         let shared = Shared {
@@ -168,13 +180,12 @@ impl App {
         };
         let logs = exports::logs(&shared)?;
         let sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
-        let mut learner = learner;
         let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
-            source: Box::new(reader),
+            source,
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
-            learn: Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now)),
-            aggregation: Aggregation::new(mapping::aggregation(&settings.metrics), unix_now()),
+            learn,
+            aggregation: Aggregation::new(mapping::aggregation(&settings), unix_now()),
             sinks,
             telemetry: telemetry.clone(),
             now: unix_now,
@@ -186,17 +197,38 @@ impl App {
         drop(guard);
         let agent = Agent::new(handle.clone());
         let mut subscriptions = Vec::new();
-        for _ in [logs.is_some(), has_metrics].into_iter().filter(|wants| *wants) {
-            subscriptions.push(agent.subscribe().context("cannot read the kernel's buffer")?);
+        for _ in [logs.is_some(), has_metrics, recorder.is_some()].into_iter().filter(|wants| *wants) {
+            subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
-        wait_for_hooks(runtime, synced);
+        if let Some(synced) = synced {
+            wait_for_hooks(runtime, synced);
+        }
         let ready = Ready::default();
         ready.set(true);
-        let admin = status::serve(&settings, ready, hooks, mode, &telemetry)?;
+        let mode = hooks.as_ref().map(|(_, mode)| mode.name());
+        let admin = status::serve(&settings, ready, status::Views { hooks, connection }, &telemetry)?;
+        let leave = watch_for_ends(runtime, finished, recorder.as_mut());
         give_back_memory();
-        tracing::info!(mode = mode.name(), "watching");
+        tracing::info!(source = settings.source.kind.name(), mode, "watching");
+        if let Some(recorder) = &recorder {
+            recorder.announce();
+        }
         let logs = logs.map(|logs| logs.done);
-        Ok(Self { settings, admin, attached, handle, pipeline, subscriptions, logs, tasks, stop, numbers, end })
+        Ok(Self {
+            settings,
+            admin,
+            running,
+            recorder,
+            leave,
+            handle,
+            pipeline,
+            subscriptions,
+            logs,
+            tasks,
+            stop,
+            numbers,
+            end,
+        })
     }
 
     /// Waits for a signal, or for a component that fails.
@@ -216,12 +248,16 @@ impl App {
                         tracing::warn!("SIGHUP: no setting of this version can be reloaded; restart to apply changes");
                     }
                 },
+                Some(why) = self.leave.recv() => {
+                    tracing::info!(why, "leaving");
+                    return Ok(());
+                }
                 _ = look.tick() => {
                     if self.pipeline.is_finished() {
                         anyhow::bail!("the pipeline has ended");
                     }
-                    if self.attached.links.is_finished() {
-                        anyhow::bail!("the watcher of interfaces has ended");
+                    if let Some(what) = self.running.failed() {
+                        anyhow::bail!(what);
                     }
                 }
             }
@@ -231,7 +267,7 @@ impl App {
     /// Ends in order: sources first, then what they fed, under the drain deadline.
     pub(crate) fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.settings.node.drain;
-        drop(self.attached);
+        drop(self.running);
         let drained = self.handle.drain();
         self.stop.send_replace(Some(deadline.into()));
         let (mut tasks, mut numbers, mut logs) = (self.tasks, self.numbers, self.logs);
@@ -264,7 +300,7 @@ impl App {
         drop(self.handle);
         drop(self.admin);
         match self.pipeline.join() {
-            Ok(result) => result.context("the kernel's buffer can no longer be read")?,
+            Ok(result) => result.context("the source can no longer be read")?,
             Err(_) => anyhow::bail!("the pipeline panicked"),
         }
         drained.context("the pipeline ended before everything was read")
@@ -279,18 +315,19 @@ fn only_prints(settings: &Settings) -> bool {
 }
 
 /// Waits for the end of the log exporter; none has ended.
-async fn ended(logs: &mut Option<LogsEnd>) -> Result<std::io::Result<()>, tokio::sync::oneshot::error::RecvError> {
+async fn ended(logs: &mut Option<LogsEnd>) -> Result<std::io::Result<()>, oneshot::error::RecvError> {
     match logs {
         Some(logs) => logs.await,
         None => Ok(Ok(())),
     }
 }
 
-fn resource(settings: &Settings) -> Resource {
+fn resource(settings: &Settings, emitter: &Emitter) -> Resource {
     let otlp = &settings.otlp;
     // Names this run: two of the same process id are a reboot apart.
     let instance = format!("{}-{}", settings.node.name, std::process::id());
-    let attributes = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let given = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let attributes = emitter.attributes().chain(given);
     Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
 }
 
@@ -303,8 +340,36 @@ fn give_back_memory() {
     }
 }
 
+/// What ends the program from inside, as one channel.
+fn watch_for_ends(
+    runtime: &Runtime,
+    finished: Option<oneshot::Receiver<()>>,
+    recorder: Option<&mut Recorder>,
+) -> mpsc::Receiver<&'static str> {
+    // The first that comes is the only one that counts.
+    let (sender, leave) = mpsc::channel(1);
+    let duration = recorder.as_ref().and_then(|recorder| recorder.duration);
+    let full = recorder.and_then(|recorder| recorder.full.take());
+    for (end, why) in [(finished, "the source has come to its end"), (full, "the recording can take no more")] {
+        let (Some(end), sender) = (end, sender.clone()) else { continue };
+        runtime.spawn(async move {
+            if end.await.is_ok() {
+                // Whoever waited may have left for another reason.
+                sender.try_send(why).unwrap_or_default();
+            }
+        });
+    }
+    if let Some(duration) = duration {
+        runtime.spawn(async move {
+            tokio::time::sleep(duration).await;
+            sender.try_send("the time is over").unwrap_or_default();
+        });
+    }
+    leave
+}
+
 /// Waits until the interfaces that were there are attached.
-fn wait_for_hooks(runtime: &Runtime, synced: tokio::sync::oneshot::Receiver<()>) {
+fn wait_for_hooks(runtime: &Runtime, synced: oneshot::Receiver<()>) {
     let result = runtime.block_on(async { tokio::time::timeout(SYNC_PATIENCE, synced).await });
     if result.is_err() {
         tracing::warn!("attaching to the interfaces takes long; it goes on");

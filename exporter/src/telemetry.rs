@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::undecodable::Examples;
+
 /// What a number means, for those who export it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -63,7 +65,10 @@ const RETIRED_MAX: usize = 1000;
 
 /// The registry of all numbers. Registering takes a lock, counting does not.
 #[derive(Clone, Debug, Default)]
-pub struct Telemetry(Arc<Mutex<Table>>);
+pub struct Telemetry {
+    numbers: Arc<Mutex<Table>>,
+    examples: Examples,
+}
 
 type Table = BTreeMap<Key, Entry>;
 
@@ -77,7 +82,7 @@ struct Entry {
 
 impl Telemetry {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The counter of a name and its attributes, made where it is new.
@@ -127,6 +132,11 @@ impl Telemetry {
     pub fn expire(&self, now: Instant, grace: Duration) {
         let is_over = |retired: Instant| now.saturating_duration_since(retired) >= grace;
         self.table().retain(|_, entry| !entry.retired.is_some_and(is_over));
+    }
+
+    /// Examples of events that could not be decoded.
+    pub const fn examples(&self) -> &Examples {
+        &self.examples
     }
 
     /// All values now, ordered by name and attributes.

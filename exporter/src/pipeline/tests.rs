@@ -38,6 +38,7 @@ fn work(publisher: &Publisher, sink: Stuck) -> Work {
         outstanding: Outstanding::default(),
         counts: Counts::default(),
         numbers: Numbers::new(&telemetry, "test"),
+        examples: telemetry.examples().keeper(),
         telemetry,
         random: fastrand::Rng::new(),
         now: || 0,

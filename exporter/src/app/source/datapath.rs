@@ -1,0 +1,54 @@
+//! The wiring of our own datapath: interfaces, programs, the kernel's names.
+
+use anyhow::Context as _;
+use tokio::task::JoinHandle;
+
+use super::{Feed, Parts, Running};
+use crate::app::AppError;
+use crate::app::mapping;
+use crate::app::names::{Kernel, MachineNames};
+use crate::source::datapath::links::{self, Links};
+use crate::source::datapath::{self, Datapath};
+
+/// The datapath and the watcher that feeds it; whoever drops it detaches everything.
+pub(in crate::app) struct Attached {
+    links: JoinHandle<Result<(), links::LinksError>>,
+    datapath: Option<Datapath>,
+}
+
+impl Attached {
+    /// Whether the watcher has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.links.is_finished()
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // The watcher's end is the attacher's: everything is detached then.
+        self.links.abort();
+        if let Some(datapath) = self.datapath.take() {
+            datapath.stop();
+        }
+    }
+}
+
+/// Loads the programs and begins to attach them.
+pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
+    let settings = parts.settings;
+    let watch = links::Config { filter: mapping::filter(&settings.datapath.interfaces), ..links::Config::default() };
+    let (symbols, publisher) = (parts.symbols.clone(), parts.publisher.clone());
+    let Links { events, mut learner, task, .. } =
+        links::build(parts.runtime.handle(), watch, symbols.clone(), publisher.clone(), parts.telemetry)
+            .context("cannot watch interfaces")?;
+    let (datapath, reader, synced) = datapath::build(&mapping::datapath(settings), events, parts.telemetry)?;
+    let names = MachineNames::new(Kernel::Running(datapath.names().clone()), publisher, symbols);
+    let hooks = (datapath.hooks().clone(), datapath.mode());
+    // From here on whatever fails detaches: filters of clsact would stay behind.
+    let attached = Attached { links: task, datapath: Some(datapath) };
+    let mut feed = Feed::new(reader, names, Running::Datapath(attached));
+    feed.learn = Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now));
+    feed.hooks = Some(hooks);
+    feed.synced = Some(synced);
+    Ok(feed)
+}
