@@ -44,6 +44,10 @@ pub(crate) enum Kind {
     UrlOrEmpty,
     /// An IP address and port, or the empty text.
     Listen,
+    /// An absolute path that a unix socket can have, or the empty text.
+    SocketPath,
+    /// Permission bits in octal.
+    Mode,
 }
 
 /// One key.
@@ -71,6 +75,10 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "node", doc: "This machine." },
     Section { path: "source", doc: "Where events come from." },
     Section { path: "datapath", doc: "The programs in this machine's kernel." },
+    Section {
+        path: "monitor",
+        doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events as they come, on a unix socket.",
+    },
     Section { path: "metrics", doc: "What flows are counted by." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -103,6 +111,11 @@ const BATCH: Kind = Kind::Size(64 << 10, 4 << 20);
 pub(crate) const KEYS: &[Key] = &[
     key("node.name", Kind::Text, "Name of this node in flows and metrics. Empty: the host's name."),
     key("node.cluster", Kind::Name, "Name of the cluster that the node belongs to."),
+    key(
+        "node.dry_mode",
+        Kind::Bool,
+        "Whether we keep our own agent notifications (started, endpoints, addresses) to ourselves, as Cilium's dry mode.",
+    ),
     key(
         "node.drain",
         Kind::Duration,
@@ -153,6 +166,19 @@ pub(crate) const KEYS: &[Key] = &[
     key("datapath.timeout.tcp", Kind::Duration, "How long a TCP connection may be idle before it leaves the table."),
     key("datapath.timeout.udp", Kind::Duration, "The same for UDP."),
     key("datapath.timeout.other", Kind::Duration, "The same for every other protocol."),
+    key(
+        "monitor.socket",
+        Kind::SocketPath,
+        "Path of the socket; Cilium's own is /var/run/cilium/monitor1_2.sock. A socket on which somebody listens is never\n\
+         taken over. Empty: off.",
+    ),
+    key(
+        "monitor.queue",
+        Kind::Integer(0, 1_048_576),
+        "Payloads that wait for a client; what it loses beyond it is told. 0: 1024 for each possible CPU, up to 16384.",
+    ),
+    key("monitor.group", Kind::Text, "Group that the socket belongs to. Empty: the process's."),
+    key("monitor.mode", Kind::Mode, "Permissions of the socket. Whoever can connect sees the first bytes of packets."),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),

@@ -10,6 +10,7 @@ mod convert;
 mod error;
 mod keys;
 mod load;
+mod mode;
 mod otel;
 mod reference;
 mod render;
@@ -27,8 +28,8 @@ pub use load::{Loaded, load};
 pub use reference::reference;
 pub use secret::{HIDDEN, Secret};
 pub use settings::{
-    Admin, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Node, Otlp, OtlpMetrics, Overrides, Settings, Source,
-    Timeouts, Tls,
+    Admin, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Monitor, Node, Otlp, OtlpMetrics, Overrides, Settings,
+    Source, Timeouts, Tls,
 };
 pub use signal::{Export, Signal};
 pub use sources::{DEFAULT_FILE, Set, Sources};

@@ -2,6 +2,7 @@
 
 mod exports;
 mod mapping;
+mod monitor;
 mod names;
 mod status;
 
@@ -15,11 +16,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use self::exports::Shared;
+use self::monitor::Monitor;
 use self::names::MachineNames;
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
-use crate::monitor::agent::{Agent, Subscription};
+use crate::monitor::agent::Subscription;
 use crate::otlp::resource::Resource;
 use crate::otlp::stop;
 use crate::pipeline::{self, Sink};
@@ -45,6 +47,14 @@ pub enum AppError {
     MissingPrivilege {
         /// What was refused, and what it needs.
         operation: String,
+    },
+    /// A setting does not go with this machine.
+    #[error("{key}: {wrong}")]
+    Setting {
+        /// Path of the key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        wrong: String,
     },
     /// Anything else.
     #[error("{0:#}")]
@@ -141,10 +151,14 @@ impl App {
     pub(crate) fn build(runtime: &Runtime, settings: Settings) -> Result<Self, AppError> {
         let SourceKind::Datapath = settings.source.kind;
         let telemetry = Telemetry::default();
+        let (monitor, inbox) = Monitor::bind(runtime, &settings, &telemetry)?;
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
-        let watch =
-            links::Config { filter: mapping::filter(&settings.datapath.interfaces), ..links::Config::default() };
+        let watch = links::Config {
+            filter: mapping::filter(&settings.datapath.interfaces),
+            told: monitor.told(),
+            ..links::Config::default()
+        };
         let Links { events, learner, task, .. } =
             links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), &telemetry)
                 .context("cannot watch interfaces")?;
@@ -170,7 +184,7 @@ impl App {
         let sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
         let mut learner = learner;
         let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
-            source: Box::new(reader),
+            source: monitor.tap(Box::new(reader), inbox),
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
             learn: Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now)),
@@ -184,11 +198,12 @@ impl App {
         let guard = runtime.enter();
         let has_metrics = exports::metrics(&shared, &handle, &mut tasks, &mut numbers)?;
         drop(guard);
-        let agent = Agent::new(handle.clone());
+        let agent = monitor.agent(handle.clone());
         let mut subscriptions = Vec::new();
         for _ in [logs.is_some(), has_metrics].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the kernel's buffer")?);
         }
+        monitor.serve(runtime, agent, &mut tasks, stopped.clone());
         wait_for_hooks(runtime, synced);
         let ready = Ready::default();
         ready.set(true);
@@ -260,6 +275,8 @@ impl App {
                 tracing::error!("the last export of our own numbers did not end");
             }
         });
+        // Whatever has not ended by now is cut off: the pipeline ends with the last hand on it.
+        drop(tasks);
         drop(self.subscriptions);
         drop(self.handle);
         drop(self.admin);

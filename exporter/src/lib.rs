@@ -14,5 +14,7 @@ pub mod otlp;
 pub mod parser;
 pub mod pipeline;
 pub mod source;
+pub mod stop;
 pub mod symbols;
 pub mod telemetry;
+pub mod unix_listener;

@@ -25,6 +25,8 @@ const WAIT: Duration = Duration::from_secs(1);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 /// Monitor message type of debug messages, which are no flows.
 const DEBUG_MESSAGE: u8 = 2;
+/// Monitor message type of agent notifications, which are no flows either.
+const AGENT_NOTIFICATION: u8 = 130;
 
 /// Where batches of flows go. Never waits; counts what it cannot take.
 pub trait Sink: Send {
@@ -183,6 +185,7 @@ struct Counts {
     received: u64,
     parsed: u64,
     debug: u64,
+    agent: u64,
     lost: u64,
     failed: HashMap<&'static str, u64>,
 }
@@ -191,6 +194,7 @@ struct Numbers {
     received: Number,
     parsed: Number,
     debug: Number,
+    agent: Number,
     lost: Number,
     failed: HashMap<&'static str, Number>,
 }
@@ -203,6 +207,7 @@ impl Numbers {
             received: telemetry.counter(metric::EYEPIECE_EVENTS_RECEIVED.name, &kind),
             parsed: telemetry.counter(metric::EYEPIECE_FLOWS_PARSED.name, &[]),
             debug: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("debug_message")),
+            agent: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("agent_notification")),
             lost: telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason("kernel_buffer")),
             failed: HashMap::new(),
         }
@@ -245,6 +250,10 @@ impl Work {
         self.counts.received += 1;
         if raw.data.first() == Some(&DEBUG_MESSAGE) {
             self.counts.debug += 1;
+            return;
+        }
+        if raw.data.first() == Some(&AGENT_NOTIFICATION) {
+            self.counts.agent += 1;
             return;
         }
         let mut flow = match parser::parse(raw) {
@@ -309,6 +318,7 @@ impl Work {
         self.numbers.received.add(std::mem::take(&mut counts.received));
         self.numbers.parsed.add(std::mem::take(&mut counts.parsed));
         self.numbers.debug.add(std::mem::take(&mut counts.debug));
+        self.numbers.agent.add(std::mem::take(&mut counts.agent));
         self.numbers.lost.add(std::mem::take(&mut counts.lost));
         for (reason, count) in counts.failed.drain() {
             let number = self.numbers.failed.entry(reason).or_insert_with(|| {

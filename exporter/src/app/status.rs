@@ -58,6 +58,7 @@ fn shown(settings: &Settings) -> BTreeMap<String, String> {
         ("datapath.aggregation", datapath.aggregation.name().to_owned()),
         ("datapath.interval", format!("{:?}", datapath.interval)),
         ("datapath.capture_bytes", datapath.capture_bytes.to_string()),
+        ("monitor.socket", settings.monitor.socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
         ("otlp.protocol", settings.otlp.protocol.name().to_owned()),
         ("otlp.endpoint", settings.otlp.endpoint.clone()),
     ]
