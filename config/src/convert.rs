@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use figment::value::{Dict, Value};
 
 use crate::keys::{Key, Kind};
+use crate::mode::parse_mode;
 use crate::secret::HIDDEN;
 use crate::units::{parse_duration, parse_size};
 
@@ -40,6 +41,8 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
         Kind::UrlOrEmpty if is_empty(value) => Ok(value.clone()),
         Kind::Url | Kind::UrlOrEmpty => url(value),
         Kind::Listen => listen(value),
+        Kind::SocketPath => socket_path(value),
+        Kind::Mode => mode(value),
     }
 }
 
@@ -293,5 +296,34 @@ fn listen(value: &Value) -> Result<Value, Wrong> {
         "" => Ok(value.clone()),
         text if text.parse::<SocketAddr>().is_ok() => Ok(value.clone()),
         text => Err((format!("{text:?} is no IP address with a port"), right.to_owned())),
+    }
+}
+
+/// What `sun_path` holds (unix(7)), without the zero at its end.
+const SOCKET_PATH_MAX: usize = 107;
+
+fn socket_path(value: &Value) -> Result<Value, Wrong> {
+    let right = "use an absolute path such as /run/eyepiece/monitor1_2.sock, or an empty text for off";
+    let text = text(value, right)?;
+    let wrong = |wrong: String| Err((wrong, right.to_owned()));
+    match text {
+        "" => Ok(value.clone()),
+        _ if !text.starts_with('/') => wrong(format!("{text:?} is no absolute path")),
+        _ if text.ends_with('/') => wrong(format!("{text:?} names a folder")),
+        _ if text.contains('\0') => wrong(format!("{text:?} is no path")),
+        _ if text.len() > SOCKET_PATH_MAX => {
+            wrong(format!("the path has {} bytes, and a socket's at most {SOCKET_PATH_MAX}", text.len()))
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+/// Only as a text: TOML knows no number with a leading zero, and one without would be taken as decimal.
+fn mode(value: &Value) -> Result<Value, Wrong> {
+    let right = "use permissions in octal, such as \"0660\"";
+    let text = text(value, right)?;
+    match parse_mode(text) {
+        Ok(_) => Ok(value.clone()),
+        Err(wrong) => Err((format!("{text:?} {wrong}"), right.to_owned())),
     }
 }

@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     UrlOrEmpty,
     /// An IP address and port, or the empty text.
     Listen,
+    /// An absolute path that a unix socket can have, or the empty text.
+    SocketPath,
+    /// Permission bits in octal.
+    Mode,
 }
 
 /// One key.
@@ -77,6 +81,10 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "datapath", doc: "The programs in this machine's kernel." },
     Section { path: "cilium_monitor", doc: "A running Cilium agent, whose events are read from its monitor socket." },
     Section { path: "replay", doc: "A file that `eyepiece record --raw` wrote." },
+    Section {
+        path: "monitor",
+        doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events as they come, on a unix socket.",
+    },
     Section { path: "metrics", doc: "What flows are counted by." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -109,6 +117,11 @@ const BATCH: Kind = Kind::Size(64 << 10, 4 << 20);
 pub(crate) const KEYS: &[Key] = &[
     key("node.name", Kind::Text, "Name of this node in flows and metrics. Empty: the host's name."),
     key("node.cluster", Kind::Name, "Name of the cluster that the node belongs to."),
+    key(
+        "node.dry_mode",
+        Kind::Bool,
+        "Whether we keep our own agent notifications (started, endpoints, addresses) to ourselves, as Cilium's dry mode.",
+    ),
     key(
         "node.drain",
         Kind::Duration,
@@ -180,6 +193,19 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Factor(1_000_000),
         "How many times faster than recorded. 1.0: at its own pace. 0: as fast as it goes.",
     ),
+    key(
+        "monitor.socket",
+        Kind::SocketPath,
+        "Path of the socket; Cilium's own is /var/run/cilium/monitor1_2.sock. A socket on which somebody listens is never\n\
+         taken over. Empty: off.",
+    ),
+    key(
+        "monitor.queue",
+        Kind::Integer(0, 1_048_576),
+        "Payloads that wait for a client; what it loses beyond it is told. 0: 1024 for each possible CPU, up to 16384.",
+    ),
+    key("monitor.group", Kind::Text, "Group that the socket belongs to. Empty: the process's."),
+    key("monitor.mode", Kind::Mode, "Permissions of the socket. Whoever can connect sees the first bytes of packets."),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),

@@ -10,6 +10,7 @@ mod convert;
 mod error;
 mod keys;
 mod load;
+mod mode;
 mod otel;
 mod reference;
 mod render;
@@ -27,7 +28,7 @@ pub use load::{Loaded, load};
 pub use reference::reference;
 pub use secret::{HIDDEN, Secret};
 pub use settings::{
-    Admin, CiliumMonitor, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Node, Otlp, OtlpMetrics, Overrides,
+    Admin, CiliumMonitor, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Monitor, Node, Otlp, OtlpMetrics, Overrides,
     Replay, Settings, Source, Timeouts, Tls,
 };
 pub use signal::{Export, Signal};

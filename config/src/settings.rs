@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::choices::{
     Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
 };
+use crate::mode;
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, size};
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub cilium_monitor: CiliumMonitor,
     /// `[replay]`
     pub replay: Replay,
+    /// `[monitor]`
+    pub monitor: Monitor,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[otlp]`
@@ -45,6 +48,8 @@ pub struct Node {
     pub name: String,
     /// The cluster's name.
     pub cluster: String,
+    /// Whether we keep our own agent notifications to ourselves.
+    pub dry_mode: bool,
     /// How long a shutdown may take to deliver what is queued.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -52,7 +57,7 @@ pub struct Node {
 
 impl Default for Node {
     fn default() -> Self {
-        Self { name: String::new(), cluster: "default".to_owned(), drain: Duration::from_secs(5) }
+        Self { name: String::new(), cluster: "default".to_owned(), dry_mode: false, drain: Duration::from_secs(5) }
     }
 }
 
@@ -192,6 +197,29 @@ pub struct Replay {
 impl Default for Replay {
     fn default() -> Self {
         Self { path: String::new(), speed: 1.0 }
+    }
+}
+
+/// The monitor 1.2 socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Monitor {
+    /// Where it listens, an absolute path; none = nowhere.
+    #[serde(with = "path")]
+    pub socket: Option<PathBuf>,
+    /// Payloads that wait for a client; 0 = by the number of CPUs, as Cilium.
+    pub queue: u32,
+    /// Group of the socket; empty = the process's.
+    pub group: String,
+    /// Permission bits of the socket, at most 0o777.
+    #[serde(with = "mode")]
+    pub mode: u32,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        // The mode of Cilium's own socket.
+        Self { socket: None, queue: 0, group: String::new(), mode: 0o660 }
     }
 }
 

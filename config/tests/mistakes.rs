@@ -31,6 +31,8 @@ fn mistakes(text: &str, env: &[&str], sets: &[&str]) -> Vec<String> {
 fn one_mistake_one_line() {
     const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
     const URL: &str = "use a URL such as http://localhost:4317 or https://collector.example:4317";
+    const MODE: &str = "use permissions in octal, such as \"0660\"";
+    const SOCKET: &str = "use an absolute path such as /run/eyepiece/monitor1_2.sock, or an empty text for off";
     const ADDRESS: &str =
         "use an IP address and a port, such as 127.0.0.1:9966 or [::1]:9966, or an empty text for off";
     for (set, message) in [
@@ -38,7 +40,7 @@ fn one_mistake_one_line() {
         ("oltp.endpoint=x", "no such key; did you mean otlp.endpoint?"),
         (
             "hubble.listen=x",
-            "no such key; known here: node, source, datapath, cilium_monitor, replay, metrics, otlp, admin, log",
+            "no such key; known here: node, source, datapath, cilium_monitor, replay, monitor, metrics, otlp, admin, log",
         ),
         ("admin.x=x", "no such key; known here: admin.listen"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
@@ -71,6 +73,16 @@ fn one_mistake_one_line() {
         ("replay.speed=-0.5", "-0.5 is out of range; use a number from 0 to 1000000, such as 1.0"),
         ("replay.speed=1000001", "1000001 is out of range; use a number from 0 to 1000000, such as 1.0"),
         ("replay.speed=nan", "\"nan\" is a text; use a number from 0 to 1000000, such as 1.0"),
+        ("monitor.queue=1048577", "1048577 is too large; use a whole number from 0 to 1048576"),
+        ("monitor.mode=660 ", &format!("\"660 \" is not of three or four octal digits; {MODE}")),
+        ("monitor.mode=4755", &format!("\"4755\" sets more than permissions; {MODE}")),
+        ("monitor.socket=run/x.sock", &format!("\"run/x.sock\" is no absolute path; {SOCKET}")),
+        ("monitor.socket=/run/", &format!("\"/run/\" names a folder; {SOCKET}")),
+        (
+            &format!("monitor.socket=/{}", "x".repeat(107)),
+            &format!("the path has 108 bytes, and a socket's at most 107; {SOCKET}"),
+        ),
+        ("node.dry_mode=1", "\"1\" is a text; use true or false"),
         ("otlp.logs.protocol=http/json", "\"http/json\" is not known; use grpc, http/protobuf, stdout"),
         (
             "metrics.contexts.source=name|pod",
@@ -188,7 +200,7 @@ fn types_of_a_file() {
         ),
         (
             "node = 5",
-            "node (from FILE): it is a table of keys, not a value; set one of node.name, node.cluster, node.drain",
+            "node (from FILE): it is a table of keys, not a value; set one of node.name, node.cluster, node.dry_mode, node.drain",
         ),
         ("[nod]", "nod (from FILE): no such key; did you mean node?"),
         (

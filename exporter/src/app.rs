@@ -2,6 +2,7 @@
 
 mod exports;
 mod mapping;
+mod monitor;
 mod names;
 pub mod recorder;
 mod source;
@@ -20,10 +21,11 @@ use tokio::task::JoinSet;
 use self::exports::Shared;
 use self::recorder::Recorder;
 use self::source::{Emitter, Feed, Running};
+use self::monitor::Monitor;
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
-use crate::monitor::agent::{Agent, Subscription};
+use crate::monitor::agent::Subscription;
 use crate::otlp::resource::Resource;
 use crate::otlp::stop;
 use crate::pipeline::{self, Sink};
@@ -49,6 +51,14 @@ pub enum AppError {
     MissingPrivilege {
         /// What was refused, and what it needs.
         operation: String,
+    },
+    /// A setting does not go with this machine.
+    #[error("{key}: {wrong}")]
+    Setting {
+        /// Path of the key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        wrong: String,
     },
     /// Anything else.
     #[error("{0:#}")]
@@ -150,6 +160,7 @@ impl App {
         record: Option<&recorder::Options>,
     ) -> Result<Self, AppError> {
         let telemetry = Telemetry::default();
+        let (monitor, inbox) = Monitor::bind(runtime, &settings, &telemetry)?;
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
         let parts = source::Parts {
@@ -158,6 +169,7 @@ impl App {
             symbols: &symbols,
             publisher: &publisher,
             telemetry: &telemetry,
+            told: monitor.told(),
         };
         let mut feed = source::build(&parts)?;
         let mut recorder = None;
@@ -181,7 +193,7 @@ impl App {
         let logs = exports::logs(&shared)?;
         let sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
         let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
-            source,
+            source: monitor.tap(source, inbox),
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
             learn,
@@ -195,11 +207,12 @@ impl App {
         let guard = runtime.enter();
         let has_metrics = exports::metrics(&shared, &handle, &mut tasks, &mut numbers)?;
         drop(guard);
-        let agent = Agent::new(handle.clone());
+        let agent = monitor.agent(handle.clone());
         let mut subscriptions = Vec::new();
         for _ in [logs.is_some(), has_metrics, recorder.is_some()].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
+        monitor.serve(runtime, agent, &mut tasks, stopped.clone());
         if let Some(synced) = synced {
             wait_for_hooks(runtime, synced);
         }
@@ -296,6 +309,8 @@ impl App {
                 tracing::error!("the last export of our own numbers did not end");
             }
         });
+        // Whatever has not ended by now is cut off: the pipeline ends with the last hand on it.
+        drop(tasks);
         drop(self.subscriptions);
         drop(self.handle);
         drop(self.admin);

@@ -14,6 +14,8 @@ pub mod otlp;
 pub mod parser;
 pub mod pipeline;
 pub mod source;
+pub mod stop;
 pub mod symbols;
 pub mod telemetry;
 pub mod undecodable;
+pub mod unix_listener;

@@ -29,6 +29,8 @@ const WAIT: Duration = Duration::from_secs(1);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 /// Monitor message type of debug messages, which are no flows.
 const DEBUG_MESSAGE: u8 = 2;
+/// Monitor message type of agent notifications, which are no flows either.
+const AGENT_NOTIFICATION: u8 = 130;
 
 /// Reasons of lost events, in the order of [`crate::event::LostSource`].
 const LOST_SOURCES: [&str; 3] = ["kernel_buffer", "observer_queue", "hubble_ring"];
@@ -194,6 +196,7 @@ struct Counts {
     parsed: u64,
     debug: u64,
     lost: [u64; LOST_SOURCES.len()],
+    agent: u64,
     failed: HashMap<&'static str, u64>,
 }
 
@@ -202,6 +205,7 @@ struct Numbers {
     parsed: Number,
     debug: Number,
     lost: [Number; LOST_SOURCES.len()],
+    agent: Number,
     failed: HashMap<&'static str, Number>,
 }
 
@@ -214,6 +218,7 @@ impl Numbers {
             parsed: telemetry.counter(metric::EYEPIECE_FLOWS_PARSED.name, &[]),
             debug: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("debug_message")),
             lost: LOST_SOURCES.map(|source| telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason(source))),
+            agent: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("agent_notification")),
             failed: HashMap::new(),
         }
     }
@@ -258,6 +263,10 @@ impl Work {
         self.counts.received += 1;
         if raw.data.first() == Some(&DEBUG_MESSAGE) {
             self.counts.debug += 1;
+            return;
+        }
+        if raw.data.first() == Some(&AGENT_NOTIFICATION) {
+            self.counts.agent += 1;
             return;
         }
         let mut flow = match parser::parse(raw) {
@@ -342,6 +351,7 @@ impl Work {
         for (number, count) in self.numbers.lost.iter().zip(std::mem::take(&mut counts.lost)) {
             number.add(count);
         }
+        self.numbers.agent.add(std::mem::take(&mut counts.agent));
         for (reason, count) in counts.failed.drain() {
             let number = self.numbers.failed.entry(reason).or_insert_with(|| {
                 self.telemetry.counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, reason)])

@@ -383,6 +383,64 @@ pub mod metric {
             attribute::EYEPIECE_REASON,
         ],
     };
+    /// Clients of the monitor socket that are gone, by reason.
+    pub const EYEPIECE_MONITOR_ENDED: Metric = Metric {
+        name: "eyepiece.monitor.ended",
+        unit: "{client}",
+        description: "Clients of the monitor socket that are gone, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Events that found no room in the queue of one client of the monitor socket.
+    pub const EYEPIECE_MONITOR_LISTENER_LOST: Metric = Metric {
+        name: "eyepiece.monitor.listener.lost",
+        unit: "{event}",
+        description: "Events that found no room in the queue of one client of the monitor socket.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_QUEUE_NAME,
+        ],
+    };
+    /// Clients of the monitor socket.
+    pub const EYEPIECE_MONITOR_LISTENERS: Metric = Metric {
+        name: "eyepiece.monitor.listeners",
+        unit: "{client}",
+        description: "Clients of the monitor socket.",
+        instrument: Instrument::Gauge,
+        attributes: &[
+        ],
+    };
+    /// Events that a client of the monitor socket did not get, by reason.
+    pub const EYEPIECE_MONITOR_LOST: Metric = Metric {
+        name: "eyepiece.monitor.lost",
+        unit: "{event}",
+        description: "Events that a client of the monitor socket did not get, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Clients that the monitor socket refused, by reason.
+    pub const EYEPIECE_MONITOR_REFUSED: Metric = Metric {
+        name: "eyepiece.monitor.refused",
+        unit: "{client}",
+        description: "Clients that the monitor socket refused, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Payloads that were written to clients of the monitor socket.
+    pub const EYEPIECE_MONITOR_SENT: Metric = Metric {
+        name: "eyepiece.monitor.sent",
+        unit: "{payload}",
+        description: "Payloads that were written to clients of the monitor socket.",
+        instrument: Instrument::Counter,
+        attributes: &[
+        ],
+    };
     /// Entries that a queue can hold.
     pub const EYEPIECE_QUEUE_CAPACITY: Metric = Metric {
         name: "eyepiece.queue.capacity",
@@ -627,6 +685,12 @@ pub mod metric {
         EYEPIECE_FLOWS_PARSED,
         EYEPIECE_HOOK_ATTACHED,
         EYEPIECE_INTERFACES_INCIDENTS,
+        EYEPIECE_MONITOR_ENDED,
+        EYEPIECE_MONITOR_LISTENER_LOST,
+        EYEPIECE_MONITOR_LISTENERS,
+        EYEPIECE_MONITOR_LOST,
+        EYEPIECE_MONITOR_REFUSED,
+        EYEPIECE_MONITOR_SENT,
         EYEPIECE_QUEUE_CAPACITY,
         EYEPIECE_QUEUE_DEPTH,
         EYEPIECE_SERIES_COUNT,

@@ -13,6 +13,7 @@ use super::AppError;
 use super::names::MachineNames;
 use crate::enrich::Publisher;
 use crate::pipeline::Learn;
+use crate::source::datapath::links::roster::Told;
 use crate::source::cilium_monitor::status::View;
 use crate::source::datapath::attach::{Hooks, Mode};
 use crate::source::{Halt, Source};
@@ -27,6 +28,8 @@ pub(super) struct Parts<'a> {
     /// Where a source that knows who is who says so.
     pub(super) publisher: &'a Publisher,
     pub(super) telemetry: &'a Telemetry,
+    /// Who is told of endpoints.
+    pub(super) told: Told,
 }
 
 /// A source that is ready to be read.

@@ -105,6 +105,7 @@ fn shown(settings: &Settings) -> BTreeMap<String, String> {
     };
     let general = [
         ("node.cluster", settings.node.cluster.clone()),
+        ("monitor.socket", settings.monitor.socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
         ("otlp.protocol", settings.otlp.protocol.name().to_owned()),
         ("otlp.endpoint", settings.otlp.endpoint.clone()),
     ];

@@ -75,7 +75,7 @@ impl From<DemoError> for CliError {
 impl CliError {
     const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) => Exit::Config,
+            Self::Config(_) | Self::App(AppError::Setting { .. }) => Exit::Config,
             Self::App(AppError::MissingPrivilege { .. }) => Exit::Privilege,
             Self::NoSuchCommand { .. } => Exit::Usage,
             Self::App(AppError::Failed(_))

@@ -1,7 +1,10 @@
-//! The monitor agent: the reader starts with the first subscriber and stops with the last.
+//! The monitor agent: the reader starts with the first subscriber, listener or consumer, and stops with the last.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::fanout::{Fanout, LISTENERS_MAX, Seat};
+use super::queue::Next;
 
 /// What subscriptions switch on and off: the pipeline's reading.
 pub trait Switch: Send + Sync {
@@ -29,6 +32,21 @@ struct Shared {
     /// Subscribers. The lock is held while reading is switched, so that a stop never overtakes a start.
     count: Mutex<usize>,
     switch: Box<dyn Switch>,
+    fanout: Fanout,
+}
+
+/// Why somebody cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// There are enough.
+    #[error("{LISTENERS_MAX} listen already, which is the most")]
+    Full,
+    /// The reader did not start.
+    #[error("the source cannot be read: {source}")]
+    Start {
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// Counts subscribers; cloning shares it.
@@ -37,11 +55,22 @@ pub struct Agent(Arc<Shared>);
 
 impl Agent {
     /// An agent without subscribers: nothing is read.
-    pub fn new(switch: impl Switch + 'static) -> Self {
-        Self(Arc::new(Shared { count: Mutex::new(0), switch: Box::new(switch) }))
+    pub fn new(switch: impl Switch + 'static, fanout: Fanout) -> Self {
+        Self(Arc::new(Shared { count: Mutex::new(0), switch: Box::new(switch), fanout }))
     }
 
-    /// Wants events for as long as the subscription lives.
+    /// Wants raw payloads, up to `capacity` of them waiting, for as long as the listener lives.
+    ///
+    /// # Errors
+    /// Too many listen, or reading could not be started.
+    pub fn listen(&self, capacity: usize) -> Result<Listener, ListenError> {
+        // First the queue, then the reader: not even the first event is missed.
+        let seat = self.0.fanout.add(capacity).ok_or(ListenError::Full)?;
+        let subscription = self.subscribe().map_err(|source| ListenError::Start { source })?;
+        Ok(Listener { _subscription: subscription, seat })
+    }
+
+    /// Wants events for as long as the subscription lives: an in-process consumer, which gets them decoded.
     ///
     /// # Errors
     /// Reading could not be started; nothing is subscribed then.
@@ -75,51 +104,37 @@ impl Drop for Subscription {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Agent, Switch};
-    use std::io;
-    use std::sync::{Arc, Mutex};
+/// Somebody who gets raw payloads; dropping it ends that. What it holds is freed at once, and reading may stop: that
+/// takes a lock that whoever starts reading holds for as long as a source takes to open.
+#[must_use]
+pub struct Listener {
+    // The reader first: nothing is published for a queue that is gone.
+    _subscription: Subscription,
+    seat: Seat,
+}
 
-    #[derive(Clone, Default)]
-    struct Recorder {
-        calls: Arc<Mutex<Vec<&'static str>>>,
-        fails: bool,
+impl Listener {
+    /// What is next, as soon as there is something; none after [`Listener::finish`] and what was there then. For one
+    /// task only.
+    pub async fn next(&self) -> Option<Next> {
+        self.seat.queue.next().await
     }
 
-    impl Switch for Recorder {
-        fn start(&self) -> io::Result<()> {
-            self.calls.lock().unwrap().push("start");
-            if self.fails { Err(io::Error::other("no")) } else { Ok(()) }
-        }
-
-        fn stop(&self) {
-            self.calls.lock().unwrap().push("stop");
-        }
+    /// Wants nothing new.
+    pub fn finish(&self) {
+        self.seat.queue.finish();
     }
 
-    #[test]
-    fn the_first_starts_and_the_last_stops() {
-        let recorder = Recorder::default();
-        let agent = Agent::new(recorder.clone());
-        let first = agent.subscribe().unwrap();
-        let second = agent.subscribe().unwrap();
-        drop(first);
-        assert_eq!(*recorder.calls.lock().unwrap(), ["start"]);
-        drop(second);
-        assert_eq!(*recorder.calls.lock().unwrap(), ["start", "stop"]);
-        for _ in 0..1000 {
-            drop(agent.subscribe().unwrap());
-        }
-        assert_eq!((recorder.calls.lock().unwrap().len(), agent.subscribers()), (2 + 2000, 0));
+    /// Payloads that wait for it.
+    pub fn waiting(&self) -> usize {
+        self.seat.queue.waiting()
     }
 
-    #[test]
-    fn a_start_that_fails_subscribes_nobody() {
-        let recorder = Recorder { fails: true, ..Recorder::default() };
-        let agent = Agent::new(recorder.clone());
-        assert!(agent.subscribe().is_err());
-        assert_eq!(agent.subscribers(), 0);
-        assert_eq!(*recorder.calls.lock().unwrap(), ["start"]);
+    /// Its number among the listeners, from 0; given away again when it is gone.
+    pub const fn slot(&self) -> usize {
+        self.seat.slot
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,4 +19,4 @@ pub mod retry;
 pub mod self_telemetry;
 pub mod stdout;
 pub mod stdout_metrics;
-pub mod stop;
+pub use crate::stop;

@@ -36,7 +36,11 @@ impl Drop for Attached {
 /// Loads the programs and begins to attach them.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let settings = parts.settings;
-    let watch = links::Config { filter: mapping::filter(&settings.datapath.interfaces), ..links::Config::default() };
+    let watch = links::Config {
+        filter: mapping::filter(&settings.datapath.interfaces),
+        told: parts.told.clone(),
+        ..links::Config::default()
+    };
     let (symbols, publisher) = (parts.symbols.clone(), parts.publisher.clone());
     let Links { events, mut learner, task, .. } =
         links::build(parts.runtime.handle(), watch, symbols.clone(), publisher.clone(), parts.telemetry)

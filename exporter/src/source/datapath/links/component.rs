@@ -11,6 +11,7 @@ use super::learner::Learner;
 use super::link::LinkEvent;
 use super::namespaces::Places;
 use super::requests::RequestError;
+use super::roster::Told;
 use crate::telemetry::{Number, Telemetry};
 
 /// What the watcher is to look at.
@@ -20,6 +21,8 @@ pub struct Config {
     pub filter: Filter,
     /// Where namespaces are found.
     pub places: Places,
+    /// Who is told of endpoints that come and go.
+    pub told: Told,
 }
 
 /// What the watcher counts.

@@ -12,6 +12,7 @@ pub mod link;
 pub mod namespaces;
 pub mod netlink;
 pub mod requests;
+pub mod roster;
 pub mod snapshot;
 pub mod socket;
 pub mod subscription;

@@ -22,6 +22,7 @@ use super::link::{Link, LinkEvent, PeerRef};
 use super::namespaces::{self, Places};
 use super::netlink::Message;
 use super::requests::{RequestError, Requests};
+use super::roster::Roster;
 use super::snapshot::{self, Departed};
 use super::subscription::{Received, Subscription, Topics};
 use super::survey::Findings;
@@ -73,6 +74,7 @@ pub fn build(
     let watcher = Watcher {
         table: Table::new(config.filter),
         book: Book::default(),
+        roster: Roster::new(config.told),
         departed: Vec::new(),
         links: subscribe(LINKS)?,
         addresses: subscribe(ADDRESSES)?,
@@ -125,6 +127,7 @@ enum Wake {
 struct Watcher {
     table: Table,
     book: Book,
+    roster: Roster,
     departed: Vec<Departed>,
     links: Subscription,
     addresses: Subscription,
@@ -322,6 +325,7 @@ impl Watcher {
             let Self { symbols, own_inode, table, book, departed, .. } = self;
             let before = self.publisher.current();
             self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, book, departed));
+            self.roster.update(&self.table, &self.book);
         }
         for event in self.pending.drain(..) {
             self.events.send(event).await?;

@@ -1,0 +1,118 @@
+//! The monitor's wiring: the socket before anything else, the tap behind the source, the server once it can be read.
+
+use anyhow::Context as _;
+use eyepiece_config::{Settings, SourceKind};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::AppError;
+use crate::monitor::agent::Agent;
+use crate::monitor::fanout::Fanout;
+use crate::monitor::notification::Notification;
+use crate::monitor::notifier::{Inbox, Notifier, notifier};
+use crate::monitor::server::{self, STALL};
+use crate::monitor::tap::Tap;
+use crate::pipeline;
+use crate::source::Source;
+use crate::source::datapath::clock::unix_now;
+use crate::source::datapath::links::roster::{Change, Told};
+use crate::source::datapath::sys;
+use crate::stop::Stop;
+use crate::telemetry::Telemetry;
+use crate::unix_listener::{self, Listener, Options};
+
+/// Identity of our endpoints, as long as nothing gives them one.
+const NO_IDENTITY: u32 = 0;
+
+/// What is there before there is a source.
+pub(super) struct Monitor {
+    socket: Option<Listener>,
+    queue: usize,
+    fanout: Fanout,
+    /// None in dry mode, and where the events are not our own.
+    notifier: Option<Notifier>,
+    telemetry: Telemetry,
+}
+
+impl Monitor {
+    /// Binds the socket, where one is wanted: what is wrong with it shows before anything else is touched. Clients
+    /// that come early wait in the kernel's queue.
+    pub(super) fn bind(
+        runtime: &Runtime,
+        settings: &Settings,
+        telemetry: &Telemetry,
+    ) -> Result<(Self, Inbox), AppError> {
+        let socket = match options(settings)? {
+            Some(options) => Some(runtime.block_on(options.listen()).context("monitor.socket")?),
+            None => None,
+        };
+        let queue = match settings.monitor.queue {
+            0 => server::default_queue(sys::possible_cpus().context("cannot count the CPUs")?),
+            payloads => payloads as usize,
+        };
+        let (notifier, inbox) = notifier(telemetry, unix_now);
+        // Another agent's stream, or a recording, stays what it is.
+        let own = settings.source.kind == SourceKind::Datapath;
+        let notifier = Some(notifier).filter(|_| own && !settings.node.dry_mode);
+        Ok((Self { socket, queue, fanout: Fanout::new(telemetry), notifier, telemetry: telemetry.clone() }, inbox))
+    }
+
+    /// Who is told of endpoints.
+    pub(super) fn told(&self) -> Told {
+        match self.notifier.clone() {
+            Some(notifier) => Told::new(move |change| notifier.send(notification(change))),
+            None => Told::default(),
+        }
+    }
+
+    /// The source as the pipeline reads it.
+    pub(super) fn tap(&self, source: Box<dyn Source>, inbox: Inbox) -> Box<dyn Source> {
+        Box::new(Tap::new(source, &self.fanout, inbox))
+    }
+
+    /// Who hands out events.
+    pub(super) fn agent(&self, pipeline: pipeline::Handle) -> Agent {
+        Agent::new(pipeline, self.fanout.clone())
+    }
+
+    /// Lets clients in, and tells that we are here.
+    pub(super) fn serve(self, runtime: &Runtime, agent: Agent, tasks: &mut JoinSet<()>, stop: Stop) {
+        let Self { socket, queue, notifier, telemetry, .. } = self;
+        if let Some(socket) = socket {
+            tracing::info!(path = %socket.path().display(), queue, "monitor listener");
+            let server = server::Config { socket, queue, stall: STALL, agent, telemetry };
+            tasks.spawn_on(server.run(stop), runtime.handle());
+        }
+        if let Some(notifier) = notifier {
+            notifier.send(Notification::Started { time: unix_now() });
+        }
+    }
+}
+
+/// Where and how to listen; none where it is switched off.
+fn options(settings: &Settings) -> Result<Option<Options>, AppError> {
+    let monitor = &settings.monitor;
+    let Some(path) = monitor.socket.clone() else { return Ok(None) };
+    let group = match monitor.group.as_str() {
+        "" => None,
+        name => {
+            let group = unix_listener::group(name).context("monitor.group: the groups cannot be read")?;
+            Some(group.ok_or_else(|| AppError::Setting {
+                key: "monitor.group",
+                wrong: format!("there is no group {name:?} on this machine; add it, or leave the key empty"),
+            })?)
+        }
+    };
+    Ok(Some(Options { path, mode: monitor.mode, group }))
+}
+
+fn notification(change: Change) -> Notification {
+    match change {
+        Change::Created(endpoint) => Notification::EndpointCreated { endpoint },
+        Change::Deleted(endpoint) => Notification::EndpointDeleted { endpoint },
+        Change::Learned { address, before, .. } => {
+            Notification::AddressUpserted { address, identity: NO_IDENTITY, old_identity: before.map(|_| NO_IDENTITY) }
+        }
+        Change::Forgotten { address, .. } => Notification::AddressDeleted { address, identity: NO_IDENTITY },
+    }
+}

@@ -1,0 +1,212 @@
+//! Encoded payloads of several events in one piece of memory, which all listeners share.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes after which a chunk is handed out: large enough that handing over costs nothing per event, small enough that
+/// what a slow listener holds is freed in small steps.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+/// Payloads after which a chunk is handed out, for small ones.
+pub const CHUNK_PAYLOADS: usize = 512;
+
+/// Payloads, whole gob messages one behind the other.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    bytes: Vec<u8>,
+    /// Where each payload ends.
+    ends: Vec<usize>,
+    /// Payloads that tell of losses: which one, and how many events it tells of.
+    losses: Vec<(usize, u64)>,
+}
+
+impl Chunk {
+    /// Appends one payload, which `encode` writes behind what is there.
+    #[inline]
+    pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(&mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Appends a payload that tells of losses.
+    pub fn push_loss(&mut self, count: u64, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.losses.push((self.ends.len(), count));
+        self.push(encode);
+    }
+
+    /// How many payloads.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Whether it is time to hand it out.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= CHUNK_BYTES || self.ends.len() >= CHUNK_PAYLOADS
+    }
+
+    /// Bytes of the first `payloads` payloads.
+    pub fn prefix(&self, payloads: usize) -> usize {
+        payloads.checked_sub(1).map_or(0, |last| self.ends[last])
+    }
+
+    /// How many payloads from the start have no more than `bytes` bytes together.
+    fn within(&self, bytes: usize) -> usize {
+        self.ends.partition_point(|&end| end <= bytes)
+    }
+
+    /// How many payloads from the start fit into this room.
+    pub fn fitting(&self, payloads: usize, bytes: usize) -> usize {
+        self.within(bytes).min(payloads)
+    }
+
+    /// Events among the payloads of a range.
+    pub fn events(&self, payloads: Range<usize>) -> u64 {
+        (payloads.len() - self.losses_in(&payloads).count()) as u64
+    }
+
+    /// Events that whoever misses these payloads misses: those in it, and those whose loss it tells of.
+    pub fn missed(&self, payloads: Range<usize>) -> u64 {
+        let told: u64 = self.losses_in(&payloads).fold(0, |sum, count| sum.saturating_add(count));
+        self.events(payloads).saturating_add(told)
+    }
+
+    fn losses_in(&self, payloads: &Range<usize>) -> impl Iterator<Item = u64> {
+        self.losses.iter().filter(|(at, _)| payloads.contains(at)).map(|&(_, count)| count)
+    }
+
+    /// Hands out what was collected and begins anew. What is mostly empty is copied, so that what is kept holds no
+    /// memory that it does not use.
+    pub fn take(&mut self) -> Arc<Self> {
+        if self.bytes.len() * 2 >= self.bytes.capacity() {
+            return Arc::new(std::mem::replace(self, Self::with_room()));
+        }
+        let copy =
+            Self { bytes: self.bytes.clone(), ends: self.ends.clone(), losses: std::mem::take(&mut self.losses) };
+        self.bytes.clear();
+        self.ends.clear();
+        Arc::new(copy)
+    }
+
+    fn with_room() -> Self {
+        Self {
+            bytes: Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8),
+            ends: Vec::with_capacity(CHUNK_PAYLOADS),
+            losses: Vec::new(),
+        }
+    }
+}
+
+/// The first payloads of a chunk.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    chunk: Arc<Chunk>,
+    payloads: usize,
+}
+
+impl Piece {
+    /// The first `payloads` of a chunk: shared, or copied where most of the chunk would be held for nothing.
+    pub fn of(chunk: &Arc<Chunk>, payloads: usize) -> Self {
+        let bytes = chunk.prefix(payloads);
+        if bytes * 2 >= chunk.bytes.len() {
+            return Self { chunk: Arc::clone(chunk), payloads };
+        }
+        let copy = Chunk { bytes: chunk.bytes[..bytes].to_vec(), ..Chunk::default() };
+        let ends = chunk.ends[..payloads].to_vec();
+        Self { chunk: Arc::new(Chunk { ends, ..copy }), payloads }
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.chunk.bytes[..self.chunk.prefix(self.payloads)]
+    }
+
+    /// How many.
+    pub const fn payloads(&self) -> usize {
+        self.payloads
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
+
+    fn chunk(payloads: usize, bytes: usize) -> Chunk {
+        let mut chunk = Chunk::default();
+        for n in 0..payloads {
+            chunk.push(|out| out.extend(std::iter::repeat_n(n as u8, bytes)));
+        }
+        chunk
+    }
+
+    #[test]
+    fn what_fits() {
+        let chunk = chunk(10, 7);
+        for (payloads, bytes, fitting) in [
+            (0, 100, 0),
+            (1, 100, 1),
+            (9, 100, 9),
+            (10, 100, 10),
+            (80, 100, 10),
+            (10, 0, 0),
+            (10, 6, 0),
+            (10, 7, 1),
+            (10, 69, 9),
+        ] {
+            assert_eq!(chunk.fitting(payloads, bytes), fitting, "{payloads} {bytes}");
+        }
+    }
+
+    #[test]
+    fn payloads_that_tell_of_losses_weigh_what_they_tell() {
+        let mut chunk = chunk(2, 1);
+        chunk.push_loss(500, |out| out.push(9));
+        chunk.push(|out| out.push(3));
+        for (range, events, missed) in
+            [(0..4, 3, 503), (0..2, 2, 2), (2..3, 0, 500), (2..4, 1, 501), (3..4, 1, 1), (4..4, 0, 0)]
+        {
+            assert_eq!((chunk.events(range.clone()), chunk.missed(range.clone())), (events, missed), "{range:?}");
+        }
+        chunk.push_loss(u64::MAX, |out| out.push(9));
+        assert_eq!(chunk.missed(0..5), u64::MAX);
+    }
+
+    #[test]
+    fn full_by_bytes_or_by_number() {
+        for (payloads, bytes, full) in [
+            (CHUNK_PAYLOADS - 1, 1, false),
+            (CHUNK_PAYLOADS, 1, true),
+            (1, CHUNK_BYTES - 1, false),
+            (1, CHUNK_BYTES, true),
+            (0, 0, false),
+        ] {
+            assert_eq!(chunk(payloads, bytes).is_full(), full, "{payloads} {bytes}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_holds_no_more_than_it_uses() {
+        let mut building = Chunk::with_room();
+        for (payloads, bytes) in [(1, 100), (300, 200), (1, CHUNK_BYTES * 3), (2, 100)] {
+            for n in 0..payloads {
+                building.push(|out| out.extend(std::iter::repeat_n(n as u8, bytes)));
+            }
+            let taken = building.take();
+            assert!(building.is_empty() && taken.len() == payloads && taken.prefix(payloads) == payloads * bytes);
+            assert!(taken.bytes.capacity() <= taken.bytes.len() * 2, "{payloads} {bytes}");
+        }
+        let whole = Arc::new(chunk(10, 100));
+        for (payloads, shared) in [(1, false), (4, false), (5, true), (10, true)] {
+            let piece = Piece::of(&whole, payloads);
+            assert_eq!(Arc::ptr_eq(&piece.chunk, &whole), shared, "{payloads}");
+            assert_eq!((piece.bytes().len(), piece.payloads()), (payloads * 100, payloads));
+            assert_eq!(piece.bytes().last(), Some(&(payloads as u8 - 1)));
+        }
+    }
+}

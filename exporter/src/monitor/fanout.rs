@@ -1,0 +1,183 @@
+//! From the pipeline's thread to all listeners: each event is encoded once, and handed out by chunks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use eyepiece_semconv::{attribute, metric};
+
+use super::chunk::Chunk;
+use super::queue::{Numbers, Queue};
+use crate::event::{Event, Lost, RawEvent};
+use crate::gob::encode::payload;
+use crate::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use crate::source::Waker;
+use crate::telemetry::{Number, Telemetry};
+
+/// Listeners at the same time. A node has a handful of monitor clients; each may hold [`super::queue::QUEUE_BYTES`].
+pub const LISTENERS_MAX: usize = 32;
+
+struct Shared {
+    /// Grows with every change of `queues`.
+    generation: AtomicU64,
+    /// By slot.
+    queues: Mutex<[Option<Arc<Queue>>; LISTENERS_MAX]>,
+    /// Ends the wait of the thread that publishes; there is none before there is a source.
+    waker: OnceLock<Waker>,
+    telemetry: Telemetry,
+    listeners: Number,
+    lost: Number,
+}
+
+/// Who listens; cloning shares it.
+#[derive(Clone)]
+pub struct Fanout(Arc<Shared>);
+
+impl Fanout {
+    /// Nobody listens yet.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let reason = [(attribute::EYEPIECE_REASON, "listener_queue_full")];
+        Self(Arc::new(Shared {
+            generation: AtomicU64::new(0),
+            queues: Mutex::default(),
+            waker: OnceLock::new(),
+            listeners: telemetry.gauge(metric::EYEPIECE_MONITOR_LISTENERS.name, &[]),
+            lost: telemetry.counter(metric::EYEPIECE_MONITOR_LOST.name, &reason),
+            telemetry: telemetry.clone(),
+        }))
+    }
+
+    /// The side of the thread that reads a source. There is one for a fan-out.
+    pub fn publisher(&self, waker: Waker) -> Publisher {
+        // A second publisher would have the first's waker: its listeners hear of events a wait later.
+        self.0.waker.get_or_init(|| waker);
+        Publisher { fanout: self.clone(), generation: 0, queues: Vec::new(), chunk: Chunk::default() }
+    }
+
+    fn queues(&self) -> MutexGuard<'_, [Option<Arc<Queue>>; LISTENERS_MAX]> {
+        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a listener with a queue of `capacity` payloads; none where [`LISTENERS_MAX`] listen already.
+    pub(super) fn add(&self, capacity: usize) -> Option<Seat> {
+        let shared = &self.0;
+        let mut queues = self.queues();
+        let slot = queues.iter().position(Option::is_none)?;
+        let name = queue_name(slot);
+        let queue = [(attribute::EYEPIECE_QUEUE_NAME, name.as_str())];
+        let numbers = Numbers {
+            depth: shared.telemetry.gauge(metric::EYEPIECE_QUEUE_DEPTH.name, &queue),
+            lost: shared.telemetry.counter(metric::EYEPIECE_MONITOR_LISTENER_LOST.name, &queue),
+            lost_total: shared.lost.clone(),
+        };
+        shared.telemetry.gauge(metric::EYEPIECE_QUEUE_CAPACITY.name, &queue).set(capacity as u64);
+        let queue = Arc::new(Queue::new(capacity, numbers));
+        queues[slot] = Some(Arc::clone(&queue));
+        self.changed(&*queues);
+        Some(Seat { queue, slot, fanout: self.clone() })
+    }
+
+    fn changed(&self, queues: &[Option<Arc<Queue>>]) {
+        self.0.listeners.set(queues.iter().flatten().count() as u64);
+        self.0.generation.fetch_add(1, Ordering::Release);
+        if let Some(waker) = self.0.waker.get() {
+            waker.wake();
+        }
+    }
+}
+
+fn queue_name(slot: usize) -> String {
+    format!("monitor_listener_{slot}")
+}
+
+/// A listener's place; dropping it gives it up.
+pub(super) struct Seat {
+    pub(super) queue: Arc<Queue>,
+    pub(super) slot: usize,
+    fanout: Fanout,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.queue.close();
+        let mut queues = self.fanout.queues();
+        queues[self.slot] = None;
+        // Under the lock: the next one in this slot registers the same names.
+        let name = queue_name(self.slot);
+        for metric in
+            [&metric::EYEPIECE_QUEUE_DEPTH, &metric::EYEPIECE_QUEUE_CAPACITY, &metric::EYEPIECE_MONITOR_LISTENER_LOST]
+        {
+            self.fanout.0.telemetry.remove(metric.name, &[(attribute::EYEPIECE_QUEUE_NAME, &name)]);
+        }
+        self.fanout.changed(&*queues);
+    }
+}
+
+/// The publishing side, owned by the thread that reads.
+pub struct Publisher {
+    fanout: Fanout,
+    generation: u64,
+    queues: Vec<Arc<Queue>>,
+    chunk: Chunk,
+}
+
+impl Publisher {
+    /// Takes note of who came and went: one atomic load where nobody did. Once a read.
+    pub fn refresh(&mut self) {
+        let generation = self.fanout.0.generation.load(Ordering::Acquire);
+        if generation == self.generation {
+            return;
+        }
+        self.generation = generation;
+        self.queues.clear();
+        self.queues.extend(self.fanout.queues().iter().flatten().cloned());
+        if self.queues.is_empty() {
+            // Nobody listens: nothing is held for anybody.
+            self.chunk = Chunk::default();
+        }
+    }
+
+    /// Whether nobody listens.
+    pub const fn is_idle(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    /// Encodes one event for all listeners. Call it only while somebody listens.
+    #[inline]
+    pub fn publish(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Raw(raw) => self.raw(raw),
+            Event::Lost(lost) => self.lost(lost),
+            // Of our own datapath alone: no monitor client knows them.
+            Event::Totals(_) => return,
+        }
+        if self.chunk.is_full() {
+            self.flush();
+        }
+    }
+
+    #[inline]
+    fn raw(&mut self, raw: &RawEvent<'_>) {
+        let message = Payload { data: raw.data, cpu: i64::from(raw.cpu), lost: 0, kind: EVENT_SAMPLE };
+        self.chunk.push(|out| payload(out, &message));
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        self.chunk.push_loss(lost.count, |out| record_lost(out, lost.cpu, lost.count));
+    }
+
+    /// Hands out what was collected.
+    pub fn flush(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        let chunk = self.chunk.take();
+        for queue in &self.queues {
+            queue.offer(&chunk);
+        }
+    }
+}
+
+/// Appends the payload that tells a client of losses.
+pub(super) fn record_lost(out: &mut Vec<u8>, cpu: Option<u16>, count: u64) {
+    payload(out, &Payload { data: &[], cpu: i64::from(cpu.unwrap_or(0)), lost: count, kind: RECORD_LOST });
+}

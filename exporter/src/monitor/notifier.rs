@@ -1,0 +1,85 @@
+//! The way of our own agent notifications to the thread that reads the source: bounded, never waiting.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+
+use eyepiece_semconv::{attribute, metric};
+
+use super::notification::Notification;
+use crate::event::{Event, RawEvent};
+use crate::gob::encode::agent_notify;
+use crate::source::Waker;
+use crate::telemetry::{Number, Telemetry};
+
+/// Notifications that wait for the pipeline's thread, which takes them within milliseconds: room for a thousand
+/// endpoints that appear at once, each with its addresses.
+pub const NOTIFICATIONS_MAX: usize = 4096;
+
+/// Monitor message type of agent notifications (Cilium `pkg/monitor/api`, `MessageTypeAgent`).
+const AGENT: u8 = 130;
+
+/// Where notifications are sent; cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    sender: SyncSender<(u64, Notification)>,
+    waker: Arc<OnceLock<Waker>>,
+    dropped: Number,
+    now: fn() -> u64,
+}
+
+/// Where they come out.
+#[derive(Debug)]
+pub struct Inbox {
+    receiver: Receiver<(u64, Notification)>,
+    waker: Arc<OnceLock<Waker>>,
+    data: Vec<u8>,
+}
+
+/// A notifier and its inbox; `now` is wall-clock time, ns since the Unix epoch.
+pub fn notifier(telemetry: &Telemetry, now: fn() -> u64) -> (Notifier, Inbox) {
+    let (sender, receiver) = sync_channel(NOTIFICATIONS_MAX);
+    let waker = Arc::<OnceLock<Waker>>::default();
+    let reason = [(attribute::EYEPIECE_REASON, "notification_queue_full")];
+    let dropped = telemetry.counter(metric::EYEPIECE_MONITOR_LOST.name, &reason);
+    (Notifier { sender, waker: Arc::clone(&waker), dropped, now }, Inbox { receiver, waker, data: Vec::new() })
+}
+
+impl Notifier {
+    /// Tells something to listeners and consumers.
+    pub fn send(&self, notification: Notification) {
+        if self.sender.try_send(((self.now)(), notification)).is_err() {
+            self.dropped.add(1);
+        }
+        if let Some(waker) = self.waker.get() {
+            waker.wake();
+        }
+    }
+}
+
+impl Inbox {
+    /// Has the source's wait end when there is something.
+    pub(super) fn wake_by(&self, waker: Waker) {
+        self.waker.get_or_init(|| waker);
+    }
+
+    /// Hands over what there is as events, or forgets it where nobody wants it. Gives how many events there were.
+    pub(super) fn deliver(&mut self, is_wanted: bool, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+        let mut count = 0;
+        while let Ok((time, notification)) = self.receiver.try_recv() {
+            if !is_wanted {
+                continue;
+            }
+            match notification.text() {
+                Ok(text) => {
+                    self.data.clear();
+                    self.data.push(AGENT);
+                    agent_notify(&mut self.data, notification.kind(), &text);
+                    sink(Event::Raw(RawEvent { time, cpu: 0, data: &self.data, meter: None, kernel_drop: None }));
+                    count += 1;
+                }
+                Err(error) => tracing::warn!(%error, ?notification, "a notification has no text"),
+            }
+        }
+        count
+    }
+}

@@ -1,0 +1,154 @@
+//! A listener's bounded queue: takes what fits, counts the rest exactly, and tells it in order.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::chunk::{Chunk, Piece};
+use crate::telemetry::Number;
+
+/// Bytes that wait for one listener: 16,384 payloads of the largest that our datapath makes are 18 MiB, and payloads
+/// of other sources may be far larger.
+pub const QUEUE_BYTES: usize = 32 << 20;
+
+/// What a listener gets next.
+#[derive(Clone, Debug, Default)]
+pub struct Next {
+    /// Events that it lost right before `piece`.
+    pub lost: u64,
+    /// Payloads; none where there are only losses to tell.
+    pub piece: Option<Piece>,
+}
+
+/// Numbers that a queue keeps; those of several queues may be the same.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Payloads that wait.
+    pub depth: Number,
+    /// Events that this listener lost.
+    pub lost: Number,
+    /// Events that any listener lost.
+    pub lost_total: Number,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<(u64, Piece)>,
+    payloads: usize,
+    bytes: usize,
+    /// Lost behind everything that waits.
+    lost: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Open,
+    /// Takes nothing more; what waits can still be had.
+    Finished,
+    /// Nobody reads any more.
+    Closed,
+}
+
+/// The queue between the pipeline's thread, which never waits, and the task that writes to the client.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<State>,
+    news: Notify,
+    capacity: usize,
+    numbers: Numbers,
+}
+
+impl Queue {
+    /// A queue of that many payloads.
+    pub fn new(capacity: usize, numbers: Numbers) -> Self {
+        Self { state: Mutex::default(), news: Notify::new(), capacity, numbers }
+    }
+
+    /// Held for the time of a few assignments, once a chunk on either side.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes of a chunk what fits; the rest is lost to this listener.
+    pub fn offer(&self, chunk: &Arc<Chunk>) {
+        let mut state = self.state();
+        if state.phase != Phase::Open || chunk.is_empty() {
+            return;
+        }
+        let was_quiet = state.waiting.is_empty() && state.lost == 0;
+        let room = self.capacity.saturating_sub(state.payloads);
+        let fitting = chunk.fitting(room, QUEUE_BYTES.saturating_sub(state.bytes));
+        if fitting > 0 {
+            let before = std::mem::take(&mut state.lost);
+            state.payloads += fitting;
+            state.bytes += chunk.prefix(fitting);
+            state.waiting.push_back((before, Piece::of(chunk, fitting)));
+            self.numbers.depth.set(state.payloads as u64);
+        }
+        let rest = fitting..chunk.len();
+        if !rest.is_empty() {
+            state.lost = state.lost.saturating_add(chunk.missed(rest.clone()));
+            let events = chunk.events(rest);
+            self.numbers.lost.add(events);
+            self.numbers.lost_total.add(events);
+        }
+        drop(state);
+        if was_quiet {
+            self.news.notify_one();
+        }
+    }
+
+    /// What is next, as soon as there is something; none at the end. For one task only.
+    pub async fn next(&self) -> Option<Next> {
+        loop {
+            {
+                let mut state = self.state();
+                if let Some(next) = state.pop() {
+                    self.numbers.depth.set(state.payloads as u64);
+                    return Some(next);
+                }
+                if state.phase != Phase::Open {
+                    return None;
+                }
+            }
+            // A notification between the look and the wait is kept.
+            self.news.notified().await;
+        }
+    }
+
+    /// Payloads that wait.
+    pub fn waiting(&self) -> usize {
+        self.state().payloads
+    }
+
+    /// Takes nothing more: [`Queue::next`] gives the rest, then nothing.
+    pub fn finish(&self) {
+        self.state().phase = Phase::Finished;
+        self.news.notify_one();
+    }
+
+    /// Nobody reads any more: what waits is freed.
+    pub fn close(&self) {
+        let freed = std::mem::replace(&mut *self.state(), State { phase: Phase::Closed, ..State::default() });
+        self.news.notify_one();
+        drop(freed);
+    }
+}
+
+impl State {
+    fn pop(&mut self) -> Option<Next> {
+        let Some((lost, piece)) = self.waiting.pop_front() else {
+            let lost = std::mem::take(&mut self.lost);
+            return (lost > 0).then_some(Next { lost, piece: None });
+        };
+        self.payloads -= piece.payloads();
+        self.bytes -= piece.bytes().len();
+        Some(Next { lost, piece: Some(piece) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Edges of the queue's capacity, and that what is lost is told exactly and in order.
+
+use std::sync::Arc;
+
+use super::{Next, Numbers, QUEUE_BYTES, Queue};
+use crate::monitor::chunk::Chunk;
+
+/// A chunk of payloads of one byte each, numbered on.
+fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
+    let mut chunk = Chunk::default();
+    for n in first..first + payloads {
+        chunk.push(|out| out.push(n as u8));
+    }
+    Arc::new(chunk)
+}
+
+/// What is there now: bytes, with losses as negative numbers.
+fn drain(queue: &Queue) -> Vec<i64> {
+    let mut found = Vec::new();
+    queue.finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        while let Some(Next { lost, piece }) = queue.next().await {
+            if lost > 0 {
+                found.push(-(lost as i64));
+            }
+            found.extend(piece.iter().flat_map(|piece| piece.bytes()).map(|&byte| i64::from(byte)));
+        }
+    });
+    found
+}
+
+/// As [`drain`], without ending the queue.
+fn pop(queue: &Queue) -> Option<(u64, Vec<u8>)> {
+    let next = queue.state().pop()?;
+    Some((next.lost, next.piece.map(|piece| piece.bytes().to_vec()).unwrap_or_default()))
+}
+
+#[test]
+fn capacity_edges() {
+    const N: usize = 10;
+    for offered in [0, 1, N - 1, N, N + 1, N * 8] {
+        for step in [1, 3, N * 8] {
+            let numbers = Numbers::default();
+            let queue = Queue::new(N, numbers.clone());
+            for first in (0..offered).step_by(step) {
+                queue.offer(&chunk(first, step.min(offered - first)));
+            }
+            let kept = offered.min(N);
+            assert_eq!(numbers.depth.get(), kept as u64);
+            let mut expected: Vec<i64> = (0..kept as i64).collect();
+            let lost = offered - kept;
+            expected.extend((lost > 0).then_some(-(lost as i64)));
+            assert_eq!(drain(&queue), expected, "{offered} by {step}");
+            assert_eq!((numbers.lost.get(), numbers.lost_total.get()), (lost as u64, lost as u64));
+            assert_eq!(numbers.depth.get(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_queue_without_room_tells_all_as_lost() {
+    let queue = Queue::new(0, Numbers::default());
+    queue.offer(&chunk(0, 3));
+    queue.offer(&chunk(3, 4));
+    assert_eq!(drain(&queue), [-7]);
+    let one = Queue::new(1, Numbers::default());
+    one.offer(&chunk(0, 3));
+    assert_eq!(drain(&one), [0, -2]);
+}
+
+#[test]
+fn losses_stand_where_they_happened() {
+    let queue = Queue::new(4, Numbers::default());
+    queue.offer(&chunk(0, 3));
+    queue.offer(&chunk(3, 3));
+    assert_eq!(pop(&queue), Some((0, vec![0, 1, 2])));
+    queue.offer(&chunk(6, 5));
+    assert_eq!(pop(&queue), Some((0, vec![3])));
+    assert_eq!(pop(&queue), Some((2, vec![6, 7, 8])), "two lost before them");
+    assert_eq!(pop(&queue), Some((2, vec![])), "and two behind");
+    assert_eq!(pop(&queue), None);
+    queue.offer(&chunk(11, 1));
+    assert_eq!(pop(&queue), Some((0, vec![11])), "told once");
+}
+
+#[test]
+fn a_lost_telling_of_losses_is_told_by_what_it_told() {
+    let queue = Queue::new(1, Numbers::default());
+    let mut chunk = Chunk::default();
+    chunk.push(|out| out.push(7));
+    chunk.push_loss(500, |out| out.push(8));
+    chunk.push(|out| out.push(9));
+    queue.offer(&Arc::new(chunk));
+    assert_eq!(drain(&queue), [7, -501]);
+    assert_eq!(queue.numbers.lost.get(), 1, "one event of ours; the source's losses are counted elsewhere");
+}
+
+#[test]
+fn bytes_are_bounded_too() {
+    let queue = Queue::new(1000, Numbers::default());
+    let mut large = Chunk::default();
+    for n in 0..3_u8 {
+        large.push(|out| out.extend(std::iter::repeat_n(n, QUEUE_BYTES / 2)));
+    }
+    queue.offer(&Arc::new(large));
+    assert_eq!(queue.waiting(), 2);
+    queue.offer(&chunk(0, 1));
+    let lost = queue.state().lost;
+    assert_eq!((queue.waiting(), lost), (2, 2), "full to the byte");
+    assert_eq!(pop(&queue).map(|(lost, bytes)| (lost, bytes.len())), Some((0, QUEUE_BYTES)));
+    let bytes = queue.state().bytes;
+    assert_eq!((bytes, pop(&queue)), (0, Some((2, vec![]))));
+}
+
+#[test]
+fn nothing_is_taken_or_kept_after_the_end() {
+    let numbers = Numbers::default();
+    let queue = Queue::new(10, numbers.clone());
+    queue.offer(&chunk(0, 2));
+    queue.close();
+    queue.offer(&chunk(2, 20));
+    assert_eq!((queue.waiting(), numbers.lost.get()), (0, 0));
+    assert_eq!(drain(&queue), [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_hears_of_everything() {
+    let queue = Arc::new(Queue::new(50, Numbers::default()));
+    let reader = {
+        let queue = Arc::clone(&queue);
+        tokio::spawn(async move {
+            let (mut received, mut lost) = (0, 0);
+            while let Some(next) = queue.next().await {
+                lost += next.lost;
+                received += next.piece.map_or(0, |piece| piece.payloads() as u64);
+            }
+            (received, lost)
+        })
+    };
+    let writer = std::thread::spawn(move || {
+        for round in 0..10_000 {
+            queue.offer(&chunk(0, round % 40));
+        }
+        queue.finish();
+    });
+    let offered: u64 = (0..10_000).map(|round| round % 40).sum();
+    let (received, lost) = reader.await.unwrap();
+    writer.join().unwrap();
+    assert_eq!(received + lost, offered, "{received} received, {lost} told as lost");
+}

@@ -1,0 +1,172 @@
+//! Who is on the list of endpoints: what is new on it and what is gone, for those who are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::book::Book;
+use super::table::Table;
+
+/// What happened to endpoints and to what is known of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There is a new endpoint of this id.
+    Created(u16),
+    /// It is gone.
+    Deleted(u16),
+    /// An address is known to be an endpoint's.
+    Learned {
+        /// The address.
+        address: IpAddr,
+        /// The endpoint's id.
+        endpoint: u16,
+        /// Whose it was before, where it was somebody's.
+        before: Option<u16>,
+    },
+    /// Nobody has an address any more.
+    Forgotten {
+        /// The address.
+        address: IpAddr,
+        /// Whose it was.
+        endpoint: u16,
+    },
+}
+
+/// Who is told of changes, on the watcher's task: it must not wait. Nobody by default; cloning shares it.
+#[derive(Clone, Default)]
+pub struct Told(Option<Arc<dyn Fn(Change) + Send + Sync>>);
+
+impl Told {
+    /// Tells this one.
+    pub fn new(tell: impl Fn(Change) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Told").field(&self.0.is_some()).finish()
+    }
+}
+
+/// The list as it was told last.
+#[derive(Debug, Default)]
+pub struct Roster {
+    told: Told,
+    /// Id and interface: an id may be given to another interface at once.
+    endpoints: BTreeSet<(u16, u32)>,
+    addresses: BTreeMap<IpAddr, u16>,
+}
+
+impl Roster {
+    /// An empty list, and who hears of it.
+    pub fn new(told: Told) -> Self {
+        Self { told, ..Self::default() }
+    }
+
+    /// Takes in how things are, and tells what is different: first what is gone, then what is new.
+    pub fn update(&mut self, table: &Table, book: &Book) {
+        let Some(tell) = self.told.0.clone() else { return };
+        let links = || table.links().filter(|link| link.endpoint != 0);
+        let endpoints = links().map(|link| (link.endpoint, link.ifindex)).collect();
+        let mut addresses = BTreeMap::new();
+        // Configured addresses are surer than learned ones, whoever has them.
+        for learned in [false, true] {
+            for link in links() {
+                for (address, _) in
+                    book.endpoint(link.ifindex).filter(|(address, how)| *how == learned && is_one_s_own(address))
+                {
+                    addresses.entry(address).or_insert(link.endpoint);
+                }
+            }
+        }
+        self.replace(endpoints, addresses, &*tell);
+    }
+
+    fn replace(&mut self, endpoints: BTreeSet<(u16, u32)>, addresses: BTreeMap<IpAddr, u16>, tell: &dyn Fn(Change)) {
+        let old = std::mem::replace(&mut self.addresses, addresses);
+        for (&address, &endpoint) in old.iter().filter(|(address, _)| !self.addresses.contains_key(address)) {
+            tell(Change::Forgotten { address, endpoint });
+        }
+        self.endpoints.difference(&endpoints).for_each(|&(id, _)| tell(Change::Deleted(id)));
+        endpoints.difference(&self.endpoints).for_each(|&(id, _)| tell(Change::Created(id)));
+        self.endpoints = endpoints;
+        for (&address, &endpoint) in &self.addresses {
+            let before = old.get(&address).copied();
+            if before != Some(endpoint) {
+                tell(Change::Learned { address, endpoint, before });
+            }
+        }
+    }
+}
+
+/// Link-local addresses are the same behind many endpoints.
+const fn is_one_s_own(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::{Arc, Mutex};
+
+    use super::{Change, Roster, Told, is_one_s_own};
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn step(roster: &mut Roster, endpoints: &[(u16, u32)], addresses: &[(&str, u16)]) -> Vec<Change> {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let addresses = addresses.iter().map(|&(address, endpoint)| (ip(address), endpoint)).collect();
+        roster.replace(endpoints.iter().copied().collect(), addresses, &|change| told.lock().unwrap().push(change));
+        Arc::try_unwrap(told).unwrap().into_inner().unwrap()
+    }
+
+    #[test]
+    fn only_what_is_different_is_told() {
+        use Change::{Created, Deleted, Forgotten, Learned};
+        let mut roster = Roster::new(Told::default());
+        let (one, two) = (ip("10.0.0.1"), ip("fd00::2"));
+        for (endpoints, addresses, told) in [
+            (&[][..], &[][..], vec![]),
+            (&[(1, 7)], &[], vec![Created(1)]),
+            (&[(1, 7)], &[("10.0.0.1", 1)], vec![Learned { address: one, endpoint: 1, before: None }]),
+            (&[(1, 7)], &[("10.0.0.1", 1)], vec![]),
+            (
+                &[(1, 7), (2, 8)],
+                &[("10.0.0.1", 2), ("fd00::2", 2)],
+                vec![
+                    Created(2),
+                    Learned { address: one, endpoint: 2, before: Some(1) },
+                    Learned { address: two, endpoint: 2, before: None },
+                ],
+            ),
+            (
+                &[(1, 9)],
+                &[("10.0.0.1", 1)],
+                vec![
+                    Forgotten { address: two, endpoint: 2 },
+                    Deleted(1),
+                    Deleted(2),
+                    Created(1),
+                    Learned { address: one, endpoint: 1, before: Some(2) },
+                ],
+            ),
+            (&[], &[], vec![Forgotten { address: one, endpoint: 1 }, Deleted(1)]),
+        ] {
+            assert_eq!(step(&mut roster, endpoints, addresses), told, "{endpoints:?} {addresses:?}");
+        }
+    }
+
+    #[test]
+    fn link_local_addresses_say_nothing() {
+        for (address, says) in [("10.0.0.1", true), ("169.254.1.1", false), ("fe80::1", false), ("fd00::1", true)] {
+            assert_eq!(is_one_s_own(&ip(address)), says, "{address}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What clients get: everything in order, or exactly told what they did not.
+
+use std::io::{ErrorKind, Read as _};
+use std::time::Duration;
+
+use eyepiece::monitor::fanout::LISTENERS_MAX;
+use eyepiece::monitor::notification::Notification;
+
+use crate::support::{Client, Got, Order, PATIENCE, Server};
+
+#[test]
+fn no_byte_before_the_first_event() {
+    let server = Server::start(100, PATIENCE);
+    let mut client = server.client();
+    server.wait_for_listeners(1);
+    client.stream.set_nonblocking(true).unwrap();
+    let nothing = client.stream.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    client.stream.set_nonblocking(false).unwrap();
+    server.feed.order(Order::Events { count: 1, more: 0 });
+    client.read_until(|got| !got.numbers.is_empty());
+    assert_eq!(client.got, Got { numbers: vec![0], ..Got::default() });
+}
+
+#[test]
+fn losses_of_the_source_and_notifications_come_in_order() {
+    let server = Server::start(1000, PATIENCE);
+    let mut client = server.client();
+    server.wait_for_listeners(1);
+    server.feed.order(Order::Events { count: 2, more: 100 });
+    server.feed.order(Order::Lost { cpu: 5, count: 300 });
+    server.feed.order(Order::Events { count: 1, more: 100 });
+    client.read_until(|got| got.numbers.len() == 3);
+    assert_eq!((&client.got.numbers, &client.got.lost), (&vec![0, 1, 2], &vec![(5, 300, 2)]));
+    server.notifier.send(Notification::EndpointCreated { endpoint: 9 });
+    client.read_until(|got| !got.others.is_empty());
+    let text = String::from_utf8_lossy(&client.got.others[0]).into_owned();
+    assert!(client.got.others[0][0] == 130 && text.contains(r#"{"id":9}"#), "{text}");
+}
+
+/// Ten clients of which one never reads until the end: the others get everything, that one what fits and exactly the
+/// number of what did not.
+#[test]
+fn one_that_does_not_read_costs_nobody_but_itself() {
+    const EVENTS: u64 = 200_000;
+    const QUEUE: usize = 1000;
+    let server = Server::start(QUEUE, PATIENCE);
+    let mut slow = server.client();
+    // Waits to be the first, for its number among the queues.
+    server.wait_for_listeners(1);
+    let readers: Vec<_> = (0..9).map(|_| server.client()).collect();
+    server.wait_for_listeners(10);
+    let threads: Vec<_> = readers
+        .into_iter()
+        .map(|mut client| {
+            std::thread::spawn(move || {
+                client.read_until(|got| got.all() == EVENTS);
+                client
+            })
+        })
+        .collect();
+    for _ in 0..EVENTS / 500 {
+        // As fast as the readers of a debug build take them.
+        let before = server.feed.delivered();
+        server.feed.order(Order::Events { count: 500, more: 168 });
+        server.feed.wait(before + 500);
+    }
+    for thread in threads {
+        let client = thread.join().unwrap();
+        let told = server.number("eyepiece.monitor.listener.lost", "");
+        assert_eq!(client.got.all(), EVENTS, "{:?} {told}", client.got.lost);
+        in_order(&client.got);
+    }
+    assert_eq!(slow.got, Got::default());
+    slow.read_until(|got| got.all() == EVENTS);
+    in_order(&slow.got);
+    let lost = slow.got.lost_total();
+    assert!(lost > EVENTS / 2, "{lost}");
+    assert_eq!(server.number("eyepiece.monitor.listener.lost", "monitor_listener_0"), lost);
+    println!("slow: {} received + {lost} told as lost = {EVENTS}", slow.got.numbers.len());
+}
+
+/// Numbers grow by one, and by what was told as lost where something was.
+fn in_order(got: &Got) {
+    let mut expected = 0;
+    let mut losses = got.lost.iter().peekable();
+    for (at, &number) in got.numbers.iter().enumerate() {
+        while let Some((_, count, _)) = losses.next_if(|(_, _, before)| *before == at) {
+            expected += count;
+        }
+        assert_eq!(number, expected, "event {at}; losses {:?}", got.lost);
+        expected += 1;
+    }
+}
+
+#[test]
+fn the_most_listen_and_no_more() {
+    let server = Server::start(10, PATIENCE);
+    let clients: Vec<_> = (0..LISTENERS_MAX).map(|_| server.client()).collect();
+    server.wait_for_listeners(LISTENERS_MAX as u64);
+    let mut refused = server.client();
+    refused.read_until(|_| false);
+    assert_eq!(refused.got, Got::default());
+    assert_eq!(server.number("eyepiece.monitor.refused", "too_many_listeners"), 1);
+    drop(clients);
+    server.wait_for_listeners(0);
+    let mut client: Client = server.client();
+    server.wait_for_listeners(1);
+    server.feed.order(Order::Events { count: 5, more: 0 });
+    client.read_until(|got| got.numbers.len() == 5);
+}
+
+#[test]
+fn a_client_that_says_something_or_stops_talking_still_listens() {
+    use std::io::Write as _;
+    let server = Server::start(100, PATIENCE);
+    let mut talker = server.client();
+    let mut half = server.client();
+    server.wait_for_listeners(2);
+    talker.stream.write_all(&[7; 100_000]).unwrap();
+    half.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    server.feed.order(Order::Events { count: 3, more: 0 });
+    for client in [&mut talker, &mut half] {
+        client.read_until(|got| got.numbers.len() == 3);
+        assert_eq!(client.got.numbers, [0, 1, 2]);
+    }
+    // Both are seen to leave without any further event.
+    drop((talker, half));
+    server.wait_for_listeners(0);
+    assert_eq!(server.number("eyepiece.monitor.ended", "peer_closed"), 2);
+}
+
+#[test]
+fn a_write_that_does_not_move_ends_the_listener() {
+    let server = Server::start(64, Duration::from_millis(100));
+    let mut stuck = server.client();
+    server.wait_for_listeners(1);
+    server.feed.order(Order::Events { count: 20_000, more: 1000 });
+    server.wait_for_listeners(0);
+    assert_eq!(server.number("eyepiece.monitor.ended", "write_stalled"), 1);
+    stuck.read_until(|_| false);
+    let lost = server.number("eyepiece.monitor.lost", "write_stalled");
+    assert!(lost > 0 && !stuck.got.numbers.is_empty(), "{lost} {}", stuck.got.numbers.len());
+}
