@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use crate::event::{KernelDrop, Meter};
+use crate::l7::L7;
 use crate::symbols::Symbol;
 
 /// One decoded event.
@@ -71,6 +72,35 @@ pub struct Flow {
     pub last_layer: Layer,
     /// Packets and bytes, from our own datapath.
     pub meter: Option<Meter>,
+    /// The record does not say where the packet comes from: `ip.source` means nothing. Access-log records, and socket
+    /// events until enriched.
+    pub no_source_address: bool,
+    /// The same for `ip.destination`.
+    pub no_destination_address: bool,
+    /// Rule of a recorder's capture; 0 = none.
+    pub recorder_rule: u16,
+    /// Layer 7; access-log records only.
+    pub l7: Option<Box<L7>>,
+    /// Socket translation; socket events only.
+    pub sock: Option<Sock>,
+}
+
+/// What a socket event says beside its addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sock {
+    /// Hubble's `flow.SocketTranslationPoint`: 1 and 3 before, 2 and 4 after translation; 3 and 4 on the way back.
+    pub point: u8,
+    /// The kernel's cookie of the socket; 0 = none.
+    pub cookie: u64,
+    /// The control group of its process.
+    pub cgroup: u64,
+}
+
+impl Sock {
+    /// The way back: the socket is the destination.
+    pub const fn is_reverse(&self) -> bool {
+        matches!(self.point, 3 | 4)
+    }
 }
 
 /// Hubble's `flow.Verdict`.
@@ -115,7 +145,7 @@ impl Verdict {
 /// A monitor message's type and subtype, as in `data[0]` and `data[1]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventType {
-    /// 1 drop, 3 capture, 4 trace, 5 policy verdict …
+    /// 1 drop, 3 capture, 4 trace, 5 policy verdict, 6 recorder capture, 7 socket, 129 access log.
     pub kind: u8,
     /// Drop reason, capture point, observation point …
     pub subtype: u8,
@@ -129,6 +159,12 @@ pub const EVENT_CAPTURE: u8 = 3;
 pub const EVENT_TRACE: u8 = 4;
 /// Monitor message type: policy verdict.
 pub const EVENT_POLICY_VERDICT: u8 = 5;
+/// Monitor message type: recorder capture.
+pub const EVENT_RECORDER_CAPTURE: u8 = 6;
+/// Monitor message type: socket translation.
+pub const EVENT_SOCK: u8 = 7;
+/// Monitor message type: access log.
+pub const EVENT_L7: u8 = 129;
 
 /// Where a drop was decided: Cilium's file id and line, or 240 + subsystem and reason of the kernel's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -382,9 +418,11 @@ impl Flow {
             ip_trace_id: 0,
             last_layer: Layer::None,
             meter: None,
+            no_source_address: false,
+            no_destination_address: false,
+            recorder_rule: 0,
+            l7: None,
+            sock: None,
         }
     }
 }
-
-/// Flows that travel together from the pipeline to the sinks.
-pub type Batch = std::sync::Arc<Vec<Flow>>;

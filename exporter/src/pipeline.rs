@@ -11,8 +11,8 @@ use eyepiece_wire::InterfaceKind;
 
 use crate::enrich::{self, Tables};
 use crate::event::{Event, Lost, RawEvent, Totals};
-use crate::flow::{Batch, Flow};
 use crate::metrics::{Aggregation, Snapshot};
+use crate::observed::{Batch, Observed};
 use crate::parser;
 use crate::source::{Source, Waker};
 use crate::telemetry::{Number, Telemetry};
@@ -214,7 +214,7 @@ struct Work {
     learn: Learn,
     aggregation: Aggregation,
     sinks: Vec<Box<dyn Sink>>,
-    batch: Vec<Flow>,
+    batch: Vec<Observed>,
     counts: Counts,
     numbers: Numbers,
     telemetry: Telemetry,
@@ -266,7 +266,7 @@ impl Work {
             return;
         }
         flow.uuid = uuid(&mut self.random);
-        self.batch.push(flow);
+        self.batch.push(Observed::Flow(flow));
         if self.batch.len() >= BATCH {
             self.hand_over();
         }

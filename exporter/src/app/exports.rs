@@ -11,8 +11,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::mapping;
 use super::names::MachineNames;
-use crate::flow::Batch;
 use crate::metrics::{self, Naming};
+use crate::observed::Batch;
 use crate::otlp::client::Client;
 use crate::otlp::config::{Protocol, Signal as ClientSignal};
 use crate::otlp::metrics_sender::Due;

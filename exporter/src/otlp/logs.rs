@@ -150,7 +150,8 @@ impl<T: Transport> LogExporter<T> {
     async fn export(&mut self, item: Item, stop: &Stop) {
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let observed = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
-        for flow in item.flows() {
+        for observed_item in item.observed() {
+            let Some(flow) = observed_item.flow() else { continue };
             let mut pushed = self.builder.push(&mut self.encoder, flow, observed);
             if pushed == Pushed::Full {
                 self.dispatch(stop).await;

@@ -1,4 +1,4 @@
-//! The bounded queue of flows between the pipeline and the task that exports them.
+//! The bounded queue of flows and events between the pipeline and the task that exports them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::delivery::Counters;
-use crate::flow::{Batch, Flow};
+use crate::observed::{Batch, Observed};
 use crate::telemetry::Number;
 
 /// Records that wait for export: about a third of a second at 200,000 records/s, longer than a collector's pause for
@@ -25,7 +25,7 @@ pub struct LogSink {
     sender: mpsc::UnboundedSender<Item>,
 }
 
-/// The first `end` flows of a batch: the rest found no room.
+/// The first `end` observations of a batch: the rest found no room.
 #[derive(Debug)]
 pub struct Item {
     batch: Batch,
@@ -33,8 +33,8 @@ pub struct Item {
 }
 
 impl Item {
-    /// The flows.
-    pub fn flows(&self) -> &[Flow] {
+    /// Flows, events and losses in their order.
+    pub fn observed(&self) -> &[Observed] {
         &self.batch[..self.end]
     }
 }
@@ -176,13 +176,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::channel;
-    use crate::flow::{Batch, EventType, Flow};
+    use crate::flow::{EventType, Flow};
+    use crate::observed::{Batch, Observed};
     use crate::otlp::config::Signal;
     use crate::otlp::delivery::Counters;
     use crate::telemetry::Telemetry;
 
     fn batch(records: usize) -> Batch {
-        Arc::new(vec![Flow::empty(EventType::default()); records])
+        Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); records])
     }
 
     #[test]
@@ -200,7 +201,7 @@ mod tests {
                 assert_eq!(counters.queue_full.get() as usize, offered - taken);
                 assert_eq!(counters.queue_depth.get() as usize, taken);
                 assert_eq!(counters.queue_capacity.get() as usize, capacity);
-                let first = queue.try_next().map_or(0, |item| item.flows().len());
+                let first = queue.try_next().map_or(0, |item| item.observed().len());
                 assert_eq!(first, records.min(capacity));
                 assert_eq!(sink.depth(), taken - first);
                 drop(queue);

@@ -94,7 +94,8 @@ impl<W: Write> Printer<W> {
     }
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
-        for (index, flow) in item.flows().iter().enumerate() {
+        for (index, observed) in item.observed().iter().enumerate() {
+            let Some(flow) = observed.flow() else { continue };
             self.reader.read(flow, &mut self.words);
             time(flow.time, &mut self.text);
             self.text.push_str(": ");
@@ -111,7 +112,7 @@ impl<W: Write> Printer<W> {
                 && let Err(error) = self.flush()
             {
                 // The rest of this item is in no queue any more.
-                self.pending += (item.flows().len() - index - 1) as u64;
+                self.pending += (item.observed().len() - index - 1) as u64;
                 return Err(error);
             }
         }
@@ -166,6 +167,7 @@ mod tests {
 
     use super::{Counters, build, time};
     use crate::flow::{EventType, Flow, Verdict};
+    use crate::observed::Observed;
     use crate::otlp::config::Signal;
     use crate::otlp::names::NoNames;
     use crate::otlp::stop;
@@ -222,7 +224,7 @@ mod tests {
         let (sink, printer) = build(100_000, symbols, Arc::new(NoNames), pipe.clone(), &telemetry);
         let (_sender, receiver) = stop::channel();
         for &records in batches {
-            sink.try_send(Arc::new(vec![flow.clone(); records]));
+            sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
         }
         drop(sink);
         let result = printer.run(receiver).await;
@@ -258,7 +260,7 @@ mod tests {
         let telemetry = Telemetry::default();
         let (sink, printer) = build(10, Symbols::default(), Arc::new(NoNames), io::sink(), &telemetry);
         let (sender, receiver) = stop::channel();
-        sink.try_send(Arc::new(vec![Flow::empty(EventType::default()); 7]));
+        sink.try_send(Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
         sender.send_replace(Some(Instant::now() - Duration::from_secs(1)));
         printer.run(receiver).await.unwrap();
         let counters = Counters::new(&telemetry, Signal::Logs);
