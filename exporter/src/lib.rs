@@ -10,6 +10,7 @@ pub mod enrich;
 pub mod event;
 pub mod flow;
 pub mod l7;
+pub mod gob;
 pub mod metrics;
 pub mod monitor;
 pub mod observed;
