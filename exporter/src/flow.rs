@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::event::{KernelDrop, Meter};
 use crate::l7::L7;
+use crate::release::Release;
 use crate::symbols::Symbol;
 
 /// One decoded event.
@@ -88,18 +89,83 @@ pub struct Flow {
 /// What a socket event says beside its addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sock {
-    /// Hubble's `flow.SocketTranslationPoint`: 1 and 3 before, 2 and 4 after translation; 3 and 4 on the way back.
-    pub point: u8,
+    /// Before or after translation, on which way.
+    pub point: TranslationPoint,
     /// The kernel's cookie of the socket; 0 = none.
     pub cookie: u64,
     /// The control group of its process.
     pub cgroup: u64,
 }
 
-impl Sock {
+/// Hubble's `flow.SocketTranslationPoint`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TranslationPoint {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// Before translation, from the socket.
+    PreForward,
+    /// After translation, from the socket.
+    PostForward,
+    /// Before translation, to the socket.
+    PreReverse,
+    /// After translation, to the socket.
+    PostReverse,
+    /// A number without a name.
+    Other(u8),
+}
+
+impl TranslationPoint {
+    /// The point of a number of the datapath, which is protobuf's.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Unknown,
+            1 => Self::PreForward,
+            2 => Self::PostForward,
+            3 => Self::PreReverse,
+            4 => Self::PostReverse,
+            other => Self::Other(other),
+        }
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::PreForward => 1,
+            Self::PostForward => 2,
+            Self::PreReverse => 3,
+            Self::PostReverse => 4,
+            Self::Other(number) => number,
+        }
+    }
+
+    /// The protobuf enum's name.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => Some("SOCK_XLATE_POINT_UNKNOWN"),
+            Self::PreForward => Some("SOCK_XLATE_POINT_PRE_DIRECTION_FWD"),
+            Self::PostForward => Some("SOCK_XLATE_POINT_POST_DIRECTION_FWD"),
+            Self::PreReverse => Some("SOCK_XLATE_POINT_PRE_DIRECTION_REV"),
+            Self::PostReverse => Some("SOCK_XLATE_POINT_POST_DIRECTION_REV"),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// What Cilium's monitor prints.
+    pub const fn text(self) -> Option<&'static str> {
+        match self {
+            Self::PreForward => Some("pre-xlate-fwd"),
+            Self::PostForward => Some("post-xlate-fwd"),
+            Self::PreReverse => Some("pre-xlate-rev"),
+            Self::PostReverse => Some("post-xlate-rev"),
+            Self::Unknown | Self::Other(_) => None,
+        }
+    }
+
     /// The way back: the socket is the destination.
-    pub const fn is_reverse(&self) -> bool {
-        matches!(self.point, 3 | 4)
+    pub const fn is_reverse(self) -> bool {
+        matches!(self, Self::PreReverse | Self::PostReverse)
     }
 }
 
@@ -173,6 +239,8 @@ pub struct FileInfo {
     pub id: u8,
     /// Line.
     pub line: u16,
+    /// Whose numbering `id` follows.
+    pub release: Release,
 }
 
 /// Ethernet header.

@@ -1,6 +1,6 @@
 //! What an access-log record says beyond addresses and ports: DNS, HTTP, Kafka or another protocol at layer 7.
 
-use std::net::IpAddr;
+use crate::agent_event::Timestamp;
 
 /// Layer 7 of a flow. Field meanings follow Hubble's `flow.Layer7`; a request's record has only what requests have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,10 +19,8 @@ pub struct L7 {
     pub source_labels: Vec<String>,
     /// Labels of the destination's identity.
     pub destination_labels: Vec<String>,
-    /// What Hubble's summary says.
-    pub summary: String,
     /// When the proxy wrote it, by its own clock.
-    pub time: Option<crate::agent_event::Timestamp>,
+    pub time: Option<Timestamp>,
 }
 
 impl L7 {
@@ -92,8 +90,8 @@ impl L7Record {
 pub struct Dns {
     /// The name that was asked for.
     pub query: String,
-    /// Addresses of the answer.
-    pub ips: Vec<DnsAddress>,
+    /// Addresses of the answer, as Go prints them.
+    pub ips: Vec<String>,
     /// How long the answer holds, s.
     pub ttl: u32,
     /// Canonical names on the way to the addresses.
@@ -106,17 +104,6 @@ pub struct Dns {
     pub qtypes: Vec<u16>,
     /// Types of the answer's records.
     pub rrtypes: Vec<u16>,
-}
-
-/// An address in a DNS answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DnsAddress {
-    /// An address.
-    Ip(IpAddr),
-    /// An IPv6 address within a zone.
-    Zoned(std::net::Ipv6Addr, String),
-    /// Bytes that are no address, as Go prints them.
-    Odd(String),
 }
 
 /// An HTTP request or response.
@@ -156,4 +143,9 @@ pub struct Generic {
     pub protocol: String,
     /// What its parser told, sorted by name.
     pub fields: Vec<(String, String)>,
+}
+
+/// The cluster that labels of an identity name; none where they name none.
+pub fn cluster_name(labels: &[String]) -> Option<&str> {
+    labels.iter().find_map(|label| label.strip_prefix("k8s:io.cilium.k8s.policy.cluster="))
 }

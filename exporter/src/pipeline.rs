@@ -11,9 +11,11 @@ use eyepiece_wire::InterfaceKind;
 
 use crate::enrich::{self, Tables};
 use crate::event::{Event, Lost, RawEvent, Totals};
+use crate::flow::Flow;
 use crate::metrics::{Aggregation, Snapshot};
 use crate::observed::{Batch, Observed};
-use crate::parser;
+use crate::parser::{self, EVENT_DEBUG, Pairing};
+use crate::release::Producer;
 use crate::source::{Source, Waker};
 use crate::telemetry::{Number, Telemetry};
 
@@ -23,8 +25,8 @@ const BATCH: usize = 512;
 const WAIT: Duration = Duration::from_secs(1);
 /// How often idle series are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
-/// Monitor message type of debug messages, which are no flows.
-const DEBUG_MESSAGE: u8 = 2;
+/// Message types from here on are written by the agent and its proxies, of any size.
+const FIRST_OF_AGENT: u8 = 128;
 
 /// Where batches of flows go. Never waits; counts what it cannot take.
 pub trait Sink: Send {
@@ -139,6 +141,8 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         counts: Counts::default(),
         random: fastrand::Rng::new(),
         now: parts.now,
+        producer: source.producer(),
+        pairing: Pairing::default(),
     };
     let mut expiry = Instant::now() + EXPIRY_INTERVAL;
     loop {
@@ -182,7 +186,9 @@ impl Command {
 struct Counts {
     received: u64,
     parsed: u64,
+    agent: u64,
     debug: u64,
+    unknown_cgroup: u64,
     lost: u64,
     failed: HashMap<&'static str, u64>,
 }
@@ -190,7 +196,9 @@ struct Counts {
 struct Numbers {
     received: Number,
     parsed: Number,
+    agent: Number,
     debug: Number,
+    unknown_cgroup: Number,
     lost: Number,
     failed: HashMap<&'static str, Number>,
 }
@@ -199,10 +207,13 @@ impl Numbers {
     fn new(telemetry: &Telemetry, source: &str) -> Self {
         let kind = [(attribute::EYEPIECE_SOURCE_KIND, source)];
         let reason = |reason| [(attribute::EYEPIECE_REASON, reason)];
+        let event = |kind| [(attribute::EYEPIECE_EVENT_KIND, kind)];
         Self {
             received: telemetry.counter(metric::EYEPIECE_EVENTS_RECEIVED.name, &kind),
             parsed: telemetry.counter(metric::EYEPIECE_FLOWS_PARSED.name, &[]),
-            debug: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("debug_message")),
+            agent: telemetry.counter(metric::EYEPIECE_EVENTS_DECODED.name, &event("agent")),
+            debug: telemetry.counter(metric::EYEPIECE_EVENTS_DECODED.name, &event("debug")),
+            unknown_cgroup: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("unknown_cgroup")),
             lost: telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason("kernel_buffer")),
             failed: HashMap::new(),
         }
@@ -220,6 +231,8 @@ struct Work {
     telemetry: Telemetry,
     random: fastrand::Rng,
     now: fn() -> u64,
+    producer: Producer,
+    pairing: Pairing,
 }
 
 impl Work {
@@ -243,19 +256,49 @@ impl Work {
     #[inline]
     fn raw(&mut self, raw: &RawEvent<'_>) {
         self.counts.received += 1;
-        if raw.data.first() == Some(&DEBUG_MESSAGE) {
-            self.counts.debug += 1;
+        match raw.data.first() {
+            Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
+            _ => match parser::parse_from(raw, self.producer) {
+                Ok(flow) => self.flow(flow),
+                Err(error) => self.failed(error.reason()),
+            },
+        }
+    }
+
+    /// What does not come once a packet: it may allocate.
+    #[cold]
+    fn rare(&mut self, raw: &RawEvent<'_>) {
+        match parser::decode(raw, self.producer, &mut self.pairing) {
+            Ok(Observed::Flow(flow)) => self.flow(flow),
+            Ok(Observed::Agent(mut event)) => {
+                self.counts.agent += 1;
+                event.uuid = uuid(&mut self.random);
+                self.push(Observed::Agent(event));
+            }
+            Ok(Observed::Debug(mut event)) => {
+                self.counts.debug += 1;
+                enrich::debug(&mut event, self.tables.tables());
+                event.uuid = uuid(&mut self.random);
+                self.push(Observed::Debug(event));
+            }
+            Ok(Observed::Lost(lost)) => self.lost(&lost),
+            Err(error) => self.failed(error.reason()),
+        }
+    }
+
+    fn failed(&mut self, reason: &'static str) {
+        *self.counts.failed.entry(reason).or_default() += 1;
+    }
+
+    #[inline]
+    fn flow(&mut self, mut flow: Flow) {
+        let tables = self.tables.tables();
+        if flow.sock.is_some() && !enrich::socket(&mut flow, tables) {
+            // Nobody could say whose socket it was: Hubble skips these, too.
+            self.counts.unknown_cgroup += 1;
             return;
         }
-        let mut flow = match parser::parse(raw) {
-            Ok(flow) => flow,
-            Err(error) => {
-                *self.counts.failed.entry(error.reason()).or_default() += 1;
-                return;
-            }
-        };
         self.counts.parsed += 1;
-        let tables = self.tables.tables();
         let is_news = enrich::enrich(&mut flow, tables);
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
         self.aggregation.count(&flow, ingress);
@@ -266,7 +309,15 @@ impl Work {
             return;
         }
         flow.uuid = uuid(&mut self.random);
-        self.batch.push(Observed::Flow(flow));
+        self.push(Observed::Flow(flow));
+    }
+
+    #[inline]
+    fn push(&mut self, observed: Observed) {
+        if self.sinks.is_empty() {
+            return;
+        }
+        self.batch.push(observed);
         if self.batch.len() >= BATCH {
             self.hand_over();
         }
@@ -282,6 +333,7 @@ impl Work {
     fn lost(&mut self, lost: &Lost) {
         self.counts.lost += lost.count;
         self.aggregation.count_lost(lost);
+        self.push(Observed::Lost(*lost));
     }
 
     /// How full the tables of series are.
@@ -308,7 +360,9 @@ impl Work {
         let counts = &mut self.counts;
         self.numbers.received.add(std::mem::take(&mut counts.received));
         self.numbers.parsed.add(std::mem::take(&mut counts.parsed));
+        self.numbers.agent.add(std::mem::take(&mut counts.agent));
         self.numbers.debug.add(std::mem::take(&mut counts.debug));
+        self.numbers.unknown_cgroup.add(std::mem::take(&mut counts.unknown_cgroup));
         self.numbers.lost.add(std::mem::take(&mut counts.lost));
         for (reason, count) in counts.failed.drain() {
             let number = self.numbers.failed.entry(reason).or_insert_with(|| {

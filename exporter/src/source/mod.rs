@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::event::Event;
+use crate::release::Producer;
 
 pub mod datapath;
 
@@ -30,6 +31,12 @@ pub trait Source: Send {
 
     /// Something that ends a wait in [`Source::read`].
     fn waker(&self) -> Waker;
+
+    /// Which release of Cilium writes its payloads, where they do not tell themselves. Our own datapath writes only
+    /// what every release reads alike.
+    fn producer(&self) -> Producer {
+        Producer::default()
+    }
 }
 
 /// Ends the wait of the thread that owns a source.

@@ -97,7 +97,7 @@ fn end(end: &End) -> Value {
 }
 
 fn file(file: &FileInfo) -> Value {
-    let name = names::drop_file(file.id, names::Files::V1_20);
+    let name = names::drop_file(file.id, file.release);
     let mut out = Object::new();
     out.insert("name".into(), name.map_or_else(|| format!("unknown({})", file.id), str::to_owned).into());
     number(&mut out, "line", file.line.into());

@@ -244,7 +244,7 @@ fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
         int_if_known(out, attribute::HUBBLE_DROP_NETNS, kernel.netns);
     }
     // File ids of the kernel's drops name a subsystem: the reason already tells it.
-    let file = flow.file.and_then(|file| Some((names::drop_file(file.id, names::Files::default())?, file.line)));
+    let file = flow.file.and_then(|file| Some((names::drop_file(file.id, file.release)?, file.line)));
     if let Some((name, line)) = file {
         wire::string(out, FIELD, attribute::HUBBLE_DROP_FILE, name.as_bytes());
         wire::int(out, FIELD, attribute::HUBBLE_DROP_LINE, u64::from(line));
