@@ -1,5 +1,7 @@
 //! RFC 3339 times, as Go writes and reads them.
 
+use std::fmt::{self, Write};
+
 use crate::agent_event::Timestamp;
 
 /// Days from 0000-03-01 to 1970-01-01 in the Gregorian calendar.
@@ -31,6 +33,33 @@ pub fn rfc3339(text: &str) -> Option<Timestamp> {
     let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset(zone)?;
     // Years 1 to 9999, in UTC.
     (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Timestamp { seconds, nanos })
+}
+
+/// Writes a time in UTC, with as many digits of a fraction as it has: none or nine.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_rfc3339(time: Timestamp, out: &mut impl Write) -> fmt::Result {
+    let clock = time.seconds.rem_euclid(86_400);
+    let (year, month, day) = date(time.seconds.div_euclid(86_400));
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+    match time.nanos {
+        0 => out.write_char('Z'),
+        nanos => write!(out, ".{nanos:09}Z"),
+    }
+}
+
+/// Year, month and day of days since 1970-01-01 in the Gregorian calendar: the inverse of `days`.
+pub const fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + EPOCH;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (era * 400 + year_of_era + if month <= 2 { 1 } else { 0 }, month, day)
 }
 
 /// A number of exactly so many digits.
@@ -88,7 +117,24 @@ const fn days(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::rfc3339;
+    use super::{rfc3339, write_rfc3339};
+
+    #[test]
+    fn written_as_read() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2024-05-06T07:08:09.337493482Z",
+            "2000-02-29T23:59:59Z",
+            "1969-12-31T23:59:59.900000000Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "1900-03-01T00:00:00Z",
+        ] {
+            let mut out = String::new();
+            write_rfc3339(rfc3339(text).unwrap_or_else(|| panic!("{text}")), &mut out).unwrap();
+            assert_eq!(out, text);
+        }
+    }
 
     #[test]
     fn times() {
