@@ -1,7 +1,7 @@
 //! Our bytes are Go's bytes.
 
 use super::*;
-use crate::gob::{EVENT_SAMPLE, RECORD_LOST, value};
+use crate::gob::{EVENT_SAMPLE, RECORD_LOST, Value, value};
 
 fn encoded(payload: Payload<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -87,7 +87,7 @@ fn an_agent_event_without_kind_or_text_is_one() {
         let (found, used) = value(&out).expect("gob");
         let found = found.as_struct().expect("a structure");
         assert_eq!(used, out.len());
-        assert_eq!(found.get("Type").and_then(|kind| kind.as_uint()).unwrap_or(0), u64::from(kind));
-        assert_eq!(found.get("Text").and_then(|text| text.as_text()).unwrap_or_default(), text);
+        assert_eq!(found.get("Type").and_then(Value::as_uint).unwrap_or(0), u64::from(kind));
+        assert_eq!(found.get("Text").and_then(Value::as_text).unwrap_or_default(), text);
     }
 }
