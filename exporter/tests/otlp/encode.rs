@@ -56,7 +56,7 @@ fn text(value: &Value) -> String {
 }
 
 /// `name=value` of every attribute.
-fn attributes(record: &LogRecord) -> Vec<String> {
+pub(crate) fn attributes(record: &LogRecord) -> Vec<String> {
     let mut names: Vec<_> = record.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
     let count = names.len();
     names.sort_unstable();
@@ -71,7 +71,7 @@ fn attributes(record: &LogRecord) -> Vec<String> {
     lines
 }
 
-fn body(record: &LogRecord) -> String {
+pub(crate) fn body(record: &LogRecord) -> String {
     text(record.body.as_ref().unwrap().value.as_ref().unwrap())
 }
 
