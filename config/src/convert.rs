@@ -145,11 +145,12 @@ fn factor(value: &Value, most: u32) -> Result<Value, Wrong> {
 
 /// Major and minor number, and a patch number that does not matter: `1.18`, `1.18.4`.
 fn release(value: &Value) -> Result<Value, Wrong> {
-    let right = "use a release such as \"1.18\", or an empty text for the newest";
+    let right = "use a release such as \"1.18\", \"guess\", or an empty text for the newest";
     let text = text(value, right)?;
     let is_number = |part: &str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
     let parts: Vec<_> = text.split('.').collect();
-    if text.is_empty() || (matches!(parts.len(), 2 | 3) && parts.iter().all(|part| is_number(part))) {
+    if text.is_empty() || text == "guess" || (matches!(parts.len(), 2 | 3) && parts.iter().all(|part| is_number(part)))
+    {
         return Ok(value.clone());
     }
     Err((format!("{text:?} is no release"), right.to_owned()))

@@ -93,7 +93,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section {
         path: "otlp.logs",
-        doc: "Log records, one for each emitted flow. The keys from `endpoint` on are as in [otlp]; empty means: as there.",
+        doc: "Log records, one for each emitted flow or event. The keys from `endpoint` on are as in [otlp]; empty means: as there.",
     },
     Section {
         path: "admin",
@@ -185,7 +185,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "cilium_monitor.version",
         Kind::ReleaseOrEmpty,
-        "The agent's release, such as \"1.18\", where its payloads do not tell. Empty: the newest that is known.",
+        "The agent's release, such as \"1.18\", where its payloads do not tell. Empty: the newest that is known.\n\
+         \"guess\": by what socket events hold; it errs at times.",
     ),
     key("replay.path", Kind::Text, "The file; \"-\" is standard input."),
     key(
@@ -262,6 +263,18 @@ pub(crate) const KEYS: &[Key] = &[
     key("otlp.metrics.tls.cert", Kind::Text, ""),
     key("otlp.metrics.tls.key", Kind::Text, ""),
     key("otlp.logs.enabled", Kind::Bool, "Whether log records are exported."),
+    key("otlp.logs.events.flow", Kind::Bool, "Whether flows are (event name hubble.flow)."),
+    key("otlp.logs.events.agent", Kind::Bool, "Whether events of Cilium's agent are (hubble.agent_event)."),
+    key(
+        "otlp.logs.events.lost",
+        Kind::Bool,
+        "Whether losses are: how many events never became flows (hubble.lost_events).",
+    ),
+    key(
+        "otlp.logs.events.debug",
+        Kind::Bool,
+        "Whether debug messages are (hubble.debug_event): several a packet, for those who look for a fault.",
+    ),
     key(
         "otlp.logs.queue_records",
         Kind::Integer(1, 16_777_216),

@@ -377,6 +377,8 @@ impl Default for OtlpMetrics {
 pub struct Logs {
     /// Whether log records are exported.
     pub enabled: bool,
+    /// Which kinds of records.
+    pub events: LogEvents,
     /// Records that wait for a request; further ones are dropped and counted.
     pub queue_records: u32,
     /// Records of one request.
@@ -398,6 +400,7 @@ impl Default for Logs {
     fn default() -> Self {
         Self {
             enabled: true,
+            events: LogEvents::default(),
             // Some 16 MiB of flows: what 64 MiB of memory leave room for.
             queue_records: 65_536,
             batch_records: 4_096,
@@ -408,6 +411,27 @@ impl Default for Logs {
             in_flight: 2,
             overrides: Overrides::default(),
         }
+    }
+}
+
+/// Kinds of log records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogEvents {
+    /// `hubble.flow`.
+    pub flow: bool,
+    /// `hubble.agent_event`.
+    pub agent: bool,
+    /// `hubble.lost_events`.
+    pub lost: bool,
+    /// `hubble.debug_event`.
+    pub debug: bool,
+}
+
+impl Default for LogEvents {
+    fn default() -> Self {
+        // Debug messages come several a packet, for those who look for a fault.
+        Self { flow: true, agent: true, lost: true, debug: false }
     }
 }
 

@@ -63,11 +63,11 @@ fn one_mistake_one_line() {
         ("cilium_monitor.socket=", "it is empty; use a text that is not empty"),
         (
             "cilium_monitor.version=v1.18",
-            "\"v1.18\" is no release; use a release such as \"1.18\", or an empty text for the newest",
+            "\"v1.18\" is no release; use a release such as \"1.18\", \"guess\", or an empty text for the newest",
         ),
         (
             "cilium_monitor.version=1.18.4.1",
-            "\"1.18.4.1\" is no release; use a release such as \"1.18\", or an empty text for the newest",
+            "\"1.18.4.1\" is no release; use a release such as \"1.18\", \"guess\", or an empty text for the newest",
         ),
         ("replay.speed=fast", "\"fast\" is a text; use a number from 0 to 1000000, such as 1.0"),
         ("replay.speed=-0.5", "-0.5 is out of range; use a number from 0 to 1000000, such as 1.0"),

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use eyepiece::enrich::{InterfaceInfo, Publisher, Tables};
 use eyepiece::event::Event;
-use eyepiece::flow::Batch;
 use eyepiece::metrics::{self, Aggregation};
+use eyepiece::observed::Batch;
 use eyepiece::otlp::delivery::Transport;
 use eyepiece::otlp::logs::{self, Options};
 use eyepiece::otlp::names::NoNames;
@@ -21,6 +21,7 @@ use eyepiece::otlp::resource::Resource;
 use eyepiece::otlp::retry::Outcome;
 use eyepiece::otlp::stop;
 use eyepiece::pipeline::{self, Parts, Sink};
+use eyepiece::release::Producer;
 use eyepiece::source::datapath::clock::{Clock, unix_now};
 use eyepiece::source::datapath::record;
 use eyepiece::source::{Source, Waker};
@@ -101,6 +102,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, settle: impl FnOnce()) -> f64
             running: Arc::clone(&running),
             pinned: false,
         }),
+        producer: Producer::default(),
         source_kind: "bench",
         tables: Publisher::new(tables(&symbols)).reader(),
         learn: Box::new(|_, _: IpAddr, _| {}),

@@ -14,6 +14,7 @@ use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece::gob::{EVENT_SAMPLE, Payload};
 use eyepiece::metrics::{self, Aggregation};
 use eyepiece::pipeline::{self, Parts};
+use eyepiece::release::Producer;
 use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, STALL};
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::source::{Source, Waker};
@@ -94,6 +95,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
     let symbols = Symbols::default();
     let parts = Parts {
         source: Box::new(Pinned(source, false)),
+        producer: Producer::default(),
         source_kind: "bench",
         tables: Publisher::new(Tables::new(&symbols)).reader(),
         learn: Box::new(|_, _: IpAddr, _| {}),

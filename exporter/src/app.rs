@@ -19,9 +19,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use self::exports::Shared;
+use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::source::{Emitter, Feed, Running};
-use self::monitor::Monitor;
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
@@ -194,6 +194,7 @@ impl App {
         let sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
         let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
             source: monitor.tap(source, inbox),
+            producer: emitter.producer(),
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
             learn,

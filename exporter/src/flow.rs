@@ -5,6 +5,8 @@
 use std::net::IpAddr;
 
 use crate::event::{KernelDrop, Meter};
+use crate::l7::L7;
+use crate::release::Release;
 use crate::symbols::Symbol;
 
 /// One decoded event.
@@ -71,6 +73,100 @@ pub struct Flow {
     pub last_layer: Layer,
     /// Packets and bytes, from our own datapath.
     pub meter: Option<Meter>,
+    /// The record does not say where the packet comes from: `ip.source` means nothing. Access-log records, and socket
+    /// events until enriched.
+    pub no_source_address: bool,
+    /// The same for `ip.destination`.
+    pub no_destination_address: bool,
+    /// Rule of a recorder's capture; 0 = none.
+    pub recorder_rule: u16,
+    /// Layer 7; access-log records only.
+    pub l7: Option<Box<L7>>,
+    /// Socket translation; socket events only.
+    pub sock: Option<Sock>,
+}
+
+/// What a socket event says beside its addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sock {
+    /// Before or after translation, on which way.
+    pub point: TranslationPoint,
+    /// The kernel's cookie of the socket; 0 = none.
+    pub cookie: u64,
+    /// The control group of its process.
+    pub cgroup: u64,
+}
+
+/// Hubble's `flow.SocketTranslationPoint`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TranslationPoint {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// Before translation, from the socket.
+    PreForward,
+    /// After translation, from the socket.
+    PostForward,
+    /// Before translation, to the socket.
+    PreReverse,
+    /// After translation, to the socket.
+    PostReverse,
+    /// A number without a name.
+    Other(u8),
+}
+
+impl TranslationPoint {
+    /// The point of a number of the datapath, which is protobuf's.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Unknown,
+            1 => Self::PreForward,
+            2 => Self::PostForward,
+            3 => Self::PreReverse,
+            4 => Self::PostReverse,
+            other => Self::Other(other),
+        }
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::PreForward => 1,
+            Self::PostForward => 2,
+            Self::PreReverse => 3,
+            Self::PostReverse => 4,
+            Self::Other(number) => number,
+        }
+    }
+
+    /// The protobuf enum's name.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => Some("SOCK_XLATE_POINT_UNKNOWN"),
+            Self::PreForward => Some("SOCK_XLATE_POINT_PRE_DIRECTION_FWD"),
+            Self::PostForward => Some("SOCK_XLATE_POINT_POST_DIRECTION_FWD"),
+            Self::PreReverse => Some("SOCK_XLATE_POINT_PRE_DIRECTION_REV"),
+            Self::PostReverse => Some("SOCK_XLATE_POINT_POST_DIRECTION_REV"),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// What Cilium's monitor prints.
+    pub const fn text(self) -> Option<&'static str> {
+        match self {
+            Self::PreForward => Some("pre-xlate-fwd"),
+            Self::PostForward => Some("post-xlate-fwd"),
+            Self::PreReverse => Some("pre-xlate-rev"),
+            Self::PostReverse => Some("post-xlate-rev"),
+            Self::Unknown | Self::Other(_) => None,
+        }
+    }
+
+    /// The way back: the socket is the destination.
+    pub const fn is_reverse(self) -> bool {
+        matches!(self, Self::PreReverse | Self::PostReverse)
+    }
 }
 
 /// Hubble's `flow.Verdict`.
@@ -115,7 +211,7 @@ impl Verdict {
 /// A monitor message's type and subtype, as in `data[0]` and `data[1]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventType {
-    /// 1 drop, 3 capture, 4 trace, 5 policy verdict …
+    /// 1 drop, 3 capture, 4 trace, 5 policy verdict, 6 recorder capture, 7 socket, 129 access log.
     pub kind: u8,
     /// Drop reason, capture point, observation point …
     pub subtype: u8,
@@ -129,6 +225,12 @@ pub const EVENT_CAPTURE: u8 = 3;
 pub const EVENT_TRACE: u8 = 4;
 /// Monitor message type: policy verdict.
 pub const EVENT_POLICY_VERDICT: u8 = 5;
+/// Monitor message type: recorder capture.
+pub const EVENT_RECORDER_CAPTURE: u8 = 6;
+/// Monitor message type: socket translation.
+pub const EVENT_SOCK: u8 = 7;
+/// Monitor message type: access log.
+pub const EVENT_L7: u8 = 129;
 
 /// Where a drop was decided: Cilium's file id and line, or 240 + subsystem and reason of the kernel's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +239,8 @@ pub struct FileInfo {
     pub id: u8,
     /// Line.
     pub line: u16,
+    /// Whose numbering `id` follows.
+    pub release: Release,
 }
 
 /// Ethernet header.
@@ -382,11 +486,11 @@ impl Flow {
             ip_trace_id: 0,
             last_layer: Layer::None,
             meter: None,
+            no_source_address: false,
+            no_destination_address: false,
+            recorder_rule: 0,
+            l7: None,
+            sock: None,
         }
     }
 }
-
-/// Flows that travel together from the pipeline to the sinks.
-///
-/// As long as a batch lives, the names in its flows can be looked up: who keeps a flow for later keeps its batch.
-pub type Batch = std::sync::Arc<Vec<Flow>>;

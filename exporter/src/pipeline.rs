@@ -14,9 +14,11 @@ use eyepiece_wire::InterfaceKind;
 use self::outstanding::Outstanding;
 use crate::enrich::{self, Tables};
 use crate::event::{Event, Lost, RawEvent, Totals};
-use crate::flow::{Batch, Flow};
+use crate::flow::Flow;
 use crate::metrics::{Aggregation, Snapshot};
-use crate::parser;
+use crate::observed::{Batch, Observed};
+use crate::parser::{self, EVENT_DEBUG, Pairing};
+use crate::release::Producer;
 use crate::source::{Source, Waker};
 use crate::telemetry::{Number, Telemetry};
 use crate::undecodable::Keeper;
@@ -27,13 +29,10 @@ const BATCH: usize = 512;
 const WAIT: Duration = Duration::from_secs(1);
 /// How often idle series are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
-/// Monitor message type of debug messages, which are no flows.
-const DEBUG_MESSAGE: u8 = 2;
-/// Monitor message type of agent notifications, which are no flows either.
-const AGENT_NOTIFICATION: u8 = 130;
-
 /// Reasons of lost events, in the order of [`crate::event::LostSource`].
 const LOST_SOURCES: [&str; 3] = ["kernel_buffer", "observer_queue", "hubble_ring"];
+/// Message types from here on are written by the agent and its proxies, of any size.
+const FIRST_OF_AGENT: u8 = 128;
 
 /// Where batches of flows go. Never waits; counts what it cannot take.
 pub trait Sink: Send {
@@ -48,6 +47,9 @@ pub type Learn = Box<dyn FnMut(u32, std::net::IpAddr, u64) + Send>;
 pub struct Parts {
     /// Where events come from.
     pub source: Box<dyn Source>,
+    /// Which release of Cilium writes its payloads, where they do not tell themselves. Our own datapath writes only
+    /// what every release reads alike.
+    pub producer: Producer,
     /// Its name in telemetry.
     pub source_kind: &'static str,
     /// Who is who.
@@ -150,6 +152,8 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         counts: Counts::default(),
         random: fastrand::Rng::new(),
         now: parts.now,
+        producer: parts.producer,
+        pairing: Pairing::default(),
     };
     let mut expiry = Instant::now() + EXPIRY_INTERVAL;
     loop {
@@ -194,18 +198,20 @@ impl Command {
 struct Counts {
     received: u64,
     parsed: u64,
-    debug: u64,
-    lost: [u64; LOST_SOURCES.len()],
     agent: u64,
+    debug: u64,
+    unknown_cgroup: u64,
+    lost: [u64; LOST_SOURCES.len()],
     failed: HashMap<&'static str, u64>,
 }
 
 struct Numbers {
     received: Number,
     parsed: Number,
-    debug: Number,
-    lost: [Number; LOST_SOURCES.len()],
     agent: Number,
+    debug: Number,
+    unknown_cgroup: Number,
+    lost: [Number; LOST_SOURCES.len()],
     failed: HashMap<&'static str, Number>,
 }
 
@@ -213,12 +219,14 @@ impl Numbers {
     fn new(telemetry: &Telemetry, source: &str) -> Self {
         let kind = [(attribute::EYEPIECE_SOURCE_KIND, source)];
         let reason = |reason| [(attribute::EYEPIECE_REASON, reason)];
+        let event = |kind| [(attribute::EYEPIECE_EVENT_KIND, kind)];
         Self {
             received: telemetry.counter(metric::EYEPIECE_EVENTS_RECEIVED.name, &kind),
             parsed: telemetry.counter(metric::EYEPIECE_FLOWS_PARSED.name, &[]),
-            debug: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("debug_message")),
+            agent: telemetry.counter(metric::EYEPIECE_EVENTS_DECODED.name, &event("agent")),
+            debug: telemetry.counter(metric::EYEPIECE_EVENTS_DECODED.name, &event("debug")),
+            unknown_cgroup: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("unknown_cgroup")),
             lost: LOST_SOURCES.map(|source| telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason(source))),
-            agent: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("agent_notification")),
             failed: HashMap::new(),
         }
     }
@@ -230,7 +238,7 @@ struct Work {
     aggregation: Aggregation,
     sinks: Vec<Box<dyn Sink>>,
     /// Flows of one snapshot of names: it is handed over before the next one is looked for.
-    batch: Vec<Flow>,
+    batch: Vec<Observed>,
     outstanding: Outstanding,
     counts: Counts,
     numbers: Numbers,
@@ -238,6 +246,8 @@ struct Work {
     examples: Keeper,
     random: fastrand::Rng,
     now: fn() -> u64,
+    producer: Producer,
+    pairing: Pairing,
 }
 
 impl Work {
@@ -261,24 +271,50 @@ impl Work {
     #[inline]
     fn raw(&mut self, raw: &RawEvent<'_>) {
         self.counts.received += 1;
-        if raw.data.first() == Some(&DEBUG_MESSAGE) {
-            self.counts.debug += 1;
-            return;
+        match raw.data.first() {
+            Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
+            _ => match parser::parse_from(raw, self.producer) {
+                Ok(flow) => self.flow(flow),
+                Err(error) => self.failed(error.reason(), raw),
+            },
         }
-        if raw.data.first() == Some(&AGENT_NOTIFICATION) {
-            self.counts.agent += 1;
-            return;
-        }
-        let mut flow = match parser::parse(raw) {
-            Ok(flow) => flow,
-            Err(error) => {
-                *self.counts.failed.entry(error.reason()).or_default() += 1;
-                self.examples.keep(error.reason(), raw.time, raw.data);
-                return;
+    }
+
+    /// What does not come once a packet: it may allocate.
+    #[cold]
+    fn rare(&mut self, raw: &RawEvent<'_>) {
+        match parser::decode(raw, self.producer, &mut self.pairing) {
+            Ok(Observed::Flow(flow)) => self.flow(flow),
+            Ok(Observed::Agent(mut event)) => {
+                self.counts.agent += 1;
+                event.uuid = uuid(&mut self.random);
+                self.push(Observed::Agent(event));
             }
-        };
-        self.counts.parsed += 1;
+            Ok(Observed::Debug(mut event)) => {
+                self.counts.debug += 1;
+                enrich::debug(&mut event, self.tables.tables());
+                event.uuid = uuid(&mut self.random);
+                self.push(Observed::Debug(event));
+            }
+            Ok(Observed::Lost(lost)) => self.lost(&lost),
+            Err(error) => self.failed(error.reason(), raw),
+        }
+    }
+
+    fn failed(&mut self, reason: &'static str, raw: &RawEvent<'_>) {
+        *self.counts.failed.entry(reason).or_default() += 1;
+        self.examples.keep(reason, raw.time, raw.data);
+    }
+
+    #[inline]
+    fn flow(&mut self, mut flow: Flow) {
         let tables = self.tables.tables();
+        if flow.sock.is_some() && !enrich::socket(&mut flow, tables) {
+            // Nobody could say whose socket it was: Hubble skips these, too.
+            self.counts.unknown_cgroup += 1;
+            return;
+        }
+        self.counts.parsed += 1;
         let is_news = enrich::enrich(&mut flow, tables);
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
         self.aggregation.count(&flow, ingress);
@@ -289,7 +325,15 @@ impl Work {
             return;
         }
         flow.uuid = uuid(&mut self.random);
-        self.batch.push(flow);
+        self.push(Observed::Flow(flow));
+    }
+
+    #[inline]
+    fn push(&mut self, observed: Observed) {
+        if self.sinks.is_empty() {
+            return;
+        }
+        self.batch.push(observed);
         if self.batch.len() >= BATCH {
             self.hand_over();
         }
@@ -305,6 +349,7 @@ impl Work {
     fn lost(&mut self, lost: &Lost) {
         self.counts.lost[lost.source as usize] += lost.count;
         self.aggregation.count_lost(lost);
+        self.push(Observed::Lost(*lost));
     }
 
     /// How full the tables of series are.
@@ -347,11 +392,12 @@ impl Work {
         let counts = &mut self.counts;
         self.numbers.received.add(std::mem::take(&mut counts.received));
         self.numbers.parsed.add(std::mem::take(&mut counts.parsed));
+        self.numbers.agent.add(std::mem::take(&mut counts.agent));
         self.numbers.debug.add(std::mem::take(&mut counts.debug));
+        self.numbers.unknown_cgroup.add(std::mem::take(&mut counts.unknown_cgroup));
         for (number, count) in self.numbers.lost.iter().zip(std::mem::take(&mut counts.lost)) {
             number.add(count);
         }
-        self.numbers.agent.add(std::mem::take(&mut counts.agent));
         for (reason, count) in counts.failed.drain() {
             let number = self.numbers.failed.entry(reason).or_insert_with(|| {
                 self.telemetry.counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, reason)])

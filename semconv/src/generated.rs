@@ -7,10 +7,16 @@ pub mod attribute {
     pub const DESTINATION_ADDRESS: &str = "destination.address";
     /// Port of the receiver.
     pub const DESTINATION_PORT: &str = "destination.port";
+    /// Addresses in the answer.
+    pub const DNS_ANSWERS: &str = "dns.answers";
+    /// Name that was asked for.
+    pub const DNS_QUESTION_NAME: &str = "dns.question.name";
     /// Class of an error.
     pub const ERROR_TYPE: &str = "error.type";
     /// CPU whose buffer or counter is meant.
     pub const EYEPIECE_CPU: &str = "eyepiece.cpu";
+    /// Kind of an event that is no flow.
+    pub const EYEPIECE_EVENT_KIND: &str = "eyepiece.event.kind";
     /// Which kernel hook.
     pub const EYEPIECE_HOOK_NAME: &str = "eyepiece.hook.name";
     /// Name of the metric that series belong to.
@@ -31,20 +37,90 @@ pub mod attribute {
     pub const HOST_ID: &str = "host.id";
     /// Name of the host.
     pub const HOST_NAME: &str = "host.name";
+    /// Method of the HTTP request.
+    pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+    /// Status code of the HTTP response.
+    pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+    /// Addresses whose identity changed, as a prefix.
+    pub const HUBBLE_AGENT_EVENT_CIDR: &str = "hubble.agent_event.cidr";
+    /// Index of the key that encrypts traffic to them.
+    pub const HUBBLE_AGENT_EVENT_ENCRYPT_KEY: &str = "hubble.agent_event.encrypt_key";
+    /// The endpoint that it is about.
+    pub const HUBBLE_AGENT_EVENT_ENDPOINT_ID: &str = "hubble.agent_event.endpoint.id";
+    /// What went wrong.
+    pub const HUBBLE_AGENT_EVENT_ERROR: &str = "hubble.agent_event.error";
+    /// Address of the node behind which they are.
+    pub const HUBBLE_AGENT_EVENT_HOST_ADDRESS: &str = "hubble.agent_event.host.address";
+    /// Their identity.
+    pub const HUBBLE_AGENT_EVENT_IDENTITY: &str = "hubble.agent_event.identity";
+    /// Labels of the endpoint or of the policy.
+    pub const HUBBLE_AGENT_EVENT_LABELS: &str = "hubble.agent_event.labels";
+    /// The JSON of a kind of event that is not known.
+    pub const HUBBLE_AGENT_EVENT_NOTIFICATION: &str = "hubble.agent_event.notification";
+    /// The monitor's number of a kind of event that is not known.
+    pub const HUBBLE_AGENT_EVENT_NUMBER: &str = "hubble.agent_event.number";
+    /// Address of the node behind which they were.
+    pub const HUBBLE_AGENT_EVENT_OLD_HOST_ADDRESS: &str = "hubble.agent_event.old_host.address";
+    /// Their identity before.
+    pub const HUBBLE_AGENT_EVENT_OLD_IDENTITY: &str = "hubble.agent_event.old_identity";
+    /// Revision of the policy from then on.
+    pub const HUBBLE_AGENT_EVENT_POLICY_REVISION: &str = "hubble.agent_event.policy.revision";
+    /// How many rules the policy has.
+    pub const HUBBLE_AGENT_EVENT_POLICY_RULES: &str = "hubble.agent_event.policy.rules";
+    /// Addresses and ports of those that answer for the service.
+    pub const HUBBLE_AGENT_EVENT_SERVICE_BACKENDS: &str = "hubble.agent_event.service.backends";
+    /// Address and port of the service.
+    pub const HUBBLE_AGENT_EVENT_SERVICE_FRONTEND: &str = "hubble.agent_event.service.frontend";
+    /// The service that it is about.
+    pub const HUBBLE_AGENT_EVENT_SERVICE_ID: &str = "hubble.agent_event.service.id";
+    /// Namespace and name of the service.
+    pub const HUBBLE_AGENT_EVENT_SERVICE_NAME: &str = "hubble.agent_event.service.name";
+    /// Type of the service.
+    pub const HUBBLE_AGENT_EVENT_SERVICE_TYPE: &str = "hubble.agent_event.service.type";
+    /// When the agent started, as RFC 3339 has it.
+    pub const HUBBLE_AGENT_EVENT_TIME: &str = "hubble.agent_event.time";
+    /// What happened in Cilium's agent, by the name in Hubble's `flow.AgentEventType`.
+    pub const HUBBLE_AGENT_EVENT_TYPE: &str = "hubble.agent_event.type";
     /// Authentication that the policy asked for.
     pub const HUBBLE_AUTH_TYPE: &str = "hubble.auth.type";
     /// Where in the datapath a capture was taken.
     pub const HUBBLE_CAPTURE_POINT: &str = "hubble.capture_point";
     /// CPU on which the event happened.
     pub const HUBBLE_CPU: &str = "hubble.cpu";
+    /// First argument of the message.
+    pub const HUBBLE_DEBUG_EVENT_ARG1: &str = "hubble.debug_event.arg1";
+    /// Second argument of the message.
+    pub const HUBBLE_DEBUG_EVENT_ARG2: &str = "hubble.debug_event.arg2";
+    /// Third argument of the message.
+    pub const HUBBLE_DEBUG_EVENT_ARG3: &str = "hubble.debug_event.arg3";
+    /// Hash of the packet.
+    pub const HUBBLE_DEBUG_EVENT_HASH: &str = "hubble.debug_event.hash";
+    /// What the message says, in the words of Cilium's monitor.
+    pub const HUBBLE_DEBUG_EVENT_MESSAGE: &str = "hubble.debug_event.message";
+    /// What the datapath did, by the name in Hubble's `flow.DebugEventType`.
+    pub const HUBBLE_DEBUG_EVENT_TYPE: &str = "hubble.debug_event.type";
     /// Id of the local endpoint that the packet is for.
     pub const HUBBLE_DESTINATION_ENDPOINT_ID: &str = "hubble.destination.endpoint.id";
     /// Security identity of the destination.
     pub const HUBBLE_DESTINATION_IDENTITY: &str = "hubble.destination.identity";
+    /// Labels of the destination's identity, as `source:key=value`.
+    pub const HUBBLE_DESTINATION_LABELS: &str = "hubble.destination.labels";
     /// Who the packet is for, by the configured context.
     ///
     /// See `hubble.source.name`.
     pub const HUBBLE_DESTINATION_NAME: &str = "hubble.destination.name";
+    /// Types of records in the answer.
+    pub const HUBBLE_DNS_ANSWER_TYPES: &str = "hubble.dns.answer_types";
+    /// Canonical names on the way from the name to its addresses.
+    pub const HUBBLE_DNS_CNAMES: &str = "hubble.dns.cnames";
+    /// Who saw the DNS message.
+    pub const HUBBLE_DNS_OBSERVATION_SOURCE: &str = "hubble.dns.observation_source";
+    /// Types of records that were asked for.
+    pub const HUBBLE_DNS_QUERY_TYPES: &str = "hubble.dns.query_types";
+    /// Response code of the answer (RFC 1035 and later).
+    pub const HUBBLE_DNS_RESPONSE_CODE: &str = "hubble.dns.response_code";
+    /// How long the answer holds, in seconds.
+    pub const HUBBLE_DNS_TTL: &str = "hubble.dns.ttl";
     /// Source file of the datapath in which the drop was decided.
     pub const HUBBLE_DROP_FILE: &str = "hubble.drop.file";
     /// Line in `hubble.drop.file`.
@@ -69,7 +145,7 @@ pub mod attribute {
     pub const HUBBLE_ETHERNET_SOURCE: &str = "hubble.ethernet.source";
     /// Name of a trace's observation point, else empty or a number.
     pub const HUBBLE_EVENT_SUBTYPE: &str = "hubble.event.subtype";
-    /// Kind of the datapath event.
+    /// Kind of the event.
     pub const HUBBLE_EVENT_TYPE: &str = "hubble.event.type";
     /// Bytes on the wire since the last event of this direction of the connection.
     pub const HUBBLE_FLOW_BYTES: &str = "hubble.flow.bytes";
@@ -89,6 +165,20 @@ pub mod attribute {
     pub const HUBBLE_IP_TRACE_ID: &str = "hubble.ip_trace_id";
     /// Whether the packet goes from the answering side to the opening side; absent where nobody knows.
     pub const HUBBLE_IS_REPLY: &str = "hubble.is_reply";
+    /// Name of the Kafka API.
+    pub const HUBBLE_KAFKA_API_KEY: &str = "hubble.kafka.api_key";
+    /// Version of the Kafka API.
+    pub const HUBBLE_KAFKA_API_VERSION: &str = "hubble.kafka.api_version";
+    /// What tells which Kafka response belongs to which request.
+    pub const HUBBLE_KAFKA_CORRELATION_ID: &str = "hubble.kafka.correlation_id";
+    /// Error code of the Kafka response.
+    pub const HUBBLE_KAFKA_ERROR_CODE: &str = "hubble.kafka.error_code";
+    /// What a protocol's own parser in the proxy told, as `name=value`.
+    pub const HUBBLE_L7_FIELDS: &str = "hubble.l7.fields";
+    /// Nanoseconds from a request to this response, by the proxy's clock.
+    pub const HUBBLE_L7_LATENCY: &str = "hubble.l7.latency";
+    /// Request, response or sample, by the name in Hubble's `flow.L7FlowType`.
+    pub const HUBBLE_L7_TYPE: &str = "hubble.l7.type";
     /// How many events were lost.
     pub const HUBBLE_LOST_COUNT: &str = "hubble.lost.count";
     /// Which buffer lost events, as Hubble names it in lower case.
@@ -103,14 +193,24 @@ pub mod attribute {
     pub const HUBBLE_PROTOCOL: &str = "hubble.protocol";
     /// Port of the proxy that the packet goes to or comes from.
     pub const HUBBLE_PROXY_PORT: &str = "hubble.proxy.port";
+    /// Rule of the recorder that captured the packet.
+    pub const HUBBLE_RECORDER_RULE: &str = "hubble.recorder.rule";
     /// Type of the first SCTP chunk.
     pub const HUBBLE_SCTP_CHUNK_TYPE: &str = "hubble.sctp.chunk_type";
+    /// Id of the control group of the socket's process.
+    pub const HUBBLE_SOCK_CGROUP_ID: &str = "hubble.sock.cgroup.id";
+    /// The kernel's cookie of the socket.
+    pub const HUBBLE_SOCK_COOKIE: &str = "hubble.sock.cookie";
+    /// Whether the socket's address is the one before or after translation, and which way.
+    pub const HUBBLE_SOCK_TRANSLATION_POINT: &str = "hubble.sock.translation_point";
     /// Source address in the packet's header, where `source.address` is the one before translation.
     pub const HUBBLE_SOURCE_ADDRESS_TRANSLATED: &str = "hubble.source.address_translated";
     /// Id of the local endpoint that sent the packet.
     pub const HUBBLE_SOURCE_ENDPOINT_ID: &str = "hubble.source.endpoint.id";
     /// Security identity of the source.
     pub const HUBBLE_SOURCE_IDENTITY: &str = "hubble.source.identity";
+    /// Labels of the source's identity, as `source:key=value`.
+    pub const HUBBLE_SOURCE_LABELS: &str = "hubble.source.labels";
     /// Who sent the packet, by the configured context.
     ///
     /// The endpoint's interface name, `host` for this machine's own addresses, `world` for the rest, until a provider of metadata knows more.
@@ -143,12 +243,22 @@ pub mod attribute {
     pub const HUBBLE_VRRP_TYPE: &str = "hubble.vrrp.type";
     /// Virtual router id of the VRRP message.
     pub const HUBBLE_VRRP_VRID: &str = "hubble.vrrp.vrid";
+    /// Namespace of the pod that the event is about.
+    pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
+    /// Name of the pod that the event is about.
+    pub const K8S_POD_NAME: &str = "k8s.pod.name";
     /// Id of the record, the same in a replay.
     pub const LOG_RECORD_UID: &str = "log.record.uid";
+    /// Topic of the message.
+    pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
     /// Name of the interface on which the packet was seen.
     pub const NETWORK_INTERFACE_NAME: &str = "network.interface.name";
     /// Direction on the interface, `receive` or `transmit`.
     pub const NETWORK_IO_DIRECTION: &str = "network.io.direction";
+    /// Application protocol, in lower case.
+    pub const NETWORK_PROTOCOL_NAME: &str = "network.protocol.name";
+    /// Version of the application protocol.
+    pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
     /// Transport protocol, in lower case.
     pub const NETWORK_TRANSPORT: &str = "network.transport";
     /// Network layer, `ipv4` or `ipv6`.
@@ -169,6 +279,8 @@ pub mod attribute {
     pub const SOURCE_ADDRESS: &str = "source.address";
     /// Port of the sender.
     pub const SOURCE_PORT: &str = "source.port";
+    /// URL of the request; a password in it is redacted.
+    pub const URL_FULL: &str = "url.full";
 }
 
 /// Metrics.
@@ -278,6 +390,16 @@ pub mod metric {
             attribute::NETWORK_IO_DIRECTION,
         ],
     };
+    /// Events that are no flows, by kind.
+    pub const EYEPIECE_EVENTS_DECODED: Metric = Metric {
+        name: "eyepiece.events.decoded",
+        unit: "{event}",
+        description: "Events that are no flows, by kind.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_EVENT_KIND,
+        ],
+    };
     /// Events that were lost on the way from the kernel to the pipeline.
     pub const EYEPIECE_EVENTS_LOST: Metric = Metric {
         name: "eyepiece.events.lost",
@@ -299,11 +421,11 @@ pub mod metric {
             attribute::EYEPIECE_SOURCE_KIND,
         ],
     };
-    /// Events that make no flow, by reason.
+    /// Events that were read and are left out, by reason.
     pub const EYEPIECE_EVENTS_SKIPPED: Metric = Metric {
         name: "eyepiece.events.skipped",
         unit: "{event}",
-        description: "Events that make no flow, by reason.",
+        description: "Events that were read and are left out, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
             attribute::EYEPIECE_REASON,
@@ -675,6 +797,7 @@ pub mod metric {
         EYEPIECE_DATAPATH_UNSEEN_PACKETS,
         EYEPIECE_DATAPATH_UNTRACKED_BYTES,
         EYEPIECE_DATAPATH_UNTRACKED_PACKETS,
+        EYEPIECE_EVENTS_DECODED,
         EYEPIECE_EVENTS_LOST,
         EYEPIECE_EVENTS_RECEIVED,
         EYEPIECE_EVENTS_SKIPPED,
@@ -716,12 +839,16 @@ pub mod metric {
 
 /// Event names.
 pub mod event {
-    /// A network flow, as the datapath saw one packet of it.
+    /// Something happened in Cilium's agent.
+    pub const HUBBLE_AGENT_EVENT: &str = "hubble.agent_event";
+    /// What the datapath says of its work on a packet.
+    pub const HUBBLE_DEBUG_EVENT: &str = "hubble.debug_event";
+    /// A network flow, as the datapath saw one packet of it, a socket or a proxy one message.
     ///
     /// The timestamp is the kernel's, the severity follows the verdict.
     pub const HUBBLE_FLOW: &str = "hubble.flow";
     /// Events were lost before they became flows.
-    pub const HUBBLE_LOST: &str = "hubble.lost";
+    pub const HUBBLE_LOST_EVENTS: &str = "hubble.lost_events";
 }
 
 /// The label of Hubble's metrics that carries the same as an attribute.

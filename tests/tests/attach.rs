@@ -179,9 +179,9 @@ fn without_debug_not_an_instruction_of_it_is_loaded() -> Result<()> {
             assert_eq!(of("debug.rs"), debug, "{info:?}");
         }
         lengths.push(traffic.iter().map(|info| info.length).max());
-        let skipped = || eyepiece.number("eyepiece.events.skipped", &[("eyepiece.reason", "debug_message")]);
+        let messages = || eyepiece.number("eyepiece.events.decoded", &[("eyepiece.event.kind", "debug")]);
         if debug {
-            let told = eventually(FREED, "debug messages", || skipped().ok().filter(|&count| count >= 50))
+            let told = eventually(FREED, "debug messages", || messages().ok().filter(|&count| count >= 50))
                 .map_err(|error| error.context(format!("{:#}", eyepiece.status().unwrap())))?;
             ensure!(told >= 50);
         } else {
@@ -191,7 +191,7 @@ fn without_debug_not_an_instruction_of_it_is_loaded() -> Result<()> {
                 })
                 .is_ok()
             );
-            assert_eq!(skipped()?, 0);
+            assert_eq!(messages()?, 0);
         }
         assert_eq!(eyepiece.stop()?, 0);
     }

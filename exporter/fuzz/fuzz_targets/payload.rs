@@ -1,26 +1,46 @@
-//! Monitor payloads: any bytes give a flow with a summary, or an error with a reason.
+//! Monitor payloads of every kind: any bytes give a flow or an event with its text, or an error with a reason.
 #![no_main]
 
 use std::fmt::{self, Write};
 
 use libfuzzer_sys::fuzz_target;
 
-// The parser by itself: its files know nothing of the program around them, which takes long to build.
-#[allow(dead_code, reason = "the target calls the parser alone")]
+// The decoder by itself: its files know nothing of the program around them, which takes long to build.
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/agent_event.rs"]
+mod agent_event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/debug_event.rs"]
+mod debug_event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
 #[path = "../../src/event.rs"]
 mod event;
-#[allow(dead_code, reason = "the target calls the parser alone")]
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
 #[path = "../../src/flow.rs"]
 mod flow;
-#[allow(dead_code, reason = "the target calls the parser alone")]
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/gob/mod.rs"]
+mod gob;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/l7.rs"]
+mod l7;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/observed.rs"]
+mod observed;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
 #[path = "../../src/parser/mod.rs"]
 mod parser;
-#[allow(dead_code, reason = "the target calls the parser alone")]
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/release.rs"]
+mod release;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
 #[path = "../../src/symbols.rs"]
 mod symbols;
 
 use event::RawEvent;
-use parser::{direction, parse, summary};
+use observed::Observed;
+use parser::{Pairing, debug, decode, direction, summary};
+use release::{Producer, Release};
 
 /// Counts what is written, so that formatting runs without allocating.
 struct Length(usize);
@@ -33,13 +53,24 @@ impl Write for Length {
 }
 
 fuzz_target!(|data: &[u8]| {
-    match parse(&RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None }) {
-        Ok(flow) => {
-            let mut length = Length(0);
-            assert!(summary::write(&flow, &mut length).is_ok() && length.0 < 100);
-            assert_eq!(direction(&flow), flow.direction);
-            assert_eq!(flow.tunnel.is_some_and(|tunnel| tunnel.vni >> 24 != 0), false);
+    let event = RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None };
+    let guess = Producer { guess_sock: true, ..Producer::default() };
+    for producer in [Producer::default(), Producer::from(Release::V1_15), guess] {
+        let mut length = Length(0);
+        match decode(&event, producer, &mut Pairing::new(2)) {
+            Ok(Observed::Flow(flow)) => {
+                assert!(summary::write(&flow, &mut length).is_ok());
+                assert!(length.0 < 100 || flow.l7.is_some());
+                assert_eq!(direction(&flow), flow.direction);
+                assert!(flow.tunnel.is_none_or(|tunnel| tunnel.vni >> 24 == 0));
+            }
+            Ok(Observed::Debug(event)) => {
+                assert!(debug::write(&event, &mut |_, _| Ok(()), &mut length).is_ok());
+                assert!((10..200).contains(&length.0));
+            }
+            Ok(Observed::Agent(_)) => {}
+            Ok(Observed::Lost(_)) => unreachable!("no payload tells a loss"),
+            Err(error) => assert!(!error.reason().is_empty()),
         }
-        Err(error) => assert!(!error.reason().is_empty()),
     }
 });

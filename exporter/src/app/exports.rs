@@ -11,8 +11,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::mapping;
 use super::names::MachineNames;
-use crate::flow::Batch;
 use crate::metrics::{self, Naming};
+use crate::observed::Batch;
 use crate::otlp::client::Client;
 use crate::otlp::config::{Protocol, Signal as ClientSignal};
 use crate::otlp::metrics_sender::Due;
@@ -61,7 +61,8 @@ pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
     let (symbols, names) = (shared.symbols.clone(), Arc::new(shared.names.clone()));
     let stop = shared.stop.clone();
     let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
-        let (sink, printer) = stdout::build(options.capacity, symbols, names, io::stdout(), shared.telemetry);
+        let (sink, printer) =
+            stdout::build(options.capacity, options.wanted, symbols, names, io::stdout(), shared.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, ClientSignal::Logs)?;

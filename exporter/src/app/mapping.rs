@@ -9,6 +9,7 @@ use eyepiece_wire::Aggregation;
 use crate::metrics::{self, Context, Identifier, MetricContexts, Naming};
 use crate::otlp;
 use crate::otlp::logs::Options;
+use crate::otlp::wanted::Wanted;
 use crate::source::datapath;
 use crate::source::datapath::attach::Mode;
 use crate::source::datapath::links::Filter;
@@ -102,6 +103,12 @@ pub(super) fn logs(settings: &Settings) -> Options {
         max_bytes: usize::try_from(logs.batch_bytes).unwrap_or(usize::MAX),
         flush_delay: logs.delay,
         in_flight: logs.in_flight as usize,
+        wanted: Wanted {
+            flows: logs.events.flow,
+            agent: logs.events.agent,
+            lost: logs.events.lost,
+            debug: logs.events.debug,
+        },
         ..Options::default()
     }
 }

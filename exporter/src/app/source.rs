@@ -13,9 +13,10 @@ use super::AppError;
 use super::names::MachineNames;
 use crate::enrich::Publisher;
 use crate::pipeline::Learn;
-use crate::source::datapath::links::roster::Told;
+use crate::release::Producer;
 use crate::source::cilium_monitor::status::View;
 use crate::source::datapath::attach::{Hooks, Mode};
+use crate::source::datapath::links::roster::Told;
 use crate::source::{Halt, Source};
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
@@ -71,12 +72,23 @@ impl Feed {
     }
 }
 
+/// Name of Cilium's agent as an emitter.
+pub(super) const CILIUM: &str = "cilium";
+
 /// Whose events are exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Emitter {
     pub(super) name: String,
     /// Empty where it is unknown.
     pub(super) version: String,
+}
+
+impl Emitter {
+    /// What its payloads are read as, where they do not tell themselves.
+    pub(super) fn producer(&self) -> Producer {
+        // Anything but a release is nobody's whose layouts are known: the newest.
+        if self.name == CILIUM { self.version.parse().unwrap_or_default() } else { Producer::default() }
+    }
 }
 
 impl Default for Emitter {

@@ -4,18 +4,16 @@ mod departed;
 pub mod tables;
 
 pub use departed::Departed;
-pub use tables::{EndInfo, EndKind, InterfaceInfo, Publisher, Reader, Tables};
+pub use tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Publisher, Reader, Tables};
+
+use std::net::IpAddr;
 
 use eyepiece_wire::Hook;
 
+use crate::debug_event::DebugEvent;
 use crate::event::Totals;
 use crate::flow::{EVENT_DROP, End, Flow};
 use crate::parser::direction;
-
-/// Reserved identity of the machine itself (Cilium `pkg/identity/numericidentity.go`).
-pub const IDENTITY_HOST: u32 = 1;
-/// Reserved identity of everybody who is not known.
-pub const IDENTITY_WORLD: u32 = 2;
 
 /// Observation point of packets that an endpoint receives (Cilium `pkg/monitor/api`, `TraceToLxc`).
 const TO_ENDPOINT: u8 = 0;
@@ -24,13 +22,18 @@ const FROM_ENDPOINT: u8 = 5;
 
 /// Fills in both ends, and the direction, which depends on them.
 ///
-/// An end whose address nobody knows, or several have, is the event's own endpoint where the hook says so. An
-/// identity that is set stays; endpoints get none. A flow without addresses gets that end only.
+/// An end whose address nobody knows, or several have, is the event's own endpoint where one of our own hooks says so.
+/// An identity that is set stays. A flow without addresses gets that end only. Events of another's datapath are filled
+/// in as Hubble does it: by addresses alone, and an access-log record says itself who its ends are.
 ///
 /// Returns true where the source sends from an address that is not known to be its own, or only learned: the caller
 /// may tell the watcher of interfaces then.
 #[inline]
 pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
+    if flow.meter.is_none() && flow.kernel_drop.is_none() {
+        foreign(flow, tables);
+        return false;
+    }
     let (mut source, mut destination) = match &flow.ip {
         Some(ip) => (Some(tables.end(&ip.source)), Some(tables.end(&ip.destination))),
         None => (None, None),
@@ -67,6 +70,60 @@ pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
     is_news
 }
 
+/// Fills in the ends of a flow of another's datapath.
+fn foreign(flow: &mut Flow, tables: &Tables) {
+    let Some(ip) = &flow.ip else {
+        flow.direction = direction(flow);
+        return;
+    };
+    for (end, address, is_absent) in [
+        (&mut flow.source, ip.source, flow.no_source_address),
+        (&mut flow.destination, ip.destination, flow.no_destination_address),
+    ] {
+        if is_absent {
+            continue;
+        }
+        // To Hubble, an IPv4-mapped address is none of IPv4.
+        let is_mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+        let info = if is_mapped { tables.world() } else { tables.end(&address) };
+        if flow.l7.is_none() {
+            end.endpoint = info.endpoint;
+            if end.identity == 0 {
+                end.identity = tables.identity(&address, info);
+            }
+        }
+        // That its address is not known does not make it the world: its identity says that.
+        if info.kind != EndKind::World || end.identity == IDENTITY_WORLD {
+            end.name = info.name;
+        }
+    }
+    flow.direction = direction(flow);
+}
+
+/// Fills in the address of a socket event's own end, which only its control group tells. False: nobody knows the group,
+/// or no address of the event's family in it.
+#[inline]
+pub fn socket(flow: &mut Flow, tables: &Tables) -> bool {
+    let (Some(sock), Some(ip)) = (&flow.sock, &mut flow.ip) else { return true };
+    let Some(address) = tables.control_group(sock.cgroup, ip.version) else { return false };
+    if sock.point.is_reverse() {
+        ip.destination = address;
+        flow.no_destination_address = false;
+    } else {
+        ip.source = address;
+        flow.no_source_address = false;
+    }
+    true
+}
+
+/// Fills in who a debug message's endpoint is.
+pub fn debug(event: &mut DebugEvent, tables: &Tables) {
+    if event.source.endpoint != 0 {
+        event.source.name = tables.endpoint_name(event.source.endpoint);
+        event.source.identity = tables.endpoint_identity(event.source.endpoint);
+    }
+}
+
 /// Both ends of totals that no event carried, by the same rules as [`enrich`].
 pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
     let (mut source, mut destination) = match &totals.addresses {
@@ -92,7 +149,8 @@ pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
 fn own(end: &mut Option<EndInfo>, endpoint: u16, tables: &Tables) {
     if end.is_none_or(|end| end.kind == EndKind::World || end.shared) {
         let name = tables.endpoint_name(endpoint);
-        *end = Some(EndInfo { endpoint, name, kind: EndKind::Endpoint, shared: false, learned: false });
+        let identity = tables.endpoint_identity(endpoint);
+        *end = Some(EndInfo { endpoint, identity, name, kind: EndKind::Endpoint, shared: false, learned: false });
     }
 }
 
@@ -102,11 +160,7 @@ fn fill(end: &mut End, info: Option<EndInfo>) {
     end.endpoint = info.endpoint;
     end.name = info.name;
     if end.identity == 0 {
-        end.identity = match info.kind {
-            EndKind::Endpoint => 0,
-            EndKind::Host => IDENTITY_HOST,
-            EndKind::World => IDENTITY_WORLD,
-        };
+        end.identity = info.identity;
     }
 }
 
@@ -116,9 +170,9 @@ mod tests {
 
     use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
-    use super::{InterfaceInfo, Tables, enrich};
+    use super::{InterfaceInfo, Tables, enrich, socket};
     use crate::event::Meter;
-    use crate::flow::{Direction, EVENT_DROP, EVENT_TRACE, EventType, Flow, Ip};
+    use crate::flow::{Direction, EVENT_DROP, EVENT_TRACE, EventType, Flow, Ip, Sock, TranslationPoint};
     use crate::symbols::Symbols;
 
     const NEW: Option<u8> = Some(0);
@@ -230,5 +284,59 @@ mod tests {
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.7.7.7", "9.9.9.9")));
         flow.meter = None;
         assert!(!enrich(&mut flow, &tables(&symbols)));
+    }
+
+    #[test]
+    fn of_another_datapath_addresses_alone_count() {
+        use Direction::{Egress, Ingress};
+        let symbols = Symbols::default();
+        let mut tables = tables(&symbols);
+        tables.add_prefix("10.7.0.0".parse().unwrap(), 16, 4711);
+        tables.add_prefix("10.0.0.2".parse().unwrap(), 32, 4712);
+        tables.set_endpoint_identity(1, 1001);
+        let text = |end: crate::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
+        for (source, destination, ends, direction) in [
+            ("10.0.0.1", "10.7.7.7", ["1 a 1001", "0  4711"], Egress),
+            // The hook's endpoint is not put in the place of an address that nobody knows.
+            ("10.9.9.8", "10.0.0.1", ["0  0", "1 a 1001"], Ingress),
+            ("192.0.2.1", "10.0.0.2", ["0 host 1", "2 b 0"], Ingress),
+        ] {
+            let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some((source, destination)));
+            flow.meter = None;
+            assert!(!enrich(&mut flow, &tables));
+            assert_eq!([text(flow.source), text(flow.destination)], ends, "{source}");
+            assert_eq!(flow.direction, direction, "{source}");
+        }
+        let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.0.0.1", "9.9.9.9")));
+        (flow.meter, flow.source.identity, flow.destination.identity) = (None, 5, 2);
+        enrich(&mut flow, &tables);
+        assert_eq!([text(flow.source), text(flow.destination)], ["1 a 5", "0 world 2"]);
+    }
+
+    #[test]
+    fn sockets_are_known_by_their_control_group() {
+        let symbols = Symbols::default();
+        let mut tables = tables(&symbols);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        tables.add_control_group(9001, [address("10.0.0.1"), address("fe80::7"), address("10.0.0.9")]);
+        for (cgroup, point, version, expected) in [
+            (9001, 1, 4, Some(("10.0.0.1", "9.9.9.9"))),
+            (9001, 4, 4, Some(("9.9.9.9", "10.0.0.1"))),
+            (9001, 2, 6, Some(("fe80::7", "9.9.9.9"))),
+            (9002, 1, 4, None),
+        ] {
+            let mut flow = flow(7, None, None, 0, Some(("9.9.9.9", "9.9.9.9")));
+            let point = TranslationPoint::from_number(point);
+            flow.sock = Some(Sock { point, cookie: 1, cgroup });
+            flow.meter = None;
+            (flow.no_source_address, flow.no_destination_address) = (!point.is_reverse(), point.is_reverse());
+            flow.ip.as_mut().unwrap().version = version;
+            assert_eq!(socket(&mut flow, &tables), expected.is_some());
+            if let Some((source, destination)) = expected {
+                let ip = flow.ip.unwrap();
+                assert_eq!((ip.source, ip.destination), (address(source), address(destination)));
+                assert!(!flow.no_source_address && !flow.no_destination_address);
+            }
+        }
     }
 }

@@ -13,6 +13,11 @@ use hashbrown::HashMap;
 use super::departed::{Departed, Names};
 use crate::symbols::{Lease, Symbol, Symbols};
 
+/// Reserved identity of the machine itself (Cilium `pkg/identity/numericidentity.go`).
+pub const IDENTITY_HOST: u32 = 1;
+/// Reserved identity of everybody who is not known.
+pub const IDENTITY_WORLD: u32 = 2;
+
 /// Who is behind an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EndKind {
@@ -30,6 +35,8 @@ pub enum EndKind {
 pub struct EndInfo {
     /// Endpoint id; 0 for all but endpoints.
     pub endpoint: u16,
+    /// Security identity; 0 = not known.
+    pub identity: u32,
     /// The endpoint's interface name, `host` or `world`.
     pub name: Symbol,
     /// Who it is.
@@ -62,8 +69,14 @@ impl Default for InterfaceInfo {
 pub struct Tables {
     ends: HashMap<u128, EndInfo, RandomState>,
     interfaces: HashMap<u32, InterfaceInfo, RandomState>,
-    /// Names by endpoint id.
-    endpoints: HashMap<u16, Symbol, RandomState>,
+    /// Names and identities by endpoint id.
+    endpoints: HashMap<u16, (Symbol, u32), RandomState>,
+    /// Identities by prefix, as an ipcache has them: the address, what is behind the prefix being zero, and the length.
+    prefixes: HashMap<(IpAddr, u8), u32, RandomState>,
+    /// The lengths that occur in each family, the longest first.
+    prefix_lengths: [Vec<u8>; 2],
+    /// IPv4 and IPv6 address of a process's pod by the id of its control group.
+    control_groups: HashMap<u64, [Option<IpAddr>; 2], RandomState>,
     namespaces: HashMap<u32, u16, RandomState>,
     /// Names of interfaces that are leased, by index.
     leases: Vec<(u32, Arc<Lease>)>,
@@ -74,7 +87,7 @@ pub struct Tables {
 impl Tables {
     /// A snapshot that knows nobody: all the world is `world`.
     pub fn new(symbols: &Symbols) -> Self {
-        let world = EndInfo { name: symbols.intern("world"), ..EndInfo::default() };
+        let world = EndInfo { name: symbols.intern("world"), identity: IDENTITY_WORLD, ..EndInfo::default() };
         Self { host: symbols.intern("host"), world, ..Self::default() }
     }
 
@@ -82,7 +95,7 @@ impl Tables {
     pub fn add_interface(&mut self, ifindex: u32, info: InterfaceInfo) {
         self.interfaces.insert(ifindex, info);
         if info.endpoint != 0 {
-            self.endpoints.insert(info.endpoint, info.name);
+            self.endpoints.entry(info.endpoint).or_default().0 = info.name;
         }
     }
 
@@ -98,14 +111,43 @@ impl Tables {
 
     /// Adds an address of the machine.
     pub fn add_host(&mut self, address: IpAddr) {
-        self.add(address, EndInfo { name: self.host, kind: EndKind::Host, ..EndInfo::default() });
+        self.add(
+            address,
+            EndInfo { name: self.host, identity: IDENTITY_HOST, kind: EndKind::Host, ..EndInfo::default() },
+        );
     }
 
     /// Adds an address of an endpoint that was added before; what was added first stays where several have it, but a
     /// configured address replaces a learned one.
     pub fn add_endpoint_address(&mut self, address: IpAddr, endpoint: u16, learned: bool) {
-        let name = self.endpoint_name(endpoint);
-        self.add(address, EndInfo { endpoint, name, kind: EndKind::Endpoint, shared: false, learned });
+        let (name, identity) = self.endpoints.get(&endpoint).copied().unwrap_or_default();
+        self.add(address, EndInfo { endpoint, identity, name, kind: EndKind::Endpoint, shared: false, learned });
+    }
+
+    /// Sets the identity of an endpoint, whose addresses may have been added before or not.
+    pub fn set_endpoint_identity(&mut self, endpoint: u16, identity: u32) {
+        self.endpoints.entry(endpoint).or_default().1 = identity;
+        for end in self.ends.values_mut().filter(|end| end.endpoint == endpoint) {
+            end.identity = identity;
+        }
+    }
+
+    /// Adds the identity of all addresses with a prefix. Lengths beyond the address count as all of it.
+    pub fn add_prefix(&mut self, address: IpAddr, length: u8, identity: u32) {
+        let length = length.min(if address.is_ipv4() { 32 } else { 128 });
+        let lengths = &mut self.prefix_lengths[usize::from(address.is_ipv6())];
+        if let Err(place) = lengths.binary_search_by(|known| length.cmp(known)) {
+            lengths.insert(place, length);
+        }
+        self.prefixes.insert((prefix(address, length), length), identity);
+    }
+
+    /// Adds a control group: the first address of each family is that of its processes.
+    pub fn add_control_group(&mut self, id: u64, addresses: impl IntoIterator<Item = IpAddr>) {
+        let group = self.control_groups.entry(id).or_default();
+        for address in addresses {
+            group[usize::from(address.is_ipv6())].get_or_insert(address);
+        }
     }
 
     /// Adds a network namespace by its inode: its only endpoint, 0 where there are several or none.
@@ -131,6 +173,37 @@ impl Tables {
         self.ends.get(&key(*address)).copied().unwrap_or(self.world)
     }
 
+    /// Everybody whose address is not known.
+    pub const fn world(&self) -> EndInfo {
+        self.world
+    }
+
+    /// Security identity of an address, `end` being who is behind it: the endpoint's, else that of the longest prefix;
+    /// 0 where nobody knows.
+    pub fn identity(&self, address: &IpAddr, end: EndInfo) -> u32 {
+        if end.kind == EndKind::Endpoint {
+            return end.identity;
+        }
+        let lengths = &self.prefix_lengths[usize::from(address.is_ipv6())];
+        let found = lengths.iter().find_map(|&length| self.prefixes.get(&(prefix(*address, length), length)));
+        match (found, end.kind) {
+            (Some(&identity), _) => identity,
+            (None, EndKind::Host) => end.identity,
+            (None, _) => 0,
+        }
+    }
+
+    /// Address of a control group's processes, of IP version 4 or 6.
+    pub fn control_group(&self, id: u64, version: u8) -> Option<IpAddr> {
+        self.control_groups.get(&id).and_then(|addresses| addresses[usize::from(version == 6)])
+    }
+
+    /// Security identity of an endpoint; 0 where it is not known.
+    #[inline]
+    pub fn endpoint_identity(&self, endpoint: u16) -> u32 {
+        self.endpoints.get(&endpoint).map_or(0, |&(_, identity)| identity)
+    }
+
     /// What an interface is; [`InterfaceInfo::default`] where it is not known.
     #[inline]
     pub fn interface(&self, ifindex: u32) -> InterfaceInfo {
@@ -140,7 +213,7 @@ impl Tables {
     /// The interface name of an endpoint; [`Symbol::EMPTY`] where it is not known.
     #[inline]
     pub fn endpoint_name(&self, endpoint: u16) -> Symbol {
-        self.endpoints.get(&endpoint).copied().unwrap_or(Symbol::EMPTY)
+        self.endpoints.get(&endpoint).map_or(Symbol::EMPTY, |&(name, _)| name)
     }
 
     /// The endpoint of a network namespace by its inode: 0 = several, or the machine's own; none = foreign.
@@ -180,6 +253,20 @@ fn key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => 0xffff_0000_0000 | u128::from(address.to_bits()),
         IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// An address without the bits behind a prefix of a length within its family.
+fn prefix(address: IpAddr, length: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
+        }
     }
 }
 
@@ -340,6 +427,32 @@ mod tests {
             let end = tables.end(&ip(address));
             assert_eq!((end.endpoint, &*symbols.text(end.name), end.kind), (endpoint, name, kind), "{address}");
             assert_eq!((end.shared, end.learned), (shared, learned), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_counts() {
+        let symbols = Symbols::default();
+        let mut tables = sample(&symbols);
+        for (address, length, identity) in
+            [("10.0.0.0", 8, 1), ("10.1.2.3", 16, 2), ("10.1.0.7", 99, 3), ("0.0.0.0", 0, 4), ("fd00::", 8, 5)]
+        {
+            tables.add_prefix(ip(address), length, identity);
+        }
+        tables.set_endpoint_identity(1, 1001);
+        for (address, identity) in [
+            ("10.0.0.7", 1001),
+            ("fd00::7", 1001),
+            ("10.0.0.99", 1),
+            ("10.1.9.9", 2),
+            ("10.1.0.7", 3),
+            ("9.9.9.9", 4),
+            ("fdff::1", 5),
+            ("2001:db8::1", 0),
+            ("192.0.2.1", 4),
+            ("::ffff:10.1.9.9", 0),
+        ] {
+            assert_eq!(tables.identity(&ip(address), tables.end(&ip(address))), identity, "{address}");
         }
     }
 

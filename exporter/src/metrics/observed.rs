@@ -3,14 +3,27 @@
 use eyepiece_wire::Hook;
 
 use crate::event::LostSource;
-use crate::flow::{EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict};
-
-/// Monitor message type: L7, Cilium's `MessageTypeAccessLog`.
-const EVENT_L7: u8 = 129;
+use crate::flow::{
+    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict,
+};
+use crate::l7::L7Record;
 
 /// Texts of the `protocol` label; their places are the numbers in keys.
-const PROTOCOLS: [&str; 10] =
-    ["Unknown flow", "Unknown L4", "TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "VRRP", "IGMP", "Unknown L7"];
+const PROTOCOLS: [&str; 13] = [
+    "Unknown flow",
+    "Unknown L4",
+    "TCP",
+    "UDP",
+    "SCTP",
+    "ICMPv4",
+    "ICMPv6",
+    "VRRP",
+    "IGMP",
+    "Unknown L7",
+    "DNS",
+    "HTTP",
+    "Kafka",
+];
 const UNKNOWN_L7: u8 = 9;
 
 /// Verdicts by their numbers.
@@ -234,8 +247,18 @@ fn protocol(flow: &Flow) -> u8 {
             L4::Vrrp { .. } => 7,
             L4::Igmp { .. } => 8,
         },
-        EVENT_L7 => UNKNOWN_L7,
+        EVENT_L7 => l7_protocol(flow),
         _ => 0,
+    }
+}
+
+#[cold]
+fn l7_protocol(flow: &Flow) -> u8 {
+    match flow.l7.as_ref().map(|l7| &l7.record) {
+        Some(L7Record::Dns(_)) => UNKNOWN_L7 + 1,
+        Some(L7Record::Http(_)) => UNKNOWN_L7 + 2,
+        Some(L7Record::Kafka(_)) => UNKNOWN_L7 + 3,
+        Some(L7Record::Generic(_) | L7Record::None) | None => UNKNOWN_L7,
     }
 }
 

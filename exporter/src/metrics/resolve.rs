@@ -148,7 +148,7 @@ fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'
         Labels::Flow { protocol, kind, subtype, verdict } => [
             label(attribute::HUBBLE_PROTOCOL, protocol),
             label(attribute::HUBBLE_EVENT_TYPE, type_name(kind)),
-            Some((attribute::HUBBLE_EVENT_SUBTYPE, subtype_text(kind, subtype))),
+            Some((attribute::HUBBLE_EVENT_SUBTYPE, subtype_text(kind, subtype, protocol))),
             label(attribute::HUBBLE_VERDICT, verdict.name()),
         ],
         Labels::Tcp { flag, version } => [
@@ -187,10 +187,12 @@ fn reserved_text(identity: u32) -> Option<String> {
     reserved_name(identity).map(|name| format!("reserved:{name}"))
 }
 
-/// Observation points have names, unknown message types their number, and nothing else has a subtype.
-fn subtype_text(kind: u8, subtype: u8) -> String {
+/// Observation points have names, layer 7 its protocol's where it has one, unknown message types their number, and
+/// nothing else has a subtype.
+fn subtype_text(kind: u8, subtype: u8, protocol: &str) -> String {
     match type_name(kind) {
         "Trace" => observation_point_text(subtype).unwrap_or_default().to_owned(),
+        "L7" if matches!(protocol, "DNS" | "HTTP" | "Kafka") => protocol.to_owned(),
         "Unknown" => kind.to_string(),
         _ => String::new(),
     }

@@ -7,7 +7,11 @@ use foldhash::HashMapExt as _;
 
 use super::encode::text;
 use super::names::Names;
-use crate::flow::{EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, End, Flow};
+use crate::flow::{
+    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE, End,
+    Flow,
+};
+use crate::l7::{L7Kind, L7Record};
 use crate::parser::{names, summary};
 use crate::symbols::{Symbol, Symbols};
 
@@ -63,16 +67,17 @@ impl Reader {
         words.source.clear();
         words.destination.clear();
         if let Some(ip) = &flow.ip {
-            text::address(&mut words.source, ip.source);
-            text::address(&mut words.destination, ip.destination);
+            if !flow.no_source_address {
+                text::address(&mut words.source, ip.source);
+            }
+            if !flow.no_destination_address {
+                text::address(&mut words.destination, ip.destination);
+            }
         }
         words.source_name = self.text(flow.source);
         words.destination_name = self.text(flow.destination);
+        words.interface = self.interface(flow.ifindex);
         let names = &self.names;
-        words.interface = match flow.ifindex {
-            0 => Arc::default(),
-            index => cached(&mut self.interfaces, index, |out| names.interface(index, out)),
-        };
         words.drop_reason.clear();
         words.drop_location = Arc::default();
         if let Some(kernel) = &flow.kernel_drop {
@@ -94,7 +99,17 @@ impl Reader {
         summary::write(flow, &mut words.summary).unwrap_or_default();
     }
 
-    fn text(&mut self, end: End) -> Arc<str> {
+    /// Name of an interface; empty where it is not known.
+    pub(super) fn interface(&mut self, ifindex: u32) -> Arc<str> {
+        let names = &self.names;
+        match ifindex {
+            0 => Arc::default(),
+            index => cached(&mut self.interfaces, index, |out| names.interface(index, out)),
+        }
+    }
+
+    /// Name of an end; empty where nobody knows it.
+    pub(super) fn text(&mut self, end: End) -> Arc<str> {
         if end.name == Symbol::EMPTY {
             return Arc::default();
         }
@@ -133,7 +148,7 @@ pub fn write(flow: &Flow, words: &Words, out: &mut String) {
         Some(true) => (destination, " <- ", source),
         None => (source, " <> ", destination),
     };
-    if !words.source.is_empty() {
+    if flow.ip.is_some() {
         write_end(left, out);
         out.push_str(arrow);
         write_end(right, out);
@@ -151,6 +166,7 @@ pub fn write(flow: &Flow, words: &Words, out: &mut String) {
 
 fn write_end((address, port, name): (&String, Option<u16>, &Arc<str>), out: &mut String) {
     match port {
+        _ if address.is_empty() => out.push('?'),
         Some(port) if address.contains(':') => {
             out.push('[');
             out.push_str(address);
@@ -181,11 +197,31 @@ fn write_point(flow: &Flow, words: &Words, out: &mut String) {
             out.push_str(names::policy_match_text(flow.policy_match).unwrap_or("unknown"));
         }
         EVENT_CAPTURE => out.push_str(flow.capture_point.and_then(names::capture_point_name).unwrap_or("capture")),
+        EVENT_RECORDER_CAPTURE => out.push_str("recorder-capture"),
+        EVENT_SOCK => out.push_str(flow.sock.and_then(|sock| sock.point.text()).unwrap_or("socket")),
+        EVENT_L7 => write_l7(flow, out),
         kind => {
             out.push_str("type-");
             text::decimal(out, u64::from(kind));
         }
     }
+}
+
+/// `http-request`, `dns-response`, as `hubble observe` has it.
+fn write_l7(flow: &Flow, out: &mut String) {
+    let Some(l7) = &flow.l7 else { return };
+    out.push_str(match l7.record {
+        L7Record::Dns(_) => "dns",
+        L7Record::Http(_) => "http",
+        L7Record::Kafka(_) => "kafka",
+        L7Record::Generic(_) | L7Record::None => "l7",
+    });
+    out.push_str(match l7.kind {
+        L7Kind::Request => "-request",
+        L7Kind::Response => "-response",
+        L7Kind::Sample => "-sample",
+        L7Kind::Unknown => "",
+    });
 }
 
 #[cfg(test)]
@@ -270,7 +306,9 @@ mod tests {
         assert_eq!(drop(1, None), format!("{ends} 1 {tail}"));
         assert_eq!(drop(0, Some(6)), format!("{ends} NETFILTER_DROP {tail}"));
         assert_eq!(drop(0, Some(99)), format!("{ends} 99 {tail}"));
-        let bare = line(|flow, _| *flow = Flow::empty(EventType { kind: 7, subtype: 0 }));
-        assert_eq!(bare, "type-7 VERDICT_UNKNOWN");
+        let bare = |kind| line(move |flow, _| *flow = Flow::empty(EventType { kind, subtype: 0 }));
+        assert_eq!(bare(8), "type-8 VERDICT_UNKNOWN");
+        assert_eq!(bare(6), "recorder-capture VERDICT_UNKNOWN");
+        assert_eq!(bare(7), "socket VERDICT_UNKNOWN");
     }
 }

@@ -1,4 +1,4 @@
-//! Exports flows as OTLP log records: gathers, encodes, and keeps several requests in flight.
+//! Exports flows and events as OTLP log records: gathers, encodes, and keeps several requests in flight.
 
 use std::future::Future;
 use std::io;
@@ -17,6 +17,7 @@ use super::queue::{self, Item, LogSink, Queue};
 use super::resource::Resource;
 use super::retry::Backoff;
 use super::stop::{self, Stop};
+use super::wanted::Wanted;
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub in_flight: usize,
     /// Pauses between attempts.
     pub backoff: Backoff,
+    /// Kinds of records.
+    pub wanted: Wanted,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             flush_delay: Duration::from_millis(200),
             in_flight: 3,
             backoff: Backoff::default(),
+            wanted: Wanted::default(),
         }
     }
 }
@@ -82,7 +86,7 @@ pub fn build<T: Transport>(
 ) -> (LogSink, LogExporter<T>) {
     let counters = Counters::new(telemetry, Signal::Logs);
     let max_records = options.max_records.clamp(1, MAX_RECORDS);
-    let (sink, queue) = queue::channel(options.capacity, max_records, counters.clone());
+    let (sink, queue) = queue::channel(options.capacity, max_records, options.wanted, counters.clone());
     let in_flight = u32::try_from(options.in_flight.clamp(1, 64)).unwrap_or(1);
     let exporter = LogExporter {
         queue,
@@ -146,20 +150,20 @@ impl<T: Transport> LogExporter<T> {
         }
     }
 
-    /// Encodes flows, and sends requests that are full.
+    /// Encodes flows and events, and sends requests that are full.
     async fn export(&mut self, item: Item, stop: &Stop) {
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let observed = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
-        for flow in item.flows() {
-            let mut pushed = self.builder.push(&mut self.encoder, flow, observed);
+        for each in item.observed() {
+            let mut pushed = self.builder.push_observed(&mut self.encoder, each, observed);
             if pushed == Pushed::Full {
                 self.dispatch(stop).await;
-                pushed = self.builder.push(&mut self.encoder, flow, observed);
+                pushed = self.builder.push_observed(&mut self.encoder, each, observed);
             }
             if pushed != Pushed::Added {
                 self.counters.too_large.add(1);
                 if !std::mem::replace(&mut self.too_large_told, true) {
-                    warn!("a flow's log record is larger than a request may be: such records are counted, not sent");
+                    warn!("a log record is larger than a request may be: such records are counted, not sent");
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! OTLP: flows as log records, metrics, and our own telemetry, to a collector or readable to standard output.
 //!
-//! Flows go from the pipeline into a bounded [`queue`]; [`logs`] encodes them straight to OTLP's protobuf and keeps
+//! Flows and events go from the pipeline into a bounded [`queue`]; [`logs`] encodes them straight to OTLP's protobuf and keeps
 //! several requests in flight, [`stdout`] prints them instead. [`metrics_sender`] and [`self_telemetry`] use the same
 //! [`client`]. What is not delivered is counted by reason.
 
@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod delivery;
 pub mod encode;
+pub mod event_line;
 pub mod line;
 pub mod logs;
 pub mod metrics;
@@ -19,4 +20,5 @@ pub mod retry;
 pub mod self_telemetry;
 pub mod stdout;
 pub mod stdout_metrics;
+pub mod wanted;
 pub use crate::stop;

@@ -1,4 +1,4 @@
-//! The bounded queue of flows between the pipeline and the task that exports them.
+//! The bounded queue of flows and events between the pipeline and the task that exports them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +8,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::delivery::Counters;
-use crate::flow::{Batch, Flow};
+use super::wanted::Wanted;
+use crate::observed::{Batch, Observed};
 use crate::telemetry::Number;
 
 /// Records that wait for export: about a third of a second at 200,000 records/s, longer than a collector's pause for
@@ -25,22 +26,34 @@ pub struct LogSink {
     sender: mpsc::UnboundedSender<Item>,
 }
 
-/// The first `end` flows of a batch: the rest found no room.
+/// The first wanted observations of a batch: the rest found no room.
 #[derive(Debug)]
 pub struct Item {
     batch: Batch,
-    end: usize,
+    records: usize,
+    wanted: Wanted,
 }
 
 impl Item {
-    /// The flows.
-    pub fn flows(&self) -> &[Flow] {
-        &self.batch[..self.end]
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.records
+    }
+
+    /// Never: such an item is not sent.
+    pub const fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Flows, events and losses in their order.
+    pub fn observed(&self) -> impl Iterator<Item = &Observed> {
+        self.batch.iter().filter(|&observed| self.wanted.wants(observed)).take(self.records)
     }
 }
 
 #[derive(Debug)]
 struct Shared {
+    wanted: Wanted,
     /// In records. The channel itself has no bound: this one is kept beside it.
     capacity: usize,
     depth: AtomicUsize,
@@ -53,11 +66,12 @@ struct Shared {
     counters: Counters,
 }
 
-/// A queue of `capacity` records whose reader is woken early with `enough` of them.
-pub fn channel(capacity: usize, enough: usize, counters: Counters) -> (LogSink, Queue) {
+/// A queue of `capacity` records, of the wanted kinds, whose reader is woken early with `enough` of them.
+pub fn channel(capacity: usize, enough: usize, wanted: Wanted, counters: Counters) -> (LogSink, Queue) {
     let (sender, receiver) = mpsc::unbounded_channel();
     counters.queue_capacity.set(capacity as u64);
     let shared = Arc::new(Shared {
+        wanted,
         capacity,
         depth: AtomicUsize::new(0),
         // A queue smaller than a request must not wait for one.
@@ -71,10 +85,10 @@ pub fn channel(capacity: usize, enough: usize, counters: Counters) -> (LogSink, 
 }
 
 impl LogSink {
-    /// Leaves flows for export and never waits. What finds no room is counted; returns how many were taken.
+    /// Leaves flows and events for export and never waits. What finds no room is counted; returns how many were taken.
     pub fn try_send(&self, batch: Batch) -> usize {
         let shared = &*self.shared;
-        let offered = batch.len();
+        let offered = batch.iter().filter(|&observed| shared.wanted.wants(observed)).count();
         if offered == 0 {
             return 0;
         }
@@ -85,7 +99,7 @@ impl LogSink {
         });
         shared.counters.queue_full.add((offered - taken) as u64);
         let Ok(before) = reserved else { return 0 };
-        if self.sender.send(Item { batch, end: taken }).is_err() {
+        if self.sender.send(Item { batch, records: taken, wanted: shared.wanted }).is_err() {
             shared.release(taken);
             shared.count_unread(taken);
             return 0;
@@ -128,14 +142,14 @@ impl Queue {
     /// The next flows, once there are some; none when all sinks are gone.
     pub async fn next(&mut self) -> Option<Item> {
         let item = self.receiver.recv().await?;
-        self.shared.release(item.end);
+        self.shared.release(item.records);
         Some(item)
     }
 
     /// The next flows, if there are some.
     pub fn try_next(&mut self) -> Option<Item> {
         let item = self.receiver.try_recv().ok()?;
-        self.shared.release(item.end);
+        self.shared.release(item.records);
         Some(item)
     }
 
@@ -166,7 +180,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         self.close();
         while let Some(item) = self.try_next() {
-            self.shared.count_unread(item.end);
+            self.shared.count_unread(item.records);
         }
     }
 }
@@ -175,14 +189,16 @@ impl Drop for Queue {
 mod tests {
     use std::sync::Arc;
 
-    use super::channel;
-    use crate::flow::{Batch, EventType, Flow};
+    use super::{Wanted, channel};
+    use crate::event::{Lost, LostSource};
+    use crate::flow::{EventType, Flow};
+    use crate::observed::{Batch, Observed};
     use crate::otlp::config::Signal;
     use crate::otlp::delivery::Counters;
     use crate::telemetry::Telemetry;
 
     fn batch(records: usize) -> Batch {
-        Arc::new(vec![Flow::empty(EventType::default()); records])
+        Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); records])
     }
 
     #[test]
@@ -191,7 +207,7 @@ mod tests {
         for capacity in [0, 1, N - 1, N, N + 1, N * 8] {
             for records in [0, 1, N - 1, N, N + 1, N * 8] {
                 let counters = Counters::new(&Telemetry::default(), Signal::Logs);
-                let (sink, mut queue) = channel(capacity, 4, counters.clone());
+                let (sink, mut queue) = channel(capacity, 4, Wanted::default(), counters.clone());
                 let (mut taken, offered) = (0, records * 3);
                 for _ in 0..3 {
                     taken += sink.try_send(batch(records));
@@ -200,7 +216,7 @@ mod tests {
                 assert_eq!(counters.queue_full.get() as usize, offered - taken);
                 assert_eq!(counters.queue_depth.get() as usize, taken);
                 assert_eq!(counters.queue_capacity.get() as usize, capacity);
-                let first = queue.try_next().map_or(0, |item| item.flows().len());
+                let first = queue.try_next().map_or(0, |item| item.observed().count());
                 assert_eq!(first, records.min(capacity));
                 assert_eq!(sink.depth(), taken - first);
                 drop(queue);
@@ -214,11 +230,34 @@ mod tests {
     #[test]
     fn a_broken_reader_is_told_apart() {
         let counters = Counters::new(&Telemetry::default(), Signal::Logs);
-        let (sink, queue) = channel(10, 4, counters.clone());
+        let (sink, queue) = channel(10, 4, Wanted::default(), counters.clone());
         sink.try_send(batch(3));
         queue.set_broken();
         drop(queue);
         sink.try_send(batch(2));
         assert_eq!((counters.closed.get(), counters.shutdown.get(), counters.queue_full.get()), (5, 0, 0));
+    }
+
+    #[test]
+    fn what_is_not_wanted_takes_no_room() {
+        let flow = || Observed::Flow(Flow::empty(EventType::default()));
+        let lost = || Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: None, count: 1, time: 7 });
+        let batch: Batch = Arc::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
+        for (flows, capacity, taken, full) in [(true, 9, 6, 0), (false, 9, 3, 0), (false, 2, 2, 1), (true, 4, 4, 2)] {
+            let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+            let wanted = Wanted { flows, ..Wanted::default() };
+            let (sink, mut queue) = channel(capacity, 4, wanted, counters.clone());
+            assert_eq!(sink.try_send(Batch::clone(&batch)), taken);
+            assert_eq!((sink.depth(), counters.queue_full.get()), (taken, full));
+            let item = queue.try_next().unwrap();
+            let expected: Vec<_> = batch.iter().filter(|&observed| wanted.wants(observed)).take(taken).collect();
+            assert_eq!((item.len(), item.observed().collect::<Vec<_>>()), (taken, expected));
+            assert_eq!(sink.depth(), 0);
+        }
+        let nothing = Wanted { flows: false, agent: false, lost: false, debug: false };
+        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+        let (sink, mut queue) = channel(9, 4, nothing, counters);
+        assert_eq!(sink.try_send(batch), 0);
+        assert!(queue.try_next().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Prints flows as readable lines instead of sending them.
+//! Prints flows and events as readable lines instead of sending them.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,10 +9,14 @@ use tracing::info;
 
 use super::config::Signal;
 use super::delivery::Counters;
+use super::event_line;
 use super::line::{self, Reader, Words};
 use super::names::Names;
 use super::queue::{self, Item, LogSink, Queue};
 use super::stop::{self, Stop};
+use super::wanted::Wanted;
+use crate::observed::Observed;
+use crate::parser::time::date;
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -35,13 +39,14 @@ pub struct Printer<W> {
 /// of its own ([`spawn_thread`](super::logs::spawn_thread)); what finds no room in the queue meanwhile is counted.
 pub fn build<W: Write>(
     capacity: usize,
+    wanted: Wanted,
     symbols: Symbols,
     names: Arc<dyn Names>,
     out: W,
     telemetry: &Telemetry,
 ) -> (LogSink, Printer<W>) {
     let counters = Counters::new(telemetry, Signal::Logs);
-    let (sink, queue) = queue::channel(capacity, capacity, counters.clone());
+    let (sink, queue) = queue::channel(capacity, capacity, wanted, counters.clone());
     let (words, text) = (Words::default(), String::with_capacity(CHUNK + 1024));
     (sink, Printer { queue, reader: Reader::new(symbols, names), words, out, text, pending: 0, counters })
 }
@@ -94,12 +99,17 @@ impl<W: Write> Printer<W> {
     }
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
-        for (index, flow) in item.flows().iter().enumerate() {
-            self.reader.read(flow, &mut self.words);
-            time(flow.time, &mut self.text);
+        for (index, observed) in item.observed().enumerate() {
+            time(observed.time(), &mut self.text);
             self.text.push_str(": ");
             let start = self.text.len();
-            line::write(flow, &self.words, &mut self.text);
+            match observed {
+                Observed::Flow(flow) => {
+                    self.reader.read(flow, &mut self.words);
+                    line::write(flow, &self.words, &mut self.text);
+                }
+                other => event_line::write(other, &mut self.reader, &mut self.text),
+            }
             // A name with a control character must not command a terminal.
             if self.text[start..].contains(char::is_control) {
                 let clean = self.text[start..].replace(char::is_control, "?");
@@ -111,7 +121,7 @@ impl<W: Write> Printer<W> {
                 && let Err(error) = self.flush()
             {
                 // The rest of this item is in no queue any more.
-                self.pending += (item.flows().len() - index - 1) as u64;
+                self.pending += (item.len() - index - 1) as u64;
                 return Err(error);
             }
         }
@@ -132,28 +142,11 @@ impl<W: Write> Printer<W> {
 /// Appends ns since the Unix epoch as in RFC 3339, in UTC with milliseconds.
 fn time(ns: u64, out: &mut String) {
     let (seconds, milliseconds) = (ns / 1_000_000_000, ns / 1_000_000 % 1000);
-    let (year, month, day) = date(seconds / 86_400);
+    let (year, month, day) = date((seconds / 86_400).cast_signed());
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let text = format_args!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z");
     // Writing to a String can't fail.
     std::fmt::Write::write_fmt(out, text).unwrap_or_default();
-}
-
-/// Year, month and day of days since 1970-01-01 in the Gregorian calendar.
-///
-/// Years are taken to begin in March, so that the leap day is a year's last: 400 years have 146,097 days, and five
-/// months in a row 153.
-const fn date(days: u64) -> (u64, u64, u64) {
-    // 0000-03-01 is 719,468 days before 1970-01-01.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
-    (year, month, day)
 }
 
 #[cfg(test)]
@@ -164,8 +157,9 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Counters, build, time};
+    use super::{Counters, Wanted, build, time};
     use crate::flow::{EventType, Flow, Verdict};
+    use crate::observed::Observed;
     use crate::otlp::config::Signal;
     use crate::otlp::names::NoNames;
     use crate::otlp::stop;
@@ -219,10 +213,10 @@ mod tests {
         flow.drop_reason = 133;
         flow.verdict = Verdict::Dropped;
         flow.source.name = symbols.intern("a\u{1b}[31m");
-        let (sink, printer) = build(100_000, symbols, Arc::new(NoNames), pipe.clone(), &telemetry);
+        let (sink, printer) = build(100_000, Wanted::default(), symbols, Arc::new(NoNames), pipe.clone(), &telemetry);
         let (_sender, receiver) = stop::channel();
         for &records in batches {
-            sink.try_send(Arc::new(vec![flow.clone(); records]));
+            sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
         }
         drop(sink);
         let result = printer.run(receiver).await;
@@ -256,9 +250,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_left_at_the_deadline_is_counted() {
         let telemetry = Telemetry::default();
-        let (sink, printer) = build(10, Symbols::default(), Arc::new(NoNames), io::sink(), &telemetry);
+        let (sink, printer) =
+            build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), io::sink(), &telemetry);
         let (sender, receiver) = stop::channel();
-        sink.try_send(Arc::new(vec![Flow::empty(EventType::default()); 7]));
+        sink.try_send(Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
         sender.send_replace(Some(Instant::now() - Duration::from_secs(1)));
         printer.run(receiver).await.unwrap();
         let counters = Counters::new(&telemetry, Signal::Logs);

@@ -5,6 +5,7 @@ use super::error::{Fault, Message, ParseError};
 use super::header;
 use super::packet;
 use crate::flow::{FileInfo, Flow, Verdict};
+use crate::release::Release;
 
 /// Header of versions 0 and 1 (Cilium 1.15 to 1.17, and our own datapath): no flags.
 const V1_LEN: usize = 36;
@@ -17,7 +18,7 @@ const V3_LEN: usize = 48;
 ///
 /// # Errors
 /// Incomplete where the header of its version is not all there, Invalid for versions above 3.
-pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<V1_LEN>(data, Message::Drop)?;
     let (length, flags) = match head[header::VERSION] {
         0 | 1 => (V1_LEN, 0),
@@ -37,7 +38,7 @@ pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
     flow.drop_reason = u32::from(flow.event_type.subtype);
     flow.source.identity = u32_le(head, 16);
     flow.destination.identity = u32_le(head, 20);
-    flow.file = Some(FileInfo { id: head[30], line: u16_le(head, 28) });
+    flow.file = Some(FileInfo { id: head[30], line: u16_le(head, 28), release });
     if flow.kernel_drop.is_some() {
         // Hubble shows no interface for Cilium's drops; for the kernel's own it is worth telling.
         flow.ifindex = u32_le(head, 32);

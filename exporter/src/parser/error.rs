@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::gob::GobError;
+
 /// A notification header that cannot be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ParseError {
@@ -56,6 +58,12 @@ pub enum Message {
     Capture,
     /// Policy verdict.
     PolicyVerdict,
+    /// Debug message.
+    Debug,
+    /// Recorder capture.
+    RecorderCapture,
+    /// Socket translation.
+    Sock,
 }
 
 impl fmt::Display for Message {
@@ -66,6 +74,9 @@ impl fmt::Display for Message {
             Self::Drop => "drop",
             Self::Capture => "capture",
             Self::PolicyVerdict => "policy verdict",
+            Self::Debug => "debug message",
+            Self::RecorderCapture => "recorder capture",
+            Self::Sock => "socket event",
         })
     }
 }
@@ -85,5 +96,61 @@ impl fmt::Display for Fault {
             Self::Kind => "type",
             Self::Version => "version",
         })
+    }
+}
+
+/// A value of the agent or of a proxy that cannot be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// It is no gob.
+    #[error("{0}")]
+    Gob(#[from] GobError),
+    /// A field has another type than Cilium's.
+    #[error("{field} is not {wanted}")]
+    Field {
+        /// Its name in Go.
+        field: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// The text of a notification is not what its kind says.
+    #[error("notification is not the JSON of its kind, at line {line}, column {column}")]
+    Json {
+        /// Line in the JSON, from 1.
+        line: usize,
+        /// Column in the line.
+        column: usize,
+    },
+    /// A record without a time, or with one that is none.
+    #[error("Timestamp is no time as RFC 3339 has it")]
+    Time,
+}
+
+/// Why a payload gives neither a flow nor an event.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The datapath's part.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The agent's notification.
+    #[error("agent notification: {0}")]
+    Agent(#[source] RecordError),
+    /// The proxy's record.
+    #[error("access log: {0}")]
+    AccessLog(#[source] RecordError),
+}
+
+impl DecodeError {
+    /// A word for counters: one of a few, whatever the input.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Parse(error) => error.reason(),
+            Self::Agent(error) | Self::AccessLog(error) => match error {
+                RecordError::Gob(error) => error.reason(),
+                RecordError::Field { .. } => "record_field",
+                RecordError::Json { .. } => "record_json",
+                RecordError::Time => "record_time",
+            },
+        }
     }
 }

@@ -1,28 +1,61 @@
-//! The L3/L4 decoder: monitor payloads in, flows out; pure, total and without allocation.
+//! The decoder: monitor payloads in, flows and events out; pure and total.
 //!
-//! Any bytes give a flow or a [`ParseError`], never a panic. An error means that the notification header itself cannot
-//! be read; a packet behind a good header that is cut short or odd gives a flow with the layers that did decode.
+//! Any bytes give something or an error, never a panic. The datapath's events ([`parse`]) take no allocation. An error
+//! means that the notification header itself cannot be read; a packet behind a good header that is cut short or odd
+//! gives a flow with the layers that did decode. What the agent and its proxies write ([`decode`] knows all) are gob
+//! values of any size, within the decoder's bounds.
 
+mod agent;
 mod bytes;
 mod capture;
+pub mod debug;
 mod direction;
 mod drop;
 mod error;
 mod header;
+pub mod l7;
 mod layers;
 pub mod names;
 mod packet;
+mod pairing;
 mod policy_verdict;
+mod recorder;
+mod sock;
 pub mod summary;
+pub mod time;
 mod trace;
 
 pub use direction::direction;
-pub use error::{Fault, Message, ParseError};
+pub use error::{DecodeError, Fault, Message, ParseError, RecordError};
+pub use pairing::{CAPACITY as PAIRING_CAPACITY, Paired, Pairing, Trace};
 
 use crate::event::RawEvent;
-use crate::flow::{EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, EventType, Flow};
+use crate::flow::{
+    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE,
+    EventType, Flow,
+};
+use crate::observed::Observed;
+use crate::release::Producer;
 
-/// Decodes a trace, drop, capture or policy verdict into a flow.
+/// Monitor message type: debug message.
+pub const EVENT_DEBUG: u8 = 2;
+/// Monitor message type: notification of the agent.
+pub const EVENT_AGENT: u8 = 130;
+
+/// Decodes a payload of any kind. `pairing` is what a response is told its request by.
+///
+/// # Errors
+/// Those of [`parse`], and those of the agent's and proxies' values.
+pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -> Result<Observed, DecodeError> {
+    Ok(match event.data.first() {
+        Some(&EVENT_DEBUG) => Observed::Debug(Box::new(debug::decode(event)?)),
+        Some(&EVENT_AGENT) => Observed::Agent(Box::new(agent::decode(event).map_err(DecodeError::Agent)?)),
+        Some(&EVENT_L7) => Observed::Flow(l7::decode(event, pairing).map_err(DecodeError::AccessLog)?),
+        _ => Observed::Flow(parse_from(event, producer)?),
+    })
+}
+
+/// Decodes a trace, drop, capture, policy verdict, recorder capture or socket event into a flow.
 ///
 /// No endpoint is known here: `source.endpoint` and `destination.endpoint` are 0, identities are the datapath's, and
 /// the direction is what follows from that; [`direction`] tells it again once the source's endpoint is filled in.
@@ -30,13 +63,22 @@ use crate::flow::{EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, 
 /// # Errors
 /// [`ParseError::Incomplete`] where the bytes end before the notification header does, [`ParseError::Invalid`] for
 /// message types that are not decoded here and for versions that are not known.
+#[inline]
 pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
+    parse_from(event, Producer::default())
+}
+
+/// As [`parse`], for what a producer's release settles: which form socket events have, and which files drops name.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, ParseError> {
     /// Where every flow starts. Filling in a copy of the whole result is faster than wrapping a filled-in flow: flows
     /// are big enough for copies to be most of the cost.
     const BLANK: Result<Flow, ParseError> = Ok(Flow::empty(EventType { kind: 0, subtype: 0 }));
     let mut outcome = BLANK;
     if let Ok(flow) = &mut outcome
-        && let Err(error) = fill(event, flow)
+        && let Err(error) = fill(event, producer, flow)
     {
         outcome = Err(error);
     }
@@ -44,7 +86,7 @@ pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
 }
 
 #[inline(always)]
-fn fill(event: &RawEvent<'_>, flow: &mut Flow) -> Result<(), ParseError> {
+fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(), ParseError> {
     let Some(&kind) = event.data.first() else {
         return Err(ParseError::Incomplete { message: Message::Unknown, needed: 1, have: 0 });
     };
@@ -55,9 +97,11 @@ fn fill(event: &RawEvent<'_>, flow: &mut Flow) -> Result<(), ParseError> {
     flow.meter = event.meter;
     match kind {
         EVENT_TRACE => trace::decode(event.data, flow)?,
-        EVENT_DROP => drop::decode(event.data, flow)?,
+        EVENT_DROP => drop::decode(event.data, producer.release, flow)?,
         EVENT_CAPTURE => capture::decode(event.data, flow)?,
         EVENT_POLICY_VERDICT => policy_verdict::decode(event.data, flow)?,
+        EVENT_SOCK => sock::decode(event.data, producer, flow)?,
+        EVENT_RECORDER_CAPTURE => recorder::decode(event.data, flow)?,
         _ => return Err(ParseError::Invalid { message: Message::Unknown, fault: Fault::Kind, offset: 0, value: kind }),
     }
     flow.direction = direction(flow);

@@ -4,6 +4,7 @@
 //! for numbers without one: the enums are open, callers show the number.
 
 use crate::flow::FileInfo;
+use crate::release::Release;
 
 /// File ids of drops from here on are our own kernel hook's: this plus the subsystem of the kernel's drop reason.
 pub const KERNEL_FILES: u8 = 240;
@@ -200,40 +201,26 @@ pub const fn drop_reason_text(code: u32) -> Option<&'static str> {
     })
 }
 
-/// The releases of Cilium whose numbering of source files differs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Files {
-    /// 1.15.
-    V1_15,
-    /// 1.16 and 1.17.
-    V1_16,
-    /// 1.18.
-    V1_18,
-    /// 1.19.
-    V1_19,
-    /// 1.20 and later.
-    #[default]
-    V1_20,
-}
-
 /// Name of the source file that a drop names (Cilium `bpf/lib/source_info.h` of that release).
-pub const fn drop_file(id: u8, files: Files) -> Option<&'static str> {
-    match (id, files) {
+pub const fn drop_file(id: u8, release: Release) -> Option<&'static str> {
+    match (id, release) {
         (1, _) => Some("bpf_host.c"),
         (2, _) => Some("bpf_lxc.c"),
         (3, _) => Some("bpf_overlay.c"),
         (4, _) => Some("bpf_xdp.c"),
-        (5, Files::V1_16 | Files::V1_18 | Files::V1_19 | Files::V1_20) => Some("bpf_sock.c"),
-        (6, Files::V1_16 | Files::V1_18 | Files::V1_19) => Some("bpf_network.c"),
-        (7, Files::V1_16 | Files::V1_18 | Files::V1_19 | Files::V1_20) => Some("bpf_wireguard.c"),
-        (_, Files::V1_19 | Files::V1_20) => drop_file_1_19(id),
-        (107, Files::V1_15) => Some("encrypt.h"),
-        (108, Files::V1_15) => Some("mcast.h"),
-        (107.., Files::V1_15) => None,
-        (110, Files::V1_18) => Some("local_delivery.h"),
-        (116, Files::V1_18) => Some("ipv6.h"),
-        (117, Files::V1_18) => Some("classifiers.h"),
-        (_, Files::V1_15 | Files::V1_16 | Files::V1_18) => drop_file_1_16(id),
+        (5, Release::V1_16 | Release::V1_17 | Release::V1_18 | Release::V1_19 | Release::V1_20) => Some("bpf_sock.c"),
+        (6, Release::V1_16 | Release::V1_17 | Release::V1_18 | Release::V1_19) => Some("bpf_network.c"),
+        (7, Release::V1_16 | Release::V1_17 | Release::V1_18 | Release::V1_19 | Release::V1_20) => {
+            Some("bpf_wireguard.c")
+        }
+        (_, Release::V1_19 | Release::V1_20) => drop_file_1_19(id),
+        (107, Release::V1_15) => Some("encrypt.h"),
+        (108, Release::V1_15) => Some("mcast.h"),
+        (107.., Release::V1_15) => None,
+        (110, Release::V1_18) => Some("local_delivery.h"),
+        (116, Release::V1_18) => Some("ipv6.h"),
+        (117, Release::V1_18) => Some("classifiers.h"),
+        (_, Release::V1_15 | Release::V1_16 | Release::V1_17 | Release::V1_18) => drop_file_1_16(id),
     }
 }
 
@@ -463,7 +450,7 @@ mod tests {
 
     #[test]
     fn files_by_release() {
-        use Files::{V1_15, V1_16, V1_18, V1_19, V1_20};
+        use Release::{V1_15, V1_16, V1_17, V1_18, V1_19, V1_20};
         for (id, v1_15, v1_16, v1_18, v1_19, v1_20) in [
             (0, None, None, None, None, None),
             (4, Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c"), Some("bpf_xdp.c")),
@@ -477,7 +464,8 @@ mod tests {
             (116, None, None, Some("ipv6.h"), None, None),
             (118, None, None, None, None, None),
         ] {
-            let names = [V1_15, V1_16, V1_18, V1_19, V1_20].map(|files| drop_file(id, files));
+            assert_eq!(drop_file(id, V1_17), v1_16, "{id}");
+            let names = [V1_15, V1_16, V1_18, V1_19, V1_20].map(|release| drop_file(id, release));
             assert_eq!(names, [v1_15, v1_16, v1_18, v1_19, v1_20], "{id}");
         }
     }
@@ -491,7 +479,7 @@ mod tests {
             (241, 9, Some(0x1_0009)),
             (255, u16::MAX, Some(0xf_ffff)),
         ] {
-            assert_eq!(kernel_reason(FileInfo { id, line }), reason, "{id}:{line}");
+            assert_eq!(kernel_reason(FileInfo { id, line, release: Release::V1_20 }), reason, "{id}:{line}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Hubble's one-line text for an L3/L4 flow, and the names of ICMP types in it.
+//! Hubble's one-line text for a flow, and the names of ICMP types in it.
 
 use std::fmt;
 
@@ -22,6 +22,16 @@ const TCP_FLAGS: [(u16, &str); 9] = [
 /// # Errors
 /// Those of the writer.
 pub fn write(flow: &Flow, out: &mut impl fmt::Write) -> fmt::Result {
+    if let Some(l7) = &flow.l7 {
+        return super::l7::write_summary(l7, out);
+    }
+    if flow.sock.is_some() {
+        return out.write_str(match flow.l4 {
+            L4::Tcp { .. } => "TCP",
+            L4::Udp { .. } => "UDP",
+            _ => "Unknown",
+        });
+    }
     match flow.last_layer {
         Layer::None => Ok(()),
         Layer::Ethernet => out.write_str("Ethernet"),

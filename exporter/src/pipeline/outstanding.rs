@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use crate::flow::{Batch, Flow};
+use crate::observed::{Batch, Observed};
 
 /// Batches from which on those that are gone are looked for: the queues of sinks usually hold fewer.
 const LOOK: usize = 1024;
@@ -12,7 +12,7 @@ const LOOK: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Outstanding {
     /// By the number of the snapshot, which never falls.
-    batches: VecDeque<(u64, Weak<Vec<Flow>>)>,
+    batches: VecDeque<(u64, Weak<Vec<Observed>>)>,
     look: usize,
 }
 
@@ -48,7 +48,7 @@ impl Outstanding {
 #[cfg(test)]
 mod tests {
     use super::{LOOK, Outstanding};
-    use crate::flow::Batch;
+    use crate::observed::Batch;
 
     #[test]
     fn batches_count_until_the_last_one_lets_go() {

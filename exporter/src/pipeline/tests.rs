@@ -7,8 +7,11 @@ use eyepiece_wire::{Hook, InterfaceKind, Mark};
 use super::{BATCH, Counts, Numbers, Outstanding, Sink, Work};
 use crate::enrich::{InterfaceInfo, Publisher, Tables};
 use crate::event::Meter;
-use crate::flow::{Batch, EVENT_TRACE, EventType, Flow, Ip, Verdict};
+use crate::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
 use crate::metrics::{Aggregation, Config, Identity, MetricKind, Value};
+use crate::observed::{Batch, Observed};
+use crate::parser::Pairing;
+use crate::release::Producer;
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -42,6 +45,8 @@ fn work(publisher: &Publisher, sink: Stuck) -> Work {
         telemetry,
         random: fastrand::Rng::new(),
         now: || 0,
+        producer: Producer::default(),
+        pairing: Pairing::default(),
     }
 }
 
@@ -68,7 +73,7 @@ fn pass(work: &mut Work, ifindex: u32, time: u64) {
     flow.meter =
         Some(Meter { hook, mark, ifindex, ingress_ifindex: 0, packets: 1, bytes: 64, held_packets: 0, held_bytes: 0 });
     work.aggregation.count(&flow, InterfaceKind::Other);
-    work.batch.push(flow);
+    work.batch.push(Observed::Flow(flow));
     work.hand_over();
 }
 
@@ -116,7 +121,7 @@ fn a_batch_keeps_its_names_without_any_series_and_no_others() {
     }
     work.aggregation.expire(LATER);
     release(&mut work);
-    let said = stuck.0.lock().unwrap()[0][0].source.name;
+    let said = stuck.0.lock().unwrap()[0][0].flow().unwrap().source.name;
     assert_eq!((&*symbols.text(said), symbols.count()), ("veth7", before + 1), "and the one that is there");
     stuck.0.lock().unwrap().clear();
     release(&mut work);

@@ -20,6 +20,7 @@ use eyepiece::monitor::notifier::{Notifier, notifier};
 use eyepiece::monitor::server;
 use eyepiece::monitor::tap::Tap;
 use eyepiece::pipeline::{self, Handle, Parts};
+use eyepiece::release::Producer;
 use eyepiece::source::{Source, Waker};
 use eyepiece::stop;
 use eyepiece::symbols::Symbols;
@@ -155,6 +156,7 @@ impl Server {
         let source = Scripted { feed: feed.clone(), waker, next: 0, data: Vec::new() };
         let (handle, thread) = pipeline::spawn(Parts {
             source: Box::new(Tap::new(Box::new(source), &fanout, inbox)),
+            producer: Producer::default(),
             source_kind: "test",
             tables: Publisher::new(Tables::new(&Symbols::default())).reader(),
             learn: Box::new(|_, _: IpAddr, _| {}),

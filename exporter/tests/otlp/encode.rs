@@ -7,6 +7,7 @@ use eyepiece::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Lay
 use eyepiece::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
 use eyepiece::otlp::names::{Names, NoNames};
 use eyepiece::otlp::resource::Resource;
+use eyepiece::release::Release;
 use eyepiece::symbols::Symbols;
 use eyepiece_wire::{Hook, Mark};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -55,7 +56,7 @@ fn text(value: &Value) -> String {
 }
 
 /// `name=value` of every attribute.
-fn attributes(record: &LogRecord) -> Vec<String> {
+pub(crate) fn attributes(record: &LogRecord) -> Vec<String> {
     let mut names: Vec<_> = record.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
     let count = names.len();
     names.sort_unstable();
@@ -70,7 +71,7 @@ fn attributes(record: &LogRecord) -> Vec<String> {
     lines
 }
 
-fn body(record: &LogRecord) -> String {
+pub(crate) fn body(record: &LogRecord) -> String {
     text(record.body.as_ref().unwrap().value.as_ref().unwrap())
 }
 
@@ -162,7 +163,7 @@ fn a_kernel_drop_and_a_datapath_drop() {
     flow.verdict = Verdict::Dropped;
     flow.observation_point = None;
     flow.kernel_drop = Some(KernelDrop { reason: 6, location: 1, netns: 4_026_531_840 });
-    flow.file = Some(FileInfo { id: 240, line: 6 });
+    flow.file = Some(FileInfo { id: 240, line: 6, release: Release::V1_20 });
     let drops = |flow: &Flow| {
         let record = decode(flow, &Symbols::default());
         assert_eq!((record.severity_number, record.severity_text.as_str()), (13, "WARN"));
@@ -176,7 +177,7 @@ fn a_kernel_drop_and_a_datapath_drop() {
     );
     flow.kernel_drop = None;
     flow.drop_reason = 133;
-    flow.file = Some(FileInfo { id: 2, line: 512 });
+    flow.file = Some(FileInfo { id: 2, line: 512, release: Release::V1_20 });
     assert_eq!(
         drops(&flow),
         ["hubble.drop.file=bpf_lxc.c", "hubble.drop.line=512", "hubble.drop.reason=POLICY_DENIED"]

@@ -219,7 +219,8 @@ async fn requests_stay_below_four_mebibytes() {
     let (stop, receiver) = eyepiece::otlp::stop::channel();
     let task = tokio::spawn(exporter.run(receiver));
     let mut flows = Vec::clone(&batch(0..20));
-    for (index, flow) in flows.iter_mut().enumerate() {
+    for (index, observed) in flows.iter_mut().enumerate() {
+        let eyepiece::observed::Observed::Flow(flow) = observed else { panic!("{observed:?}") };
         // In the attribute and in the body: 1.2 MiB a record, and 4 MiB for those that can't be sent.
         flow.source.name = if index % 5 == 4 { beyond } else { huge };
     }

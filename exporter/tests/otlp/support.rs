@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eyepiece::flow::{Batch, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece::observed::{Batch, Observed};
 use eyepiece::otlp::config::{Config, Endpoint, Protocol, Settings, Signal};
 use eyepiece::otlp::delivery::{Counters, Transport};
 use eyepiece::otlp::logs::{self, Options};
@@ -53,7 +54,7 @@ pub(crate) fn flow(number: u32) -> Flow {
 }
 
 pub(crate) fn batch(numbers: std::ops::Range<u32>) -> Batch {
-    Arc::new(numbers.map(flow).collect())
+    Arc::new(numbers.map(flow).map(Observed::Flow).collect())
 }
 
 pub(crate) fn attribute<'a>(record: &'a LogRecord, name: &str) -> Option<&'a Value> {

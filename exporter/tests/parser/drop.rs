@@ -3,6 +3,7 @@
 use eyepiece::event::{KernelDrop, RawEvent};
 use eyepiece::flow::{FileInfo, Verdict};
 use eyepiece::parser::{self, Message, names};
+use eyepiece::release::Release;
 
 use crate::payloads::{drop, ethernet, ipv4, ipv6, tcp};
 use crate::{check_cuts, parse};
@@ -28,7 +29,7 @@ fn headers_of_every_version() {
         assert_eq!((flow.verdict, flow.drop_reason), (Verdict::Dropped, 133));
         assert_eq!(flow.datapath_endpoint, 0x1234);
         assert_eq!((flow.source.identity, flow.destination.identity), (0x0100_0001, 2));
-        assert_eq!(flow.file, Some(FileInfo { id: 2, line: 1337 }));
+        assert_eq!(flow.file, Some(FileInfo { id: 2, line: 1337, release: Release::V1_20 }));
         assert_eq!((flow.is_reply, flow.observation_point, flow.trace_reason), (None, None, None));
         assert_eq!(flow.ifindex, 0, "Cilium's drops show no interface");
         assert_eq!(flow.l4.ports(), Some((1000, 80)), "version {version}: the packet is behind the header");

@@ -1,12 +1,16 @@
-//! The L3/L4 decoder through its public interface: headers, packets, the direction rule, and any bytes at all.
+//! The decoder through its public interface: headers, packets, the direction rule, and any bytes at all.
 
 mod capture;
 mod direction;
 mod drop;
+mod gob;
+mod l7;
 mod packet;
 mod payloads;
 mod policy_verdict;
 mod properties;
+mod recorder;
+mod sock;
 mod trace;
 
 use eyepiece::event::RawEvent;

@@ -1,16 +1,56 @@
 //! Any bytes give a flow or an error.
 
-use eyepiece::flow::{EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE};
-use eyepiece::parser::ParseError;
+use eyepiece::agent_event::AgentEventKind;
+use eyepiece::flow::{EVENT_DROP, EVENT_SOCK};
+use eyepiece::gob::encode::agent_notify;
+use eyepiece::observed::Observed;
+use eyepiece::parser::{self, EVENT_DEBUG, Pairing, ParseError, debug};
+use eyepiece::release::Producer;
 use proptest::collection::vec;
-use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
-use proptest::{prop_assert, proptest};
+use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use crate::payloads::{drop, ethernet, geneve, ipv4, ipv6, tcp, trace, udp_ports, usual, vxlan};
-use crate::{parse, summary};
+use crate::{event, parse, summary};
 
 proptest! {
+    #[test]
+    fn any_bytes_of_any_kind(kind in select(vec![2u8, 6, 7, 129, 130]), rest in vec(any::<u8>(), 0..300)) {
+        let data = [&[kind][..], &rest].concat();
+        for guess_sock in [false, true] {
+            let producer = Producer { guess_sock, ..Producer::default() };
+            match parser::decode(&event(&data), producer, &mut Pairing::new(1)) {
+                Ok(Observed::Flow(flow)) => prop_assert!(summary(&flow).len() < 10 * data.len() + 100),
+                Ok(Observed::Debug(event)) => {
+                    let mut message = String::new();
+                    debug::write(&event, &mut |_, _| Ok(()), &mut message).expect("a String takes every text");
+                    prop_assert!(!message.is_empty() && message.len() < 200);
+                }
+                Ok(Observed::Agent(_)) => {}
+                Ok(Observed::Lost(lost)) => prop_assert!(false, "{lost:?}"),
+                Err(error) => prop_assert!(!error.reason().is_empty()),
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_the_agent(kind in 0..14u32, text in prop_oneof![
+        "[ -~]{0,80}",
+        Just(r#"{"id":1,"labels":[],"cidr":"::/0","old-id":0,"backend-addresses":[{}],"time":""}"#.to_owned()),
+        Just("{}".to_owned()),
+        Just("[null]".to_owned()),
+    ]) {
+        let mut data = vec![130];
+        agent_notify(&mut data, kind, &text);
+        let decoded = parser::decode(&event(&data), Producer::default(), &mut Pairing::new(1));
+        match decoded {
+            Ok(Observed::Agent(event)) => prop_assert_eq!(event.kind == AgentEventKind::Unknown, !(2..=12).contains(&kind)),
+            Ok(other) => prop_assert!(false, "{other:?}"),
+            Err(error) => prop_assert!((2..=12).contains(&kind) && error.reason() == "record_json"),
+        }
+    }
+
     #[test]
     fn any_bytes(data in vec(any::<u8>(), 0..600)) {
         match parse(&data) {
@@ -43,7 +83,7 @@ proptest! {
 
     #[test]
     fn messages_of_other_types(kind: u8, rest in vec(any::<u8>(), 0..100)) {
-        let known = [EVENT_DROP, EVENT_CAPTURE, EVENT_TRACE, EVENT_POLICY_VERDICT].contains(&kind);
+        let known = (EVENT_DROP..=EVENT_SOCK).contains(&kind) && kind != EVENT_DEBUG;
         let refused = match parse(&[&[kind][..], &rest].concat()) {
             Err(ParseError::Invalid { offset, value, .. }) => offset == 0 && value == kind,
             _ => false,

@@ -153,9 +153,23 @@ fn names_and_facts_come_back() {
         Fact::Interface { ifindex: 7, kind: InterfaceKind::Endpoint, endpoint: 3, name: "veth7" },
         Fact::Interface { ifindex: 9, kind: InterfaceKind::EndpointBridge, endpoint: 0, name: "" },
         Fact::Address {
-            address: 1 << 127, kind: Whose::World, endpoint: 0, shared: true, learned: false, name: "ünï"
+            address: 1 << 127,
+            kind: Whose::World,
+            endpoint: 0,
+            identity: 2,
+            shared: true,
+            learned: false,
+            name: "ünï",
         },
-        Fact::Address { address: 5, kind: Whose::Endpoint, endpoint: 3, shared: false, learned: true, name: "veth7" },
+        Fact::Address {
+            address: 5,
+            kind: Whose::Endpoint,
+            endpoint: 3,
+            identity: 70_000,
+            shared: false,
+            learned: true,
+            name: "veth7",
+        },
         Fact::Namespace { inode: 4_026_531_840, endpoint: 3 },
     ];
     let mut body = Vec::new();

@@ -2,13 +2,10 @@
 
 use anyhow::Context as _;
 
-use super::{Emitter, Feed, Halted, Parts, Running};
+use super::{CILIUM, Emitter, Feed, Halted, Parts, Running};
 use crate::app::AppError;
 use crate::app::names::{Kernel, MachineNames};
 use crate::source::cilium_monitor::{self, Config, STALL};
-
-/// Whose events the agent's are.
-const EMITTER: &str = "cilium";
 
 /// Makes the source; the agent may come later.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
@@ -19,6 +16,6 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let names = MachineNames::new(Kernel::Unknown, parts.publisher.clone(), parts.symbols.clone());
     let mut feed = Feed::new(source, names, Running::Halted(Halted(controls.halt)));
     feed.connection = Some((settings.socket.clone(), controls.view));
-    feed.emitter = Emitter { name: EMITTER.to_owned(), version: settings.version.clone() };
+    feed.emitter = Emitter { name: CILIUM.to_owned(), version: settings.version.clone() };
     Ok(feed)
 }

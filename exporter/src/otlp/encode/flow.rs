@@ -5,9 +5,10 @@ use std::sync::Arc;
 use eyepiece_semconv::{attribute, event};
 
 use super::text;
-use super::wire::{self, RECORD_ATTRIBUTES as FIELD, bytes_len, tag_bytes, tag_fixed64, tag_varint, varint};
+use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
 use crate::flow::{
-    Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict,
+    Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, TcpFlags,
+    Verdict,
 };
 use crate::otlp::line::{self, Reader, Words};
 use crate::otlp::names::Names;
@@ -33,9 +34,9 @@ pub const fn severity(verdict: Verdict) -> (u8, &'static str) {
 
 /// Encodes flows one by one; its buffers and caches serve them all.
 pub struct FlowEncoder {
-    reader: Reader,
+    pub(super) reader: Reader,
     words: Words,
-    body: String,
+    pub(super) body: String,
     scratch: String,
 }
 
@@ -54,20 +55,10 @@ impl FlowEncoder {
     /// Appends the content of a `LogRecord`; `observed` is when we saw the flow, ns since the Unix epoch.
     pub fn record(&mut self, flow: &Flow, observed: u64, out: &mut Vec<u8>) {
         self.reader.read(flow, &mut self.words);
-        out.push(tag_fixed64(1));
-        out.extend_from_slice(&flow.time.to_le_bytes());
-        out.push(tag_fixed64(11));
-        out.extend_from_slice(&observed.to_le_bytes());
-        let (number, name) = severity(flow.verdict);
-        out.extend_from_slice(&[tag_varint(2), number]);
-        wire::bytes(out, 3, name.as_bytes());
         self.body.clear();
         line::write(flow, &self.words, &mut self.body);
-        out.push(tag_bytes(5));
-        varint(out, bytes_len(self.body.len()) as u64);
-        wire::bytes(out, 1, self.body.as_bytes());
-        wire::bytes(out, 12, event::HUBBLE_FLOW.as_bytes());
-        self.event(flow, out);
+        wire::record(out, (flow.time, observed), severity(flow.verdict), &self.body, event::HUBBLE_FLOW);
+        self.kind(flow, out);
         self.network(flow, out);
         ends(flow, &self.words, out);
         transport(flow, out);
@@ -78,10 +69,16 @@ impl FlowEncoder {
         if flow.tunnel.is_some() {
             self.tunnel(flow, out);
         }
+        if let Some(l7) = &flow.l7 {
+            super::l7::write(l7, out);
+        }
+        if let Some(sock) = &flow.sock {
+            socket(sock, out);
+        }
     }
 
     /// What happened.
-    fn event(&self, flow: &Flow, out: &mut Vec<u8>) {
+    fn kind(&self, flow: &Flow, out: &mut Vec<u8>) {
         wire::string(out, FIELD, attribute::LOG_RECORD_UID, &text::uuid(&flow.uuid));
         wire::string(out, FIELD, attribute::HUBBLE_VERDICT, flow.verdict.name().as_bytes());
         let kind = match flow.event_type.kind {
@@ -89,6 +86,7 @@ impl FlowEncoder {
             EVENT_CAPTURE => "Capture",
             EVENT_TRACE => "Trace",
             EVENT_POLICY_VERDICT => "PolicyVerdict",
+            EVENT_L7 => "L7",
             _ => "Unknown",
         };
         wire::string(out, FIELD, attribute::HUBBLE_EVENT_TYPE, kind.as_bytes());
@@ -125,8 +123,8 @@ impl FlowEncoder {
         let Some(ip) = &flow.ip else { return };
         let version: &[u8] = if ip.version == 6 { b"ipv6" } else { b"ipv4" };
         wire::string(out, FIELD, attribute::NETWORK_TYPE, version);
-        wire::string(out, FIELD, attribute::SOURCE_ADDRESS, self.words.source.as_bytes());
-        wire::string(out, FIELD, attribute::DESTINATION_ADDRESS, self.words.destination.as_bytes());
+        string_if_known(out, attribute::SOURCE_ADDRESS, &self.words.source);
+        string_if_known(out, attribute::DESTINATION_ADDRESS, &self.words.destination);
         if let Some(translated) = ip.source_translated {
             self.scratch.clear();
             text::address(&mut self.scratch, translated);
@@ -155,15 +153,25 @@ impl FlowEncoder {
     }
 }
 
+/// The socket whose addresses were translated.
+fn socket(sock: &Sock, out: &mut Vec<u8>) {
+    if let Some(text) = sock.point.text() {
+        wire::string(out, FIELD, attribute::HUBBLE_SOCK_TRANSLATION_POINT, text.as_bytes());
+    }
+    int_if_known(out, attribute::HUBBLE_SOCK_COOKIE, sock.cookie);
+    int_if_known(out, attribute::HUBBLE_SOCK_CGROUP_ID, sock.cgroup);
+}
+
 /// Appends a number unless it is 0, which stands for "unknown" or "none".
-fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
+pub(super) fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
     let value = value.into();
     if value != 0 {
         wire::int(out, FIELD, name, value);
     }
 }
 
-fn string_if_known(out: &mut Vec<u8>, name: &str, value: &str) {
+/// Appends a text unless it is empty.
+pub(super) fn string_if_known(out: &mut Vec<u8>, name: &str, value: &str) {
     if !value.is_empty() {
         wire::string(out, FIELD, name, value.as_bytes());
     }
@@ -210,6 +218,8 @@ fn transport(flow: &Flow, out: &mut Vec<u8>) {
         wire::int(out, FIELD, attribute::DESTINATION_PORT, u64::from(destination));
     }
     match flow.l4 {
+        // Neither a proxy nor a socket sees flags.
+        L4::Tcp { .. } if flow.l7.is_some() || flow.sock.is_some() => {}
         L4::Tcp { flags, .. } => {
             let names = TCP_FLAGS.iter().filter(|&&(bit, _)| flags.has(bit)).map(|&(_, name)| name);
             wire::strings(out, FIELD, attribute::HUBBLE_TCP_FLAGS, names);
@@ -244,7 +254,7 @@ fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
         int_if_known(out, attribute::HUBBLE_DROP_NETNS, kernel.netns);
     }
     // File ids of the kernel's drops name a subsystem: the reason already tells it.
-    let file = flow.file.and_then(|file| Some((names::drop_file(file.id, names::Files::default())?, file.line)));
+    let file = flow.file.and_then(|file| Some((names::drop_file(file.id, file.release)?, file.line)));
     if let Some((name, line)) = file {
         wire::string(out, FIELD, attribute::HUBBLE_DROP_FILE, name.as_bytes());
         wire::int(out, FIELD, attribute::HUBBLE_DROP_LINE, u64::from(line));
@@ -276,4 +286,5 @@ fn datapath(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
         wire::bool(out, FIELD, attribute::HUBBLE_ENCRYPTED, true);
     }
     int_if_known(out, attribute::HUBBLE_IP_TRACE_ID, flow.ip_trace_id);
+    int_if_known(out, attribute::HUBBLE_RECORDER_RULE, flow.recorder_rule);
 }

@@ -1,6 +1,8 @@
-//! Encodes flows straight to the bytes of an `ExportLogsServiceRequest`, without a structure in between.
+//! Encodes flows and events straight to the bytes of an `ExportLogsServiceRequest`, without a structure in between.
 
+mod event;
 mod flow;
+mod l7;
 mod request;
 pub(crate) mod text;
 mod wire;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::flow::FlowEncoder;
 use super::wire::{bytes, bytes_len, tag_bytes, varint, varint_len};
 use crate::flow::Flow;
+use crate::observed::Observed;
 use crate::otlp::resource::Resource;
 
 /// An encoded `ExportLogsServiceRequest`.
@@ -80,11 +81,24 @@ impl RequestBuilder {
 
     /// Appends a flow's record; `observed` is when we saw it, ns since the Unix epoch.
     pub fn push(&mut self, encoder: &mut FlowEncoder, flow: &Flow, observed: u64) -> Pushed {
+        self.push_record(|record| encoder.record(flow, observed, record))
+    }
+
+    /// Appends the record of a flow, an event or a loss.
+    pub fn push_observed(&mut self, encoder: &mut FlowEncoder, each: &Observed, observed: u64) -> Pushed {
+        match each {
+            Observed::Flow(flow) => self.push(encoder, flow, observed),
+            other => self.push_record(|record| encoder.event(other, observed, record)),
+        }
+    }
+
+    #[inline]
+    fn push_record(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Pushed {
         if self.records == self.max_records {
             return Pushed::Full;
         }
         self.record.clear();
-        encoder.record(flow, observed, &mut self.record);
+        encode(&mut self.record);
         let length = bytes_len(self.record.len());
         if length > self.max_payload {
             // One record of megabytes must not leave its buffer behind.

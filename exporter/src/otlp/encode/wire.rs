@@ -42,6 +42,28 @@ pub(super) const fn bytes_len(value: usize) -> usize {
     1 + varint_len(value as u64) + value
 }
 
+/// Appends what every `LogRecord` begins with: when it happened and when we saw it (ns since the Unix epoch), severity
+/// number and text, the body, and the event's name.
+#[inline]
+pub(super) fn record(
+    out: &mut Vec<u8>,
+    (time, observed): (u64, u64),
+    (number, severity): (u8, &str),
+    body: &str,
+    event: &str,
+) {
+    out.push(tag_fixed64(1));
+    out.extend_from_slice(&time.to_le_bytes());
+    out.push(tag_fixed64(11));
+    out.extend_from_slice(&observed.to_le_bytes());
+    out.extend_from_slice(&[tag_varint(2), number]);
+    bytes(out, 3, severity.as_bytes());
+    out.push(tag_bytes(5));
+    varint(out, bytes_len(body.len()) as u64);
+    bytes(out, 1, body.as_bytes());
+    bytes(out, 12, event.as_bytes());
+}
+
 /// Field number of `LogRecord.attributes`, and of `Resource.attributes` 1 instead.
 pub(super) const RECORD_ATTRIBUTES: u8 = 6;
 
@@ -87,6 +109,14 @@ pub(super) fn int(out: &mut Vec<u8>, field: u8, key: &str, value: u64) {
     varint(out, value);
 }
 
+/// Appends an attribute with a signed number; a negative one takes ten bytes.
+pub(super) fn signed(out: &mut Vec<u8>, field: u8, key: &str, value: i64) {
+    let value = value.cast_unsigned();
+    key_value(out, field, key, 1 + varint_len(value));
+    out.push(INT);
+    varint(out, value);
+}
+
 /// Appends an attribute with a truth value.
 pub(super) fn bool(out: &mut Vec<u8>, field: u8, key: &str, value: bool) {
     key_value(out, field, key, 2);
@@ -106,6 +136,23 @@ pub(super) fn strings<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl 
     }
 }
 
+/// Appends an attribute with a list of texts of any length; nothing where it is empty.
+pub(super) fn texts<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl Iterator<Item = &'a str> + Clone) {
+    let any = |value: &str| bytes_len(value.len());
+    let array: usize = values.clone().map(|value| bytes_len(any(value))).sum();
+    if array == 0 {
+        return;
+    }
+    key_value(out, field, key, bytes_len(array));
+    out.push(ARRAY);
+    varint(out, array as u64);
+    for value in values {
+        out.push(tag_bytes(1));
+        varint(out, any(value) as u64);
+        bytes(out, 1, value.as_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -113,7 +160,7 @@ mod tests {
     use opentelemetry_proto::tonic::logs::v1::LogRecord;
     use prost::Message as _;
 
-    use super::{RECORD_ATTRIBUTES, bool, int, string, strings, varint, varint_len};
+    use super::{RECORD_ATTRIBUTES, bool, int, signed, string, strings, texts, varint, varint_len};
 
     #[test]
     fn varints() {
@@ -139,23 +186,28 @@ mod tests {
             string(&mut out, RECORD_ATTRIBUTES, &key, text.as_bytes());
             int(&mut out, RECORD_ATTRIBUTES, &key, length as u64);
             int(&mut out, RECORD_ATTRIBUTES, "max", u64::MAX);
+            signed(&mut out, RECORD_ATTRIBUTES, "min", i64::MIN);
             bool(&mut out, RECORD_ATTRIBUTES, "yes", true);
             let flags = vec!["SYN"; length.min(60)];
             strings(&mut out, RECORD_ATTRIBUTES, "flags", flags.iter().copied());
+            let long = [text.as_str(), "", "SYN"];
+            texts(&mut out, RECORD_ATTRIBUTES, "texts", long.iter().copied());
+            texts(&mut out, RECORD_ATTRIBUTES, "none", [].into_iter());
             let record = LogRecord::decode(out.as_slice()).unwrap();
             assert_eq!(record.encode_to_vec(), out, "as prost encodes it");
             let value = |value| Some(AnyValue { value: Some(value) });
+            let array = |texts: &[&str]| {
+                let values = texts.iter().filter_map(|&text| value(Value::StringValue(text.into()))).collect();
+                value(Value::ArrayValue(ArrayValue { values }))
+            };
             let expected = [
-                (key.clone(), value(Value::StringValue(text))),
+                (key.clone(), value(Value::StringValue(text.clone()))),
                 (key, value(Value::IntValue(length as i64))),
                 ("max".into(), value(Value::IntValue(i64::MAX))),
+                ("min".into(), value(Value::IntValue(i64::MIN))),
                 ("yes".into(), value(Value::BoolValue(true))),
-                (
-                    "flags".into(),
-                    value(Value::ArrayValue(ArrayValue {
-                        values: flags.iter().filter_map(|&f| value(Value::StringValue(f.into()))).collect(),
-                    })),
-                ),
+                ("flags".into(), array(&flags)),
+                ("texts".into(), array(&long)),
             ];
             let got: Vec<_> = record.attributes.into_iter().map(|kv| (kv.key, kv.value)).collect();
             assert_eq!(got, expected, "{length}");

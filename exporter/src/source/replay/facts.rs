@@ -3,7 +3,7 @@
 //! Entries one behind the other, numbers little-endian, texts as u16 length and UTF-8:
 //! - u8 1 · u32 interface · u8 kind (0 other, 1 endpoint, 2 uplink, 3 bridge of endpoints) · u16 endpoint · text name
 //! - u8 2 · u128 address (IPv4 as IPv4-mapped IPv6) · u8 kind (0 endpoint, 1 host, 2 world) · u16 endpoint ·
-//!   u8 flags (1 shared, 2 learned) · text name
+//!   u32 security identity · u8 flags (1 shared, 2 learned) · text name
 //! - u8 3 · u32 inode of a network namespace · u16 its only endpoint
 
 use eyepiece_wire::InterfaceKind;
@@ -32,6 +32,8 @@ pub enum Fact<'a> {
         kind: Whose,
         /// Endpoint id; 0 for all but endpoints.
         endpoint: u16,
+        /// Security identity; 0 = not known.
+        identity: u32,
         /// Several have it.
         shared: bool,
         /// Known from packets only.
@@ -69,7 +71,7 @@ pub fn write(fact: &Fact<'_>, out: &mut Vec<u8>) {
             out.extend(endpoint.to_le_bytes());
             text(name, out);
         }
-        Fact::Address { address, kind, endpoint, shared, learned, name } => {
+        Fact::Address { address, kind, endpoint, identity, shared, learned, name } => {
             out.push(2);
             out.extend(address.to_le_bytes());
             out.push(match kind {
@@ -78,6 +80,7 @@ pub fn write(fact: &Fact<'_>, out: &mut Vec<u8>) {
                 Whose::World => 2,
             });
             out.extend(endpoint.to_le_bytes());
+            out.extend(identity.to_le_bytes());
             out.push(u8::from(shared) | u8::from(learned) << 1);
             text(name, out);
         }
@@ -130,9 +133,9 @@ fn one<'a>(rest: &mut Bytes<'a>) -> Option<Fact<'a>> {
                 2 => Whose::World,
                 _ => return None,
             };
-            let (endpoint, flags) = (rest.u16()?, rest.u8()?);
+            let (endpoint, identity, flags) = (rest.u16()?, rest.u32()?, rest.u8()?);
             let (shared, learned) = (flags & 1 != 0, flags & 2 != 0);
-            Fact::Address { address, kind, endpoint, shared, learned, name: rest.text()? }
+            Fact::Address { address, kind, endpoint, identity, shared, learned, name: rest.text()? }
         }
         3 => Fact::Namespace { inode: rest.u32()?, endpoint: rest.u16()? },
         _ => return None,

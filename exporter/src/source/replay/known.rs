@@ -18,13 +18,14 @@ pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
         facts::write(&Fact::Interface { ifindex, kind, endpoint, name: &symbols.text(name) }, out);
     }
     for (address, info) in tables.ends() {
-        let EndInfo { endpoint, name, kind, shared, learned } = info;
+        let EndInfo { endpoint, identity, name, kind, shared, learned } = info;
         let kind = match kind {
             EndKind::Endpoint => Whose::Endpoint,
             EndKind::Host => Whose::Host,
             EndKind::World => Whose::World,
         };
-        facts::write(&Fact::Address { address, kind, endpoint, shared, learned, name: &symbols.text(name) }, out);
+        let name = &symbols.text(name);
+        facts::write(&Fact::Address { address, kind, endpoint, identity, shared, learned, name }, out);
     }
     for (inode, endpoint) in tables.namespaces() {
         facts::write(&Fact::Namespace { inode, endpoint }, out);
@@ -38,13 +39,14 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
         Fact::Interface { ifindex, kind, endpoint, name } => {
             tables.add_interface(ifindex, InterfaceInfo { name: symbols.intern(name), kind, endpoint });
         }
-        Fact::Address { address, kind, endpoint, shared, learned, name } => {
+        Fact::Address { address, kind, endpoint, identity, shared, learned, name } => {
             let kind = match kind {
                 Whose::Endpoint => EndKind::Endpoint,
                 Whose::Host => EndKind::Host,
                 Whose::World => EndKind::World,
             };
-            tables.restore_end(address, EndInfo { endpoint, name: symbols.intern(name), kind, shared, learned });
+            let name = symbols.intern(name);
+            tables.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned });
         }
         Fact::Namespace { inode, endpoint } => tables.add_namespace(inode, endpoint),
     });

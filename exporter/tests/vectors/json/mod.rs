@@ -1,21 +1,42 @@
-//! A flow as protobuf JSON with proto field names, as far as the parser fills one in.
+//! What was observed as protobuf JSON with proto field names, as far as it is filled in.
+
+mod events;
+mod l7;
 
 use std::net::IpAddr;
 
 use eyepiece::flow::{
-    Direction, EVENT_CAPTURE, EVENT_TRACE, End, Ethernet, FileInfo, Flow, Ip, L4, TcpFlags, Tunnel, Verdict,
+    Direction, EVENT_CAPTURE, EVENT_L7, EVENT_SOCK, EVENT_TRACE, End, Ethernet, FileInfo, Flow, Ip, L4, TcpFlags,
+    Tunnel, Verdict,
 };
+use eyepiece::l7::cluster_name;
+use eyepiece::observed::Observed;
 use eyepiece::parser::{names, summary};
 use serde_json::{Map, Value, json};
 
 type Object = Map<String, Value>;
 
-/// The flow as the reference has it, without `emitter`, `uuid` and `time`.
-pub(crate) fn flow(flow: &Flow) -> Value {
+/// As the reference has it, without `emitter`, `uuid` and `time`.
+pub(crate) fn observed(observed: &Observed) -> Value {
+    match observed {
+        Observed::Flow(observed) => flow(observed),
+        Observed::Agent(event) => json!({ "agent_event": events::agent(event) }),
+        Observed::Debug(event) => json!({ "debug_event": events::debug(event) }),
+        Observed::Lost(lost) => panic!("no payload tells a loss: {lost:?}"),
+    }
+}
+
+fn flow(flow: &Flow) -> Value {
     let mut out = Object::new();
-    out.insert("Type".into(), "L3_L4".into());
-    out.insert("source".into(), end(&flow.source));
-    out.insert("destination".into(), end(&flow.destination));
+    let (kind, labels) = match (&flow.l7, flow.event_type.kind) {
+        (Some(l7), EVENT_L7) => ("L7", [l7.source_labels.as_slice(), &l7.destination_labels]),
+        (None, EVENT_SOCK) => ("SOCK", [&[][..]; 2]),
+        (None, _) => ("L3_L4", [&[][..]; 2]),
+        (Some(_), kind) => panic!("layer 7 in a flow of type {kind}"),
+    };
+    out.insert("Type".into(), kind.into());
+    out.insert("source".into(), end(&flow.source, labels[0]));
+    out.insert("destination".into(), end(&flow.destination, labels[1]));
     let mut event_type = Object::new();
     number(&mut event_type, "type", flow.event_type.kind.into());
     number(&mut event_type, "sub_type", flow.event_type.subtype.into());
@@ -28,8 +49,8 @@ pub(crate) fn flow(flow: &Flow) -> Value {
     named(&mut out, "auth_type", flow.auth_type.into(), names::auth_type_name(flow.auth_type));
     insert(&mut out, "file", flow.file.as_ref().map(file));
     insert(&mut out, "ethernet", flow.ethernet.as_ref().map(ethernet));
-    insert(&mut out, "IP", flow.ip.as_ref().map(|header| ip(header, flow.encrypted)));
-    insert(&mut out, "l4", l4(&flow.l4));
+    insert(&mut out, "IP", flow.ip.as_ref().map(|header| ip_of(flow, header)));
+    insert(&mut out, "l4", l4(&flow.l4, kind == "L3_L4"));
     insert(&mut out, "tunnel", flow.tunnel.as_ref().map(tunnel));
     if flow.direction != Direction::Unknown {
         out.insert("traffic_direction".into(), flow.direction.name().into());
@@ -44,6 +65,14 @@ pub(crate) fn flow(flow: &Flow) -> Value {
     }
     if flow.ip_trace_id != 0 {
         out.insert("ip_trace_id".into(), json!({ "trace_id": flow.ip_trace_id.to_string() }));
+    }
+    if let Some(sock) = flow.sock {
+        named(&mut out, "sock_xlate_point", sock.point.number().into(), sock.point.name());
+        long(&mut out, "socket_cookie", sock.cookie);
+        long(&mut out, "cgroup_id", sock.cgroup);
+    }
+    if let Some(layer) = &flow.l7 {
+        l7::write(layer, &mut out);
     }
     let mut text = String::new();
     summary::write(flow, &mut text).expect("a String takes every text");
@@ -70,6 +99,26 @@ fn events(flow: &Flow, out: &mut Object) {
     }
 }
 
+/// 64 bits are texts in protobuf JSON.
+fn long(out: &mut Object, key: &str, value: u64) {
+    if value != 0 {
+        out.insert(key.into(), value.to_string().into());
+    }
+}
+
+fn text(out: &mut Object, key: &str, value: &str) {
+    if !value.is_empty() {
+        out.insert(key.into(), value.into());
+    }
+}
+
+fn list(out: &mut Object, key: &str, values: impl IntoIterator<Item = Value>) {
+    let values: Vec<Value> = values.into_iter().collect();
+    if !values.is_empty() {
+        out.insert(key.into(), values.into());
+    }
+}
+
 fn insert(out: &mut Object, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         out.insert(key.into(), value);
@@ -89,15 +138,17 @@ fn named(out: &mut Object, key: &str, value: u32, name: Option<&str>) {
     }
 }
 
-fn end(end: &End) -> Value {
-    assert_eq!(end.endpoint, 0, "the parser knows no endpoints");
+fn end(end: &End, labels: &[String]) -> Value {
     let mut out = Object::new();
+    number(&mut out, "ID", end.endpoint.into());
     number(&mut out, "identity", end.identity);
+    list(&mut out, "labels", labels.iter().map(|label| label.as_str().into()));
+    text(&mut out, "cluster_name", cluster_name(labels).unwrap_or_default());
     out.into()
 }
 
 fn file(file: &FileInfo) -> Value {
-    let name = names::drop_file(file.id, names::Files::V1_20);
+    let name = names::drop_file(file.id, file.release);
     let mut out = Object::new();
     out.insert("name".into(), name.map_or_else(|| format!("unknown({})", file.id), str::to_owned).into());
     number(&mut out, "line", file.line.into());
@@ -107,6 +158,19 @@ fn file(file: &FileInfo) -> Value {
 fn ethernet(ethernet: &Ethernet) -> Value {
     let text = |a: [u8; 6]| a.map(|byte| format!("{byte:02x}")).join(":");
     json!({ "source": text(ethernet.source), "destination": text(ethernet.destination) })
+}
+
+/// A flow's addresses, where they are known.
+fn ip_of(flow: &Flow, header: &Ip) -> Value {
+    let mut value = ip(header, flow.encrypted);
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| match key.as_str() {
+            "source" => !flow.no_source_address,
+            "destination" => !flow.no_destination_address,
+            _ => true,
+        });
+    }
+    value
 }
 
 fn ip(ip: &Ip, encrypted: bool) -> Value {
@@ -123,12 +187,12 @@ fn tunnel(tunnel: &Tunnel) -> Value {
     let mut out = Object::new();
     out.insert("protocol".into(), ["UNKNOWN", "VXLAN", "GENEVE"][usize::from(tunnel.protocol)].into());
     out.insert("IP".into(), ip(&tunnel.ip, false));
-    insert(&mut out, "l4", l4(&tunnel.l4));
+    insert(&mut out, "l4", l4(&tunnel.l4, true));
     number(&mut out, "vni", tunnel.vni);
     out.into()
 }
 
-fn l4(l4: &L4) -> Option<Value> {
+fn l4(l4: &L4, is_packet: bool) -> Option<Value> {
     let mut out = Object::new();
     if let Some((source, destination)) = l4.ports() {
         number(&mut out, "source_port", source.into());
@@ -137,7 +201,8 @@ fn l4(l4: &L4) -> Option<Value> {
     let name = match *l4 {
         L4::None => return None,
         L4::Tcp { flags: bits, .. } => {
-            out.insert("flags".into(), flags(bits));
+            // Who saw no packet saw no flags.
+            insert(&mut out, "flags", is_packet.then(|| flags(bits)));
             "TCP"
         }
         L4::Udp { .. } => "UDP",

@@ -1,0 +1,67 @@
+//! Access-log records: any gob gives a flow with a summary or an error, the second time as well as the first.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// The decoder by itself: its files know nothing of the program around them, which takes long to build.
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/agent_event.rs"]
+mod agent_event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/debug_event.rs"]
+mod debug_event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/event.rs"]
+mod event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/flow.rs"]
+mod flow;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/gob/mod.rs"]
+mod gob;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/l7.rs"]
+mod l7;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/observed.rs"]
+mod observed;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/parser/mod.rs"]
+mod parser;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/release.rs"]
+mod release;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/symbols.rs"]
+mod symbols;
+
+use event::RawEvent;
+use l7::L7Record;
+use observed::Observed;
+use parser::{Pairing, decode, summary};
+use release::Producer;
+
+fuzz_target!(|value: &[u8]| {
+    let data = [&[129], value].concat();
+    let event = RawEvent { time: 0, cpu: 0, data: &data, meter: None, kernel_drop: None };
+    let mut pairing = Pairing::new(2);
+    let first = decode(&event, Producer::default(), &mut pairing);
+    let second = decode(&event, Producer::default(), &mut pairing);
+    assert_eq!(first.is_ok(), second.is_ok());
+    match first {
+        Ok(Observed::Flow(flow)) => {
+            let mut text = String::new();
+            assert!(summary::write(&flow, &mut text).is_ok());
+            // Every byte of a summary but its own words is in the record; an escaped one takes ten.
+            assert!(text.len() <= 200 + 40 * data.len());
+            let layer = flow.l7.expect("layer 7");
+            assert!(layer.source_labels.is_sorted() && layer.destination_labels.is_sorted());
+            if let L7Record::Http(http) = &layer.record {
+                assert!(http.headers.is_sorted_by_key(|(name, _)| name));
+            }
+        }
+        Ok(_) => unreachable!("another kind of event"),
+        Err(error) => assert!(!error.reason().is_empty()),
+    }
+    assert!(pairing.len() <= 1);
+});

@@ -1,0 +1,63 @@
+//! Notifications of the agent: any number and any text give an event or an error. The first byte is the number.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// The decoder by itself: its files know nothing of the program around them, which takes long to build.
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/agent_event.rs"]
+mod agent_event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/debug_event.rs"]
+mod debug_event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/event.rs"]
+mod event;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/flow.rs"]
+mod flow;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/gob/mod.rs"]
+mod gob;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/l7.rs"]
+mod l7;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/observed.rs"]
+mod observed;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/parser/mod.rs"]
+mod parser;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/release.rs"]
+mod release;
+#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
+#[path = "../../src/symbols.rs"]
+mod symbols;
+
+use agent_event::{AgentEventKind, Notification};
+use event::RawEvent;
+use gob::encode::agent_notify;
+use observed::Observed;
+use parser::{Pairing, decode};
+use release::Producer;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&kind, text)) = input.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let mut data = vec![130];
+    agent_notify(&mut data, kind.into(), text);
+    let event = RawEvent { time: 0, cpu: 0, data: &data, meter: None, kernel_drop: None };
+    let is_known = (2..=12).contains(&kind);
+    match decode(&event, Producer::default(), &mut Pairing::new(1)) {
+        Ok(Observed::Agent(event)) => {
+            assert_eq!(event.kind == AgentEventKind::Unknown, !is_known);
+            if let Notification::Unknown { kind: number, notification } = event.notification {
+                assert!(number == kind.into() && notification == text);
+            }
+        }
+        Ok(_) => unreachable!("another kind of event"),
+        // Only the JSON can be wrong.
+        Err(error) => assert!(is_known && error.reason() == "record_json"),
+    }
+});

@@ -1,0 +1,214 @@
+//! Which response belongs to which request: by request id, so that a response knows its latency and its trace.
+
+use std::collections::HashMap;
+
+use crate::agent_event::Timestamp;
+
+/// Requests that wait for their response, as many as Hubble's parser keeps; the one that was not asked for longest
+/// leaves for a new one.
+pub const CAPACITY: usize = 10_000;
+/// Longest request id that is kept, bytes: Envoy's have 36. Bounds the memory at some 4 MB.
+const LONGEST_ID: usize = 256;
+
+/// Trace context of a request: trace id and span id.
+pub type Trace = ([u8; 16], [u8; 8]);
+
+/// Requests without a response so far, at most [`CAPACITY`]. The pipeline owns it.
+#[derive(Debug)]
+pub struct Pairing {
+    capacity: usize,
+    places: HashMap<String, usize>,
+    /// A ring of entries, linked by age.
+    entries: Vec<Entry>,
+    free: Vec<usize>,
+    /// Place of the oldest entry; none = none.
+    oldest: Option<usize>,
+    newest: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: String,
+    time: Timestamp,
+    trace: Option<Trace>,
+    older: Option<usize>,
+    newer: Option<usize>,
+}
+
+/// What a response learns of its request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paired {
+    /// From request to response, ns; 0 where there was no request, or the response's time is before it.
+    pub latency_ns: u64,
+    /// The request's trace context.
+    pub trace: Option<Trace>,
+}
+
+impl Default for Pairing {
+    fn default() -> Self {
+        Self::new(CAPACITY)
+    }
+}
+
+impl Pairing {
+    /// Room for so many requests.
+    pub fn new(capacity: usize) -> Self {
+        let (places, entries, free) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { capacity, places, entries, free, oldest: None, newest: None }
+    }
+
+    /// How many requests wait.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Remembers a request. One with the same id takes the place of the former, whose trace stays where it has none.
+    pub fn request(&mut self, id: &str, time: Timestamp, trace: Option<Trace>) {
+        if id.is_empty() || id.len() > LONGEST_ID || self.capacity == 0 {
+            return;
+        }
+        if let Some(&place) = self.places.get(id) {
+            let entry = &mut self.entries[place];
+            entry.time = time;
+            entry.trace = trace.or(entry.trace);
+            self.unlink(place);
+            self.link(place);
+            return;
+        }
+        if self.places.len() >= self.capacity
+            && let Some(oldest) = self.oldest
+        {
+            self.remove(oldest);
+        }
+        let entry = Entry { id: id.to_owned(), time, trace, older: None, newer: None };
+        let place = if let Some(place) = self.free.pop() {
+            self.entries[place] = entry;
+            place
+        } else {
+            self.entries.push(entry);
+            self.entries.len() - 1
+        };
+        self.places.insert(id.to_owned(), place);
+        self.link(place);
+    }
+
+    /// What the request of a response said; it is forgotten then.
+    pub fn response(&mut self, id: &str, time: Timestamp) -> Paired {
+        let Some(&place) = self.places.get(id) else { return Paired::default() };
+        let entry = &self.entries[place];
+        let paired = Paired { latency_ns: latency(entry.time, time), trace: entry.trace };
+        self.remove(place);
+        paired
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.unlink(place);
+        let id = std::mem::take(&mut self.entries[place].id);
+        self.places.remove(&id);
+        self.free.push(place);
+    }
+
+    fn unlink(&mut self, place: usize) {
+        let (older, newer) = (self.entries[place].older.take(), self.entries[place].newer.take());
+        match older {
+            Some(older) => self.entries[older].newer = newer,
+            None => self.oldest = newer,
+        }
+        match newer {
+            Some(newer) => self.entries[newer].older = older,
+            None => self.newest = older,
+        }
+    }
+
+    /// Makes an entry that is in no list the newest.
+    fn link(&mut self, place: usize) {
+        self.entries[place].older = self.newest;
+        match self.newest {
+            Some(newest) => self.entries[newest].newer = Some(place),
+            None => self.oldest = Some(place),
+        }
+        self.newest = Some(place);
+    }
+}
+
+/// As Go's durations: at most 2^63 - 1 ns.
+fn latency(request: Timestamp, response: Timestamp) -> u64 {
+    let ns = |time: Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    u64::try_from((ns(response) - ns(request)).clamp(0, i64::MAX.into())).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_ID, Paired, Pairing};
+    use crate::agent_event::Timestamp;
+
+    fn at(ns: i64) -> Timestamp {
+        Timestamp { seconds: ns.div_euclid(1_000_000_000), nanos: ns.rem_euclid(1_000_000_000) as u32 }
+    }
+
+    #[test]
+    fn a_response_knows_its_request_once() {
+        let mut pairing = Pairing::default();
+        let trace = Some(([1; 16], [2; 8]));
+        pairing.request("a", at(5), trace);
+        pairing.request("b", at(1_999_999_999), None);
+        assert_eq!(pairing.response("a", at(9)), Paired { latency_ns: 4, trace });
+        assert_eq!(pairing.response("a", at(9)), Paired::default());
+        assert_eq!(pairing.response("b", at(3_000_000_000)), Paired { latency_ns: 1_000_000_001, trace: None });
+        assert!(pairing.is_empty());
+        // Clocks that go backwards, and times that are far apart.
+        pairing.request("c", at(5), None);
+        assert_eq!(pairing.response("c", at(4)).latency_ns, 0);
+        pairing.request("d", Timestamp { seconds: -62_135_596_800, nanos: 0 }, None);
+        let last = Timestamp { seconds: 253_402_300_799, nanos: 0 };
+        assert_eq!(pairing.response("d", last).latency_ns, i64::MAX as u64);
+    }
+
+    #[test]
+    fn a_second_request_takes_the_place_of_the_first() {
+        let mut pairing = Pairing::default();
+        let trace = Some(([1; 16], [2; 8]));
+        pairing.request("a", at(5), trace);
+        pairing.request("a", at(7), None);
+        assert_eq!(pairing.len(), 1);
+        assert_eq!(pairing.response("a", at(9)), Paired { latency_ns: 2, trace });
+    }
+
+    #[test]
+    fn the_oldest_leaves() {
+        for capacity in [0, 1, 7, 8] {
+            let mut pairing = Pairing::new(capacity);
+            for number in 0..8 {
+                pairing.request(&number.to_string(), at(number), None);
+                // Asked for again: 0 becomes the newest each time.
+                pairing.request("0", at(0), None);
+            }
+            assert_eq!(pairing.len(), capacity.min(8));
+            let found: Vec<_> = (0..8).filter(|n| pairing.response(&n.to_string(), at(100)).latency_ns > 0).collect();
+            let expected: &[i64] = match capacity {
+                0 => &[],
+                1 => &[0],
+                7 => &[0, 2, 3, 4, 5, 6, 7],
+                _ => &[0, 1, 2, 3, 4, 5, 6, 7],
+            };
+            assert_eq!(found, expected, "{capacity}");
+            assert!(pairing.is_empty() && pairing.oldest.is_none() && pairing.newest.is_none());
+            assert!(pairing.entries.len() <= capacity);
+        }
+    }
+
+    #[test]
+    fn ids_that_are_none() {
+        let mut pairing = Pairing::default();
+        pairing.request("", at(1), None);
+        pairing.request(&"x".repeat(LONGEST_ID + 1), at(1), None);
+        assert!(pairing.is_empty());
+        pairing.request(&"x".repeat(LONGEST_ID), at(1), None);
+        assert_eq!(pairing.len(), 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! Which release of Cilium wrote a payload: needed where the bytes themselves do not tell.
+
+use std::str::FromStr;
+
+/// The releases whose messages differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Release {
+    /// 1.15 and before.
+    V1_15,
+    /// 1.16.
+    V1_16,
+    /// 1.17.
+    V1_17,
+    /// 1.18.
+    V1_18,
+    /// 1.19.
+    V1_19,
+    /// 1.20 and later.
+    #[default]
+    V1_20,
+}
+
+/// Who wrote the payloads of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Producer {
+    /// Its release.
+    pub release: Release,
+    /// Nobody knows the release: guess the layout of socket events by what datapaths write into them.
+    pub guess_sock: bool,
+}
+
+impl From<Release> for Producer {
+    fn from(release: Release) -> Self {
+        Self { release, guess_sock: false }
+    }
+}
+
+/// A text that names no release.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{text}` is no release of Cilium: one such as 1.18, `guess`, or nothing for the newest")]
+pub struct UnknownRelease {
+    /// The text.
+    pub text: String,
+}
+
+impl FromStr for Release {
+    type Err = UnknownRelease;
+
+    /// `1.18`, with whatever a release's own version adds: `v1.18.4`, `1.20.2+g0123abc`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || UnknownRelease { text: text.to_owned() };
+        let numbers = text.strip_prefix('v').unwrap_or(text);
+        let mut parts = numbers.split(|c: char| !c.is_ascii_digit());
+        let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
+        Ok(match (number().ok_or_else(unknown)?, number().ok_or_else(unknown)?) {
+            (0, _) | (1, ..=15) => Self::V1_15,
+            (1, 16) => Self::V1_16,
+            (1, 17) => Self::V1_17,
+            (1, 18) => Self::V1_18,
+            (1, 19) => Self::V1_19,
+            _ => Self::V1_20,
+        })
+    }
+}
+
+impl FromStr for Producer {
+    type Err = UnknownRelease;
+
+    /// A release; nothing = the newest; `guess` = the newest, but for the layout of socket events.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "" => Ok(Self::default()),
+            "guess" => Ok(Self { guess_sock: true, ..Self::default() }),
+            release => release.parse::<Release>().map(Self::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Producer, Release};
+
+    #[test]
+    fn texts() {
+        for (text, release) in [
+            ("", Release::V1_20),
+            ("1.15", Release::V1_15),
+            ("1.9", Release::V1_15),
+            ("v1.16.0", Release::V1_16),
+            (" 1.17 ", Release::V1_17),
+            ("1.18.4", Release::V1_18),
+            ("1.19.0-rc.1", Release::V1_19),
+            ("1.20.2+g0123abc", Release::V1_20),
+            ("1.21", Release::V1_20),
+            ("2.0", Release::V1_20),
+        ] {
+            assert_eq!(text.parse(), Ok(Producer::from(release)), "{text}");
+        }
+        assert_eq!("guess".parse(), Ok(Producer { release: Release::V1_20, guess_sock: true }));
+        for text in ["1", "1.", "one", "v", "-1.18", "1,x", "99999999999.1"] {
+            let error = text.parse::<Producer>().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("`{text}`")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The pipeline with a scripted source: every kind of event arrives at the sink in its order, and is counted once.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use eyepiece::enrich::{Publisher, Tables};
+use eyepiece::event::{Event, Lost, LostSource, RawEvent};
+use eyepiece::gob::encode::agent_notify;
+use eyepiece::metrics::{Aggregation, Config};
+use eyepiece::observed::{Batch, Observed};
+use eyepiece::pipeline::{self, Parts, Sink};
+use eyepiece::release::{Producer, Release};
+use eyepiece::source::{Source, Waker};
+use eyepiece::symbols::Symbols;
+use eyepiece::telemetry::Telemetry;
+
+/// Hands over its payloads and a loss between them, once it is started.
+struct Script {
+    payloads: Vec<Vec<u8>>,
+    started: bool,
+    waker: Waker,
+}
+
+const LOST: Lost = Lost { source: LostSource::KernelBuffer, cpu: Some(3), count: 7, time: 5 };
+
+impl Source for Script {
+    fn start(&mut self) -> io::Result<()> {
+        self.started = true;
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.started = false;
+    }
+
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        if !self.started {
+            return Ok(0);
+        }
+        let payloads = std::mem::take(&mut self.payloads);
+        for data in &payloads {
+            if data.is_empty() {
+                sink(Event::Lost(LOST));
+            } else {
+                sink(Event::Raw(RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None }));
+            }
+        }
+        Ok(payloads.len())
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Collect(Arc<Mutex<Vec<Observed>>>);
+
+impl Sink for Collect {
+    fn send(&self, batch: Batch) {
+        self.0.lock().unwrap().extend(batch.iter().cloned());
+    }
+}
+
+fn agent() -> Vec<u8> {
+    let mut data = vec![130];
+    agent_notify(&mut data, 2, r#"{"time":"2024-05-06T07:08:09Z"}"#);
+    data
+}
+
+fn socket(cgroup: u64) -> Vec<u8> {
+    // The form of 1.18: the producer's release decides.
+    let mut data = vec![7, 1, 10, 0, 0, 2];
+    data.resize(18, 0);
+    data.extend(443_u16.to_le_bytes());
+    data.extend(5_u64.to_le_bytes());
+    data.extend(cgroup.to_le_bytes());
+    data.extend([1, 0]);
+    data
+}
+
+fn trace() -> Vec<u8> {
+    let mut data = vec![0; 48];
+    (data[0], data[1], data[14]) = (4, 5, 1);
+    data
+}
+
+fn debug() -> Vec<u8> {
+    let mut data = vec![2, 40];
+    data.resize(20, 1);
+    data
+}
+
+#[test]
+fn everything_arrives_in_its_order() {
+    let payloads =
+        vec![trace(), agent(), Vec::new(), debug(), socket(9001), socket(9002), vec![99], vec![130, 1], trace()];
+    let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
+    let mut tables = Tables::new(&Symbols::default());
+    tables.add_control_group(9001, ["10.0.0.1".parse().unwrap()]);
+    let telemetry = Telemetry::default();
+    let sink = Collect::default();
+    let parts = Parts {
+        source: Box::new(source),
+        producer: Release::V1_18.into(),
+        source_kind: "script",
+        tables: Publisher::new(tables).reader(),
+        learn: Box::new(|_, _, _| ()),
+        aggregation: Aggregation::new(Config::default(), 0),
+        sinks: vec![Box::new(sink.clone())],
+        telemetry: telemetry.clone(),
+        now: || 1,
+    };
+    let (handle, thread) = pipeline::spawn(parts).unwrap();
+    handle.start().unwrap();
+    handle.drain().unwrap();
+    drop(handle);
+    thread.join().unwrap().unwrap();
+    let observed = sink.0.lock().unwrap();
+    let kinds: Vec<_> = observed
+        .iter()
+        .map(|observed| match observed {
+            Observed::Flow(flow) => format!("flow {}", flow.event_type.kind),
+            Observed::Agent(event) => event.kind.name().to_owned(),
+            Observed::Debug(event) => format!("debug {}", event.kind),
+            Observed::Lost(lost) => format!("lost {}", lost.count),
+        })
+        .collect();
+    assert_eq!(kinds, ["flow 4", "AGENT_STARTED", "lost 7", "debug 40", "flow 7", "flow 4"]);
+    let Some(flow) = observed[4].flow() else { panic!() };
+    assert_eq!(flow.ip.unwrap().source, "10.0.0.1".parse::<std::net::IpAddr>().unwrap());
+    let ids: Vec<_> = observed
+        .iter()
+        .filter_map(|observed| match observed {
+            Observed::Flow(flow) => Some(flow.uuid),
+            Observed::Agent(event) => Some(event.uuid),
+            Observed::Debug(event) => Some(event.uuid),
+            Observed::Lost(_) => None,
+        })
+        .collect();
+    assert!(ids.iter().all(|id| id[6] >> 4 == 4 && id[8] >> 6 == 2), "{ids:x?}");
+    let number = |name: &'static str, attributes: &[(&'static str, &str)]| telemetry.counter(name, attributes).get();
+    let kind = "eyepiece.event.kind";
+    let reason = "eyepiece.reason";
+    assert_eq!(number("eyepiece.events.received", &[("eyepiece.source.kind", "script")]), 8);
+    assert_eq!(number("eyepiece.flows.parsed", &[]), 3);
+    assert_eq!(number("eyepiece.events.decoded", &[(kind, "agent")]), 1);
+    assert_eq!(number("eyepiece.events.decoded", &[(kind, "debug")]), 1);
+    assert_eq!(number("eyepiece.events.skipped", &[(reason, "unknown_cgroup")]), 1);
+    assert_eq!(number("eyepiece.flows.failed", &[(reason, "unknown_type")]), 1);
+    assert_eq!(number("eyepiece.flows.failed", &[(reason, "gob_length")]), 1);
+    assert_eq!(number("eyepiece.events.lost", &[(reason, "kernel_buffer")]), 7);
+}

@@ -1,0 +1,160 @@
+//! Our decoder against Hubble's own parser: each payload gives the same flow or event, as protobuf JSON.
+
+mod generate;
+#[path = "../../../exporter/tests/vectors/json/mod.rs"]
+mod json;
+#[path = "../../../exporter/tests/parser/payloads.rs"]
+mod payloads;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::IpAddr;
+
+use anyhow::ensure;
+use eyepiece::enrich::{self, Tables};
+use eyepiece::event::RawEvent;
+use eyepiece::observed::Observed;
+use eyepiece::parser::{self, Pairing};
+use eyepiece::release::{Producer, Release};
+use eyepiece_tests::harness::{NAME, pipe, read_frame, write_frame};
+use eyepiece_tests::{peer, skip};
+use generate::Generator;
+use serde_json::Value;
+
+/// Payloads of the datapath.
+const OF_THE_DATAPATH: usize = 130_000;
+/// Events of the agent (every fourth) and access-log records.
+const OF_THE_AGENT: usize = 80_000;
+
+#[test]
+fn every_payload_is_what_hubble_makes_of_it() {
+    if let Err(why) = peer::find(NAME) {
+        skip!("{why}");
+    }
+    let mut generator = Generator::new(1);
+    let mut payloads: Vec<Vec<u8>> = (0..OF_THE_DATAPATH).map(|_| generator.payload()).collect();
+    payloads.extend(values());
+    assert_eq!(payloads.len(), OF_THE_DATAPATH + OF_THE_AGENT);
+    let write = |out: &mut _| payloads.iter().try_for_each(|payload| write_frame(out, payload));
+    let read = |input: &mut _| {
+        let mut lines = String::new();
+        Read::read_to_string(input, &mut lines)?;
+        Ok(lines)
+    };
+    let lines = pipe(&["parse"], write, read).expect("lines of JSON");
+    assert_eq!(lines.lines().count(), payloads.len());
+    let mut counts = BTreeMap::new();
+    let mut differences = Vec::new();
+    for (payload, line) in payloads.iter().zip(lines.lines()) {
+        let theirs: Value = serde_json::from_str(line).expect("JSON");
+        let ours = decode(payload);
+        let outcome = compare(&ours, theirs);
+        *counts.entry((payload[0], outcome)).or_insert(0) += 1;
+        if outcome == "differs" {
+            differences.push(format!("{payload:02x?}\n  ours   {ours:?}\n  theirs {line}"));
+        }
+    }
+    for ((kind, outcome), count) in &counts {
+        eprintln!("type {kind}: {count} {outcome}");
+    }
+    let shown = differences[..differences.len().min(5)].join("\n");
+    assert!(differences.is_empty(), "{} differ:\n{shown}", differences.len());
+    for kind in [1, 2, 3, 4, 5, 129, 130] {
+        assert!(counts[&(kind, "equal")] > 10_000, "type {kind}");
+    }
+    assert!(counts[&(7, "refused or skipped by both")] > 5000);
+}
+
+/// What Go makes of access-log records and agent events.
+fn values() -> Vec<Vec<u8>> {
+    let count = OF_THE_AGENT.to_string();
+    let read = |input: &mut _| {
+        let (mut values, mut data, mut nature) = (Vec::new(), Vec::new(), Vec::new());
+        while read_frame(input, &mut data)? {
+            ensure!(read_frame(input, &mut nature)?, "a value without its nature");
+            values.push(data.clone());
+        }
+        Ok(values)
+    };
+    pipe(&["values", "-seed", "3", "-count", &count], |_| Ok(()), read).expect("values")
+}
+
+/// Ours, or why there is none.
+fn decode(data: &[u8]) -> Result<Value, String> {
+    let event = RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None };
+    let producer = Producer::from(Release::V1_15);
+    let mut observed = parser::decode(&event, producer, &mut Pairing::new(1)).map_err(|error| error.to_string())?;
+    if let Observed::Flow(flow) = &mut observed
+        && !enrich::socket(flow, &Tables::default())
+    {
+        return Err("skipped".to_owned());
+    }
+    Ok(json::observed(&observed))
+}
+
+/// How Hubble's errors begin that are about a message, not about the packet in it.
+const REFUSALS: [&str; 7] =
+    ["failed to parse", "empty data", "can't decode", "event was skipped", "gob: ", "parsing time", "not enough bytes"];
+
+fn compare(ours: &Result<Value, String>, mut theirs: Value) -> &'static str {
+    match (ours, theirs["error"].as_str()) {
+        (Err(_), Some(text)) if REFUSALS.iter().any(|refusal| text.starts_with(refusal)) => {
+            "refused or skipped by both"
+        }
+        // They lose the event over a packet that is cut off.
+        (Ok(_), Some(text)) if !REFUSALS.iter().any(|refusal| text.starts_with(refusal)) => "lost by Hubble alone",
+        (Ok(ours), None) => {
+            let mut ours = ours.clone();
+            as_1_15(&mut ours);
+            as_1_20(&mut theirs);
+            if ours == theirs { "equal" } else { "differs" }
+        }
+        _ => "differs",
+    }
+}
+
+/// Takes out what 1.15's messages have no field for.
+fn as_1_15(ours: &mut Value) {
+    let Some(flow) = ours.as_object_mut() else { return };
+    for key in ["file", "trace_reason", "ip_trace_id", "tunnel"] {
+        flow.remove(key);
+    }
+    for end in ["source", "destination"] {
+        if let Some(end) = flow.get_mut(end).and_then(Value::as_object_mut) {
+            end.remove("cluster_name");
+        }
+    }
+    if let Some(ip) = flow.get_mut("IP").and_then(Value::as_object_mut) {
+        ip.remove("source_xlated");
+    }
+    if let Some(sctp) = ours.pointer_mut("/l4/SCTP").and_then(Value::as_object_mut) {
+        sctp.remove("chunk_type");
+    }
+    if ours["debug_event"]["type"] == "DBG_GENERIC"
+        && let Some(Value::String(message)) = ours.pointer_mut("/debug_event/message")
+    {
+        // The third argument came in 1.20.
+        message.truncate(message.find(" arg3=").unwrap_or(message.len()));
+    }
+}
+
+/// Words that have changed since 1.15, and what we never print.
+fn as_1_20(theirs: &mut Value) {
+    if let Some(Value::String(message)) = theirs.pointer_mut("/debug_event/message") {
+        *message = message.replace("soliciation", "solicitation").replace("RELATED, OUT", "OUT, RELATED");
+    }
+    if let Some(Value::String(summary)) = theirs.get_mut("Summary") {
+        *summary = summary.replace("Server Failure  ", "Server Failure ").replace(":secret@", ":HUBBLE_REDACTED@");
+    }
+    if let Some(Value::String(url)) = theirs.pointer_mut("/l7/http/url") {
+        *url = url.replace(":secret@", ":HUBBLE_REDACTED@");
+    }
+    for end in ["/IP/source", "/IP/destination"] {
+        // Theirs is the proxy's text as it came; the generator writes `fd00::0`.
+        if let Some(Value::String(text)) = theirs.pointer_mut(end)
+            && let Ok(address) = text.parse::<IpAddr>()
+        {
+            *text = address.to_string();
+        }
+    }
+}
