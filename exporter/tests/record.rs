@@ -100,7 +100,7 @@ fn wait_for(child: &mut Child, wanted: &str) {
 fn an_agents_stream_is_recorded_until_a_signal_and_played_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
-    let mut child = record(folder.path(), "events", &[]).spawn().expect("start");
+    let child = record(folder.path(), "events", &[]).spawn().expect("start");
     let (mut connection, _) = listener.accept().expect("accept");
     connection.write_all(&stream(500)).expect("write");
     // What is on the socket when it is told to leave is recorded too.
