@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -50,7 +51,21 @@ fn eyepiece(arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    without_privileges(&mut command);
     command
+}
+
+/// Neither an agent's socket nor a file needs a privilege: the program gets none, not even as root.
+fn without_privileges(command: &mut Command) {
+    let drop_all = || {
+        for capability in 0..64 {
+            // SAFETY: takes numbers. Who may not do that, or knows fewer, has none to drop.
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it only calls prctl(2), which is async-signal-safe.
+    unsafe { command.pre_exec(drop_all) };
 }
 
 fn record(folder: &Path, file: &str, more: &[&str]) -> Command {
@@ -85,7 +100,7 @@ fn wait_for(child: &mut Child, wanted: &str) {
 fn an_agents_stream_is_recorded_until_a_signal_and_played_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
-    let mut child = record(folder.path(), "events", &[]).spawn().expect("start");
+    let child = record(folder.path(), "events", &[]).spawn().expect("start");
     let (mut connection, _) = listener.accept().expect("accept");
     connection.write_all(&stream(500)).expect("write");
     // What is on the socket when it is told to leave is recorded too.

@@ -110,10 +110,14 @@ impl Reader {
 }
 
 #[test]
-fn a_million_payloads_of_all_types_at_full_speed() -> Result<()> {
+fn a_million_payloads_of_all_types_at_full_speed() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
+    send_a_million().expect("Cilium's server");
+}
+
+fn send_a_million() -> Result<()> {
     let payloads = payloads()?;
     let (folder, mut server) = server(&payloads)?;
     let mut reader = Reader::start(&folder)?;
@@ -134,10 +138,14 @@ fn a_million_payloads_of_all_types_at_full_speed() -> Result<()> {
 }
 
 #[test]
-fn restarts_of_its_server_and_garbage_are_survived() -> Result<()> {
+fn restarts_of_its_server_and_garbage_are_survived() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
+    restart_and_disturb().expect("Cilium's server");
+}
+
+fn restart_and_disturb() -> Result<()> {
     let payloads = payloads()?;
     let (folder, mut server) = server(&payloads)?;
     let home = Namespace::create(&format!("ep-{}-cilium", std::process::id()))?;

@@ -9,6 +9,7 @@ use eyepiece::event::Event;
 use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use eyepiece::source::Source as _;
+use eyepiece::source::cilium_monitor::connection::Reason;
 use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, STALL};
 use eyepiece::telemetry::Telemetry;
 
@@ -89,7 +90,7 @@ impl Reader {
 
     /// Reads until the connection is this: none = there is one, else why not.
     pub(crate) fn until_reason(&mut self, reason: Option<&str>) {
-        let is_so = |reader: &Self| reader.controls.view.get().reason.map(|reason| reason.name()) == reason;
+        let is_so = |reader: &Self| reader.controls.view.get().reason.map(Reason::name) == reason;
         self.until(&format!("{reason:?}"), is_so);
     }
 

@@ -231,7 +231,7 @@ impl CiliumMonitor {
         let count = if ready { self.take_all(sink) } else { 0 };
         if is_replaced {
             self.end(Reason::Replaced, "another socket is at the path", sink);
-        } else if stalls.is_some_and(|end| Instant::now() >= end) && self.is_partial() {
+        } else if self.is_stalled() {
             self.end(Reason::Stalled, "the rest of a message did not come", sink);
         }
         Ok(count)
@@ -243,8 +243,9 @@ impl CiliumMonitor {
         now.is_some() && now != connected.identity
     }
 
-    fn is_partial(&self) -> bool {
-        matches!(&self.state, State::Connected(Connected { partial: Some(_), .. }))
+    fn is_stalled(&self) -> bool {
+        let State::Connected(connected) = &self.state else { return false };
+        connected.partial.is_some_and(|since| since.elapsed() >= self.config.stall)
     }
 
     /// Reads and decodes until nothing is there, or enough was.

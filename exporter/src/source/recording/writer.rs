@@ -124,7 +124,9 @@ fn write(mut file: File, open: &Open, inbox: &Inbox, full: oneshot::Sender<()>) 
     for chunk in &inbox.chunks {
         if full.is_some() && !summary.take(&mut file, &chunk, open.max_bytes) {
             // The program may be on its way out already.
-            full.take().map(|full| full.send(()).unwrap_or_default());
+            if let Some(full) = full.take() {
+                full.send(()).unwrap_or_default();
+            }
         } else if full.is_none() {
             summary.beyond.add(chunk.counts);
         }
