@@ -1,4 +1,4 @@
-//! Decoding an L3/L4 payload allocates nothing: counted by the allocator of this test program.
+//! Decoding an L3/L4 payload allocates nothing, nor does its gob: counted by the allocator of this test program.
 
 #[path = "parser/payloads.rs"]
 mod payloads;
@@ -8,6 +8,8 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use eyepiece::event::RawEvent;
+use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece::gob::{EVENT_SAMPLE, Payload, PayloadDecoder};
 use eyepiece::parser::parse;
 
 thread_local! {
@@ -55,5 +57,23 @@ fn parsing_does_not_allocate() {
             let event = RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None };
             assert_eq!(count(|| parse(black_box(&event))), 0, "{name}, {length} bytes");
         }
+    }
+}
+
+#[test]
+fn gob_does_not_allocate_behind_the_first_message() {
+    let mut stream = PAYLOAD_DESCRIPTOR.to_vec();
+    let mut decoder = PayloadDecoder::default();
+    payload(&mut stream, &Payload::default());
+    assert!(count(|| decoder.decode(&stream).is_ok()) > 0, "the descriptor is kept");
+    for length in 0..2000 {
+        let data = vec![7; length];
+        let one = Payload { data: &data, cpu: 300, lost: 0, kind: EVENT_SAMPLE };
+        // Its data, and what an event's gob has around it at most.
+        stream = Vec::with_capacity(length + 64);
+        assert_eq!(count(|| payload(&mut stream, black_box(&one))), 0, "{length} bytes");
+        let mut found = None;
+        assert_eq!(count(|| found = decoder.decode(black_box(&stream)).ok().flatten()), 0, "{length} bytes");
+        assert_eq!(found, Some((one, stream.len())));
     }
 }

@@ -62,10 +62,14 @@ cilium_module() {
     chmod u+w "$1/go.sum"
 }
 
+# Ours, so it is held to Go's form and its vet, too.
 build_harness() {
+    local unformatted
     cilium_module "$1/module"
     cp "$here"/harness/*.go "$1/module/"
-    (cd "$1/module" && go build -mod=mod -ldflags '-s -w' -o "$1/harness" .)
+    unformatted=$(gofmt -l "$1/module")
+    [ -z "$unformatted" ] || { echo "gofmt would change $unformatted"; return 1; }
+    (cd "$1/module" && go vet -mod=mod . && go build -mod=mod -ldflags '-s -w' -o "$1/harness" .)
 }
 
 build_cilium-dbg() {

@@ -2,7 +2,7 @@
 
 use super::Payload;
 
-/// What a connection's first message is preceded by: the descriptor of `Payload` as Go 1.26 writes it, type id 64.
+/// What stands in front of a connection's first message: the descriptor of `Payload` as Go 1.26 writes it, type id 64.
 pub const PAYLOAD_DESCRIPTOR: &[u8] =
     b"\x37\x7f\x03\x01\x01\x07Payload\x01\xff\x80\x00\x01\x04\x01\x04Data\x01\x0a\x00\x01\x03CPU\x01\x04\x00\
       \x01\x04Lost\x01\x06\x00\x01\x04Type\x01\x04\x00\x00\x00";
@@ -21,8 +21,9 @@ const AGENT_ID: [u8; 2] = [0xff, 0x84];
 /// Bytes of the longest number.
 const NUMBER: usize = 9;
 
-/// Appends one complete message: length, type id, and the fields that are not zero. The stream's first must be preceded
-/// by [`PAYLOAD_DESCRIPTOR`], and no other.
+/// Appends one complete message: length, type id, and the fields that are not zero.
+///
+/// In front of a stream's first message, and of no other, stands [`PAYLOAD_DESCRIPTOR`]: Go refuses it a second time.
 #[inline]
 pub fn payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
     let data = payload.data;

@@ -103,6 +103,13 @@ pub enum Fault {
         /// How many are kept.
         limit: usize,
     },
+    /// An interface's value whose type is defined inside of it: Go spreads such a value over several messages. None of
+    /// Cilium's types has an interface.
+    #[error("an interface's value that defines the type {id}")]
+    Interface {
+        /// The type's id.
+        id: i64,
+    },
     /// Values in values in values.
     #[error("values nested deeper than {limit}")]
     Depth {
@@ -133,7 +140,10 @@ impl GobError {
             Fault::MessageLength { .. } => "gob_message_length",
             Fault::UnknownType { .. } | Fault::UnknownField { .. } => "gob_unknown_type",
             Fault::NoPayload { .. } | Fault::FieldType { .. } => "gob_no_payload",
-            Fault::Descriptor { .. } | Fault::Duplicate { .. } | Fault::Descriptors { .. } => "gob_descriptor",
+            Fault::Descriptor { .. }
+            | Fault::Duplicate { .. }
+            | Fault::Descriptors { .. }
+            | Fault::Interface { .. } => "gob_descriptor",
             Fault::Depth { .. } | Fault::Values { .. } => "gob_too_large",
             Fault::Number { .. } | Fault::Byte { .. } => "gob_invalid",
         }

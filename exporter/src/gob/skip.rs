@@ -50,13 +50,26 @@ fn nested(cursor: &mut Cursor<'_>, types: &Types, id: i64, depth: usize) -> Resu
     }
 }
 
-/// An interface's value: its name (empty: there is none), its type's id, and the value behind its length.
+/// Passes over an interface's value.
 fn interface(cursor: &mut Cursor<'_>) -> Result<(), GobError> {
-    if cursor.byte_string()?.is_empty() {
-        return Ok(());
+    match interface_type(cursor)? {
+        Some(_) => cursor.byte_string().map(drop),
+        None => Ok(()),
     }
-    cursor.int()?;
-    cursor.byte_string().map(drop)
+}
+
+/// What stands in front of an interface's value, which follows behind its length: the type's name (empty: there is no
+/// value) and its id.
+pub(super) fn interface_type(cursor: &mut Cursor<'_>) -> Result<Option<i64>, GobError> {
+    if cursor.byte_string()?.is_empty() {
+        return Ok(None);
+    }
+    let start = *cursor;
+    let id = cursor.int()?;
+    if id < 0 {
+        return Err(start.error(Fault::Interface { id: id.wrapping_neg() }));
+    }
+    Ok(Some(id))
 }
 
 /// The count in front of an array's elements: its type's, or it lies.

@@ -87,8 +87,8 @@ impl PayloadDecoder {
 
     /// The most that a reader has to keep for a payload: all descriptors and the longest message, with their lengths.
     pub const fn longest(&self) -> usize {
-        // A message's length has at most 9 bytes.
-        self.limits.message + self.limits.descriptor_bytes + 9 * (self.limits.descriptors + 1)
+        // A message's length and a descriptor's id have at most 9 bytes each.
+        self.limits.message + self.limits.descriptor_bytes + 18 * (self.limits.descriptors + 1)
     }
 
     /// Where the next message's body is, if all of it is there.

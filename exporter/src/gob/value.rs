@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::descriptor::{Field, Kind, Types};
 use super::error::{Fault, GobError};
-use super::skip::{Walk, array_count};
+use super::skip::{Walk, array_count, interface_type};
 use super::{LEAST_VALUE, MAX_DEPTH, builtin};
 
 /// Parts of one value: an access-log event has a few hundred; bounds the memory at some 4 MB and what texts hold.
@@ -252,12 +252,11 @@ impl Reader<'_> {
         Ok(Struct { fields: Arc::clone(fields), values })
     }
 
-    /// An interface's value: its name (empty: there is none), its type's id, and the value behind its length.
+    /// What an interface holds, if anything.
     fn interface(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, GobError> {
-        if cursor.byte_string()?.is_empty() {
+        let Some(id) = interface_type(cursor)? else {
             return Ok(Value::Nil);
-        }
-        let id = cursor.int()?;
+        };
         let mut inner = cursor.part()?;
         let value = self.whole(&mut inner, id, depth)?;
         inner.finish()?;

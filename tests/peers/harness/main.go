@@ -1,4 +1,5 @@
-// Cilium's own code behind pipes, so that tests can hold ours against it: one sub-command per file.
+// Cilium's own code behind pipes, so that tests can hold ours against it: one sub-command per file. Its go.mod is made by
+// tests/peers/build.sh, from that of the Cilium release.
 package main
 
 import (
@@ -7,6 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/cilium/cilium/pkg/logging"
 )
 
 // command is what stands behind one word of the command line.
@@ -25,6 +30,7 @@ var commands = []command{
 }
 
 func main() {
+	logging.DefaultLogger.SetLevel(logrus.WarnLevel)
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "harness:", err)
 		os.Exit(1)

@@ -97,6 +97,7 @@ fn what_lies_is_refused() {
     fails(&field(&[SLICE], 65, &[0xfc, 255, 255, 255, 255]), &Fault::Count { count: 0xffff_ffff, left: 1 });
     fails(&field(&[MAP], 67, &[1]), &Fault::Count { count: 1, left: 1 });
     fails(&field(&[ARRAY], 66, &[1, 0]), &Fault::ArrayLength { count: 1, length: 2 });
+    fails(&field(&[], 8, b"\x01T\xff\x9b\x03"), &Fault::Interface { id: 78 });
     fails(&field(&[], 70, &[1]), &Fault::UnknownType { id: 70 });
     fails(&field(&[NESTED], 69, &[1; 60]), &Fault::Depth { limit: 32 });
 }
