@@ -9,6 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::event::Event;
 
 pub mod datapath;
+pub mod tap;
 
 /// What the pipeline asks of a source. One thread owns it.
 pub trait Source: Send {
