@@ -1,6 +1,7 @@
 //! Events per second through the whole pipeline on one core: record → parse → enrich → count → batch → sink.
 //!
-//! `cargo bench -p eyepiece --bench pipeline`. The records come from memory: this is user space alone.
+//! `cargo bench -p eyepiece --bench pipeline`. The records come from memory: this is user space alone. The rows with
+//! monitor clients tell the ratio to the row without, measured in turns with it.
 
 use std::io;
 use std::net::IpAddr;
@@ -12,6 +13,11 @@ use bytes::Bytes;
 use eyepiece::enrich::{InterfaceInfo, Publisher, Tables};
 use eyepiece::event::Event;
 use eyepiece::metrics::{self, Aggregation};
+use eyepiece::monitor::agent::{Agent, Switch};
+use eyepiece::monitor::connection::Connection;
+use eyepiece::monitor::fanout::Fanout;
+use eyepiece::monitor::notifier::notifier;
+use eyepiece::monitor::server::default_queue;
 use eyepiece::observed::Batch;
 use eyepiece::otlp::delivery::Transport;
 use eyepiece::otlp::logs::{self, Options};
@@ -24,26 +30,32 @@ use eyepiece::pipeline::{self, Parts, Sink};
 use eyepiece::release::Producer;
 use eyepiece::source::datapath::clock::{Clock, unix_now};
 use eyepiece::source::datapath::record;
+use eyepiece::source::tap::Tap;
 use eyepiece::source::{Source, Waker};
 use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::telemetry::{Number, Telemetry};
 use eyepiece_wire::{Header, Hook, InterfaceKind, Mark, NOTIFY_TRACE, TraceNotify};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
 
 /// Different records that the source repeats: 64 connections, both directions, at two endpoints.
 const RECORDS: usize = 256;
 /// Events of one measurement.
 const EVENTS: u64 = 10_000_000;
+/// Rounds of a comparison.
+const ROUNDS: u64 = 5;
 /// Events of a read, as a busy ring gives.
 const BURST: usize = 4096;
 
 fn main() {
     println!("{:<58} {:>12}", "pipeline, one core", "events/s");
-    let rate = measure(EVENTS, Vec::new(), || ());
+    let rate = measure(EVENTS, Vec::new(), &[], || ());
     println!("{:<58} {rate:>12.0}", "metrics on, logs off");
+    listeners();
     let (sink, delivered, stop) = logs_to_nothing();
-    let rate = measure(EVENTS / 5, vec![Box::new(Waiting(sink))], || {
+    let rate = measure(EVENTS / 5, vec![Box::new(Waiting(sink))], &[], || {
         while delivered.load(Ordering::Relaxed) == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -51,6 +63,81 @@ fn main() {
     println!("{:<58} {rate:>12.0}", "metrics and logs, encoded on the other core");
     stop.send_replace(Some(tokio::time::Instant::now()));
     println!("resident: {} KiB", resident());
+}
+
+/// The same with clients of the monitor socket: one that reads, one that never does, ten of which one never does.
+fn listeners() {
+    use Client::{Reads, Stopped};
+    let ten = [vec![Reads; 9], vec![Stopped]].concat();
+    let rows = [
+        ("one monitor client that reads", vec![Reads]),
+        ("one that never does", vec![Stopped]),
+        ("ten, one of which never does", ten),
+    ];
+    for (name, clients) in rows {
+        // The best of some rounds in turns: what else runs here hits both.
+        let (mut without, mut with) = (0.0_f64, 0.0_f64);
+        for _ in 0..ROUNDS {
+            without = without.max(measure(EVENTS / ROUNDS, Vec::new(), &[], || ()));
+            with = with.max(measure(EVENTS / ROUNDS, Vec::new(), &clients, || ()));
+        }
+        println!("{name:<58} {with:>12.0}  {:.2} of {without:.0}", with / without);
+    }
+}
+
+/// A client of the monitor socket.
+#[derive(Clone, Copy)]
+enum Client {
+    /// Takes what there is and forgets it.
+    Reads,
+    /// Takes nothing.
+    Stopped,
+}
+
+/// Adds these clients to a fan-out; both ends of their sockets are on the other core, and end with the value.
+fn serve(fanout: &Fanout, clients: &[Client]) -> Option<Runtime> {
+    if clients.is_empty() {
+        return None;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_thread_start(|| pin(1))
+        .enable_all()
+        .build()
+        .expect("runtime");
+    let entered = runtime.enter();
+    let agent = Agent::new(Always, fanout.clone());
+    for &client in clients {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        let listener = agent.listen(default_queue(2)).expect("listener");
+        runtime.spawn(async move {
+            let (sent, (_never, stop)) = (Number::default(), stop::channel());
+            // Who is stopped is not ended meanwhile.
+            Connection::new(&ours, Duration::from_secs(3600), &sent).run(&listener, stop).await
+        });
+        runtime.spawn(read(theirs, client));
+    }
+    drop(entered);
+    Some(runtime)
+}
+
+async fn read(stream: UnixStream, client: Client) {
+    let mut buffer = vec![0; 1 << 16];
+    if matches!(client, Client::Stopped) {
+        std::future::pending::<()>().await;
+    }
+    while stream.readable().await.is_ok() && !matches!(stream.try_read(&mut buffer), Ok(0)) {}
+}
+
+/// The source is started by hand.
+struct Always;
+
+impl Switch for Always {
+    fn start(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&self) {}
 }
 
 /// Hands flows to the log exporter and waits where it is full: the rate is then the slower one's.
@@ -91,17 +178,21 @@ fn logs_to_nothing() -> (LogSink, Arc<AtomicU64>, tokio::sync::watch::Sender<Opt
     (sink, bytes, stop)
 }
 
-fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, settle: impl FnOnce()) -> f64 {
+fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: impl FnOnce()) -> f64 {
     let symbols = Symbols::default();
     let running = Arc::new(AtomicBool::new(false));
+    let repeat = Repeat {
+        records: records(),
+        left: events,
+        waker: Waker::new().expect("waker"),
+        running: Arc::clone(&running),
+        pinned: false,
+    };
+    let fanout = Fanout::new(&Telemetry::default());
+    let (_notifier, inbox) = notifier(&Telemetry::default(), unix_now);
+    let runtime = serve(&fanout, clients);
     let parts = Parts {
-        source: Box::new(Repeat {
-            records: records(),
-            left: events,
-            waker: Waker::new().expect("waker"),
-            running: Arc::clone(&running),
-            pinned: false,
-        }),
+        source: Box::new(Tap::new(Box::new(repeat), &fanout, inbox)),
         producer: Producer::default(),
         source_kind: "bench",
         tables: Publisher::new(tables(&symbols)).reader(),
@@ -119,6 +210,9 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, settle: impl FnOnce()) -> f64
     let elapsed = start.elapsed().as_secs_f64();
     drop(handle);
     thread.join().expect("thread").expect("source");
+    if let Some(runtime) = runtime {
+        runtime.shutdown_background();
+    }
     events as f64 / elapsed
 }
 

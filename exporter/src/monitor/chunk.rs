@@ -71,7 +71,7 @@ impl Chunk {
 
     /// Events that whoever misses these payloads misses: those in it, and those whose loss it tells of.
     pub fn missed(&self, payloads: Range<usize>) -> u64 {
-        let told: u64 = self.losses_in(&payloads).fold(0, |sum, count| sum.saturating_add(count));
+        let told: u64 = self.losses_in(&payloads).fold(0, u64::saturating_add);
         self.events(payloads).saturating_add(told)
     }
 

@@ -10,11 +10,13 @@ use super::queue::{Numbers, Queue};
 use crate::event::{Event, Lost, RawEvent};
 use crate::gob::encode::payload;
 use crate::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
-use crate::source::Waker;
 use crate::telemetry::{Number, Telemetry};
 
 /// Listeners at the same time. A node has a handful of monitor clients; each may hold [`super::queue::QUEUE_BYTES`].
 pub const LISTENERS_MAX: usize = 32;
+
+/// Ends the wait of the thread that reads the source.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
 
 struct Shared {
     /// Grows with every change of `queues`.
@@ -22,7 +24,7 @@ struct Shared {
     /// By slot.
     queues: Mutex<[Option<Arc<Queue>>; LISTENERS_MAX]>,
     /// Ends the wait of the thread that publishes; there is none before there is a source.
-    waker: OnceLock<Waker>,
+    wake: OnceLock<Wake>,
     telemetry: Telemetry,
     listeners: Number,
     lost: Number,
@@ -39,17 +41,17 @@ impl Fanout {
         Self(Arc::new(Shared {
             generation: AtomicU64::new(0),
             queues: Mutex::default(),
-            waker: OnceLock::new(),
+            wake: OnceLock::new(),
             listeners: telemetry.gauge(metric::EYEPIECE_MONITOR_LISTENERS.name, &[]),
             lost: telemetry.counter(metric::EYEPIECE_MONITOR_LOST.name, &reason),
             telemetry: telemetry.clone(),
         }))
     }
 
-    /// The side of the thread that reads a source. There is one for a fan-out.
-    pub fn publisher(&self, waker: Waker) -> Publisher {
-        // A second publisher would have the first's waker: its listeners hear of events a wait later.
-        self.0.waker.get_or_init(|| waker);
+    /// The side of the thread that reads a source, and what ends that thread's wait. There is one for a fan-out.
+    pub fn publisher(&self, wake: Wake) -> Publisher {
+        // A second publisher would have the first's: its listeners hear of events a wait later.
+        self.0.wake.get_or_init(|| wake);
         Publisher { fanout: self.clone(), generation: 0, queues: Vec::new(), chunk: Chunk::default() }
     }
 
@@ -79,8 +81,8 @@ impl Fanout {
     fn changed(&self, queues: &[Option<Arc<Queue>>]) {
         self.0.listeners.set(queues.iter().flatten().count() as u64);
         self.0.generation.fetch_add(1, Ordering::Release);
-        if let Some(waker) = self.0.waker.get() {
-            waker.wake();
+        if let Some(wake) = self.0.wake.get() {
+            wake();
         }
     }
 }
@@ -178,6 +180,6 @@ impl Publisher {
 }
 
 /// Appends the payload that tells a client of losses.
-pub(super) fn record_lost(out: &mut Vec<u8>, cpu: Option<u16>, count: u64) {
+pub fn record_lost(out: &mut Vec<u8>, cpu: Option<u16>, count: u64) {
     payload(out, &Payload { data: &[], cpu: i64::from(cpu.unwrap_or(0)), lost: count, kind: RECORD_LOST });
 }

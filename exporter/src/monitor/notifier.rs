@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use eyepiece_semconv::{attribute, metric};
 
+use super::fanout::Wake;
 use super::notification::Notification;
 use crate::event::{Event, RawEvent};
 use crate::gob::encode::agent_notify;
-use crate::source::Waker;
 use crate::telemetry::{Number, Telemetry};
 
 /// Notifications that wait for the pipeline's thread, which takes them within milliseconds: room for a thousand
@@ -19,29 +19,28 @@ pub const NOTIFICATIONS_MAX: usize = 4096;
 const AGENT: u8 = 130;
 
 /// Where notifications are sent; cloning shares it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Notifier {
     sender: SyncSender<(u64, Notification)>,
-    waker: Arc<OnceLock<Waker>>,
+    wake: Arc<OnceLock<Wake>>,
     dropped: Number,
     now: fn() -> u64,
 }
 
 /// Where they come out.
-#[derive(Debug)]
 pub struct Inbox {
     receiver: Receiver<(u64, Notification)>,
-    waker: Arc<OnceLock<Waker>>,
+    wake: Arc<OnceLock<Wake>>,
     data: Vec<u8>,
 }
 
 /// A notifier and its inbox; `now` is wall-clock time, ns since the Unix epoch.
 pub fn notifier(telemetry: &Telemetry, now: fn() -> u64) -> (Notifier, Inbox) {
     let (sender, receiver) = sync_channel(NOTIFICATIONS_MAX);
-    let waker = Arc::<OnceLock<Waker>>::default();
+    let wake = Arc::<OnceLock<Wake>>::default();
     let reason = [(attribute::EYEPIECE_REASON, "notification_queue_full")];
     let dropped = telemetry.counter(metric::EYEPIECE_MONITOR_LOST.name, &reason);
-    (Notifier { sender, waker: Arc::clone(&waker), dropped, now }, Inbox { receiver, waker, data: Vec::new() })
+    (Notifier { sender, wake: Arc::clone(&wake), dropped, now }, Inbox { receiver, wake, data: Vec::new() })
 }
 
 impl Notifier {
@@ -50,20 +49,20 @@ impl Notifier {
         if self.sender.try_send(((self.now)(), notification)).is_err() {
             self.dropped.add(1);
         }
-        if let Some(waker) = self.waker.get() {
-            waker.wake();
+        if let Some(wake) = self.wake.get() {
+            wake();
         }
     }
 }
 
 impl Inbox {
     /// Has the source's wait end when there is something.
-    pub(super) fn wake_by(&self, waker: Waker) {
-        self.waker.get_or_init(|| waker);
+    pub fn wake_by(&self, wake: Wake) {
+        self.wake.get_or_init(|| wake);
     }
 
     /// Hands over what there is as events, or forgets it where nobody wants it. Gives how many events there were.
-    pub(super) fn deliver(&mut self, is_wanted: bool, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+    pub fn deliver(&mut self, is_wanted: bool, sink: &mut dyn FnMut(Event<'_>)) -> usize {
         let mut count = 0;
         while let Ok((time, notification)) = self.receiver.try_recv() {
             if !is_wanted {

@@ -15,6 +15,7 @@ pub mod cilium_monitor;
 pub mod datapath;
 pub mod recording;
 pub mod replay;
+pub mod tap;
 
 /// What the pipeline asks of a source. One thread owns it.
 pub trait Source: Send {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Next, Numbers, QUEUE_BYTES, Queue};
-use crate::monitor::chunk::Chunk;
+use crate::monitor::chunk::{Chunk, Piece};
 
 /// A chunk of payloads of one byte each, numbered on.
 fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
@@ -24,7 +24,7 @@ fn drain(queue: &Queue) -> Vec<i64> {
             if lost > 0 {
                 found.push(-(lost as i64));
             }
-            found.extend(piece.iter().flat_map(|piece| piece.bytes()).map(|&byte| i64::from(byte)));
+            found.extend(piece.iter().flat_map(Piece::bytes).map(|&byte| i64::from(byte)));
         }
     });
     found

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use super::fanout::{Fanout, Publisher};
-use super::notifier::Inbox;
+use super::{Source, Waker};
 use crate::event::Event;
-use crate::source::{Source, Waker};
+use crate::monitor::fanout::{Fanout, Publisher};
+use crate::monitor::notifier::Inbox;
 
 /// Stands between a source and the pipeline.
 pub struct Tap {
@@ -19,8 +19,12 @@ pub struct Tap {
 impl Tap {
     /// Taps a source.
     pub fn new(source: Box<dyn Source>, fanout: &Fanout, inbox: Inbox) -> Self {
-        inbox.wake_by(source.waker());
-        let publisher = fanout.publisher(source.waker());
+        let wake = || {
+            let waker = source.waker();
+            Box::new(move || waker.wake())
+        };
+        inbox.wake_by(wake());
+        let publisher = fanout.publisher(wake());
         Self { source, publisher, inbox, is_started: false }
     }
 

@@ -9,7 +9,7 @@ use crate::gob::stream::{Limits, PayloadDecoder};
 use crate::gob::value::Value;
 use crate::gob::{EVENT_SAMPLE, RECORD_LOST};
 use crate::monitor::agent::{Agent, Listener, Switch};
-use crate::monitor::chunk::CHUNK_PAYLOADS;
+use crate::monitor::chunk::{CHUNK_PAYLOADS, Piece};
 use crate::monitor::fanout::Fanout;
 use crate::monitor::notification::Notification;
 use crate::monitor::notifier::{Notifier, notifier};
@@ -96,7 +96,7 @@ async fn received(listener: &Listener) -> Vec<(i64, i64, u64, Vec<u8>)> {
         if next.lost > 0 {
             crate::monitor::fanout::record_lost(&mut bytes, None, next.lost);
         }
-        bytes.extend(next.piece.iter().flat_map(|piece| piece.bytes()));
+        bytes.extend(next.piece.iter().flat_map(Piece::bytes));
     }
     let (mut decoder, mut at) = (PayloadDecoder::new(Limits::default()), 0);
     while let Some((payload, length)) = decoder.decode(&bytes[at..]).unwrap() {
