@@ -72,17 +72,24 @@ pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
 ///
 /// # Errors
 /// As [`parse`].
+#[inline]
 pub fn parse_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, ParseError> {
     /// Where every flow starts. Filling in a copy of the whole result is faster than wrapping a filled-in flow: flows
-    /// are big enough for copies to be most of the cost.
+    /// are big enough for copies to be most of the cost. For the same reason this function is inlined and the work
+    /// stays outside of it: the result is made where the caller wants it.
     const BLANK: Result<Flow, ParseError> = Ok(Flow::empty(EventType { kind: 0, subtype: 0 }));
     let mut outcome = BLANK;
-    if let Ok(flow) = &mut outcome
+    parse_into(event, producer, &mut outcome);
+    outcome
+}
+
+#[inline(never)]
+fn parse_into(event: &RawEvent<'_>, producer: Producer, outcome: &mut Result<Flow, ParseError>) {
+    if let Ok(flow) = outcome
         && let Err(error) = fill(event, producer, flow)
     {
-        outcome = Err(error);
+        *outcome = Err(error);
     }
-    outcome
 }
 
 #[inline(always)]
