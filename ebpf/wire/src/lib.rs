@@ -10,7 +10,7 @@ mod record;
 
 pub use connection::{
     Connection, Half, Key4, Key6, SWEEP_ALIVE, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, SweepItem4,
-    SweepItem6, SweepTotals,
+    SweepItem6, SweepTotals, word,
 };
 pub use notify::{
     CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, DROP_V0_LEN, DROP_V2_LEN, DebugCapture, DebugMessage, DropNotify,
