@@ -322,7 +322,8 @@ impl Work {
                 bytes: now.bytes.saturating_sub(before.bytes),
                 ..SweepTotals::default()
             };
-            if taken.packets > 0 {
+            // A read between the two additions gives one of them now and the other the next time.
+            if taken.packets > 0 || taken.bytes > 0 {
                 packets.add(taken.packets);
                 bytes.add(taken.bytes);
                 totals.push(Totals { meter: meter(hook, key.ifindex, 0, Mark::Unknown, &taken), addresses: None });
