@@ -205,3 +205,24 @@ pub struct SweepItem6 {
     pub mark: u64,
 }
 const _: () = assert!(size_of::<SweepItem6>() == 152);
+
+#[cfg(test)]
+mod tests {
+    use super::{Key4, Key6, word};
+
+    /// Ports 0x0102 and 0x0304 as they lie in a packet, and as a load of both gives them.
+    const PORTS: [u8; 4] = [1, 2, 3, 4];
+
+    #[test]
+    fn a_key_of_words_is_the_key_of_its_fields() {
+        let port = [u16::from_ne_bytes([1, 2]), u16::from_ne_bytes([3, 4])];
+        let address = [u32::from_ne_bytes([10, 0, 0, 1]), u32::from_ne_bytes([10, 0, 0, 2])];
+        let made = Key4::of_ports(address, u32::from_ne_bytes(PORTS), 7, 6, 4095);
+        assert_eq!(made, Key4 { address, port, ifindex: 7, protocol: 6, kind: 0, vlan: 4095, pad: 0 });
+
+        let address = [[1, 2, 3, 4], [5, 6, 7, u32::MAX]];
+        let words = address.map(|[a, b, c, d]| [word(a, b), word(c, d)]);
+        let made = Key6::of_ports(words, u32::from_ne_bytes(PORTS), u32::MAX, 17, 1);
+        assert_eq!(made, Key6 { address, port, ifindex: u32::MAX, protocol: 17, kind: 0, vlan: 1, pad: 0 });
+    }
+}
