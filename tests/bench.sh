@@ -15,8 +15,14 @@ command -v cargo >/dev/null || fail "no cargo: install Rust first (https://rustu
 benches=("$@")
 [ $# -gt 0 ] || benches=(kernel parse enrich count encode pipeline memory)
 
-package_of() {
-    if [ "$1" = memory ]; then echo eyepiece-tests; else echo eyepiece; fi
+# Builds or runs a bench; the one of memory only drives a release build, as the end-to-end tests drive a debug build.
+bench() {
+    local name=$1
+    shift
+    case $name in
+    memory) cargo bench --locked --quiet --profile dev --package eyepiece-tests --bench memory "$@" ;;
+    *) cargo bench --locked --quiet --package eyepiece --bench "$name" "$@" ;;
+    esac
 }
 
 # A file's one line, where it can be read.
@@ -38,20 +44,23 @@ facts() {
     echo "load        $(cut -d ' ' -f 1-3 /proc/loadavg) (above 0.1, figures suffer)"
 }
 
-# Built first, so that no compiler runs while something is measured. The memory bench starts the release build.
-build=(cargo build --release --locked --quiet --package eyepiece --bin eyepiece)
-"${build[@]}" || fail "step failed: ${build[*]}"
-for bench in "${benches[@]}"; do
-    cargo bench --locked --quiet --no-run --package "$(package_of "$bench")" --bench "$bench" ||
-        fail "step failed: building the bench $bench"
+# Built first, so that no compiler runs while something is measured.
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+EYEPIECE_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/eyepiece
+export EYEPIECE_BIN
+for name in "${benches[@]}"; do
+    bench "$name" --no-run || fail "step failed: building the bench $name"
 done
+case " ${benches[*]} " in
+*" memory "*) cargo build --release --locked --quiet --package eyepiece || fail "step failed: building eyepiece" ;;
+esac
 
 goals=$(mktemp)
 trap 'rm -f "$goals"' EXIT
 export EYEPIECE_BENCH_GOALS=$goals
 facts
-for bench in "${benches[@]}"; do
-    cargo bench --locked --quiet --package "$(package_of "$bench")" --bench "$bench"
+for name in "${benches[@]}"; do
+    bench "$name"
 done
 if [ -s "$goals" ]; then
     printf '\n%-62s %10s    %-8s\n' goals figure goal
