@@ -26,7 +26,9 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let object = out.join(BINARY);
     if let Some(ready) = env::var_os("EYEPIECE_EBPF_OBJECT") {
-        copy(Path::new(&ready), &object);
+        let ready = Path::new(&ready);
+        println!("cargo::rerun-if-changed={}", ready.display());
+        copy(ready, &object);
         return;
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../ebpf");
@@ -96,7 +98,6 @@ fn find(program: &str) -> Option<PathBuf> {
 }
 
 fn copy(from: &Path, to: &Path) {
-    println!("cargo::rerun-if-changed={}", from.display());
     if let Err(error) = std::fs::copy(from, to) {
         fail(&format!("cannot copy {} to {}: {error}", from.display(), to.display()));
     }
