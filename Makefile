@@ -14,9 +14,9 @@ test: ## set up what is missing, then run every test (as root)
 	tests/setup.sh test
 	tests/run.sh
 
-bench: ## measure, against an empty kernel program (as root)
+bench: ## measure everything, each figure against a baseline of the same run (as root)
 	tests/setup.sh build
-	cargo bench --workspace --locked --benches
+	tests/bench.sh
 
 build: ## set up what is missing, then build target/release/eyepiece
 	tests/setup.sh build

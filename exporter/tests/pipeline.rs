@@ -10,7 +10,7 @@ use eyepiece::gob::encode::agent_notify;
 use eyepiece::metrics::{Aggregation, Config};
 use eyepiece::observed::{Batch, Observed};
 use eyepiece::pipeline::{self, Parts, Sink};
-use eyepiece::release::{Producer, Release};
+use eyepiece::release::Release;
 use eyepiece::source::{Source, Waker};
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Measures everything in one run and prints it: the machine's facts, each bench's figures, the goals at the end.
+#
+#   tests/bench.sh          all benches (as root, for the kernel programs and the memory of a running eyepiece)
+#   tests/bench.sh NAME …   only these: kernel parse enrich count encode pipeline memory
+#
+# Figures are the best of several rounds, for other work on the machine only adds to them. Ratios are to a baseline that
+# was measured in turns with them.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/lib.sh
+. "$here/lib.sh"
+cd "$here/.."
+command -v cargo >/dev/null || fail "no cargo: install Rust first (https://rustup.rs)"
+benches=("$@")
+[ $# -gt 0 ] || benches=(kernel parse enrich count encode pipeline memory)
+
+# Builds or runs a bench; the one of memory only drives a release build, as the end-to-end tests drive a debug build.
+bench() {
+    local name=$1
+    shift
+    case $name in
+    memory) cargo bench --locked --quiet --profile dev --package eyepiece-tests --bench memory "$@" ;;
+    *) cargo bench --locked --quiet --package eyepiece --bench "$name" "$@" ;;
+    esac
+}
+
+# A file's one line, where it can be read.
+value() {
+    cat "$1" 2>/dev/null || echo unknown
+}
+
+facts() {
+    local at=/sys/devices/system/cpu/vulnerabilities file
+    echo "CPU         $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+    echo "memory      $(awk '/^MemTotal/ { printf "%.1f GiB", $2 / 1048576 }' /proc/meminfo)"
+    echo "kernel      $(uname -r), JIT $(value /proc/sys/net/core/bpf_jit_enable)," \
+        "hardening $(value /proc/sys/net/core/bpf_jit_harden)," \
+        "run statistics $(value /proc/sys/kernel/bpf_stats_enabled)"
+    for file in spectre_v2 retbleed indirect_target_selection; do
+        [ ! -r "$at/$file" ] || echo "mitigation  $file: $(value "$at/$file")"
+    done
+    echo "compiler    $(rustc --version)"
+    echo "load        $(cut -d ' ' -f 1-3 /proc/loadavg) (above 0.1, figures suffer)"
+}
+
+# Built first, so that no compiler runs while something is measured.
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+EYEPIECE_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/eyepiece
+export EYEPIECE_BIN
+for name in "${benches[@]}"; do
+    bench "$name" --no-run || fail "step failed: building the bench $name"
+done
+case " ${benches[*]} " in
+*" memory "*) cargo build --release --locked --quiet --package eyepiece || fail "step failed: building eyepiece" ;;
+esac
+
+goals=$(mktemp)
+trap 'rm -f "$goals"' EXIT
+export EYEPIECE_BENCH_GOALS=$goals
+facts
+for name in "${benches[@]}"; do
+    bench "$name"
+done
+if [ -s "$goals" ]; then
+    printf '\n%-62s %10s    %-8s\n' goals figure goal
+    cat "$goals"
+fi
