@@ -103,7 +103,7 @@ struct Sent {
 }
 
 impl Sent {
-    fn new(source: &str, destination: String, packets: u64) -> Self {
+    fn new(source: &str, destination: &str, packets: u64) -> Self {
         Self { ends: [format!(" {source}:"), format!(" -> {destination} udp")], packets }
     }
 
@@ -162,11 +162,11 @@ fn every_line(program: &Path) -> Result<()> {
         assert_eq!(captured.count(&format!("udp dst port {port} or (ip6 and ip6[42:2] = {port})"))?.packets, packets);
     }
     let (a4, a6) = (a.v4.to_string(), format!("[{}]", a.v6));
-    let v4 = Sent::new(&a4, format!("{}:9000", b.v4), 20);
-    let v6 = Sent::new(&a6, format!("[{}]:9001", b.v6), 15);
-    let out = Sent::new(&a4, format!("{}:9002", outside.v4), 6);
-    let lost4 = Sent::new(&a4, format!("{}:7001", b.v4), 7);
-    let lost6 = Sent::new(&a6, format!("[{}]:7001", b.v6), 5);
+    let v4 = Sent::new(&a4, &format!("{}:9000", b.v4), 20);
+    let v6 = Sent::new(&a6, &format!("[{}]:9001", b.v6), 15);
+    let out = Sent::new(&a4, &format!("{}:9002", outside.v4), 6);
+    let lost4 = Sent::new(&a4, &format!("{}:7001", b.v4), 7);
+    let lost6 = Sent::new(&a6, &format!("[{}]:7001", b.v6), 5);
     assert_eq!(dropped.map(|one| one.packets), [lost4.packets, lost6.packets]);
     let reason = format!("file <unknown-id-240>:{},", reason_number("NETFILTER_DROP")?);
     lab.add_endpoint("c")?;
