@@ -7,6 +7,7 @@ pub mod demo;
 pub mod enrich;
 pub mod event;
 pub mod flow;
+pub mod gob;
 pub mod metrics;
 pub mod monitor;
 pub mod otlp;

@@ -14,12 +14,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol)
+all=(otelcol harness cilium-dbg)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
     case $1 in
     otelcol) echo "$COLLECTOR collector/manifest.yaml" ;;
+    harness) echo "$CILIUM $(cd "$here" && echo harness/*.go)" ;;
+    cilium-dbg) echo "$CILIUM" ;;
     *) fail "unknown peer: $1 (known: ${all[*]})" ;;
     esac
 }
@@ -29,7 +31,7 @@ stamp() {
     local version files
     read -r version files <<<"$(inputs "$1")"
     # shellcheck disable=SC2086 # a list of files, none with blanks in its name
-    printf '%s %s %s\n' "$1" "$version" "$(cd "$here" && cat $files | sha256sum | cut -c 1-16)"
+    printf '%s %s %s\n' "$1" "$version" "$(cd "$here" && cat /dev/null $files | sha256sum | cut -c 1-16)"
 }
 
 is_built() {
@@ -47,6 +49,30 @@ build_otelcol() {
     (cd "$work/out" && go build -mod=mod -trimpath -ldflags '-s -w' -o "$work/otelcol" .)
 }
 
+# Leaves in a folder a module that has Cilium's as a library: its go.mod has `replace` lines, which only the main
+# module's count of, so they become the main module's.
+cilium_module() {
+    local module="github.com/cilium/cilium@v$CILIUM" upstream
+    upstream=$(go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    [ -f "$upstream/go.mod" ] || { echo "no $module"; return 1; }
+    mkdir -p "$1"
+    sed 's/^module .*/module eyepiece\/harness/' "$upstream/go.mod" >"$1/go.mod"
+    echo "require ${module/@/ }" >>"$1/go.mod"
+    cp "$upstream/go.sum" "$1/go.sum"
+    chmod u+w "$1/go.sum"
+}
+
+build_harness() {
+    cilium_module "$1/module"
+    cp "$here"/harness/*.go "$1/module/"
+    (cd "$1/module" && go build -mod=mod -ldflags '-s -w' -o "$1/harness" .)
+}
+
+build_cilium-dbg() {
+    cilium_module "$1/module"
+    (cd "$1/module" && go build -mod=mod -ldflags '-s -w' -o "$1/cilium-dbg" github.com/cilium/cilium/cilium-dbg)
+}
+
 build() {
     local name=$1 work
     work=$(mktemp -d)
@@ -54,8 +80,8 @@ build() {
     trap "chmod -R u+w '$work'; rm -rf '$work'" EXIT
     # `step` runs it as a condition, where `set -e` does not hold: a shell of its own keeps it.
     step "building peer $name" bash -euo pipefail -c "
-        $(declare -f "build_$name")
-        here='$here' COLLECTOR='$COLLECTOR'
+        $(declare -f "build_$name" cilium_module)
+        here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM'
         build_$name '$work'"
     install -D -m 755 "$work/$name" "$folder/bin/.$name.new"
     mv "$folder/bin/.$name.new" "$folder/bin/$name"

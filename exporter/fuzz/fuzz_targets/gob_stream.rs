@@ -1,0 +1,77 @@
+//! Streams of the monitor socket: any bytes give payloads or an error, however they arrive, within the limits.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// The decoder by itself: its files know nothing of the program around them, which takes long to build.
+#[allow(dead_code, unused_imports, reason = "the target calls the stream's decoder and the encoder alone")]
+#[path = "../../src/gob/mod.rs"]
+mod gob;
+
+use gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use gob::{GobError, Limits, Payload, PayloadDecoder};
+
+/// Low ones, which short inputs reach.
+const LIMITS: Limits = Limits { message: 4096, descriptors: 16, descriptor_bytes: 2048 };
+
+/// All payloads of a stream that is there at once, and how it ends: an error, or bytes that wait for more.
+fn whole(bytes: &[u8]) -> (Vec<Payload<'_>>, Result<usize, GobError>) {
+    let mut decoder = PayloadDecoder::new(LIMITS);
+    let (mut found, mut start) = (Vec::new(), 0);
+    loop {
+        match decoder.decode(&bytes[start..]) {
+            Ok(Some((payload, used))) => {
+                assert!(used > 0 && start + used <= bytes.len());
+                found.push(payload);
+                start += used;
+            }
+            Ok(None) => {
+                let waiting = bytes.len() - start;
+                assert!(decoder.needed() > waiting && decoder.needed() <= decoder.longest());
+                return (found, Ok(waiting));
+            }
+            Err(error) => {
+                assert!(error.offset <= bytes.len() - start && !error.reason().is_empty());
+                return (found, Err(GobError { offset: start + error.offset, ..error }));
+            }
+        }
+    }
+}
+
+/// The same, but only as much as is needed is given each time.
+fn little_by_little(bytes: &[u8]) -> (usize, Result<usize, GobError>) {
+    let mut decoder = PayloadDecoder::new(LIMITS);
+    let (mut count, mut start, mut end) = (0, 0, 0);
+    loop {
+        match decoder.decode(&bytes[start..end]) {
+            Ok(Some((_, used))) => {
+                count += 1;
+                start += used;
+            }
+            Ok(None) if start + decoder.needed() > bytes.len() && end == bytes.len() => {
+                return (count, Ok(end - start));
+            }
+            Ok(None) => end = (start + decoder.needed()).min(bytes.len()),
+            Err(error) => return (count, Err(GobError { offset: start + error.offset, ..error })),
+        }
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let (found, end) = whole(bytes);
+    assert_eq!(little_by_little(bytes), (found.len(), end));
+    let mut again = PAYLOAD_DESCRIPTOR.to_vec();
+    for one in &found {
+        payload(&mut again, one);
+    }
+    // With the longer names of ours a message may be longer than it was: limits for all.
+    let mut decoder = PayloadDecoder::default();
+    let mut start = 0;
+    for one in &found {
+        let decoded = decoder.decode(&again[start..]);
+        let Ok(Some((payload, used))) = decoded else { panic!("{decoded:?} of {one:?}") };
+        assert_eq!(payload, *one);
+        start += used;
+    }
+    assert!(found.is_empty() || start == again.len());
+});

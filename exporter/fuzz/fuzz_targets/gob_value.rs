@@ -1,0 +1,41 @@
+//! Values with their own descriptors: any bytes give a value or an error, and what follows the value does not matter.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// The decoder by itself: its files know nothing of the program around them, which takes long to build.
+#[allow(dead_code, unused_imports, reason = "the target calls the value's decoder alone")]
+#[path = "../../src/gob/mod.rs"]
+mod gob;
+
+use gob::{Value, value};
+
+/// How many values there are in one.
+fn parts(value: &Value) -> usize {
+    1 + match value {
+        Value::List(list) => list.iter().map(parts).sum(),
+        Value::Map(map) => map.iter().map(|(key, value)| parts(key) + parts(value)).sum(),
+        Value::Struct(fields) => fields
+            .iter()
+            .map(|(name, value)| {
+                assert!(fields.has(name) && fields.get(name).is_some());
+                parts(value)
+            })
+            .sum(),
+        _ => 0,
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    match value(bytes) {
+        Ok((found, used)) => {
+            assert!(used > 0 && used <= bytes.len());
+            // A value takes a byte or more; the two parts of a complex number are in the one that it is.
+            assert!(parts(&found) <= 3 * bytes.len());
+            let again = value(&bytes[..used]);
+            assert!(again.is_ok_and(|(again, length)| length == used && parts(&again) == parts(&found)));
+            assert!(value(&bytes[..used - 1]).is_err());
+        }
+        Err(error) => assert!(error.offset <= bytes.len() && !error.reason().is_empty()),
+    }
+});

@@ -1,0 +1,143 @@
+//! Writes payloads and agent events as Go's decoder reads them, without an allocation beyond growth of the output.
+
+use super::Payload;
+
+/// What a connection's first message is preceded by: the descriptor of `Payload` as Go 1.26 writes it, type id 64.
+pub const PAYLOAD_DESCRIPTOR: &[u8] =
+    b"\x37\x7f\x03\x01\x01\x07Payload\x01\xff\x80\x00\x01\x04\x01\x04Data\x01\x0a\x00\x01\x03CPU\x01\x04\x00\
+      \x01\x04Lost\x01\x06\x00\x01\x04Type\x01\x04\x00\x00\x00";
+
+/// The type id 64 in front of a payload's value.
+const PAYLOAD_ID: [u8; 2] = [0xff, 0x80];
+
+/// The descriptor of `AgentNotify{Type uint32, Text string}`, type id 66.
+const AGENT_DESCRIPTOR: &[u8] =
+    b"\x2b\xff\x83\x03\x01\x01\x0bAgentNotify\x01\xff\x84\x00\x01\x02\x01\x04Type\x01\x06\x00\x01\x04Text\x01\x0c\x00\
+      \x00\x00";
+
+/// The type id 66 in front of an agent event's value.
+const AGENT_ID: [u8; 2] = [0xff, 0x84];
+
+/// Bytes of the longest number.
+const NUMBER: usize = 9;
+
+/// Appends one complete message: length, type id, and the fields that are not zero. The stream's first must be preceded
+/// by [`PAYLOAD_DESCRIPTOR`], and no other.
+#[inline]
+pub fn payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
+    let data = payload.data;
+    // What follows the data comes first: the message's length is known then. Three fields with their deltas, the end.
+    let mut tail = Short::<{ 3 * (1 + NUMBER) + 1 }>::new();
+    let mut last = u8::from(!data.is_empty());
+    for (field, number) in [(2, int(payload.cpu)), (3, payload.lost), (4, int(payload.kind))] {
+        if number != 0 {
+            tail.byte(field - last);
+            tail.uint(number);
+            last = field;
+        }
+    }
+    tail.byte(0);
+
+    let delta = usize::from(!data.is_empty());
+    let length = PAYLOAD_ID.len() + delta * (1 + size(data.len() as u64)) + data.len() + tail.length;
+    // The length, the type id, a delta and the data's length.
+    let mut head = Short::<{ NUMBER + 2 + 1 + NUMBER }>::new();
+    head.uint(length as u64);
+    head.two(PAYLOAD_ID);
+    if !data.is_empty() {
+        head.byte(1);
+        head.uint(data.len() as u64);
+    }
+    out.reserve(NUMBER + length);
+    out.extend_from_slice(head.written());
+    out.extend_from_slice(data);
+    out.extend_from_slice(tail.written());
+}
+
+/// Appends the descriptor and the value of an agent event, as they stand behind the type byte 130.
+///
+/// `kind` is Cilium's number of the event, `text` its JSON.
+pub fn agent_notify(out: &mut Vec<u8>, kind: u32, text: &str) {
+    let mut body = Short::<{ 2 + 1 + NUMBER + 1 + NUMBER }>::new();
+    body.two(AGENT_ID);
+    if kind != 0 {
+        body.byte(1);
+        body.uint(u64::from(kind));
+    }
+    if !text.is_empty() {
+        body.byte(if kind == 0 { 2 } else { 1 });
+        body.uint(text.len() as u64);
+    }
+    let mut length = Short::<NUMBER>::new();
+    length.uint((body.length + text.len() + 1) as u64);
+    out.reserve(AGENT_DESCRIPTOR.len() + length.length + body.length + text.len() + 1);
+    out.extend_from_slice(AGENT_DESCRIPTOR);
+    out.extend_from_slice(length.written());
+    out.extend_from_slice(body.written());
+    out.extend_from_slice(text.as_bytes());
+    out.push(0);
+}
+
+/// A signed number as an unsigned one: the sign becomes the lowest bit, a negative one is complemented.
+const fn int(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+/// Bytes that an unsigned number takes.
+const fn size(number: u64) -> usize {
+    if number < 128 { 1 } else { 1 + digits(number) }
+}
+
+/// Bytes of a number without leading zeros; 1 to 8.
+const fn digits(number: u64) -> usize {
+    8 - (number | 1).leading_zeros() as usize / 8
+}
+
+/// A few bytes on the stack, as many as its numbers take at their longest.
+struct Short<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Short<N> {
+    #[inline]
+    const fn new() -> Self {
+        Self { bytes: [0; N], length: 0 }
+    }
+
+    #[inline]
+    const fn byte(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    #[inline]
+    const fn two(&mut self, [first, second]: [u8; 2]) {
+        self.byte(first);
+        self.byte(second);
+    }
+
+    /// Itself below 128, else the negated count of its big-endian bytes and those.
+    #[inline]
+    fn uint(&mut self, number: u64) {
+        if number < 128 {
+            // Below 128, as was just checked.
+            return self.byte(number as u8);
+        }
+        let count = digits(number);
+        // 1 to 8.
+        self.byte((count as u8).wrapping_neg());
+        // Always 8 bytes, at a place that has them: what is behind the number is written over, or not taken.
+        let shifted = (number << (64 - 8 * count)).to_be_bytes();
+        self.bytes[self.length..self.length + 8].copy_from_slice(&shifted);
+        self.length += count;
+    }
+
+    #[inline]
+    fn written(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests;

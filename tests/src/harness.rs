@@ -1,0 +1,208 @@
+//! Cilium's own code behind pipes: runs the peer `harness`, and speaks its frames.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::peer;
+
+/// The peer's name.
+pub const NAME: &str = "harness";
+
+/// Bytes of cpu, lost and kind in front of a record's data.
+const RECORD_HEADER: usize = 24;
+
+/// No frame is longer.
+const LONGEST_FRAME: usize = 16 << 20;
+
+/// What the harness reads.
+pub type Input = BufWriter<ChildStdin>;
+/// What the harness writes.
+pub type Output = BufReader<ChildStdout>;
+
+/// Runs a sub-command: one thread writes its input, which ends then, while this one reads its output.
+///
+/// # Errors
+/// Where the harness is not there or ends with an error, or `read` or `write` find one.
+pub fn pipe<T>(
+    arguments: &[&str],
+    write: impl FnOnce(&mut Input) -> Result<()> + Send,
+    read: impl FnOnce(&mut Output) -> Result<T>,
+) -> Result<T> {
+    let mut harness = Harness::start(arguments)?;
+    let Harness { child, input, output, .. } = &mut harness;
+    let (written, found) = std::thread::scope(|scope| {
+        let input = input.take();
+        let writer = scope.spawn(|| {
+            let mut input = input.context("its input is taken")?;
+            write(&mut input)?;
+            input.flush().context("the harness's input")
+        });
+        let found = read(output);
+        if found.is_err()
+            && let Err(error) = child.kill()
+        {
+            // It would wait for its output to be read, and the writer for it.
+            eprintln!("harness: {error}");
+        }
+        (writer.join(), found)
+    });
+    let found = found?;
+    harness.wait()?;
+    written.map_err(|_| anyhow::anyhow!("the writer has panicked"))??;
+    Ok(found)
+}
+
+/// A running sub-command.
+#[derive(Debug)]
+pub struct Harness {
+    child: Child,
+    name: String,
+    input: Option<Input>,
+    output: Output,
+}
+
+impl Harness {
+    /// Starts a sub-command.
+    ///
+    /// # Errors
+    /// Where the harness is not there.
+    pub fn start(arguments: &[&str]) -> Result<Self> {
+        let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
+        let name = format!("harness {}", arguments.join(" "));
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| name.clone())?;
+        let input = child.stdin.take().map(|pipe| BufWriter::with_capacity(1 << 16, pipe));
+        let output = child.stdout.take().context("no pipe")?;
+        Ok(Self { child, name, input, output: BufReader::with_capacity(1 << 16, output) })
+    }
+
+    /// Cilium's monitor server, listening at `monitor1_2.sock` in a folder (not below /run); needs root.
+    /// [`ask`](Self::ask) tells it what to do, tests/peers/harness/server.go has the lines.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn monitor_server(folder: &Path, payloads: &Path, further: &[&str]) -> Result<Self> {
+        let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is no text");
+        let (folder, payloads) = (text(folder)?, text(payloads)?);
+        let mut arguments = vec!["serve-monitor", "-folder", &folder, "-payloads", &payloads];
+        arguments.extend(further);
+        let mut server = Self::start(&arguments)?;
+        let first = server.line()?;
+        ensure!(first == "started", "{}: {first:?}", server.name);
+        Ok(server)
+    }
+
+    /// Sends a line and gives the answer.
+    ///
+    /// # Errors
+    /// Where the harness has ended.
+    pub fn ask(&mut self, line: &str) -> Result<String> {
+        let input = self.input.as_mut().context("its input has ended")?;
+        writeln!(input, "{line}").and_then(|()| input.flush()).with_context(|| format!("{}: {line}", self.name))?;
+        self.line()
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        ensure!(line.ends_with('\n'), "{} has ended", self.name);
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Ends its input and waits for its end.
+    ///
+    /// # Errors
+    /// Where it fails; why is on standard error.
+    pub fn wait(&mut self) -> Result<()> {
+        drop(self.input.take());
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{}: {status}", self.name);
+        Ok(())
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        // An error says that it has ended already, and that is what is wanted.
+        if self.child.kill().is_ok()
+            && let Err(error) = self.child.wait()
+        {
+            eprintln!("{}: {error}", self.name);
+        }
+    }
+}
+
+/// Writes a frame: the length as a little-endian u32, then the bytes.
+///
+/// # Errors
+/// What the pipe says.
+pub fn write_frame(out: &mut impl Write, frame: &[u8]) -> Result<()> {
+    out.write_all(&u32::try_from(frame.len())?.to_le_bytes())?;
+    Ok(out.write_all(frame)?)
+}
+
+/// Reads a frame; false at the end.
+///
+/// # Errors
+/// Where the pipe ends inside a frame, or one is too long.
+pub fn read_frame(input: &mut impl BufRead, frame: &mut Vec<u8>) -> Result<bool> {
+    if input.fill_buf()?.is_empty() {
+        return Ok(false);
+    }
+    let mut length = [0; 4];
+    input.read_exact(&mut length).context("inside a frame's length")?;
+    let length = usize::try_from(u32::from_le_bytes(length))?;
+    ensure!(length <= LONGEST_FRAME, "a frame of {length} bytes");
+    frame.resize(length, 0);
+    input.read_exact(frame).context("inside a frame")?;
+    Ok(true)
+}
+
+/// A payload as the harness's records hold it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The CPU.
+    pub cpu: i64,
+    /// Events lost.
+    pub lost: u64,
+    /// 9 for an event, 2 for losses.
+    pub kind: i64,
+    /// The monitor payload.
+    pub data: Vec<u8>,
+}
+
+impl Record {
+    /// Writes it as a frame.
+    ///
+    /// # Errors
+    /// What the pipe says.
+    pub fn write(&self, out: &mut impl Write) -> Result<()> {
+        out.write_all(&u32::try_from(RECORD_HEADER + self.data.len())?.to_le_bytes())?;
+        out.write_all(&self.cpu.to_le_bytes())?;
+        out.write_all(&self.lost.to_le_bytes())?;
+        out.write_all(&self.kind.to_le_bytes())?;
+        Ok(out.write_all(&self.data)?)
+    }
+
+    /// The record in a frame.
+    ///
+    /// # Errors
+    /// Where the frame is too short for one.
+    pub fn read(frame: &[u8]) -> Result<Self> {
+        let (header, data) = frame.split_at_checked(RECORD_HEADER).context("a record that is too short")?;
+        let number = |at: usize| Ok::<_, anyhow::Error>(<[u8; 8]>::try_from(&header[at..at + 8])?);
+        Ok(Self {
+            cpu: i64::from_le_bytes(number(0)?),
+            lost: u64::from_le_bytes(number(8)?),
+            kind: i64::from_le_bytes(number(16)?),
+            data: data.to_vec(),
+        })
+    }
+}
