@@ -1,6 +1,6 @@
 //! Checks that need more than one key.
 
-use crate::choices::Protocol;
+use crate::choices::{Protocol, SourceKind};
 use crate::settings::{Otlp, Settings, Tls};
 use crate::signal::{Signal, path};
 
@@ -33,6 +33,10 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
             right,
             &[],
         ));
+    }
+    if settings.source.kind == SourceKind::Replay && settings.replay.path.is_empty() {
+        let right = "name the file that `eyepiece record --raw` wrote, or \"-\" for standard input";
+        findings.push(finding("replay.path", "source.kind is replay, and there is no file", right, &["source.kind"]));
     }
     if otlp.logs.batch_records > otlp.logs.queue_records {
         findings.push(finding(

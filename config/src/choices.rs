@@ -59,6 +59,10 @@ choice! {
         /// Our own programs in this machine's kernel.
         #[default]
         Datapath = "datapath",
+        /// A running Cilium agent, by its monitor socket.
+        CiliumMonitor = "cilium-monitor",
+        /// A file that `eyepiece record` wrote.
+        Replay = "replay",
     }
 }
 

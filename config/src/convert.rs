@@ -24,6 +24,8 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
             _ => Err((found(value), "use true or false".to_owned())),
         },
         Kind::Integer(least, most) => integer(value, least, most),
+        Kind::Factor(most) => factor(value, most),
+        Kind::ReleaseOrEmpty => release(value),
         Kind::Size(least, most) => size(value, least, most),
         Kind::Duration => duration(value, false),
         Kind::DurationOrZero => duration(value, true),
@@ -117,6 +119,37 @@ fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Wrong> {
         Some(number) if number > i128::from(most) => Err((format!("{number} is too large"), right)),
         Some(_) => Ok(value.clone()),
     }
+}
+
+/// As a number with a fraction, which is what serde wants.
+fn factor(value: &Value, most: u32) -> Result<Value, Wrong> {
+    let right = format!("use a number from 0 to {most}, such as 1.0");
+    let number = match value {
+        Value::Num(_, number) => number
+            .to_f64()
+            .or_else(|| number.to_i128().map(|number| number as f64))
+            .or_else(|| number.to_u128().map(|number| number as f64)),
+        _ => return Err((found(value), right)),
+    };
+    match number {
+        Some(number) if (0.0..=f64::from(most)).contains(&number) => {
+            Ok(Value::Num(value.tag(), figment::value::Num::F64(number)))
+        }
+        Some(number) => Err((format!("{number} is out of range"), right)),
+        None => Err((found(value), right)),
+    }
+}
+
+/// Major and minor number, and a patch number that does not matter: `1.18`, `1.18.4`.
+fn release(value: &Value) -> Result<Value, Wrong> {
+    let right = "use a release such as \"1.18\", or an empty text for the newest";
+    let text = text(value, right)?;
+    let is_number = |part: &str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<_> = text.split('.').collect();
+    if text.is_empty() || (matches!(parts.len(), 2 | 3) && parts.iter().all(|part| is_number(part))) {
+        return Ok(value.clone());
+    }
+    Err((format!("{text:?} is no release"), right.to_owned()))
 }
 
 fn size(value: &Value, least: u64, most: u64) -> Result<Value, Wrong> {

@@ -18,6 +18,10 @@ pub(crate) enum Kind {
     Bool,
     /// A whole number from the first to the second.
     Integer(u32, u32),
+    /// A number of at least zero and at most this, with or without a fraction.
+    Factor(u32),
+    /// A Cilium release such as 1.18, or the empty text.
+    ReleaseOrEmpty,
     /// A size in bytes from the first to the second.
     Size(u64, u64),
     /// A duration of more than nothing.
@@ -71,6 +75,8 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "node", doc: "This machine." },
     Section { path: "source", doc: "Where events come from." },
     Section { path: "datapath", doc: "The programs in this machine's kernel." },
+    Section { path: "cilium_monitor", doc: "A running Cilium agent, whose events are read from its monitor socket." },
+    Section { path: "replay", doc: "A file that `eyepiece record --raw` wrote." },
     Section { path: "metrics", doc: "What flows are counted by." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -108,7 +114,12 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Duration,
         "How long a shutdown may take to deliver what is queued; what is left then is counted as dropped.",
     ),
-    key("source.kind", Kind::Choice(SourceKind::NAMES), "datapath: our own programs in this machine's kernel."),
+    key(
+        "source.kind",
+        Kind::Choice(SourceKind::NAMES),
+        "datapath: our own programs in this machine's kernel. cilium-monitor: a running Cilium agent. replay: a file;\n\
+         at its end what is queued is delivered, and the program exits with 0.",
+    ),
     key(
         "datapath.attach",
         Kind::Choice(Attach::NAMES),
@@ -153,6 +164,22 @@ pub(crate) const KEYS: &[Key] = &[
     key("datapath.timeout.tcp", Kind::Duration, "How long a TCP connection may be idle before it leaves the table."),
     key("datapath.timeout.udp", Kind::Duration, "The same for UDP."),
     key("datapath.timeout.other", Kind::Duration, "The same for every other protocol."),
+    key(
+        "cilium_monitor.socket",
+        Kind::Name,
+        "Path of the agent's monitor 1.2 socket. The agent may come later, go and come back.",
+    ),
+    key(
+        "cilium_monitor.version",
+        Kind::ReleaseOrEmpty,
+        "The agent's release, such as \"1.18\", where its payloads do not tell. Empty: the newest that is known.",
+    ),
+    key("replay.path", Kind::Text, "The file; \"-\" is standard input."),
+    key(
+        "replay.speed",
+        Kind::Factor(1_000_000),
+        "How many times faster than recorded. 1.0: at its own pace. 0: as fast as it goes.",
+    ),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),

@@ -27,8 +27,8 @@ pub use load::{Loaded, load};
 pub use reference::reference;
 pub use secret::{HIDDEN, Secret};
 pub use settings::{
-    Admin, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Node, Otlp, OtlpMetrics, Overrides, Settings, Source,
-    Timeouts, Tls,
+    Admin, CiliumMonitor, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Node, Otlp, OtlpMetrics, Overrides,
+    Replay, Settings, Source, Timeouts, Tls,
 };
 pub use signal::{Export, Signal};
 pub use sources::{DEFAULT_FILE, Set, Sources};

@@ -44,7 +44,12 @@ fn toml(value: &Value) -> String {
     match value {
         Value::String(_, text) => quote(text),
         Value::Bool(_, flag) => flag.to_string(),
-        Value::Num(_, number) => number.to_u128().map(|number| number.to_string()).unwrap_or_default(),
+        Value::Num(_, number) => match (number.to_u128(), number.to_f64()) {
+            (Some(number), _) => number.to_string(),
+            // With a point, so that it stays a number with a fraction.
+            (None, Some(number)) => format!("{number:?}"),
+            (None, None) => String::new(),
+        },
         Value::Array(_, items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
         Value::Dict(_, table) if table.is_empty() => "{}".to_owned(),
         Value::Dict(_, table) => {

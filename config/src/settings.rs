@@ -23,6 +23,10 @@ pub struct Settings {
     pub source: Source,
     /// `[datapath]`
     pub datapath: Datapath,
+    /// `[cilium_monitor]`
+    pub cilium_monitor: CiliumMonitor,
+    /// `[replay]`
+    pub replay: Replay,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[otlp]`
@@ -156,6 +160,38 @@ impl Default for Timeouts {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
         Self { tcp: 10 * minute, udp: minute, other: minute }
+    }
+}
+
+/// A running Cilium agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CiliumMonitor {
+    /// Path of its monitor 1.2 socket.
+    pub socket: String,
+    /// The agent's release (`1.18`), where payloads do not tell; empty = the newest that is known.
+    pub version: String,
+}
+
+impl Default for CiliumMonitor {
+    fn default() -> Self {
+        Self { socket: "/var/run/cilium/monitor1_2.sock".to_owned(), version: String::new() }
+    }
+}
+
+/// A file of recorded events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The file; `-` is standard input.
+    pub path: String,
+    /// How many times faster than recorded; zero = as fast as it goes.
+    pub speed: f64,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { path: String::new(), speed: 1.0 }
     }
 }
 

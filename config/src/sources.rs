@@ -174,6 +174,10 @@ fn typed(kind: Option<Kind>, text: &str) -> Value {
     match kind {
         Some(Kind::Bool) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
         Some(Kind::Integer(..)) => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+        Some(Kind::Factor(_)) => {
+            let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            number.map_or_else(|| text.into(), Value::from)
+        }
         Some(Kind::List) if text.trim_start().starts_with('[') => text.parse().unwrap_or_else(|_| text.into()),
         Some(Kind::List) if text.is_empty() => Value::from(Vec::<Value>::new()),
         Some(Kind::List) => Value::from(text.split(',').map(str::trim).collect::<Vec<_>>()),

@@ -36,7 +36,10 @@ fn one_mistake_one_line() {
     for (set, message) in [
         ("otlp.endpont=x", "no such key; did you mean otlp.endpoint?"),
         ("oltp.endpoint=x", "no such key; did you mean otlp.endpoint?"),
-        ("hubble.listen=x", "no such key; known here: node, source, datapath, metrics, otlp, admin, log"),
+        (
+            "hubble.listen=x",
+            "no such key; known here: node, source, datapath, cilium_monitor, replay, metrics, otlp, admin, log",
+        ),
         ("admin.x=x", "no such key; known here: admin.listen"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
         ("node.name.x=x", "it is a table; use a text"),
@@ -54,7 +57,20 @@ fn one_mistake_one_line() {
         ("datapath.interval=5", &format!("\"5\" has no unit; {DURATION}")),
         ("otlp.logs.timeout=0s", &format!("\"0s\" is no time at all; {DURATION}")),
         ("datapath.attach=xdp", "\"xdp\" is not known; use auto, tcx, clsact"),
-        ("source.kind=hubble", "\"hubble\" is not known; use datapath"),
+        ("source.kind=hubble", "\"hubble\" is not known; use datapath, cilium-monitor, replay"),
+        ("cilium_monitor.socket=", "it is empty; use a text that is not empty"),
+        (
+            "cilium_monitor.version=v1.18",
+            "\"v1.18\" is no release; use a release such as \"1.18\", or an empty text for the newest",
+        ),
+        (
+            "cilium_monitor.version=1.18.4.1",
+            "\"1.18.4.1\" is no release; use a release such as \"1.18\", or an empty text for the newest",
+        ),
+        ("replay.speed=fast", "\"fast\" is a text; use a number from 0 to 1000000, such as 1.0"),
+        ("replay.speed=-0.5", "-0.5 is out of range; use a number from 0 to 1000000, such as 1.0"),
+        ("replay.speed=1000001", "1000001 is out of range; use a number from 0 to 1000000, such as 1.0"),
+        ("replay.speed=nan", "\"nan\" is a text; use a number from 0 to 1000000, such as 1.0"),
         ("otlp.logs.protocol=http/json", "\"http/json\" is not known; use grpc, http/protobuf, stdout"),
         (
             "metrics.contexts.source=name|pod",
@@ -136,6 +152,14 @@ fn one_mistake_one_line() {
         };
         assert_eq!(mistakes("", &[], &[set]), [format!("{shown} (from --set {key}): {message}")]);
     }
+}
+
+#[test]
+fn a_replay_needs_a_file() {
+    let missing = "replay.path (from --set source.kind): source.kind is replay, and there is no file; \
+                   name the file that `eyepiece record --raw` wrote, or \"-\" for standard input";
+    assert_eq!(mistakes("", &[], &["source.kind=replay"]), [missing]);
+    assert_eq!(mistakes("", &[], &["source.kind=replay", "replay.path=-"]), [""; 0]);
 }
 
 #[test]
