@@ -57,6 +57,10 @@ pub mod attribute {
     ///
     /// The kernel's own name for drops that the kernel decided, else the name in Hubble's `flow.DropReason`.
     pub const HUBBLE_DROP_REASON: &str = "hubble.drop.reason";
+    /// Whose events the flows are made of.
+    pub const HUBBLE_EMITTER_NAME: &str = "hubble.emitter.name";
+    /// The version of whose events the flows are made of, where it is known.
+    pub const HUBBLE_EMITTER_VERSION: &str = "hubble.emitter.version";
     /// Whether the packet was or will be encrypted.
     pub const HUBBLE_ENCRYPTED: &str = "hubble.encrypted";
     /// Destination link layer address.
@@ -429,6 +433,66 @@ pub mod metric {
             attribute::EYEPIECE_METRIC_NAME,
         ],
     };
+    /// Attempts to connect to the agent that failed, by reason.
+    pub const EYEPIECE_SOURCE_ATTEMPTS: Metric = Metric {
+        name: "eyepiece.source.attempts",
+        unit: "{attempt}",
+        description: "Attempts to connect to the agent that failed, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Time without a connection to the agent, the time before the first one included.
+    pub const EYEPIECE_SOURCE_AWAY: Metric = Metric {
+        name: "eyepiece.source.away",
+        unit: "s",
+        description: "Time without a connection to the agent, the time before the first one included.",
+        instrument: Instrument::Counter,
+        attributes: &[
+        ],
+    };
+    /// 1 while the source is connected to the agent it reads from, 0 while it is not.
+    pub const EYEPIECE_SOURCE_CONNECTED: Metric = Metric {
+        name: "eyepiece.source.connected",
+        unit: "{connection}",
+        description: "1 while the source is connected to the agent it reads from, 0 while it is not.",
+        instrument: Instrument::Gauge,
+        attributes: &[
+        ],
+    };
+    /// Places of a recording that could not be read, by reason.
+    pub const EYEPIECE_SOURCE_DAMAGED: Metric = Metric {
+        name: "eyepiece.source.damaged",
+        unit: "{place}",
+        description: "Places of a recording that could not be read, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Bytes of the source that were no whole message or record, by reason.
+    pub const EYEPIECE_SOURCE_DISCARDED: Metric = Metric {
+        name: "eyepiece.source.discarded",
+        unit: "By",
+        description: "Bytes of the source that were no whole message or record, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Connections to the agent that ended, by reason.
+    ///
+    /// How many events the agent had meanwhile, nobody can know.
+    pub const EYEPIECE_SOURCE_INTERRUPTIONS: Metric = Metric {
+        name: "eyepiece.source.interruptions",
+        unit: "{interruption}",
+        description: "Connections to the agent that ended, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
     /// Time since the start.
     pub const EYEPIECE_UPTIME: Metric = Metric {
         name: "eyepiece.uptime",
@@ -568,6 +632,12 @@ pub mod metric {
         EYEPIECE_SERIES_COUNT,
         EYEPIECE_SERIES_EXPIRED,
         EYEPIECE_SERIES_OVERFLOWED,
+        EYEPIECE_SOURCE_ATTEMPTS,
+        EYEPIECE_SOURCE_AWAY,
+        EYEPIECE_SOURCE_CONNECTED,
+        EYEPIECE_SOURCE_DAMAGED,
+        EYEPIECE_SOURCE_DISCARDED,
+        EYEPIECE_SOURCE_INTERRUPTIONS,
         EYEPIECE_UPTIME,
         HUBBLE_DROP,
         HUBBLE_FLOW_IO,
