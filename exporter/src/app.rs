@@ -3,6 +3,7 @@
 mod exports;
 mod mapping;
 mod names;
+pub mod recorder;
 mod source;
 mod status;
 
@@ -13,10 +14,12 @@ use anyhow::Context as _;
 use eyepiece_config::{Protocol, Settings};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use self::exports::Shared;
-use self::source::{Feed, Running};
+use self::recorder::Recorder;
+use self::source::{Emitter, Feed, Running};
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
@@ -27,6 +30,7 @@ use crate::pipeline::{self, Sink};
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::object::LoadError;
+use crate::source::recording::Summary;
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -60,14 +64,28 @@ impl From<DatapathError> for AppError {
     }
 }
 
-/// Runs until a signal ends it and what was queued is delivered.
+/// Runs until a signal, or the end of its source, and until what was queued is delivered.
 ///
 /// # Errors
 /// What kept it from starting, or from ending in time.
 pub fn run(settings: Settings) -> Result<(), AppError> {
+    run_with(settings, None).map(drop)
+}
+
+/// Records what the source delivers until a signal, a limit, or the end of the source. What kept the file from being
+/// written is in the summary.
+///
+/// # Errors
+/// As [`run`], and what kept the file from being made.
+pub fn record(settings: Settings, options: &recorder::Options) -> Result<Option<Summary>, AppError> {
+    run_with(options.settings(settings), Some(options))
+}
+
+fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Option<Summary>, AppError> {
     let runtime = runtime()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut app = App::build(&runtime, settings)?;
+    let mut app = App::build(&runtime, settings, record)?;
+    let recorder = app.recorder.take();
     let end = runtime.block_on(app.wait(&mut signals));
     let finished = std::thread::scope(|scope| {
         let ending = scope.spawn(|| app.end(&runtime));
@@ -86,8 +104,9 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         ending.join()
     });
     runtime.shutdown_background();
+    let summary = recorder.map(Recorder::finish).transpose()?;
     match finished {
-        Ok(result) => end.and(result).map_err(AppError::Failed),
+        Ok(result) => end.and(result).map(|()| summary).map_err(AppError::Failed),
         Err(_) => Err(AppError::Failed(anyhow::anyhow!("the shutdown panicked"))),
     }
 }
@@ -102,13 +121,16 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// The end of the log exporter, with what kept it from writing.
-type LogsEnd = tokio::sync::oneshot::Receiver<std::io::Result<()>>;
+type LogsEnd = oneshot::Receiver<std::io::Result<()>>;
 
 /// The running program.
 pub(crate) struct App {
     settings: Settings,
     admin: Option<admin::Admin>,
     running: Running,
+    recorder: Option<Recorder>,
+    /// Hears why to leave: the source's end, a recording's limit.
+    leave: mpsc::Receiver<&'static str>,
     handle: pipeline::Handle,
     pipeline: JoinHandle<std::io::Result<()>>,
     subscriptions: Vec<Subscription>,
@@ -122,7 +144,11 @@ pub(crate) struct App {
 
 impl App {
     /// Builds everything; whatever fails, nothing of ours is left on the machine.
-    pub(crate) fn build(runtime: &Runtime, settings: Settings) -> Result<Self, AppError> {
+    pub(crate) fn build(
+        runtime: &Runtime,
+        settings: Settings,
+        record: Option<&recorder::Options>,
+    ) -> Result<Self, AppError> {
         let telemetry = Telemetry::default();
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
@@ -133,8 +159,14 @@ impl App {
             publisher: &publisher,
             telemetry: &telemetry,
         };
-        let Feed { source, learn, names, hooks, synced, running } = source::build(&parts)?;
-        let resource = resource(&settings);
+        let mut feed = source::build(&parts)?;
+        let mut recorder = None;
+        if let Some(options) = record {
+            let built = Recorder::build(options, feed, &settings, &publisher, &symbols)?;
+            (recorder, feed) = (Some(built.0), built.1);
+        }
+        let Feed { source, learn, names, emitter, hooks, connection, synced, finished, running } = feed;
+        let resource = resource(&settings, &emitter);
         let (stop, stopped) = stop::channel();
         let (end, ended) = stop::channel();
         let shared = Shared {
@@ -153,7 +185,7 @@ impl App {
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
             learn,
-            aggregation: Aggregation::new(mapping::aggregation(&settings.metrics), unix_now()),
+            aggregation: Aggregation::new(mapping::aggregation(&settings), unix_now()),
             sinks,
             telemetry: telemetry.clone(),
             now: unix_now,
@@ -165,7 +197,7 @@ impl App {
         drop(guard);
         let agent = Agent::new(handle.clone());
         let mut subscriptions = Vec::new();
-        for _ in [logs.is_some(), has_metrics].into_iter().filter(|wants| *wants) {
+        for _ in [logs.is_some(), has_metrics, recorder.is_some()].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
         if let Some(synced) = synced {
@@ -174,11 +206,29 @@ impl App {
         let ready = Ready::default();
         ready.set(true);
         let mode = hooks.as_ref().map(|(_, mode)| mode.name());
-        let admin = status::serve(&settings, ready, hooks, &telemetry)?;
+        let admin = status::serve(&settings, ready, status::Views { hooks, connection }, &telemetry)?;
+        let leave = watch_for_ends(runtime, finished, recorder.as_mut());
         give_back_memory();
         tracing::info!(source = settings.source.kind.name(), mode, "watching");
+        if let Some(recorder) = &recorder {
+            recorder.announce();
+        }
         let logs = logs.map(|logs| logs.done);
-        Ok(Self { settings, admin, running, handle, pipeline, subscriptions, logs, tasks, stop, numbers, end })
+        Ok(Self {
+            settings,
+            admin,
+            running,
+            recorder,
+            leave,
+            handle,
+            pipeline,
+            subscriptions,
+            logs,
+            tasks,
+            stop,
+            numbers,
+            end,
+        })
     }
 
     /// Waits for a signal, or for a component that fails.
@@ -198,6 +248,10 @@ impl App {
                         tracing::warn!("SIGHUP: no setting of this version can be reloaded; restart to apply changes");
                     }
                 },
+                Some(why) = self.leave.recv() => {
+                    tracing::info!(why, "leaving");
+                    return Ok(());
+                }
                 _ = look.tick() => {
                     if self.pipeline.is_finished() {
                         anyhow::bail!("the pipeline has ended");
@@ -261,18 +315,19 @@ fn only_prints(settings: &Settings) -> bool {
 }
 
 /// Waits for the end of the log exporter; none has ended.
-async fn ended(logs: &mut Option<LogsEnd>) -> Result<std::io::Result<()>, tokio::sync::oneshot::error::RecvError> {
+async fn ended(logs: &mut Option<LogsEnd>) -> Result<std::io::Result<()>, oneshot::error::RecvError> {
     match logs {
         Some(logs) => logs.await,
         None => Ok(Ok(())),
     }
 }
 
-fn resource(settings: &Settings) -> Resource {
+fn resource(settings: &Settings, emitter: &Emitter) -> Resource {
     let otlp = &settings.otlp;
     // Names this run: two of the same process id are a reboot apart.
     let instance = format!("{}-{}", settings.node.name, std::process::id());
-    let attributes = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let given = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let attributes = emitter.attributes().chain(given);
     Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
 }
 
@@ -285,8 +340,36 @@ fn give_back_memory() {
     }
 }
 
+/// What ends the program from inside, as one channel.
+fn watch_for_ends(
+    runtime: &Runtime,
+    finished: Option<oneshot::Receiver<()>>,
+    recorder: Option<&mut Recorder>,
+) -> mpsc::Receiver<&'static str> {
+    // The first that comes is the only one that counts.
+    let (sender, leave) = mpsc::channel(1);
+    let duration = recorder.as_ref().and_then(|recorder| recorder.duration);
+    let full = recorder.and_then(|recorder| recorder.full.take());
+    for (end, why) in [(finished, "the source has come to its end"), (full, "the recording can take no more")] {
+        let (Some(end), sender) = (end, sender.clone()) else { continue };
+        runtime.spawn(async move {
+            if end.await.is_ok() {
+                // Whoever waited may have left for another reason.
+                sender.try_send(why).unwrap_or_default();
+            }
+        });
+    }
+    if let Some(duration) = duration {
+        runtime.spawn(async move {
+            tokio::time::sleep(duration).await;
+            sender.try_send("the time is over").unwrap_or_default();
+        });
+    }
+    leave
+}
+
 /// Waits until the interfaces that were there are attached.
-fn wait_for_hooks(runtime: &Runtime, synced: tokio::sync::oneshot::Receiver<()>) {
+fn wait_for_hooks(runtime: &Runtime, synced: oneshot::Receiver<()>) {
     let result = runtime.block_on(async { tokio::time::timeout(SYNC_PATIENCE, synced).await });
     if result.is_err() {
         tracing::warn!("attaching to the interfaces takes long; it goes on");

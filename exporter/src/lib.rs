@@ -16,3 +16,4 @@ pub mod pipeline;
 pub mod source;
 pub mod symbols;
 pub mod telemetry;
+pub mod undecodable;

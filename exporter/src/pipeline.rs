@@ -16,6 +16,7 @@ use crate::metrics::{Aggregation, Snapshot};
 use crate::parser;
 use crate::source::{Source, Waker};
 use crate::telemetry::{Number, Telemetry};
+use crate::undecodable::Keeper;
 
 /// Flows of a batch: enough to spread the cost of handing it over, few enough to stay in the cache.
 const BATCH: usize = 512;
@@ -25,6 +26,9 @@ const WAIT: Duration = Duration::from_secs(1);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 /// Monitor message type of debug messages, which are no flows.
 const DEBUG_MESSAGE: u8 = 2;
+
+/// Reasons of lost events, in the order of [`crate::event::LostSource`].
+const LOST_SOURCES: [&str; 3] = ["kernel_buffer", "observer_queue", "hubble_ring"];
 
 /// Where batches of flows go. Never waits; counts what it cannot take.
 pub trait Sink: Send {
@@ -130,6 +134,7 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
     let mut source = parts.source;
     let mut work = Work {
         numbers: Numbers::new(&parts.telemetry, parts.source_kind),
+        examples: parts.telemetry.examples().keeper(),
         telemetry: parts.telemetry,
         tables: parts.tables,
         learn: parts.learn,
@@ -183,7 +188,7 @@ struct Counts {
     received: u64,
     parsed: u64,
     debug: u64,
-    lost: u64,
+    lost: [u64; LOST_SOURCES.len()],
     failed: HashMap<&'static str, u64>,
 }
 
@@ -191,7 +196,7 @@ struct Numbers {
     received: Number,
     parsed: Number,
     debug: Number,
-    lost: Number,
+    lost: [Number; LOST_SOURCES.len()],
     failed: HashMap<&'static str, Number>,
 }
 
@@ -203,7 +208,7 @@ impl Numbers {
             received: telemetry.counter(metric::EYEPIECE_EVENTS_RECEIVED.name, &kind),
             parsed: telemetry.counter(metric::EYEPIECE_FLOWS_PARSED.name, &[]),
             debug: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("debug_message")),
-            lost: telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason("kernel_buffer")),
+            lost: LOST_SOURCES.map(|source| telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason(source))),
             failed: HashMap::new(),
         }
     }
@@ -218,6 +223,7 @@ struct Work {
     counts: Counts,
     numbers: Numbers,
     telemetry: Telemetry,
+    examples: Keeper,
     random: fastrand::Rng,
     now: fn() -> u64,
 }
@@ -251,6 +257,7 @@ impl Work {
             Ok(flow) => flow,
             Err(error) => {
                 *self.counts.failed.entry(error.reason()).or_default() += 1;
+                self.examples.keep(error.reason(), raw.time, raw.data);
                 return;
             }
         };
@@ -280,7 +287,7 @@ impl Work {
     }
 
     fn lost(&mut self, lost: &Lost) {
-        self.counts.lost += lost.count;
+        self.counts.lost[lost.source as usize] += lost.count;
         self.aggregation.count_lost(lost);
     }
 
@@ -305,11 +312,14 @@ impl Work {
     }
 
     fn tell(&mut self) {
+        self.examples.show();
         let counts = &mut self.counts;
         self.numbers.received.add(std::mem::take(&mut counts.received));
         self.numbers.parsed.add(std::mem::take(&mut counts.parsed));
         self.numbers.debug.add(std::mem::take(&mut counts.debug));
-        self.numbers.lost.add(std::mem::take(&mut counts.lost));
+        for (number, count) in self.numbers.lost.iter().zip(std::mem::take(&mut counts.lost)) {
+            number.add(count);
+        }
         for (reason, count) in counts.failed.drain() {
             let number = self.numbers.failed.entry(reason).or_insert_with(|| {
                 self.telemetry.counter(metric::EYEPIECE_FLOWS_FAILED.name, &[(attribute::EYEPIECE_REASON, reason)])

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::undecodable::Examples;
+
 /// What a number means, for those who export it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -58,7 +60,10 @@ pub struct Sample {
 
 /// The registry of all numbers. Registering takes a lock, counting does not.
 #[derive(Clone, Debug, Default)]
-pub struct Telemetry(Arc<Mutex<BTreeMap<Key, (Kind, Number)>>>);
+pub struct Telemetry {
+    numbers: Arc<Mutex<BTreeMap<Key, (Kind, Number)>>>,
+    examples: Examples,
+}
 
 impl Telemetry {
     /// The counter of a name and its attributes, made where it is new.
@@ -73,19 +78,24 @@ impl Telemetry {
 
     fn number(&self, kind: Kind, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
         let attributes = attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect();
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         table.entry(Key { name, attributes }).or_insert_with(|| (kind, Number::default())).1.clone()
     }
 
     /// Forgets a number whose subject is gone (an interface, a client).
     pub fn remove(&self, name: &'static str, attributes: &[(&'static str, &str)]) {
         let attributes = attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key { name, attributes });
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key { name, attributes });
+    }
+
+    /// Examples of events that could not be decoded.
+    pub const fn examples(&self) -> &Examples {
+        &self.examples
     }
 
     /// All values now, ordered by name and attributes.
     pub fn samples(&self) -> Vec<Sample> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         table
             .iter()
             .map(|(key, (kind, number))| Sample { key: key.clone(), kind: *kind, value: number.get() })

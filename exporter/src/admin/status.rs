@@ -24,10 +24,30 @@ pub struct Status {
     pub source: String,
     /// Settings that explain the numbers, by key (`datapath.interval`); never secrets.
     pub settings: BTreeMap<String, String>,
+    /// The connection to the agent that is read from; none from sources without one.
+    pub connection: Option<ConnectionStatus>,
     /// The hooks of the datapath, attached or not.
     pub hooks: Vec<HookStatus>,
+    /// The last events of each reason that could not be decoded.
+    pub undecodable: Vec<ExampleStatus>,
     /// All numbers of the telemetry.
     pub samples: Vec<SampleStatus>,
+}
+
+/// The connection to an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnectionStatus {
+    /// The agent's socket.
+    pub peer: String,
+    /// Whether there is a connection.
+    pub connected: bool,
+    /// Why there is none: `not_there`, `closed` …
+    pub reason: Option<String>,
+    /// For how many whole seconds it has been so.
+    pub since_seconds: u64,
+    /// Connections that have ended so far.
+    pub interruptions: u64,
 }
 
 /// One hook.
@@ -46,6 +66,20 @@ pub struct HookStatus {
     pub by: String,
     /// Why it is not attached.
     pub error: Option<String>,
+}
+
+/// An event that could not be decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExampleStatus {
+    /// Why, as in the counter of failed events.
+    pub reason: String,
+    /// How many whole seconds ago.
+    pub seconds_ago: u64,
+    /// How long it was, in bytes.
+    pub length: u64,
+    /// Its first bytes, in hexadecimal digits.
+    pub bytes: String,
 }
 
 /// One number.
@@ -81,10 +115,24 @@ impl fmt::Display for Status {
         writeln!(f, "eyepiece {} on {}: {ready}, up {uptime}, source {}", self.version, self.node, self.source)?;
         let settings = self.settings.iter().map(|(key, value)| [key.clone(), value.clone()]);
         section(f, "Settings", settings.collect())?;
+        section(f, "Connection", self.connection.iter().map(ConnectionStatus::row).collect())?;
         section(f, "Hooks", self.hooks.iter().map(HookStatus::row).collect())?;
+        section(f, "Not decoded, the last of each reason", self.undecodable.iter().map(ExampleStatus::row).collect())?;
         let (gauges, counters): (Vec<_>, Vec<_>) = self.samples.iter().partition(|sample| sample.kind == "gauge");
         section(f, "Counted since the start", counters.into_iter().map(SampleStatus::row).collect())?;
         section(f, "Now", gauges.into_iter().map(SampleStatus::row).collect())
+    }
+}
+
+impl ConnectionStatus {
+    fn row(&self) -> [String; 3] {
+        let state = match &self.reason {
+            None if self.connected => "connected".to_owned(),
+            Some(reason) => format!("not connected ({reason})"),
+            None => "not connected".to_owned(),
+        };
+        let since = eyepiece_config::format_duration(Duration::from_secs(self.since_seconds));
+        [self.peer.clone(), format!("{state} for {since}"), format!("interrupted {} times", self.interruptions)]
     }
 }
 
@@ -97,6 +145,13 @@ impl HookStatus {
         };
         let interface = if self.interface.is_empty() { "(whole machine)" } else { &self.interface };
         [interface.to_owned(), self.hook.clone(), self.by.clone(), state]
+    }
+}
+
+impl ExampleStatus {
+    fn row(&self) -> [String; 4] {
+        let ago = eyepiece_config::format_duration(Duration::from_secs(self.seconds_ago));
+        [self.reason.clone(), format!("{ago} ago"), format!("{} bytes", self.length), self.bytes.clone()]
     }
 }
 
@@ -133,7 +188,7 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{HookStatus, SampleStatus, Status};
+    use super::{ConnectionStatus, ExampleStatus, HookStatus, SampleStatus, Status};
     use crate::telemetry::Telemetry;
 
     #[test]
@@ -156,6 +211,19 @@ mod tests {
             uptime_seconds: 90,
             ready: true,
             source: "datapath".to_owned(),
+            connection: Some(ConnectionStatus {
+                peer: "/run/m.sock".to_owned(),
+                reason: Some("not_there".to_owned()),
+                since_seconds: 61,
+                interruptions: 2,
+                ..ConnectionStatus::default()
+            }),
+            undecodable: vec![ExampleStatus {
+                reason: "short".to_owned(),
+                seconds_ago: 5,
+                length: 3,
+                bytes: "040000".to_owned(),
+            }],
             settings: [("datapath.interval".to_owned(), "5s".to_owned())].into(),
             hooks: vec![hook("from-endpoint", "veth\u{1b}1", None), hook("kfree_skb", "", Some("no BTF"))],
             samples: telemetry.samples().into_iter().map(SampleStatus::from).collect(),
@@ -166,9 +234,15 @@ eyepiece 1.2.3 on host1: ready, up 1m30s, source datapath
 Settings
   datapath.interval  5s
 
+Connection
+  /run/m.sock  not connected (not_there) for 1m1s  interrupted 2 times
+
 Hooks
   veth\u{fffd}1           from-endpoint  tcx  attached
   (whole machine)  kfree_skb      tcx  not attached: no BTF
+
+Not decoded, the last of each reason
+  short  5s ago  3 bytes  040000
 
 Counted since the start
   eyepiece.events.lost          7  cpu=0

@@ -56,7 +56,10 @@ pub(super) fn filter(settings: &config::Interfaces) -> Filter {
 }
 
 /// The aggregation's.
-pub(super) fn aggregation(settings: &config::Metrics) -> metrics::Config {
+pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
+    // A recording's times are past: every series would be idle, and its totals are to stay whole.
+    let is_past = settings.source.kind == config::SourceKind::Replay;
+    let settings = &settings.metrics;
     let context = |list: &[config::Context]| {
         let identifiers: Vec<_> = list
             .iter()
@@ -68,7 +71,7 @@ pub(super) fn aggregation(settings: &config::Metrics) -> metrics::Config {
     metrics::Config {
         contexts: MetricContexts::usual(&context(&contexts.source), &context(&contexts.destination)),
         max_series: settings.max_series as usize,
-        idle_expiry: settings.idle_expiry,
+        idle_expiry: if is_past { std::time::Duration::ZERO } else { settings.idle_expiry },
     }
 }
 

@@ -8,15 +8,45 @@ use crate::enrich::{Publisher, Tables};
 use crate::metrics::{InterfaceNames, KernelNames as ReasonNames};
 use crate::otlp::names::Names;
 use crate::source::datapath::kernel_names::KernelNames;
+use crate::source::replay::known::RecordedNames;
 use crate::symbols::{Symbol, Symbols};
 
 /// Interfaces that are remembered after they are gone: their series and records still travel. A name is 16 bytes.
 const REMEMBERED: usize = 65_536;
 
+/// Whose kernel has names for reasons and addresses.
+#[derive(Clone)]
+pub(super) enum Kernel {
+    /// The running one.
+    Running(KernelNames),
+    /// The one of a recording.
+    Recorded(RecordedNames),
+    /// Nobody's: events carry neither.
+    Unknown,
+}
+
+impl Kernel {
+    fn reason(&self, reason: u32) -> Cow<'_, str> {
+        match self {
+            Self::Running(names) => names.reason(reason),
+            Self::Recorded(names) => names.reason(reason),
+            Self::Unknown => Cow::Owned(reason.to_string()),
+        }
+    }
+
+    fn symbol(&self, address: u64, out: &mut String) {
+        match self {
+            Self::Running(names) => out.push_str(names.symbol(address)),
+            Self::Recorded(names) => out.push_str(names.symbol(address).as_deref().unwrap_or_default()),
+            Self::Unknown => {}
+        }
+    }
+}
+
 /// Names of this machine; cloning shares them.
 #[derive(Clone)]
 pub(super) struct MachineNames {
-    kernel: KernelNames,
+    kernel: Kernel,
     tables: Publisher,
     symbols: Symbols,
     seen: Arc<Mutex<HashMap<u32, Symbol>>>,
@@ -24,7 +54,7 @@ pub(super) struct MachineNames {
 
 impl MachineNames {
     /// Names from the kernel and from the snapshot of interfaces.
-    pub(super) fn new(kernel: KernelNames, tables: Publisher, symbols: Symbols) -> Self {
+    pub(super) fn new(kernel: Kernel, tables: Publisher, symbols: Symbols) -> Self {
         Self { kernel, tables, symbols, seen: Arc::default() }
     }
 
@@ -65,7 +95,7 @@ impl Names for MachineNames {
     }
 
     fn kernel_symbol(&self, address: u64, out: &mut String) {
-        out.push_str(self.kernel.symbol(address));
+        self.kernel.symbol(address, out);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Builds the configured source, and what only it has.
 
+mod cilium_monitor;
 mod datapath;
+mod replay;
 
 use eyepiece_config::{Settings, SourceKind};
+use eyepiece_semconv::attribute;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -10,8 +13,9 @@ use super::AppError;
 use super::names::MachineNames;
 use crate::enrich::Publisher;
 use crate::pipeline::Learn;
-use crate::source::Source;
+use crate::source::cilium_monitor::status::View;
 use crate::source::datapath::attach::{Hooks, Mode};
+use crate::source::{Halt, Source};
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -33,18 +37,65 @@ pub(super) struct Feed {
     pub(super) learn: Learn,
     /// The machine's names, as far as the source knows them.
     pub(super) names: MachineNames,
+    /// Whose events these are.
+    pub(super) emitter: Emitter,
     /// The hooks of the datapath and how they are attached; none from other sources.
     pub(super) hooks: Option<(Hooks, Mode)>,
+    /// The connection to an agent and its address; none where there is no agent.
+    pub(super) connection: Option<(String, View)>,
     /// Hears when the source is all there; none where there is nothing to wait for.
     pub(super) synced: Option<oneshot::Receiver<()>>,
+    /// Hears when the source has come to its end; none where it has none.
+    pub(super) finished: Option<oneshot::Receiver<()>>,
     /// What feeds the source; whoever drops it ends that.
     pub(super) running: Running,
+}
+
+impl Feed {
+    /// A source that knows nobody, has no end, and whose events are our own.
+    fn new(source: impl Source + 'static, names: MachineNames, running: Running) -> Self {
+        Self {
+            source: Box::new(source),
+            learn: Box::new(|_, _, _| {}),
+            names,
+            emitter: Emitter::default(),
+            hooks: None,
+            connection: None,
+            synced: None,
+            finished: None,
+            running,
+        }
+    }
+}
+
+/// Whose events are exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Emitter {
+    pub(super) name: String,
+    /// Empty where it is unknown.
+    pub(super) version: String,
+}
+
+impl Default for Emitter {
+    fn default() -> Self {
+        Self { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
+
+impl Emitter {
+    /// As attributes of the resource.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (String, String)> {
+        let both = [(attribute::HUBBLE_EMITTER_NAME, &self.name), (attribute::HUBBLE_EMITTER_VERSION, &self.version)];
+        both.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.to_owned(), value.clone()))
+    }
 }
 
 /// What feeds a source beside the pipeline's thread. Dropped while the pipeline still reads: the last events go to it.
 pub(super) enum Running {
     /// Kernel programs, and the watcher of interfaces.
     Datapath(datapath::Attached),
+    /// Nothing: the source reads a file or a socket by itself.
+    Halted(#[expect(dead_code, reason = "its drop is what it is for")] Halted),
 }
 
 impl Running {
@@ -52,7 +103,17 @@ impl Running {
     pub(super) fn failed(&self) -> Option<&'static str> {
         match self {
             Self::Datapath(attached) => attached.has_ended().then_some("the watcher of interfaces has ended"),
+            Self::Halted(_) => None,
         }
+    }
+}
+
+/// Asks a source to hand over what it has, and no more.
+pub(super) struct Halted(Halt);
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        self.0.ask();
     }
 }
 
@@ -60,5 +121,7 @@ impl Running {
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     match parts.settings.source.kind {
         SourceKind::Datapath => datapath::build(parts),
+        SourceKind::CiliumMonitor => cilium_monitor::build(parts),
+        SourceKind::Replay => replay::build(parts),
     }
 }

@@ -4,17 +4,28 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use eyepiece_config::Settings;
+use eyepiece_config::{Settings, SourceKind};
 
-use crate::admin::{Admin, Config, HookStatus, Ready, Status};
+use crate::admin::{Admin, Config, ConnectionStatus, ExampleStatus, HookStatus, Ready, Status};
+use crate::source::cilium_monitor::status::View;
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
+use crate::source::datapath::clock::unix_now;
 use crate::telemetry::Telemetry;
+use crate::undecodable::Example;
+
+/// What the program shows of its source.
+pub(super) struct Views {
+    /// The hooks of the datapath and how they are attached.
+    pub(super) hooks: Option<(Hooks, Mode)>,
+    /// The connection to an agent and its address.
+    pub(super) connection: Option<(String, View)>,
+}
 
 /// Starts the admin endpoint; none where it is switched off.
 pub(super) fn serve(
     settings: &Settings,
     ready: Ready,
-    hooks: Option<(Hooks, Mode)>,
+    views: Views,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Option<Admin>> {
     let Some(listen) = settings.admin.listen else { return Ok(None) };
@@ -29,12 +40,37 @@ pub(super) fn serve(
         ready: false,
         source: source.clone(),
         settings: shown.clone(),
-        hooks: hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
+        connection: views.connection.as_ref().map(|(peer, view)| connected(peer, view)),
+        hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
+        undecodable: telemetry.examples().list().iter().map(example).collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
     let admin = Config { listen }.build(ready, status).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
+}
+
+/// The connection to an agent as it is now.
+fn connected(peer: &str, view: &View) -> ConnectionStatus {
+    let now = view.get();
+    ConnectionStatus {
+        peer: peer.to_owned(),
+        connected: now.reason.is_none(),
+        reason: now.reason.map(|reason| reason.name().to_owned()),
+        since_seconds: now.since.elapsed().as_secs(),
+        interruptions: now.interruptions,
+    }
+}
+
+/// An event that could not be decoded.
+fn example(example: &Example) -> ExampleStatus {
+    let bytes = example.bytes().iter().map(|byte| format!("{byte:02x}"));
+    ExampleStatus {
+        reason: example.reason.to_owned(),
+        seconds_ago: unix_now().saturating_sub(example.time) / 1_000_000_000,
+        length: example.length as u64,
+        bytes: bytes.collect(),
+    }
 }
 
 /// The hooks of the datapath as they are now.
@@ -52,16 +88,25 @@ fn attached(hooks: &Hooks, mode: Mode) -> Vec<HookStatus> {
 
 /// Settings that explain the numbers.
 fn shown(settings: &Settings) -> BTreeMap<String, String> {
-    let datapath = &settings.datapath;
-    [
+    let (datapath, cilium, replay) = (&settings.datapath, &settings.cilium_monitor, &settings.replay);
+    let source = match settings.source.kind {
+        SourceKind::Datapath => vec![
+            ("datapath.transport", datapath.transport.name().to_owned()),
+            ("datapath.aggregation", datapath.aggregation.name().to_owned()),
+            ("datapath.interval", format!("{:?}", datapath.interval)),
+            ("datapath.capture_bytes", datapath.capture_bytes.to_string()),
+        ],
+        SourceKind::CiliumMonitor => {
+            vec![("cilium_monitor.socket", cilium.socket.clone()), ("cilium_monitor.version", cilium.version.clone())]
+        }
+        SourceKind::Replay => {
+            vec![("replay.path", replay.path.clone()), ("replay.speed", format!("{:?}", replay.speed))]
+        }
+    };
+    let general = [
         ("node.cluster", settings.node.cluster.clone()),
-        ("datapath.transport", datapath.transport.name().to_owned()),
-        ("datapath.aggregation", datapath.aggregation.name().to_owned()),
-        ("datapath.interval", format!("{:?}", datapath.interval)),
-        ("datapath.capture_bytes", datapath.capture_bytes.to_string()),
         ("otlp.protocol", settings.otlp.protocol.name().to_owned()),
         ("otlp.endpoint", settings.otlp.endpoint.clone()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    ];
+    source.into_iter().chain(general).map(|(key, value)| (key.to_owned(), value)).collect()
 }

@@ -1,11 +1,14 @@
 //! What can be said on the command line, and the help that teaches it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use eyepiece_config::{Aggregation, LogLevel, Protocol, Set};
+
+use crate::app::recorder::Options;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -13,6 +16,8 @@ Examples:
   eyepiece run --protocol stdout                   flows of this machine as readable lines, nothing is sent
   eyepiece run --endpoint http://collector:4317    metrics and logs to an OpenTelemetry collector
   eyepiece run --set datapath.capture_bytes=256    any key of the configuration
+  eyepiece record --raw events.eyepiece -d 30s     what the source delivers, in a file that can be played again
+  eyepiece run --set source.kind=replay --set replay.path=events.eyepiece --set replay.speed=0
   eyepiece config reference > config.toml          every key with its default and meaning
   eyepiece config check --config config.toml       every mistake at once
   eyepiece status                                  what the running one received, lost and exported
@@ -65,8 +70,9 @@ impl Global {
 pub(super) enum Command {
     /// Watch this machine and export what is seen, until INT or TERM
     ///
-    /// Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN. The first INT or TERM delivers what is
-    /// queued, for at most node.drain, and leaves; a second one leaves at once.
+    /// Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN; with another source.kind than datapath no
+    /// privilege. The first INT or TERM delivers what is queued, for at most node.drain, and leaves; a second one leaves
+    /// at once. A replay ends by itself at the end of its file: what is queued is delivered, and the exit code is 0.
     Run(RunFlags),
     /// Check the configuration, print what is in force, or print every key
     Config {
@@ -85,6 +91,13 @@ pub(super) enum Command {
         #[command(flatten)]
         address: AddressFlag,
     },
+    /// Write what the source delivers to a file, until INT or TERM, for source.kind = "replay" and for bug reports
+    ///
+    /// Every event with its time and CPU, what the source lost, and the names that belong to it. Nothing is exported
+    /// unless --export is given. The file holds the first bytes of packets: only its owner may read it. A file that was
+    /// cut short, by a crash too, can be played up to there. At the end a line tells what was written and what was lost.
+    /// Needs the privileges of `run`.
+    Record(RecordFlags),
     /// Make hosts in network namespaces, let them talk, and show what is seen
     ///
     /// Three hosts behind a node: a client, a web server and a name server. They talk over TCP, UDP, ICMP and IPv6, and
@@ -154,6 +167,44 @@ impl RunFlags {
         .into_iter()
         .filter_map(|(flag, key, value)| Some(set(flag, key, value.as_ref()?)))
         .collect()
+    }
+}
+
+/// What is recorded, and for how long.
+#[derive(Debug, clap::Args)]
+pub(super) struct RecordFlags {
+    #[command(flatten)]
+    pub(super) global: Global,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub(super) raw: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// How long to record, such as 30s or 5m
+    #[arg(long, short, value_name = "DURATION", value_parser = duration)]
+    pub(super) duration: Option<Duration>,
+    /// Leave before the file becomes longer than this, such as 100MiB
+    #[arg(long, short, value_name = "SIZE", value_parser = eyepiece_config::parse_size)]
+    pub(super) max_bytes: Option<u64>,
+    /// Export meanwhile too, and serve the admin endpoint, as `run` does
+    #[arg(long)]
+    pub(super) export: bool,
+}
+
+impl RecordFlags {
+    /// As options of the recorder.
+    pub(super) fn options(self) -> Options {
+        let Self { raw: file, force, duration, max_bytes, export, .. } = self;
+        Options { file, force, duration, max_bytes, export }
+    }
+}
+
+/// A time of more than nothing.
+fn duration(text: &str) -> Result<Duration, String> {
+    match eyepiece_config::parse_duration(text)? {
+        Duration::ZERO => Err("is no time at all".to_owned()),
+        duration => Ok(duration),
     }
 }
 

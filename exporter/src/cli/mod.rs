@@ -10,12 +10,12 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
-use eyepiece_config::{ConfigError, Loaded};
+use eyepiece_config::{ConfigError, Loaded, Settings};
 
 use crate::admin::client::ClientError;
 use crate::app::AppError;
 use crate::demo::{DemoError, Options};
-use args::{Args, Command, ConfigCommand, Global};
+use args::{Args, Command, ConfigCommand, Global, RecordFlags};
 
 /// How a command ended, as sysexits(3) numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ enum CliError {
         #[from]
         source: std::io::Error,
     },
+    #[error("the recording {path} was not written to its end: {source}", path = path.display())]
+    Recording { path: std::path::PathBuf, source: std::io::Error },
     #[error("cannot set up the log: {source}")]
     Log { source: tracing_subscriber::util::TryInitError },
 }
@@ -80,6 +82,7 @@ impl CliError {
             | Self::Status(_)
             | Self::NoAddress
             | Self::Output { .. }
+            | Self::Recording { .. }
             | Self::Log { .. } => Exit::Failed,
         }
     }
@@ -133,6 +136,11 @@ fn dispatch(args: Args) -> Result<(), CliError> {
             log::init(&settings.log)?;
             Ok(crate::app::run(settings)?)
         }
+        Some(Command::Record(mut flags)) => {
+            let settings = sources::load(&global.then(std::mem::take(&mut flags.global)), &[])?.settings;
+            log::init(&settings.log)?;
+            record(settings, flags)
+        }
         Some(Command::Demo(flags)) => {
             let global = global.then(flags.global);
             // Read for its mistakes: before anything is made, and with the key's name.
@@ -141,6 +149,13 @@ fn dispatch(args: Args) -> Result<(), CliError> {
             Ok(crate::demo::run(Options { seconds: flags.seconds, config, sets })?)
         }
     }
+}
+
+/// The summary goes to standard output, however the recording has ended.
+fn record(settings: Settings, flags: RecordFlags) -> Result<(), CliError> {
+    let Some(summary) = crate::app::record(settings, &flags.options())? else { return Ok(()) };
+    output::write(&format!("{summary}\n"))?;
+    summary.end.map(drop).map_err(|source| CliError::Recording { path: summary.path, source })
 }
 
 fn config(global: Global, command: ConfigCommand) -> Result<(), CliError> {

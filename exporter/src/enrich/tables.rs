@@ -145,6 +145,16 @@ impl Tables {
         self.interfaces.iter().map(|(&ifindex, &info)| (ifindex, info))
     }
 
+    /// All addresses that are known, IPv4 as IPv4-mapped IPv6.
+    pub fn ends(&self) -> impl Iterator<Item = (u128, EndInfo)> {
+        self.ends.iter().map(|(&address, &info)| (address, info))
+    }
+
+    /// Puts back what [`Tables::ends`] gave of another snapshot.
+    pub fn restore_end(&mut self, address: u128, info: EndInfo) {
+        self.ends.insert(address, info);
+    }
+
     /// How many addresses are known.
     pub fn address_count(&self) -> usize {
         self.ends.len()

@@ -1,14 +1,20 @@
 //! Where events come from. Every source feeds the same seam: `crate::event`.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::event::Event;
 
+pub mod buffer;
+pub mod cilium_monitor;
 pub mod datapath;
+pub mod recording;
+pub mod replay;
 
 /// What the pipeline asks of a source. One thread owns it.
 pub trait Source: Send {
@@ -65,7 +71,53 @@ impl Waker {
     }
 
     /// For `poll`.
-    pub fn descriptor(&self) -> std::os::fd::RawFd {
+    pub fn descriptor(&self) -> RawFd {
         std::os::fd::AsRawFd::as_raw_fd(&*self.0)
     }
+}
+
+/// Tells a source that the program ends: it hands over what has reached it already, and from then on nothing.
+#[derive(Clone, Debug)]
+pub struct Halt {
+    asked: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl Halt {
+    /// For the source that this wakes.
+    pub fn new(waker: Waker) -> Self {
+        Self { asked: Arc::default(), waker }
+    }
+
+    /// The program ends.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether it does.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}
+
+/// Waits until a descriptor can be read or has ended, the waker was woken, or `timeout` has passed; tells which
+/// descriptors. Forgets that the waker was woken.
+pub(crate) fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Duration) -> io::Result<[bool; 2]> {
+    // poll(2) leaves out what is negative.
+    let entry = |fd: Option<RawFd>| libc::pollfd { fd: fd.unwrap_or(-1), events: libc::POLLIN, revents: 0 };
+    let [first, second] = descriptors;
+    let mut polled = [entry(Some(waker.descriptor())), entry(first), entry(second)];
+    let timeout = libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos().cast_signed()),
+    };
+    // SAFETY: entries and timeout live until the call returns; without a mask none is changed.
+    let result = unsafe { libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, &timeout, std::ptr::null()) };
+    waker.reset();
+    if result < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::Interrupted { Ok([false; 2]) } else { Err(error) };
+    }
+    Ok([polled[1].revents != 0, polled[2].revents != 0])
 }

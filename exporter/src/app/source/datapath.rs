@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use super::{Feed, Parts, Running};
 use crate::app::AppError;
 use crate::app::mapping;
-use crate::app::names::MachineNames;
+use crate::app::names::{Kernel, MachineNames};
 use crate::source::datapath::links::{self, Links};
 use crate::source::datapath::{self, Datapath};
 
@@ -42,16 +42,13 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
         links::build(parts.runtime.handle(), watch, symbols.clone(), publisher.clone(), parts.telemetry)
             .context("cannot watch interfaces")?;
     let (datapath, reader, synced) = datapath::build(&mapping::datapath(settings), events, parts.telemetry)?;
-    let names = MachineNames::new(datapath.names().clone(), publisher, symbols);
+    let names = MachineNames::new(Kernel::Running(datapath.names().clone()), publisher, symbols);
     let hooks = (datapath.hooks().clone(), datapath.mode());
     // From here on whatever fails detaches: filters of clsact would stay behind.
     let attached = Attached { links: task, datapath: Some(datapath) };
-    Ok(Feed {
-        source: Box::new(reader),
-        learn: Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now)),
-        names,
-        hooks: Some(hooks),
-        synced: Some(synced),
-        running: Running::Datapath(attached),
-    })
+    let mut feed = Feed::new(reader, names, Running::Datapath(attached));
+    feed.learn = Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now));
+    feed.hooks = Some(hooks);
+    feed.synced = Some(synced);
+    Ok(feed)
 }

@@ -1,0 +1,377 @@
+//! The source `cilium-monitor`: reads a running Cilium agent's monitor 1.2 socket, and finds it again whatever happens.
+//!
+//! How many events an agent had while there was no connection, nobody can know: it counts them for nobody. What is
+//! known is told: interruptions by reason, the time without a connection, the bytes of what was cut, and a lost event
+//! for each message that began and did not end.
+
+pub mod connection;
+pub mod status;
+
+mod backoff;
+mod numbers;
+mod watcher;
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use self::backoff::Backoff;
+use self::connection::Reason;
+use self::numbers::Numbers;
+use self::status::View;
+use self::watcher::Watcher;
+use super::buffer::Buffer;
+use super::datapath::clock::unix_now;
+use super::{Halt, Source, Waker, wait};
+use crate::event::{Event, Lost, LostSource, RawEvent};
+use crate::gob::{self, Fault, GobError, PayloadDecoder};
+use crate::telemetry::Telemetry;
+
+/// Reads of the socket before the pipeline gets a word in: some 4 MiB, as much as it counts in a few milliseconds.
+const FILLS: usize = 16;
+/// How long a message may take from its first byte to its last: an agent writes each in one piece.
+pub const STALL: Duration = Duration::from_secs(10);
+/// A connection that lasted this long was a good one, even without an event: an agent may have none.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// Whose socket is read.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Path of the socket.
+    pub socket: PathBuf,
+    /// How long a message may take to arrive; [`STALL`] outside of tests.
+    pub stall: Duration,
+}
+
+/// Why the source can't be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The kernel takes paths of at most 107 bytes.
+    #[error("cilium_monitor.socket: {path:?} is no path of a socket: they have 1 to 107 bytes")]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// No descriptor is left.
+    #[error("cannot watch the monitor's socket: {source}")]
+    System {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The source.
+pub struct CiliumMonitor {
+    config: Config,
+    address: libc::sockaddr_un,
+    state: State,
+    buffer: Buffer,
+    watcher: Watcher,
+    backoff: Backoff,
+    numbers: Numbers,
+    view: View,
+    waker: Waker,
+    halt: Halt,
+}
+
+enum State {
+    Stopped,
+    Away { next: Instant },
+    Connected(Connected),
+}
+
+struct Connected {
+    stream: UnixStream,
+    decoder: PayloadDecoder,
+    since: Instant,
+    /// Whether a payload has come.
+    is_good: bool,
+    /// Which file the path was.
+    identity: Option<(u64, u64)>,
+    /// Since when the beginning of a message waits for its rest.
+    partial: Option<Instant>,
+    is_shut: bool,
+}
+
+/// What belongs to the source outside of the pipeline's thread.
+#[derive(Clone, Debug)]
+pub struct Controls {
+    /// Ends it.
+    pub halt: Halt,
+    /// How the connection is.
+    pub view: View,
+}
+
+/// Makes a source that does not read yet.
+///
+/// # Errors
+/// See [`BuildError`]. That nobody listens is no error: the agent may come later.
+pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Controls), BuildError> {
+    let address =
+        connection::address(&config.socket).ok_or_else(|| BuildError::Path { path: config.socket.clone() })?;
+    let waker = Waker::new().map_err(|source| BuildError::System { source })?;
+    let (halt, view) = (Halt::new(waker.clone()), View::new());
+    let source = CiliumMonitor {
+        watcher: Watcher::new(&config.socket),
+        config,
+        address,
+        state: State::Stopped,
+        buffer: Buffer::new(PayloadDecoder::default().longest()),
+        backoff: Backoff::new(fastrand::Rng::new()),
+        numbers: Numbers::new(telemetry),
+        view: view.clone(),
+        waker,
+        halt: halt.clone(),
+    };
+    Ok((source, Controls { halt, view }))
+}
+
+impl CiliumMonitor {
+    /// Waits for the next attempt, or for the path to appear, and tries.
+    fn look_for_agent(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
+        let left = next.saturating_duration_since(Instant::now());
+        let [news, _] = wait(&self.waker, [self.watcher.descriptor(), None], timeout.min(left))?;
+        if news && self.watcher.has_news() {
+            // Whoever made the path may listen only a moment later: quick attempts again.
+            self.backoff.reset();
+        } else if Instant::now() < next {
+            self.numbers.away(Instant::now());
+            return Ok(());
+        }
+        // Before it is connected to: where it is replaced meanwhile, the connection is found to be old.
+        let identity = connection::identity(&self.config.socket);
+        match connection::connect(&self.address) {
+            Ok(stream) => self.begin(stream, identity),
+            Err(error) => self.failed(&error),
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, stream: UnixStream, identity: Option<(u64, u64)>) {
+        let since = Instant::now();
+        self.numbers.connected(since);
+        self.buffer.clear();
+        self.view.change(|now| (now.since, now.reason) = (since, None));
+        tracing::info!(socket = %self.config.socket.display(), "connected to the agent's monitor");
+        // A new stream has its own type ids.
+        let decoder = PayloadDecoder::default();
+        self.state = State::Connected(Connected {
+            stream,
+            decoder,
+            since,
+            is_good: false,
+            identity,
+            partial: None,
+            is_shut: false,
+        });
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        let reason = Reason::of_connecting(error);
+        self.numbers.failed(reason);
+        self.numbers.away(Instant::now());
+        self.view.change(|now| {
+            // Once per change: an agent that is away for a day does not fill the log.
+            if now.reason != Some(reason) {
+                let socket = self.config.socket.display();
+                tracing::warn!(%socket, reason = reason.name(), %error, "cannot connect to the agent's monitor; will go on trying");
+                now.reason = Some(reason);
+            }
+        });
+        self.state = State::Away { next: Instant::now() + self.backoff.delay() };
+    }
+
+    /// The connection is over: tells what is known to be lost, and begins to look for the next one.
+    fn end(&mut self, reason: Reason, why: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        let State::Connected(connected) = std::mem::replace(&mut self.state, State::Stopped) else { return };
+        let now = Instant::now();
+        let left = self.buffer.filled().len();
+        self.buffer.clear();
+        if connected.is_shut {
+            // We ended it ourselves: what is behind is read, and no other connection follows.
+            self.numbers.stopped(now);
+            self.view.change(|view| (view.since, view.reason) = (now, Some(Reason::NotStarted)));
+            return;
+        }
+        self.numbers.ended(reason, left, now);
+        if left > 0 && reason != Reason::Garbage {
+            // A message that began is an event that its agent had.
+            sink(lost(LostSource::ObserverQueue, None, 1, unix_now()));
+        }
+        let is_good = connected.is_good && reason != Reason::Garbage && reason != Reason::TooLong;
+        if is_good || now.saturating_duration_since(connected.since) >= GOOD {
+            self.backoff.reset();
+        }
+        self.view.change(|view| {
+            view.interruptions += 1;
+            (view.since, view.reason) = (now, Some(reason));
+        });
+        let socket = self.config.socket.display();
+        tracing::warn!(%socket, reason = reason.name(), why, bytes = left, "the connection to the agent's monitor has ended; will connect again");
+        self.state = State::Away { next: now + self.backoff.delay() };
+    }
+
+    /// Takes what has come; waits for something where there is nothing.
+    fn receive(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        let count = self.take_all(sink);
+        let State::Connected(connected) = &self.state else { return Ok(count) };
+        if count > 0 {
+            return Ok(count);
+        }
+        let stalls = connected.partial.map(|since| since + self.config.stall);
+        let left = stalls.map_or(timeout, |end| timeout.min(end.saturating_duration_since(Instant::now())));
+        let descriptors = [Some(connected.stream.as_raw_fd()), self.watcher.descriptor()];
+        let [ready, news] = wait(&self.waker, descriptors, left)?;
+        let is_replaced = news && self.watcher.has_news() && self.is_replaced();
+        let count = if ready { self.take_all(sink) } else { 0 };
+        if is_replaced {
+            self.end(Reason::Replaced, "another socket is at the path", sink);
+        } else if self.is_stalled() {
+            self.end(Reason::Stalled, "the rest of a message did not come", sink);
+        }
+        Ok(count)
+    }
+
+    fn is_replaced(&self) -> bool {
+        let State::Connected(connected) = &self.state else { return false };
+        let now = connection::identity(&self.config.socket);
+        now.is_some() && now != connected.identity
+    }
+
+    fn is_stalled(&self) -> bool {
+        let State::Connected(connected) = &self.state else { return false };
+        connected.partial.is_some_and(|since| since.elapsed() >= self.config.stall)
+    }
+
+    /// Reads and decodes until nothing is there, or enough was.
+    fn take_all(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+        let mut count = 0;
+        for _ in 0..FILLS {
+            let State::Connected(connected) = &mut self.state else { return count };
+            match self.buffer.fill(&mut connected.stream) {
+                Ok(0) => {
+                    self.end(Reason::Closed, "the agent closed it", sink);
+                    return count;
+                }
+                Ok(_) => {
+                    let (taken, error) = decode(connected, &mut self.buffer, &mut self.numbers, sink);
+                    count += taken;
+                    if let Some(error) = error {
+                        let is_length = matches!(error.fault, Fault::MessageLength { .. });
+                        let reason = if is_length { Reason::TooLong } else { Reason::Garbage };
+                        self.end(reason, &error.to_string(), sink);
+                        return count;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.end(Reason::of_reading(&error), &error.to_string(), sink);
+                    return count;
+                }
+            }
+        }
+        count
+    }
+}
+
+/// Hands over every whole message. Gives how many, and what is wrong behind them.
+#[inline]
+fn decode(
+    connected: &mut Connected,
+    buffer: &mut Buffer,
+    numbers: &mut Numbers,
+    sink: &mut dyn FnMut(Event<'_>),
+) -> (usize, Option<GobError>) {
+    // What is read at once has arrived at once: one look at the clock.
+    let time = unix_now();
+    let mut count = 0;
+    let error = loop {
+        match connected.decoder.decode(buffer.filled()) {
+            Ok(Some((payload, size))) => {
+                // A CPU that is none fits nowhere: the machine's first stands for it, as for agent events.
+                let cpu = u16::try_from(payload.cpu);
+                match payload.kind {
+                    gob::EVENT_SAMPLE => sink(Event::Raw(RawEvent {
+                        time,
+                        cpu: cpu.unwrap_or(0),
+                        data: payload.data,
+                        meter: None,
+                        kernel_drop: None,
+                    })),
+                    gob::RECORD_LOST => sink(lost(LostSource::KernelBuffer, cpu.ok(), payload.lost, time)),
+                    _ => numbers.unknown_kind(),
+                }
+                buffer.consume(size);
+                count += 1;
+            }
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    connected.is_good |= count > 0;
+    if buffer.filled().is_empty() {
+        connected.partial = None;
+    } else if count > 0 || connected.partial.is_none() {
+        connected.partial = Some(Instant::now());
+    }
+    (count, error)
+}
+
+fn lost(source: LostSource, cpu: Option<u16>, count: u64, time: u64) -> Event<'static> {
+    Event::Lost(Lost { source, cpu, count, time })
+}
+
+impl Source for CiliumMonitor {
+    fn start(&mut self) -> io::Result<()> {
+        if matches!(self.state, State::Stopped) {
+            self.numbers.started(Instant::now());
+            self.state = State::Away { next: Instant::now() };
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if !matches!(self.state, State::Stopped) {
+            self.state = State::Stopped;
+            self.buffer.clear();
+            self.backoff.reset();
+            self.numbers.stopped(Instant::now());
+            self.view.change(|now| (now.since, now.reason) = (Instant::now(), Some(Reason::NotStarted)));
+        }
+    }
+
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        let halted = self.halt.is_asked();
+        match &mut self.state {
+            State::Away { next } if !halted => {
+                let next = *next;
+                self.look_for_agent(next, timeout)?;
+                Ok(0)
+            }
+            State::Stopped | State::Away { .. } => {
+                wait(&self.waker, [None; 2], timeout)?;
+                Ok(0)
+            }
+            State::Connected(connected) => {
+                if halted && !connected.is_shut {
+                    // What has arrived stays readable, and no more comes: the drain has an end.
+                    connected.is_shut = true;
+                    if let Err(error) = connected.stream.shutdown(Shutdown::Read) {
+                        tracing::debug!(%error, "shutdown");
+                    }
+                }
+                self.receive(timeout, sink)
+            }
+        }
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}

@@ -1,0 +1,334 @@
+//! The source `replay`: plays a file of recorded events at its own pace, faster, or as fast as it goes.
+
+pub mod facts;
+pub mod format;
+pub mod known;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::{Duration, Instant};
+
+use eyepiece_semconv::{attribute, metric};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use self::format::{Damage, HeadError, Record, Step};
+use self::known::RecordedNames;
+use super::buffer::Buffer;
+use super::{Halt, Source, Waker, wait};
+use crate::enrich::Publisher;
+use crate::event::Event;
+use crate::symbols::Symbols;
+use crate::telemetry::{Number, Telemetry};
+
+/// Events of one read: enough to spread its cost, few enough that commands don't wait.
+const BURST: usize = 4096;
+/// Name of standard input.
+const STDIN: &str = "-";
+
+/// What is played, and how.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file; `-` is standard input.
+    pub path: String,
+    /// How many times faster than recorded; 0 = as fast as it goes.
+    pub speed: f64,
+}
+
+/// What a replay is built with.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// Names of what the recording tells.
+    pub symbols: Symbols,
+    /// Where the recording's snapshots go.
+    pub publisher: Publisher,
+    /// Own counters.
+    pub telemetry: &'a Telemetry,
+}
+
+/// Why a file can't be played.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The system.
+    #[error("replay.path: {path}: {source}")]
+    Open {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is no recording.
+    #[error("replay.path: {path}: {source}")]
+    Head {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: HeadError,
+    },
+}
+
+/// The source.
+pub struct Replay {
+    path: String,
+    input: File,
+    buffer: Buffer,
+    pace: Pace,
+    symbols: Symbols,
+    publisher: Publisher,
+    names: RecordedNames,
+    numbers: Numbers,
+    waker: Waker,
+    halt: Halt,
+    is_reading: bool,
+    /// Told at the end; none afterwards.
+    finished: Option<oneshot::Sender<()>>,
+}
+
+/// What belongs to a replay outside of the pipeline's thread.
+#[derive(Debug)]
+pub struct Controls {
+    /// Ends it early.
+    pub halt: Halt,
+    /// Hears when everything was handed over.
+    pub finished: oneshot::Receiver<()>,
+    /// The kernel's words of the recording.
+    pub names: RecordedNames,
+    /// Who recorded what, as the recording says it.
+    pub origin: BTreeMap<String, String>,
+}
+
+/// Opens the file and checks its head.
+///
+/// # Errors
+/// See [`ReplayError`].
+pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), ReplayError> {
+    let path = config.path.clone();
+    let failed = |source| ReplayError::Open { path: config.path.clone(), source };
+    let mut input = open(&path).map_err(failed)?;
+    let mut head = Vec::with_capacity(format::HEAD);
+    input.by_ref().take(format::HEAD as u64).read_to_end(&mut head).map_err(failed)?;
+    format::check_head(&head).map_err(|source| ReplayError::Head { path: path.clone(), source })?;
+    let waker = Waker::new().map_err(failed)?;
+    let (halt, names) = (Halt::new(waker.clone()), RecordedNames::default());
+    let (sender, finished) = oneshot::channel();
+    let mut replay = Replay {
+        path,
+        input,
+        buffer: Buffer::new(format::RECORD_HEAD + format::MAX_BODY),
+        pace: Pace { speed: config.speed, began: None },
+        symbols: parts.symbols,
+        publisher: parts.publisher,
+        names: names.clone(),
+        numbers: Numbers::new(parts.telemetry.clone()),
+        waker,
+        halt: halt.clone(),
+        is_reading: false,
+        finished: Some(sender),
+    };
+    let origin = replay.origin().map_err(failed)?;
+    Ok((replay, Controls { halt, finished, names, origin }))
+}
+
+fn open(path: &str) -> io::Result<File> {
+    if path == STDIN { Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)) } else { File::open(path) }
+}
+
+/// When records are due.
+#[derive(Debug)]
+struct Pace {
+    speed: f64,
+    /// When the first record was played, and its own time.
+    began: Option<(Instant, u64)>,
+}
+
+impl Pace {
+    /// How long until a record of this time is due.
+    fn until(&mut self, time: u64) -> Duration {
+        if self.speed == 0.0 {
+            return Duration::ZERO;
+        }
+        let (start, first) = *self.began.get_or_insert_with(|| (Instant::now(), time));
+        // Clocks may be set back while recording: what is earlier than the first is due.
+        let after = Duration::from_nanos(time.saturating_sub(first)).as_secs_f64() / self.speed;
+        // A time that does not fit is too far away to be waited for.
+        let after = Duration::try_from_secs_f64(after).unwrap_or(Duration::MAX);
+        after.saturating_sub(start.elapsed())
+    }
+}
+
+#[derive(Debug)]
+struct Numbers {
+    telemetry: Telemetry,
+    damaged: HashMap<Damage, (Number, Number)>,
+    truncated: Number,
+}
+
+impl Numbers {
+    fn new(telemetry: Telemetry) -> Self {
+        let truncated =
+            telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &[(attribute::EYEPIECE_REASON, "truncated")]);
+        Self { telemetry, damaged: HashMap::new(), truncated }
+    }
+
+    /// Counts a place that is no record, and tells of the first of its kind.
+    fn damaged(&mut self, damage: Damage, size: usize) {
+        let (places, bytes) = self.damaged.entry(damage).or_insert_with(|| {
+            let reason = [(attribute::EYEPIECE_REASON, damage.name())];
+            tracing::warn!(reason = damage.name(), "the recording is damaged; what is whole is played");
+            (
+                self.telemetry.counter(metric::EYEPIECE_SOURCE_DAMAGED.name, &reason),
+                self.telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &reason),
+            )
+        });
+        places.add(1);
+        bytes.add(size as u64);
+    }
+}
+
+/// What [`Replay::more`] found.
+enum More {
+    Bytes,
+    NotYet,
+    End,
+}
+
+impl Replay {
+    /// What the first record says of its writer; nothing where it says something else.
+    fn origin(&mut self) -> io::Result<BTreeMap<String, String>> {
+        loop {
+            match format::next(self.buffer.filled()) {
+                Step::Record { record: Record::Origin(lines), .. } => {
+                    let pairs = lines.lines().filter_map(|line| line.split_once('='));
+                    return Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
+                }
+                Step::Incomplete { .. } => {}
+                Step::Record { .. } | Step::Damaged { .. } => return Ok(BTreeMap::new()),
+            }
+            if self.buffer.fill(&mut self.input)? == 0 {
+                return Ok(BTreeMap::new());
+            }
+        }
+    }
+
+    /// Plays what is due, and waits at most `timeout` where nothing is.
+    fn play(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        let mut count = 0;
+        while count < BURST {
+            match format::next(self.buffer.filled()) {
+                Step::Record { time, record, size } => {
+                    let ahead = self.pace.until(time);
+                    if !ahead.is_zero() {
+                        if count == 0 {
+                            wait(&self.waker, [None; 2], timeout.min(ahead))?;
+                        }
+                        return Ok(count);
+                    }
+                    let is_event = if let Record::Event(event) = record {
+                        sink(event);
+                        count += 1;
+                        true
+                    } else {
+                        learn(&record, &self.symbols, &self.publisher, &self.names);
+                        false
+                    };
+                    self.buffer.consume(size);
+                    if !is_event {
+                        // The pipeline looks for a new snapshot between two reads.
+                        return Ok(count);
+                    }
+                }
+                Step::Damaged { damage, size } => {
+                    self.numbers.damaged(damage, size);
+                    self.buffer.consume(size);
+                }
+                Step::Incomplete { .. } => match self.more(if count == 0 { timeout } else { Duration::ZERO })? {
+                    More::Bytes => {}
+                    More::NotYet => return Ok(count),
+                    More::End => {
+                        if !self.ends_with_gap() {
+                            self.finish();
+                            return Ok(count);
+                        }
+                    }
+                },
+            }
+        }
+        Ok(count)
+    }
+
+    /// Reads once; a file is always ready, a pipe when its writer is.
+    fn more(&mut self, timeout: Duration) -> io::Result<More> {
+        let [ready, _] = wait(&self.waker, [Some(self.input.as_raw_fd()), None], timeout)?;
+        if !ready {
+            return Ok(More::NotYet);
+        }
+        match self.buffer.fill(&mut self.input) {
+            Ok(0) => Ok(More::End),
+            Ok(_) => Ok(More::Bytes),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                Ok(More::NotYet)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// At the end of the file: whether records follow behind bytes that are missing in the middle.
+    fn ends_with_gap(&mut self) -> bool {
+        let Some(size) = format::after_gap(self.buffer.filled()) else { return false };
+        self.numbers.damaged(Damage::Body, size);
+        self.buffer.consume(size);
+        true
+    }
+
+    fn finish(&mut self) {
+        let Some(finished) = self.finished.take() else { return };
+        let left = self.buffer.filled().len();
+        self.buffer.clear();
+        if left > 0 {
+            self.numbers.truncated.add(left as u64);
+            tracing::warn!(bytes = left, "{}: the last record is cut; everything before was played", self.path);
+        }
+        tracing::info!("{}: played to its end", self.path);
+        // Nobody listens where the program ends already.
+        finished.send(()).unwrap_or_default();
+    }
+}
+
+/// Takes what is no event.
+fn learn(record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
+    match record {
+        Record::Facts(bytes) => match known::read(bytes, symbols) {
+            Some(tables) => publisher.publish(tables),
+            None => tracing::warn!("facts of the recording are of a later version; names may be missing"),
+        },
+        Record::Reason { number, name } => names.learn_reason(*number, name),
+        Record::Symbol { address, name } => names.learn_symbol(*address, name),
+        Record::Origin(lines) => tracing::info!(origin = %lines.trim_end().replace('\n', ", "), "a recording"),
+        Record::Event(_) => {}
+    }
+}
+
+impl Source for Replay {
+    fn start(&mut self) -> io::Result<()> {
+        self.is_reading = true;
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.is_reading = false;
+    }
+
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+        if !self.is_reading || self.finished.is_none() || self.halt.is_asked() {
+            wait(&self.waker, [None; 2], timeout)?;
+            return Ok(0);
+        }
+        self.play(timeout, sink)
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}

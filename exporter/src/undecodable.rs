@@ -1,0 +1,131 @@
+//! Examples of events that could not be decoded: the last few of each reason, for whoever asks what they were.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Examples of a reason: more would show the same again.
+const EACH: usize = 3;
+/// Bytes of an example: the longest notification's header, and some of what follows.
+pub const BYTES: usize = 64;
+/// Reasons that have examples. They are words of ours, some twenty.
+const REASONS: usize = 32;
+
+/// An event that could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Why, as in the counter of failed events.
+    pub reason: &'static str,
+    /// When, ns since the Unix epoch.
+    pub time: u64,
+    /// How long it was, in bytes.
+    pub length: usize,
+    bytes: [u8; BYTES],
+}
+
+impl Example {
+    /// Its first bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length.min(BYTES)]
+    }
+}
+
+/// The examples, for those who look; cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Examples(Arc<Mutex<Vec<Example>>>);
+
+impl Examples {
+    /// All examples: reason by reason, the latest first.
+    pub fn list(&self) -> Vec<Example> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Somebody who adds to them.
+    pub fn keeper(&self) -> Keeper {
+        Keeper { shared: self.clone(), kept: Vec::with_capacity(REASONS), is_new: false }
+    }
+}
+
+/// One thread's examples: kept without a lock, shown once a batch.
+#[derive(Debug)]
+pub struct Keeper {
+    shared: Examples,
+    kept: Vec<Kept>,
+    is_new: bool,
+}
+
+/// The examples of a reason, in a circle.
+#[derive(Debug)]
+struct Kept {
+    reason: &'static str,
+    examples: [Option<Example>; EACH],
+    next: usize,
+}
+
+impl Keeper {
+    /// Keeps an example instead of the oldest of its reason.
+    pub fn keep(&mut self, reason: &'static str, time: u64, data: &[u8]) {
+        let index = match self.kept.iter().position(|kept| kept.reason == reason) {
+            Some(index) => index,
+            None if self.kept.len() < REASONS => {
+                self.kept.push(Kept { reason, examples: [None; EACH], next: 0 });
+                self.kept.len() - 1
+            }
+            None => return,
+        };
+        let mut bytes = [0; BYTES];
+        let count = data.len().min(BYTES);
+        bytes[..count].copy_from_slice(&data[..count]);
+        let kept = &mut self.kept[index];
+        kept.examples[kept.next] = Some(Example { reason, time, length: data.len(), bytes });
+        kept.next = (kept.next + 1) % EACH;
+        self.is_new = true;
+    }
+
+    /// Shows what is new.
+    pub fn show(&mut self) {
+        if !std::mem::take(&mut self.is_new) {
+            return;
+        }
+        let mut shown = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.clear();
+        for kept in &self.kept {
+            let latest_first = (1..=EACH).map(|back| kept.examples[(kept.next + EACH - back) % EACH]);
+            shown.extend(latest_first.flatten());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES, EACH, Examples, REASONS};
+
+    #[test]
+    fn the_last_of_each_reason_are_shown() {
+        let examples = Examples::default();
+        let mut keeper = examples.keeper();
+        for time in 1..=5 {
+            keeper.keep("short", time, &[time as u8; 3]);
+        }
+        keeper.keep("version", 9, &[7; 100]);
+        assert_eq!(examples.list().len(), 0, "not shown yet");
+        keeper.show();
+        let list = examples.list();
+        let times: Vec<_> = list.iter().map(|example| (example.reason, example.time)).collect();
+        assert_eq!(times, [("short", 5), ("short", 4), ("short", 3), ("version", 9)]);
+        assert_eq!((list[0].bytes(), list[0].length), (&[5, 5, 5][..], 3));
+        assert_eq!((list[3].bytes(), list[3].length), (&[7; BYTES][..], 100));
+    }
+
+    #[test]
+    fn reasons_are_bounded() {
+        let examples = Examples::default();
+        let mut keeper = examples.keeper();
+        for at in 0..2 * REASONS {
+            let reason: &'static str = Box::leak(at.to_string().into_boxed_str());
+            for _ in 0..2 * EACH {
+                keeper.keep(reason, 0, &[]);
+            }
+        }
+        keeper.show();
+        assert_eq!(examples.list().len(), REASONS * EACH);
+    }
+}
