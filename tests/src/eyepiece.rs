@@ -46,8 +46,9 @@ pub struct Hook {
 }
 
 /// How to start it; [`Eyepiece::builder`] begins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Builder {
+    command: String,
     config: String,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
@@ -55,6 +56,12 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// Another sub-command than `run`.
+    pub fn command(mut self, command: &str) -> Self {
+        command.clone_into(&mut self.command);
+        self
+    }
+
     /// An argument behind `run --config FILE`.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -87,7 +94,7 @@ impl Builder {
         std::fs::write(&path, with_admin(&self.config))?;
         let program = self.program.map_or_else(binary, Ok)?;
         let mut command = inside.command(program);
-        command.arg("run").arg("--config").arg(&path).args(&self.arguments).envs(self.variables);
+        command.arg(&self.command).arg("--config").arg(&path).args(&self.arguments).envs(self.variables);
         let process = Background::spawn(&mut command)?;
         Ok(Eyepiece { process, inside: inside.clone(), admin: None, folder })
     }
@@ -96,7 +103,13 @@ impl Builder {
 impl Eyepiece {
     /// With a configuration in TOML; an admin listener on a free port is added where it has none.
     pub fn builder(config: &str) -> Builder {
-        Builder { config: config.to_owned(), ..Builder::default() }
+        Builder {
+            command: "run".to_owned(),
+            config: config.to_owned(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            program: None,
+        }
     }
 
     /// [`Builder::start`] with nothing but a configuration.

@@ -1,0 +1,89 @@
+//! Recordings: any bytes are stepped over in full, and what is read can be written and read again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// The format by itself: its files know nothing of the program around them, which takes long to build.
+#[allow(dead_code, reason = "the target calls the format alone")]
+#[path = "../../src/event.rs"]
+mod event;
+#[allow(dead_code, reason = "the target calls the format alone")]
+#[path = "../../src/source/replay/facts.rs"]
+mod facts;
+#[allow(dead_code, reason = "the target calls the format alone")]
+#[path = "../../src/source/replay/format.rs"]
+mod format;
+
+use format::{MAX_BODY, RECORD_HEAD, Record, Step};
+
+/// An event in full.
+fn text(record: &Record<'_>) -> String {
+    format!("{record:?}")
+}
+
+/// Writes an event and reads it again.
+fn again(event: &event::Event<'_>, time: u64) {
+    let mut out = Vec::new();
+    format::write_event(event, time, &mut out);
+    match format::next(&out) {
+        Step::Record { record, size, .. } => {
+            assert_eq!((text(&record), size), (text(&Record::Event(*event)), out.len()));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Makes the checks of a record's head and body fit, so that the fuzzer gets behind them.
+fn mend(bytes: &mut [u8]) {
+    let Some(length) = bytes.len().checked_sub(RECORD_HEAD) else { return };
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum().to_le_bytes()
+    };
+    bytes[..4].copy_from_slice(b"EPR1");
+    bytes[4..8].copy_from_slice(&u32::try_from(length).expect("a short input").to_le_bytes());
+    let check = crc(&bytes[RECORD_HEAD..]);
+    bytes[20..24].copy_from_slice(&check);
+    let check = crc(&bytes[..24]);
+    bytes[24..28].copy_from_slice(&check);
+}
+
+fn step_over(bytes: &[u8]) {
+    let mut rest = bytes;
+    loop {
+        let size = match format::next(rest) {
+            Step::Record { record, size, time } => {
+                match &record {
+                    Record::Event(event) => again(event, time),
+                    Record::Facts(body) => {
+                        let mut written = Vec::new();
+                        if facts::read(body, |fact| facts::write(&fact, &mut written)) {
+                            assert!(written.len() <= body.len());
+                        }
+                    }
+                    _ => {}
+                }
+                size
+            }
+            Step::Damaged { size, .. } => size,
+            Step::Incomplete { needed } => {
+                assert!(needed > rest.len() && needed <= RECORD_HEAD + MAX_BODY);
+                match format::after_gap(rest) {
+                    Some(gap) => gap,
+                    None => return,
+                }
+            }
+        };
+        assert!(size > 0 && size <= rest.len());
+        rest = &rest[size..];
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let _: Result<(), format::HeadError> = format::check_head(data);
+    step_over(data);
+    let mut mended = data.to_vec();
+    mend(&mut mended);
+    step_over(&mended);
+});

@@ -1,0 +1,159 @@
+//! A server at a path that a test scripts, and a reader of the source under test.
+
+use std::io::Write as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use eyepiece::event::Event;
+use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use eyepiece::source::Source as _;
+use eyepiece::source::cilium_monitor::connection::Reason;
+use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, STALL};
+use eyepiece::telemetry::Telemetry;
+
+/// How long a test waits for what must come; only a failure takes that long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the source has handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// CPU and payload.
+    Raw(u16, Vec<u8>),
+    /// CPU and count.
+    Lost(Option<u16>, u64),
+}
+
+/// An event of this payload.
+pub(crate) fn raw(cpu: u16, data: &[u8]) -> Seen {
+    Seen::Raw(cpu, data.to_vec())
+}
+
+/// The source under test, its path, and what it has handed over.
+pub(crate) struct Reader {
+    pub(crate) path: PathBuf,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) controls: Controls,
+    pub(crate) seen: Vec<Seen>,
+    source: CiliumMonitor,
+    _folder: tempfile::TempDir,
+}
+
+impl Reader {
+    /// Reads `m.sock` in a folder of its own.
+    pub(crate) fn start() -> Self {
+        Self::start_at("m.sock", STALL)
+    }
+
+    /// Reads a path below a folder of its own.
+    pub(crate) fn start_at(path: &str, stall: Duration) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(path);
+        let telemetry = Telemetry::default();
+        let config = Config { socket: path.clone(), stall };
+        let (mut source, controls) = cilium_monitor::build(config, &telemetry).expect("a source");
+        source.start().expect("start");
+        Self { path, telemetry, controls, seen: Vec::new(), source, _folder: folder }
+    }
+
+    /// One read of the source.
+    pub(crate) fn read(&mut self, timeout: Duration) -> usize {
+        let seen = &mut self.seen;
+        let mut take = |event: Event<'_>| {
+            seen.push(match event {
+                Event::Raw(raw) => {
+                    assert!(raw.time > 1_600_000_000_000_000_000 && raw.meter.is_none());
+                    Seen::Raw(raw.cpu, raw.data.to_vec())
+                }
+                Event::Lost(lost) => Seen::Lost(lost.cpu, lost.count),
+                Event::Totals(totals) => panic!("{totals:?}"),
+            });
+        };
+        self.source.read(timeout, &mut take).expect("read")
+    }
+
+    /// Reads until something is so.
+    pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            assert!(Instant::now() < end, "{what}: {:?}, {:?}", self.seen.last(), self.controls.view.get());
+            self.read(Duration::from_millis(20));
+        }
+    }
+
+    /// Reads until so many events are there, then takes them.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<Seen> {
+        self.until(&format!("{count} events"), |reader| reader.seen.len() >= count);
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Reads until the connection is this: none = there is one, else why not.
+    pub(crate) fn until_reason(&mut self, reason: Option<&str>) {
+        let is_so = |reader: &Self| reader.controls.view.get().reason.map(Reason::name) == reason;
+        self.until(&format!("{reason:?}"), is_so);
+    }
+
+    /// The value of a number whose reason is this.
+    pub(crate) fn number(&self, name: &str, reason: Option<&str>) -> u64 {
+        let samples = self.telemetry.samples();
+        let is_it = |attributes: &[(&str, String)]| {
+            reason.is_none_or(|reason| attributes.iter().any(|(_, value)| value == reason))
+        };
+        let wanted = samples.iter().filter(|sample| sample.key.name == name && is_it(&sample.key.attributes));
+        wanted.map(|sample| sample.value).sum()
+    }
+
+    /// Stops wanting events.
+    pub(crate) fn stop(&mut self) {
+        self.source.stop();
+    }
+
+    /// Wants them again.
+    pub(crate) fn restart(&mut self) {
+        self.source.start().expect("start");
+    }
+}
+
+/// A server at a path.
+pub(crate) struct Server(UnixListener);
+
+impl Server {
+    /// Listens.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(UnixListener::bind(path).expect("bind"))
+    }
+
+    /// The next connection; the reader reads meanwhile, which is how it connects.
+    pub(crate) fn accept(&self, reader: &mut Reader) -> UnixStream {
+        reader.until_reason(None);
+        self.0.accept().expect("accept").0
+    }
+}
+
+/// The beginning of a stream.
+pub(crate) fn descriptor() -> Vec<u8> {
+    PAYLOAD_DESCRIPTOR.to_vec()
+}
+
+/// A message with an event.
+pub(crate) fn sample(cpu: i64, data: &[u8]) -> Vec<u8> {
+    message(Payload { data, cpu, lost: 0, kind: EVENT_SAMPLE })
+}
+
+/// A message with a loss.
+pub(crate) fn lost(cpu: i64, lost: u64) -> Vec<u8> {
+    message(Payload { data: &[], cpu, lost, kind: RECORD_LOST })
+}
+
+/// Any message.
+pub(crate) fn message(value: Payload<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    payload(&mut out, &value);
+    out
+}
+
+/// Sends all of these.
+pub(crate) fn send(stream: &mut UnixStream, parts: &[Vec<u8>]) {
+    stream.write_all(&parts.concat()).expect("write");
+}

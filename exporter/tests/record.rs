@@ -1,0 +1,199 @@
+//! `eyepiece record` and the replay of its file as processes: an agent's stream in, the same flows out, exit codes.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A trace of a TCP segment, as an agent up to 1.18 sends it.
+fn trace(port: u16) -> Vec<u8> {
+    let mut data = vec![0; 48];
+    (data[0], data[1], data[14]) = (4, 5, 1);
+    data[2..4].copy_from_slice(&7_u16.to_le_bytes());
+    let packet = [
+        &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..],
+        &[0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2],
+        &port.to_be_bytes(),
+        &[1, 187, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 1, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    data[8..12].copy_from_slice(&(packet.len() as u32).to_le_bytes());
+    data[12..14].copy_from_slice(&(packet.len() as u16).to_le_bytes());
+    [data, packet].concat()
+}
+
+fn message(value: &Payload<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    payload(&mut out, value);
+    out
+}
+
+/// So many traces, a loss, and something that nobody can decode.
+fn stream(count: u16) -> Vec<u8> {
+    let mut out = PAYLOAD_DESCRIPTOR.to_vec();
+    for port in 0..count {
+        out.extend(message(&Payload { data: &trace(1000 + port), cpu: 1, lost: 0, kind: EVENT_SAMPLE }));
+    }
+    out.extend(message(&Payload { data: &[], cpu: 3, lost: 42, kind: RECORD_LOST }));
+    out.extend(message(&Payload { data: &[4, 1, 2], cpu: 1, lost: 0, kind: EVENT_SAMPLE }));
+    out
+}
+
+fn eyepiece(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eyepiece"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_") || name.starts_with("EYEPIECE_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    without_privileges(&mut command);
+    command
+}
+
+/// Neither an agent's socket nor a file needs a privilege: the program gets none, not even as root.
+fn without_privileges(command: &mut Command) {
+    let drop_all = || {
+        for capability in 0..64 {
+            // SAFETY: takes numbers. Who may not do that, or knows fewer, has none to drop.
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it only calls prctl(2), which is async-signal-safe.
+    unsafe { command.pre_exec(drop_all) };
+}
+
+fn record(folder: &Path, file: &str, more: &[&str]) -> Command {
+    let mut command = eyepiece(&["record", "--config", "/dev/null", "--set", "source.kind=cilium-monitor"]);
+    command.arg("--set").arg(format!("cilium_monitor.socket={}", folder.join("m.sock").display()));
+    command.arg("--raw").arg(folder.join(file)).args(more);
+    command
+}
+
+/// Plays a file as fast as it goes, and prints flows.
+fn replay(file: &Path) -> Output {
+    let arguments = ["run", "--config", "/dev/null", "--set", "source.kind=replay", "--set", "replay.speed=0"];
+    let mut command = eyepiece(&arguments);
+    command.arg("--set").arg(format!("replay.path={}", file.display()));
+    command.args(["--protocol", "stdout", "--set", "otlp.metrics.enabled=false", "--set", "admin.listen="]);
+    command.output().expect("run")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Waits for a line on standard error, then reads on in the background so that nobody waits for us.
+fn wait_for(child: &mut Child, wanted: &str) {
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(wanted));
+    assert!(found, "it has ended without {wanted:?}");
+    std::thread::spawn(move || lines.for_each(drop));
+}
+
+#[test]
+fn an_agents_stream_is_recorded_until_a_signal_and_played_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
+    let child = record(folder.path(), "events", &[]).spawn().expect("start");
+    let (mut connection, _) = listener.accept().expect("accept");
+    connection.write_all(&stream(500)).expect("write");
+    // What is on the socket when it is told to leave is recorded too.
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("signal");
+    let output = child.wait_with_output().expect("wait");
+    let (summary, log) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    let path = folder.path().join("events");
+    let length = std::fs::metadata(&path).expect("the file").len();
+    let expected = format!(
+        "{}: 501 events, 1 notices of 42 events that the source lost, {length} bytes; \
+         0 not recorded because the disk was too slow\n",
+        path.display()
+    );
+    assert_eq!(summary, expected, "{log}");
+
+    let output = replay(&path);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let flows = text(&output.stdout);
+    assert_eq!(flows.lines().count(), 500, "{flows}");
+    let missing = (1000..1500).find(|port| !flows.lines().any(|line| line.contains(&format!(":{port}"))));
+    assert_eq!(missing, None);
+
+    let bytes = std::fs::read(&path).expect("the file");
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("cut");
+    let output = replay(&path);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout).lines().count(), 500);
+    assert!(text(&output.stderr).contains("the last record is cut"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_crash_leaves_what_was_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
+    let mut child = record(folder.path(), "events", &[]).spawn().expect("start");
+    let (mut connection, _) = listener.accept().expect("accept");
+    connection.write_all(&stream(300)).expect("write");
+    let path = folder.path().join("events");
+    let recorded = || {
+        // 300 payloads of 102 bytes, and a record's head for each.
+        std::fs::metadata(&path).is_ok_and(|file| file.len() > 300 * 130)
+    };
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !recorded() {
+        assert!(std::time::Instant::now() < end, "nothing is written");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    let output = replay(&path);
+    assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(0), 300));
+}
+
+#[test]
+fn it_ends_by_itself_after_a_time_or_at_a_size() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = record(folder.path(), "short", &["--duration", "100ms"]).output().expect("run");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(": 0 events, "), "{}", text(&output.stdout));
+    assert_eq!(replay(&folder.path().join("short")).status.code(), Some(0));
+
+    let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
+    let mut child = record(folder.path(), "small", &["--max-bytes", "100KiB"]).spawn().expect("start");
+    wait_for(&mut child, "recording to ");
+    let (mut connection, _) = listener.accept().expect("accept");
+    let stream = stream(100);
+    connection.write_all(&stream).expect("write");
+    // It leaves in the middle, so writing ends with an error.
+    while connection.write_all(&stream[PAYLOAD_DESCRIPTOR.len()..]).is_ok() {}
+    let output = child.wait_with_output().expect("wait");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("; stopped at the limit, "), "{}", text(&output.stdout));
+    assert!(std::fs::metadata(folder.path().join("small")).expect("the file").len() <= 100 << 10);
+}
+
+#[test]
+fn nothing_is_overwritten_and_mistakes_have_their_exit_codes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("there"), "precious").expect("a file");
+    let output = record(folder.path(), "there", &["--duration", "100ms"]).output().expect("run");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("only replaced with --force"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read(folder.path().join("there")).expect("the file"), b"precious");
+    let output = record(folder.path(), "there", &["--duration", "100ms", "--force"]).output().expect("run");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for (more, code) in
+        [(&["--duration", "0s"], 64), (&["--max-bytes", "many"], 64), (&["--set", "replay.speed=-1"], 78)]
+    {
+        let output = record(folder.path(), "other", more).output().expect("run");
+        assert_eq!(output.status.code(), Some(code), "{more:?} {}", text(&output.stderr));
+    }
+    let output = replay(&folder.path().join("none"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("replay.path: "), "{}", text(&output.stderr));
+}

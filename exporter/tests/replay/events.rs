@@ -1,0 +1,66 @@
+//! Events of every form, made by proptest, and their comparison.
+
+use std::net::IpAddr;
+
+use eyepiece::event::{Event, KernelDrop, Lost, LostSource, Meter, RawEvent, Totals};
+use eyepiece_wire::{Hook, Mark};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+/// An event that owns its bytes.
+#[derive(Clone, Debug)]
+pub(crate) enum Owned {
+    Raw { time: u64, cpu: u16, data: Vec<u8>, meter: Option<Meter>, kernel_drop: Option<KernelDrop> },
+    Totals(Totals),
+    Lost(Lost),
+}
+
+impl Owned {
+    pub(crate) fn event(&self) -> Event<'_> {
+        match self {
+            Self::Raw { time, cpu, data, meter, kernel_drop } => {
+                Event::Raw(RawEvent { time: *time, cpu: *cpu, data, meter: *meter, kernel_drop: *kernel_drop })
+            }
+            Self::Totals(totals) => Event::Totals(*totals),
+            Self::Lost(lost) => Event::Lost(*lost),
+        }
+    }
+}
+
+/// An event in full, for comparisons.
+pub(crate) fn text(event: &Event<'_>) -> String {
+    format!("{event:?}")
+}
+
+fn meter() -> impl Strategy<Value = Meter> {
+    let numbers = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    (0_u8..5, 0_u8..4, numbers).prop_map(|(hook, mark, numbers)| {
+        let (ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes) = numbers;
+        let (hook, mark) = (Hook::from_u8(hook).expect("a hook"), Mark::from_u8(mark));
+        Meter { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes }
+    })
+}
+
+fn raw() -> impl Strategy<Value = Owned> {
+    let kernel_drop = (any::<u32>(), any::<u64>(), any::<u32>());
+    let kernel_drop = kernel_drop.prop_map(|(reason, location, netns)| KernelDrop { reason, location, netns });
+    let parts = (any::<u64>(), any::<u16>(), vec(any::<u8>(), 0..300), option::of(meter()), option::of(kernel_drop));
+    parts.prop_map(|(time, cpu, data, meter, kernel_drop)| Owned::Raw { time, cpu, data, meter, kernel_drop })
+}
+
+fn totals() -> impl Strategy<Value = Owned> {
+    let addresses = option::of((any::<IpAddr>(), any::<IpAddr>()));
+    (meter(), addresses).prop_map(|(meter, addresses)| Owned::Totals(Totals { meter, addresses }))
+}
+
+fn lost() -> impl Strategy<Value = Owned> {
+    let sources = [LostSource::KernelBuffer, LostSource::ObserverQueue, LostSource::HubbleRing];
+    let parts = (prop::sample::select(sources.to_vec()), option::of(0..u16::MAX), any::<u64>(), any::<u64>());
+    parts.prop_map(|(source, cpu, count, time)| Owned::Lost(Lost { source, cpu, count, time }))
+}
+
+/// Any event.
+pub(crate) fn event() -> impl Strategy<Value = Owned> {
+    prop_oneof![4 => raw(), 1 => totals(), 1 => lost()]
+}

@@ -1,0 +1,119 @@
+//! Reading a monitor's socket allocates nothing per event, and writing a recording nothing per event either.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use eyepiece::enrich::{Publisher, Tables};
+use eyepiece::event::Event;
+use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use eyepiece::source::Source;
+use eyepiece::source::cilium_monitor::{self, Config, STALL};
+use eyepiece::source::recording::{self, Context, KernelWords, Open, Recording};
+use eyepiece::symbols::Symbols;
+use eyepiece::telemetry::Telemetry;
+
+thread_local! {
+    /// Of this thread alone: the test harness allocates in others.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `System.alloc` above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Events that are measured, behind as many that warm up.
+const EVENTS: usize = 20_000;
+
+struct NoWords;
+
+impl KernelWords for NoWords {
+    fn reason(&self, _: u32) -> String {
+        String::new()
+    }
+
+    fn symbol(&self, _: u64) -> String {
+        String::new()
+    }
+}
+
+fn stream() -> Vec<u8> {
+    let mut out = PAYLOAD_DESCRIPTOR.to_vec();
+    let data = [4; 184];
+    for number in 0..2 * EVENTS {
+        let is_loss = number % 100 == 0;
+        let (data, kind) = if is_loss { (&[][..], RECORD_LOST) } else { (&data[..], EVENT_SAMPLE) };
+        payload(&mut out, &Payload { data, cpu: 3, lost: u64::from(is_loss), kind });
+    }
+    out
+}
+
+/// Allocations of the second half of a stream.
+fn allocations(wrap: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>) -> usize {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("m.sock");
+    let listener = UnixListener::bind(&path).expect("bind");
+    let (source, _) =
+        cilium_monitor::build(Config { socket: path, stall: STALL }, &Telemetry::default()).expect("a source");
+    let mut source = wrap(Box::new(source));
+    source.start().expect("start");
+    source.read(Duration::ZERO, &mut |_| ()).expect("read");
+    let (mut connection, _) = listener.accept().expect("accept");
+    let server = std::thread::spawn(move || {
+        connection.write_all(&stream()).expect("write");
+        connection
+    });
+    let (mut count, mut start) = (0, 0);
+    while count < 2 * EVENTS {
+        if count >= EVENTS && start == 0 {
+            start = ALLOCATIONS.get();
+        }
+        let mut take = |_: Event<'_>| count += 1;
+        source.read(Duration::from_secs(1), &mut take).expect("read");
+    }
+    drop(server.join().expect("the server"));
+    ALLOCATIONS.get() - start
+}
+
+#[test]
+fn a_monitors_events_allocate_nothing() {
+    assert_eq!(allocations(|source| source), 0);
+}
+
+#[test]
+fn a_recorded_event_allocates_nothing_once_chunks_go_round() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = Open { path: folder.path().join("recording"), force: false, max_bytes: None };
+    let (chunks, writer, _) = recording::build(open).expect("a recording");
+    let symbols = Symbols::default();
+    let context = Context {
+        publisher: Publisher::new(Tables::new(&symbols)),
+        symbols,
+        words: Box::new(NoWords),
+        origin: String::new(),
+        now: || 1,
+    };
+    let count = allocations(|source| Box::new(Recording::new(source, context, chunks)));
+    // Chunks of memory are made while the queue fills, far fewer than events.
+    assert!(count < EVENTS / 10, "{count} allocations for {EVENTS} events");
+    let summary = writer.finish().expect("a summary");
+    assert_eq!(summary.written.events + summary.written.losses, 2 * EVENTS as u64);
+}

@@ -1,0 +1,199 @@
+//! Cilium's own monitor server in front of our source: a million payloads of all types, restarts, garbage.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use eyepiece::event::Event;
+use eyepiece::gob::encode::agent_notify;
+use eyepiece::source::Source as _;
+use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, STALL};
+use eyepiece::telemetry::Telemetry;
+use eyepiece_tests::harness::{Harness, NAME, pipe, read_frame, write_frame};
+use eyepiece_tests::{Eyepiece, Namespace, eventually, peer, skip};
+
+/// Payloads that the server sends at full speed.
+const PAYLOADS: u64 = 1_000_000;
+/// How many CPUs the server pretends to have.
+const CPUS: u64 = 8;
+/// How long a test waits for what must come; only a failure takes that long.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Payloads of every type: those of the datapath with random content, agent events and Go's own access log.
+fn payloads() -> Result<Vec<Vec<u8>>> {
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut all = Vec::new();
+    for kind in 1..=7_u8 {
+        for _ in 0..100 {
+            let mut data = vec![kind];
+            data.extend((0..random.usize(19..300)).map(|_| random.u8(..)));
+            all.push(data);
+        }
+    }
+    for kind in 1..=12 {
+        let mut data = vec![130];
+        agent_notify(&mut data, kind, "{\"time\":\"2026-01-01T00:00:00Z\"}");
+        all.push(data);
+    }
+    let values = pipe(
+        &["values", "-count", "50", "-seed", "3"],
+        |_| Ok(()),
+        |output| {
+            let (mut data, mut nature, mut values) = (Vec::new(), Vec::new(), Vec::new());
+            while read_frame(output, &mut data)? && read_frame(output, &mut nature)? {
+                values.push(data.clone());
+            }
+            Ok(values)
+        },
+    )?;
+    ensure!(values.len() == 50, "{} values", values.len());
+    all.extend(values);
+    random.shuffle(&mut all);
+    Ok(all)
+}
+
+fn write_payloads(path: &Path, payloads: &[Vec<u8>]) -> Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    payloads.iter().try_for_each(|payload| write_frame(&mut file, payload))?;
+    Ok(file.flush()?)
+}
+
+/// A folder for the socket that is not below /run, a file of payloads, and the server.
+fn server(payloads: &[Vec<u8>]) -> Result<(tempfile::TempDir, Harness)> {
+    let folder = tempfile::tempdir()?;
+    let sockets = folder.path().join("sockets");
+    std::fs::create_dir(&sockets)?;
+    let file = folder.path().join("payloads");
+    write_payloads(&file, payloads)?;
+    let server = Harness::monitor_server(&sockets, &file, &[])?;
+    Ok((folder, server))
+}
+
+struct Reader {
+    source: CiliumMonitor,
+    controls: Controls,
+    telemetry: Telemetry,
+}
+
+impl Reader {
+    fn start(folder: &tempfile::TempDir) -> Result<Self> {
+        let telemetry = Telemetry::default();
+        let config = Config { socket: folder.path().join("sockets/monitor1_2.sock"), stall: STALL };
+        let (mut source, controls) = cilium_monitor::build(config, &telemetry)?;
+        source.start()?;
+        Ok(Self { source, controls, telemetry })
+    }
+
+    /// Reads until something is so; gives how many payloads came and checks that they go round in order.
+    fn until(&mut self, expected: &[Vec<u8>], next: &mut u64, is_so: impl Fn(&Controls, u64) -> bool) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while !is_so(&self.controls, *next) {
+            ensure!(Instant::now() < end, "{next} payloads, {:?}", self.controls.view.get());
+            let mut wrong = None;
+            self.source.read(Duration::from_millis(50), &mut |event| match event {
+                Event::Raw(raw) => {
+                    let data = &expected[usize::try_from(*next).unwrap_or(usize::MAX) % expected.len()];
+                    if (raw.data, u64::from(raw.cpu)) != (data, *next % CPUS) && wrong.is_none() {
+                        wrong = Some(format!("payload {next} on CPU {}: {:x?}", raw.cpu, raw.data));
+                    }
+                    *next += 1;
+                }
+                other => wrong = Some(format!("{other:?}")),
+            })?;
+            if let Some(wrong) = wrong {
+                anyhow::bail!(wrong);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_million_payloads_of_all_types_at_full_speed() {
+    if let Err(why) = peer::find(NAME) {
+        skip!("{why}");
+    }
+    send_a_million().expect("Cilium's server");
+}
+
+fn send_a_million() -> Result<()> {
+    let payloads = payloads()?;
+    let (folder, mut server) = server(&payloads)?;
+    let mut reader = Reader::start(&folder)?;
+    let mut next = 0;
+    reader.until(&payloads, &mut next, |controls, _| controls.view.get().reason.is_none())?;
+    eventually(PATIENCE, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;
+    let sender = std::thread::spawn(move || server.ask(&format!("send {PAYLOADS}")).map(|answer| (answer, server)));
+    reader.until(&payloads, &mut next, |_, count| count >= PAYLOADS)?;
+    let (answer, mut server) = sender.join().map_err(|_| anyhow::anyhow!("the sender has panicked"))??;
+    // Its queue holds more than all of them, so it has dropped none.
+    assert_eq!((answer, next), (format!("sent {PAYLOADS} 1"), PAYLOADS));
+    let failed = reader.telemetry.samples().into_iter().filter(|sample| {
+        ["eyepiece.source.interruptions", "eyepiece.source.discarded"].contains(&sample.key.name) && sample.value > 0
+    });
+    assert_eq!(failed.count(), 0);
+    server.ask("stop")?;
+    Ok(())
+}
+
+#[test]
+fn restarts_of_its_server_and_garbage_are_survived() {
+    if let Err(why) = peer::find(NAME) {
+        skip!("{why}");
+    }
+    restart_and_disturb().expect("Cilium's server");
+}
+
+fn restart_and_disturb() -> Result<()> {
+    let payloads = payloads()?;
+    let (folder, mut server) = server(&payloads)?;
+    let home = Namespace::create(&format!("ep-{}-cilium", std::process::id()))?;
+    let socket = folder.path().join("sockets/monitor1_2.sock");
+    let config = format!(
+        "[source]\nkind = \"cilium-monitor\"\n[cilium_monitor]\nsocket = \"{}\"\nversion = \"1.20\"\n\
+         [otlp]\nendpoint = \"http://127.0.0.1:9\"\n",
+        socket.display()
+    );
+    let mut eyepiece = Eyepiece::start(&home, &config)?;
+    let mut sent = 0;
+    let received = |eyepiece: &Eyepiece| {
+        eyepiece.number("eyepiece.events.received", &[("eyepiece.source.kind", "cilium-monitor")])
+    };
+    for round in 0..6_u64 {
+        eventually(PATIENCE, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;
+        assert_eq!(server.ask("send 20000")?, "sent 20000 1");
+        assert_eq!(server.ask(&format!("lost 3 {}", round + 1))?, "lost 1");
+        sent += 20_000;
+        eventually(PATIENCE, "events are missing", || (received(&eyepiece).ok()? == sent).then_some(()))
+            .with_context(|| format!("round {round}: {:?} of {sent}\n{}", received(&eyepiece), eyepiece.stderr()))?;
+        match round {
+            1 => assert_eq!(server.ask("garbage 0212345678")?, "garbage"),
+            3 => assert_eq!(server.ask("garbage ff")?, "garbage"),
+            _ => assert_eq!(server.ask("stop")?, "stopped"),
+        }
+        let ends = |eyepiece: &Eyepiece| eyepiece.number("eyepiece.source.interruptions", &[]);
+        let wanted = match round {
+            // The server's end, then the one with garbage.
+            0 => 1,
+            1 => 3,
+            2 => 4,
+            3 => 6,
+            _ => round + 3,
+        };
+        eventually(PATIENCE, "no end", || (ends(&eyepiece).ok()? >= wanted).then_some(()))
+            .with_context(|| format!("round {round}\n{}", eyepiece.stderr()))?;
+        let status = eyepiece.status()?;
+        assert_eq!(status["connection"]["connected"], false, "{status}");
+        assert_eq!(server.ask("start")?, "started");
+    }
+    let lost = eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "kernel_buffer")])?;
+    assert_eq!(lost, (1..=6).sum::<u64>());
+    // Payloads of random bytes: some are of no version, and the last of them are shown.
+    let status = eyepiece.status()?;
+    let examples = status["undecodable"].as_array().context("no examples")?;
+    assert!(!examples.is_empty() && examples.iter().all(|example| example["bytes"] != ""), "{status}");
+    assert_eq!(status["hooks"].as_array().map(Vec::len), Some(0), "{status}");
+    eyepiece.stop()?;
+    Ok(())
+}
