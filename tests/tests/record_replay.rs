@@ -54,7 +54,7 @@ fn send_everything(lab: &Lab) -> Result<u64> {
         echo(a, outside).family(family).run()?;
     }
     let dropped = drops::nft(lab, a, b, Family::V4, 20)?;
-    let closed = drops::closed_udp(b, outside, Family::V4, 5)?;
+    let closed = drops::closed_udp(outside, b, Family::V4, 5)?;
     Ok(dropped.packets + closed.packets)
 }
 
