@@ -272,7 +272,7 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let config = settings.resolve(Signal::Logs).expect("good settings");
     let client = Client::new(&config, Signal::Logs).expect("good settings");
     let symbols = Symbols::default();
-    let batch = Arc::new(flows(&symbols));
+    let batch = Arc::new(flows(&symbols).into_iter().map(eyepiece::observed::Observed::Flow).collect::<Vec<_>>());
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
     let options = Options { max_records, ..Options::default() };
     let (queue, exporter) = logs::build(&options, &resource(), symbols, names, client, &telemetry);
