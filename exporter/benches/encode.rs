@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 use criterion::{Criterion, Throughput, criterion_group};
 use eyepiece::event::Meter;
 use eyepiece::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece::observed::{Batch, Observed};
 use eyepiece::otlp::client::Client;
 use eyepiece::otlp::config::{Compression, Endpoint, Settings, Signal};
 use eyepiece::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
@@ -273,7 +272,7 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let config = settings.resolve(Signal::Logs).expect("good settings");
     let client = Client::new(&config, Signal::Logs).expect("good settings");
     let symbols = Symbols::default();
-    let batch: Batch = Arc::new(flows(&symbols).into_iter().map(Observed::Flow).collect());
+    let batch = Arc::new(flows(&symbols).into_iter().map(eyepiece::observed::Observed::Flow).collect::<Vec<_>>());
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
     let options = Options { max_records, ..Options::default() };
     let (queue, exporter) = logs::build(&options, &resource(), symbols, names, client, &telemetry);

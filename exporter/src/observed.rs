@@ -8,6 +8,7 @@ use crate::event::Lost;
 use crate::flow::Flow;
 
 /// One thing that was observed.
+#[allow(clippy::large_enum_variant, reason = "flows are nearly all of them, and a box would be an allocation each")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
     /// A flow. It stays inline: nearly everything is a flow, and its way allocates nothing.

@@ -53,7 +53,7 @@ fuzz_target!(|input: &[u8]| {
         Ok(Observed::Agent(event)) => {
             assert_eq!(event.kind == AgentEventKind::Unknown, !is_known);
             if let Notification::Unknown { kind: number, notification } = event.notification {
-                assert!(number == kind.into() && notification == text);
+                assert!(number == u32::from(kind) && notification == text);
             }
         }
         Ok(_) => unreachable!("another kind of event"),

@@ -68,7 +68,8 @@ pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
     parse_from(event, Producer::default())
 }
 
-/// As [`parse`], for what a producer's release settles: which form socket events have, and which files drops name.
+/// As [`parse`], for what a producer's release settles: which form socket events and damaged verdicts have, and which
+/// files drops name.
 ///
 /// # Errors
 /// As [`parse`].
@@ -106,7 +107,7 @@ fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(),
         EVENT_TRACE => trace::decode(event.data, flow)?,
         EVENT_DROP => drop::decode(event.data, producer.release, flow)?,
         EVENT_CAPTURE => capture::decode(event.data, flow)?,
-        EVENT_POLICY_VERDICT => policy_verdict::decode(event.data, flow)?,
+        EVENT_POLICY_VERDICT => policy_verdict::decode(event.data, producer.release, flow)?,
         EVENT_SOCK => sock::decode(event.data, producer, flow)?,
         EVENT_RECORDER_CAPTURE => recorder::decode(event.data, flow)?,
         _ => return Err(ParseError::Invalid { message: Message::Unknown, fault: Fault::Kind, offset: 0, value: kind }),

@@ -5,11 +5,14 @@ use super::error::{Message, ParseError};
 use super::header::{self, flag};
 use super::packet;
 use crate::flow::{Direction, Flow, Verdict};
+use crate::release::Release;
 
 /// Header up to Cilium 1.18.
 const OLD_LEN: usize = 32;
 /// Header from Cilium 1.19: a cookie and padding at the end.
 const NEW_LEN: usize = 40;
+/// The new header and the most padding have fewer.
+const LONGEST: usize = 48;
 
 /// Bits of the flags: 1 = ingress, else egress.
 const DIRECTION: u8 = 0x03;
@@ -26,9 +29,9 @@ const L3_DEVICE: u8 = 0x80;
 ///
 /// # Errors
 /// Incomplete where the header of its form is not all there.
-pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<OLD_LEN>(data, Message::PolicyVerdict)?;
-    let length = header_length(data.len(), header::captured(head));
+    let length = header_length(data.len(), header::captured(head), release);
     if data.len() < length {
         return Err(ParseError::Incomplete { message: Message::PolicyVerdict, needed: length, have: data.len() });
     }
@@ -61,11 +64,15 @@ pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
 }
 
 /// Which form a verdict has: both say version 1, but what is neither packet nor padding (0 to 7 bytes) is the header.
-/// Damaged ones are taken for the new form.
-const fn header_length(data: usize, captured: usize) -> usize {
+/// Damaged ones have the form of their producer's release.
+const fn header_length(data: usize, captured: usize, release: Release) -> usize {
     match data.checked_sub(captured) {
         Some(OLD_LEN..NEW_LEN) => OLD_LEN,
-        _ => NEW_LEN,
+        Some(NEW_LEN..LONGEST) => NEW_LEN,
+        _ => match release {
+            Release::V1_15 | Release::V1_16 | Release::V1_17 | Release::V1_18 => OLD_LEN,
+            Release::V1_19 | Release::V1_20 => NEW_LEN,
+        },
     }
 }
 

@@ -338,7 +338,7 @@ fn layer_7() {
             vec!["hubble.l7.fields=[a=1]", "network.protocol.name=r2d2"],
         ),
     ] {
-        let record = record_of(layer(L7Kind::Response, record));
+        let record = self::record(&layer(L7Kind::Response, record));
         assert_eq!((record.trace_id.as_slice(), record.span_id.as_slice()), (&[7; 16][..], &[8; 8][..]));
         assert_eq!(body(&record), format!("10.0.0.2:80 <- 10.0.0.1:1 {point} FORWARDED ({summary})"));
         let found = attributes(&record);
@@ -358,10 +358,6 @@ fn layer_7() {
         assert!(!bytes.windows(6).any(|window| window == b"secret"));
         assert!(!attributes(&record).iter().any(|attribute| attribute.starts_with("hubble.tcp.flags")));
     }
-}
-
-fn record_of(observed: Observed) -> LogRecord {
-    record(&observed)
 }
 
 #[test]

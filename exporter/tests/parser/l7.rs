@@ -97,11 +97,11 @@ fn log_record(layout: Layout) -> Type {
 /// A record with a protocol's part.
 fn record(layout: Layout, kind: &str, part: (&'static str, Value)) -> Value {
     let labels = |layout: Layout| {
-        let label = |key, value, source| match layout {
-            Layout::V1_15 => text(&format!("{source}:{key}{}{value}", if value == "" { "" } else { "=" })),
+        let label = |key: &str, value: &str, source: &str| match layout {
+            Layout::V1_15 => text(&format!("{source}:{key}{}{value}", if value.is_empty() { "" } else { "=" })),
             _ => Value::Struct(vec![
                 ("Key", text(key)),
-                ("Value", if value == "" { Value::Zero } else { text(value) }),
+                ("Value", if value.is_empty() { Value::Zero } else { text(value) }),
                 ("Source", text(source)),
             ]),
         };

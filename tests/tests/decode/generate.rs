@@ -7,6 +7,8 @@ pub(crate) struct Generator(fastrand::Rng);
 
 /// Trace reasons that 1.15 has.
 const REASONS: [u8; 6] = [0, 1, 2, 3, 4, 5];
+/// Observation points that 1.15 has.
+const POINTS: u8 = 12;
 /// Debug messages that 1.15 has texts for.
 const DEBUG_KINDS: u8 = 66;
 
@@ -51,7 +53,7 @@ impl Generator {
         let reason = self.0.choice(REASONS).unwrap_or(0) | if self.0.u8(..4) == 0 { 0x80 } else { 0 };
         let notification = self.common(trace(version));
         let mut notification = notification
-            .set(1, &[self.0.u8(..14)])
+            .set(1, &[self.0.u8(..POINTS)])
             .set(16, &self.identity())
             .set(20, &self.identity())
             .set(24, &self.endpoint())

@@ -34,7 +34,7 @@ const KNOW_AYA: &[(&str, &str)] = &[
 ];
 
 /// Modules that only turn values into values: no clock, no IO, no runtime.
-const PURE: &[&str] = &["event", "flow", "gob", "parser"];
+const PURE: &[&str] = &["agent_event", "debug_event", "event", "flow", "gob", "l7", "observed", "parser", "release"];
 
 /// What pure modules may not name: a path that begins so.
 const IMPURE: &[&str] = &[

@@ -1,3 +1,5 @@
+//! Texts of the agent, and what is made of them.
+
 use super::{AgentEventKind, Notification, RecordError, notification};
 use crate::agent_event::{ServiceAddress, Timestamp};
 
