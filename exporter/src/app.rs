@@ -4,18 +4,22 @@ mod exports;
 mod mapping;
 mod names;
 mod status;
+mod undelivered;
 
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use eyepiece_config::{Protocol, Settings, SourceKind};
+use eyepiece_semconv::metric;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 
 use self::exports::Shared;
 use self::names::MachineNames;
+use self::undelivered::Dropped;
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
@@ -36,6 +40,10 @@ const WORKERS: usize = 2;
 const SYNC_PATIENCE: Duration = Duration::from_secs(10);
 /// Time for our own numbers to leave once the fate of everything else is known: a request's time on a healthy network.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// The part of the drain that our own numbers may take of it, where the drain is short.
+const LAST_WORD_SHARE: u32 = 5;
+/// What components may take to end beyond the time that they were given.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +55,17 @@ pub enum AppError {
         operation: String,
     },
     /// Anything else.
-    #[error("{0:#}")]
+    #[error("{}", said(.0))]
     Failed(#[from] anyhow::Error),
+}
+
+/// An error with its causes. Some of ours name their cause themselves: what has been said is not said again.
+fn said(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
 }
 
 impl From<DatapathError> for AppError {
@@ -107,6 +124,7 @@ type LogsEnd = tokio::sync::oneshot::Receiver<std::io::Result<()>>;
 /// The running program.
 pub(crate) struct App {
     settings: Settings,
+    telemetry: Telemetry,
     admin: Option<admin::Admin>,
     attached: Attached,
     handle: pipeline::Handle,
@@ -141,6 +159,9 @@ impl App {
     pub(crate) fn build(runtime: &Runtime, settings: Settings) -> Result<Self, AppError> {
         let SourceKind::Datapath = settings.source.kind;
         let telemetry = Telemetry::default();
+        telemetry.age(metric::EYEPIECE_UPTIME.name);
+        // First what can fail without a trace: an address in use is no reason to touch interfaces.
+        let listener = status::listen(&settings)?;
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
         let watch =
@@ -192,11 +213,24 @@ impl App {
         wait_for_hooks(runtime, synced);
         let ready = Ready::default();
         ready.set(true);
-        let admin = status::serve(&settings, ready, hooks, mode, &telemetry)?;
+        let admin = status::serve(listener, &settings, ready, hooks, mode, &telemetry)?;
         give_back_memory();
         tracing::info!(mode = mode.name(), "watching");
         let logs = logs.map(|logs| logs.done);
-        Ok(Self { settings, admin, attached, handle, pipeline, subscriptions, logs, tasks, stop, numbers, end })
+        Ok(Self {
+            settings,
+            telemetry,
+            admin,
+            attached,
+            handle,
+            pipeline,
+            subscriptions,
+            logs,
+            tasks,
+            stop,
+            numbers,
+            end,
+        })
     }
 
     /// Waits for a signal, or for a component that fails.
@@ -228,15 +262,17 @@ impl App {
         }
     }
 
-    /// Ends in order: sources first, then what they fed, under the drain deadline.
+    /// Ends in order: sources first, then what they fed, then our own numbers, all under the drain deadline.
     pub(crate) fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
-        let deadline = Instant::now() + self.settings.node.drain;
+        let drain = self.settings.node.drain;
+        let deadline = tokio::time::Instant::now() + drain;
+        let last_word = LAST_WORD.min(drain / LAST_WORD_SHARE);
+        let before = Dropped::so_far(&self.telemetry);
         drop(self.attached);
         let drained = self.handle.drain();
-        self.stop.send_replace(Some(deadline.into()));
+        self.stop.send_replace(Some(deadline - last_word));
         let (mut tasks, mut numbers, mut logs) = (self.tasks, self.numbers, self.logs);
         runtime.block_on(async {
-            let late = tokio::time::sleep_until(deadline.into());
             let all = async {
                 while tasks.join_next().await.is_some() {}
                 match ended(&mut logs).await {
@@ -246,20 +282,18 @@ impl App {
                 }
             };
             // The components keep the deadline themselves; a little more time lets them count what they lost.
-            tokio::select! {
-                () = all => {}
-                () = async { late.await; tokio::time::sleep(Duration::from_secs(1)).await } => {
-                    tracing::error!("the drain deadline has passed");
-                }
+            if timeout_at(deadline + SLACK, all).await.is_err() {
+                tracing::error!("the drain deadline has passed");
             }
             // Now our own numbers know what became of everything.
-            let last = tokio::time::Instant::now() + LAST_WORD;
+            let last = deadline.max(tokio::time::Instant::now() + last_word / 2);
             self.end.send_replace(Some(last));
             let told = async { while numbers.join_next().await.is_some() {} };
-            if tokio::time::timeout_at(last + LAST_WORD, told).await.is_err() {
+            if timeout_at(last + SLACK, told).await.is_err() {
                 tracing::error!("the last export of our own numbers did not end");
             }
         });
+        undelivered::tell(&before, &self.telemetry, &self.settings);
         drop(self.subscriptions);
         drop(self.handle);
         drop(self.admin);

@@ -15,7 +15,7 @@ use crate::flow::Batch;
 use crate::metrics::{self, Naming};
 use crate::otlp::client::Client;
 use crate::otlp::config::{Protocol, Signal as ClientSignal};
-use crate::otlp::metrics_sender::Due;
+use crate::otlp::metrics_sender::{Due, Sender};
 use crate::otlp::queue::LogSink;
 use crate::otlp::resource::Resource;
 use crate::otlp::stop::{self, Stop};
@@ -109,16 +109,18 @@ pub(super) fn metrics(
         return Ok(true);
     }
     let client = client(&export, ClientSignal::Metrics)?;
-    let (telemetry, sender) = (shared.telemetry.clone(), client.clone());
+    // Both send to the same receiver: what is the matter with it is told once.
+    let sender = Sender::new(client, shared.telemetry);
+    let of_flows = sender.clone();
     tasks.spawn(async move {
         let produce = || {
             let producer = producer.clone();
             async move { spawn_blocking(move || producer.due()).await.unwrap_or_default() }
         };
-        metrics_sender::run(sender, interval, produce, &telemetry, stop).await;
+        metrics_sender::run(of_flows, interval, produce, stop).await;
     });
     let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.end.clone());
-    numbers.spawn(async move { self_telemetry::run(telemetry, &resource, client, interval, stop).await });
+    numbers.spawn(async move { self_telemetry::run(telemetry, &resource, sender, interval, stop).await });
     Ok(true)
 }
 

@@ -6,19 +6,26 @@ use std::time::Instant;
 use anyhow::Context as _;
 use eyepiece_config::Settings;
 
-use crate::admin::{Admin, Config, HookStatus, Ready, Status};
+use crate::admin::{Admin, Bound, Config, HookStatus, Ready, Status};
 use crate::source::datapath::attach::{Hooks, Mode};
 use crate::telemetry::Telemetry;
 
+/// Takes the admin endpoint's address; none where it is switched off.
+pub(super) fn listen(settings: &Settings) -> anyhow::Result<Option<Bound>> {
+    let bound = settings.admin.listen.map(|listen| Config { listen }.bind()).transpose();
+    bound.context("cannot serve the admin endpoint")
+}
+
 /// Starts the admin endpoint; none where it is switched off.
 pub(super) fn serve(
+    listener: Option<Bound>,
     settings: &Settings,
     ready: Ready,
     hooks: Hooks,
     mode: Mode,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Option<Admin>> {
-    let Some(listen) = settings.admin.listen else { return Ok(None) };
+    let Some(listener) = listener else { return Ok(None) };
     let (mode, telemetry) = (mode.name(), telemetry.clone());
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());
     let (shown, start) = (shown(settings), Instant::now());
@@ -44,7 +51,7 @@ pub(super) fn serve(
             .collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
-    let admin = Config { listen }.build(ready, status).context("cannot serve the admin endpoint")?;
+    let admin = listener.serve(ready, status).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
 }
