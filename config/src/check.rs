@@ -14,11 +14,13 @@ pub(crate) struct Finding {
     pub(crate) right: String,
     /// Keys that were looked at beside it; where one of them was refused, the finding means nothing.
     pub(crate) seen: Vec<String>,
+    /// Whether we can go on without the value: where a variable of OpenTelemetry's says it, it may be meant for others.
+    pub(crate) harmless: bool,
 }
 
 fn finding(key: impl Into<String>, wrong: impl Into<String>, right: impl Into<String>, seen: &[&str]) -> Finding {
     let seen = seen.iter().map(|&key| key.to_owned()).collect();
-    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen }
+    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, harmless: false }
 }
 
 /// Every contradiction in the settings.
@@ -88,12 +90,10 @@ fn check_signal(otlp: &Otlp, signal: Signal, findings: &mut Vec<Finding>) {
     if export.enabled && export.protocol == Protocol::Grpc && !matches!(path, "" | "/") {
         let known = findings.iter().any(|finding| finding.key == key);
         if !known {
-            findings.push(finding(
-                key,
-                format!("a gRPC endpoint has no path, this one has {path:?}"),
-                "leave the path out, or set the protocol to http/protobuf",
-                &["otlp.protocol", &own_protocol],
-            ));
+            let wrong = format!("a gRPC endpoint has no path, this one has {path:?}");
+            let right = "leave the path out, or set the protocol to http/protobuf";
+            let found = finding(key, wrong, right, &["otlp.protocol", &own_protocol]);
+            findings.push(Finding { harmless: true, ..found });
         }
     }
     let tls = &own.tls;
@@ -123,10 +123,6 @@ fn check_unused_tls(otlp: &Otlp, findings: &mut Vec<Finding>) {
 }
 
 fn plain(key: String, seen: &[&str]) -> Finding {
-    finding(
-        key,
-        "the endpoint begins with http://, so nothing is encrypted",
-        "use an https:// endpoint, or leave it out",
-        seen,
-    )
+    let wrong = "the endpoint begins with http://, so nothing is encrypted";
+    Finding { harmless: true, ..finding(key, wrong, "use an https:// endpoint, or leave it out", seen) }
 }

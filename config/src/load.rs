@@ -10,10 +10,10 @@ use crate::check;
 use crate::choices::Protocol;
 use crate::convert::convert;
 use crate::error::{ConfigError, Problem, nearest};
-use crate::keys;
+use crate::keys::{self, Kind};
 use crate::settings::{GRPC_ENDPOINT, HTTP_ENDPOINT, Settings};
 use crate::signal::Signal;
-use crate::sources::{Sources, nest};
+use crate::sources::{Sources, Strength, nest};
 
 /// Settings, and who set what.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Origin of each key that is not left at its default.
     pub origins: BTreeMap<String, String>,
+    /// What was said in vain: OpenTelemetry's variables that we understand otherwise than others do, ordered by key.
+    pub warnings: Vec<Problem>,
 }
 
 /// Reads all sources.
@@ -29,14 +31,19 @@ pub struct Loaded {
 /// # Errors
 /// Every mistake of every source.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
-    let mut problems = Vec::new();
-    let merged = sources.merged(&mut problems);
-    let mut given = Given { figment: &merged, origins: BTreeMap::new(), values: Figment::new(), problems };
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let merged = sources.merged(&mut problems, &mut warnings);
+    let (values, strengths) = (BTreeMap::new(), BTreeMap::new());
+    let mut given = Given { figment: &merged, origins: BTreeMap::new(), strengths, values, problems, warnings };
     let data = merged.data().unwrap_or_default().remove(&Profile::Default).unwrap_or_default();
     given.table("", &data);
-    let Given { origins, values, mut problems, .. } = given;
+    given.drop_beaten();
+    let Given { origins, strengths, values, mut problems, mut warnings, .. } = given;
     let refused: BTreeSet<String> = problems.iter().map(|problem| problem.key.clone()).collect();
 
+    let values = values
+        .into_iter()
+        .fold(Figment::new(), |figment, (path, value)| figment.merge(Serialized::globals(nest(&path, value))));
     let settings: Settings = match Figment::from(Serialized::defaults(Settings::default())).merge(values).extract() {
         Ok(settings) => settings,
         Err(errors) => {
@@ -52,17 +59,23 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         // Where the key itself has its default, one of those that it does not go with was given.
         let origin = [&finding.key].into_iter().chain(&finding.seen).find_map(|key| origins.get(key));
         let origin = origin.cloned().unwrap_or_default();
-        problems.push(Problem { key: finding.key, origin, wrong: finding.wrong, right: finding.right });
+        let of_otel = strengths.get(&finding.key) == Some(&Strength::Otel);
+        let problem = Problem { key: finding.key, origin, wrong: finding.wrong, right: finding.right };
+        if of_otel && finding.harmless { &mut warnings } else { &mut problems }.push(problem);
     }
-    if problems.is_empty() { Ok(Loaded { settings, origins }) } else { Err(failed(problems)) }
+    warnings.sort_by(|a, b| a.key.cmp(&b.key));
+    if problems.is_empty() { Ok(Loaded { settings, origins, warnings }) } else { Err(failed(problems)) }
 }
 
 /// The walk through what was given.
 struct Given<'f> {
     figment: &'f Figment,
     origins: BTreeMap<String, String>,
-    values: Figment,
+    /// Of every key that was given, also of those that were refused.
+    strengths: BTreeMap<String, Strength>,
+    values: BTreeMap<String, Value>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl Given<'_> {
@@ -74,12 +87,18 @@ impl Given<'_> {
 
     fn value(&mut self, path: String, value: &Value) {
         if let Some(key) = keys::find(&path) {
-            let origin = self.origin(value);
+            let (origin, strength) = self.origin(value);
+            self.strengths.extend(strength.map(|strength| (path.clone(), strength)));
+            let is_word = matches!(key.kind, Kind::Choice(_) | Kind::ChoiceOrEmpty(_));
             match convert(key, value) {
                 Ok(value) => {
-                    let figment = std::mem::take(&mut self.values);
-                    self.values = figment.merge(Serialized::globals(nest(&path, value)));
+                    self.values.insert(path.clone(), value);
                     self.origins.insert(path, origin);
+                }
+                // OpenTelemetry's specification: a word that is not known is to be ignored, with a warning.
+                Err((wrong, right)) if is_word && strength == Some(Strength::Otel) => {
+                    let wrong = format!("{wrong}, the variable is ignored");
+                    self.warnings.push(Problem { key: path, origin, wrong, right });
                 }
                 Err((wrong, right)) => self.problems.push(Problem { key: path, origin, wrong, right }),
             }
@@ -100,12 +119,12 @@ impl Given<'_> {
     }
 
     fn problem(&mut self, path: String, value: &Value, wrong: &str, right: impl Fn(&str) -> String) {
-        let (origin, right) = (self.origin(value), right(&path));
+        let (origin, right) = (self.origin(value).0, right(&path));
         self.problems.push(Problem { key: path, origin, wrong: wrong.to_owned(), right });
     }
 
-    /// Who set a value; of a table, who set its first value.
-    fn origin(&self, value: &Value) -> String {
+    /// Who set a value, and how strong that is; of a table, who set its first value.
+    fn origin(&self, value: &Value) -> (String, Option<Strength>) {
         if let Value::Dict(_, table) = value
             && let Some(first) = table.values().next()
         {
@@ -116,7 +135,22 @@ impl Given<'_> {
         {
             return self.origin(first);
         }
-        self.figment.get_metadata(value.tag()).map(|metadata| metadata.name.to_string()).unwrap_or_default()
+        let metadata = self.figment.get_metadata(value.tag());
+        metadata.map(|metadata| (metadata.name.to_string(), Strength::of(metadata))).unwrap_or_default()
+    }
+
+    /// A signal's own value counts for more than the general one of the same or a weaker layer. One of a stronger layer
+    /// it must not stand against: `--endpoint` is where everything goes, whatever the environment says of logs.
+    fn drop_beaten(&mut self) {
+        let beaten = |path: &str| {
+            let own = Signal::ALL.iter().find_map(|signal| path.strip_prefix(&format!("otlp.{}.", signal.name())));
+            let general = own.and_then(|key| self.strengths.get(&format!("otlp.{key}")));
+            general.is_some_and(|general| self.strengths.get(path).is_some_and(|own| own < general))
+        };
+        self.values.retain(|path, _| !beaten(path));
+        self.origins.retain(|path, _| !beaten(path));
+        self.problems.retain(|problem| !beaten(&problem.key));
+        self.warnings.retain(|warning| !beaten(&warning.key));
     }
 }
 

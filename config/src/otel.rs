@@ -20,15 +20,22 @@ const EXPORTER: [(&str, &str); 7] = [
 const SIGNALS: [(&str, &str); 3] = [("", "otlp"), ("METRICS_", "otlp.metrics"), ("LOGS_", "otlp.logs")];
 
 /// Every setting that a variable makes. The specification wants empty variables to count as unset.
+///
+/// What the specification wants a warning for rather than an error (a number that is none) goes to the warnings.
 pub(crate) fn settings<'a>(
     variables: &'a Variables,
     problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
 ) -> Vec<(&'a str, &'static str, String)> {
     let mut settings = Vec::new();
+    temporality(variables, warnings);
     for (infix, table) in SIGNALS {
         for (suffix, key) in EXPORTER {
             let Some((name, value)) = get(variables, &format!("OTEL_EXPORTER_OTLP_{infix}{suffix}")) else { continue };
-            let value = if suffix == "TIMEOUT" { milliseconds(name, value, problems) } else { Some(value.to_owned()) };
+            // Words are read whatever their case.
+            let value =
+                if matches!(suffix, "PROTOCOL" | "COMPRESSION") { value.to_lowercase() } else { value.to_owned() };
+            let value = if suffix == "TIMEOUT" { milliseconds(name, &value, warnings) } else { Some(value) };
             settings.extend(value.zip(path(table, key)).map(|(value, path)| (name, path, value)));
         }
         if let Some((name, value)) = endpoint(variables, infix) {
@@ -36,7 +43,7 @@ pub(crate) fn settings<'a>(
         }
     }
     if let Some((name, value)) = get(variables, "OTEL_METRIC_EXPORT_INTERVAL") {
-        settings.extend(milliseconds(name, value, problems).map(|value| (name, "otlp.metrics.interval", value)));
+        settings.extend(milliseconds(name, value, warnings).map(|value| (name, "otlp.metrics.interval", value)));
     }
     if let Some((name, value)) = get(variables, "OTEL_LOG_LEVEL") {
         settings.push((name, "log.level", value.to_lowercase()));
@@ -68,17 +75,31 @@ fn endpoint<'a>(variables: &'a Variables, infix: &str) -> Option<(&'a str, Strin
 }
 
 /// OpenTelemetry's variables count in milliseconds.
-fn milliseconds(name: &str, value: &str, problems: &mut Vec<Problem>) -> Option<String> {
-    if value.parse::<u64>().is_ok() {
+fn milliseconds(name: &str, value: &str, warnings: &mut Vec<Problem>) -> Option<String> {
+    if value.parse::<u64>().is_ok_and(|number| number > 0) {
         return Some(format!("{value}ms"));
     }
-    problems.push(Problem {
+    warnings.push(Problem {
         key: name.to_owned(),
         origin: String::new(),
-        wrong: format!("{value:?} is no number of milliseconds"),
-        right: "use a whole number without a unit, such as 10000".to_owned(),
+        wrong: format!("{value:?} is no number of milliseconds, the variable is ignored"),
+        right: "use a whole number above 0 without a unit, such as 10000".to_owned(),
     });
     None
+}
+
+/// All sums of ours are cumulative: a receiver that is told otherwise would misread none of them, but whoever set the
+/// variable expects something else.
+fn temporality(variables: &Variables, warnings: &mut Vec<Problem>) {
+    let Some((name, value)) = get(variables, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE") else { return };
+    if !value.eq_ignore_ascii_case("cumulative") {
+        warnings.push(Problem {
+            key: name.to_owned(),
+            origin: String::new(),
+            wrong: format!("{value:?} is not supported, sums are exported as cumulative"),
+            right: "use cumulative, and convert them in the collector (cumulativetodelta)".to_owned(),
+        });
+    }
 }
 
 /// `OTEL_SERVICE_NAME` wins over `service.name` in `OTEL_RESOURCE_ATTRIBUTES`.

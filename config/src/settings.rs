@@ -401,7 +401,7 @@ impl Default for Logs {
         Self {
             enabled: true,
             events: LogEvents::default(),
-            // Some 16 MiB of flows: what 64 MiB of memory leave room for.
+            // 20 to 26 MiB when it is full: what 64 MiB of memory leave room for.
             queue_records: 65_536,
             batch_records: 4_096,
             // Under the 4 MiB that gRPC receivers take by default, with room for the resource.

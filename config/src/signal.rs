@@ -55,10 +55,15 @@ impl Otlp {
     pub fn export(&self, signal: Signal) -> Export {
         let (enabled, own) = self.signal(signal);
         let protocol = own.protocol.unwrap_or(self.protocol);
-        let file = |own: &Option<PathBuf>, general: &Option<PathBuf>| own.clone().or_else(|| general.clone());
+        let endpoint = endpoint(own.endpoint.as_deref(), &self.endpoint, protocol, signal);
+        // Without encryption files of certificates need not even be there.
+        let encrypted = !endpoint.starts_with("http://");
+        let file = |own: &Option<PathBuf>, general: &Option<PathBuf>| {
+            own.clone().or_else(|| general.clone()).filter(|_| encrypted)
+        };
         Export {
             enabled,
-            endpoint: endpoint(own.endpoint.as_deref(), &self.endpoint, protocol, signal),
+            endpoint,
             protocol,
             headers: if own.headers.is_empty() { self.headers.clone() } else { own.headers.clone() },
             compression: own.compression.unwrap_or(self.compression),
@@ -91,7 +96,11 @@ fn endpoint(own: Option<&str>, general: &str, protocol: Protocol, signal: Signal
         (Some(own), Protocol::HttpProtobuf) if path(own).is_empty() => format!("{own}/"),
         (Some(own), Protocol::HttpProtobuf) => own.to_owned(),
         (None, Protocol::HttpProtobuf) => format!("{}/v1/{}", general.trim_end_matches('/'), signal.name()),
-        (own, Protocol::Grpc | Protocol::Stdout) => own.unwrap_or(general).trim_end_matches('/').to_owned(),
+        // gRPC's paths are its methods'.
+        (own, Protocol::Grpc | Protocol::Stdout) => {
+            let url = own.unwrap_or(general);
+            url.strip_suffix(path(url)).unwrap_or(url).to_owned()
+        }
     }
 }
 
@@ -116,6 +125,8 @@ mod tests {
             (Some("http://d/x/y"), "http://c", http, Signal::Metrics, "http://d/x/y"),
             (None, "http://c:4317/", Protocol::Grpc, Signal::Logs, "http://c:4317"),
             (Some("https://d:4317"), "http://c", Protocol::Grpc, Signal::Logs, "https://d:4317"),
+            (Some("https://d:4317/v1/logs"), "http://c", Protocol::Grpc, Signal::Logs, "https://d:4317"),
+            (None, "http://c:4317/a/b/", Protocol::Grpc, Signal::Metrics, "http://c:4317"),
         ] {
             assert_eq!(endpoint(own, general, protocol, signal), expected);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::{Figment, Metadata, Profile, Provider, Source};
 
 use crate::error::Problem;
 use crate::keys::{self, Kind};
@@ -43,15 +43,45 @@ pub struct Sources {
     pub hostname: String,
 }
 
+/// How strong an origin is: later ones win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Strength {
+    /// `OTEL_*` variables.
+    Otel,
+    /// The file.
+    File,
+    /// `EYEPIECE_*` variables.
+    Own,
+    /// The command line.
+    Flag,
+}
+
+impl Strength {
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Otel, "otel"), (Self::File, "file"), (Self::Own, "own"), (Self::Flag, "flag")];
+
+    /// The strength of a value of ours, by what figment knows of it.
+    pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
+        let name = metadata.source.as_ref()?.custom()?;
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(strength, _)| strength)
+    }
+
+    fn source(self) -> Source {
+        let name = Self::ALL.into_iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name);
+        Source::Custom(name.to_owned())
+    }
+}
+
 /// Values of one origin.
 struct Layer {
     origin: String,
+    strength: Strength,
     values: Dict,
 }
 
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.clone())
+        Metadata::from(self.origin.clone(), self.strength.source())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
@@ -61,23 +91,27 @@ impl Provider for Layer {
 
 impl Sources {
     /// All layers above the defaults, merged; what can't even be read is added to the problems.
-    pub(crate) fn merged(&self, problems: &mut Vec<Problem>) -> Figment {
+    pub(crate) fn merged(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Figment {
         let mut figment = Figment::new();
         let variables = self.variables(problems);
-        for (name, path, value) in otel::settings(&variables, problems) {
-            figment = figment.merge(Layer { origin: name.to_owned(), values: nest(path, Value::from(value)) });
+        for (name, path, value) in otel::settings(&variables, problems, warnings) {
+            let (origin, strength) = (name.to_owned(), Strength::Otel);
+            figment = figment.merge(Layer { origin, strength, values: nest(path, Value::from(value)) });
         }
         if let Some(layer) = self.read_file(problems) {
             figment = figment.merge(layer);
         }
         for (name, value) in &variables {
-            if let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !injected(rest)) {
-                let path = rest.to_lowercase().replace("__", ".");
-                figment = figment.merge(layer(name.clone(), &path, value));
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !injected(rest)) else { continue };
+            if rest.is_empty() {
+                problems.push(nameless(name));
+                continue;
             }
+            let path = rest.to_lowercase().replace("__", ".");
+            figment = figment.merge(layer(name.clone(), Strength::Own, &path, value));
         }
         for set in &self.sets {
-            figment = figment.merge(layer(set.origin.clone(), &set.key, &set.value));
+            figment = figment.merge(layer(set.origin.clone(), Strength::Flag, &set.key, &set.value));
         }
         figment
     }
@@ -118,7 +152,7 @@ impl Sources {
             }
         };
         match Toml::from_str::<Dict>(&text) {
-            Ok(values) => Some(Layer { origin: path.display().to_string(), values }),
+            Ok(values) => Some(Layer { origin: path.display().to_string(), strength: Strength::File, values }),
             Err(error) => {
                 // Only the parser's words, not its excerpt of the file: that line may hold a secret.
                 let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
@@ -148,8 +182,18 @@ fn injected(rest: &str) -> bool {
     rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_")
 }
 
+/// A variable that is our prefix and nothing else.
+fn nameless(name: &str) -> Problem {
+    Problem {
+        key: name.to_owned(),
+        origin: String::new(),
+        wrong: "the variable names no key".to_owned(),
+        right: "write the key behind it, __ between levels, such as EYEPIECE_OTLP__ENDPOINT".to_owned(),
+    }
+}
+
 /// A layer of one text. What follows a map's key is an entry's name, dots included.
-fn layer(origin: String, path: &str, text: &str) -> Layer {
+fn layer(origin: String, strength: Strength, path: &str, text: &str) -> Layer {
     let map = keys::KEYS.iter().filter(|key| keys::is_map(key.kind)).find_map(|key| {
         let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
         Some((key.path, name))
@@ -158,7 +202,7 @@ fn layer(origin: String, path: &str, text: &str) -> Layer {
         Some((path, name)) => nest(path, Dict::from([(name.to_owned(), Value::from(text))]).into()),
         None => nest(path, typed(keys::find(path).map(|key| key.kind), text)),
     };
-    Layer { origin, values }
+    Layer { origin, strength, values }
 }
 
 /// A value at a path with dots.

@@ -30,6 +30,36 @@ fn each_layer_wins_over_the_ones_before() {
     }
 }
 
+/// Where logs and metrics go, and by what.
+#[test]
+fn a_general_key_of_a_stronger_layer_wins_over_a_signals_own_of_a_weaker_one() {
+    let otel = ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://otel:1", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=http/protobuf"];
+    let own = "EYEPIECE_OTLP__LOGS__ENDPOINT=http://own:1";
+    let text = "[otlp]\nendpoint = \"http://file:1\"";
+    for (text, env, sets, logs, protocol) in [
+        ("", &otel[..], &[][..], "http://otel:1/", Protocol::HttpProtobuf),
+        ("", &otel, &["otlp.protocol=stdout"], "http://otel:1", Protocol::Stdout),
+        ("", &otel, &["otlp.endpoint=http://flag:1"], "http://flag:1/v1/logs", Protocol::HttpProtobuf),
+        (text, &otel, &["otlp.protocol=grpc"], "http://file:1", Protocol::Grpc),
+        (text, &[own], &[], "http://own:1", Protocol::Grpc),
+        (text, &[own, otel[0]], &["otlp.endpoint=http://flag:1"], "http://flag:1", Protocol::Grpc),
+        // Of one layer, and of a stronger one, the signal's own counts.
+        ("", &[], &["otlp.endpoint=http://a:1", "otlp.logs.endpoint=http://b:1"], "http://b:1", Protocol::Grpc),
+        (text, &[otel[1]], &["otlp.logs.endpoint=http://b:1"], "http://b:1/", Protocol::HttpProtobuf),
+    ] {
+        let loaded = ok(text, env, sets);
+        let export = loaded.settings.otlp.export(Signal::Logs);
+        assert_eq!((export.endpoint.as_str(), export.protocol), (logs, protocol), "{text} {env:?} {sets:?}");
+    }
+    // What is beaten is neither shown nor checked; headers and certificates are no different.
+    let env = ["OTEL_EXPORTER_OTLP_METRICS_HEADERS=nonsense", "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE=/weak"];
+    let loaded = ok("", &env, &["otlp.endpoint=https://c:1", "otlp.headers=a=b", "otlp.tls.ca=/strong"]);
+    let export = loaded.settings.otlp.export(Signal::Metrics);
+    assert_eq!(export.headers.keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(export.tls.ca, Some(PathBuf::from("/strong")));
+    assert!(!loaded.origins.keys().any(|key| key.starts_with("otlp.metrics")), "{:?}", loaded.origins);
+}
+
 #[test]
 fn every_kind_of_value_from_file_variable_and_flag() {
     let from_file = ok(

@@ -5,7 +5,7 @@ mod support;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use eyepiece_config::{HIDDEN, Signal, Sources, load};
+use eyepiece_config::{Compression, HIDDEN, Signal, Sources, load};
 use support::{file, ok, try_load};
 
 /// The mistakes, the file's name as FILE.
@@ -220,16 +220,12 @@ fn variables_are_named() {
             "otlp_endpoint (from EYEPIECE_OTLP_ENDPOINT): no such key; did you mean otlp.endpoint?",
         ),
         (
-            "OTEL_EXPORTER_OTLP_TIMEOUT=10s",
-            "OTEL_EXPORTER_OTLP_TIMEOUT: \"10s\" is no number of milliseconds; use a whole number without a unit, such as 10000",
+            "EYEPIECE_=x",
+            "EYEPIECE_: the variable names no key; write the key behind it, __ between levels, such as EYEPIECE_OTLP__ENDPOINT",
         ),
         (
-            "OTEL_METRIC_EXPORT_INTERVAL=0",
-            "otlp.metrics.interval (from OTEL_METRIC_EXPORT_INTERVAL): \"0ms\" is no time at all; use a duration such as 250ms, 5s or 1m",
-        ),
-        (
-            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
-            "otlp.protocol (from OTEL_EXPORTER_OTLP_PROTOCOL): \"http/json\" is not known; use grpc, http/protobuf, stdout",
+            "EYEPIECE_OTLP__PROTOCOL=http/json",
+            "otlp.protocol (from EYEPIECE_OTLP__PROTOCOL): \"http/json\" is not known; use grpc, http/protobuf, stdout",
         ),
         (
             "OTEL_EXPORTER_OTLP_LOGS_HEADERS=secret",
@@ -257,15 +253,102 @@ fn what_is_overridden_is_no_mistake_and_what_orchestrators_inject_neither() {
     assert_eq!(mistakes("[otlp]\nprotocol = \"grpc\"", &env, &[]), [""; 0]);
 }
 
+/// What OpenTelemetry's variables say in vain, and the settings all the same.
+#[test]
+fn variables_of_opentelemetry_that_are_ignored_are_told() {
+    const TIME: &str = "use a whole number above 0 without a unit, such as 10000";
+    const SUMS: &str = "use cumulative, and convert them in the collector (cumulativetodelta)";
+    const PLAIN: &str =
+        "the endpoint begins with http://, so nothing is encrypted; use an https:// endpoint, or leave it out";
+    const PATH: &str = "leave the path out, or set the protocol to http/protobuf";
+    const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    for (env, message) in [
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT=10s",
+            format!("OTEL_EXPORTER_OTLP_TIMEOUT: \"10s\" is no number of milliseconds, the variable is ignored; {TIME}"),
+        ),
+        (
+            "OTEL_METRIC_EXPORT_INTERVAL=0",
+            format!("OTEL_METRIC_EXPORT_INTERVAL: \"0\" is no number of milliseconds, the variable is ignored; {TIME}"),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
+            "otlp.protocol (from OTEL_EXPORTER_OTLP_PROTOCOL): \"http/json\" is not known, the variable is ignored; \
+             use grpc, http/protobuf, stdout"
+                .to_owned(),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION=zstd",
+            "otlp.logs.compression (from OTEL_EXPORTER_OTLP_LOGS_COMPRESSION): \"zstd\" is not known, the variable is \
+             ignored; use none, gzip"
+                .to_owned(),
+        ),
+        (
+            "OTEL_LOG_LEVEL=verbose",
+            "log.level (from OTEL_LOG_LEVEL): \"verbose\" is not known, the variable is ignored; use off, error, warn, \
+             info, debug, trace"
+                .to_owned(),
+        ),
+        (
+            &format!("{TEMPORALITY}=delta"),
+            format!("{TEMPORALITY}: \"delta\" is not supported, sums are exported as cumulative; {SUMS}"),
+        ),
+        (
+            &format!("{TEMPORALITY}=LowMemory"),
+            format!("{TEMPORALITY}: \"LowMemory\" is not supported, sums are exported as cumulative; {SUMS}"),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca.pem",
+            format!("otlp.tls.ca (from OTEL_EXPORTER_OTLP_CERTIFICATE): {PLAIN}"),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE=/ca.pem",
+            format!("otlp.metrics.tls.ca (from OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE): {PLAIN}"),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://c:4317/v1/logs",
+            format!(
+                "otlp.logs.endpoint (from OTEL_EXPORTER_OTLP_LOGS_ENDPOINT): a gRPC endpoint has no path, this one has \
+                 \"/v1/logs\"; {PATH}"
+            ),
+        ),
+    ] {
+        let loaded = ok("", &[env], &[]);
+        let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [message], "{env}");
+        let (logs, metrics) = (loaded.settings.otlp.export(Signal::Logs), loaded.settings.otlp.export(Signal::Metrics));
+        let host = if env.contains("ENDPOINT") { "c" } else { "localhost" };
+        assert_eq!((logs.endpoint, metrics.tls.ca), (format!("http://{host}:4317"), None), "{env}");
+    }
+    let silent = [
+        &format!("{TEMPORALITY}=Cumulative"),
+        "OTEL_EXPORTER_OTLP_COMPRESSION=GZIP",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
+    ];
+    let loaded = ok("", &silent, &["otlp.protocol=grpc"]);
+    assert_eq!((loaded.warnings, loaded.settings.otlp.compression), (Vec::new(), Compression::Gzip));
+}
+
+#[test]
+fn what_opentelemetry_may_say_in_vain_is_a_mistake_of_our_own_settings() {
+    for set in ["otlp.protocol=http/json", "otlp.tls.ca=/ca", "otlp.endpoint=http://c:4317/path", "log.level=verbose"] {
+        let variable = set.split_once('=').map(|(key, value)| (key.to_uppercase().replace('.', "__"), value));
+        let variable = variable.map(|(key, value)| format!("EYEPIECE_{key}={value}")).expect("a pair");
+        for found in [mistakes("", &[], &[set]), mistakes("", &[&variable], &[])] {
+            assert_eq!(found.len(), 1, "{set}: {found:?}");
+        }
+    }
+}
+
 #[test]
 fn all_mistakes_at_once() {
     let found = mistakes(
         "[datapath]\nattach = \"xdp\"\ncapture = 1\n[otlp]\ntls.cert = \"/c\"",
-        &["EYEPIECE_ADMIN__LISTEN=nowhere", "OTEL_EXPORTER_OTLP_TIMEOUT=x"],
+        &["EYEPIECE_ADMIN__LISTEN=nowhere", "OTEL_RESOURCE_ATTRIBUTES=x"],
         &["log.level=loud", "otlp.logs.batch_records=0"],
     );
     let starts = [
-        "OTEL_EXPORTER_OTLP_TIMEOUT: \"x\"",
+        "OTEL_RESOURCE_ATTRIBUTES: entry 1",
         "admin.listen (from EYEPIECE_ADMIN__LISTEN): ",
         "datapath.attach (from FILE): ",
         "datapath.capture (from FILE): no such key",

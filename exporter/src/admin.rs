@@ -103,18 +103,43 @@ pub struct Admin {
     stop: Option<oneshot::Sender<Infallible>>,
 }
 
+/// An address that is ours; whoever connects waits until it is served.
+#[derive(Debug)]
+pub struct Bound {
+    addr: SocketAddr,
+    listener: std::net::TcpListener,
+}
+
 impl Config {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// It can't be bound.
+    pub fn bind(self) -> Result<Bound, AdminError> {
+        let listen = self.listen;
+        let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(Bound { addr: listener.local_addr()?, listener })
+        });
+        bound.map_err(|source| AdminError::Bind { listen, source })
+    }
+
     /// Binds the address and serves it.
     ///
     /// # Errors
     /// The address can't be bound, or no thread be started.
     pub fn build(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
-        let listen = self.listen;
-        let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            Ok((listener.local_addr()?, listener))
-        });
-        let (addr, listener) = bound.map_err(|source| AdminError::Bind { listen, source })?;
+        self.bind()?.serve(ready, source)
+    }
+}
+
+impl Bound {
+    /// Serves it.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn serve(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
+        let Self { addr, listener } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| AdminError::Start { source })?;
         let listener = {

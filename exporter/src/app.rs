@@ -7,21 +7,25 @@ mod names;
 pub mod recorder;
 mod source;
 mod status;
+mod undelivered;
 
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use eyepiece_config::{Protocol, Settings};
+use eyepiece_semconv::metric;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 
 use self::exports::Shared;
 use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::source::{Emitter, Feed, Running};
+use self::undelivered::Dropped;
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
@@ -42,6 +46,10 @@ const WORKERS: usize = 2;
 const SYNC_PATIENCE: Duration = Duration::from_secs(10);
 /// Time for our own numbers to leave once the fate of everything else is known: a request's time on a healthy network.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// The part of the drain that our own numbers may take of it, where the drain is short.
+const LAST_WORD_SHARE: u32 = 5;
+/// What components may take to end beyond the time that they were given.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +69,17 @@ pub enum AppError {
         wrong: String,
     },
     /// Anything else.
-    #[error("{0:#}")]
+    #[error("{}", said(.0))]
     Failed(#[from] anyhow::Error),
+}
+
+/// An error with its causes. Some of ours name their cause themselves: what has been said is not said again.
+fn said(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
 }
 
 impl From<DatapathError> for AppError {
@@ -136,6 +153,7 @@ type LogsEnd = oneshot::Receiver<std::io::Result<()>>;
 /// The running program.
 pub(crate) struct App {
     settings: Settings,
+    telemetry: Telemetry,
     admin: Option<admin::Admin>,
     running: Running,
     recorder: Option<Recorder>,
@@ -160,6 +178,9 @@ impl App {
         record: Option<&recorder::Options>,
     ) -> Result<Self, AppError> {
         let telemetry = Telemetry::default();
+        telemetry.age(metric::EYEPIECE_UPTIME.name);
+        // First what can fail without a trace: an address in use is no reason to touch interfaces.
+        let listener = status::listen(&settings)?;
         let (monitor, inbox) = Monitor::bind(runtime, &settings, &telemetry)?;
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
@@ -220,7 +241,7 @@ impl App {
         let ready = Ready::default();
         ready.set(true);
         let mode = hooks.as_ref().map(|(_, mode)| mode.name());
-        let admin = status::serve(&settings, ready, status::Views { hooks, connection }, &telemetry)?;
+        let admin = status::serve(listener, &settings, ready, status::Views { hooks, connection }, &telemetry)?;
         let leave = watch_for_ends(runtime, finished, recorder.as_mut());
         give_back_memory();
         tracing::info!(source = settings.source.kind.name(), mode, "watching");
@@ -234,6 +255,7 @@ impl App {
             running,
             recorder,
             leave,
+            telemetry,
             handle,
             pipeline,
             subscriptions,
@@ -278,15 +300,17 @@ impl App {
         }
     }
 
-    /// Ends in order: sources first, then what they fed, under the drain deadline.
+    /// Ends in order: sources first, then what they fed, then our own numbers, all under the drain deadline.
     pub(crate) fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
-        let deadline = Instant::now() + self.settings.node.drain;
+        let drain = self.settings.node.drain;
+        let deadline = tokio::time::Instant::now() + drain;
+        let last_word = LAST_WORD.min(drain / LAST_WORD_SHARE);
+        let before = Dropped::so_far(&self.telemetry);
         drop(self.running);
         let drained = self.handle.drain();
-        self.stop.send_replace(Some(deadline.into()));
+        self.stop.send_replace(Some(deadline - last_word));
         let (mut tasks, mut numbers, mut logs) = (self.tasks, self.numbers, self.logs);
         runtime.block_on(async {
-            let late = tokio::time::sleep_until(deadline.into());
             let all = async {
                 while tasks.join_next().await.is_some() {}
                 match ended(&mut logs).await {
@@ -296,22 +320,20 @@ impl App {
                 }
             };
             // The components keep the deadline themselves; a little more time lets them count what they lost.
-            tokio::select! {
-                () = all => {}
-                () = async { late.await; tokio::time::sleep(Duration::from_secs(1)).await } => {
-                    tracing::error!("the drain deadline has passed");
-                }
+            if timeout_at(deadline + SLACK, all).await.is_err() {
+                tracing::error!("the drain deadline has passed");
             }
             // Now our own numbers know what became of everything.
-            let last = tokio::time::Instant::now() + LAST_WORD;
+            let last = deadline.max(tokio::time::Instant::now() + last_word / 2);
             self.end.send_replace(Some(last));
             let told = async { while numbers.join_next().await.is_some() {} };
-            if tokio::time::timeout_at(last + LAST_WORD, told).await.is_err() {
+            if timeout_at(last + SLACK, told).await.is_err() {
                 tracing::error!("the last export of our own numbers did not end");
             }
         });
         // Whatever has not ended by now is cut off: the pipeline ends with the last hand on it.
         drop(tasks);
+        undelivered::tell(&before, &self.telemetry, &self.settings);
         drop(self.subscriptions);
         drop(self.handle);
         drop(self.admin);

@@ -25,6 +25,9 @@ use crate::undecodable::Keeper;
 
 /// Flows of a batch: enough to spread the cost of handing it over, few enough to stay in the cache.
 const BATCH: usize = 512;
+/// Flows from which on a batch is handed over in the room that it was gathered in; fewer are moved into room of their
+/// size, or a queue that is bounded in flows would keep many times their bytes.
+const WELL_FILLED: usize = BATCH / 4 * 3;
 /// The longest wait of the loop; it is woken for commands and totals, so this bounds only how late idle series leave.
 const WAIT: Duration = Duration::from_secs(1);
 /// How often idle series are looked for.
@@ -380,7 +383,11 @@ impl Work {
         if self.batch.is_empty() {
             return;
         }
-        let batch = Batch::new(std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH)));
+        let batch = Batch::new(if self.batch.len() < WELL_FILLED {
+            self.batch.drain(..).collect()
+        } else {
+            std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH))
+        });
         self.outstanding.add(self.tables.number(), &batch);
         for sink in &self.sinks {
             sink.send(Batch::clone(&batch));

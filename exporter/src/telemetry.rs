@@ -76,8 +76,16 @@ type Table = BTreeMap<Key, Entry>;
 struct Entry {
     kind: Kind,
     number: Number,
+    /// Where the value is an age, since when, in seconds.
+    since: Option<Instant>,
     /// When its subject went; none while it is there.
     retired: Option<Instant>,
+}
+
+impl Entry {
+    fn value(&self) -> u64 {
+        self.since.map_or_else(|| self.number.get(), |since| since.elapsed().as_secs())
+    }
 }
 
 impl Telemetry {
@@ -95,9 +103,16 @@ impl Telemetry {
         self.number(Kind::Gauge, name, attributes)
     }
 
+    /// Makes a gauge of the seconds since this call.
+    pub fn age(&self, name: &'static str) {
+        let since = Some(Instant::now());
+        self.table()
+            .insert(key(name, &[]), Entry { kind: Kind::Gauge, number: Number::default(), since, retired: None });
+    }
+
     fn number(&self, kind: Kind, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
         let mut table = self.table();
-        let new = || Entry { kind, number: Number::default(), retired: None };
+        let new = || Entry { kind, number: Number::default(), since: None, retired: None };
         let entry = table.entry(key(name, attributes)).or_insert_with(new);
         // Its subject is back, or another one has its name: the sum goes on.
         entry.retired = None;
@@ -142,10 +157,7 @@ impl Telemetry {
     /// All values now, ordered by name and attributes.
     pub fn samples(&self) -> Vec<Sample> {
         let table = self.table();
-        table
-            .iter()
-            .map(|(key, entry)| Sample { key: key.clone(), kind: entry.kind, value: entry.number.get() })
-            .collect()
+        table.iter().map(|(key, entry)| Sample { key: key.clone(), kind: entry.kind, value: entry.value() }).collect()
     }
 }
 
@@ -198,6 +210,18 @@ mod tests {
                 "the last ones of {n}"
             );
         }
+    }
+
+    #[test]
+    fn an_age_is_of_seconds_and_grows_by_itself() {
+        let telemetry = Telemetry::default();
+        telemetry.age("uptime");
+        let value = || telemetry.samples()[0].value;
+        assert!(value() < 1000, "it begins now");
+        let since = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine is up for longer");
+        telemetry.table().values_mut().for_each(|entry| entry.since = Some(since));
+        assert!((100..1100).contains(&value()), "{}", value());
+        assert_eq!(telemetry.samples()[0].kind, Kind::Gauge);
     }
 
     #[test]

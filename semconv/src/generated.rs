@@ -295,6 +295,7 @@ pub mod metric {
         description: "Entries that the connection table can hold.",
         instrument: Instrument::Gauge,
         attributes: &[
+            attribute::NETWORK_TYPE,
         ],
     };
     /// Entries in the connection table.

@@ -75,9 +75,16 @@ fn an_admin_address_in_use_is_named_and_nothing_stays_attached() -> Result<()> {
         assert_eq!(eyepiece.exit_code()?, Some(1), "{}", eyepiece.stderr());
         let errors = eyepiece.stderr();
         assert!(errors.contains(&address) && errors.contains("admin.listen"), "{errors}");
+        assert_eq!(errors.matches("os error").count(), 1, "the cause is named once: {errors}");
         let qdiscs = lab.node().exec("tc qdisc show")?;
         assert!(!qdiscs.contains("clsact"), "{attach}: {qdiscs}");
     }
+    // It is found before the kernel is touched: before this kernel's drop reasons are read.
+    let config = format!("[datapath]\ndrops_ignore = [\"NO_SUCH\"]\n[admin]\nlisten = \"{address}\"\n");
+    let mut eyepiece = Eyepiece::builder(&config).launch(lab.node())?;
+    assert_eq!(eyepiece.exit_code()?, Some(1), "{}", eyepiece.stderr());
+    let errors = eyepiece.stderr();
+    assert!(errors.contains("admin.listen") && !errors.contains("NO_SUCH"), "{errors}");
     Ok(())
 }
 

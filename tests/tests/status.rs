@@ -30,6 +30,42 @@ fn status(lab: &Lab, arguments: &[&str]) -> Result<(Option<i32>, String, String)
     Ok((code, command.stdout(), command.stderr()))
 }
 
+/// Mappings of the kernel's maps, and descriptors of perf buffers, that a process has.
+fn reading(eyepiece: &Eyepiece) -> Result<(usize, usize)> {
+    let folder = format!("/proc/{}", eyepiece.process.pid());
+    let mapped = std::fs::read_to_string(format!("{folder}/maps"))?.matches("bpf-map").count();
+    let links =
+        std::fs::read_dir(format!("{folder}/fd"))?.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    Ok((mapped, links.filter(|link| link.to_string_lossy().contains("perf_event")).count()))
+}
+
+#[test]
+fn nothing_is_read_where_nobody_wants_it() -> Result<()> {
+    let lab = lab()?;
+    let receiver = Receiver::start(lab.node())?;
+    for transport in ["ring", "perf"] {
+        for wanted in [true, false] {
+            let config = format!(
+                "[datapath]\ntransport = \"{transport}\"\naggregation = \"none\"\n[otlp]\nendpoint = \"{}\"\n\
+                 [otlp.logs]\nenabled = false\n[otlp.metrics]\nenabled = {wanted}\n",
+                receiver.endpoint()
+            );
+            let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
+            udp(lab.endpoint("a"), lab.endpoint("b")).packets(500).run()?;
+            let (mapped, buffers) = reading(&eyepiece)?;
+            let received = || eyepiece.number("eyepiece.events.received", &[]).ok();
+            if wanted {
+                eventually(PATIENCE, "events", || received().filter(|&count| count >= 1000))?;
+                assert!(if transport == "ring" { mapped > 0 } else { buffers > 0 }, "{transport}: {mapped} {buffers}");
+            } else {
+                assert_eq!((received(), mapped, buffers), (Some(0), 0, 0), "{transport}");
+            }
+            assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn hooks_and_numbers_are_shown() -> Result<()> {
     let lab = lab()?;
@@ -55,6 +91,11 @@ fn hooks_and_numbers_are_shown() -> Result<()> {
         assert!(rows.iter().any(|row| row[..] == expected), "{expected:?} is missing:\n{text}");
     }
     assert!(rows.iter().any(|row| row.first() == Some(&"eyepiece.events.received") && row[1] != "0"), "{text}");
+    assert!(rows.iter().any(|row| row.first() == Some(&"eyepiece.uptime")), "{text}");
+    for family in ["ipv4", "ipv6"] {
+        let capacity = eyepiece.number("eyepiece.datapath.connection.capacity", &[("network.type", family)])?;
+        assert_eq!(capacity, 131_072, "{family}");
+    }
     let (code, text, _) = status(&lab, &["--json", "--address", &address])?;
     let document: serde_json::Value = serde_json::from_str(&text)?;
     assert_eq!((code, &document["ready"]), (Some(0), &true.into()), "{text}");

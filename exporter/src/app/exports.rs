@@ -1,7 +1,7 @@
 //! What leaves by OTLP: flows as log records, series as metrics, our own numbers; each with its client and its end.
 
 use std::io::{self, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,11 +11,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::mapping;
 use super::names::MachineNames;
-use crate::metrics::{self, Naming};
+use crate::metrics::{Names, Naming, Resolved, Resolver};
 use crate::observed::Batch;
 use crate::otlp::client::Client;
 use crate::otlp::config::{Protocol, Signal as ClientSignal};
-use crate::otlp::metrics_sender::Due;
+use crate::otlp::metrics_sender::{Due, Sender};
 use crate::otlp::queue::LogSink;
 use crate::otlp::resource::Resource;
 use crate::otlp::stop::{self, Stop};
@@ -101,6 +101,7 @@ pub(super) fn metrics(
         symbols: shared.symbols.clone(),
         names: shared.names.clone(),
         naming: mapping::naming(&shared.settings.metrics),
+        resolver: Arc::default(),
         resource: shared.resource.proto(),
     };
     let stop = shared.stop.clone();
@@ -110,16 +111,18 @@ pub(super) fn metrics(
         return Ok(true);
     }
     let client = client(&export, ClientSignal::Metrics)?;
-    let (telemetry, sender) = (shared.telemetry.clone(), client.clone());
+    // Both send to the same receiver: what is the matter with it is told once.
+    let sender = Sender::new(client, shared.telemetry);
+    let of_flows = sender.clone();
     tasks.spawn(async move {
         let produce = || {
             let producer = producer.clone();
             async move { spawn_blocking(move || producer.due()).await.unwrap_or_default() }
         };
-        metrics_sender::run(sender, interval, produce, &telemetry, stop).await;
+        metrics_sender::run(of_flows, interval, produce, stop).await;
     });
     let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.end.clone());
-    numbers.spawn(async move { self_telemetry::run(telemetry, &resource, client, interval, stop).await });
+    numbers.spawn(async move { self_telemetry::run(telemetry, &resource, sender, interval, stop).await });
     Ok(true)
 }
 
@@ -130,28 +133,30 @@ struct Producer {
     symbols: Symbols,
     names: MachineNames,
     naming: Naming,
+    /// What this reader was told before.
+    resolver: Arc<Mutex<Resolver>>,
     resource: opentelemetry_proto::tonic::resource::v1::Resource,
 }
 
 impl Producer {
-    fn with_names<T>(&self, then: impl FnOnce(&metrics::Snapshot, &metrics::Names<'_>) -> T) -> Option<T> {
+    /// The metrics now, and the time of it.
+    fn look(&self) -> Option<(Vec<Resolved>, u64)> {
+        // Held over both: of two looks the later one has the later snapshot.
+        let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.pipeline.snapshot().ok()?;
-        let names = metrics::Names { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
-        Some(then(&snapshot, &names))
+        let names = Names { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
+        Some((resolver.resolve(&snapshot, &names, self.naming), snapshot.time))
     }
 
     fn due(&self) -> Due {
+        let Some((metrics, time)) = self.look() else { return Due::default() };
         let limit = crate::otlp::metrics::MAX_REQUEST;
-        let encoded = self.with_names(|snapshot, names| {
-            crate::otlp::metrics::encode(snapshot, names, self.naming, &self.resource, limit)
-        });
-        let Some(encoded) = encoded else { return Due::default() };
+        let encoded = crate::otlp::metrics::encode(&metrics, time, &self.resource, limit);
         Due { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {
-        let resolved = self.with_names(|snapshot, names| metrics::resolve(snapshot, names, self.naming));
-        resolved.map(|resolved| stdout_metrics::table(&resolved)).unwrap_or_default()
+        self.look().map(|(metrics, _)| stdout_metrics::table(&metrics)).unwrap_or_default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use eyepiece_config::{Settings, SourceKind};
 
-use crate::admin::{Admin, Config, ConnectionStatus, ExampleStatus, HookStatus, Ready, Status};
+use crate::admin::{Admin, Bound, Config, ConnectionStatus, ExampleStatus, HookStatus, Ready, Status};
 use crate::source::cilium_monitor::status::View;
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
@@ -21,14 +21,21 @@ pub(super) struct Views {
     pub(super) connection: Option<(String, View)>,
 }
 
+/// Takes the admin endpoint's address; none where it is switched off.
+pub(super) fn listen(settings: &Settings) -> anyhow::Result<Option<Bound>> {
+    let bound = settings.admin.listen.map(|listen| Config { listen }.bind()).transpose();
+    bound.context("cannot serve the admin endpoint")
+}
+
 /// Starts the admin endpoint; none where it is switched off.
 pub(super) fn serve(
+    listener: Option<Bound>,
     settings: &Settings,
     ready: Ready,
     views: Views,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Option<Admin>> {
-    let Some(listen) = settings.admin.listen else { return Ok(None) };
+    let Some(listener) = listener else { return Ok(None) };
     let telemetry = telemetry.clone();
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());
     let (shown, start) = (shown(settings), Instant::now());
@@ -45,7 +52,7 @@ pub(super) fn serve(
         undecodable: telemetry.examples().list().iter().map(example).collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
-    let admin = Config { listen }.build(ready, status).context("cannot serve the admin endpoint")?;
+    let admin = listener.serve(ready, status).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
 }

@@ -132,8 +132,11 @@ fn dispatch(args: Args) -> Result<(), CliError> {
         }
         Some(Command::Run(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
-            let settings = sources::load(&global, &flags.flags())?.settings;
+            let Loaded { settings, warnings, .. } = sources::load(&global, &flags.flags())?;
             log::init(&settings.log)?;
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
             Ok(crate::app::run(settings)?)
         }
         Some(Command::Record(mut flags)) => {
@@ -161,10 +164,18 @@ fn record(settings: Settings, flags: RecordFlags) -> Result<(), CliError> {
 fn config(global: Global, command: ConfigCommand) -> Result<(), CliError> {
     let text = match command {
         ConfigCommand::Reference => eyepiece_config::reference(),
-        ConfigCommand::Check(inner) => checked(&sources::load(&global.then(inner), &[])?),
-        ConfigCommand::Print(inner) => sources::load(&global.then(inner), &[])?.print(),
+        ConfigCommand::Check(inner) => checked(&warned(sources::load(&global.then(inner), &[])?)),
+        ConfigCommand::Print(inner) => warned(sources::load(&global.then(inner), &[])?).print(),
     };
     Ok(output::write(&text)?)
+}
+
+/// Settings whose warnings have been told, beside what is printed.
+fn warned(loaded: Loaded) -> Loaded {
+    for warning in &loaded.warnings {
+        output::complain(&format!("eyepiece: warning: {warning}"));
+    }
+    loaded
 }
 
 fn checked(loaded: &Loaded) -> String {

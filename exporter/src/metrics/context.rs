@@ -216,7 +216,7 @@ pub const fn reserved_name(identity: u32) -> Option<&'static str> {
 }
 
 /// What a context made of an end: a number, whose text is looked up when it is exported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Nothing that the context asks for is known: the empty text.
     #[default]

@@ -1,10 +1,11 @@
 //! Metrics: one aggregation of flows into series, read by OTLP and by Prometheus.
 //!
 //! [`Aggregation`] is owned by the pipeline's thread: counting takes no lock, allocates nothing for flows whose like
-//! was met before, and knows no text. A [`Snapshot`] carries the numbers out; [`resolve`] turns them into names elsewhere.
+//! was met before, and knows no text. A [`Snapshot`] carries the numbers out; a [`Resolver`] turns them into names elsewhere.
 
 mod aggregation;
 mod context;
+mod continuity;
 mod observed;
 mod once;
 mod resolve;
@@ -16,5 +17,5 @@ pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts,
 pub use context::{Context, ContextError, Identifier, Value, reserved_name};
 pub use observed::{DropReason, IoDirection, Labels, TcpFlag};
 pub use once::{EndKind, once_per_node};
-pub use resolve::{Attributes, InterfaceNames, KernelNames, Names, Naming, Resolved, Series, resolve};
+pub use resolve::{Attributes, InterfaceNames, KernelNames, Names, Naming, Resolved, Resolver, Series, resolve};
 pub use snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};

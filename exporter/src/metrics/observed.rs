@@ -95,7 +95,7 @@ impl IoDirection {
 }
 
 /// What tells the series of one metric apart, beside the contexts of its ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Labels {
     /// `hubble.drop`.
     Drop {

@@ -1,14 +1,15 @@
 //! Turns a snapshot's numbers into the names and texts that exporters write, away from the thread that counts.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use eyepiece_semconv::attribute;
 
 use super::context::{Value, reserved_name};
+use super::continuity::{Gathered, Told};
 use super::observed::{DropReason, Labels, type_name};
-use super::snapshot::{EndLabel, Identity, Metric, Point, Snapshot};
+use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, Snapshot};
 use crate::event::LostSource;
 use crate::parser::names::{drop_reason_name, observation_point_text};
 use crate::symbols::Symbols;
@@ -69,31 +70,51 @@ pub struct Series {
     pub attributes: Attributes,
     /// The series of all that had no place of their own: `otel.metric.overflow` is its only attribute.
     pub overflow: bool,
-    /// When the series was made, ns since the Unix epoch.
+    /// When the series began, ns since the Unix epoch; never earlier than it was told before.
     pub start: u64,
     /// The sum since then.
     pub value: u64,
 }
 
-/// The metrics of a snapshot with their names and texts.
+/// Names what snapshots hold, for one reader that looks again and again.
 ///
-/// Series whose texts turn out equal (an interface that was made anew under its old name) become one: their sum, since
-/// the earliest start. A reader would take them for one series that jumps to and fro.
-pub fn resolve(snapshot: &Snapshot, names: &Names<'_>, naming: Naming) -> Vec<Resolved> {
-    snapshot.metrics.iter().map(|metric| resolve_metric(metric, names, naming)).collect()
+/// Series whose texts turn out equal (an interface that was made anew under its old name) become one: a reader would
+/// take them for one series that jumps to and fro. `continuity` says how such a sum goes on when a part of it leaves.
+#[derive(Clone, Debug, Default)]
+pub struct Resolver {
+    told: HashMap<MetricKind, Told>,
 }
 
-fn resolve_metric(metric: &Metric, names: &Names<'_>, naming: Naming) -> Resolved {
-    let schema = metric.kind.schema();
-    let mut series: BTreeMap<(bool, Attributes), (u64, u64)> = BTreeMap::new();
-    for point in &metric.points {
-        let overflow = point.identity == Identity::Overflow;
-        let attributes = attributes(metric, point, names, naming);
-        let (start, value) = series.entry((overflow, attributes)).or_insert((point.start, 0));
-        *start = point.start.min(*start);
-        *value = value.saturating_add(point.value);
+impl Resolver {
+    /// The metrics of a snapshot, which is later than that of the last call, with their names and texts.
+    pub fn resolve(&mut self, snapshot: &Snapshot, names: &Names<'_>, naming: Naming) -> Vec<Resolved> {
+        let mut told = std::mem::take(&mut self.told);
+        let mut list = Vec::with_capacity(snapshot.metrics.len());
+        for metric in &snapshot.metrics {
+            let mut of_metric = told.remove(&metric.kind).unwrap_or_default();
+            list.push(resolve_metric(metric, names, naming, &mut of_metric));
+            self.told.insert(metric.kind, of_metric);
+        }
+        list
     }
-    let series = series.into_iter().map(|((overflow, attributes), (start, value))| Series {
+}
+
+/// The metrics of a single snapshot with their names and texts, for a reader that looks once.
+pub fn resolve(snapshot: &Snapshot, names: &Names<'_>, naming: Naming) -> Vec<Resolved> {
+    Resolver::default().resolve(snapshot, names, naming)
+}
+
+fn resolve_metric(metric: &Metric, names: &Names<'_>, naming: Naming, told: &mut Told) -> Resolved {
+    let schema = metric.kind.schema();
+    let mut look = told.look();
+    let mut gathered: BTreeMap<(bool, Attributes), Gathered> = BTreeMap::new();
+    for point in &metric.points {
+        let texts = (point.identity == Identity::Overflow, attributes(metric, point, names, naming));
+        let new = look.begin(&texts);
+        look.add(gathered.entry(texts).or_insert(new), point);
+    }
+    let sums = look.end(gathered.values().copied());
+    let series = gathered.into_keys().zip(sums).map(|((overflow, attributes), (start, value))| Series {
         attributes,
         overflow,
         start,
@@ -219,5 +240,7 @@ const fn lost_source_text(source: LostSource) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod falls;
 #[cfg(test)]
 mod tests;

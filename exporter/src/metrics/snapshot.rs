@@ -56,7 +56,7 @@ pub enum EndLabel {
 }
 
 /// What tells a point's series apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// The series of all that had no place of their own.
     Overflow,

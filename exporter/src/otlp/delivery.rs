@@ -90,7 +90,7 @@ impl Counters {
             rejected: dropped("rejected"),
             partial_success: dropped("partial_success"),
             too_large: dropped("too_large"),
-            shutdown: of_logs("shutdown"),
+            shutdown: dropped("shutdown"),
             closed: of_logs("closed"),
             requests_ok: requests("ok"),
             requests_retried: requests("retried"),

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-use crate::metrics::{Names, Naming, Resolved, Series, Snapshot, resolve};
+use crate::metrics::{Resolved, Series};
 
 /// The most bytes of an encoded request: receivers usually take 4 MiB, and refuse for good what is greater.
 pub const MAX_REQUEST: usize = 3 << 20;
@@ -31,13 +31,9 @@ pub struct Encoded {
     pub oversized: u64,
 }
 
-/// The requests that carry a snapshot, each of at most `limit` bytes when encoded ([`MAX_REQUEST`]).
-pub fn encode(snapshot: &Snapshot, names: &Names<'_>, naming: Naming, resource: &Resource, limit: usize) -> Encoded {
-    encode_resolved(&resolve(snapshot, names, naming), snapshot.time, resource, limit)
-}
-
-/// As [`encode`], for metrics whose names are known, at `time` (ns since the Unix epoch).
-pub fn encode_resolved(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize) -> Encoded {
+/// The requests that carry metrics at `time` (ns since the Unix epoch), each of at most `limit` bytes when encoded
+/// ([`MAX_REQUEST`]).
+pub fn encode(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize) -> Encoded {
     let mut split = Split::new(resource, limit);
     for metric in metrics {
         for series in &metric.series {

@@ -1,19 +1,24 @@
 //! Sends metrics at an interval: what is due is asked for, so that a receiver that was away gets the newest values.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message as _;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout_at};
+use tracing::warn;
 
 use super::config::Signal;
 use super::delivery::{Counters, Reporter, Transport};
-use super::retry::Outcome;
+use super::retry::{Backoff, Outcome};
 use super::stop::{self, Stop};
 use crate::telemetry::Telemetry;
+
+/// Pauses between the attempts to deliver the last values: the whole drain takes some seconds.
+const LAST_BACKOFF: Backoff = Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(1) };
 
 /// An encoded `ExportMetricsServiceRequest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,15 +56,15 @@ pub struct Due {
 /// Sends what `produce` makes, every `interval` (at least a millisecond) and once more when told to stop.
 ///
 /// Values are cumulative, so a request that failed is not kept: the next interval's has all of it and more. A pause
-/// that the receiver asks for is kept.
-pub async fn run<T, P, F>(transport: T, interval: Duration, mut produce: P, telemetry: &Telemetry, mut stop: Stop)
+/// that the receiver asks for is kept. After the last values comes nothing, so they are sent until they are taken or
+/// the deadline is there.
+pub async fn run<T, P, F>(sender: Sender<T>, interval: Duration, mut produce: P, mut stop: Stop)
 where
     T: Transport,
     P: FnMut() -> F,
     F: Future<Output = Due>,
 {
     let interval = interval.max(Duration::from_millis(1));
-    let sender = Sender::new(transport, telemetry);
     let mut ticks = interval_at(Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut not_before = Instant::now();
@@ -78,45 +83,106 @@ where
             deadline = stop::requested(&mut stop) => break deadline,
         }
     };
-    let last = async { sender.send_all(produce().await).await };
-    if timeout_at(deadline, last).await.is_err() {
-        sender.counters.requests_failed.add(1);
-        sender.reporter.failed("no time left for the last values");
+    let sent = match timeout_at(deadline, produce()).await {
+        Ok(due) => {
+            sender.counters.too_large.add(due.too_large);
+            sender.send_last(due.requests, deadline).await
+        }
+        Err(_) => Err("no time was left to gather them".to_owned()),
+    };
+    if let Err(why) = sent {
+        warn!("the last values of metrics were not delivered: {why}");
     }
 }
 
-/// Sends single requests and keeps our numbers about them; for our own metrics too.
-pub(super) struct Sender<T> {
+/// A receiver that takes no request now.
+struct Failure {
+    /// The pause that it asks for.
+    delay: Option<Duration>,
+    message: String,
+}
+
+/// Sends single requests and keeps our numbers about them; for our own metrics too. Cloning shares everything, so that
+/// a receiver's absence is told once.
+#[derive(Clone, Debug)]
+pub struct Sender<T> {
     transport: T,
     counters: Counters,
-    reporter: Reporter,
+    reporter: Arc<Reporter>,
 }
 
 impl<T: Transport> Sender<T> {
-    pub(super) fn new(transport: T, telemetry: &Telemetry) -> Self {
+    /// A sender over a transport.
+    pub fn new(transport: T, telemetry: &Telemetry) -> Self {
         let counters = Counters::new(telemetry, Signal::Metrics);
-        Self { transport, counters, reporter: Reporter::new(Signal::Metrics) }
+        Self { transport, counters, reporter: Arc::new(Reporter::new(Signal::Metrics)) }
     }
 
     /// Sends one after the other until one fails; returns the pause that the receiver asked for.
     async fn send_all(&self, due: Due) -> Option<Duration> {
         self.counters.too_large.add(due.too_large);
         for request in due.requests {
-            if let Err(delay) = self.send(request).await {
-                return delay;
+            if let Err(failure) = self.send_once(&request).await {
+                return failure.delay;
             }
         }
         None
     }
 
+    /// Sends a request whose values the next interval's has too; an error is why it was not taken.
+    pub(super) async fn send(&self, request: &MetricsRequest) -> Result<(), String> {
+        self.send_once(request).await.map_err(|failure| failure.message)
+    }
+
+    async fn send_once(&self, request: &MetricsRequest) -> Result<(), Failure> {
+        self.counters.io.add(request.body.len() as u64);
+        let sent = self.attempt(request).await;
+        if let Err(failure) = &sent {
+            self.counters.requests_failed.add(1);
+            self.reporter.failed(&failure.message);
+        }
+        sent
+    }
+
+    /// Sends requests after which there are no others, as often as it takes and the deadline lets us; an error is why
+    /// not all of them were taken.
+    pub(super) async fn send_last(&self, requests: Vec<MetricsRequest>, deadline: Instant) -> Result<(), String> {
+        let mut left: usize = requests.iter().map(|request| request.data_points).sum();
+        let mut why = "no answer in time".to_owned();
+        let all = async {
+            for request in &requests {
+                self.counters.io.add(request.body.len() as u64);
+                let mut attempts = 0;
+                while let Err(Failure { delay, message }) = self.attempt(request).await {
+                    attempts += 1;
+                    let pause = LAST_BACKOFF.pause(attempts, delay);
+                    why.clone_from(&message);
+                    if Instant::now() + pause >= deadline {
+                        return false;
+                    }
+                    self.counters.requests_retried.add(1);
+                    self.reporter.failed(&message);
+                    sleep(pause).await;
+                }
+                left -= request.data_points;
+            }
+            true
+        };
+        if timeout_at(deadline, all).await.unwrap_or(false) {
+            return Ok(());
+        }
+        self.counters.requests_failed.add(1);
+        self.counters.shutdown.add(left as u64);
+        Err(why)
+    }
+
     /// Whether the receiver took it or refused it for good, rather than not answering or asking for a pause.
-    pub(super) async fn send(&self, request: MetricsRequest) -> Result<(), Option<Duration>> {
+    async fn attempt(&self, request: &MetricsRequest) -> Result<(), Failure> {
         if request.data_points == 0 {
             return Ok(());
         }
         let points = request.data_points as u64;
-        self.counters.io.add(request.body.len() as u64);
-        match self.transport.send(request.body).await {
+        match self.transport.send(request.body.clone()).await {
             Outcome::Accepted => self.taken(points, 0),
             Outcome::Partial { rejected, message } => {
                 let rejected = rejected.min(points);
@@ -129,11 +195,7 @@ impl<T: Transport> Sender<T> {
                 self.reporter.answered();
                 self.reporter.refused(request.data_points, &message);
             }
-            Outcome::Retry { delay, message } => {
-                self.counters.requests_failed.add(1);
-                self.reporter.failed(&message);
-                return Err(delay);
-            }
+            Outcome::Retry { delay, message } => return Err(Failure { delay, message }),
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,18 +31,21 @@ use crate::telemetry::{Kind, Sample, Telemetry};
 
 /// How soon a number that was registered late gets its instrument, at the latest.
 const REFRESH: Duration = Duration::from_secs(5);
+/// What the SDK may take beyond the deadline to hear that the last request was given up.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Exports every `interval` until told to stop, then once more, and returns by the deadline even if the receiver is
 /// gone. Needs a tokio runtime.
 pub async fn run<T: Transport>(
     telemetry: Telemetry,
     resource: &Resource,
-    transport: T,
+    sender: Sender<T>,
     interval: Duration,
     mut stop: Stop,
 ) {
-    let sender = Arc::new(Sender::new(transport, &telemetry));
-    let exporter = match exporter(Bridge { sender, runtime: Handle::current() }) {
+    let refusal = Refusal::default();
+    let bridge = Bridge { sender, stop: stop.clone(), refusal: Arc::clone(&refusal), runtime: Handle::current() };
+    let exporter = match exporter(bridge) {
         Ok(exporter) => exporter,
         Err(error) => {
             warn!("our own metrics are not exported: {error}");
@@ -63,26 +66,31 @@ pub async fn run<T: Transport>(
     };
     // What was registered since the last look has a value too.
     register(&telemetry, &meter, &mut known);
-    shut_down(provider, deadline).await;
+    if let Err(why) = shut_down(provider, deadline, &refusal).await {
+        warn!("the last values of our own metrics were not delivered: {why}");
+    }
 }
+
+/// Why the last request was not taken, while it was not: the SDK keeps no words of an exporter.
+type Refusal = Arc<Mutex<Option<String>>>;
 
 /// The SDK's shutdown blocks its caller while the export needs this runtime, so it has a thread of its own, which is
 /// left behind where the time is over.
-async fn shut_down(provider: SdkMeterProvider, deadline: Instant) {
+async fn shut_down(provider: SdkMeterProvider, deadline: Instant, refusal: &Refusal) -> Result<(), String> {
     let (sender, receiver) = oneshot::channel();
     let left = deadline.saturating_duration_since(Instant::now());
     let thread = std::thread::Builder::new().name("telemetry-end".into()).spawn(move || {
         // Nobody waits any more where the deadline has passed.
         sender.send(provider.shutdown_with_timeout(left)).unwrap_or_default();
     });
-    if let Err(error) = thread {
-        warn!("no thread for the last export of our own metrics: {error}");
-        return;
-    }
-    match timeout_at(deadline, receiver).await {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => warn!("the last export of our own metrics failed: {error}"),
-        Ok(Err(_)) | Err(_) => warn!("the last export of our own metrics did not end in time"),
+    thread.map_err(|error| format!("no thread: {error}"))?;
+    match timeout_at(deadline + GRACE, receiver).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => {
+            let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Err(refusal.unwrap_or_else(|| error.to_string()))
+        }
+        Ok(Err(_)) | Err(_) => Err("no answer in time".to_owned()),
     }
 }
 
@@ -136,7 +144,9 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
 
 /// The SDK exporter's HTTP client: takes the request's body and sends it by ours.
 struct Bridge<T> {
-    sender: Arc<Sender<T>>,
+    sender: Sender<T>,
+    stop: Stop,
+    refusal: Refusal,
     runtime: Handle,
 }
 
@@ -151,13 +161,25 @@ impl<T: Transport> HttpClient for Bridge<T> {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         let request = ExportMetricsServiceRequest::decode(plain(request)?)?;
         let request = MetricsRequest::from(&request);
-        let sender = Arc::clone(&self.sender);
+        let sent = deliver(self.sender.clone(), request, self.stop.clone());
         // The SDK polls us on a thread without a runtime.
-        match self.runtime.spawn(async move { sender.send(request).await }).await? {
-            Ok(()) => Ok(http::Response::new(Bytes::new())),
-            Err(_) => Err("the receiver does not take requests".into()),
+        let refusal = self.runtime.spawn(sent).await?.err();
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&refusal);
+        match refusal {
+            None => Ok(http::Response::new(Bytes::new())),
+            Some(why) => Err(why.into()),
         }
     }
+}
+
+/// Sends a request once; when told to stop, until it is taken or the deadline is there.
+async fn deliver<T: Transport>(sender: Sender<T>, request: MetricsRequest, mut stop: Stop) -> Result<(), String> {
+    let deadline = tokio::select! {
+        biased;
+        deadline = stop::requested(&mut stop) => deadline,
+        sent = sender.send(&request) => return sent,
+    };
+    sender.send_last(vec![request], deadline).await
 }
 
 /// The body as it was before the exporter compressed it; our client compresses by our own settings.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use eyepiece::otlp::client::Client;
 use eyepiece::otlp::config::{Protocol, Signal};
 use eyepiece::otlp::delivery::{Counters, Transport};
-use eyepiece::otlp::metrics_sender::{self, Due, MetricsRequest};
+use eyepiece::otlp::metrics_sender::{self, Due, MetricsRequest, Sender};
 use eyepiece::otlp::retry::Outcome;
 use eyepiece::otlp::{self_telemetry, stop};
 use eyepiece::telemetry::Telemetry;
@@ -59,7 +59,7 @@ async fn an_outage_queues_nothing_up() {
     let task = tokio::spawn({
         let (store, telemetry) = (store.clone(), telemetry.clone());
         async move {
-            metrics_sender::run(store, Duration::from_secs(10), producer(), &telemetry, receiver).await;
+            metrics_sender::run(Sender::new(store, &telemetry), Duration::from_secs(10), producer(), receiver).await;
         }
     });
     tokio::time::sleep(Duration::from_secs(25)).await;
@@ -86,6 +86,45 @@ async fn an_outage_queues_nothing_up() {
     assert_eq!(store.attempts.load(Ordering::Relaxed), 11);
 }
 
+/// Takes nothing for as long as it is told, on tokio's clock.
+#[derive(Clone)]
+struct Away {
+    until: Instant,
+    store: Store,
+}
+
+impl Transport for Away {
+    async fn send(&self, request: Bytes) -> Outcome {
+        if Instant::now() < self.until {
+            self.store.attempts.fetch_add(1, Ordering::Relaxed);
+            return Outcome::Retry { delay: None, message: "away".into() };
+        }
+        self.store.send(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_values_are_sent_until_they_are_taken_or_the_deadline_is_there() {
+    for (away, delivered, lost) in [(0, 10, 0), (3, 10, 0), (60, 0, 10)] {
+        let (store, telemetry) = (Store::default(), Telemetry::default());
+        let (sender, receiver) = stop::channel();
+        let begun = Instant::now();
+        let transport = Away { until: begun + Duration::from_secs(away), store: store.clone() };
+        let deadline = begun + Duration::from_secs(5);
+        sender.send_replace(Some(deadline));
+        metrics_sender::run(Sender::new(transport, &telemetry), Duration::from_secs(10), producer(), receiver).await;
+        let counters = Counters::new(&telemetry, Signal::Metrics);
+        assert_eq!((counters.delivered.get(), counters.shutdown.get()), (delivered, lost), "away for {away} s");
+        // The newest values, asked for once: nothing changes any more.
+        assert!(store.taken.lock().unwrap().iter().all(|body| body[..] == [1]));
+        assert!(Instant::now() <= deadline + Duration::from_millis(2), "the deadline is kept");
+        let (attempts, failed) = (store.attempts.load(Ordering::Relaxed), u64::from(lost > 0));
+        assert!(attempts < 20, "no busy loop: {attempts} attempts");
+        let counted = counters.requests_ok.get() + counters.requests_retried.get() + counters.requests_failed.get();
+        assert_eq!((attempts as u64, counters.requests_failed.get()), (counted, failed));
+    }
+}
+
 #[derive(Clone)]
 struct Silent;
 
@@ -99,7 +138,8 @@ impl Transport for Silent {
 async fn a_silent_receiver_does_not_hold_up_the_end() {
     let (sender, receiver) = stop::channel();
     let task = tokio::spawn(async move {
-        metrics_sender::run(Silent, Duration::from_secs(1), producer(), &Telemetry::default(), receiver).await;
+        let sender = Sender::new(Silent, &Telemetry::default());
+        metrics_sender::run(sender, Duration::from_secs(1), producer(), receiver).await;
     });
     tokio::time::sleep(Duration::from_secs(3)).await;
     let begun = Instant::now();
@@ -150,7 +190,10 @@ async fn our_own_numbers_arrive() {
     let (sender, stop) = stop::channel();
     let task = tokio::spawn({
         let telemetry = telemetry.clone();
-        async move { self_telemetry::run(telemetry, &resource(), client, Duration::from_millis(20), stop).await }
+        async move {
+            let sender = Sender::new(client, &telemetry);
+            self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
+        }
     });
     eventually(|| receiver.seen.lock().unwrap().len() >= 2).await;
     // Registered late, exported all the same.
@@ -196,7 +239,8 @@ async fn check_end(transport: impl Transport) {
     telemetry.counter("eyepiece.flows.parsed", &[]).add(1);
     let (sender, stop) = stop::channel();
     let task = tokio::spawn(async move {
-        self_telemetry::run(telemetry, &resource(), transport, Duration::from_millis(20), stop).await;
+        let sender = Sender::new(transport, &telemetry);
+        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     sender.send_replace(Some(Instant::now() + Duration::from_millis(300)));

@@ -110,6 +110,34 @@ fn no_path_of_one_machine() {
     tell(&found);
 }
 
+/// Names of the schema's metrics that no code of the exporter uses.
+fn unused_metrics<'a>(schema: &'a str, code: &[&str]) -> Vec<&'a str> {
+    let of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let used = |name: &str| {
+        let whole =
+            |text: &str| text.split(&format!("metric::{name}")).skip(1).any(|rest| !rest.starts_with(of_a_name));
+        code.iter().any(|text| whole(text))
+    };
+    let metrics =
+        schema.lines().filter_map(|line| line.trim().strip_prefix("pub const ")?.strip_suffix(": Metric = Metric {"));
+    metrics.filter(|name| !used(name)).collect()
+}
+
+#[test]
+fn every_metric_of_the_schema_is_exported() {
+    let schema = "    pub const A: Metric = Metric {\n    pub const A_B: Metric = Metric {\n        A,";
+    assert_eq!(unused_metrics(schema, &["metric::A.name", "&metric::A_B,"]), Vec::<&str>::new());
+    assert_eq!(unused_metrics(schema, &["metric::A.name"]), ["A_B"]);
+    assert_eq!(unused_metrics(schema, &["metric::A_B.name"]), ["A"]);
+    let files = files();
+    let text = |path: &str| files.iter().find(|(known, _)| known == path).map(|(_, text)| text.as_str());
+    let code: Vec<_> =
+        files.iter().filter(|(path, _)| path.starts_with("exporter/src/")).map(|(_, text)| text.as_str()).collect();
+    let schema = text("semconv/src/generated.rs").expect("the schema");
+    assert!(schema.matches(": Metric = Metric {").count() > 20);
+    assert_eq!(unused_metrics(schema, &code), Vec::<&str>::new());
+}
+
 /// Whether a changelog has its section for what is not released yet, in which something stands.
 fn has_unreleased(changelog: &str) -> bool {
     let section = changelog.split("\n## ").find(|section| section.lines().next() == Some("Unreleased"));

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, number_dat
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-use super::{Encoded, MAX_REQUEST, attribute, encode_resolved};
+use super::{Encoded, MAX_REQUEST, attribute, encode};
 use crate::metrics::{Resolved, Series};
 
 const TIME: u64 = 1000;
@@ -65,7 +65,7 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
 fn a_metric_is_a_cumulative_sum_with_its_series() {
     let overflow = Series { attributes: Vec::new(), overflow: true, start: 7, value: u64::MAX };
     let metrics = [metric("hubble.flow.io", vec![series("a", 5, 6), series("b", TIME + 1, 7), overflow])];
-    let encoded = encode_resolved(&metrics, TIME, &resource(), MAX_REQUEST);
+    let encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
     assert_eq!((encoded.points, encoded.oversized, encoded.requests.len()), (3, 0, 1));
     let decoded = ExportMetricsServiceRequest::decode(encoded.requests[0].encode_to_vec().as_slice()).expect("decodes");
     let metric = &decoded.resource_metrics[0].scope_metrics[0].metrics[0];
@@ -87,7 +87,7 @@ fn a_metric_is_a_cumulative_sum_with_its_series() {
 #[test]
 fn nothing_makes_no_request() {
     for metrics in [vec![], vec![metric("a", vec![])]] {
-        assert_eq!(encode_resolved(&metrics, TIME, &resource(), MAX_REQUEST), Encoded::default());
+        assert_eq!(encode(&metrics, TIME, &resource(), MAX_REQUEST), Encoded::default());
     }
 }
 
@@ -99,12 +99,12 @@ fn every_limit_is_kept_and_no_point_lost() {
         metric("two", (0..200).map(|number| series(&"x".repeat(number), 1, number as u64)).collect()),
         metric("three", vec![series("last", 1, 1)]),
     ];
-    let whole = encode_resolved(&metrics, TIME, &resource(), MAX_REQUEST);
+    let whole = encode(&metrics, TIME, &resource(), MAX_REQUEST);
     assert_eq!(whole.requests.len(), 1);
     let size = whole.requests[0].encoded_len();
     let mut counts = BTreeMap::new();
     for limit in (400..600).step_by(7).chain([size - 1, size, size + 1, size * 8]) {
-        let encoded = encode_resolved(&metrics, TIME, &resource(), limit);
+        let encoded = encode(&metrics, TIME, &resource(), limit);
         assert_eq!(encoded.oversized, 0, "limit {limit}");
         assert!(encoded.requests.iter().all(|request| request.encoded_len() <= limit), "limit {limit}");
         assert_eq!(points(&encoded), points(&whole), "limit {limit}");
@@ -120,11 +120,11 @@ fn a_point_that_fits_nowhere_is_told() {
         metric("one", vec![series("a", 1, 1), series(&"x".repeat(1000), 1, 2), series("c", 1, 3)]),
         metric("two", vec![series(&"x".repeat(1000), 1, 2)]),
     ];
-    let encoded = encode_resolved(&metrics, TIME, &resource(), 500);
+    let encoded = encode(&metrics, TIME, &resource(), 500);
     assert_eq!((encoded.points, encoded.oversized), (2, 2));
     let kept = [("one".to_owned(), "a".to_owned(), 1), ("one".to_owned(), "c".to_owned(), 3)];
     assert_eq!(points(&encoded), kept);
-    let encoded = encode_resolved(&metrics, TIME, &resource(), 0);
+    let encoded = encode(&metrics, TIME, &resource(), 0);
     assert_eq!((encoded.requests.len(), encoded.points, encoded.oversized), (0, 0, 4));
 }
 
@@ -137,7 +137,7 @@ fn a_full_aggregation_stays_under_what_receivers_take() {
             metric(metric_name, (0..20_000).map(|number| series(&format!("{name}{number}"), 1, number)).collect())
         })
         .collect();
-    let encoded = encode_resolved(&metrics, TIME, &resource(), MAX_REQUEST);
+    let encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
     assert_eq!((encoded.points, encoded.oversized), (80_000, 0));
     let sizes: Vec<usize> = encoded.requests.iter().map(Message::encoded_len).collect();
     assert!(sizes.iter().all(|&size| size <= MAX_REQUEST), "{sizes:?}");

@@ -108,6 +108,11 @@ pub fn build(
     object::check_kernel()?;
     let types = Btf::from_kernel().map_err(LoadError::Btf)?;
     let mut object = Object::load(&config.settings, &types)?;
+    for family in ["ipv4", "ipv6"] {
+        let name = metric::EYEPIECE_DATAPATH_CONNECTION_CAPACITY.name;
+        let capacity = telemetry.gauge(name, &[(attribute::NETWORK_TYPE, family)]);
+        capacity.set(u64::from(config.settings.max_connections.max(1)));
+    }
     let names = KernelNames::read(&types);
     drop(types);
     ignore(&object, &names, &config.drops_ignore)?;

@@ -1,0 +1,100 @@
+//! What a shutdown leaves undelivered: counted by signal and reason, told with the endpoint that did not take it.
+
+use std::collections::BTreeMap;
+
+use eyepiece_config::{Protocol, Settings, Signal};
+use eyepiece_semconv::{attribute, metric};
+
+use crate::telemetry::Telemetry;
+
+/// Records that were dropped so far, by signal and reason.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Dropped(BTreeMap<(String, String), u64>);
+
+impl Dropped {
+    /// By our own numbers.
+    pub(super) fn so_far(telemetry: &Telemetry) -> Self {
+        let mut dropped = BTreeMap::new();
+        for sample in telemetry.samples() {
+            let of = |name| {
+                let mut found = sample.key.attributes.iter().filter(|(known, _)| *known == name);
+                found.next().map(|(_, value)| value.clone())
+            };
+            if sample.key.name == metric::EYEPIECE_EXPORT_RECORDS.name
+                && let (Some(signal), Some(reason)) = (of(attribute::EYEPIECE_SIGNAL), of(attribute::EYEPIECE_REASON))
+            {
+                *dropped.entry((signal, reason)).or_default() += sample.value;
+            }
+        }
+        Self(dropped)
+    }
+
+    /// What has been dropped since an earlier look, each signal with its sum and its reasons.
+    fn since(&self, before: &Self) -> BTreeMap<&str, (u64, Vec<String>)> {
+        let mut signals: BTreeMap<&str, (u64, Vec<String>)> = BTreeMap::new();
+        for (key, now) in &self.0 {
+            let records = now.saturating_sub(before.0.get(key).copied().unwrap_or_default());
+            if records > 0 {
+                let (sum, reasons) = signals.entry(&key.0).or_default();
+                *sum += records;
+                reasons.push(format!("{}={records}", key.1));
+            }
+        }
+        signals
+    }
+}
+
+/// Tells what was dropped since `before`, if anything was.
+pub(super) fn tell(before: &Dropped, telemetry: &Telemetry, settings: &Settings) {
+    for (signal, (records, reasons)) in Dropped::so_far(telemetry).since(before) {
+        let endpoint = endpoint(settings, signal);
+        let reasons = reasons.join(" ");
+        tracing::warn!(signal, records, reasons, endpoint, "left without delivering all");
+    }
+}
+
+fn endpoint(settings: &Settings, signal: &str) -> String {
+    let export = Signal::ALL.into_iter().find(|known| known.name() == signal).map(|known| settings.otlp.export(known));
+    export.map_or_else(String::new, |export| match export.protocol {
+        Protocol::Stdout => "standard output".to_owned(),
+        Protocol::Grpc | Protocol::HttpProtobuf => export.endpoint,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dropped, endpoint};
+    use crate::otlp::config::Signal;
+    use crate::otlp::delivery::Counters;
+    use crate::telemetry::Telemetry;
+
+    #[test]
+    fn what_was_dropped_in_between_by_signal_and_reason() {
+        let telemetry = Telemetry::default();
+        let [logs, metrics] = [Signal::Logs, Signal::Metrics].map(|signal| Counters::new(&telemetry, signal));
+        logs.queue_full.add(5);
+        metrics.rejected.add(7);
+        let before = Dropped::so_far(&telemetry);
+        assert_eq!(Dropped::so_far(&telemetry).since(&before).len(), 0);
+        logs.delivered.add(100);
+        logs.shutdown.add(3);
+        logs.queue_full.add(1);
+        metrics.shutdown.add(2);
+        let now = Dropped::so_far(&telemetry);
+        let found: Vec<_> = now.since(&before).into_iter().collect();
+        let text = |reasons: &[&str]| reasons.iter().map(|&reason| reason.to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            found,
+            [("logs", (4, text(&["queue_full=1", "shutdown=3"]))), ("metrics", (2, text(&["shutdown=2"])))]
+        );
+    }
+
+    #[test]
+    fn the_endpoint_is_the_signals() {
+        let mut settings = eyepiece_config::Settings::default();
+        settings.otlp.logs.overrides.endpoint = Some("http://logs:4317".to_owned());
+        settings.otlp.metrics.overrides.protocol = Some(eyepiece_config::Protocol::Stdout);
+        assert_eq!(endpoint(&settings, "logs"), "http://logs:4317");
+        assert_eq!(endpoint(&settings, "metrics"), "standard output");
+    }
+}
