@@ -1,4 +1,4 @@
-//! W3C Trace Context: the `traceparent` header (https://www.w3.org/TR/trace-context/, section 3.2).
+//! W3C Trace Context: the `traceparent` header (<https://www.w3.org/TR/trace-context/>, section 3.2).
 
 use crate::parser::pairing::Trace;
 
