@@ -2,7 +2,7 @@
 # Measures everything in one run and prints it: the machine's facts, each bench's figures, the goals at the end.
 #
 #   tests/bench.sh          all benches (as root, for the kernel programs and the memory of a running eyepiece)
-#   tests/bench.sh NAME …   only these: kernel parse enrich count encode pipeline memory
+#   tests/bench.sh NAME …   only these: kernel parse enrich count encode decode gob pipeline socket memory
 #
 # Figures are the best of several rounds, for other work on the machine only adds to them. Ratios are to a baseline that
 # was measured in turns with them.
@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 command -v cargo >/dev/null || fail "no cargo: install Rust first (https://rustup.rs)"
 benches=("$@")
-[ $# -gt 0 ] || benches=(kernel parse enrich count encode pipeline memory)
+[ $# -gt 0 ] || benches=(kernel parse enrich count encode decode gob pipeline socket memory)
 
 # Builds or runs a bench; the one of memory only drives a release build, as the end-to-end tests drive a debug build.
 bench() {
