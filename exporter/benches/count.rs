@@ -1,13 +1,19 @@
 //! ns per flow for all metrics together, beside one hash look-up in the same run.
 
+mod measured;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod report;
+
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use eyepiece::event::{KernelDrop, Meter};
 use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece::metrics::{Aggregation, Config, Contexts, MetricContexts};
 use eyepiece::symbols::Symbols;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use measured::median;
+use report::{Goal, goal, heading, row};
 
 /// Flows of a batch: as many as the pipeline is likely to hand over at once.
 const FLOWS: usize = 1024;
@@ -157,5 +163,22 @@ fn baseline(
     });
 }
 
-criterion_group!(benches, count, scan);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = measured::criterion();
+    count(&mut criterion);
+    scan(&mut criterion);
+    criterion.final_summary();
+    heading("count", &["ns a flow", "look-up", "x look-up"]);
+    for endpoints in ["10", "200"] {
+        for name in ["name", "pod|reserved-identity|ip", "unlike"] {
+            let of = |name: &str| {
+                Some(median(&format!("count/{}", name.replace(['|', ':'], "_")), endpoints)? / FLOWS as f64)
+            };
+            let (Some(ns), Some(lookup)) = (of(name), of("baseline: one look-up")) else { continue };
+            row(&format!("{name}, {endpoints} endpoints"), &[ns, lookup, ns / lookup]);
+            if name == "name" {
+                goal(&format!("count a flow, {endpoints} endpoints"), ns, "ns", Goal::AtMost(30.0));
+            }
+        }
+    }
+}

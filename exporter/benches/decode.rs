@@ -5,6 +5,8 @@ mod payloads;
 #[allow(unreachable_pub, reason = "a module of the tests' library, which this program must not depend on")]
 #[path = "../../tests/src/peer.rs"]
 mod peer;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod report;
 
 use std::hint::black_box;
 use std::io::Write;
@@ -16,6 +18,7 @@ use eyepiece::event::RawEvent;
 use eyepiece::gob::encode::agent_notify;
 use eyepiece::parser::{Pairing, decode, parse};
 use eyepiece::release::Producer;
+use report::{Goal, goal};
 
 /// Rounds, and operations of a round, as the harness has them: noise only adds, so the best round is told.
 const ROUNDS: usize = 1000;
@@ -34,7 +37,12 @@ fn main() {
     for (number, (name, payload)) in payloads.iter().enumerate() {
         let ours = measure(payload);
         match theirs.get(number) {
-            Some([best, mean]) => println!("{name:<24}{ours:>10.1}{best:>10.1}{:>8.1}x{mean:>18.1}", best / ours),
+            Some([best, mean]) => {
+                println!("{name:<24}{ours:>10.1}{best:>10.1}{:>8.1}x{mean:>18.1}", best / ours);
+                if name.starts_with("trace") {
+                    goal(&format!("decode: {name}, Hubble's best beside ours"), best / ours, "x", Goal::AtLeast(25.0));
+                }
+            }
             None => println!("{name:<24}{ours:>10.1}"),
         }
     }

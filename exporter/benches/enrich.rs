@@ -1,15 +1,26 @@
 //! What filling in the ends of one flow costs, among 500 endpoints with four addresses each.
 
+mod measured;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod report;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion};
 use eyepiece::enrich::{InterfaceInfo, Publisher, Tables, enrich};
 use eyepiece::flow::{EVENT_TRACE, EventType, Flow, Ip};
 use eyepiece::symbols::Symbols;
 use eyepiece_wire::InterfaceKind;
+use measured::median;
+use report::{heading, row};
 
 const ENDPOINTS: u16 = 500;
+/// Flows of one iteration.
+const FLOWS: f64 = 1024.0;
+/// What is measured.
+const KINDS: [&str; 4] =
+    ["endpoint to endpoint, IPv4", "endpoint to world, IPv4", "endpoint to endpoint, IPv6", "unknown source"];
 
 fn v4(endpoint: u16) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + u32::from(endpoint)))
@@ -57,12 +68,13 @@ fn bench(criterion: &mut Criterion) {
     let mut reader = Publisher::new(tables()).reader();
     let mut group = criterion.benchmark_group("enrich");
     group.throughput(criterion::Throughput::Elements(1024));
-    for (name, flows) in [
-        ("endpoint to endpoint, IPv4", flows(v4, v4)),
-        ("endpoint to world, IPv4", flows(v4, |n| IpAddr::V4(Ipv4Addr::from_bits(0x0808_0000 + u32::from(n))))),
-        ("endpoint to endpoint, IPv6", flows(v6, v6)),
-        ("unknown source", flows(|n| v4(n + 0x2000), v4)),
-    ] {
+    let ends = [
+        flows(v4, v4),
+        flows(v4, |n| IpAddr::V4(Ipv4Addr::from_bits(0x0808_0000 + u32::from(n)))),
+        flows(v6, v6),
+        flows(|n| v4(n + 0x2000), v4),
+    ];
+    for (name, flows) in KINDS.into_iter().zip(ends) {
         group.bench_function(name, |bencher| {
             let mut flows = flows.clone();
             bencher.iter(|| {
@@ -79,5 +91,14 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = measured::criterion();
+    bench(&mut criterion);
+    criterion.final_summary();
+    heading("enrich", &["ns a flow"]);
+    for name in KINDS {
+        if let Some(ns) = median("enrich", name) {
+            row(name, &[ns / FLOWS]);
+        }
+    }
+}

@@ -4,15 +4,22 @@
 #[path = "../../tests/src/peer.rs"]
 mod peer;
 
+mod measured;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod report;
+
 use std::hint::black_box;
 use std::process::{Command, Stdio};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
 use eyepiece::gob::{EVENT_SAMPLE, Payload, PayloadDecoder, value};
+use measured::median;
+use report::{Goal, goal, heading, row};
 
 /// A trace of 48 bytes with a packet of 136.
 const LENGTH: usize = 184;
+
 fn benchmark(criterion: &mut Criterion) {
     let data = [4; LENGTH];
     let one = Payload { data: &data, cpu: 3, lost: 0, kind: EVENT_SAMPLE };
@@ -46,7 +53,6 @@ fn benchmark(criterion: &mut Criterion) {
         bencher.iter(|| value(black_box(&agent)));
     });
     group.finish();
-    go();
 }
 
 /// Go's own numbers, by a program of tests/peers.
@@ -66,5 +72,16 @@ fn go() {
     }
 }
 
-criterion_group!(benches, benchmark);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = measured::criterion();
+    benchmark(&mut criterion);
+    criterion.final_summary();
+    heading("gob, a payload of 184 bytes", &["ns", "copy alone", "x copy"]);
+    let of = |what| median("gob", &format!("a payload of {LENGTH} bytes {what}"));
+    for (what, limit) in [("encoded", 15.0), ("decoded", 40.0)] {
+        let (Some(ns), Some(copy)) = (of(what), of("copied (baseline)")) else { continue };
+        row(what, &[ns, copy, ns / copy]);
+        goal(&format!("gob: a payload of {LENGTH} bytes {what}"), ns, "ns", Goal::AtMost(limit));
+    }
+    go();
+}
