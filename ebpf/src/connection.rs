@@ -86,8 +86,7 @@ pub(crate) unsafe fn add<const HOOK: u8>(
         if leaves(HOOK) && (*side).ingress_ifindex != (*skb).ingress_ifindex {
             return false;
         }
-        atomic::add(core::ptr::addr_of_mut!((*side).packets), segments);
-        atomic::add(core::ptr::addr_of_mut!((*side).bytes), bytes);
+        put(side, segments, bytes);
         (*side).last = now;
         true
     }
@@ -182,15 +181,13 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
             || facts.created != 0
             || facts.icmp_error != 0
             || to_be_said(facts.hook, facts.flags, (*side).flags, (*side).reported, facts.now);
-        atomic::add(core::ptr::addr_of_mut!((*side).packets), facts.segments);
-        atomic::add(core::ptr::addr_of_mut!((*side).bytes), facts.bytes);
         (*side).last = facts.now;
         (*side).flags |= facts.flags;
         if DEBUG.load() != 0 {
             debug::connection(skb, entry, facts);
         }
-        if said && emit::wanted() {
-            emit::trace(skb, entry, facts, reason);
+        if !(said && emit::wanted() && emit::trace(skb, entry, facts, reason) != 0) {
+            put(side, facts.segments, facts.bytes);
         }
     }
     0
@@ -249,8 +246,13 @@ unsafe fn state(entry: *mut Connection, facts: &Facts) -> u8 {
 pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report: &mut Report) {
     unsafe {
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
-        report.packets = atomic::take(core::ptr::addr_of_mut!((*side).packets));
-        report.bytes = atomic::take(core::ptr::addr_of_mut!((*side).bytes));
+        report.packets = 0;
+        report.bytes = 0;
+        // Often there is nothing to take, and looking costs less than an atomic exchange.
+        if (*side).packets != 0 {
+            report.packets = atomic::take(core::ptr::addr_of_mut!((*side).packets));
+            report.bytes = atomic::take(core::ptr::addr_of_mut!((*side).bytes));
+        }
         report.held_packets = 0;
         report.held_bytes = 0;
         if (*side).hook == Hook::FromNetwork as u8 + 1 {
@@ -273,9 +275,27 @@ pub(crate) unsafe fn hold(entry: *mut Connection, index: usize, report: &Report)
     unsafe {
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
         if (*side).hook == Hook::FromNetwork as u8 + 1 && report.mark == Mark::Unknown as u8 {
-            atomic::add(core::ptr::addr_of_mut!((*side).held_packets), report.packets);
-            atomic::add(core::ptr::addr_of_mut!((*side).held_bytes), report.bytes);
+            put_held(side, report.packets, report.bytes);
         }
+    }
+}
+
+/// Adds to what a half has not reported. Bytes go first, and are taken last: where packets are, their bytes are, and no
+/// bytes stay behind when somebody takes in between.
+#[inline(always)]
+pub(crate) unsafe fn put(side: *mut Half, packets: u64, bytes: u64) {
+    unsafe {
+        atomic::add(core::ptr::addr_of_mut!((*side).bytes), bytes);
+        atomic::add(core::ptr::addr_of_mut!((*side).packets), packets);
+    }
+}
+
+/// The same for what is held back.
+#[inline(always)]
+pub(crate) unsafe fn put_held(side: *mut Half, packets: u64, bytes: u64) {
+    unsafe {
+        atomic::add(core::ptr::addr_of_mut!((*side).held_bytes), bytes);
+        atomic::add(core::ptr::addr_of_mut!((*side).held_packets), packets);
     }
 }
 

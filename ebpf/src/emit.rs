@@ -116,7 +116,8 @@ fn trace_size() -> u64 {
     TRACE_PREFIX as u64 + CAPTURE.load() as u64
 }
 
-/// Says what is to be said of a tracked packet; the totals are taken only once the record has its place.
+/// Says what is to be said of a tracked packet and of those before it; their totals are taken only once the record has
+/// its place. 0 = it could not be said, and the packet is still to be counted.
 #[inline(never)]
 pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, reason: u8) -> i32 {
     let record = reserve(trace_size(), EP_SCRATCH_TC.get_ptr_mut(0));
@@ -129,6 +130,8 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, 
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
         let mut report: Report = core::mem::zeroed();
         connection::take(entry, index, facts.now, &mut report);
+        report.packets += facts.segments;
+        report.bytes += facts.bytes;
         report.ingress_ifindex = (*side).ingress_ifindex;
         report.reason = reason;
         let length = write(skb, record, facts, &report);
@@ -138,10 +141,8 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, 
             return 1;
         }
         // The perf buffer tells only now that it is full: what was taken goes back.
-        crate::atomic::add(core::ptr::addr_of_mut!((*side).packets), report.packets);
-        crate::atomic::add(core::ptr::addr_of_mut!((*side).bytes), report.bytes);
-        crate::atomic::add(core::ptr::addr_of_mut!((*side).held_packets), report.held_packets);
-        crate::atomic::add(core::ptr::addr_of_mut!((*side).held_bytes), report.held_bytes);
+        connection::put(side, report.packets - facts.segments, report.bytes - facts.bytes);
+        connection::put_held(side, report.held_packets, report.held_bytes);
     }
     0
 }

@@ -7,6 +7,7 @@
 #![allow(internal_features, reason = "atomic_xadd and atomic_xchg have no stable form for this target")]
 
 mod atomic;
+mod bench;
 mod connection;
 mod debug;
 mod drops;
@@ -58,6 +59,21 @@ pub fn eyepiece_to_network_l3(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn eyepiece_empty(_ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
+}
+
+#[classifier]
+pub fn eyepiece_look_up(ctx: TcContext) -> i32 {
+    bench::look_up(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_renumber(ctx: TcContext) -> i32 {
+    bench::renumber::<false>(&ctx)
+}
+
+#[classifier]
+pub fn eyepiece_new(ctx: TcContext) -> i32 {
+    bench::renumber::<true>(&ctx)
 }
 
 #[classifier]

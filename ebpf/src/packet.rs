@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
-use eyepiece_wire::{Key4, Key6};
+use eyepiece_wire::{Key4, Key6, word};
 
 use crate::headers::*;
 
@@ -168,7 +168,8 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
     }
     let source = [header[2], header[3], header[4], header[5]];
     let destination = [header[6], header[7], header[8], header[9]];
-    if greater6(&source, &destination, &ports) {
+    let words = |address: &[u32; 4]| [word(address[0], address[1]), word(address[2], address[3])];
+    if greater6(words(&source), words(&destination), ports[0] as u32 | (ports[1] as u32) << 16) {
         packet.half = 1;
         packet.key6.address = [destination, source];
         packet.key6.port = [ports[1], ports[0]];
@@ -181,21 +182,21 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
 
 /// Whether (a, first port) comes after (b, second port), compared as the loaded words.
 #[inline(always)]
-pub(crate) fn greater6(a: &[u32; 4], b: &[u32; 4], ports: &[u16; 2]) -> bool {
+pub(crate) fn greater6(a: [u64; 2], b: [u64; 2], ports: u32) -> bool {
     // The last word differs in nearly all pairs of addresses of one network.
-    if a[3] != b[3] {
-        return a[3] > b[3];
-    }
-    if a[0] != b[0] {
-        return a[0] > b[0];
-    }
     if a[1] != b[1] {
-        return a[1] > b[1];
+        a[1] > b[1]
+    } else if a[0] != b[0] {
+        a[0] > b[0]
+    } else {
+        greater_ports(ports)
     }
-    if a[2] != b[2] {
-        return a[2] > b[2];
-    }
-    ports[0] > ports[1]
+}
+
+/// Whether the first of two loaded ports is the greater one.
+#[inline(always)]
+pub(crate) fn greater_ports(ports: u32) -> bool {
+    ports as u16 > (ports >> 16) as u16
 }
 
 #[inline(always)]

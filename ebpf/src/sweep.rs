@@ -62,7 +62,7 @@ pub(crate) fn sweep(ctx: &TcContext) -> i32 {
 }
 
 #[inline(always)]
-unsafe fn handle(entry: *mut Connection, operation: u32, last: u64, now: u64, totals: &mut [SweepTotals; 2]) -> u32 {
+unsafe fn handle(entry: *mut Connection, operation: u32, last: u64, now: u64, totals: &mut [SweepTotals; 2]) -> u64 {
     unsafe {
         if operation == SWEEP_KILL {
             // A packet that came since user space looked keeps the entry alive.

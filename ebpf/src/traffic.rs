@@ -80,16 +80,11 @@ unsafe fn fast4<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
         };
         let (vlan, tag) = lifted_vlan(skb);
         let (source, destination) = (*((ip + 12) as *const u32), *((ip + 16) as *const u32));
-        let (from, to) = (*(l4 as *const u16), *((l4 + 2) as *const u16));
-        let half = source > destination || (source == destination && from > to);
-        let key = Key4 {
-            address: if half { [destination, source] } else { [source, destination] },
-            port: if half { [to, from] } else { [from, to] },
-            ifindex: (*skb).ifindex,
-            protocol,
-            kind: 0,
-            vlan,
-        };
+        let ports = *(l4 as *const u32);
+        let half = source > destination || (source == destination && packet::greater_ports(ports));
+        let (address, ports) =
+            if half { ([destination, source], ports.rotate_left(16)) } else { ([source, destination], ports) };
+        let key = Key4::of_ports(address, ports, (*skb).ifindex, protocol, vlan);
         let (segments, bytes) = weight(skb, ETHERNET_LEN as u32 + 20 + transport, tag);
         match EP_CONN4.get_ptr_mut(&key) {
             Some(entry) => known::<HOOK>(skb, entry, half, protocol, flags, segments, bytes),
@@ -114,18 +109,13 @@ unsafe fn fast6<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
             return false;
         };
         let (vlan, tag) = lifted_vlan(skb);
-        let source = *((ip + 8) as *const [u32; 4]);
-        let destination = *((ip + 24) as *const [u32; 4]);
-        let ports = *(l4 as *const [u16; 2]);
-        let half = packet::greater6(&source, &destination, &ports);
-        let key = Key6 {
-            address: if half { [destination, source] } else { [source, destination] },
-            port: if half { [ports[1], ports[0]] } else { ports },
-            ifindex: (*skb).ifindex,
-            protocol,
-            kind: 0,
-            vlan,
-        };
+        let source = *((ip + 8) as *const [u64; 2]);
+        let destination = *((ip + 24) as *const [u64; 2]);
+        let ports = *(l4 as *const u32);
+        let half = packet::greater6(source, destination, ports);
+        let (address, ports) =
+            if half { ([destination, source], ports.rotate_left(16)) } else { ([source, destination], ports) };
+        let key = Key6::of_ports(address, ports, (*skb).ifindex, protocol, vlan);
         let (segments, bytes) = weight(skb, ETHERNET_LEN as u32 + 40 + transport, tag);
         match EP_CONN6.get_ptr_mut(&key) {
             Some(entry) => known::<HOOK>(skb, entry, half, protocol, flags, segments, bytes),

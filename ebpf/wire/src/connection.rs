@@ -4,9 +4,12 @@
 //! directions find one entry. Half 0 counts packets from the smaller end to the greater, half 1 the others. Packets
 //! without addresses (ARP, unknown ethertypes) have zero addresses, the ethertype as both ports, `kind` 1, and half 0
 //! for ingress, half 1 for egress.
+//!
+//! Keys are whole 8-byte words: the kernel compares keys by such and what is left byte by byte. An entry of the table is
+//! no larger for it, for the kernel rounds keys up.
 
 /// Key of an IPv4 connection, or of a packet that is not IP.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key4 {
     /// Addresses, as on the wire.
@@ -21,11 +24,24 @@ pub struct Key4 {
     pub kind: u8,
     /// Outer VLAN id in host order, 0 = untagged.
     pub vlan: u16,
+    /// 0.
+    pub pad: u32,
 }
-const _: () = assert!(size_of::<Key4>() == 20);
+const _: () = assert!(size_of::<Key4>() == 24);
+
+impl Key4 {
+    /// The key of TCP or UDP, written as whole words: a look-up's load that spans several narrower stores would wait for
+    /// them to reach the cache. `ports` holds both, the smaller end's in the lower half.
+    #[inline(always)]
+    pub const fn of_ports(address: [u32; 2], ports: u32, ifindex: u32, protocol: u8, vlan: u16) -> Self {
+        let words = [word(address[0], address[1]), word(ports, ifindex), protocol as u64 | (vlan as u64) << 16];
+        // SAFETY: of one size, and all bytes are valid; the test below says that they are the right ones.
+        unsafe { core::mem::transmute::<[u64; 3], Self>(words) }
+    }
+}
 
 /// Key of an IPv6 connection.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key6 {
     /// Addresses, as on the wire.
@@ -40,8 +56,27 @@ pub struct Key6 {
     pub kind: u8,
     /// Outer VLAN id in host order, 0 = untagged.
     pub vlan: u16,
+    /// 0.
+    pub pad: u32,
 }
-const _: () = assert!(size_of::<Key6>() == 44);
+const _: () = assert!(size_of::<Key6>() == 48);
+
+impl Key6 {
+    /// As [`Key4::of_ports`]; each address is two words as a load gives them.
+    #[inline(always)]
+    pub const fn of_ports(address: [[u64; 2]; 2], ports: u32, ifindex: u32, protocol: u8, vlan: u16) -> Self {
+        let [[a, b], [c, d]] = address;
+        let words = [a, b, c, d, word(ports, ifindex), protocol as u64 | (vlan as u64) << 16];
+        // SAFETY: as above.
+        unsafe { core::mem::transmute::<[u64; 6], Self>(words) }
+    }
+}
+
+/// Two halves of a word as they lie in memory; both sides are little-endian.
+#[inline(always)]
+pub const fn word(first: u32, second: u32) -> u64 {
+    first as u64 | (second as u64) << 32
+}
 
 /// One direction of a connection at one interface.
 #[repr(C)]
@@ -98,7 +133,7 @@ pub const SWEEP_TAKE: u32 = 1;
 /// Sweep operation: mark entries dead, unless a packet came since `last`.
 pub const SWEEP_KILL: u32 = 2;
 /// Sweep result of an item: the entry is there and was handled.
-pub const SWEEP_ALIVE: u32 = 1;
+pub const SWEEP_ALIVE: u64 = 1;
 
 /// What the sweep program finds at the start of its "packet", behind an Ethernet header's worth of zeros.
 #[repr(C)]
@@ -144,7 +179,7 @@ pub struct SweepItem4 {
     /// The entry.
     pub key: Key4,
     /// Set by the program: [`SWEEP_ALIVE`] or 0.
-    pub result: u32,
+    pub result: u64,
     /// Kill: the newest packet's jiffies that user space has seen.
     pub last: u64,
     /// Take: set by the program.
@@ -152,7 +187,7 @@ pub struct SweepItem4 {
     /// Take: set by the program, a [`crate::Mark`].
     pub mark: u64,
 }
-const _: () = assert!(size_of::<SweepItem4>() == 120);
+const _: () = assert!(size_of::<SweepItem4>() == 128);
 
 /// One IPv6 item of a sweep.
 #[repr(C)]
@@ -161,7 +196,7 @@ pub struct SweepItem6 {
     /// The entry.
     pub key: Key6,
     /// Set by the program: [`SWEEP_ALIVE`] or 0.
-    pub result: u32,
+    pub result: u64,
     /// Kill: the newest packet's jiffies that user space has seen.
     pub last: u64,
     /// Take: set by the program.
@@ -169,4 +204,25 @@ pub struct SweepItem6 {
     /// Take: set by the program, a [`crate::Mark`].
     pub mark: u64,
 }
-const _: () = assert!(size_of::<SweepItem6>() == 144);
+const _: () = assert!(size_of::<SweepItem6>() == 152);
+
+#[cfg(test)]
+mod tests {
+    use super::{Key4, Key6, word};
+
+    /// Ports 0x0102 and 0x0304 as they lie in a packet, and as a load of both gives them.
+    const PORTS: [u8; 4] = [1, 2, 3, 4];
+
+    #[test]
+    fn a_key_of_words_is_the_key_of_its_fields() {
+        let port = [u16::from_ne_bytes([1, 2]), u16::from_ne_bytes([3, 4])];
+        let address = [u32::from_ne_bytes([10, 0, 0, 1]), u32::from_ne_bytes([10, 0, 0, 2])];
+        let made = Key4::of_ports(address, u32::from_ne_bytes(PORTS), 7, 6, 4095);
+        assert_eq!(made, Key4 { address, port, ifindex: 7, protocol: 6, kind: 0, vlan: 4095, pad: 0 });
+
+        let address = [[1, 2, 3, 4], [5, 6, 7, u32::MAX]];
+        let words = address.map(|[a, b, c, d]| [word(a, b), word(c, d)]);
+        let made = Key6::of_ports(words, u32::from_ne_bytes(PORTS), u32::MAX, 17, 1);
+        assert_eq!(made, Key6 { address, port, ifindex: u32::MAX, protocol: 17, kind: 0, vlan: 1, pad: 0 });
+    }
+}

@@ -10,7 +10,7 @@ mod record;
 
 pub use connection::{
     Connection, Half, Key4, Key6, SWEEP_ALIVE, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, SweepItem4,
-    SweepItem6, SweepTotals,
+    SweepItem6, SweepTotals, word,
 };
 pub use notify::{
     CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, DROP_V0_LEN, DROP_V2_LEN, DebugCapture, DebugMessage, DropNotify,
@@ -42,6 +42,12 @@ pub mod program {
     pub const SWEEP: &str = "eyepiece_sweep";
     /// Does nothing: the baseline that the others are measured against.
     pub const EMPTY: &str = "eyepiece_empty";
+    /// Bench: one look-up in the connection table, the least that a counting program does.
+    pub const LOOK_UP: &str = "eyepiece_look_up";
+    /// Bench: changes the packet's source address.
+    pub const RENUMBER: &str = "eyepiece_renumber";
+    /// Bench: changes the packet's source address and then does as [`FROM_ENDPOINT`]: each run is a new connection.
+    pub const NEW: &str = "eyepiece_new";
 }
 
 /// The names of the maps in the object file; at most 15 bytes each, so that the kernel shows them whole.

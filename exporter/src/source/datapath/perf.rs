@@ -61,8 +61,8 @@ impl Buffer {
             sample_period: 1,
             sample_type: PERF_SAMPLE_RAW,
             flags: WATERMARK,
-            // A quarter of the buffer: rare wakeups, and room for what comes until the reader runs.
-            wakeup_watermark: (PAGES * page / 4) as u32,
+            // Half of the buffer: a wakeup costs as much as 50 records, and what comes until the reader runs needs room.
+            wakeup_watermark: (PAGES * page / 2) as u32,
             ..Attributes::default()
         };
         // SAFETY: a valid perf_event_attr; any process, one CPU, no group.

@@ -135,7 +135,9 @@ impl Tallies {
     pub(super) fn round(&mut self, now: Instant, totals: &mut Vec<Totals>) -> io::Result<()> {
         let Self { untracked, drops, interfaces, namespaces, names, telemetry, packets, bytes } = self;
         let mut tell = |key: &UntrackedKey, grown: Untracked| {
-            let Some(hook) = Hook::from_u8(key.hook as u8).filter(|_| grown.packets > 0) else { return };
+            // A read between the two additions gives one of them now and the other the next time.
+            let is_grown = grown.packets > 0 || grown.bytes > 0;
+            let Some(hook) = Hook::from_u8(key.hook as u8).filter(|_| is_grown) else { return };
             packets.add(grown.packets);
             bytes.add(grown.bytes);
             let taken = SweepTotals { packets: grown.packets, bytes: grown.bytes, ..SweepTotals::default() };
