@@ -14,6 +14,7 @@ pub mod eyepiece;
 pub mod frame;
 pub mod lab;
 pub mod namespace;
+pub mod overlay;
 pub mod packet_socket;
 pub mod peer;
 pub mod process;

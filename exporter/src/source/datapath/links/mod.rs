@@ -17,6 +17,7 @@ pub mod socket;
 pub mod subscription;
 pub mod survey;
 pub mod table;
+pub mod tunnel;
 pub mod watch;
 
 pub use classify::{Ignored, Role, classify};
