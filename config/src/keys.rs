@@ -106,8 +106,10 @@ const fn key(path: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { path, kind, doc }
 }
 
-/// The smallest capture: an Ethernet header. The largest: what a record has room for.
-const CAPTURE: Kind = Kind::Integer(14, 1024);
+/// The smallest capture: what the parser must see of any packet that the kernel programs count by its ends, or packets
+/// and bytes between ends would be missing. Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20 (ports and flags) = 82.
+/// The largest: what a record has room for.
+const CAPTURE: Kind = Kind::Integer(82, 1024);
 /// A ring holds at least one page of 4 KiB; `bpf(2)` takes its size as a u32 power of two.
 const RING: Kind = Kind::Size(4 << 10, 1 << 31);
 /// Receivers refuse more than 4 MiB by default; a request has to hold at least one large record.
@@ -155,7 +157,12 @@ pub(crate) const KEYS: &[Key] = &[
          new TCP flags, and once an interval. Packets and bytes are exact at every level.",
     ),
     key("datapath.interval", Kind::Duration, "A live connection is reported at least this often, when aggregated."),
-    key("datapath.capture_bytes", CAPTURE, "How many bytes of a packet an event carries, 14 to 1024."),
+    key(
+        "datapath.capture_bytes",
+        CAPTURE,
+        "How many bytes of a packet an event carries, 82 to 1024: fewer would not hold Ethernet, two VLAN tags, IPv6 and\n\
+         TCP.",
+    ),
     key(
         "datapath.max_connections",
         Kind::Integer(1, 16_777_216),

@@ -47,10 +47,10 @@ fn one_mistake_one_line() {
         ("node.name.x=x", "it is a table; use a text"),
         ("node.cluster= ", "it is empty; use a text that is not empty"),
         ("datapath.drops=yes", "\"yes\" is a text; use true or false"),
-        ("datapath.capture_bytes=x", "\"x\" is a text; use a whole number from 14 to 1024"),
-        ("datapath.capture_bytes=13", "13 is too small; use a whole number from 14 to 1024"),
-        ("datapath.capture_bytes=1025", "1025 is too large; use a whole number from 14 to 1024"),
-        ("datapath.capture_bytes=-1", "-1 is too small; use a whole number from 14 to 1024"),
+        ("datapath.capture_bytes=x", "\"x\" is a text; use a whole number from 82 to 1024"),
+        ("datapath.capture_bytes=81", "81 is too small; use a whole number from 82 to 1024"),
+        ("datapath.capture_bytes=1025", "1025 is too large; use a whole number from 82 to 1024"),
+        ("datapath.capture_bytes=-1", "-1 is too small; use a whole number from 82 to 1024"),
         ("datapath.max_connections=0", "0 is too small; use a whole number from 1 to 16777216"),
         ("datapath.buffer=1", "\"1\" has no unit; use a size from 4KiB to 2GiB, such as 8MiB"),
         ("datapath.buffer=4095B", "\"4095B\" is too small; use a size from 4KiB to 2GiB, such as 8MiB"),
@@ -179,11 +179,11 @@ fn types_of_a_file() {
     for (text, message) in [
         (
             "[datapath]\ncapture_bytes = \"128\"",
-            "datapath.capture_bytes (from FILE): \"128\" is a text; use a whole number from 14 to 1024",
+            "datapath.capture_bytes (from FILE): \"128\" is a text; use a whole number from 82 to 1024",
         ),
         (
             "[datapath]\ncapture_bytes = 1.5",
-            "datapath.capture_bytes (from FILE): 1.5 is a number with a fraction; use a whole number from 14 to 1024",
+            "datapath.capture_bytes (from FILE): 1.5 is a number with a fraction; use a whole number from 82 to 1024",
         ),
         (
             "[datapath]\ninterval = 5",

@@ -4,12 +4,12 @@ use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::bpf_map_update_elem;
 use eyepiece_wire::{
     Aggregation, Connection, Counter, Half, Hook, InterfaceKind, Key4, Key6, Mark, REASON_ESTABLISHED, REASON_NEW,
-    REASON_RELATED, REASON_REPLY, REASON_UNKNOWN, Untracked, UntrackedKey,
+    REASON_RELATED, REASON_REPLY, REASON_UNKNOWN, Tunnel, Untracked, UntrackedKey,
 };
 
 use crate::globals::{AGGREGATION, DEBUG, HOLD, INTERVAL};
 use crate::headers::*;
-use crate::maps::{EP_CONN4, EP_CONN6, EP_INTERFACES, EP_UNTRACKED, count};
+use crate::maps::{EP_CONN4, EP_CONN6, EP_INTERFACES, EP_TUNNELS, EP_UNTRACKED, count};
 use crate::{atomic, debug, emit};
 
 /// What the slow path knows of a packet.
@@ -173,7 +173,9 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
         let ingress = if leaves(facts.hook) { (*skb).ingress_ifindex } else { (*skb).ifindex };
         let moved = leaves(facts.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
         (*side).ingress_ifindex = ingress;
-        if facts.hook == Hook::ToNetwork as u8 && moved {
+        if facts.created != 0 && is_tunnel(facts) {
+            (*entry).mark = Mark::Tunnel as u8;
+        } else if facts.hook == Hook::ToNetwork as u8 && moved && (*entry).mark != Mark::Tunnel as u8 {
             (*entry).mark = mark(ingress);
         }
         let reason = state(entry, facts);
@@ -191,6 +193,18 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
         }
     }
     0
+}
+
+/// Whether a packet at an uplink is one as the machine's tunnel devices send and expect them.
+#[inline(always)]
+fn is_tunnel(facts: &Facts) -> bool {
+    if facts.hook != Hook::FromNetwork as u8 && facts.hook != Hook::ToNetwork as u8 {
+        return false;
+    }
+    let port = if facts.half == 0 { facts.ports } else { facts.ports >> 16 } as u16;
+    let key = Tunnel { port, protocol: facts.protocol, pad: 0 };
+    // SAFETY: read only.
+    facts.family != 0 && unsafe { EP_TUNNELS.get(&key) }.is_some()
 }
 
 /// Where the packets that leave by an uplink come from.
@@ -307,7 +321,13 @@ fn untracked(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 
     let (dead, mark) = unsafe { if entry.is_null() { (false, 0) } else { ((*entry).dead != 0, (*entry).mark) } };
     let every = dead || to_be_said(facts.hook, facts.flags, facts.flags, facts.now, facts.now);
     // Nothing is held back for it, so it counts where it is unless somebody behind us is known to answer.
-    let mark = if mark == Mark::Unknown as u8 { Mark::Local as u8 } else { mark };
+    let mark = if mark != Mark::Unknown as u8 {
+        mark
+    } else if is_tunnel(facts) {
+        Mark::Tunnel as u8
+    } else {
+        Mark::Local as u8
+    };
     if every && emit::wanted() && emit::untracked(skb, facts, mark) {
         return 0;
     }

@@ -21,6 +21,9 @@ use crate::{atomic, emit};
 const PREFIX: usize = size_of::<Header>() + DROP_V2_LEN;
 /// No link-layer header was set: the kernel's `(__u16)~0U`.
 const UNSET: u16 = u16::MAX;
+/// Bytes of a link layer address, and of a VLAN tag.
+const ADDRESS_LEN: u32 = 6;
+const VLAN_LEN: u32 = 4;
 /// Link types with an Ethernet header: ARPHRD_ETHER and ARPHRD_LOOPBACK, include/uapi/linux/if_arp.h.
 const ARPHRD_ETHER: u16 = 1;
 const ARPHRD_LOOPBACK: u16 = 772;
@@ -45,6 +48,8 @@ struct Frame {
     ethernet: bool,
     /// The packet is on a device that has none.
     l3_device: bool,
+    /// A VLAN tag that the kernel has lifted off the Ethernet header: as `vlan_all`, its protocol first; 0 = none.
+    tag: u32,
 }
 
 #[inline(always)]
@@ -182,6 +187,7 @@ unsafe fn frame(skb: *const u8, device: *const u8) -> Frame {
             length: (len as i32 + before) as u32,
             ethernet,
             l3_device,
+            tag: if ethernet && OFF_SKB_VLAN.load() != u32::MAX { field(skb, OFF_SKB_VLAN.load()) } else { 0 },
         }
     }
 }
@@ -201,7 +207,13 @@ unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, dr
         } else {
             copy(&frame, record.add(size_of::<Header>() + DROP_V0_LEN), drop.protocol)
         };
-        let added = if frame.ethernet || frame.l3_device { 0 } else { ETHERNET_LEN as u32 };
+        let added = if frame.ethernet {
+            if frame.tag != 0 { VLAN_LEN } else { 0 }
+        } else if frame.l3_device {
+            0
+        } else {
+            ETHERNET_LEN as u32
+        };
         let iif: i32 = field(skb, OFF_SKB_IIF.load());
         let ifindex = if iif > 0 {
             iif as u32
@@ -255,6 +267,9 @@ unsafe fn copy(frame: &Frame, to: *mut u8, protocol: u16) -> u32 {
     unsafe {
         let limit = CAPTURE.load();
         let linear = if (frame.linear as i32) < 0 { 0 } else { frame.linear };
+        if frame.ethernet && frame.tag != 0 {
+            return copy_tagged(frame, to, linear, limit);
+        }
         if frame.ethernet || frame.l3_device {
             return probe(frame.start, to, linear, limit);
         }
@@ -264,6 +279,22 @@ unsafe fn copy(frame: &Frame, to: *mut u8, protocol: u16) -> u32 {
         }
         *words.add(6) = protocol;
         ETHERNET_LEN as u32 + probe(frame.start, to.add(ETHERNET_LEN), linear, limit - ETHERNET_LEN as u32)
+    }
+}
+
+/// Copies the packet's first bytes with its VLAN tag where it was.
+#[inline(always)]
+unsafe fn copy_tagged(frame: &Frame, to: *mut u8, linear: u32, limit: u32) -> u32 {
+    unsafe {
+        let before = 2 * ADDRESS_LEN;
+        if linear < before || probe(frame.start, to, before, before) != before {
+            return 0;
+        }
+        *to.add(before as usize).cast::<u16>() = frame.tag as u16;
+        *to.add(before as usize + 2).cast::<u16>() = ((frame.tag >> 16) as u16).to_be();
+        let start = frame.start + before as u64;
+        let skipped = before + VLAN_LEN;
+        skipped + probe(start, to.add(skipped as usize), linear - before, limit - skipped)
     }
 }
 

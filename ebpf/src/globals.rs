@@ -47,4 +47,6 @@ globals! {
     OFF_DEV_TYPE: u32 = 0;
     OFF_SOCK_NET: u32 = 0;
     OFF_NET_INUM: u32 = 0;
+    /// Of a lifted VLAN tag; `u32::MAX` where the kernel has no field that tells whether there is one.
+    OFF_SKB_VLAN: u32 = u32::MAX;
 }

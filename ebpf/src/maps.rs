@@ -3,8 +3,8 @@
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, PerfEventByteArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use eyepiece_wire::{
-    Connection, DropKey, Header, Interface, Key4, Key6, MAX_CAPTURE, QUIET_PLACES, Quiet, TraceNotify, Untracked,
-    UntrackedKey,
+    Connection, DropKey, Header, Interface, Key4, Key6, MAX_CAPTURE, QUIET_PLACES, Quiet, TraceNotify, Tunnel,
+    Untracked, UntrackedKey,
 };
 
 /// Room for the largest record.
@@ -31,6 +31,8 @@ pub(crate) static EP_DROPS: PerCpuHashMap<DropKey, u64, 16384> = PerCpuHashMap::
 pub(crate) static EP_IGNORED: HashMap<u32, u32, 1024> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_QUIET: Array<Quiet, { QUIET_PLACES as usize }> = Array::new();
+#[btf_map]
+pub(crate) static EP_TUNNELS: HashMap<Tunnel, u32, 1024> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_COUNTERS: PerCpuArray<u64, { eyepiece_wire::counter_count() as usize }> = PerCpuArray::new();
 #[btf_map]

@@ -85,7 +85,9 @@ fn said(error: &anyhow::Error) -> String {
 impl From<DatapathError> for AppError {
     fn from(error: DatapathError) -> Self {
         match error {
-            DatapathError::Load(LoadError::Privilege { .. }) => Self::MissingPrivilege { operation: error.to_string() },
+            DatapathError::Privileges(_) | DatapathError::Load(LoadError::Privilege { .. }) => {
+                Self::MissingPrivilege { operation: error.to_string() }
+            }
             other => Self::Failed(other.into()),
         }
     }

@@ -88,6 +88,20 @@ impl Host {
         }
     }
 
+    /// The same host by another device and addresses: those that it has on an overlay.
+    pub fn at(&self, device: &str, v4: Ipv4Addr, v6: Ipv6Addr) -> Self {
+        Self {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            owner: None,
+            device: device.to_owned(),
+            node_device: self.node_device.clone(),
+            v4,
+            v6,
+            ..*self
+        }
+    }
+
     /// Counters of its own interface.
     pub fn counters(&self) -> Result<Counters> {
         self.namespace.counters(&self.device)

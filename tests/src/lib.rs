@@ -15,6 +15,7 @@ pub mod frame;
 pub mod harness;
 pub mod lab;
 pub mod namespace;
+pub mod overlay;
 pub mod packet_socket;
 pub mod peer;
 pub mod process;

@@ -199,3 +199,44 @@ fn without_debug_not_an_instruction_of_it_is_loaded() -> Result<()> {
     assert!(lengths[0] < lengths[1], "{lengths:?}");
     Ok(())
 }
+
+#[test]
+fn what_was_unseen_is_told_once_whatever_becomes_of_hooks_and_name() -> Result<()> {
+    let lab = lab()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    // Somebody has the place of our filter, so that only one of the two hooks can be attached.
+    lab.node().exec("tc qdisc add dev ve-a clsact")?;
+    let (priority, handle) = (1, 0x65_7965);
+    let taken = Counting::clsact(lab.node(), "ve-a", Side::Ingress, priority, handle)?;
+    udp(a, b).packets(300).run()?;
+    udp(b, a).packets(200).run()?;
+    let eyepiece = Eyepiece::start(lab.node(), &config("clsact"))?;
+    let attached = |device: &str| -> Result<usize> {
+        Ok(eyepiece.hooks()?.iter().filter(|hook| hook.interface == device && hook.attached).count())
+    };
+    let unseen = |device: &str| -> Result<Vec<u64>> {
+        let of = |metric, direction| {
+            eyepiece.number(metric, &[("network.interface.name", device), ("network.io.direction", direction)])
+        };
+        let metrics = ["eyepiece.datapath.unseen.packets", "eyepiece.datapath.unseen.bytes"];
+        metrics.into_iter().flat_map(|metric| [of(metric, "receive"), of(metric, "transmit")]).collect()
+    };
+    let before = unseen("ve-a")?;
+    assert_eq!(attached("ve-a")?, 1);
+    assert!(before[0] >= 300 && before[1] >= 200, "{before:?}");
+    udp(b, a).packets(500).run()?;
+
+    lab.node().exec(&format!("tc filter del dev ve-a ingress prio {priority} handle {handle} bpf"))?;
+    drop(taken);
+    lab.node().ip("link set ve-a mtu 1499")?;
+    eventually(FREED, "the other hook", || attached("ve-a").is_ok_and(|count| count == 2).then_some(()))
+        .map_err(|error| error.context(eyepiece.stderr()))?;
+    assert_eq!(unseen("ve-a")?, before, "packets that were counted are not unseen");
+
+    lab.node().ip_batch("link set ve-a down\nlink set ve-a name ve-new\nlink set ve-new up\n")?;
+    eventually(FREED, "the new name", || attached("ve-new").is_ok_and(|count| count == 2).then_some(()))?;
+    eventually(FREED, "the numbers", || unseen("ve-new").is_ok_and(|now| now == before).then_some(()))
+        .map_err(|error| error.context(format!("{:?}", unseen("ve-new"))))?;
+    assert_eq!(unseen("ve-a")?, [0; 4], "told under one name");
+    Ok(())
+}

@@ -79,8 +79,9 @@ fn check_records(collector: &Collector, eyepiece: &Eyepiece) -> Result<()> {
     let settled = eventually(PATIENCE, "as many records as were delivered", same);
     let records = collector.records()?;
     assert!(settled.is_ok(), "{} records, {} delivered", records.len(), delivered()?);
-    let is_known = |name: &serde_json::Value| name == "hubble.flow" || name == "hubble.lost_events";
-    assert!(records.iter().all(|record| is_known(&record["eventName"])));
+    let names = ["hubble.flow", "hubble.agent_event", "hubble.lost_events"];
+    let strange = records.iter().find(|record| !names.iter().any(|name| record["eventName"] == *name));
+    assert_eq!(strange, None);
     for (wanted, count) in [
         (
             &[("hubble.drop.reason", "NETFILTER_DROP"), ("source.address", "10.1.1.2"), ("destination.port", "7001")][..],

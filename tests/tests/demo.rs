@@ -33,9 +33,15 @@ struct Held {
 
 impl Demo {
     fn start(name: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(name, arguments, &[])
+    }
+
+    /// With what the user's environment says.
+    fn start_with(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let mark = format!("{MARK}={name}-{}", std::process::id());
         let mut command = Command::new(eyepiece::binary()?);
         eyepiece::without_settings(&mut command).arg("demo").args(arguments).env(MARK, &mark[MARK.len() + 1..]);
+        command.envs(variables.iter().copied());
         Ok(Self { process: Background::spawn(&mut command)?, mark })
     }
 
@@ -150,6 +156,29 @@ fn it_shows_flows_drops_and_metrics_and_leaves_nothing() -> Result<()> {
     assert!(wide.is_empty(), "{wide:#?}");
     demo.is_gone(&held)?;
     assert_eq!(interfaces()?, before);
+    Ok(())
+}
+
+#[test]
+fn whatever_the_users_receiver_is_the_demo_has_its_own() -> Result<()> {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example:4317"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/nowhere/cert.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/nowhere/key.pem"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs.example:4317"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://metrics.example:4317"),
+        ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=mine,team=net"),
+        ("EYEPIECE_OTLP__LOGS__TLS__CA", "/nowhere/other.pem"),
+    ];
+    let mut demo = Demo::start_with("settings", &["--seconds", "3"], &variables)?;
+    let code = demo.process.wait(PATIENCE)?.code();
+    let (text, errors) = (demo.process.stdout(), demo.process.stderr());
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
+    assert!(text.contains("TCP SYN") && text.contains("hubble.flow.io"), "{text}");
     Ok(())
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use eyepiece_tests::drops::{self, Dropped};
+use eyepiece_tests::frame::{self, Pair};
+use eyepiece_tests::packet_socket::PacketSocket;
 use eyepiece_tests::traffic::{Close, tcp};
 use eyepiece_tests::{Family, Lab, Watch, eventually};
 
@@ -140,6 +142,33 @@ fn an_idle_lab_drops_nothing() -> Result<()> {
         assert_eq!(received.series("hubble.drop", &[]).count(), 0);
         assert_eq!(received.logs_with(&[("hubble.verdict", "DROPPED")]).count(), 0);
         assert!(received.requests > 5, "nothing was exported, so nothing was tested");
+    });
+    Ok(())
+}
+
+#[test]
+fn a_drop_of_a_tagged_packet_has_its_tag() -> Result<()> {
+    const TAG: u16 = 7;
+    let lab = Lab::new()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    // The node's stack has lifted the tag when the firewall of the interface looks.
+    lab.node()
+        .nft("table netdev tagged { chain c { type filter hook ingress device ve-a priority 0; vlan id 7 drop; }; }")?;
+    let pair = Pair { source: a.v4.into(), destination: b.v4.into() };
+    let packet = frame::ip(pair, frame::protocol::UDP, &frame::udp(pair, (4000, 4001), &[0; 100]));
+    let frame = frame::ethernet(a.gateway_mac, a.mac, &[(frame::VLAN, TAG)], frame::IPV4, &packet);
+    let watch = Watch::start(&lab, &[])?;
+    let sent = PacketSocket::open(&a.namespace, &a.device)?.send((0..20).map(|_| frame.as_slice()), 10_000)?;
+    assert_eq!(sent, 20);
+    let dropped = || watch.eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.reason", "NETFILTER_DROP")]);
+    eventually(PATIENCE, "the kernel's count", || dropped().is_ok_and(|count| count == 20).then_some(()))?;
+    let receiver = watch.stop()?;
+    receiver.look(|received| {
+        let tag = TAG.to_string();
+        let to = b.v4.to_string();
+        let wanted = [("hubble.verdict", "DROPPED"), ("hubble.vlan.id", tag.as_str()), ("destination.address", &to)];
+        let all: Vec<_> = received.logs_with(&[("hubble.verdict", "DROPPED")]).map(|log| &log.attributes).collect();
+        assert_eq!(received.logs_with(&wanted).count(), 20, "{all:#?}");
     });
     Ok(())
 }

@@ -1,5 +1,9 @@
 //! What keeps the product from starting is said in words, with the exit code that belongs to it.
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -29,7 +33,7 @@ fn a_wrong_configuration_is_named_with_its_key() -> Result<()> {
         ("[datapath]\naggregation = \"many\"\n", &["datapath.aggregation", "many"][..]),
         ("[datapath]\nbufer = \"1MiB\"\n", &["bufer"]),
         (
-            "[otlp]\nendpoint = \"collector\"\n[datapath]\ncapture_bytes = 5\n",
+            "[otlp]\nendpoint = \"collector\"\n[datapath]\ncapture_bytes = 81\n",
             &["otlp.endpoint", "datapath.capture_bytes"],
         ),
         ("[datapath", &["config.toml"]),
@@ -48,7 +52,7 @@ fn a_wrong_configuration_is_named_with_its_key() -> Result<()> {
 #[test]
 fn a_missing_privilege_is_named() -> Result<()> {
     let lab = lab()?;
-    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir()?;
+    let folder = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir()?;
     let program = folder.path().join("eyepiece");
     // Where somebody without privileges can reach it.
     std::fs::copy(binary()?, &program)?;
@@ -61,6 +65,88 @@ fn a_missing_privilege_is_named() -> Result<()> {
         assert!(code == Some(77) && said.is_ok(), "{who}: {code:?} {}", eyepiece.stderr());
         assert!(eyepiece.stderr().contains("NET_ADMIN"), "{}", eyepiece.stderr());
     }
+    Ok(())
+}
+
+/// A program that runs the product without some capabilities, all else being root's.
+fn without(folder: &Path, capabilities: &[&str]) -> Result<PathBuf> {
+    let less: Vec<_> = capabilities.iter().map(|name| format!("-{name}")).collect();
+    let (less, program) = (less.join(","), binary()?);
+    let path = folder.join("less");
+    let script =
+        format!("#!/bin/sh\nexec setpriv --bounding-set {less} --inh-caps {less} {} \"$@\"\n", program.display());
+    std::fs::write(&path, script)?;
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+    Ok(path)
+}
+
+#[test]
+fn the_capabilities_that_are_missing_are_named_and_no_others() -> Result<()> {
+    let (lab, folder) = (lab()?, tempfile::tempdir()?);
+    let all = ["BPF", "NET_ADMIN", "PERFMON", "SYS_ADMIN"];
+    for (gone, missing) in [
+        (&["perfmon", "sys_admin"][..], &["PERFMON"][..]),
+        (&["bpf", "sys_admin"], &["BPF"]),
+        (&["net_admin"], &["NET_ADMIN"]),
+        (&["net_admin", "bpf", "perfmon", "sys_admin"], &["BPF", "NET_ADMIN", "PERFMON"]),
+    ] {
+        let program = without(folder.path(), gone)?;
+        let mut eyepiece = Eyepiece::builder("").program(&program).launch(lab.node())?;
+        assert_eq!(eyepiece.exit_code()?, Some(77), "{gone:?}: {}", eyepiece.stderr());
+        let said = eyepiece.stderr();
+        for name in all {
+            assert_eq!(said.contains(name), missing.contains(&name), "{gone:?}: {name}: {said}");
+        }
+        assert!(said.lines().count() < 5, "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn with_the_documented_capabilities_alone_it_counts_and_says_what_it_lacks() -> Result<()> {
+    let (lab, folder) = (lab()?, tempfile::tempdir()?);
+    let path = folder.path().join("few");
+    let few = "-all,+bpf,+net_admin,+perfmon";
+    let script =
+        format!("#!/bin/sh\nexec setpriv --bounding-set {few} --inh-caps {few} {} \"$@\"\n", binary()?.display());
+    std::fs::write(&path, script)?;
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+    let receiver = Receiver::start(lab.node())?;
+    let mut eyepiece = Eyepiece::builder(&config("auto", &receiver)).program(&path).start(lab.node())?;
+    udp(lab.endpoint("a"), lab.endpoint("b")).packets(1000).run()?;
+    // Nobody listens there: a drop in the namespace behind an endpoint.
+    let (b, target) = (lab.endpoint("b"), (lab.endpoint("a").v4, 9));
+    b.namespace.run(|| {
+        let socket = std::net::UdpSocket::bind((b.v4, 0))?;
+        (0..20).try_for_each(|_| socket.send_to(&[0; 8], target).map(drop))
+    })?;
+    let drops = || receiver.sum("hubble.drop", &[]);
+    eventually(PATIENCE, "no drops", || (drops() >= 20).then_some(())).with_context(|| eyepiece.stderr())?;
+    assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+    let ends = [("hubble.source.name", "ve-a"), ("hubble.destination.name", "ve-b")];
+    // Each drop has its answer.
+    assert_eq!(receiver.sum("hubble.flow.packets", &ends), 1000 + 20, "{}", eyepiece.stderr());
+    let said = eyepiece.stderr();
+    assert!(said.contains("capability SYS_PTRACE"), "{said}");
+    // Where everybody may see the kernel's symbols nothing is lost.
+    let shown = lab.node().exec(&format!("setpriv --bounding-set {few} --inh-caps {few} head -n 1 /proc/kallsyms"))?;
+    let is_hidden = shown.starts_with("0000000000000000 ");
+    assert_eq!(said.contains("SYSLOG") && said.contains("kernel.kptr_restrict"), is_hidden, "{shown}{said}");
+    Ok(())
+}
+
+#[test]
+fn nobody_but_root_can_keep_clsact_from_starting() -> Result<()> {
+    let lab = lab()?;
+    let name = SocketAddr::from_abstract_name(b"eyepiece/clsact")?;
+    let held = lab.node().run(|| UnixDatagram::bind_addr(&name))?;
+    let lock = PathBuf::from(format!("/run/eyepiece/clsact-{}.lock", lab.node().inode()?));
+    let receiver = Receiver::start(lab.node())?;
+    let mut eyepiece = Eyepiece::start(lab.node(), &config("clsact", &receiver))?;
+    assert_eq!(lock.metadata()?.permissions().mode() & 0o7777, 0o600);
+    assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+    assert!(!lock.exists());
+    drop(held);
     Ok(())
 }
 

@@ -25,7 +25,7 @@ fn config(logs: &str, metrics: &str) -> String {
     format!(
         "[node]\ndrain = \"3s\"\n[datapath]\naggregation = \"none\"\n[otlp]\ntimeout = \"1s\"\n\
          [otlp.metrics]\ninterval = \"500ms\"\nendpoint = \"{metrics}\"\n\
-         [otlp.logs]\ndelay = \"100ms\"\nqueue_records = 2000\nbatch_records = 500\nevents.lost = false\nendpoint = \"{logs}\"\n"
+         [otlp.logs]\ndelay = \"100ms\"\nqueue_records = 2000\nbatch_records = 500\nevents = {{ agent = false, lost = false }}\nendpoint = \"{logs}\"\n"
     )
 }
 

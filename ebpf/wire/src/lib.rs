@@ -18,8 +18,8 @@ pub use notify::{
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
 };
 pub use record::{
-    Counter, DropKey, Header, Hook, Interface, InterfaceKind, Mark, QUIET_PLACES, Quiet, Untracked, UntrackedKey,
-    counter_count,
+    Counter, DropKey, Header, Hook, Interface, InterfaceKind, Mark, QUIET_PLACES, Quiet, Tunnel, Untracked,
+    UntrackedKey, counter_count,
 };
 
 /// Frames the tc programs look at and count; the names of the programs in the object file.
@@ -74,6 +74,8 @@ pub mod map {
     pub const QUIET: &str = "EP_QUIET";
     /// [`crate::Counter`] → u64, per CPU.
     pub const COUNTERS: &str = "EP_COUNTERS";
+    /// [`crate::Tunnel`] → 1 where a device of this machine sends such packets.
+    pub const TUNNELS: &str = "EP_TUNNELS";
     /// Index 0: 1 while somebody reads, else 0.
     pub const EMIT: &str = "EP_EMIT";
 }
@@ -86,7 +88,7 @@ pub mod global {
     pub const TRANSPORT: &str = "TRANSPORT";
     /// u8: 1 = debug and capture notifications.
     pub const DEBUG: &str = "DEBUG";
-    /// u32: bytes of a packet that go into a record, 14 to [`crate::MAX_CAPTURE`].
+    /// u32: bytes of a packet that go into a record, 82 to [`crate::MAX_CAPTURE`].
     pub const CAPTURE: &str = "CAPTURE";
     /// u64: jiffies between two reports of a live connection.
     pub const INTERVAL: &str = "INTERVAL";
@@ -96,6 +98,8 @@ pub mod global {
     pub const HOLD: &str = "HOLD";
     /// u8: arguments of the kernel's kfree_skb tracepoint.
     pub const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
+    /// u32: the byte offset of `vlan_all` in `struct sk_buff` (kernel 6.2 and later), else [`u32::MAX`].
+    pub const VLAN_OFFSET: &str = "OFF_SKB_VLAN";
     /// u32 each: the byte offset of a field within a kernel struct, by global, struct and field.
     pub const OFFSETS: &[(&str, &str, &str)] = &[
         ("OFF_SKB_DEV", "sk_buff", "dev"),

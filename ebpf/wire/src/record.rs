@@ -47,6 +47,8 @@ pub enum Mark {
     Local = 2,
     /// What leaves was forwarded from another interface, which is no endpoint's.
     Forwarded = 3,
+    /// Packets as the tunnel devices of this machine send and expect them: see [`Tunnel`].
+    Tunnel = 4,
 }
 
 impl Mark {
@@ -56,6 +58,7 @@ impl Mark {
             1 => Self::Endpoint,
             2 => Self::Local,
             3 => Self::Forwarded,
+            4 => Self::Tunnel,
             _ => Self::Unknown,
         }
     }
@@ -122,6 +125,19 @@ pub enum InterfaceKind {
     /// A bridge with endpoints and no uplink as its ports: what comes in by it comes from an endpoint.
     EndpointBridge = 3,
 }
+
+/// How the outer packets of a tunnel device look; key of `EP_TUNNELS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tunnel {
+    /// Destination port, host byte order; 0 where the protocol has none.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Always 0.
+    pub pad: u8,
+}
+const _: () = assert!(size_of::<Tunnel>() == 4);
 
 /// Key of `EP_UNTRACKED`.
 #[repr(C)]

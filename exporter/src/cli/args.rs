@@ -70,7 +70,7 @@ impl Global {
 pub(super) enum Command {
     /// Watch this machine and export what is seen, until INT or TERM
     ///
-    /// Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN; with another source.kind than datapath no
+    /// Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; with another source.kind than datapath no
     /// privilege. The first INT or TERM delivers what is queued, for at most node.drain, and leaves; a second one leaves
     /// at once. A replay ends by itself at the end of its file: what is queued is delivered, and the exit code is 0.
     Run(RunFlags),

@@ -29,17 +29,35 @@ const SETTINGS: &[&str] = &[
     "otlp.protocol=grpc",
     "otlp.headers=",
     "otlp.compression=none",
+    "otlp.timeout=10s",
+    "otlp.tls.ca=",
+    "otlp.tls.cert=",
+    "otlp.tls.key=",
+    "otlp.service_name=eyepiece",
+    "otlp.resource_attributes=",
     "otlp.logs.enabled=true",
     "otlp.logs.endpoint=",
     "otlp.logs.protocol=",
     "otlp.logs.headers=",
     "otlp.logs.compression=",
+    "otlp.logs.timeout=",
+    "otlp.logs.tls.ca=",
+    "otlp.logs.tls.cert=",
+    "otlp.logs.tls.key=",
+    "otlp.logs.queue_records=65536",
+    "otlp.logs.batch_records=4096",
+    "otlp.logs.batch_bytes=3MiB",
     "otlp.logs.delay=100ms",
+    "otlp.logs.in_flight=2",
     "otlp.metrics.enabled=true",
     "otlp.metrics.endpoint=",
     "otlp.metrics.protocol=",
     "otlp.metrics.headers=",
     "otlp.metrics.compression=",
+    "otlp.metrics.timeout=",
+    "otlp.metrics.tls.ca=",
+    "otlp.metrics.tls.cert=",
+    "otlp.metrics.tls.key=",
     "otlp.metrics.interval=1s",
     "metrics.naming=semconv",
     "metrics.contexts.source=name",
@@ -171,7 +189,7 @@ impl Drop for Product {
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use super::{SETTINGS, complaint};
 
     #[test]
     fn warnings_and_errors_are_complaints() {
@@ -183,5 +201,27 @@ mod tests {
         ] {
             assert_eq!(complaint(line).as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn no_setting_of_the_receiver_is_left_to_the_user() {
+        let reference = eyepiece_config::reference();
+        let mut table = "";
+        let mut found = 0;
+        for line in reference.lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                table = name;
+            }
+            let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#') && table.starts_with("otlp"))
+            else {
+                continue;
+            };
+            let key = format!("{table}.{key}");
+            found += 1;
+            // The endpoint is a flag, which wins over all.
+            let is_set = SETTINGS.iter().any(|setting| setting.split_once('=').is_some_and(|(name, _)| name == key));
+            assert!(is_set || key == "otlp.endpoint", "{key}");
+        }
+        assert!(found > 30, "{found}");
     }
 }

@@ -23,7 +23,8 @@ impl From<&End> for EndKind {
 /// Packets and bytes of a meter that count here; (0, 0) where another hook counts them.
 ///
 /// A packet counts at its source's endpoint if that is local, else at its destination's, else at the uplink that it
-/// leaves or enters by. `ingress` is the kind of the interface with the meter's `ingress_ifindex`.
+/// leaves or enters by. A tunnel's device is an uplink for what it carries; its outer packets, which this machine sends
+/// or which end here, count nowhere. `ingress` is the kind of the interface with the meter's `ingress_ifindex`.
 #[inline]
 pub fn once_per_node(meter: &Meter, source: EndKind, destination: EndKind, ingress: InterfaceKind) -> (u64, u64) {
     if meter.hook == Hook::FromNetwork {
@@ -33,11 +34,15 @@ pub fn once_per_node(meter: &Meter, source: EndKind, destination: EndKind, ingre
     let at_source = counted_at_source(meter, source, ingress);
     // What came in by an uplink was counted there, or is of an endpoint.
     let at_uplink = meter.ingress_ifindex != 0 && ingress == InterfaceKind::Uplink;
+    // Encapsulation takes the way in off a packet, and what comes out of a tunnel came in by its device. So of packets
+    // that look like a tunnel's those that pass through are known when they leave: they were not counted before.
+    let is_tunnel = meter.mark == Mark::Tunnel;
+    let is_new = (!is_tunnel & !at_uplink) | (is_tunnel & (meter.ingress_ifindex != 0));
     // No short circuits: packets of all hooks are mixed, and a mispredicted branch costs more than these few bits.
     // A drop was counted, if at all, where the packet entered.
     let counts = (meter.hook == Hook::FromEndpoint)
         | ((meter.hook == Hook::ToEndpoint) & !at_source)
-        | ((meter.hook == Hook::ToNetwork) & !at_source & !at_uplink);
+        | ((meter.hook == Hook::ToNetwork) & !at_source & is_new);
     if counts { (meter.packets, meter.bytes) } else { (0, 0) }
 }
 
@@ -61,6 +66,8 @@ const fn by_mark(meter: &Meter) -> (u64, u64) {
         Mark::Unknown => (0, 0),
         // Behind a translation was an endpoint: all of it, held or not, was counted there.
         Mark::Endpoint => (0, 0),
+        // What is inside counts.
+        Mark::Tunnel => (0, 0),
         // Kernel counters never reach 2^64; a broken source must not stop us.
         Mark::Local | Mark::Forwarded => {
             (meter.packets.saturating_add(meter.held_packets), meter.bytes.saturating_add(meter.held_bytes))
@@ -118,6 +125,15 @@ mod tests {
             (FromNetwork, unknown, 2, Uplink, Remote, Local, NOTHING),
             (FromNetwork, Mark::Local, 2, Uplink, Remote, Local, NOTHING),
             (FromNetwork, Mark::Forwarded, 2, Uplink, Remote, Local, NOTHING),
+            // What a tunnel's device sends and what ends there; then what only looks like it and passes through.
+            (ToNetwork, Mark::Tunnel, 0, Other, Remote, Remote, NOTHING),
+            (FromNetwork, Mark::Tunnel, 2, Uplink, Remote, Remote, NOTHING),
+            (FromNetwork, Mark::Tunnel, 2, Uplink, Remote, Local, NOTHING),
+            (ToNetwork, Mark::Tunnel, 2, Uplink, Remote, Remote, OWN),
+            (ToNetwork, Mark::Tunnel, 9, Other, Remote, Remote, OWN),
+            (ToNetwork, Mark::Tunnel, 5, Endpoint, Local, Remote, NOTHING),
+            (FromEndpoint, Mark::Tunnel, 5, Endpoint, Local, Remote, OWN),
+            (ToEndpoint, Mark::Tunnel, 2, Uplink, Remote, Local, OWN),
             (Drop, unknown, 2, Uplink, Remote, Local, NOTHING),
             (Drop, Mark::Local, 0, Other, Remote, Remote, NOTHING),
         ];

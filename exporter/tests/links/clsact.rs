@@ -56,7 +56,7 @@ fn at(requests: &mut Requests, ifindex: u32) -> Vec<(u32, u16, Option<String>)> 
 
 #[test]
 fn only_what_is_ours_is_removed() {
-    isolated("only_what_is_ours_is_removed", || {
+    isolated("clsact::only_what_is_ours_is_removed", || {
         use Direction::{Egress, Ingress};
         ip("link add eyl0 type veth peer name eyl1");
         ip("link add bare type bridge");

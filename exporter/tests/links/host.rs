@@ -1,7 +1,6 @@
 //! A host of its own for each test: a network namespace, others beside it, and a watcher in it.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -24,17 +23,11 @@ pub(crate) fn isolated(name: &str, test: impl FnOnce() + Send + 'static) {
     });
     match isolated.join() {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => skipped(name, &format!("no network namespace: {error}")),
+        Ok(Err(error)) => eyepiece_tests::skip::record(
+            &format!("{}::{name}", env!("CARGO_CRATE_NAME")),
+            &format!("no network namespace: {error}"),
+        ),
         Err(panic) => std::panic::resume_unwind(panic),
-    }
-}
-
-fn skipped(name: &str, why: &str) {
-    let line = format!("skipped: {name}: {why}");
-    eprintln!("{line}");
-    if let Some(path) = std::env::var_os("EYEPIECE_SKIPS") {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("skips");
-        writeln!(file, "{line}").expect("skips");
     }
 }
 

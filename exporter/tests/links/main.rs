@@ -6,7 +6,7 @@ mod host;
 use std::net::IpAddr;
 
 use eyepiece::source::datapath::links::{Config, Filter, Ignored, Link, LinkEvent, Role};
-use eyepiece_wire::InterfaceKind;
+use eyepiece_wire::{InterfaceKind, Tunnel};
 use host::{Other, Watched, ip, isolated};
 
 fn is_endpoint(name: &'static str) -> impl Fn(&mut Watched) -> bool {
@@ -43,7 +43,7 @@ fn what_is_there_and_what_comes() {
             ("nobody", Role::Ignored(Ignored::Excluded), false),
             ("br0", Role::Ignored(Ignored::Bridge), false),
             ("ifb7", Role::Ignored(Ignored::NoTraffic), false),
-            ("vx0", Role::Ignored(Ignored::Overlay), false),
+            ("vx0", Role::Uplink, false),
             ("tun0", Role::Uplink, true),
             ("tap0", Role::Uplink, false),
             ("mac0", Role::Ignored(Ignored::Stacked), false),
@@ -52,6 +52,8 @@ fn what_is_there_and_what_comes() {
         }
         let ids = [watched.link("old").endpoint, watched.link("new").endpoint];
         assert_eq!(ids, [1, 2]);
+        assert_eq!(watched.link("vx0").tunnels, [Tunnel { port: 4789, protocol: 17, pad: 0 }]);
+        assert!(watched.link("tap0").tunnels.is_empty());
         assert_eq!(watched.link("new").mtu, 1500);
         assert!(watched.link("new").mac.is_some());
     });

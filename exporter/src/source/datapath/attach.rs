@@ -9,7 +9,7 @@ use std::time::Instant;
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
 use eyepiece_semconv::{attribute, metric};
-use eyepiece_wire::{map, program};
+use eyepiece_wire::{Tunnel, map, program};
 use tokio::sync::oneshot;
 
 use super::links::filters::{Ours, remove_empty_clsact};
@@ -115,10 +115,18 @@ pub struct Attacher {
     mode: Mode,
     interfaces: OwnedFd,
     namespaces: OwnedFd,
+    tunnels: OwnedFd,
     own_namespace: u32,
     attached: BTreeMap<u32, Attached>,
     /// Namespaces behind endpoints, with how many endpoints each, and the id of the only one.
     told: BTreeMap<u32, u32>,
+    /// Tunnel devices, and what they send.
+    told_tunnels: BTreeMap<u32, Vec<Tunnel>>,
+    /// Interfaces that were there before us: attached when all of them are known, as packets of one are judged by what
+    /// the others are. None from then on.
+    waiting: Option<BTreeMap<u32, Link>>,
+    /// What interfaces counted before we were there: told once, whatever becomes of their hooks.
+    unseen: BTreeMap<u32, [u64; 4]>,
     present: Present,
     hooks: Hooks,
     telemetry: Telemetry,
@@ -140,6 +148,7 @@ impl Attacher {
     ) -> Result<Self, LoadError> {
         let own_namespace = super::links::namespaces::own_inode().map_err(|source| LoadError::Descriptor { source })?;
         let (interfaces, namespaces) = (object.map(map::INTERFACES)?, object.map(map::NAMESPACES)?);
+        let tunnels = object.map(map::TUNNELS)?;
         let hooks = Hooks::default();
         let attached = BTreeMap::new();
         let error = attach_drops(&mut object).err();
@@ -148,9 +157,13 @@ impl Attacher {
             mode,
             interfaces,
             namespaces,
+            tunnels,
             own_namespace,
             attached,
             told: BTreeMap::new(),
+            told_tunnels: BTreeMap::new(),
+            waiting: Some(BTreeMap::new()),
+            unseen: BTreeMap::new(),
             present,
             hooks,
             telemetry,
@@ -172,6 +185,7 @@ impl Attacher {
             LinkEvent::Appeared(link) | LinkEvent::Changed(link) => self.update(link),
             LinkEvent::Gone { ifindex, .. } => self.remove(ifindex),
             LinkEvent::Synced => {
+                self.waiting.take().into_iter().flatten().for_each(|(_, link)| self.update(link));
                 if let Some(synced) = self.synced.take() {
                     // Nobody may wait for it any more.
                     synced.send(()).unwrap_or_default();
@@ -181,9 +195,14 @@ impl Attacher {
     }
 
     fn update(&mut self, link: Link) {
-        // First the map: the programs look there as soon as they run.
+        // First the maps: the programs look there as soon as they run.
+        self.tell_tunnels(link.ifindex, if link.role == Role::Uplink { link.tunnels.clone() } else { Vec::new() });
         if let Err(error) = sys::update(self.interfaces.as_fd(), &link.ifindex, &link.wire()) {
             tracing::warn!(interface = link.name, %error, "cannot tell the kernel programs of an interface");
+        }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.insert(link.ifindex, link);
+            return;
         }
         let same = self
             .attached
@@ -195,10 +214,11 @@ impl Attacher {
             });
         if same {
             if let Some(attached) = self.attached.get_mut(&link.ifindex) {
-                if attached.link.name != link.name {
+                let old = std::mem::replace(&mut attached.link, link.clone());
+                if old.name != link.name {
                     rename(&self.hooks, &self.telemetry, link.ifindex, &link.name);
+                    self.tell_unseen(&link);
                 }
-                attached.link = link;
             }
         } else {
             self.detach(link.ifindex);
@@ -209,7 +229,10 @@ impl Attacher {
 
     fn attach(&mut self, link: Link) {
         let Some(programs) = programs_of(&link) else { return };
-        self.unseen(&link);
+        if !self.unseen.contains_key(&link.ifindex) {
+            self.unseen.extend(interface_counters(&link.name).map(|counted| (link.ifindex, counted)));
+        }
+        self.tell_unseen(&link);
         self.present.interfaces.arrive(link.ifindex);
         let (mut links, mut made_clsact) = (Vec::new(), false);
         for (name, hook, side) in programs {
@@ -257,11 +280,31 @@ impl Attacher {
     }
 
     fn remove(&mut self, ifindex: u32) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.remove(&ifindex);
+        }
         self.detach(ifindex);
+        self.unseen.remove(&ifindex);
+        self.tell_tunnels(ifindex, Vec::new());
         if let Err(error) = sys::delete(self.interfaces.as_fd(), &ifindex) {
             tracing::warn!(ifindex, %error, "cannot remove an interface from the kernel's map");
         }
         self.tell_namespaces();
+    }
+
+    /// What a tunnel's device sends; nothing where it is none, or gone.
+    fn tell_tunnels(&mut self, ifindex: u32, now: Vec<Tunnel>) {
+        let before = self.told_tunnels.remove(&ifindex).unwrap_or_default();
+        let others = || self.told_tunnels.values().flatten();
+        for tunnel in before.iter().filter(|tunnel| !now.contains(tunnel) && !others().any(|other| other == *tunnel)) {
+            warn("a tunnel", sys::delete(self.tunnels.as_fd(), tunnel));
+        }
+        for tunnel in now.iter().filter(|tunnel| !before.contains(tunnel)) {
+            warn("a tunnel", sys::update(self.tunnels.as_fd(), tunnel, &1_u32));
+        }
+        if !now.is_empty() {
+            self.told_tunnels.insert(ifindex, now);
+        }
     }
 
     /// The namespaces whose drops are ours: our own, and those behind endpoints.
@@ -277,13 +320,13 @@ impl Attacher {
         }
         let gone: Vec<_> = self.told.keys().filter(|inode| !wanted.contains_key(inode)).copied().collect();
         for inode in gone {
-            warn(sys::delete(self.namespaces.as_fd(), &inode));
+            warn("a namespace", sys::delete(self.namespaces.as_fd(), &inode));
             self.present.namespaces.leave(inode, Instant::now());
         }
         for (inode, endpoint) in &wanted {
             if self.told.get(inode) != Some(endpoint) {
                 self.present.namespaces.arrive(*inode);
-                warn(sys::update(self.namespaces.as_fd(), inode, endpoint));
+                warn("a namespace", sys::update(self.namespaces.as_fd(), inode, endpoint));
             }
         }
         self.told = wanted;
@@ -300,9 +343,9 @@ impl Attacher {
         self.hooks.set(ifindex, HookState { interface: interface.to_owned(), hook, error });
     }
 
-    /// What the interface counted before we were there.
-    fn unseen(&self, link: &Link) {
-        let Some(counted) = interface_counters(&link.name) else { return };
+    /// What the interface counted before we were there, under its name of now.
+    fn tell_unseen(&self, link: &Link) {
+        let Some(counted) = self.unseen.get(&link.ifindex) else { return };
         for (direction, packets, bytes) in [("receive", counted[1], counted[0]), ("transmit", counted[3], counted[2])] {
             let attributes =
                 [(attribute::NETWORK_INTERFACE_NAME, &*link.name), (attribute::NETWORK_IO_DIRECTION, direction)];
@@ -388,14 +431,18 @@ fn text(error: &dyn std::error::Error) -> String {
     }
 }
 
-fn warn(result: io::Result<()>) {
+fn warn(what: &str, result: io::Result<()>) {
     if let Err(error) = result {
-        tracing::warn!(%error, "cannot tell the kernel programs of a namespace");
+        tracing::warn!(%error, "cannot tell the kernel programs of {what}");
     }
 }
 
 fn rename(hooks: &Hooks, telemetry: &Telemetry, ifindex: u32, name: &str) {
     for mut state in hooks.remove(ifindex) {
+        for (name, attributes) in unseen_of(&state) {
+            // They go on under the new name; kept as well, they would be told twice.
+            telemetry.remove(name, &attributes);
+        }
         forget(telemetry, &state);
         name.clone_into(&mut state.interface);
         let attributes = [(attribute::NETWORK_INTERFACE_NAME, name), (attribute::EYEPIECE_HOOK_NAME, state.hook)];
@@ -407,12 +454,21 @@ fn rename(hooks: &Hooks, telemetry: &Telemetry, ifindex: u32, name: &str) {
 fn forget(telemetry: &Telemetry, state: &HookState) {
     let interface = (attribute::NETWORK_INTERFACE_NAME, &*state.interface);
     telemetry.remove(metric::EYEPIECE_HOOK_ATTACHED.name, &[interface, (attribute::EYEPIECE_HOOK_NAME, state.hook)]);
-    for direction in ["receive", "transmit"] {
-        for name in [metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name] {
-            // Counted once and for all: it is told even of an interface that came and went between two exports.
-            telemetry.retire(name, &[interface, (attribute::NETWORK_IO_DIRECTION, direction)], Instant::now());
-        }
+    for (name, attributes) in unseen_of(state) {
+        // Counted once and for all: it is told even of an interface that came and went between two exports.
+        telemetry.retire(name, &attributes, Instant::now());
     }
+}
+
+/// The numbers of unseen packets and bytes of a hook's interface.
+fn unseen_of(state: &HookState) -> impl Iterator<Item = (&'static str, [(&'static str, &str); 2])> {
+    let names = [metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name];
+    names.into_iter().flat_map(|name| {
+        ["receive", "transmit"].map(|direction| {
+            let interface = (attribute::NETWORK_INTERFACE_NAME, &*state.interface);
+            (name, [interface, (attribute::NETWORK_IO_DIRECTION, direction)])
+        })
+    })
 }
 
 /// Received bytes and packets, sent bytes and packets of an interface, from the kernel's /proc/net/dev.

@@ -40,7 +40,15 @@ impl KernelNames {
             ..Tables::default()
         };
         match std::fs::read_to_string("/proc/kallsyms") {
-            Ok(text) => tables.symbols(&text),
+            Ok(text) => {
+                tables.symbols(&text);
+                if tables.addresses.is_empty() {
+                    tracing::warn!(
+                        "the kernel hides its symbols: without the capability SYSLOG, or with kernel.kptr_restrict = 2, \
+                         drops have no names of functions, and some frees that are none are reported as drops"
+                    );
+                }
+            }
             Err(error) => tracing::warn!(%error, "no kernel symbols: drop locations stay addresses"),
         }
         Self(Arc::new(tables))
@@ -146,5 +154,8 @@ mod tests {
         for (name, expected) in [("ip_rcv", Some((0x100, 0x180))), ("ip_forward", None), ("data", None), ("", None)] {
             assert_eq!(names.function(name), expected, "{name}");
         }
+        let mut hidden = Tables::default();
+        hidden.symbols("0000000000000000 T ip_rcv\n0000000000000000 t ip_forward\n");
+        assert!(hidden.addresses.is_empty(), "what everybody may read tells nothing");
     }
 }

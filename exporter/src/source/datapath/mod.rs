@@ -9,6 +9,7 @@ pub mod lock;
 pub mod object;
 pub mod perf;
 pub mod presence;
+pub mod privileges;
 pub mod reader;
 pub mod record;
 pub mod sweep;
@@ -18,6 +19,7 @@ mod ignored;
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ use self::links::requests::Requests;
 use self::lock::Lock;
 use self::object::{LoadError, Object, Settings, Transport};
 use self::presence::Presence;
+use self::privileges::{MissingCapabilities, Privileges};
 use self::reader::Reader;
 use self::sweep::{Sweeper, Timeouts};
 use crate::source::Source as _;
@@ -61,6 +64,9 @@ pub enum DatapathError {
     /// The programs.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The process has too few privileges.
+    #[error(transparent)]
+    Privileges(#[from] MissingCapabilities),
     /// The configuration names a drop reason that this kernel does not have.
     #[error("datapath.drops_ignore: this kernel has no drop reason {name:?}")]
     UnknownReason {
@@ -106,6 +112,7 @@ pub fn build(
 ) -> Result<(Datapath, Reader, oneshot::Receiver<()>), DatapathError> {
     let system = |what| move |source| DatapathError::System { what, source };
     object::check_kernel()?;
+    check_privileges()?;
     let types = Btf::from_kernel().map_err(LoadError::Btf)?;
     let mut object = Object::load(&config.settings, &types)?;
     for family in ["ipv4", "ipv6"] {
@@ -117,14 +124,7 @@ pub fn build(
     drop(types);
     ignore(&object, &names, &config.drops_ignore)?;
     let mode = Mode::choose(config.attach);
-    let lock = lock::take().map_err(system("a lock"))?;
-    if lock.is_some() {
-        // A run before this one may have had another mode.
-        clean_up();
-    } else if mode == Mode::Clsact {
-        return Err(DatapathError::NotAlone);
-    }
-    let lock = lock.filter(|_| mode == Mode::Clsact);
+    let lock = lock(mode)?;
     let transport = config.settings.transport;
     let (sender, totals) = sweep::totals_channel();
     let reader = Reader::new(reader::Parts {
@@ -142,6 +142,7 @@ pub fn build(
     let parts = sweep::Parts {
         connections4: object.map(map::CONNECTIONS4)?,
         connections6: object.map(map::CONNECTIONS6)?,
+        tunnels: object.map(map::TUNNELS)?,
         untracked: object.map(map::UNTRACKED)?,
         drops: object.map(map::DROPS)?,
         counters: object.map(map::COUNTERS)?,
@@ -166,6 +167,36 @@ pub fn build(
         .map_err(system("the attacher's thread"))?;
     let sweeper = Sweeper::start(parts).map_err(system("the sweeper"))?;
     Ok((Datapath { hooks, mode, names, attacher, sweeper, _lock: lock }, reader, synced))
+}
+
+/// Tells what is missing: as an error where nothing can work without it.
+fn check_privileges() -> Result<(), DatapathError> {
+    // Where the kernel does not tell, it refuses what is not allowed.
+    let Some(privileges) = Privileges::of_this_process() else { return Ok(()) };
+    privileges.check()?;
+    for (capability, lost) in privileges.lacks() {
+        tracing::warn!("without the capability {capability}: {lost}");
+    }
+    Ok(())
+}
+
+/// The lock of this network namespace, where filters are to be attached; removes what an earlier run has left.
+fn lock(mode: Mode) -> Result<Option<Lock>, DatapathError> {
+    let taken = links::namespaces::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
+    match taken {
+        Ok(Some(lock)) => {
+            // A run before this one may have had another mode.
+            clean_up();
+            Ok(Some(lock).filter(|_| mode == Mode::Clsact))
+        }
+        Ok(None) if mode == Mode::Clsact => Err(DatapathError::NotAlone),
+        Ok(None) => Ok(None),
+        Err(source) if mode == Mode::Clsact => Err(DatapathError::System { what: "a lock in /run/eyepiece", source }),
+        Err(error) => {
+            tracing::warn!(%error, "no lock in /run/eyepiece: filters that an earlier run may have left stay");
+            Ok(None)
+        }
+    }
 }
 
 /// Follows the interfaces until their watcher ends; then everything is detached.

@@ -1,24 +1,25 @@
 //! The sweeper: takes totals that no event carried, removes idle connections in two phases, reads the kernel's counters.
 
+mod table;
 mod tallies;
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use eyepiece_wire::{
-    Connection, Counter, Half, Hook, Key4, Key6, Mark, SWEEP_ALIVE, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader,
-    SweepItem4, SweepItem6, SweepTotals,
+    Connection, Counter, Half, Hook, Key4, Key6, Mark, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, SweepTotals,
+    Tunnel,
 };
 
+use self::table::Table;
 use self::tallies::Tallies;
 use super::kernel_names::KernelNames;
 use super::presence::Presence;
-use super::sys::{self, BatchReader, Plain};
+use super::sys::{self, BatchReader};
 use crate::event::{Meter, Totals};
 use crate::source::Waker;
 use crate::telemetry::{Number, Telemetry};
@@ -49,6 +50,8 @@ pub struct Parts {
     pub connections4: OwnedFd,
     /// `EP_CONN6`.
     pub connections6: OwnedFd,
+    /// `EP_TUNNELS`.
+    pub tunnels: OwnedFd,
     /// `EP_UNTRACKED`.
     pub untracked: OwnedFd,
     /// `EP_DROPS`.
@@ -120,82 +123,12 @@ impl Sweeper {
     }
 }
 
-/// One of the two tables.
-trait Table: Plain + Default {
-    type Item: Copy + Default;
-    const FAMILY: u32;
-    fn item(self, last: u64) -> Self::Item;
-    fn taken(item: &Self::Item) -> Option<(Self, [SweepTotals; 2], Mark)>;
-    fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)>;
-    fn protocol(&self) -> u8;
-    fn ifindex(&self) -> u32;
-}
-
-impl Table for Key4 {
-    type Item = SweepItem4;
-    const FAMILY: u32 = 4;
-
-    fn item(self, last: u64) -> SweepItem4 {
-        SweepItem4 { key: self, last, ..SweepItem4::default() }
-    }
-
-    fn taken(item: &SweepItem4) -> Option<(Self, [SweepTotals; 2], Mark)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, Mark::from_u8(item.mark as u8)))
-    }
-
-    fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
-        let [low, high] = self.address.map(|address| IpAddr::V4(Ipv4Addr::from(address.to_ne_bytes())));
-        (self.kind == 0).then_some(if half == 0 { (low, high) } else { (high, low) })
-    }
-
-    fn protocol(&self) -> u8 {
-        self.protocol
-    }
-
-    fn ifindex(&self) -> u32 {
-        self.ifindex
-    }
-}
-
-impl Table for Key6 {
-    type Item = SweepItem6;
-    const FAMILY: u32 = 6;
-
-    fn item(self, last: u64) -> SweepItem6 {
-        SweepItem6 { key: self, last, ..SweepItem6::default() }
-    }
-
-    fn taken(item: &SweepItem6) -> Option<(Self, [SweepTotals; 2], Mark)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, Mark::from_u8(item.mark as u8)))
-    }
-
-    fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
-        let [low, high] = self.address.map(|words| {
-            let mut bytes = [0; 16];
-            for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
-                chunk.copy_from_slice(&word.to_ne_bytes());
-            }
-            IpAddr::V6(Ipv6Addr::from(bytes))
-        });
-        Some(if half == 0 { (low, high) } else { (high, low) })
-    }
-
-    fn protocol(&self) -> u8 {
-        self.protocol
-    }
-
-    fn ifindex(&self) -> u32 {
-        self.ifindex
-    }
-}
-
 /// What one look at a table found.
 struct Found<K> {
     take: Vec<K>,
     kill: Vec<(K, u64)>,
     /// As `kill`, because their interface is gone.
     orphans: Vec<(K, u64)>,
-    remove: Vec<K>,
     entries: u64,
 }
 
@@ -205,6 +138,7 @@ struct Work {
     jiffies: u64,
     reader4: BatchReader<Key4, Connection>,
     reader6: BatchReader<Key6, Connection>,
+    reader_tunnels: BatchReader<Tunnel, u32>,
     tallies: Tallies,
     counters: Vec<(Counter, Number)>,
     values: Vec<u64>,
@@ -233,6 +167,7 @@ impl Work {
             jiffies: 0,
             reader4: BatchReader::new(1),
             reader6: BatchReader::new(1),
+            reader_tunnels: BatchReader::new(1),
             tallies: Tallies::new(tallies, cpus),
             counters: vec![
                 (Counter::Offered, telemetry.counter(metric::EYEPIECE_DATAPATH_OFFERED.name, &[])),
@@ -270,25 +205,29 @@ impl Work {
     fn collect(&mut self, last: bool, totals: &mut Vec<Totals>) -> io::Result<()> {
         self.jiffies = jiffies(self.parts.program.as_fd())?;
         let now = Instant::now();
-        let view = self.view(now);
+        let view = self.view(now)?;
         let connections4 = self.parts.connections4.try_clone()?;
         let found = look(&mut self.reader4, connections4.as_fd(), &view, last, totals)?;
         self.connections[0].set(found.entries);
-        self.act(connections4.as_fd(), &found, now, totals)?;
+        self.act(&found, now, totals)?;
         let connections6 = self.parts.connections6.try_clone()?;
         let found = look(&mut self.reader6, connections6.as_fd(), &view, last, totals)?;
         self.connections[1].set(found.entries);
-        self.act(connections6.as_fd(), &found, now, totals)?;
+        self.act(&found, now, totals)?;
         self.tallies.round(now, totals)?;
         self.parts.telemetry.expire(now, self.parts.grace);
         self.read_counters()
     }
 
-    fn view(&self, now: Instant) -> View {
+    fn view(&mut self, now: Instant) -> io::Result<View> {
+        let mut tunnels = HashSet::new();
+        self.reader_tunnels.read(self.parts.tunnels.as_fd(), |tunnel, _| {
+            tunnels.insert(*tunnel);
+        })?;
         let jiffies =
             |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(self.hertz) / 1000;
         let timeouts = &self.parts.timeouts;
-        View {
+        Ok(View {
             now: self.jiffies,
             interval: jiffies(self.parts.interval),
             hold: jiffies(self.parts.hold),
@@ -296,16 +235,11 @@ impl Work {
             udp: jiffies(timeouts.udp),
             other: jiffies(timeouts.other),
             interfaces: self.parts.interfaces.all(now),
-        }
+            tunnels,
+        })
     }
 
-    fn act<K: Table>(
-        &self,
-        map: BorrowedFd<'_>,
-        found: &Found<K>,
-        now: Instant,
-        totals: &mut Vec<Totals>,
-    ) -> io::Result<()> {
+    fn act<K: Table>(&self, found: &Found<K>, now: Instant, totals: &mut Vec<Totals>) -> io::Result<()> {
         let program = self.parts.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|key| key.item(0)).collect();
@@ -321,9 +255,6 @@ impl Work {
         for chunk in kill.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|(key, last)| key.item(*last)).collect();
             run::<K>(program, SWEEP_KILL, items)?;
-        }
-        for key in &found.remove {
-            sys::delete(map, key)?;
         }
         Ok(())
     }
@@ -347,9 +278,20 @@ struct View {
     other: u64,
     /// Those that packets may pass.
     interfaces: HashSet<u32>,
+    /// What tunnel devices send.
+    tunnels: HashSet<Tunnel>,
 }
 
 impl View {
+    /// Whether an entry at an uplink is a tunnel's, and was made before the kernel programs knew of the tunnel.
+    fn is_mistaken<K: Table>(&self, key: &K, entry: &Connection) -> bool {
+        let half = usize::from(entry.origin & 1);
+        let hook = entry.half[half].hook.checked_sub(1).and_then(Hook::from_u8);
+        entry.mark != Mark::Tunnel as u8
+            && matches!(hook, Some(Hook::FromNetwork | Hook::ToNetwork))
+            && self.tunnels.contains(&key.tunnel(half))
+    }
+
     /// Whether totals of a half have waited long enough, or what is held back can be released.
     const fn is_due(&self, entry: &Connection, half: &Half) -> bool {
         let reportable = half.packets > 0 && half.reported + self.interval <= self.now;
@@ -366,7 +308,7 @@ impl View {
     }
 }
 
-/// Reads a table and sorts its entries; what the dead ones still held goes to `totals`.
+/// Reads a table and sorts its entries; removes the dead ones, and what they still held goes to `totals`.
 fn look<K: Table>(
     reader: &mut BatchReader<K, Connection>,
     map: BorrowedFd<'_>,
@@ -374,29 +316,37 @@ fn look<K: Table>(
     last: bool,
     totals: &mut Vec<Totals>,
 ) -> io::Result<Found<K>> {
-    let mut found = Found { take: Vec::new(), kill: Vec::new(), orphans: Vec::new(), remove: Vec::new(), entries: 0 };
+    let mut found = Found { take: Vec::new(), kill: Vec::new(), orphans: Vec::new(), entries: 0 };
+    let mut failed = Ok(());
     reader.read(map, |key, values| {
         let [entry] = values else { return };
         found.entries += 1;
         let newest = entry.half[0].last.max(entry.half[1].last);
         if entry.dead != 0 || last {
-            remainder(totals, key, entry);
-            found.remove.push(*key);
+            // One that cannot be removed is met again, so its rest is told only when it is gone.
+            match sys::delete(map, key) {
+                Ok(()) => remainder(totals, key, entry, view),
+                Err(error) => failed = Err(error),
+            }
         } else if !view.interfaces.contains(&key.ifindex()) {
             // Nobody adds to it any more. One whose interface has come since is told apart below.
             found.orphans.push((*key, newest));
         } else if newest + view.timeout(key.protocol(), entry.closing != 0) < view.now {
             found.kill.push((*key, newest));
+        } else if view.is_mistaken(key, entry) {
+            // The next packet makes it again, as what it is.
+            found.kill.push((*key, u64::MAX));
         } else if entry.half.iter().any(|half| view.is_due(entry, half)) {
             found.take.push(*key);
         }
     })?;
-    Ok(found)
+    failed.map(|()| found)
 }
 
 /// What an entry on its way out still holds: nobody adds to it any more.
-fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection) {
+fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, view: &View) {
     let mark = match Mark::from_u8(entry.mark) {
+        _ if view.is_mistaken(key, entry) => Mark::Tunnel,
         // Nobody ever answered: what came in ended here.
         Mark::Unknown => Mark::Local,
         known => known,
@@ -462,3 +412,6 @@ fn jiffies(program: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: the buffer has the header's size, and any bytes are a header.
     Ok(unsafe { packet.as_ptr().cast::<SweepHeader>().read_unaligned() }.jiffies)
 }
+
+#[cfg(test)]
+mod tests;

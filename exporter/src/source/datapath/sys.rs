@@ -52,6 +52,8 @@ unsafe impl Plain for eyepiece_wire::Interface {}
 // SAFETY: as above.
 unsafe impl Plain for eyepiece_wire::UntrackedKey {}
 // SAFETY: as above.
+unsafe impl Plain for eyepiece_wire::Tunnel {}
+// SAFETY: as above.
 unsafe impl Plain for eyepiece_wire::Untracked {}
 // SAFETY: as above.
 unsafe impl Plain for eyepiece_wire::DropKey {}

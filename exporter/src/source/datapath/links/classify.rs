@@ -1,7 +1,8 @@
 //! What an interface is to us: an endpoint, an uplink, or nothing, and why.
 //!
 //! The rule behind it is that a packet is counted once per node. So an interface that only hands on what another one
-//! of this namespace sees as well is left out: bridges, VLANs and overlays. A bond or team counts as one uplink and
+//! of this namespace sees as well is left out: bridges and VLANs. A tunnel's device is an uplink for what it carries, and
+//! its outer packets are no traffic of their own (see `tunnel`). A bond or team counts as one uplink and
 //! its ports do not, although the hardware is theirs: the two directions of a connection may take different ports,
 //! and only the master sees both, so only there can opener and answer be told apart.
 
@@ -38,8 +39,6 @@ pub enum Ignored {
     PeerHere,
     /// Stands on another interface of this namespace, which sees the same packets: VLAN, macvlan, ipvlan …
     Stacked,
-    /// An overlay: its packets pass an uplink inside others, where the parser looks into them.
-    Overlay,
     /// No packets of the machine's own traffic: dummies, mirrors, monitors, other kinds of networks.
     NoTraffic,
 }
@@ -56,7 +55,6 @@ impl Ignored {
             Self::BondPort => "port of a bond: counted at the bond",
             Self::PeerHere => "both sides of the pair are in this namespace",
             Self::Stacked => "stands on another interface: counted there",
-            Self::Overlay => "overlay: counted at the uplink",
             Self::NoTraffic => "carries no traffic of the machine",
         }
     }
@@ -90,13 +88,13 @@ pub fn classify(facts: &Facts, filter: &Filter) -> Role {
         Some("bridge" | "openvswitch") => Role::Ignored(Ignored::Bridge),
         Some("vrf") => Role::Ignored(Ignored::Vrf),
         Some("dummy" | "ifb" | "nlmon" | "vsockmon" | "vcan" | "netdevsim") => Role::Ignored(Ignored::NoTraffic),
+        // What these carry leaves inside other packets, or encrypted, so it can be told apart here only. They may name
+        // the interface that their outer packets take, and do not stand on it all the same.
         Some(
             "vxlan" | "geneve" | "gre" | "gretap" | "erspan" | "ip6gre" | "ip6gretap" | "ip6erspan" | "ipip" | "sit"
-            | "ip6tnl" | "bareudp" | "amt",
-        ) => Role::Ignored(Ignored::Overlay),
-        // What these carry is encrypted at the uplink, so it can be seen here only. They may name the interface that
-        // their outer packets take, and do not stand on it all the same.
-        Some("wireguard" | "tun" | "ppp" | "xfrm" | "vti" | "vti6" | "ovpn" | "bond" | "team") | None => Role::Uplink,
+            | "ip6tnl" | "bareudp" | "amt" | "wireguard" | "tun" | "ppp" | "xfrm" | "vti" | "vti6" | "ovpn",
+        ) => Role::Uplink,
+        Some("bond" | "team") | None => Role::Uplink,
         Some(_) if facts.link.is_some() && !lower_is_elsewhere => Role::Ignored(Ignored::Stacked),
         Some(_) => Role::Uplink,
     }
@@ -112,9 +110,7 @@ pub const fn is_l3_device(hardware: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Ignored::{
-        BondPort, Bridge, Excluded, Loopback, NoTraffic, NotIncluded, Overlay, PeerHere, Stacked, Vrf,
-    };
+    use super::Ignored::{BondPort, Bridge, Excluded, Loopback, NoTraffic, NotIncluded, PeerHere, Stacked, Vrf};
     use super::Role::{Endpoint, Ignored, Uplink};
     use super::{Role, classify, is_l3_device};
     use crate::source::datapath::links::facts::Facts;
@@ -185,11 +181,11 @@ mod tests {
             (elsewhere(facts("eth0", Some("macvlan"))), Uplink),
             (elsewhere(facts("eth0", Some("ipvlan"))), Uplink),
             (elsewhere(facts("eth0", Some("vlan"))), Uplink),
-            (facts("vxlan.calico", Some("vxlan")), Ignored(Overlay)),
-            (here(facts("flannel.1", Some("vxlan"))), Ignored(Overlay)),
-            (facts("genev_sys_6081", Some("geneve")), Ignored(Overlay)),
-            (hardware(768, facts("tunl0", Some("ipip"))), Ignored(Overlay)),
-            (hardware(776, facts("sit0", Some("sit"))), Ignored(Overlay)),
+            (facts("vxlan.calico", Some("vxlan")), Uplink),
+            (here(facts("flannel.1", Some("vxlan"))), Uplink),
+            (facts("genev_sys_6081", Some("geneve")), Uplink),
+            (hardware(768, facts("tunl0", Some("ipip"))), Uplink),
+            (hardware(776, facts("sit0", Some("sit"))), Uplink),
             (hardware(65534, facts("tun0", Some("tun"))), Uplink),
             (facts("tap0", Some("tun")), Uplink),
             (hardware(65534, facts("wg0", Some("wireguard"))), Uplink),

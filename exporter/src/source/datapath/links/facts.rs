@@ -5,11 +5,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libc::{
-    IFA_ADDRESS, IFA_LOCAL, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_INFO_SLAVE_KIND, IFLA_LINK,
+    IFA_ADDRESS, IFA_LOCAL, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_INFO_SLAVE_KIND, IFLA_LINK,
     IFLA_LINK_NETNSID, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU,
 };
 
+use eyepiece_wire::Tunnel;
+
 use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, i32_at, text, u16_at, u32_at};
+use super::tunnel;
 
 /// An interface as a `RTM_NEWLINK` message tells it (Linux `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Facts {
     pub master: Option<u32>,
     /// `IFLA_INFO_KIND`: `veth`, `bridge` …; none for physical devices and loopback.
     pub kind: Option<String>,
+    /// How its outer packets look, where it is a tunnel's.
+    pub tunnels: Vec<Tunnel>,
     /// `IFLA_INFO_SLAVE_KIND`: `bridge`, `bond` …: what the master is.
     pub slave_kind: Option<String>,
 }
@@ -71,13 +76,16 @@ impl Facts {
     }
 
     fn read_info(&mut self, info: &[u8]) {
+        let mut data: &[u8] = &[];
         for (kind, value) in Attributes::new(info) {
             match kind {
+                IFLA_INFO_DATA => data = value,
                 IFLA_INFO_KIND => self.kind = Some(text(value)),
                 IFLA_INFO_SLAVE_KIND => self.slave_kind = Some(text(value)),
                 _ => {}
             }
         }
+        self.tunnels = self.kind.as_deref().map_or_else(Vec::new, |kind| tunnel::outer(kind, data));
     }
 }
 
@@ -146,6 +154,7 @@ mod tests {
             link_netns: Some(Some(0)),
             master: Some(3),
             kind: Some("veth".into()),
+            tunnels: vec![],
             slave_kind: Some("bridge".into()),
         };
         assert_eq!(Facts::parse(&bytes), Some(expected));

@@ -1,6 +1,6 @@
 //! What is told about interfaces: the current state of one, and what happened to it.
 
-use eyepiece_wire::{Interface, InterfaceKind};
+use eyepiece_wire::{Interface, InterfaceKind, Tunnel};
 
 use super::classify::Role;
 
@@ -29,6 +29,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// `IFLA_INFO_KIND`; none for physical devices and loopback.
     pub kind: Option<String>,
+    /// How its outer packets look, where it is a tunnel's.
+    pub tunnels: Vec<Tunnel>,
 }
 
 /// The other side of a veth or netkit pair.

@@ -18,6 +18,7 @@ pub mod socket;
 pub mod subscription;
 pub mod survey;
 pub mod table;
+pub mod tunnel;
 pub mod watch;
 
 pub use classify::{Ignored, Role, classify};

@@ -135,6 +135,7 @@ impl Table {
             peer: peer(facts, old),
             master: facts.master,
             kind: facts.kind.clone(),
+            tunnels: facts.tunnels.clone(),
         };
         match old {
             None => events.push(LinkEvent::Appeared(link.clone())),

@@ -1,0 +1,92 @@
+//! The two connection tables as one: what the sweeper asks their keys, and the items that the sweep program takes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use eyepiece_wire::{Key4, Key6, Mark, SWEEP_ALIVE, SweepItem4, SweepItem6, SweepTotals, Tunnel};
+
+use super::super::sys::Plain;
+
+/// One of the two tables.
+pub(super) trait Table: Plain + Default {
+    type Item: Copy + Default;
+    const FAMILY: u32;
+    fn item(self, last: u64) -> Self::Item;
+    fn taken(item: &Self::Item) -> Option<(Self, [SweepTotals; 2], Mark)>;
+    fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)>;
+    fn protocol(&self) -> u8;
+    fn ifindex(&self) -> u32;
+    /// What the packets of a half would be as a tunnel's.
+    fn tunnel(&self, half: usize) -> Tunnel;
+}
+
+impl Table for Key4 {
+    type Item = SweepItem4;
+    const FAMILY: u32 = 4;
+
+    fn item(self, last: u64) -> SweepItem4 {
+        SweepItem4 { key: self, last, ..SweepItem4::default() }
+    }
+
+    fn taken(item: &SweepItem4) -> Option<(Self, [SweepTotals; 2], Mark)> {
+        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, Mark::from_u8(item.mark as u8)))
+    }
+
+    fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
+        let [low, high] = self.address.map(|address| IpAddr::V4(Ipv4Addr::from(address.to_ne_bytes())));
+        (self.kind == 0).then_some(if half == 0 { (low, high) } else { (high, low) })
+    }
+
+    fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    fn tunnel(&self, half: usize) -> Tunnel {
+        tunnel(self.protocol, self.port, half)
+    }
+}
+
+impl Table for Key6 {
+    type Item = SweepItem6;
+    const FAMILY: u32 = 6;
+
+    fn item(self, last: u64) -> SweepItem6 {
+        SweepItem6 { key: self, last, ..SweepItem6::default() }
+    }
+
+    fn taken(item: &SweepItem6) -> Option<(Self, [SweepTotals; 2], Mark)> {
+        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, Mark::from_u8(item.mark as u8)))
+    }
+
+    fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
+        let [low, high] = self.address.map(|words| {
+            let mut bytes = [0; 16];
+            for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
+                chunk.copy_from_slice(&word.to_ne_bytes());
+            }
+            IpAddr::V6(Ipv6Addr::from(bytes))
+        });
+        Some(if half == 0 { (low, high) } else { (high, low) })
+    }
+
+    fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    fn tunnel(&self, half: usize) -> Tunnel {
+        tunnel(self.protocol, self.port, half)
+    }
+}
+
+/// Half 0 goes to the second port of a key; ports are in network byte order there.
+const fn tunnel(protocol: u8, ports: [u16; 2], half: usize) -> Tunnel {
+    let [low, high] = ports;
+    Tunnel { port: u16::from_be(if half == 0 { high } else { low }), protocol, pad: 0 }
+}

@@ -1,0 +1,104 @@
+//! Looks at a real table of the kernel: what is counted out of it, and when.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+
+use eyepiece_wire::{Connection, Half, Hook, Key4, Mark, Tunnel, map};
+
+use super::{Totals, View, look};
+use crate::source::datapath::btf::Btf;
+use crate::source::datapath::object::{Object, Settings};
+use crate::source::datapath::sys::{self, BatchReader};
+
+const KEY: Key4 =
+    Key4 { address: [1, 2], port: [7, 4789_u16.to_be()], ifindex: 9, protocol: 17, kind: 0, vlan: 0, pad: 0 };
+const VXLAN: Tunnel = Tunnel { port: 4789, protocol: 17, pad: 0 };
+
+fn view(tunnels: &[Tunnel]) -> View {
+    View {
+        now: 1000,
+        interval: 10,
+        hold: 10,
+        tcp: 10_000,
+        udp: 10_000,
+        other: 10_000,
+        interfaces: HashSet::from([KEY.ifindex]),
+        tunnels: tunnels.iter().copied().collect(),
+    }
+}
+
+/// An entry of an uplink that holds three packets.
+fn entry(dead: bool, mark: Mark) -> Connection {
+    let half =
+        Half { packets: 3, bytes: 300, last: 999, reported: 995, hook: Hook::ToNetwork as u8 + 1, ..Half::default() };
+    Connection { half: [half, Half::default()], dead: u32::from(dead), mark: mark as u8, ..Connection::default() }
+}
+
+/// From here on user space can read a map, but not write it (`BPF_MAP_FREEZE`).
+fn freeze(map: BorrowedFd<'_>) {
+    let attributes = [u64::from(map.as_raw_fd().cast_unsigned()), 0];
+    // SAFETY: the attributes live longer than the call, and their length is told.
+    let frozen = unsafe { libc::syscall(libc::SYS_bpf, 22, attributes.as_ptr(), size_of_val(&attributes)) };
+    assert_eq!(frozen, 0, "{}", std::io::Error::last_os_error());
+}
+
+fn packets(totals: &[Totals]) -> u64 {
+    totals.iter().map(|totals| totals.meter.packets).sum()
+}
+
+#[test]
+fn what_is_told_is_gone() {
+    if !nix::unistd::geteuid().is_root() {
+        eyepiece_tests::skip!("loading kernel programs needs root");
+    }
+    let object = Object::load(&Settings::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
+    let map = object.map(map::CONNECTIONS4).expect("the table");
+    let mut reader = BatchReader::<Key4, Connection>::new(1);
+    let mut totals = Vec::new();
+
+    sys::update(map.as_fd(), &KEY, &entry(true, Mark::Local)).expect("an entry");
+    look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
+    look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
+    assert_eq!((totals.len(), packets(&totals)), (1, 3), "once");
+
+    // What cannot be removed is met again, so it is not told.
+    totals.clear();
+    sys::update(map.as_fd(), &KEY, &entry(true, Mark::Local)).expect("an entry");
+    freeze(map.as_fd());
+    for last in [false, true] {
+        assert!(look(&mut reader, map.as_fd(), &view(&[]), last, &mut totals).is_err());
+        assert_eq!(packets(&totals), 0);
+    }
+}
+
+#[test]
+fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
+    if !nix::unistd::geteuid().is_root() {
+        eyepiece_tests::skip!("loading kernel programs needs root");
+    }
+    let object = Object::load(&Settings::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
+    let map = object.map(map::CONNECTIONS4).expect("the table");
+    let mut reader = BatchReader::<Key4, Connection>::new(1);
+    let other = Tunnel { port: 8472, ..VXLAN };
+    for (mark, tunnels, is_killed, told) in [
+        (Mark::Local, &[VXLAN][..], true, Mark::Tunnel),
+        (Mark::Local, &[other], false, Mark::Local),
+        (Mark::Unknown, &[], false, Mark::Local),
+        (Mark::Tunnel, &[VXLAN], false, Mark::Tunnel),
+    ] {
+        let mut totals = Vec::new();
+        sys::update(map.as_fd(), &KEY, &entry(false, mark)).expect("an entry");
+        let found = look(&mut reader, map.as_fd(), &view(tunnels), false, &mut totals).expect("a look");
+        let killed = if is_killed { vec![(KEY, u64::MAX)] } else { vec![] };
+        assert_eq!(found.kill, killed, "{mark:?} {tunnels:?}");
+        look(&mut reader, map.as_fd(), &view(tunnels), true, &mut totals).expect("the last look");
+        let marks: Vec<_> = totals.iter().map(|totals| totals.meter.mark).collect();
+        assert_eq!(marks, [told], "{mark:?} {tunnels:?}");
+    }
+    // At an endpoint's hook it is the endpoint's own traffic.
+    let mut inside = entry(false, Mark::Unknown);
+    inside.half[0].hook = Hook::FromEndpoint as u8 + 1;
+    sys::update(map.as_fd(), &KEY, &inside).expect("an entry");
+    let found = look(&mut reader, map.as_fd(), &view(&[VXLAN]), false, &mut Vec::new()).expect("a look");
+    assert_eq!(found.kill, []);
+}
