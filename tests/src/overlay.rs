@@ -49,7 +49,7 @@ pub fn lay(lab: &Lab) -> Result<Overlay> {
         inside.ip_batch(&format!(
             "link add {DEVICE} address {mac} mtu {MTU} type vxlan id 1 dstport {PORT} local {local} remote {remote} nolearning\n\
              link set {DEVICE} up\n\
-             addr add {}/24 dev {DEVICE}\naddr add {}/64 dev {DEVICE}\n\
+             addr add {}/24 dev {DEVICE}\naddr add {}/64 dev {DEVICE} nodad\n\
              neigh replace {} lladdr {other_mac} dev {DEVICE} nud permanent\n\
              neigh replace {} lladdr {other_mac} dev {DEVICE} nud permanent\n",
             own.0, own.1, other.0, other.1
@@ -57,10 +57,16 @@ pub fn lay(lab: &Lab) -> Result<Overlay> {
         inside.offloads(DEVICE, false)?;
     }
     lab.node().ip_batch(&format!("route add 10.201.0.0/16 via {}\nroute add fd00:201::/32 via {}\n", FAR.0, FAR.1))?;
+    // What the pod's node says over the overlay comes from the pod.
     outside.namespace.ip_batch(&format!(
-        "link add pod0 type dummy\nlink set pod0 up\naddr add {}/32 dev pod0\naddr add {}/128 dev pod0\n\
-         route replace 10.1.0.0/16 via {}\nroute replace fd00:1::/32 via {}\n",
-        POD.0, POD.1, NODE.0, NODE.1
+        "addr add {pod4}/32 dev {DEVICE}\naddr add {pod6}/128 dev {DEVICE} nodad\n\
+         route replace 10.1.0.0/16 via {node4} src {pod4}\nroute replace fd00:1::/32 via {node6} src {pod6}\n\
+         route replace 10.200.0.0/24 dev {DEVICE} src {pod4}\n\
+         route add fd00:200::/64 dev {DEVICE} src {pod6} metric 100\n",
+        pod4 = POD.0,
+        pod6 = POD.1,
+        node4 = NODE.0,
+        node6 = NODE.1
     ))?;
     // What endpoints send fits into the overlay, as a CNI sees to it.
     for endpoint in lab.endpoints() {

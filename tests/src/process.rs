@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +22,12 @@ pub struct Background {
     stderr: Output,
 }
 
-/// What a pipe has carried so far.
+/// How long what a process wrote may take to be read behind its end; a child of its own may keep the pipe open.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What a pipe has carried so far, and whether it has ended.
 #[derive(Clone, Debug, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>, Arc<AtomicBool>);
 
 impl Output {
     fn collect(pipe: Option<impl Read + Send + 'static>) -> Self {
@@ -35,6 +39,7 @@ impl Output {
             while let Ok(read @ 1..) = pipe.read(&mut buffer) {
                 shared.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..read]);
             }
+            shared.1.store(true, Ordering::Release);
         });
         output
     }
@@ -99,12 +104,16 @@ impl Background {
         Ok(self.child.try_wait()?)
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for what it has written.
     pub fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
         let what = format!("{} has not ended", self.name);
-        eventually(timeout, &what, || self.child.try_wait().transpose())
+        let status = eventually(timeout, &what, || self.child.try_wait().transpose())
             .map_err(|error| error.context(self.stderr()))?
-            .with_context(|| what.clone())
+            .with_context(|| what.clone())?;
+        let is_read = || [&self.stdout, &self.stderr].iter().all(|output| output.1.load(Ordering::Acquire));
+        // Whoever keeps a pipe open has nothing to do with how this one ended.
+        eventually(LAST_WORDS, "its output", || is_read().then_some(())).unwrap_or_default();
+        Ok(status)
     }
 
     /// Sends a signal, waits for the end, gives the exit code; 128 + signal where a signal ended it.

@@ -1,11 +1,13 @@
 //! What the kernel drops is told with its reason and its addresses, and counted to the packet; nothing else is.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
 use eyepiece_tests::drops::{self, Dropped};
+use eyepiece_tests::frame::{self, Pair};
+use eyepiece_tests::packet_socket::PacketSocket;
 use eyepiece_tests::traffic::{Close, tcp};
 use eyepiece_tests::{Family, Lab, Watch, eventually};
 
@@ -148,27 +150,23 @@ fn an_idle_lab_drops_nothing() -> Result<()> {
 fn a_drop_of_a_tagged_packet_has_its_tag() -> Result<()> {
     const TAG: u16 = 7;
     let lab = Lab::new()?;
-    let (a, socket_port) = (lab.endpoint("a"), 4000);
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     // The node's stack has lifted the tag when the firewall of the interface looks.
-    lab.node().nft(
-        "table netdev tagged { chain c { type filter hook ingress device ve-a priority 0; udp dport 4000 drop; }; }",
-    )?;
-    let (mac, to) = (eyepiece_tests::lab::text(a.gateway_mac), "10.7.0.1");
-    a.namespace.ip_batch(&format!(
-        "link add link eth0 name tagged type vlan id {TAG}\nlink set tagged up\naddr add 10.7.0.2/24 dev tagged\n\
-         neigh replace {to} lladdr {mac} dev tagged nud permanent\n"
-    ))?;
+    lab.node()
+        .nft("table netdev tagged { chain c { type filter hook ingress device ve-a priority 0; vlan id 7 drop; }; }")?;
+    let pair = Pair { source: a.v4.into(), destination: b.v4.into() };
+    let packet = frame::ip(pair, frame::protocol::UDP, &frame::udp(pair, (4000, 4001), &[0; 100]));
+    let frame = frame::ethernet(a.gateway_mac, a.mac, &[(frame::VLAN, TAG)], frame::IPV4, &packet);
     let watch = Watch::start(&lab, &[])?;
-    a.namespace.run(|| {
-        let socket = UdpSocket::bind(("10.7.0.2", 0))?;
-        (0..20).try_for_each(|_| socket.send_to(&[0; 100], (to, socket_port)).map(drop))
-    })?;
+    let sent = PacketSocket::open(&a.namespace, &a.device)?.send((0..20).map(|_| frame.as_slice()), 10_000)?;
+    assert_eq!(sent, 20);
     let dropped = || watch.eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.reason", "NETFILTER_DROP")]);
     eventually(PATIENCE, "the kernel's count", || dropped().is_ok_and(|count| count == 20).then_some(()))?;
     let receiver = watch.stop()?;
     receiver.look(|received| {
         let tag = TAG.to_string();
-        let wanted = [("hubble.verdict", "DROPPED"), ("hubble.vlan.id", tag.as_str()), ("destination.address", to)];
+        let to = b.v4.to_string();
+        let wanted = [("hubble.verdict", "DROPPED"), ("hubble.vlan.id", tag.as_str()), ("destination.address", &to)];
         let all: Vec<_> = received.logs_with(&[("hubble.verdict", "DROPPED")]).map(|log| &log.attributes).collect();
         assert_eq!(received.logs_with(&wanted).count(), 20, "{all:#?}");
     });

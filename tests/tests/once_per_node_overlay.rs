@@ -59,10 +59,16 @@ fn once(lab: &Lab, watch: Watch, overlay: &Overlay) -> Result<Receiver> {
     let carried = at_outside.count(&format!("udp port {}", overlay::PORT))?;
     let receiver = watch.stop()?;
     receiver.look(|received| {
+        let series: Vec<_> =
+            received.series("hubble.flow.packets", &[]).map(|(ends, point)| (ends, point.value)).collect();
         let mut total = Count::default();
         for (source, destination, count) in expected {
             assert!(count.packets > 0, "{source} → {destination}: nothing was sent");
-            assert_eq!(between(received, source, destination), count, "{source} → {destination}");
+            assert_eq!(
+                between(received, source, destination),
+                count,
+                "{source} → {destination} of {series:#?}\n{expected:#?}"
+            );
             total = total + count;
         }
         let all =

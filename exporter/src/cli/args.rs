@@ -65,7 +65,7 @@ impl Global {
 pub(super) enum Command {
     /// Watch this machine and export what is seen, until INT or TERM
     ///
-    /// Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN. The first INT or TERM delivers what is
+    /// Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. The first INT or TERM delivers what is
     /// queued, for at most node.drain, and leaves; a second one leaves at once.
     Run(RunFlags),
     /// Check the configuration, print what is in force, or print every key
