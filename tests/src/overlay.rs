@@ -47,13 +47,15 @@ pub fn lay(lab: &Lab) -> Result<Overlay> {
     for (inside, local, remote, mac, own, other, other_mac) in ends {
         let (mac, other_mac) = (crate::lab::text(mac), crate::lab::text(other_mac));
         inside.ip_batch(&format!(
-            "link add {DEVICE} address {mac} mtu {MTU} type vxlan id 1 dstport {PORT} local {local} remote {remote} nolearning\n\
+            "link add {DEVICE} address {mac} mtu {MTU} type vxlan id 1 dstport {PORT} local {local} nolearning\n\
              link set {DEVICE} up\n\
              addr add {}/24 dev {DEVICE}\naddr add {}/64 dev {DEVICE} nodad\n\
              neigh replace {} lladdr {other_mac} dev {DEVICE} nud permanent\n\
              neigh replace {} lladdr {other_mac} dev {DEVICE} nud permanent\n",
             own.0, own.1, other.0, other.1
         ))?;
+        // Who is where is told per address, as Flannel does: nothing is sent to all.
+        inside.exec(&format!("bridge fdb add {other_mac} dev {DEVICE} dst {remote}"))?;
         inside.offloads(DEVICE, false)?;
     }
     lab.node().ip_batch(&format!("route add 10.201.0.0/16 via {}\nroute add fd00:201::/32 via {}\n", FAR.0, FAR.1))?;
