@@ -63,14 +63,14 @@ fn a_general_key_of_a_stronger_layer_wins_over_a_signals_own_of_a_weaker_one() {
 #[test]
 fn every_kind_of_value_from_file_variable_and_flag() {
     let from_file = ok(
-        "[datapath]\ncapture_bytes = 14\ndrops = false\ninterval = \"1m30s\"\nbuffer = \"16MiB\"\n\
+        "[datapath]\ncapture_bytes = 96\ndrops = false\ninterval = \"1m30s\"\nbuffer = \"16MiB\"\n\
          interfaces.include = [\"a\", \"b*\"]\nattach = \"tcx\"\n[metrics]\ncontexts.source = \"name|ip\"\n\
          [otlp.resource_attributes]\na.b = \"c\"\n\"d\" = \"1\"\n[admin]\nlisten = \"[::1]:0\"",
         &[],
         &[],
     );
     let names = [
-        ("datapath.capture_bytes", "14"),
+        ("datapath.capture_bytes", "96"),
         ("datapath.drops", "false"),
         ("datapath.interval", "1m30s"),
         ("datapath.buffer", "16MiB"),
