@@ -25,9 +25,10 @@ const fn is_even((offered, received, lost): Balance) -> bool {
     offered == received + lost
 }
 
+/// In dry mode, for the kernel does not offer what eyepiece says of itself.
 fn config(transport: &str, receiver: &Receiver) -> String {
     format!(
-        "[datapath]\ntransport = \"{transport}\"\naggregation = \"none\"\nbuffer = \"4KiB\"\ncapture_bytes = 1024\n\
+        "[node]\ndry_mode = true\n[datapath]\ntransport = \"{transport}\"\naggregation = \"none\"\nbuffer = \"4KiB\"\ncapture_bytes = 1024\n\
          [otlp]\nendpoint = \"{}\"\n[otlp.metrics]\ninterval = \"1s\"\n[otlp.logs]\nenabled = false\n",
         receiver.endpoint()
     )
