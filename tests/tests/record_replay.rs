@@ -7,9 +7,10 @@ use eyepiece_tests::receiver::{Attributes, Received};
 use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Receiver, drops};
 
+/// In dry mode: a recording has what the source delivers, and what eyepiece says of itself is not the source's.
 fn config(receiver: &Receiver) -> String {
     format!(
-        "[otlp]\nendpoint = \"{}\"\n[otlp.metrics]\ninterval = \"1s\"\n[otlp.logs]\ndelay = \"50ms\"\n",
+        "[node]\ndry_mode = true\n[otlp]\nendpoint = \"{}\"\n[otlp.metrics]\ninterval = \"1s\"\n[otlp.logs]\ndelay = \"50ms\"\n",
         receiver.endpoint()
     )
 }
