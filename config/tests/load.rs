@@ -90,7 +90,7 @@ fn every_kind_of_value_from_file_variable_and_flag() {
     assert_eq!(from_file.settings, ok("", &env, &[]).settings);
     assert_eq!(from_file.settings, ok("", &[], &sets).settings);
     let settings = from_file.settings;
-    assert_eq!(settings.datapath.capture_bytes, 14);
+    assert_eq!(settings.datapath.capture_bytes, 96);
     assert_eq!(settings.datapath.interval, Duration::from_secs(90));
     assert_eq!(settings.datapath.interfaces.include, ["a", "b*"]);
     assert_eq!(settings.metrics.contexts.source, [Context::Name, Context::Ip]);
