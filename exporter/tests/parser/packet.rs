@@ -56,6 +56,17 @@ fn transport_layers_of_both_families() {
 }
 
 #[test]
+fn the_smallest_capture_shows_ends_and_flags_of_the_longest_headers() {
+    use eyepiece::source::datapath::object::MIN_CAPTURE;
+    let packet = ethernet(0x88a8, &tag(5, 0x8100, &tag(7, 0x86dd, &ipv6(6, &tcp(2)))));
+    let capture = MIN_CAPTURE as usize;
+    assert_eq!(packet.len(), capture + 1, "Ethernet, two VLAN tags, IPv6, TCP, and a byte of data");
+    let flow = decode(0, &packet[..capture]);
+    assert_eq!((flow.l4, flow.vlan, flow.ip.is_some()), (SYN, Some(5), true));
+    assert_eq!(decode(0, &packet[..capture - 1]).l4, L4::None, "one byte less shows no flags");
+}
+
+#[test]
 fn what_ends_at_the_link_layer() {
     for (ethertype, payload) in [
         (0x0806, vec![0; 28]),
