@@ -1,18 +1,18 @@
 //! ns per flow for all metrics together, beside one hash look-up in the same run.
 
+#[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod report;
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput};
 use eyepiece::event::{KernelDrop, Meter};
 use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece::metrics::{Aggregation, Config, Contexts, MetricContexts};
 use eyepiece::symbols::Symbols;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
-use measured::median;
+use measured::Micro;
 use report::{Goal, goal, heading, row};
 
 /// Flows of a batch: as many as the pipeline is likely to hand over at once.
@@ -96,88 +96,74 @@ fn unlike() -> MetricContexts {
     MetricContexts { drop: both("name"), flows: both("name|ip"), tcp: both("identity"), io: both("ip") }
 }
 
-fn count(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("count");
-    group.throughput(Throughput::Elements(FLOWS as u64));
+fn main() {
+    let mut micro = Micro::new("count");
+    let mut measured = Vec::new();
     for endpoints in [10, 200] {
         let flows = mix(endpoints);
-        baseline(&mut group, endpoints, &flows);
-        for (name, contexts) in [
+        let baseline = micro.measure(&format!("one look-up, {endpoints} endpoints"), FLOWS, look_up(&flows));
+        for (text, contexts) in [
             ("name", contexts("name")),
             ("pod|reserved-identity|ip", contexts("pod|reserved-identity|ip")),
             ("unlike", unlike()),
         ] {
             let mut aggregation = Aggregation::new(Config { contexts, ..Config::default() }, 0);
-            group.bench_with_input(BenchmarkId::new(name, endpoints), &flows, |bencher, flows| {
-                bencher.iter(|| {
-                    for flow in flows {
-                        aggregation.count(black_box(flow), InterfaceKind::Uplink);
-                    }
-                });
+            let name = format!("contexts {text}, {endpoints} endpoints");
+            let counted = micro.measure(&name, FLOWS, || {
+                for flow in &flows {
+                    aggregation.count(black_box(flow), InterfaceKind::Uplink);
+                }
             });
+            measured.push((name, text == "name", baseline, counted));
         }
     }
-    group.finish();
+    let flows = mix(10);
+    let baseline = micro.measure("one look-up, for the overflow", FLOWS, look_up(&flows));
+    let name = "contexts ip, 65,536 addresses, all in the overflow";
+    let counted = micro.measure(name, FLOWS, scan(flows));
+    measured.push((name.to_owned(), false, baseline, counted));
+
+    heading("count, all metrics", &["ns a flow", "one look-up", "x look-up"]);
+    for (name, has_goal, baseline, counted) in measured {
+        let (Some(baseline), Some(counted)) = (baseline, counted) else { continue };
+        row(&name, &[counted.best, baseline.best, counted.best / baseline.best]);
+        if has_goal {
+            goal(&format!("count: {name}"), counted.best, "ns", Goal::AtMost(30.0));
+        }
+    }
 }
 
-/// Every flow from an address of its own, far more than there are series: the overflow's price.
-fn scan(criterion: &mut Criterion) {
+/// Counts every flow from an address of its own, far more than there are series: the overflow's price.
+fn scan(mut flows: Vec<Flow>) -> impl FnMut() {
     /// More than the aggregation remembers.
     const ADDRESSES: u32 = 1 << 16;
-    let mut group = criterion.benchmark_group("scan");
-    group.throughput(Throughput::Elements(FLOWS as u64));
-    let mut flows = mix(10);
     let mut aggregation = Aggregation::new(Config { contexts: contexts("ip"), ..Config::default() }, 0);
     let mut next = 0u32;
-    group.bench_function("ip, all in the overflow", |bencher| {
-        bencher.iter(|| {
-            for flow in &mut flows {
-                next = (next + 1) % ADDRESSES;
-                if let Some(ip) = &mut flow.ip {
-                    ip.source = std::net::Ipv4Addr::from_bits(next).into();
-                }
-                aggregation.count(black_box(flow), InterfaceKind::Uplink);
+    let mut count = move || {
+        for flow in &mut flows {
+            next = (next + 1) % ADDRESSES;
+            if let Some(ip) = &mut flow.ip {
+                ip.source = std::net::Ipv4Addr::from_bits(next).into();
             }
-        });
-    });
-    group.finish();
+            aggregation.count(black_box(flow), InterfaceKind::Uplink);
+        }
+    };
+    // The first flows make the series.
+    for _ in 0..ADDRESSES as usize / FLOWS {
+        count();
+    }
+    count
 }
 
 /// One look-up by the pair of names, and an addition.
-fn baseline(
-    group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
-    endpoints: u16,
-    flows: &[Flow],
-) {
+fn look_up(flows: &[Flow]) -> impl FnMut() {
     let key = |flow: &Flow| u64::from(flow.source.name.number()) << 32 | u64::from(flow.destination.name.number());
     let mut table: hashbrown::HashMap<u64, u64, foldhash::fast::RandomState> =
         flows.iter().map(|flow| (key(flow), 0)).collect();
-    group.bench_with_input(BenchmarkId::new("baseline: one look-up", endpoints), flows, |bencher, flows| {
-        bencher.iter(|| {
-            for flow in flows {
-                if let Some(value) = table.get_mut(&key(black_box(flow))) {
-                    *value += 1;
-                }
-            }
-        });
-    });
-}
-
-fn main() {
-    let mut criterion = measured::criterion();
-    count(&mut criterion);
-    scan(&mut criterion);
-    criterion.final_summary();
-    heading("count", &["ns a flow", "look-up", "x look-up"]);
-    for endpoints in ["10", "200"] {
-        for name in ["name", "pod|reserved-identity|ip", "unlike"] {
-            let of = |name: &str| {
-                Some(median(&format!("count/{}", name.replace(['|', ':'], "_")), endpoints)? / FLOWS as f64)
-            };
-            let (Some(ns), Some(lookup)) = (of(name), of("baseline: one look-up")) else { continue };
-            row(&format!("{name}, {endpoints} endpoints"), &[ns, lookup, ns / lookup]);
-            if name == "name" {
-                goal(&format!("count a flow, {endpoints} endpoints"), ns, "ns", Goal::AtMost(30.0));
+    move || {
+        for flow in flows {
+            if let Some(value) = table.get_mut(&key(black_box(flow))) {
+                *value += 1;
             }
         }
     }

@@ -1,54 +1,66 @@
-//! Decoding payloads of every kind beside Hubble's own parser, in one run: ns at the best of many rounds, and the ratio.
+//! Decoding payloads of every kind as the pipeline calls it, beside Cilium's own parser in the same run.
+//!
+//! Cilium's figures come from the peer `harness`: its best round, and its mean in CPU time with the garbage collector's
+//! part. Ours are compared best with best and mean with mean.
 
+#[allow(dead_code, reason = "each bench uses a part")]
+mod go;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod measured;
 #[path = "../tests/parser/payloads.rs"]
 mod payloads;
-#[allow(unreachable_pub, reason = "a module of the tests' library, which this program must not depend on")]
-#[path = "../../tests/src/peer.rs"]
-mod peer;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod report;
 
 use std::hint::black_box;
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
 use eyepiece::event::RawEvent;
 use eyepiece::gob::encode::agent_notify;
 use eyepiece::parser::{Pairing, decode, parse};
 use eyepiece::release::Producer;
-use report::{Goal, goal};
+use measured::Micro;
+use report::{Goal, goal, heading, row};
 
-/// Rounds, and operations of a round, as the harness has them: noise only adds, so the best round is told.
-const ROUNDS: usize = 1000;
-const OPERATIONS: usize = 1000;
+/// How much faster than Cilium's parser a trace is to be decoded.
+const FASTER: Goal = Goal::AtLeast(25.0);
 
 fn main() {
+    let mut micro = Micro::new("decode");
+    let mut pairing = Pairing::default();
     let payloads = every_kind();
-    let theirs = hubble(&payloads).unwrap_or_else(|why| {
-        println!("Hubble: left out, {why:#}");
-        Vec::new()
-    });
-    println!(
-        "{:<24}{:>10}{:>10}{:>9}{:>18}",
-        "ns a payload, at best", "eyepiece", "Hubble", "ratio", "Hubble, CPU time"
-    );
-    for (number, (name, payload)) in payloads.iter().enumerate() {
-        let ours = measure(payload);
-        match theirs.get(number) {
-            Some([best, mean]) => {
-                println!("{name:<24}{ours:>10.1}{best:>10.1}{:>8.1}x{mean:>18.1}", best / ours);
-                if name.starts_with("trace") {
-                    goal(&format!("decode: {name}, Hubble's best beside ours"), best / ours, "x", Goal::AtLeast(25.0));
-                }
+    let mut measured = Vec::new();
+    for (name, payload) in &payloads {
+        let is_frequent = matches!(payload[0], 1 | 3 | 4 | 5);
+        let figures = micro.measure(name, 1, || {
+            let event = RawEvent { time: 1, cpu: 2, data: black_box(payload), meter: None, kernel_drop: None };
+            if is_frequent {
+                black_box(parse(&event)).is_ok()
+            } else {
+                black_box(decode(&event, Producer::default(), &mut pairing)).is_ok()
             }
-            None => println!("{name:<24}{ours:>10.1}"),
+        });
+        measured.push((*name, figures));
+    }
+    // Events of the agent reach Cilium's parser decoded: there is no figure for those.
+    let theirs = payloads.iter().map(|(_, payload)| payload.as_slice()).filter(|payload| payload[0] < 128);
+    let theirs = go::figures(&theirs.collect::<Vec<_>>());
+    heading("decode, ns a payload", &["best", "Cilium's", "x faster", "mean CPU", "Cilium's", "x faster"]);
+    for (number, (name, ours)) in measured.into_iter().enumerate() {
+        let Some(ours) = ours else { continue };
+        let Some(theirs) = theirs.get(&format!("parse-{number}")) else {
+            row(&format!("{name} (best, mean of CPU time)"), &[ours.best, ours.mean]);
+            continue;
+        };
+        let (best, mean) = (theirs.best / ours.best, theirs.mean / ours.mean);
+        row(name, &[ours.best, theirs.best, best, ours.mean, theirs.mean, mean]);
+        if name.starts_with("trace") {
+            goal(&format!("decode: {name}, x Cilium's parser, means of CPU time"), mean, "x", FASTER);
+            goal(&format!("decode: {name}, x Cilium's parser, best rounds"), best, "x", FASTER);
         }
     }
 }
 
-/// Those that Cilium 1.15, which the harness is built from, reads too.
+/// Those that Cilium 1.15, which the harness is built from, reads too; those of the agent last.
 fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
     let mut payloads = payloads::usual();
     payloads.retain(|(name, _)| name.starts_with("trace TCP") || name.starts_with("capture"));
@@ -57,45 +69,4 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
     agent_notify(&mut agent, 9, r#"{"cidr":"10.0.0.1/32","id":7,"old-id":0,"encrypt-key":0}"#);
     payloads.push(("agent event", agent));
     payloads
-}
-
-/// The best round of our decoder, as the pipeline calls it.
-fn measure(payload: &[u8]) -> f64 {
-    let mut pairing = Pairing::default();
-    let is_frequent = matches!(payload[0], 1 | 3 | 4 | 5);
-    let mut best = f64::MAX;
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        for _ in 0..OPERATIONS {
-            let event = RawEvent { time: 1, cpu: 2, data: black_box(payload), meter: None, kernel_drop: None };
-            if is_frequent {
-                black_box(parse(&event).is_ok());
-            } else {
-                black_box(decode(&event, Producer::default(), &mut pairing).is_ok());
-            }
-        }
-        best = best.min(start.elapsed().as_nanos() as f64 / OPERATIONS as f64);
-    }
-    best
-}
-
-/// What Hubble's parser takes for each, by the peer `harness`: at best, and in the mean of CPU time, which has the
-/// garbage collector's part. Events of the agent reach it decoded: it has no figure
-/// for those.
-fn hubble(payloads: &[(&'static str, Vec<u8>)]) -> Result<Vec<[f64; 2]>> {
-    let harness = peer::find("harness").map_err(anyhow::Error::msg)?;
-    let mut child = Command::new(harness).arg("bench").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let mut input = child.stdin.take().context("no pipe")?;
-    for (_, payload) in payloads.iter().filter(|(_, payload)| payload[0] < 128) {
-        input.write_all(&u32::try_from(payload.len())?.to_le_bytes())?;
-        input.write_all(payload)?;
-    }
-    drop(input);
-    let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "the harness: {}", output.status);
-    let text = String::from_utf8(output.stdout)?;
-    let figures = text.lines().filter(|line| line.starts_with("parse-"));
-    let figure =
-        |line: &str, place| Ok::<f64, anyhow::Error>(line.split(' ').nth(place).context("no figure")?.parse()?);
-    figures.map(|line| Ok([figure(line, 1)?, figure(line, 2)?])).collect()
 }

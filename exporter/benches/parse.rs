@@ -1,5 +1,6 @@
 //! What decoding a payload costs, beside copying its bytes and writing an empty flow.
 
+#[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
 #[path = "../tests/parser/payloads.rs"]
 mod payloads;
@@ -8,50 +9,34 @@ mod report;
 
 use std::hint::black_box;
 
-use criterion::Criterion;
 use eyepiece::event::RawEvent;
 use eyepiece::flow::{EventType, Flow};
 use eyepiece::parser::parse;
-use measured::median;
+use measured::Micro;
 use report::{Goal, goal, heading, row};
 
-fn baseline(payload: &[u8]) -> String {
-    format!("copy of {} bytes", payload.len())
-}
-
-fn benchmark(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("parse");
-    let mut copy = [0u8; 512];
-    for (name, payload) in payloads::usual() {
-        group.bench_function(format!("{name}, {}", baseline(&payload)), |bencher| {
-            bencher.iter(|| {
-                let data = black_box(payload.as_slice());
-                copy[..data.len()].copy_from_slice(data);
-                black_box(&mut copy);
-            });
-        });
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let data = black_box(payload.as_slice());
-                parse(&RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None })
-            });
-        });
-    }
-    group.bench_function(format!("an empty flow of {} bytes", size_of::<Flow>()), |bencher| {
-        bencher.iter(|| Flow::empty(black_box(EventType { kind: 4, subtype: 0 })));
-    });
-    group.finish();
-}
-
 fn main() {
-    let mut criterion = measured::criterion();
-    benchmark(&mut criterion);
-    criterion.final_summary();
-    heading("parse", &["ns a payload", "copy alone", "x copy"]);
+    let mut micro = Micro::new("parse");
+    let empty = micro.measure("an empty flow", 1, || Flow::empty(black_box(EventType { kind: 4, subtype: 0 })));
+    let mut measured = Vec::new();
     for (name, payload) in payloads::usual() {
-        let figures = (median("parse", name), median("parse", &format!("{name}, {}", baseline(&payload))));
-        let (Some(ns), Some(copy)) = figures else { continue };
-        row(&format!("{name}, {} bytes", payload.len()), &[ns, copy, ns / copy]);
+        let mut buffer = [0u8; 512];
+        let copy = micro.measure(&format!("{name}, copied alone"), 1, || {
+            let data = black_box(payload.as_slice());
+            buffer[..data.len()].copy_from_slice(data);
+            black_box(&mut buffer)[0]
+        });
+        let parsed = micro.measure(name, 1, || {
+            let data = black_box(payload.as_slice());
+            parse(&RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None })
+        });
+        measured.push((name, payload.len(), copy, parsed));
+    }
+    heading("parse", &["ns a payload", "copy alone", "x copy", "x empty flow"]);
+    for (name, length, copy, parsed) in measured {
+        let (Some(empty), Some(copy), Some(parsed)) = (empty, copy, parsed) else { continue };
+        let ns = parsed.best;
+        row(&format!("{name}, {length} bytes"), &[ns, copy.best, ns / copy.best, ns / empty.best]);
         if name.starts_with("trace TCP") {
             goal(&format!("parse: {name}"), ns, "ns", Goal::AtMost(60.0));
         }

@@ -1,33 +1,69 @@
-//! Criterion for our benches: short rounds, and its figures read back, for ratios and goals behind its own lines.
+//! Micro-benches by criterion, and what they took in this very run, for ratios and goals behind criterion's own lines.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use criterion::Criterion;
+use criterion::{Criterion, Throughput};
+use nix::time::{ClockId, clock_gettime};
 
-/// Longest name of a folder that criterion makes of a benchmark's.
-const NAME_MAX: usize = 64;
+/// Shorter samples tell more of the clock than of what is measured.
+const SHORTEST: Duration = Duration::from_micros(20);
+/// Fewer samples are no figure: criterion only tries whether a routine runs.
+const FEWEST: usize = 10;
 
-/// Where criterion keeps what it measured.
-fn folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| [env!("CARGO_MANIFEST_DIR"), "..", "target"].iter().collect()).join("criterion")
+/// ns an item.
+#[derive(Clone, Copy)]
+pub(crate) struct Figures {
+    /// Of the best sample by the clock on the wall: other work on the machine only adds to it.
+    pub(crate) best: f64,
+    /// The mean of all samples in CPU time, to which other work adds little.
+    pub(crate) mean: f64,
 }
 
-/// Criterion with the arguments of the command line, and rounds short enough for a run of all benches.
-pub(crate) fn criterion() -> Criterion {
-    Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
-        .configure_from_args()
-        .output_directory(&folder())
+/// A group of criterion's, with rounds that are short enough for a run of all benches.
+pub(crate) struct Micro {
+    group: &'static str,
+    criterion: Criterion,
 }
 
-/// ns of one iteration of a benchmark that criterion has measured: the median; none where it was left out.
-pub(crate) fn median(group: &str, name: &str) -> Option<f64> {
-    let name: String = name.chars().map(|c| if "?\"/\\*<>:|^".contains(c) { '_' } else { c }).collect();
-    let name = &name[..name.floor_char_boundary(NAME_MAX)];
-    let file = folder().join(group).join(name.trim_end()).join("new/estimates.json");
-    let estimates: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-    estimates["median"]["point_estimate"].as_f64()
+impl Micro {
+    pub(crate) fn new(group: &'static str) -> Self {
+        let criterion = Criterion::default()
+            .warm_up_time(Duration::from_millis(200))
+            .measurement_time(Duration::from_secs(1))
+            .sample_size(50)
+            .nresamples(10_000)
+            .configure_from_args();
+        Self { group, criterion }
+    }
+
+    /// Lets criterion measure a routine that handles `items`; none where the command line leaves it out.
+    pub(crate) fn measure<T>(&mut self, name: &str, items: usize, mut routine: impl FnMut() -> T) -> Option<Figures> {
+        let (mut samples, mut done, mut used, mut best) = (0, 0.0, 0.0, f64::INFINITY);
+        let mut group = self.criterion.benchmark_group(self.group);
+        group.throughput(Throughput::Elements(items as u64)).bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let before = thread_time();
+                let start = Instant::now();
+                for _ in 0..iterations {
+                    black_box(routine());
+                }
+                let elapsed = start.elapsed();
+                if elapsed >= SHORTEST {
+                    let handled = iterations as f64 * items as f64;
+                    samples += 1;
+                    done += handled;
+                    used += (thread_time() - before).as_nanos() as f64;
+                    best = best.min(elapsed.as_nanos() as f64 / handled);
+                }
+                elapsed
+            });
+        });
+        group.finish();
+        (samples >= FEWEST).then(|| Figures { best, mean: used / done })
+    }
+}
+
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock of this thread").into()
 }
