@@ -15,7 +15,7 @@ test: ## set up what is missing, then run every test (as root)
 	tests/run.sh
 
 bench: ## measure everything, each figure against a baseline of the same run (as root)
-	tests/setup.sh build
+	tests/setup.sh bench
 	tests/bench.sh
 
 build: ## set up what is missing, then build target/release/eyepiece

@@ -3,26 +3,32 @@
 #
 #   tests/bench.sh          all benches (as root, for the kernel programs and the memory of a running eyepiece)
 #   tests/bench.sh NAME …   only these: kernel parse enrich count encode decode gob pipeline socket memory
+#   tests/bench.sh --no-run [NAME …]   builds them only
 #
-# Figures are the best of several rounds, for other work on the machine only adds to them. Ratios are to a baseline that
-# was measured in turns with them.
+# Figures are the best of several rounds, for other work on the machine only adds to them. Ratios are to a baseline of
+# the same run: measured in turns with them, or by criterion just before.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/lib.sh
 . "$here/lib.sh"
 cd "$here/.."
 command -v cargo >/dev/null || fail "no cargo: install Rust first (https://rustup.rs)"
+runs=1
+if [ "${1:-}" = --no-run ]; then
+    runs=
+    shift
+fi
 benches=("$@")
 [ $# -gt 0 ] || benches=(kernel parse enrich count encode decode gob pipeline socket memory)
 
-# Builds or runs a bench; the one of memory only drives a release build, as the end-to-end tests drive a debug build.
+# Builds or runs benches of ours, each named by --bench; that of memory only drives a release build, as the end-to-end
+# tests drive a debug build.
 bench() {
-    local name=$1
-    shift
-    case $name in
-    memory) cargo bench --locked --quiet --profile dev --package eyepiece-tests --bench memory "$@" ;;
-    *) cargo bench --locked --quiet --package eyepiece --bench "$name" "$@" ;;
-    esac
+    cargo bench --locked --quiet --package eyepiece "$@"
+}
+
+memory() {
+    cargo bench --locked --quiet --profile dev --package eyepiece-tests --bench memory "$@"
 }
 
 # A file's one line, where it can be read.
@@ -48,19 +54,26 @@ facts() {
 mkdir -p "${CARGO_TARGET_DIR:-target}"
 EYEPIECE_BIN=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release/eyepiece
 export EYEPIECE_BIN
+ours=()
 for name in "${benches[@]}"; do
-    bench "$name" --no-run || fail "step failed: building the bench $name"
+    if [ "$name" = memory ]; then
+        memory --no-run || fail "step failed: building the bench memory"
+        cargo build --release --locked --quiet --package eyepiece || fail "step failed: building eyepiece"
+    else
+        ours+=(--bench "$name")
+    fi
 done
-case " ${benches[*]} " in
-*" memory "*) cargo build --release --locked --quiet --package eyepiece || fail "step failed: building eyepiece" ;;
-esac
+[ "${#ours[@]}" = 0 ] || bench --no-run "${ours[@]}" || fail "step failed: building the benches"
+[ -n "$runs" ] || exit 0
 
-goals=$(mktemp)
-trap 'rm -f "$goals"' EXIT
-export EYEPIECE_BENCH_GOALS=$goals
+# Criterion's own files go away too: it would compare with another run.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+goals=$work/goals
+export EYEPIECE_BENCH_GOALS=$goals CRITERION_HOME=$work/criterion
 facts
 for name in "${benches[@]}"; do
-    bench "$name"
+    if [ "$name" = memory ]; then memory; else bench --bench "$name"; fi
 done
 if [ -s "$goals" ]; then
     printf '\n%-62s %10s    %-8s\n' goals figure goal

@@ -2,7 +2,8 @@
 # Brings what this project needs onto a Debian 12 machine with Rust; does nothing where it is all there.
 #
 #   tests/setup.sh build   what `make demo` and `make build` need: the kernel programs' compiler and linker
-#   tests/setup.sh test    that, and what `make test` needs: network tools, Go, the peers
+#   tests/setup.sh bench   that, and what `make bench` needs: network tools; Go and the peer harness where they can be had
+#   tests/setup.sh test    as build, and what `make test` needs: network tools, Go, the peers
 #   tests/setup.sh ci      that, and what only .ci/run needs: cargo-fuzz, shellcheck, a clippy for the kernel programs
 #
 # System packages and mounts want root; without root it says what is missing and how to get it by hand.
@@ -17,10 +18,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 level=${1:-}
 case $level in
 build) levels=(build) ;;
-test) levels=(build test) ;;
-ci) levels=(build test ci) ;;
+bench) levels=(build net bench) ;;
+test) levels=(build net test) ;;
+ci) levels=(build net test ci) ;;
 *)
-    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 64
     ;;
 esac
@@ -29,7 +31,7 @@ esac
 # libstd-rust-web-dev-bpf it compiles for the kernel without a nightly. bpf-linker wants LLVM and what that links to.
 packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
-packages_test=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
+packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
 packages_ci=(g++ rust-web-clippy shellcheck)
 
 wants() {
@@ -92,10 +94,12 @@ if ! is_debian_12; then
     [ -d "$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library/core" ] ||
         lacks+=("a Rust for the kernel programs: rustup toolchain install nightly --component rust-src")
     command -v bpf-linker >/dev/null || lacks+=("bpf-linker: cargo install bpf-linker --version $BPF_LINKER --locked")
-    if wants test; then
+    if wants net; then
         for tool in ip iptables nft tcpdump ethtool ping; do
             command -v "$tool" >/dev/null || lacks+=("$tool: from your distribution")
         done
+    fi
+    if wants test; then
         go_folder "$GO_LEAST" >/dev/null || lacks+=("Go $GO_LEAST or newer: from your distribution")
     fi
     if [ "${#lacks[@]}" -gt 0 ]; then
@@ -110,8 +114,8 @@ fi
 packages=()
 if is_debian_12; then
     wanted=("${packages_build[@]}")
-    if wants test; then
-        wanted+=("${packages_test[@]}")
+    if wants net; then
+        wanted+=("${packages_net[@]}")
         go_folder "$GO_LEAST" >/dev/null || wanted+=(python3-venv)
     fi
     if wants ci; then wanted+=("${packages_ci[@]}"); fi
@@ -122,7 +126,7 @@ mounts=()
 is_mounted bpf_fs /sys/fs/bpf || mounts+=("bpf /sys/fs/bpf")
 is_mounted tracefs /sys/kernel/tracing || mounts+=("tracefs /sys/kernel/tracing")
 
-if [ "$(id -u)" != 0 ] && { [ "${#packages[@]}" -gt 0 ] || { wants test && [ "${#mounts[@]}" -gt 0 ]; }; }; then
+if [ "$(id -u)" != 0 ] && { [ "${#packages[@]}" -gt 0 ] || { wants net && [ "${#mounts[@]}" -gt 0 ]; }; }; then
     say "not root, and this is missing. By hand, as root:"
     if [ "${#packages[@]}" -gt 0 ]; then
         printf '  apt-get update && apt-get install --no-install-recommends %s\n' "${packages[*]}" >&2
@@ -144,8 +148,8 @@ if [ "$(id -u)" = 0 ]; then
     for mount in "${mounts[@]}"; do
         if mount -t "${mount% *}" "${mount% *}" "${mount#* }" 2>/dev/null; then
             say "mounted ${mount% *} on ${mount#* }"
-        elif wants test; then
-            fail "step failed: mount -t ${mount% *} ${mount% *} ${mount#* } (the tests need it; is this a container?)"
+        elif wants net; then
+            fail "step failed: mount -t ${mount% *} ${mount% *} ${mount#* } (tests and benches need it; is this a container?)"
         else
             say "could not mount ${mount% *} on ${mount#* }: building works, some features will say that they need it"
         fi
@@ -154,6 +158,13 @@ fi
 if is_debian_12 && ! has_version bpf-linker; then
     step "installing bpf-linker $BPF_LINKER" \
         cargo_install bpf-linker --version "$BPF_LINKER" --no-default-features --features "llvm-$LLVM"
+fi
+if wants bench; then
+    # A shell of its own, for a failure here costs no more than Go's figures.
+    (
+        go_folder "$GO_LEAST" >/dev/null || ! is_debian_12 || step "fetching Go $GO_FETCHED" fetch_go
+        "$here/peers/build.sh" harness
+    ) || say "no peer harness: Go's figures will be left out"
 fi
 if wants test; then
     go_folder "$GO_LEAST" >/dev/null || step "fetching Go $GO_FETCHED" fetch_go
