@@ -337,8 +337,10 @@ impl App {
         drop(tasks);
         undelivered::tell(&before, &self.telemetry, &self.settings);
         drop(self.subscriptions);
+        let waker = self.handle.waker();
         drop(self.handle);
         drop(self.admin);
+        waker.wake();
         match self.pipeline.join() {
             Ok(result) => result.context("the source can no longer be read")?,
             Err(_) => anyhow::bail!("the pipeline panicked"),

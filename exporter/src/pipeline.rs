@@ -112,6 +112,11 @@ impl Handle {
         }
     }
 
+    /// Ends a wait of the pipeline: for whoever drops the last handle, which it notices only when it looks.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
     /// All series now.
     ///
     /// # Errors

@@ -137,6 +137,17 @@ fn config_print_shows_what_is_in_force_and_no_secret() {
 }
 
 #[test]
+fn what_is_said_in_vain_is_told_beside_what_is_printed() {
+    for (command, printed) in [("check", "the configuration is good"), ("print", "[otlp.logs]")] {
+        let output = run_with("", &["config", command], &[("OTEL_LOG_LEVEL", "verbose")]);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        assert!(out(&output).contains(printed), "{}", out(&output));
+        let warning = "eyepiece: warning: log.level (from OTEL_LOG_LEVEL): \"verbose\" is not known";
+        assert!(err(&output).starts_with(warning), "{}", err(&output));
+    }
+}
+
+#[test]
 fn the_nodes_name_is_the_hosts() {
     let hostname = nix::unistd::gethostname().unwrap().into_string().unwrap();
     let text = out(&run_with("", &["config", "print"], &[]));
