@@ -20,7 +20,7 @@ use eyepiece::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::otlp::logs::{self, Options};
 use eyepiece::otlp::names::Names;
 use eyepiece::otlp::resource::Resource;
-use eyepiece::otlp::stop;
+use eyepiece::stop;
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;
 use eyepiece_semconv::attribute as name;

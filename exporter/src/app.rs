@@ -31,12 +31,12 @@ use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
 use crate::monitor::agent::Subscription;
 use crate::otlp::resource::Resource;
-use crate::otlp::stop;
 use crate::pipeline::{self, Sink};
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::object::LoadError;
 use crate::source::recording::Summary;
+use crate::stop;
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 

@@ -1,10 +1,9 @@
 //! Decoding an L3/L4 payload allocates nothing, nor does its gob: counted by the allocator of this test program.
 
+mod counting;
 #[path = "parser/payloads.rs"]
 mod payloads;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
 use eyepiece::event::RawEvent;
@@ -12,35 +11,11 @@ use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece::gob::{EVENT_SAMPLE, Payload, PayloadDecoder};
 use eyepiece::parser::parse;
 
-thread_local! {
-    /// Of this thread alone: the test harness allocates in others.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `System.alloc` above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Allocations that a call makes.
 fn count<T>(call: impl FnOnce() -> T) -> usize {
-    let before = ALLOCATIONS.get();
+    let before = counting::allocations();
     black_box(call());
-    ALLOCATIONS.get() - before
+    counting::allocations() - before
 }
 
 #[test]

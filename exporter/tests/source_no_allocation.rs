@@ -1,7 +1,7 @@
 //! Reading a monitor's socket allocates nothing per event, and writing a recording nothing per event either.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
@@ -15,30 +15,6 @@ use eyepiece::source::cilium_monitor::{self, Config, STALL};
 use eyepiece::source::recording::{self, Context, KernelWords, Open, Recording};
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;
-
-thread_local! {
-    /// Of this thread alone: the test harness allocates in others.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `System.alloc` above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Events that are measured, behind as many that warm up.
 const EVENTS: usize = 20_000;
@@ -84,13 +60,13 @@ fn allocations(wrap: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>) -> usize {
     let (mut count, mut start) = (0, 0);
     while count < 2 * EVENTS {
         if count >= EVENTS && start == 0 {
-            start = ALLOCATIONS.get();
+            start = counting::allocations();
         }
         let mut take = |_: Event<'_>| count += 1;
         source.read(Duration::from_secs(1), &mut take).expect("read");
     }
     drop(server.join().expect("the server"));
-    ALLOCATIONS.get() - start
+    counting::allocations() - start
 }
 
 #[test]

@@ -5,37 +5,11 @@ use std::fmt::{self, Write};
 
 use libfuzzer_sys::fuzz_target;
 
-// The decoder by itself: its files know nothing of the program around them, which takes long to build.
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/agent_event.rs"]
-mod agent_event;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/debug_event.rs"]
-mod debug_event;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/event.rs"]
-mod event;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/flow.rs"]
-mod flow;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/gob/mod.rs"]
-mod gob;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/l7.rs"]
-mod l7;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/observed.rs"]
-mod observed;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/parser/mod.rs"]
-mod parser;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/release.rs"]
-mod release;
-#[allow(dead_code, unused_imports, reason = "the target calls the decoder alone")]
-#[path = "../../src/symbols.rs"]
-mod symbols;
+#[macro_use]
+#[path = "../decoder.rs"]
+mod decoder;
+
+decoder!();
 
 use event::RawEvent;
 use observed::Observed;

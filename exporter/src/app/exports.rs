@@ -18,9 +18,9 @@ use crate::otlp::config::{Protocol, Signal as ClientSignal};
 use crate::otlp::metrics_sender::{Due, Sender};
 use crate::otlp::queue::LogSink;
 use crate::otlp::resource::Resource;
-use crate::otlp::stop::{self, Stop};
 use crate::otlp::{logs, metrics_sender, self_telemetry, stdout, stdout_metrics};
 use crate::pipeline::{self, Sink};
+use crate::stop::{self, Stop};
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 

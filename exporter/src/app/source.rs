@@ -89,19 +89,17 @@ impl Emitter {
         // Anything but a release is nobody's whose layouts are known: the newest.
         if self.name == CILIUM { self.version.parse().unwrap_or_default() } else { Producer::default() }
     }
+
+    /// As attributes of the resource.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (String, String)> {
+        let both = [(attribute::HUBBLE_EMITTER_NAME, &self.name), (attribute::HUBBLE_EMITTER_VERSION, &self.version)];
+        both.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.to_owned(), value.clone()))
+    }
 }
 
 impl Default for Emitter {
     fn default() -> Self {
         Self { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
-    }
-}
-
-impl Emitter {
-    /// As attributes of the resource.
-    pub(super) fn attributes(&self) -> impl Iterator<Item = (String, String)> {
-        let both = [(attribute::HUBBLE_EMITTER_NAME, &self.name), (attribute::HUBBLE_EMITTER_VERSION, &self.version)];
-        both.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.to_owned(), value.clone()))
     }
 }
 

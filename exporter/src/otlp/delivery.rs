@@ -14,7 +14,7 @@ use super::client::Client;
 use super::config::Signal;
 use super::queue::QUEUE_NAME;
 use super::retry::{Backoff, Outcome};
-use super::stop::{self, Stop};
+use crate::stop::{self, Stop};
 use crate::telemetry::{Number, Telemetry};
 
 /// Who sends an encoded request once: the client, or a script in a test.

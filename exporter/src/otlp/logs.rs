@@ -16,8 +16,8 @@ use super::names::Names;
 use super::queue::{self, Item, LogSink, Queue};
 use super::resource::Resource;
 use super::retry::Backoff;
-use super::stop::{self, Stop};
 use super::wanted::Wanted;
+use crate::stop::{self, Stop};
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 

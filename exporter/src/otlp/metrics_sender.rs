@@ -14,7 +14,7 @@ use tracing::warn;
 use super::config::Signal;
 use super::delivery::{Counters, Reporter, Transport};
 use super::retry::{Backoff, Outcome};
-use super::stop::{self, Stop};
+use crate::stop::{self, Stop};
 use crate::telemetry::Telemetry;
 
 /// Pauses between the attempts to deliver the last values: the whole drain takes some seconds.

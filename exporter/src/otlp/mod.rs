@@ -21,4 +21,3 @@ pub mod self_telemetry;
 pub mod stdout;
 pub mod stdout_metrics;
 pub mod wanted;
-pub use crate::stop;

@@ -26,7 +26,7 @@ use tracing::warn;
 use super::delivery::Transport;
 use super::metrics_sender::{MetricsRequest, Sender};
 use super::resource::Resource;
-use super::stop::{self, Stop};
+use crate::stop::{self, Stop};
 use crate::telemetry::{Kind, Sample, Telemetry};
 
 /// How soon a number that was registered late gets its instrument, at the latest.

@@ -13,10 +13,10 @@ use super::event_line;
 use super::line::{self, Reader, Words};
 use super::names::Names;
 use super::queue::{self, Item, LogSink, Queue};
-use super::stop::{self, Stop};
 use super::wanted::Wanted;
 use crate::observed::Observed;
 use crate::parser::time::date;
+use crate::stop::{self, Stop};
 use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
@@ -162,7 +162,7 @@ mod tests {
     use crate::observed::Observed;
     use crate::otlp::config::Signal;
     use crate::otlp::names::NoNames;
-    use crate::otlp::stop;
+    use crate::stop;
     use crate::symbols::Symbols;
     use crate::telemetry::Telemetry;
 

@@ -216,7 +216,7 @@ async fn requests_stay_below_four_mebibytes() {
     let names = std::sync::Arc::new(eyepiece::otlp::names::NoNames);
     let client = client(format!("http://{address}"));
     let (sink, exporter) = logs::build(&options, &crate::support::resource(), symbols, names, client, &telemetry);
-    let (stop, receiver) = eyepiece::otlp::stop::channel();
+    let (stop, receiver) = eyepiece::stop::channel();
     let task = tokio::spawn(exporter.run(receiver));
     let mut flows = Vec::clone(&batch(0..20));
     for (index, observed) in flows.iter_mut().enumerate() {

@@ -14,7 +14,7 @@ use eyepiece::otlp::names::NoNames;
 use eyepiece::otlp::queue::LogSink;
 use eyepiece::otlp::resource::Resource;
 use eyepiece::otlp::retry::Backoff;
-use eyepiece::otlp::stop;
+use eyepiece::stop;
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
