@@ -14,11 +14,11 @@ use std::time::{Duration, SystemTime};
 
 use eyepiece::event::Meter;
 use eyepiece::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece::names::Names;
 use eyepiece::otlp::client::Client;
 use eyepiece::otlp::config::{Compression, Endpoint, Settings, Signal};
 use eyepiece::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::otlp::logs::{self, Options};
-use eyepiece::otlp::names::Names;
 use eyepiece::otlp::resource::Resource;
 use eyepiece::stop;
 use eyepiece::symbols::Symbols;

@@ -6,6 +6,7 @@ macro_rules! decoder {
         decoder! {
             agent_event: "../../src/agent_event.rs",
             debug_event: "../../src/debug_event.rs",
+            details: "../../src/details.rs",
             event: "../../src/event.rs",
             flow: "../../src/flow.rs",
             gob: "../../src/gob/mod.rs",

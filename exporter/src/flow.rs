@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use crate::details::Details;
 use crate::event::{KernelDrop, Meter};
 use crate::l7::L7;
 use crate::release::Release;
@@ -84,6 +85,8 @@ pub struct Flow {
     pub l7: Option<Box<L7>>,
     /// Socket translation; socket events only.
     pub sock: Option<Sock>,
+    /// Whose its ends are, where somebody told.
+    pub details: Option<Box<Details>>,
 }
 
 /// What a socket event says beside its addresses.
@@ -491,6 +494,7 @@ impl Flow {
             recorder_rule: 0,
             l7: None,
             sock: None,
+            details: None,
         }
     }
 }

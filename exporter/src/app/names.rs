@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::enrich::Publisher;
 use crate::metrics::{InterfaceNames, KernelNames as ReasonNames};
-use crate::otlp::names::Names;
+use crate::names::Names;
 use crate::source::datapath::kernel_names::KernelNames;
 use crate::source::replay::known::RecordedNames;
 use crate::symbols::{Symbol, Symbols};

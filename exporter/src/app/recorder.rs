@@ -62,7 +62,7 @@ impl KernelWords for MachineNames {
 
     fn symbol(&self, address: u64) -> String {
         let mut name = String::new();
-        crate::otlp::names::Names::kernel_symbol(self, address, &mut name);
+        crate::names::Names::kernel_symbol(self, address, &mut name);
         name
     }
 }

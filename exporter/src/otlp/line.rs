@@ -6,12 +6,12 @@ use foldhash::HashMap;
 use foldhash::HashMapExt as _;
 
 use super::encode::text;
-use super::names::Names;
 use crate::flow::{
     EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE, End,
     Flow,
 };
 use crate::l7::{L7Kind, L7Record};
+use crate::names::Names;
 use crate::parser::{names, summary};
 use crate::symbols::{Symbol, Symbols};
 
@@ -231,7 +231,7 @@ mod tests {
     use super::{Reader, Words, write};
     use crate::event::KernelDrop;
     use crate::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-    use crate::otlp::names::Names;
+    use crate::names::Names;
     use crate::symbols::Symbols;
 
     struct Fixed;

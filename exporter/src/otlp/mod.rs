@@ -13,7 +13,6 @@ pub mod line;
 pub mod logs;
 pub mod metrics;
 pub mod metrics_sender;
-pub mod names;
 pub mod queue;
 pub mod resource;
 pub mod retry;

@@ -11,9 +11,9 @@ use super::config::Signal;
 use super::delivery::Counters;
 use super::event_line;
 use super::line::{self, Reader, Words};
-use super::names::Names;
 use super::queue::{self, Item, LogSink, Queue};
 use super::wanted::Wanted;
+use crate::names::Names;
 use crate::observed::Observed;
 use crate::parser::time::date;
 use crate::stop::{self, Stop};
@@ -159,9 +159,9 @@ mod tests {
 
     use super::{Counters, Wanted, build, time};
     use crate::flow::{EventType, Flow, Verdict};
+    use crate::names::NoNames;
     use crate::observed::Observed;
     use crate::otlp::config::Signal;
-    use crate::otlp::names::NoNames;
     use crate::stop;
     use crate::symbols::Symbols;
     use crate::telemetry::Telemetry;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use eyepiece::event::{KernelDrop, Meter};
 use eyepiece::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Layer, TcpFlags, Tunnel, Verdict};
+use eyepiece::names::{Names, NoNames};
 use eyepiece::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
-use eyepiece::otlp::names::{Names, NoNames};
 use eyepiece::otlp::resource::Resource;
 use eyepiece::release::Release;
 use eyepiece::symbols::Symbols;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eyepiece::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece::names::NoNames;
 use eyepiece::observed::{Batch, Observed};
 use eyepiece::otlp::config::{Config, Endpoint, Protocol, Settings, Signal};
 use eyepiece::otlp::delivery::{Counters, Transport};
 use eyepiece::otlp::logs::{self, Options};
-use eyepiece::otlp::names::NoNames;
 use eyepiece::otlp::queue::LogSink;
 use eyepiece::otlp::resource::Resource;
 use eyepiece::otlp::retry::Backoff;

@@ -10,8 +10,8 @@ use crate::flow::{
     Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, TcpFlags,
     Verdict,
 };
+use crate::names::Names;
 use crate::otlp::line::{self, Reader, Words};
-use crate::otlp::names::Names;
 use crate::parser::names;
 use crate::symbols::Symbols;
 
