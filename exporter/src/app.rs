@@ -222,6 +222,7 @@ impl App {
             tables: publisher.reader(),
             learn,
             aggregation: Aggregation::new(mapping::aggregation(&settings), unix_now()),
+            hooks: Vec::new(),
             sinks,
             telemetry: telemetry.clone(),
             now: unix_now,
