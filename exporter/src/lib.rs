@@ -20,6 +20,7 @@ pub mod observer;
 pub mod otlp;
 pub mod parser;
 pub mod pipeline;
+pub mod proto;
 pub mod release;
 pub mod source;
 pub mod stop;
