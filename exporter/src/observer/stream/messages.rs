@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio_stream::Stream as AsyncStream;
+use tonic::codegen::tokio_stream::Stream as AsyncStream;
 use tonic::Status;
 
 use super::{CHUNK, Chunk, Progress, Stream};
