@@ -95,7 +95,7 @@ build_hubble() {
 }
 
 build_grpcurl() {
-    GOBIN="$1" go install -ldflags '-s -w' "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL"
+    GOBIN="$1" go install -ldflags "-s -w -X main.version=$GRPCURL" "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL"
 }
 
 build() {
