@@ -50,7 +50,7 @@ impl Layout {
         let response_types = match observed {
             Observed::Flow(flow) => Some(ResponseTypes::Flow(flow::Flow {
                 time: Some(stamp(flow.time)),
-                uuid: format!("{:x}", u128::from_be_bytes(flow.uuid)),
+                uuid: { let hex = format!("{:032x}", u128::from_be_bytes(flow.uuid)); [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-") },
                 ..Default::default()
             })),
             Observed::Lost(lost) => Some(ResponseTypes::LostEvents(LostEvent {
