@@ -22,6 +22,7 @@ pub mod otlp;
 pub mod parser;
 pub mod path_watcher;
 pub mod pipeline;
+pub mod proto;
 pub mod release;
 pub mod source;
 pub mod stop;
