@@ -15,6 +15,8 @@ use crate::proto::observer::{
 /// What clients compare their own version with: they warn where ours has a lower minor number. It is the release of
 /// Cilium whose API this is.
 pub const HUBBLE_VERSION: &str = "1.20.2";
+/// What stands for the revision in versions: who serves it.
+pub const REVISION: &str = concat!("geyepiece-", env!("CARGO_PKG_VERSION"));
 
 /// The service around an observer.
 #[derive(Clone, Debug)]
@@ -69,7 +71,7 @@ impl Service for ObserverService {
             max_flows: numbers.capacity,
             seen_flows: numbers.flows,
             uptime_ns: numbers.uptime,
-            version: format!("cilium v{HUBBLE_VERSION}+geyepiece-{}", env!("CARGO_PKG_VERSION")),
+            version: format!("cilium v{HUBBLE_VERSION}+{REVISION}"),
             flows_rate: numbers.rate,
             ..ServerStatusResponse::default()
         }))
