@@ -1,14 +1,15 @@
 //! The hubble CLI: runs the peer `hubble` (0.12.3) against a server, and gives what it prints.
 //!
-//! Facts of that release, found by running it:
+//! Facts of that release, from its source and from running it:
 //! - `--server` takes `HOST:PORT`, `unix:///PATH`, `tls://HOST:PORT`; anything of it may come from `HUBBLE_…` variables
 //!   and `~/.config/hubble/config.yaml`, too, which are kept away here.
-//! - `observe [flows|agent-events|debug-events]`: without `--last`, `--first`, `--all`, `--since`, `--until` or `-f` it is
-//!   `--last 20`. `-o compact|dict|json|jsonpb|table`; `json` is `jsonpb`: lines of `GetFlowsResponse`. Lost events and node
-//!   status are lines on standard output with json, and on standard error otherwise. What this release does not know of
-//!   a flow (`file`, `interface`, `ip_trace_id`, …) is left out. `--allowlist`/`--denylist JSON` are raw `FlowFilter`s;
-//!   `--print-raw-filters` shows what the flags make, without a server. It has no `--cluster`, `--snat-ip`,
-//!   `--drop-reason-desc`, `--interface`, `--http-url`, `--http-header`, `--dns-query`, `--cel-expression`.
+//! - `observe [flows|agent-events|debug-events]`: without `--last`, `--first`, `--all`, `--since`, `--until` or `-f` it
+//!   is `--last 20`. `-o compact|dict|json|jsonpb|table`; `json` is `jsonpb`: lines of `GetFlowsResponse`, flows only.
+//!   Lost events are not shown at all, but with `--debug` as "unknown response type" on standard error, where node
+//!   status goes, too. What this release does not know of a flow (`file`, `interface`, …) is left out.
+//!   `--allowlist` and `--denylist` take `FlowFilter`s as JSON; `--print-raw-filters` shows what the flags make, without
+//!   a server. It has no flags for clusters, drop reasons, interfaces, translated addresses, URLs, headers of HTTP, DNS
+//!   queries or CEL.
 //! - `status`: asks the health service and `ServerStatus`, exit code 1 where either is not well. `list nodes` and
 //!   `list namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay
 //!   answers. `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.
