@@ -177,7 +177,7 @@ impl Stream {
     fn tell_overruns(&mut self, out: &mut Chunk) {
         if let Some(lost) = self.overruns.take() {
             self.scratch.clear();
-            self.layout.write_overrun(&self.observer, &lost, &mut self.scratch);
+            Layout::write_overrun(&self.observer, &lost, &mut self.scratch);
             out.push(&self.scratch);
         }
     }
