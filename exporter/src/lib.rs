@@ -19,6 +19,7 @@ pub mod observed;
 pub mod otlp;
 pub mod parser;
 pub mod pipeline;
+pub mod proto;
 pub mod release;
 pub mod source;
 pub mod stop;

@@ -22,6 +22,8 @@ const MAX_LINES: usize = 500;
 /// Files that may be longer, each with why.
 const LONG: &[(&str, &str)] = &[
     ("exporter/src/parser/names.rs", "the tables of Cilium's numbers and names"),
+    ("exporter/src/proto/flow.rs", "generated from proto/flow"),
+    ("exporter/src/proto/observer.rs", "generated from proto/observer"),
     ("semconv/src/generated.rs", "generated from the registry: one entry per name"),
 ];
 
