@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod names;
 pub mod observed;
+pub mod observer;
 pub mod otlp;
 pub mod parser;
 pub mod pipeline;

@@ -169,7 +169,12 @@ impl Fields<'_> {
         }
         for (side, field, start, entries) in [
             (Side::Source, "source_service", "invalid source service filter: ", &filter.source_service),
-            (Side::Destination, "destination_service", "invalid destination service filter: ", &filter.destination_service),
+            (
+                Side::Destination,
+                "destination_service",
+                "invalid destination service filter: ",
+                &filter.destination_service,
+            ),
         ] {
             if self.has_texts(field, entries)? {
                 self.matchers.push(Matcher::Service(side, names(field, start, entries)?));
@@ -184,10 +189,20 @@ impl Fields<'_> {
                 self.matchers.push(Matcher::Fqdn(side, told(field, "", fqdns)?));
             }
         }
-        self.expression("dns_query", "invalid DNS query filter: failed to compile regexp: ", &filter.dns_query, Matcher::DnsQuery)?;
+        self.expression(
+            "dns_query",
+            "invalid DNS query filter: failed to compile regexp: ",
+            &filter.dns_query,
+            Matcher::DnsQuery,
+        )?;
         for (side, field, start, entries) in [
             (Some(Side::Source), "source_label", "invalid source label filter: ", &filter.source_label),
-            (Some(Side::Destination), "destination_label", "invalid destination label filter: ", &filter.destination_label),
+            (
+                Some(Side::Destination),
+                "destination_label",
+                "invalid destination label filter: ",
+                &filter.destination_label,
+            ),
             (None, "node_labels", "invalid node label filter: ", &filter.node_labels),
         ] {
             if !self.has_texts(field, entries)? {
@@ -213,7 +228,8 @@ impl Fields<'_> {
 
     /// Fields of HTTP, which exclude an `event_type` that has no access-log records.
     fn http(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
-        let any = filter.event_type.is_empty() || filter.event_type.iter().any(|entry| entry.r#type == i32::from(EVENT_L7));
+        let any =
+            filter.event_type.is_empty() || filter.event_type.iter().any(|entry| entry.r#type == i32::from(EVENT_L7));
         let needs_l7 = |field: &'static str, what: &str| {
             let why = || format!("filtering by {what} requires the event type filter to only match 'l7' events");
             if any { Ok(()) } else { Err(FilterError::new(field, "", why())) }

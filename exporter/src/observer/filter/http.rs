@@ -42,7 +42,8 @@ pub(super) fn same_fold(one: &str, other: &str) -> bool {
     if one.is_ascii() && other.is_ascii() {
         return one.eq_ignore_ascii_case(other);
     }
-    let same = |(a, b): (char, char)| a == b || a.to_lowercase().eq(b.to_lowercase()) || a.to_uppercase().eq(b.to_uppercase());
+    let same =
+        |(a, b): (char, char)| a == b || a.to_lowercase().eq(b.to_lowercase()) || a.to_uppercase().eq(b.to_uppercase());
     one.chars().count() == other.chars().count() && one.chars().zip(other.chars()).all(same)
 }
 
@@ -87,7 +88,8 @@ fn is_authority(authority: &str) -> bool {
     if user.is_some_and(|user| !user.bytes().all(in_user) || decode(user).is_none()) {
         return false;
     }
-    let is_port = |text: &str| text.strip_prefix(':').map_or(text.is_empty(), |port| port.bytes().all(|b| b.is_ascii_digit()));
+    let is_port =
+        |text: &str| text.strip_prefix(':').map_or(text.is_empty(), |port| port.bytes().all(|b| b.is_ascii_digit()));
     if host.starts_with('[') {
         let Some((inside, port)) = host.rsplit_once(']') else { return false };
         let (address, zone) = inside.split_once("%25").unwrap_or((inside, ""));

@@ -180,7 +180,13 @@ impl Matcher {
                 Some(false) => *others,
                 None => *others && flow.verdict == Verdict::Dropped,
             },
-            Self::Encrypted(encrypted, plain) => if flow.encrypted { *encrypted } else { *plain },
+            Self::Encrypted(encrypted, plain) => {
+                if flow.encrypted {
+                    *encrypted
+                } else {
+                    *plain
+                }
+            }
             Self::Identity(side, ids) => ids.contains(&side.of(&flow.source, &flow.destination).identity),
             Self::Protocol(protocols) => protocols.contain(flow),
             Self::Address(side, addresses) => address(flow, *side).is_some_and(|address| addresses.contain(address)),
@@ -232,9 +238,9 @@ impl Matcher {
         match self {
             Self::DnsQuery(query) => matches!(record, Some(L7Record::Dns(dns)) if query.is_match(&dns.query)),
             Self::HttpStatus(codes) => http(&|http| codes.contain(http.code)),
-            Self::HttpMethod(methods) => http(&|http| {
-                !http.method.is_empty() && methods.iter().any(|method| same_fold(method, &http.method))
-            }),
+            Self::HttpMethod(methods) => {
+                http(&|http| !http.method.is_empty() && methods.iter().any(|method| same_fold(method, &http.method)))
+            }
             Self::HttpPath(paths) => http(&|http| path(&http.url).is_some_and(|path| paths.is_match(&path))),
             Self::HttpUrl(urls) => http(&|http| !http.url.is_empty() && urls.is_match(&http.url)),
             Self::HttpHeader(headers) => {

@@ -70,9 +70,9 @@ impl NodeNames {
                     exact.insert((cluster, node));
                 }
                 (cluster, node) => wild.push(|out| {
-                    cluster.as_deref().map_or_else(|| out.push_str(ANY_NAME), |pattern| write(pattern, out));
+                    write_or_any(cluster.as_deref(), out);
                     out.push('/');
-                    node.as_deref().map_or_else(|| out.push_str(ANY_NAME), |pattern| write(pattern, out));
+                    write_or_any(node.as_deref(), out);
                 }),
             }
         }
@@ -84,7 +84,8 @@ impl NodeNames {
         match full_name.split_once('/') {
             _ if full_name.is_empty() => false,
             Some((cluster, node)) => {
-                self.exact.contains(&Pair(cluster, node)) || self.wild.as_ref().is_some_and(|wild| wild.is_match(full_name))
+                self.exact.contains(&Pair(cluster, node))
+                    || self.wild.as_ref().is_some_and(|wild| wild.is_match(full_name))
             }
             None => self.fit_node(DEFAULT_CLUSTER, full_name),
         }
@@ -136,6 +137,14 @@ fn canonical(pattern: &str) -> Result<String, String> {
     let other = |c: &char| !matches!(c, '-' | '.' | '_' | '*' | '0'..='9' | 'a'..='z');
     pattern.chars().find(other).map_or(Ok(()), |other| Err(format!("{other:?}: invalid rune in pattern")))?;
     Ok(pattern)
+}
+
+/// The expression of a pattern, or of any name.
+fn write_or_any(pattern: Option<&str>, out: &mut String) {
+    match pattern {
+        Some(pattern) => write(pattern, out),
+        None => out.push_str(ANY_NAME),
+    }
 }
 
 /// The expression of a pattern.

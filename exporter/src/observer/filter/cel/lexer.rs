@@ -14,14 +14,29 @@ pub(super) enum Token {
 
 /// Words that name nothing.
 const RESERVED: [&str; 17] = [
-    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace",
-    "return", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// Signs, longer ones before those that they start with.
 const SIGNS: [&str; 24] = [
-    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "-", "+", "*", "/", "%", "?", ":", ".", ",", "(", ")", "[", "]", "{",
-    "}",
+    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "-", "+", "*", "/", "%", "?", ":", ".", ",", "(", ")", "[", "]",
+    "{", "}",
 ];
 
 /// Takes an expression apart.
@@ -245,7 +260,22 @@ mod tests {
                 Token::End
             ]
         );
-        for wrong in ["'", "'a\nb'", "'''a''", "\"\\", r"'\q'", r"'\400'", r"'\ud800'", r"b'\u0041'", "99999999999999999999", "#", "é", "if", "&", r"r'\"] {
+        for wrong in [
+            "'",
+            "'a\nb'",
+            "'''a''",
+            "\"\\",
+            r"'\q'",
+            r"'\400'",
+            r"'\ud800'",
+            r"b'\u0041'",
+            "99999999999999999999",
+            "#",
+            "é",
+            "if",
+            "&",
+            r"r'\",
+        ] {
             assert!(tokens(wrong).is_err(), "{wrong}");
         }
     }

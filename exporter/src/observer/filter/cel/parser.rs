@@ -32,10 +32,17 @@ pub(super) struct Expression {
 pub(super) enum Node {
     Literal(Literal),
     /// With a dot before it, a name is no other's end.
-    Name { name: String, absolute: bool },
+    Name {
+        name: String,
+        absolute: bool,
+    },
     Select(Box<Expression>, String),
     /// Operators are calls too, by CEL's own names of them: `_==_`.
-    Call { target: Option<Box<Expression>>, name: String, arguments: Vec<Expression> },
+    Call {
+        target: Option<Box<Expression>>,
+        name: String,
+        arguments: Vec<Expression>,
+    },
     And(Vec<Expression>),
     Or(Vec<Expression>),
     Conditional(Box<[Expression; 3]>),
@@ -305,9 +312,30 @@ mod tests {
         // On the smallest stack that a worker may have.
         let all = || {
             for (part, end) in [
-                ("(", ""), ("!", "a"), ("-", "1"), ("[", ""), ("{", ""), ("1+", "1"), ("a.", "b"), ("a&&", "a"), ("a?b:", "c"),
-                ("a?", ""), ("a[0]", ""), ("a.f(", ""), ("f(", ""), ("a<", "a"), ("[1].all(x,", "1"), ("{1:", ""), ("'", ""),
-                ("a.map(x,", ""), ("(a?", ""), ("-(", ""), ("!a.", "b"), ("// ", ""), (".", ""), ("1 in ", "a"),
+                ("(", ""),
+                ("!", "a"),
+                ("-", "1"),
+                ("[", ""),
+                ("{", ""),
+                ("1+", "1"),
+                ("a.", "b"),
+                ("a&&", "a"),
+                ("a?b:", "c"),
+                ("a?", ""),
+                ("a[0]", ""),
+                ("a.f(", ""),
+                ("f(", ""),
+                ("a<", "a"),
+                ("[1].all(x,", "1"),
+                ("{1:", ""),
+                ("'", ""),
+                ("a.map(x,", ""),
+                ("(a?", ""),
+                ("-(", ""),
+                ("!a.", "b"),
+                ("// ", ""),
+                (".", ""),
+                ("1 in ", "a"),
             ] {
                 let text = part.repeat(4096 / part.len()) + end;
                 let _ = parse(&text);
@@ -324,10 +352,30 @@ mod tests {
 
     #[test]
     fn wrong_ones() {
-        for wrong in ["", "1 +", "a b", "a.", "a.1", "(1", "[1", "f(1,)", "a?b", "{1}", "A{b: 1}", "a.'b'", "9223372036854775808", ")", "a in", "== 1", "a..b"] {
+        for wrong in [
+            "",
+            "1 +",
+            "a b",
+            "a.",
+            "a.1",
+            "(1",
+            "[1",
+            "f(1,)",
+            "a?b",
+            "{1}",
+            "A{b: 1}",
+            "a.'b'",
+            "9223372036854775808",
+            ")",
+            "a in",
+            "== 1",
+            "a..b",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
-        for right in ["-9223372036854775808", "[1,]", "{}", "{1: 2,}", "!!a", "--1", ".a.b", "a ? b : c ? d : e", "-1.5.f()"] {
+        for right in
+            ["-9223372036854775808", "[1,]", "{}", "{1: 2,}", "!!a", "--1", ".a.b", "a ? b : c ? d : e", "-1.5.f()"]
+        {
             assert!(parse(right).is_ok(), "{right}");
         }
     }
