@@ -44,18 +44,13 @@ const fn masked(bits: u128, length: u8) -> u128 {
     }
 }
 
-/// The address as the text of a flow has it: Go prints a v4-mapped address as IPv4.
-fn as_printed(address: IpAddr) -> IpAddr {
-    address.to_canonical()
-}
-
 impl Addresses {
     /// Adds an address or a range.
     pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
         let Some((address, length)) = text.split_once('/') else {
             let address: IpAddr = text.parse().map_err(|_| format!("invalid IP address in filter: {text:?}"))?;
             // Another spelling of an address is an address, but no flow has that text.
-            if as_printed(address) == address && address.to_string() == text {
+            if address.to_string() == text {
                 self.exact.insert(address);
             }
             return Ok(());
@@ -71,7 +66,6 @@ impl Addresses {
 
     /// Whether this is one of them.
     pub(super) fn contain(&self, address: IpAddr) -> bool {
-        let address = as_printed(address);
         self.exact.contains(&address)
             || match address {
                 IpAddr::V4(address) => self.four.contain(u128::from(address.to_bits()) << 96),
@@ -95,8 +89,11 @@ mod tests {
         for (entry, address, expected) in [
             ("10.0.0.1", "10.0.0.1", true),
             ("10.0.0.1", "10.0.0.2", false),
-            ("10.0.0.1", "::ffff:10.0.0.1", true),
-            ("::ffff:10.0.0.1", "::ffff:10.0.0.1", false),
+            ("10.0.0.1", "::ffff:10.0.0.1", false),
+            ("::ffff:10.0.0.1", "::ffff:10.0.0.1", true),
+            ("::FFFF:10.0.0.1", "::ffff:10.0.0.1", false),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", false),
+            ("::ffff:10.0.0.0/104", "::ffff:10.0.0.1", true),
             ("fd00::1", "fd00::1", true),
             ("FD00::1", "fd00::1", false),
             ("fd00:0::1", "fd00::1", false),

@@ -208,7 +208,7 @@ impl Fields<'_> {
             if !self.has_texts(field, entries)? {
                 continue;
             }
-            let selectors = collect(field, start, entries, |entry| Selector::parse(entry))?;
+            let selectors = collect(field, start, entries, Selector::parse)?;
             self.matchers.push(match side {
                 Some(side) => Matcher::Label(side, selectors),
                 None => Matcher::NodeLabel(selectors),
@@ -219,7 +219,7 @@ impl Fields<'_> {
             (Side::Destination, "destination_port", "invalid destination port filter: ", &filter.destination_port),
         ] {
             if self.has_texts(field, entries)? {
-                let ports: Vec<u16> = collect(field, start, entries, |entry| port(entry))?;
+                let ports: Vec<u16> = collect(field, start, entries, port)?;
                 self.matchers.push(Matcher::Port(side, ports.into_iter().collect()));
             }
         }

@@ -1,6 +1,8 @@
 //! Labels as flows carry them, `source:key=value`, and the reserved ones of identities.
 
 use crate::flow::Flow;
+use crate::hubble::reserved_label;
+use crate::l7::cluster_name;
 
 use super::Side;
 
@@ -8,26 +10,6 @@ use super::Side;
 const UNSPECIFIED: &str = "unspec";
 /// Source of the labels of reserved identities.
 const RESERVED: &str = "reserved";
-
-/// Labels of the reserved identities, that of number 1 first (`pkg/identity/numericidentity.go` of Cilium).
-const OF_RESERVED: [&str; 10] = [
-    "reserved:host",
-    "reserved:world",
-    "reserved:unmanaged",
-    "reserved:health",
-    "reserved:init",
-    "reserved:remote-node",
-    "reserved:kube-apiserver",
-    "reserved:ingress",
-    "reserved:world-ipv4",
-    "reserved:world-ipv6",
-];
-
-/// The label of a reserved identity.
-pub fn of_reserved(identity: u32) -> Option<&'static str> {
-    let at = usize::try_from(identity.checked_sub(1)?).ok()?;
-    OF_RESERVED.get(at).copied()
-}
 
 /// A label in its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +53,23 @@ impl<'a> Labels<'a> {
     /// None.
     pub(super) const NONE: Self = Self::Reserved(None);
 
-    /// Of one end of a flow: where nobody told, an access-log record's own, and else what its identity says by itself.
+    /// Of one end of a flow: those of its identity, else an access-log record's own, and where nobody told whose it is,
+    /// what the number of its identity says.
     pub(super) fn of(flow: &'a Flow, side: Side) -> Self {
-        if let Some((source, destination)) = flow.end_details() {
-            return Self::Given(&side.of(source, destination).labels);
+        let told = flow.end_details().map(|(source, destination)| side.of(source, destination).labels.as_slice());
+        let own = flow.l7.as_ref().map(|l7| side.of(&l7.source_labels, &l7.destination_labels).as_slice());
+        match told.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
+            [] if told.is_none() => Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity)),
+            labels => Self::Given(labels),
         }
-        if let Some(l7) = &flow.l7 {
-            return Self::Given(side.of(&l7.source_labels, &l7.destination_labels));
+    }
+
+    /// The cluster that they name, or nothing.
+    pub(super) fn cluster(self) -> &'a str {
+        match self {
+            Self::Given(labels) => cluster_name(labels).unwrap_or_default(),
+            Self::Reserved(_) => "",
         }
-        Self::Reserved(of_reserved(side.of(&flow.source, &flow.destination).identity))
     }
 
     /// The value of the first label with a key, of a source or of any.
@@ -95,7 +85,10 @@ impl<'a> Labels<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Label, Labels, of_reserved};
+    use super::{Label, Labels};
+    use crate::flow::{End, EventType, Flow};
+    use crate::l7::L7;
+    use crate::observer::filter::Side;
 
     #[test]
     fn parts() {
@@ -119,22 +112,23 @@ mod tests {
     }
 
     #[test]
-    fn reserved() {
-        assert_eq!(of_reserved(0), None);
-        assert_eq!(of_reserved(1), Some("reserved:host"));
-        assert_eq!(of_reserved(10), Some("reserved:world-ipv6"));
-        assert_eq!(of_reserved(11), None);
-        assert_eq!(of_reserved(u32::MAX), None);
-    }
-
-    #[test]
     fn values() {
         let given = ["k8s:app=a".to_owned(), "container:app=b".to_owned()];
         let labels = Labels::Given(&given);
         assert_eq!(labels.value(None, "app"), Some("a"));
         assert_eq!(labels.value(Some("container"), "app"), Some("b"));
         assert_eq!(labels.value(Some("any"), "app"), None);
-        assert_eq!(Labels::Reserved(of_reserved(2)).value(None, "world"), Some(""));
+        let world = End { identity: 2, ..End::default() };
+        let mut flow = Flow { source: world, destination: world, ..Flow::empty(EventType::default()) };
+        assert_eq!(Labels::of(&flow, Side::Source).value(None, "world"), Some(""));
+        let source_labels = vec!["k8s:io.cilium.k8s.policy.cluster=kind".to_owned()];
+        flow.l7 = Some(Box::new(L7 { source_labels, ..L7::default() }));
+        assert_eq!(Labels::of(&flow, Side::Source).value(None, "world"), None);
+        assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
+        assert_eq!(Labels::of(&flow, Side::Destination).value(Some("reserved"), "world"), Some(""));
+        flow.details = Some(Box::default());
+        assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
+        assert_eq!(Labels::of(&flow, Side::Destination).value(None, "world"), None);
         assert_eq!(Labels::NONE.value(None, "world"), None);
     }
 }

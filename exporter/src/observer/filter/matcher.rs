@@ -181,7 +181,7 @@ impl Matcher {
                 None => *others && flow.verdict == Verdict::Dropped,
             },
             Self::Encrypted(encrypted, plain) => {
-                if flow.encrypted {
+                if flow.encrypted && flow.ip.is_some() {
                     *encrypted
                 } else {
                     *plain
@@ -196,6 +196,12 @@ impl Matcher {
             Self::Label(side, selectors) => {
                 let labels = Labels::of(flow, *side);
                 selectors.iter().any(|selector| selector.select(labels))
+            }
+            Self::Cluster(side, names) => {
+                let told = flow
+                    .end_details()
+                    .map_or("", |(source, destination)| side.of(source, destination).cluster_name.as_str());
+                names.contains(if told.is_empty() { Labels::of(flow, *side).cluster() } else { told })
             }
             Self::Port(side, ports) => {
                 flow.l4.ports().is_some_and(|(source, destination)| ports.contains(&side.of(source, destination)))
@@ -223,12 +229,9 @@ impl Matcher {
             | Self::HttpPath(_)
             | Self::HttpUrl(_)
             | Self::HttpHeader(_) => self.l7(flow),
-            Self::Pod(..)
-            | Self::Service(..)
-            | Self::Workload(..)
-            | Self::Cluster(..)
-            | Self::Fqdn(..)
-            | Self::NodeLabel(_) => self.details(flow),
+            Self::Pod(..) | Self::Service(..) | Self::Workload(..) | Self::Fqdn(..) | Self::NodeLabel(_) => {
+                self.details(flow)
+            }
         }
     }
 
@@ -267,7 +270,6 @@ impl Matcher {
                 let fits = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
                 wanted.iter().any(|(name, kind)| fits(name, &workload.name) && fits(kind, &workload.kind))
             }),
-            Self::Cluster(side, names) => names.contains(end(*side).cluster_name.as_str()),
             Self::Fqdn(side, names) => {
                 side.of(&details.source_names, &details.destination_names).iter().any(|name| names.fit(name))
             }
@@ -298,14 +300,17 @@ fn version(flow: &Flow) -> u32 {
 /// Calls with the trace id in hexadecimal digits, or with nothing.
 fn trace_id(flow: &Flow, call: impl FnOnce(&str) -> bool) -> bool {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    if let Some(id) = flow.l7.as_ref().and_then(|l7| l7.trace()) {
-        let mut text = [0; 32];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(id) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    let told = flow.details.as_ref().map_or("", |details| details.trace_id.as_str());
+    match flow.l7.as_ref().and_then(|l7| l7.trace()) {
+        Some(id) if told.is_empty() => {
+            let mut text = [0; 32];
+            for (pair, byte) in text.chunks_exact_mut(2).zip(id) {
+                pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            }
+            str::from_utf8(&text).is_ok_and(call)
         }
-        return str::from_utf8(&text).is_ok_and(call);
+        _ => call(told),
     }
-    call(flow.details.as_ref().map_or("", |details| details.trace_id.as_str()))
 }
 
 /// Interfaces by index, by name or by both; of our own machine the name is looked up, and only if it is asked for.
@@ -314,6 +319,8 @@ fn interface(flow: &Flow, wanted: &[(u32, String)], context: &Context<'_>) -> bo
     if flow.ifindex == 0 && given.is_empty() {
         return false;
     }
+    // An index of another machine is nobody's here.
+    let is_ours = flow.details.as_ref().is_none_or(|details| details.node_name.is_empty());
     let mut found = String::new();
     let mut asked = false;
     wanted.iter().any(|(index, name)| {
@@ -323,7 +330,7 @@ fn interface(flow: &Flow, wanted: &[(u32, String)], context: &Context<'_>) -> bo
         if name.is_empty() || !given.is_empty() {
             return name.is_empty() || name == given;
         }
-        if !std::mem::replace(&mut asked, true) && flow.details.is_none() {
+        if !std::mem::replace(&mut asked, true) && is_ours {
             context.names.interface(flow.ifindex, &mut found);
         }
         *name == found

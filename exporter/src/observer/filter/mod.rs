@@ -16,7 +16,6 @@ mod pattern;
 mod selector;
 
 pub use error::FilterError;
-pub use label::of_reserved;
 
 use crate::names::Names;
 use crate::observed::Observed;

@@ -1,10 +1,9 @@
 //! CEL's checker: names are resolved and kinds are known before any flow comes, and what cannot be is told to the client.
 
-use std::sync::LazyLock;
-
-use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use crate::observer::filter::expression::{Room, any_of};
+use crate::proto::json::descriptor;
 
 use super::functions::Function;
 use super::kind::Kind;
@@ -15,13 +14,9 @@ const FLOW: &str = "_flow";
 /// Names are looked up in this package first.
 const CONTAINER: &str = "flow";
 
-/// Descriptors of what a flow is made of. They are part of the program, and a test decodes them.
-static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(crate::proto::FILE_DESCRIPTOR_SET).unwrap_or_default());
-
-/// The descriptor of `flow.Flow`.
+/// The descriptor of `flow.Flow`. It is part of the program.
 pub(super) fn flow_descriptor() -> Option<MessageDescriptor> {
-    POOL.get_message_by_name("flow.Flow")
+    descriptor("flow.Flow").ok()
 }
 
 /// A checked expression, ready to be evaluated.
@@ -315,7 +310,7 @@ fn known_field(message: &MessageDescriptor, name: &str) -> Result<FieldDescripto
 /// The number of `package.Enum.VALUE`.
 fn enum_value(name: &str) -> Option<(Step, Kind)> {
     let (kind, value) = name.rsplit_once('.')?;
-    let value = POOL.get_enum_by_name(kind)?.get_value_by_name(value)?;
+    let value = flow_descriptor()?.parent_pool().get_enum_by_name(kind)?.get_value_by_name(value)?;
     Some((Step::Literal(Literal::Int(value.number().into())), Kind::Int))
 }
 

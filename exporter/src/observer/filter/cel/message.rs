@@ -2,15 +2,18 @@
 
 use prost_reflect::DynamicMessage;
 
+use crate::hubble::encode;
 use crate::observed::Observed;
 use crate::observer::filter::Context;
 
 use super::check::flow_descriptor;
 
 /// The flow; of what is none, one that says nothing, as upstream.
-pub(super) fn of(observed: &Observed, _context: &Context<'_>) -> Option<DynamicMessage> {
+pub(super) fn of(observed: &Observed, context: &Context<'_>) -> Option<DynamicMessage> {
     let descriptor = flow_descriptor()?;
-    let Some(flow) = observed.flow() else { return Some(DynamicMessage::new(descriptor)) };
-    let encoded = flow.details.as_ref().map_or(&[][..], |details| &details.encoded);
-    DynamicMessage::decode(descriptor, encoded).ok()
+    let mut encoded = Vec::new();
+    if let Some(flow) = observed.flow() {
+        encode::flow(flow, &context.node.full_name(), context.names, &mut encoded);
+    }
+    DynamicMessage::decode(descriptor, encoded.as_slice()).ok()
 }

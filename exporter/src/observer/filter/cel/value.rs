@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use prost_reflect::{
-    Cardinality, DynamicMessage, FieldDescriptor, Kind as ProtoKind, ReflectMessage, Value as ProtoValue,
-};
+use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, ReflectMessage, Value as ProtoValue};
 
 use super::evaluate::Budget;
 use super::kind::Kind;
@@ -58,7 +56,7 @@ impl<'a> Value<'a> {
     pub(super) fn field(&self, field: &FieldDescriptor) -> Option<Value<'a>> {
         match self {
             Self::Message(message) => Some(match message.get_field(field) {
-                Cow::Borrowed(value) => Self::of_proto(value, &field.kind()),
+                Cow::Borrowed(value) => Self::of_proto(value),
                 Cow::Owned(value) => Self::absent(value, field),
             }),
             Self::Missing(message) => Some(Self::absent(message.get_field(field).into_owned(), field)),
@@ -96,7 +94,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn of_proto(value: &'a ProtoValue, kind: &ProtoKind) -> Self {
+    fn of_proto(value: &'a ProtoValue) -> Self {
         match value {
             ProtoValue::Bool(value) => Self::Bool(*value),
             ProtoValue::I32(value) | ProtoValue::EnumNumber(value) => Self::Int((*value).into()),
@@ -107,9 +105,7 @@ impl<'a> Value<'a> {
             ProtoValue::F64(value) => Self::Double(*value),
             ProtoValue::String(text) => Self::Text(Cow::Borrowed(text)),
             ProtoValue::Bytes(bytes) => Self::Bytes(Cow::Borrowed(bytes)),
-            ProtoValue::List(values) => {
-                Self::List(Rc::new(values.iter().map(|value| Self::of_proto(value, kind)).collect()))
-            }
+            ProtoValue::List(values) => Self::List(Rc::new(values.iter().map(Self::of_proto).collect())),
             // No message of flows has a map.
             ProtoValue::Map(_) => Self::Map(Rc::default()),
             ProtoValue::Message(message) => Self::of_message(message),

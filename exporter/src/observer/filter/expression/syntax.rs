@@ -262,11 +262,12 @@ impl Translator<'_> {
                 break;
             }
             first = false;
-            if c == '[' && self.rest.peek() == Some(&':') {
-                if let Some(name) = self.posix_class()? {
-                    self.out.push_str(&name);
-                    continue;
-                }
+            if c == '['
+                && self.rest.peek() == Some(&':')
+                && let Some(name) = self.posix_class()?
+            {
+                self.out.push_str(&name);
+                continue;
             }
             let low = match c {
                 '\\' => set(&mut self.rest)?,
