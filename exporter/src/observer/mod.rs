@@ -16,7 +16,6 @@ pub mod stream;
 
 use std::sync::Arc;
 
-
 use eyepiece_semconv::{attribute, metric};
 
 use self::filter::Context;
