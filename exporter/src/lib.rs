@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod names;
 pub mod observed;
+pub mod observer;
 pub mod otlp;
 pub mod parser;
 pub mod path_watcher;

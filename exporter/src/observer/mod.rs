@@ -1,0 +1,3 @@
+//! Hubble's API as we serve it.
+
+pub mod peers;
