@@ -117,7 +117,7 @@ async fn a_name_that_the_system_knows() {
 async fn a_unix_socket_alone_is_an_address_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hubble.sock");
-    let server = Setup { listen: vec![unix(&path)], ..Setup::default() }.start().await;
+    let _server = Setup { listen: vec![unix(&path)], ..Setup::default() }.start().await;
     let url = format!("unix://{}", path.display());
     let channel = crate::support::connect(&url, None).await.unwrap();
     let mut stream = PeerClient::new(channel).notify(NotifyRequest {}).await.unwrap().into_inner();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use eyepiece::grpc::tls::Files;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto};
@@ -32,6 +32,9 @@ impl Pki {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
+        // No two authorities have the same name.
+        let name = folder.path().file_name().unwrap().to_str().unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         let ca = params.self_signed(&key).unwrap().pem();
         Self { folder, ca, issuer: Issuer::new(params, key) }
     }
