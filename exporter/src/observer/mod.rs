@@ -7,6 +7,7 @@ pub mod filter;
 pub mod layout;
 pub mod namespaces;
 pub mod node;
+pub mod peers;
 pub mod query;
 pub mod request;
 pub mod ring;

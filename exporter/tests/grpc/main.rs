@@ -1,0 +1,8 @@
+//! The gRPC transport and the Peer service on real sockets.
+
+mod life;
+mod limits;
+mod peers;
+mod pki;
+mod support;
+mod tls;
