@@ -24,5 +24,6 @@ pub mod source;
 pub mod stop;
 pub mod symbols;
 pub mod telemetry;
+mod uid;
 pub mod undecodable;
 pub mod unix_listener;
