@@ -1,6 +1,7 @@
 //! The pipeline with a scripted source: every kind of event arrives at the sink in its order, and is counted once.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ fn debug() -> Vec<u8> {
 
 fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Parts {
     let mut tables = Tables::new(&Symbols::default());
-    tables.add_control_group(9001, ["10.0.0.1".parse().unwrap()]);
+    tables.add_control_group(9001, [IpAddr::from([10, 0, 0, 1])]);
     Parts {
         source,
         producer: Release::V1_18.into(),
@@ -137,7 +138,7 @@ fn everything_arrives_in_its_order() {
         .collect();
     assert_eq!(kinds, ["flow 4", "AGENT_STARTED", "lost 7", "debug 40", "flow 7", "flow 4"]);
     let Some(flow) = observed[4].flow() else { panic!() };
-    assert_eq!(flow.ip.unwrap().source, "10.0.0.1".parse::<std::net::IpAddr>().unwrap());
+    assert_eq!(flow.ip.unwrap().source, IpAddr::from([10, 0, 0, 1]));
     let ids: Vec<_> = observed
         .iter()
         .filter_map(|observed| match observed {
