@@ -247,7 +247,7 @@ impl App {
         for _ in [logs.is_some(), has_metrics, recorder.is_some(), serving.is_some()].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
-        monitor.serve(runtime, agent, &mut tasks, stopped.clone());
+        let starting = monitor.serve(runtime, agent, &mut tasks, stopped.clone());
         if let Some(synced) = synced {
             wait_for_hooks(runtime, synced);
         }
@@ -258,6 +258,7 @@ impl App {
         let leave = watch_for_ends(runtime, finished, recorder.as_mut());
         give_back_memory();
         tracing::info!(source = settings.source.kind.name(), mode, "watching");
+        starting.finish();
         if let Some(recorder) = &recorder {
             recorder.announce();
         }

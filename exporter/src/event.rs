@@ -1,4 +1,4 @@
-//! The seam that every source feeds: raw monitor events, totals without a packet, and losses.
+//! The seam that every source feeds: raw monitor events, totals without a packet, and losses; and what we tell ourselves.
 
 use std::net::IpAddr;
 
@@ -13,6 +13,8 @@ pub enum Event<'a> {
     Totals(Totals),
     /// Events that the source could not deliver.
     Lost(Lost),
+    /// A monitor payload of our own, which tells of an endpoint or an address: no source has delivered it.
+    Notification(RawEvent<'a>),
 }
 
 /// A monitor payload in Cilium's format, and what our own datapath knows beside it.

@@ -32,5 +32,6 @@ pub mod stop;
 pub mod symbols;
 pub mod telemetry;
 mod text;
+mod uid;
 pub mod undecodable;
 pub mod unix_listener;

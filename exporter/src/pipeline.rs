@@ -24,6 +24,7 @@ use crate::parser::{self, EVENT_DEBUG, Pairing};
 use crate::release::Producer;
 use crate::source::{Source, Waker};
 use crate::telemetry::{Number, Telemetry};
+use crate::uid;
 use crate::undecodable::Keeper;
 
 /// Flows of a batch: enough to spread the cost of handing it over, few enough to stay in the cache.
@@ -272,6 +273,8 @@ impl Work {
             Event::Raw(raw) => self.raw(&raw),
             Event::Totals(totals) => self.totals(&totals),
             Event::Lost(lost) => self.lost(&lost),
+            // Decoded as the source's, but not received from it.
+            Event::Notification(raw) => self.rare(&raw),
         }
     }
 
@@ -297,13 +300,13 @@ impl Work {
             Ok(Observed::Flow(flow)) => self.flow(flow),
             Ok(Observed::Agent(mut event)) => {
                 self.counts.agent += 1;
-                event.uuid = uuid(&mut self.random);
+                event.uuid = uid::random(&mut self.random);
                 self.push(Observed::Agent(event));
             }
             Ok(Observed::Debug(mut event)) => {
                 self.counts.debug += 1;
                 enrich::debug(&mut event, self.tables.tables());
-                event.uuid = uuid(&mut self.random);
+                event.uuid = uid::random(&mut self.random);
                 self.push(Observed::Debug(event));
             }
             Ok(Observed::Lost(lost)) => self.lost(&lost),
@@ -337,7 +340,7 @@ impl Work {
         if !self.hooks.has_sinks() {
             return;
         }
-        flow.uuid = uuid(&mut self.random);
+        flow.uuid = uid::random(&mut self.random);
         self.push(Observed::Flow(flow));
     }
 
@@ -427,15 +430,6 @@ impl Work {
 #[inline]
 fn ingress_kind(tables: &Tables, ifindex: u32) -> InterfaceKind {
     if ifindex == 0 { InterfaceKind::Other } else { tables.interface(ifindex).kind }
-}
-
-/// A random UUID, RFC 9562 version 4. Not a secret: a fast generator does.
-#[inline]
-fn uuid(random: &mut fastrand::Rng) -> [u8; 16] {
-    let mut bytes = random.u128(..).to_ne_bytes();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    bytes
 }
 
 #[cfg(test)]

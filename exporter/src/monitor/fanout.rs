@@ -147,7 +147,7 @@ impl Publisher {
     #[inline]
     pub fn publish(&mut self, event: &Event<'_>) {
         match event {
-            Event::Raw(raw) => self.raw(raw),
+            Event::Raw(raw) | Event::Notification(raw) => self.raw(raw),
             Event::Lost(lost) => self.lost(lost),
             // Of our own datapath alone: no monitor client knows them.
             Event::Totals(_) => return,

@@ -73,7 +73,8 @@ impl Inbox {
                     self.data.clear();
                     self.data.push(AGENT);
                     agent_notify(&mut self.data, notification.kind(), &text);
-                    sink(Event::Raw(RawEvent { time, cpu: 0, data: &self.data, meter: None, kernel_drop: None }));
+                    let data = &self.data;
+                    sink(Event::Notification(RawEvent { time, cpu: 0, data, meter: None, kernel_drop: None }));
                     count += 1;
                 }
                 Err(error) => tracing::warn!(%error, ?notification, "a notification has no text"),

@@ -79,7 +79,7 @@ fn setup(reads: Vec<Vec<Item>>) -> (Tap, Agent, Notifier) {
 fn read(tap: &mut Tap) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     tap.read(Duration::ZERO, &mut |event| {
-        if let Event::Raw(raw) = event {
+        if let Event::Raw(raw) | Event::Notification(raw) = event {
             found.push(raw.data.to_vec());
         }
     })
