@@ -11,6 +11,7 @@ pub mod enrich;
 pub mod event;
 pub mod flow;
 pub mod gob;
+pub mod hubble;
 pub mod l7;
 pub mod metrics;
 pub mod monitor;
