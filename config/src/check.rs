@@ -1,7 +1,11 @@
 //! Checks that need more than one key.
 
+mod hubble;
+
+use std::path::PathBuf;
+
 use crate::choices::{Protocol, SourceKind};
-use crate::settings::{Otlp, Settings, Tls};
+use crate::settings::{Otlp, Settings};
 use crate::signal::{Signal, path};
 
 /// A mistake: its key, what is wrong, what would be right, and the keys that it was seen by.
@@ -14,13 +18,24 @@ pub(crate) struct Finding {
     pub(crate) right: String,
     /// Keys that were looked at beside it; where one of them was refused, the finding means nothing.
     pub(crate) seen: Vec<String>,
-    /// Whether we can go on without the value: where a variable of OpenTelemetry's says it, it may be meant for others.
-    pub(crate) harmless: bool,
+    /// How bad it is.
+    pub(crate) weight: Weight,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// We cannot go on.
+    Mistake,
+    /// We can go on without the value: where a variable of OpenTelemetry's says it, it may be meant for others.
+    Harmless,
+    /// It works as it was said, which may be a surprise.
+    Warning,
 }
 
 fn finding(key: impl Into<String>, wrong: impl Into<String>, right: impl Into<String>, seen: &[&str]) -> Finding {
     let seen = seen.iter().map(|&key| key.to_owned()).collect();
-    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, harmless: false }
+    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, weight: Weight::Mistake }
 }
 
 /// Every contradiction in the settings.
@@ -56,7 +71,8 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
             &["otlp.metrics.interval"],
         ));
     }
-    pair("otlp.tls", &otlp.tls, &mut findings);
+    hubble::check(settings, &mut findings);
+    pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
     for signal in Signal::ALL {
         check_signal(otlp, signal, &mut findings);
     }
@@ -65,14 +81,20 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
 }
 
 /// A certificate needs its key and the reverse.
-fn pair(table: &str, tls: &Tls, findings: &mut Vec<Finding>) {
+fn pair(table: &str, files: (&Option<PathBuf>, &Option<PathBuf>), findings: &mut Vec<Finding>) {
     let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
-    match (&tls.cert, &tls.key) {
+    let certificate = if table == "hubble.tls" { "certificate" } else { "client certificate" };
+    match files {
         (Some(_), None) => {
-            findings.push(finding(cert, "a client certificate without its key", format!("set {key} too"), &[&key]));
+            findings.push(finding(cert, format!("a {certificate} without its key"), format!("set {key} too"), &[&key]));
         }
         (None, Some(_)) => {
-            findings.push(finding(&key, "a key without its client certificate", format!("set {cert} too"), &[&cert]));
+            findings.push(finding(
+                &key,
+                format!("a key without its {certificate}"),
+                format!("set {cert} too"),
+                &[&cert],
+            ));
         }
         _ => {}
     }
@@ -81,7 +103,7 @@ fn pair(table: &str, tls: &Tls, findings: &mut Vec<Finding>) {
 fn check_signal(otlp: &Otlp, signal: Signal, findings: &mut Vec<Finding>) {
     let (_, own) = otlp.signal(signal);
     let table = format!("otlp.{}", signal.name());
-    pair(&format!("{table}.tls"), &own.tls, findings);
+    pair(&format!("{table}.tls"), (&own.tls.cert, &own.tls.key), findings);
     let export = otlp.export(signal);
     let own_key = format!("{table}.endpoint");
     let key = if own.endpoint.is_some() { own_key.as_str() } else { "otlp.endpoint" };
@@ -93,7 +115,7 @@ fn check_signal(otlp: &Otlp, signal: Signal, findings: &mut Vec<Finding>) {
             let wrong = format!("a gRPC endpoint has no path, this one has {path:?}");
             let right = "leave the path out, or set the protocol to http/protobuf";
             let found = finding(key, wrong, right, &["otlp.protocol", &own_protocol]);
-            findings.push(Finding { harmless: true, ..found });
+            findings.push(Finding { weight: Weight::Harmless, ..found });
         }
     }
     let tls = &own.tls;
@@ -124,5 +146,5 @@ fn check_unused_tls(otlp: &Otlp, findings: &mut Vec<Finding>) {
 
 fn plain(key: String, seen: &[&str]) -> Finding {
     let wrong = "the endpoint begins with http://, so nothing is encrypted";
-    Finding { harmless: true, ..finding(key, wrong, "use an https:// endpoint, or leave it out", seen) }
+    Finding { weight: Weight::Harmless, ..finding(key, wrong, "use an https:// endpoint, or leave it out", seen) }
 }

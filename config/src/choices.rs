@@ -61,6 +61,8 @@ choice! {
         Datapath = "datapath",
         /// A running Cilium agent, by its monitor socket.
         CiliumMonitor = "cilium-monitor",
+        /// Another Hubble's gRPC API.
+        Hubble = "hubble",
         /// A file that `eyepiece record` wrote.
         Replay = "replay",
     }

@@ -1,5 +1,7 @@
 //! One value against what its key wants: the value in its proper form, or what is wrong and what would be right.
 
+mod addresses;
+
 use std::net::SocketAddr;
 
 use figment::value::{Dict, Value};
@@ -36,6 +38,11 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
         Kind::Choice(names) | Kind::ChoiceOrEmpty(names) => choice(value, names),
         Kind::Alternatives(names) => alternatives(value, names),
         Kind::List => list(value),
+        Kind::Listens => addresses::listens(value),
+        Kind::Peers => addresses::peers(value),
+        Kind::Domains => addresses::domains(value),
+        Kind::Target => addresses::target(value),
+        Kind::Ring => ring(value),
         Kind::Headers => map(value, header),
         Kind::Attributes => map(value, attribute),
         Kind::UrlOrEmpty if is_empty(value) => Ok(value.clone()),
@@ -124,6 +131,28 @@ fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Wrong> {
     }
 }
 
+/// The ring's capacities are all ones in binary.
+fn ring(value: &Value) -> Result<Value, Wrong> {
+    const LEAST: u32 = 1;
+    const MOST: u32 = 65_535;
+    let right = |number: u32| format!("use {number}, or another 2^n - 1 from {LEAST} to {MOST}");
+    let number = match value {
+        Value::Num(_, number) => {
+            number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
+        }
+        _ => None,
+    };
+    let Some(number) = number else { return Err((found(value), right(4095))) };
+    // All of them; of two that are as near, the larger one.
+    let nearest = (1..=16).map(|bits| (1_u32 << bits) - 1).rev();
+    let nearest = nearest.min_by_key(|size| number.abs_diff(i128::from(*size))).unwrap_or(MOST);
+    if number == i128::from(nearest) {
+        Ok(value.clone())
+    } else {
+        Err((format!("{number} is no 2^n - 1 of these"), right(nearest)))
+    }
+}
+
 /// As a number with a fraction, which is what serde wants.
 fn factor(value: &Value, most: u32) -> Result<Value, Wrong> {
     let right = format!("use a number from 0 to {most}, such as 1.0");
@@ -195,14 +224,19 @@ fn alternatives(value: &Value, names: &[&str]) -> Result<Value, Wrong> {
 }
 
 fn list(value: &Value) -> Result<Value, Wrong> {
-    let right = "use a list of texts, such as [\"eth*\", \"veth?\"]";
+    each(value, "use a list of texts, such as [\"eth*\", \"veth?\"]", |_| Ok(()))
+}
+
+/// A list of texts that are not empty, each of which has to pass the check.
+fn each(value: &Value, right: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<Value, Wrong> {
     let Value::Array(_, items) = value else { return Err((found(value), right.to_owned())) };
     for item in items {
-        match item.as_str() {
-            None => return Err((format!("in the list, {}", found(item)), right.to_owned())),
-            Some("") => return Err(("the list has an empty text".to_owned(), right.to_owned())),
-            Some(_) => {}
-        }
+        let wrong = match item.as_str() {
+            None => Err(format!("in the list, {}", found(item))),
+            Some("") => Err("the list has an empty text".to_owned()),
+            Some(text) => check(text),
+        };
+        wrong.map_err(|wrong| (wrong, right.to_owned()))?;
     }
     Ok(value.clone())
 }
@@ -300,23 +334,13 @@ fn listen(value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-/// What `sun_path` holds (unix(7)), without the zero at its end.
-const SOCKET_PATH_MAX: usize = 107;
-
 fn socket_path(value: &Value) -> Result<Value, Wrong> {
     let right = "use an absolute path such as /run/eyepiece/monitor1_2.sock, or an empty text for off";
     let text = text(value, right)?;
-    let wrong = |wrong: String| Err((wrong, right.to_owned()));
-    match text {
-        "" => Ok(value.clone()),
-        _ if !text.starts_with('/') => wrong(format!("{text:?} is no absolute path")),
-        _ if text.ends_with('/') => wrong(format!("{text:?} names a folder")),
-        _ if text.contains('\0') => wrong(format!("{text:?} is no path")),
-        _ if text.len() > SOCKET_PATH_MAX => {
-            wrong(format!("the path has {} bytes, and a socket's at most {SOCKET_PATH_MAX}", text.len()))
-        }
-        _ => Ok(value.clone()),
+    if text.is_empty() {
+        return Ok(value.clone());
     }
+    crate::addresses::socket_path(text).map(|()| value.clone()).map_err(|wrong| (wrong, right.to_owned()))
 }
 
 /// Only as a text: TOML knows no number with a leading zero, and one without would be taken as decimal.

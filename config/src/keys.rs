@@ -38,6 +38,16 @@ pub(crate) enum Kind {
     Alternatives(&'static [&'static str]),
     /// A list of texts that are not empty.
     List,
+    /// A list of addresses to listen on: `unix://` and a path, or an IP address and a port.
+    Listens,
+    /// A list of other nodes, each `name=address`.
+    Peers,
+    /// A list of DNS names, with or without a port.
+    Domains,
+    /// An address to connect to: `unix://` and a path, or a host with or without a port.
+    Target,
+    /// A number 2^n − 1 from 1 to 65535.
+    Ring,
     /// Header names and secret values.
     Headers,
     /// Attribute names and texts.
@@ -80,11 +90,13 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "source", doc: "Where events come from." },
     Section { path: "datapath", doc: "The programs in this machine's kernel." },
     Section { path: "cilium_monitor", doc: "A running Cilium agent, whose events are read from its monitor socket." },
+    Section { path: "hubble_source", doc: "Another Hubble (an agent or a relay), whose flows are read by gRPC." },
     Section { path: "replay", doc: "A file that `eyepiece record --raw` wrote." },
     Section {
         path: "monitor",
         doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events as they come, on a unix socket.",
     },
+    Section { path: "hubble", doc: "Hubble's gRPC API, for `hubble observe`, Hubble Relay and others." },
     Section { path: "metrics", doc: "What flows are counted by." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -132,8 +144,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "source.kind",
         Kind::Choice(SourceKind::NAMES),
-        "datapath: our own programs in this machine's kernel. cilium-monitor: a running Cilium agent. replay: a file;\n\
-         at its end what is queued is delivered, and the program exits with 0.",
+        "datapath: our own programs in this machine's kernel. cilium-monitor: a running Cilium agent. hubble: another\n\
+         Hubble. replay: a file; at its end what is queued is delivered, and the program exits with 0.",
     ),
     key(
         "datapath.attach",
@@ -195,6 +207,19 @@ pub(crate) const KEYS: &[Key] = &[
         "The agent's release, such as \"1.18\", where its payloads do not tell. Empty: the newest that is known.\n\
          \"guess\": by what socket events hold; it errs at times.",
     ),
+    key(
+        "hubble_source.address",
+        Kind::Target,
+        "unix:// and a path, or host and port, such as hubble-relay.kube-system.svc:80. Port 4244 where there is none.",
+    ),
+    key(
+        "hubble_source.tls.ca",
+        Kind::Text,
+        "PEM file of the authorities to trust; it switches TLS on. Empty: plaintext.",
+    ),
+    key("hubble_source.tls.cert", Kind::Text, "PEM file of our client certificate. Empty: none."),
+    key("hubble_source.tls.key", Kind::Text, "PEM file of its private key."),
+    key("hubble_source.tls.server_name", Kind::Text, "Name in the server's certificate. Empty: the address's host."),
     key("replay.path", Kind::Text, "The file; \"-\" is standard input."),
     key(
         "replay.speed",
@@ -214,6 +239,49 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("monitor.group", Kind::Text, "Group that the socket belongs to. Empty: the process's."),
     key("monitor.mode", Kind::Mode, "Permissions of the socket. Whoever can connect sees the first bytes of packets."),
+    key(
+        "hubble.listen",
+        Kind::Listens,
+        "Where it listens: unix:// and a path, and IP addresses with a port, 127.0.0.1:4245 (where the CLI looks first) or\n\
+         0.0.0.0:4244 (where Relay looks). [::] takes IPv4 too. Whoever can connect sees all flows: beyond this machine\n\
+         use TLS. A socket on which somebody listens is never taken over. []: off. What is set here has to be had; the\n\
+         default may be out of reach (no root, a second eyepiece), which is a warning.",
+    ),
+    key("hubble.mode", Kind::Mode, "Permissions of the unix sockets."),
+    key("hubble.group", Kind::Text, "Group that the unix sockets belong to. Empty: the process's."),
+    key("hubble.ring", Kind::Ring, "Events that clients can look back on: 2^n - 1, from 1 to 65535."),
+    key(
+        "hubble.tls.cert",
+        Kind::Text,
+        "PEM file of the certificate for the IP addresses; unix sockets stay in the clear. TLS is 1.3 and later. The files\n\
+         are read again when they change; what cannot be used is told, and the former stays. Empty: no TLS.",
+    ),
+    key("hubble.tls.key", Kind::Text, "PEM file of its private key."),
+    key(
+        "hubble.tls.client_ca",
+        Kind::Text,
+        "PEM file of authorities: clients need a certificate of one of them. Empty: clients need none.",
+    ),
+    key(
+        "hubble.peers",
+        Kind::Peers,
+        "Other nodes, of which Relay is told: [\"b=10.0.0.2:4244\", \"cluster/c=c.example:4244\"]. An entry with this node's\n\
+         own name says where others reach it; so the same list fits every node.",
+    ),
+    key(
+        "hubble.peers_file",
+        Kind::Text,
+        "A file with more of them: one name=address a line, # begins a comment. Changes count within a second; a file with\n\
+         a mistake is told, and the former list stays. Empty: none.",
+    ),
+    key(
+        "hubble.peers_dns",
+        Kind::Domains,
+        "Names whose addresses are all nodes, as a headless service's: [\"eyepiece.kube-system.svc:4244\"]. Port 4244 where\n\
+         there is none. Of a name that has IPv4 and IPv6 addresses the IPv4 ones count; a node is named by its address;\n\
+         this node's own address, and those that are named above, are left out.",
+    ),
+    key("hubble.peers_refresh", Kind::Duration, "How often these names, and our own address, are looked up."),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),
@@ -321,6 +389,11 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
 /// Whether keys lie below this path.
 pub(crate) fn is_table(path: &str) -> bool {
     KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Whether a key holds a list of texts.
+pub(crate) const fn is_list(kind: Kind) -> bool {
+    matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains)
 }
 
 /// Whether a key holds a table whose entries' names are free.

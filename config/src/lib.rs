@@ -4,6 +4,7 @@
 //! here reads the process: environment, file name and flags are handed in as [`Sources`]. [`load`] reports every
 //! mistake at once, each with its key, its origin and what would be right.
 
+mod addresses;
 mod check;
 mod choices;
 mod convert;
@@ -20,6 +21,7 @@ mod signal;
 mod sources;
 mod units;
 
+pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
     Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
 };
@@ -28,8 +30,8 @@ pub use load::{Loaded, load};
 pub use reference::reference;
 pub use secret::{HIDDEN, Secret};
 pub use settings::{
-    Admin, CiliumMonitor, Contexts, Datapath, Interfaces, Log, Logs, Metrics, Monitor, Node, Otlp, OtlpMetrics,
-    Overrides, Replay, Settings, Source, Timeouts, Tls,
+    Admin, CiliumMonitor, Contexts, Datapath, Hubble, HubbleSource, HubbleTls, Interfaces, Log, Logs, Metrics, Monitor,
+    Node, Otlp, OtlpMetrics, Overrides, Replay, Settings, Source, SourceTls, Timeouts, Tls,
 };
 pub use signal::{Export, Signal};
 pub use sources::{DEFAULT_FILE, Set, Sources};

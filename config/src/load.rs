@@ -6,7 +6,7 @@ use figment::providers::Serialized;
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile, Provider};
 
-use crate::check;
+use crate::check::{self, Weight};
 use crate::choices::Protocol;
 use crate::convert::convert;
 use crate::error::{ConfigError, Problem, nearest};
@@ -22,7 +22,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Origin of each key that is not left at its default.
     pub origins: BTreeMap<String, String>,
-    /// What was said in vain: OpenTelemetry's variables that we understand otherwise than others do, ordered by key.
+    /// What was said in vain (OpenTelemetry's variables that we understand otherwise than others do), and what is allowed
+    /// and may be a surprise; ordered by key.
     pub warnings: Vec<Problem>,
 }
 
@@ -59,9 +60,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         // Where the key itself has its default, one of those that it does not go with was given.
         let origin = [&finding.key].into_iter().chain(&finding.seen).find_map(|key| origins.get(key));
         let origin = origin.cloned().unwrap_or_default();
-        let of_otel = strengths.get(&finding.key) == Some(&Strength::Otel);
+        let is_tolerable = match finding.weight {
+            Weight::Mistake => false,
+            Weight::Harmless => strengths.get(&finding.key) == Some(&Strength::Otel),
+            Weight::Warning => true,
+        };
         let problem = Problem { key: finding.key, origin, wrong: finding.wrong, right: finding.right };
-        if of_otel && finding.harmless { &mut warnings } else { &mut problems }.push(problem);
+        if is_tolerable { &mut warnings } else { &mut problems }.push(problem);
     }
     warnings.sort_by(|a, b| a.key.cmp(&b.key));
     if problems.is_empty() { Ok(Loaded { settings, origins, warnings }) } else { Err(failed(problems)) }
@@ -185,6 +190,7 @@ fn fill(mut settings: Settings, origins: &BTreeMap<String, String>, hostname: &s
     if settings.node.name.is_empty() {
         hostname.clone_into(&mut settings.node.name);
     }
+    settings.hubble.listen_given = origins.contains_key("hubble.listen");
     if !origins.contains_key("otlp.endpoint") {
         let otlp = &mut settings.otlp;
         let http = otlp.protocol == Protocol::HttpProtobuf;

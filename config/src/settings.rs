@@ -1,5 +1,6 @@
 //! The settings as plain data, with their defaults. What each key means stands in `keys.rs`, once.
 
+mod hubble;
 mod monitor;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::choices::{
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, size};
 
+pub use hubble::{Hubble, HubbleSource, HubbleTls, SourceTls};
 pub use monitor::{CiliumMonitor, Monitor, Replay};
 
 /// Everything that can be set.
@@ -31,8 +33,12 @@ pub struct Settings {
     pub cilium_monitor: CiliumMonitor,
     /// `[replay]`
     pub replay: Replay,
+    /// `[hubble_source]`
+    pub hubble_source: HubbleSource,
     /// `[monitor]`
     pub monitor: Monitor,
+    /// `[hubble]`
+    pub hubble: Hubble,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[otlp]`

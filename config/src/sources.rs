@@ -213,18 +213,23 @@ pub(crate) fn nest(path: &str, value: Value) -> Dict {
     }
 }
 
+/// Whether a text is a list in TOML's form: an IPv6 address in brackets has a port behind it.
+fn is_bracketed(text: &str) -> bool {
+    text.starts_with('[') && text.ends_with(']')
+}
+
 /// A text as the type that its key wants, or as it is where it has not that form: the check then says so.
 fn typed(kind: Option<Kind>, text: &str) -> Value {
     match kind {
         Some(Kind::Bool) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
-        Some(Kind::Integer(..)) => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+        Some(Kind::Integer(..) | Kind::Ring) => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
         Some(Kind::Factor(_)) => {
             let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
             number.map_or_else(|| text.into(), Value::from)
         }
-        Some(Kind::List) if text.trim_start().starts_with('[') => text.parse().unwrap_or_else(|_| text.into()),
-        Some(Kind::List) if text.is_empty() => Value::from(Vec::<Value>::new()),
-        Some(Kind::List) => Value::from(text.split(',').map(str::trim).collect::<Vec<_>>()),
+        Some(kind) if keys::is_list(kind) && is_bracketed(text.trim()) => text.parse().unwrap_or_else(|_| text.into()),
+        Some(kind) if keys::is_list(kind) && text.is_empty() => Value::from(Vec::<Value>::new()),
+        Some(kind) if keys::is_list(kind) => Value::from(text.split(',').map(str::trim).collect::<Vec<_>>()),
         _ => text.into(),
     }
 }

@@ -33,14 +33,18 @@ fn one_mistake_one_line() {
     const URL: &str = "use a URL such as http://localhost:4317 or https://collector.example:4317";
     const MODE: &str = "use permissions in octal, such as \"0660\"";
     const SOCKET: &str = "use an absolute path such as /run/eyepiece/monitor1_2.sock, or an empty text for off";
+    const LISTEN: &str =
+        "use unix:///run/eyepiece/hubble.sock, 127.0.0.1:4245, 0.0.0.0:4244 or [::]:4244; [] or an empty text for off";
+    const PEER: &str = "use name=address, such as \"b=10.0.0.2:4244\" or \"cluster/b=b.example:4244\"";
     const ADDRESS: &str =
         "use an IP address and a port, such as 127.0.0.1:9966 or [::1]:9966, or an empty text for off";
     for (set, message) in [
         ("otlp.endpont=x", "no such key; did you mean otlp.endpoint?"),
         ("oltp.endpoint=x", "no such key; did you mean otlp.endpoint?"),
+        ("hubbel=x", "no such key; did you mean hubble?"),
         (
-            "hubble.listen=x",
-            "no such key; known here: node, source, datapath, cilium_monitor, replay, monitor, metrics, otlp, admin, log",
+            "prometheus.listen=x",
+            "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metrics, otlp, admin, log",
         ),
         ("admin.x=x", "no such key; known here: admin.listen"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
@@ -59,7 +63,7 @@ fn one_mistake_one_line() {
         ("datapath.interval=5", &format!("\"5\" has no unit; {DURATION}")),
         ("otlp.logs.timeout=0s", &format!("\"0s\" is no time at all; {DURATION}")),
         ("datapath.attach=xdp", "\"xdp\" is not known; use auto, tcx, clsact"),
-        ("source.kind=hubble", "\"hubble\" is not known; use datapath, cilium-monitor, replay"),
+        ("source.kind=relay", "\"relay\" is not known; use datapath, cilium-monitor, hubble, replay"),
         ("cilium_monitor.socket=", "it is empty; use a text that is not empty"),
         (
             "cilium_monitor.version=v1.18",
@@ -82,6 +86,35 @@ fn one_mistake_one_line() {
             &format!("monitor.socket=/{}", "x".repeat(107)),
             &format!("the path has 108 bytes, and a socket's at most 107; {SOCKET}"),
         ),
+        ("hubble.listen=:4244", &format!("\":4244\" is no IP address with a port, and no unix:// path; {LISTEN}")),
+        ("hubble.listen=unix://x", &format!("in \"unix://x\", \"x\" is no absolute path; {LISTEN}")),
+        ("hubble.listen=127.0.0.1:1,", &format!("the list has an empty text; {LISTEN}")),
+        ("hubble.listen=127.0.0.1:1,127.0.0.1:1", "127.0.0.1:1 is there twice; leave one of them out"),
+        ("hubble.ring=0", "0 is no 2^n - 1 of these; use 1, or another 2^n - 1 from 1 to 65535"),
+        ("hubble.ring=2", "2 is no 2^n - 1 of these; use 3, or another 2^n - 1 from 1 to 65535"),
+        ("hubble.ring=4096", "4096 is no 2^n - 1 of these; use 4095, or another 2^n - 1 from 1 to 65535"),
+        ("hubble.ring=65536", "65536 is no 2^n - 1 of these; use 65535, or another 2^n - 1 from 1 to 65535"),
+        ("hubble.ring=many", "\"many\" is a text; use 4095, or another 2^n - 1 from 1 to 65535"),
+        ("hubble.mode=9", &format!("\"9\" is not of three or four octal digits; {MODE}")),
+        ("hubble.peers=b", &format!("\"b\" has no name=address form; {PEER}")),
+        ("hubble.peers=a/b/c=d", &format!("\"a/b/c=d\" has more than one / in its name; {PEER}")),
+        ("hubble.peers=b=c:0", &format!("\"b=c:0\" has the port \"0\", which is none; {PEER}")),
+        ("hubble.peers=b=c,b=d", "b is there twice; leave one of them out"),
+        (
+            "hubble.peers_dns=10.0.0.1",
+            "\"10.0.0.1\" is an address, not a name; use a DNS name and a port, such as \"eyepiece.kube-system.svc:4244\"",
+        ),
+        ("hubble.tls.cert=/c", "a certificate without its key; set hubble.tls.key too"),
+        ("hubble.tls.key=/k", "a key without its certificate; set hubble.tls.cert too"),
+        (
+            "hubble.tls.client_ca=/ca",
+            "without a certificate of our own there is no TLS, and no client is asked for one; set hubble.tls.cert and hubble.tls.key too",
+        ),
+        (
+            "hubble_source.address=http://c:1",
+            "\"http://c:1\" has \"http://c\" for a host, which is no name of one; use unix:///var/run/cilium/hubble.sock, or a host and a port such as hubble-relay:4245",
+        ),
+        ("hubble_source.tls.cert=/c", "a client certificate without its key; set hubble_source.tls.key too"),
         ("node.dry_mode=1", "\"1\" is a text; use true or false"),
         ("otlp.logs.protocol=http/json", "\"http/json\" is not known; use grpc, http/protobuf, stdout"),
         (
@@ -164,6 +197,35 @@ fn one_mistake_one_line() {
         };
         assert_eq!(mistakes("", &[], &[set]), [format!("{shown} (from --set {key}): {message}")]);
     }
+}
+
+/// What is allowed, and told.
+#[test]
+fn open_doors_of_hubbles_api_are_warned_about() {
+    let open = |address: &str| {
+        format!(
+            "hubble.listen (from --set hubble.listen): {address} is reached from other machines, and without TLS: whoever \
+             connects sees all flows; set hubble.tls.cert and hubble.tls.key, or listen on 127.0.0.1 or a unix socket"
+        )
+    };
+    let unused = "hubble.tls.cert (from --set hubble.tls.cert): hubble.listen has only unix sockets, which are never \
+                  encrypted; add an address such as 0.0.0.0:4244 to hubble.listen, or leave the certificate out";
+    let tls = ["hubble.tls.cert=/c", "hubble.tls.key=/k"];
+    for (listen, tls, expected) in [
+        ("hubble.listen=0.0.0.0:4244,10.0.0.1:1", &[][..], vec![open("0.0.0.0:4244"), open("10.0.0.1:1")]),
+        ("hubble.listen=[::]:4244", &[], vec![open("[::]:4244")]),
+        ("hubble.listen=127.0.0.1:4245,[::1]:4245,unix:///x", &[], Vec::new()),
+        ("hubble.listen=0.0.0.0:4244", &tls, Vec::new()),
+        ("hubble.listen=unix:///x", &tls, vec![unused.to_owned()]),
+        ("hubble.listen=", &tls, Vec::new()),
+    ] {
+        let loaded = ok("", &[], &[&[listen], tls].concat());
+        let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, expected, "{listen}");
+        assert!(loaded.settings.hubble.listen_given);
+    }
+    assert!(!ok("", &[], &[]).settings.hubble.listen_given);
+    assert!(ok("[hubble]\nlisten = []", &[], &[]).settings.hubble.listen_given, "[] is a wish too");
 }
 
 #[test]

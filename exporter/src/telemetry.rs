@@ -37,6 +37,11 @@ impl Number {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Takes from a gauge what was added to it.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
     /// Sets a gauge.
     pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);

@@ -496,6 +496,91 @@ pub mod metric {
             attribute::NETWORK_INTERFACE_NAME,
         ],
     };
+    /// Connections that were made to our Hubble API, refused ones included.
+    pub const EYEPIECE_HUBBLE_ACCEPTED: Metric = Metric {
+        name: "eyepiece.hubble.accepted",
+        unit: "{connection}",
+        description: "Connections that were made to our Hubble API, refused ones included.",
+        instrument: Instrument::Counter,
+        attributes: &[
+        ],
+    };
+    /// Connections to our Hubble API.
+    pub const EYEPIECE_HUBBLE_CONNECTIONS: Metric = Metric {
+        name: "eyepiece.hubble.connections",
+        unit: "{connection}",
+        description: "Connections to our Hubble API.",
+        instrument: Instrument::Gauge,
+        attributes: &[
+        ],
+    };
+    /// Connections to our Hubble API that are gone, by reason.
+    pub const EYEPIECE_HUBBLE_ENDED: Metric = Metric {
+        name: "eyepiece.hubble.ended",
+        unit: "{connection}",
+        description: "Connections to our Hubble API that are gone, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Nodes that clients of our Hubble API are told of, this one included.
+    pub const EYEPIECE_HUBBLE_PEER_COUNT: Metric = Metric {
+        name: "eyepiece.hubble.peer.count",
+        unit: "{node}",
+        description: "Nodes that clients of our Hubble API are told of, this one included.",
+        instrument: Instrument::Gauge,
+        attributes: &[
+        ],
+    };
+    /// What went wrong with the list of nodes, by reason.
+    pub const EYEPIECE_HUBBLE_PEER_INCIDENTS: Metric = Metric {
+        name: "eyepiece.hubble.peer.incidents",
+        unit: "{incident}",
+        description: "What went wrong with the list of nodes, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Connections and requests that our Hubble API refused, by reason.
+    pub const EYEPIECE_HUBBLE_REFUSED: Metric = Metric {
+        name: "eyepiece.hubble.refused",
+        unit: "{refusal}",
+        description: "Connections and requests that our Hubble API refused, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
+    /// Changes of the certificate files of our Hubble API, by whether they could be used.
+    pub const EYEPIECE_HUBBLE_RELOADS: Metric = Metric {
+        name: "eyepiece.hubble.reloads",
+        unit: "{reload}",
+        description: "Changes of the certificate files of our Hubble API, by whether they could be used.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_OUTCOME,
+        ],
+    };
+    /// Requests to our Hubble API, refused ones included.
+    pub const EYEPIECE_HUBBLE_REQUESTS: Metric = Metric {
+        name: "eyepiece.hubble.requests",
+        unit: "{request}",
+        description: "Requests to our Hubble API, refused ones included.",
+        instrument: Instrument::Counter,
+        attributes: &[
+        ],
+    };
+    /// Requests to our Hubble API that are being answered.
+    pub const EYEPIECE_HUBBLE_STREAMS: Metric = Metric {
+        name: "eyepiece.hubble.streams",
+        unit: "{request}",
+        description: "Requests to our Hubble API that are being answered.",
+        instrument: Instrument::Gauge,
+        attributes: &[
+        ],
+    };
     /// What went wrong while interfaces were watched, by reason.
     pub const EYEPIECE_INTERFACES_INCIDENTS: Metric = Metric {
         name: "eyepiece.interfaces.incidents",
@@ -808,6 +893,15 @@ pub mod metric {
         EYEPIECE_FLOWS_FAILED,
         EYEPIECE_FLOWS_PARSED,
         EYEPIECE_HOOK_ATTACHED,
+        EYEPIECE_HUBBLE_ACCEPTED,
+        EYEPIECE_HUBBLE_CONNECTIONS,
+        EYEPIECE_HUBBLE_ENDED,
+        EYEPIECE_HUBBLE_PEER_COUNT,
+        EYEPIECE_HUBBLE_PEER_INCIDENTS,
+        EYEPIECE_HUBBLE_REFUSED,
+        EYEPIECE_HUBBLE_RELOADS,
+        EYEPIECE_HUBBLE_REQUESTS,
+        EYEPIECE_HUBBLE_STREAMS,
         EYEPIECE_INTERFACES_INCIDENTS,
         EYEPIECE_MONITOR_ENDED,
         EYEPIECE_MONITOR_LISTENER_LOST,

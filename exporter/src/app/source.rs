@@ -136,5 +136,10 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
         SourceKind::Datapath => datapath::build(parts),
         SourceKind::CiliumMonitor => cilium_monitor::build(parts),
         SourceKind::Replay => replay::build(parts),
+        SourceKind::Hubble => Err(AppError::Setting {
+            key: "source.kind",
+            wrong: "this version does not read from another Hubble yet; use datapath, cilium-monitor or replay"
+                .to_owned(),
+        }),
     }
 }

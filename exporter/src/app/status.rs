@@ -106,6 +106,7 @@ fn shown(settings: &Settings) -> BTreeMap<String, String> {
         SourceKind::CiliumMonitor => {
             vec![("cilium_monitor.socket", cilium.socket.clone()), ("cilium_monitor.version", cilium.version.clone())]
         }
+        SourceKind::Hubble => vec![("hubble_source.address", settings.hubble_source.address.clone())],
         SourceKind::Replay => {
             vec![("replay.path", replay.path.clone()), ("replay.speed", format!("{:?}", replay.speed))]
         }

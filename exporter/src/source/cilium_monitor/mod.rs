@@ -9,11 +9,10 @@ pub mod status;
 
 mod backoff;
 mod numbers;
-mod watcher;
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,12 +23,12 @@ use self::backoff::Backoff;
 use self::connection::Reason;
 use self::numbers::Numbers;
 use self::status::View;
-use self::watcher::Watcher;
 use super::buffer::Buffer;
 use super::datapath::clock::unix_now;
 use super::{Halt, Source, Waker, wait};
 use crate::event::{Event, Lost, LostSource, RawEvent};
 use crate::gob::{self, Fault, GobError, PayloadDecoder};
+use crate::path_watcher::Watcher;
 use crate::telemetry::Telemetry;
 
 /// Reads of the socket before the pipeline gets a word in: some 4 MiB, as much as it counts in a few milliseconds.
@@ -117,7 +116,7 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
     let waker = Waker::new().map_err(|source| BuildError::System { source })?;
     let (halt, view) = (Halt::new(waker.clone()), View::new());
     let source = CiliumMonitor {
-        watcher: Watcher::new(&config.socket),
+        watcher: Watcher::appearing(&config.socket),
         config,
         address,
         state: State::Stopped,
@@ -135,7 +134,7 @@ impl CiliumMonitor {
     /// Waits for the next attempt, or for the path to appear, and tries.
     fn look_for_agent(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
         let left = next.saturating_duration_since(Instant::now());
-        let [news, _] = wait(&self.waker, [self.watcher.descriptor(), None], timeout.min(left))?;
+        let [news, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
         if news && self.watcher.has_news() {
             // Whoever made the path may listen only a moment later: quick attempts again.
             self.backoff.reset();
@@ -225,7 +224,7 @@ impl CiliumMonitor {
         }
         let stalls = connected.partial.map(|since| since + self.config.stall);
         let left = stalls.map_or(timeout, |end| timeout.min(end.saturating_duration_since(Instant::now())));
-        let descriptors = [Some(connected.stream.as_raw_fd()), self.watcher.descriptor()];
+        let descriptors = [Some(connected.stream.as_raw_fd()), watched(&self.watcher)];
         let [ready, news] = wait(&self.waker, descriptors, left)?;
         let is_replaced = news && self.watcher.has_news() && self.is_replaced();
         let count = if ready { self.take_all(sink) } else { 0 };
@@ -325,6 +324,11 @@ fn decode(
 
 fn lost(source: LostSource, cpu: Option<u16>, count: u64, time: u64) -> Event<'static> {
     Event::Lost(Lost { source, cpu, count, time })
+}
+
+/// For poll(2).
+fn watched(watcher: &Watcher) -> Option<RawFd> {
+    watcher.descriptor().map(|descriptor| descriptor.as_raw_fd())
 }
 
 impl Source for CiliumMonitor {

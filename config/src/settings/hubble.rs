@@ -1,0 +1,108 @@
+//! Settings of Hubble's gRPC API: our own, and another's that flows are read from.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::addresses::{Listen, Peer, PeerDomain};
+use crate::mode;
+use crate::units::duration;
+
+/// Hubble's gRPC API as we serve it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hubble {
+    /// Where it listens; empty = nowhere.
+    pub listen: Vec<Listen>,
+    /// Whether somebody asked for these addresses: the default ones may be out of reach, and we go on without them.
+    #[serde(skip)]
+    pub listen_given: bool,
+    /// Permission bits of unix sockets, at most 0o777.
+    #[serde(with = "mode")]
+    pub mode: u32,
+    /// Group of unix sockets; empty = the process's.
+    pub group: String,
+    /// Events that the ring holds: 2^n − 1.
+    pub ring: u32,
+    /// Certificates of the TCP addresses.
+    pub tls: HubbleTls,
+    /// Other nodes.
+    pub peers: Vec<Peer>,
+    /// A file with more of them, read again when it changes.
+    #[serde(with = "super::path")]
+    pub peers_file: Option<PathBuf>,
+    /// Names whose addresses are other nodes.
+    pub peers_dns: Vec<PeerDomain>,
+    /// How often these names, and our own address, are looked up.
+    #[serde(with = "duration")]
+    pub peers_refresh: Duration,
+}
+
+impl Default for Hubble {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen::Unix("/run/eyepiece/hubble.sock".into())],
+            listen_given: false,
+            // Flows show who talks to whom: for root and a group, as Cilium's socket.
+            mode: 0o660,
+            group: String::new(),
+            // Hubble's default.
+            ring: 4095,
+            tls: HubbleTls::default(),
+            peers: Vec::new(),
+            peers_file: None,
+            peers_dns: Vec::new(),
+            // What cluster DNS keeps records for (CoreDNS's `ttl 30`).
+            peers_refresh: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Files with PEM certificates and keys, read again when they change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubbleTls {
+    /// Our certificate and the ones that vouch for it; none = plaintext.
+    #[serde(with = "super::path")]
+    pub cert: Option<PathBuf>,
+    /// Its private key.
+    #[serde(with = "super::path")]
+    pub key: Option<PathBuf>,
+    /// Authorities whose certificates clients must have; none = clients need none.
+    #[serde(with = "super::path")]
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Another Hubble's gRPC API, that flows are read from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubbleSource {
+    /// `unix://` and a path, or host and port.
+    pub address: String,
+    /// Certificates; plaintext where none of them is set.
+    pub tls: SourceTls,
+}
+
+impl Default for HubbleSource {
+    fn default() -> Self {
+        Self { address: "unix:///var/run/cilium/hubble.sock".to_owned(), tls: SourceTls::default() }
+    }
+}
+
+/// Files with PEM certificates and keys, and the name that the server has to have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceTls {
+    /// Authorities that the server's certificate is checked against.
+    #[serde(with = "super::path")]
+    pub ca: Option<PathBuf>,
+    /// Our client certificate.
+    #[serde(with = "super::path")]
+    pub cert: Option<PathBuf>,
+    /// Its private key.
+    #[serde(with = "super::path")]
+    pub key: Option<PathBuf>,
+    /// Name in the server's certificate, where it is not the address's host; empty = it is.
+    pub server_name: String,
+}

@@ -1,0 +1,58 @@
+//! Health (grpc.health.v1) and server reflection (v1 and v1alpha), as Hubble's clients ask for them.
+
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, health_reporter};
+
+use super::limits::MESSAGE;
+
+/// What Hubble's CLI asks for (`hubble status`), beside the empty name: the whole server.
+pub const OBSERVER: &str = "hubble.server.Observer";
+
+/// Says whether we serve; cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Health {
+    reporter: HealthReporter,
+}
+
+/// The files of what is served do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("gRPC reflection: {source}")]
+pub struct ReflectionError {
+    #[from]
+    source: tonic_reflection::server::Error,
+}
+
+impl Health {
+    /// Adds health and reflection to the services; `descriptors` are encoded `FileDescriptorSet`s of what they serve.
+    ///
+    /// # Errors
+    /// A descriptor set cannot be read.
+    pub async fn add_to(routes: Routes, descriptors: &[&'static [u8]]) -> Result<(Self, Routes), ReflectionError> {
+        let (reporter, service) = health_reporter();
+        let health = Self { reporter };
+        health.set(true).await;
+        let mut v1 = tonic_reflection::server::Builder::configure();
+        let mut v1alpha = tonic_reflection::server::Builder::configure();
+        for set in descriptors.iter().copied().chain([tonic_health::pb::FILE_DESCRIPTOR_SET]) {
+            v1 = v1.register_encoded_file_descriptor_set(set);
+            v1alpha = v1alpha.register_encoded_file_descriptor_set(set);
+        }
+        // Each tells of the other one too.
+        let v1 = v1.register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
+        let v1alpha = v1alpha.register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET);
+        let routes = routes
+            .add_service(service.max_decoding_message_size(MESSAGE))
+            .add_service(v1.build_v1()?.max_decoding_message_size(MESSAGE))
+            .add_service(v1alpha.build_v1alpha()?.max_decoding_message_size(MESSAGE));
+        Ok((health, routes))
+    }
+
+    /// SERVING or NOT_SERVING, for whoever asks and for whoever watches.
+    pub async fn set(&self, is_serving: bool) {
+        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in ["", OBSERVER] {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! TLS of the server: 1.3 alone, HTTP/2 alone, client certificates where they are asked for.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, crypto, version};
+
+/// HTTP/2 in ALPN (RFC 9113, 3.2).
+const ALPN: &[u8] = b"h2";
+/// The largest PEM file that is read: a chain or a list of authorities has some kilobytes each.
+const FILE_MAX: u64 = 4 << 20;
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Our certificate and the ones that vouch for it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities of the clients' certificates; none = clients need none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why the files cannot be used. Never holds what is in them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// A file that cannot be read, or holds nothing of the kind.
+    #[error("{}: {what}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for in it.
+        what: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// Certificate and key do not belong together, or their algorithm is not known.
+    #[error("certificate {} with key {}: {message}", cert.display(), key.display())]
+    Pair {
+        /// Certificate file.
+        cert: PathBuf,
+        /// Key file.
+        key: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The authorities cannot be used, or the library has no such version.
+    #[error("TLS: {message}")]
+    Library {
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// What is in the files, as it was read.
+#[derive(PartialEq, Eq)]
+pub(super) struct Contents {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Files {
+    /// All of them, for who watches.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect()
+    }
+
+    pub(super) fn read(&self) -> Result<Contents, TlsError> {
+        Ok(Contents {
+            cert: read(&self.cert, "certificate")?,
+            key: read(&self.key, "private key")?,
+            client_ca: self.client_ca.as_ref().map(|path| read(path, "certificate")).transpose()?,
+        })
+    }
+
+    /// The server's settings out of what the files hold.
+    pub(super) fn config(&self, contents: &Contents) -> Result<Arc<ServerConfig>, TlsError> {
+        let library = |error: &dyn std::fmt::Display| TlsError::Library { message: error.to_string() };
+        let provider = Arc::new(crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&version::TLS13])
+            .map_err(|error| library(&error))?;
+        let builder = match (&self.client_ca, &contents.client_ca) {
+            (Some(path), Some(bytes)) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(path, bytes)? {
+                    roots.add(certificate).map_err(|error| file(path, "certificate", error))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| library(&error))?)
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        let key =
+            PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| file(&self.key, "private key", error))?;
+        let chain = certificates(&self.cert, &contents.cert)?;
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| TlsError::Pair {
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            message: error.to_string(),
+        })?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
+    use io::Read as _;
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(file(path, what, error)),
+        Ok(size) if size as u64 > FILE_MAX => Err(file(path, what, format!("the file has more than {FILE_MAX} bytes"))),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// The certificates of a PEM text, at least one.
+fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    match certificates {
+        Err(error) => Err(file(path, "certificate", error)),
+        Ok(certificates) if certificates.is_empty() => Err(file(path, "certificate", "none in the file")),
+        Ok(certificates) => Ok(certificates),
+    }
+}
+
+fn file(path: &Path, what: &'static str, error: impl std::fmt::Display) -> TlsError {
+    TlsError::File { path: path.to_owned(), what, message: error.to_string() }
+}
