@@ -157,7 +157,14 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
         Address::Tcp { host, port, tls } => {
             let is_tls = *tls || options.tls.is_some();
             let scheme = if is_tls { "https" } else { "http" };
-            (if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }, is_tls)
+            (
+                if host.contains(':') {
+                    format!("{scheme}://[{host}]:{port}")
+                } else {
+                    format!("{scheme}://{host}:{port}")
+                },
+                is_tls,
+            )
         }
     };
     let endpoint = Endpoint::from_shared(uri).map_err(|error| ClientError::Connect {
@@ -187,13 +194,17 @@ fn hint(address: &Address, is_tls: bool, error: &(dyn std::error::Error + 'stati
         (Address::Unix(_), Some(ConnectionRefused)) => ": its server has gone",
         (Address::Unix(_), Some(PermissionDenied)) => ": root may, and the socket's group",
         (Address::Tcp { .. }, Some(ConnectionRefused)) => ": does a Hubble server listen there?",
-        (Address::Tcp { .. }, _) if is_tls => ": does it speak TLS, and is its certificate of an authority in --tls-ca-cert-files, for --tls-server-name?",
+        (Address::Tcp { .. }, _) if is_tls => {
+            ": does it speak TLS, and is its certificate of an authority in --tls-ca-cert-files, for --tls-server-name?"
+        }
         _ => "",
     }
 }
 
 /// An error and its causes.
-fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
 

@@ -4,7 +4,10 @@ use std::io;
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, SerializeOptions, Value};
+use prost_reflect::{
+    DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, SerializeOptions,
+    Value,
+};
 use serde_json::ser::Formatter;
 
 use crate::proto::{FILE_DESCRIPTOR_SET, flow, observer};
