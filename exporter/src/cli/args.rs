@@ -92,7 +92,6 @@ pub(super) enum Command {
     ///
     /// The flags and the output are those of `hubble observe`. Without a server's address it is the eyepiece on this
     /// machine that is asked.
-    #[command(visible_alias = "obs")]
     Observe(Box<ObserveFlags>),
     /// Write what the source delivers to a file, until INT or TERM, for source.kind = "replay" and for bug reports
     ///

@@ -91,7 +91,10 @@ impl CliError {
         match self {
             Self::Config(_) | Self::App(AppError::Setting { .. }) => Exit::Config,
             Self::App(AppError::MissingPrivilege { .. }) => Exit::Privilege,
-            Self::NoSuchCommand { .. } | Self::Observe(ObserveError::Usage(_)) => Exit::Usage,
+            Self::NoSuchCommand { .. }
+            | Self::Observe(
+                ObserveError::Usage(_) | ObserveError::Client(crate::hubble::client::ClientError::Options(_)),
+            ) => Exit::Usage,
             Self::App(AppError::Failed(_))
             | Self::Status(_)
             | Self::Observe(_)

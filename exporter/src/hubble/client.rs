@@ -232,7 +232,7 @@ pub fn told(status: &Status) -> String {
 
 /// The server's version, where it names one in its answer's header: a server's, else a relay's.
 pub fn version(header: &MetadataMap) -> Option<&str> {
-    let value = header.get("hubble-server-version").or_else(|| header.get("hubble-relay-version"))?;
+    let value = header.get(crate::grpc::VERSION_HEADER).or_else(|| header.get("hubble-relay-version"))?;
     value.to_str().ok()
 }
 

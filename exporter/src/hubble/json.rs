@@ -1,16 +1,21 @@
 //! Protobuf JSON of the API's messages, as Hubble's own programs write and read it.
 
+mod ordered;
+#[cfg(test)]
+pub(in crate::hubble) mod tests;
+
 use std::io;
 use std::sync::LazyLock;
 
 use prost::Message;
 use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, SerializeOptions,
-    Value,
+    DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value,
 };
+use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
 use crate::proto::{FILE_DESCRIPTOR_SET, flow, observer};
+use ordered::{Ordered, WELL_KNOWN};
 
 /// A message with its name in the protobuf files.
 pub trait Named: Message + Default {
@@ -79,10 +84,9 @@ pub fn write<M: Named>(message: &M, out: &mut String) -> Result<(), JsonError> {
 }
 
 fn text(message: &DynamicMessage) -> Result<String, serde_json::Error> {
-    let options = SerializeOptions::new().use_proto_field_name(true);
     let mut bytes = Vec::with_capacity(1024);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Escaping);
-    message.serialize_with_options(&mut serializer, &options)?;
+    Ordered(message).serialize(&mut serializer)?;
     // JSON is UTF-8, so nothing is lost.
     Ok(String::from_utf8(bytes).unwrap_or_default())
 }
@@ -116,7 +120,7 @@ fn mended(message: &mut DynamicMessage) -> bool {
     if text(message).is_ok() {
         return true;
     }
-    if message.descriptor().full_name().starts_with("google.protobuf.") {
+    if message.descriptor().full_name().starts_with(WELL_KNOWN) {
         return false;
     }
     cut(message);

@@ -6,5 +6,4 @@ pub mod json;
 pub mod print;
 mod tls;
 
-/// Hubble's name for its service in gRPC's health protocol.
-pub const HEALTH_SERVICE: &str = "hubble.server.Observer";
+pub use crate::grpc::health::OBSERVER as HEALTH_SERVICE;

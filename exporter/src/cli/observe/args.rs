@@ -35,7 +35,7 @@ Losses stand among the flows (EVENTS LOST); what a relay tells of unreachable no
 
 /// What to observe.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, after_long_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true, after_long_help = EXAMPLES)]
 pub(in crate::cli) struct ObserveFlags {
     #[command(subcommand)]
     pub(super) what: Option<Observe>,
@@ -47,11 +47,13 @@ pub(in crate::cli) struct ObserveFlags {
 #[derive(Debug, Subcommand)]
 pub(super) enum Observe {
     /// Flows: the same as `observe` alone
-    #[command(after_long_help = EXAMPLES)]
+    #[command(args_override_self = true, after_long_help = EXAMPLES)]
     Flows(Box<FlowFlags>),
     /// Events of the agent: policies, endpoints, addresses, services
+    #[command(args_override_self = true)]
     AgentEvents(EventFlags),
     /// Debug messages of the datapath
+    #[command(args_override_self = true)]
     DebugEvents(EventFlags),
     /// Nodes that a relay knows (`hubble list nodes`)
     #[command(alias = "node")]

@@ -16,16 +16,11 @@ use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFl
 /// How many are printed where nobody says how many.
 const LAST: u64 = 20;
 
-/// What the texts are made of. All of it is known to servers since 1.15: others refuse a mask with a field that they do
-/// not know.
-const SHOWN: [&str; 26] = [
+/// What the texts are made of, of each end and of the flow. All of it is known to servers since 1.15: others refuse a mask
+/// with a field that they do not know.
+const SHOWN_OF_ENDS: [&str; 3] = ["identity", "namespace", "pod_name"];
+const SHOWN: [&str; 20] = [
     "time",
-    "source.identity",
-    "source.namespace",
-    "source.pod_name",
-    "destination.identity",
-    "destination.namespace",
-    "destination.pod_name",
     "source_service",
     "destination_service",
     "source_names",
@@ -137,7 +132,9 @@ fn mask(flags: &FlowFlags) -> Result<Option<FieldMask>, ObserveError> {
         [] if flags.use_default_field_masks && !is_json => {
             let policies = ["egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by"];
             let policies = policies.into_iter().filter(|_| flags.flow_format.print_policy_names);
-            SHOWN.into_iter().chain(policies).map(ToOwned::to_owned).collect()
+            let ends = ["source", "destination"].into_iter();
+            let ends = ends.flat_map(|end| SHOWN_OF_ENDS.map(|field| format!("{end}.{field}")));
+            SHOWN.into_iter().chain(policies).map(ToOwned::to_owned).chain(ends).collect()
         }
         [] => return Ok(None),
         _ if !is_json => {

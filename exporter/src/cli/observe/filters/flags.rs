@@ -238,7 +238,7 @@ fn argument(flag: &Flag) -> Arg {
         Some(name) => argument.value_name(name).allow_hyphen_values(true),
         // Each time it is given is to be known with its place, and `--ipv4=v4` is what Hubble's help shows.
         None => argument
-            .value_name("")
+            .value_name("true")
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
