@@ -238,6 +238,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
         tables: Publisher::new(tables(&symbols)).reader(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
+        hooks: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now: unix_now,

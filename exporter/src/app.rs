@@ -244,7 +244,8 @@ impl App {
         drop(guard);
         let agent = monitor.agent(handle.clone());
         let mut subscriptions = Vec::new();
-        for _ in [logs.is_some(), has_metrics, recorder.is_some(), serving.is_some()].into_iter().filter(|wants| *wants) {
+        for _ in [logs.is_some(), has_metrics, recorder.is_some(), serving.is_some()].into_iter().filter(|wants| *wants)
+        {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
         let starting = monitor.serve(runtime, agent, &mut tasks, stopped.clone());

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
-pub use self::hooks::{Hook, Next, Sink};
 use self::hooks::Hooks;
+pub use self::hooks::{Hook, Next, Sink};
 use self::outstanding::Outstanding;
 use crate::enrich::{self, Tables};
 use crate::event::{Event, Lost, RawEvent, Totals};

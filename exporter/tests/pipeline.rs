@@ -63,7 +63,7 @@ impl Source for Script {
 struct Collect(Arc<Mutex<Vec<Observed>>>);
 
 impl Sink for Collect {
-    fn send(&self, batch: Batch) {
+    fn send(&mut self, batch: Batch) {
         self.0.lock().expect("no thread has panicked").extend(batch.iter().cloned());
     }
 }
@@ -107,6 +107,7 @@ fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Part
         tables: Publisher::new(tables).reader(),
         learn: Box::new(|_, _, _| ()),
         aggregation: Aggregation::new(Config::default(), 0),
+        hooks: Vec::new(),
         sinks: vec![Box::new(sink.clone())],
         telemetry: telemetry.clone(),
         now: || 1,

@@ -137,6 +137,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         tables: publisher(&symbols).reader(),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),
+        hooks: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now: || 2000,

@@ -15,6 +15,7 @@ use crate::grpc::health::Health;
 use crate::grpc::{self, Bind, Bound, Limits, MESSAGE};
 use crate::observer::namespaces::Namespaces;
 use crate::observer::node::Node;
+use crate::observer::peers::{self, Peers};
 use crate::observer::ring::{Ring, Writer};
 use crate::observer::service::{HUBBLE_VERSION, ObserverService, REVISION};
 use crate::observer::{Observer, Parts};
@@ -75,22 +76,25 @@ impl Hubble {
         let Self { bound, runtime, ring, writer, namespaces } = self;
         let Shared { settings, names, telemetry, stop, .. } = *shared;
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch())];
+        let node = Node { name: settings.node.name.clone(), cluster: settings.node.cluster.clone() };
+        let peers = peers(settings, node.clone(), bound.addresses(), telemetry);
         let observer = Observer::new(Parts {
             ring: Arc::clone(&ring),
             namespaces,
-            node: Node { name: settings.node.name.clone(), cluster: settings.node.cluster.clone() },
+            node,
             names: Arc::new(names.clone()),
             telemetry: telemetry.clone(),
             stop: stop.clone(),
             now: unix_now,
         });
         let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE);
-        let routes = Routes::new(service);
+        let routes = Routes::new(service).add_service(peers.service.clone().server());
         let (health, routes) = runtime.block_on(Health::add_to(routes, &[proto::FILE_DESCRIPTOR_SET]))?;
         for address in bound.addresses() {
             tracing::info!(%address, entries = settings.hubble.ring, "Hubble's API");
         }
         runtime.spawn(ring.wake_followers());
+        tasks.spawn_on(peers.run(stop.clone()), runtime.handle());
         tasks.spawn_on(bound.serve(routes, Some(health), stop.clone()), runtime.handle());
         Ok((sinks, runtime))
     }
@@ -109,6 +113,22 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
         })
     };
     hubble.listen.iter().map(bind).collect()
+}
+
+fn peers(settings: &Settings, node: Node, addresses: Vec<grpc::Address>, telemetry: &Telemetry) -> Peers {
+    let hubble = &settings.hubble;
+    let config = peers::Config {
+        node,
+        addresses,
+        tls: hubble.tls.cert.is_some(),
+        peers: hubble.peers.clone(),
+        file: hubble.peers_file.clone(),
+        domains: hubble.peers_dns.clone(),
+        refresh: hubble.peers_refresh,
+        resolve: peers::system(),
+        telemetry: telemetry.clone(),
+    };
+    config.build()
 }
 
 fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {

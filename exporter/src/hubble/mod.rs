@@ -1,8 +1,16 @@
-//! Our records as Hubble's messages, and Hubble's messages as our records; no front end of its own.
+//! Hubble's messages: ours as they are sent and as they are read, and what a client needs, be it the command line or a
+//! source: the connection, JSON, and texts for people.
 
+pub mod address;
+pub mod client;
 pub mod decode;
 pub mod encode;
+pub mod json;
 pub mod mask;
+pub mod print;
+mod tls;
+
+pub use crate::grpc::health::OBSERVER as HEALTH_SERVICE;
 
 /// Labels of the reserved identities from 1 on (Cilium pkg/identity/numericidentity.go).
 const RESERVED: [&str; 10] = [

@@ -3,10 +3,10 @@
 use prost_types::Timestamp;
 use tonic::Status;
 
+use super::Observer;
 use super::filter::{FilterError, Filters};
 use super::layout::Layout;
 use super::query::{Kind, Query};
-use super::Observer;
 use crate::hubble::mask::InvalidMask;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
 

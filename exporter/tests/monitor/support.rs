@@ -161,6 +161,7 @@ impl Server {
             tables: Publisher::new(Tables::new(&Symbols::default())).reader(),
             learn: Box::new(|_, _: IpAddr, _| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),
+            hooks: Vec::new(),
             sinks: Vec::new(),
             telemetry: telemetry.clone(),
             now: || 1,

@@ -77,7 +77,9 @@ impl Item {
                 arg2: 0,
                 arg3: 0,
             })),
-            LOST => Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: self.number + 1, time }),
+            LOST => {
+                Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: self.number + 1, time })
+            }
             other => panic!("kind {other}"),
         }
     }

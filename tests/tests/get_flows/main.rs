@@ -68,7 +68,10 @@ fn requests(count: i64) -> Vec<(&'static str, GetFlowsRequest)> {
         ("until the middle", GetFlowsRequest { until: at(count / 2, 0), ..all.clone() }),
         ("until before everything", GetFlowsRequest { until: at(0, -1), ..all.clone() }),
         ("until the middle, last 4", GetFlowsRequest { until: at(count / 2, 0), number: 4, ..all.clone() }),
-        ("until the middle, first 4", GetFlowsRequest { until: at(count / 2, 0), first: true, number: 4, ..all.clone() }),
+        (
+            "until the middle, first 4",
+            GetFlowsRequest { until: at(count / 2, 0), first: true, number: 4, ..all.clone() },
+        ),
         ("since and until", GetFlowsRequest { since: at(count / 3, 0), until: at(count / 2, 0), ..all.clone() }),
         ("until before since", GetFlowsRequest { since: at(count / 2, 0), until: at(count / 3, 0), ..all.clone() }),
         ("drops", GetFlowsRequest { whitelist: dropped.clone(), ..all.clone() }),
@@ -80,14 +83,8 @@ fn requests(count: i64) -> Vec<(&'static str, GetFlowsRequest)> {
             "drops since the middle",
             GetFlowsRequest { whitelist: dropped.clone(), since: at(count / 2, 0), ..all.clone() },
         ),
-        (
-            "all but all",
-            GetFlowsRequest { blacklist: vec![FlowFilter::default()], ..all.clone() },
-        ),
-        (
-            "an empty filter",
-            GetFlowsRequest { whitelist: vec![FlowFilter::default()], number: 3, ..all.clone() },
-        ),
+        ("all but all", GetFlowsRequest { blacklist: vec![FlowFilter::default()], ..all.clone() }),
+        ("an empty filter", GetFlowsRequest { whitelist: vec![FlowFilter::default()], number: 3, ..all.clone() }),
     ]
 }
 

@@ -150,7 +150,11 @@ impl Stream {
             self.given += 1;
             match &cached {
                 Some(cached) => {
-                    cached.with(first + place, |out| self.layout.write(&observer, observed, out), |message| out.push(message));
+                    cached.with(
+                        first + place,
+                        |out| self.layout.write(&observer, observed, out),
+                        |message| out.push(message),
+                    );
                 }
                 None => {
                     self.scratch.clear();
