@@ -5,9 +5,8 @@
 //! newer command lines do better, and what is a fault of all of them.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, Read as _, Write as _};
+use std::io::Read as _;
 use std::process::Command;
-use std::sync::mpsc;
 
 use anyhow::{Context as _, Result, ensure};
 use eyepiece::hubble::json;
@@ -15,6 +14,7 @@ use eyepiece::parser::names::{drop_reason_text, observation_point_text};
 use eyepiece::proto::flow::{Flow, LostEvent};
 use eyepiece::proto::observer::ExportEvent;
 use eyepiece::proto::observer::export_event::ResponseTypes;
+use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::{harness, peer, skip};
 use flate2::read::GzDecoder;
 use prost::Message as _;
@@ -132,36 +132,17 @@ fn is_newer(event: &ExportEvent) -> bool {
 /// Runs what is to be done with Cilium's server, which has these events.
 fn with_server(events: &[ExportEvent], work: impl FnOnce(&str) -> Result<()>) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let address = format!("unix://{}", folder.path().join("hubble.sock").display());
-    let (done, wait) = mpsc::channel::<()>();
-    harness::pipe(
-        &["observe-server", "-listen", &address, "-capacity", "16383", "-node", "here"],
-        |input| {
-            let frame = |kind: u8, body: &[u8]| [&[kind], body].concat();
-            for event in events {
-                harness::write_frame(input, &frame(b'E', &event.encode_to_vec()))?;
-            }
-            // The newest event is seen only when another one follows it.
-            let last = ResponseTypes::LostEvents(LostEvent { source: 3, num_events_lost: 1, ..LostEvent::default() });
-            let last = ExportEvent { response_types: Some(last), ..ExportEvent::default() };
-            harness::write_frame(input, &frame(b'E', &last.encode_to_vec()))?;
-            harness::write_frame(input, b"Mfed")?;
-            input.flush()?;
-            // The server ends with its input.
-            drop(wait.recv());
-            Ok(())
-        },
-        |output| {
-            // However the work ends, so does the server.
-            let _done = done;
-            for expected in ["listening ", "marker fed "] {
-                let mut line = String::new();
-                output.read_line(&mut line)?;
-                ensure!(line.starts_with(expected), "{line:?}");
-            }
-            work(&address)
-        },
-    )
+    let listen = format!("unix://{}", folder.path().join("hubble.sock").display());
+    let mut server =
+        ObserveServer::start(&Options { listen: &listen, capacity: 16_383, node: "here", ..Options::default() })?;
+    for event in events {
+        server.event(&event.encode_to_vec())?;
+    }
+    // The newest event is seen only when another one follows it.
+    let last = ResponseTypes::LostEvents(LostEvent { source: 3, num_events_lost: 1, ..LostEvent::default() });
+    server.event(&ExportEvent { response_types: Some(last), ..ExportEvent::default() }.encode_to_vec())?;
+    server.settle()?;
+    work(&listen)
 }
 
 /// Both outputs, which have the same lines.
@@ -180,7 +161,7 @@ fn the_same_server_is_printed_the_same() -> Result<()> {
     let hubble = match hubble() {
         Ok(hubble) => hubble,
         Err(why) => {
-            eyepiece_tests::skip::record("observe::peers::the_same_server_is_printed_the_same", &why);
+            skip::record("observe::peers::the_same_server_is_printed_the_same", &why);
             return Ok(());
         }
     };
@@ -370,7 +351,7 @@ fn what_all_of_them_get_wrong_is_right_here() -> Result<()> {
     let hubble = match hubble() {
         Ok(hubble) => hubble,
         Err(why) => {
-            eyepiece_tests::skip::record("observe::peers::what_all_of_them_get_wrong_is_right_here", &why);
+            skip::record("observe::peers::what_all_of_them_get_wrong_is_right_here", &why);
             return Ok(());
         }
     };
