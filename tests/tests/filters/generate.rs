@@ -314,7 +314,8 @@ impl Generator {
         proto::Flow {
             uuid: self.text(&UUIDS),
             verdict: self.0.i32(0..=7),
-            event_type: (self.0.u8(..30) > 0).then_some(event_type),
+            // One in thirty flows of packets has none.
+            event_type: (is_l7 || kind == 7 || self.0.u8(..30) > 0).then_some(event_type),
             ip,
             l4: self.l4(!is_l7 && kind != 7),
             source: Some(self.endpoint()),

@@ -7,17 +7,23 @@ mod record;
 use eyepiece::names::NoNames;
 use eyepiece::observer::filter::{Context, Filters};
 use eyepiece::observer::node::Node;
+use eyepiece::proto::json;
 use eyepiece::proto::observer::export_event::ResponseTypes;
 use eyepiece::proto::observer::{ExportEvent, GetFlowsRequest};
 use eyepiece_tests::harness::{NAME, filters};
 use eyepiece_tests::{peer, skip};
 use generate::Generator;
-use prost::Message;
+use prost::{Message, Name};
 
 /// Flows and events.
 const EVENTS: usize = 2000;
 /// Requests, each of which is held against every event.
 const REQUESTS: usize = 6000;
+
+/// A message as one line.
+fn line<M: Message + Name>(message: &M) -> String {
+    json::write(message).expect("JSON")
+}
 
 #[test]
 fn every_request_gives_what_hubble_gives() {
@@ -51,19 +57,19 @@ fn every_request_gives_what_hubble_gives() {
                     let ours = ours.matches(record, &context);
                     matched += usize::from(ours);
                     if ours != theirs {
-                        differences.push(format!("{request:?}\n  {event:?}\n  ours {ours}"));
+                        differences.push(format!("{}\n  {}\n  ours {ours}", line(request), line(event)));
                         break;
                     }
                 }
             }
             (Err(_), Err(_)) => refused += 1,
-            (Ok(_), Err(theirs)) => differences.push(format!("{request:?}\n  they refuse: {theirs}")),
-            (Err(ours), Ok(_)) => differences.push(format!("{request:?}\n  we refuse: {ours}")),
+            (Ok(_), Err(theirs)) => differences.push(format!("{}\n  they refuse: {theirs}", line(request))),
+            (Err(ours), Ok(_)) => differences.push(format!("{}\n  we refuse: {ours}", line(request))),
         }
     }
     let pairs = EVENTS * (REQUESTS - refused);
     eprintln!("{pairs} pairs, {matched} matches, {refused} requests refused");
-    let shown = differences[..differences.len().min(8)].join("\n");
+    let shown = differences[..differences.len().min(40)].join("\n");
     assert!(differences.is_empty(), "{} differ:\n{shown}", differences.len());
     assert!(pairs > 1_000_000 && matched > pairs / 50 && refused > REQUESTS / 20);
 }
