@@ -185,7 +185,7 @@ impl Switch for Always {
 struct Waiting(LogSink);
 
 impl Sink for Waiting {
-    fn send(&self, batch: Batch) {
+    fn send(&mut self, batch: Batch) {
         while self.0.depth() + batch.len() > Options::default().capacity {
             // Long enough not to be work, short enough that the exporter never waits.
             std::thread::sleep(Duration::from_micros(200));

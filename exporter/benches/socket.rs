@@ -115,6 +115,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         tables: Publisher::new(Tables::new(&symbols)).reader(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
+        hooks: Vec::new(),
         sinks: Vec::new(),
         telemetry: telemetry.clone(),
         now: unix_now,

@@ -1,6 +1,7 @@
 //! The only wiring: builds the components, waits for the end, and ends them in order.
 
 mod exports;
+mod hubble;
 mod mapping;
 mod monitor;
 mod names;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use self::exports::Shared;
+use self::hubble::Hubble;
 use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::source::{Emitter, Feed, Running};
@@ -167,6 +169,8 @@ pub(crate) struct App {
     logs: Option<LogsEnd>,
     tasks: JoinSet<()>,
     stop: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
+    /// The threads that serve Hubble's clients.
+    serving: Option<Runtime>,
     /// Exports our own numbers; ended by `end`.
     numbers: JoinSet<()>,
     end: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
@@ -184,6 +188,7 @@ impl App {
         // First what can fail without a trace: an address in use is no reason to touch interfaces.
         let listener = status::listen(&settings)?;
         let (monitor, inbox) = Monitor::bind(runtime, &settings, &telemetry)?;
+        let hubble = Hubble::bind(&settings, &telemetry)?;
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
         let parts = source::Parts {
@@ -214,7 +219,13 @@ impl App {
             end: &ended,
         };
         let logs = exports::logs(&shared)?;
-        let sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
+        let mut sinks: Vec<Box<dyn Sink>> =
+            logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
+        let (mut tasks, mut numbers) = (JoinSet::new(), JoinSet::new());
+        let serving = hubble.map(|hubble| hubble.serve(&shared, &mut tasks)).transpose()?.map(|(filled, serving)| {
+            sinks.extend(filled);
+            serving
+        });
         let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
             source: monitor.tap(source, inbox),
             producer: emitter.producer(),
@@ -222,18 +233,19 @@ impl App {
             tables: publisher.reader(),
             learn,
             aggregation: Aggregation::new(mapping::aggregation(&settings), unix_now()),
+            hooks: Vec::new(),
             sinks,
             telemetry: telemetry.clone(),
             now: unix_now,
         })
         .context("cannot start the pipeline")?;
-        let (mut tasks, mut numbers) = (JoinSet::new(), JoinSet::new());
         let guard = runtime.enter();
         let has_metrics = exports::metrics(&shared, &handle, &mut tasks, &mut numbers)?;
         drop(guard);
         let agent = monitor.agent(handle.clone());
         let mut subscriptions = Vec::new();
-        for _ in [logs.is_some(), has_metrics, recorder.is_some()].into_iter().filter(|wants| *wants) {
+        for _ in [logs.is_some(), has_metrics, recorder.is_some(), serving.is_some()].into_iter().filter(|wants| *wants)
+        {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
         monitor.serve(runtime, agent, &mut tasks, stopped.clone());
@@ -264,6 +276,7 @@ impl App {
             logs,
             tasks,
             stop,
+            serving,
             numbers,
             end,
         })
@@ -335,6 +348,9 @@ impl App {
         });
         // Whatever has not ended by now is cut off: the pipeline ends with the last hand on it.
         drop(tasks);
+        if let Some(serving) = self.serving {
+            serving.shutdown_background();
+        }
         undelivered::tell(&before, &self.telemetry, &self.settings);
         drop(self.subscriptions);
         let waker = self.handle.waker();

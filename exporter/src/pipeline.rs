@@ -1,5 +1,6 @@
 //! The owner loop: event → parse → enrich → count → batch. One thread; it never waits for a sink.
 
+mod hooks;
 mod outstanding;
 
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
+use self::hooks::Hooks;
+pub use self::hooks::{Hook, Next, Sink};
 use self::outstanding::Outstanding;
 use crate::enrich::{self, Tables};
 use crate::event::{Event, Lost, RawEvent, Totals};
@@ -37,12 +40,6 @@ const LOST_SOURCES: [&str; 3] = ["kernel_buffer", "observer_queue", "hubble_ring
 /// Message types from here on are written by the agent and its proxies, of any size.
 const FIRST_OF_AGENT: u8 = 128;
 
-/// Where batches of flows go. Never waits; counts what it cannot take.
-pub trait Sink: Send {
-    /// Takes a batch.
-    fn send(&self, batch: Batch);
-}
-
 /// Tells that an endpoint sends from an address that is not known to be its own.
 pub type Learn = Box<dyn FnMut(u32, std::net::IpAddr, u64) + Send>;
 
@@ -61,6 +58,8 @@ pub struct Parts {
     pub learn: Learn,
     /// The series.
     pub aggregation: Aggregation,
+    /// Who sees each event, and may stop it.
+    pub hooks: Vec<Box<dyn Hook>>,
     /// Who gets flows.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Our own counters.
@@ -150,11 +149,11 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
     let mut work = Work {
         numbers: Numbers::new(&parts.telemetry, parts.source_kind),
         examples: parts.telemetry.examples().keeper(),
-        telemetry: parts.telemetry,
         tables: parts.tables,
         learn: parts.learn,
         aggregation: parts.aggregation,
-        sinks: parts.sinks,
+        hooks: Hooks::new(parts.hooks, parts.sinks, &parts.telemetry),
+        telemetry: parts.telemetry,
         batch: Vec::with_capacity(BATCH),
         outstanding: Outstanding::default(),
         counts: Counts::default(),
@@ -244,7 +243,7 @@ struct Work {
     tables: enrich::Reader,
     learn: Learn,
     aggregation: Aggregation,
-    sinks: Vec<Box<dyn Sink>>,
+    hooks: Hooks,
     /// Flows of one snapshot of names: it is handed over before the next one is looked for.
     batch: Vec<Observed>,
     outstanding: Outstanding,
@@ -279,6 +278,9 @@ impl Work {
     #[inline]
     fn raw(&mut self, raw: &RawEvent<'_>) {
         self.counts.received += 1;
+        if self.hooks.on_monitor_event(raw) == Next::Stop {
+            return;
+        }
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
             _ => match parser::parse_from(raw, self.producer) {
@@ -324,12 +326,15 @@ impl Work {
         }
         self.counts.parsed += 1;
         let is_news = enrich::enrich(&mut flow, tables);
+        if self.hooks.on_flow(&mut flow) == Next::Stop {
+            return;
+        }
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
         self.aggregation.count(&flow, ingress);
         if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
             (self.learn)(meter.ifindex, ip.source, flow.time);
         }
-        if self.sinks.is_empty() {
+        if !self.hooks.has_sinks() {
             return;
         }
         flow.uuid = uuid(&mut self.random);
@@ -338,7 +343,7 @@ impl Work {
 
     #[inline]
     fn push(&mut self, observed: Observed) {
-        if self.sinks.is_empty() {
+        if !self.hooks.has_sinks() || self.hooks.on_event(&observed) == Next::Stop {
             return;
         }
         self.batch.push(observed);
@@ -394,13 +399,12 @@ impl Work {
             std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH))
         });
         self.outstanding.add(self.tables.number(), &batch);
-        for sink in &self.sinks {
-            sink.send(Batch::clone(&batch));
-        }
+        self.hooks.send(&batch);
     }
 
     fn tell(&mut self) {
         self.examples.show();
+        self.hooks.tell();
         let counts = &mut self.counts;
         self.numbers.received.add(std::mem::take(&mut counts.received));
         self.numbers.parsed.add(std::mem::take(&mut counts.parsed));

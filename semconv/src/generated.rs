@@ -649,6 +649,15 @@ pub mod metric {
         attributes: &[
         ],
     };
+    /// Hooks and sinks of the pipeline that panicked and are left out since.
+    pub const EYEPIECE_PIPELINE_FAILED: Metric = Metric {
+        name: "eyepiece.pipeline.failed",
+        unit: "{component}",
+        description: "Hooks and sinks of the pipeline that panicked and are left out since.",
+        instrument: Instrument::Counter,
+        attributes: &[
+        ],
+    };
     /// Entries that a queue can hold.
     pub const EYEPIECE_QUEUE_CAPACITY: Metric = Metric {
         name: "eyepiece.queue.capacity",
@@ -909,6 +918,7 @@ pub mod metric {
         EYEPIECE_MONITOR_LOST,
         EYEPIECE_MONITOR_REFUSED,
         EYEPIECE_MONITOR_SENT,
+        EYEPIECE_PIPELINE_FAILED,
         EYEPIECE_QUEUE_CAPACITY,
         EYEPIECE_QUEUE_DEPTH,
         EYEPIECE_SERIES_COUNT,

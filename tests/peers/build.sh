@@ -14,14 +14,16 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol harness cilium-dbg)
+all=(otelcol harness cilium-dbg hubble hubble-relay grpcurl)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
     case $1 in
     otelcol) echo "$COLLECTOR collector/manifest.yaml" ;;
     harness) echo "$CILIUM $(cd "$here" && echo harness/*.go)" ;;
-    cilium-dbg) echo "$CILIUM" ;;
+    cilium-dbg | hubble-relay) echo "$CILIUM" ;;
+    hubble) echo "$HUBBLE" ;;
+    grpcurl) echo "$GRPCURL" ;;
     *) fail "unknown peer: $1 (known: ${all[*]})" ;;
     esac
 }
@@ -49,10 +51,10 @@ build_otelcol() {
     (cd "$work/out" && go build -mod=mod -trimpath -ldflags '-s -w' -o "$work/otelcol" .)
 }
 
-# Leaves in a folder a module that has Cilium's as a library: its go.mod has `replace` lines, which only the main
-# module's count of, so they become the main module's.
-cilium_module() {
-    local module="github.com/cilium/cilium@v$CILIUM" upstream
+# Leaves in the folder $1 a module that has $2 (PATH@vVERSION) as a library: its go.mod has `replace` lines, which only
+# the main module's count of, so they become the main module's.
+wrapper_module() {
+    local module=$2 upstream
     upstream=$(go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
     [ -f "$upstream/go.mod" ] || { echo "no $module"; return 1; }
     mkdir -p "$1"
@@ -60,6 +62,10 @@ cilium_module() {
     echo "require ${module/@/ }" >>"$1/go.mod"
     cp "$upstream/go.sum" "$1/go.sum"
     chmod u+w "$1/go.sum"
+}
+
+cilium_module() {
+    wrapper_module "$1" "github.com/cilium/cilium@v$CILIUM"
 }
 
 # Ours, so it is held to Go's form and its vet, too.
@@ -77,6 +83,21 @@ build_cilium-dbg() {
     (cd "$1/module" && go build -mod=mod -ldflags '-s -w' -o "$1/cilium-dbg" github.com/cilium/cilium/cilium-dbg)
 }
 
+build_hubble-relay() {
+    cilium_module "$1/module"
+    (cd "$1/module" && go build -mod=mod -ldflags '-s -w' -o "$1/hubble-relay" github.com/cilium/cilium/hubble-relay)
+}
+
+build_hubble() {
+    wrapper_module "$1/module" "github.com/cilium/hubble@v$HUBBLE"
+    (cd "$1/module" && go build -mod=mod -ldflags "-s -w -X github.com/cilium/hubble/pkg.Version=$HUBBLE" \
+        -o "$1/hubble" github.com/cilium/hubble)
+}
+
+build_grpcurl() {
+    GOBIN="$1" go install -ldflags "-s -w -X main.version=$GRPCURL" "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL"
+}
+
 build() {
     local name=$1 work
     work=$(mktemp -d)
@@ -84,8 +105,8 @@ build() {
     trap "chmod -R u+w '$work'; rm -rf '$work'" EXIT
     # `step` runs it as a condition, where `set -e` does not hold: a shell of its own keeps it.
     step "building peer $name" bash -euo pipefail -c "
-        $(declare -f "build_$name" cilium_module)
-        here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM'
+        $(declare -f "build_$name" wrapper_module cilium_module)
+        here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM' HUBBLE='$HUBBLE' GRPCURL='$GRPCURL'
         build_$name '$work'"
     install -D -m 755 "$work/$name" "$folder/bin/.$name.new"
     mv "$folder/bin/.$name.new" "$folder/bin/$name"

@@ -91,7 +91,7 @@ impl Builder {
     pub fn launch(self, inside: &Inside) -> Result<Eyepiece> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("config.toml");
-        std::fs::write(&path, with_admin(&self.config))?;
+        std::fs::write(&path, with_defaults(&self.config))?;
         let program = self.program.map_or_else(binary, Ok)?;
         let mut command = inside.command(program);
         command.arg(&self.command).arg("--config").arg(&path).args(&self.arguments).envs(self.variables);
@@ -225,11 +225,23 @@ pub fn binary() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn with_admin(config: &str) -> String {
-    if config.lines().any(|line| line.trim().starts_with("[admin]") || line.trim().starts_with("admin.")) {
-        return config.to_owned();
+/// Adds what a test does not speak of: an admin listener on a free port, and no API of Hubble, whose default address
+/// all tests would share.
+fn with_defaults(config: &str) -> String {
+    let speaks_of = |table: &str| {
+        let mut lines = config.lines().map(str::trim);
+        lines.any(|line| {
+            [format!("[{table}]"), format!("[{table}.")].iter().any(|start| line.starts_with(start))
+                || line.starts_with(&format!("{table}."))
+        })
+    };
+    let mut config = config.to_owned();
+    for (table, listen) in [("admin", "\"127.0.0.1:0\""), ("hubble", "[]")] {
+        if !speaks_of(table) {
+            config += &format!("\n[{table}]\nlisten = {listen}\n");
+        }
     }
-    format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\n")
+    config
 }
 
 fn admin_address(line: &str) -> Option<SocketAddr> {
@@ -240,7 +252,7 @@ fn admin_address(line: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::{admin_address, with_admin};
+    use super::{admin_address, with_defaults};
 
     #[test]
     fn the_admin_line_is_read_in_every_format() {
@@ -255,9 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_listener_is_added_once() {
-        assert!(with_admin("[otlp]").ends_with("[admin]\nlisten = \"127.0.0.1:0\"\n"));
-        assert_eq!(with_admin("[admin]\nlisten = \"\""), "[admin]\nlisten = \"\"");
-        assert_eq!(with_admin("admin.listen = \"\""), "admin.listen = \"\"");
+    fn what_a_test_does_not_speak_of_is_added() {
+        let (admin, hubble) = ("\n[admin]\nlisten = \"127.0.0.1:0\"\n", "\n[hubble]\nlisten = []\n");
+        for (config, added) in [
+            ("[otlp]", format!("{admin}{hubble}")),
+            ("[admin]\nlisten = \"\"", hubble.to_owned()),
+            ("admin.listen = \"\"", hubble.to_owned()),
+            ("[hubble.tls]\ncert = \"a\"", admin.to_owned()),
+            ("[admin]\n[hubble]", String::new()),
+            ("[hubble_source]", format!("{admin}{hubble}")),
+        ] {
+            assert_eq!(with_defaults(config), format!("{config}{added}"));
+        }
     }
 }

@@ -8,6 +8,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::peer;
 
+pub mod filters;
+pub mod load;
+pub mod observer;
+
 /// The peer's name.
 pub const NAME: &str = "harness";
 
@@ -116,6 +120,20 @@ impl Harness {
         Ok(line.trim_end().to_owned())
     }
 
+    fn input(&mut self) -> Result<&mut Input> {
+        self.input.as_mut().context("its input has ended")
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let name = self.name.clone();
+        self.input()?.flush().context(name)
+    }
+
+    /// Its process id, which /proc has its CPU time and memory by.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends its input and waits for its end.
     ///
     /// # Errors
@@ -146,6 +164,13 @@ impl Drop for Harness {
 pub fn write_frame(out: &mut impl Write, frame: &[u8]) -> Result<()> {
     out.write_all(&u32::try_from(frame.len())?.to_le_bytes())?;
     Ok(out.write_all(frame)?)
+}
+
+/// Writes a frame whose first byte says what it is.
+fn write_tagged(out: &mut impl Write, kind: u8, body: &[u8]) -> Result<()> {
+    out.write_all(&u32::try_from(body.len() + 1)?.to_le_bytes())?;
+    out.write_all(&[kind])?;
+    Ok(out.write_all(body)?)
 }
 
 /// Reads a frame; false at the end.

@@ -13,6 +13,7 @@ pub mod drops;
 pub mod eyepiece;
 pub mod frame;
 pub mod harness;
+pub mod hubble;
 pub mod lab;
 pub mod namespace;
 pub mod overlay;
@@ -20,6 +21,7 @@ pub mod packet_socket;
 pub mod peer;
 pub mod process;
 pub mod receiver;
+pub mod relay;
 pub mod skip;
 pub mod traffic;
 pub mod uplink;
@@ -29,10 +31,12 @@ pub use capture::Capture;
 pub use collector::Collector;
 pub use eyepiece::Eyepiece;
 pub use harness::Harness;
+pub use hubble::Hubble;
 pub use lab::{Family, Host, Lab, Uplink};
 pub use namespace::{Counters, Inside, Namespace};
 pub use process::Background;
 pub use receiver::{Behaviour, Receiver};
+pub use relay::Relay;
 pub use watch::Watch;
 
 /// Packets and bytes.

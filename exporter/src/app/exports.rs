@@ -25,7 +25,7 @@ use crate::symbols::Symbols;
 use crate::telemetry::Telemetry;
 
 impl Sink for LogSink {
-    fn send(&self, batch: Batch) {
+    fn send(&mut self, batch: Batch) {
         // What found no room is counted by the sink.
         self.try_send(batch);
     }

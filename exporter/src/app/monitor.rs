@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use eyepiece_config::{Settings, SourceKind};
+use nix::unistd::Gid;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -93,17 +94,21 @@ impl Monitor {
 fn options(settings: &Settings) -> Result<Option<Options>, AppError> {
     let monitor = &settings.monitor;
     let Some(path) = monitor.socket.clone() else { return Ok(None) };
-    let group = match monitor.group.as_str() {
-        "" => None,
-        name => {
-            let group = unix_listener::group(name).context("monitor.group: the groups cannot be read")?;
-            Some(group.ok_or_else(|| AppError::Setting {
-                key: "monitor.group",
-                wrong: format!("there is no group {name:?} on this machine; add it, or leave the key empty"),
-            })?)
-        }
-    };
+    let group = group("monitor.group", &monitor.group)?;
     Ok(Some(Options { path, mode: monitor.mode, group }))
+}
+
+/// The id of a group that a setting names; none where it names none.
+pub(super) fn group(key: &'static str, name: &str) -> Result<Option<Gid>, AppError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let group = unix_listener::group(name).with_context(|| format!("{key}: the groups cannot be read"))?;
+    let missing = || AppError::Setting {
+        key,
+        wrong: format!("there is no group {name:?} on this machine; add it, or leave the key empty"),
+    };
+    group.ok_or_else(missing).map(Some)
 }
 
 fn notification(change: Change) -> Notification {

@@ -41,6 +41,7 @@ impl Options {
             settings.otlp.logs.enabled = false;
             settings.otlp.metrics.enabled = false;
             settings.admin.listen = None;
+            settings.hubble.listen.clear();
         }
         settings
     }

@@ -73,6 +73,7 @@ const SETTINGS: &[&str] = &[
     "monitor.socket=",
     "node.name=demo",
     "admin.listen=",
+    "hubble.listen=",
     "log.level=info",
     "log.format=text",
 ];

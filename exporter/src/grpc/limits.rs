@@ -41,9 +41,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            tcp_connections: 256,
-            unix_connections: 64,
-            streams: 1024,
+            tcp_connections: 2048,
+            unix_connections: 2048,
+            streams: 4096,
             streams_per_connection: 100,
             handshake: Duration::from_secs(10),
             headers: 16 << 10,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
+use super::hooks::Hooks;
 use super::{BATCH, Counts, Numbers, Outstanding, Sink, Work};
 use crate::enrich::{InterfaceInfo, Publisher, Tables};
 use crate::event::Meter;
@@ -25,7 +26,7 @@ const LATER: u64 = u64::MAX;
 struct Stuck(Arc<Mutex<Vec<Batch>>>);
 
 impl Sink for Stuck {
-    fn send(&self, batch: Batch) {
+    fn send(&mut self, batch: Batch) {
         self.0.lock().unwrap().push(batch);
     }
 }
@@ -36,7 +37,7 @@ fn work(publisher: &Publisher, sink: Stuck) -> Work {
         tables: publisher.reader(),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),
-        sinks: vec![Box::new(sink)],
+        hooks: Hooks::new(Vec::new(), vec![Box::new(sink)], &telemetry),
         batch: Vec::with_capacity(BATCH),
         outstanding: Outstanding::default(),
         counts: Counts::default(),
@@ -132,7 +133,7 @@ fn a_batch_keeps_its_names_without_any_series_and_no_others() {
 fn a_number_that_is_used_again_counts_for_its_new_name() {
     let (symbols, publisher) = (Symbols::default(), Publisher::default());
     let mut work = work(&publisher, Stuck::default());
-    work.sinks.clear();
+    work.hooks = Hooks::new(Vec::new(), Vec::new(), &work.telemetry);
     publish(&publisher, &symbols, &[(7, "old")]);
     pass(&mut work, 7, 100);
     let old = work.tables.tables().endpoint_name(7);

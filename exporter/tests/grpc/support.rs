@@ -7,6 +7,7 @@ use std::time::Duration;
 use eyepiece::grpc::health::Health;
 use eyepiece::grpc::tls::Files;
 use eyepiece::grpc::{Address, Bind, Config, Limits};
+use eyepiece::observer::node::Node;
 use eyepiece::observer::peers;
 use eyepiece::telemetry::Telemetry;
 use eyepiece::unix_listener::Options;
@@ -73,8 +74,7 @@ impl Setup {
         let bound = config.bind().await.unwrap();
         let addresses = bound.addresses();
         let peers = peers::Config {
-            name: "us".to_owned(),
-            cluster: "default".to_owned(),
+            node: Node { name: "us".to_owned(), cluster: "default".to_owned() },
             addresses: addresses.clone(),
             tls,
             peers: Vec::new(),

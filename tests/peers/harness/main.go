@@ -26,6 +26,10 @@ var commands = []command{
 	{"values", "agent and access-log events, each as a frame of its bytes and one of what it is", values},
 	{"serve-monitor", "Cilium's monitor server, in a mount namespace of its own", serveMonitor},
 	{"parse", "frames of payloads in, Hubble's flows as lines of JSON out", parse},
+	{"filters", "frames of events and of flow filters in, what Hubble's filters say of each pair out", filter},
+	{"observe-server", "Cilium's Hubble server, its ring filled by frames of events", observeServer},
+	{"observe-load", "many clients of GetFlows, good and bad", observeLoad},
+	{"call", "one call of any gRPC method with any bytes", call},
 	{"bench", "ns of Go's gob and of Hubble's parser", bench},
 }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 pub use domains::{Resolve, Resolving, system};
-pub use names::{node_name, server_name};
+pub use names::server_name;
 pub use roster::QUEUE;
 pub use service::PeerService;
 
@@ -26,6 +26,7 @@ use self::domains::Domain;
 use self::file::File;
 use self::own::Own;
 use self::roster::{Roster, Told};
+use super::node::Node;
 use crate::grpc::Address;
 use crate::stop::{self, Stop};
 use crate::telemetry::Telemetry;
@@ -35,10 +36,8 @@ const TOLD: usize = 16;
 
 /// Who we are, and where others are named.
 pub struct Config {
-    /// Our node's name.
-    pub name: String,
-    /// Our cluster's name.
-    pub cluster: String,
+    /// Who we are.
+    pub node: Node,
     /// Where we listen.
     pub addresses: Vec<Address>,
     /// Whether our IP addresses, and so those of others, are behind TLS.
@@ -79,12 +78,12 @@ struct Task {
 impl Config {
     /// Reads the file for the first time; names are looked up once it runs.
     pub fn build(self) -> Peers {
-        let Self { name, cluster, addresses, tls, peers, file, domains, refresh, resolve, telemetry } = self;
+        let Self { node, addresses, tls, peers, file, domains, refresh, resolve, telemetry } = self;
         let incidents = Incidents(telemetry.clone());
         let (sender, told) = mpsc::channel(TOLD);
         let own = Own::look(&addresses);
         let count = telemetry.gauge(metric::EYEPIECE_HUBBLE_PEER_COUNT.name, &[]);
-        let mut roster = Roster::new(node_name(&name, &cluster), tls, own, peers, domains.len(), count);
+        let mut roster = Roster::new(node.full_name(), tls, own, peers, domains.len(), count);
         let file = file.map(|path| {
             let (file, found) = File::new(path, &incidents);
             roster.start_with(found);

@@ -1,17 +1,9 @@
-//! How nodes are called, to clients and in certificates.
+//! How nodes are called in certificates.
 
-/// The cluster's name that stands for none.
+/// The cluster of nodes that name none.
 const NO_CLUSTER: &str = "default";
 /// What the names in servers' certificates end with.
 const DOMAIN: &str = "hubble-grpc.cilium.io";
-
-/// A node as Hubble names it: `name`, or `cluster/name`; cluster `default` counts as none.
-pub fn node_name(name: &str, cluster: &str) -> String {
-    match cluster {
-        "" | NO_CLUSTER => name.to_owned(),
-        cluster => format!("{cluster}/{name}"),
-    }
-}
 
 /// The name in the certificate of a node that is named so: `<node>.<cluster>.hubble-grpc.cilium.io`, with dashes for what
 /// would be further labels (dots), or none (an IPv6 address's colons).
@@ -23,18 +15,16 @@ pub fn server_name(node: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{node_name, server_name};
+    use super::server_name;
 
     #[test]
     fn names() {
-        for (name, cluster, node, server) in [
-            ("a", "", "a", "a.default"),
-            ("a", "default", "a", "a.default"),
-            ("a.example", "prod.eu", "prod.eu/a.example", "a-example.prod-eu"),
-            ("10.0.0.5", "default", "10.0.0.5", "10-0-0-5.default"),
-            ("fd00::5", "default", "fd00::5", "fd00--5.default"),
+        for (node, server) in [
+            ("a", "a.default"),
+            ("prod.eu/a.example", "a-example.prod-eu"),
+            ("10.0.0.5", "10-0-0-5.default"),
+            ("fd00::5", "fd00--5.default"),
         ] {
-            assert_eq!(node_name(name, cluster), node);
             assert_eq!(server_name(node), format!("{server}.hubble-grpc.cilium.io"));
         }
     }

@@ -1,0 +1,79 @@
+//! The gRPC service `observer.Observer`.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::stream::{Messages, Stream};
+use super::{Observer, request};
+use crate::proto::observer::observer_server::Observer as Service;
+use crate::proto::observer::{
+    GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetNamespacesRequest, GetNamespacesResponse,
+    GetNodesRequest, GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+};
+
+/// What clients compare their own version with: they warn where ours has a lower minor number. It is the release of
+/// Cilium whose API this is.
+pub const HUBBLE_VERSION: &str = "1.20.2";
+/// What stands for the revision in versions: who serves it.
+pub const REVISION: &str = concat!("geyepiece-", env!("CARGO_PKG_VERSION"));
+
+/// The service around an observer.
+#[derive(Clone, Debug)]
+pub struct ObserverService(pub Arc<Observer>);
+
+impl ObserverService {
+    fn answer(
+        &self,
+        request: Result<(super::query::Query, super::layout::Layout), request::RequestError>,
+    ) -> Result<Response<Messages>, Status> {
+        let (query, layout) = request?;
+        Ok(Response::new(Messages::new(Stream::new(Arc::clone(&self.0), query, layout))))
+    }
+}
+
+#[tonic::async_trait]
+impl Service for ObserverService {
+    type GetFlowsStream = Messages;
+    type GetAgentEventsStream = Messages;
+    type GetDebugEventsStream = Messages;
+
+    async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Messages>, Status> {
+        self.answer(request::flows(&self.0, request.get_ref()))
+    }
+
+    async fn get_agent_events(&self, request: Request<GetAgentEventsRequest>) -> Result<Response<Messages>, Status> {
+        self.answer(request::agent_events(request.get_ref()))
+    }
+
+    async fn get_debug_events(&self, request: Request<GetDebugEventsRequest>) -> Result<Response<Messages>, Status> {
+        self.answer(request::debug_events(request.get_ref()))
+    }
+
+    async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {
+        // One node knows of no other: a relay asks them all.
+        Err(Status::unimplemented("GetNodes not implemented"))
+    }
+
+    async fn get_namespaces(
+        &self,
+        _: Request<GetNamespacesRequest>,
+    ) -> Result<Response<GetNamespacesResponse>, Status> {
+        let namespaces = self.0.namespaces.list((self.0.now)()).into_iter();
+        let namespaces = namespaces.map(|seen| Namespace { cluster: seen.cluster, namespace: seen.name }).collect();
+        Ok(Response::new(GetNamespacesResponse { namespaces }))
+    }
+
+    async fn server_status(&self, _: Request<ServerStatusRequest>) -> Result<Response<ServerStatusResponse>, Status> {
+        let numbers = self.0.numbers();
+        Ok(Response::new(ServerStatusResponse {
+            num_flows: numbers.entries,
+            max_flows: numbers.capacity,
+            seen_flows: numbers.flows,
+            uptime_ns: numbers.uptime,
+            version: format!("cilium v{HUBBLE_VERSION}+{REVISION}"),
+            flows_rate: numbers.rate,
+            ..ServerStatusResponse::default()
+        }))
+    }
+}

@@ -1,0 +1,100 @@
+//! A stream as tonic takes it: one encoded message after the other.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tonic::Status;
+use tonic::codegen::tokio_stream::Stream as AsyncStream;
+
+use super::{CHUNK, Chunk, Progress, Stream};
+use crate::proto::Encoded;
+
+/// Room beyond [`CHUNK`] for the message that reaches it.
+const LAST_MESSAGE: usize = 2048;
+
+/// The messages of an answer. It takes from the ring only when it is asked for more.
+pub struct Messages {
+    state: State,
+    bytes: Bytes,
+    /// Lengths of the messages in `bytes`, the first one last.
+    lengths: Vec<u32>,
+}
+
+enum State {
+    Reading(Box<Stream>),
+    /// Until there is something to read, or losses are due.
+    Waiting(Pin<Box<dyn Future<Output = Box<Stream>> + Send>>),
+    Ended(Option<Status>),
+}
+
+impl Messages {
+    /// The messages of an answer.
+    pub fn new(stream: Stream) -> Self {
+        Self { state: State::Reading(Box::new(stream)), bytes: Bytes::new(), lengths: Vec::new() }
+    }
+
+    fn fill(&mut self, mut stream: Box<Stream>) -> Progress {
+        if stream.observer.stop.borrow().is_some() {
+            self.state = State::Ended(Some(Status::unavailable("the server is shutting down")));
+            return Progress::Ended;
+        }
+        self.lengths.clear();
+        let mut chunk =
+            Chunk { bytes: BytesMut::with_capacity(CHUNK + LAST_MESSAGE), lengths: std::mem::take(&mut self.lengths) };
+        let progress = stream.fill(&mut chunk);
+        self.bytes = chunk.bytes.freeze();
+        self.lengths = chunk.lengths;
+        self.lengths.reverse();
+        self.state = match progress {
+            Progress::More => State::Reading(stream),
+            Progress::Idle => State::Waiting(Box::pin(wait(stream))),
+            Progress::Ended => State::Ended(None),
+        };
+        progress
+    }
+}
+
+impl AsyncStream for Messages {
+    type Item = Result<Encoded, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(length) = this.lengths.pop() {
+                return Poll::Ready(Some(Ok(Encoded(this.bytes.split_to(length as usize)))));
+            }
+            match std::mem::replace(&mut this.state, State::Ended(None)) {
+                State::Reading(stream) => {
+                    if this.fill(stream) == Progress::More && this.lengths.is_empty() {
+                        // Much was looked at and nothing was wanted: others have their turn.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                State::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
+                    Poll::Ready(stream) => this.state = State::Reading(stream),
+                    Poll::Pending => {
+                        this.state = State::Waiting(waiting);
+                        return Poll::Pending;
+                    }
+                },
+                State::Ended(status) => return Poll::Ready(status.map(Err)),
+            }
+        }
+    }
+}
+
+/// Waits until a stream has something to do again.
+async fn wait(mut stream: Box<Stream>) -> Box<Stream> {
+    let position = stream.reader.position();
+    let due = stream.overruns.due().map(|due| Duration::from_nanos(due.saturating_sub((stream.observer.now)())));
+    let mut stop = stream.observer.stop.clone();
+    tokio::select! {
+        () = stream.followers.changed(position) => {}
+        () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+        _ = crate::stop::requested(&mut stop) => {}
+    }
+    stream
+}

@@ -1,0 +1,196 @@
+//! One client's answer: entries of the ring that it wants, as messages, at the pace that it takes them.
+//!
+//! The ring is the only queue. A client that is too slow finds entries overwritten, and is told how many.
+
+mod cache;
+mod lost;
+mod messages;
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+pub use self::cache::Cache;
+pub use self::lost::Overran;
+use self::lost::Overruns;
+pub use self::messages::Messages;
+use super::Observer;
+use super::layout::Layout;
+use super::query::{Kind, Query};
+use super::ring::{Followers, Overrun, Reader, Run};
+use crate::observed::Observed;
+
+/// Bytes from which on what was gathered is sent: a frame of HTTP/2, so that a client that does not read costs little.
+const CHUNK: usize = 16 * 1024;
+/// Entries that are looked at in one go, without one that is wanted: others have their turn then.
+const TURN: usize = 4096;
+
+/// Where an answer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to look at now.
+    More,
+    /// All that is there was looked at; more may come.
+    Idle,
+    /// It is complete.
+    Ended,
+}
+
+/// An answer in the making.
+#[derive(Debug)]
+pub struct Stream {
+    observer: Arc<Observer>,
+    query: Query,
+    layout: Layout,
+    reader: Reader,
+    followers: Followers,
+    /// Messages of the kind that was asked for.
+    given: u64,
+    overruns: Overruns,
+    scratch: Vec<u8>,
+}
+
+/// Messages that are ready.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    bytes: BytesMut,
+    /// Of each message.
+    lengths: Vec<u32>,
+}
+
+impl Chunk {
+    fn push(&mut self, message: &[u8]) {
+        self.bytes.extend_from_slice(message);
+        self.lengths.push(message.len() as u32);
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= CHUNK
+    }
+}
+
+impl Stream {
+    /// An answer from its beginning.
+    pub fn new(observer: Arc<Observer>, query: Query, layout: Layout) -> Self {
+        let ring = observer.ring();
+        let position = query.start(ring, &observer.context());
+        let reader = Reader::new(Arc::clone(ring), position);
+        let followers = ring.followers();
+        Self {
+            observer,
+            query,
+            layout,
+            reader,
+            followers,
+            given: 0,
+            overruns: Overruns::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Appends messages until there are enough for now.
+    pub(super) fn fill(&mut self, out: &mut Chunk) -> Progress {
+        let mut looked = 0;
+        loop {
+            if self.overruns.are_due((self.observer.now)()) {
+                self.tell_overruns(out);
+            }
+            if self.is_complete() {
+                return self.end(out);
+            }
+            if looked >= TURN || out.is_full() {
+                return Progress::More;
+            }
+            match self.reader.next() {
+                Ok(Some(run)) => {
+                    let (entries, is_past) = self.take(&run, out, TURN - looked);
+                    self.reader.advance(entries as u64);
+                    looked += entries;
+                    if is_past {
+                        return self.end(out);
+                    }
+                }
+                Ok(None) if self.query.follow => return Progress::Idle,
+                Ok(None) => return self.end(out),
+                Err(Overrun(count)) => self.overrun(count),
+            }
+        }
+    }
+
+    /// Looks at entries; returns at how many, and whether one is past the end of what was asked for.
+    fn take(&mut self, run: &Run, out: &mut Chunk, most: usize) -> (usize, bool) {
+        let block = run.block();
+        let entries = block.from(run.position());
+        let observer = Arc::clone(&self.observer);
+        let context = observer.context();
+        let first = (run.position() - block.first()) as usize;
+        let cached = observer.cache.open(block, self.layout.number());
+        for (place, observed) in entries.iter().take(most).enumerate() {
+            if self.is_complete() || out.is_full() {
+                return (place, false);
+            }
+            if let Observed::Lost(_) = observed {
+                if self.query.kind == Kind::Flows {
+                    self.scratch.clear();
+                    self.layout.write(&observer, observed, &mut self.scratch);
+                    out.push(&self.scratch);
+                }
+                continue;
+            }
+            let time = observed.time();
+            if self.query.until.is_some_and(|until| time > until) {
+                return (place, true);
+            }
+            if !self.query.kind.has(observed)
+                || self.query.since.is_some_and(|since| time < since)
+                || !self.query.filters.matches(observed, &context)
+            {
+                continue;
+            }
+            self.given += 1;
+            match &cached {
+                Some(cached) => {
+                    cached.with(
+                        first + place,
+                        |out| self.layout.write(&observer, observed, out),
+                        |message| out.push(message),
+                    );
+                }
+                None => {
+                    self.scratch.clear();
+                    self.layout.write(&observer, observed, &mut self.scratch);
+                    out.push(&self.scratch);
+                }
+            }
+        }
+        (entries.len().min(most), false)
+    }
+
+    /// Whether all that was asked for is given.
+    fn is_complete(&self) -> bool {
+        !self.query.follow && self.query.number != 0 && self.given >= self.query.number
+    }
+
+    fn overrun(&mut self, count: u64) {
+        self.observer.overrun(count);
+        if self.query.kind == Kind::Flows {
+            self.overruns.add(count, (self.observer.now)());
+        }
+    }
+
+    fn tell_overruns(&mut self, out: &mut Chunk) {
+        if let Some(lost) = self.overruns.take() {
+            self.scratch.clear();
+            Layout::write_overrun(&self.observer, &lost, &mut self.scratch);
+            out.push(&self.scratch);
+        }
+    }
+
+    fn end(&mut self, out: &mut Chunk) -> Progress {
+        self.tell_overruns(out);
+        Progress::Ended
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! The hubble CLI: runs the peer `hubble` (0.12.3) against a server, and gives what it prints.
+//!
+//! Facts of that release, from its source and from running it:
+//! - `--server` takes `HOST:PORT`, `unix:///PATH`, `tls://HOST:PORT`; anything of it may come from `HUBBLE_…` variables
+//!   and `~/.config/hubble/config.yaml`, too, which are kept away here.
+//! - `observe [flows|agent-events|debug-events]`: without `--last`, `--first`, `--all`, `--since`, `--until` or `-f` it
+//!   is `--last 20`. `-o compact|dict|json|jsonpb|table`; `json` is `jsonpb`: lines of `GetFlowsResponse`, flows only.
+//!   Lost events are not shown at all, but with `--debug` as "unknown response type" on standard error, where node
+//!   status goes, too. What this release does not know of a flow (`file`, `interface`, …) is left out.
+//!   `--allowlist` and `--denylist` take `FlowFilter`s as JSON; `--print-raw-filters` shows what the flags make, without
+//!   a server. It has no flags for clusters, drop reasons, interfaces, translated addresses, URLs, headers of HTTP, DNS
+//!   queries or CEL.
+//! - `status`: asks the health service and `ServerStatus`, exit code 1 where either is not well. `list nodes` and
+//!   `list namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay
+//!   answers. `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.
+//! - Errors go to standard error as `rpc error: code = … desc = …`, with exit code 1.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::namespace::Inside;
+use crate::peer;
+use crate::process::Background;
+
+/// The peer's name.
+pub const NAME: &str = "hubble";
+
+/// How long a command that ends by itself may take; its own timeout for connecting is 5 s.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The CLI with the server that it asks.
+#[derive(Clone, Debug)]
+pub struct Hubble {
+    program: PathBuf,
+    server: String,
+    inside: Option<Inside>,
+}
+
+/// What a command has printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// The exit code; none where a signal has ended it.
+    pub code: Option<i32>,
+}
+
+impl Hubble {
+    /// The CLI in a namespace, or in that of the test.
+    ///
+    /// # Errors
+    /// Where the peer is not there.
+    pub fn new(server: &str, inside: Option<&Inside>) -> Result<Self> {
+        let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
+        Ok(Self { program, server: server.to_owned(), inside: inside.cloned() })
+    }
+
+    /// Runs a command that ends by itself: `["observe", "--last", "5", "-o", "json"]`.
+    ///
+    /// # Errors
+    /// Where it can't be started, or does not end.
+    pub fn run(&self, arguments: &[&str]) -> Result<Printed> {
+        let mut process = self.start(arguments)?;
+        let code = process.wait(LONGEST)?.code();
+        Ok(Printed { stdout: process.stdout(), stderr: process.stderr(), code })
+    }
+
+    /// Starts a command that goes on: `["observe", "--follow"]`.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    pub fn start(&self, arguments: &[&str]) -> Result<Background> {
+        let mut command = match &self.inside {
+            Some(inside) => inside.command(&self.program),
+            None => Command::new(&self.program),
+        };
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        for name in settings.filter(|name| name.as_encoded_bytes().starts_with(b"HUBBLE_")) {
+            command.env_remove(name);
+        }
+        command.env("XDG_CONFIG_HOME", "/nonexistent").env("HOME", "/nonexistent");
+        Background::spawn(command.args(arguments).args(["--server", &self.server]))
+    }
+}
+
+impl Printed {
+    /// Standard output, where the command went well.
+    ///
+    /// # Errors
+    /// Where it did not; with what it said.
+    pub fn ok(&self) -> Result<&str> {
+        ensure!(self.code == Some(0), "hubble: exit code {:?}: {}", self.code, self.stderr);
+        Ok(&self.stdout)
+    }
+
+    /// The lines of `-o json`.
+    ///
+    /// # Errors
+    /// Where the command did not go well, or a line is no JSON.
+    pub fn json(&self) -> Result<Vec<Value>> {
+        let lines = self.ok()?.lines().filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+}
