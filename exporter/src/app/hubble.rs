@@ -1,5 +1,7 @@
 //! Hubble's API: its addresses before anything else, the ring behind the pipeline, the services once it can be read.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -12,7 +14,7 @@ use tonic::service::Routes;
 use super::exports::Shared;
 use super::{AppError, monitor};
 use crate::grpc::health::Health;
-use crate::grpc::{self, Bind, Bound, Limits, MESSAGE};
+use crate::grpc::{self, Address, Bind, Bound, Limits, MESSAGE, ServerError};
 use crate::observer::namespaces::Namespaces;
 use crate::observer::node::Node;
 use crate::observer::peers::{self, Peers};
@@ -42,6 +44,9 @@ impl Hubble {
         if hubble.listen.is_empty() {
             return Ok(None);
         }
+        if !hubble.listen_given {
+            make_folders(&hubble.listen);
+        }
         let runtime = grpc::serving().context("cannot start the threads that serve Hubble's clients")?;
         let config = grpc::Config {
             listen: addresses(settings)?,
@@ -52,6 +57,10 @@ impl Hubble {
         };
         let bound = match runtime.block_on(config.bind()) {
             Ok(bound) => bound,
+            Err(ServerError::Tls(error)) => {
+                runtime.shutdown_background();
+                return Err(AppError::Setting { key: "hubble.tls", wrong: error.to_string() });
+            }
             Err(error) if !hubble.listen_given => {
                 // Nobody asked for this address: what else is wanted goes on without it.
                 tracing::warn!(%error, "Hubble's API is not served; set hubble.listen to an address, or to [] for none");
@@ -76,18 +85,17 @@ impl Hubble {
         let Self { bound, runtime, ring, writer, namespaces } = self;
         let Shared { settings, names, telemetry, stop, .. } = *shared;
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch())];
-        let node = Node { name: settings.node.name.clone(), cluster: settings.node.cluster.clone() };
-        let peers = peers(settings, node.clone(), bound.addresses(), telemetry);
         let observer = Observer::new(Parts {
             ring: Arc::clone(&ring),
             namespaces,
-            node,
+            node: node(settings),
             names: Arc::new(names.clone()),
             telemetry: telemetry.clone(),
             stop: stop.clone(),
             now: unix_now,
         });
         let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE);
+        let peers = peers(settings, bound.addresses(), telemetry);
         let routes = Routes::new(service).add_service(peers.service.clone().server());
         let (health, routes) = runtime.block_on(Health::add_to(routes, &[proto::FILE_DESCRIPTOR_SET]))?;
         for address in bound.addresses() {
@@ -97,6 +105,40 @@ impl Hubble {
         tasks.spawn_on(peers.run(stop.clone()), runtime.handle());
         tasks.spawn_on(bound.serve(routes, Some(health), stop.clone()), runtime.handle());
         Ok((sinks, runtime))
+    }
+}
+
+fn node(settings: &Settings) -> Node {
+    Node { name: settings.node.name.clone(), cluster: settings.node.cluster.clone() }
+}
+
+/// Who else observes.
+fn peers(settings: &Settings, addresses: Vec<Address>, telemetry: &Telemetry) -> Peers {
+    let hubble = &settings.hubble;
+    let config = peers::Config {
+        node: node(settings),
+        addresses,
+        tls: hubble.tls.cert.is_some(),
+        peers: hubble.peers.clone(),
+        file: hubble.peers_file.clone(),
+        domains: hubble.peers_dns.clone(),
+        refresh: hubble.peers_refresh,
+        resolve: peers::system(),
+        telemetry: telemetry.clone(),
+    };
+    config.build()
+}
+
+/// Makes the folders of sockets that nobody asked for, and so nobody has made a folder for.
+fn make_folders(listen: &[Listen]) {
+    for listen in listen {
+        if let Listen::Unix(path) = listen
+            && let Some(folder) = path.parent()
+            && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder)
+        {
+            // What follows from it is told where the socket is bound.
+            tracing::debug!(%error, folder = %folder.display(), "cannot make a socket's folder");
+        }
     }
 }
 
@@ -113,22 +155,6 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
         })
     };
     hubble.listen.iter().map(bind).collect()
-}
-
-fn peers(settings: &Settings, node: Node, addresses: Vec<grpc::Address>, telemetry: &Telemetry) -> Peers {
-    let hubble = &settings.hubble;
-    let config = peers::Config {
-        node,
-        addresses,
-        tls: hubble.tls.cert.is_some(),
-        peers: hubble.peers.clone(),
-        file: hubble.peers_file.clone(),
-        domains: hubble.peers_dns.clone(),
-        refresh: hubble.peers_refresh,
-        resolve: peers::system(),
-        telemetry: telemetry.clone(),
-    };
-    config.build()
 }
 
 fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {
