@@ -136,7 +136,7 @@ fn with_server(events: &[ExportEvent], work: impl FnOnce(&str) -> Result<()>) ->
     let (done, wait) = mpsc::channel::<()>();
     harness::pipe(
         &["observe-server", "-listen", &address, "-capacity", "16383", "-node", "here"],
-        |input| {
+        move |input| {
             let frame = |kind: u8, body: &[u8]| [&[kind], body].concat();
             for event in events {
                 harness::write_frame(input, &frame(b'E', &event.encode_to_vec()))?;
@@ -180,7 +180,7 @@ fn the_same_server_is_printed_the_same() -> Result<()> {
     let hubble = match hubble() {
         Ok(hubble) => hubble,
         Err(why) => {
-            eyepiece_tests::skip::record("observe::peers::the_same_server_is_printed_the_same", &why);
+            skip::record("observe::peers::the_same_server_is_printed_the_same", &why);
             return Ok(());
         }
     };
@@ -370,7 +370,7 @@ fn what_all_of_them_get_wrong_is_right_here() -> Result<()> {
     let hubble = match hubble() {
         Ok(hubble) => hubble,
         Err(why) => {
-            eyepiece_tests::skip::record("observe::peers::what_all_of_them_get_wrong_is_right_here", &why);
+            skip::record("observe::peers::what_all_of_them_get_wrong_is_right_here", &why);
             return Ok(());
         }
     };
