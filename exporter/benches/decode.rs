@@ -34,9 +34,9 @@ fn main() {
         let figures = micro.measure(name, 1, || {
             let event = RawEvent { time: 1, cpu: 2, data: black_box(payload), meter: None, kernel_drop: None };
             if is_frequent {
-                black_box(parse(&event)).is_ok()
+                black_box(&parse(&event)).is_ok()
             } else {
-                black_box(decode(&event, Producer::default(), &mut pairing)).is_ok()
+                black_box(&decode(&event, Producer::default(), &mut pairing)).is_ok()
             }
         });
         measured.push((*name, figures));

@@ -281,10 +281,21 @@ impl Work {
         self.counts.received += 1;
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
-            _ => match parser::parse_from(raw, self.producer) {
-                Ok(flow) => self.flow(flow),
-                Err(error) => self.failed(error.reason(), raw),
-            },
+            _ => {
+                let mut parsed = parser::parse_from(raw, self.producer);
+                match &mut parsed {
+                    // Looked at where it is: moving a flow copies it, which is a good part of what it costs.
+                    Ok(flow) => {
+                        if !self.flow(flow) {
+                            return;
+                        }
+                    }
+                    Err(error) => return self.failed(error.reason(), raw),
+                }
+                if let Ok(flow) = parsed {
+                    self.push(Observed::Flow(flow));
+                }
+            }
         }
     }
 
@@ -292,7 +303,11 @@ impl Work {
     #[cold]
     fn rare(&mut self, raw: &RawEvent<'_>) {
         match parser::decode(raw, self.producer, &mut self.pairing) {
-            Ok(Observed::Flow(flow)) => self.flow(flow),
+            Ok(Observed::Flow(mut flow)) => {
+                if self.flow(&mut flow) {
+                    self.push(Observed::Flow(flow));
+                }
+            }
             Ok(Observed::Agent(mut event)) => {
                 self.counts.agent += 1;
                 event.uuid = uuid(&mut self.random);
@@ -314,26 +329,27 @@ impl Work {
         self.examples.keep(reason, raw.time, raw.data);
     }
 
+    /// Completes and counts a flow; whether it is to be pushed.
     #[inline]
-    fn flow(&mut self, mut flow: Flow) {
+    fn flow(&mut self, flow: &mut Flow) -> bool {
         let tables = self.tables.tables();
-        if flow.sock.is_some() && !enrich::socket(&mut flow, tables) {
+        if flow.sock.is_some() && !enrich::socket(flow, tables) {
             // Nobody could say whose socket it was: Hubble skips these, too.
             self.counts.unknown_cgroup += 1;
-            return;
+            return false;
         }
         self.counts.parsed += 1;
-        let is_news = enrich::enrich(&mut flow, tables);
+        let is_news = enrich::enrich(flow, tables);
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
-        self.aggregation.count(&flow, ingress);
+        self.aggregation.count(flow, ingress);
         if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
             (self.learn)(meter.ifindex, ip.source, flow.time);
         }
         if self.sinks.is_empty() {
-            return;
+            return false;
         }
         flow.uuid = uuid(&mut self.random);
-        self.push(Observed::Flow(flow));
+        true
     }
 
     #[inline]
