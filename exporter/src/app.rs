@@ -32,6 +32,7 @@ use crate::metrics::Aggregation;
 use crate::monitor::agent::Subscription;
 use crate::otlp::resource::Resource;
 use crate::pipeline::{self, Sink};
+use crate::serving;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::object::LoadError;
@@ -159,6 +160,7 @@ pub(crate) struct App {
     admin: Option<admin::Admin>,
     running: Running,
     recorder: Option<Recorder>,
+    serving: Runtime,
     /// Hears why to leave: the source's end, a recording's limit.
     leave: mpsc::Receiver<&'static str>,
     handle: pipeline::Handle,
@@ -183,7 +185,8 @@ impl App {
         telemetry.age(metric::EYEPIECE_UPTIME.name);
         // First what can fail without a trace: an address in use is no reason to touch interfaces.
         let listener = status::listen(&settings)?;
-        let (monitor, inbox) = Monitor::bind(runtime, &settings, &telemetry)?;
+        let serving = serving::runtime().context("cannot start the runtime that serves clients")?;
+        let (monitor, inbox) = Monitor::bind(&serving, &settings, &telemetry)?;
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
         let parts = source::Parts {
@@ -236,7 +239,7 @@ impl App {
         for _ in [logs.is_some(), has_metrics, recorder.is_some()].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
-        monitor.serve(runtime, agent, &mut tasks, stopped.clone());
+        monitor.serve(&serving, agent, &mut tasks, stopped.clone());
         if let Some(synced) = synced {
             wait_for_hooks(runtime, synced);
         }
@@ -256,6 +259,7 @@ impl App {
             admin,
             running,
             recorder,
+            serving,
             leave,
             telemetry,
             handle,
@@ -335,6 +339,7 @@ impl App {
         });
         // Whatever has not ended by now is cut off: the pipeline ends with the last hand on it.
         drop(tasks);
+        self.serving.shutdown_background();
         undelivered::tell(&before, &self.telemetry, &self.settings);
         drop(self.subscriptions);
         let waker = self.handle.waker();

@@ -20,6 +20,7 @@ pub mod otlp;
 pub mod parser;
 pub mod pipeline;
 pub mod release;
+pub mod serving;
 pub mod source;
 pub mod stop;
 pub mod symbols;

@@ -268,11 +268,11 @@ impl Work {
     }
 
     #[inline]
-    fn take(&mut self, event: Event<'_>) {
+    fn take(&mut self, event: &Event<'_>) {
         match event {
-            Event::Raw(raw) => self.raw(&raw),
-            Event::Totals(totals) => self.totals(&totals),
-            Event::Lost(lost) => self.lost(&lost),
+            Event::Raw(raw) => self.raw(raw),
+            Event::Totals(totals) => self.totals(totals),
+            Event::Lost(lost) => self.lost(lost),
         }
     }
 

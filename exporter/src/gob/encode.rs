@@ -27,7 +27,7 @@ const NUMBER: usize = 9;
 #[inline]
 pub fn payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
     match frame(payload) {
-        Some(frame) => framed(out, payload.data, frame),
+        Some(frame) => framed(out, payload.data, &frame),
         None => general(out, payload),
     }
 }
@@ -68,7 +68,7 @@ fn frame(payload: &Payload<'_>) -> Option<Frame> {
 }
 
 #[inline]
-fn framed(out: &mut Vec<u8>, data: &[u8], frame: Frame) {
+fn framed(out: &mut Vec<u8>, data: &[u8], frame: &Frame) {
     out.reserve(data.len() + 2 * size_of::<u128>());
     frame.head.write(out);
     out.extend_from_slice(data);

@@ -231,6 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_comes_back_empty_once_nobody_holds_it() {
+        let (mut building, mut pool) = (Chunk::with_room(), Pool::default());
+        let mut fill = |pool: &mut Pool| {
+            (0..CHUNK_PAYLOADS).for_each(|_| building.push_loss(1, |out| out.extend([1; 128])));
+            let taken = building.take(pool);
+            assert_eq!((taken.len(), taken.missed(0..CHUNK_PAYLOADS)), (CHUNK_PAYLOADS, CHUNK_PAYLOADS as u64));
+            taken
+        };
+        let held = fill(&mut pool);
+        let first = fill(&mut pool).bytes.as_ptr();
+        // The one that is built meanwhile is the one that came back.
+        assert_ne!(fill(&mut pool).bytes.as_ptr(), first);
+        assert_eq!(fill(&mut pool).bytes.as_ptr(), first);
+        let many: Vec<_> = (0..POOL * 2).map(|_| fill(&mut pool)).collect();
+        assert_eq!((pool.0.len(), held.len(), many.len()), (POOL, CHUNK_PAYLOADS, POOL * 2));
+    }
+
+    #[test]
     fn what_is_kept_holds_no_more_than_it_uses() {
         let (mut building, mut pool) = (Chunk::with_room(), Pool::default());
         for (payloads, bytes) in [(1, 100), (300, 200), (1, CHUNK_BYTES * 3), (2, 100)] {
@@ -241,6 +259,7 @@ mod tests {
             assert!(building.is_empty() && taken.len() == payloads && taken.prefix(payloads) == payloads * bytes);
             assert!(taken.bytes.capacity() <= taken.bytes.len() * 2, "{payloads} {bytes}");
         }
+        assert!(pool.0.is_empty(), "a large one does not come back, and the usual one is being filled");
         let whole = Arc::new(chunk(10, 100));
         for (payloads, shared) in [(1, false), (4, false), (5, true), (10, true)] {
             let piece = Piece::of(&whole, payloads);
