@@ -61,7 +61,7 @@ impl Source for Pinned {
         self.0.stop();
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> std::io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> std::io::Result<usize> {
         if !std::mem::replace(&mut self.1, true) {
             pin(0);
         }

@@ -268,13 +268,13 @@ impl Work {
     }
 
     #[inline]
-    fn take(&mut self, event: Event<'_>) {
+    fn take(&mut self, event: &Event<'_>) {
         match event {
-            Event::Raw(raw) => self.raw(&raw),
-            Event::Totals(totals) => self.totals(&totals),
-            Event::Lost(lost) => self.lost(&lost),
+            Event::Raw(raw) => self.raw(raw),
+            Event::Totals(totals) => self.totals(totals),
+            Event::Lost(lost) => self.lost(lost),
             // Decoded as the source's, but not received from it.
-            Event::Notification(raw) => self.rare(&raw),
+            Event::Notification(raw) => self.rare(raw),
         }
     }
 
@@ -286,10 +286,21 @@ impl Work {
         }
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
-            _ => match parser::parse_from(raw, self.producer) {
-                Ok(flow) => self.flow(flow),
-                Err(error) => self.failed(error.reason(), raw),
-            },
+            _ => {
+                let mut parsed = parser::parse_from(raw, self.producer);
+                match &mut parsed {
+                    // Looked at where it is: moving a flow copies it, which is a good part of what it costs.
+                    Ok(flow) => {
+                        if !self.flow(flow) {
+                            return;
+                        }
+                    }
+                    Err(error) => return self.failed(error.reason(), raw),
+                }
+                if let Ok(flow) = parsed {
+                    self.push(Observed::Flow(flow));
+                }
+            }
         }
     }
 
@@ -297,7 +308,11 @@ impl Work {
     #[cold]
     fn rare(&mut self, raw: &RawEvent<'_>) {
         match parser::decode(raw, self.producer, &mut self.pairing) {
-            Ok(Observed::Flow(flow)) => self.flow(flow),
+            Ok(Observed::Flow(mut flow)) => {
+                if self.flow(&mut flow) {
+                    self.push(Observed::Flow(flow));
+                }
+            }
             Ok(Observed::Agent(mut event)) => {
                 self.counts.agent += 1;
                 event.uuid = uid::random(&mut self.random);
@@ -319,29 +334,30 @@ impl Work {
         self.examples.keep(reason, raw.time, raw.data);
     }
 
+    /// Completes and counts a flow; whether it is to be pushed.
     #[inline]
-    fn flow(&mut self, mut flow: Flow) {
+    fn flow(&mut self, flow: &mut Flow) -> bool {
         let tables = self.tables.tables();
-        if flow.sock.is_some() && !enrich::socket(&mut flow, tables) {
+        if flow.sock.is_some() && !enrich::socket(flow, tables) {
             // Nobody could say whose socket it was: Hubble skips these, too.
             self.counts.unknown_cgroup += 1;
-            return;
+            return false;
         }
         self.counts.parsed += 1;
-        let is_news = enrich::enrich(&mut flow, tables);
-        if self.hooks.on_flow(&mut flow) == Next::Stop {
-            return;
+        let is_news = enrich::enrich(flow, tables);
+        if self.hooks.on_flow(flow) == Next::Stop {
+            return false;
         }
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
-        self.aggregation.count(&flow, ingress);
+        self.aggregation.count(flow, ingress);
         if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
             (self.learn)(meter.ifindex, ip.source, flow.time);
         }
         if !self.hooks.has_sinks() {
-            return;
+            return false;
         }
         flow.uuid = uid::random(&mut self.random);
-        self.push(Observed::Flow(flow));
+        true
     }
 
     #[inline]

@@ -31,7 +31,6 @@ use crate::unix_listener::Options;
 /// What is there before there is a source.
 pub(super) struct Hubble {
     bound: Bound,
-    runtime: Runtime,
     ring: Arc<Ring>,
     writer: Writer,
     namespaces: Namespaces,
@@ -39,7 +38,11 @@ pub(super) struct Hubble {
 
 impl Hubble {
     /// Binds the addresses; none where it is switched off, or the default address is out of reach.
-    pub(super) fn bind(settings: &Settings, telemetry: &Telemetry) -> Result<Option<Self>, AppError> {
+    pub(super) fn bind(
+        runtime: &Runtime,
+        settings: &Settings,
+        telemetry: &Telemetry,
+    ) -> Result<Option<Self>, AppError> {
         let hubble = &settings.hubble;
         if hubble.listen.is_empty() {
             return Ok(None);
@@ -47,7 +50,6 @@ impl Hubble {
         if !hubble.listen_given {
             make_folders(&hubble.listen);
         }
-        let runtime = grpc::serving().context("cannot start the threads that serve Hubble's clients")?;
         let config = grpc::Config {
             listen: addresses(settings)?,
             tls: certificates(settings),
@@ -58,31 +60,27 @@ impl Hubble {
         let bound = match runtime.block_on(config.bind()) {
             Ok(bound) => bound,
             Err(ServerError::Tls(error)) => {
-                runtime.shutdown_background();
                 return Err(AppError::Setting { key: "hubble.tls", wrong: error.to_string() });
             }
             Err(error) if !hubble.listen_given => {
                 // Nobody asked for this address: what else is wanted goes on without it.
                 tracing::warn!(%error, "Hubble's API is not served; set hubble.listen to an address, or to [] for none");
-                runtime.shutdown_background();
                 return Ok(None);
             }
-            Err(error) => {
-                runtime.shutdown_background();
-                return Err(AppError::Failed(anyhow::Error::new(error).context("hubble.listen")));
-            }
+            Err(error) => return Err(AppError::Failed(anyhow::Error::new(error).context("hubble.listen"))),
         };
         let (ring, writer) = Ring::new(hubble.ring);
-        Ok(Some(Self { bound, runtime, ring, writer, namespaces: Namespaces::default() }))
+        Ok(Some(Self { bound, ring, writer, namespaces: Namespaces::default() }))
     }
 
-    /// Lets clients in. Returns who fills the ring, and the threads that serve it.
+    /// Lets clients in. Returns who is to get what is observed.
     pub(super) fn serve(
         self,
+        runtime: &Runtime,
         shared: &Shared<'_>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<(Vec<Box<dyn Sink>>, Runtime)> {
-        let Self { bound, runtime, ring, writer, namespaces } = self;
+    ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
+        let Self { bound, ring, writer, namespaces } = self;
         let Shared { settings, names, telemetry, stop, .. } = *shared;
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch())];
         let observer = Observer::new(Parts {
@@ -104,7 +102,7 @@ impl Hubble {
         runtime.spawn(ring.wake_followers());
         tasks.spawn_on(peers.run(stop.clone()), runtime.handle());
         tasks.spawn_on(bound.serve(routes, Some(health), stop.clone()), runtime.handle());
-        Ok((sinks, runtime))
+        Ok(sinks)
     }
 }
 
