@@ -120,7 +120,7 @@ fn is_newer(event: &ExportEvent) -> bool {
     let flow = match &event.response_types {
         Some(ResponseTypes::Flow(flow)) => flow,
         // The last type that the peer has a name for.
-        Some(ResponseTypes::DebugEvent(event)) => return event.r#type > 66,
+        Some(ResponseTypes::DebugEvent(event)) => return event.r#type > 64,
         _ => return false,
     };
     let kind = flow.event_type.unwrap_or_default();
