@@ -13,6 +13,7 @@ pub mod file_watch;
 pub mod flow;
 pub mod gob;
 pub mod grpc;
+pub mod hubble;
 pub mod l7;
 pub mod metrics;
 pub mod monitor;

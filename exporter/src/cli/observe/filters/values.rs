@@ -1,0 +1,183 @@
+//! Values of filters, from the texts of flags.
+
+use crate::hubble::print;
+use crate::proto::flow::flow_filter::Experimental;
+use crate::proto::flow::{
+    DropReason, EventTypeFilter, FlowFilter, HttpHeader, IpVersion, NetworkInterface, TcpFlags, TrafficDirection, Verdict,
+    Workload,
+};
+
+/// Subtypes of agent events: the monitor's numbers, as Hubble's command line sends them.
+const AGENT_EVENTS: [&str; 13] = [
+    "unspecified",
+    "message",
+    "agent-started",
+    "endpoint-regenerate-success",
+    "endpoint-regenerate-failure",
+    "policy-updated",
+    "policy-deleted",
+    "endpoint-created",
+    "endpoint-deleted",
+    "ipcache-upserted",
+    "ipcache-deleted",
+    "service-upserted",
+    "service-deleted",
+];
+
+/// The event types whose subtypes have names.
+const TRACE: i32 = 4;
+const AGENT: i32 = 130;
+
+fn workload(text: &str) -> Workload {
+    match text.split_once('/') {
+        Some((kind, name)) => Workload { kind: kind.to_owned(), name: name.to_owned() },
+        None => Workload { name: text.to_owned(), ..Workload::default() },
+    }
+}
+
+pub(super) fn source_workload(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    filter.source_workload.push(workload(text));
+    Ok(())
+}
+
+pub(super) fn destination_workload(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    filter.destination_workload.push(workload(text));
+    Ok(())
+}
+
+/// A reserved identity's name, or a number as Go's programs take it: decimal, `0x`, `0o`, `0b`, or octal behind a zero.
+fn identity(text: &str) -> Result<u32, String> {
+    if let Some(number) = print::identity(text) {
+        return Ok(number);
+    }
+    let prefixed = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
+    let (digits, base) = match () {
+        () if prefixed(["0x", "0X"]).is_some() => (&text[2..], 16),
+        () if prefixed(["0o", "0O"]).is_some() => (&text[2..], 8),
+        () if prefixed(["0b", "0B"]).is_some() => (&text[2..], 2),
+        () if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        () => (text, 10),
+    };
+    let number = if digits.starts_with('+') { None } else { u32::from_str_radix(digits, base).ok() };
+    number.ok_or_else(|| {
+        format!("{text:?} is no security identity: write a number, or {}", print::identity_names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+pub(super) fn source_identity(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    filter.source_identity.push(identity(text)?);
+    Ok(())
+}
+
+pub(super) fn destination_identity(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    filter.destination_identity.push(identity(text)?);
+    Ok(())
+}
+
+pub(super) fn ip_version(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    let version = match text.to_ascii_lowercase().as_str() {
+        "4" | "v4" | "ipv4" | "ip4" => IpVersion::IPv4,
+        "6" | "v6" | "ipv6" | "ip6" => IpVersion::IPv6,
+        "none" => IpVersion::IpNotUsed,
+        _ => return Err(format!("{text:?} is no IP version: write v4, v6 or none")),
+    };
+    filter.ip_version.push(version as i32);
+    Ok(())
+}
+
+pub(super) fn tcp_flags(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    let mut flags = TcpFlags::default();
+    for name in text.split(',') {
+        let flag = match name.to_ascii_uppercase().as_str() {
+            "SYN" => &mut flags.syn,
+            "FIN" => &mut flags.fin,
+            "RST" => &mut flags.rst,
+            "PSH" => &mut flags.psh,
+            "ACK" => &mut flags.ack,
+            "URG" => &mut flags.urg,
+            "ECE" => &mut flags.ece,
+            "CWR" => &mut flags.cwr,
+            "NS" => &mut flags.ns,
+            _ => return Err(format!("{name:?} is no TCP flag: write syn, ack, fin, rst, psh, urg, ece, cwr or ns")),
+        };
+        *flag = true;
+    }
+    filter.tcp_flags.push(flags);
+    Ok(())
+}
+
+pub(super) fn verdict(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    let verdict = Verdict::from_str_name(&text.to_ascii_uppercase());
+    let verdict = verdict.ok_or_else(|| format!("{text:?} is no verdict"))?;
+    filter.verdict.push(verdict as i32);
+    Ok(())
+}
+
+pub(super) fn drop_reason(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    let reason = DropReason::from_str_name(&text.to_ascii_uppercase());
+    let reason = reason.ok_or_else(|| format!("{text:?} is no reason of a drop"))?;
+    filter.drop_reason_desc.push(reason as i32);
+    Ok(())
+}
+
+pub(super) fn event_type(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    let (name, sub) = match text.split_once(':') {
+        Some((name, sub)) => (name, Some(sub)),
+        None => (text, None),
+    };
+    let number = |text: &str| text.parse::<u32>().ok().map(|number| number as i32);
+    let kind = print::event_type(name).or_else(|| number(name));
+    let kind = kind.ok_or_else(|| format!("{name:?} is no event type, and no number of one"))?;
+    let mut event = EventTypeFilter { r#type: kind, ..EventTypeFilter::default() };
+    if let Some(sub) = sub {
+        let known = match kind {
+            TRACE => print::observation_point(sub).map(i32::from),
+            AGENT => AGENT_EVENTS.iter().position(|known| *known == sub).and_then(|at| i32::try_from(at).ok()),
+            _ => None,
+        };
+        let sub = known.or_else(|| number(sub)).ok_or_else(|| format!("{sub:?} is no subtype of {name}, and no number of one"))?;
+        (event.match_sub_type, event.sub_type) = (true, sub);
+    }
+    filter.event_type.push(event);
+    Ok(())
+}
+
+pub(super) fn traffic_direction(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    let direction = match text.to_ascii_lowercase().as_str() {
+        "ingress" => TrafficDirection::Ingress,
+        "egress" => TrafficDirection::Egress,
+        _ => return Err(format!("{text:?} is no direction: write ingress or egress")),
+    };
+    filter.traffic_direction.push(direction as i32);
+    Ok(())
+}
+
+pub(super) fn reply(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    filter.reply.push(text.parse().map_err(|_| format!("{text:?} is neither true nor false"))?);
+    Ok(())
+}
+
+/// Flags that know no indices: the name is what users see.
+pub(super) fn interface(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    filter.interface.push(NetworkInterface { name: text.to_owned(), ..NetworkInterface::default() });
+    Ok(())
+}
+
+pub(super) fn http_header(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    let (key, value) = text.split_once(':').ok_or_else(|| format!("{text:?} is no header: write NAME:VALUE"))?;
+    filter.http_header.push(HttpHeader { key: key.to_owned(), value: value.to_owned() });
+    Ok(())
+}
+
+pub(super) fn ip_trace_id(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    match text.parse() {
+        Ok(number) if number > 0 => filter.ip_trace_id.push(number),
+        _ => return Err(format!("{text:?} is no IP trace id: write a number of more than zero")),
+    }
+    Ok(())
+}
+
+pub(super) fn cel(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
+    filter.experimental.get_or_insert_with(Experimental::default).cel_expression.push(text.to_owned());
+    Ok(())
+}
