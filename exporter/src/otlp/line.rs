@@ -5,7 +5,6 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
 
-use super::encode::text;
 use crate::flow::{
     EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE, End,
     Flow,
@@ -14,6 +13,7 @@ use crate::l7::{L7Kind, L7Record};
 use crate::names::Names;
 use crate::parser::{names, summary};
 use crate::symbols::{Symbol, Symbols};
+use crate::text;
 
 /// Entries of a name cache before it starts anew: interfaces and endpoints of one machine are far fewer, and a cache
 /// must not grow with pod churn.

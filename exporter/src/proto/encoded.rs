@@ -1,4 +1,4 @@
-//! A message that is encoded already: a server stub takes it in place of the generated one.
+//! A message as its bytes: a server stub takes it in place of the generated one, and so may a client.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType};
@@ -20,8 +20,14 @@ impl Message for Encoded {
         buffer: &mut impl Buf,
         context: DecodeContext,
     ) -> Result<(), DecodeError> {
-        // Nobody decodes into it; what comes anyway is passed over as an unknown field is.
+        // Only what is within another message would come by this way, and this one never is.
         prost::encoding::skip_field(wire_type, tag, buffer, context)
+    }
+
+    /// Takes all bytes; nothing is looked into.
+    fn merge(&mut self, mut buffer: impl Buf) -> Result<(), DecodeError> {
+        self.0 = buffer.copy_to_bytes(buffer.remaining());
+        Ok(())
     }
 
     fn encoded_len(&self) -> usize {

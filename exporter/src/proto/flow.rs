@@ -94,6 +94,16 @@ pub struct Flow {
     #[prost(message, optional, tag = "21007")]
     pub aggregate: ::core::option::Option<Aggregate>,
 }
+impl ::prost::Name for Flow {
+    const NAME: &'static str = "Flow";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Flow".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Flow".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Emitter {
     #[prost(string, tag = "1")]
@@ -101,12 +111,32 @@ pub struct Emitter {
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Emitter {
+    const NAME: &'static str = "Emitter";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Emitter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Emitter".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FileInfo {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(uint32, tag = "2")]
     pub line: u32,
+}
+impl ::prost::Name for FileInfo {
+    const NAME: &'static str = "FileInfo";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.FileInfo".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.FileInfo".into()
+    }
 }
 /// Transport layer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -134,6 +164,16 @@ pub mod layer4 {
         Igmp(super::Igmp),
     }
 }
+impl ::prost::Name for Layer4 {
+    const NAME: &'static str = "Layer4";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Layer4".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Layer4".into()
+    }
+}
 /// Application layer, from the records of a proxy.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Layer7 {
@@ -156,15 +196,45 @@ pub mod layer7 {
         Kafka(super::Kafka),
     }
 }
+impl ::prost::Name for Layer7 {
+    const NAME: &'static str = "Layer7";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Layer7".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Layer7".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TraceContext {
     #[prost(message, optional, tag = "1")]
     pub parent: ::core::option::Option<TraceParent>,
 }
+impl ::prost::Name for TraceContext {
+    const NAME: &'static str = "TraceContext";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.TraceContext".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.TraceContext".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TraceParent {
     #[prost(string, tag = "1")]
     pub trace_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for TraceParent {
+    const NAME: &'static str = "TraceParent";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.TraceParent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.TraceParent".into()
+    }
 }
 /// One end of a flow.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -184,12 +254,32 @@ pub struct Endpoint {
     #[prost(message, repeated, tag = "6")]
     pub workloads: ::prost::alloc::vec::Vec<Workload>,
 }
+impl ::prost::Name for Endpoint {
+    const NAME: &'static str = "Endpoint";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Endpoint".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Endpoint".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Workload {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Workload {
+    const NAME: &'static str = "Workload";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Workload".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Workload".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tcp {
@@ -199,6 +289,16 @@ pub struct Tcp {
     pub destination_port: u32,
     #[prost(message, optional, tag = "3")]
     pub flags: ::core::option::Option<TcpFlags>,
+}
+impl ::prost::Name for Tcp {
+    const NAME: &'static str = "TCP";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.TCP".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.TCP".into()
+    }
 }
 /// Network layer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -214,6 +314,16 @@ pub struct Ip {
     #[prost(bool, tag = "4")]
     pub encrypted: bool,
 }
+impl ::prost::Name for Ip {
+    const NAME: &'static str = "IP";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.IP".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.IP".into()
+    }
+}
 /// Link layer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ethernet {
@@ -221,6 +331,16 @@ pub struct Ethernet {
     pub source: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub destination: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Ethernet {
+    const NAME: &'static str = "Ethernet";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Ethernet".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Ethernet".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TcpFlags {
@@ -243,12 +363,32 @@ pub struct TcpFlags {
     #[prost(bool, tag = "9")]
     pub ns: bool,
 }
+impl ::prost::Name for TcpFlags {
+    const NAME: &'static str = "TCPFlags";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.TCPFlags".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.TCPFlags".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Udp {
     #[prost(uint32, tag = "1")]
     pub source_port: u32,
     #[prost(uint32, tag = "2")]
     pub destination_port: u32,
+}
+impl ::prost::Name for Udp {
+    const NAME: &'static str = "UDP";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.UDP".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.UDP".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Sctp {
@@ -259,6 +399,16 @@ pub struct Sctp {
     #[prost(enumeration = "SctpChunkType", tag = "3")]
     pub chunk_type: i32,
 }
+impl ::prost::Name for Sctp {
+    const NAME: &'static str = "SCTP";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.SCTP".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.SCTP".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IcmPv4 {
     #[prost(uint32, tag = "1")]
@@ -266,12 +416,32 @@ pub struct IcmPv4 {
     #[prost(uint32, tag = "2")]
     pub code: u32,
 }
+impl ::prost::Name for IcmPv4 {
+    const NAME: &'static str = "ICMPv4";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.ICMPv4".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.ICMPv4".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IcmPv6 {
     #[prost(uint32, tag = "1")]
     pub r#type: u32,
     #[prost(uint32, tag = "2")]
     pub code: u32,
+}
+impl ::prost::Name for IcmPv6 {
+    const NAME: &'static str = "ICMPv6";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.ICMPv6".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.ICMPv6".into()
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Vrrp {
@@ -282,12 +452,32 @@ pub struct Vrrp {
     #[prost(uint32, tag = "3")]
     pub priority: u32,
 }
+impl ::prost::Name for Vrrp {
+    const NAME: &'static str = "VRRP";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.VRRP".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.VRRP".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Igmp {
     #[prost(uint32, tag = "1")]
     pub r#type: u32,
     #[prost(string, tag = "2")]
     pub group_address: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Igmp {
+    const NAME: &'static str = "IGMP";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.IGMP".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.IGMP".into()
+    }
 }
 /// The outer headers, where the flow is that of the packet inside.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -343,6 +533,16 @@ pub mod tunnel {
         }
     }
 }
+impl ::prost::Name for Tunnel {
+    const NAME: &'static str = "Tunnel";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Tunnel".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Tunnel".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Policy {
     #[prost(string, tag = "1")]
@@ -356,6 +556,16 @@ pub struct Policy {
     #[prost(string, tag = "5")]
     pub kind: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Policy {
+    const NAME: &'static str = "Policy";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Policy".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Policy".into()
+    }
+}
 /// Type 0 stands for any.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventTypeFilter {
@@ -366,12 +576,32 @@ pub struct EventTypeFilter {
     #[prost(int32, tag = "3")]
     pub sub_type: i32,
 }
+impl ::prost::Name for EventTypeFilter {
+    const NAME: &'static str = "EventTypeFilter";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.EventTypeFilter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.EventTypeFilter".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CiliumEventType {
     #[prost(int32, tag = "1")]
     pub r#type: i32,
     #[prost(int32, tag = "2")]
     pub sub_type: i32,
+}
+impl ::prost::Name for CiliumEventType {
+    const NAME: &'static str = "CiliumEventType";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.CiliumEventType".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.CiliumEventType".into()
+    }
 }
 /// OR within a field, AND across fields; a field that is absent does not filter.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -469,6 +699,26 @@ pub mod flow_filter {
         #[prost(string, repeated, tag = "1")]
         pub cel_expression: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     }
+    impl ::prost::Name for Experimental {
+        const NAME: &'static str = "Experimental";
+        const PACKAGE: &'static str = "flow";
+        fn full_name() -> ::prost::alloc::string::String {
+            "flow.FlowFilter.Experimental".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "/flow.FlowFilter.Experimental".into()
+        }
+    }
+}
+impl ::prost::Name for FlowFilter {
+    const NAME: &'static str = "FlowFilter";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.FlowFilter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.FlowFilter".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Dns {
@@ -489,12 +739,32 @@ pub struct Dns {
     #[prost(string, repeated, tag = "8")]
     pub rrtypes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+impl ::prost::Name for Dns {
+    const NAME: &'static str = "DNS";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.DNS".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.DNS".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HttpHeader {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
+}
+impl ::prost::Name for HttpHeader {
+    const NAME: &'static str = "HTTPHeader";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.HTTPHeader".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.HTTPHeader".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Http {
@@ -509,6 +779,16 @@ pub struct Http {
     #[prost(message, repeated, tag = "5")]
     pub headers: ::prost::alloc::vec::Vec<HttpHeader>,
 }
+impl ::prost::Name for Http {
+    const NAME: &'static str = "HTTP";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.HTTP".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.HTTP".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Kafka {
     #[prost(int32, tag = "1")]
@@ -522,6 +802,16 @@ pub struct Kafka {
     #[prost(string, tag = "5")]
     pub topic: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Kafka {
+    const NAME: &'static str = "Kafka";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Kafka".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Kafka".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Service {
     #[prost(string, tag = "1")]
@@ -529,12 +819,32 @@ pub struct Service {
     #[prost(string, tag = "2")]
     pub namespace: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Service {
+    const NAME: &'static str = "Service";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Service".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Service".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IpTraceId {
     #[prost(uint64, tag = "1")]
     pub trace_id: u64,
     #[prost(uint32, tag = "2")]
     pub ip_option_type: u32,
+}
+impl ::prost::Name for IpTraceId {
+    const NAME: &'static str = "IPTraceID";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.IPTraceID".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.IPTraceID".into()
+    }
 }
 /// Events that were lost before this place in the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -549,6 +859,16 @@ pub struct LostEvent {
     pub first: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "5")]
     pub last: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for LostEvent {
+    const NAME: &'static str = "LostEvent";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.LostEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.LostEvent".into()
+    }
 }
 /// A notification of the agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -583,6 +903,16 @@ pub mod agent_event {
         ServiceDelete(super::ServiceDeleteNotification),
     }
 }
+impl ::prost::Name for AgentEvent {
+    const NAME: &'static str = "AgentEvent";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.AgentEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.AgentEvent".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AgentEventUnknown {
     #[prost(string, tag = "1")]
@@ -590,10 +920,30 @@ pub struct AgentEventUnknown {
     #[prost(string, tag = "2")]
     pub notification: ::prost::alloc::string::String,
 }
+impl ::prost::Name for AgentEventUnknown {
+    const NAME: &'static str = "AgentEventUnknown";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.AgentEventUnknown".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.AgentEventUnknown".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TimeNotification {
     #[prost(message, optional, tag = "1")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
+}
+impl ::prost::Name for TimeNotification {
+    const NAME: &'static str = "TimeNotification";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.TimeNotification".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.TimeNotification".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PolicyUpdateNotification {
@@ -604,6 +954,16 @@ pub struct PolicyUpdateNotification {
     #[prost(int64, tag = "3")]
     pub rule_count: i64,
 }
+impl ::prost::Name for PolicyUpdateNotification {
+    const NAME: &'static str = "PolicyUpdateNotification";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.PolicyUpdateNotification".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.PolicyUpdateNotification".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EndpointRegenNotification {
     #[prost(uint64, tag = "1")]
@@ -612,6 +972,16 @@ pub struct EndpointRegenNotification {
     pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "3")]
     pub error: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EndpointRegenNotification {
+    const NAME: &'static str = "EndpointRegenNotification";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.EndpointRegenNotification".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.EndpointRegenNotification".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EndpointUpdateNotification {
@@ -625,6 +995,16 @@ pub struct EndpointUpdateNotification {
     pub pod_name: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub namespace: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EndpointUpdateNotification {
+    const NAME: &'static str = "EndpointUpdateNotification";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.EndpointUpdateNotification".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.EndpointUpdateNotification".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IpCacheNotification {
@@ -645,12 +1025,32 @@ pub struct IpCacheNotification {
     #[prost(string, tag = "8")]
     pub pod_name: ::prost::alloc::string::String,
 }
+impl ::prost::Name for IpCacheNotification {
+    const NAME: &'static str = "IPCacheNotification";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.IPCacheNotification".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.IPCacheNotification".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServiceUpsertNotificationAddr {
     #[prost(string, tag = "1")]
     pub ip: ::prost::alloc::string::String,
     #[prost(uint32, tag = "2")]
     pub port: u32,
+}
+impl ::prost::Name for ServiceUpsertNotificationAddr {
+    const NAME: &'static str = "ServiceUpsertNotificationAddr";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.ServiceUpsertNotificationAddr".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.ServiceUpsertNotificationAddr".into()
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServiceUpsertNotification {
@@ -673,10 +1073,30 @@ pub struct ServiceUpsertNotification {
     #[prost(string, tag = "9")]
     pub int_traffic_policy: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ServiceUpsertNotification {
+    const NAME: &'static str = "ServiceUpsertNotification";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.ServiceUpsertNotification".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.ServiceUpsertNotification".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServiceDeleteNotification {
     #[prost(uint32, tag = "1")]
     pub id: u32,
+}
+impl ::prost::Name for ServiceDeleteNotification {
+    const NAME: &'static str = "ServiceDeleteNotification";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.ServiceDeleteNotification".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.ServiceDeleteNotification".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NetworkInterface {
@@ -684,6 +1104,16 @@ pub struct NetworkInterface {
     pub index: u32,
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for NetworkInterface {
+    const NAME: &'static str = "NetworkInterface";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.NetworkInterface".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.NetworkInterface".into()
+    }
 }
 /// A debug message of the datapath.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -705,6 +1135,16 @@ pub struct DebugEvent {
     #[prost(message, optional, tag = "8")]
     pub cpu: ::core::option::Option<i32>,
 }
+impl ::prost::Name for DebugEvent {
+    const NAME: &'static str = "DebugEvent";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.DebugEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.DebugEvent".into()
+    }
+}
 /// How many flows this one stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Aggregate {
@@ -714,6 +1154,16 @@ pub struct Aggregate {
     pub egress_flow_count: u32,
     #[prost(uint32, tag = "3")]
     pub unknown_direction_flow_count: u32,
+}
+impl ::prost::Name for Aggregate {
+    const NAME: &'static str = "Aggregate";
+    const PACKAGE: &'static str = "flow";
+    fn full_name() -> ::prost::alloc::string::String {
+        "flow.Aggregate".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/flow.Aggregate".into()
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

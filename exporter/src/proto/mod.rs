@@ -1,6 +1,7 @@
 //! Hubble's gRPC API: messages, clients and servers generated from `exporter/proto`, and their descriptors.
 
 mod encoded;
+pub mod json;
 
 use prost::Message;
 use prost_types::FileDescriptorSet;

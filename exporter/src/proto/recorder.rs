@@ -15,6 +15,16 @@ pub mod record_request {
         Stop(super::StopRecording),
     }
 }
+impl ::prost::Name for RecordRequest {
+    const NAME: &'static str = "RecordRequest";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.RecordRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.RecordRequest".into()
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StartRecording {
     #[prost(message, optional, tag = "1")]
@@ -26,6 +36,16 @@ pub struct StartRecording {
     #[prost(message, optional, tag = "4")]
     pub stop_condition: ::core::option::Option<StopCondition>,
 }
+impl ::prost::Name for StartRecording {
+    const NAME: &'static str = "StartRecording";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.StartRecording".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.StartRecording".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StopCondition {
     #[prost(uint64, tag = "1")]
@@ -35,10 +55,30 @@ pub struct StopCondition {
     #[prost(message, optional, tag = "3")]
     pub time_elapsed: ::core::option::Option<::prost_types::Duration>,
 }
+impl ::prost::Name for StopCondition {
+    const NAME: &'static str = "StopCondition";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.StopCondition".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.StopCondition".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FileSinkConfiguration {
     #[prost(string, tag = "1")]
     pub file_prefix: ::prost::alloc::string::String,
+}
+impl ::prost::Name for FileSinkConfiguration {
+    const NAME: &'static str = "FileSinkConfiguration";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.FileSinkConfiguration".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.FileSinkConfiguration".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Filter {
@@ -53,8 +93,28 @@ pub struct Filter {
     #[prost(enumeration = "Protocol", tag = "5")]
     pub protocol: i32,
 }
+impl ::prost::Name for Filter {
+    const NAME: &'static str = "Filter";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.Filter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.Filter".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StopRecording {}
+impl ::prost::Name for StopRecording {
+    const NAME: &'static str = "StopRecording";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.StopRecording".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.StopRecording".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecordResponse {
     #[prost(string, tag = "1")]
@@ -74,6 +134,16 @@ pub mod record_response {
         Stopped(super::RecordingStoppedResponse),
     }
 }
+impl ::prost::Name for RecordResponse {
+    const NAME: &'static str = "RecordResponse";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.RecordResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.RecordResponse".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecordingStatistics {
     #[prost(uint64, tag = "1")]
@@ -85,10 +155,30 @@ pub struct RecordingStatistics {
     #[prost(uint64, tag = "4")]
     pub bytes_lost: u64,
 }
+impl ::prost::Name for RecordingStatistics {
+    const NAME: &'static str = "RecordingStatistics";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.RecordingStatistics".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.RecordingStatistics".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecordingRunningResponse {
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<RecordingStatistics>,
+}
+impl ::prost::Name for RecordingRunningResponse {
+    const NAME: &'static str = "RecordingRunningResponse";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.RecordingRunningResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.RecordingRunningResponse".into()
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecordingStoppedResponse {
@@ -97,10 +187,30 @@ pub struct RecordingStoppedResponse {
     #[prost(message, optional, tag = "2")]
     pub filesink: ::core::option::Option<FileSinkResult>,
 }
+impl ::prost::Name for RecordingStoppedResponse {
+    const NAME: &'static str = "RecordingStoppedResponse";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.RecordingStoppedResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.RecordingStoppedResponse".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FileSinkResult {
     #[prost(string, tag = "1")]
     pub file_path: ::prost::alloc::string::String,
+}
+impl ::prost::Name for FileSinkResult {
+    const NAME: &'static str = "FileSinkResult";
+    const PACKAGE: &'static str = "recorder";
+    fn full_name() -> ::prost::alloc::string::String {
+        "recorder.FileSinkResult".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/recorder.FileSinkResult".into()
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

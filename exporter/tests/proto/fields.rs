@@ -109,7 +109,7 @@ fn mark(deprecated: bool) -> &'static str {
 
 fn message(scope: &str, of: &DescriptorProto, found: &mut BTreeSet<String>) {
     let name = format!("{scope}.{}", of.name());
-    found.insert(format!("{name}{}", mark(of.options.as_ref().is_some_and(|options| options.deprecated()))));
+    found.insert(format!("{name}{}", mark(of.options.as_ref().is_some_and(prost_types::MessageOptions::deprecated))));
     for field in &of.field {
         assert!(!field.proto3_optional(), "{name}.{}", field.name());
         let kind = match field.r#type() {
@@ -117,7 +117,7 @@ fn message(scope: &str, of: &DescriptorProto, found: &mut BTreeSet<String>) {
             scalar => scalar.as_str_name().trim_start_matches("TYPE_").to_lowercase(),
         };
         let repeated = if field.label() == Label::Repeated { "[]" } else { "" };
-        let deprecated = mark(field.options.as_ref().is_some_and(|options| options.deprecated()));
+        let deprecated = mark(field.options.as_ref().is_some_and(prost_types::FieldOptions::deprecated));
         let oneof = field.oneof_index.map(|at| format!(" in {}", of.oneof_decl[at as usize].name()));
         let oneof = oneof.unwrap_or_default();
         found.insert(format!("{name}: {}={} {repeated}{kind}{deprecated}{oneof}", field.name(), field.number()));
@@ -133,7 +133,7 @@ fn enumeration(scope: &str, of: &EnumDescriptorProto, found: &mut BTreeSet<Strin
     let name = format!("{scope}.{}", of.name());
     found.insert(name.clone());
     for value in &of.value {
-        let deprecated = mark(value.options.as_ref().is_some_and(|options| options.deprecated()));
+        let deprecated = mark(value.options.as_ref().is_some_and(prost_types::EnumValueOptions::deprecated));
         found.insert(format!("{name}: {}={}{deprecated}", value.name(), value.number()));
     }
     for range in &of.reserved_range {

@@ -53,7 +53,11 @@ fn code(descriptors: &FileDescriptorSet) -> BTreeMap<String, Vec<u8>> {
 /// What a generator writes, by package.
 fn generated(descriptors: FileDescriptorSet, builder: tonic_prost_build::Builder) -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    builder.out_dir(folder.path()).emit_rerun_if_changed(false).compile_fds(descriptors).expect("code is generated");
+    let mut config = prost_build::Config::new();
+    // JSON finds a message's descriptor by its name.
+    config.enable_type_names();
+    let builder = builder.out_dir(folder.path()).emit_rerun_if_changed(false);
+    builder.compile_fds_with_config(descriptors, config).expect("code is generated");
     let read = |package: &&str| {
         let text = std::fs::read_to_string(folder.path().join(format!("{package}.rs"))).ok()?;
         Some(((*package).to_owned(), text))

@@ -3,7 +3,6 @@
 use eyepiece_semconv::{attribute, event};
 
 use super::flow::{FlowEncoder, int_if_known, string_if_known};
-use super::text;
 use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
 use crate::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress};
 use crate::debug_event::DebugEvent;
@@ -12,6 +11,7 @@ use crate::observed::Observed;
 use crate::otlp::event_line::{self, lost_source};
 use crate::parser::debug;
 use crate::parser::time::write_rfc3339;
+use crate::text;
 
 /// Severity of what happens all the time, by `SeverityNumber` of OTLP.
 const INFO: (u8, &str) = (9, "INFO");

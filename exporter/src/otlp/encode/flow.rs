@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use eyepiece_semconv::{attribute, event};
 
-use super::text;
 use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
 use crate::flow::{
     Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, TcpFlags,
@@ -14,6 +13,7 @@ use crate::names::Names;
 use crate::otlp::line::{self, Reader, Words};
 use crate::parser::names;
 use crate::symbols::Symbols;
+use crate::text;
 
 /// Severity number and text of a verdict, by `SeverityNumber` of OTLP.
 ///

@@ -4,7 +4,6 @@ mod event;
 mod flow;
 mod l7;
 mod request;
-pub(crate) mod text;
 mod wire;
 
 pub use flow::{FlowEncoder, severity};

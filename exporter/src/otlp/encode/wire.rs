@@ -1,4 +1,6 @@
-//! Protobuf's wire format, as far as OTLP's log records need it.
+//! OTLP's log records and their attributes in protobuf's wire format.
+
+pub(super) use crate::protobuf::{varint, varint_len};
 
 /// Tag of a length-delimited field below 16.
 pub(super) const fn tag_bytes(field: u8) -> u8 {
@@ -13,21 +15,6 @@ pub(super) const fn tag_varint(field: u8) -> u8 {
 /// Tag of a 64-bit field below 16.
 pub(super) const fn tag_fixed64(field: u8) -> u8 {
     field << 3 | 1
-}
-
-/// Bytes of a number as a varint: 1 to 10.
-pub(super) const fn varint_len(value: u64) -> usize {
-    let bits = 64 - (value | 1).leading_zeros() as usize;
-    bits.div_ceil(7)
-}
-
-/// Appends a number as a varint.
-pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// Appends a length-delimited field.
@@ -160,23 +147,7 @@ mod tests {
     use opentelemetry_proto::tonic::logs::v1::LogRecord;
     use prost::Message as _;
 
-    use super::{RECORD_ATTRIBUTES, bool, int, signed, string, strings, texts, varint, varint_len};
-
-    #[test]
-    fn varints() {
-        for (value, expected) in [
-            (0, &[0][..]),
-            (127, &[0x7f]),
-            (128, &[0x80, 1]),
-            (16_383, &[0xff, 0x7f]),
-            (16_384, &[0x80, 0x80, 1]),
-            (u64::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
-        ] {
-            let mut out = Vec::new();
-            varint(&mut out, value);
-            assert_eq!((out.as_slice(), out.len()), (expected, varint_len(value)), "{value}");
-        }
-    }
+    use super::{RECORD_ATTRIBUTES, bool, int, signed, string, strings, texts};
 
     #[test]
     fn attributes_of_every_length_decode() {

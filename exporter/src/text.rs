@@ -1,10 +1,10 @@
 //! Texts of numbers and addresses, written without the formatting machinery where it is hot.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Appends a number in decimal.
-pub(crate) fn decimal(out: &mut String, mut value: u64) {
+/// Appends a number in decimal. Here and below, what is written to is memory: writing to it can't fail.
+pub(crate) fn decimal(out: &mut impl Write, mut value: u64) {
     // u64::MAX has 20 digits.
     let mut digits = [0_u8; 20];
     let mut start = digits.len();
@@ -17,31 +17,37 @@ pub(crate) fn decimal(out: &mut String, mut value: u64) {
         }
     }
     // Digits are UTF-8.
-    out.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
+    out.write_str(std::str::from_utf8(&digits[start..]).unwrap_or_default()).unwrap_or_default();
 }
 
 /// Appends an address as in RFC 4291 and RFC 5952.
-pub(crate) fn address(out: &mut String, address: IpAddr) {
+pub(crate) fn address(out: &mut impl Write, address: IpAddr) {
     match address {
         IpAddr::V4(address) => address4(out, address),
-        // Writing to a String can't fail.
         IpAddr::V6(address) => write!(out, "{address}").unwrap_or_default(),
     }
 }
 
-fn address4(out: &mut String, address: Ipv4Addr) {
+fn address4(out: &mut impl Write, address: Ipv4Addr) {
+    let mut text = [b'.'; 15];
+    let mut at = 0;
+    let mut put = |byte| {
+        text[at] = byte;
+        at += 1;
+    };
     for (index, octet) in address.octets().into_iter().enumerate() {
         if index > 0 {
-            out.push('.');
+            put(b'.');
         }
         if octet >= 100 {
-            out.push(char::from(b'0' + octet / 100));
+            put(b'0' + octet / 100);
         }
         if octet >= 10 {
-            out.push(char::from(b'0' + octet / 10 % 10));
+            put(b'0' + octet / 10 % 10);
         }
-        out.push(char::from(b'0' + octet % 10));
+        put(b'0' + octet % 10);
     }
+    out.write_str(std::str::from_utf8(&text[..at]).unwrap_or_default()).unwrap_or_default();
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -61,6 +67,14 @@ pub(crate) fn uuid(bytes: &[u8; 16]) -> [u8; 36] {
     text
 }
 
+/// Bytes in hex.
+pub(crate) fn hex(bytes: &[u8; 16]) -> [u8; 32] {
+    std::array::from_fn(|index| {
+        let byte = bytes[index / 2];
+        HEX[usize::from(if index % 2 == 0 { byte >> 4 } else { byte & 15 })]
+    })
+}
+
 /// A link layer address, bytes with colons between.
 pub(crate) fn mac(bytes: &[u8; 6]) -> [u8; 17] {
     let mut text = [b':'; 17];
@@ -73,7 +87,7 @@ pub(crate) fn mac(bytes: &[u8; 6]) -> [u8; 17] {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, decimal, mac, uuid};
+    use super::{address, decimal, hex, mac, uuid};
 
     #[test]
     fn like_the_formatting_machinery() {
@@ -89,6 +103,7 @@ mod tests {
         }
         let bytes = std::array::from_fn(|index| (index * 17) as u8);
         assert_eq!(&uuid(&bytes), b"00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(&hex(&bytes), b"00112233445566778899aabbccddeeff");
         assert_eq!(&mac(&[0, 1, 2, 0xab, 0xcd, 0xef]), b"00:01:02:ab:cd:ef");
     }
 }

@@ -1,0 +1,1 @@
+//! Hubble's messages as our records.
