@@ -155,7 +155,8 @@ mod tests {
     fn flow() -> Flow {
         let workloads = vec![Workload { name: "w".into(), kind: "k".into() }];
         let source = Endpoint { id: 7, pod_name: "pod".into(), workloads, ..Endpoint::default() };
-        let tcp = Tcp { source_port: 1, destination_port: 2, flags: Some(TcpFlags { syn: true, ..TcpFlags::default() }) };
+        let tcp =
+            Tcp { source_port: 1, destination_port: 2, flags: Some(TcpFlags { syn: true, ..TcpFlags::default() }) };
         Flow {
             uuid: "u".repeat(300),
             verdict: 2,

@@ -203,7 +203,9 @@ pub(super) fn end(field: u32, end: End, details: Option<&EndDetails>, labels: &[
 
 fn emitter(told: Option<&Emitter>, out: &mut Vec<u8>) {
     let (name, version) = match told {
-        Some(Emitter { name, version }) if !(name.is_empty() && version.is_empty()) => (name.as_str(), version.as_str()),
+        Some(Emitter { name, version }) if !(name.is_empty() && version.is_empty()) => {
+            (name.as_str(), version.as_str())
+        }
         _ => OURS,
     };
     message(out, 41, |out| {
