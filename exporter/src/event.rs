@@ -1,11 +1,13 @@
-//! The seam that every source feeds: raw monitor events, totals without a packet, and losses.
+//! The seam that every source feeds: raw monitor events, totals without a packet, what another observed, and losses.
 
 use std::net::IpAddr;
 
 use eyepiece_wire::{Hook, Mark};
 
+use crate::observed::Observed;
+
 /// One event as a source delivers it. Raw bytes are borrowed from the source's buffer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Event<'a> {
     /// A monitor payload.
     Raw(RawEvent<'a>),
@@ -13,6 +15,22 @@ pub enum Event<'a> {
     Totals(Totals),
     /// Events that the source could not deliver.
     Lost(Lost),
+    /// What another Hubble observed: decoded, with its own time and uuid, and named by who observed it. In a box,
+    /// so that it does not make payloads larger.
+    Observed(Box<Observed>),
+    /// A message of another Hubble that is none.
+    Undecodable(Undecodable<'a>),
+}
+
+/// A message of another Hubble that is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Undecodable<'a> {
+    /// Why, in words for telemetry.
+    pub reason: &'static str,
+    /// When it came, ns since the Unix epoch.
+    pub time: u64,
+    /// Its bytes.
+    pub data: &'a [u8],
 }
 
 /// A monitor payload in Cilium's format, and what our own datapath knows beside it.

@@ -1,5 +1,6 @@
 //! The owner loop: event → parse → enrich → count → batch. One thread; it never waits for a sink.
 
+mod ends;
 mod hooks;
 mod outstanding;
 
@@ -12,17 +13,21 @@ use std::time::{Duration, Instant};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
-pub use self::hooks::{Hook, Next, Sink};
+use self::ends::Ends;
 use self::hooks::Hooks;
+pub use self::hooks::{Hook, Next, Sink};
 use self::outstanding::Outstanding;
+use crate::agent_event::AgentEvent;
+use crate::debug_event::DebugEvent;
 use crate::enrich::{self, Tables};
-use crate::event::{Event, Lost, RawEvent, Totals};
+use crate::event::{Event, Lost, RawEvent, Totals, Undecodable};
 use crate::flow::Flow;
 use crate::metrics::{Aggregation, Snapshot};
 use crate::observed::{Batch, Observed};
 use crate::parser::{self, EVENT_DEBUG, Pairing};
 use crate::release::Producer;
 use crate::source::{Source, Waker};
+use crate::symbols::Symbols;
 use crate::telemetry::{Number, Telemetry};
 use crate::undecodable::Keeper;
 
@@ -54,6 +59,8 @@ pub struct Parts {
     pub source_kind: &'static str,
     /// Who is who.
     pub tables: enrich::Reader,
+    /// Where names of ends are kept that a flow brings along.
+    pub symbols: Symbols,
     /// Where new addresses are told.
     pub learn: Learn,
     /// The series.
@@ -150,6 +157,7 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         numbers: Numbers::new(&parts.telemetry, parts.source_kind),
         examples: parts.telemetry.examples().keeper(),
         tables: parts.tables,
+        ends: Ends::new(parts.symbols, &parts.telemetry),
         learn: parts.learn,
         aggregation: parts.aggregation,
         hooks: Hooks::new(parts.hooks, parts.sinks, &parts.telemetry),
@@ -241,6 +249,7 @@ impl Numbers {
 
 struct Work {
     tables: enrich::Reader,
+    ends: Ends,
     learn: Learn,
     aggregation: Aggregation,
     hooks: Hooks,
@@ -272,7 +281,56 @@ impl Work {
             Event::Raw(raw) => self.raw(&raw),
             Event::Totals(totals) => self.totals(&totals),
             Event::Lost(lost) => self.lost(&lost),
+            Event::Observed(observed) => self.observed(*observed),
+            Event::Undecodable(Undecodable { reason, time, data }) => {
+                self.counts.received += 1;
+                self.failed(reason, time, data);
+            }
         }
+    }
+
+    /// What another Hubble observed: nothing that it says is replaced by what we know.
+    #[cold]
+    fn observed(&mut self, observed: Observed) {
+        match observed {
+            Observed::Flow(mut flow) => {
+                self.counts.received += 1;
+                self.counts.parsed += 1;
+                self.ends.name(&mut flow);
+                if self.hooks.on_flow(&mut flow) == Next::Stop {
+                    return;
+                }
+                self.aggregation.count(&flow, InterfaceKind::Other);
+                if self.hooks.has_sinks() {
+                    // A server of long ago, or another's, gives none.
+                    if flow.uuid == [0; 16] {
+                        flow.uuid = uuid(&mut self.random);
+                    }
+                    self.push(Observed::Flow(flow));
+                }
+            }
+            Observed::Agent(event) => {
+                self.counts.received += 1;
+                self.agent(event);
+            }
+            Observed::Debug(event) => {
+                self.counts.received += 1;
+                self.debug(event);
+            }
+            Observed::Lost(lost) => self.lost(&lost),
+        }
+    }
+
+    fn agent(&mut self, mut event: Box<AgentEvent>) {
+        self.counts.agent += 1;
+        event.uuid = uuid(&mut self.random);
+        self.push(Observed::Agent(event));
+    }
+
+    fn debug(&mut self, mut event: Box<DebugEvent>) {
+        self.counts.debug += 1;
+        event.uuid = uuid(&mut self.random);
+        self.push(Observed::Debug(event));
     }
 
     #[inline]
@@ -285,7 +343,7 @@ impl Work {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
             _ => match parser::parse_from(raw, self.producer) {
                 Ok(flow) => self.flow(flow),
-                Err(error) => self.failed(error.reason(), raw),
+                Err(error) => self.failed(error.reason(), raw.time, raw.data),
             },
         }
     }
@@ -295,25 +353,19 @@ impl Work {
     fn rare(&mut self, raw: &RawEvent<'_>) {
         match parser::decode(raw, self.producer, &mut self.pairing) {
             Ok(Observed::Flow(flow)) => self.flow(flow),
-            Ok(Observed::Agent(mut event)) => {
-                self.counts.agent += 1;
-                event.uuid = uuid(&mut self.random);
-                self.push(Observed::Agent(event));
-            }
+            Ok(Observed::Agent(event)) => self.agent(event),
             Ok(Observed::Debug(mut event)) => {
-                self.counts.debug += 1;
                 enrich::debug(&mut event, self.tables.tables());
-                event.uuid = uuid(&mut self.random);
-                self.push(Observed::Debug(event));
+                self.debug(event);
             }
             Ok(Observed::Lost(lost)) => self.lost(&lost),
-            Err(error) => self.failed(error.reason(), raw),
+            Err(error) => self.failed(error.reason(), raw.time, raw.data),
         }
     }
 
-    fn failed(&mut self, reason: &'static str, raw: &RawEvent<'_>) {
+    fn failed(&mut self, reason: &'static str, time: u64, data: &[u8]) {
         *self.counts.failed.entry(reason).or_default() += 1;
-        self.examples.keep(reason, raw.time, raw.data);
+        self.examples.keep(reason, time, data);
     }
 
     #[inline]
@@ -380,7 +432,8 @@ impl Work {
         self.outstanding.prune();
         let Some(said) = self.aggregation.said() else { return };
         let outstanding = &self.outstanding;
-        let released = self.tables.release_names(|gone| {
+        let mut released = self.ends.release(&said.symbols);
+        released |= self.tables.release_names(|gone| {
             let of_interface = gone.ifindex().is_some_and(|ifindex| said.interfaces.contains(&ifindex));
             of_interface || said.symbols.contains(&gone.symbol()) || outstanding.has(gone.snapshots())
         });
@@ -399,6 +452,7 @@ impl Work {
             std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH))
         });
         self.outstanding.add(self.tables.number(), &batch);
+        self.ends.handed_over(&batch);
         self.hooks.send(&batch);
     }
 

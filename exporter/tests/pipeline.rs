@@ -106,6 +106,7 @@ fn everything_arrives_in_its_order() {
         producer: Release::V1_18.into(),
         source_kind: "script",
         tables: Publisher::new(tables).reader(),
+        symbols: Symbols::default(),
         learn: Box::new(|_, _, _| ()),
         aggregation: Aggregation::new(Config::default(), 0),
         sinks: vec![Box::new(sink.clone())],

@@ -149,8 +149,9 @@ impl Publisher {
         match event {
             Event::Raw(raw) => self.raw(raw),
             Event::Lost(lost) => self.lost(lost),
-            // Of our own datapath alone: no monitor client knows them.
-            Event::Totals(_) => return,
+            // Of our own datapath alone, or of another Hubble, which does not pass on payloads: no monitor client knows
+            // them.
+            Event::Totals(_) | Event::Observed(_) | Event::Undecodable(_) => return,
         }
         if self.chunk.is_full() {
             self.flush();

@@ -67,7 +67,7 @@ impl Reader {
                     Seen::Raw(raw.cpu, raw.data.to_vec())
                 }
                 Event::Lost(lost) => Seen::Lost(lost.cpu, lost.count),
-                Event::Totals(totals) => panic!("{totals:?}"),
+                other => panic!("{other:?}"),
             });
         };
         self.source.read(timeout, &mut take).expect("read")

@@ -61,7 +61,7 @@ const WITH_KERNEL_DROP: u8 = 2;
 const WITH_ADDRESSES: u8 = 4;
 
 /// What a record says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Record<'a> {
     /// An event of the source.
     Event(Event<'a>),
@@ -131,7 +131,7 @@ impl Damage {
 }
 
 /// What comes next in a file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Step<'a> {
     /// A record of this many bytes.
     Record {
@@ -231,6 +231,8 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
             out.extend([source, 0, 0, 0, 0, 0, 0, 0]);
             out.extend(lost.count.to_le_bytes());
         }),
+        // The file holds payloads, and these have none.
+        Event::Observed(_) | Event::Undecodable(_) => {}
     }
 }
 
