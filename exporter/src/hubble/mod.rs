@@ -8,6 +8,7 @@ pub mod encode;
 pub mod json;
 pub mod mask;
 pub mod print;
+mod raw;
 mod tls;
 
 /// Hubble's name for its service in gRPC's health protocol.
