@@ -1,5 +1,7 @@
 //! The seam that every source feeds: raw monitor events, totals without a packet, what another observed, and losses.
 
+use std::cell::Cell;
+use std::fmt;
 use std::net::IpAddr;
 
 use eyepiece_wire::{Hook, Mark};
@@ -7,7 +9,7 @@ use eyepiece_wire::{Hook, Mark};
 use crate::observed::Observed;
 
 /// One event as a source delivers it. Raw bytes are borrowed from the source's buffer.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A monitor payload.
     Raw(RawEvent<'a>),
@@ -15,11 +17,31 @@ pub enum Event<'a> {
     Totals(Totals),
     /// Events that the source could not deliver.
     Lost(Lost),
-    /// What another Hubble observed: decoded, with its own time and uuid, and named by who observed it. In a box,
-    /// so that it does not make payloads larger.
-    Observed(Box<Observed>),
+    /// What another Hubble observed: decoded, with its own time and uuid, and named by who observed it.
+    Observed(&'a Handover),
     /// A message of another Hubble that is none.
     Undecodable(Undecodable<'a>),
+}
+
+/// Something that was observed, for the one who takes it: events are passed by without being copied.
+pub struct Handover(Cell<Option<Box<Observed>>>);
+
+impl Handover {
+    /// Not taken yet.
+    pub const fn new(observed: Box<Observed>) -> Self {
+        Self(Cell::new(Some(observed)))
+    }
+
+    /// Takes it; none where somebody has.
+    pub const fn take(&self) -> Option<Box<Observed>> {
+        self.0.replace(None)
+    }
+}
+
+impl fmt::Debug for Handover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handover").finish_non_exhaustive()
+    }
 }
 
 /// A message of another Hubble that is none.

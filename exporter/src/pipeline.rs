@@ -281,7 +281,11 @@ impl Work {
             Event::Raw(raw) => self.raw(&raw),
             Event::Totals(totals) => self.totals(&totals),
             Event::Lost(lost) => self.lost(&lost),
-            Event::Observed(observed) => self.observed(*observed),
+            Event::Observed(handover) => {
+                if let Some(observed) = handover.take() {
+                    self.observed(*observed);
+                }
+            }
             Event::Undecodable(Undecodable { reason, time, data }) => {
                 self.counts.received += 1;
                 self.failed(reason, time, data);

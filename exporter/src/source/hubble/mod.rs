@@ -26,7 +26,7 @@ use self::follow::{Counters, Follower, Out};
 use self::status::{NOT_STARTED, View};
 use super::numbers::Numbers;
 use super::{Halt, Source, Waker, wait};
-use crate::event::{Event, Undecodable};
+use crate::event::{Event, Handover, Undecodable};
 use crate::hubble::address::Address;
 use crate::hubble::client::Options;
 use crate::observed::Observed;
@@ -111,7 +111,7 @@ impl Hubble {
         // No more than it holds: the pipeline gets a word in.
         while count < CAPACITY {
             match following.items.try_recv() {
-                Ok(Item::Observed(observed)) => sink(Event::Observed(observed)),
+                Ok(Item::Observed(observed)) => sink(Event::Observed(&Handover::new(observed))),
                 Ok(Item::Undecodable { time, data }) => {
                     sink(Event::Undecodable(Undecodable { reason: "protobuf", time, data: &data }));
                 }
@@ -181,6 +181,3 @@ impl Source for Hubble {
         self.waker.clone()
     }
 }
-
-#[cfg(test)]
-mod tests;

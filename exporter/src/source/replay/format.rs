@@ -61,7 +61,7 @@ const WITH_KERNEL_DROP: u8 = 2;
 const WITH_ADDRESSES: u8 = 4;
 
 /// What a record says.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// An event of the source.
     Event(Event<'a>),
@@ -131,7 +131,7 @@ impl Damage {
 }
 
 /// What comes next in a file.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
     /// A record of this many bytes.
     Record {
