@@ -1,4 +1,5 @@
-//! The seam that every source feeds: raw monitor events, totals without a packet, what another observed, and losses.
+//! The seam that every source feeds: raw monitor events, totals without a packet, what another observed, and losses; and
+//! what we tell ourselves.
 
 use std::cell::Cell;
 use std::fmt;
@@ -21,6 +22,8 @@ pub enum Event<'a> {
     Observed(&'a Handover),
     /// A message of another Hubble that is none.
     Undecodable(Undecodable<'a>),
+    /// A monitor payload of our own, which tells of an endpoint or an address: no source has delivered it.
+    Notification(RawEvent<'a>),
 }
 
 /// Something that was observed, for the one who takes it: events are passed by without being copied.

@@ -1,6 +1,7 @@
 //! The owner loop: event → parse → enrich → count → batch. One thread; it never waits for a sink.
 
 mod ends;
+mod foreign;
 mod hooks;
 mod outstanding;
 
@@ -29,6 +30,7 @@ use crate::release::Producer;
 use crate::source::{Source, Waker};
 use crate::symbols::Symbols;
 use crate::telemetry::{Number, Telemetry};
+use crate::uid;
 use crate::undecodable::Keeper;
 
 /// Flows of a batch: enough to spread the cost of handing it over, few enough to stay in the cache.
@@ -276,11 +278,13 @@ impl Work {
     }
 
     #[inline]
-    fn take(&mut self, event: Event<'_>) {
+    fn take(&mut self, event: &Event<'_>) {
         match event {
-            Event::Raw(raw) => self.raw(&raw),
-            Event::Totals(totals) => self.totals(&totals),
-            Event::Lost(lost) => self.lost(&lost),
+            Event::Raw(raw) => self.raw(raw),
+            Event::Totals(totals) => self.totals(totals),
+            Event::Lost(lost) => self.lost(lost),
+            // Decoded as the source's, but not received from it.
+            Event::Notification(raw) => self.rare(raw),
             Event::Observed(handover) => {
                 if let Some(observed) = handover.take() {
                     self.observed(*observed);
@@ -288,52 +292,20 @@ impl Work {
             }
             Event::Undecodable(Undecodable { reason, time, data }) => {
                 self.counts.received += 1;
-                self.failed(reason, time, data);
+                self.failed(reason, *time, data);
             }
-        }
-    }
-
-    /// What another Hubble observed: nothing that it says is replaced by what we know.
-    #[cold]
-    fn observed(&mut self, observed: Observed) {
-        match observed {
-            Observed::Flow(mut flow) => {
-                self.counts.received += 1;
-                self.counts.parsed += 1;
-                self.ends.name(&mut flow);
-                if self.hooks.on_flow(&mut flow) == Next::Stop {
-                    return;
-                }
-                self.aggregation.count(&flow, InterfaceKind::Other);
-                if self.hooks.has_sinks() {
-                    // A server of long ago, or another's, gives none.
-                    if flow.uuid == [0; 16] {
-                        flow.uuid = uuid(&mut self.random);
-                    }
-                    self.push(Observed::Flow(flow));
-                }
-            }
-            Observed::Agent(event) => {
-                self.counts.received += 1;
-                self.agent(event);
-            }
-            Observed::Debug(event) => {
-                self.counts.received += 1;
-                self.debug(event);
-            }
-            Observed::Lost(lost) => self.lost(&lost),
         }
     }
 
     fn agent(&mut self, mut event: Box<AgentEvent>) {
         self.counts.agent += 1;
-        event.uuid = uuid(&mut self.random);
+        event.uuid = uid::random(&mut self.random);
         self.push(Observed::Agent(event));
     }
 
     fn debug(&mut self, mut event: Box<DebugEvent>) {
         self.counts.debug += 1;
-        event.uuid = uuid(&mut self.random);
+        event.uuid = uid::random(&mut self.random);
         self.push(Observed::Debug(event));
     }
 
@@ -345,10 +317,21 @@ impl Work {
         }
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
-            _ => match parser::parse_from(raw, self.producer) {
-                Ok(flow) => self.flow(flow),
-                Err(error) => self.failed(error.reason(), raw.time, raw.data),
-            },
+            _ => {
+                let mut parsed = parser::parse_from(raw, self.producer);
+                match &mut parsed {
+                    // Looked at where it is: moving a flow copies it, which is a good part of what it costs.
+                    Ok(flow) => {
+                        if !self.flow(flow) {
+                            return;
+                        }
+                    }
+                    Err(error) => return self.failed(error.reason(), raw.time, raw.data),
+                }
+                if let Ok(flow) = parsed {
+                    self.push(Observed::Flow(flow));
+                }
+            }
         }
     }
 
@@ -356,7 +339,11 @@ impl Work {
     #[cold]
     fn rare(&mut self, raw: &RawEvent<'_>) {
         match parser::decode(raw, self.producer, &mut self.pairing) {
-            Ok(Observed::Flow(flow)) => self.flow(flow),
+            Ok(Observed::Flow(mut flow)) => {
+                if self.flow(&mut flow) {
+                    self.push(Observed::Flow(flow));
+                }
+            }
             Ok(Observed::Agent(event)) => self.agent(event),
             Ok(Observed::Debug(mut event)) => {
                 enrich::debug(&mut event, self.tables.tables());
@@ -372,29 +359,30 @@ impl Work {
         self.examples.keep(reason, time, data);
     }
 
+    /// Completes and counts a flow; whether it is to be pushed.
     #[inline]
-    fn flow(&mut self, mut flow: Flow) {
+    fn flow(&mut self, flow: &mut Flow) -> bool {
         let tables = self.tables.tables();
-        if flow.sock.is_some() && !enrich::socket(&mut flow, tables) {
+        if flow.sock.is_some() && !enrich::socket(flow, tables) {
             // Nobody could say whose socket it was: Hubble skips these, too.
             self.counts.unknown_cgroup += 1;
-            return;
+            return false;
         }
         self.counts.parsed += 1;
-        let is_news = enrich::enrich(&mut flow, tables);
-        if self.hooks.on_flow(&mut flow) == Next::Stop {
-            return;
+        let is_news = enrich::enrich(flow, tables);
+        if self.hooks.on_flow(flow) == Next::Stop {
+            return false;
         }
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
-        self.aggregation.count(&flow, ingress);
+        self.aggregation.count(flow, ingress);
         if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
             (self.learn)(meter.ifindex, ip.source, flow.time);
         }
         if !self.hooks.has_sinks() {
-            return;
+            return false;
         }
-        flow.uuid = uuid(&mut self.random);
-        self.push(Observed::Flow(flow));
+        flow.uuid = uid::random(&mut self.random);
+        true
     }
 
     #[inline]
@@ -485,15 +473,6 @@ impl Work {
 #[inline]
 fn ingress_kind(tables: &Tables, ifindex: u32) -> InterfaceKind {
     if ifindex == 0 { InterfaceKind::Other } else { tables.interface(ifindex).kind }
-}
-
-/// A random UUID, RFC 9562 version 4. Not a secret: a fast generator does.
-#[inline]
-fn uuid(random: &mut fastrand::Rng) -> [u8; 16] {
-    let mut bytes = random.u128(..).to_ne_bytes();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    bytes
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ fn exit_codes_and_where_the_text_goes() {
         (&["--help"], 0, "Exit codes:", ""),
         (&["-h"], 0, "More: eyepiece --help", ""),
         (&["help", "run"], 0, "CAP_BPF", ""),
+        (&["observe", "--help"], 0, "--drop-reason-desc <REASON>", ""),
+        (&["observe", "flows", "--help"], 0, "eyepiece observe -f --verdict DROPPED", ""),
+        (&["man", "observe", "agent-events"], 0, "\\-\\-input\\-file", ""),
         (&["--version"], 0, concat!("eyepiece ", env!("CARGO_PKG_VERSION")), ""),
         (&["completions", "bash"], 0, "_eyepiece()", ""),
         (&["config", "reference"], 0, "[otlp.logs]", ""),
@@ -163,7 +166,7 @@ fn a_reader_that_leaves_is_no_failure() {
 
 #[test]
 fn completions_and_man_pages_name_the_sub_commands() {
-    const COMMANDS: [&str; 6] = ["run", "config", "status", "demo", "completions", "man"];
+    const COMMANDS: [&str; 7] = ["run", "config", "status", "observe", "demo", "completions", "man"];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = out(&run(&["completions", shell], &[]));
         for word in COMMANDS.into_iter().chain(["reference", "protocol"]) {

@@ -1,6 +1,7 @@
 //! The pipeline with a scripted source: every kind of event arrives at the sink in its order, and is counted once.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,9 +9,13 @@ use eyepiece::enrich::{Publisher, Tables};
 use eyepiece::event::{Event, Lost, LostSource, RawEvent};
 use eyepiece::gob::encode::agent_notify;
 use eyepiece::metrics::{Aggregation, Config};
+use eyepiece::monitor::fanout::Fanout;
+use eyepiece::monitor::notification::Notification;
+use eyepiece::monitor::notifier::notifier;
 use eyepiece::observed::{Batch, Observed};
 use eyepiece::pipeline::{self, Parts, Sink};
 use eyepiece::release::Release;
+use eyepiece::source::tap::Tap;
 use eyepiece::source::{Source, Waker};
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;
@@ -34,16 +39,16 @@ impl Source for Script {
         self.started = false;
     }
 
-    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         if !self.started {
             return Ok(0);
         }
         let payloads = std::mem::take(&mut self.payloads);
         for data in &payloads {
             if data.is_empty() {
-                sink(Event::Lost(LOST));
+                sink(&Event::Lost(LOST));
             } else {
-                sink(Event::Raw(RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None }));
+                sink(&Event::Raw(RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None }));
             }
         }
         Ok(payloads.len())
@@ -58,7 +63,7 @@ impl Source for Script {
 struct Collect(Arc<Mutex<Vec<Observed>>>);
 
 impl Sink for Collect {
-    fn send(&self, batch: Batch) {
+    fn send(&mut self, batch: Batch) {
         self.0.lock().expect("no thread has panicked").extend(batch.iter().cloned());
     }
 }
@@ -92,27 +97,32 @@ fn debug() -> Vec<u8> {
     data
 }
 
-#[test]
-fn everything_arrives_in_its_order() {
-    let payloads =
-        vec![trace(), agent(), Vec::new(), debug(), socket(9001), socket(9002), vec![99], vec![130, 1], trace()];
-    let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
+fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Parts {
     let mut tables = Tables::new(&Symbols::default());
-    tables.add_control_group(9001, ["10.0.0.1".parse().unwrap()]);
-    let telemetry = Telemetry::default();
-    let sink = Collect::default();
-    let parts = Parts {
-        source: Box::new(source),
+    tables.add_control_group(9001, [IpAddr::from([10, 0, 0, 1])]);
+    Parts {
+        source,
         producer: Release::V1_18.into(),
         source_kind: "script",
         tables: Publisher::new(tables).reader(),
         symbols: Symbols::default(),
         learn: Box::new(|_, _, _| ()),
         aggregation: Aggregation::new(Config::default(), 0),
+        hooks: Vec::new(),
         sinks: vec![Box::new(sink.clone())],
         telemetry: telemetry.clone(),
         now: || 1,
-    };
+    }
+}
+
+#[test]
+fn everything_arrives_in_its_order() {
+    let payloads =
+        vec![trace(), agent(), Vec::new(), debug(), socket(9001), socket(9002), vec![99], vec![130, 1], trace()];
+    let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
+    let telemetry = Telemetry::default();
+    let sink = Collect::default();
+    let parts = parts(Box::new(source), &telemetry, &sink);
     let (handle, thread) = pipeline::spawn(parts).unwrap();
     handle.start().unwrap();
     handle.drain().unwrap();
@@ -130,7 +140,7 @@ fn everything_arrives_in_its_order() {
         .collect();
     assert_eq!(kinds, ["flow 4", "AGENT_STARTED", "lost 7", "debug 40", "flow 7", "flow 4"]);
     let Some(flow) = observed[4].flow() else { panic!() };
-    assert_eq!(flow.ip.unwrap().source, "10.0.0.1".parse::<std::net::IpAddr>().unwrap());
+    assert_eq!(flow.ip.unwrap().source, IpAddr::from([10, 0, 0, 1]));
     let ids: Vec<_> = observed
         .iter()
         .filter_map(|observed| match observed {
@@ -152,4 +162,32 @@ fn everything_arrives_in_its_order() {
     assert_eq!(number("eyepiece.flows.failed", &[(reason, "unknown_type")]), 1);
     assert_eq!(number("eyepiece.flows.failed", &[(reason, "gob_length")]), 1);
     assert_eq!(number("eyepiece.events.lost", &[(reason, "kernel_buffer")]), 7);
+}
+
+#[test]
+fn our_notifications_are_decoded_and_are_not_the_source_s() {
+    let payloads = vec![trace(), debug(), Vec::new(), socket(9001), socket(9002), vec![99], trace()];
+    let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
+    let (telemetry, sink) = (Telemetry::default(), Collect::default());
+    let (notifier, inbox) = notifier(&telemetry, || 3);
+    let tap = Tap::new(Box::new(source), &Fanout::new(&telemetry), inbox);
+    let (handle, thread) = pipeline::spawn(parts(Box::new(tap), &telemetry, &sink)).unwrap();
+    handle.start().unwrap();
+    (1..=5).for_each(|endpoint| notifier.send(Notification::EndpointCreated { endpoint }));
+    handle.drain().unwrap();
+    drop(handle);
+    thread.join().unwrap().unwrap();
+    let sum = |name| -> u64 {
+        let samples = telemetry.samples().into_iter().filter(|sample| sample.key.name == name);
+        samples.map(|sample| sample.value).sum()
+    };
+    let agent = telemetry.counter("eyepiece.events.decoded", &[("eyepiece.event.kind", "agent")]).get();
+    let became = sum("eyepiece.flows.parsed")
+        + sum("eyepiece.events.decoded")
+        + sum("eyepiece.events.skipped")
+        + sum("eyepiece.flows.failed");
+    assert_eq!((sum("eyepiece.events.received"), agent), (6, 5));
+    assert_eq!(became, sum("eyepiece.events.received") + agent);
+    let observed = sink.0.lock().unwrap();
+    assert_eq!(observed.iter().filter(|one| matches!(one, Observed::Agent(event) if event.time == 3)).count(), 5);
 }

@@ -230,7 +230,10 @@ pub fn binary() -> Result<PathBuf> {
 fn with_defaults(config: &str) -> String {
     let speaks_of = |table: &str| {
         let mut lines = config.lines().map(str::trim);
-        lines.any(|line| [format!("[{table}]"), format!("[{table}.")].iter().any(|start| line.starts_with(start)) || line.starts_with(&format!("{table}.")))
+        lines.any(|line| {
+            [format!("[{table}]"), format!("[{table}.")].iter().any(|start| line.starts_with(start))
+                || line.starts_with(&format!("{table}."))
+        })
     };
     let mut config = config.to_owned();
     for (table, listen) in [("admin", "\"127.0.0.1:0\""), ("hubble", "[]")] {

@@ -1,12 +1,14 @@
 //! Cilium's own monitor server in front of our source: a million payloads of all types, restarts, garbage.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use eyepiece::event::Event;
 use eyepiece::gob::encode::agent_notify;
+use eyepiece::gob::{EVENT_SAMPLE, PayloadDecoder, RECORD_LOST};
 use eyepiece::source::Source as _;
 use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, STALL};
 use eyepiece::telemetry::Telemetry;
@@ -195,5 +197,72 @@ fn restart_and_disturb() -> Result<()> {
     assert!(!examples.is_empty() && examples.iter().all(|example| example["bytes"] != ""), "{status}");
     assert_eq!(status["hooks"].as_array().map(Vec::len), Some(0), "{status}");
     eyepiece.stop()?;
+    Ok(())
+}
+
+#[test]
+fn what_an_agent_sends_reaches_our_own_clients_unchanged() {
+    if let Err(why) = peer::find(NAME) {
+        skip!("{why}");
+    }
+    hand_on().expect("Cilium's server");
+}
+
+/// Longest wait of a test with few payloads.
+const SHORT: Duration = Duration::from_secs(30);
+
+/// CPU, kind, losses and data.
+type Received = (i64, i64, u64, Vec<u8>);
+
+/// Reads so many payloads of a monitor socket.
+fn read_payloads(stream: &mut UnixStream, count: usize) -> Result<Vec<Received>> {
+    let (mut decoder, mut bytes, mut found) = (PayloadDecoder::default(), Vec::new(), Vec::new());
+    let mut chunk = vec![0; 1 << 16];
+    while found.len() < count {
+        let read = stream.read(&mut chunk).with_context(|| format!("{} of {count}", found.len()))?;
+        ensure!(read > 0, "closed after {} of {count}", found.len());
+        bytes.extend(&chunk[..read]);
+        let mut at = 0;
+        while let Some((payload, length)) = decoder.decode(&bytes[at..])? {
+            found.push((payload.cpu, payload.kind, payload.lost, payload.data.to_vec()));
+            at += length;
+        }
+        bytes.drain(..at);
+    }
+    Ok(found)
+}
+
+fn hand_on() -> Result<()> {
+    const ROUND: usize = 5_000;
+    let payloads = payloads()?;
+    let (folder, mut server) = server(&payloads)?;
+    let home = Namespace::create(&format!("ep-{}-hand-on", std::process::id()))?;
+    let (theirs, ours) = (folder.path().join("sockets/monitor1_2.sock"), folder.path().join("ours.sock"));
+    let config = format!(
+        "[source]\nkind = \"cilium-monitor\"\n[cilium_monitor]\nsocket = \"{}\"\n[monitor]\nsocket = \"{}\"\n\
+         [otlp.logs]\nenabled = false\n[otlp.metrics]\nenabled = false\n",
+        theirs.display(),
+        ours.display()
+    );
+    let mut eyepiece = Eyepiece::start(&home, &config)?;
+    assert_eq!(server.ask("listeners")?, "listeners 0", "nobody wants events of us");
+    let mut client = UnixStream::connect(&ours)?;
+    client.set_read_timeout(Some(SHORT))?;
+    eventually(SHORT, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;
+    assert_eq!(server.ask(&format!("send {ROUND}"))?, format!("sent {ROUND} 1"));
+    assert_eq!(server.ask("lost 3 17")?, "lost 1");
+    assert_eq!(server.ask(&format!("send {ROUND}"))?, format!("sent {ROUND} 1"));
+    let found = read_payloads(&mut client, 2 * ROUND + 1)?;
+    let (before, rest) = found.split_at(ROUND);
+    assert_eq!(rest[0], (3, RECORD_LOST, 17, Vec::new()));
+    for (number, payload) in before.iter().chain(&rest[1..]).enumerate() {
+        let cpu = i64::try_from(number as u64 % CPUS)?;
+        assert_eq!(payload, &(cpu, EVENT_SAMPLE, 0, payloads[number % payloads.len()].clone()), "payload {number}");
+    }
+    drop(client);
+    // Its server finds out by writing that we have left.
+    let left = || (server.ask("send 1").is_ok() && server.ask("listeners").ok()? == "listeners 0").then_some(());
+    eventually(SHORT, "still a listener", left)?;
+    assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     Ok(())
 }

@@ -230,7 +230,25 @@ fn every_line(program: &Path) -> Result<()> {
     let hex = of("--hex -vv")?;
     hex.wait(&["to-endpoint: 107 bytes (107 captured)"], 20)?;
     assert!(hex.count(&["75 75 75 75 75 75 75 75"]) >= 3 * 20, "{}", hex.said("hex"));
-    json(of("-j")?, of("-j -t drop")?, &a4)
+    json(of("-j")?, of("-j -t drop")?, &a4)?;
+    balance(&served, of("-t agent")?)
+}
+
+/// What the source delivered is what became of it; what we tell ourselves is beside it.
+fn balance(served: &Served, agent: &Dbg) -> Result<()> {
+    let decoded = |kind| served.eyepiece.number("eyepiece.events.decoded", &[("eyepiece.event.kind", kind)]);
+    let sides = || -> Result<[u64; 2]> {
+        let became = ["eyepiece.flows.parsed", "eyepiece.events.skipped", "eyepiece.flows.failed"];
+        let became = became.into_iter().map(|name| served.number(name)).sum::<u64>();
+        Ok([served.number("eyepiece.events.received"), became + decoded("debug")?])
+    };
+    // Numbers are asked for one after the other, while a packet may come.
+    let balanced = || sides().ok().filter(|[received, became]| received == became);
+    let [received, _] = eventually(PATIENCE, "balance", balanced).with_context(|| format!("{:?}", sides()))?;
+    let notifications = decoded("agent")?;
+    assert!(received > 0 && notifications > 0);
+    agent.check(&[">> "], notifications);
+    Ok(())
 }
 
 /// The JSON lines of the two clients that print them.

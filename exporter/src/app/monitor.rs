@@ -76,15 +76,27 @@ impl Monitor {
         Agent::new(pipeline, self.fanout.clone())
     }
 
-    /// Lets clients in, and tells that we are here.
-    pub(super) fn serve(self, runtime: &Runtime, agent: Agent, tasks: &mut JoinSet<()>, stop: Stop) {
+    /// Lets clients in.
+    pub(super) fn serve(self, runtime: &Runtime, agent: Agent, tasks: &mut JoinSet<()>, stop: Stop) -> Starting {
         let Self { socket, queue, notifier, telemetry, .. } = self;
         if let Some(socket) = socket {
             tracing::info!(path = %socket.path().display(), queue, "monitor listener");
             let server = server::Config { socket, queue, stall: STALL, agent, telemetry };
             tasks.spawn_on(server.run(stop), runtime.handle());
         }
-        if let Some(notifier) = notifier {
+        Starting(notifier)
+    }
+}
+
+/// Owes the notification that we have started.
+#[must_use]
+pub(super) struct Starting(Option<Notifier>);
+
+impl Starting {
+    /// Tells that everything is up, as Cilium's agent does at the end of its start: to consumers, and to clients that
+    /// came in while we were starting. Who comes later does not hear of it, there as here.
+    pub(super) fn finish(self) {
+        if let Some(notifier) = self.0 {
             notifier.send(Notification::Started { time: unix_now() });
         }
     }

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use eyepiece_config::{Aggregation, LogLevel, Protocol, Set};
 
+use super::observe::{ConnectionFlags, Form, ObserveFlags};
 use crate::app::recorder::Options;
 
 const AFTER_HELP: &str = "\
@@ -21,6 +22,7 @@ Examples:
   eyepiece config reference > config.toml          every key with its default and meaning
   eyepiece config check --config config.toml       every mistake at once
   eyepiece status                                  what the running one received, lost and exported
+  eyepiece observe -f --verdict DROPPED            drops as they happen, of this or any other Hubble server
 
 Settings, the later ones win:
   built-in defaults
@@ -82,15 +84,15 @@ pub(super) enum Command {
         command: ConfigCommand,
     },
     /// Ask the running eyepiece how it does: hooks, received, lost, exported, dropped
-    Status {
-        #[command(flatten)]
-        global: Global,
-        /// Print the JSON document instead of the report
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        address: AddressFlag,
-    },
+    ///
+    /// With --hubble a Hubble server is asked in its place, ours, Cilium's or a relay: whether it is healthy, how many
+    /// flows it holds, and which nodes it reaches.
+    Status(Box<StatusFlags>),
+    /// Show flows and events of a Hubble server: eyepiece's own, Cilium's, or Hubble Relay
+    ///
+    /// The flags and the output are those of `hubble observe`. Without a server's address it is the eyepiece on this
+    /// machine that is asked.
+    Observe(Box<ObserveFlags>),
     /// Write what the source delivers to a file, until INT or TERM, for source.kind = "replay" and for bug reports
     ///
     /// Every event with its time and CPU, what the source lost, and the names that belong to it. Nothing is exported
@@ -216,6 +218,26 @@ pub(super) struct DemoFlags {
     /// How long the hosts talk; each does everything at least once
     #[arg(long, short = 't', value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(super) seconds: u64,
+}
+
+/// Whom to ask, and for what.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusFlags {
+    #[command(flatten)]
+    pub(super) global: Global,
+    /// Print the JSON document instead of the report
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) address: AddressFlag,
+    /// Ask a Hubble server [default: HUBBLE_SERVER, else hubble.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "", conflicts_with = "address")]
+    pub(super) hubble: Option<String>,
+    /// Form of a Hubble server's status
+    #[arg(long, short, value_name = "FORM", value_enum, requires = "hubble", help_heading = "Server")]
+    pub(super) output: Option<Form>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
 }
 
 /// Where the running one listens.

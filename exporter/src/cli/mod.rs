@@ -2,6 +2,7 @@
 
 mod args;
 mod log;
+mod observe;
 mod output;
 mod sources;
 
@@ -15,7 +16,8 @@ use eyepiece_config::{ConfigError, Loaded, Settings};
 use crate::admin::client::ClientError;
 use crate::app::AppError;
 use crate::demo::{DemoError, Options};
-use args::{Args, Command, ConfigCommand, Global, RecordFlags};
+use args::{Args, Command, ConfigCommand, Global, RecordFlags, StatusFlags};
+use observe::{Form, ObserveError, Surroundings};
 
 /// How a command ended, as sysexits(3) numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ enum CliError {
     App(#[from] AppError),
     #[error(transparent)]
     Status(#[from] ClientError),
+    #[error(transparent)]
+    Observe(ObserveError),
     #[error("admin.listen is empty, so there is no address to ask; set it, or use --address")]
     NoAddress,
     #[error("there is no sub-command {name:?}")]
@@ -72,14 +76,28 @@ impl From<DemoError> for CliError {
     }
 }
 
+impl From<ObserveError> for CliError {
+    fn from(error: ObserveError) -> Self {
+        match error {
+            ObserveError::Config(error) => Self::Config(error),
+            ObserveError::Output(source) => Self::Output { source },
+            error => Self::Observe(error),
+        }
+    }
+}
+
 impl CliError {
     const fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::App(AppError::Setting { .. }) => Exit::Config,
             Self::App(AppError::MissingPrivilege { .. }) => Exit::Privilege,
-            Self::NoSuchCommand { .. } => Exit::Usage,
+            Self::NoSuchCommand { .. }
+            | Self::Observe(
+                ObserveError::Usage(_) | ObserveError::Client(crate::hubble::client::ClientError::Options(_)),
+            ) => Exit::Usage,
             Self::App(AppError::Failed(_))
             | Self::Status(_)
+            | Self::Observe(_)
             | Self::NoAddress
             | Self::Output { .. }
             | Self::Recording { .. }
@@ -127,9 +145,11 @@ fn dispatch(args: Args) -> Result<(), CliError> {
         Some(Command::Completions { shell }) => Ok(output::completions(command(), shell)?),
         Some(Command::Man { names }) => output::man(command(), &names),
         Some(Command::Config { global: inner, command }) => config(global.then(inner), command),
-        Some(Command::Status { global: inner, json, address }) => {
-            status(&sources::load(&global.then(inner), &address.flags())?, json)
+        Some(Command::Status(mut flags)) => {
+            let global = global.then(std::mem::take(&mut flags.global));
+            status(&global, &flags)
         }
+        Some(Command::Observe(flags)) => Ok(around(&global, |around| observe::observe(*flags, around))?),
         Some(Command::Run(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
             let Loaded { settings, warnings, .. } = sources::load(&global, &flags.flags())?;
@@ -190,10 +210,21 @@ fn checked(loaded: &Loaded) -> String {
     }
 }
 
-fn status(loaded: &Loaded, json: bool) -> Result<(), CliError> {
+/// Runs with what Hubble's client may have to know of us.
+fn around<T>(global: &Global, run: impl FnOnce(&Surroundings<'_>) -> T) -> T {
+    let hubble = || sources::load(global, &[]).map(|loaded| loaded.settings.hubble);
+    run(&Surroundings { variables: &sources::variable, hubble: &hubble })
+}
+
+fn status(global: &Global, flags: &StatusFlags) -> Result<(), CliError> {
+    if let Some(address) = &flags.hubble {
+        let form = flags.output.unwrap_or(if flags.json { Form::Json } else { Form::Compact });
+        return Ok(around(global, |around| observe::status(address, form, &flags.connection, around))?);
+    }
+    let loaded = sources::load(global, &flags.address.flags())?;
     let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
     let (text, status) = crate::admin::client::fetch(listen)?;
-    Ok(output::write(&if json { text + "\n" } else { status.to_string() })?)
+    Ok(output::write(&if flags.json { text + "\n" } else { status.to_string() })?)
 }
 
 #[cfg(test)]

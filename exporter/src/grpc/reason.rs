@@ -79,15 +79,15 @@ impl Reason {
         match error {
             TlsError::InvalidMessage(_) => Self::PlaintextToTls,
             TlsError::PeerIncompatible(
-                PeerIncompatible::SupportedVersionsExtensionRequired | PeerIncompatible::Tls13RequiredForQuic,
-            )
-            | TlsError::PeerIncompatible(PeerIncompatible::Tls12NotOfferedOrEnabled)
-            | TlsError::PeerIncompatible(PeerIncompatible::Tls12NotOffered) => Self::TlsVersion,
+                PeerIncompatible::SupportedVersionsExtensionRequired | PeerIncompatible::Tls12NotOfferedOrEnabled,
+            ) => Self::TlsVersion,
             TlsError::NoApplicationProtocol => Self::NoHttp2Offered,
             TlsError::NoCertificatesPresented => Self::NoClientCertificate,
             TlsError::InvalidCertificate(_) | TlsError::InvalidCertRevocationList(_) => Self::BadClientCertificate,
             TlsError::AlertReceived(
                 AlertDescription::UnknownCA
+                // Its authority has the name of ours and another key.
+                | AlertDescription::DecryptError
                 | AlertDescription::BadCertificate
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::CertificateExpired

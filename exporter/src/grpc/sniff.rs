@@ -3,13 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes of HTTP/2's preface (RFC 9113, 3.4).
-const PREFACE: u64 = 24;
+/// HTTP/2's preface (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of the beginning that are kept: they fit an integer, beside none of which are there.
 const KEPT: usize = 7;
 
@@ -17,14 +17,16 @@ const KEPT: usize = 7;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginning {
     read: Arc<AtomicU64>,
+    /// Whether it differs from the preface.
+    is_other: Arc<AtomicBool>,
     /// The first bytes, at most [`KEPT`], and how many in the highest byte.
     first: Arc<AtomicU64>,
 }
 
 impl Beginning {
-    /// Whether the preface is there: a wrong one ends the connection as soon as it differs.
+    /// Whether the preface is there.
     pub(super) fn is_over(&self) -> bool {
-        self.read.load(Ordering::Relaxed) >= PREFACE
+        self.read.load(Ordering::Relaxed) >= PREFACE.len() as u64 && !self.is_other.load(Ordering::Relaxed)
     }
 
     /// The first bytes, as far as they are there.
@@ -35,6 +37,10 @@ impl Beginning {
 
     fn note(&self, new: &[u8]) {
         let before = self.read.fetch_add(new.len() as u64, Ordering::Relaxed);
+        let rest = usize::try_from(before).ok().and_then(|before| PREFACE.get(before..)).unwrap_or_default();
+        if rest.iter().zip(new).any(|(wanted, byte)| wanted != byte) {
+            self.is_other.store(true, Ordering::Relaxed);
+        }
         if before < KEPT as u64 {
             let mut bytes = self.first.load(Ordering::Relaxed).to_le_bytes();
             let mut count = usize::from(bytes[KEPT]);
@@ -98,7 +104,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Sniffed<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Beginning, PREFACE};
+    use super::Beginning;
 
     #[test]
     fn the_beginning_in_pieces() {
@@ -111,6 +117,10 @@ mod tests {
         }
         beginning.note(b"\n");
         assert!(beginning.is_over());
-        assert_eq!(beginning.read.load(std::sync::atomic::Ordering::Relaxed), PREFACE);
+        beginning.note(b"frames");
+        assert!(beginning.is_over());
+        let other = Beginning::default();
+        other.note(&[0x16; 100]);
+        assert!(!other.is_over());
     }
 }

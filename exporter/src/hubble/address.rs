@@ -25,7 +25,9 @@ pub enum Address {
 
 /// A text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no address of a Hubble server: {wrong}; write unix:///PATH, /PATH.sock, HOST:PORT or tls://HOST:PORT")]
+#[error(
+    "{text:?} is no address of a Hubble server: {wrong}; write unix:///PATH, /PATH.sock, HOST:PORT or tls://HOST:PORT"
+)]
 pub struct AddressError {
     /// The text.
     pub text: String,
@@ -106,7 +108,11 @@ impl fmt::Display for Address {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp { host, port, tls } => {
                 let scheme = if *tls { "tls://" } else { "" };
-                if host.contains(':') { write!(f, "{scheme}[{host}]:{port}") } else { write!(f, "{scheme}{host}:{port}") }
+                if host.contains(':') {
+                    write!(f, "{scheme}[{host}]:{port}")
+                } else {
+                    write!(f, "{scheme}{host}:{port}")
+                }
             }
         }
     }

@@ -179,7 +179,14 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
         Address::Tcp { host, port, tls } => {
             let is_tls = *tls || options.tls.is_some();
             let scheme = if is_tls { "https" } else { "http" };
-            (if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }, is_tls)
+            (
+                if host.contains(':') {
+                    format!("{scheme}://[{host}]:{port}")
+                } else {
+                    format!("{scheme}://{host}:{port}")
+                },
+                is_tls,
+            )
         }
     };
     let endpoint = Endpoint::from_shared(uri).map_err(|error| ClientError::Connect {
@@ -209,7 +216,9 @@ fn hint(address: &Address, is_tls: bool, kind: Option<std::io::ErrorKind>) -> &'
         (Address::Unix(_), Some(ConnectionRefused)) => ": its server has gone",
         (Address::Unix(_), Some(PermissionDenied)) => ": root may, and the socket's group",
         (Address::Tcp { .. }, Some(ConnectionRefused)) => ": does a Hubble server listen there?",
-        (Address::Tcp { .. }, _) if is_tls => ": does it speak TLS, and is its certificate of an authority in --tls-ca-cert-files, for --tls-server-name?",
+        (Address::Tcp { .. }, _) if is_tls => {
+            ": does it speak TLS, and is its certificate of an authority in --tls-ca-cert-files, for --tls-server-name?"
+        }
         _ => "",
     }
 }
@@ -220,7 +229,9 @@ fn kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind>
 }
 
 /// An error and its causes.
-fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
 
@@ -248,7 +259,7 @@ pub fn told(status: &Status) -> String {
 
 /// The server's version, where it names one in its answer's header: a server's, else a relay's.
 pub fn version(header: &MetadataMap) -> Option<&str> {
-    let value = header.get("hubble-server-version").or_else(|| header.get("hubble-relay-version"))?;
+    let value = header.get(crate::grpc::VERSION_HEADER).or_else(|| header.get("hubble-relay-version"))?;
     value.to_str().ok()
 }
 

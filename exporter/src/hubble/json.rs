@@ -1,13 +1,22 @@
 //! Protobuf JSON of the API's messages, as Hubble's own programs write and read it.
 
+mod ordered;
+#[cfg(test)]
+pub(in crate::hubble) mod tests;
+
 use std::io;
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, SerializeOptions, Value};
+use prost_reflect::{
+    DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value,
+};
+use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
+use crate::hubble::print::is_harmful;
 use crate::proto::{FILE_DESCRIPTOR_SET, flow, observer};
+use ordered::{Ordered, WELL_KNOWN};
 
 /// A message with its name in the protobuf files.
 pub trait Named: Message + Default {
@@ -76,10 +85,9 @@ pub fn write<M: Named>(message: &M, out: &mut String) -> Result<(), JsonError> {
 }
 
 fn text(message: &DynamicMessage) -> Result<String, serde_json::Error> {
-    let options = SerializeOptions::new().use_proto_field_name(true);
     let mut bytes = Vec::with_capacity(1024);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Escaping);
-    message.serialize_with_options(&mut serializer, &options)?;
+    Ordered(message).serialize(&mut serializer)?;
     // JSON is UTF-8, so nothing is lost.
     Ok(String::from_utf8(bytes).unwrap_or_default())
 }
@@ -113,7 +121,7 @@ fn mended(message: &mut DynamicMessage) -> bool {
     if text(message).is_ok() {
         return true;
     }
-    if message.descriptor().full_name().starts_with("google.protobuf.") {
+    if message.descriptor().full_name().starts_with(WELL_KNOWN) {
         return false;
     }
     cut(message);
@@ -152,15 +160,15 @@ where
     Ok(M::decode(dynamic.encode_to_vec().as_slice())?)
 }
 
-/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and the control characters above
-/// ASCII's first, which terminals obey too. The values are the same.
+/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and what else moves a terminal. The
+/// values are the same.
 struct Escaping;
 
 impl Formatter for Escaping {
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut start = 0;
         for (at, c) in fragment.char_indices() {
-            if matches!(c, '<' | '>' | '&' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}') {
+            if matches!(c, '<' | '>' | '&') || is_harmful(c) {
                 writer.write_all(&fragment.as_bytes()[start..at])?;
                 write!(writer, "\\u{:04x}", u32::from(c))?;
                 start = at + c.len_utf8();

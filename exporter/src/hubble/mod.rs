@@ -1,5 +1,5 @@
-//! Hubble's API in both directions: our records as its messages and back; what a client of it needs, be it the command
-//! line or a source.
+//! Hubble's messages: ours as they are sent and as they are read, and what a client needs, be it the command line or a
+//! source: the connection, JSON, and texts for people.
 
 pub mod address;
 pub mod client;
@@ -11,8 +11,7 @@ pub mod print;
 mod raw;
 mod tls;
 
-/// Hubble's name for its service in gRPC's health protocol.
-pub const HEALTH_SERVICE: &str = "hubble.server.Observer";
+pub use crate::grpc::health::OBSERVER as HEALTH_SERVICE;
 
 /// Labels of the reserved identities from 1 on (Cilium pkg/identity/numericidentity.go).
 const RESERVED: [&str; 10] = [

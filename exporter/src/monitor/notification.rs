@@ -7,7 +7,7 @@ use serde::Serialize;
 /// What is told. Numbers and texts are those of Cilium's agent notifications (`pkg/monitor/api`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notification {
-    /// We began to watch.
+    /// We have started: everything is attached.
     Started {
         /// When, ns since the Unix epoch.
         time: u64,

@@ -1,87 +1,72 @@
 //! How a client wants its messages: of which kind, and with which fields.
 
-use prost::Message;
-use prost_types::{FieldMask, Timestamp};
+use std::sync::{Mutex, PoisonError};
+
+use prost_types::FieldMask;
 
 use super::Observer;
 use super::query::Kind;
 use super::stream::Overran;
+use crate::hubble::mask::{InvalidMask, Mask};
 use crate::observed::Observed;
-use crate::proto::flow::{self, LostEvent, LostEventSource};
-use crate::proto::observer::{GetFlowsResponse, get_flows_response::ResponseTypes};
 
-/// bad mask
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct MaskError;
+/// Masks whose messages are kept for others: clients have a handful of their programs' own, and each costs the memory of
+/// its messages.
+const KEPT: usize = 8;
 
-/// The masks that clients use.
+/// The masks that clients have used.
 #[derive(Debug, Default)]
-pub struct Masks;
+pub struct Masks(Mutex<Vec<Mask>>);
 
 impl Masks {
-    /// layout
-    pub fn layout(&self, _: Option<&FieldMask>) -> Result<Layout, MaskError> {
-        Ok(Layout::event(Kind::Flows))
+    /// The layout of a flow with the fields of a mask; all of them where there is none.
+    ///
+    /// # Errors
+    /// A path is none.
+    pub fn layout(&self, mask: Option<&FieldMask>) -> Result<Layout, InvalidMask> {
+        let mask = Mask::of_flow(mask.map_or(&[][..], |mask| &mask.paths))?;
+        let mut masks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut number = masks.iter().position(|known| *known == mask);
+        if number.is_none() && masks.len() < KEPT {
+            number = Some(masks.len());
+            masks.push(mask.clone());
+        }
+        Ok(Layout { kind: Kind::Flows, mask, number: number.map(|number| number as u32) })
     }
 }
 
-/// Layout
+/// A layout.
 #[derive(Debug)]
 pub struct Layout {
     kind: Kind,
-}
-
-fn stamp(time: u64) -> Timestamp {
-    Timestamp { seconds: (time / 1_000_000_000) as i64, nanos: (time % 1_000_000_000) as i32 }
+    mask: Mask,
+    number: Option<u32>,
 }
 
 impl Layout {
-    /// event
-    pub fn event(kind: Kind) -> Self {
-        Self { kind }
+    /// The layout of other events than flows: always whole.
+    pub const fn event(kind: Kind) -> Self {
+        Self { kind, mask: Mask::ALL, number: None }
     }
-    /// number
-    pub fn number(&self) -> Option<u32> {
-        (self.kind == Kind::Flows).then_some(0)
+
+    /// A number for messages of this layout; none where they are not worth to be kept.
+    pub const fn number(&self) -> Option<u32> {
+        self.number
     }
-    /// write
-    pub fn write(&self, observer: &Observer, observed: &Observed, out: &mut Vec<u8>) {
-        let response_types = match observed {
-            Observed::Flow(flow) => Some(ResponseTypes::Flow(flow::Flow {
-                time: Some(stamp(flow.time)),
-                uuid: { let hex = format!("{:032x}", u128::from_be_bytes(flow.uuid)); [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-") },
-                ..Default::default()
-            })),
-            Observed::Lost(lost) => Some(ResponseTypes::LostEvents(LostEvent {
-                source: 1,
-                num_events_lost: lost.count,
-                cpu: lost.cpu.map(i32::from),
-                ..Default::default()
-            })),
-            _ => None,
-        };
-        let response = GetFlowsResponse {
-            node_name: observer.node.full_name(),
-            time: Some(stamp(observed.time())),
-            response_types,
-        };
-        response.encode(out).unwrap_or_default();
+
+    /// Appends the message of an entry, which is of the layout's kind or a loss.
+    pub(super) fn write(&self, observer: &Observer, observed: &Observed, out: &mut Vec<u8>) {
+        match (self.kind, observed) {
+            (Kind::AgentEvents, Observed::Agent(event)) => observer.encoder.agent_events_response(event, out),
+            (Kind::DebugEvents, Observed::Debug(event)) => observer.encoder.debug_events_response(event, out),
+            _ => {
+                observer.encoder.flows_response(observed, &self.mask, out);
+            }
+        }
     }
-    /// lost
-    pub fn write_overrun(&self, observer: &Observer, lost: &Overran, out: &mut Vec<u8>) {
-        let event = LostEvent {
-            source: LostEventSource::HubbleRingBuffer.into(),
-            num_events_lost: lost.count,
-            cpu: None,
-            first: Some(stamp(lost.first)),
-            last: Some(stamp(lost.last)),
-        };
-        let response = GetFlowsResponse {
-            node_name: observer.node.full_name(),
-            time: Some(stamp(lost.last)),
-            response_types: Some(ResponseTypes::LostEvents(event)),
-        };
-        response.encode(out).unwrap_or_default();
+
+    /// Appends the message that tells a client what it was too slow for.
+    pub(super) fn write_overrun(observer: &Observer, lost: &Overran, out: &mut Vec<u8>) {
+        observer.encoder.overrun(lost.count, lost.first, lost.last, out);
     }
 }

@@ -7,6 +7,7 @@ pub mod filter;
 pub mod layout;
 pub mod namespaces;
 pub mod node;
+pub mod peers;
 pub mod query;
 pub mod request;
 pub mod ring;
@@ -16,7 +17,6 @@ pub mod stream;
 
 use std::sync::Arc;
 
-
 use eyepiece_semconv::{attribute, metric};
 
 use self::filter::Context;
@@ -25,6 +25,7 @@ use self::namespaces::Namespaces;
 use self::node::Node;
 use self::ring::Ring;
 use self::stream::Cache;
+use crate::hubble::encode::Encoder;
 use crate::names::Names;
 use crate::stop::Stop;
 use crate::telemetry::{Number, Telemetry};
@@ -53,6 +54,7 @@ pub struct Observer {
     namespaces: Namespaces,
     node: Node,
     names: Arc<dyn Names>,
+    encoder: Encoder,
     cache: Cache,
     masks: Masks,
     stop: Stop,
@@ -74,11 +76,13 @@ impl Observer {
         let Parts { ring, namespaces, node, names, telemetry, stop, now } = parts;
         let reason = [(attribute::EYEPIECE_REASON, "hubble_ring")];
         let overran = telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason);
+        let encoder = Encoder::new(&node.full_name(), Arc::clone(&names));
         Arc::new(Self {
             ring,
             namespaces,
             node,
             names,
+            encoder,
             cache: Cache::default(),
             masks: Masks::default(),
             stop,

@@ -3,10 +3,11 @@
 use prost_types::Timestamp;
 use tonic::Status;
 
-use super::filter::{FilterError, Filters};
-use super::layout::{Layout, MaskError};
-use super::query::{Kind, Query};
 use super::Observer;
+use super::filter::{FilterError, Filters};
+use super::layout::Layout;
+use super::query::{Kind, Query};
+use crate::hubble::mask::InvalidMask;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
 
 const NANOS: i128 = 1_000_000_000;
@@ -23,8 +24,8 @@ pub enum RequestError {
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// A field mask that fits no flow.
-    #[error("invalid fieldmask: {0}")]
-    Mask(#[from] MaskError),
+    #[error(transparent)]
+    Mask(#[from] InvalidMask),
     /// A time that is none.
     #[error("invalid {field}: {seconds} s and {nanos} ns are no time between the years 1 and 9999")]
     Time {

@@ -36,7 +36,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// What the system said; the source is of no use any more.
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize>;
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize>;
 
     /// Something that ends a wait in [`Source::read`].
     fn waker(&self) -> Waker;

@@ -60,7 +60,7 @@ impl Reader {
     /// One read of the source.
     pub(crate) fn read(&mut self, timeout: Duration) -> usize {
         let seen = &mut self.seen;
-        let mut take = |event: Event<'_>| {
+        let mut take = |event: &Event<'_>| {
             seen.push(match event {
                 Event::Raw(raw) => {
                     assert!(raw.time > 1_600_000_000_000_000_000 && raw.meter.is_none());

@@ -240,7 +240,7 @@ impl Reader {
     /// One read of the source.
     pub(crate) fn read(&mut self, timeout: Duration) -> usize {
         let seen = &mut self.seen;
-        let mut take = |event: Event<'_>| {
+        let mut take = |event: &Event<'_>| {
             seen.push(match event {
                 Event::Observed(handover) => match *handover.take().expect("nobody has taken it") {
                     Observed::Flow(flow) => {

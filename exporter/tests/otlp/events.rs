@@ -43,11 +43,14 @@ fn record(observed: &Observed) -> LogRecord {
 }
 
 fn check(observed: &Observed, event: &str, severity: &str, text: &str, expected: &[&str]) {
-    let record = record(observed);
+    check_record(&record(observed), observed, event, severity, text, expected);
+}
+
+fn check_record(record: &LogRecord, observed: &Observed, event: &str, severity: &str, text: &str, expected: &[&str]) {
     assert_eq!((record.event_name.as_str(), record.severity_text.as_str()), (event, severity));
     assert_eq!(record.time_unix_nano, observed.time());
-    assert_eq!(body(&record), text);
-    assert_eq!(attributes(&record), expected, "{event}");
+    assert_eq!(body(record), text);
+    assert_eq!(attributes(record), expected, "{event}");
 }
 
 const UID: &str = "log.record.uid=00000000-0000-0000-0000-000000000000";
@@ -67,8 +70,14 @@ fn losses() {
     ] {
         let lost = Observed::Lost(Lost { source, cpu, count: 7, time: 5 });
         let source = format!("hubble.lost.source={name}");
-        let expected: Vec<&str> = cpu_attribute.into_iter().chain(["hubble.lost.count=7", source.as_str()]).collect();
-        check(&lost, "hubble.lost_events", "WARN", &format!("EVENTS LOST: {text}"), &expected);
+        // Each record has an id of its own, made where it is encoded.
+        let (one, other) = (record(&lost), record(&lost));
+        let [uid, another] = [&one, &other].map(|record| attributes(record).pop().unwrap());
+        assert!(uid.starts_with("log.record.uid=") && uid.as_bytes()[29] == b'4' && uid != another, "{uid} {another}");
+        let expected = ["hubble.lost.count=7", source.as_str(), uid.as_str()];
+        let expected: Vec<&str> = cpu_attribute.into_iter().chain(expected).collect();
+        let text = format!("EVENTS LOST: {text}");
+        check_record(&one, &lost, "hubble.lost_events", "WARN", &text, &expected);
     }
 }
 

@@ -24,6 +24,7 @@ var commands = []command{
 	{"gob-encode", "payload records in, the monitor's gob stream out", gobEncode},
 	{"gob-decode", "the monitor's gob stream in, payload records out", gobDecode},
 	{"values", "agent and access-log events, each as a frame of its bytes and one of what it is", values},
+	{"access-log", "frames of access-log records in JSON in, their events' bytes out", accessLog},
 	{"serve-monitor", "Cilium's monitor server, in a mount namespace of its own", serveMonitor},
 	{"parse", "frames of payloads in, Hubble's flows as lines of JSON out", parse},
 	{"filters", "frames of events and of flow filters in, what Hubble's filters say of each pair out", filter},

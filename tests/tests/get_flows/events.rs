@@ -56,7 +56,7 @@ impl Item {
                 let kind = if self.is_drop() { EVENT_DROP } else { EVENT_TRACE };
                 let mut flow = Flow::empty(EventType { kind, subtype: 0 });
                 flow.time = time;
-                flow.uuid = u128::from(self.number).to_be_bytes();
+                flow.uuid = (u128::from(self.number) + 1).to_be_bytes();
                 flow.verdict = if self.is_drop() { Verdict::Dropped } else { Verdict::Forwarded };
                 Observed::Flow(flow)
             }
@@ -77,7 +77,9 @@ impl Item {
                 arg2: 0,
                 arg3: 0,
             })),
-            LOST => Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: self.number + 1, time }),
+            LOST => {
+                Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: self.number + 1, time })
+            }
             other => panic!("kind {other}"),
         }
     }
@@ -88,7 +90,7 @@ impl Item {
         let response_types = match self.kind {
             FLOW => {
                 let verdict = if self.is_drop() { flow::Verdict::Dropped } else { flow::Verdict::Forwarded };
-                let hex = format!("{:032x}", self.number);
+                let hex = format!("{:032x}", u128::from(self.number) + 1);
                 let uuid = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
                 ResponseTypes::Flow(flow::Flow {
                     time,

@@ -17,6 +17,7 @@ pub use events::{agent, debug, lost};
 pub use flow::flow;
 
 /// What a server of flows tells.
+#[allow(clippy::large_enum_variant, reason = "flows are nearly all of them, and a box would be an allocation each")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     /// A flow or a loss.

@@ -185,7 +185,7 @@ proptest! {
             source: text.clone(), source_xlated: text.clone(), destination: text.clone(), ip_version: signed(a), encrypted: true,
         };
         let tcp = proto::Tcp { source_port: a, destination_port: b, flags: None };
-        let l4 = || proto::Layer4 { protocol: Some(proto::layer4::Protocol::Tcp(tcp.clone())) };
+        let l4 = || proto::Layer4 { protocol: Some(proto::layer4::Protocol::Tcp(tcp)) };
         let message = proto::Flow {
             time: Some(prost_types::Timestamp { seconds, nanos }),
             uuid: text.clone(),

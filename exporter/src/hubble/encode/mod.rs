@@ -39,6 +39,15 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
+/// Appends a `flow.Flow` with every field. One that another Hubble sent is what it sent.
+#[inline]
+pub fn flow(flow: &Flow, node: &str, names: &dyn Names, out: &mut Vec<u8>) {
+    match &flow.details {
+        Some(details) if !details.encoded.is_empty() => out.extend_from_slice(&details.encoded),
+        _ => Flows { node, names }.write(flow, out),
+    }
+}
+
 impl Encoder {
     /// `node` is our name as flows carry it, `name` or `cluster/name`; it may be empty.
     pub fn new(node: &str, names: Arc<dyn Names>) -> Self {
@@ -49,10 +58,7 @@ impl Encoder {
     #[inline]
     pub fn flow(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
         let start = out.len();
-        match &flow.details {
-            Some(details) if !details.encoded.is_empty() => out.extend_from_slice(&details.encoded),
-            _ => Flows { node: &self.node, names: &*self.names }.write(flow, out),
-        }
+        self::flow(flow, &self.node, &*self.names, out);
         mask.apply(out, start);
     }
 
@@ -162,3 +168,6 @@ fn open_enum(out: &mut Vec<u8>, field: u32, value: u8) {
 fn ascii(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     bytes(out, field, value);
 }
+
+#[cfg(test)]
+mod tests;

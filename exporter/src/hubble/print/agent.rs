@@ -7,7 +7,9 @@ use super::safe::{joined, safe};
 use super::time::TimeFormat;
 use super::{Options, Printed, header};
 use crate::proto::flow::agent_event::Notification;
-use crate::proto::flow::{AgentEvent, AgentEventType, IpCacheNotification, ServiceUpsertNotification, ServiceUpsertNotificationAddr};
+use crate::proto::flow::{
+    AgentEvent, AgentEventType, IpCacheNotification, ServiceUpsertNotification, ServiceUpsertNotificationAddr,
+};
 use crate::proto::observer::GetAgentEventsResponse;
 
 /// Its words.
@@ -33,7 +35,11 @@ impl Row {
 
 impl Printed for Row {
     fn header(&self) -> Vec<String> {
-        if self.node.is_some() { header(&["TIMESTAMP", "NODE", "TYPE", "DETAILS"]) } else { header(&["TIMESTAMP", "TYPE", "DETAILS"]) }
+        if self.node.is_some() {
+            header(&["TIMESTAMP", "NODE", "TYPE", "DETAILS"])
+        } else {
+            header(&["TIMESTAMP", "TYPE", "DETAILS"])
+        }
     }
 
     fn cells(&self) -> Vec<String> {

@@ -93,7 +93,8 @@ fn flows_header(has_node: bool) -> Vec<String> {
 
 /// Source and destination: names or addresses, and ports; Ethernet's addresses where there is no IP.
 fn ends(flow: &Flow, translate: bool, paint: Paint) -> (String, String) {
-    let both = |source: &str, destination: &str| (paint.text(Color::Cyan, source), paint.text(Color::Cyan, destination));
+    let both =
+        |source: &str, destination: &str| (paint.text(Color::Cyan, source), paint.text(Color::Cyan, destination));
     let Some(ip) = &flow.ip else {
         return match &flow.ethernet {
             Some(ethernet) => both(&safe(&ethernet.source), &safe(&ethernet.destination)),
@@ -225,9 +226,8 @@ fn policies(flow: &Flow, wanted: bool) -> String {
         if policy.kind.is_empty() { name } else { format!("{}:{name}", safe(&policy.kind)) }
     };
     let named = lists.into_iter().filter(|(_, list)| !list.is_empty());
-    let text = |(what, list): (&str, &Vec<Policy>)| {
-        format!(" {what} {}", list.iter().map(name).collect::<Vec<_>>().join(","))
-    };
+    let text =
+        |(what, list): (&str, &Vec<Policy>)| format!(" {what} {}", list.iter().map(name).collect::<Vec<_>>().join(","));
     named.map(text).collect()
 }
 

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-pub use self::bell::Followers;
 use self::bell::Bell;
+pub use self::bell::Followers;
 pub use self::reader::{Overrun, Reader, Run};
 use crate::event::LostSource;
 use crate::observed::{Batch, Observed};

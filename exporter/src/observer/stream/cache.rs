@@ -3,8 +3,8 @@
 //! Readers alone have to do with it; whoever writes the ring knows nothing of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::observer::ring::Block;
 

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tonic::codegen::tokio_stream::Stream as AsyncStream;
 use tonic::Status;
+use tonic::codegen::tokio_stream::Stream as AsyncStream;
 
 use super::{CHUNK, Chunk, Progress, Stream};
 use crate::proto::Encoded;
@@ -41,7 +41,8 @@ impl Messages {
             return Progress::Ended;
         }
         self.lengths.clear();
-        let mut chunk = Chunk { bytes: BytesMut::with_capacity(CHUNK + LAST_MESSAGE), lengths: std::mem::take(&mut self.lengths) };
+        let mut chunk =
+            Chunk { bytes: BytesMut::with_capacity(CHUNK + LAST_MESSAGE), lengths: std::mem::take(&mut self.lengths) };
         let progress = stream.fill(&mut chunk);
         self.bytes = chunk.bytes.freeze();
         self.lengths = chunk.lengths;

@@ -150,7 +150,11 @@ impl Stream {
             self.given += 1;
             match &cached {
                 Some(cached) => {
-                    cached.with(first + place, |out| self.layout.write(&observer, observed, out), |message| out.push(message));
+                    cached.with(
+                        first + place,
+                        |out| self.layout.write(&observer, observed, out),
+                        |message| out.push(message),
+                    );
                 }
                 None => {
                     self.scratch.clear();
@@ -177,7 +181,7 @@ impl Stream {
     fn tell_overruns(&mut self, out: &mut Chunk) {
         if let Some(lost) = self.overruns.take() {
             self.scratch.clear();
-            self.layout.write_overrun(&self.observer, &lost, &mut self.scratch);
+            Layout::write_overrun(&self.observer, &lost, &mut self.scratch);
             out.push(&self.scratch);
         }
     }

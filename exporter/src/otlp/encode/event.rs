@@ -12,6 +12,7 @@ use crate::otlp::event_line::{self, lost_source};
 use crate::parser::debug;
 use crate::parser::time::write_rfc3339;
 use crate::text;
+use crate::uid;
 
 /// Severity of what happens all the time, by `SeverityNumber` of OTLP.
 const INFO: (u8, &str) = (9, "INFO");
@@ -43,7 +44,8 @@ impl FlowEncoder {
             }
             Observed::Lost(lost) => {
                 wire::record(out, times, WARN, &self.body, event::HUBBLE_LOST_EVENTS);
-                self::lost(lost, out);
+                // A loss has no id before: this one is the record's, and its request is sent again as it is.
+                self::lost(lost, uid::random(&mut self.random), out);
             }
         }
     }
@@ -56,7 +58,8 @@ const fn severity(kind: AgentEventKind) -> (u8, &'static str) {
     }
 }
 
-fn lost(lost: &Lost, out: &mut Vec<u8>) {
+fn lost(lost: &Lost, uuid: [u8; 16], out: &mut Vec<u8>) {
+    wire::string(out, FIELD, attribute::LOG_RECORD_UID, &text::uuid(&uuid));
     wire::string(out, FIELD, attribute::HUBBLE_LOST_SOURCE, lost_source(lost.source).to_lowercase().as_bytes());
     wire::int(out, FIELD, attribute::HUBBLE_LOST_COUNT, lost.count);
     if let Some(cpu) = lost.cpu {

@@ -38,13 +38,16 @@ pub struct FlowEncoder {
     words: Words,
     pub(super) body: String,
     scratch: String,
+    /// For the ids of what has none of its own.
+    pub(super) random: fastrand::Rng,
 }
 
 impl FlowEncoder {
     /// Names come from these symbols, and from the machine.
     pub fn new(symbols: Symbols, names: Arc<dyn Names>) -> Self {
         let (words, body, scratch) = (Words::default(), String::new(), String::new());
-        Self { reader: Reader::new(symbols, names), words, body, scratch }
+        let random = fastrand::Rng::new();
+        Self { reader: Reader::new(symbols, names), words, body, scratch, random }
     }
 
     /// Forgets names that may have changed; call it for each request.

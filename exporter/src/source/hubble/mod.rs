@@ -105,15 +105,15 @@ pub fn build(config: Config, runtime: Handle, telemetry: &Telemetry) -> io::Resu
 }
 
 impl Hubble {
-    fn take(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+    fn take(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let Some(following) = &mut self.following else { return 0 };
         let mut count = 0;
         // No more than it holds: the pipeline gets a word in.
         while count < CAPACITY {
             match following.items.try_recv() {
-                Ok(Item::Observed(observed)) => sink(Event::Observed(&Handover::new(observed))),
+                Ok(Item::Observed(observed)) => sink(&Event::Observed(&Handover::new(observed))),
                 Ok(Item::Undecodable { time, data }) => {
-                    sink(Event::Undecodable(Undecodable { reason: "protobuf", time, data: &data }));
+                    sink(&Event::Undecodable(Undecodable { reason: "protobuf", time, data: &data }));
                 }
                 Err(_) => break,
             }
@@ -153,7 +153,7 @@ impl Source for Hubble {
         }
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         if self.halt.is_asked()
             && let Some(following) = &mut self.following
             && !following.items.is_closed()

@@ -26,7 +26,7 @@ pub struct Counts {
 impl Counts {
     fn note(&mut self, event: &Event<'_>) {
         match event {
-            Event::Raw(_) => self.events += 1,
+            Event::Raw(_) | Event::Notification(_) => self.events += 1,
             Event::Totals(_) => self.totals += 1,
             // No payload: recordings of such a source are refused.
             Event::Observed(_) | Event::Undecodable(_) => {}

@@ -195,7 +195,8 @@ pub fn check_head(bytes: &[u8]) -> Result<(), HeadError> {
 /// Appends an event; `time` is that of totals, which have none of their own.
 pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
     match event {
-        Event::Raw(raw) => {
+        // Who plays it has it from a source.
+        Event::Raw(raw) | Event::Notification(raw) => {
             let flags = if raw.meter.is_some() { WITH_METER } else { 0 }
                 | if raw.kernel_drop.is_some() { WITH_KERNEL_DROP } else { 0 };
             write(out, (1, flags), raw.cpu, raw.time, |out| {

@@ -58,51 +58,124 @@ use Effect::{Either, EitherValue, Namespace, Not, Text, Value};
 /// In the order of the help.
 pub(super) const FLAGS: &[Flag] = &[
     alone("not", "What the next flag says shall not be: --not --port 53", Not),
-    flag("pod", "[NAMESPACE/]PREFIX", "From or to pods whose name begins so; without a namespace in `default`", Either(|f| &mut f.source_pod, |f| &mut f.destination_pod)),
+    flag(
+        "pod",
+        "[NAMESPACE/]PREFIX",
+        "From or to pods whose name begins so; without a namespace in `default`",
+        Either(|f| &mut f.source_pod, |f| &mut f.destination_pod),
+    ),
     flag("from-pod", "[NAMESPACE/]PREFIX", "From such pods", Text(|f| &mut f.source_pod)),
     flag("to-pod", "[NAMESPACE/]PREFIX", "To such pods", Text(|f| &mut f.destination_pod)),
-    flag("namespace", "NAME", "From or to this namespace; names of pods and services are meant in it", Namespace(Namespaces::Either)).short('n'),
+    flag(
+        "namespace",
+        "NAME",
+        "From or to this namespace; names of pods and services are meant in it",
+        Namespace(Namespaces::Either),
+    )
+    .short('n'),
     flag("from-namespace", "NAME", "From this namespace", Namespace(Namespaces::Source)),
     flag("to-namespace", "NAME", "To this namespace", Namespace(Namespaces::Destination)),
-    alone("all-namespaces", "From or to any namespace; names of pods and services are meant in each", Namespace(Namespaces::EitherAll)).short('A'),
+    alone(
+        "all-namespaces",
+        "From or to any namespace; names of pods and services are meant in each",
+        Namespace(Namespaces::EitherAll),
+    )
+    .short('A'),
     alone("from-all-namespaces", "From any namespace", Namespace(Namespaces::SourceAll)),
     alone("to-all-namespaces", "To any namespace", Namespace(Namespaces::DestinationAll)),
-    flag("service", "[NAMESPACE/]PREFIX", "From or to services whose name begins so", Either(|f| &mut f.source_service, |f| &mut f.destination_service)),
+    flag(
+        "service",
+        "[NAMESPACE/]PREFIX",
+        "From or to services whose name begins so",
+        Either(|f| &mut f.source_service, |f| &mut f.destination_service),
+    ),
     flag("from-service", "[NAMESPACE/]PREFIX", "From such services", Text(|f| &mut f.source_service)),
     flag("to-service", "[NAMESPACE/]PREFIX", "To such services", Text(|f| &mut f.destination_service)),
-    flag("workload", "[KIND/]NAME", "From or to this workload: Deployment/web, Deployment/ or web", EitherValue(values::source_workload, values::destination_workload)),
+    flag(
+        "workload",
+        "[KIND/]NAME",
+        "From or to this workload: Deployment/web, Deployment/ or web",
+        EitherValue(values::source_workload, values::destination_workload),
+    ),
     flag("from-workload", "[KIND/]NAME", "From this workload", Value(values::source_workload)),
     flag("to-workload", "[KIND/]NAME", "To this workload", Value(values::destination_workload)),
-    flag("label", "SELECTOR", "From or to endpoints with these labels: app=web, 'tier in (a,b)', reserved:world", Either(|f| &mut f.source_label, |f| &mut f.destination_label)).short('l'),
+    flag(
+        "label",
+        "SELECTOR",
+        "From or to endpoints with these labels: app=web, 'tier in (a,b)', reserved:world",
+        Either(|f| &mut f.source_label, |f| &mut f.destination_label),
+    )
+    .short('l'),
     flag("from-label", "SELECTOR", "From such endpoints", Text(|f| &mut f.source_label)),
     flag("to-label", "SELECTOR", "To such endpoints", Text(|f| &mut f.destination_label)),
-    flag("identity", "ID", "From or to this security identity: a number, or host, world, kube-apiserver …", EitherValue(values::source_identity, values::destination_identity)),
+    flag(
+        "identity",
+        "ID",
+        "From or to this security identity: a number, or host, world, kube-apiserver …",
+        EitherValue(values::source_identity, values::destination_identity),
+    ),
     flag("from-identity", "ID", "From this security identity", Value(values::source_identity)),
     flag("to-identity", "ID", "To this security identity", Value(values::destination_identity)),
-    flag("ip", "ADDRESS", "From or to this IP address or CIDR range", Either(|f| &mut f.source_ip, |f| &mut f.destination_ip)),
+    flag(
+        "ip",
+        "ADDRESS",
+        "From or to this IP address or CIDR range",
+        Either(|f| &mut f.source_ip, |f| &mut f.destination_ip),
+    ),
     flag("from-ip", "ADDRESS", "From this IP address or CIDR range", Text(|f| &mut f.source_ip)),
     flag("to-ip", "ADDRESS", "To this IP address or CIDR range", Text(|f| &mut f.destination_ip)),
     flag("snat-ip", "ADDRESS", "Translated to this source address or CIDR range", Text(|f| &mut f.source_ip_xlated)),
     alone("ipv4", "IPv4 only", Value(|_, f| put(&mut f.ip_version, IpVersion::IPv4 as i32))).short('4'),
     alone("ipv6", "IPv6 only", Value(|_, f| put(&mut f.ip_version, IpVersion::IPv6 as i32))).short('6'),
     flag("ip-version", "VERSION", "v4, v6, or none for what is no IP, such as ARP", Value(values::ip_version)),
-    flag("fqdn", "PATTERN", "From or to hosts with this DNS name, * for any part: *.example.com", Either(|f| &mut f.source_fqdn, |f| &mut f.destination_fqdn)),
+    flag(
+        "fqdn",
+        "PATTERN",
+        "From or to hosts with this DNS name, * for any part: *.example.com",
+        Either(|f| &mut f.source_fqdn, |f| &mut f.destination_fqdn),
+    ),
     flag("from-fqdn", "PATTERN", "From such hosts", Text(|f| &mut f.source_fqdn)),
     flag("to-fqdn", "PATTERN", "To such hosts", Text(|f| &mut f.destination_fqdn)),
     flag("port", "PORT", "From or to this port", Either(|f| &mut f.source_port, |f| &mut f.destination_port)),
     flag("from-port", "PORT", "From this port", Text(|f| &mut f.source_port)),
     flag("to-port", "PORT", "To this port", Text(|f| &mut f.destination_port)),
-    flag("protocol", "NAME", "tcp, udp, sctp, icmp, icmpv4, icmpv6, vrrp, igmp, dns or http", Text(|f| &mut f.protocol)),
+    flag(
+        "protocol",
+        "NAME",
+        "tcp, udp, sctp, icmp, icmpv4, icmpv6, vrrp, igmp, dns or http",
+        Text(|f| &mut f.protocol),
+    ),
     flag("tcp-flags", "FLAGS", "With all of these TCP flags set: syn,ack", Value(values::tcp_flags)),
-    flag("verdict", "VERDICT", "FORWARDED, DROPPED, AUDIT, REDIRECTED, ERROR, TRACED or TRANSLATED", Value(values::verdict)),
-    flag("drop-reason-desc", "REASON", "Dropped for this reason: POLICY_DENIED, UNSUPPORTED_L3_PROTOCOL …", Value(values::drop_reason)),
-    flag("type", "TYPE[:SUBTYPE]", "drop, trace, trace:to-endpoint …, policy-verdict, capture, trace-sock, l7, or numbers", Value(values::event_type)).short('t'),
+    flag(
+        "verdict",
+        "VERDICT",
+        "FORWARDED, DROPPED, AUDIT, REDIRECTED, ERROR, TRACED or TRANSLATED",
+        Value(values::verdict),
+    ),
+    flag(
+        "drop-reason-desc",
+        "REASON",
+        "Dropped for this reason: POLICY_DENIED, UNSUPPORTED_L3_PROTOCOL …",
+        Value(values::drop_reason),
+    ),
+    flag(
+        "type",
+        "TYPE[:SUBTYPE]",
+        "drop, trace, trace:to-endpoint …, policy-verdict, capture, trace-sock, l7, or numbers",
+        Value(values::event_type),
+    )
+    .short('t'),
     flag("traffic-direction", "DIRECTION", "ingress or egress", Value(values::traffic_direction)),
     flag("reply", "BOOL", "Replies (true), or what is none (false)", Value(values::reply)),
     flag("interface", "NAME", "Seen at this network interface", Value(values::interface)),
     alone("encrypted", "Encrypted packets", Value(|_, f| put(&mut f.encrypted, true))),
     alone("unencrypted", "Packets that are not encrypted", Value(|_, f| put(&mut f.encrypted, false))),
-    flag("http-status", "CODE", "HTTP responses with this status or its beginning: 404, 5+", Text(|f| &mut f.http_status_code)),
+    flag(
+        "http-status",
+        "CODE",
+        "HTTP responses with this status or its beginning: 404, 5+",
+        Text(|f| &mut f.http_status_code),
+    ),
     flag("http-method", "METHOD", "HTTP with this method: get, post …", Text(|f| &mut f.http_method)),
     flag("http-path", "REGEX", "HTTP whose path matches: /page/\\d+", Text(|f| &mut f.http_path)),
     flag("http-url", "REGEX", "HTTP whose URL matches", Text(|f| &mut f.http_url)),
@@ -111,12 +184,27 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("trace-id", "ID", "With this trace id, as in traceparent", Text(|f| &mut f.trace_id)),
     flag("ip-trace-id", "NUMBER", "With this trace id in the IP options", Value(values::ip_trace_id)),
     flag("uuid", "ID", "The one flow with this id", Text(|f| &mut f.uuid)),
-    flag("node-name", "[CLUSTER/]PATTERN", "Seen by nodes of this name, * for any part: k8s*, prod/*.example.com", Text(|f| &mut f.node_name)),
+    flag(
+        "node-name",
+        "[CLUSTER/]PATTERN",
+        "Seen by nodes of this name, * for any part: k8s*, prod/*.example.com",
+        Text(|f| &mut f.node_name),
+    ),
     flag("node-label", "SELECTOR", "Seen by nodes with these labels", Text(|f| &mut f.node_labels)),
-    flag("cluster", "NAME", "From or to this cluster", Either(|f| &mut f.source_cluster_name, |f| &mut f.destination_cluster_name)),
+    flag(
+        "cluster",
+        "NAME",
+        "From or to this cluster",
+        Either(|f| &mut f.source_cluster_name, |f| &mut f.destination_cluster_name),
+    ),
     flag("from-cluster", "NAME", "From this cluster", Text(|f| &mut f.source_cluster_name)),
     flag("to-cluster", "NAME", "To this cluster", Text(|f| &mut f.destination_cluster_name)),
-    flag("cel-expression", "EXPRESSION", "For which this expression in CEL is true: '_flow.l4.TCP.destination_port > 1024u'", Value(values::cel)),
+    flag(
+        "cel-expression",
+        "EXPRESSION",
+        "For which this expression in CEL is true: '_flow.l4.TCP.destination_port > 1024u'",
+        Value(values::cel),
+    ),
 ];
 
 fn put<T>(field: &mut Vec<T>, value: T) -> Result<(), String> {
@@ -139,7 +227,8 @@ impl clap::Args for FilterFlags {
 }
 
 fn argument(flag: &Flag) -> Arg {
-    let argument = Arg::new(flag.name).long(flag.name).help(flag.help).help_heading("Filters").action(ArgAction::Append);
+    let argument =
+        Arg::new(flag.name).long(flag.name).help(flag.help).help_heading("Filters").action(ArgAction::Append);
     let argument = match flag.short {
         Some(letter) => argument.short(letter),
         None => argument,
@@ -148,9 +237,12 @@ fn argument(flag: &Flag) -> Arg {
         // Hubble's own flags take whatever comes next for the value.
         Some(name) => argument.value_name(name).allow_hyphen_values(true),
         // Each time it is given is to be known with its place, and `--ipv4=v4` is what Hubble's help shows.
-        None => {
-            argument.value_name("").num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true)
-        }
+        None => argument
+            .value_name("true")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .hide_possible_values(true),
     }
 }
 
@@ -158,7 +250,8 @@ impl clap::FromArgMatches for FilterFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let mut given = Vec::new();
         for flag in FLAGS {
-            let (Some(values), Some(places)) = (matches.get_many::<String>(flag.name), matches.indices_of(flag.name)) else {
+            let (Some(values), Some(places)) = (matches.get_many::<String>(flag.name), matches.indices_of(flag.name))
+            else {
                 continue;
             };
             given.extend(places.zip(values).map(|(place, value)| (place, flag.name, value.clone())));

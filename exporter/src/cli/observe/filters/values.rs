@@ -3,8 +3,8 @@
 use crate::hubble::print;
 use crate::proto::flow::flow_filter::Experimental;
 use crate::proto::flow::{
-    DropReason, EventTypeFilter, FlowFilter, HttpHeader, IpVersion, NetworkInterface, TcpFlags, TrafficDirection, Verdict,
-    Workload,
+    DropReason, EventTypeFilter, FlowFilter, HttpHeader, IpVersion, NetworkInterface, TcpFlags, TrafficDirection,
+    Verdict, Workload,
 };
 
 /// Subtypes of agent events: the monitor's numbers, as Hubble's command line sends them.
@@ -60,7 +60,10 @@ fn identity(text: &str) -> Result<u32, String> {
     };
     let number = if digits.starts_with('+') { None } else { u32::from_str_radix(digits, base).ok() };
     number.ok_or_else(|| {
-        format!("{text:?} is no security identity: write a number, or {}", print::identity_names().collect::<Vec<_>>().join(", "))
+        format!(
+            "{text:?} is no security identity: write a number, or {}",
+            print::identity_names().collect::<Vec<_>>().join(", ")
+        )
     })
 }
 
@@ -135,7 +138,9 @@ pub(super) fn event_type(text: &str, filter: &mut FlowFilter) -> Result<(), Stri
             AGENT => AGENT_EVENTS.iter().position(|known| *known == sub).and_then(|at| i32::try_from(at).ok()),
             _ => None,
         };
-        let sub = known.or_else(|| number(sub)).ok_or_else(|| format!("{sub:?} is no subtype of {name}, and no number of one"))?;
+        let sub = known
+            .or_else(|| number(sub))
+            .ok_or_else(|| format!("{sub:?} is no subtype of {name}, and no number of one"))?;
         (event.match_sub_type, event.sub_type) = (true, sub);
     }
     filter.event_type.push(event);

@@ -1,0 +1,130 @@
+//! Filters of flags, as the JSON that is sent.
+
+use clap::{Args as _, Command, FromArgMatches as _};
+
+use super::{FilterFlags, build};
+use crate::hubble::json;
+use crate::proto::flow::FlowFilter;
+
+fn flags(arguments: &[&str]) -> Result<FilterFlags, String> {
+    let command = FilterFlags::augment_args(Command::new("test").no_binary_name(true));
+    let matches = command.try_get_matches_from(arguments).map_err(|error| error.to_string())?;
+    FilterFlags::from_arg_matches(&matches).map_err(|error| error.to_string())
+}
+
+fn text(filters: &[FlowFilter]) -> String {
+    let text = |filter| {
+        let mut out = String::new();
+        json::write(filter, &mut out).unwrap();
+        out
+    };
+    filters.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn flags_make_filters() {
+    for (arguments, allow, deny) in [
+        ("", "", ""),
+        ("--uuid a --uuid b", r#"{"uuid":["a","b"]}"#, ""),
+        ("--pod a", r#"{"source_pod":["a"]} {"destination_pod":["a"]}"#, ""),
+        (
+            "--pod a --verdict dropped",
+            r#"{"source_pod":["a"],"verdict":["DROPPED"]} {"destination_pod":["a"],"verdict":["DROPPED"]}"#,
+            "",
+        ),
+        ("--from-pod a --to-pod b", r#"{"source_pod":["a"],"destination_pod":["b"]}"#, ""),
+        ("--not --port 53 -4", r#"{"ip_version":["IPv4"]}"#, r#"{"source_port":["53"]} {"destination_port":["53"]}"#),
+        ("-4 --not -4 -6", r#"{"ip_version":["IPv4","IPv6"]}"#, r#"{"ip_version":["IPv4"]}"#),
+        (
+            "--not --from-ip 1.1.1.1 --not --to-ip 2.2.2.2",
+            "",
+            r#"{"source_ip":["1.1.1.1"],"destination_ip":["2.2.2.2"]}"#,
+        ),
+        ("-n a", r#"{"source_pod":["a/"]} {"destination_pod":["a/"]}"#, ""),
+        ("-n a -n b --pod x", r#"{"source_pod":["a/x","b/x"]} {"destination_pod":["a/x","b/x"]}"#, ""),
+        ("-A --service x", r#"{"source_service":["/x"]} {"destination_service":["/x"]}"#, ""),
+        ("--from-namespace a --to-namespace b --from-pod p", r#"{"source_pod":["a/p"],"destination_pod":["b/"]}"#, ""),
+        ("--from-all-namespaces --to-all-namespaces", r#"{"source_pod":["/"],"destination_pod":["/"]}"#, ""),
+        (
+            "--workload Deployment/w",
+            r#"{"source_workload":[{"name":"w","kind":"Deployment"}]} {"destination_workload":[{"name":"w","kind":"Deployment"}]}"#,
+            "",
+        ),
+        ("--from-identity 0x10 --to-identity world", r#"{"source_identity":[16],"destination_identity":[2]}"#, ""),
+        ("--from-identity 017 --from-identity 0b11 --from-identity 99999", r#"{"source_identity":[15,3,99999]}"#, ""),
+        ("--tcp-flags syn,ACK", r#"{"tcp_flags":[{"SYN":true,"ACK":true}]}"#, ""),
+        (
+            "-t drop -t trace:to-host -t trace:7 -t 4:from-stack -t agent:endpoint-created -t 9:2",
+            r#"{"event_type":[{"type":1},{"type":4,"match_sub_type":true,"sub_type":2},{"type":4,"match_sub_type":true,"sub_type":7},{"type":4,"match_sub_type":true,"sub_type":8},{"type":130,"match_sub_type":true,"sub_type":7},{"type":9,"match_sub_type":true,"sub_type":2}]}"#,
+            "",
+        ),
+        ("--drop-reason-desc policy_denied", r#"{"drop_reason_desc":["POLICY_DENIED"]}"#, ""),
+        (
+            "--traffic-direction EGRESS --reply true --reply false",
+            r#"{"traffic_direction":["EGRESS"],"reply":[true,false]}"#,
+            "",
+        ),
+        (
+            "--interface eth0 --http-header a:b:c",
+            r#"{"interface":[{"name":"eth0"}],"http_header":[{"key":"a","value":"b:c"}]}"#,
+            "",
+        ),
+        (
+            "--encrypted --ip-trace-id 5 --cel-expression x",
+            r#"{"ip_trace_id":["5"],"encrypted":[true],"experimental":{"cel_expression":["x"]}}"#,
+            "",
+        ),
+        (
+            "--unencrypted --snat-ip 1.1.1.1 --node-label a=b --dns-query q",
+            r#"{"source_ip_xlated":["1.1.1.1"],"dns_query":["q"],"node_labels":["a=b"],"encrypted":[false]}"#,
+            "",
+        ),
+        (
+            "--cluster c --label -x",
+            r#"{"source_label":["-x"],"source_cluster_name":["c"]} {"destination_label":["-x"],"destination_cluster_name":["c"]}"#,
+            "",
+        ),
+        ("--ip-version none --ipv4=v4", r#"{"ip_version":["IP_NOT_USED","IPv4"]}"#, ""),
+    ] {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        let filters = build(&flags(&arguments).unwrap()).unwrap();
+        assert_eq!((text(&filters.allow).as_str(), text(&filters.deny).as_str()), (allow, deny), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_told() {
+    for (arguments, expected) in [
+        ("--pod a --from-pod b", "--from-pod and --pod can't be combined"),
+        ("--ip 1.1.1.1 --namespace a", "--namespace and --ip can't be combined"),
+        ("-A --to-service b", "--to-service and --all-namespaces can't be combined"),
+        ("--encrypted --unencrypted", "can't be combined"),
+        ("--not --not --pod a", "one is enough"),
+        ("--pod a --not", "no filter behind it"),
+        ("-n a --pod b/c", r#""b/c" is not in the namespace "a""#),
+        ("--pod b/c -n a", r#""b/c" is not in the namespace "a""#),
+        ("--pod a/x --service b/y", r#"the service "b/y" is not in the namespace of the pod "a/x""#),
+        ("--verdict MAYBE", r#"--verdict: "MAYBE" is no verdict"#),
+        ("--drop-reason-desc X", "no reason of a drop"),
+        ("--type bla", "no event type"),
+        ("--type drop:x", "no subtype of drop"),
+        ("--type trace:to-nowhere", "no subtype of trace"),
+        ("--type -1", "no event type"),
+        ("--tcp-flags syn,foo", r#""foo" is no TCP flag"#),
+        ("--identity foo", "kube-apiserver"),
+        ("--identity +5", "no security identity"),
+        ("--identity 4294967296", "no security identity"),
+        ("--ip-version 5", "no IP version"),
+        ("--traffic-direction up", "ingress or egress"),
+        ("--reply maybe", "neither true nor false"),
+        ("--http-header a", "NAME:VALUE"),
+        ("--ip-trace-id 0", "more than zero"),
+    ] {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        let error = build(&flags(&arguments).unwrap()).unwrap_err();
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+    // The same words in an allow list and in a deny list are no contradiction.
+    assert!(build(&flags(&["--pod", "a", "--not", "--from-pod", "b"]).unwrap()).is_ok());
+    assert!(flags(&["--pod"]).is_err() && flags(&["--nonsense", "x"]).is_err());
+}

@@ -1,0 +1,144 @@
+//! Which server, and how it is spoken to: from flags, else from the variables of Hubble's command line, else our own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eyepiece_config::{Hubble, Listen};
+
+use super::ObserveError;
+use super::when::duration;
+use crate::hubble::address::Address;
+use crate::hubble::client::{Options, TlsOptions};
+
+/// Where the server is.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct ServerFlags {
+    /// Its address: unix:///PATH, /PATH.sock, HOST:PORT, tls://HOST:PORT [default: hubble.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) server: Option<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
+}
+
+/// How it is spoken to.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(in crate::cli) struct ConnectionFlags {
+    /// How long connecting may take [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Speak TLS; so does each of the flags that begin with --tls-, and tls:// in the address
+    #[arg(long)]
+    tls: bool,
+    /// Authorities of the server's certificate, PEM [default: those of the system]
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    tls_ca_cert_files: Vec<PathBuf>,
+    /// Our certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_client_cert_file: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_client_key_file: Option<PathBuf>,
+    /// The name in the server's certificate, where it is not the address's host
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// Take any certificate: whoever is on the way can read and change everything
+    #[arg(long)]
+    tls_allow_insecure: bool,
+    /// Name for basic auth; TLS only
+    #[arg(long, value_name = "NAME")]
+    basic_auth_username: Option<String>,
+    /// Password for basic auth; others see it in the list of processes: the variable HUBBLE_BASIC_AUTH_PASSWORD is better
+    #[arg(long, value_name = "PASSWORD")]
+    basic_auth_password: Option<String>,
+}
+
+/// Values of the variables `HUBBLE_…`.
+pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The address that was said, by a flag or the variable.
+pub(super) fn said(flag: Option<&str>, variables: Variables<'_>) -> Result<Option<Address>, ObserveError> {
+    let text = flag.map(str::to_owned).or_else(|| variables("HUBBLE_SERVER"));
+    let parsed = text.map(|text| text.parse().map_err(|error| ObserveError::Usage(format!("--server: {error}"))));
+    parsed.transpose()
+}
+
+/// Where we listen ourselves: the first unix socket, else the first address, which has TLS where there is a certificate.
+pub(super) fn own(hubble: &Hubble) -> Result<Address, ObserveError> {
+    let is_unix = |listen: &&Listen| matches!(listen, Listen::Unix(_));
+    match hubble.listen.iter().find(is_unix).or_else(|| hubble.listen.first()) {
+        None => Err(ObserveError::NoServer),
+        Some(Listen::Unix(path)) => Ok(Address::Unix(path.clone())),
+        Some(Listen::Tcp(address)) => {
+            // What is listened on everywhere is connected to here.
+            let ip = address.ip();
+            let host = match (ip.is_unspecified(), ip.is_ipv4()) {
+                (true, true) => "127.0.0.1".to_owned(),
+                (true, false) => "::1".to_owned(),
+                (false, _) => ip.to_string(),
+            };
+            Ok(Address::Tcp { host, port: address.port(), tls: hubble.tls.cert.is_some() })
+        }
+    }
+}
+
+impl ConnectionFlags {
+    /// As options of the client.
+    pub(super) fn options(&self, variables: Variables<'_>) -> Result<Options, ObserveError> {
+        let usage = |text: String| ObserveError::Usage(text);
+        let text = |flag: &Option<String>, name: &str| {
+            flag.clone().or_else(|| variables(name)).filter(|text| !text.is_empty())
+        };
+        let path = |flag: &Option<PathBuf>, name: &str| {
+            flag.clone().or_else(|| variables(name).map(PathBuf::from)).filter(|path| !path.as_os_str().is_empty())
+        };
+        let is_set = |flag: bool, name: &str| match variables(name).as_deref() {
+            _ if flag => Ok(true),
+            None | Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+            Some(other) => Err(usage(format!("{name}: {other:?} is neither true nor false"))),
+        };
+        let cert = path(&self.tls_client_cert_file, "HUBBLE_TLS_CLIENT_CERT_FILE");
+        let key = path(&self.tls_client_key_file, "HUBBLE_TLS_CLIENT_KEY_FILE");
+        let identity = match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => {
+                return Err(usage(
+                    "--tls-client-cert-file and --tls-client-key-file belong together: one is missing".to_owned(),
+                ));
+            }
+        };
+        let ca = match variables("HUBBLE_TLS_CA_CERT_FILES").filter(|list| !list.is_empty()) {
+            Some(list) if self.tls_ca_cert_files.is_empty() => list.split([',', ' ']).map(PathBuf::from).collect(),
+            _ => self.tls_ca_cert_files.clone(),
+        };
+        let tls = TlsOptions {
+            ca,
+            identity,
+            server_name: text(&self.tls_server_name, "HUBBLE_TLS_SERVER_NAME"),
+            allow_insecure: is_set(self.tls_allow_insecure, "HUBBLE_TLS_ALLOW_INSECURE")?,
+        };
+        let is_tls = is_set(self.tls, "HUBBLE_TLS")? || tls != TlsOptions::default();
+        let name = text(&self.basic_auth_username, "HUBBLE_BASIC_AUTH_USERNAME");
+        let password = text(&self.basic_auth_password, "HUBBLE_BASIC_AUTH_PASSWORD");
+        let basic_auth = match (name, password) {
+            (Some(name), Some(password)) => Some((name, password)),
+            (None, None) => None,
+            _ => {
+                return Err(usage(
+                    "--basic-auth-username and --basic-auth-password belong together: one is missing".to_owned(),
+                ));
+            }
+        };
+        let timeout = match text(&self.timeout, "HUBBLE_TIMEOUT") {
+            None => Options::default().timeout,
+            Some(text) => match duration(&text).and_then(|nanoseconds| u64::try_from(nanoseconds).ok()) {
+                Some(nanoseconds) if nanoseconds > 0 => Duration::from_nanos(nanoseconds),
+                _ => return Err(usage(format!("--timeout: {text:?} is no duration such as 5s"))),
+            },
+        };
+        Ok(Options { tls: is_tls.then_some(tls), timeout, basic_auth })
+    }
+}

@@ -1,0 +1,157 @@
+//! Messages of a call to standard output, until it ends, somebody stops us, or nobody reads any more.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use tokio::io::{AsyncWriteExt as _, Stdout};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tonic::codegen::tokio_stream::Stream;
+use tonic::{Code, Status, Streaming};
+
+use super::ObserveError;
+use crate::hubble::print::Lines;
+
+/// Bytes of text that are written at once while messages keep coming.
+const CHUNK: usize = 64 << 10;
+
+/// SIGINT and SIGTERM.
+pub(super) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    pub(super) fn new() -> Result<Self, ObserveError> {
+        let listen = |kind| signal(kind).map_err(ObserveError::Runtime);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Comes back with the next signal.
+    pub(super) async fn asked(&mut self) {
+        poll_fn(|context| match (self.interrupt.poll_recv(context), self.terminate.poll_recv(context)) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
+    }
+}
+
+/// Standard output and standard error.
+pub(super) struct Out {
+    stdout: Stdout,
+    /// What is on its way, and how much of it was taken: a write that is given up and taken up again repeats nothing.
+    text: String,
+    taken: usize,
+    is_silent: bool,
+}
+
+impl Out {
+    pub(super) fn new(is_silent: bool) -> Self {
+        Self { stdout: tokio::io::stdout(), text: String::new(), taken: 0, is_silent }
+    }
+
+    pub(super) async fn write(&mut self, lines: &mut Lines) -> Result<(), ObserveError> {
+        self.text.push_str(&lines.out);
+        lines.out.clear();
+        while self.taken < self.text.len() {
+            match self.stdout.write(&self.text.as_bytes()[self.taken..]).await? {
+                0 => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
+                taken => self.taken += taken,
+            }
+        }
+        self.text.clear();
+        self.taken = 0;
+        self.stdout.flush().await?;
+        if !lines.err.is_empty() {
+            if !self.is_silent {
+                crate::cli::output::complain(lines.err.trim_end_matches('\n'));
+            }
+            lines.err.clear();
+        }
+        Ok(())
+    }
+}
+
+/// What comes next.
+enum Next<T> {
+    Stop,
+    Message(T),
+    End(Result<(), Status>),
+    /// Nothing is there yet.
+    Later,
+}
+
+/// Prints a call's messages; `finish` has what is held back until the end.
+pub(super) async fn pump<T>(
+    mut stream: Streaming<T>,
+    stop: &mut Stop,
+    out: &mut Out,
+    printer: &mut impl Print<T>,
+) -> Result<(), ObserveError> {
+    let mut lines = Lines::default();
+    let end = loop {
+        let next = match next(&mut stream, stop, false).await {
+            Next::Later => {
+                // What is there is seen before we wait.
+                tokio::select! {
+                    biased;
+                    () = stop.asked() => break Ok(()),
+                    written = out.write(&mut lines) => written?,
+                }
+                next(&mut stream, stop, true).await
+            }
+            next => next,
+        };
+        match next {
+            Next::Stop => break Ok(()),
+            Next::End(end) => break end,
+            Next::Later => {}
+            Next::Message(message) => printer.print(&message, &mut lines),
+        }
+        if lines.out.len() + lines.err.len() >= CHUNK {
+            tokio::select! {
+                biased;
+                () = stop.asked() => break Ok(()),
+                written = out.write(&mut lines) => written?,
+            }
+        }
+    };
+    printer.finish(&mut lines);
+    // A second signal leaves what nobody takes.
+    tokio::select! {
+        biased;
+        () = stop.asked() => {}
+        written = out.write(&mut lines) => written?,
+    }
+    match end {
+        Err(status) if status.code() != Code::Cancelled => {
+            Err(ObserveError::Call { told: crate::hubble::client::told(&status) })
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn next<T>(stream: &mut Streaming<T>, stop: &mut Stop, wait: bool) -> Next<T> {
+    poll_fn(|context| {
+        if stop.interrupt.poll_recv(context).is_ready() || stop.terminate.poll_recv(context).is_ready() {
+            return Poll::Ready(Next::Stop);
+        }
+        match Pin::new(&mut *stream).poll_next(context) {
+            Poll::Ready(Some(Ok(message))) => Poll::Ready(Next::Message(message)),
+            Poll::Ready(Some(Err(status))) => Poll::Ready(Next::End(Err(status))),
+            Poll::Ready(None) => Poll::Ready(Next::End(Ok(()))),
+            Poll::Pending if wait => Poll::Pending,
+            Poll::Pending => Poll::Ready(Next::Later),
+        }
+    })
+    .await
+}
+
+/// Makes texts of messages.
+pub(super) trait Print<T> {
+    /// The text of one.
+    fn print(&mut self, message: &T, lines: &mut Lines);
+    /// What is left.
+    fn finish(&mut self, lines: &mut Lines);
+}

@@ -1,0 +1,19 @@
+//! What was observed as a message that expressions look into.
+
+use prost_reflect::DynamicMessage;
+
+use crate::hubble::encode;
+use crate::observed::Observed;
+use crate::observer::filter::Context;
+
+use super::check::flow_descriptor;
+
+/// The flow; of what is none, one that says nothing, as upstream.
+pub(super) fn of(observed: &Observed, context: &Context<'_>) -> Option<DynamicMessage> {
+    let descriptor = flow_descriptor()?;
+    let mut encoded = Vec::new();
+    if let Some(flow) = observed.flow() {
+        encode::flow(flow, &context.node.full_name(), context.names, &mut encoded);
+    }
+    DynamicMessage::decode(descriptor, encoded.as_slice()).ok()
+}

@@ -1,0 +1,445 @@
+//! Go's syntax of regular expressions, written as the crate `regex` takes it: the two differ in what escapes and classes
+//! mean, in repetitions, and in what is an error.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use hashbrown::HashSet;
+
+/// Times that a repetition, or repetitions inside of one another, may demand at most (`maxRepeat` of `regexp/syntax`).
+const MOST_REPETITIONS: u32 = 1000;
+/// Groups inside of one another at most: Go takes 1000, the crate `regex` 250 with what it nests itself.
+const DEEPEST: usize = 100;
+
+/// What stands before a repetition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Nothing that can be repeated.
+    Nothing,
+    /// An item, which demands as many repetitions inside of itself.
+    Item(u32),
+    /// A repetition, which is not repeated again.
+    Repetition(u32),
+}
+
+/// The one expression being rewritten.
+struct Translator<'a> {
+    rest: Peekable<Chars<'a>>,
+    out: String,
+    names: HashSet<String>,
+    before: Before,
+    /// For each open group, the most repetitions that are demanded in it so far.
+    open: Vec<u32>,
+    /// The same for what is outside of all.
+    most: u32,
+}
+
+/// Rewrites an expression, or says what is wrong with it.
+pub(super) fn translate(pattern: &str) -> Result<String, String> {
+    let mut translator = Translator {
+        rest: pattern.chars().peekable(),
+        out: String::with_capacity(pattern.len() + 16),
+        names: HashSet::new(),
+        before: Before::Nothing,
+        open: Vec::new(),
+        most: 1,
+    };
+    while let Some(c) = translator.rest.next() {
+        translator.one(c)?;
+    }
+    if translator.open.is_empty() { Ok(translator.out) } else { Err(format!("missing closing ): `{pattern}`")) }
+}
+
+impl Translator<'_> {
+    fn one(&mut self, c: char) -> Result<(), String> {
+        match c {
+            '(' => return self.group(),
+            ')' => {
+                let outer = self.open.pop().ok_or("unexpected )")?;
+                let inner = std::mem::replace(&mut self.most, outer);
+                self.out.push(')');
+                self.item(inner);
+            }
+            '|' => {
+                self.out.push('|');
+                self.before = Before::Nothing;
+            }
+            '*' | '+' | '?' => self.repeat(&c.to_string(), 1)?,
+            '{' => match self.bounds() {
+                Some((least, most)) => {
+                    let (text, times) = match most {
+                        _ if least > MOST_REPETITIONS => return Err("invalid repeat count".to_owned()),
+                        Some(most) if most > MOST_REPETITIONS || most < least => {
+                            return Err("invalid repeat count".to_owned());
+                        }
+                        Some(most) => (format!("{{{least},{most}}}"), most),
+                        None => (format!("{{{least},}}"), least),
+                    };
+                    self.repeat(&text, times)?;
+                }
+                None => self.literal('{'),
+            },
+            '[' => self.class()?,
+            '\\' => self.escape()?,
+            '^' | '$' | '.' => {
+                self.out.push(c);
+                self.item(1);
+            }
+            other => self.literal(other),
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, demanded: u32) {
+        self.before = Before::Item(demanded);
+        self.most = self.most.max(demanded);
+    }
+
+    fn literal(&mut self, c: char) {
+        push_literal(c, &mut self.out);
+        self.item(1);
+    }
+
+    fn repeat(&mut self, operator: &str, times: u32) -> Result<(), String> {
+        let inside = match self.before {
+            Before::Nothing => return Err(format!("missing argument to repetition operator: `{operator}`")),
+            Before::Repetition(_) => return Err(format!("invalid nested repetition operator: `{operator}`")),
+            Before::Item(inside) => inside,
+        };
+        let demanded = inside.saturating_mul(times.max(1));
+        if demanded > MOST_REPETITIONS {
+            return Err(format!("invalid repeat count: `{operator}`"));
+        }
+        self.out.push_str(operator);
+        if self.rest.next_if_eq(&'?').is_some() {
+            self.out.push('?');
+        }
+        self.before = Before::Repetition(demanded);
+        self.most = self.most.max(demanded);
+        Ok(())
+    }
+
+    /// `n}`, `n,}` or `n,m}`; anything else is no repetition, and nothing is taken.
+    fn bounds(&mut self) -> Option<(u32, Option<u32>)> {
+        let mut ahead = self.rest.clone();
+        let least = number(&mut ahead)?;
+        let bounds = match ahead.next()? {
+            '}' => (least, Some(least)),
+            ',' if ahead.next_if_eq(&'}').is_some() => (least, None),
+            ',' => {
+                let most = number(&mut ahead)?;
+                ahead.next_if_eq(&'}')?;
+                (least, Some(most))
+            }
+            _ => return None,
+        };
+        self.rest = ahead;
+        Some(bounds)
+    }
+
+    /// Behind `(`. Nobody asks for what a group took, so none takes anything.
+    fn group(&mut self) -> Result<(), String> {
+        if self.open.len() >= DEEPEST {
+            return Err("expression nests too deeply".to_owned());
+        }
+        let mut flags = String::new();
+        let mut ends = false;
+        if self.rest.next_if_eq(&'?').is_some() {
+            match self.rest.peek() {
+                Some('P') => {
+                    self.rest.next();
+                    self.name()?;
+                }
+                Some('<') => self.name()?,
+                _ => (flags, ends) = self.flags()?,
+            }
+        }
+        if ends {
+            // Flags alone, for what follows in this group. They can't be repeated.
+            if !flags.is_empty() {
+                self.out.push_str(&format!("(?{flags})"));
+            }
+            self.before = Before::Nothing;
+            return Ok(());
+        }
+        self.out.push_str(&format!("(?{flags}:"));
+        self.open.push(std::mem::replace(&mut self.most, 1));
+        self.before = Before::Nothing;
+        Ok(())
+    }
+
+    /// `<name>`.
+    fn name(&mut self) -> Result<(), String> {
+        let mut name = String::new();
+        if self.rest.next() != Some('<') {
+            return Err("invalid or unsupported Perl syntax: `(?P`".to_owned());
+        }
+        loop {
+            match self.rest.next() {
+                Some('>') if !name.is_empty() => break,
+                Some(c) if c.is_ascii_alphanumeric() || c == '_' => name.push(c),
+                _ => return Err(format!("invalid named capture: `(?P<{name}`")),
+            }
+        }
+        if self.names.insert(name.clone()) { Ok(()) } else { Err(format!("duplicate capture group name: `{name}`")) }
+    }
+
+    /// Flags up to `)`, which is true, or `:`.
+    fn flags(&mut self) -> Result<(String, bool), String> {
+        let (mut flags, mut negated, mut any) = (String::new(), false, false);
+        loop {
+            match self.rest.next() {
+                Some(c @ ('i' | 'm' | 's' | 'U')) => {
+                    // The crate `regex` refuses a flag that is given twice; the last one counts in Go.
+                    let on = flags.split('-').next().unwrap_or_default();
+                    if !if negated { flags.len() > on.len() && flags[on.len()..].contains(c) } else { on.contains(c) } {
+                        if negated && on.contains(c) {
+                            flags = flags.replacen(c, "", 1);
+                        }
+                        flags.push(c);
+                    }
+                    any = true;
+                }
+                Some('-') if !negated => {
+                    flags.push('-');
+                    (negated, any) = (true, false);
+                }
+                Some(end @ (':' | ')')) if any || !negated => return Ok((flags, end == ')')),
+                _ => return Err("invalid or unsupported Perl syntax: `(?`".to_owned()),
+            }
+        }
+    }
+
+    /// Behind `\`, outside of classes.
+    fn escape(&mut self) -> Result<(), String> {
+        let Some(&c) = self.rest.peek() else { return Err("trailing backslash at end of expression".to_owned()) };
+        match c {
+            'A' | 'z' => self.out.push_str(if c == 'A' { r"\A" } else { r"\z" }),
+            'b' => self.out.push_str(r"(?-u:\b)"),
+            'B' => self.out.push_str(NOT_AT_BOUNDARY),
+            'Q' => {
+                self.rest.next();
+                self.quoted();
+                return Ok(());
+            }
+            _ => {
+                let mut class = String::new();
+                match set(&mut self.rest)? {
+                    Escaped::Set(text) => class.push_str(&format!("[{text}]")),
+                    Escaped::Char(c) => push_literal(c, &mut class),
+                }
+                self.out.push_str(&class);
+                self.item(1);
+                return Ok(());
+            }
+        }
+        self.rest.next();
+        self.item(1);
+        Ok(())
+    }
+
+    /// Behind `\Q`: as it is up to `\E` or the end.
+    fn quoted(&mut self) {
+        while let Some(c) = self.rest.next() {
+            if c == '\\' && self.rest.next_if_eq(&'E').is_some() {
+                return;
+            }
+            self.literal(c);
+        }
+    }
+
+    /// Behind `[`.
+    fn class(&mut self) -> Result<(), String> {
+        let missing = || "missing closing ]".to_owned();
+        self.out.push('[');
+        if self.rest.next_if_eq(&'^').is_some() {
+            self.out.push('^');
+        }
+        let mut first = true;
+        loop {
+            let c = self.rest.next().ok_or_else(missing)?;
+            if c == ']' && !first {
+                break;
+            }
+            first = false;
+            if c == '['
+                && self.rest.peek() == Some(&':')
+                && let Some(name) = self.posix_class()?
+            {
+                self.out.push_str(&name);
+                continue;
+            }
+            let low = match c {
+                '\\' => set(&mut self.rest)?,
+                c => Escaped::Char(c),
+            };
+            let low = match low {
+                Escaped::Set(text) => {
+                    self.out.push_str(&text);
+                    continue;
+                }
+                Escaped::Char(low) => low,
+            };
+            push_literal(low, &mut self.out);
+            let mut ahead = self.rest.clone();
+            if ahead.next() != Some('-') || ahead.peek().is_none_or(|&c| c == ']') {
+                continue;
+            }
+            self.rest = ahead;
+            let high = match self.rest.next().ok_or_else(missing)? {
+                '\\' => set(&mut self.rest)?,
+                c => Escaped::Char(c),
+            };
+            match high {
+                Escaped::Char(high) if high >= low => {
+                    self.out.push('-');
+                    push_literal(high, &mut self.out);
+                }
+                _ => return Err(format!("invalid character class range: `{low}-`")),
+            }
+        }
+        self.out.push(']');
+        self.item(1);
+        Ok(())
+    }
+
+    /// At the colon of `[:name:]`; nothing where no `:]` follows.
+    fn posix_class(&mut self) -> Result<Option<String>, String> {
+        const NAMES: [&str; 14] = [
+            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
+            "word", "xdigit",
+        ];
+        let mut ahead = self.rest.clone();
+        ahead.next();
+        let mut name = String::new();
+        loop {
+            match ahead.next() {
+                Some(':') if ahead.peek() == Some(&']') => break,
+                Some(c) => name.push(c),
+                None => return Ok(None),
+            }
+        }
+        if !NAMES.contains(&name.strip_prefix('^').unwrap_or(&name)) {
+            return Err(format!("invalid character class range: `[:{name}:]`"));
+        }
+        ahead.next();
+        self.rest = ahead;
+        Ok(Some(format!("[:{name}:]")))
+    }
+}
+
+/// Between two characters of words or two others, by ASCII alone.
+const NOT_AT_BOUNDARY: &str = r"(?-u:\B)";
+
+/// What an escape stands for.
+enum Escaped {
+    Char(char),
+    /// The inside of a class.
+    Set(String),
+}
+
+/// Behind `\`, in classes and outside of them.
+fn set(rest: &mut Peekable<Chars<'_>>) -> Result<Escaped, String> {
+    let c = rest.next().ok_or("trailing backslash at end of expression")?;
+    let invalid = || format!(r"invalid escape sequence: `\{c}`");
+    let as_set = |text: &str| Ok(Escaped::Set(text.to_owned()));
+    Ok(Escaped::Char(match c {
+        // ASCII alone, unlike the crate `regex`.
+        'd' => return as_set("0-9"),
+        'D' => return as_set("[^0-9]"),
+        's' => return as_set(r"\t\n\x0c\r\x20"),
+        'S' => return as_set(r"[^\t\n\x0c\r\x20]"),
+        'w' => return as_set("0-9A-Za-z_"),
+        'W' => return as_set("[^0-9A-Za-z_]"),
+        'p' | 'P' => return property(c == 'P', rest).map(Escaped::Set),
+        'a' => '\x07',
+        'f' => '\x0c',
+        't' => '\t',
+        'n' => '\n',
+        'r' => '\r',
+        'v' => '\x0b',
+        'x' => hexadecimal(rest).ok_or_else(invalid)?,
+        '0' => octal(0, rest),
+        // A digit alone would refer back to a group.
+        '1'..='7' if matches!(rest.peek(), Some('0'..='7')) => octal(c.to_digit(8).unwrap_or_default(), rest),
+        c if c.is_ascii() && !c.is_ascii_alphanumeric() => c,
+        _ => return Err(invalid()),
+    }))
+}
+
+/// Up to two octal digits more.
+fn octal(mut value: u32, rest: &mut Peekable<Chars<'_>>) -> char {
+    for _ in 0..2 {
+        let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else { break };
+        rest.next();
+        value = value * 8 + digit;
+    }
+    char::from_u32(value).unwrap_or_default()
+}
+
+/// `41` or `{41}`.
+fn hexadecimal(rest: &mut Peekable<Chars<'_>>) -> Option<char> {
+    let mut value = 0;
+    if rest.next_if_eq(&'{').is_some() {
+        let mut digits = 0;
+        while rest.next_if_eq(&'}').is_none() {
+            value = value * 16 + rest.next()?.to_digit(16)?;
+            digits += 1;
+            if value > u32::from(char::MAX) {
+                return None;
+            }
+        }
+        return char::from_u32(value).filter(|_| digits > 0);
+    }
+    for _ in 0..2 {
+        value = value * 16 + rest.next()?.to_digit(16)?;
+    }
+    char::from_u32(value)
+}
+
+/// `N`, `{Greek}` or `{^Greek}`; whether there is one of that name, the crate `regex` says.
+fn property(mut negated: bool, rest: &mut Peekable<Chars<'_>>) -> Result<String, String> {
+    let invalid = |name: &str| format!("invalid character class range: `\\p{{{name}}}`");
+    let mut name = String::new();
+    match rest.next() {
+        Some('{') => loop {
+            match rest.next() {
+                Some('}') => break,
+                Some('^') if name.is_empty() => negated = !negated,
+                Some(c) if c.is_ascii_alphabetic() || c == '_' => name.push(c),
+                _ => return Err(invalid(&name)),
+            }
+        },
+        Some(c) if c.is_ascii_uppercase() => name.push(c),
+        _ => return Err(invalid(&name)),
+    }
+    // Names are exact in Go; the crate takes any case, and long names of the general categories.
+    if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return Err(invalid(&name));
+    }
+    let written = format!(r"\{}{{{name}}}", if negated { 'P' } else { 'p' });
+    regex_syntax::parse(&written).map_err(|_| invalid(&name))?;
+    Ok(written)
+}
+
+/// A number as Go takes it: no zeros before it. Too large ones stay too large.
+fn number(rest: &mut Peekable<Chars<'_>>) -> Option<u32> {
+    let mut value: Option<u32> = None;
+    let zero = rest.peek() == Some(&'0');
+    let mut digits = 0;
+    while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
+        rest.next();
+        digits += 1;
+        value = Some(value.unwrap_or(0).saturating_mul(10).saturating_add(digit).min(MOST_REPETITIONS + 1));
+    }
+    value.filter(|_| !zero || digits == 1)
+}
+
+/// A character that stands for itself, in and outside of classes.
+fn push_literal(c: char, out: &mut String) {
+    // An escaped angle bracket is the start or the end of a word.
+    if c.is_ascii_punctuation() && !matches!(c, '_' | '<' | '>') {
+        out.push('\\');
+    }
+    out.push(c);
+}
