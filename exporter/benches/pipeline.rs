@@ -247,6 +247,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
         producer: Producer::default(),
         source_kind: "bench",
         tables: Publisher::new(tables(&symbols)).reader(),
+        symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
         hooks: Vec::new(),

@@ -232,6 +232,7 @@ impl App {
             producer: emitter.producer(),
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
+            symbols: symbols.clone(),
             learn,
             aggregation: Aggregation::new(mapping::aggregation(&settings), unix_now()),
             hooks: Vec::new(),

@@ -135,6 +135,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         producer: Producer::default(),
         source_kind: "test",
         tables: publisher(&symbols).reader(),
+        symbols: symbols.clone(),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),

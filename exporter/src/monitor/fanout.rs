@@ -166,8 +166,9 @@ impl Publisher {
         match event {
             Event::Raw(raw) | Event::Notification(raw) => self.raw(raw),
             Event::Lost(lost) => self.lost(lost),
-            // Of our own datapath alone: no monitor client knows them.
-            Event::Totals(_) => return,
+            // Of our own datapath alone, or of another Hubble, which does not pass on payloads: no monitor client knows
+            // them.
+            Event::Totals(_) | Event::Observed(_) | Event::Undecodable(_) => return,
         }
         if self.chunk.is_full() {
             self.hand_out();
@@ -180,7 +181,7 @@ impl Publisher {
         let (events, missed) = match event {
             Event::Raw(_) | Event::Notification(_) => (1, 1),
             Event::Lost(lost) => (0, lost.count),
-            Event::Totals(_) => return,
+            Event::Totals(_) | Event::Observed(_) | Event::Undecodable(_) => return,
         };
         self.missed.events += events;
         self.missed.missed = self.missed.missed.saturating_add(missed);

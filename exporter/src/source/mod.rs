@@ -10,9 +10,12 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::event::Event;
 
+mod backoff;
 pub mod buffer;
 pub mod cilium_monitor;
 pub mod datapath;
+pub mod hubble;
+mod numbers;
 pub mod recording;
 pub mod replay;
 pub mod tap;

@@ -67,7 +67,7 @@ impl Reader {
                     Seen::Raw(raw.cpu, raw.data.to_vec())
                 }
                 Event::Lost(lost) => Seen::Lost(lost.cpu, lost.count),
-                other @ (Event::Totals(_) | Event::Notification(_)) => panic!("{other:?}"),
+                other => panic!("{other:?}"),
             });
         };
         self.source.read(timeout, &mut take).expect("read")

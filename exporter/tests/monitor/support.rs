@@ -159,6 +159,7 @@ impl Server {
             producer: Producer::default(),
             source_kind: "test",
             tables: Publisher::new(Tables::new(&Symbols::default())).reader(),
+            symbols: Symbols::default(),
             learn: Box::new(|_, _: IpAddr, _| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),
             hooks: Vec::new(),

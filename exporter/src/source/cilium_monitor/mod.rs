@@ -7,9 +7,6 @@
 pub mod connection;
 pub mod status;
 
-mod backoff;
-mod numbers;
-
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -19,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use self::backoff::Backoff;
 use self::connection::Reason;
-use self::numbers::Numbers;
 use self::status::View;
+use super::backoff::Backoff;
 use super::buffer::Buffer;
 use super::datapath::clock::unix_now;
+use super::numbers::Numbers;
 use super::{Halt, Source, Waker, wait};
 use crate::event::{Event, Lost, LostSource, RawEvent};
 use crate::gob::{self, Fault, GobError, PayloadDecoder};
@@ -172,7 +169,7 @@ impl CiliumMonitor {
 
     fn failed(&mut self, error: &io::Error) {
         let reason = Reason::of_connecting(error);
-        self.numbers.failed(reason);
+        self.numbers.failed(reason.name());
         self.numbers.away(Instant::now());
         self.view.change(|now| {
             // Once per change: an agent that is away for a day does not fill the log.
@@ -197,7 +194,7 @@ impl CiliumMonitor {
             self.view.change(|view| (view.since, view.reason) = (now, Some(Reason::NotStarted)));
             return;
         }
-        self.numbers.ended(reason, left, now);
+        self.numbers.ended(reason.name(), left, now);
         if left > 0 && reason != Reason::Garbage {
             // A message that began is an event that its agent had.
             sink(&lost(LostSource::ObserverQueue, None, 1, unix_now()));
@@ -304,7 +301,7 @@ fn decode(
                         kernel_drop: None,
                     })),
                     gob::RECORD_LOST => sink(&lost(LostSource::KernelBuffer, cpu.ok(), payload.lost, time)),
-                    _ => numbers.unknown_kind(),
+                    _ => numbers.skipped("unknown_payload"),
                 }
                 buffer.consume(size);
                 count += 1;
