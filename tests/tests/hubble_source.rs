@@ -32,7 +32,8 @@ fn flows(node: &str) -> Result<Vec<Flow>> {
     let mut flows = Vec::new();
     for (number, line) in BufReader::new(output).lines().enumerate() {
         let mut flow: Flow = json::read(&line?)?;
-        flow.time = Some(Timestamp { seconds: START + number as i64 / 1000, nanos: (number % 1000) as i32 * 1_000_000 });
+        flow.time =
+            Some(Timestamp { seconds: START + number as i64 / 1000, nanos: (number % 1000) as i32 * 1_000_000 });
         node.clone_into(&mut flow.node_name);
         flows.push(flow);
     }
@@ -70,7 +71,12 @@ fn observer(folder: &Path, node: &str, capacity: u32) -> Result<ObserveServer> {
     if path.exists() {
         std::fs::remove_file(&path)?;
     }
-    ObserveServer::start(&Options { listen: &format!("unix://{}", path.display()), node, capacity, ..Options::default() })
+    ObserveServer::start(&Options {
+        listen: &format!("unix://{}", path.display()),
+        node,
+        capacity,
+        ..Options::default()
+    })
 }
 
 fn start(home: &Namespace, address: &str, folder: &Path, receiver: &Receiver) -> Result<Eyepiece> {
@@ -92,7 +98,11 @@ fn wait_for(eyepiece: &Eyepiece, what: &str, is_so: impl Fn(&Value) -> bool) -> 
 }
 
 /// Waits for flows, and looks that each has come once.
-fn wait_for_flows<'a>(receiver: &Receiver, eyepiece: &Eyepiece, flows: impl IntoIterator<Item = &'a Flow>) -> Result<()> {
+fn wait_for_flows<'a>(
+    receiver: &Receiver,
+    eyepiece: &Eyepiece,
+    flows: impl IntoIterator<Item = &'a Flow>,
+) -> Result<()> {
     let wanted: BTreeSet<&str> = flows.into_iter().map(|flow| flow.uuid.as_str()).collect();
     let missing = || {
         let logs = receiver.logs();

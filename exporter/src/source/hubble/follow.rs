@@ -298,7 +298,10 @@ impl Follower {
             Offer::New => {}
             Offer::NewBehindGap => {
                 self.counters.get().gap("passed_on");
-                tracing::warn!(node = read.offered().node, "the server has passed on since the interruption: events are missed");
+                tracing::warn!(
+                    node = read.offered().node,
+                    "the server has passed on since the interruption: events are missed"
+                );
             }
             Offer::Seen => return self.counters.get().skipped("seen_before"),
         }
