@@ -296,6 +296,8 @@ impl Follower {
         let now = Instant::now();
         match window.offer(&read.offered(), now) {
             Offer::New => {}
+            // All streams of a server are of one ring: the flows tell for all how far back it goes.
+            Offer::NewBehindGap if kind != Kind::Flows => {}
             Offer::NewBehindGap => {
                 self.counters.get().gap("passed_on");
                 tracing::warn!(
