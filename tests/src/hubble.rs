@@ -38,6 +38,7 @@ pub struct Hubble {
     program: PathBuf,
     server: String,
     inside: Option<Inside>,
+    further: Vec<String>,
 }
 
 /// What a command has printed.
@@ -58,7 +59,14 @@ impl Hubble {
     /// Where the peer is not there.
     pub fn new(server: &str, inside: Option<&Inside>) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
-        Ok(Self { program, server: server.to_owned(), inside: inside.cloned() })
+        Ok(Self { program, server: server.to_owned(), inside: inside.cloned(), further: Vec::new() })
+    }
+
+    /// The same with flags that every command gets: those of TLS.
+    #[must_use]
+    pub fn with(&self, further: &[&str]) -> Self {
+        let further = self.further.iter().cloned().chain(further.iter().map(|&flag| flag.to_owned())).collect();
+        Self { further, ..self.clone() }
     }
 
     /// Runs a command that ends by itself: `["observe", "--last", "5", "-o", "json"]`.
@@ -85,7 +93,7 @@ impl Hubble {
             command.env_remove(name);
         }
         command.env("XDG_CONFIG_HOME", "/nonexistent").env("HOME", "/nonexistent");
-        Background::spawn(command.args(arguments).args(["--server", &self.server]))
+        Background::spawn(command.args(arguments).args(["--server", &self.server]).args(&self.further))
     }
 }
 
