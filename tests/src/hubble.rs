@@ -7,9 +7,10 @@
 //!   is `--last 20`. `-o compact|dict|json|jsonpb|table`; `json` is `jsonpb`: lines of `GetFlowsResponse`, flows only.
 //!   Lost events are not shown at all, but with `--debug` as "unknown response type" on standard error, where node
 //!   status goes, too. What this release does not know of a flow (`file`, `interface`, …) is left out.
-//!   `--allowlist` and `--denylist` take `FlowFilter`s as JSON; `--print-raw-filters` shows what the flags make, without
-//!   a server. It has no flags for clusters, drop reasons, interfaces, translated addresses, URLs, headers of HTTP, DNS
-//!   queries or CEL.
+//!   `--allowlist` and `--denylist` take `FlowFilter`s as JSON, but `observe` alone forgets them: `observe flows` it is;
+//!   `--print-raw-filters` shows what the flags make, without a server. It has no flags for clusters, drop reasons,
+//!   interfaces, translated addresses, URLs, headers of HTTP, DNS queries or CEL. It refuses `--first` with `--follow` and
+//!   masks that name no field by itself.
 //! - `status`: asks the health service and `ServerStatus`, exit code 1 where either is not well. `list nodes` and
 //!   `list namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay
 //!   answers. `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.

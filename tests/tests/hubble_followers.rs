@@ -16,7 +16,7 @@ const RING: u64 = 1023;
 /// Events that are sent in one go: what a reader may be behind, so less than the ring.
 const ROUND: u64 = 250;
 /// Rounds with and without followers: so many that who does not read falls behind a ring and what waits for it.
-const ROUNDS: u64 = 16;
+const ROUNDS: u64 = 64;
 /// Clients by their manners: a thousand.
 const READ: u32 = 750;
 const UNREAD: u32 = 150;
@@ -135,7 +135,8 @@ fn follow() -> Result<()> {
         let wrong = of(&last, "unread").filter(|report| !all_told(report));
         format!("{wanted} wanted: {:?}", wrong.take(3).collect::<Vec<_>>())
     })?;
-    ensure!(of(&last, "unread").all(|report| lost(report) > 0 && report.end.is_none()));
+    let is_behind = |report: &Report| lost(report) > 0 && report.end.is_none();
+    ensure!(of(&last, "unread").all(is_behind), "{:?}", of(&last, "unread").find(|report| !is_behind(report)));
     ensure!(of(&last, "reset").all(|report| report.end.as_ref().is_some_and(|(code, _)| code == "Canceled")));
     let losses: u64 = of(&last, "unread").map(lost).sum();
     println!("{UNREAD} that did not read were told of {} lost events each", losses / u64::from(UNREAD));

@@ -133,7 +133,7 @@ fn commands() -> Result<()> {
         ("TLS by the address", at(&by_tls(&secure), &trusting)?, told(PORTS[1], true)),
         ("TLS with a password", at(&secure, &[&["--tls"], &trusting[..], &password].concat())?, told(PORTS[1], true)),
         ("TLS unchecked", at(&secure, &["--tls", "--tls-allow-insecure"])?, told(PORTS[1], true)),
-        ("mTLS", at(&mutual, &[&trusting[..], &certificate].concat())?, told(PORTS[2], true)),
+        ("mTLS", at(&mutual, &[&["--tls"], &trusting[..], &certificate].concat())?, told(PORTS[2], true)),
     ];
     let transports = transports.map(|(name, hubble, peer)| Transport { name, hubble, peer });
     let rows = transports.iter().flat_map(|via| COMMANDS.map(|command| (via, command)));
@@ -147,7 +147,7 @@ fn commands() -> Result<()> {
         ("an authority that it does not know", at(&secure, &["--tls", "--tls-ca-cert-files", &strange_ca])?),
         ("another name", at(&secure, &[&["--tls"], &other_name[..]].concat())?),
         ("no certificate", at(&mutual, &[&["--tls"], &trusting[..]].concat())?),
-        ("a certificate of another authority", at(&mutual, &[&trusting[..], &strange_pair].concat())?),
+        ("a certificate of another authority", at(&mutual, &[&["--tls"], &trusting[..], &strange_pair].concat())?),
         ("a socket that is not there", Hubble::new("unix:///nonexistent.sock", None)?),
     ];
     let rows = refused.into_iter().map(|(name, hubble)| (name.to_owned(), hubble.with(&["--timeout", "3s"])));

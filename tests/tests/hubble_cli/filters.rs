@@ -53,11 +53,15 @@ fn but(
     Row { negative: row.negative.into_iter().chain(further).collect(), ..row }
 }
 
-/// A flag for names that no source gives yet.
-fn nameless(flag: &'static str, none: &str) -> Row {
-    let positive = Err("names of pods, services, workloads and domains come with the metadata tables");
-    Row { positive, ..row(Scene::Live, flag, "", none, |_| false) }
+/// A use of a flag that a scene has nothing for yet: only the negative is tried.
+fn later(why: &'static str, row: Row) -> Row {
+    Row { positive: Err(why), ..row }
 }
+
+/// Why there are no flows of sockets.
+const SOCKETS: &str = "an event of a socket is left out, as Cilium does, until cgroups are known as pods";
+/// Why there are no flows with names.
+const NAMES: &str = "names of pods, services, workloads and domains come with the metadata tables";
 
 fn is(path: &'static [&'static str], wanted: &str) -> impl Fn(&Flow<'_>) -> bool + 'static {
     let wanted = wanted.to_owned();
@@ -147,8 +151,8 @@ fn kinds(facts: &Facts) -> Vec<Row> {
         but(P, "--verdict", "REDIRECTED", &["--type", "drop"], is(&["verdict"], "REDIRECTED")),
         but(P, "--verdict", "AUDIT", &["--type", "drop"], is(&["verdict"], "AUDIT")),
         but(P, "--verdict", "ERROR", &["--type", "drop"], is(&["verdict"], "ERROR")),
-        but(P, "--verdict", "TRACED", &["--type", "drop"], is(&["verdict"], "TRACED")),
-        but(P, "--verdict", "TRANSLATED", &["--type", "drop"], is(&["verdict"], "TRANSLATED")),
+        later(SOCKETS, row(P, "--verdict", "TRACED", "TRACED", |_| false)),
+        later(SOCKETS, row(P, "--verdict", "TRANSLATED", "TRANSLATED", |_| false)),
         row(L, "--type", "trace", "l7", is_type("4")),
         row(L, "--type", "trace:to-endpoint", "trace:to-proxy", point("TO_ENDPOINT")),
         row(L, "--type", "trace:from-endpoint", "trace:from-overlay", point("FROM_ENDPOINT")),
@@ -156,7 +160,7 @@ fn kinds(facts: &Facts) -> Vec<Row> {
         row(P, "--type", "l7", "trace:to-overlay", is_type("129")),
         row(P, "--type", "policy-verdict", "trace:to-host", is_type("5")),
         row(P, "--type", "capture", "trace:from-host", is_type("3")),
-        row(P, "--type", "trace-sock", "trace:to-stack", is_type("7")),
+        later(SOCKETS, row(P, "--type", "trace-sock", "trace-sock", |_| false)),
         row(P, "--type", "trace:to-proxy", "trace:to-network", point("TO_PROXY")),
         row(P, "--type", "trace:from-network", "trace:from-proxy", point("FROM_NETWORK")),
         row(P, "--type", "drop", "trace:from-stack", is_type("1")),
@@ -166,8 +170,8 @@ fn kinds(facts: &Facts) -> Vec<Row> {
         Row { fits_all: true, ..row(L, "--node-name", &format!("default/{NODE}"), "west/", |_| true) },
         Row { fits_all: true, ..row(P, "--node-name", &format!("{}/*", played::CLUSTER), "default/*", |_| true) },
         Row { fits_all: true, ..row(P, "--node-name", played::NODE, "node-1", |_| true) },
-        but(P, "--traffic-direction", "ingress", &["--type", "trace-sock"], is(&["traffic_direction"], "INGRESS")),
-        but(P, "--traffic-direction", "egress", &["--type", "trace-sock"], is(&["traffic_direction"], "EGRESS")),
+        but(P, "--traffic-direction", "ingress", &["--type", "capture"], is(&["traffic_direction"], "INGRESS")),
+        but(P, "--traffic-direction", "egress", &["--type", "capture"], is(&["traffic_direction"], "EGRESS")),
     ]
 }
 
@@ -208,7 +212,11 @@ fn names() -> Vec<Row> {
     let pods = ["--pod", "--from-pod", "--to-pod", "--service", "--from-service", "--to-service"];
     let others =
         ["--namespace", "--from-namespace", "--to-namespace", "--workload", "--from-workload", "--to-workload"];
-    let names = ["--fqdn", "--from-fqdn", "--to-fqdn"].map(|flag| nameless(flag, "*.example"));
-    let pods = pods.map(|flag| nameless(flag, "shop/web"));
-    pods.into_iter().chain(others.map(|flag| nameless(flag, "web"))).chain(names).collect()
+    let names = ["--fqdn", "--from-fqdn", "--to-fqdn"]
+        .map(|flag| later(NAMES, row(Scene::Live, flag, "", "*.example", |_| false)));
+    let pods = pods.map(|flag| later(NAMES, row(Scene::Live, flag, "", "shop/web", |_| false)));
+    pods.into_iter()
+        .chain(others.map(|flag| later(NAMES, row(Scene::Live, flag, "", "web", |_| false))))
+        .chain(names)
+        .collect()
 }
