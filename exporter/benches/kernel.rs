@@ -172,7 +172,7 @@ impl Reading {
 /// Empties the buffer; gives how many events it held, told losses left out.
 fn raw_events(reader: &mut Reader) -> usize {
     let mut events = 0;
-    let mut count = |event: Event<'_>| events += usize::from(matches!(event, Event::Raw(_)));
+    let mut count = |event: &Event<'_>| events += usize::from(matches!(event, Event::Raw(_)));
     reader.read(Duration::ZERO, &mut count).expect("read");
     events
 }

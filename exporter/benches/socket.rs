@@ -61,7 +61,7 @@ impl Source for Pinned {
         self.0.stop();
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> std::io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> std::io::Result<usize> {
         if !std::mem::replace(&mut self.1, true) {
             pin(0);
         }
@@ -113,6 +113,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         producer: Producer::default(),
         source_kind: "bench",
         tables: Publisher::new(Tables::new(&symbols)).reader(),
+        symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
         hooks: Vec::new(),

@@ -34,6 +34,7 @@ use crate::metrics::Aggregation;
 use crate::monitor::agent::Subscription;
 use crate::otlp::resource::Resource;
 use crate::pipeline::{self, Sink};
+use crate::serving;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::object::LoadError;
@@ -161,6 +162,7 @@ pub(crate) struct App {
     admin: Option<admin::Admin>,
     running: Running,
     recorder: Option<Recorder>,
+    serving: Runtime,
     /// Hears why to leave: the source's end, a recording's limit.
     leave: mpsc::Receiver<&'static str>,
     handle: pipeline::Handle,
@@ -169,8 +171,6 @@ pub(crate) struct App {
     logs: Option<LogsEnd>,
     tasks: JoinSet<()>,
     stop: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
-    /// The threads that serve Hubble's clients.
-    serving: Option<Runtime>,
     /// Exports our own numbers; ended by `end`.
     numbers: JoinSet<()>,
     end: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
@@ -187,8 +187,9 @@ impl App {
         telemetry.age(metric::EYEPIECE_UPTIME.name);
         // First what can fail without a trace: an address in use is no reason to touch interfaces.
         let listener = status::listen(&settings)?;
-        let (monitor, inbox) = Monitor::bind(runtime, &settings, &telemetry)?;
-        let hubble = Hubble::bind(&settings, &telemetry)?;
+        let serving = serving::runtime().context("cannot start the runtime that serves clients")?;
+        let (monitor, inbox) = Monitor::bind(&serving, &settings, &telemetry)?;
+        let hubble = Hubble::bind(&serving, &settings, &telemetry)?;
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
         let parts = source::Parts {
@@ -222,15 +223,16 @@ impl App {
         let mut sinks: Vec<Box<dyn Sink>> =
             logs.iter().map(|logs| Box::new(logs.sink.clone()) as Box<dyn Sink>).collect();
         let (mut tasks, mut numbers) = (JoinSet::new(), JoinSet::new());
-        let serving = hubble.map(|hubble| hubble.serve(&shared, &mut tasks)).transpose()?.map(|(filled, serving)| {
-            sinks.extend(filled);
-            serving
-        });
+        let has_observer = hubble.is_some();
+        if let Some(hubble) = hubble {
+            sinks.extend(hubble.serve(&serving, &shared, &mut tasks)?);
+        }
         let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
             source: monitor.tap(source, inbox),
             producer: emitter.producer(),
             source_kind: settings.source.kind.name(),
             tables: publisher.reader(),
+            symbols: symbols.clone(),
             learn,
             aggregation: Aggregation::new(mapping::aggregation(&settings), unix_now()),
             hooks: Vec::new(),
@@ -244,11 +246,10 @@ impl App {
         drop(guard);
         let agent = monitor.agent(handle.clone());
         let mut subscriptions = Vec::new();
-        for _ in [logs.is_some(), has_metrics, recorder.is_some(), serving.is_some()].into_iter().filter(|wants| *wants)
-        {
+        for _ in [logs.is_some(), has_metrics, recorder.is_some(), has_observer].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
-        let starting = monitor.serve(runtime, agent, &mut tasks, stopped.clone());
+        let starting = monitor.serve(&serving, agent, &mut tasks, stopped.clone());
         if let Some(synced) = synced {
             wait_for_hooks(runtime, synced);
         }
@@ -269,6 +270,7 @@ impl App {
             admin,
             running,
             recorder,
+            serving,
             leave,
             telemetry,
             handle,
@@ -277,7 +279,6 @@ impl App {
             logs,
             tasks,
             stop,
-            serving,
             numbers,
             end,
         })
@@ -349,9 +350,7 @@ impl App {
         });
         // Whatever has not ended by now is cut off: the pipeline ends with the last hand on it.
         drop(tasks);
-        if let Some(serving) = self.serving {
-            serving.shutdown_background();
-        }
+        self.serving.shutdown_background();
         undelivered::tell(&before, &self.telemetry, &self.settings);
         drop(self.subscriptions);
         let waker = self.handle.waker();

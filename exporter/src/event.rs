@@ -1,8 +1,13 @@
-//! The seam that every source feeds: raw monitor events, totals without a packet, and losses; and what we tell ourselves.
+//! The seam that every source feeds: raw monitor events, totals without a packet, what another observed, and losses; and
+//! what we tell ourselves.
 
+use std::cell::Cell;
+use std::fmt;
 use std::net::IpAddr;
 
 use eyepiece_wire::{Hook, Mark};
+
+use crate::observed::Observed;
 
 /// One event as a source delivers it. Raw bytes are borrowed from the source's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +18,44 @@ pub enum Event<'a> {
     Totals(Totals),
     /// Events that the source could not deliver.
     Lost(Lost),
+    /// What another Hubble observed: decoded, with its own time and uuid, and named by who observed it.
+    Observed(&'a Handover),
+    /// A message of another Hubble that is none.
+    Undecodable(Undecodable<'a>),
     /// A monitor payload of our own, which tells of an endpoint or an address: no source has delivered it.
     Notification(RawEvent<'a>),
+}
+
+/// Something that was observed, for the one who takes it: events are passed by without being copied.
+pub struct Handover(Cell<Option<Box<Observed>>>);
+
+impl Handover {
+    /// Not taken yet.
+    pub const fn new(observed: Box<Observed>) -> Self {
+        Self(Cell::new(Some(observed)))
+    }
+
+    /// Takes it; none where somebody has.
+    pub const fn take(&self) -> Option<Box<Observed>> {
+        self.0.replace(None)
+    }
+}
+
+impl fmt::Debug for Handover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handover").finish_non_exhaustive()
+    }
+}
+
+/// A message of another Hubble that is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Undecodable<'a> {
+    /// Why, in words for telemetry.
+    pub reason: &'static str,
+    /// When it came, ns since the Unix epoch.
+    pub time: u64,
+    /// Its bytes.
+    pub data: &'a [u8],
 }
 
 /// A monitor payload in Cilium's format, and what our own datapath knows beside it.

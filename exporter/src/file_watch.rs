@@ -64,7 +64,7 @@ async fn readable(ready: Option<&AsyncFd<OwnedFd>>) {
         Ok(mut guard) => guard.clear_ready(),
         Err(error) => {
             tracing::debug!(%error, "watch for files");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod pipeline;
 pub mod proto;
 pub mod protobuf;
 pub mod release;
+pub mod serving;
 pub mod source;
 pub mod stop;
 pub mod symbols;

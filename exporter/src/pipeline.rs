@@ -1,5 +1,7 @@
 //! The owner loop: event → parse → enrich → count → batch. One thread; it never waits for a sink.
 
+mod ends;
+mod foreign;
 mod hooks;
 mod outstanding;
 
@@ -12,17 +14,21 @@ use std::time::{Duration, Instant};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
+use self::ends::Ends;
 use self::hooks::Hooks;
 pub use self::hooks::{Hook, Next, Sink};
 use self::outstanding::Outstanding;
+use crate::agent_event::AgentEvent;
+use crate::debug_event::DebugEvent;
 use crate::enrich::{self, Tables};
-use crate::event::{Event, Lost, RawEvent, Totals};
+use crate::event::{Event, Lost, RawEvent, Totals, Undecodable};
 use crate::flow::Flow;
 use crate::metrics::{Aggregation, Snapshot};
 use crate::observed::{Batch, Observed};
 use crate::parser::{self, EVENT_DEBUG, Pairing};
 use crate::release::Producer;
 use crate::source::{Source, Waker};
+use crate::symbols::Symbols;
 use crate::telemetry::{Number, Telemetry};
 use crate::uid;
 use crate::undecodable::Keeper;
@@ -55,6 +61,8 @@ pub struct Parts {
     pub source_kind: &'static str,
     /// Who is who.
     pub tables: enrich::Reader,
+    /// Where names of ends are kept that a flow brings along.
+    pub symbols: Symbols,
     /// Where new addresses are told.
     pub learn: Learn,
     /// The series.
@@ -151,6 +159,7 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         numbers: Numbers::new(&parts.telemetry, parts.source_kind),
         examples: parts.telemetry.examples().keeper(),
         tables: parts.tables,
+        ends: Ends::new(parts.symbols, &parts.telemetry),
         learn: parts.learn,
         aggregation: parts.aggregation,
         hooks: Hooks::new(parts.hooks, parts.sinks, &parts.telemetry),
@@ -242,6 +251,7 @@ impl Numbers {
 
 struct Work {
     tables: enrich::Reader,
+    ends: Ends,
     learn: Learn,
     aggregation: Aggregation,
     hooks: Hooks,
@@ -268,14 +278,35 @@ impl Work {
     }
 
     #[inline]
-    fn take(&mut self, event: Event<'_>) {
+    fn take(&mut self, event: &Event<'_>) {
         match event {
-            Event::Raw(raw) => self.raw(&raw),
-            Event::Totals(totals) => self.totals(&totals),
-            Event::Lost(lost) => self.lost(&lost),
+            Event::Raw(raw) => self.raw(raw),
+            Event::Totals(totals) => self.totals(totals),
+            Event::Lost(lost) => self.lost(lost),
             // Decoded as the source's, but not received from it.
-            Event::Notification(raw) => self.rare(&raw),
+            Event::Notification(raw) => self.rare(raw),
+            Event::Observed(handover) => {
+                if let Some(observed) = handover.take() {
+                    self.observed(*observed);
+                }
+            }
+            Event::Undecodable(Undecodable { reason, time, data }) => {
+                self.counts.received += 1;
+                self.failed(reason, *time, data);
+            }
         }
+    }
+
+    fn agent(&mut self, mut event: Box<AgentEvent>) {
+        self.counts.agent += 1;
+        event.uuid = uid::random(&mut self.random);
+        self.push(Observed::Agent(event));
+    }
+
+    fn debug(&mut self, mut event: Box<DebugEvent>) {
+        self.counts.debug += 1;
+        event.uuid = uid::random(&mut self.random);
+        self.push(Observed::Debug(event));
     }
 
     #[inline]
@@ -286,10 +317,21 @@ impl Work {
         }
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
-            _ => match parser::parse_from(raw, self.producer) {
-                Ok(flow) => self.flow(flow),
-                Err(error) => self.failed(error.reason(), raw),
-            },
+            _ => {
+                let mut parsed = parser::parse_from(raw, self.producer);
+                match &mut parsed {
+                    // Looked at where it is: moving a flow copies it, which is a good part of what it costs.
+                    Ok(flow) => {
+                        if !self.flow(flow) {
+                            return;
+                        }
+                    }
+                    Err(error) => return self.failed(error.reason(), raw.time, raw.data),
+                }
+                if let Ok(flow) = parsed {
+                    self.push(Observed::Flow(flow));
+                }
+            }
         }
     }
 
@@ -297,51 +339,50 @@ impl Work {
     #[cold]
     fn rare(&mut self, raw: &RawEvent<'_>) {
         match parser::decode(raw, self.producer, &mut self.pairing) {
-            Ok(Observed::Flow(flow)) => self.flow(flow),
-            Ok(Observed::Agent(mut event)) => {
-                self.counts.agent += 1;
-                event.uuid = uid::random(&mut self.random);
-                self.push(Observed::Agent(event));
+            Ok(Observed::Flow(mut flow)) => {
+                if self.flow(&mut flow) {
+                    self.push(Observed::Flow(flow));
+                }
             }
+            Ok(Observed::Agent(event)) => self.agent(event),
             Ok(Observed::Debug(mut event)) => {
-                self.counts.debug += 1;
                 enrich::debug(&mut event, self.tables.tables());
-                event.uuid = uid::random(&mut self.random);
-                self.push(Observed::Debug(event));
+                self.debug(event);
             }
             Ok(Observed::Lost(lost)) => self.lost(&lost),
-            Err(error) => self.failed(error.reason(), raw),
+            Err(error) => self.failed(error.reason(), raw.time, raw.data),
         }
     }
 
-    fn failed(&mut self, reason: &'static str, raw: &RawEvent<'_>) {
+    fn failed(&mut self, reason: &'static str, time: u64, data: &[u8]) {
         *self.counts.failed.entry(reason).or_default() += 1;
-        self.examples.keep(reason, raw.time, raw.data);
+        self.examples.keep(reason, time, data);
     }
 
+    /// Completes and counts a flow; whether it is to be pushed.
     #[inline]
-    fn flow(&mut self, mut flow: Flow) {
+    fn flow(&mut self, flow: &mut Flow) -> bool {
         let tables = self.tables.tables();
-        if flow.sock.is_some() && !enrich::socket(&mut flow, tables) {
+        if flow.sock.is_some() && !enrich::socket(flow, tables) {
             // Nobody could say whose socket it was: Hubble skips these, too.
             self.counts.unknown_cgroup += 1;
-            return;
+            return false;
         }
         self.counts.parsed += 1;
-        let is_news = enrich::enrich(&mut flow, tables);
-        if self.hooks.on_flow(&mut flow) == Next::Stop {
-            return;
+        let is_news = enrich::enrich(flow, tables);
+        if self.hooks.on_flow(flow) == Next::Stop {
+            return false;
         }
         let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
-        self.aggregation.count(&flow, ingress);
+        self.aggregation.count(flow, ingress);
         if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
             (self.learn)(meter.ifindex, ip.source, flow.time);
         }
         if !self.hooks.has_sinks() {
-            return;
+            return false;
         }
         flow.uuid = uid::random(&mut self.random);
-        self.push(Observed::Flow(flow));
+        true
     }
 
     #[inline]
@@ -383,7 +424,8 @@ impl Work {
         self.outstanding.prune();
         let Some(said) = self.aggregation.said() else { return };
         let outstanding = &self.outstanding;
-        let released = self.tables.release_names(|gone| {
+        let mut released = self.ends.release(&said.symbols);
+        released |= self.tables.release_names(|gone| {
             let of_interface = gone.ifindex().is_some_and(|ifindex| said.interfaces.contains(&ifindex));
             of_interface || said.symbols.contains(&gone.symbol()) || outstanding.has(gone.snapshots())
         });
@@ -402,6 +444,7 @@ impl Work {
             std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH))
         });
         self.outstanding.add(self.tables.number(), &batch);
+        self.ends.handed_over(&batch);
         self.hooks.send(&batch);
     }
 

@@ -39,16 +39,16 @@ impl Source for Script {
         self.started = false;
     }
 
-    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         if !self.started {
             return Ok(0);
         }
         let payloads = std::mem::take(&mut self.payloads);
         for data in &payloads {
             if data.is_empty() {
-                sink(Event::Lost(LOST));
+                sink(&Event::Lost(LOST));
             } else {
-                sink(Event::Raw(RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None }));
+                sink(&Event::Raw(RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None }));
             }
         }
         Ok(payloads.len())
@@ -105,6 +105,7 @@ fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Part
         producer: Release::V1_18.into(),
         source_kind: "script",
         tables: Publisher::new(tables).reader(),
+        symbols: Symbols::default(),
         learn: Box::new(|_, _, _| ()),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),

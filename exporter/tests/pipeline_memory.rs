@@ -90,7 +90,7 @@ impl Source for Repeated {
 
     fn stop(&mut self) {}
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         if self.done.load(Ordering::Acquire) == self.reads {
             std::thread::sleep(timeout.min(Duration::from_millis(1)));
             return Ok(0);
@@ -98,7 +98,7 @@ impl Source for Repeated {
         let before = ALLOCATIONS.get();
         for (number, (_, payload)) in self.payloads.iter().enumerate() {
             let (time, meter) = (1000, Some(meter(number as u32 % 3 + 1)));
-            sink(Event::Raw(RawEvent { time, cpu: 0, data: payload, meter, kernel_drop: None }));
+            sink(&Event::Raw(RawEvent { time, cpu: 0, data: payload, meter, kernel_drop: None }));
         }
         self.allocations.store(ALLOCATIONS.get() - before, Ordering::Release);
         self.done.fetch_add(1, Ordering::AcqRel);
@@ -135,6 +135,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         producer: Producer::default(),
         source_kind: "test",
         tables: publisher(&symbols).reader(),
+        symbols: symbols.clone(),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),

@@ -62,7 +62,7 @@ fn allocations(wrap: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>) -> usize {
         if count >= EVENTS && start == 0 {
             start = counting::allocations();
         }
-        let mut take = |_: Event<'_>| count += 1;
+        let mut take = |_: &Event<'_>| count += 1;
         source.read(Duration::from_secs(1), &mut take).expect("read");
     }
     drop(server.join().expect("the server"));

@@ -5,6 +5,26 @@
 pub mod attribute {
     /// Address of the receiver.
     pub const DESTINATION_ADDRESS: &str = "destination.address";
+    /// Cluster of the destination, as `k8s.cluster.name` is of a resource.
+    pub const DESTINATION_K8S_CLUSTER_NAME: &str = "destination.k8s.cluster.name";
+    /// CronJob of the destination, as `k8s.cronjob.name` is of a resource.
+    pub const DESTINATION_K8S_CRONJOB_NAME: &str = "destination.k8s.cronjob.name";
+    /// DaemonSet of the destination, as `k8s.daemonset.name` is of a resource.
+    pub const DESTINATION_K8S_DAEMONSET_NAME: &str = "destination.k8s.daemonset.name";
+    /// Deployment of the destination, as `k8s.deployment.name` is of a resource.
+    pub const DESTINATION_K8S_DEPLOYMENT_NAME: &str = "destination.k8s.deployment.name";
+    /// Job of the destination, as `k8s.job.name` is of a resource.
+    pub const DESTINATION_K8S_JOB_NAME: &str = "destination.k8s.job.name";
+    /// Kubernetes namespace of the destination, as `k8s.namespace.name` is of a resource.
+    pub const DESTINATION_K8S_NAMESPACE_NAME: &str = "destination.k8s.namespace.name";
+    /// Pod of the destination, as `k8s.pod.name` is of a resource.
+    pub const DESTINATION_K8S_POD_NAME: &str = "destination.k8s.pod.name";
+    /// ReplicaSet of the destination, as `k8s.replicaset.name` is of a resource.
+    pub const DESTINATION_K8S_REPLICASET_NAME: &str = "destination.k8s.replicaset.name";
+    /// Kubernetes service of the destination, as `k8s.service.name` is of a resource.
+    pub const DESTINATION_K8S_SERVICE_NAME: &str = "destination.k8s.service.name";
+    /// StatefulSet of the destination, as `k8s.statefulset.name` is of a resource.
+    pub const DESTINATION_K8S_STATEFULSET_NAME: &str = "destination.k8s.statefulset.name";
     /// Port of the receiver.
     pub const DESTINATION_PORT: &str = "destination.port";
     /// Addresses in the answer.
@@ -99,6 +119,8 @@ pub mod attribute {
     pub const HUBBLE_DEBUG_EVENT_MESSAGE: &str = "hubble.debug_event.message";
     /// What the datapath did, by the name in Hubble's `flow.DebugEventType`.
     pub const HUBBLE_DEBUG_EVENT_TYPE: &str = "hubble.debug_event.type";
+    /// DNS names of the destination, as those that asked for them know it.
+    pub const HUBBLE_DESTINATION_DNS_NAMES: &str = "hubble.destination.dns_names";
     /// Id of the local endpoint that the packet is for.
     pub const HUBBLE_DESTINATION_ENDPOINT_ID: &str = "hubble.destination.endpoint.id";
     /// Security identity of the destination.
@@ -109,6 +131,10 @@ pub mod attribute {
     ///
     /// See `hubble.source.name`.
     pub const HUBBLE_DESTINATION_NAME: &str = "hubble.destination.name";
+    /// Namespace of the Kubernetes service that the destination belongs to.
+    pub const HUBBLE_DESTINATION_SERVICE_NAMESPACE: &str = "hubble.destination.service.namespace";
+    /// What the destination's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
+    pub const HUBBLE_DESTINATION_WORKLOADS: &str = "hubble.destination.workloads";
     /// Types of records in the answer.
     pub const HUBBLE_DNS_ANSWER_TYPES: &str = "hubble.dns.answer_types";
     /// Canonical names on the way from the name to its addresses.
@@ -183,6 +209,8 @@ pub mod attribute {
     pub const HUBBLE_LOST_COUNT: &str = "hubble.lost.count";
     /// Which buffer lost events, as Hubble names it in lower case.
     pub const HUBBLE_LOST_SOURCE: &str = "hubble.lost.source";
+    /// Labels of the node that observed the flow, as `key=value`.
+    pub const HUBBLE_NODE_LABELS: &str = "hubble.node.labels";
     /// Name of the node that saw the flow, with the cluster's name before it where there is one.
     pub const HUBBLE_NODE_NAME: &str = "hubble.node.name";
     /// Where in the datapath a trace was taken.
@@ -205,6 +233,8 @@ pub mod attribute {
     pub const HUBBLE_SOCK_TRANSLATION_POINT: &str = "hubble.sock.translation_point";
     /// Source address in the packet's header, where `source.address` is the one before translation.
     pub const HUBBLE_SOURCE_ADDRESS_TRANSLATED: &str = "hubble.source.address_translated";
+    /// DNS names of the source, as those that asked for them know it.
+    pub const HUBBLE_SOURCE_DNS_NAMES: &str = "hubble.source.dns_names";
     /// Id of the local endpoint that sent the packet.
     pub const HUBBLE_SOURCE_ENDPOINT_ID: &str = "hubble.source.endpoint.id";
     /// Security identity of the source.
@@ -215,6 +245,10 @@ pub mod attribute {
     ///
     /// The endpoint's interface name, `host` for this machine's own addresses, `world` for the rest, until a provider of metadata knows more.
     pub const HUBBLE_SOURCE_NAME: &str = "hubble.source.name";
+    /// Namespace of the Kubernetes service that the source belongs to.
+    pub const HUBBLE_SOURCE_SERVICE_NAMESPACE: &str = "hubble.source.service.namespace";
+    /// What the source's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
+    pub const HUBBLE_SOURCE_WORKLOADS: &str = "hubble.source.workloads";
     /// The flow in a few words, as Hubble's summary field.
     pub const HUBBLE_SUMMARY: &str = "hubble.summary";
     /// One TCP flag, as Hubble's metrics name it.
@@ -243,8 +277,12 @@ pub mod attribute {
     pub const HUBBLE_VRRP_TYPE: &str = "hubble.vrrp.type";
     /// Virtual router id of the VRRP message.
     pub const HUBBLE_VRRP_VRID: &str = "hubble.vrrp.vrid";
+    /// Cluster of that node.
+    pub const K8S_CLUSTER_NAME: &str = "k8s.cluster.name";
     /// Namespace of the pod that the event is about.
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
+    /// Node that observed the flow, where another Hubble says it.
+    pub const K8S_NODE_NAME: &str = "k8s.node.name";
     /// Name of the pod that the event is about.
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
     /// Id of the record, the same in a replay.
@@ -277,6 +315,26 @@ pub mod attribute {
     pub const SERVICE_VERSION: &str = "service.version";
     /// Address of the sender.
     pub const SOURCE_ADDRESS: &str = "source.address";
+    /// Cluster of the source, as `k8s.cluster.name` is of a resource.
+    pub const SOURCE_K8S_CLUSTER_NAME: &str = "source.k8s.cluster.name";
+    /// CronJob of the source, as `k8s.cronjob.name` is of a resource.
+    pub const SOURCE_K8S_CRONJOB_NAME: &str = "source.k8s.cronjob.name";
+    /// DaemonSet of the source, as `k8s.daemonset.name` is of a resource.
+    pub const SOURCE_K8S_DAEMONSET_NAME: &str = "source.k8s.daemonset.name";
+    /// Deployment of the source, as `k8s.deployment.name` is of a resource.
+    pub const SOURCE_K8S_DEPLOYMENT_NAME: &str = "source.k8s.deployment.name";
+    /// Job of the source, as `k8s.job.name` is of a resource.
+    pub const SOURCE_K8S_JOB_NAME: &str = "source.k8s.job.name";
+    /// Kubernetes namespace of the source, as `k8s.namespace.name` is of a resource.
+    pub const SOURCE_K8S_NAMESPACE_NAME: &str = "source.k8s.namespace.name";
+    /// Pod of the source, as `k8s.pod.name` is of a resource.
+    pub const SOURCE_K8S_POD_NAME: &str = "source.k8s.pod.name";
+    /// ReplicaSet of the source, as `k8s.replicaset.name` is of a resource.
+    pub const SOURCE_K8S_REPLICASET_NAME: &str = "source.k8s.replicaset.name";
+    /// Kubernetes service of the source, as `k8s.service.name` is of a resource.
+    pub const SOURCE_K8S_SERVICE_NAME: &str = "source.k8s.service.name";
+    /// StatefulSet of the source, as `k8s.statefulset.name` is of a resource.
+    pub const SOURCE_K8S_STATEFULSET_NAME: &str = "source.k8s.statefulset.name";
     /// Port of the sender.
     pub const SOURCE_PORT: &str = "source.port";
     /// URL of the request; a password in it is redacted.
@@ -389,6 +447,15 @@ pub mod metric {
         attributes: &[
             attribute::NETWORK_INTERFACE_NAME,
             attribute::NETWORK_IO_DIRECTION,
+        ],
+    };
+    /// Ends of flows that are counted without their name, since too many names are in use.
+    pub const EYEPIECE_ENDS_UNNAMED: Metric = Metric {
+        name: "eyepiece.ends.unnamed",
+        unit: "{end}",
+        description: "Ends of flows that are counted without their name, since too many names are in use.",
+        instrument: Instrument::Counter,
+        attributes: &[
         ],
     };
     /// Events that are no flows, by kind.
@@ -756,6 +823,18 @@ pub mod metric {
             attribute::EYEPIECE_REASON,
         ],
     };
+    /// Times that reading went on behind events that were missed, by reason.
+    ///
+    /// How many events a gap has, nobody can know: the server does not have them any more.
+    pub const EYEPIECE_SOURCE_GAPS: Metric = Metric {
+        name: "eyepiece.source.gaps",
+        unit: "{gap}",
+        description: "Times that reading went on behind events that were missed, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            attribute::EYEPIECE_REASON,
+        ],
+    };
     /// Connections to the agent that ended, by reason.
     ///
     /// How many events the agent had meanwhile, nobody can know.
@@ -892,6 +971,7 @@ pub mod metric {
         EYEPIECE_DATAPATH_UNSEEN_PACKETS,
         EYEPIECE_DATAPATH_UNTRACKED_BYTES,
         EYEPIECE_DATAPATH_UNTRACKED_PACKETS,
+        EYEPIECE_ENDS_UNNAMED,
         EYEPIECE_EVENTS_DECODED,
         EYEPIECE_EVENTS_LOST,
         EYEPIECE_EVENTS_RECEIVED,
@@ -929,6 +1009,7 @@ pub mod metric {
         EYEPIECE_SOURCE_CONNECTED,
         EYEPIECE_SOURCE_DAMAGED,
         EYEPIECE_SOURCE_DISCARDED,
+        EYEPIECE_SOURCE_GAPS,
         EYEPIECE_SOURCE_INTERRUPTIONS,
         EYEPIECE_UPTIME,
         HUBBLE_DROP,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Finding, Weight, finding, pair};
 use crate::addresses::Listen;
+use crate::choices::SourceKind;
 use crate::settings::Settings;
 
 /// Every contradiction in `[hubble]` and `[hubble_source]`.
@@ -20,6 +21,11 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
         let wrong = "without a certificate of our own there is no TLS, and no client is asked for one";
         let right = "set hubble.tls.cert and hubble.tls.key too";
         findings.push(finding("hubble.tls.client_ca", wrong, right, &["hubble.tls.cert", "hubble.tls.key"]));
+    }
+    if settings.source.kind == SourceKind::Hubble && settings.monitor.socket.is_some() {
+        let wrong = "source.kind is hubble, whose flows come decoded: no payload is left that a monitor's client could get";
+        let right = "leave it out, or read from cilium-monitor; clients of Hubble get the flows at hubble.listen";
+        findings.push(finding("monitor.socket", wrong, right, &["source.kind"]));
     }
     if hubble.listen.is_empty() {
         return;

@@ -34,11 +34,11 @@ pub struct Status {
     pub samples: Vec<SampleStatus>,
 }
 
-/// The connection to an agent.
+/// The connection to an agent or a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConnectionStatus {
-    /// The agent's socket.
+    /// The agent's socket, or the server's address.
     pub peer: String,
     /// Whether there is a connection.
     pub connected: bool,
@@ -48,6 +48,22 @@ pub struct ConnectionStatus {
     pub since_seconds: u64,
     /// Connections that have ended so far.
     pub interruptions: u64,
+    /// Nodes behind a relay, as it told last; none behind others.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// A node behind a relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// `connected`, `unavailable`, `gone`, `error`, `unknown`.
+    pub state: String,
+    /// For how many whole seconds it has been so.
+    pub since_seconds: u64,
+    /// What the relay says about it; often nothing.
+    pub message: String,
 }
 
 /// One hook.
@@ -116,6 +132,8 @@ impl fmt::Display for Status {
         let settings = self.settings.iter().map(|(key, value)| [key.clone(), value.clone()]);
         section(f, "Settings", settings.collect())?;
         section(f, "Connection", self.connection.iter().map(ConnectionStatus::row).collect())?;
+        let nodes = self.connection.iter().flat_map(|connection| &connection.nodes);
+        section(f, "Nodes", nodes.map(NodeStatus::row).collect())?;
         section(f, "Hooks", self.hooks.iter().map(HookStatus::row).collect())?;
         section(f, "Not decoded, the last of each reason", self.undecodable.iter().map(ExampleStatus::row).collect())?;
         let (gauges, counters): (Vec<_>, Vec<_>) = self.samples.iter().partition(|sample| sample.kind == "gauge");
@@ -133,6 +151,13 @@ impl ConnectionStatus {
         };
         let since = eyepiece_config::format_duration(Duration::from_secs(self.since_seconds));
         [self.peer.clone(), format!("{state} for {since}"), format!("interrupted {} times", self.interruptions)]
+    }
+}
+
+impl NodeStatus {
+    fn row(&self) -> [String; 3] {
+        let since = eyepiece_config::format_duration(Duration::from_secs(self.since_seconds));
+        [self.name.clone(), format!("{} for {since}", self.state), self.message.clone()]
     }
 }
 
@@ -188,7 +213,7 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConnectionStatus, ExampleStatus, HookStatus, SampleStatus, Status};
+    use super::{ConnectionStatus, ExampleStatus, HookStatus, NodeStatus, SampleStatus, Status};
     use crate::telemetry::Telemetry;
 
     #[test]
@@ -216,6 +241,12 @@ mod tests {
                 reason: Some("not_there".to_owned()),
                 since_seconds: 61,
                 interruptions: 2,
+                nodes: vec![NodeStatus {
+                    name: "node-1".to_owned(),
+                    state: "unavailable".to_owned(),
+                    since_seconds: 3,
+                    message: "no route".to_owned(),
+                }],
                 ..ConnectionStatus::default()
             }),
             undecodable: vec![ExampleStatus {
@@ -236,6 +267,9 @@ Settings
 
 Connection
   /run/m.sock  not connected (not_there) for 1m1s  interrupted 2 times
+
+Nodes
+  node-1  unavailable for 3s  no route
 
 Hooks
   veth\u{fffd}1           from-endpoint  tcx  attached

@@ -1,5 +1,7 @@
 //! Hubble's API: its addresses before anything else, the ring behind the pipeline, the services once it can be read.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -12,7 +14,7 @@ use tonic::service::Routes;
 use super::exports::Shared;
 use super::{AppError, monitor};
 use crate::grpc::health::Health;
-use crate::grpc::{self, Bind, Bound, Limits, MESSAGE};
+use crate::grpc::{self, Address, Bind, Bound, Limits, MESSAGE, ServerError};
 use crate::observer::namespaces::Namespaces;
 use crate::observer::node::Node;
 use crate::observer::peers::{self, Peers};
@@ -29,7 +31,6 @@ use crate::unix_listener::Options;
 /// What is there before there is a source.
 pub(super) struct Hubble {
     bound: Bound,
-    runtime: Runtime,
     ring: Arc<Ring>,
     writer: Writer,
     namespaces: Namespaces,
@@ -37,12 +38,18 @@ pub(super) struct Hubble {
 
 impl Hubble {
     /// Binds the addresses; none where it is switched off, or the default address is out of reach.
-    pub(super) fn bind(settings: &Settings, telemetry: &Telemetry) -> Result<Option<Self>, AppError> {
+    pub(super) fn bind(
+        runtime: &Runtime,
+        settings: &Settings,
+        telemetry: &Telemetry,
+    ) -> Result<Option<Self>, AppError> {
         let hubble = &settings.hubble;
         if hubble.listen.is_empty() {
             return Ok(None);
         }
-        let runtime = grpc::serving().context("cannot start the threads that serve Hubble's clients")?;
+        if !hubble.listen_given {
+            make_folders(&hubble.listen);
+        }
         let config = grpc::Config {
             listen: addresses(settings)?,
             tls: certificates(settings),
@@ -52,42 +59,41 @@ impl Hubble {
         };
         let bound = match runtime.block_on(config.bind()) {
             Ok(bound) => bound,
+            Err(ServerError::Tls(error)) => {
+                return Err(AppError::Setting { key: "hubble.tls", wrong: error.to_string() });
+            }
             Err(error) if !hubble.listen_given => {
                 // Nobody asked for this address: what else is wanted goes on without it.
                 tracing::warn!(%error, "Hubble's API is not served; set hubble.listen to an address, or to [] for none");
-                runtime.shutdown_background();
                 return Ok(None);
             }
-            Err(error) => {
-                runtime.shutdown_background();
-                return Err(AppError::Failed(anyhow::Error::new(error).context("hubble.listen")));
-            }
+            Err(error) => return Err(AppError::Failed(anyhow::Error::new(error).context("hubble.listen"))),
         };
         let (ring, writer) = Ring::new(hubble.ring);
-        Ok(Some(Self { bound, runtime, ring, writer, namespaces: Namespaces::default() }))
+        Ok(Some(Self { bound, ring, writer, namespaces: Namespaces::default() }))
     }
 
-    /// Lets clients in. Returns who fills the ring, and the threads that serve it.
+    /// Lets clients in. Returns who is to get what is observed.
     pub(super) fn serve(
         self,
+        runtime: &Runtime,
         shared: &Shared<'_>,
         tasks: &mut JoinSet<()>,
-    ) -> anyhow::Result<(Vec<Box<dyn Sink>>, Runtime)> {
-        let Self { bound, runtime, ring, writer, namespaces } = self;
+    ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
+        let Self { bound, ring, writer, namespaces } = self;
         let Shared { settings, names, telemetry, stop, .. } = *shared;
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch())];
-        let node = Node { name: settings.node.name.clone(), cluster: settings.node.cluster.clone() };
-        let peers = peers(settings, node.clone(), bound.addresses(), telemetry);
         let observer = Observer::new(Parts {
             ring: Arc::clone(&ring),
             namespaces,
-            node,
+            node: node(settings),
             names: Arc::new(names.clone()),
             telemetry: telemetry.clone(),
             stop: stop.clone(),
             now: unix_now,
         });
         let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE);
+        let peers = peers(settings, bound.addresses(), telemetry);
         let routes = Routes::new(service).add_service(peers.service.clone().server());
         let (health, routes) = runtime.block_on(Health::add_to(routes, &[proto::FILE_DESCRIPTOR_SET]))?;
         for address in bound.addresses() {
@@ -96,7 +102,41 @@ impl Hubble {
         runtime.spawn(ring.wake_followers());
         tasks.spawn_on(peers.run(stop.clone()), runtime.handle());
         tasks.spawn_on(bound.serve(routes, Some(health), stop.clone()), runtime.handle());
-        Ok((sinks, runtime))
+        Ok(sinks)
+    }
+}
+
+fn node(settings: &Settings) -> Node {
+    Node { name: settings.node.name.clone(), cluster: settings.node.cluster.clone() }
+}
+
+/// Who else observes.
+fn peers(settings: &Settings, addresses: Vec<Address>, telemetry: &Telemetry) -> Peers {
+    let hubble = &settings.hubble;
+    let config = peers::Config {
+        node: node(settings),
+        addresses,
+        tls: hubble.tls.cert.is_some(),
+        peers: hubble.peers.clone(),
+        file: hubble.peers_file.clone(),
+        domains: hubble.peers_dns.clone(),
+        refresh: hubble.peers_refresh,
+        resolve: peers::system(),
+        telemetry: telemetry.clone(),
+    };
+    config.build()
+}
+
+/// Makes the folders of sockets that nobody asked for, and so nobody has made a folder for.
+fn make_folders(listen: &[Listen]) {
+    for listen in listen {
+        if let Listen::Unix(path) = listen
+            && let Some(folder) = path.parent()
+            && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder)
+        {
+            // What follows from it is told where the socket is bound.
+            tracing::debug!(%error, folder = %folder.display(), "cannot make a socket's folder");
+        }
     }
 }
 
@@ -113,22 +153,6 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
         })
     };
     hubble.listen.iter().map(bind).collect()
-}
-
-fn peers(settings: &Settings, node: Node, addresses: Vec<grpc::Address>, telemetry: &Telemetry) -> Peers {
-    let hubble = &settings.hubble;
-    let config = peers::Config {
-        node,
-        addresses,
-        tls: hubble.tls.cert.is_some(),
-        peers: hubble.peers.clone(),
-        file: hubble.peers_file.clone(),
-        domains: hubble.peers_dns.clone(),
-        refresh: hubble.peers_refresh,
-        resolve: peers::system(),
-        telemetry: telemetry.clone(),
-    };
-    config.build()
 }
 
 fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use eyepiece_config::Settings;
+use eyepiece_config::{Settings, SourceKind};
 use tokio::sync::oneshot;
 
 use super::names::MachineNames;
@@ -77,6 +77,9 @@ impl Recorder {
         publisher: &Publisher,
         symbols: &Symbols,
     ) -> anyhow::Result<(Self, Feed)> {
+        if settings.source.kind == SourceKind::Hubble {
+            anyhow::bail!("source.kind: flows of another Hubble come decoded, and a recording holds payloads of a monitor; record from datapath or cilium-monitor");
+        }
         let open = Open { path: options.file.clone(), force: options.force, max_bytes: options.max_bytes };
         let built = recording::build(open).with_context(|| {
             let hint = if options.force { "" } else { " (a file that is there is only replaced with --force)" };

@@ -2,6 +2,7 @@
 
 mod cilium_monitor;
 mod datapath;
+mod hubble;
 mod replay;
 
 use eyepiece_config::{Settings, SourceKind};
@@ -11,10 +12,10 @@ use tokio::sync::oneshot;
 
 use super::AppError;
 use super::names::MachineNames;
+use crate::admin::ConnectionStatus;
 use crate::enrich::Publisher;
 use crate::pipeline::Learn;
 use crate::release::Producer;
-use crate::source::cilium_monitor::status::View;
 use crate::source::datapath::attach::{Hooks, Mode};
 use crate::source::datapath::links::roster::Told;
 use crate::source::{Halt, Source};
@@ -33,6 +34,9 @@ pub(super) struct Parts<'a> {
     pub(super) told: Told,
 }
 
+/// Tells how a connection is now.
+pub(super) type Connection = Box<dyn Fn() -> ConnectionStatus + Send + Sync>;
+
 /// A source that is ready to be read.
 pub(super) struct Feed {
     /// The pipeline's.
@@ -45,8 +49,8 @@ pub(super) struct Feed {
     pub(super) emitter: Emitter,
     /// The hooks of the datapath and how they are attached; none from other sources.
     pub(super) hooks: Option<(Hooks, Mode)>,
-    /// The connection to an agent and its address; none where there is no agent.
-    pub(super) connection: Option<(String, View)>,
+    /// How the connection to an agent or a server is; none where there is none to have.
+    pub(super) connection: Option<Connection>,
     /// Hears when the source is all there; none where there is nothing to wait for.
     pub(super) synced: Option<oneshot::Receiver<()>>,
     /// Hears when the source has come to its end; none where it has none.
@@ -136,10 +140,6 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
         SourceKind::Datapath => datapath::build(parts),
         SourceKind::CiliumMonitor => cilium_monitor::build(parts),
         SourceKind::Replay => replay::build(parts),
-        SourceKind::Hubble => Err(AppError::Setting {
-            key: "source.kind",
-            wrong: "this version does not read from another Hubble yet; use datapath, cilium-monitor or replay"
-                .to_owned(),
-        }),
+        SourceKind::Hubble => hubble::build(parts),
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use eyepiece_config::{Settings, SourceKind};
 
-use crate::admin::{Admin, Bound, Config, ConnectionStatus, ExampleStatus, HookStatus, Ready, Status};
-use crate::source::cilium_monitor::status::View;
+use super::source::Connection;
+use crate::admin::{Admin, Bound, Config, ExampleStatus, HookStatus, Ready, Status};
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
 use crate::telemetry::Telemetry;
@@ -17,8 +17,8 @@ use crate::undecodable::Example;
 pub(super) struct Views {
     /// The hooks of the datapath and how they are attached.
     pub(super) hooks: Option<(Hooks, Mode)>,
-    /// The connection to an agent and its address.
-    pub(super) connection: Option<(String, View)>,
+    /// How the connection to an agent or a server is.
+    pub(super) connection: Option<Connection>,
 }
 
 /// Takes the admin endpoint's address; none where it is switched off.
@@ -47,7 +47,7 @@ pub(super) fn serve(
         ready: false,
         source: source.clone(),
         settings: shown.clone(),
-        connection: views.connection.as_ref().map(|(peer, view)| connected(peer, view)),
+        connection: views.connection.as_ref().map(|connection| connection()),
         hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
         undecodable: telemetry.examples().list().iter().map(example).collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
@@ -55,18 +55,6 @@ pub(super) fn serve(
     let admin = listener.serve(ready, status).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
-}
-
-/// The connection to an agent as it is now.
-fn connected(peer: &str, view: &View) -> ConnectionStatus {
-    let now = view.get();
-    ConnectionStatus {
-        peer: peer.to_owned(),
-        connected: now.reason.is_none(),
-        reason: now.reason.map(|reason| reason.name().to_owned()),
-        since_seconds: now.since.elapsed().as_secs(),
-        interruptions: now.interruptions,
-    }
 }
 
 /// An event that could not be decoded.

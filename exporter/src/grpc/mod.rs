@@ -11,7 +11,6 @@ mod limits;
 mod listen;
 mod reason;
 mod reload;
-mod runtime;
 mod server;
 mod service;
 mod sniff;
@@ -19,6 +18,5 @@ pub mod tls;
 
 pub use limits::{Limits, MESSAGE};
 pub use listen::{Address, Bind, BindError};
-pub use runtime::serving;
 pub use server::{Bound, Config, ServerError};
 pub use service::{Client, VERSION_HEADER};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use tonic::client::Grpc;
 use tonic::codegen::InterceptedService;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::service::Interceptor;
@@ -15,6 +17,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::address::Address;
+use super::raw::RawCodec;
 use super::{HEALTH_SERVICE, tls};
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::peer::peer_client::PeerClient;
@@ -71,6 +74,8 @@ pub enum ClientError {
         message: String,
         /// What to look at.
         hint: &'static str,
+        /// What the system said, where it did.
+        kind: Option<std::io::ErrorKind>,
     },
     /// It took too long.
     #[error("cannot reach {address}: no answer within {timeout:?}")]
@@ -118,8 +123,9 @@ impl Connection {
         let channel = match tokio::time::timeout(options.timeout, endpoint.connect()).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(error)) => {
-                let (message, hint) = (chain(&error), hint(&address, is_tls, &error));
-                return Err(ClientError::Connect { address, message, hint });
+                let (message, kind) = (chain(&error), kind(&error));
+                let hint = hint(&address, is_tls, kind);
+                return Err(ClientError::Connect { address, message, hint, kind });
             }
             Err(_) => return Err(ClientError::Timeout { address, timeout: options.timeout }),
         };
@@ -129,6 +135,22 @@ impl Connection {
     /// Flows, events, nodes, namespaces and the server's status.
     pub fn observer(&self) -> ObserverClient<InterceptedService<Channel, Credentials>> {
         ObserverClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// A stream of one of the API's calls, its messages as they came: a decoded one has lost what its server knows and we
+    /// do not. `path` is `/package.Service/Method`.
+    ///
+    /// # Errors
+    /// What the server answers. Hubble's answers with its first message, so that this waits for it.
+    pub async fn stream<R: prost::Message + 'static>(
+        &self,
+        path: &'static str,
+        request: R,
+    ) -> Result<tonic::Response<tonic::Streaming<Bytes>>, Status> {
+        let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
+        client.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
+        let path = http::uri::PathAndQuery::from_static(path);
+        client.server_streaming(Request::new(request), path, RawCodec::default()).await
     }
 
     /// Who else observes.
@@ -171,6 +193,7 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
         address: address.clone(),
         message: chain(&error),
         hint: "",
+        kind: None,
     })?;
     let endpoint = endpoint
         .connect_timeout(options.timeout)
@@ -186,9 +209,8 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
 }
 
 /// What to look at, by what the kernel said.
-fn hint(address: &Address, is_tls: bool, error: &(dyn std::error::Error + 'static)) -> &'static str {
+fn hint(address: &Address, is_tls: bool, kind: Option<std::io::ErrorKind>) -> &'static str {
     use std::io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
-    let kind = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
     match (address, kind) {
         (Address::Unix(_), Some(NotFound)) => ": is eyepiece running, and hubble.listen set?",
         (Address::Unix(_), Some(ConnectionRefused)) => ": its server has gone",
@@ -199,6 +221,11 @@ fn hint(address: &Address, is_tls: bool, error: &(dyn std::error::Error + 'stati
         }
         _ => "",
     }
+}
+
+/// What the system said.
+fn kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
 }
 
 /// An error and its causes.

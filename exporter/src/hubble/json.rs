@@ -14,6 +14,7 @@ use prost_reflect::{
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
+use crate::hubble::print::is_harmful;
 use crate::proto::{FILE_DESCRIPTOR_SET, flow, observer};
 use ordered::{Ordered, WELL_KNOWN};
 
@@ -159,15 +160,15 @@ where
     Ok(M::decode(dynamic.encode_to_vec().as_slice())?)
 }
 
-/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and the control characters above
-/// ASCII's first, which terminals obey too. The values are the same.
+/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and what else moves a terminal. The
+/// values are the same.
 struct Escaping;
 
 impl Formatter for Escaping {
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut start = 0;
         for (at, c) in fragment.char_indices() {
-            if matches!(c, '<' | '>' | '&' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}') {
+            if matches!(c, '<' | '>' | '&') || is_harmful(c) {
                 writer.write_all(&fragment.as_bytes()[start..at])?;
                 write!(writer, "\\u{:04x}", u32::from(c))?;
                 start = at + c.len_utf8();

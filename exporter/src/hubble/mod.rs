@@ -8,6 +8,7 @@ pub mod encode;
 pub mod json;
 pub mod mask;
 pub mod print;
+mod raw;
 mod tls;
 
 pub use crate::grpc::health::OBSERVER as HEALTH_SERVICE;

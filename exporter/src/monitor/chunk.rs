@@ -1,5 +1,6 @@
 //! Encoded payloads of several events in one piece of memory, which all listeners share.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use std::sync::Arc;
 pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Payloads after which a chunk is handed out, for small ones.
 pub const CHUNK_PAYLOADS: usize = 512;
+/// Chunks that wait to be filled again: as many as a listener that keeps up holds, 2 MiB.
+pub const POOL: usize = 32;
 
 /// Payloads, whole gob messages one behind the other.
 #[derive(Debug, Default)]
@@ -79,11 +82,13 @@ impl Chunk {
         self.losses.iter().filter(|(at, _)| payloads.contains(at)).map(|&(_, count)| count)
     }
 
-    /// Hands out what was collected and begins anew. What is mostly empty is copied, so that what is kept holds no
-    /// memory that it does not use.
-    pub fn take(&mut self) -> Arc<Self> {
+    /// Hands out what was collected and begins anew, with one of the pool where one has come back. What is mostly empty
+    /// is copied, so that what is kept holds no memory that it does not use.
+    pub fn take(&mut self, pool: &mut Pool) -> Arc<Self> {
         if self.bytes.len() * 2 >= self.bytes.capacity() {
-            return Arc::new(std::mem::replace(self, Self::with_room()));
+            let chunk = Arc::new(std::mem::replace(self, pool.get()));
+            pool.track(&chunk);
+            return chunk;
         }
         let copy =
             Self { bytes: self.bytes.clone(), ends: self.ends.clone(), losses: std::mem::take(&mut self.losses) };
@@ -98,6 +103,41 @@ impl Chunk {
             ends: Vec::with_capacity(CHUNK_PAYLOADS),
             losses: Vec::new(),
         }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.losses.clear();
+    }
+}
+
+/// Chunks that are handed out, to be filled again as soon as all listeners have let go of them: memory that is in the
+/// cache, and that no other thread frees.
+#[derive(Debug, Default)]
+pub struct Pool(VecDeque<Arc<Chunk>>);
+
+impl Pool {
+    /// One that nobody holds any more, or a new one.
+    fn get(&mut self) -> Chunk {
+        let free = self.0.iter().position(|chunk| Arc::strong_count(chunk) == 1);
+        let chunk = free.and_then(|at| self.0.remove(at)).and_then(Arc::into_inner);
+        chunk.map_or_else(Chunk::with_room, |mut chunk| {
+            chunk.clear();
+            chunk
+        })
+    }
+
+    /// Takes note of one that is handed out. The oldest ones are forgotten: whoever still holds them is slow.
+    fn track(&mut self, chunk: &Arc<Chunk>) {
+        // A large payload's memory is given back.
+        if chunk.bytes.capacity() > CHUNK_BYTES * 2 {
+            return;
+        }
+        if self.0.len() == POOL {
+            self.0.pop_front();
+        }
+        self.0.push_back(Arc::clone(chunk));
     }
 }
 
@@ -135,7 +175,7 @@ impl Piece {
 mod tests {
     use std::sync::Arc;
 
-    use super::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
+    use super::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, POOL, Piece, Pool};
 
     fn chunk(payloads: usize, bytes: usize) -> Chunk {
         let mut chunk = Chunk::default();
@@ -191,16 +231,35 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_comes_back_empty_once_nobody_holds_it() {
+        let (mut building, mut pool) = (Chunk::with_room(), Pool::default());
+        let mut fill = |pool: &mut Pool| {
+            (0..CHUNK_PAYLOADS).for_each(|_| building.push_loss(1, |out| out.extend([1; 128])));
+            let taken = building.take(pool);
+            assert_eq!((taken.len(), taken.missed(0..CHUNK_PAYLOADS)), (CHUNK_PAYLOADS, CHUNK_PAYLOADS as u64));
+            taken
+        };
+        let held = fill(&mut pool);
+        let first = fill(&mut pool).bytes.as_ptr();
+        // The one that is built meanwhile is the one that came back.
+        assert_ne!(fill(&mut pool).bytes.as_ptr(), first);
+        assert_eq!(fill(&mut pool).bytes.as_ptr(), first);
+        let many: Vec<_> = (0..POOL * 2).map(|_| fill(&mut pool)).collect();
+        assert_eq!((pool.0.len(), held.len(), many.len()), (POOL, CHUNK_PAYLOADS, POOL * 2));
+    }
+
+    #[test]
     fn what_is_kept_holds_no_more_than_it_uses() {
-        let mut building = Chunk::with_room();
+        let (mut building, mut pool) = (Chunk::with_room(), Pool::default());
         for (payloads, bytes) in [(1, 100), (300, 200), (1, CHUNK_BYTES * 3), (2, 100)] {
             for n in 0..payloads {
                 building.push(|out| out.extend(std::iter::repeat_n(n as u8, bytes)));
             }
-            let taken = building.take();
+            let taken = building.take(&mut pool);
             assert!(building.is_empty() && taken.len() == payloads && taken.prefix(payloads) == payloads * bytes);
             assert!(taken.bytes.capacity() <= taken.bytes.len() * 2, "{payloads} {bytes}");
         }
+        assert!(pool.0.is_empty(), "a large one does not come back, and the usual one is being filled");
         let whole = Arc::new(chunk(10, 100));
         for (payloads, shared) in [(1, false), (4, false), (5, true), (10, true)] {
             let piece = Piece::of(&whole, payloads);

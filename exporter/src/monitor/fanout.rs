@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use eyepiece_semconv::{attribute, metric};
 
-use super::chunk::Chunk;
-use super::queue::{Numbers, Queue};
+use super::chunk::{Chunk, Pool};
+use super::queue::{Missed, Numbers, Queue};
 use crate::event::{Event, Lost, RawEvent};
 use crate::gob::encode::payload;
 use crate::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
@@ -14,6 +14,9 @@ use crate::telemetry::{Number, Telemetry};
 
 /// Listeners at the same time. A node has a handful of monitor clients; each may hold [`super::queue::QUEUE_BYTES`].
 pub const LISTENERS_MAX: usize = 32;
+
+/// Events that go uncounted into queues at once while none has room: few, for whoever makes room meanwhile misses them.
+const BLIND: u32 = 64;
 
 /// Ends the wait of the thread that reads the source.
 pub type Wake = Box<dyn Fn() + Send + Sync>;
@@ -52,7 +55,7 @@ impl Fanout {
     pub fn publisher(&self, wake: Wake) -> Publisher {
         // A second publisher would have the first's: its listeners hear of events a wait later.
         self.0.wake.get_or_init(|| wake);
-        Publisher { fanout: self.clone(), generation: 0, queues: Vec::new(), chunk: Chunk::default() }
+        Publisher::idle(self.clone())
     }
 
     fn queues(&self) -> MutexGuard<'_, [Option<Arc<Queue>>; LISTENERS_MAX]> {
@@ -120,9 +123,19 @@ pub struct Publisher {
     generation: u64,
     queues: Vec<Arc<Queue>>,
     chunk: Chunk,
+    pool: Pool,
+    /// Events that nobody has room for: they are not even encoded.
+    missed: Missed,
+    /// How many more go the same way before it is looked again.
+    blind: u32,
 }
 
 impl Publisher {
+    fn idle(fanout: Fanout) -> Self {
+        let (queues, chunk, pool) = Default::default();
+        Self { fanout, generation: 0, queues, chunk, pool, missed: Missed::default(), blind: 0 }
+    }
+
     /// Takes note of who came and went: one atomic load where nobody did. Once a read.
     pub fn refresh(&mut self) {
         let generation = self.fanout.0.generation.load(Ordering::Acquire);
@@ -134,8 +147,9 @@ impl Publisher {
         self.queues.extend(self.fanout.queues().iter().flatten().cloned());
         if self.queues.is_empty() {
             // Nobody listens: nothing is held for anybody.
-            self.chunk = Chunk::default();
+            (self.chunk, self.pool) = Default::default();
         }
+        self.look();
     }
 
     /// Whether nobody listens.
@@ -146,14 +160,49 @@ impl Publisher {
     /// Encodes one event for all listeners. Call it only while somebody listens.
     #[inline]
     pub fn publish(&mut self, event: &Event<'_>) {
+        if self.blind > 0 {
+            return self.skip(event);
+        }
         match event {
             Event::Raw(raw) | Event::Notification(raw) => self.raw(raw),
             Event::Lost(lost) => self.lost(lost),
-            // Of our own datapath alone: no monitor client knows them.
-            Event::Totals(_) => return,
+            // Of our own datapath alone, or of another Hubble, which does not pass on payloads: no monitor client knows
+            // them.
+            Event::Totals(_) | Event::Observed(_) | Event::Undecodable(_) => return,
         }
         if self.chunk.is_full() {
-            self.flush();
+            self.hand_out();
+        }
+    }
+
+    /// Counts an event that nobody has room for.
+    #[inline]
+    fn skip(&mut self, event: &Event<'_>) {
+        let (events, missed) = match event {
+            Event::Raw(_) | Event::Notification(_) => (1, 1),
+            Event::Lost(lost) => (0, lost.count),
+            Event::Totals(_) | Event::Observed(_) | Event::Undecodable(_) => return,
+        };
+        self.missed.events += events;
+        self.missed.missed = self.missed.missed.saturating_add(missed);
+        self.blind -= 1;
+        if self.blind == 0 {
+            self.tell_missed();
+            self.look();
+        }
+    }
+
+    /// Whether there is nobody who has room.
+    fn look(&mut self) {
+        self.blind = if self.queues.iter().all(|queue| queue.is_full()) { BLIND } else { 0 };
+    }
+
+    fn tell_missed(&mut self) {
+        let missed = std::mem::take(&mut self.missed);
+        if missed != Missed::default() {
+            for queue in &self.queues {
+                queue.miss(missed);
+            }
         }
     }
 
@@ -167,15 +216,23 @@ impl Publisher {
         self.chunk.push_loss(lost.count, |out| record_lost(out, lost.cpu, lost.count));
     }
 
-    /// Hands out what was collected.
+    /// Hands out what was collected, and wakes who sleeps. Once a read.
     pub fn flush(&mut self) {
-        if self.chunk.is_empty() {
-            return;
-        }
-        let chunk = self.chunk.take();
+        self.hand_out();
         for queue in &self.queues {
-            queue.offer(&chunk);
+            queue.announce();
         }
+    }
+
+    fn hand_out(&mut self) {
+        self.tell_missed();
+        if !self.chunk.is_empty() {
+            let chunk = self.chunk.take(&mut self.pool);
+            for queue in &self.queues {
+                queue.offer(&chunk);
+            }
+        }
+        self.look();
     }
 }
 

@@ -62,7 +62,7 @@ impl Inbox {
     }
 
     /// Hands over what there is as events, or forgets it where nobody wants it. Gives how many events there were.
-    pub fn deliver(&mut self, is_wanted: bool, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+    pub fn deliver(&mut self, is_wanted: bool, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         while let Ok((time, notification)) = self.receiver.try_recv() {
             if !is_wanted {
@@ -74,7 +74,7 @@ impl Inbox {
                     self.data.push(AGENT);
                     agent_notify(&mut self.data, notification.kind(), &text);
                     let data = &self.data;
-                    sink(Event::Notification(RawEvent { time, cpu: 0, data, meter: None, kernel_drop: None }));
+                    sink(&Event::Notification(RawEvent { time, cpu: 0, data, meter: None, kernel_drop: None }));
                     count += 1;
                 }
                 Err(error) => tracing::warn!(%error, ?notification, "a notification has no text"),

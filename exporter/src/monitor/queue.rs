@@ -1,6 +1,7 @@
 //! A listener's bounded queue: takes what fits, counts the rest exactly, and tells it in order.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -11,6 +12,18 @@ use crate::telemetry::Number;
 /// Bytes that wait for one listener: 16,384 payloads of the largest that our datapath makes are 18 MiB, and payloads
 /// of other sources may be far larger.
 pub const QUEUE_BYTES: usize = 32 << 20;
+
+/// A reader that sleeps is woken as soon as this part of its queue is filled, or nothing more comes for now.
+const WAKE_SHARE: usize = 4;
+
+/// Events that a listener does not get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Those that were there.
+    pub events: u64,
+    /// Those, and others that were lost before.
+    pub missed: u64,
+}
 
 /// What a listener gets next.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +52,8 @@ struct State {
     bytes: usize,
     /// Lost behind everything that waits.
     lost: u64,
+    /// Whoever reads found nothing, and is to be woken.
+    is_asleep: bool,
     phase: Phase,
 }
 
@@ -57,6 +72,8 @@ enum Phase {
 pub struct Queue {
     state: Mutex<State>,
     news: Notify,
+    /// Something did not fit, and nothing was taken since. Kept under the lock; read without.
+    is_full: AtomicBool,
     capacity: usize,
     numbers: Numbers,
 }
@@ -64,7 +81,7 @@ pub struct Queue {
 impl Queue {
     /// A queue of that many payloads.
     pub fn new(capacity: usize, numbers: Numbers) -> Self {
-        Self { state: Mutex::default(), news: Notify::new(), capacity, numbers }
+        Self { state: Mutex::default(), news: Notify::new(), is_full: AtomicBool::new(false), capacity, numbers }
     }
 
     /// Held for the time of a few assignments, once a chunk on either side.
@@ -78,7 +95,6 @@ impl Queue {
         if state.phase != Phase::Open || chunk.is_empty() {
             return;
         }
-        let was_quiet = state.waiting.is_empty() && state.lost == 0;
         let room = self.capacity.saturating_sub(state.payloads);
         let fitting = chunk.fitting(room, QUEUE_BYTES.saturating_sub(state.bytes));
         if fitting > 0 {
@@ -90,13 +106,45 @@ impl Queue {
         }
         let rest = fitting..chunk.len();
         if !rest.is_empty() {
-            state.lost = state.lost.saturating_add(chunk.missed(rest.clone()));
-            let events = chunk.events(rest);
-            self.numbers.lost.add(events);
-            self.numbers.lost_total.add(events);
+            self.lose(&mut state, Missed { events: chunk.events(rest.clone()), missed: chunk.missed(rest) });
         }
+        // Waking costs far more than a chunk: not before there is something to do.
+        let is_urgent = state.payloads * WAKE_SHARE >= self.capacity || state.bytes * WAKE_SHARE >= QUEUE_BYTES;
+        let wakes = state.is_asleep && is_urgent;
+        state.is_asleep &= !wakes;
         drop(state);
-        if was_quiet {
+        if wakes {
+            self.news.notify_one();
+        }
+    }
+
+    /// Counts what was not even offered, for there is no room.
+    pub fn miss(&self, missed: Missed) {
+        let mut state = self.state();
+        if state.phase == Phase::Open {
+            self.lose(&mut state, missed);
+        }
+    }
+
+    fn lose(&self, state: &mut State, Missed { events, missed }: Missed) {
+        state.lost = state.lost.saturating_add(missed);
+        self.numbers.lost.add(events);
+        self.numbers.lost_total.add(events);
+        self.is_full.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it took less than it was offered, and nothing was taken out since: there is no need to offer.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Nothing more is offered for now: what waits is to be read.
+    pub fn announce(&self) {
+        let mut state = self.state();
+        let wakes = state.is_asleep && (state.payloads > 0 || state.lost > 0);
+        state.is_asleep &= !wakes;
+        drop(state);
+        if wakes {
             self.news.notify_one();
         }
     }
@@ -108,11 +156,13 @@ impl Queue {
                 let mut state = self.state();
                 if let Some(next) = state.pop() {
                     self.numbers.depth.set(state.payloads as u64);
+                    self.is_full.store(false, Ordering::Relaxed);
                     return Some(next);
                 }
                 if state.phase != Phase::Open {
                     return None;
                 }
+                state.is_asleep = true;
             }
             // A notification between the look and the wait is kept.
             self.news.notified().await;

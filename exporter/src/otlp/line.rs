@@ -76,7 +76,11 @@ impl Reader {
         }
         words.source_name = self.text(flow.source);
         words.destination_name = self.text(flow.destination);
-        words.interface = self.interface(flow.ifindex);
+        words.interface = match &flow.details {
+            // Its index is the node's that observed it.
+            Some(details) => details.interface_name.as_str().into(),
+            None => self.interface(flow.ifindex),
+        };
         let names = &self.names;
         words.drop_reason.clear();
         words.drop_location = Arc::default();
@@ -96,7 +100,10 @@ impl Reader {
         }
         words.summary.clear();
         // Writing to a String can't fail.
-        summary::write(flow, &mut words.summary).unwrap_or_default();
+        match flow.details.as_ref().map(|details| details.summary.as_str()) {
+            Some(told) if !told.is_empty() => words.summary.push_str(told),
+            _ => summary::write(flow, &mut words.summary).unwrap_or_default(),
+        }
     }
 
     /// Name of an interface; empty where it is not known.

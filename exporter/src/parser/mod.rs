@@ -51,8 +51,21 @@ pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -
         Some(&EVENT_DEBUG) => Observed::Debug(Box::new(debug::decode(event)?)),
         Some(&EVENT_AGENT) => Observed::Agent(Box::new(agent::decode(event).map_err(DecodeError::Agent)?)),
         Some(&EVENT_L7) => Observed::Flow(l7::decode(event, pairing).map_err(DecodeError::AccessLog)?),
-        _ => Observed::Flow(parse_from(event, producer)?),
+        _ => return observed(event, producer),
     })
+}
+
+/// As [`parse_from`], made where the caller wants it for the same reason.
+#[inline]
+fn observed(event: &RawEvent<'_>, producer: Producer) -> Result<Observed, DecodeError> {
+    const BLANK: Result<Observed, DecodeError> = Ok(Observed::Flow(Flow::empty(EventType { kind: 0, subtype: 0 })));
+    let mut outcome = BLANK;
+    if let Ok(Observed::Flow(flow)) = &mut outcome
+        && let Err(error) = fill(event, producer, flow)
+    {
+        outcome = Err(error.into());
+    }
+    outcome
 }
 
 /// Decodes a trace, drop, capture, policy verdict, recorder capture or socket event into a flow.
@@ -80,20 +93,15 @@ pub fn parse_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, Pars
     /// stays outside of it: the result is made where the caller wants it.
     const BLANK: Result<Flow, ParseError> = Ok(Flow::empty(EventType { kind: 0, subtype: 0 }));
     let mut outcome = BLANK;
-    parse_into(event, producer, &mut outcome);
+    if let Ok(flow) = &mut outcome
+        && let Err(error) = fill(event, producer, flow)
+    {
+        outcome = Err(error);
+    }
     outcome
 }
 
 #[inline(never)]
-fn parse_into(event: &RawEvent<'_>, producer: Producer, outcome: &mut Result<Flow, ParseError>) {
-    if let Ok(flow) = outcome
-        && let Err(error) = fill(event, producer, flow)
-    {
-        *outcome = Err(error);
-    }
-}
-
-#[inline(always)]
 fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(), ParseError> {
     let Some(&kind) = event.data.first() else {
         return Err(ParseError::Incomplete { message: Message::Unknown, needed: 1, have: 0 });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 use super::hooks::Hooks;
-use super::{BATCH, Counts, Numbers, Outstanding, Sink, Work};
+use super::{BATCH, Counts, Ends, Numbers, Outstanding, Sink, Work};
 use crate::enrich::{InterfaceInfo, Publisher, Tables};
 use crate::event::Meter;
 use crate::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
@@ -35,6 +35,7 @@ fn work(publisher: &Publisher, sink: Stuck) -> Work {
     let telemetry = Telemetry::default();
     Work {
         tables: publisher.reader(),
+        ends: Ends::new(Symbols::default(), &telemetry),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Hooks::new(Vec::new(), vec![Box::new(sink)], &telemetry),

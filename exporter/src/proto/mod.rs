@@ -14,6 +14,7 @@ macro_rules! generated {
         $($(#[$doc])*
         #[allow(
             missing_docs,
+            non_camel_case_types,
             unreachable_pub,
             unused_qualifications,
             clippy::all,

@@ -738,7 +738,6 @@ pub mod observer_server {
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
                 "/observer.Observer/GetFlows" => {
-                    #[allow(non_camel_case_types)]
                     struct GetFlowsSvc<T: Observer>(pub Arc<T>);
                     impl<
                         T: Observer,
@@ -787,7 +786,6 @@ pub mod observer_server {
                     Box::pin(fut)
                 }
                 "/observer.Observer/GetAgentEvents" => {
-                    #[allow(non_camel_case_types)]
                     struct GetAgentEventsSvc<T: Observer>(pub Arc<T>);
                     impl<
                         T: Observer,
@@ -836,7 +834,6 @@ pub mod observer_server {
                     Box::pin(fut)
                 }
                 "/observer.Observer/GetDebugEvents" => {
-                    #[allow(non_camel_case_types)]
                     struct GetDebugEventsSvc<T: Observer>(pub Arc<T>);
                     impl<
                         T: Observer,
@@ -885,7 +882,6 @@ pub mod observer_server {
                     Box::pin(fut)
                 }
                 "/observer.Observer/GetNodes" => {
-                    #[allow(non_camel_case_types)]
                     struct GetNodesSvc<T: Observer>(pub Arc<T>);
                     impl<
                         T: Observer,
@@ -933,7 +929,6 @@ pub mod observer_server {
                     Box::pin(fut)
                 }
                 "/observer.Observer/GetNamespaces" => {
-                    #[allow(non_camel_case_types)]
                     struct GetNamespacesSvc<T: Observer>(pub Arc<T>);
                     impl<
                         T: Observer,
@@ -981,7 +976,6 @@ pub mod observer_server {
                     Box::pin(fut)
                 }
                 "/observer.Observer/ServerStatus" => {
-                    #[allow(non_camel_case_types)]
                     struct ServerStatusSvc<T: Observer>(pub Arc<T>);
                     impl<
                         T: Observer,

@@ -285,7 +285,6 @@ pub mod peer_server {
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
                 "/peer.Peer/Notify" => {
-                    #[allow(non_camel_case_types)]
                     struct NotifySvc<T: Peer>(pub Arc<T>);
                     impl<
                         T: Peer,

@@ -451,7 +451,6 @@ pub mod recorder_server {
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
                 "/recorder.Recorder/Record" => {
-                    #[allow(non_camel_case_types)]
                     struct RecordSvc<T: Recorder>(pub Arc<T>);
                     impl<
                         T: Recorder,

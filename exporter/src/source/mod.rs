@@ -10,9 +10,12 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::event::Event;
 
+mod backoff;
 pub mod buffer;
 pub mod cilium_monitor;
 pub mod datapath;
+pub mod hubble;
+mod numbers;
 pub mod recording;
 pub mod replay;
 pub mod tap;
@@ -33,7 +36,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// What the system said; the source is of no use any more.
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize>;
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize>;
 
     /// Something that ends a wait in [`Source::read`].
     fn waker(&self) -> Waker;

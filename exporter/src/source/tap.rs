@@ -28,15 +28,15 @@ impl Tap {
         Self { source, publisher, inbox, is_started: false }
     }
 
-    fn read_source(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read_source(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         // Without listeners the source's events go straight to the pipeline.
         if self.publisher.is_idle() {
             let count = self.source.read(timeout, sink)?;
             return Ok(count + self.inbox.deliver(self.is_started, sink));
         }
         let publisher = &mut self.publisher;
-        let mut both = |event: Event<'_>| {
-            publisher.publish(&event);
+        let mut both = |event: &Event<'_>| {
+            publisher.publish(event);
             sink(event);
         };
         let count = self.source.read(timeout, &mut both);
@@ -58,7 +58,7 @@ impl Source for Tap {
         self.is_started = false;
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         self.publisher.refresh();
         self.read_source(timeout, sink)
     }

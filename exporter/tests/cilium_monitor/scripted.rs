@@ -60,14 +60,14 @@ impl Reader {
     /// One read of the source.
     pub(crate) fn read(&mut self, timeout: Duration) -> usize {
         let seen = &mut self.seen;
-        let mut take = |event: Event<'_>| {
+        let mut take = |event: &Event<'_>| {
             seen.push(match event {
                 Event::Raw(raw) => {
                     assert!(raw.time > 1_600_000_000_000_000_000 && raw.meter.is_none());
                     Seen::Raw(raw.cpu, raw.data.to_vec())
                 }
                 Event::Lost(lost) => Seen::Lost(lost.cpu, lost.count),
-                other @ (Event::Totals(_) | Event::Notification(_)) => panic!("{other:?}"),
+                other => panic!("{other:?}"),
             });
         };
         self.source.read(timeout, &mut take).expect("read")

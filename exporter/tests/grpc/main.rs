@@ -1,5 +1,7 @@
 //! The gRPC transport and the Peer service on real sockets.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
+
 mod life;
 mod limits;
 mod peers;

@@ -76,11 +76,11 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn deliver(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+    fn deliver(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let Some(order) = self.feed.orders.lock().unwrap().pop_front() else { return 0 };
         match order {
             Order::Lost { cpu, count } => {
-                sink(Event::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(cpu), count, time: 1 }));
+                sink(&Event::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(cpu), count, time: 1 }));
                 1
             }
             Order::Events { count, more } => {
@@ -91,7 +91,7 @@ impl Scripted {
                     self.data.extend(self.next.to_le_bytes());
                     self.data.resize(9 + more, 0x55);
                     let cpu = (self.next % 4) as u16;
-                    sink(Event::Raw(RawEvent { time: 1, cpu, data: &self.data, meter: None, kernel_drop: None }));
+                    sink(&Event::Raw(RawEvent { time: 1, cpu, data: &self.data, meter: None, kernel_drop: None }));
                     self.next += 1;
                 }
                 if count > now {
@@ -114,7 +114,7 @@ impl Source for Scripted {
         self.feed.running.store(false, Ordering::Release);
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         // As a kernel's buffer that nobody reads.
         let count = if self.feed.running.load(Ordering::Acquire) { self.deliver(sink) } else { 0 };
         if count == 0 {
@@ -159,6 +159,7 @@ impl Server {
             producer: Producer::default(),
             source_kind: "test",
             tables: Publisher::new(Tables::new(&Symbols::default())).reader(),
+            symbols: Symbols::default(),
             learn: Box::new(|_, _: IpAddr, _| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),
             hooks: Vec::new(),

@@ -79,12 +79,13 @@ fn without_deprecation(file: &mut prost_types::FileDescriptorProto) {
     }
 }
 
-/// A text without the generator's `#![allow(…)]`: the module's own allowance covers it, with its reason.
+/// A text without the generator's own `allow(…)`: the module's allowance covers it, with its reason.
 fn without_allowances(text: &str) -> String {
     let (mut rest, mut kept) = (text, String::new());
-    while let Some((before, after)) = rest.split_once("#![allow(") {
-        kept.push_str(before.trim_end_matches(' '));
-        rest = after.split_once(")]\n").expect("the attribute ends").1;
+    let next = |text: &str| ["#![allow(", "#[allow("].iter().filter_map(|allow| text.find(allow)).min();
+    while let Some(at) = next(rest) {
+        kept.push_str(rest[..at].trim_end_matches(' '));
+        rest = rest[at..].split_once(")]\n").expect("the attribute ends").1;
     }
     kept + rest
 }

@@ -44,7 +44,7 @@ impl Played {
     pub(crate) fn all(&mut self) -> Vec<String> {
         let mut seen = Vec::new();
         while self.controls.finished.try_recv().is_err() {
-            self.replay.read(Duration::from_secs(1), &mut |event| seen.push(text(&event))).expect("read");
+            self.replay.read(Duration::from_secs(1), &mut |event| seen.push(text(event))).expect("read");
         }
         assert_eq!(self.replay.read(Duration::ZERO, &mut |_| panic!("behind the end")).expect("read"), 0);
         seen
@@ -148,7 +148,7 @@ fn a_snapshot_is_in_place_before_the_events_behind_it() {
         // As the pipeline: the snapshot is taken before a read, and serves all of it.
         let tables = played.publisher.current();
         let (symbols, names) = (&played.symbols, &mut names);
-        let mut take = |_: eyepiece::event::Event<'_>| {
+        let mut take = |_: &eyepiece::event::Event<'_>| {
             names.extend(tables.interfaces().map(|(_, info)| symbols.text(info.name).to_string()));
         };
         played.replay.read(Duration::from_secs(1), &mut take).expect("read");

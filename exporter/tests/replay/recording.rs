@@ -25,9 +25,9 @@ impl Source for Delivers {
 
     fn stop(&mut self) {}
 
-    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let count = self.1.min(self.0.len());
-        self.0.drain(..count).for_each(|event| sink(event.event()));
+        self.0.drain(..count).for_each(|event| sink(&event.event()));
         Ok(count)
     }
 
@@ -68,7 +68,7 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let mut recording = Recording::new(Box::new(inner), context, chunks);
     recording.start().expect("start");
     let mut seen = Vec::new();
-    while recording.read(Duration::ZERO, &mut |event| seen.push(text(&event))).expect("read") > 0 {
+    while recording.read(Duration::ZERO, &mut |event| seen.push(text(event))).expect("read") > 0 {
         let mut tables = Tables::new(&symbols);
         let (name, kind) = (symbols.intern("veth9"), InterfaceKind::Endpoint);
         tables.add_interface(9, InterfaceInfo { name, kind, endpoint: 1 });

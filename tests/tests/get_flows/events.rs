@@ -121,3 +121,14 @@ impl Item {
         ExportEvent { node_name: "node".to_owned(), time, response_types: Some(response_types) }
     }
 }
+
+/// The uuid of what is written so that Cilium's ring shows the event before.
+pub(crate) fn hidden_uuid() -> String {
+    match HIDDEN.export().response_types {
+        Some(ResponseTypes::Flow(flow)) => flow.uuid,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// It happened before everything, so that it ends no answer.
+pub(crate) const HIDDEN: Item = Item { kind: FLOW, number: u32::MAX as u64, time: START };

@@ -7,15 +7,22 @@
 mod events;
 mod servers;
 
+use std::time::Duration;
+
 use eyepiece::proto::flow::{FlowFilter, LostEventSource, Verdict};
+use eyepiece::proto::observer::get_flows_request::Experimental;
 use eyepiece::proto::observer::get_flows_response::ResponseTypes;
-use eyepiece::proto::observer::{GetFlowsRequest, GetFlowsResponse};
+use eyepiece::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse};
 use eyepiece_tests::harness::NAME;
 use eyepiece_tests::{peer, skip};
-use prost_types::Timestamp;
+use prost_types::{FieldMask, Timestamp};
+use tonic::{Code, Streaming};
+
+/// Longest wait for a response.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 use self::events::{AGENT, DEBUG, FLOW, Item, LOST, items};
-use self::servers::Servers;
+use self::servers::{Ours, Servers};
 
 /// A response, as far as both servers have to agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,4 +142,178 @@ async fn answers_are_those_of_ciliums_observer() {
         assert_eq!(ours.seen_flows, flows, "{sequence}");
     }
     println!("{compared} answers compared");
+}
+
+/// The next responses of a stream, until this many flows have come.
+async fn flows(stream: &mut Streaming<GetFlowsResponse>, count: usize) -> Vec<Said> {
+    let mut found = Vec::new();
+    while found.iter().filter(|said| matches!(said, Said::Flow { .. })).count() < count {
+        let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
+        found.push(said(next.expect("a response").expect("the stream goes on")));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_follow_are_given_the_same_as_by_ciliums_observer() {
+    if let Err(why) = peer::find(NAME) {
+        skip!("{why}");
+    }
+    let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
+    let dropped = verdict(Verdict::Dropped);
+    // The request, flows that it has of those that are there, and of those that come.
+    let cases = [
+        ("from now on, and the newest", follow.clone(), 1, 40),
+        ("the last five first", GetFlowsRequest { number: 5, ..follow.clone() }, 5, 40),
+        ("since the middle", GetFlowsRequest { since: at(10, 0), ..follow.clone() }, 10, 40),
+        ("drops only", GetFlowsRequest { whitelist: dropped.clone(), number: 2, ..follow.clone() }, 2, 13),
+    ];
+    let mut servers = Servers::start(255).await;
+    let there = items(&[FLOW; 20]);
+    let coming: Vec<Item> = items(&[FLOW; 61]).split_off(20);
+    servers.feed(&there);
+    servers.hide();
+    let hidden = events::hidden_uuid();
+    let mut streams = Vec::new();
+    for (name, request, before, after) in cases {
+        let [mut ours, ciliums] = servers.streams(&request).await;
+        // Ours is there at once; Cilium's answer to those who follow is seen with what comes.
+        let seen = flows(&mut ours, before).await;
+        streams.push((name, [ours, ciliums], seen, before + after));
+    }
+    servers.feed(&coming);
+    servers.hide();
+    for (name, [mut ours, mut ciliums], mut seen, count) in streams {
+        let left = count - seen.len();
+        seen.extend(flows(&mut ours, left).await);
+        // What was hidden comes into sight with what follows, and is none of the events.
+        let mut theirs: Vec<Said> = Vec::new();
+        while theirs.len() < count {
+            let next = flows(&mut ciliums, 1).await;
+            theirs.extend(next.into_iter().filter(|said| !matches!(said, Said::Flow { uuid, .. } if *uuid == hidden)));
+        }
+        assert_eq!(seen, theirs, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_is_refused_as_by_ciliums_observer() {
+    if let Err(why) = peer::find(NAME) {
+        skip!("{why}");
+    }
+    let none = GetFlowsRequest::default;
+    let mask = |path: &str| Some(FieldMask { paths: vec![path.to_owned()] });
+    let ip = |ip: &str| vec![FlowFilter { source_ip: vec![ip.to_owned()], ..FlowFilter::default() }];
+    let mut servers = Servers::start(15).await;
+    for (name, request, text) in [
+        ("first and follow", GetFlowsRequest { first: true, follow: true, ..none() }, "first cannot be specified"),
+        ("a filter", GetFlowsRequest { whitelist: ip("1.2.3"), ..none() }, "1.2.3"),
+        ("a filter of the blacklist", GetFlowsRequest { blacklist: ip("x"), ..none() }, "x"),
+    ] {
+        let [ours, ciliums] = servers.answers(&request).await.map(|answer| answer.expect_err(name));
+        assert_eq!(ours.0, ciliums.0, "{name}: {ours:?} {ciliums:?}");
+        assert!(ours.1.contains(text), "{name}: {ours:?}");
+    }
+    // 1.15 has no mask of this number, and takes every time.
+    for (name, request, text) in [
+        ("a mask", GetFlowsRequest { field_mask: mask("source.nothing"), ..none() }, "invalid fieldmask"),
+        ("a mask into a list", GetFlowsRequest { field_mask: mask("source.labels.x"), ..none() }, "invalid fieldmask"),
+        ("a time", GetFlowsRequest { since: Some(Timestamp { seconds: i64::MAX, nanos: 0 }), ..none() }, "since"),
+        ("nanoseconds", GetFlowsRequest { until: Some(Timestamp { seconds: 0, nanos: -1 }), ..none() }, "until"),
+    ] {
+        let [ours, _] = servers.answers(&request).await;
+        let (code, message) = ours.expect_err(name);
+        assert_eq!(code, Code::Unknown, "{name}: {message}");
+        assert!(message.contains(text), "{name}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mask_leaves_time_and_node_to_the_response() {
+    let mut servers = Ours::start(15).await;
+    servers.feed(&items(&[FLOW, LOST, FLOW]));
+    let paths = |paths: &[&str]| FieldMask { paths: paths.iter().map(|&path| path.to_owned()).collect() };
+    let old = Experimental { field_mask: Some(paths(&["uuid"])) };
+    for (name, request, has_verdict) in [
+        ("now", GetFlowsRequest { field_mask: Some(paths(&["verdict"])), ..GetFlowsRequest::default() }, true),
+        ("as it was", GetFlowsRequest { experimental: Some(old.clone()), ..GetFlowsRequest::default() }, false),
+        (
+            "both",
+            GetFlowsRequest {
+                experimental: Some(old),
+                field_mask: Some(paths(&["verdict"])),
+                ..GetFlowsRequest::default()
+            },
+            true,
+        ),
+    ] {
+        let answer = servers.answer(&request).await.expect(name);
+        assert_eq!(answer.len(), 3, "{name}");
+        for response in answer {
+            assert_eq!(response.node_name, "node", "{name}");
+            assert!(response.time.is_some_and(|time| time.seconds >= events::START), "{name}");
+            match response.response_types {
+                Some(ResponseTypes::Flow(flow)) => {
+                    assert_eq!((flow.verdict != 0, flow.uuid.is_empty()), (has_verdict, has_verdict), "{name}");
+                    assert_eq!((flow.time, flow.node_name.as_str(), flow.event_type), (None, "", None), "{name}");
+                }
+                Some(ResponseTypes::LostEvents(lost)) => assert_eq!(lost.num_events_lost, 2, "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_ask_for_events_get_theirs_and_no_losses() {
+    let mut servers = Ours::start(63).await;
+    let kinds = [FLOW, AGENT, LOST, DEBUG, FLOW, AGENT, FLOW, FLOW, DEBUG, FLOW, AGENT, FLOW, FLOW];
+    servers.feed(&items(&kinds));
+    for (number, first, expected) in
+        [(0, false, &[1, 5, 10][..]), (2, false, &[5, 10]), (2, true, &[1, 5]), (9, false, &[1, 5, 10])]
+    {
+        let request = GetAgentEventsRequest { number, first, ..GetAgentEventsRequest::default() };
+        assert_eq!(servers.agent_events(request).await, times(expected), "{number} {first}");
+    }
+    let since = GetAgentEventsRequest { since: at(5, 0), until: at(9, 0), ..GetAgentEventsRequest::default() };
+    assert_eq!(servers.agent_events(since).await, times(&[5]));
+    let last = GetDebugEventsRequest { number: 1, ..GetDebugEventsRequest::default() };
+    assert_eq!(servers.debug_events(last).await, times(&[8]));
+    assert_eq!(servers.debug_events(GetDebugEventsRequest::default()).await, times(&[3, 8]));
+}
+
+fn times(numbers: &[i64]) -> Vec<Option<Timestamp>> {
+    numbers.iter().map(|&number| at(number, 0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_does_not_read_is_told_what_it_lost_and_nobody_else_loses() {
+    const COUNT: usize = 60_000;
+    let mut servers = Ours::start(1023).await;
+    let follow = GetFlowsRequest { follow: true, first: false, number: 1, ..GetFlowsRequest::default() };
+    servers.feed(&items(&[FLOW]));
+    let mut slow = servers.stream(&follow).await;
+    let mut quick = servers.stream(&follow).await;
+    let reading = tokio::spawn(async move { flows(&mut quick, COUNT).await });
+    let coming = items(&[FLOW; COUNT]).split_off(1);
+    for part in coming.chunks(200) {
+        servers.feed(part);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let read = tokio::time::timeout(PATIENCE, reading).await.expect("the reader comes to its end").expect("it reads");
+    let told = read.iter().filter(|said| matches!(said, Said::Lost { .. })).count();
+    assert_eq!((told, read.len()), (0, COUNT), "who reads loses nothing");
+    let (mut flows, mut lost) = (0, 0);
+    while flows + lost < COUNT as u64 {
+        let next = tokio::time::timeout(PATIENCE, slow.message()).await.expect("nothing comes");
+        match said(next.expect("a response").expect("the stream goes on")) {
+            Said::Flow { .. } => flows += 1,
+            Said::Lost { source, count, cpu } => {
+                assert_eq!((source, cpu), (LostEventSource::HubbleRingBuffer, None));
+                lost += count;
+            }
+        }
+    }
+    assert_eq!(flows + lost, COUNT as u64);
+    assert!(lost > 0, "it was not slow enough to lose anything");
 }

@@ -11,30 +11,35 @@ use eyepiece::observer::service::ObserverService;
 use eyepiece::observer::{Observer, Parts};
 use eyepiece::proto::observer::observer_client::ObserverClient;
 use eyepiece::proto::observer::observer_server::ObserverServer;
-use eyepiece::proto::observer::{GetFlowsRequest, GetFlowsResponse, ServerStatusRequest, ServerStatusResponse};
+use eyepiece::proto::observer::{
+    GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse, ServerStatusRequest,
+    ServerStatusResponse,
+};
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::stop;
 use eyepiece::telemetry::Telemetry;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use prost::Message as _;
+use prost_types::Timestamp;
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
 use tonic::{Code, Streaming};
 
-use super::events::{FLOW, Item};
+use super::events::{HIDDEN, Item};
 
 /// An answer, or the code and the text of the refusal.
 pub(crate) type Answer = Result<Vec<GetFlowsResponse>, (Code, String)>;
 
-pub(crate) struct Servers {
-    pub(crate) writer: Writer,
-    pub(crate) ciliums: ObserveServer,
-    clients: [ObserverClient<Channel>; 2],
+/// Our observer behind its gRPC server.
+pub(crate) struct Ours {
+    writer: Writer,
+    client: ObserverClient<Channel>,
     stop: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
 }
 
-impl Servers {
+impl Ours {
     pub(crate) async fn start(capacity: u32) -> Self {
         let (ring, writer) = Ring::new(capacity);
         let (stop, stopped) = stop::channel();
@@ -52,13 +57,11 @@ impl Servers {
         let address = listener.local_addr().expect("an address");
         let service = ObserverServer::new(ObserverService(observer));
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
-        let ciliums = ObserveServer::start(&Options { capacity, ..Options::default() }).expect("Cilium's server");
-        let ours = connect(&address.to_string()).await;
-        let theirs = connect(ciliums.address()).await;
-        Self { writer, ciliums, clients: [ours, theirs], stop }
+        let client = connect(&address.to_string()).await;
+        Self { writer, client, stop }
     }
 
-    /// Feeds both; ours in batches of several sizes.
+    /// In batches of several sizes.
     pub(crate) fn feed(&mut self, items: &[Item]) {
         let mut left = items;
         for size in [1, 3, 64, 7].into_iter().cycle() {
@@ -69,6 +72,57 @@ impl Servers {
             self.writer.write(Batch::new(now.iter().map(|item| item.observed()).collect()));
             left = later;
         }
+    }
+
+    pub(crate) async fn answer(&mut self, request: &GetFlowsRequest) -> Answer {
+        answer(&mut self.client, request).await
+    }
+
+    pub(crate) async fn stream(&mut self, request: &GetFlowsRequest) -> Streaming<GetFlowsResponse> {
+        self.client.get_flows(request.clone()).await.expect("a stream").into_inner()
+    }
+
+    /// When each of the agent's events happened.
+    pub(crate) async fn agent_events(&mut self, request: GetAgentEventsRequest) -> Vec<Option<Timestamp>> {
+        let stream = self.client.get_agent_events(request).await.expect("a stream").into_inner();
+        let responses = stream.collect::<Result<Vec<_>, _>>().await.expect("responses");
+        assert!(responses.iter().all(|response| response.agent_event.is_some() && response.node_name == "node"));
+        responses.into_iter().map(|response| response.time).collect()
+    }
+
+    /// When each of the debug events happened.
+    pub(crate) async fn debug_events(&mut self, request: GetDebugEventsRequest) -> Vec<Option<Timestamp>> {
+        let stream = self.client.get_debug_events(request).await.expect("a stream").into_inner();
+        let responses = stream.collect::<Result<Vec<_>, _>>().await.expect("responses");
+        assert!(responses.iter().all(|response| response.debug_event.is_some() && response.node_name == "node"));
+        responses.into_iter().map(|response| response.time).collect()
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        self.stop.send_replace(Some(tokio::time::Instant::now()));
+    }
+}
+
+/// Both.
+pub(crate) struct Servers {
+    ours: Ours,
+    ciliums: ObserveServer,
+    client: ObserverClient<Channel>,
+}
+
+impl Servers {
+    pub(crate) async fn start(capacity: u32) -> Self {
+        let ours = Ours::start(capacity).await;
+        let ciliums = ObserveServer::start(&Options { capacity, ..Options::default() }).expect("Cilium's server");
+        let client = connect(ciliums.address()).await;
+        Self { ours, ciliums, client }
+    }
+
+    /// Feeds both.
+    pub(crate) fn feed(&mut self, items: &[Item]) {
+        self.ours.feed(items);
         for item in items {
             self.ciliums.event(&item.export().encode_to_vec()).expect("fed");
         }
@@ -77,36 +131,24 @@ impl Servers {
 
     /// Writes what Cilium's ring hides.
     pub(crate) fn hide(&mut self) {
-        let hidden = Item { kind: FLOW, number: u64::from(u32::MAX), time: super::events::START };
-        self.ciliums.event(&hidden.export().encode_to_vec()).expect("fed");
+        self.ciliums.event(&HIDDEN.export().encode_to_vec()).expect("fed");
         self.ciliums.settle().expect("settled");
     }
 
     /// What each answers, ours first.
     pub(crate) async fn answers(&mut self, request: &GetFlowsRequest) -> [Answer; 2] {
-        let [ours, theirs] = &mut self.clients;
-        [answer(ours, request).await, answer(theirs, request).await]
+        [self.ours.answer(request).await, answer(&mut self.client, request).await]
     }
 
     /// A stream of each, ours first.
     pub(crate) async fn streams(&mut self, request: &GetFlowsRequest) -> [Streaming<GetFlowsResponse>; 2] {
-        let [ours, theirs] = &mut self.clients;
-        [
-            ours.get_flows(request.clone()).await.expect("a stream").into_inner(),
-            theirs.get_flows(request.clone()).await.expect("a stream").into_inner(),
-        ]
+        let ours = self.ours.stream(request).await;
+        [ours, self.client.get_flows(request.clone()).await.expect("a stream").into_inner()]
     }
 
     pub(crate) async fn statuses(&mut self) -> [ServerStatusResponse; 2] {
-        let [ours, theirs] = &mut self.clients;
-        let ours = ours.server_status(ServerStatusRequest {}).await.expect("a status").into_inner();
-        [ours, theirs.server_status(ServerStatusRequest {}).await.expect("a status").into_inner()]
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        self.stop.send_replace(Some(tokio::time::Instant::now()));
+        let ours = self.ours.client.server_status(ServerStatusRequest {}).await.expect("a status").into_inner();
+        [ours, self.client.server_status(ServerStatusRequest {}).await.expect("a status").into_inner()]
     }
 }
 

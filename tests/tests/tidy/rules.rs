@@ -24,6 +24,7 @@ const LONG: &[(&str, &str)] = &[
     ("exporter/src/parser/names.rs", "the tables of Cilium's numbers and names"),
     ("exporter/src/proto/flow.rs", "generated from proto/flow"),
     ("exporter/src/proto/observer.rs", "generated from proto/observer"),
+    ("exporter/src/proto/recorder.rs", "generated from proto/recorder"),
     ("semconv/src/generated.rs", "generated from the registry: one entry per name"),
 ];
 

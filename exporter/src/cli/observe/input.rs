@@ -106,7 +106,7 @@ struct Reader<R> {
 
 enum Read {
     End,
-    Event(ExportEvent),
+    Event(Box<ExportEvent>),
     Wrong(String),
 }
 
@@ -135,7 +135,7 @@ impl<R: io::Read> Reader<R> {
 
     fn parse(&mut self, text: &str) -> Read {
         match json::read(text, self.strict) {
-            Ok(event) => Read::Event(event),
+            Ok(event) => Read::Event(Box::new(event)),
             Err(error) if !self.strict => Read::Wrong(format!("no event in JSON, passed over: {error}")),
             Err(error) => match json::read(text, false) {
                 // A newer server's; it is told once, and what we know of it is printed.
@@ -153,6 +153,6 @@ impl<R: io::Read> Reader<R> {
             "eyepiece: line {}: something newer than we know is left out: {error}",
             self.number
         ));
-        Read::Event(event)
+        Read::Event(Box::new(event))
     }
 }

@@ -155,6 +155,7 @@ async fn until<T>(
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn refused(status: tonic::Status) -> ObserveError {
     ObserveError::Call { told: told(&status) }
 }
@@ -257,7 +258,7 @@ impl Print<ExportEvent> for Printed {
                 self.printer.flows(&flows(ResponseTypes::NodeStatus(status)), lines);
             }
             (Kind::Flows, Some(Exported::LostEvents(lost))) => {
-                self.printer.flows(&flows(ResponseTypes::LostEvents(lost)), lines)
+                self.printer.flows(&flows(ResponseTypes::LostEvents(lost)), lines);
             }
             (Kind::Agent, Some(Exported::AgentEvent(event))) => {
                 self.printer.agent_event(&GetAgentEventsResponse { agent_event: Some(event), node_name, time }, lines);

@@ -40,20 +40,29 @@ impl Stop {
 /// Standard output and standard error.
 pub(super) struct Out {
     stdout: Stdout,
+    /// What is on its way, and how much of it was taken: a write that is given up and taken up again repeats nothing.
+    text: String,
+    taken: usize,
     is_silent: bool,
 }
 
 impl Out {
     pub(super) fn new(is_silent: bool) -> Self {
-        Self { stdout: tokio::io::stdout(), is_silent }
+        Self { stdout: tokio::io::stdout(), text: String::new(), taken: 0, is_silent }
     }
 
     pub(super) async fn write(&mut self, lines: &mut Lines) -> Result<(), ObserveError> {
-        if !lines.out.is_empty() {
-            self.stdout.write_all(lines.out.as_bytes()).await?;
-            self.stdout.flush().await?;
-            lines.out.clear();
+        self.text.push_str(&lines.out);
+        lines.out.clear();
+        while self.taken < self.text.len() {
+            match self.stdout.write(&self.text.as_bytes()[self.taken..]).await? {
+                0 => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
+                taken => self.taken += taken,
+            }
         }
+        self.text.clear();
+        self.taken = 0;
+        self.stdout.flush().await?;
         if !lines.err.is_empty() {
             if !self.is_silent {
                 crate::cli::output::complain(lines.err.trim_end_matches('\n'));

@@ -34,11 +34,14 @@ pub(super) fn duration(text: &str) -> Option<i64> {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
+    if rest.is_empty() {
+        return None;
+    }
     if rest == "0" {
         return Some(0);
     }
     let mut sum: i128 = 0;
-    while !rest.is_empty() || sum == 0 && rest.len() == text.len() {
+    while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(end);
         let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());

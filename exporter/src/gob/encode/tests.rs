@@ -49,6 +49,24 @@ fn numbers_are_as_short_as_they_can_be() {
 }
 
 #[test]
+fn the_usual_form_is_the_general_one() {
+    let data = vec![7; 70_000];
+    let lengths = [1, 2, 108, 119, 120, 127, 128, 184, 247, 248, 255, 256, 9000, 65_535, 65_536, 70_000];
+    for data in lengths.map(|length| &data[..length]) {
+        for cpu in [-1, 0, 1, 63, 64, 127, 128, 32_767, 32_768, 65_535, 65_536] {
+            for kind in [0, 1, EVENT_SAMPLE, 63, 64, 100] {
+                let payload = Payload { data, cpu, lost: 0, kind };
+                let mut general = Vec::new();
+                super::general(&mut general, &payload);
+                let (is_usual, length) = (frame(&payload).is_some(), data.len());
+                assert_eq!(is_usual, length < 65_536 && (0..65_536).contains(&cpu) && (1..64).contains(&kind));
+                assert!(encoded(payload) == general, "{length} bytes, CPU {cpu}, kind {kind}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_longest_has_room() {
     let longest = encoded(Payload { data: &[7; 70_000], cpu: i64::MIN, lost: u64::MAX, kind: i64::MAX });
     // The length's own 4 bytes, the id's 2, and for each field a delta and a number; 9, 4 and the end.

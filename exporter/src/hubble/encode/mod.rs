@@ -168,3 +168,6 @@ fn open_enum(out: &mut Vec<u8>, field: u32, value: u8) {
 fn ascii(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     bytes(out, field, value);
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse};
 
 pub use names::{event_type, identity, identity_names, observation_point};
+pub(super) use safe::is_harmful;
 pub use safe::safe;
 pub use time::TimeFormat;
 

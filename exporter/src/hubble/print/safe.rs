@@ -32,7 +32,7 @@ pub fn safe(text: &str) -> Cow<'_, str> {
 
 /// Control characters of ASCII and of Latin 1 (U+009B is an escape sequence's start too), line and paragraph separators,
 /// and what embeds, overrides or isolates a direction (Unicode TR 9).
-fn is_harmful(c: char) -> bool {
+pub(in crate::hubble) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
 }

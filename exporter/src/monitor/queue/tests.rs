@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Next, Numbers, QUEUE_BYTES, Queue};
+use super::{Missed, Next, Numbers, QUEUE_BYTES, Queue};
 use crate::monitor::chunk::{Chunk, Piece};
 
 /// A chunk of payloads of one byte each, numbered on.
@@ -114,6 +114,52 @@ fn bytes_are_bounded_too() {
 }
 
 #[test]
+fn what_is_not_offered_is_told_as_lost() {
+    let queue = Queue::new(2, Numbers::default());
+    let missed = Missed { events: 3, missed: 503 };
+    queue.offer(&chunk(0, 2));
+    assert!(!queue.is_full(), "all of it was taken");
+    queue.offer(&chunk(2, 1));
+    assert!(queue.is_full());
+    queue.miss(missed);
+    assert_eq!(pop(&queue), Some((0, vec![0, 1])));
+    queue.offer(&chunk(3, 1));
+    queue.miss(missed);
+    assert_eq!(drain(&queue), [-504, 3, -503]);
+    assert_eq!((queue.numbers.lost.get(), queue.numbers.lost_total.get()), (7, 7), "without the source's losses");
+    assert!(!queue.is_full(), "there is room");
+    queue.miss(missed);
+    assert_eq!((drain(&queue), queue.numbers.lost.get()), (vec![], 7), "nobody listens any more");
+}
+
+/// Takes the first of what comes, and says how much waited.
+async fn sleeper(queue: Arc<Queue>) -> Option<usize> {
+    queue.next().await?;
+    Some(queue.waiting() + 1)
+}
+
+#[tokio::test]
+async fn a_sleeper_is_woken_by_a_good_part_or_by_the_end_of_a_read() {
+    for (capacity, chunks, announced, wakes) in
+        [(8, 1, false, false), (8, 1, true, true), (8, 2, false, true), (4, 1, false, true), (8, 0, true, false)]
+    {
+        let queue = Arc::new(Queue::new(capacity, Numbers::default()));
+        let task = tokio::spawn(sleeper(Arc::clone(&queue)));
+        while !queue.state().is_asleep {
+            tokio::task::yield_now().await;
+        }
+        (0..chunks).for_each(|n| queue.offer(&chunk(n, 1)));
+        if announced {
+            queue.announce();
+        }
+        let is_asleep = queue.state().is_asleep;
+        assert_eq!(is_asleep, !wakes, "{chunks} of {capacity}, {announced}");
+        queue.finish();
+        assert_eq!(task.await.unwrap(), (chunks > 0).then_some(chunks));
+    }
+}
+
+#[test]
 fn nothing_is_taken_or_kept_after_the_end() {
     let numbers = Numbers::default();
     let queue = Queue::new(10, numbers.clone());
@@ -141,7 +187,11 @@ async fn whoever_waits_hears_of_everything() {
     let writer = std::thread::spawn(move || {
         for round in 0..10_000 {
             queue.offer(&chunk(0, round % 40));
+            if round % 3 == 0 {
+                queue.announce();
+            }
         }
+        queue.announce();
         queue.finish();
     });
     let offered: u64 = (0..10_000).map(|round| round % 40).sum();

@@ -1,6 +1,7 @@
 //! What filters compare of HTTP: status codes by their first digits, methods in any case, paths of URLs.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 /// Status codes of a field.
 #[derive(Debug, Default)]
@@ -60,55 +61,55 @@ pub(super) fn path(url: &str) -> Option<Cow<'_, str>> {
     let (scheme, rest) = split_scheme(url)?;
     let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
     if !rest.starts_with('/') {
-        return scheme.then_some(Cow::Borrowed(""));
+        return scheme.map(|_| Cow::Borrowed(""));
     }
-    let Some(behind) = rest.strip_prefix("//").filter(|_| scheme) else { return decode(rest) };
+    let (Some(behind), Some(scheme)) = (rest.strip_prefix("//"), scheme) else { return decode(rest) };
+    let scheme = scheme.to_ascii_lowercase();
     let (authority, path) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
-    if is_authority(authority) { decode(path) } else { None }
+    if is_authority(&scheme, authority) { decode(path) } else { None }
 }
 
-/// Whether there is a scheme, and what is behind it; none where there is but its colon.
-fn split_scheme(url: &str) -> Option<(bool, &str)> {
+/// The scheme, where there is one, and what is behind it; nothing where there is but its colon.
+fn split_scheme(url: &str) -> Option<(Option<&str>, &str)> {
     for (at, byte) in url.bytes().enumerate() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' => {}
             b'0'..=b'9' | b'+' | b'-' | b'.' if at > 0 => {}
-            b':' if at > 0 => return Some((true, &url[at + 1..])),
+            b':' if at > 0 => return Some((Some(&url[..at]), &url[at + 1..])),
             b':' => return None,
             _ => break,
         }
     }
-    Some((false, url))
+    Some((None, url))
 }
 
 /// `user:password@host:port`, roughly as strict as Go is.
-fn is_authority(authority: &str) -> bool {
+fn is_authority(scheme: &str, authority: &str) -> bool {
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let in_user = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte);
     if user.is_some_and(|user| !user.bytes().all(in_user) || decode(user).is_none()) {
         return false;
     }
-    let is_port =
-        |text: &str| text.strip_prefix(':').map_or(text.is_empty(), |port| port.bytes().all(|b| b.is_ascii_digit()));
-    if host.starts_with('[') {
-        let Some((inside, port)) = host.rsplit_once(']') else { return false };
-        let (address, zone) = inside.split_once("%25").unwrap_or((inside, ""));
-        return is_port(port) && is_host(address, false) && is_zone(zone);
+    let is_port = |text: &str| {
+        text.strip_prefix(':').map_or(text.is_empty(), |port| port.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if let Some(open) = host.rfind('[') {
+        let Some((inside, port)) = host[open + 1..].rsplit_once(']').filter(|_| open == 0) else { return false };
+        let (address, zone) = inside.split_once("%25").map_or((inside, None), |(address, zone)| (address, Some(zone)));
+        return is_port(port) && address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_zone);
     }
-    let port = host.rfind(':').map_or("", |at| &host[at..]);
-    is_port(port) && is_host(host, true)
+    // Some schemes list hosts with their ports; those of HTTP have one.
+    let colon = if matches!(scheme, "http" | "https") { host.find(':') } else { host.rfind(':') };
+    is_port(colon.map_or("", |at| &host[at..])) && is_host(host)
 }
 
 /// No character that a host may not have; percent signs for what is beyond ASCII alone.
-fn is_host(host: &str, escapes: bool) -> bool {
+fn is_host(host: &str) -> bool {
     let bytes = host.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
-            b'%' => match (escapes, escaped(&bytes[at..])) {
-                (true, Some(0x80..)) => at += 2,
-                _ => return false,
-            },
+            b'%' if escaped(&bytes[at..]).is_some_and(|byte| byte >= 0x80) => at += 2,
             byte if byte.is_ascii_alphanumeric() || byte >= 0x80 || b"-_.~!$&'()*+,;=:[]<>\"".contains(&byte) => {}
             _ => return false,
         }
@@ -119,7 +120,9 @@ fn is_host(host: &str, escapes: bool) -> bool {
 
 /// A zone's escapes may be of anything.
 fn is_zone(zone: &str) -> bool {
-    decode(zone).is_some() && !zone.bytes().any(|byte| matches!(byte, b' ' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'))
+    !zone.is_empty()
+        && decode(zone).is_some()
+        && !zone.bytes().any(|byte| matches!(byte, b' ' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'))
 }
 
 /// The byte of `%41`.
@@ -199,6 +202,12 @@ mod tests {
             ("http://[fe80::1%25eth0]/a", Some("/a")),
             ("http://host:x/a", None),
             ("http://[::1/a", None),
+            ("http://[[::1]/a", None),
+            ("http://x[::1]/a", None),
+            ("http://[1.2.3.4]/a", None),
+            ("http://[fe80::1%25]/a", None),
+            ("http://a:1:2/a", None),
+            ("pg://a:1,b:2/a", Some("/a")),
             ("http://a b/c", None),
             ("http://u^@host/a", None),
             ("http://%41/a", None),

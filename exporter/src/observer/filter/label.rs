@@ -7,7 +7,7 @@ use crate::l7::cluster_name;
 use super::Side;
 
 /// Source of labels that name none.
-const UNSPECIFIED: &str = "unspec";
+pub(super) const UNSPECIFIED: &str = "unspec";
 /// Source of the labels of reserved identities.
 const RESERVED: &str = "reserved";
 

@@ -1,6 +1,6 @@
 //! Label selectors of Kubernetes, with the sources of Cilium's labels before the keys: `k8s:app in (a, b), !reserved:host`.
 
-use super::label::Labels;
+use super::label::{Labels, UNSPECIFIED};
 
 /// Source of keys that fit labels of every source.
 const ANY_SOURCE: &str = "any";
@@ -119,7 +119,9 @@ fn key_of(text: &str) -> Result<(Option<String>, String), String> {
     }
     // What stands before the first dot is the source from then on.
     let (source, key) = whole.split_once('.').unwrap_or((ANY_SOURCE, key));
-    Ok(((source != ANY_SOURCE).then(|| source.to_owned()), key.to_owned()))
+    // Labels without a source are of this one, but in a selector it means the same as `any`.
+    let is_any = source == ANY_SOURCE || source == UNSPECIFIED;
+    Ok(((!is_any).then(|| source.to_owned()), key.to_owned()))
 }
 
 /// A name of Kubernetes: alphanumeric at both ends; nothing is one too.

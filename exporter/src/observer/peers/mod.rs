@@ -36,7 +36,7 @@ const TOLD: usize = 16;
 
 /// Who we are, and where others are named.
 pub struct Config {
-    /// Our node.
+    /// Who we are.
     pub node: Node,
     /// Where we listen.
     pub addresses: Vec<Address>,

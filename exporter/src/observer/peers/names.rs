@@ -1,6 +1,6 @@
-//! How nodes are called, to clients and in certificates.
+//! How nodes are called in certificates.
 
-/// The cluster's name where there is none.
+/// The cluster of nodes that name none.
 const NO_CLUSTER: &str = "default";
 /// What the names in servers' certificates end with.
 const DOMAIN: &str = "hubble-grpc.cilium.io";

@@ -78,6 +78,10 @@ impl FlowEncoder {
         if let Some(sock) = &flow.sock {
             socket(sock, out);
         }
+        if let Some(details) = &flow.details {
+            let has_trace = flow.l7.as_ref().is_some_and(|l7| l7.trace().is_some());
+            super::details::write(details, has_trace, out);
+        }
     }
 
     /// What happened.
@@ -124,8 +128,12 @@ impl FlowEncoder {
     /// Addresses.
     fn network(&mut self, flow: &Flow, out: &mut Vec<u8>) {
         let Some(ip) = &flow.ip else { return };
-        let version: &[u8] = if ip.version == 6 { b"ipv6" } else { b"ipv4" };
-        wire::string(out, FIELD, attribute::NETWORK_TYPE, version);
+        match ip.version {
+            // Another Hubble may know addresses and not say what packet they were in.
+            0 => {}
+            6 => wire::string(out, FIELD, attribute::NETWORK_TYPE, b"ipv6"),
+            _ => wire::string(out, FIELD, attribute::NETWORK_TYPE, b"ipv4"),
+        }
         string_if_known(out, attribute::SOURCE_ADDRESS, &self.words.source);
         string_if_known(out, attribute::DESTINATION_ADDRESS, &self.words.destination);
         if let Some(translated) = ip.source_translated {
@@ -257,7 +265,8 @@ fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
         int_if_known(out, attribute::HUBBLE_DROP_NETNS, kernel.netns);
     }
     // File ids of the kernel's drops name a subsystem: the reason already tells it.
-    let file = flow.file.and_then(|file| Some((names::drop_file(file.id, file.release)?, file.line)));
+    let told = flow.details.as_ref().map(|details| details.file_name.as_str()).filter(|name| !name.is_empty());
+    let file = flow.file.and_then(|file| Some((told.or(names::drop_file(file.id, file.release))?, file.line)));
     if let Some((name, line)) = file {
         wire::string(out, FIELD, attribute::HUBBLE_DROP_FILE, name.as_bytes());
         wire::int(out, FIELD, attribute::HUBBLE_DROP_LINE, u64::from(line));
@@ -268,7 +277,10 @@ fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
 fn datapath(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
     string_if_known(out, attribute::NETWORK_INTERFACE_NAME, &words.interface);
     int_if_known(out, attribute::HUBBLE_INTERFACE_INDEX, flow.ifindex);
-    wire::int(out, FIELD, attribute::HUBBLE_CPU, u64::from(flow.cpu));
+    if flow.details.is_none() {
+        // Flows of another Hubble do not say it.
+        wire::int(out, FIELD, attribute::HUBBLE_CPU, u64::from(flow.cpu));
+    }
     if let Some(ethernet) = &flow.ethernet {
         wire::string(out, FIELD, attribute::HUBBLE_ETHERNET_SOURCE, &text::mac(&ethernet.source));
         wire::string(out, FIELD, attribute::HUBBLE_ETHERNET_DESTINATION, &text::mac(&ethernet.destination));

@@ -7,9 +7,6 @@
 pub mod connection;
 pub mod status;
 
-mod backoff;
-mod numbers;
-
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -19,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use self::backoff::Backoff;
 use self::connection::Reason;
-use self::numbers::Numbers;
 use self::status::View;
+use super::backoff::Backoff;
 use super::buffer::Buffer;
 use super::datapath::clock::unix_now;
+use super::numbers::Numbers;
 use super::{Halt, Source, Waker, wait};
 use crate::event::{Event, Lost, LostSource, RawEvent};
 use crate::gob::{self, Fault, GobError, PayloadDecoder};
@@ -172,7 +169,7 @@ impl CiliumMonitor {
 
     fn failed(&mut self, error: &io::Error) {
         let reason = Reason::of_connecting(error);
-        self.numbers.failed(reason);
+        self.numbers.failed(reason.name());
         self.numbers.away(Instant::now());
         self.view.change(|now| {
             // Once per change: an agent that is away for a day does not fill the log.
@@ -186,7 +183,7 @@ impl CiliumMonitor {
     }
 
     /// The connection is over: tells what is known to be lost, and begins to look for the next one.
-    fn end(&mut self, reason: Reason, why: &str, sink: &mut dyn FnMut(Event<'_>)) {
+    fn end(&mut self, reason: Reason, why: &str, sink: &mut dyn FnMut(&Event<'_>)) {
         let State::Connected(connected) = std::mem::replace(&mut self.state, State::Stopped) else { return };
         let now = Instant::now();
         let left = self.buffer.filled().len();
@@ -197,10 +194,10 @@ impl CiliumMonitor {
             self.view.change(|view| (view.since, view.reason) = (now, Some(Reason::NotStarted)));
             return;
         }
-        self.numbers.ended(reason, left, now);
+        self.numbers.ended(reason.name(), left, now);
         if left > 0 && reason != Reason::Garbage {
             // A message that began is an event that its agent had.
-            sink(lost(LostSource::ObserverQueue, None, 1, unix_now()));
+            sink(&lost(LostSource::ObserverQueue, None, 1, unix_now()));
         }
         let is_good = connected.is_good && reason != Reason::Garbage && reason != Reason::TooLong;
         if is_good || now.saturating_duration_since(connected.since) >= GOOD {
@@ -216,7 +213,7 @@ impl CiliumMonitor {
     }
 
     /// Takes what has come; waits for something where there is nothing.
-    fn receive(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn receive(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let count = self.take_all(sink);
         let State::Connected(connected) = &self.state else { return Ok(count) };
         if count > 0 {
@@ -248,7 +245,7 @@ impl CiliumMonitor {
     }
 
     /// Reads and decodes until nothing is there, or enough was.
-    fn take_all(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+    fn take_all(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         for _ in 0..FILLS {
             let State::Connected(connected) = &mut self.state else { return count };
@@ -285,7 +282,7 @@ fn decode(
     connected: &mut Connected,
     buffer: &mut Buffer,
     numbers: &mut Numbers,
-    sink: &mut dyn FnMut(Event<'_>),
+    sink: &mut dyn FnMut(&Event<'_>),
 ) -> (usize, Option<GobError>) {
     // What is read at once has arrived at once: one look at the clock.
     let time = unix_now();
@@ -296,15 +293,15 @@ fn decode(
                 // A CPU that is none fits nowhere: the machine's first stands for it, as for agent events.
                 let cpu = u16::try_from(payload.cpu);
                 match payload.kind {
-                    gob::EVENT_SAMPLE => sink(Event::Raw(RawEvent {
+                    gob::EVENT_SAMPLE => sink(&Event::Raw(RawEvent {
                         time,
                         cpu: cpu.unwrap_or(0),
                         data: payload.data,
                         meter: None,
                         kernel_drop: None,
                     })),
-                    gob::RECORD_LOST => sink(lost(LostSource::KernelBuffer, cpu.ok(), payload.lost, time)),
-                    _ => numbers.unknown_kind(),
+                    gob::RECORD_LOST => sink(&lost(LostSource::KernelBuffer, cpu.ok(), payload.lost, time)),
+                    _ => numbers.skipped("unknown_payload"),
                 }
                 buffer.consume(size);
                 count += 1;
@@ -350,7 +347,7 @@ impl Source for CiliumMonitor {
         }
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let halted = self.halt.is_asked();
         match &mut self.state {
             State::Away { next } if !halted => {

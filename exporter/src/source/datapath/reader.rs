@@ -121,13 +121,13 @@ impl Reader {
         }
     }
 
-    fn drain(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+    fn drain(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let (clock, damaged) = (self.clock, &self.damaged);
         let mut count = 0;
         let mut each = |bytes: &[u8]| {
             if let Some(event) = record::decode(bytes, clock) {
                 count += 1;
-                sink(event);
+                sink(&event);
             } else {
                 damaged.add(1);
             }
@@ -145,17 +145,17 @@ impl Reader {
         count
     }
 
-    fn tell_totals(&self, sink: &mut dyn FnMut(Event<'_>)) -> usize {
+    fn tell_totals(&self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         for list in self.totals.try_iter() {
             count += list.len();
-            list.into_iter().for_each(|totals| sink(Event::Totals(totals)));
+            list.into_iter().for_each(|totals| sink(&Event::Totals(totals)));
         }
         count
     }
 
     /// Losses since the last look become events, by CPU.
-    fn tell_losses(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn tell_losses(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let losses = &mut self.losses;
         losses.due = Instant::now() + LOSS_INTERVAL;
         sys::lookup_per_cpu(self.counters.as_fd(), &(Counter::Lost as u32), &mut losses.values)?;
@@ -165,7 +165,7 @@ impl Reader {
             *before = *now;
             if count > 0 {
                 told += 1;
-                sink(lost(u16::try_from(cpu).ok(), count));
+                sink(&lost(u16::try_from(cpu).ok(), count));
             }
         }
         if let Some(program) = &self.drop_program {
@@ -174,7 +174,7 @@ impl Reader {
             losses.misses = misses;
             if count > 0 {
                 told += 1;
-                sink(lost(None, count));
+                sink(&lost(None, count));
             }
         }
         Ok(told)
@@ -211,7 +211,7 @@ impl Source for Reader {
         self.state = State::Stopped;
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let stopped = matches!(self.state, State::Stopped);
         let mut count = self.drain(sink);
         if count == 0 {

@@ -28,6 +28,8 @@ impl Counts {
         match event {
             Event::Raw(_) | Event::Notification(_) => self.events += 1,
             Event::Totals(_) => self.totals += 1,
+            // No payload: recordings of such a source are refused.
+            Event::Observed(_) | Event::Undecodable(_) => {}
             Event::Lost(lost) => {
                 self.losses += 1;
                 self.lost = self.lost.saturating_add(lost.count);

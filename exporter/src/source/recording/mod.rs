@@ -145,12 +145,12 @@ impl Source for Recording {
         self.inner.stop();
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let (tap, inner) = (&mut self.tap, &mut self.inner);
         let now = (tap.context.now)();
         tap.begin(now);
         let result = inner.read(timeout, &mut |event| {
-            tap.event(&event, now);
+            tap.event(event, now);
             sink(event);
         });
         tap.end();

@@ -232,6 +232,8 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
             out.extend([source, 0, 0, 0, 0, 0, 0, 0]);
             out.extend(lost.count.to_le_bytes());
         }),
+        // The file holds payloads, and these have none.
+        Event::Observed(_) | Event::Undecodable(_) => {}
     }
 }
 

@@ -213,7 +213,7 @@ impl Replay {
     }
 
     /// Plays what is due, and waits at most `timeout` where nothing is.
-    fn play(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn play(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let mut count = 0;
         while count < BURST {
             match format::next(self.buffer.filled()) {
@@ -226,7 +226,7 @@ impl Replay {
                         return Ok(count);
                     }
                     let is_event = if let Record::Event(event) = record {
-                        sink(event);
+                        sink(&event);
                         count += 1;
                         true
                     } else {
@@ -320,7 +320,7 @@ impl Source for Replay {
         self.is_reading = false;
     }
 
-    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         if !self.is_reading || self.finished.is_none() || self.halt.is_asked() {
             wait(&self.waker, [None; 2], timeout)?;
             return Ok(0);

@@ -36,10 +36,10 @@ impl Source for Script {
 
     fn stop(&mut self) {}
 
-    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(Event<'_>)) -> io::Result<usize> {
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let items = self.reads.next().unwrap_or_default();
         for item in &items {
-            sink(match item {
+            sink(&match item {
                 Item::Raw(cpu, data) => {
                     Event::Raw(RawEvent { time: 1, cpu: *cpu, data, meter: None, kernel_drop: None })
                 }

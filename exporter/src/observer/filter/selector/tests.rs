@@ -31,7 +31,7 @@ fn selects() {
         ("missing!=web", true),
         ("any:app=web", true),
         (":app=web", true),
-        ("unspec:app", false),
+        ("unspec:app=web", true),
         ("app in (a, web)", true),
         ("app in (a,,b)", false),
         ("app notin (a)", true),

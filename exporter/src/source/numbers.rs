@@ -1,11 +1,10 @@
-//! Own counters of the connection to an agent: ends, attempts, time away, bytes that were of no use.
+//! Own counters of a source's connection: ends, attempts, time away, bytes that were of no use.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use eyepiece_semconv::{Metric, attribute, metric};
 
-use super::connection::Reason;
 use crate::telemetry::{Number, Telemetry};
 
 /// The counters.
@@ -13,8 +12,7 @@ pub(super) struct Numbers {
     telemetry: Telemetry,
     connected: Number,
     away: Number,
-    unknown_kind: Number,
-    by_reason: HashMap<(&'static str, Reason), Number>,
+    by_reason: HashMap<(&'static str, &'static str), Number>,
     /// Time away, but for what goes on.
     away_before: Duration,
     /// Since when we are away; none while connected or stopped.
@@ -23,21 +21,19 @@ pub(super) struct Numbers {
 
 impl Numbers {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
-        let reason = [(attribute::EYEPIECE_REASON, "unknown_payload")];
         Self {
             telemetry: telemetry.clone(),
             connected: telemetry.gauge(metric::EYEPIECE_SOURCE_CONNECTED.name, &[]),
             away: telemetry.counter(metric::EYEPIECE_SOURCE_AWAY.name, &[]),
-            unknown_kind: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason),
             by_reason: HashMap::new(),
             away_before: Duration::ZERO,
             away_since: None,
         }
     }
 
-    fn by_reason(&mut self, metric: &Metric, reason: Reason) -> &Number {
+    fn by_reason(&mut self, metric: &Metric, reason: &'static str) -> &Number {
         let telemetry = &self.telemetry;
-        let make = || telemetry.counter(metric.name, &[(attribute::EYEPIECE_REASON, reason.name())]);
+        let make = || telemetry.counter(metric.name, &[(attribute::EYEPIECE_REASON, reason)]);
         self.by_reason.entry((metric.name, reason)).or_insert_with(make)
     }
 
@@ -58,12 +54,12 @@ impl Numbers {
     }
 
     /// An attempt failed.
-    pub(super) fn failed(&mut self, reason: Reason) {
+    pub(super) fn failed(&mut self, reason: &'static str) {
         self.by_reason(&metric::EYEPIECE_SOURCE_ATTEMPTS, reason).add(1);
     }
 
     /// The connection ended with bytes of no use.
-    pub(super) fn ended(&mut self, reason: Reason, bytes: usize, now: Instant) {
+    pub(super) fn ended(&mut self, reason: &'static str, bytes: usize, now: Instant) {
         self.connected.set(0);
         self.away_since = Some(now);
         self.by_reason(&metric::EYEPIECE_SOURCE_INTERRUPTIONS, reason).add(1);
@@ -72,9 +68,14 @@ impl Numbers {
         }
     }
 
-    /// A payload of a kind that the monitor does not have.
-    pub(super) fn unknown_kind(&self) {
-        self.unknown_kind.add(1);
+    /// An event that is left out.
+    pub(super) fn skipped(&mut self, reason: &'static str) {
+        self.by_reason(&metric::EYEPIECE_EVENTS_SKIPPED, reason).add(1);
+    }
+
+    /// Events were missed, and nobody knows how many.
+    pub(super) fn gap(&mut self, reason: &'static str) {
+        self.by_reason(&metric::EYEPIECE_SOURCE_GAPS, reason).add(1);
     }
 
     /// Tells the time away, what goes on included.
@@ -95,7 +96,6 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::Numbers;
-    use crate::source::cilium_monitor::connection::Reason;
     use crate::telemetry::Telemetry;
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(away(&numbers, at(8)), 3);
         numbers.connected(at(9));
         assert_eq!(away(&numbers, at(100)), 4);
-        numbers.ended(Reason::Closed, 0, at(100));
+        numbers.ended("closed", 0, at(100));
         assert_eq!(away(&numbers, at(102)), 6);
         numbers.stopped(at(103));
         assert_eq!((away(&numbers, at(200)), numbers.connected.get()), (7, 0));

@@ -1,0 +1,104 @@
+//! What it costs to ask a flow whether a client wants it, for filters that clients send.
+
+#[allow(dead_code, reason = "each bench uses a part")]
+mod measured;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod report;
+
+use std::hint::black_box;
+
+use eyepiece::details::{Details, EndDetails};
+use eyepiece::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece::names::NoNames;
+use eyepiece::observed::Observed;
+use eyepiece::observer::filter::{Context, Filters};
+use eyepiece::observer::node::Node;
+use eyepiece::proto::flow::FlowFilter;
+use eyepiece::proto::flow::flow_filter::Experimental;
+use measured::Micro;
+use report::{heading, row};
+
+/// Flows of a round: more than a branch predictor learns by heart.
+const FLOWS: u32 = 4096;
+
+fn flow(at: u32) -> Observed {
+    let address = |at: u32| (0x0a00_0000 + at % 5000).to_be_bytes().into();
+    let labels = |at: u32| {
+        ["k8s:app=web", "k8s:io.cilium.k8s.policy.cluster=default", "k8s:io.kubernetes.pod.namespace=default"]
+            .map(|label| if at.is_multiple_of(3) { label.replace("default", "other") } else { label.to_owned() })
+            .to_vec()
+    };
+    let end = |at: u32| EndDetails {
+        namespace: if at.is_multiple_of(2) { "default" } else { "kube-system" }.to_owned(),
+        pod_name: format!("web-{at}"),
+        labels: labels(at),
+        ..EndDetails::default()
+    };
+    let details = Details { source: end(at), destination: end(at + 1), ..Details::default() };
+    Observed::Flow(Flow {
+        verdict: if at.is_multiple_of(5) { Verdict::Dropped } else { Verdict::Forwarded },
+        ip: Some(Ip { source: address(at), source_translated: None, destination: address(at * 7), version: 4 }),
+        l4: L4::Tcp { source_port: 40_000, destination_port: (at % 100) as u16, flags: TcpFlags(TcpFlags::ACK) },
+        source: End { identity: 2000 + at % 50, ..End::default() },
+        destination: End { identity: 2, ..End::default() },
+        details: Some(Box::new(details)),
+        ..Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 })
+    })
+}
+
+fn main() {
+    let texts = |entries: &[&str]| entries.iter().map(|&entry| entry.to_owned()).collect::<Vec<_>>();
+    let empty = FlowFilter::default;
+    let cel = "_flow.verdict == Verdict.DROPPED && _flow.source.identity > uint(2010)".to_owned();
+    let filters = [
+        ("verdict", vec![FlowFilter { verdict: vec![2], ..empty() }]),
+        (
+            "pod, either end",
+            vec![
+                FlowFilter { source_pod: texts(&["default/web-1"]), ..empty() },
+                FlowFilter { destination_pod: texts(&["default/web-1"]), ..empty() },
+            ],
+        ),
+        (
+            "label and port",
+            vec![FlowFilter { source_label: texts(&["k8s:app=web"]), destination_port: texts(&["80"]), ..empty() }],
+        ),
+        (
+            "label",
+            vec![FlowFilter { source_label: texts(&["k8s:io.kubernetes.pod.namespace in (default, x)"]), ..empty() }],
+        ),
+        ("range of addresses", vec![FlowFilter { source_ip: texts(&["10.0.0.0/20", "fd00::/8"]), ..empty() }]),
+        (
+            "10,000 addresses",
+            vec![FlowFilter {
+                source_ip: (0..10_000).map(|at| format!("10.{}.{}.{}", at % 7, at / 256, at % 256)).collect(),
+                ..empty()
+            }],
+        ),
+        ("CEL", vec![FlowFilter { experimental: Some(Experimental { cel_expression: vec![cel] }), ..empty() }]),
+    ];
+    let flows: Vec<_> = (0..FLOWS).map(flow).collect();
+    let node = Node { name: "node-1".to_owned(), cluster: String::new() };
+    let context = Context { node: &node, names: &NoNames };
+    let mut micro = Micro::new("filters");
+    let mut measured = Vec::new();
+    for (name, filters) in filters {
+        let filters = match Filters::compile(&filters, &[]) {
+            Ok(filters) => filters,
+            Err(error) => {
+                eprintln!("{name}: {error}");
+                continue;
+            }
+        };
+        let figures = micro.measure(name, flows.len(), || {
+            flows.iter().filter(|flow| filters.matches(black_box(flow), &context)).count()
+        });
+        measured.push((name, figures));
+    }
+    heading("filters", &["ns a flow, best", "mean"]);
+    for (name, figures) in measured {
+        if let Some(figures) = figures {
+            row(name, &[figures.best, figures.mean]);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a flow costs as an `observer.GetFlowsResponse`, whole and masked, beside prost's encoding of the same message.
+
+#[allow(dead_code, reason = "each bench uses a part")]
+mod measured;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod report;
+
+use std::sync::Arc;
+
+use eyepiece::details::{Details, EndDetails};
+use eyepiece::flow::{Direction, End, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece::hubble::encode::Encoder;
+use eyepiece::hubble::mask::Mask;
+use eyepiece::names::Names;
+use eyepiece::observed::Observed;
+use eyepiece::proto::observer::GetFlowsResponse;
+use measured::Micro;
+use prost::Message as _;
+use report::{Goal, goal, heading, row};
+
+/// Flows of a round.
+const BATCH: usize = 1024;
+/// What Cilium 1.20.2's own encoding of such a response takes, ns.
+const GO: f64 = 1605.0;
+/// Of a response of 371 B.
+const GOAL: f64 = 300.0;
+
+/// What `hubble observe` asks for where it is told no other fields.
+const COMPACT: &[&str] = &[
+    "time",
+    "source.identity",
+    "source.namespace",
+    "source.pod_name",
+    "destination.identity",
+    "destination.namespace",
+    "destination.pod_name",
+    "source_service",
+    "destination_service",
+    "l4",
+    "IP",
+    "ethernet",
+    "l7",
+    "Type",
+    "node_name",
+    "is_reply",
+    "event_type",
+    "verdict",
+    "Summary",
+];
+
+struct Interfaces;
+
+impl Names for Interfaces {
+    fn interface(&self, _: u32, out: &mut String) {
+        out.push_str("lxc0a1b2c3d4e5f");
+    }
+
+    fn kernel_reason(&self, _: u32, _: &mut String) {}
+
+    fn kernel_symbol(&self, _: u64, _: &mut String) {}
+}
+
+/// TCP over IPv4, as the datapath tells it, or with pods at both ends.
+fn flows(pods: bool) -> Vec<Observed> {
+    let details = |name: &str| EndDetails {
+        namespace: "default".into(),
+        pod_name: format!("{name}-6d8f9c7b5-x2x4z"),
+        labels: vec![format!("k8s:app={name}")],
+        ..EndDetails::default()
+    };
+    let flow = |number: usize| {
+        let low = number.to_le_bytes();
+        let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
+        flow.time = 1_700_000_000_123_456_789 + number as u64;
+        flow.uuid = std::array::from_fn(|index| low[index % 8].wrapping_mul(31).wrapping_add(index as u8));
+        flow.verdict = Verdict::Forwarded;
+        flow.observation_point = Some(0);
+        flow.trace_reason = Some(1);
+        flow.is_reply = Some(number % 2 == 1);
+        flow.direction = Direction::Ingress;
+        flow.last_layer = Layer::L4;
+        flow.ifindex = 17;
+        flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 7], destination: [2, 0, 0, 0, 0, 4] });
+        let source = [10, 0, low[1], low[0]].into();
+        flow.ip = Some(Ip { source, source_translated: None, destination: [10, 96, 0, 10].into(), version: 4 });
+        let source_port = 32_768 + (number % 20_000) as u16;
+        flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK | TcpFlags::PSH) };
+        flow.source = End { endpoint: 0, identity: 2, ..End::default() };
+        flow.destination = End { endpoint: 1234, identity: if pods { 45_678 } else { 0 }, ..End::default() };
+        flow.details = pods.then(|| {
+            Box::new(Details { source: details("xwing"), destination: details("deathstar"), ..Details::default() })
+        });
+        Observed::Flow(flow)
+    };
+    (0..BATCH).map(flow).collect()
+}
+
+fn main() {
+    let mut micro = Micro::new("hubble");
+    let encoder = Encoder::new("kind/worker-1", Arc::new(Interfaces));
+    let compact = Mask::of_flow(COMPACT).expect("paths of a flow");
+    let mut out = Vec::new();
+    heading("observer.GetFlowsResponse, encoded", &["ns a flow", "B a flow", "x prost"]);
+    for (what, pods) in [("without names", false), ("with pods at both ends", true)] {
+        let flows = flows(pods);
+        let mut size = 0;
+        let mut encode = |mask: &Mask, name: &str| {
+            let figures = micro.measure(&format!("{name}, {what}"), BATCH, || {
+                out.clear();
+                for flow in &flows {
+                    assert!(encoder.flows_response(flow, mask, &mut out));
+                }
+                size = out.len() / BATCH;
+                size
+            });
+            (figures.map(|figures| figures.best), size)
+        };
+        let ours = encode(&Mask::ALL, "eyepiece");
+        let masked = encode(&compact, "eyepiece, compact mask");
+        let messages: Vec<GetFlowsResponse> = flows
+            .iter()
+            .map(|flow| {
+                let mut one = Vec::new();
+                assert!(encoder.flows_response(flow, &Mask::ALL, &mut one));
+                GetFlowsResponse::decode(one.as_slice()).expect("a response")
+            })
+            .collect();
+        let mut buffer = Vec::new();
+        let prost = micro.measure(&format!("prost, {what}"), BATCH, || {
+            buffer.clear();
+            for message in &messages {
+                message.encode(&mut buffer).expect("a buffer that grows");
+            }
+            buffer.len()
+        });
+        let (Some(prost), (Some(all), bytes), (Some(some), fewer)) = (prost, ours, masked) else { continue };
+        row(&format!("eyepiece, {what}"), &[all, bytes as f64, all / prost.best]);
+        row(&format!("eyepiece, {what}, compact mask"), &[some, fewer as f64, some / prost.best]);
+        row(&format!("prost, {what}, message at hand"), &[prost.best, bytes as f64, 1.0]);
+        if pods {
+            row("Cilium 1.20.2, a response of 371 B, as measured elsewhere", &[GO, 371.0, GO / prost.best]);
+            goal("response with a flow, encoded", all, "ns", Goal::AtMost(GOAL));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Filters for flows: any request, as protobuf or as texts for single fields, is refused or compiled, and asked of a few
+//! flows it says the same twice.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use prost::Message;
+
+#[macro_use]
+#[path = "../decoder.rs"]
+mod decoder;
+
+decoder!();
+decoder! {
+    hubble: "../../src/hubble/mod.rs",
+    names: "../../src/names.rs",
+    observer: "../../src/observer/mod.rs",
+    protobuf: "../../src/protobuf.rs",
+    text: "../../src/text.rs",
+}
+
+#[allow(dead_code, unused_imports, reason = "the target calls the filters alone")]
+#[path = "../proto.rs"]
+mod proto;
+
+use agent_event::{AgentEvent, AgentEventKind, Notification};
+use details::Details;
+use flow::{EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use l7::{Dns, Http, L7, L7Record};
+use names::NoNames;
+use observed::Observed;
+use observer::filter::{Context, Filters};
+use observer::node::Node;
+use proto::flow::FlowFilter;
+use proto::flow::flow_filter::Experimental;
+
+static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
+    let details = || {
+        let mut details = Details { node_name: "kind/node".to_owned(), ..Details::default() };
+        details.source.labels = vec!["k8s:app=web".to_owned(), "reserved:host".to_owned()];
+        details.source_names = vec!["www.example.com".to_owned()];
+        details.node_labels = vec!["os=linux".to_owned()];
+        Some(Box::new(details))
+    };
+    let flow = |kind, l7: Option<L7Record>| Flow {
+        verdict: Verdict::Dropped,
+        ip: Some(Ip {
+            source: [10, 0, 0, 1].into(),
+            source_translated: None,
+            destination: [0xfd00, 0, 0, 0, 0, 0, 0, 1].into(),
+            version: 4,
+        }),
+        l4: L4::Tcp { source_port: 1, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) },
+        l7: l7.map(|record| Box::new(L7 { record, ..L7::default() })),
+        ..Flow::empty(EventType { kind, subtype: 0 })
+    };
+    let url = "http://u:p@[fe80::1%25e]:80/a%20b?c#d".to_owned();
+    let headers = vec![("A".to_owned(), "1".to_owned())];
+    let http = Http { code: 404, method: "GET".to_owned(), url, headers, ..Http::default() };
+    let notification = Notification::AgentStart { time: None };
+    vec![
+        Observed::Flow(flow(4, None)),
+        Observed::Flow(Flow { details: details(), ..flow(1, None) }),
+        Observed::Flow(Flow { details: details(), ..flow(129, Some(L7Record::Http(http))) }),
+        Observed::Flow(flow(129, Some(L7Record::Dns(Dns { query: "a.example.com.".to_owned(), ..Dns::default() })))),
+        Observed::Agent(Box::new(AgentEvent {
+            time: 1,
+            uuid: [0; 16],
+            kind: AgentEventKind::AgentStarted,
+            notification,
+        })),
+    ]
+});
+
+/// A filter of one field that texts come in, which the first byte chooses; they stand between NULs.
+fn of_texts(input: &[u8]) -> Option<FlowFilter> {
+    let (field, texts) = input.split_first()?;
+    let texts: Vec<String> = str::from_utf8(texts).ok()?.split('\0').map(str::to_owned).collect();
+    let mut filter = FlowFilter::default();
+    let place = match field {
+        b'c' => &mut filter.experimental.insert(Experimental::default()).cel_expression,
+        b'l' => &mut filter.source_label,
+        b'L' => &mut filter.node_labels,
+        b'f' => &mut filter.source_fqdn,
+        b'n' => &mut filter.node_name,
+        b'p' => &mut filter.http_path,
+        b'q' => &mut filter.dns_query,
+        b's' => &mut filter.http_status_code,
+        b'i' => &mut filter.source_ip,
+        b'o' => &mut filter.source_pod,
+        b'u' => &mut filter.uuid,
+        b't' => &mut filter.destination_port,
+        _ => return None,
+    };
+    *place = texts;
+    Some(filter)
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some(filter) = of_texts(input).or_else(|| FlowFilter::decode(input).ok()) else { return };
+    let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
+    let context = Context { node: &node, names: &NoNames };
+    let filter = std::slice::from_ref(&filter);
+    let (allowed, denied) = match (Filters::compile(filter, &[]), Filters::compile(&[], filter)) {
+        (Ok(allowed), Ok(denied)) => (allowed, denied),
+        (Err(one), Err(two)) => {
+            assert_eq!(one, two);
+            assert!(!one.why.is_empty() && one.value.len() < 200);
+            return;
+        }
+        other => panic!("{other:?}"),
+    };
+    for event in EVENTS.iter() {
+        let wanted = allowed.matches(event, &context);
+        assert_eq!(wanted, allowed.matches(event, &context));
+        assert_eq!(wanted, !denied.matches(event, &context));
+    }
+});

@@ -1,0 +1,74 @@
+//! The wiring of another Hubble, an agent or a relay, as the source.
+
+use anyhow::Context as _;
+use eyepiece_config::{HubbleSource, SourceTls};
+
+use super::{Emitter, Feed, Halted, Parts, Running};
+use crate::admin::{ConnectionStatus, NodeStatus};
+use crate::app::AppError;
+use crate::app::names::{Kernel, MachineNames};
+use crate::hubble::address::Address;
+use crate::hubble::client::{Options, TlsOptions};
+use crate::source::hubble::status::View;
+use crate::source::hubble::{self, Config};
+
+/// Makes the source; the server may come later.
+pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
+    let settings = &parts.settings.hubble_source;
+    let config = config(settings)?;
+    let peer = config.address.to_string();
+    let runtime = parts.runtime.handle().clone();
+    let (source, controls) =
+        hubble::build(config, runtime, parts.telemetry).context("cannot read from the Hubble server")?;
+    let names = MachineNames::new(Kernel::Unknown, parts.publisher.clone(), parts.symbols.clone());
+    let mut feed = Feed::new(source, names, Running::Halted(Halted(controls.halt)));
+    feed.connection = Some(Box::new(move || connection(&peer, &controls.view)));
+    // Each flow says whose it is.
+    feed.emitter = Emitter { name: String::new(), version: String::new() };
+    Ok(feed)
+}
+
+fn config(settings: &HubbleSource) -> Result<Config, AppError> {
+    let wrong = |error: &dyn std::fmt::Display| AppError::Setting { key: "hubble_source.address", wrong: error.to_string() };
+    let address: Address = settings.address.parse().map_err(|error| wrong(&error))?;
+    let tls = tls(&settings.tls);
+    if tls.is_some() && matches!(address, Address::Unix(_)) {
+        return Err(AppError::Setting {
+            key: "hubble_source.tls",
+            wrong: "a unix socket is never encrypted; leave hubble_source.tls out, or name a host and a port".to_owned(),
+        });
+    }
+    Ok(Config { address, options: Options { tls, ..Options::default() } })
+}
+
+/// Plaintext where none of the keys is set.
+fn tls(settings: &SourceTls) -> Option<TlsOptions> {
+    let SourceTls { ca, cert, key, server_name } = settings;
+    let identity = cert.clone().zip(key.clone());
+    let server_name = Some(server_name.clone()).filter(|name| !name.is_empty());
+    (ca.is_some() || identity.is_some() || server_name.is_some()).then(|| TlsOptions {
+        ca: ca.iter().cloned().collect(),
+        identity,
+        server_name,
+        allow_insecure: false,
+    })
+}
+
+/// The connection as it is now.
+fn connection(peer: &str, view: &View) -> ConnectionStatus {
+    let now = view.get();
+    let nodes = now.nodes.into_iter().map(|(name, node)| NodeStatus {
+        name,
+        state: node.state.to_owned(),
+        since_seconds: node.since.elapsed().as_secs(),
+        message: node.message,
+    });
+    ConnectionStatus {
+        peer: peer.to_owned(),
+        connected: now.reason.is_none(),
+        reason: now.reason.map(str::to_owned),
+        since_seconds: now.since.elapsed().as_secs(),
+        interruptions: now.interruptions,
+        nodes: nodes.collect(),
+    }
+}

@@ -1,0 +1,217 @@
+//! Names of ends that a flow of another Hubble brings along: kept while a series or a batch may still say them.
+//!
+//! Nobody tells when a pod is gone, and names of DNS come from all the world: what is said no more is let go, and there
+//! are never more than [`MAX_NAMES`].
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use eyepiece_semconv::metric;
+
+use super::outstanding::Outstanding;
+use crate::details::EndDetails;
+use crate::flow::Flow;
+use crate::metrics::reserved_name;
+use crate::observed::Batch;
+use crate::symbols::{Lease, Symbol, Symbols};
+use crate::telemetry::{Number, Telemetry};
+
+/// Names at once: the pods of a large cluster and what they talk to, some 10 MiB. Further ends have no name.
+const MAX_NAMES: usize = 1 << 16;
+
+/// The names.
+pub(super) struct Ends {
+    symbols: Symbols,
+    names: HashMap<Arc<str>, Name>,
+    /// Grows with each [`Ends::release`].
+    round: u64,
+    /// Batches by the round in which they were handed over.
+    outstanding: Outstanding,
+    text: String,
+    most: usize,
+    unnamed: Number,
+}
+
+struct Name {
+    lease: Lease,
+    /// The first and the last round in which a flow said it.
+    rounds: (u64, u64),
+}
+
+impl Ends {
+    pub(super) fn new(symbols: Symbols, telemetry: &Telemetry) -> Self {
+        Self {
+            symbols,
+            names: HashMap::new(),
+            round: 0,
+            outstanding: Outstanding::default(),
+            text: String::new(),
+            most: MAX_NAMES,
+            unnamed: telemetry.counter(metric::EYEPIECE_ENDS_UNNAMED.name, &[]),
+        }
+    }
+
+    /// Names both ends by what the flow says of them: `namespace/pod`, else the first DNS name, else the reserved
+    /// identity (`world`, `host` …).
+    pub(super) fn name(&mut self, flow: &mut Flow) {
+        let Some(details) = flow.details.as_deref() else { return };
+        let source = self.symbol(&details.source, &details.source_names, flow.source.identity);
+        let destination = self.symbol(&details.destination, &details.destination_names, flow.destination.identity);
+        (flow.source.name, flow.destination.name) = (source, destination);
+    }
+
+    fn symbol(&mut self, end: &EndDetails, dns: &[String], identity: u32) -> Symbol {
+        self.text.clear();
+        // Writing to a String can't fail.
+        match (&*end.namespace, &*end.pod_name) {
+            (_, "") => self.text.push_str(dns.first().map(String::as_str).or(reserved(end, identity)).unwrap_or_default()),
+            ("", pod) => self.text.push_str(pod),
+            (namespace, pod) => write!(self.text, "{namespace}/{pod}").unwrap_or_default(),
+        }
+        if self.text.is_empty() {
+            return Symbol::EMPTY;
+        }
+        if let Some(name) = self.names.get_mut(self.text.as_str()) {
+            name.rounds.1 = self.round;
+            return name.lease.symbol();
+        }
+        if self.names.len() >= self.most {
+            self.unnamed.add(1);
+            return Symbol::EMPTY;
+        }
+        let lease = self.symbols.lease(&self.text);
+        let symbol = lease.symbol();
+        self.names.insert(Arc::clone(lease.text()), Name { lease, rounds: (self.round, self.round) });
+        symbol
+    }
+
+    /// Notes a batch that is about to be handed out.
+    pub(super) fn handed_over(&mut self, batch: &Batch) {
+        if !self.names.is_empty() {
+            self.outstanding.add(self.round, batch);
+        }
+    }
+
+    /// Lets go of the names that no flow has said since the last time, and that neither a series (`said`) nor a batch
+    /// can say any more. Says whether there were any.
+    pub(super) fn release(&mut self, said: &HashSet<Symbol>) -> bool {
+        self.outstanding.prune();
+        let (before, round, outstanding) = (self.names.len(), self.round, &self.outstanding);
+        self.names.retain(|_, name| {
+            name.rounds.1 == round || said.contains(&name.lease.symbol()) || outstanding.has(name.rounds)
+        });
+        self.round += 1;
+        self.names.len() < before
+    }
+}
+
+/// The reserved identity's name, by its number or, for one of its own (a CIDR of the world), by its labels.
+fn reserved(end: &EndDetails, identity: u32) -> Option<&str> {
+    reserved_name(identity).or_else(|| end.labels.iter().find_map(|label| label.strip_prefix("reserved:")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Ends;
+    use crate::details::{Details, EndDetails};
+    use crate::flow::{EVENT_TRACE, EventType, Flow};
+    use crate::observed::{Batch, Observed};
+    use crate::symbols::{Symbol, Symbols};
+    use crate::telemetry::Telemetry;
+
+    fn flow(source: EndDetails, names: &[&str], identity: u32) -> Flow {
+        let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });
+        flow.source.identity = identity;
+        let source_names = names.iter().map(|&name| name.to_owned()).collect();
+        flow.details = Some(Box::new(Details { source, source_names, ..Details::default() }));
+        flow
+    }
+
+    fn pod(namespace: &str, pod: &str) -> EndDetails {
+        EndDetails { namespace: namespace.to_owned(), pod_name: pod.to_owned(), ..EndDetails::default() }
+    }
+
+    fn labels(labels: &[&str]) -> EndDetails {
+        EndDetails { labels: labels.iter().map(|&label| label.to_owned()).collect(), ..EndDetails::default() }
+    }
+
+    #[test]
+    fn who_an_end_is() {
+        let symbols = Symbols::default();
+        let mut ends = Ends::new(symbols.clone(), &Telemetry::default());
+        for (mut flow, expected) in [
+            (flow(pod("shop", "cart-1"), &["cart.example"], 4711), "shop/cart-1"),
+            (flow(pod("", "cart-1"), &[], 0), "cart-1"),
+            (flow(pod("shop", ""), &[], 0), ""),
+            (flow(pod("shop", ""), &["a.example", "b.example"], 2), "a.example"),
+            (flow(EndDetails::default(), &[], 2), "world"),
+            (flow(EndDetails::default(), &[], 7), "kube-apiserver"),
+            (flow(labels(&["cidr:192.0.2.0/24", "reserved:world"]), &[], 16_777_217), "world"),
+            (flow(labels(&["k8s:app=cart"]), &[], 4711), ""),
+        ] {
+            ends.name(&mut flow);
+            assert_eq!(&*symbols.text(flow.source.name), expected);
+            assert_eq!(flow.destination.name, Symbol::EMPTY);
+        }
+    }
+
+    #[test]
+    fn churn_leaves_nothing_that_nobody_says() {
+        let symbols = Symbols::default();
+        let mut ends = Ends::new(symbols.clone(), &Telemetry::default());
+        let mut most = 0;
+        for round in 0..50 {
+            for number in 0..100 {
+                ends.name(&mut flow(pod("shop", &format!("{round}-{number}")), &[], 0));
+            }
+            ends.release(&HashSet::new());
+            most = most.max(symbols.count());
+        }
+        assert_eq!(most, 201, "the empty one, those of the last round and of the one before");
+        ends.release(&HashSet::new());
+        ends.release(&HashSet::new());
+        assert_eq!(symbols.count(), 1);
+    }
+
+    #[test]
+    fn series_and_batches_keep_names() {
+        let symbols = Symbols::default();
+        let mut ends = Ends::new(symbols.clone(), &Telemetry::default());
+        let named = |ends: &mut Ends, name: &str| {
+            let mut flow = flow(pod("", name), &[], 0);
+            ends.name(&mut flow);
+            flow
+        };
+        let (in_series, in_batch) = (named(&mut ends, "series"), named(&mut ends, "batch"));
+        let symbol = in_batch.source.name;
+        let batch = Batch::new(vec![Observed::Flow(in_batch)]);
+        ends.handed_over(&batch);
+        let mut said = HashSet::from([in_series.source.name]);
+        for _ in 0..10 {
+            assert!(!ends.release(&said));
+            assert_eq!((&*symbols.text(symbol), symbols.count()), ("batch", 3));
+        }
+        drop(batch);
+        assert!(ends.release(&said));
+        assert_eq!((&*symbols.text(symbol), symbols.count()), ("", 2));
+        said.clear();
+        assert!(ends.release(&said));
+        assert_eq!(symbols.count(), 1);
+    }
+
+    #[test]
+    fn beyond_the_most_ends_have_no_name_and_are_counted() {
+        let (symbols, telemetry) = (Symbols::default(), Telemetry::default());
+        let mut ends = Ends { most: 2, ..Ends::new(symbols.clone(), &telemetry) };
+        let mut named = |name: &str| {
+            let mut flow = flow(pod("", name), &[], 0);
+            ends.name(&mut flow);
+            symbols.text(flow.source.name).to_string()
+        };
+        assert_eq!(["a", "b", "c", "a", "c"].map(&mut named), ["a", "b", "", "a", ""]);
+        assert_eq!((ends.unnamed.get(), symbols.count()), (2, 3));
+    }
+}

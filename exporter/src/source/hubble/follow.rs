@@ -1,0 +1,323 @@
+//! Follows a server: connects, asks for what is not known yet, and hands on what comes, until it is aborted.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use prost_types::Timestamp;
+use tokio::sync::mpsc;
+use tonic::{Code, Response, Status, Streaming};
+
+use super::messages::{self, Kind, What};
+use super::status::View;
+use super::window::{Offer, Window};
+use super::{Item, reason};
+use crate::hubble::address::Address;
+use crate::hubble::client::{self, ClientError, Connection, Options};
+use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
+use crate::proto::relay::NodeStatusEvent;
+use crate::source::Waker;
+use crate::source::backoff::Backoff;
+use crate::source::datapath::clock::unix_now;
+use crate::source::numbers::Numbers;
+
+/// A connection that lasted this long was a good one, even without an event: a server may have none.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// The counters, which both threads have.
+#[derive(Clone)]
+pub(super) struct Counters(Arc<Mutex<Numbers>>);
+
+impl Counters {
+    pub(super) fn new(numbers: Numbers) -> Self {
+        Self(Arc::new(Mutex::new(numbers)))
+    }
+
+    pub(super) fn get(&self) -> MutexGuard<'_, Numbers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way to the pipeline's thread.
+pub(super) struct Out {
+    pub(super) items: mpsc::Sender<Item>,
+    /// The thread waits, or is about to.
+    pub(super) is_asleep: Arc<AtomicBool>,
+    pub(super) waker: Waker,
+}
+
+impl Out {
+    /// Waits for room: as long as there is none nothing is read, and the server sees that we are slow.
+    async fn send(&self, item: Item) {
+        // Nobody takes any more: whoever ended that aborts this task.
+        if self.items.send(item).await.is_ok() {
+            // Either we see that it is about to sleep, or it sees what was sent.
+            fence(Ordering::SeqCst);
+            if self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::Relaxed) {
+                self.waker.wake();
+            }
+        }
+    }
+}
+
+/// A server that is followed.
+pub(super) struct Follower {
+    pub(super) address: Address,
+    pub(super) options: Options,
+    pub(super) out: Out,
+    pub(super) view: View,
+    pub(super) counters: Counters,
+    pub(super) random: fastrand::Rng,
+}
+
+/// Why a stream, or a connection, is over.
+struct End {
+    reason: &'static str,
+    why: String,
+}
+
+impl From<Status> for End {
+    fn from(status: Status) -> Self {
+        Self { reason: reason::of_stream(status.code()), why: client::told(&status) }
+    }
+}
+
+/// What goes on from one connection to the next.
+#[derive(Default)]
+struct Known {
+    flows: Window,
+    agent_events: Window,
+    debug_events: Window,
+    /// Kinds that the server does not have, as the log says already.
+    missing: Vec<Kind>,
+    /// There was a connection before.
+    is_again: bool,
+}
+
+impl Follower {
+    /// Does it.
+    pub(super) async fn run(self) {
+        let mut known = Known::default();
+        let mut backoff = Backoff::new(self.random.clone());
+        loop {
+            match Connection::open(self.address.clone(), &self.options).await {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    self.connected(since);
+                    let (end, is_good) = self.follow(&connection, &mut known).await;
+                    known.is_again = true;
+                    if is_good || since.elapsed() >= GOOD {
+                        backoff.reset();
+                    }
+                    self.ended(&end);
+                }
+                Err(error) => self.failed(&error),
+            }
+            tokio::time::sleep(backoff.delay()).await;
+            self.counters.get().away(Instant::now());
+        }
+    }
+
+    fn connected(&self, since: Instant) {
+        self.counters.get().connected(since);
+        self.view.change(|now| {
+            (now.since, now.reason) = (since, None);
+            now.nodes.clear();
+        });
+        tracing::info!(address = %self.address, "connected to the Hubble server");
+    }
+
+    fn failed(&self, error: &ClientError) {
+        let reason = reason::of_connecting(error);
+        {
+            let mut numbers = self.counters.get();
+            numbers.failed(reason);
+            numbers.away(Instant::now());
+        }
+        let is_new = self.view.change(|now| now.reason.replace(reason) != Some(reason));
+        // Once per change: a server that is away for a day does not fill the log.
+        if is_new {
+            tracing::warn!(reason, %error, "cannot connect to the Hubble server; will go on trying");
+        }
+    }
+
+    fn ended(&self, end: &End) {
+        let now = Instant::now();
+        self.counters.get().ended(end.reason, 0, now);
+        self.view.change(|view| {
+            view.interruptions += 1;
+            (view.since, view.reason) = (now, Some(end.reason));
+        });
+        let End { reason, why } = end;
+        tracing::warn!(address = %self.address, reason, why, "the stream of the Hubble server has ended; will connect again");
+    }
+
+    /// Reads all streams until one of them ends. Says whether flows have come.
+    async fn follow(&self, connection: &Connection, known: &mut Known) -> (End, bool) {
+        let Known { flows, agent_events, debug_events, missing, is_again } = known;
+        let mut is_good = false;
+        let end = {
+            let missing = Mutex::new(missing);
+            let mut flows = pin!(self.flows(connection, flows, *is_again, &mut is_good));
+            let mut agent = pin!(self.beside(connection, Kind::AgentEvents, agent_events, &missing));
+            let mut debug = pin!(self.beside(connection, Kind::DebugEvents, debug_events, &missing));
+            tokio::select! {
+                end = &mut flows => end,
+                end = &mut agent => end,
+                end = &mut debug => end,
+            }
+        };
+        (end, is_good)
+    }
+
+    async fn flows(&self, connection: &Connection, window: &mut Window, is_again: bool, is_good: &mut bool) -> End {
+        let since = self.resume(window, is_again);
+        let mut stream = match open(connection, Kind::Flows, since).await {
+            Ok(stream) => stream.into_inner(),
+            Err(status) => return status.into(),
+        };
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => {
+                    *is_good = true;
+                    self.message(Kind::Flows, &message, window).await;
+                }
+                Ok(None) => return closed(),
+                Err(status) => return status.into(),
+            }
+        }
+    }
+
+    /// Reads events beside the flows. A server that does not give them is one without them.
+    async fn beside(
+        &self,
+        connection: &Connection,
+        kind: Kind,
+        window: &mut Window,
+        missing: &Mutex<&mut Vec<Kind>>,
+    ) -> End {
+        let since = window.since();
+        window.resumed(Instant::now());
+        let opened = open(connection, kind, since).await;
+        let (mut stream, first) = match opened {
+            Ok(response) => {
+                let mut stream = response.into_inner();
+                let first = stream.message().await;
+                (stream, first)
+            }
+            Err(status) => {
+                // The server's end is the flows' too: they tell.
+                if !matches!(status.code(), Code::Unavailable | Code::Cancelled) {
+                    self.does_without(kind, &status, missing);
+                }
+                return std::future::pending().await;
+            }
+        };
+        let mut next = first;
+        let mut has_come = false;
+        loop {
+            match next {
+                Ok(Some(message)) => {
+                    has_come = true;
+                    self.message(kind, &message, window).await;
+                }
+                Ok(None) => return closed(),
+                Err(status) if has_come || matches!(status.code(), Code::Unavailable | Code::Cancelled) => {
+                    return status.into();
+                }
+                Err(status) => {
+                    self.does_without(kind, &status, missing);
+                    return std::future::pending().await;
+                }
+            }
+            next = stream.message().await;
+        }
+    }
+
+    fn does_without(&self, kind: Kind, status: &Status, missing: &Mutex<&mut Vec<Kind>>) {
+        let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !missing.contains(&kind) {
+            missing.push(kind);
+            let (call, why) = (kind.path(), client::told(status));
+            tracing::info!(address = %self.address, call, why, "the server does not give these events; its flows are read");
+        }
+    }
+
+    /// From when on to ask, as the window has it. Without anything to go by, what came meanwhile is missed.
+    fn resume(&self, window: &mut Window, is_again: bool) -> Option<u64> {
+        let since = window.since();
+        window.resumed(Instant::now());
+        if is_again && since.is_none() {
+            self.counters.get().gap("nothing_seen");
+        }
+        since
+    }
+
+    async fn message(&self, kind: Kind, message: &Bytes, window: &mut Window) {
+        let read = match messages::read(kind, message) {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::debug!(%error, call = kind.path(), "a message that is none");
+                let item = Item::Undecodable { time: unix_now(), data: message.clone() };
+                return self.out.send(item).await;
+            }
+        };
+        match &read.what {
+            What::Item(_) => {}
+            What::NodeStatus(event) => return self.nodes(event, window),
+            What::Nothing => return self.counters.get().skipped("unknown_message"),
+        }
+        let now = Instant::now();
+        match window.offer(&read.offered(), now) {
+            Offer::New => {}
+            Offer::NewBehindGap => {
+                self.counters.get().gap("passed_on");
+                tracing::warn!(node = read.offered().node, "the server has passed on since the interruption: events are missed");
+            }
+            Offer::Seen => return self.counters.get().skipped("seen_before"),
+        }
+        if let What::Item(item) = read.what {
+            self.out.send(item).await;
+        }
+    }
+
+    fn nodes(&self, event: &NodeStatusEvent, window: &mut Window) {
+        let state = self.view.nodes(event);
+        let now = Instant::now();
+        event.node_names.iter().for_each(|name| window.node_changed(name, now));
+        let (nodes, message) = (event.node_names.join(" "), &event.message);
+        if state == "connected" {
+            tracing::info!(state, nodes, message, "nodes of the relay");
+        } else {
+            tracing::warn!(state, nodes, message, "nodes of the relay");
+        }
+    }
+}
+
+fn closed() -> End {
+    End { reason: reason::CLOSED, why: "the server ended it".to_owned() }
+}
+
+/// Asks for a stream that goes on; without a time for new events alone.
+async fn open(connection: &Connection, kind: Kind, since: Option<u64>) -> Result<Response<Streaming<Bytes>>, Status> {
+    let since = since.map(|time| Timestamp {
+        seconds: i64::try_from(time / 1_000_000_000).unwrap_or(i64::MAX),
+        nanos: (time % 1_000_000_000) as i32,
+    });
+    let path = kind.path();
+    match kind {
+        Kind::Flows => {
+            connection.stream(path, GetFlowsRequest { follow: true, since, ..GetFlowsRequest::default() }).await
+        }
+        Kind::AgentEvents => {
+            let request = GetAgentEventsRequest { follow: true, since, ..GetAgentEventsRequest::default() };
+            connection.stream(path, request).await
+        }
+        Kind::DebugEvents => {
+            let request = GetDebugEventsRequest { follow: true, since, ..GetDebugEventsRequest::default() };
+            connection.stream(path, request).await
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a stream's messages say to us, and what tells one from all others.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use foldhash::fast::FixedState;
+use prost::Message as _;
+
+use super::Item;
+use super::window::Offered;
+use crate::hubble::decode::{self, Told};
+use crate::observed::Observed;
+use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse};
+use crate::proto::relay::NodeStatusEvent;
+
+/// A stream of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Flows,
+    AgentEvents,
+    DebugEvents,
+}
+
+impl Kind {
+    /// `/package.Service/Method`.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Flows => "/observer.Observer/GetFlows",
+            Self::AgentEvents => "/observer.Observer/GetAgentEvents",
+            Self::DebugEvents => "/observer.Observer/GetDebugEvents",
+        }
+    }
+}
+
+/// A message.
+pub(super) struct Read {
+    pub(super) what: What,
+    node: String,
+    time: u64,
+    key: u128,
+    is_timed: bool,
+}
+
+/// What a message is.
+pub(super) enum What {
+    Item(Item),
+    NodeStatus(NodeStatusEvent),
+    /// Of a kind that is not known.
+    Nothing,
+}
+
+impl Read {
+    /// As the window takes it.
+    pub(super) fn offered(&self) -> Offered<'_> {
+        Offered { node: &self.node, time: self.time, key: self.key, is_timed: self.is_timed }
+    }
+}
+
+/// Node and time of any response.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Head {
+    #[prost(string, tag = "1000")]
+    node_name: String,
+    #[prost(message, optional, tag = "1001")]
+    time: Option<prost_types::Timestamp>,
+}
+
+/// Reads a message of a stream.
+///
+/// # Errors
+/// The bytes are none.
+pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeError> {
+    match kind {
+        Kind::Flows => flows(message),
+        Kind::AgentEvents => {
+            let GetAgentEventsResponse { node_name, time, agent_event } = GetAgentEventsResponse::decode(message)?;
+            let time = nanoseconds(time);
+            let event = agent_event.map(|event| Observed::Agent(Box::new(decode::agent(event, time))));
+            Ok(timed(event, node_name, time, message))
+        }
+        Kind::DebugEvents => {
+            let GetDebugEventsResponse { node_name, time, debug_event } = GetDebugEventsResponse::decode(message)?;
+            let time = nanoseconds(time);
+            let event = debug_event.map(|event| Observed::Debug(Box::new(decode::debug(&event, time))));
+            Ok(timed(event, node_name, time, message))
+        }
+    }
+}
+
+fn timed(event: Option<Observed>, node: String, time: u64, message: &[u8]) -> Read {
+    let what = event.map_or(What::Nothing, |event| What::Item(Item::Observed(Box::new(event))));
+    Read { what, node, time, key: hash(message), is_timed: true }
+}
+
+fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
+    Ok(match decode::flows_response(message)? {
+        Told::Observed(Observed::Flow(flow)) => {
+            let node = flow.details.as_ref().map(|details| details.node_name.clone()).unwrap_or_default();
+            let (time, uuid) = (flow.time, u128::from_be_bytes(flow.uuid));
+            let key = if uuid == 0 { hash(message) } else { uuid };
+            Read { what: What::Item(Item::Observed(Box::new(Observed::Flow(flow)))), node, time, key, is_timed: true }
+        }
+        Told::Observed(other) => {
+            let Head { node_name, time } = Head::decode(message)?;
+            let what = What::Item(Item::Observed(Box::new(other)));
+            Read { what, node: node_name, time: nanoseconds(time), key: hash(message), is_timed: false }
+        }
+        Told::NodeStatus(event) => none(What::NodeStatus(event)),
+        Told::Nothing => none(What::Nothing),
+    })
+}
+
+const fn none(what: What) -> Read {
+    Read { what, node: String::new(), time: 0, key: 0, is_timed: false }
+}
+
+fn nanoseconds(time: Option<prost_types::Timestamp>) -> u64 {
+    let Some(prost_types::Timestamp { seconds, nanos }) = time else { return 0 };
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(nanos).unwrap_or(0))
+}
+
+/// 128 bits of a message: two of the window's are the same by chance once in 10^29 years of a million events a second.
+fn hash(message: &[u8]) -> u128 {
+    let half = |seed| {
+        let mut hasher = FixedState::with_seed(seed).build_hasher();
+        hasher.write(message);
+        u128::from(hasher.finish())
+    };
+    half(1) << 64 | half(2)
+}

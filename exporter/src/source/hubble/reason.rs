@@ -1,0 +1,52 @@
+//! Why there is no connection to a Hubble server, in words for telemetry.
+
+use std::io::ErrorKind;
+
+use tonic::Code;
+
+use crate::hubble::client::ClientError;
+
+/// The server ended the stream, and said nothing.
+pub(super) const CLOSED: &str = "closed";
+
+/// Why a connection could not be made.
+pub(super) const fn of_connecting(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Timeout { .. } => "timeout",
+        ClientError::File { .. } => "file",
+        ClientError::Tls { .. } | ClientError::Options(_) => "settings",
+        ClientError::Connect { kind, .. } => match kind {
+            Some(ErrorKind::NotFound) => "not_there",
+            Some(ErrorKind::PermissionDenied) => "permission_denied",
+            Some(ErrorKind::ConnectionRefused) => "refused",
+            Some(ErrorKind::TimedOut) => "timeout",
+            // What rustls has against a certificate, or against bytes that are no TLS.
+            Some(ErrorKind::InvalidData) => "tls",
+            _ => "connect_failed",
+        },
+    }
+}
+
+/// Why a stream ended: gRPC's code.
+pub(super) const fn of_stream(code: Code) -> &'static str {
+    match code {
+        // A server that is no longer there, too.
+        Code::Unavailable => "unavailable",
+        Code::Ok => CLOSED,
+        Code::Cancelled => "cancelled",
+        Code::Unknown => "unknown",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::Aborted => "aborted",
+        Code::OutOfRange => "message_too_long",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::DataLoss => "data_loss",
+        Code::Unauthenticated => "unauthenticated",
+    }
+}

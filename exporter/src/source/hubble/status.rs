@@ -1,0 +1,105 @@
+//! How the connection to a Hubble server is, and its nodes where it is a relay, for those who look.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::proto::relay::{NodeState, NodeStatusEvent};
+
+/// Nodes that are shown: more than a cluster has.
+const NODES: usize = 1 << 13;
+
+/// The connection now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Since when it is as it is.
+    pub since: Instant,
+    /// Why there is none; none while there is one.
+    pub reason: Option<&'static str>,
+    /// Connections that have ended so far.
+    pub interruptions: u64,
+    /// Nodes behind a relay, as it told last.
+    pub nodes: BTreeMap<String, Node>,
+}
+
+/// A node behind a relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// `connected`, `unavailable`, `gone`, `error`, `unknown`.
+    pub state: &'static str,
+    /// Since when.
+    pub since: Instant,
+    /// What relay says about it; often nothing.
+    pub message: String,
+}
+
+/// A view of the connection; cloning shares it.
+#[derive(Clone, Debug)]
+pub struct View(Arc<Mutex<Connection>>);
+
+/// The reason as long as nobody wants events.
+pub const NOT_STARTED: &str = "not_started";
+
+impl View {
+    pub(super) fn new() -> Self {
+        let reason = Some(NOT_STARTED);
+        let connection = Connection { since: Instant::now(), reason, interruptions: 0, nodes: BTreeMap::new() };
+        Self(Arc::new(Mutex::new(connection)))
+    }
+
+    /// The connection now.
+    pub fn get(&self) -> Connection {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes it: once per attempt or end, never per event.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Connection) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in what a relay tells of its nodes; gives the state's name.
+    pub(super) fn nodes(&self, event: &NodeStatusEvent) -> &'static str {
+        let state = match event.state_change() {
+            NodeState::UnknownNodeState => "unknown",
+            NodeState::NodeConnected => "connected",
+            NodeState::NodeUnavailable => "unavailable",
+            NodeState::NodeGone => "gone",
+            NodeState::NodeError => "error",
+        };
+        self.change(|now| {
+            for name in &event.node_names {
+                if now.nodes.len() >= NODES && !now.nodes.contains_key(name) {
+                    let gone = now.nodes.iter().find(|(_, node)| node.state == "gone").map(|(name, _)| name.clone());
+                    let Some(gone) = gone else { continue };
+                    now.nodes.remove(&gone);
+                }
+                let node = Node { state, since: Instant::now(), message: event.message.clone() };
+                now.nodes.insert(name.clone(), node);
+            }
+        });
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NODES, View};
+    use crate::proto::relay::{NodeState, NodeStatusEvent};
+
+    #[test]
+    fn nodes_are_bounded_and_those_that_are_gone_make_room() {
+        let view = View::new();
+        let told = |state: NodeState, names: std::ops::Range<usize>| {
+            let node_names = names.map(|name| format!("node-{name:05}")).collect();
+            view.nodes(&NodeStatusEvent { state_change: state.into(), node_names, message: String::new() })
+        };
+        assert_eq!(told(NodeState::NodeConnected, 0..NODES), "connected");
+        told(NodeState::NodeConnected, NODES..NODES + 1);
+        assert!(!view.get().nodes.contains_key(&format!("node-{NODES:05}")));
+        assert_eq!(told(NodeState::NodeGone, 5..6), "gone");
+        told(NodeState::NodeConnected, NODES..NODES + 1);
+        let nodes = view.get().nodes;
+        assert_eq!((nodes.len(), nodes.contains_key("node-00005")), (NODES, false));
+        assert_eq!(nodes[&format!("node-{NODES:05}")].state, "connected");
+    }
+}

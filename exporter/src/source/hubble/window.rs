@@ -1,0 +1,209 @@
+//! What a stream has had lately: from when on to ask after an interruption, and what comes twice then.
+//!
+//! A server is asked again for some seconds that we know: flows of several nodes come out of order, and one that comes
+//! again proves that its node has forgotten none behind it. Only times of one node are compared with each other.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort them.
+pub(super) const WINDOW: Duration = Duration::from_secs(5);
+/// How much later than another's a node's events may be told, by its clock or its way: what it had last more than this
+/// before the newest event of all was not under way any more, and its time is not gone back to.
+const QUIET: Duration = Duration::from_secs(600);
+/// A time this far before the node's newest is none that came late: somebody has set its clock back.
+const SET_BACK: Duration = Duration::from_secs(60);
+/// How long after an interruption a node's old events are those that come again.
+const REPLAY: Duration = Duration::from_secs(60);
+/// Events that are recognised: as many as the largest ring of a server has, some 6 MiB.
+const EVENTS: usize = 1 << 16;
+/// Nodes that are told apart: more than a cluster has (Kubernetes is made for 5,000).
+const NODES: usize = 1 << 13;
+
+/// What an event is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// It has not been seen before.
+    New,
+    /// The same, and between it and what was seen last there may be others: the node did not tell what we know.
+    NewBehindGap,
+    /// It has been seen.
+    Seen,
+}
+
+/// An event, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offered<'a> {
+    /// The node that observed it; empty where nobody says.
+    pub(super) node: &'a str,
+    /// When it happened, ns since the Unix epoch; 0 = not known.
+    pub(super) time: u64,
+    /// What tells it from all others.
+    pub(super) key: u128,
+    /// Whether servers give it by time: losses come whatever time is asked for, and prove nothing.
+    pub(super) is_timed: bool,
+}
+
+/// The window.
+pub(super) struct Window {
+    nodes: HashMap<Arc<str>, Node>,
+    seen: HashSet<u128>,
+    order: VecDeque<Seen>,
+    /// Until when events may come again.
+    replay: Option<Instant>,
+    most: usize,
+}
+
+struct Seen {
+    node: Arc<str>,
+    time: u64,
+    key: u128,
+    arrived: Instant,
+}
+
+struct Node {
+    /// The latest time of its events.
+    newest: u64,
+    /// The latest time among those that are not recognised any more.
+    floor: u64,
+    heard: Instant,
+    /// Its events may come again.
+    again: Option<Again>,
+}
+
+struct Again {
+    /// The node's newest event when it was interrupted.
+    newest: u64,
+    until: Instant,
+    /// It has told something that we know, or its gap was told.
+    is_settled: bool,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        let (nodes, seen, order) = (HashMap::new(), HashSet::new(), VecDeque::new());
+        Self { nodes, seen, order, replay: None, most: EVENTS }
+    }
+}
+
+impl Window {
+    /// From when on to ask, ns since the Unix epoch; none where nothing was seen.
+    pub(super) fn since(&self) -> Option<u64> {
+        let newest = self.nodes.values().map(|node| node.newest).max()?;
+        let not_quiet = self.nodes.values().map(|node| node.newest).filter(|time| *time >= back(newest, QUIET));
+        not_quiet.min().map(|time| back(time, WINDOW))
+    }
+
+    /// The stream begins anew, from [`Window::since`].
+    pub(super) fn resumed(&mut self, now: Instant) {
+        let Some(since) = self.since() else { return };
+        self.replay = Some(now + REPLAY);
+        for node in self.nodes.values_mut() {
+            node.again(now, node.newest >= since);
+        }
+    }
+
+    /// Something has become of a node behind a relay: its stream begins anew.
+    pub(super) fn node_changed(&mut self, name: &str, now: Instant) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            self.replay = Some(now + REPLAY);
+            node.again(now, true);
+        }
+    }
+
+    /// Takes note of an event.
+    pub(super) fn offer(&mut self, event: &Offered<'_>, now: Instant) -> Offer {
+        self.forget(now);
+        let is_seen = self.seen.contains(&event.key);
+        if event.time == 0 {
+            if is_seen {
+                return Offer::Seen;
+            }
+            self.remember(event, Arc::from(event.node), now);
+            return Offer::New;
+        }
+        let (name, node) = self.node(event, now);
+        node.heard = now;
+        let mut is_gap = false;
+        match &mut node.again {
+            Some(again) => {
+                if is_seen || event.time <= node.floor {
+                    again.is_settled |= event.is_timed;
+                    return Offer::Seen;
+                }
+                if event.is_timed {
+                    is_gap = !std::mem::replace(&mut again.is_settled, true);
+                    if event.time > again.newest || now >= again.until {
+                        node.again = None;
+                    }
+                }
+            }
+            None if is_seen => return Offer::Seen,
+            None if event.time < back(node.newest, SET_BACK) => (node.newest, node.floor) = (event.time, 0),
+            None => {}
+        }
+        if event.is_timed {
+            node.newest = node.newest.max(event.time);
+        }
+        self.remember(event, name, now);
+        if is_gap { Offer::NewBehindGap } else { Offer::New }
+    }
+
+    fn node(&mut self, event: &Offered<'_>, now: Instant) -> (Arc<str>, &mut Node) {
+        let known = self.nodes.get_key_value(event.node).map(|(name, _)| Arc::clone(name));
+        let name = known.unwrap_or_else(|| {
+            if self.nodes.len() >= NODES {
+                let longest = self.nodes.iter().min_by_key(|(_, node)| node.heard).map(|(name, _)| Arc::clone(name));
+                longest.and_then(|name| self.nodes.remove(&name));
+            }
+            event.node.into()
+        });
+        let newest = if event.is_timed { event.time } else { 0 };
+        let new = || Node { newest, floor: 0, heard: now, again: None };
+        (Arc::clone(&name), self.nodes.entry(name).or_insert_with(new))
+    }
+
+    fn remember(&mut self, event: &Offered<'_>, node: Arc<str>, now: Instant) {
+        if self.order.len() >= self.most {
+            self.forget_oldest();
+        }
+        self.seen.insert(event.key);
+        self.order.push_back(Seen { node, time: event.time, key: event.key, arrived: now });
+    }
+
+    /// Forgets what came longer ago than events are out of order; while events come again, only for want of room.
+    fn forget(&mut self, now: Instant) {
+        if self.replay.is_some_and(|until| now < until) {
+            return;
+        }
+        self.replay = None;
+        while self.order.front().is_some_and(|seen| now.saturating_duration_since(seen.arrived) > WINDOW) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.order.pop_front() else { return };
+        self.seen.remove(&oldest.key);
+        // A later one is from before its clock was set back.
+        if let Some(node) = self.nodes.get_mut(&oldest.node).filter(|node| oldest.time <= node.newest) {
+            node.floor = node.floor.max(oldest.time);
+        }
+    }
+}
+
+impl Node {
+    fn again(&mut self, now: Instant, is_asked_for: bool) {
+        let newest = self.again.as_ref().map_or(self.newest, |again| again.newest.max(self.newest));
+        // Whose last event is before the time that is asked for has nothing to prove itself by.
+        self.again = Some(Again { newest, until: now + REPLAY, is_settled: !is_asked_for });
+    }
+}
+
+fn back(time: u64, by: Duration) -> u64 {
+    time.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Streams that are interrupted, of one node and of several.
+
+use std::time::{Duration, Instant};
+
+use super::{EVENTS, Offer, Offered, WINDOW, Window};
+
+const SECOND: u64 = 1_000_000_000;
+/// Some time in 2023.
+const START: u64 = 1_700_000_000 * SECOND;
+
+struct Stream {
+    window: Window,
+    now: Instant,
+}
+
+impl Stream {
+    fn new() -> Self {
+        Self { window: Window::default(), now: Instant::now() }
+    }
+
+    /// An event of a node at so many tenths of a second; its key is both.
+    fn offer(&mut self, node: &str, tenths: u64) -> Offer {
+        let key = u128::from(tenths) << 8 | u128::from(node.as_bytes().first().copied().unwrap_or(0));
+        let event = Offered { node, time: START + tenths * SECOND / 10, key, is_timed: true };
+        self.window.offer(&event, self.now)
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    fn resume(&mut self) {
+        self.window.resumed(self.now);
+    }
+
+    /// In tenths of a second.
+    fn since(&self) -> Option<u64> {
+        self.window.since().map(|time| (time - START) * 10 / SECOND)
+    }
+}
+
+#[test]
+fn nothing_comes_twice_and_nothing_is_missed_where_the_server_has_all() {
+    let mut stream = Stream::new();
+    assert_eq!(stream.since(), None);
+    for tenths in 1000..1200 {
+        assert_eq!(stream.offer("a", tenths), Offer::New);
+    }
+    stream.wait(3600);
+    assert_eq!(stream.since(), Some(1199 - 50));
+    stream.resume();
+    // Upstream begins at the oldest that is not before: here with more than was asked for.
+    let offers: Vec<_> = (1100..1300).map(|tenths| stream.offer("a", tenths)).collect();
+    assert!(offers[..100].iter().all(|offer| *offer == Offer::Seen) && offers[100..].iter().all(|offer| *offer == Offer::New));
+}
+
+#[test]
+fn what_has_left_the_window_comes_no_second_time() {
+    let mut stream = Stream::new();
+    for tenths in 0..200 {
+        assert_eq!(stream.offer("a", tenths), Offer::New);
+        stream.now += Duration::from_millis(100);
+    }
+    assert!(stream.window.order.len() <= 51 && stream.window.seen.len() == stream.window.order.len());
+    stream.resume();
+    assert!((0..200).all(|tenths| stream.offer("a", tenths) == Offer::Seen));
+    assert_eq!(stream.offer("a", 200), Offer::New);
+}
+
+#[test]
+fn one_that_was_under_way_is_not_taken_for_seen() {
+    let mut stream = Stream::new();
+    stream.offer("a", 100);
+    stream.offer("a", 110);
+    stream.wait(3600);
+    stream.resume();
+    let offers = [100, 109, 110, 111].map(|tenths| stream.offer("a", tenths));
+    assert_eq!(offers, [Offer::Seen, Offer::New, Offer::Seen, Offer::New]);
+}
+
+#[test]
+fn a_server_that_has_passed_on_leaves_one_gap() {
+    let mut stream = Stream::new();
+    stream.offer("a", 100);
+    stream.resume();
+    let offers = [500, 501, 502].map(|tenths| stream.offer("a", tenths));
+    assert_eq!(offers, [Offer::NewBehindGap, Offer::New, Offer::New]);
+    stream.resume();
+    assert_eq!([502, 503].map(|tenths| stream.offer("a", tenths)), [Offer::Seen, Offer::New]);
+}
+
+#[test]
+fn losses_prove_nothing_and_come_once() {
+    let mut stream = Stream::new();
+    stream.offer("a", 100);
+    let mut loss = Offered { node: "a", time: START + 10 * SECOND, key: 1, is_timed: false };
+    assert_eq!(stream.window.offer(&loss, stream.now), Offer::New);
+    stream.resume();
+    assert_eq!(stream.window.offer(&loss, stream.now), Offer::Seen);
+    loss.key = 2;
+    loss.time += 100 * SECOND;
+    assert_eq!(stream.window.offer(&loss, stream.now), Offer::New);
+    assert_eq!((stream.since(), stream.offer("a", 300)), (Some(50), Offer::NewBehindGap));
+}
+
+#[test]
+fn nodes_are_judged_by_their_own_times() {
+    let mut stream = Stream::new();
+    // The clock of `b` is three minutes slow, `c` has been quiet for an hour.
+    stream.offer("c", 0);
+    stream.wait(3600);
+    stream.offer("a", 36_000);
+    stream.offer("b", 34_200);
+    assert_eq!(stream.since(), Some(34_200 - 50));
+    stream.resume();
+    for (node, tenths, expected) in [
+        ("b", 34_200, Offer::Seen),
+        ("a", 36_000, Offer::Seen),
+        ("b", 34_210, Offer::New),
+        ("a", 36_010, Offer::New),
+        // It could not be asked for what it had an hour ago; a new one has missed nothing.
+        ("c", 36_010, Offer::New),
+        ("d", 34_190, Offer::New),
+    ] {
+        assert_eq!(stream.offer(node, tenths), expected, "{node} {tenths}");
+    }
+}
+
+#[test]
+fn a_node_that_comes_back_behind_a_relay_is_resumed_alone() {
+    let mut stream = Stream::new();
+    for tenths in 0..100 {
+        stream.offer("a", tenths);
+        stream.offer("b", tenths);
+    }
+    stream.wait(60);
+    stream.offer("a", 700);
+    stream.window.node_changed("b", stream.now);
+    // Relay asks it for the same as at first: all that it has.
+    assert!((0..100).all(|tenths| stream.offer("b", tenths) == Offer::Seen));
+    assert_eq!((stream.offer("b", 700), stream.offer("a", 701)), (Offer::New, Offer::New));
+    stream.window.node_changed("a", stream.now);
+    assert_eq!(stream.offer("a", 900), Offer::NewBehindGap);
+    stream.window.node_changed("nobody", stream.now);
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut stream = Stream::new();
+    for tenths in 10_000..10_010 {
+        stream.offer("a", tenths);
+    }
+    stream.wait(60);
+    stream.offer("a", 10_600);
+    assert!((0..700).all(|tenths| stream.offer("a", tenths) == Offer::New));
+    assert_eq!(stream.since(), Some(649));
+    stream.resume();
+    assert_eq!((stream.offer("a", 699), stream.offer("a", 700)), (Offer::Seen, Offer::New));
+}
+
+#[test]
+fn however_many_come_no_more_are_remembered_and_none_comes_twice() {
+    let mut stream = Stream::new();
+    let many = 3 * EVENTS as u64;
+    assert!((0..many).all(|number| stream.offer("a", number) == Offer::New));
+    assert_eq!((stream.window.order.len(), stream.window.seen.len()), (EVENTS, EVENTS));
+    stream.resume();
+    assert!((0..many).all(|number| stream.offer("a", number) == Offer::Seen));
+    assert_eq!(stream.offer("a", many), Offer::New);
+}
+
+#[test]
+fn nodes_are_bounded() {
+    let mut stream = Stream::new();
+    for number in 0..super::NODES + 100 {
+        stream.now += Duration::from_millis(1);
+        stream.offer(&format!("node-{number}"), 1000 + number as u64);
+    }
+    assert_eq!(stream.window.nodes.len(), super::NODES);
+    assert!(!stream.window.nodes.contains_key("node-0"));
+}
+
+#[test]
+fn events_without_time_are_known_by_their_keys() {
+    let mut stream = Stream::new();
+    let event = Offered { node: "", time: 0, key: 7, is_timed: true };
+    assert_eq!([(); 2].map(|()| stream.window.offer(&event, stream.now)), [Offer::New, Offer::Seen]);
+    assert_eq!(stream.since(), None);
+    stream.now += WINDOW * 2;
+    assert_eq!(stream.window.offer(&event, stream.now), Offer::New);
+}
