@@ -7,9 +7,10 @@
 //!   is `--last 20`. `-o compact|dict|json|jsonpb|table`; `json` is `jsonpb`: lines of `GetFlowsResponse`, flows only.
 //!   Lost events are not shown at all, but with `--debug` as "unknown response type" on standard error, where node
 //!   status goes, too. What this release does not know of a flow (`file`, `interface`, …) is left out.
-//!   `--allowlist` and `--denylist` take `FlowFilter`s as JSON; `--print-raw-filters` shows what the flags make, without
-//!   a server. It has no flags for clusters, drop reasons, interfaces, translated addresses, URLs, headers of HTTP, DNS
-//!   queries or CEL.
+//!   `--allowlist` and `--denylist` take `FlowFilter`s as JSON, but `observe` alone forgets them: `observe flows` it is;
+//!   `--print-raw-filters` shows what the flags make, without a server. It has no flags for clusters, drop reasons,
+//!   interfaces, translated addresses, URLs, headers of HTTP, DNS queries or CEL. It refuses `--first` with `--follow` and
+//!   masks that name no field by itself.
 //! - `status`: asks the health service and `ServerStatus`, exit code 1 where either is not well. `list nodes` and
 //!   `list namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay
 //!   answers. `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.
@@ -38,6 +39,7 @@ pub struct Hubble {
     program: PathBuf,
     server: String,
     inside: Option<Inside>,
+    further: Vec<String>,
 }
 
 /// What a command has printed.
@@ -58,7 +60,14 @@ impl Hubble {
     /// Where the peer is not there.
     pub fn new(server: &str, inside: Option<&Inside>) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
-        Ok(Self { program, server: server.to_owned(), inside: inside.cloned() })
+        Ok(Self { program, server: server.to_owned(), inside: inside.cloned(), further: Vec::new() })
+    }
+
+    /// The same with flags that every command gets: those of TLS.
+    #[must_use]
+    pub fn with(&self, further: &[&str]) -> Self {
+        let further = self.further.iter().cloned().chain(further.iter().map(|&flag| flag.to_owned())).collect();
+        Self { further, ..self.clone() }
     }
 
     /// Runs a command that ends by itself: `["observe", "--last", "5", "-o", "json"]`.
@@ -85,7 +94,7 @@ impl Hubble {
             command.env_remove(name);
         }
         command.env("XDG_CONFIG_HOME", "/nonexistent").env("HOME", "/nonexistent");
-        Background::spawn(command.args(arguments).args(["--server", &self.server]))
+        Background::spawn(command.args(arguments).args(["--server", &self.server]).args(&self.further))
     }
 }
 
