@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use eyepiece::proto::flow::{Endpoint, Flow, LostEvent};
 use eyepiece::proto::json;
 use eyepiece::proto::observer::{ExportEvent, export_event::ResponseTypes};
+use eyepiece::protobuf;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::namespace::Namespace;
 use eyepiece_tests::receiver::{Log, Receiver};
@@ -112,8 +113,10 @@ fn wait_for_flows<'a>(
     eventually(PATIENCE, "flows are missing", || (missing() == 0).then_some(()))
         .with_context(|| format!("{} of {} are missing\n{}", missing(), wanted.len(), eyepiece.stderr()))?;
     receiver.look(|received| {
-        let logs: Vec<_> = received.logs.iter().filter(|log| log.event == "hubble.flow").collect();
-        ensure!(logs.len() == received.unique_logs(), "{} records, {} flows", logs.len(), received.unique_logs());
+        let flows = received.logs.iter().filter(|log| log.event == "hubble.flow");
+        let uuids: Vec<_> = flows.filter_map(|log| log.attributes.get("log.record.uid")).collect();
+        let unique: BTreeSet<_> = uuids.iter().collect();
+        ensure!(uuids.len() == unique.len(), "{} records, {} flows", uuids.len(), unique.len());
         Ok(())
     })
 }
@@ -283,9 +286,14 @@ fn chain() -> Result<()> {
 
 /// The bytes of a response's flow.
 fn raw_flow(response: &[u8]) -> Option<&[u8]> {
-    let mut rest = response.strip_prefix(&[0x0a])?;
-    let length = prost::encoding::decode_varint(&mut rest).ok()?;
-    rest.get(..length as usize)
+    let mut rest = response;
+    while let Some(field) = protobuf::field(rest) {
+        if field.number == 1 {
+            return rest.get(field.value..field.end);
+        }
+        rest = rest.get(field.end..)?;
+    }
+    None
 }
 
 #[test]
