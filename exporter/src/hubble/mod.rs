@@ -6,29 +6,11 @@ pub mod client;
 pub mod decode;
 pub mod encode;
 pub mod json;
+mod labels;
 pub mod mask;
 pub mod print;
 mod raw;
 mod tls;
 
 pub use crate::grpc::health::OBSERVER as HEALTH_SERVICE;
-
-/// Labels of the reserved identities from 1 on (Cilium pkg/identity/numericidentity.go).
-const RESERVED: [&str; 10] = [
-    "reserved:host",
-    "reserved:world",
-    "reserved:unmanaged",
-    "reserved:health",
-    "reserved:init",
-    "reserved:remote-node",
-    "reserved:kube-apiserver",
-    "reserved:ingress",
-    "reserved:world-ipv4",
-    "reserved:world-ipv6",
-];
-
-/// The label that every Cilium gives a reserved identity, 1 to 10; none for others.
-pub fn reserved_label(identity: u32) -> Option<&'static str> {
-    let index = usize::try_from(identity).ok()?.checked_sub(1)?;
-    RESERVED.get(index).copied()
-}
+pub use labels::reserved_label;
