@@ -476,3 +476,10 @@ fn secrets_are_never_shown() {
     let found = mistakes("[otlp]\nheaders = { a = \"s3cret\" ", &[], &[]);
     assert!(found.len() == 1 && !found[0].contains("s3cret"), "{found:?}");
 }
+
+#[test]
+fn flows_that_come_decoded_have_no_payload_for_a_monitor() {
+    let found = mistakes("", &[], &["source.kind=hubble", "monitor.socket=/run/m.sock"]);
+    assert!(found.len() == 1 && found[0].contains("no payload is left that a monitor's client could get"), "{found:?}");
+    assert_eq!(mistakes("", &[], &["source.kind=cilium-monitor", "monitor.socket=/run/m.sock"]), [""; 0]);
+}

@@ -114,6 +114,7 @@ pub fn record(settings: Settings, options: &recorder::Options) -> Result<Option<
 }
 
 fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Option<Summary>, AppError> {
+    serving::raise_descriptors();
     let runtime = runtime()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let mut app = App::build(&runtime, settings, record)?;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
 /// Threads: one client that takes much does not hold up the others.
@@ -29,6 +30,15 @@ fn step_back() {
     // SAFETY: takes numbers.
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
         tracing::warn!(error = %io::Error::last_os_error(), "a thread that serves clients keeps its priority");
+    }
+}
+
+/// Lets this process have as many open files as it may: each client takes one; the soft limit is what programs with select(2) bear, which none of ours is.
+pub fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays where it is");
     }
 }
 

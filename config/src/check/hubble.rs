@@ -23,7 +23,8 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
         findings.push(finding("hubble.tls.client_ca", wrong, right, &["hubble.tls.cert", "hubble.tls.key"]));
     }
     if settings.source.kind == SourceKind::Hubble && settings.monitor.socket.is_some() {
-        let wrong = "source.kind is hubble, whose flows come decoded: no payload is left that a monitor's client could get";
+        let wrong =
+            "source.kind is hubble, whose flows come decoded: no payload is left that a monitor's client could get";
         let right = "leave it out, or read from cilium-monitor; clients of Hubble get the flows at hubble.listen";
         findings.push(finding("monitor.socket", wrong, right, &["source.kind"]));
     }

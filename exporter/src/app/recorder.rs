@@ -78,7 +78,9 @@ impl Recorder {
         symbols: &Symbols,
     ) -> anyhow::Result<(Self, Feed)> {
         if settings.source.kind == SourceKind::Hubble {
-            anyhow::bail!("source.kind: flows of another Hubble come decoded, and a recording holds payloads of a monitor; record from datapath or cilium-monitor");
+            anyhow::bail!(
+                "source.kind: flows of another Hubble come decoded, and a recording holds payloads of a monitor; record from datapath or cilium-monitor"
+            );
         }
         let open = Open { path: options.file.clone(), force: options.force, max_bytes: options.max_bytes };
         let built = recording::build(open).with_context(|| {

@@ -15,7 +15,7 @@ use crate::telemetry::{Number, Telemetry};
 /// Listeners at the same time. A node has a handful of monitor clients; each may hold [`super::queue::QUEUE_BYTES`].
 pub const LISTENERS_MAX: usize = 32;
 
-/// Events that go uncounted into queues at once while none has room: few, for whoever makes room meanwhile misses them.
+/// Events that are only counted, at once, while no queue has room: few, for whoever makes room meanwhile misses them.
 const BLIND: u32 = 64;
 
 /// Ends the wait of the thread that reads the source.

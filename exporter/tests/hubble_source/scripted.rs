@@ -164,7 +164,8 @@ impl Server {
     }
 
     pub(crate) fn start_at(address: &str, has_agent: bool, tls: Option<ServerTlsConfig>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let (flows, calls) = mpsc::unbounded_channel();
         let (agent, agent_calls) = mpsc::unbounded_channel();
         let listener = runtime.block_on(TcpListener::bind(address)).expect("a port");
@@ -228,7 +229,8 @@ impl Reader {
     }
 
     pub(crate) fn start_with(address: &str, tls: Option<TlsOptions>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let telemetry = Telemetry::default();
         let options = Options { tls, ..Options::default() };
         let config = Config { address: address.parse().expect("an address"), options };

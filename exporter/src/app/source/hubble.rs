@@ -29,13 +29,15 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
 }
 
 fn config(settings: &HubbleSource) -> Result<Config, AppError> {
-    let wrong = |error: &dyn std::fmt::Display| AppError::Setting { key: "hubble_source.address", wrong: error.to_string() };
+    let wrong =
+        |error: &dyn std::fmt::Display| AppError::Setting { key: "hubble_source.address", wrong: error.to_string() };
     let address: Address = settings.address.parse().map_err(|error| wrong(&error))?;
     let tls = tls(&settings.tls);
     if tls.is_some() && matches!(address, Address::Unix(_)) {
         return Err(AppError::Setting {
             key: "hubble_source.tls",
-            wrong: "a unix socket is never encrypted; leave hubble_source.tls out, or name a host and a port".to_owned(),
+            wrong: "a unix socket is never encrypted; leave hubble_source.tls out, or name a host and a port"
+                .to_owned(),
         });
     }
     Ok(Config { address, options: Options { tls, ..Options::default() } })

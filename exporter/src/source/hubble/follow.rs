@@ -16,7 +16,7 @@ use super::window::{Offer, Window};
 use super::{Item, reason};
 use crate::hubble::address::Address;
 use crate::hubble::client::{self, ClientError, Connection, Options};
-use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
+use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, ServerStatusRequest};
 use crate::proto::relay::NodeStatusEvent;
 use crate::source::Waker;
 use crate::source::backoff::Backoff;
@@ -25,6 +25,8 @@ use crate::source::numbers::Numbers;
 
 /// A connection that lasted this long was a good one, even without an event: a server may have none.
 const GOOD: Duration = Duration::from_secs(10);
+/// How often a server without entries is looked at.
+const EMPTY: Duration = Duration::from_millis(500);
 
 /// The counters, which both threads have.
 #[derive(Clone)]
@@ -173,8 +175,12 @@ impl Follower {
     }
 
     async fn flows(&self, connection: &Connection, window: &mut Window, is_again: bool, is_good: &mut bool) -> End {
+        let number = match self.wait_for_entries(connection).await {
+            Ok(number) => number,
+            Err(status) => return status.into(),
+        };
         let since = self.resume(window, is_again);
-        let mut stream = match open(connection, Kind::Flows, since).await {
+        let mut stream = match open(connection, Kind::Flows, since, number).await {
             Ok(stream) => stream.into_inner(),
             Err(status) => return status.into(),
         };
@@ -190,6 +196,24 @@ impl Follower {
         }
     }
 
+    /// Waits until the server's ring has two entries: Cilium's (1.20.2, and those before) lets who follows an emptier one
+    /// wait until the ring has filled, and loses all that. Gives how many came meanwhile; 0 where there was no wait.
+    async fn wait_for_entries(&self, connection: &Connection) -> Result<u64, Status> {
+        let mut has_waited = false;
+        loop {
+            match connection.observer().server_status(ServerStatusRequest {}).await {
+                Ok(status) => match status.get_ref() {
+                    status if status.num_flows < 2 && status.max_flows > 1 => has_waited = true,
+                    status => return Ok(if has_waited { status.num_flows } else { 0 }),
+                },
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::Cancelled) => return Err(status),
+                // Who does not tell may be read all the same.
+                Err(_) => return Ok(0),
+            }
+            tokio::time::sleep(EMPTY).await;
+        }
+    }
+
     /// Reads events beside the flows. A server that does not give them is one without them.
     async fn beside(
         &self,
@@ -200,7 +224,7 @@ impl Follower {
     ) -> End {
         let since = window.since();
         window.resumed(Instant::now());
-        let opened = open(connection, kind, since).await;
+        let opened = open(connection, kind, since, 0).await;
         let (mut stream, first) = match opened {
             Ok(response) => {
                 let mut stream = response.into_inner();
@@ -272,9 +296,14 @@ impl Follower {
         let now = Instant::now();
         match window.offer(&read.offered(), now) {
             Offer::New => {}
+            // All streams of a server are of one ring: the flows tell for all how far back it goes.
+            Offer::NewBehindGap if kind != Kind::Flows => {}
             Offer::NewBehindGap => {
                 self.counters.get().gap("passed_on");
-                tracing::warn!(node = read.offered().node, "the server has passed on since the interruption: events are missed");
+                tracing::warn!(
+                    node = read.offered().node,
+                    "the server has passed on since the interruption: events are missed"
+                );
             }
             Offer::Seen => return self.counters.get().skipped("seen_before"),
         }
@@ -300,8 +329,13 @@ fn closed() -> End {
     End { reason: reason::CLOSED, why: "the server ended it".to_owned() }
 }
 
-/// Asks for a stream that goes on; without a time for new events alone.
-async fn open(connection: &Connection, kind: Kind, since: Option<u64>) -> Result<Response<Streaming<Bytes>>, Status> {
+/// Asks for a stream that goes on: from a time on, else with so many flows before new ones.
+async fn open(
+    connection: &Connection,
+    kind: Kind,
+    since: Option<u64>,
+    number: u64,
+) -> Result<Response<Streaming<Bytes>>, Status> {
     let since = since.map(|time| Timestamp {
         seconds: i64::try_from(time / 1_000_000_000).unwrap_or(i64::MAX),
         nanos: (time % 1_000_000_000) as i32,
@@ -309,7 +343,9 @@ async fn open(connection: &Connection, kind: Kind, since: Option<u64>) -> Result
     let path = kind.path();
     match kind {
         Kind::Flows => {
-            connection.stream(path, GetFlowsRequest { follow: true, since, ..GetFlowsRequest::default() }).await
+            let number = if since.is_some() { 0 } else { number };
+            let request = GetFlowsRequest { number, follow: true, since, ..GetFlowsRequest::default() };
+            connection.stream(path, request).await
         }
         Kind::AgentEvents => {
             let request = GetAgentEventsRequest { follow: true, since, ..GetAgentEventsRequest::default() };

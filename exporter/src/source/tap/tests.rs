@@ -141,6 +141,25 @@ async fn a_read_of_any_length_comes_whole() {
 }
 
 #[tokio::test]
+async fn what_nobody_has_room_for_is_counted_and_a_newcomer_misses_nothing() {
+    let events = |count: usize| vec![Item::Raw(0, vec![9]); count];
+    let full = [events(100), vec![Item::Lost(None, 7)], events(100)].concat();
+    let (mut tap, agent, _) = setup(vec![events(200), full, events(3), events(3)]);
+    let first = agent.listen(1).unwrap();
+    for events in [200, 200] {
+        assert_eq!(read(&mut tap).len(), events);
+    }
+    let second = agent.listen(2).unwrap();
+    read(&mut tap);
+    let event = (0, EVENT_SAMPLE, 0, vec![9]);
+    let lost = |count| (0, RECORD_LOST, count, vec![]);
+    assert_eq!(received(&second).await, [event.clone(), event.clone(), lost(1)]);
+    read(&mut tap);
+    // 199 that did not fit, 200 and 7 that were not encoded, twice 3.
+    assert_eq!(received(&first).await, [event, lost(199 + 207 + 6)]);
+}
+
+#[tokio::test]
 async fn our_notifications_join_the_stream_while_anybody_wants_events() {
     let (mut tap, agent, notifier) = setup(vec![vec![], vec![Item::Raw(1, vec![4])], vec![]]);
     let listener = agent.listen(10).unwrap();

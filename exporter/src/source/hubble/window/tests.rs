@@ -51,7 +51,10 @@ fn nothing_comes_twice_and_nothing_is_missed_where_the_server_has_all() {
     stream.resume();
     // Upstream begins at the oldest that is not before: here with more than was asked for.
     let offers: Vec<_> = (1100..1300).map(|tenths| stream.offer("a", tenths)).collect();
-    assert!(offers[..100].iter().all(|offer| *offer == Offer::Seen) && offers[100..].iter().all(|offer| *offer == Offer::New));
+    assert!(
+        offers[..100].iter().all(|offer| *offer == Offer::Seen)
+            && offers[100..].iter().all(|offer| *offer == Offer::New)
+    );
 }
 
 #[test]
