@@ -35,8 +35,8 @@ fn step_back() {
 
 /// Lets this process have as many open files as it may: each client takes one; the soft limit is what programs with select(2) bear, which none of ours is.
 pub fn raise_descriptors() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays where it is");
     }

@@ -244,7 +244,7 @@ fn stopped() -> Result<()> {
     count(&fed, &follower)?;
     let more = lines(&follower.stdout()) - shown;
     println!("{more} flows shown and {} lost of {FLOOD}", told(&follower.stderr()));
-    ensure!(more < FLOOD / 2 && more >= 4095, "{more}");
+    ensure!((4095..FLOOD / 2).contains(&more), "{more}");
     ensure!(fed.eyepiece.stop()? == 0, "{}", fed.eyepiece.stderr());
     Ok(())
 }

@@ -11,12 +11,15 @@ use prost::Message as _;
 
 /// Longest wait for what a thousand clients must have: they share two CPUs with the product.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// The ring's entries.
-const RING: u64 = 1023;
-/// Events that are sent in one go: what a reader may be behind, so less than the ring.
-const ROUND: u64 = 250;
-/// Rounds with and without followers: so many that who does not read falls behind a ring and what waits for it.
-const ROUNDS: u64 = 64;
+/// The ring's entries: the default.
+const RING: u64 = 4095;
+/// Events that are sent in one go: what a reader may be behind, so less than the ring; and so many that the pipeline's
+/// cost is that of its work, not of caches that others have used since the last round.
+const ROUND: u64 = 2000;
+/// Rounds with followers: so many that who does not read falls behind a ring and what waits for it.
+const ROUNDS: u64 = 24;
+/// Rounds without: they cost little, and the figure is steadier.
+const ROUNDS_ALONE: u64 = 100;
 /// Clients by their manners: a thousand.
 const READ: u32 = 750;
 const UNREAD: u32 = 150;
@@ -25,9 +28,10 @@ const RESETS: u32 = 80;
 /// Filters of a filtered one.
 const ENTRIES: u32 = 1000;
 
-/// KiB that a stream may cost: 64 KiB of messages that wait to be sent, a chunk of 16 KiB in the making and one on its
-/// way, and its task, its request and the sockets' share.
-const STREAM: u64 = 64 + 2 * 16 + 32;
+/// KiB that a stream may cost: 64 KiB of messages that wait to be sent and 32 KiB that are put together, each in buffers
+/// that have grown by doubling and may be half empty, and once more while they are being written; 18 KiB of the ring's
+/// messages in the making; 32 KiB for its task, its request and its share of the connection.
+const STREAM: u64 = 3 * (64 + 32) + 18 + 32;
 /// KiB that a filter of a thousand may cost, compiled: an address with its lists.
 const FILTER: u64 = 2;
 /// KiB for all else: the ring, connections with windows of 256 KiB, what the allocator keeps.
@@ -55,13 +59,13 @@ fn pipeline_time(fed: &Fed) -> Result<u64> {
 }
 
 /// The pipeline's CPU time for each event of some rounds, ns; `each` waits until a round has been taken.
-fn cost(fed: &mut Fed, mut each: impl FnMut(&Fed) -> Result<()>) -> Result<f64> {
+fn cost(fed: &mut Fed, rounds: u64, mut each: impl FnMut(&Fed) -> Result<()>) -> Result<f64> {
     let before = pipeline_time(fed)?;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         fed.send(ROUND)?;
         each(fed)?;
     }
-    Ok((pipeline_time(fed)? - before) as f64 / (ROUNDS * ROUND) as f64)
+    Ok((pipeline_time(fed)? - before) as f64 / (rounds * ROUND) as f64)
 }
 
 fn of<'a>(reports: &'a [Report], group: &'a str) -> impl Iterator<Item = &'a Report> {
@@ -75,8 +79,8 @@ fn lost(report: &Report) -> u64 {
 fn follow() -> Result<()> {
     let mut fed = Fed::start("follow", &format!("]\nring = {RING}\n"))?;
     // Caches and the allocator have what they keep after a round.
-    cost(&mut fed, |_| Ok(()))?;
-    let alone = cost(&mut fed, |_| Ok(()))?;
+    cost(&mut fed, ROUNDS, |_| Ok(()))?;
+    let alone = cost(&mut fed, ROUNDS_ALONE, |_| Ok(()))?;
     let memory = fed.eyepiece.process.rss_kib()?;
 
     // Each begins with the ring's oldest event, wherever it is let in.
@@ -101,7 +105,7 @@ fn follow() -> Result<()> {
 
     let mut wanted = RING;
     let mut most = 0;
-    let followed = cost(&mut fed, |fed| {
+    let followed = cost(&mut fed, ROUNDS, |fed| {
         wanted += ROUND;
         ensure!(load.wait(wanted, PATIENCE)?, "not all have {wanted}");
         most = most.max(fed.eyepiece.process.rss_kib()?);

@@ -51,7 +51,7 @@ fn rate(ring: &Ring, now: u64) -> f64 {
         }
         let of_late = |time: u64| time >= since;
         flows += entries.iter().filter_map(|observed| observed.flow()).filter(|flow| of_late(flow.time)).count() as u64;
-        if let Some(time) = entries.iter().map(|observed| observed.time()).min() {
+        if let Some(time) = entries.iter().map(crate::observed::Observed::time).min() {
             earliest = earliest.min(time);
         }
         if block.times().0 < since {

@@ -329,7 +329,7 @@ impl Generator {
             traffic_direction: self.0.i32(0..=2),
             is_reply: self.one(&[None, Some(false), Some(true)]),
             trace_context: (!trace.is_empty())
-                .then(|| proto::TraceContext { parent: Some(proto::TraceParent { trace_id: trace }) }),
+                .then_some(proto::TraceContext { parent: Some(proto::TraceParent { trace_id: trace }) }),
             ..proto::Flow::default()
         }
     }

@@ -45,7 +45,7 @@ pub(crate) fn shuffled(kinds: &[u8]) -> Vec<Item> {
 
 impl Item {
     fn is_drop(self) -> bool {
-        self.number % 3 == 0
+        self.number.is_multiple_of(3)
     }
 
     /// For ours.

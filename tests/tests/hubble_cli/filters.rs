@@ -11,6 +11,8 @@ pub(crate) enum Scene {
     Live,
     /// Payloads that Cilium's monitor server has sent.
     Played,
+    /// Flows that another Hubble server has told.
+    Told,
 }
 
 type Wanted = Box<dyn Fn(&Flow<'_>) -> bool>;
@@ -19,8 +21,8 @@ type Wanted = Box<dyn Fn(&Flow<'_>) -> bool>;
 pub(crate) struct Row {
     pub(crate) flag: &'static str,
     pub(crate) scene: Scene,
-    /// The arguments that show some of the flows; none where a scene has nothing for the flag, with the reason in place.
-    pub(crate) positive: Result<Vec<String>, &'static str>,
+    /// The arguments that show some of the flows.
+    pub(crate) positive: Vec<String>,
     /// Arguments with the same flag that show none.
     pub(crate) negative: Vec<String>,
     pub(crate) wanted: Wanted,
@@ -33,7 +35,7 @@ fn row(scene: Scene, flag: &'static str, value: &str, none: &str, wanted: impl F
     Row {
         flag,
         scene,
-        positive: Ok(arguments(value)),
+        positive: arguments(value),
         negative: arguments(none),
         wanted: Box::new(wanted),
         fits_all: false,
@@ -52,16 +54,6 @@ fn but(
     let further = further.iter().map(|&argument| argument.to_owned());
     Row { negative: row.negative.into_iter().chain(further).collect(), ..row }
 }
-
-/// A use of a flag that a scene has nothing for yet: only the negative is tried.
-fn later(why: &'static str, row: Row) -> Row {
-    Row { positive: Err(why), ..row }
-}
-
-/// Why there are no flows of sockets.
-const SOCKETS: &str = "an event of a socket is left out, as Cilium does, until cgroups are known as pods";
-/// Why there are no flows with names.
-const NAMES: &str = "names of pods, services, workloads and domains come with the metadata tables";
 
 fn is(path: &'static [&'static str], wanted: &str) -> impl Fn(&Flow<'_>) -> bool + 'static {
     let wanted = wanted.to_owned();
@@ -118,15 +110,11 @@ fn addresses(facts: &Facts) -> Vec<Row> {
         row(L, "--ip-version", "v6", "none", version("IPv6")),
         row(L, "--ip-version", "v4", "none", version("IPv4")),
         Row {
-            positive: Ok(vec!["--ipv4".to_owned()]),
+            positive: vec!["--ipv4".to_owned()],
             negative: no_v4("--ipv4", a6),
             ..row(L, "--ipv4", "", "", version("IPv4"))
         },
-        Row {
-            positive: Ok(vec!["-6".to_owned()]),
-            negative: no_v4("-6", b4),
-            ..row(L, "--ipv6", "", "", version("IPv6"))
-        },
+        Row { positive: vec!["-6".to_owned()], negative: no_v4("-6", b4), ..row(L, "--ipv6", "", "", version("IPv6")) },
     ]
 }
 
@@ -151,8 +139,8 @@ fn kinds(facts: &Facts) -> Vec<Row> {
         but(P, "--verdict", "REDIRECTED", &["--type", "drop"], is(&["verdict"], "REDIRECTED")),
         but(P, "--verdict", "AUDIT", &["--type", "drop"], is(&["verdict"], "AUDIT")),
         but(P, "--verdict", "ERROR", &["--type", "drop"], is(&["verdict"], "ERROR")),
-        later(SOCKETS, row(P, "--verdict", "TRACED", "TRACED", |_| false)),
-        later(SOCKETS, row(P, "--verdict", "TRANSLATED", "TRANSLATED", |_| false)),
+        but(Scene::Told, "--verdict", "TRACED", &["--type", "drop"], is(&["verdict"], "TRACED")),
+        but(Scene::Told, "--verdict", "TRANSLATED", &["--type", "drop"], is(&["verdict"], "TRANSLATED")),
         row(L, "--type", "trace", "l7", is_type("4")),
         row(L, "--type", "trace:to-endpoint", "trace:to-proxy", point("TO_ENDPOINT")),
         row(L, "--type", "trace:from-endpoint", "trace:from-overlay", point("FROM_ENDPOINT")),
@@ -160,7 +148,7 @@ fn kinds(facts: &Facts) -> Vec<Row> {
         row(P, "--type", "l7", "trace:to-overlay", is_type("129")),
         row(P, "--type", "policy-verdict", "trace:to-host", is_type("5")),
         row(P, "--type", "capture", "trace:from-host", is_type("3")),
-        later(SOCKETS, row(P, "--type", "trace-sock", "trace-sock", |_| false)),
+        row(Scene::Told, "--type", "trace-sock", "policy-verdict", is_type("7")),
         row(P, "--type", "trace:to-proxy", "trace:to-network", point("TO_PROXY")),
         row(P, "--type", "trace:from-network", "trace:from-proxy", point("FROM_NETWORK")),
         row(P, "--type", "drop", "trace:from-stack", is_type("1")),
@@ -208,15 +196,43 @@ fn is_at(end: &'static str, name: &'static str, wanted: &'static str) -> impl Fn
     move |flow| flow.text(&[end, name]) == wanted
 }
 
+/// Names of pods, services, workloads and domains: no source of our own gives them yet.
 fn names() -> Vec<Row> {
-    let pods = ["--pod", "--from-pod", "--to-pod", "--service", "--from-service", "--to-service"];
-    let others =
-        ["--namespace", "--from-namespace", "--to-namespace", "--workload", "--from-workload", "--to-workload"];
-    let names = ["--fqdn", "--from-fqdn", "--to-fqdn"]
-        .map(|flag| later(NAMES, row(Scene::Live, flag, "", "*.example", |_| false)));
-    let pods = pods.map(|flag| later(NAMES, row(Scene::Live, flag, "", "shop/web", |_| false)));
-    pods.into_iter()
-        .chain(others.map(|flag| later(NAMES, row(Scene::Live, flag, "", "web", |_| false))))
-        .chain(names)
-        .collect()
+    use Scene::Told as T;
+    let is_pod = |flow: &Flow<'_>, end: &str, namespace: &str, start: &str| {
+        flow.text(&[end, "namespace"]) == namespace && flow.text(&[end, "pod_name"]).starts_with(start)
+    };
+    let pod = |end: &'static str, namespace: &'static str, start: &'static str| {
+        move |flow: &Flow<'_>| is_pod(flow, end, namespace, start)
+    };
+    let any_pod =
+        |namespace: &'static str, start: &'static str| either(move |flow, end| is_pod(flow, end, namespace, start));
+    let is_service = |flow: &Flow<'_>, end: &str, namespace: &str, start: &str| {
+        let of = |name: &str| flow.text(&[&format!("{end}_service"), name]);
+        of("namespace") == namespace && of("name").starts_with(start)
+    };
+    let service = |end: &'static str, namespace: &'static str, start: &'static str| {
+        move |flow: &Flow<'_>| is_service(flow, end, namespace, start)
+    };
+    let workload = |end: &str, flow: &Flow<'_>| flow.at(&[end, "workloads"])[0]["name"] == "web";
+    let named = |end: &str, name: &str, flow: &Flow<'_>| flow.at(&[&format!("{end}_names")])[0] == name;
+    vec![
+        row(T, "--pod", "shop/web", "shop/curl", any_pod("shop", "web")),
+        row(T, "--from-pod", "bank/", "web", pod("source", "bank", "")),
+        row(T, "--from-pod", "cu", "shop/vault", pod("source", "default", "cu")),
+        row(T, "--to-pod", "shop/web-6f7", "shop/eb", pod("destination", "shop", "web-6f7")),
+        row(T, "--namespace", "default", "nowhere", any_pod("default", "")),
+        row(T, "--from-namespace", "shop", "sho", pod("source", "shop", "")),
+        row(T, "--to-namespace", "bank", "default", pod("destination", "bank", "")),
+        row(T, "--service", "bank/vault", "vault", either(move |flow, end| is_service(flow, end, "bank", "vault"))),
+        row(T, "--from-service", "shop/fro", "bank/vault", service("source", "shop", "fro")),
+        row(T, "--to-service", "bank/vault", "shop/front", service("destination", "bank", "vault")),
+        row(T, "--workload", "web", "we", either(move |flow, end| workload(end, flow))),
+        row(T, "--from-workload", "web", "nothing", move |flow| workload("source", flow)),
+        row(T, "--to-workload", "web", "curl", move |flow| workload("destination", flow)),
+        row(T, "--fqdn", "api.example.com", "example.com", move |flow| named("destination", "api.example.com", flow)),
+        row(T, "--from-fqdn", "*.example.org", "*.example.com", move |flow| named("source", "cdn.example.org", flow)),
+        row(T, "--to-fqdn", "API.example.*", "cdn.*", move |flow| named("destination", "api.example.com", flow)),
+        Row { fits_all: true, ..row(T, "--node-name", "far/*", "default/*", |_| true) },
+    ]
 }

@@ -8,6 +8,7 @@ mod flow;
 mod help;
 mod live;
 mod played;
+mod told;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use self::filters::{Facts, Row, Scene};
 use self::flow::Flow;
 use self::live::Live;
 use self::played::Played;
+use self::told::Told;
 
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,7 +83,7 @@ fn ids(hubble: &Hubble, arguments: &[String], before: &[&str]) -> Result<Vec<Str
 fn check(hubble: &Hubble, flows: &[Value], row: &Row) -> Result<()> {
     let none = ids(hubble, &row.negative, &[])?;
     ensure!(none.is_empty(), "{:?} shows {} flows", row.negative, none.len());
-    let Ok(positive) = &row.positive else { return Ok(()) };
+    let positive = &row.positive;
     let (wanted, others): (Vec<&Value>, Vec<&Value>) = flows.iter().partition(|line| (row.wanted)(&Flow(line)));
     let [wanted, others] =
         [wanted, others].map(|lines| lines.into_iter().map(|line| Flow(line).uuid()).collect::<Vec<_>>());
@@ -129,4 +131,19 @@ fn every_filter_of_proxies_and_policies_shows_what_it_says() {
     all(of_played, |row| {
         check(hubble, &flows, row).with_context(|| flows.iter().map(|flow| format!("{flow}\n")).collect::<String>())
     });
+}
+
+#[test]
+fn every_filter_of_names_shows_what_it_says() {
+    for name in [harness::NAME, hubble::NAME] {
+        if let Err(why) = peer::find(name) {
+            skip!("{why}");
+        }
+    }
+    let told = Told::start().expect("flows with names");
+    let rows = filters::rows(&Facts::default());
+    let of_told = rows.iter().filter(|row| row.scene == Scene::Told).map(|row| (row.flag.to_owned(), row));
+    all(of_told, |row| check(&told.hubble, &told.flows, row));
+    let namespaces = told.hubble.run(&["list", "namespaces"]).expect("an end");
+    assert_eq!(namespaces.ok().expect("namespaces"), "NAMESPACE\nbank\ndefault\nshop\n");
 }

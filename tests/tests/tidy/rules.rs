@@ -93,8 +93,16 @@ const SCHEMA_PREFIXES: &[&str] = &[
 ];
 
 /// Texts that look like the schema's names and are keys of the configuration.
-const CONFIGURATION_KEYS: &[&str] =
-    &["hubble.listen", "hubble.peers", "hubble.ring", "hubble.tls", "log.format", "log.level", "source.kind"];
+const CONFIGURATION_KEYS: &[&str] = &[
+    "hubble.group",
+    "hubble.listen",
+    "hubble.peers",
+    "hubble.ring",
+    "hubble.tls",
+    "log.format",
+    "log.level",
+    "source.kind",
+];
 
 /// Every rule, by name.
 pub(crate) const RULES: &[(&str, Rule)] = &[

@@ -57,6 +57,7 @@ impl Reader {
     ///
     /// # Errors
     /// Entries were overwritten; the next call goes on behind them.
+    #[expect(clippy::should_implement_trait, reason = "what it gives is not taken by giving it")]
     pub fn next(&mut self) -> Result<Option<Run>, Overrun> {
         if self.position >= self.ring.end() {
             return Ok(None);

@@ -191,6 +191,3 @@ impl Stream {
         Progress::Ended
     }
 }
-
-#[cfg(test)]
-mod tests;
