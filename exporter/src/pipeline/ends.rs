@@ -66,7 +66,8 @@ impl Ends {
         // Writing to a String can't fail.
         match (&*end.namespace, &*end.pod_name) {
             (_, "") => {
-                self.text.push_str(dns.first().map(String::as_str).or(reserved(end, identity)).unwrap_or_default())
+                let name = dns.first().map(String::as_str).or(reserved(end, identity));
+                self.text.push_str(name.unwrap_or_default());
             }
             ("", pod) => self.text.push_str(pod),
             (namespace, pod) => write!(self.text, "{namespace}/{pod}").unwrap_or_default(),
