@@ -348,3 +348,37 @@ fn of_relay() -> Result<()> {
     assert_eq!(eyepiece.stop()?, 0);
     Ok(())
 }
+
+#[test]
+fn what_the_servers_ring_has_overwritten_is_told() {
+    if let Err(why) = peers(&[harness::NAME]) {
+        skip!("{why}");
+    }
+    overrun().expect("Cilium's observer");
+}
+
+fn overrun() -> Result<()> {
+    let home = Namespace::create(&format!("ep-{}-hublost", std::process::id()))?;
+    let folder = tempfile::tempdir()?;
+    let receiver = Receiver::start(&home)?;
+    let flows = flows("one")?;
+    // The smallest rings are overrun by whoever is fast.
+    let mut server = observer(folder.path(), "one", 7)?;
+    feed(&mut server, &flows[..3])?;
+    let address = server.address().to_owned();
+    let mut eyepiece = start(&home, &address, folder.path(), &receiver)?;
+    wait_for_flows(&receiver, &eyepiece, &flows[1..2])?;
+    flows[3..1000].iter().try_for_each(|flow| server.keep(&event(flow)))?;
+    server.repeat(200_000, 0)?;
+    server.settle()?;
+    let lost = |eyepiece: &Eyepiece| eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "hubble_ring")]);
+    // It tells at a next event, a second later at the soonest.
+    eventually(PATIENCE, "no loss is told", || {
+        feed(&mut server, &flows[1000..1001]).ok()?;
+        (lost(&eyepiece).ok()? > 0).then_some(())
+    })?;
+    let is_told = |log: &Log| log.event == "hubble.lost_events";
+    receiver.wait(PATIENCE, "a record of losses", |received| received.logs.iter().any(is_told))?;
+    assert_eq!(eyepiece.stop()?, 0);
+    Ok(())
+}

@@ -66,7 +66,8 @@ impl Ends {
         // Writing to a String can't fail.
         match (&*end.namespace, &*end.pod_name) {
             (_, "") => {
-                self.text.push_str(dns.first().map(String::as_str).or(reserved(end, identity)).unwrap_or_default());
+                let name = dns.first().map(String::as_str).or(reserved(end, identity));
+                self.text.push_str(name.unwrap_or_default());
             }
             ("", pod) => self.text.push_str(pod),
             (namespace, pod) => write!(self.text, "{namespace}/{pod}").unwrap_or_default(),
@@ -169,8 +170,8 @@ mod tests {
             for number in 0..100 {
                 ends.name(&mut flow(pod("shop", &format!("{round}-{number}")), &[], 0));
             }
-            ends.release(&HashSet::new());
             most = most.max(symbols.count());
+            ends.release(&HashSet::new());
         }
         assert_eq!(most, 201, "the empty one, those of the last round and of the one before");
         ends.release(&HashSet::new());

@@ -119,7 +119,7 @@ fn nanoseconds(time: Option<prost_types::Timestamp>) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(nanos).unwrap_or(0))
 }
 
-/// 128 bits of a message: two of the window's are the same by chance once in 10^29 years of a million events a second.
+/// 128 bits of a message: no two of a window are the same by chance in any time that matters.
 fn hash(message: &[u8]) -> u128 {
     let half = |seed| {
         let mut hasher = FixedState::with_seed(seed).build_hasher();
