@@ -161,11 +161,14 @@ impl Flows<'_> {
         words.push_str(open);
         let before = words.len();
         self.names.kernel_reason(reason, &mut words);
-        if words.len() == before {
+        if words.len() == before && flow.kernel_drop.is_some() {
             words.push_str("kernel reason ");
             text::decimal(&mut words, reason.into());
         }
-        if !open.is_empty() {
+        // A file alone may be of a Cilium that we don't know: then it is no reason of the kernel's.
+        if words.len() == before {
+            words.truncate(before - open.len());
+        } else if !open.is_empty() {
             words.push(')');
         }
         text(out, SUMMARY, &words);

@@ -64,6 +64,8 @@ fn a_drop_of_the_kernel_says_why_and_where() {
     // Recorded and read again: what the record carries is enough for the reason.
     let got = encoded(&Flow { kernel_drop: None, ..dropped(5, 0, Layer::L4) });
     assert_eq!(got.summary, "TCP Flags: SYN (NETFILTER_DROP)");
+    let got = encoded(&Flow { kernel_drop: None, ..dropped(6, 0, Layer::L4) });
+    assert_eq!(got.summary, "TCP Flags: SYN");
 }
 
 #[test]
