@@ -35,6 +35,7 @@ pub(crate) type Answer = Result<Vec<GetFlowsResponse>, (Code, String)>;
 /// Our observer behind its gRPC server.
 pub(crate) struct Ours {
     writer: Writer,
+    address: String,
     client: ObserverClient<Channel>,
     stop: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
 }
@@ -57,8 +58,9 @@ impl Ours {
         let address = listener.local_addr().expect("an address");
         let service = ObserverServer::new(ObserverService(observer));
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
-        let client = connect(&address.to_string()).await;
-        Self { writer, client, stop }
+        let address = address.to_string();
+        let client = connect(&address).await;
+        Self { writer, address, client, stop }
     }
 
     /// In batches of several sizes.
@@ -72,6 +74,11 @@ impl Ours {
             self.writer.write(Batch::new(now.iter().map(|item| item.observed()).collect()));
             left = later;
         }
+    }
+
+    /// A client with a connection of its own.
+    pub(crate) async fn connected(&self) -> ObserverClient<Channel> {
+        connect(&self.address).await
     }
 
     pub(crate) async fn answer(&mut self, request: &GetFlowsRequest) -> Answer {
