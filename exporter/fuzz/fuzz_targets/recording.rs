@@ -3,10 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 
-// The format by itself: its files know nothing of the program around them, which takes long to build.
-#[allow(dead_code, reason = "the target calls the format alone")]
-#[path = "../../src/event.rs"]
-mod event;
+#[macro_use]
+#[path = "../decoder.rs"]
+mod decoder;
+
+decoder!();
+
 #[allow(dead_code, reason = "the target calls the format alone")]
 #[path = "../../src/source/replay/facts.rs"]
 mod facts;
