@@ -1,11 +1,27 @@
-//! Hubble's messages without its services, which need a server around them: in the place of the program's `proto`.
+//! Hubble's messages, and the services that use them, without what the program has beside them.
 
-#[allow(clippy::all, reason = "generated")]
-#[rustfmt::skip]
-#[path = "../src/proto/flow.rs"]
-pub mod flow;
+macro_rules! generated {
+    ($($name:ident: $path:literal)+) => {
+        $(
+            #[allow(clippy::all, reason = "generated")]
+            #[rustfmt::skip]
+            #[path = $path]
+            pub mod $name;
+        )+
+    };
+}
+
+generated! {
+    flow: "../src/proto/flow.rs"
+    observer: "../src/proto/observer.rs"
+    relay: "../src/proto/relay.rs"
+}
+#[path = "../src/proto/encoded.rs"]
+mod encoded;
 #[path = "../src/proto/json.rs"]
 pub mod json;
+
+pub use encoded::Encoded;
 
 /// What the messages are, as bytes.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("../src/proto/descriptors.bin");

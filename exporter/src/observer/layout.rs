@@ -4,9 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use prost_types::FieldMask;
 
-use super::Observer;
 use super::query::Kind;
-use super::stream::Overran;
+use crate::hubble::encode::Encoder;
 use crate::hubble::mask::{InvalidMask, Mask};
 use crate::observed::Observed;
 
@@ -55,18 +54,13 @@ impl Layout {
     }
 
     /// Appends the message of an entry, which is of the layout's kind or a loss.
-    pub(super) fn write(&self, observer: &Observer, observed: &Observed, out: &mut Vec<u8>) {
+    pub fn write(&self, encoder: &Encoder, observed: &Observed, out: &mut Vec<u8>) {
         match (self.kind, observed) {
-            (Kind::AgentEvents, Observed::Agent(event)) => observer.encoder.agent_events_response(event, out),
-            (Kind::DebugEvents, Observed::Debug(event)) => observer.encoder.debug_events_response(event, out),
+            (Kind::AgentEvents, Observed::Agent(event)) => encoder.agent_events_response(event, out),
+            (Kind::DebugEvents, Observed::Debug(event)) => encoder.debug_events_response(event, out),
             _ => {
-                observer.encoder.flows_response(observed, &self.mask, out);
+                encoder.flows_response(observed, &self.mask, out);
             }
         }
-    }
-
-    /// Appends the message that tells a client what it was too slow for.
-    pub(super) fn write_overrun(observer: &Observer, lost: &Overran, out: &mut Vec<u8>) {
-        observer.encoder.overrun(lost.count, lost.first, lost.last, out);
     }
 }

@@ -12,6 +12,7 @@ pub mod query;
 pub mod request;
 pub mod ring;
 pub mod service;
+mod start;
 pub mod status;
 pub mod stream;
 

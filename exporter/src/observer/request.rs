@@ -3,9 +3,8 @@
 use prost_types::Timestamp;
 use tonic::Status;
 
-use super::Observer;
 use super::filter::{FilterError, Filters};
-use super::layout::Layout;
+use super::layout::{Layout, Masks};
 use super::query::{Kind, Query};
 use crate::hubble::mask::InvalidMask;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
@@ -50,11 +49,11 @@ impl From<RequestError> for Status {
     }
 }
 
-/// A request for flows.
+/// A request for flows, with the masks of those before it.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn flows(observer: &Observer, request: &GetFlowsRequest) -> Result<(Query, Layout), RequestError> {
+pub fn flows(masks: &Masks, request: &GetFlowsRequest) -> Result<(Query, Layout), RequestError> {
     let query = Query {
         kind: Kind::Flows,
         number: request.number,
@@ -66,7 +65,7 @@ pub fn flows(observer: &Observer, request: &GetFlowsRequest) -> Result<(Query, L
     };
     // What clients before 1.16 called experimental counts where nothing else is said.
     let old = request.experimental.as_ref().and_then(|old| old.field_mask.as_ref());
-    let layout = observer.masks.layout(request.field_mask.as_ref().or(old))?;
+    let layout = masks.layout(request.field_mask.as_ref().or(old))?;
     Ok((checked(query)?, layout))
 }
 

@@ -39,7 +39,7 @@ impl Service for ObserverService {
     type GetDebugEventsStream = Messages;
 
     async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(request::flows(&self.0, request.get_ref()))
+        self.answer(request::flows(&self.0.masks, request.get_ref()))
     }
 
     async fn get_agent_events(&self, request: Request<GetAgentEventsRequest>) -> Result<Response<Messages>, Status> {

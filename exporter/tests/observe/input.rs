@@ -47,6 +47,33 @@ fn lines_are_printed_as_a_servers_flows_are() {
 }
 
 #[test]
+fn filters_choose_as_a_server_does() {
+    let flow = |name: &str, address: &str, port: u16| {
+        format!(
+            r#"{{"flow":{{"verdict":"DROPPED","IP":{{"source":"{address}","destination":"10.0.0.9"}},"l4":{{"TCP":{{"source_port":1,"destination_port":{port}}}}},"Summary":"{name}"}},"node_name":"kind/n","time":"2024-05-06T07:00:00Z"}}"#
+        )
+    };
+    let agent = r#"{"agent_event":{"type":"AGENT_STARTED"},"time":"2024-05-06T07:00:00Z"}"#;
+    let whole = [flow("s1", "10.0.0.1", 80), agent.to_owned(), flow("s2", "10.0.0.2", 443), flow("s3", "fd00::1", 443)];
+    for (flags, expected) in [
+        (&["--port", "443"][..], &["s2", "s3"][..]),
+        (&["--port", "443", "--not", "--from-ip", "fd00::/8"], &["s2"]),
+        (&["--from-ip", "10.0.0.0/24", "--last", "1"], &["s2"]),
+        (&["--first", "1", "--verdict", "DROPPED", "--port", "443"], &["s2"]),
+        (&["--node-name", "kind/*", "--last", "2"], &["s2", "s3"]),
+        (&["--node-name", "other/n"], &[]),
+        (&["--verdict", "FORWARDED"], &[]),
+        (&["--cel-expression", "_flow.l4.TCP.destination_port == 80u"], &["s1"]),
+    ] {
+        let output = observe_text(&whole.join("\n"), &[&["--input-file", "-"], flags].concat());
+        let (code, out, err) = texts(&output);
+        assert_eq!((code, summaries(&out).as_slice(), err.as_str()), (0, expected, ""), "{flags:?} {out}");
+    }
+    let last = texts(&observe_text(&whole.join("\n"), &["agent-events", "--input-file", "-", "--last", "1"]));
+    assert!(last.1.contains("AGENT_STARTED"), "flows do not count among them: {last:?}");
+}
+
+#[test]
 fn broken_lines_are_told_and_the_others_printed() {
     let text = format!("{}\n{{\n\n\u{1b}x\n{}", event(1), event(2));
     let (code, out, err) = texts(&observe_text(&text, &["--input-file", "-"]));

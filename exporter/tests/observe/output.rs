@@ -86,7 +86,7 @@ fn usage_is_told_before_a_server_is_asked() {
         (&["--server", "x:1", "--basic-auth-username", "x"], "belong together"),
         (&["--server", "x:1", "--basic-auth-username", "x", "--basic-auth-password", "y"], "basic auth needs TLS"),
         (&["--server", "/x.sock", "--tls"], "a unix socket is plaintext"),
-        (&["--input-file", "-", "--port", "1"], "--input-file takes no filters"),
+        (&["--input-file", "-", "--ip", "x"], "invalid IP address"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let (code, out, err) = texts(&eyepiece(&[&["observe"], flags].concat()).output().unwrap());

@@ -56,7 +56,8 @@ fn generated(descriptors: FileDescriptorSet, builder: tonic_prost_build::Builder
     let mut config = prost_build::Config::new();
     // JSON finds a message's descriptor by its name.
     config.enable_type_names();
-    let builder = builder.out_dir(folder.path()).emit_rerun_if_changed(false);
+    // Who connects, and how, is not these modules' work.
+    let builder = builder.build_transport(false).out_dir(folder.path()).emit_rerun_if_changed(false);
     builder.compile_fds_with_config(descriptors, config).expect("code is generated");
     let read = |package: &&str| {
         let text = std::fs::read_to_string(folder.path().join(format!("{package}.rs"))).ok()?;

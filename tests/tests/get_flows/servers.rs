@@ -24,7 +24,7 @@ use prost_types::Timestamp;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::{Channel, Server};
+use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Streaming};
 
 use super::events::{HIDDEN, Item};
@@ -160,7 +160,8 @@ impl Servers {
 }
 
 async fn connect(address: &str) -> ObserverClient<Channel> {
-    ObserverClient::connect(format!("http://{address}")).await.expect("a connection")
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    ObserverClient::new(endpoint.connect().await.expect("a connection"))
 }
 
 async fn answer(client: &mut ObserverClient<Channel>, request: &GetFlowsRequest) -> Answer {

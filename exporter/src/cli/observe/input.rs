@@ -5,14 +5,20 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 
+use prost::Message as _;
 use prost_types::Timestamp;
 
-use super::ObserveError;
 use super::request::Range;
 use super::stream::Print;
-use crate::hubble::json;
+use super::{Kind, ObserveError};
 use crate::hubble::print::Lines;
+use crate::hubble::{decode, json};
+use crate::names::NoNames;
+use crate::observed::Observed;
+use crate::observer::filter::{Context, Filters};
+use crate::observer::node::Node;
 use crate::proto::observer::ExportEvent;
+use crate::proto::observer::export_event::ResponseTypes;
 
 /// A line at most; one that is longer is passed over. Flows have some thousand bytes.
 const MAX_LINE: usize = 16 << 20;
@@ -21,10 +27,42 @@ const MAX_LAST: u64 = 1_000_000;
 /// Bytes of text that are written at once.
 const CHUNK: usize = 64 << 10;
 
-/// Reads a file, `-` being standard input, and prints what is in the range.
+/// What of a file is asked for, beside its time.
+pub(super) struct Wanted {
+    pub(super) kind: Kind,
+    /// For flows.
+    pub(super) filters: Filters,
+}
+
+impl Wanted {
+    fn has(&self, event: &ExportEvent) -> bool {
+        match (self.kind, &event.response_types) {
+            (Kind::Flows, Some(ResponseTypes::Flow(_))) if self.filters.is_empty() => true,
+            (Kind::Flows, Some(ResponseTypes::Flow(flow))) => {
+                let mut flow = flow.clone();
+                // Where lines of a flow log have them.
+                flow.time = flow.time.or(event.time);
+                if flow.node_name.is_empty() {
+                    flow.node_name.clone_from(&event.node_name);
+                }
+                let encoded = flow.encode_to_vec().into();
+                let context = Context { node: &Node::default(), names: &NoNames };
+                self.filters.matches(&Observed::Flow(decode::flow(flow, encoded)), &context)
+            }
+            // Losses and nodes concern everybody.
+            (Kind::Flows, Some(ResponseTypes::LostEvents(_) | ResponseTypes::NodeStatus(_)))
+            | (Kind::Agent, Some(ResponseTypes::AgentEvent(_)))
+            | (Kind::Debug, Some(ResponseTypes::DebugEvent(_))) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Reads a file, `-` being standard input, and prints what is wanted and in the range.
 pub(super) fn read(
     path: &Path,
     range: Range,
+    wanted: &Wanted,
     silent: bool,
     printer: &mut impl Print<ExportEvent>,
 ) -> Result<(), ObserveError> {
@@ -49,7 +87,7 @@ pub(super) fn read(
                 continue;
             }
         };
-        if !is_within(event.time.as_ref(), &range) {
+        if !is_within(event.time.as_ref(), &range) || !wanted.has(&event) {
             continue;
         }
         count += 1;

@@ -21,6 +21,7 @@ use super::output;
 use crate::hubble::client::{ClientError, Connection, told, version};
 use crate::hubble::json::Named;
 use crate::hubble::print::{self, Lines, Printer, safe};
+use crate::observer::filter::Filters;
 use crate::proto::observer::export_event::ResponseTypes as Exported;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::observer::{
@@ -29,6 +30,7 @@ use crate::proto::observer::{
 };
 use crate::proto::peer::{ChangeNotification, NotifyRequest};
 use args::{Color, EventFlags, FlowFlags, Format, ListFlags, ListForm, Observe, Other};
+use input::Wanted;
 use request::Range;
 use server::{ServerFlags, Variables};
 use stream::{Out, Print, Stop, pump};
@@ -120,13 +122,11 @@ fn flows(flags: &FlowFlags, around: &Surroundings<'_>) -> Result<(), ObserveErro
     };
     let mut printer = Printed { printer: Printer::new(options), kind: Kind::Flows };
     if let Some(path) = &flags.other.input_file {
-        if !(request.whitelist.is_empty() && request.blacklist.is_empty()) {
-            return Err(ObserveError::Usage(
-                "--input-file takes no filters: they are the server's work; filter when the file is written".to_owned(),
-            ));
-        }
+        let filters = Filters::compile(&request.whitelist, &request.blacklist)
+            .map_err(|error| ObserveError::Usage(error.to_string()))?;
+        let wanted = Wanted { kind: Kind::Flows, filters };
         let range = Range::new(&flags.select, SystemTime::now(), true)?;
-        return input::read(path, range, flags.other.silent_errors, &mut printer);
+        return input::read(path, range, &wanted, flags.other.silent_errors, &mut printer);
     }
     run(async {
         let mut stop = Stop::new()?;
@@ -193,7 +193,8 @@ fn events(flags: &EventFlags, kind: Kind, around: &Surroundings<'_>) -> Result<(
     }
     let mut printer = Printed { printer: Printer::new(options(&flags.format, &flags.other)), kind };
     if let Some(path) = &flags.other.input_file {
-        return input::read(path, range, flags.other.silent_errors, &mut printer);
+        let wanted = Wanted { kind, filters: Filters::default() };
+        return input::read(path, range, &wanted, flags.other.silent_errors, &mut printer);
     }
     run(async {
         let (mut stop, mut out) = (Stop::new()?, Out::new(flags.other.silent_errors));

@@ -5,13 +5,13 @@ const GATHERED: u64 = 1_000_000_000;
 
 /// Entries that were overwritten before a client had them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Overran {
+pub(super) struct Overran {
     /// How many.
-    pub count: u64,
+    pub(super) count: u64,
     /// When the first was noticed, ns since the Unix epoch.
-    pub first: u64,
+    pub(super) first: u64,
     /// When the last was noticed, ns since the Unix epoch.
-    pub last: u64,
+    pub(super) last: u64,
 }
 
 #[derive(Debug, Default)]

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 pub use self::cache::Cache;
-pub use self::lost::Overran;
 use self::lost::Overruns;
 pub use self::messages::Messages;
 use super::Observer;
@@ -132,7 +131,7 @@ impl Stream {
             if let Observed::Lost(_) = observed {
                 if self.query.kind == Kind::Flows {
                     self.scratch.clear();
-                    self.layout.write(&observer, observed, &mut self.scratch);
+                    self.layout.write(&observer.encoder, observed, &mut self.scratch);
                     out.push(&self.scratch);
                 }
                 continue;
@@ -152,13 +151,13 @@ impl Stream {
                 Some(cached) => {
                     cached.with(
                         first + place,
-                        |out| self.layout.write(&observer, observed, out),
+                        |out| self.layout.write(&observer.encoder, observed, out),
                         |message| out.push(message),
                     );
                 }
                 None => {
                     self.scratch.clear();
-                    self.layout.write(&observer, observed, &mut self.scratch);
+                    self.layout.write(&observer.encoder, observed, &mut self.scratch);
                     out.push(&self.scratch);
                 }
             }
@@ -181,7 +180,7 @@ impl Stream {
     fn tell_overruns(&mut self, out: &mut Chunk) {
         if let Some(lost) = self.overruns.take() {
             self.scratch.clear();
-            Layout::write_overrun(&self.observer, &lost, &mut self.scratch);
+            self.observer.encoder.overrun(lost.count, lost.first, lost.last, &mut self.scratch);
             out.push(&self.scratch);
         }
     }

@@ -1,0 +1,98 @@
+//! Requests for flows: any bytes are no request, a refused one, or one whose answers are messages.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use libfuzzer_sys::fuzz_target;
+use prost::Message;
+
+#[macro_use]
+#[path = "../decoder.rs"]
+mod decoder;
+
+decoder!();
+decoder! {
+    names: "../../src/names.rs",
+    protobuf: "../../src/protobuf.rs",
+    text: "../../src/text.rs",
+}
+
+/// What requests need of it: the rest are clients.
+#[allow(dead_code, unused_imports, reason = "the target calls the requests alone")]
+#[path = "../../src/hubble"]
+mod hubble {
+    pub mod encode;
+    mod labels;
+    pub mod mask;
+    pub use labels::reserved_label;
+}
+/// The rest needs a server.
+#[allow(dead_code, reason = "the target calls the requests alone")]
+#[path = "../../src/observer"]
+mod observer {
+    pub mod filter;
+    pub mod layout;
+    pub mod node;
+    pub mod query;
+    pub mod request;
+}
+#[allow(dead_code, unused_imports, reason = "the target calls the requests alone")]
+#[path = "../proto.rs"]
+mod proto;
+
+use details::Details;
+use event::{Lost, LostSource};
+use flow::{EventType, Flow, Ip, L4};
+use hubble::encode::Encoder;
+use names::NoNames;
+use observed::Observed;
+use observer::filter::Context;
+use observer::layout::Masks;
+use observer::node::Node;
+use observer::request;
+use proto::observer::{GetFlowsRequest, GetFlowsResponse};
+
+static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
+    let mut details = Details { node_name: "kind/node".to_owned(), ..Details::default() };
+    details.source.labels = vec!["k8s:app=web".to_owned(), "reserved:host".to_owned()];
+    details.source_names = vec!["www.example.com".to_owned()];
+    let flow = Flow {
+        ip: Some(Ip {
+            source: [10, 0, 0, 1].into(),
+            source_translated: None,
+            destination: [10, 0, 0, 2].into(),
+            version: 4,
+        }),
+        l4: L4::Udp { source_port: 1, destination_port: 53 },
+        ..Flow::empty(EventType { kind: 4, subtype: 0 })
+    };
+    vec![
+        Observed::Flow(Flow { details: Some(Box::new(details)), ..flow.clone() }),
+        Observed::Flow(flow),
+        Observed::Lost(Lost { source: LostSource::HubbleRing, cpu: Some(1), count: 7, time: 1 }),
+    ]
+});
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(request) = GetFlowsRequest::decode(input) else { return };
+    let (query, layout) = match request::flows(&Masks::default(), &request) {
+        Ok(checked) => checked,
+        Err(error) => {
+            let status = tonic::Status::from(error);
+            assert!(!status.message().is_empty());
+            return;
+        }
+    };
+    assert!(!(query.first && query.follow));
+    let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
+    let context = Context { node: &node, names: &NoNames };
+    let encoder = Encoder::new("kind/node", Arc::new(NoNames));
+    for event in EVENTS.iter() {
+        assert_eq!(query.filters.matches(event, &context), query.filters.matches(event, &context));
+        let mut answer = Vec::new();
+        layout.write(&encoder, event, &mut answer);
+        let answer = GetFlowsResponse::decode(&answer[..]).expect("an answer is a message");
+        assert_eq!(answer.node_name, "kind/node");
+        assert!(answer.time.is_some() && answer.response_types.is_some());
+    }
+});
