@@ -1,43 +1,24 @@
-//! A client that costs little: counts messages by their frames, and decodes none.
+//! Counts messages by their frames, and decodes none.
 
 use std::path::Path;
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes};
 use eyepiece::proto::observer::GetFlowsRequest;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use prost::Message as _;
-use tokio::net::UnixStream;
+use http_body_util::BodyExt as _;
+
+use crate::served::{Client, WINDOW};
 
 /// Bytes of a frame's head: compressed or not, and the length, big-endian (gRPC over HTTP/2).
 const HEAD: usize = 5;
-/// Windows of a client that always reads.
-const WINDOW: u32 = 4 << 20;
 
 /// Asks once, and counts until the end of the answer.
 pub(crate) fn flows_per_second(path: &Path, request: &GetFlowsRequest) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let stream = UnixStream::connect(path).await.expect("a server");
-        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
-            .await
-            .expect("HTTP/2");
-        let connection = tokio::spawn(connection);
-        let message = request.encode_to_vec();
-        let mut body = vec![0];
-        body.extend((message.len() as u32).to_be_bytes());
-        body.extend(message);
-        let request = http::Request::post("http://localhost/observer.Observer/GetFlows")
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(Full::new(Bytes::from(body)))
-            .expect("a request");
+        let mut client = Client::connect(path, WINDOW).await;
         let start = Instant::now();
-        let mut body = sender.send_request(request).await.expect("an answer").into_body();
+        let mut body = client.flows(request).await;
         let mut frames = Frames::default();
         while let Some(frame) = body.frame().await {
             match frame.expect("the answer goes on").into_data() {
@@ -48,10 +29,7 @@ pub(crate) fn flows_per_second(path: &Path, request: &GetFlowsRequest) -> f64 {
                 }
             }
         }
-        let elapsed = start.elapsed();
-        drop(sender);
-        connection.abort();
-        frames.messages as f64 / elapsed.as_secs_f64()
+        frames.messages as f64 / start.elapsed().as_secs_f64()
     })
 }
 

@@ -8,31 +8,25 @@ mod measured;
 #[allow(dead_code, reason = "each bench uses a part")]
 #[path = "../report/mod.rs"]
 mod report;
+#[path = "../served/mod.rs"]
+mod served;
 
 use std::sync::Arc;
 
 use eyepiece::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece::grpc::{self, Bind, Limits, MESSAGE};
+use eyepiece::grpc::Limits;
 use eyepiece::hubble::encode::Encoder;
 use eyepiece::hubble::mask::Mask;
 use eyepiece::names::NoNames;
 use eyepiece::observed::{Batch, Observed};
-use eyepiece::observer::namespaces::Namespaces;
-use eyepiece::observer::node::Node;
 use eyepiece::observer::ring::{MAX_CAPACITY, Ring, Writer};
-use eyepiece::observer::service::ObserverService;
-use eyepiece::observer::{Observer, Parts};
 use eyepiece::proto::flow::FlowFilter;
 use eyepiece::proto::observer::GetFlowsRequest;
-use eyepiece::proto::observer::observer_server::ObserverServer;
-use eyepiece::source::datapath::clock::unix_now;
-use eyepiece::telemetry::Telemetry;
 use eyepiece::{serving, stop};
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::peer;
 use measured::Micro;
 use report::{Goal, goal, heading, row};
-use tonic::service::Routes;
 
 /// Flows of a batch, as the pipeline hands them over under load.
 const BATCH: u64 = 512;
@@ -136,7 +130,7 @@ fn answers() {
     fill(&mut writer, MAX_CAPACITY.into());
     let runtime = serving::runtime().expect("a runtime");
     let (stop, stopped) = stop::channel();
-    let server = serve(&runtime, &path, ring, stopped);
+    let server = runtime.block_on(served::serve(&path, ring, Limits::default(), stopped));
     let cilium = ciliums(&folder.path().join("cilium.sock"));
     let requests = [("unfiltered", request(Vec::new())), ("five filters", request(five()))];
     let mut best = [[0.0_f64; 2]; 2];
@@ -157,35 +151,6 @@ fn answers() {
     }
     stop.send_replace(Some(tokio::time::Instant::now()));
     runtime.block_on(server).expect("the server");
-}
-
-fn serve(
-    runtime: &tokio::runtime::Runtime,
-    path: &std::path::Path,
-    ring: Arc<Ring>,
-    stop: stop::Stop,
-) -> tokio::task::JoinHandle<()> {
-    let telemetry = Telemetry::default();
-    let options = eyepiece::unix_listener::Options { path: path.to_owned(), mode: 0o600, group: None };
-    let config = grpc::Config {
-        listen: vec![Bind::Unix(options)],
-        tls: None,
-        limits: Limits::default(),
-        version: http::HeaderValue::from_static("0"),
-        telemetry: telemetry.clone(),
-    };
-    let observer = Observer::new(Parts {
-        ring,
-        namespaces: Namespaces::default(),
-        node: Node { name: "node".to_owned(), cluster: String::new() },
-        names: Arc::new(NoNames),
-        telemetry,
-        stop: stop.clone(),
-        now: unix_now,
-    });
-    let routes = Routes::new(ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE));
-    let bound = runtime.block_on(config.bind()).expect("a socket");
-    runtime.spawn(bound.serve(routes, None, stop))
 }
 
 /// Cilium's server with the same flows in its ring; none where the harness is not there.

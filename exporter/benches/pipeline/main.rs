@@ -1,10 +1,14 @@
 //! Events per second through the whole pipeline on one core: record → parse → enrich → count → batch → sink.
 //!
-//! The records come from memory: this is user space alone. The rows with monitor clients tell the ratio to the row
-//! without, measured in turns with it.
+//! The records come from memory: this is user space alone. The rows with clients tell the ratio to the row without,
+//! measured in turns with it.
 
+mod followers;
 #[allow(dead_code, reason = "each bench uses a part")]
+#[path = "../report/mod.rs"]
 mod report;
+#[path = "../served/mod.rs"]
+mod served;
 
 use std::io;
 use std::net::IpAddr;
@@ -55,6 +59,8 @@ const ROUNDS: u64 = 5;
 const COMPARED: u64 = 5_000_000;
 /// What the pipeline may lose to monitor clients.
 const UNHINDERED: Goal = Goal::AtLeast(0.95);
+/// The core of whoever is not the pipeline.
+const OTHER_CORE: usize = 1;
 /// Events of a read, as a busy ring gives.
 const BURST: usize = 4096;
 
@@ -96,6 +102,7 @@ fn main() {
     goal("pipeline, one core, metrics on, logs off", metrics.busiest, "events/s", Goal::AtLeast(3e6));
     goal("pipeline, one core, logs to a sink on the other", logs.busiest, "events/s", Goal::AtLeast(5e5));
     listeners();
+    followers::compare();
 }
 
 /// CPU time in ns of this process' threads that do the work, the busiest's.
@@ -153,7 +160,7 @@ fn serve(fanout: &Fanout, clients: &[Client]) -> Option<Runtime> {
     }
     // Its threads inherit the core of who makes them.
     let made = std::thread::spawn(|| {
-        pin(1);
+        pin(OTHER_CORE);
         serving::runtime()
     });
     let runtime = made.join().expect("a thread").expect("runtime");
@@ -222,7 +229,7 @@ fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time:
     let (sink, exporter) =
         logs::build(&Options::default(), &resource, Symbols::default(), names, Nothing, &Telemetry::default());
     let done = logs::spawn_thread("otlp-logs", move || {
-        pin(1);
+        pin(OTHER_CORE);
         exporter.run(stopped)
     });
     drop(done.expect("thread"));
