@@ -210,7 +210,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "hubble_source.address",
         Kind::Target,
-        "unix:// and a path, or host and port, such as hubble-relay.kube-system.svc:80. Port 4244 where there is none.",
+        "unix:// and a path, or host and port, such as hubble-relay.kube-system.svc:80. Port 4245 where there is none.",
     ),
     key(
         "hubble_source.tls.ca",

@@ -115,6 +115,10 @@ fn one_mistake_one_line() {
             "\"http://c:1\" has \"http://c\" for a host, which is no name of one; use unix:///var/run/cilium/hubble.sock, or a host and a port such as hubble-relay:4245",
         ),
         ("hubble_source.tls.cert=/c", "a client certificate without its key; set hubble_source.tls.key too"),
+        (
+            "hubble_source.tls.ca=/ca",
+            "hubble_source.address is a unix socket, which is never encrypted; leave hubble_source.tls out, or name a host and a port",
+        ),
         ("node.dry_mode=1", "\"1\" is a text; use true or false"),
         ("otlp.logs.protocol=http/json", "\"http/json\" is not known; use grpc, http/protobuf, stdout"),
         (

@@ -22,6 +22,14 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
         let right = "set hubble.tls.cert and hubble.tls.key too";
         findings.push(finding("hubble.tls.client_ca", wrong, right, &["hubble.tls.cert", "hubble.tls.key"]));
     }
+    let tls = &source.tls;
+    let is_encrypted = tls.ca.is_some() || tls.cert.is_some() && tls.key.is_some() || !tls.server_name.is_empty();
+    if is_encrypted && (source.address.starts_with("unix:") || source.address.starts_with('/')) {
+        let wrong = "hubble_source.address is a unix socket, which is never encrypted";
+        let right = "leave hubble_source.tls out, or name a host and a port";
+        let seen = ["hubble_source.tls.cert", "hubble_source.tls.server_name", "hubble_source.address"];
+        findings.push(finding("hubble_source.tls.ca", wrong, right, &seen));
+    }
     if settings.source.kind == SourceKind::Hubble && settings.monitor.socket.is_some() {
         let wrong =
             "source.kind is hubble, whose flows come decoded: no payload is left that a monitor's client could get";

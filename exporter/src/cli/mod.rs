@@ -236,6 +236,26 @@ mod tests {
         command().debug_assert();
     }
 
+    /// The command lines that the help of a command and of those below it shows.
+    fn examples(of: &clap::Command) -> Vec<String> {
+        let help = of.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().filter_map(|line| line.strip_prefix("  eyepiece "));
+        // Two blanks, or what a shell does with the output, end it.
+        let own = lines.filter_map(|line| line.split("  ").next()?.split(" > ").next().map(str::to_owned));
+        own.chain(of.get_subcommands().flat_map(examples)).collect()
+    }
+
+    #[test]
+    fn every_example_is_understood() {
+        let examples = examples(&command());
+        assert!(examples.len() > 20, "{examples:?}");
+        for example in examples {
+            let words = std::iter::once("eyepiece").chain(example.split(' '));
+            let understood = command().try_get_matches_from(words);
+            assert!(understood.is_ok(), "{example}: {}", understood.unwrap_err());
+        }
+    }
+
     #[test]
     fn a_missing_privilege_is_named_and_has_its_exit_code() {
         let error = CliError::from(AppError::MissingPrivilege { operation: "loading a program".to_owned() });

@@ -21,7 +21,7 @@ Examples:
   eyepiece observe --all -o json > flows.json              what the server holds
   eyepiece observe --input-file flows.json -o dict         such a file again, as text
   eyepiece observe --server tls://relay:443 --tls-ca-cert-files ca.pem
-  eyepiece observe --server /var/run/cilium/hubble.sock agent-events -f
+  eyepiece observe agent-events -f --server /var/run/cilium/hubble.sock
 
 Filters:
   The same flag again: one of its values must match. Different flags: all must. --pod, --ip and the like mean either end.

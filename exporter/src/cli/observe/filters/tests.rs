@@ -104,7 +104,7 @@ fn what_does_not_go_together_is_told() {
         ("-n a --pod b/c", r#""b/c" is not in the namespace "a""#),
         ("--pod b/c -n a", r#""b/c" is not in the namespace "a""#),
         ("--pod a/x --service b/y", r#"the service "b/y" is not in the namespace of the pod "a/x""#),
-        ("--verdict MAYBE", r#"--verdict: "MAYBE" is no verdict"#),
+        ("--verdict MAYBE", r#"--verdict: "MAYBE" is no verdict: write one of VERDICT_UNKNOWN, FORWARDED, DROPPED"#),
         ("--drop-reason-desc X", "no reason of a drop"),
         ("--type bla", "no event type"),
         ("--type drop:x", "no subtype of drop"),

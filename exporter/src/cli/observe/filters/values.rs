@@ -111,7 +111,10 @@ pub(super) fn tcp_flags(text: &str, filter: &mut FlowFilter) -> Result<(), Strin
 
 pub(super) fn verdict(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
     let verdict = Verdict::from_str_name(&text.to_ascii_uppercase());
-    let verdict = verdict.ok_or_else(|| format!("{text:?} is no verdict"))?;
+    let verdict = verdict.ok_or_else(|| {
+        let names = (0..).map_while(|number| Verdict::try_from(number).ok()).map(|verdict| verdict.as_str_name());
+        format!("{text:?} is no verdict: write one of {}", names.collect::<Vec<_>>().join(", "))
+    })?;
     filter.verdict.push(verdict as i32);
     Ok(())
 }
