@@ -95,7 +95,7 @@ impl Hubble {
         let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE);
         let peers = peers(settings, bound.addresses(), telemetry);
         let routes = Routes::new(service).add_service(peers.service.clone().server());
-        let (health, routes) = runtime.block_on(Health::add_to(routes, &[proto::FILE_DESCRIPTOR_SET]))?;
+        let (health, routes) = runtime.block_on(Health::add_to(routes, proto::served()))?;
         for address in bound.addresses() {
             tracing::info!(%address, entries = settings.hubble.ring, "Hubble's API");
         }

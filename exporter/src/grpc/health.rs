@@ -1,5 +1,6 @@
 //! Health (grpc.health.v1) and server reflection (v1 and v1alpha), as Hubble's clients ask for them.
 
+use prost_types::FileDescriptorSet;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
@@ -24,20 +25,20 @@ pub struct ReflectionError {
 }
 
 impl Health {
-    /// Adds health and reflection to the services; `descriptors` are encoded `FileDescriptorSet`s of what they serve.
+    /// Adds health and reflection to the services; `descriptors` are those of what they serve.
     ///
     /// # Errors
     /// A descriptor set cannot be read.
-    pub async fn add_to(routes: Routes, descriptors: &[&'static [u8]]) -> Result<(Self, Routes), ReflectionError> {
+    pub async fn add_to(routes: Routes, descriptors: FileDescriptorSet) -> Result<(Self, Routes), ReflectionError> {
         let (reporter, service) = health_reporter();
         let health = Self { reporter };
         health.set(true).await;
-        let mut v1 = tonic_reflection::server::Builder::configure();
-        let mut v1alpha = tonic_reflection::server::Builder::configure();
-        for set in descriptors.iter().copied().chain([tonic_health::pb::FILE_DESCRIPTOR_SET]) {
-            v1 = v1.register_encoded_file_descriptor_set(set);
-            v1alpha = v1alpha.register_encoded_file_descriptor_set(set);
-        }
+        let both = || {
+            tonic_reflection::server::Builder::configure()
+                .register_file_descriptor_set(descriptors.clone())
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let (v1, v1alpha) = (both(), both());
         // Each tells of the other one too.
         let v1 = v1.register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
         let v1alpha = v1alpha.register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET);

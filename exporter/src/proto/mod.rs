@@ -40,8 +40,15 @@ generated! {
     relay
 }
 
-/// The `FileDescriptorSet` of all packages and of what they import, as bytes: for server reflection.
+/// The `FileDescriptorSet` of all packages and of what they import, as bytes.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptors.bin");
+
+/// The descriptors of what we serve: all but the package of Cilium's packet recorder.
+pub fn served() -> FileDescriptorSet {
+    let mut descriptors = descriptors();
+    descriptors.file.retain(|file| file.package() != "recorder");
+    descriptors
+}
 
 /// [`FILE_DESCRIPTOR_SET`], decoded.
 ///

@@ -87,7 +87,7 @@ impl Setup {
         };
         let peers = peers.build();
         let routes = Routes::new(peers.service.clone().server());
-        let (health, routes) = Health::add_to(routes, &[proto::FILE_DESCRIPTOR_SET]).await.unwrap();
+        let (health, routes) = Health::add_to(routes, proto::served()).await.unwrap();
         let (stop, stopped) = stop::channel();
         let peers = tokio::spawn(peers.run(stopped.clone()));
         let task = tokio::spawn(bound.serve(routes, Some(health), stopped));
