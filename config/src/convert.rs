@@ -187,7 +187,8 @@ fn release(value: &Value) -> Result<Value, Wrong> {
 
 fn size(value: &Value, least: u64, most: u64) -> Result<Value, Wrong> {
     use crate::units::format_size;
-    let right = format!("use a size from {} to {}, such as 8MiB", format_size(least), format_size(most));
+    let example = format_size((8 << 20).clamp(least, most));
+    let right = format!("use a size from {} to {}, such as {example}", format_size(least), format_size(most));
     let text = text(value, &right)?;
     match parse_size(text) {
         Err(wrong) => Err((format!("{text:?} {wrong}"), right)),

@@ -212,12 +212,15 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
 fn hint(address: &Address, is_tls: bool, kind: Option<std::io::ErrorKind>) -> &'static str {
     use std::io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
     match (address, kind) {
-        (Address::Unix(_), Some(NotFound)) => ": is eyepiece running, and hubble.listen set?",
+        (Address::Unix(_), Some(NotFound)) => {
+            ": is its server running? eyepiece's own listens where hubble.listen says"
+        }
         (Address::Unix(_), Some(ConnectionRefused)) => ": its server has gone",
         (Address::Unix(_), Some(PermissionDenied)) => ": root may, and the socket's group",
         (Address::Tcp { .. }, Some(ConnectionRefused)) => ": does a Hubble server listen there?",
         (Address::Tcp { .. }, _) if is_tls => {
-            ": does it speak TLS, and is its certificate of an authority in --tls-ca-cert-files, for --tls-server-name?"
+            ": does it speak TLS, and is its certificate of an authority that is trusted (--tls-ca-cert-files, \
+             hubble_source.tls.ca), for the name that is asked for (--tls-server-name, hubble_source.tls.server_name)?"
         }
         _ => "",
     }
@@ -248,8 +251,18 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     if words.is_empty() { error.to_string() } else { words.join(": ") }
 }
 
+/// How the connection broke, where that is what ended a call, and no server.
+pub fn broke(status: &Status) -> Option<String> {
+    let source = std::error::Error::source(status)?;
+    let is_ours = causes(source).any(|cause| cause.is::<tonic::transport::Error>());
+    is_ours.then(|| format!("the connection broke: {}", chain(source)))
+}
+
 /// What a call's end says to a person: `Unknown` is what Go's servers answer where they name no code.
 pub fn told(status: &Status) -> String {
+    if let Some(broke) = broke(status) {
+        return broke;
+    }
     match (status.code(), status.message()) {
         (Code::Unknown, message) if !message.is_empty() => super::print::safe(message).into_owned(),
         (code, "") => code.description().to_owned(),

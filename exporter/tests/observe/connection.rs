@@ -20,7 +20,7 @@ fn a_server_out_of_reach_is_named() {
     let missing = format!("unix://{}/none.sock", folder.path().display());
     let (code, out, err) = texts(&observe(&missing, &[]));
     let expected = format!(
-        "eyepiece: cannot reach {missing}: No such file or directory (os error 2): is eyepiece running, and hubble.listen set?\n"
+        "eyepiece: cannot reach {missing}: No such file or directory (os error 2): is its server running? eyepiece's own listens where hubble.listen says\n"
     );
     assert_eq!((code, out.as_str(), err), (1, "", expected));
     let gone = folder.path().join("gone.sock");
@@ -124,7 +124,9 @@ fn tls_trusts_whom_it_is_told_to() {
             (expected, expected == 1, expected == 0),
             "{flags:?} {out} {err}"
         );
-        if expected == 1 && !flags.is_empty() {
+        if flags.is_empty() {
+            assert!(err.contains("the connection broke: ") && err.contains("TLS on one side"), "{err}");
+        } else if expected == 1 {
             assert!(
                 err.contains(&format!("cannot reach {secure}: ")) && err.contains("certificate"),
                 "{flags:?} {err}"

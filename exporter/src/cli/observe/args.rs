@@ -123,7 +123,7 @@ pub(super) struct Selectors {
     /// Everything that the server holds
     #[arg(long, conflicts_with_all = ["first", "last"])]
     pub(super) all: bool,
-    /// The newest N [default: 20]; a relay gives N of each node
+    /// The newest N [default: 20], or with --since the first N from then on; a relay gives N of each node
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) last: u64,
     /// The oldest N; a relay gives N of each node
@@ -135,7 +135,7 @@ pub(super) struct Selectors {
     /// From this time on: an age such as 30s or 1h30m, a date, RFC 3339 or RFC 1123
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
-    /// Up to this time, not with --follow
+    /// Up to this time; --follow goes on
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
 }

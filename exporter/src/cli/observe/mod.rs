@@ -18,7 +18,7 @@ use eyepiece_config::{ConfigError, Hubble};
 use tokio::runtime;
 
 use super::output;
-use crate::hubble::client::{ClientError, Connection, told, version};
+use crate::hubble::client::{ClientError, Connection, broke, told, version};
 use crate::hubble::json::Named;
 use crate::hubble::print::{self, Lines, Printer, safe};
 use crate::observer::filter::Filters;
@@ -51,9 +51,9 @@ pub(super) enum ObserveError {
     NoServer,
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// What the server answered in the end.
-    #[error("the server says: {told}")]
-    Call { told: String },
+    /// How the call ended.
+    #[error("{0}")]
+    Call(String),
     #[error("{}: {source}", path.display())]
     Input { path: PathBuf, source: std::io::Error },
     #[error("cannot write to standard output: {0}")]
@@ -157,7 +157,15 @@ async fn until<T>(
 
 #[allow(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn refused(status: tonic::Status) -> ObserveError {
-    ObserveError::Call { told: told(&status) }
+    ObserveError::Call(match broke(&status) {
+        Some(broke) => format!("{broke}: TLS on one side alone ends so, and a client certificate that is missing"),
+        None => said(&status),
+    })
+}
+
+/// What a server said at the end.
+fn said(status: &tonic::Status) -> String {
+    broke(status).unwrap_or_else(|| format!("the server says: {}", told(status)))
 }
 
 fn debug(other: &Other, connection: &Connection, request: &impl std::fmt::Debug) {

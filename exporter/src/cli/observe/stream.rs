@@ -125,9 +125,7 @@ pub(super) async fn pump<T>(
         written = out.write(&mut lines) => written?,
     }
     match end {
-        Err(status) if status.code() != Code::Cancelled => {
-            Err(ObserveError::Call { told: crate::hubble::client::told(&status) })
-        }
+        Err(status) if status.code() != Code::Cancelled => Err(ObserveError::Call(super::said(&status))),
         _ => Ok(()),
     }
 }
