@@ -81,6 +81,19 @@ fn every_command_refuses_a_wrong_configuration() {
 }
 
 #[test]
+fn a_file_that_is_missing_is_named_with_its_key() {
+    let source = "admin.listen = \"\"\nhubble.listen = []\nsource.kind = \"hubble\"\n[hubble_source]\naddress = \"127.0.0.1:1\"\n";
+    for (key, more) in
+        [("tls.ca", ""), ("tls.cert", "tls.key = \"/dev/null\""), ("tls.key", "tls.cert = \"/dev/null\"")]
+    {
+        let output = run_with(&format!("{source}{key} = \"/nonexistent/file\"\n{more}\n"), &["run"], &[]);
+        let (code, err) = (code(&output), err(&output));
+        assert_eq!(code, 78, "{err}");
+        assert!(err.contains(&format!("hubble_source.{key}")) && err.contains("/nonexistent/file"), "{err}");
+    }
+}
+
+#[test]
 fn flags_of_run_are_settings() {
     let flags = ["run", "-e", "c:4317", "-i", "", "--set", "otlp.endpoint=d:4317"];
     let output = run_with("", &flags, &[]);

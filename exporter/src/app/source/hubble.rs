@@ -40,6 +40,19 @@ fn config(settings: &HubbleSource) -> Result<Config, AppError> {
                 .to_owned(),
         });
     }
+    let files = [
+        ("hubble_source.tls.ca", &settings.tls.ca),
+        ("hubble_source.tls.cert", &settings.tls.cert),
+        ("hubble_source.tls.key", &settings.tls.key),
+    ];
+    for (key, path) in files {
+        // Later it may come and go: each connection reads it anew.
+        if let Some(path) = path
+            && let Err(error) = std::fs::File::open(path)
+        {
+            return Err(AppError::Setting { key, wrong: format!("{}: {error}", path.display()) });
+        }
+    }
     Ok(Config { address, options: Options { tls, ..Options::default() } })
 }
 
