@@ -17,7 +17,7 @@ use eyepiece::monitor::notifier::notifier;
 use eyepiece::observed::{Batch, Observed};
 use eyepiece::pipeline::{self, Parts, Sink};
 use eyepiece::release::Release;
-use eyepiece::source::cilium_monitor::{self, STALL};
+use eyepiece::source::cilium_monitor::{self, GOOD, STALL};
 use eyepiece::source::tap::Tap;
 use eyepiece::source::{Source, Waker};
 use eyepiece::symbols::Symbols;
@@ -202,7 +202,7 @@ fn losses_that_lie_stop_nothing_and_never_begin_anew() {
     let socket = folder.path().join("m.sock");
     let server = UnixListener::bind(&socket).unwrap();
     let (telemetry, sink) = (Telemetry::default(), Collect::default());
-    let config = cilium_monitor::Config { socket, stall: STALL };
+    let config = cilium_monitor::Config { socket, stall: STALL, good: GOOD };
     let (source, _controls) = cilium_monitor::build(config, &telemetry).unwrap();
     let (handle, thread) = pipeline::spawn(parts(Box::new(source), &telemetry, &sink)).unwrap();
     handle.start().unwrap();
