@@ -5,6 +5,7 @@
 //! listeners, [`connection`] writes to one. [`agent`] starts the source for the first of all who want events.
 
 pub mod agent;
+pub mod budget;
 pub mod chunk;
 pub mod connection;
 pub mod fanout;
