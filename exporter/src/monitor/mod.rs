@@ -9,6 +9,7 @@ pub mod budget;
 pub mod chunk;
 pub mod connection;
 pub mod fanout;
+pub mod log_limit;
 pub mod notification;
 pub mod notifier;
 pub mod queue;
