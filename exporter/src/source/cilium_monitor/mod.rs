@@ -3,6 +3,9 @@
 //! How many events an agent had while there was no connection, nobody can know: it counts them for nobody. What is
 //! known is told: interruptions by reason, the time without a connection, the bytes of what was cut, and a lost event
 //! for each message that began and did not end.
+//!
+//! CPUs have 16 bits with us. An event whose CPU is negative or above 65,535, which no kernel has, is told as CPU 0's; a
+//! loss as of no known CPU.
 
 pub mod connection;
 pub mod status;
@@ -278,7 +281,8 @@ impl CiliumMonitor {
                     let (taken, error) = decode(connected, &mut self.buffer, &mut self.numbers, sink);
                     count += taken;
                     if let Some(error) = error {
-                        let is_length = matches!(error.fault, Fault::MessageLength { .. });
+                        // One of no bytes is too short for any: it is nobody's stream.
+                        let is_length = matches!(error.fault, Fault::MessageLength { length: 1.., .. });
                         let reason = if is_length { Reason::TooLong } else { Reason::Garbage };
                         self.end(reason, &error.to_string(), sink);
                         return count;
@@ -310,7 +314,8 @@ fn decode(
     let error = loop {
         match connected.decoder.decode(buffer.filled()) {
             Ok(Some((payload, size))) => {
-                // A CPU that is none fits nowhere: the machine's first stands for it, as for agent events.
+                // A number that no CPU has (Linux knows 8192 at most): the event stays, and the machine's first
+                // stands for it, as for agent events. A loss has none then.
                 let cpu = u16::try_from(payload.cpu);
                 match payload.kind {
                     gob::EVENT_SAMPLE => sink(&Event::Raw(RawEvent {
