@@ -1,6 +1,7 @@
 //! Checks that need more than one key.
 
 mod hubble;
+mod monitor;
 
 use std::path::PathBuf;
 
@@ -38,6 +39,10 @@ fn finding(key: impl Into<String>, wrong: impl Into<String>, right: impl Into<St
     Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, weight: Weight::Mistake }
 }
 
+fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[&str]) -> Finding {
+    Finding { weight: Weight::Warning, ..finding(key, wrong, right, seen) }
+}
+
 /// Every contradiction in the settings.
 pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -72,6 +77,7 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
         ));
     }
     hubble::check(settings, &mut findings);
+    monitor::check(settings, &mut findings);
     pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
     for signal in Signal::ALL {
         check_signal(otlp, signal, &mut findings);

@@ -48,7 +48,9 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
         Kind::UrlOrEmpty if is_empty(value) => Ok(value.clone()),
         Kind::Url | Kind::UrlOrEmpty => url(value),
         Kind::Listen => listen(value),
-        Kind::SocketPath => socket_path(value),
+        Kind::SocketPathOrEmpty if is_empty(value) => Ok(value.clone()),
+        Kind::SocketPath => socket_path(value, ""),
+        Kind::SocketPathOrEmpty => socket_path(value, ", or an empty text for off"),
         Kind::Mode => mode(value),
     }
 }
@@ -335,13 +337,11 @@ fn listen(value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-fn socket_path(value: &Value) -> Result<Value, Wrong> {
-    let right = "use an absolute path such as /run/eyepiece/monitor1_2.sock, or an empty text for off";
-    let text = text(value, right)?;
-    if text.is_empty() {
-        return Ok(value.clone());
-    }
-    crate::addresses::socket_path(text).map(|()| value.clone()).map_err(|wrong| (wrong, right.to_owned()))
+fn socket_path(value: &Value, or: &str) -> Result<Value, Wrong> {
+    let right = format!("use an absolute path such as /run/eyepiece/monitor1_2.sock{or}");
+    let text = text(value, &right)?;
+    let wrong = if text.is_empty() { Err("it is empty".to_owned()) } else { crate::addresses::socket_path(text) };
+    wrong.map(|()| value.clone()).map_err(|wrong| (wrong, right))
 }
 
 /// Only as a text: TOML knows no number with a leading zero, and one without would be taken as decimal.

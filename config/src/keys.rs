@@ -58,8 +58,10 @@ pub(crate) enum Kind {
     UrlOrEmpty,
     /// An IP address and port, or the empty text.
     Listen,
-    /// An absolute path that a unix socket can have, or the empty text.
+    /// An absolute path that a unix socket can have.
     SocketPath,
+    /// The same, or the empty text.
+    SocketPathOrEmpty,
     /// Permission bits in octal.
     Mode,
 }
@@ -198,14 +200,14 @@ pub(crate) const KEYS: &[Key] = &[
     key("datapath.timeout.other", Kind::Duration, "The same for every other protocol."),
     key(
         "cilium_monitor.socket",
-        Kind::Name,
+        Kind::SocketPath,
         "Path of the agent's monitor 1.2 socket. The agent may come later, go and come back.",
     ),
     key(
         "cilium_monitor.version",
         Kind::ReleaseOrEmpty,
-        "The agent's release, such as \"1.18\", where its payloads do not tell. Empty: the newest that is known.\n\
-         \"guess\": by what socket events hold; it errs at times.",
+        "The agent's release, 1.15 to 1.20, such as \"1.18\", where its payloads do not tell. Empty: the newest that is\n\
+         known. \"guess\": by what socket events hold; it errs at times.",
     ),
     key(
         "hubble_source.address",
@@ -228,16 +230,16 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "monitor.socket",
-        Kind::SocketPath,
-        "Path of the socket; Cilium's own is /var/run/cilium/monitor1_2.sock. A socket on which somebody listens is never\n\
-         taken over. Empty: off.",
+        Kind::SocketPathOrEmpty,
+        "Path of the socket, such as /run/eyepiece/monitor1_2.sock. A socket on which somebody listens, such as a running\n\
+         agent's, is never taken over. Empty: off.",
     ),
     key(
         "monitor.queue",
         Kind::Integer(0, 1_048_576),
         "Payloads that wait for a client; what it loses beyond it is told. 0: 1024 for each possible CPU, up to 16384.",
     ),
-    key("monitor.group", Kind::Text, "Group that the socket belongs to. Empty: the process's."),
+    key("monitor.group", Kind::Text, "Group that the socket belongs to, its name or number. Empty: the process's."),
     key("monitor.mode", Kind::Mode, "Permissions of the socket. Whoever can connect sees the first bytes of packets."),
     key(
         "hubble.listen",
@@ -248,7 +250,7 @@ pub(crate) const KEYS: &[Key] = &[
          default may be out of reach (no root, a second eyepiece), which is a warning.",
     ),
     key("hubble.mode", Kind::Mode, "Permissions of the unix sockets."),
-    key("hubble.group", Kind::Text, "Group that the unix sockets belong to. Empty: the process's."),
+    key("hubble.group", Kind::Text, "Group that the unix sockets belong to, its name or number. Empty: the process's."),
     key("hubble.ring", Kind::Ring, "Events that clients can look back on: 2^n - 1, from 1 to 65535."),
     key(
         "hubble.tls.cert",

@@ -32,6 +32,7 @@ fn one_mistake_one_line() {
     const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
     const URL: &str = "use a URL such as http://localhost:4317 or https://collector.example:4317";
     const MODE: &str = "use permissions in octal, such as \"0660\"";
+    const AGENT: &str = "use an absolute path such as /run/eyepiece/monitor1_2.sock";
     const SOCKET: &str = "use an absolute path such as /run/eyepiece/monitor1_2.sock, or an empty text for off";
     const LISTEN: &str =
         "use unix:///run/eyepiece/hubble.sock, 127.0.0.1:4245, 0.0.0.0:4244 or [::]:4244; [] or an empty text for off";
@@ -64,7 +65,12 @@ fn one_mistake_one_line() {
         ("otlp.logs.timeout=0s", &format!("\"0s\" is no time at all; {DURATION}")),
         ("datapath.attach=xdp", "\"xdp\" is not known; use auto, tcx, clsact"),
         ("source.kind=relay", "\"relay\" is not known; use datapath, cilium-monitor, hubble, replay"),
-        ("cilium_monitor.socket=", "it is empty; use a text that is not empty"),
+        ("cilium_monitor.socket=", &format!("it is empty; {AGENT}")),
+        ("cilium_monitor.socket=cilium/m.sock", &format!("\"cilium/m.sock\" is no absolute path; {AGENT}")),
+        (
+            &format!("cilium_monitor.socket=/{}", "x".repeat(107)),
+            &format!("the path has 108 bytes, and a socket's at most 107; {AGENT}"),
+        ),
         (
             "cilium_monitor.version=v1.18",
             "\"v1.18\" is no release; use a release such as \"1.18\", \"guess\", or an empty text for the newest",
@@ -486,4 +492,43 @@ fn flows_that_come_decoded_have_no_payload_for_a_monitor() {
     let found = mistakes("", &[], &["source.kind=hubble", "monitor.socket=/run/m.sock"]);
     assert!(found.len() == 1 && found[0].contains("no payload is left that a monitor's client could get"), "{found:?}");
     assert_eq!(mistakes("", &[], &["source.kind=cilium-monitor", "monitor.socket=/run/m.sock"]), [""; 0]);
+}
+
+#[test]
+fn nobody_reads_the_monitor_that_it_serves() {
+    let set = |ours: &str, kind: &str| {
+        let (ours, kind) = (format!("monitor.socket={ours}"), format!("source.kind={kind}"));
+        mistakes("", &[], &[&ours, &kind, "cilium_monitor.socket=/run/m/m.sock"])
+    };
+    for ours in ["/run/m/m.sock", "/run//m/m.sock", "/run/./m/m.sock"] {
+        let found = set(ours, "cilium-monitor");
+        assert!(found.len() == 1 && found[0].starts_with("monitor.socket"), "{found:?}");
+        assert!(found[0].contains("cilium_monitor.socket too"), "{found:?}");
+        assert_eq!(set(ours, "datapath"), [""; 0], "nobody reads it");
+    }
+    assert_eq!(set("/run/m/other.sock", "cilium-monitor"), [""; 0]);
+}
+
+#[test]
+fn a_release_that_is_not_known_is_told() {
+    for (version, read_as) in [
+        ("", None),
+        ("guess", None),
+        ("1.15", None),
+        ("1.18.4", None),
+        ("1.20.2", None),
+        ("1.14", Some("1.15")),
+        ("1.9.0", Some("1.15")),
+        ("0.99", Some("1.15")),
+        ("1.21", Some("1.20")),
+        ("2.0", Some("1.20")),
+    ] {
+        let version = format!("cilium_monitor.version={version}");
+        for (kind, read_as) in [("cilium-monitor", read_as), ("datapath", None)] {
+            let loaded = try_load("", &[], &[&version, &format!("source.kind={kind}")]).unwrap();
+            let told: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            assert_eq!(told.len(), usize::from(read_as.is_some()), "{version} {kind}: {told:?}");
+            assert!(told.iter().all(|told| told.contains(&format!("read as those of {};", read_as.unwrap_or("")))));
+        }
+    }
 }

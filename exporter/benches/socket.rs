@@ -18,7 +18,7 @@ use eyepiece::gob::{EVENT_SAMPLE, Payload};
 use eyepiece::metrics::{self, Aggregation};
 use eyepiece::pipeline::{self, Parts};
 use eyepiece::release::Producer;
-use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, STALL};
+use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, GOOD, STALL};
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::source::{Source, Waker};
 use eyepiece::symbols::Symbols;
@@ -105,7 +105,7 @@ fn measure(size: usize) -> f64 {
 }
 
 fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::JoinHandle<std::io::Result<()>>) {
-    let config = Config { socket: path.to_owned(), stall: STALL };
+    let config = Config { socket: path.to_owned(), stall: STALL, good: GOOD };
     let (source, _) = cilium_monitor::build(config, telemetry).expect("a source");
     let symbols = Symbols::default();
     let parts = Parts {

@@ -404,7 +404,9 @@ impl Work {
     }
 
     fn lost(&mut self, lost: &Lost) {
-        self.counts.lost[lost.source as usize] += lost.count;
+        // Another's number, which may be any: it stops nothing, and no sum begins anew.
+        let counted = &mut self.counts.lost[lost.source as usize];
+        *counted = counted.saturating_add(lost.count);
         self.aggregation.count_lost(lost);
         self.push(Observed::Lost(*lost));
     }
@@ -458,7 +460,7 @@ impl Work {
         self.numbers.debug.add(std::mem::take(&mut counts.debug));
         self.numbers.unknown_cgroup.add(std::mem::take(&mut counts.unknown_cgroup));
         for (number, count) in self.numbers.lost.iter().zip(std::mem::take(&mut counts.lost)) {
-            number.add(count);
+            number.add_told(count);
         }
         for (reason, count) in counts.failed.drain() {
             let number = self.numbers.failed.entry(reason).or_insert_with(|| {

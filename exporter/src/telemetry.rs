@@ -32,9 +32,20 @@ pub struct Key {
 pub struct Number(Arc<AtomicU64>);
 
 impl Number {
-    /// Adds to a counter.
+    /// Adds to a counter what was counted here, one by one: no such sum comes near the end.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Adds to a counter what somebody else said, which may be any number: it stays at the largest then. Costs more than
+    /// [`Number::add`], and is not to be mixed with it.
+    pub fn add_told(&self, n: u64) {
+        let mut now = self.get();
+        while let Err(other) =
+            self.0.compare_exchange_weak(now, now.saturating_add(n), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            now = other;
+        }
     }
 
     /// Takes from a gauge what was added to it.
@@ -227,6 +238,15 @@ mod tests {
         telemetry.table().values_mut().for_each(|entry| entry.since = Some(since));
         assert!((100..1100).contains(&value()), "{}", value());
         assert_eq!(telemetry.samples()[0].kind, Kind::Gauge);
+    }
+
+    #[test]
+    fn what_others_say_never_makes_a_counter_begin_anew() {
+        let number = Telemetry::default().counter("lost", &[]);
+        for (told, sum) in [(0, 0), (7, 7), (u64::MAX - 8, u64::MAX - 1), (1, u64::MAX), (1, u64::MAX)] {
+            number.add_told(told);
+            assert_eq!(number.get(), sum, "{told}");
+        }
     }
 
     #[test]

@@ -58,12 +58,16 @@ fn owner(pid: Option<i32>) -> String {
     pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"))
 }
 
-/// A group by its name; none where there is none of that name.
+/// A group by its name, or by its number, which need not have a name on this machine; none where there is none of that
+/// name.
 ///
 /// # Errors
 /// The list of groups cannot be read.
 pub fn group(name: &str) -> io::Result<Option<Gid>> {
-    Ok(Group::from_name(name)?.map(|group| group.gid))
+    let named = Group::from_name(name)?.map(|group| group.gid);
+    // chown(2) takes the largest number for "as it is".
+    let number = || name.parse().ok().filter(|&number| number != libc::gid_t::MAX && !name.starts_with('+'));
+    Ok(named.or_else(|| number().map(Gid::from_raw)))
 }
 
 /// Where to listen, and who may connect.

@@ -1,13 +1,15 @@
 //! The pipeline with a scripted source: every kind of event arrives at the sink in its order, and is counted once.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
+use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eyepiece::enrich::{Publisher, Tables};
 use eyepiece::event::{Event, Lost, LostSource, RawEvent};
-use eyepiece::gob::encode::agent_notify;
+use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
+use eyepiece::gob::{Payload, RECORD_LOST};
 use eyepiece::metrics::{Aggregation, Config};
 use eyepiece::monitor::fanout::Fanout;
 use eyepiece::monitor::notification::Notification;
@@ -15,6 +17,7 @@ use eyepiece::monitor::notifier::notifier;
 use eyepiece::observed::{Batch, Observed};
 use eyepiece::pipeline::{self, Parts, Sink};
 use eyepiece::release::Release;
+use eyepiece::source::cilium_monitor::{self, GOOD, STALL};
 use eyepiece::source::tap::Tap;
 use eyepiece::source::{Source, Waker};
 use eyepiece::symbols::Symbols;
@@ -190,4 +193,33 @@ fn our_notifications_are_decoded_and_are_not_the_source_s() {
     assert_eq!(became, sum("eyepiece.events.received") + agent);
     let observed = sink.0.lock().unwrap();
     assert_eq!(observed.iter().filter(|one| matches!(one, Observed::Agent(event) if event.time == 3)).count(), 5);
+}
+
+/// An agent may say any number: two of the largest in one read, and then another one.
+#[test]
+fn losses_that_lie_stop_nothing_and_never_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("m.sock");
+    let server = UnixListener::bind(&socket).unwrap();
+    let (telemetry, sink) = (Telemetry::default(), Collect::default());
+    let config = cilium_monitor::Config { socket, stall: STALL, good: GOOD };
+    let (source, _controls) = cilium_monitor::build(config, &telemetry).unwrap();
+    let (handle, thread) = pipeline::spawn(parts(Box::new(source), &telemetry, &sink)).unwrap();
+    handle.start().unwrap();
+    let (mut stream, _) = server.accept().unwrap();
+    let mut lie = Vec::new();
+    payload(&mut lie, &Payload { data: &[], cpu: 1, lost: u64::MAX, kind: RECORD_LOST });
+    let lost = telemetry.counter("eyepiece.events.lost", &[("eyepiece.reason", "kernel_buffer")]);
+    for (lies, seen) in [(2, 2), (1, 3)] {
+        let head = if seen == 2 { PAYLOAD_DESCRIPTOR } else { &[] };
+        stream.write_all(&[head, &lie.repeat(lies)].concat()).unwrap();
+        while sink.0.lock().unwrap().len() < seen {
+            handle.drain().expect("the pipeline goes on");
+        }
+        handle.drain().unwrap();
+        assert_eq!(lost.get(), u64::MAX, "after {seen}");
+    }
+    drop(handle);
+    thread.join().unwrap().unwrap();
+    assert!(sink.0.lock().unwrap().iter().all(|one| matches!(one, Observed::Lost(lost) if lost.count == u64::MAX)));
 }

@@ -11,7 +11,7 @@ use eyepiece::event::Event;
 use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use eyepiece::source::Source;
-use eyepiece::source::cilium_monitor::{self, Config, STALL};
+use eyepiece::source::cilium_monitor::{self, Config, GOOD, STALL};
 use eyepiece::source::recording::{self, Context, KernelWords, Open, Recording};
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;
@@ -47,8 +47,8 @@ fn allocations(wrap: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("m.sock");
     let listener = UnixListener::bind(&path).expect("bind");
-    let (source, _) =
-        cilium_monitor::build(Config { socket: path, stall: STALL }, &Telemetry::default()).expect("a source");
+    let (source, _) = cilium_monitor::build(Config { socket: path, stall: STALL, good: GOOD }, &Telemetry::default())
+        .expect("a source");
     let mut source = wrap(Box::new(source));
     source.start().expect("start");
     source.read(Duration::ZERO, &mut |_| ()).expect("read");

@@ -10,7 +10,7 @@ use eyepiece::event::Event;
 use eyepiece::gob::encode::agent_notify;
 use eyepiece::gob::{EVENT_SAMPLE, PayloadDecoder, RECORD_LOST};
 use eyepiece::source::Source as _;
-use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, STALL};
+use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, GOOD, STALL};
 use eyepiece::telemetry::Telemetry;
 use eyepiece_tests::harness::{Harness, NAME, pipe, read_frame, write_frame};
 use eyepiece_tests::{Eyepiece, Namespace, eventually, peer, skip};
@@ -81,7 +81,7 @@ struct Reader {
 impl Reader {
     fn start(folder: &tempfile::TempDir) -> Result<Self> {
         let telemetry = Telemetry::default();
-        let config = Config { socket: folder.path().join("sockets/monitor1_2.sock"), stall: STALL };
+        let config = Config { socket: folder.path().join("sockets/monitor1_2.sock"), stall: STALL, good: GOOD };
         let (mut source, controls) = cilium_monitor::build(config, &telemetry)?;
         source.start()?;
         Ok(Self { source, controls, telemetry })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Weight, finding, pair};
+use super::{Finding, finding, pair, warning};
 use crate::addresses::Listen;
 use crate::choices::SourceKind;
 use crate::settings::Settings;
@@ -51,10 +51,6 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
         let right = "add an address such as 0.0.0.0:4244 to hubble.listen, or leave the certificate out";
         findings.push(warning("hubble.tls.cert", wrong, right, &["hubble.listen"]));
     }
-}
-
-fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[&str]) -> Finding {
-    Finding { weight: Weight::Warning, ..finding(key, wrong, right, seen) }
 }
 
 fn twice<'a>(key: &str, names: impl Iterator<Item = &'a str>, findings: &mut Vec<Finding>) {

@@ -1,5 +1,7 @@
 //! The monitor's wiring: the socket before anything else, the tap behind the source, the server once it can be read.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use eyepiece_config::{Settings, SourceKind};
 use nix::unistd::Gid;
@@ -14,6 +16,7 @@ use crate::monitor::notifier::{Inbox, Notifier, notifier};
 use crate::monitor::server::{self, STALL};
 use crate::pipeline;
 use crate::source::Source;
+use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::roster::{Change, Told};
 use crate::source::datapath::sys;
@@ -47,6 +50,9 @@ impl Monitor {
             Some(options) => Some(runtime.block_on(options.listen()).context("monitor.socket")?),
             None => None,
         };
+        if let Some(socket) = &socket {
+            not_our_own(settings, socket.path())?;
+        }
         let queue = match settings.monitor.queue {
             0 => server::default_queue(sys::possible_cpus().context("cannot count the CPUs")?),
             payloads => payloads as usize,
@@ -102,6 +108,23 @@ impl Starting {
     }
 }
 
+/// Refuses to read what we serve ourselves, whatever names the path has: the socket is bound now, so its file tells.
+fn not_our_own(settings: &Settings, bound: &Path) -> Result<(), AppError> {
+    let agent = Path::new(&settings.cilium_monitor.socket);
+    let is_same = identity(agent).is_some_and(|file| Some(file) == identity(bound));
+    if settings.source.kind != SourceKind::CiliumMonitor || !is_same {
+        return Ok(());
+    }
+    Err(AppError::Setting {
+        key: "monitor.socket",
+        wrong: format!(
+            "{} is the socket of cilium_monitor.socket, {}, too: we would read what we serve ourselves; use another path",
+            bound.display(),
+            agent.display()
+        ),
+    })
+}
+
 /// Where and how to listen; none where it is switched off.
 fn options(settings: &Settings) -> Result<Option<Options>, AppError> {
     let monitor = &settings.monitor;
@@ -118,7 +141,9 @@ pub(super) fn group(key: &'static str, name: &str) -> Result<Option<Gid>, AppErr
     let group = unix_listener::group(name).with_context(|| format!("{key}: the groups cannot be read"))?;
     let missing = || AppError::Setting {
         key,
-        wrong: format!("there is no group {name:?} on this machine; add it, or leave the key empty"),
+        wrong: format!(
+            "there is no group {name:?} on this machine; add it, use a group's number, or leave the key empty"
+        ),
     };
     group.ok_or_else(missing).map(Some)
 }
@@ -131,5 +156,36 @@ fn notification(change: Change) -> Notification {
             Notification::AddressUpserted { address, identity: NO_IDENTITY, old_identity: before.map(|_| NO_IDENTITY) }
         }
         Change::Forgotten { address, .. } => Notification::AddressDeleted { address, identity: NO_IDENTITY },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use eyepiece_config::{Settings, SourceKind};
+
+    use super::not_our_own;
+
+    #[test]
+    fn a_socket_of_ours_is_not_read_whatever_it_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let _ours = UnixListener::bind(at("ours")).unwrap();
+        let _agent = UnixListener::bind(at("agent")).unwrap();
+        symlink(at("ours"), at("link")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        for (name, is_ours) in
+            [("ours", true), ("link", true), ("folder/../ours", true), ("agent", false), ("missing", false)]
+        {
+            for kind in [SourceKind::CiliumMonitor, SourceKind::Datapath] {
+                let mut settings = Settings::default();
+                (settings.source.kind, settings.cilium_monitor.socket) = (kind, at(name).display().to_string());
+                let refused = not_our_own(&settings, &at("ours")).map_err(|error| error.to_string());
+                assert_eq!(refused.is_err(), is_ours && kind == SourceKind::CiliumMonitor, "{name} {kind:?}");
+                assert!(refused.err().is_none_or(|error| error.starts_with("monitor.socket: ")), "{name}");
+            }
+        }
     }
 }

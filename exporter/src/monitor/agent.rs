@@ -104,13 +104,19 @@ impl Drop for Subscription {
     }
 }
 
-/// Somebody who gets raw payloads; dropping it ends that. What it holds is freed at once, and reading may stop: that
-/// takes a lock that whoever starts reading holds for as long as a source takes to open.
+/// Somebody who gets raw payloads; dropping it ends that. What waits for it is freed at once; then reading may stop, which
+/// takes a lock that whoever starts reading holds for as long as a source takes to open; its slot is free after that.
 #[must_use]
 pub struct Listener {
-    // The reader first: nothing is published for a queue that is gone.
+    // Before the seat: a slot that is free again is nobody's subscription.
     _subscription: Subscription,
     seat: Seat,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.seat.queue.close();
+    }
 }
 
 impl Listener {

@@ -169,6 +169,16 @@ impl Piece {
     pub const fn payloads(&self) -> usize {
         self.payloads
     }
+
+    /// How many payloads are whole in the first `bytes` bytes.
+    pub fn whole(&self, bytes: usize) -> usize {
+        self.chunk.within(bytes).min(self.payloads)
+    }
+
+    /// Bytes of memory that it keeps from being freed, alone or with others.
+    pub fn held(&self) -> usize {
+        self.chunk.bytes.capacity() + self.chunk.ends.capacity() * size_of::<usize>()
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +211,16 @@ mod tests {
         ] {
             assert_eq!(chunk.fitting(payloads, bytes), fitting, "{payloads} {bytes}");
         }
+    }
+
+    #[test]
+    fn only_what_is_there_to_its_last_byte_is_whole() {
+        let piece = Piece::of(&Arc::new(chunk(10, 7)), 8);
+        for (bytes, whole) in [(0, 0), (1, 0), (6, 0), (7, 1), (13, 1), (55, 7), (56, 8), (70, 8), (usize::MAX, 8)] {
+            assert_eq!(piece.whole(bytes), whole, "{bytes}");
+        }
+        assert!(piece.held() >= 70 + 10 * size_of::<usize>(), "the whole chunk: {}", piece.held());
+        assert!(Piece::of(&Arc::new(chunk(100, 700)), 1).held() < 1000, "a copy");
     }
 
     #[test]

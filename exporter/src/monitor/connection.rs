@@ -8,6 +8,7 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::agent::Listener;
+use super::chunk::Piece;
 use super::fanout::record_lost;
 use super::queue::Next;
 use crate::gob::encode::PAYLOAD_DESCRIPTOR;
@@ -17,8 +18,12 @@ use crate::telemetry::Number;
 /// How often a client that has closed only its sending side is looked at: nothing else tells of its end while there
 /// are no events.
 const LOOK: Duration = Duration::from_secs(1);
-/// Bytes that are read at once of what a client says, which nobody listens to.
-const IGNORED: usize = 1024;
+/// Bytes that are read at once of what a client says, which nobody listens to: it is read at all so that a client that
+/// says something is not stuck with it.
+const IGNORED: usize = 4096;
+/// Pause after each such read: one that does nothing but write, 40 KB a second, costs nothing worth mentioning, and
+/// soon waits itself.
+const IGNORED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -63,19 +68,27 @@ pub struct Connection<'a> {
     /// What goes before the next payloads: the descriptor, losses.
     head: Vec<u8>,
     sent: &'a Number,
-    /// Payloads that are being written.
-    in_flight: usize,
+    in_flight: Option<InFlight>,
+}
+
+/// Payloads that are being written.
+struct InFlight {
+    piece: Piece,
+    /// Bytes of it that are.
+    written: usize,
+    /// Payloads whose every byte is.
+    whole: usize,
 }
 
 impl<'a> Connection<'a> {
     /// A connection on which nothing has been written; counts payloads that were.
     pub fn new(stream: &'a UnixStream, stall: Duration, sent: &'a Number) -> Self {
-        Self { stream, stall, head: PAYLOAD_DESCRIPTOR.to_vec(), sent, in_flight: 0 }
+        Self { stream, stall, head: PAYLOAD_DESCRIPTOR.to_vec(), sent, in_flight: None }
     }
 
-    /// Payloads that the last write did not finish.
-    pub const fn in_flight(&self) -> usize {
-        self.in_flight
+    /// Payloads of the last write that are not written to their last byte.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.as_ref().map_or(0, |current| current.piece.payloads() - current.whole)
     }
 
     /// Writes what the listener gets until it ends.
@@ -96,7 +109,7 @@ impl<'a> Connection<'a> {
             };
             let Some(next) = next else { return Ended::Drained };
             tokio::select! {
-                written = self.write(&next) => if let Err(ended) = written {
+                written = self.write(next) => if let Err(ended) = written {
                     return ended;
                 },
                 () = &mut late => return Ended::Deadline,
@@ -104,47 +117,64 @@ impl<'a> Connection<'a> {
         }
     }
 
-    async fn write(&mut self, next: &Next) -> Result<(), Ended> {
+    /// Writes what comes next; where it is given up in between, [`Connection::in_flight`] knows what is missing.
+    async fn write(&mut self, next: Next) -> Result<(), Ended> {
         if next.lost > 0 {
             record_lost(&mut self.head, None, next.lost);
         }
-        let (bytes, payloads) = next.piece.as_ref().map_or((&[][..], 0), |piece| (piece.bytes(), piece.payloads()));
-        self.in_flight = payloads;
+        self.in_flight = next.piece.map(|piece| InFlight { piece, written: 0, whole: 0 });
+        let (stream, stall) = (self.stream, self.stall);
         let head = std::mem::take(&mut self.head);
-        self.write_all(&head).await?;
-        self.write_all(bytes).await?;
-        self.in_flight = 0;
-        self.sent.add(payloads as u64);
-        Ok(())
-    }
-
-    async fn write_all(&self, mut bytes: &[u8]) -> Result<(), Ended> {
-        while !bytes.is_empty() {
-            match timeout(self.stall, self.stream.writable()).await {
-                Err(_) => return Err(Ended::Stalled),
-                Ok(ready) => ready.map_err(Ended::of)?,
-            }
-            match self.stream.try_write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Ended::of(error)),
+        let mut rest = &head[..];
+        while !rest.is_empty() {
+            rest = &rest[write_some(stream, stall, rest).await?..];
+        }
+        if let Some(current) = &mut self.in_flight {
+            while current.written < current.piece.bytes().len() {
+                current.written += write_some(stream, stall, &current.piece.bytes()[current.written..]).await?;
+                let whole = current.piece.whole(current.written);
+                self.sent.add((whole - current.whole) as u64);
+                current.whole = whole;
             }
         }
+        self.in_flight = None;
         Ok(())
     }
 }
 
-/// Returns when the client is gone. What it says is read and forgotten.
+/// Writes as much as the client takes at once; waits for it where it takes nothing.
+async fn write_some(stream: &UnixStream, stall: Duration, bytes: &[u8]) -> Result<usize, Ended> {
+    loop {
+        match timeout(stall, stream.writable()).await {
+            Err(_) => return Err(Ended::Stalled),
+            Ok(ready) => ready.map_err(Ended::of)?,
+        }
+        match stream.try_write(bytes) {
+            Ok(written) => return Ok(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(Ended::of(error)),
+        }
+    }
+}
+
+/// Returns when the client is gone. What it says is read, slowly, and forgotten.
 async fn closed(stream: &UnixStream) -> Ended {
     let mut ignored = [0; IGNORED];
     loop {
-        if let Err(error) = stream.readable().await {
-            return Ended::of(error);
+        // One that has left is seen at once, however much of what it said is still to be read.
+        let ready = match stream.readable().await {
+            Ok(()) => stream.ready(Interest::READABLE | Interest::WRITABLE).await,
+            Err(error) => Err(error),
+        };
+        match ready {
+            Ok(ready) if ready.is_write_closed() => return Ended::PeerClosed,
+            Ok(_) => {}
+            Err(error) => return Ended::of(error),
         }
         match stream.try_read(&mut ignored) {
             // It says nothing more; it may still listen (`socat`, `nc` with an empty standard input).
             Ok(0) => break,
-            Ok(_) => {}
+            Ok(_) => sleep(IGNORED_PAUSE).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Ended::of(error),
         }

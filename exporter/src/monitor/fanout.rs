@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use eyepiece_semconv::{attribute, metric};
 
+use super::budget::Budget;
 use super::chunk::{Chunk, Pool};
 use super::queue::{Missed, Numbers, Queue};
 use crate::event::{Event, Lost, RawEvent};
@@ -12,7 +13,8 @@ use crate::gob::encode::payload;
 use crate::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use crate::telemetry::{Number, Telemetry};
 
-/// Listeners at the same time. A node has a handful of monitor clients; each may hold [`super::queue::QUEUE_BYTES`].
+/// Listeners at the same time. A node has a handful of monitor clients; each may hold [`super::queue::QUEUE_BYTES`], and
+/// all of them [`super::budget::TOTAL`].
 pub const LISTENERS_MAX: usize = 32;
 
 /// Events that are only counted, at once, while no queue has room: few, for whoever makes room meanwhile misses them.
@@ -29,6 +31,7 @@ struct Shared {
     /// Ends the wait of the thread that publishes; there is none before there is a source.
     wake: OnceLock<Wake>,
     telemetry: Telemetry,
+    budget: Budget,
     listeners: Number,
     lost: Number,
 }
@@ -45,6 +48,7 @@ impl Fanout {
             generation: AtomicU64::new(0),
             queues: Mutex::default(),
             wake: OnceLock::new(),
+            budget: Budget::default(),
             listeners: telemetry.gauge(metric::EYEPIECE_MONITOR_LISTENERS.name, &[]),
             lost: telemetry.counter(metric::EYEPIECE_MONITOR_LOST.name, &reason),
             telemetry: telemetry.clone(),
@@ -75,7 +79,7 @@ impl Fanout {
             lost_total: shared.lost.clone(),
         };
         shared.telemetry.gauge(metric::EYEPIECE_QUEUE_CAPACITY.name, &queue).set(capacity as u64);
-        let queue = Arc::new(Queue::new(capacity, numbers));
+        let queue = Arc::new(Queue::new(capacity, shared.budget.clone(), numbers));
         queues[slot] = Some(Arc::clone(&queue));
         self.changed(&*queues);
         Some(Seat { queue, slot, fanout: self.clone() })

@@ -5,9 +5,11 @@
 //! listeners, [`connection`] writes to one. [`agent`] starts the source for the first of all who want events.
 
 pub mod agent;
+pub mod budget;
 pub mod chunk;
 pub mod connection;
 pub mod fanout;
+pub mod log_limit;
 pub mod notification;
 pub mod notifier;
 pub mod queue;

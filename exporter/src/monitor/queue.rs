@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::budget::{Budget, SHARE};
 use super::chunk::{Chunk, Piece};
 use crate::telemetry::Number;
 
 /// Bytes that wait for one listener: 16,384 payloads of the largest that our datapath makes are 18 MiB, and payloads
-/// of other sources may be far larger.
+/// of other sources may be far larger. What all listeners hold together is bounded by [`super::budget`].
 pub const QUEUE_BYTES: usize = 32 << 20;
 
 /// A reader that sleeps is woken as soon as this part of its queue is filled, or nothing more comes for now.
@@ -50,6 +51,8 @@ struct State {
     waiting: VecDeque<(u64, Piece)>,
     payloads: usize,
     bytes: usize,
+    /// Bytes of memory behind those: what is shared with others is counted here too.
+    held: usize,
     /// Lost behind everything that waits.
     lost: u64,
     /// Whoever reads found nothing, and is to be woken.
@@ -75,13 +78,15 @@ pub struct Queue {
     /// Something did not fit, and nothing was taken since. Kept under the lock; read without.
     is_full: AtomicBool,
     capacity: usize,
+    budget: Budget,
     numbers: Numbers,
 }
 
 impl Queue {
-    /// A queue of that many payloads.
-    pub fn new(capacity: usize, numbers: Numbers) -> Self {
-        Self { state: Mutex::default(), news: Notify::new(), is_full: AtomicBool::new(false), capacity, numbers }
+    /// A queue of that many payloads, whose memory is of that budget.
+    pub fn new(capacity: usize, budget: Budget, numbers: Numbers) -> Self {
+        let is_full = AtomicBool::new(false);
+        Self { state: Mutex::default(), news: Notify::new(), is_full, capacity, budget, numbers }
     }
 
     /// Held for the time of a few assignments, once a chunk on either side.
@@ -96,12 +101,16 @@ impl Queue {
             return;
         }
         let room = self.capacity.saturating_sub(state.payloads);
-        let fitting = chunk.fitting(room, QUEUE_BYTES.saturating_sub(state.bytes));
+        let bytes = QUEUE_BYTES.saturating_sub(state.bytes).min(self.budget.room(state.held));
+        let fitting = chunk.fitting(room, bytes);
         if fitting > 0 {
+            let piece = Piece::of(chunk, fitting);
+            self.budget.resize(state.held, state.held + piece.held());
+            state.held += piece.held();
             let before = std::mem::take(&mut state.lost);
             state.payloads += fitting;
             state.bytes += chunk.prefix(fitting);
-            state.waiting.push_back((before, Piece::of(chunk, fitting)));
+            state.waiting.push_back((before, piece));
             self.numbers.depth.set(state.payloads as u64);
         }
         let rest = fitting..chunk.len();
@@ -109,7 +118,7 @@ impl Queue {
             self.lose(&mut state, Missed { events: chunk.events(rest.clone()), missed: chunk.missed(rest) });
         }
         // Waking costs far more than a chunk: not before there is something to do.
-        let is_urgent = state.payloads * WAKE_SHARE >= self.capacity || state.bytes * WAKE_SHARE >= QUEUE_BYTES;
+        let is_urgent = state.payloads * WAKE_SHARE >= self.capacity || state.bytes * WAKE_SHARE >= SHARE;
         let wakes = state.is_asleep && is_urgent;
         state.is_asleep &= !wakes;
         drop(state);
@@ -154,7 +163,7 @@ impl Queue {
         loop {
             {
                 let mut state = self.state();
-                if let Some(next) = state.pop() {
+                if let Some(next) = self.pop(&mut state) {
                     self.numbers.depth.set(state.payloads as u64);
                     self.is_full.store(false, Ordering::Relaxed);
                     return Some(next);
@@ -167,6 +176,18 @@ impl Queue {
             // A notification between the look and the wait is kept.
             self.news.notified().await;
         }
+    }
+
+    fn pop(&self, state: &mut State) -> Option<Next> {
+        let Some((lost, piece)) = state.waiting.pop_front() else {
+            let lost = std::mem::take(&mut state.lost);
+            return (lost > 0).then_some(Next { lost, piece: None });
+        };
+        state.payloads -= piece.payloads();
+        state.bytes -= piece.bytes().len();
+        self.budget.resize(state.held, state.held - piece.held());
+        state.held -= piece.held();
+        Some(Next { lost, piece: Some(piece) })
     }
 
     /// Payloads that wait.
@@ -183,20 +204,9 @@ impl Queue {
     /// Nobody reads any more: what waits is freed.
     pub fn close(&self) {
         let freed = std::mem::replace(&mut *self.state(), State { phase: Phase::Closed, ..State::default() });
+        self.budget.resize(freed.held, 0);
         self.news.notify_one();
         drop(freed);
-    }
-}
-
-impl State {
-    fn pop(&mut self) -> Option<Next> {
-        let Some((lost, piece)) = self.waiting.pop_front() else {
-            let lost = std::mem::take(&mut self.lost);
-            return (lost > 0).then_some(Next { lost, piece: None });
-        };
-        self.payloads -= piece.payloads();
-        self.bytes -= piece.bytes().len();
-        Some(Next { lost, piece: Some(piece) })
     }
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use eyepiece_semconv::{attribute, metric};
 use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{Instant, interval, sleep_until};
 
 use super::agent::{Agent, ListenError};
 use super::connection::{Connection, Ended};
+use super::fanout::LISTENERS_MAX;
+use super::log_limit::{INTERVAL, LogLimit};
 use crate::stop::{self, Stop};
 use crate::telemetry::{Number, Telemetry};
 use crate::unix_listener::Listener as Socket;
@@ -19,6 +21,9 @@ use crate::unix_listener::Listener as Socket;
 pub const STALL: Duration = Duration::from_secs(60);
 /// Pause after a failed accept (no file descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Clients that have a task at the same time: all listeners, and some that are just being refused or are leaving, each of
+/// which may have a blocking thread. Who comes beyond is closed at once.
+const CLIENTS_MAX: usize = LISTENERS_MAX + 8;
 /// Possible CPUs are multiplied with this for the queue's size, up to [`QUEUE_MAX`] (Cilium `pkg/defaults`).
 const QUEUE_PER_CPU: usize = 1024;
 /// The largest queue by default.
@@ -51,6 +56,10 @@ struct Shared {
     telemetry: Telemetry,
     sent: Number,
     stop: Stop,
+    /// Lines about who comes and goes.
+    visits: LogLimit,
+    /// Lines about who could not come in.
+    refusals: LogLimit,
 }
 
 impl Config {
@@ -59,20 +68,32 @@ impl Config {
     pub async fn run(self, mut stop: Stop) {
         let Self { socket, queue, stall, agent, telemetry } = self;
         let sent = telemetry.counter(metric::EYEPIECE_MONITOR_SENT.name, &[]);
-        let shared = Arc::new(Shared { queue, stall, agent, telemetry, sent, stop: stop.clone() });
+        let (visits, refusals) = Default::default();
+        let stopped = stop.clone();
+        let shared = Arc::new(Shared { queue, stall, agent, telemetry, sent, stop: stopped, visits, refusals });
         let mut connections = JoinSet::new();
+        let mut unsaid = interval(INTERVAL);
+        // None unless accepting has just failed.
+        let mut resume = None::<Instant>;
         loop {
             tokio::select! {
+                // In this order: a stop never waits, and whoever has left makes room before the next one comes in.
+                biased;
                 _ = stop::requested(&mut stop) => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => note(ended),
-                accepted = socket.socket().accept() => match accepted {
-                    Ok((stream, _)) => {
+                _ = unsaid.tick() => shared.tell_unsaid(),
+                () = sleep_until(resume.unwrap_or_else(Instant::now)), if resume.is_some() => resume = None,
+                accepted = socket.socket().accept(), if resume.is_none() => match accepted {
+                    Ok((stream, _)) if connections.len() < CLIENTS_MAX => {
                         let shared = Arc::clone(&shared);
                         connections.spawn(async move { shared.serve(stream).await });
                     }
+                    Ok((stream, _)) => shared.refuse(pid(&stream), &ListenError::Full),
                     Err(error) => {
-                        tracing::warn!(%error, path = %socket.path().display(), "cannot accept a monitor client");
-                        sleep(ACCEPT_PAUSE).await;
+                        if shared.refusals.allows(std::time::Instant::now()) {
+                            tracing::warn!(%error, path = %socket.path().display(), "cannot accept a monitor client");
+                        }
+                        resume = Some(Instant::now() + ACCEPT_PAUSE);
                     }
                 },
             }
@@ -81,7 +102,13 @@ impl Config {
         while let Some(ended) = connections.join_next().await {
             note(ended);
         }
+        shared.tell_unsaid();
     }
+}
+
+/// Who is at the other end, where the kernel tells.
+fn pid(stream: &UnixStream) -> Option<i32> {
+    stream.peer_cred().ok().and_then(|peer| peer.pid())
 }
 
 fn note(ended: Result<(), JoinError>) {
@@ -93,7 +120,7 @@ fn note(ended: Result<(), JoinError>) {
 impl Shared {
     /// One client, from its coming to its going.
     async fn serve(&self, stream: UnixStream) {
-        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        let pid = pid(&stream);
         let (agent, queue) = (self.agent.clone(), self.queue);
         // Starting the reader waits for the pipeline, and ending a subscription for whoever starts it.
         let listener = match spawn_blocking(move || agent.listen(queue)).await {
@@ -101,17 +128,31 @@ impl Shared {
             Ok(Err(error)) => return self.refuse(pid, &error),
             Err(error) => return note(Err(error)),
         };
-        tracing::info!(pid, listener = listener.slot(), "a monitor client listens");
+        if self.visits.allows(std::time::Instant::now()) {
+            tracing::info!(pid, listener = listener.slot(), "a monitor client listens");
+        }
         let mut connection = Connection::new(&stream, self.stall, &self.sent);
         let ended = connection.run(&listener, self.stop.clone()).await;
         let left = listener.waiting() + connection.in_flight();
         self.count(&ended, left as u64);
-        tracing::info!(pid, listener = listener.slot(), ?ended, "a monitor client is gone");
+        if self.visits.allows(std::time::Instant::now()) {
+            tracing::info!(pid, listener = listener.slot(), ?ended, "a monitor client is gone");
+        }
         note(spawn_blocking(move || drop(listener)).await);
     }
 
+    /// Says how many lines were left out; counters have all that they would have told.
+    fn tell_unsaid(&self) {
+        let (visits, refusals) = (self.visits.take_unsaid(), self.refusals.take_unsaid());
+        if visits > 0 || refusals > 0 {
+            tracing::warn!(visits, refusals, "many monitor clients come and go: so many lines were left out");
+        }
+    }
+
     fn refuse(&self, pid: Option<i32>, error: &ListenError) {
-        tracing::warn!(pid, %error, "a monitor client is refused");
+        if self.refusals.allows(std::time::Instant::now()) {
+            tracing::warn!(pid, %error, "a monitor client is refused");
+        }
         let reason = match error {
             ListenError::Full => "too_many_listeners",
             ListenError::Start { .. } => "reader_failed",

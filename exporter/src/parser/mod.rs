@@ -81,8 +81,8 @@ pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
     parse_from(event, Producer::default())
 }
 
-/// As [`parse`], for what a producer's release settles: which form socket events and damaged verdicts have, and which
-/// files drops name.
+/// As [`parse`], for what a producer's release settles: which form socket events and damaged verdicts have, which files
+/// drops name, and what a trace's reason says of replies.
 ///
 /// # Errors
 /// As [`parse`].
@@ -112,7 +112,7 @@ fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(),
     flow.kernel_drop = event.kernel_drop;
     flow.meter = event.meter;
     match kind {
-        EVENT_TRACE => trace::decode(event.data, flow)?,
+        EVENT_TRACE => trace::decode(event.data, producer.release, flow)?,
         EVENT_DROP => drop::decode(event.data, producer.release, flow)?,
         EVENT_CAPTURE => capture::decode(event.data, flow)?,
         EVENT_POLICY_VERDICT => policy_verdict::decode(event.data, producer.release, flow)?,

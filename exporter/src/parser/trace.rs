@@ -7,6 +7,7 @@ use super::error::{Fault, Message, ParseError};
 use super::header::{self, flag};
 use super::packet;
 use crate::flow::{Flow, Verdict};
+use crate::release::Release;
 
 /// Header of version 0: ends before the original address.
 const V0_LEN: usize = 32;
@@ -28,12 +29,15 @@ pub(super) const REASON_UNKNOWN: u8 = 5;
 const REASON_SRV6_ENCAP: u8 = 6;
 /// Trace reason: SRv6 decapsulation.
 const REASON_SRV6_DECAP: u8 = 7;
+/// Trace reason: encapsulation of what is encrypted. Up to Cilium 1.18, of which 1.16 and 1.17 send it; a number without
+/// a meaning in others.
+const REASON_ENCRYPT_OVERLAY: u8 = 8;
 
 /// Fills a flow from a trace.
 ///
 /// # Errors
 /// Incomplete where the header of its version is not all there, Invalid for versions above 2.
-pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<V0_LEN>(data, Message::Trace)?;
     let version = head[header::VERSION];
     let flags = head[27];
@@ -61,7 +65,7 @@ pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
     }
     flow.trace_reason = Some(reason);
     flow.encrypted = head[26] & ENCRYPTED != 0;
-    flow.is_reply = is_reply(reason);
+    flow.is_reply = is_reply(reason, release);
     flow.ifindex = u32_le(head, 28);
     packet::decode(header::packet(data, length, head), flags, flow);
     if let Some(original) = original {
@@ -72,8 +76,9 @@ pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
 }
 
 /// Whether a packet is a reply, where the reason tells.
-const fn is_reply(reason: u8) -> Option<bool> {
+fn is_reply(reason: u8, release: Release) -> Option<bool> {
     match reason {
+        REASON_ENCRYPT_OVERLAY if release <= Release::V1_18 => None,
         REASON_UNKNOWN | REASON_SRV6_ENCAP | REASON_SRV6_DECAP => None,
         _ => Some(reason == REASON_REPLY),
     }

@@ -18,6 +18,7 @@ pub mod hubble;
 mod numbers;
 pub mod recording;
 pub mod replay;
+mod said;
 pub mod tap;
 
 /// What the pipeline asks of a source. One thread owns it.

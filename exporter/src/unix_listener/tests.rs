@@ -51,6 +51,18 @@ async fn a_group_is_set() {
         drop(listener);
     }
     assert_eq!(super::group("no-such-group-4711").unwrap(), None);
+    for (text, number) in [
+        ("0", Some(0)),
+        ("4711", Some(4711)),
+        ("4294967294", Some(4_294_967_294)),
+        ("4294967295", None),
+        ("4294967296", None),
+        ("-1", None),
+        ("+1", None),
+        ("", None),
+    ] {
+        assert_eq!(super::group(text).unwrap().map(nix::unistd::Gid::as_raw), number, "{text}");
+    }
     assert_eq!(super::group("root").unwrap().map(nix::unistd::Gid::as_raw), Some(0));
 }
 

@@ -33,6 +33,18 @@ fn payloads_losses_and_cpus() {
 }
 
 #[test]
+fn a_number_that_no_cpu_has_costs_no_event() {
+    let mut reader = Reader::start();
+    let server = Server::at(&reader.path);
+    let mut stream = server.accept(&mut reader);
+    send(&mut stream, &[descriptor()]);
+    for (cpu, told) in [(65_535, Some(65_535)), (65_536, None), (i64::MAX, None), (i64::MIN, None), (-1, None)] {
+        send(&mut stream, &[sample(cpu, &[1]), lost(cpu, 2)]);
+        assert_eq!(reader.take(2), [raw(told.unwrap_or(0), &[1]), Seen::Lost(told, 2)], "{cpu}");
+    }
+}
+
+#[test]
 fn a_stream_in_single_bytes() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);

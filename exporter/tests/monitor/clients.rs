@@ -110,6 +110,58 @@ fn the_most_listen_and_no_more() {
     client.read_until(|got| got.numbers.len() == 5);
 }
 
+/// Many that come and stay: no more than can listen have a task, a thread or a descriptor of ours.
+#[test]
+fn whoever_comes_beyond_the_most_is_closed_at_once() {
+    const CLIENTS: usize = 200;
+    let server = Server::start(10, PATIENCE);
+    let before = server.runtime.metrics().num_alive_tasks();
+    let mut most = 0;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let client = server.client();
+            most = most.max(server.runtime.metrics().num_alive_tasks() - before);
+            client
+        })
+        .collect();
+    let refused = || server.number("eyepiece.monitor.refused", "too_many_listeners");
+    eventually("all came in or were refused", || refused() == (CLIENTS - LISTENERS_MAX) as u64);
+    server.wait_for_listeners(LISTENERS_MAX as u64);
+    assert!(most <= LISTENERS_MAX + 8, "{most}");
+    drop(clients);
+    server.wait_for_listeners(0);
+}
+
+/// One that only writes, as fast as it can, is read slowly; it still gets its events, and is seen to leave with much of
+/// what it said unread.
+#[test]
+fn a_client_that_only_talks_is_held_back() {
+    use std::io::Write as _;
+    const MUCH: usize = 64 << 20;
+    let server = Server::start(100, PATIENCE);
+    let mut talker = server.client();
+    server.wait_for_listeners(1);
+    talker.stream.set_nonblocking(true).unwrap();
+    let (mut said, mut waits) = (0, 0);
+    while said < MUCH && waits < 50 {
+        match talker.stream.write(&[7; 65_536]) {
+            Ok(count) => said += count,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                waits += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+    assert!(said < MUCH / 8, "{said}");
+    talker.stream.set_nonblocking(false).unwrap();
+    server.feed.order(Order::Events { count: 3, more: 0 });
+    talker.read_until(|got| got.numbers.len() == 3);
+    drop(talker);
+    server.wait_for_listeners(0);
+    assert_eq!(server.number("eyepiece.monitor.ended", "peer_closed"), 1);
+}
+
 #[test]
 fn a_client_that_says_something_or_stops_talking_still_listens() {
     use std::io::Write as _;
@@ -142,6 +194,8 @@ fn a_write_that_does_not_move_ends_the_listener() {
     });
     assert_eq!(server.number("eyepiece.monitor.ended", "write_stalled"), 1);
     stuck.read_until(|_| false);
-    let lost = server.number("eyepiece.monitor.lost", "write_stalled");
+    let (lost, sent) =
+        (server.number("eyepiece.monitor.lost", "write_stalled"), server.number("eyepiece.monitor.sent", ""));
+    assert_eq!(stuck.got.numbers.len() as u64, sent, "whatever is there to its last byte was sent, and nothing else");
     assert!(lost > 0 && !stuck.got.numbers.is_empty(), "{lost} {}", stuck.got.numbers.len());
 }

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use eyepiece::flow::{Direction, Verdict};
-use eyepiece::parser::Message;
+use eyepiece::parser::{self, Message};
+use eyepiece::release::Release;
 
 use crate::payloads::{ethernet, ipv4, ipv6, tcp, trace};
-use crate::{check_cuts, parse};
+use crate::{check_cuts, event, parse};
 
 fn tcp4() -> Vec<u8> {
     ethernet(0x0800, &ipv4(6, &tcp(2)))
@@ -63,6 +64,27 @@ fn reasons() {
             (Some(reason), encrypted, is_reply),
             "{byte:#x}"
         );
+    }
+}
+
+/// Only where 8 is an encapsulation it leaves open whether the packet is a reply; what else a reason says is the same in
+/// all releases.
+#[test]
+fn the_release_says_what_reason_8_is() {
+    use Release::{V1_15, V1_16, V1_17, V1_18, V1_19, V1_20};
+    for release in [V1_15, V1_16, V1_17, V1_18, V1_19, V1_20] {
+        for reason in 0..=9 {
+            let expected = match reason {
+                5..=7 => None,
+                8 if release <= V1_18 => None,
+                _ => Some(reason == 2),
+            };
+            for byte in [reason, reason | 0x80] {
+                let data = trace(1).set(26, &[byte]).packet(&tcp4());
+                let flow = parser::parse_from(&event(&data), release.into()).unwrap();
+                assert_eq!((flow.trace_reason, flow.is_reply), (Some(reason), expected), "{release:?} {byte}");
+            }
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use crate::admin::ConnectionStatus;
 use crate::app::AppError;
 use crate::app::names::{Kernel, MachineNames};
 use crate::source::cilium_monitor::status::View;
-use crate::source::cilium_monitor::{self, Config, STALL};
+use crate::source::cilium_monitor::{self, Config, GOOD, STALL};
 
 /// Makes the source; the agent may come later.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let settings = &parts.settings.cilium_monitor;
-    let config = Config { socket: settings.socket.clone().into(), stall: STALL };
+    let config = Config { socket: settings.socket.clone().into(), stall: STALL, good: GOOD };
     let (source, controls) =
         cilium_monitor::build(config, parts.telemetry).context("cannot read the agent's monitor")?;
     let names = MachineNames::new(Kernel::Unknown, parts.publisher.clone(), parts.symbols.clone());

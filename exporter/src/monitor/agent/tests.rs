@@ -4,7 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use super::{Agent, ListenError, Switch};
+use crate::event::{Event, RawEvent};
 use crate::monitor::fanout::{Fanout, LISTENERS_MAX};
+use crate::monitor::queue::Queue;
 use crate::telemetry::Telemetry;
 
 #[derive(Clone, Default)]
@@ -76,4 +78,34 @@ fn listeners_are_bounded_and_leave_no_numbers() {
     assert_eq!(again.slot(), 3);
     drop((listeners, again));
     assert_eq!((agent.subscribers(), telemetry.samples()), (0, before));
+}
+
+/// Says how much waits for the listener when the last subscription ends.
+struct Look(Arc<Mutex<Option<Arc<Queue>>>>);
+
+impl Switch for Look {
+    fn start(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&self) {
+        let queue = self.0.lock().unwrap().take().unwrap();
+        assert_eq!(queue.waiting(), 0, "freed before anything is waited for");
+    }
+}
+
+#[test]
+fn what_waits_is_freed_before_reading_is_stopped() {
+    let fanout = Fanout::new(&Telemetry::default());
+    let seen = Arc::<Mutex<Option<Arc<Queue>>>>::default();
+    let agent = Agent::new(Look(Arc::clone(&seen)), fanout.clone());
+    let listener = agent.listen(10).unwrap();
+    let mut publisher = fanout.publisher(Box::new(|| {}));
+    publisher.refresh();
+    publisher.publish(&Event::Raw(RawEvent { time: 1, cpu: 0, data: &[1; 100], meter: None, kernel_drop: None }));
+    publisher.flush();
+    assert_eq!(listener.waiting(), 1);
+    *seen.lock().unwrap() = Some(Arc::clone(&listener.seat.queue));
+    drop(listener);
+    assert!(seen.lock().unwrap().is_none(), "it was looked at");
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Missed, Next, Numbers, QUEUE_BYTES, Queue};
+use crate::monitor::budget::{Budget, POOL, SHARE, TOTAL};
 use crate::monitor::chunk::{Chunk, Piece};
+use crate::monitor::fanout::LISTENERS_MAX;
 
 /// A chunk of payloads of one byte each, numbered on.
 fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
@@ -32,7 +34,7 @@ fn drain(queue: &Queue) -> Vec<i64> {
 
 /// As [`drain`], without ending the queue.
 fn pop(queue: &Queue) -> Option<(u64, Vec<u8>)> {
-    let next = queue.state().pop()?;
+    let next = queue.pop(&mut queue.state())?;
     Some((next.lost, next.piece.map(|piece| piece.bytes().to_vec()).unwrap_or_default()))
 }
 
@@ -42,7 +44,7 @@ fn capacity_edges() {
     for offered in [0, 1, N - 1, N, N + 1, N * 8] {
         for step in [1, 3, N * 8] {
             let numbers = Numbers::default();
-            let queue = Queue::new(N, numbers.clone());
+            let queue = Queue::new(N, Budget::default(), numbers.clone());
             for first in (0..offered).step_by(step) {
                 queue.offer(&chunk(first, step.min(offered - first)));
             }
@@ -60,18 +62,18 @@ fn capacity_edges() {
 
 #[test]
 fn a_queue_without_room_tells_all_as_lost() {
-    let queue = Queue::new(0, Numbers::default());
+    let queue = Queue::new(0, Budget::default(), Numbers::default());
     queue.offer(&chunk(0, 3));
     queue.offer(&chunk(3, 4));
     assert_eq!(drain(&queue), [-7]);
-    let one = Queue::new(1, Numbers::default());
+    let one = Queue::new(1, Budget::default(), Numbers::default());
     one.offer(&chunk(0, 3));
     assert_eq!(drain(&one), [0, -2]);
 }
 
 #[test]
 fn losses_stand_where_they_happened() {
-    let queue = Queue::new(4, Numbers::default());
+    let queue = Queue::new(4, Budget::default(), Numbers::default());
     queue.offer(&chunk(0, 3));
     queue.offer(&chunk(3, 3));
     assert_eq!(pop(&queue), Some((0, vec![0, 1, 2])));
@@ -86,7 +88,7 @@ fn losses_stand_where_they_happened() {
 
 #[test]
 fn a_lost_telling_of_losses_is_told_by_what_it_told() {
-    let queue = Queue::new(1, Numbers::default());
+    let queue = Queue::new(1, Budget::default(), Numbers::default());
     let mut chunk = Chunk::default();
     chunk.push(|out| out.push(7));
     chunk.push_loss(500, |out| out.push(8));
@@ -98,7 +100,7 @@ fn a_lost_telling_of_losses_is_told_by_what_it_told() {
 
 #[test]
 fn bytes_are_bounded_too() {
-    let queue = Queue::new(1000, Numbers::default());
+    let queue = Queue::new(1000, Budget::default(), Numbers::default());
     let mut large = Chunk::default();
     for n in 0..3_u8 {
         large.push(|out| out.extend(std::iter::repeat_n(n, QUEUE_BYTES / 2)));
@@ -115,7 +117,7 @@ fn bytes_are_bounded_too() {
 
 #[test]
 fn what_is_not_offered_is_told_as_lost() {
-    let queue = Queue::new(2, Numbers::default());
+    let queue = Queue::new(2, Budget::default(), Numbers::default());
     let missed = Missed { events: 3, missed: 503 };
     queue.offer(&chunk(0, 2));
     assert!(!queue.is_full(), "all of it was taken");
@@ -143,7 +145,7 @@ async fn a_sleeper_is_woken_by_a_good_part_or_by_the_end_of_a_read() {
     for (capacity, chunks, announced, wakes) in
         [(8, 1, false, false), (8, 1, true, true), (8, 2, false, true), (4, 1, false, true), (8, 0, true, false)]
     {
-        let queue = Arc::new(Queue::new(capacity, Numbers::default()));
+        let queue = Arc::new(Queue::new(capacity, Budget::default(), Numbers::default()));
         let task = tokio::spawn(sleeper(Arc::clone(&queue)));
         while !queue.state().is_asleep {
             tokio::task::yield_now().await;
@@ -162,7 +164,7 @@ async fn a_sleeper_is_woken_by_a_good_part_or_by_the_end_of_a_read() {
 #[test]
 fn nothing_is_taken_or_kept_after_the_end() {
     let numbers = Numbers::default();
-    let queue = Queue::new(10, numbers.clone());
+    let queue = Queue::new(10, Budget::default(), numbers.clone());
     queue.offer(&chunk(0, 2));
     queue.close();
     queue.offer(&chunk(2, 20));
@@ -172,7 +174,7 @@ fn nothing_is_taken_or_kept_after_the_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_hears_of_everything() {
-    let queue = Arc::new(Queue::new(50, Numbers::default()));
+    let queue = Arc::new(Queue::new(50, Budget::default(), Numbers::default()));
     let reader = {
         let queue = Arc::clone(&queue);
         tokio::spawn(async move {
@@ -198,4 +200,49 @@ async fn whoever_waits_hears_of_everything() {
     let (received, lost) = reader.await.unwrap();
     writer.join().unwrap();
     assert_eq!(received + lost, offered, "{received} received, {lost} told as lost");
+}
+
+/// Listeners that do not read, each with more payloads waiting than the bytes of all allow: the sum is bounded, one that
+/// keeps up has its share, and each is told exactly what it lost.
+#[test]
+fn the_bytes_of_all_listeners_are_bounded() {
+    // Never touched, so that no memory is behind it.
+    const LARGE: usize = 1 << 20;
+    let budget = Budget::default();
+    let queue = || Queue::new(usize::MAX, budget.clone(), Numbers::default());
+    let queues: Vec<_> = (0..LISTENERS_MAX).map(|_| queue()).collect();
+    let (quick, slow) = queues.split_first().unwrap();
+    let mut offered = 0;
+    let held = || queues.iter().map(|queue| queue.state().held).sum::<usize>();
+    for _ in 0..QUEUE_BYTES / LARGE {
+        for queue in slow {
+            // A chunk of its own, as if each had become slow at another time.
+            let mut large = Chunk::default();
+            large.push(|out| *out = vec![0; LARGE]);
+            queue.offer(&Arc::new(large));
+        }
+        offered += 1;
+    }
+    assert!(held() <= TOTAL + LISTENERS_MAX * 2 * LARGE && held() > TOTAL / 2, "{}", held());
+    assert!(budget.taken() > POOL - LARGE, "{}", budget.taken());
+    for queue in slow {
+        let (waiting, lost) = (queue.waiting() as u64, queue.state().lost);
+        assert_eq!(waiting + lost, offered);
+        assert!(lost > 0 && queue.state().held >= SHARE - LARGE);
+    }
+    let mut large = Chunk::default();
+    large.push(|out| *out = vec![0; LARGE]);
+    let large = Arc::new(large);
+    for _ in 0..SHARE / LARGE * 4 {
+        quick.offer(&large);
+        assert_eq!(pop(quick).map(|(lost, _)| lost), Some(0), "it reads, and loses nothing");
+    }
+    // What is read, and what is given up, is there for others again.
+    while pop(&slow[0]).is_some() {}
+    assert!(slow[1..].iter().any(|queue| {
+        queue.offer(&large);
+        queue.state().waiting.back().is_some_and(|(lost, _)| *lost > 0)
+    }));
+    queues.iter().for_each(Queue::close);
+    assert_eq!((budget.taken(), held()), (0, 0));
 }

@@ -3,6 +3,9 @@
 //! How many events an agent had while there was no connection, nobody can know: it counts them for nobody. What is
 //! known is told: interruptions by reason, the time without a connection, the bytes of what was cut, and a lost event
 //! for each message that began and did not end.
+//!
+//! CPUs have 16 bits with us. An event whose CPU is negative or above 65,535, which no kernel has, is told as CPU 0's; a
+//! loss as of no known CPU.
 
 pub mod connection;
 pub mod status;
@@ -22,6 +25,7 @@ use super::backoff::Backoff;
 use super::buffer::Buffer;
 use super::datapath::clock::unix_now;
 use super::numbers::Numbers;
+use super::said::{self, Said};
 use super::{Halt, Source, Waker, wait};
 use crate::event::{Event, Lost, LostSource, RawEvent};
 use crate::gob::{self, Fault, GobError, PayloadDecoder};
@@ -32,8 +36,8 @@ use crate::telemetry::Telemetry;
 const FILLS: usize = 16;
 /// How long a message may take from its first byte to its last: an agent writes each in one piece.
 pub const STALL: Duration = Duration::from_secs(10);
-/// A connection that lasted this long was a good one, even without an event: an agent may have none.
-const GOOD: Duration = Duration::from_secs(10);
+/// A connection that lasted this long was a good one: only after such a one the agent is asked again at once.
+pub const GOOD: Duration = said::GOOD;
 
 /// Whose socket is read.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// How long a message may take to arrive; [`STALL`] outside of tests.
     pub stall: Duration,
+    /// How long a connection must last to be a good one; [`GOOD`] outside of tests.
+    pub good: Duration,
 }
 
 /// Why the source can't be built.
@@ -70,6 +76,7 @@ pub struct CiliumMonitor {
     watcher: Watcher,
     backoff: Backoff,
     numbers: Numbers,
+    said: Said,
     view: View,
     waker: Waker,
     halt: Halt,
@@ -85,7 +92,7 @@ struct Connected {
     stream: UnixStream,
     decoder: PayloadDecoder,
     since: Instant,
-    /// Whether a payload has come.
+    /// It has lasted.
     is_good: bool,
     /// Which file the path was.
     identity: Option<(u64, u64)>,
@@ -120,6 +127,7 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
         buffer: Buffer::new(PayloadDecoder::default().longest()),
         backoff: Backoff::new(fastrand::Rng::new()),
         numbers: Numbers::new(telemetry),
+        said: Said::default(),
         view: view.clone(),
         waker,
         halt: halt.clone(),
@@ -153,7 +161,9 @@ impl CiliumMonitor {
         self.numbers.connected(since);
         self.buffer.clear();
         self.view.change(|now| (now.since, now.reason) = (since, None));
-        tracing::info!(socket = %self.config.socket.display(), "connected to the agent's monitor");
+        if self.said.connected() {
+            tracing::info!(socket = %self.config.socket.display(), "connected to the agent's monitor");
+        }
         // A new stream has its own type ids.
         let decoder = PayloadDecoder::default();
         self.state = State::Connected(Connected {
@@ -171,14 +181,11 @@ impl CiliumMonitor {
         let reason = Reason::of_connecting(error);
         self.numbers.failed(reason.name());
         self.numbers.away(Instant::now());
-        self.view.change(|now| {
-            // Once per change: an agent that is away for a day does not fill the log.
-            if now.reason != Some(reason) {
-                let socket = self.config.socket.display();
-                tracing::warn!(%socket, reason = reason.name(), %error, "cannot connect to the agent's monitor; will go on trying");
-                now.reason = Some(reason);
-            }
-        });
+        self.view.change(|now| now.reason = Some(reason));
+        if self.said.away(reason.name()) {
+            let socket = self.config.socket.display();
+            tracing::warn!(%socket, reason = reason.name(), %error, "cannot connect to the agent's monitor; will go on trying");
+        }
         self.state = State::Away { next: Instant::now() + self.backoff.delay() };
     }
 
@@ -199,17 +206,33 @@ impl CiliumMonitor {
             // A message that began is an event that its agent had.
             sink(&lost(LostSource::ObserverQueue, None, 1, unix_now()));
         }
-        let is_good = connected.is_good && reason != Reason::Garbage && reason != Reason::TooLong;
-        if is_good || now.saturating_duration_since(connected.since) >= GOOD {
+        let is_good = connected.is_good || now.saturating_duration_since(connected.since) >= self.config.good;
+        if is_good {
             self.backoff.reset();
         }
+        self.said.over(is_good);
         self.view.change(|view| {
             view.interruptions += 1;
             (view.since, view.reason) = (now, Some(reason));
         });
-        let socket = self.config.socket.display();
-        tracing::warn!(%socket, reason = reason.name(), why, bytes = left, "the connection to the agent's monitor has ended; will connect again");
+        if self.said.away(reason.name()) {
+            let socket = self.config.socket.display();
+            tracing::warn!(%socket, reason = reason.name(), why, bytes = left, "the connection to the agent's monitor has ended; will connect again");
+        }
         self.state = State::Away { next: now + self.backoff.delay() };
+    }
+
+    /// Takes note of a connection that has become a good one. Once a read.
+    fn look_at_age(&mut self) {
+        let State::Connected(connected) = &mut self.state else { return };
+        if !connected.is_good && connected.since.elapsed() >= self.config.good {
+            connected.is_good = true;
+            self.backoff.reset();
+            if let Some(unsaid) = self.said.lasts() {
+                let socket = self.config.socket.display();
+                tracing::info!(%socket, unsaid, "the connection to the agent's monitor lasts again");
+            }
+        }
     }
 
     /// Takes what has come; waits for something where there is nothing.
@@ -258,7 +281,8 @@ impl CiliumMonitor {
                     let (taken, error) = decode(connected, &mut self.buffer, &mut self.numbers, sink);
                     count += taken;
                     if let Some(error) = error {
-                        let is_length = matches!(error.fault, Fault::MessageLength { .. });
+                        // One of no bytes is too short for any: it is nobody's stream.
+                        let is_length = matches!(error.fault, Fault::MessageLength { length: 1.., .. });
                         let reason = if is_length { Reason::TooLong } else { Reason::Garbage };
                         self.end(reason, &error.to_string(), sink);
                         return count;
@@ -290,7 +314,8 @@ fn decode(
     let error = loop {
         match connected.decoder.decode(buffer.filled()) {
             Ok(Some((payload, size))) => {
-                // A CPU that is none fits nowhere: the machine's first stands for it, as for agent events.
+                // A number that no CPU has (Linux knows 8192 at most): the event stays, and the machine's first
+                // stands for it, as for agent events. A loss has none then.
                 let cpu = u16::try_from(payload.cpu);
                 match payload.kind {
                     gob::EVENT_SAMPLE => sink(&Event::Raw(RawEvent {
@@ -310,7 +335,6 @@ fn decode(
             Err(error) => break Some(error),
         }
     };
-    connected.is_good |= count > 0;
     if buffer.filled().is_empty() {
         connected.partial = None;
     } else if count > 0 || connected.partial.is_none() {
@@ -339,6 +363,9 @@ impl Source for CiliumMonitor {
 
     fn stop(&mut self) {
         if !matches!(self.state, State::Stopped) {
+            if let State::Connected(connected) = &self.state {
+                self.said.over(connected.is_good);
+            }
             self.state = State::Stopped;
             self.buffer.clear();
             self.backoff.reset();
@@ -367,6 +394,7 @@ impl Source for CiliumMonitor {
                         tracing::debug!(%error, "shutdown");
                     }
                 }
+                self.look_at_age();
                 self.receive(timeout, sink)
             }
         }
@@ -376,3 +404,6 @@ impl Source for CiliumMonitor {
         self.waker.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,8 @@ use crate::source::Waker;
 use crate::source::backoff::Backoff;
 use crate::source::datapath::clock::unix_now;
 use crate::source::numbers::Numbers;
+use crate::source::said::{GOOD, Said};
 
-/// A connection that lasted this long was a good one, even without an event: a server may have none.
-const GOOD: Duration = Duration::from_secs(10);
 /// How often a server without entries is looked at.
 const EMPTY: Duration = Duration::from_millis(500);
 
@@ -103,49 +102,53 @@ impl Follower {
     pub(super) async fn run(self) {
         let mut known = Known::default();
         let mut backoff = Backoff::new(self.random.clone());
+        let mut said = Said::default();
         loop {
             match Connection::open(self.address.clone(), &self.options).await {
                 Ok(connection) => {
                     let since = Instant::now();
-                    self.connected(since);
-                    let (end, is_good) = self.follow(&connection, &mut known).await;
+                    self.connected(since, &mut said);
+                    let end = self.follow_told(&connection, &mut known, &mut said).await;
                     known.is_again = true;
-                    if is_good || since.elapsed() >= GOOD {
+                    let is_good = since.elapsed() >= GOOD;
+                    if is_good {
                         backoff.reset();
                     }
-                    self.ended(&end);
+                    said.over(is_good);
+                    self.ended(&end, &mut said);
                 }
-                Err(error) => self.failed(&error),
+                Err(error) => self.failed(&error, &mut said),
             }
             tokio::time::sleep(backoff.delay()).await;
             self.counters.get().away(Instant::now());
         }
     }
 
-    fn connected(&self, since: Instant) {
+    fn connected(&self, since: Instant, said: &mut Said) {
         self.counters.get().connected(since);
         self.view.change(|now| {
             (now.since, now.reason) = (since, None);
             now.nodes.clear();
         });
-        tracing::info!(address = %self.address, "connected to the Hubble server");
+        if said.connected() {
+            tracing::info!(address = %self.address, "connected to the Hubble server");
+        }
     }
 
-    fn failed(&self, error: &ClientError) {
+    fn failed(&self, error: &ClientError, said: &mut Said) {
         let reason = reason::of_connecting(error);
         {
             let mut numbers = self.counters.get();
             numbers.failed(reason);
             numbers.away(Instant::now());
         }
-        let is_new = self.view.change(|now| now.reason.replace(reason) != Some(reason));
-        // Once per change: a server that is away for a day does not fill the log.
-        if is_new {
+        self.view.change(|now| now.reason = Some(reason));
+        if said.away(reason) {
             tracing::warn!(reason, %error, "cannot connect to the Hubble server; will go on trying");
         }
     }
 
-    fn ended(&self, end: &End) {
+    fn ended(&self, end: &End, said: &mut Said) {
         let now = Instant::now();
         self.counters.get().ended(end.reason, 0, now);
         self.view.change(|view| {
@@ -153,28 +156,39 @@ impl Follower {
             (view.since, view.reason) = (now, Some(end.reason));
         });
         let End { reason, why } = end;
-        tracing::warn!(address = %self.address, reason, why, "the stream of the Hubble server has ended; will connect again");
+        if said.away(end.reason) {
+            tracing::warn!(address = %self.address, reason, why, "the stream of the Hubble server has ended; will connect again");
+        }
     }
 
-    /// Reads all streams until one of them ends. Says whether flows have come.
-    async fn follow(&self, connection: &Connection, known: &mut Known) -> (End, bool) {
+    /// Reads until the end, and says it where a connection lasts that was not told of.
+    async fn follow_told(&self, connection: &Connection, known: &mut Known, said: &mut Said) -> End {
+        let mut follow = pin!(self.follow(connection, known));
+        tokio::select! {
+            end = &mut follow => return end,
+            () = tokio::time::sleep(GOOD) => {}
+        }
+        if let Some(unsaid) = said.lasts() {
+            tracing::info!(address = %self.address, unsaid, "the connection to the Hubble server lasts again");
+        }
+        follow.await
+    }
+
+    /// Reads all streams until one of them ends.
+    async fn follow(&self, connection: &Connection, known: &mut Known) -> End {
         let Known { flows, agent_events, debug_events, missing, is_again } = known;
-        let mut is_good = false;
-        let end = {
-            let missing = Mutex::new(missing);
-            let mut flows = pin!(self.flows(connection, flows, *is_again, &mut is_good));
-            let mut agent = pin!(self.beside(connection, Kind::AgentEvents, agent_events, &missing));
-            let mut debug = pin!(self.beside(connection, Kind::DebugEvents, debug_events, &missing));
-            tokio::select! {
-                end = &mut flows => end,
-                end = &mut agent => end,
-                end = &mut debug => end,
-            }
-        };
-        (end, is_good)
+        let missing = Mutex::new(missing);
+        let mut flows = pin!(self.flows(connection, flows, *is_again));
+        let mut agent = pin!(self.beside(connection, Kind::AgentEvents, agent_events, &missing));
+        let mut debug = pin!(self.beside(connection, Kind::DebugEvents, debug_events, &missing));
+        tokio::select! {
+            end = &mut flows => end,
+            end = &mut agent => end,
+            end = &mut debug => end,
+        }
     }
 
-    async fn flows(&self, connection: &Connection, window: &mut Window, is_again: bool, is_good: &mut bool) -> End {
+    async fn flows(&self, connection: &Connection, window: &mut Window, is_again: bool) -> End {
         let number = match self.wait_for_entries(connection).await {
             Ok(number) => number,
             Err(status) => return status.into(),
@@ -187,7 +201,6 @@ impl Follower {
         loop {
             match stream.message().await {
                 Ok(Some(message)) => {
-                    *is_good = true;
                     self.message(Kind::Flows, &message, window).await;
                 }
                 Ok(None) => return closed(),

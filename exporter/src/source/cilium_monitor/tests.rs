@@ -1,0 +1,57 @@
+//! An agent that comes and goes: it is asked later and later, and told of once.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use super::{CiliumMonitor, Config, GOOD, STALL, State, build};
+use crate::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use crate::gob::{EVENT_SAMPLE, Payload};
+use crate::source::Source as _;
+use crate::telemetry::Telemetry;
+
+/// Connections that bring one event each.
+const ROUNDS: u32 = 6;
+
+/// The wait after so many of them; a connection must last that long to be a good one.
+fn flap(good: Duration) -> (CiliumMonitor, Duration, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("m.sock");
+    let server = UnixListener::bind(&socket).unwrap();
+    let (mut source, controls) = build(Config { socket, stall: STALL, good }, &Telemetry::default()).unwrap();
+    source.start().unwrap();
+    let (mut events, mut wait) = (0, Duration::ZERO);
+    for round in 1..=u64::from(ROUNDS) {
+        let mut read = |source: &mut CiliumMonitor| source.read(Duration::from_millis(20), &mut |_| events += 1);
+        while !matches!(source.state, State::Connected(_)) {
+            read(&mut source).unwrap();
+        }
+        let (mut stream, _) = server.accept().unwrap();
+        let mut bytes = PAYLOAD_DESCRIPTOR.to_vec();
+        payload(&mut bytes, &Payload { data: &[1], cpu: 0, lost: 0, kind: EVENT_SAMPLE });
+        stream.write_all(&bytes).unwrap();
+        drop(stream);
+        while controls.view.get().interruptions < round {
+            read(&mut source).unwrap();
+        }
+        let State::Away { next } = source.state else { panic!("connected") };
+        wait = next - controls.view.get().since;
+    }
+    (source, wait, events)
+}
+
+#[test]
+fn one_event_makes_no_good_connection() {
+    let (mut source, wait, events) = flap(GOOD * 360);
+    // At least half of 20 ms that have doubled five times.
+    assert!(wait >= Duration::from_millis(320), "{wait:?}");
+    assert_eq!(events, u64::from(ROUNDS), "each is there all the same");
+    assert!(!source.said.connected() && !source.said.away("closed"), "the log has it already");
+}
+
+#[test]
+fn after_a_connection_that_lasted_the_next_attempt_is_at_once() {
+    let (mut source, wait, _) = flap(Duration::ZERO);
+    assert!(wait <= Duration::from_millis(20), "{wait:?}");
+    assert!(source.said.connected(), "which is news");
+}
