@@ -6,6 +6,7 @@ mod mapping;
 mod monitor;
 mod names;
 pub mod recorder;
+mod signals;
 mod source;
 mod status;
 mod undelivered;
@@ -17,7 +18,6 @@ use anyhow::Context as _;
 use eyepiece_config::{Protocol, Settings};
 use eyepiece_semconv::metric;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
@@ -26,6 +26,7 @@ use self::exports::Shared;
 use self::hubble::Hubble;
 use self::monitor::Monitor;
 use self::recorder::Recorder;
+use self::signals::Signals;
 use self::source::{Emitter, Feed, Running};
 use self::undelivered::Dropped;
 use crate::admin::{self, Ready};
@@ -71,6 +72,9 @@ pub enum AppError {
         /// What is wrong, and what would be right.
         wrong: String,
     },
+    /// A signal came while it started, and nothing of ours is there: no failure.
+    #[error("told to leave while it started")]
+    Left,
     /// Anything else.
     #[error("{}", said(.0))]
     Failed(#[from] anyhow::Error),
@@ -115,33 +119,19 @@ pub fn record(settings: Settings, options: &recorder::Options) -> Result<Option<
 
 fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Option<Summary>, AppError> {
     serving::raise_descriptors();
+    let signals = Signals::listen()?;
     let runtime = runtime()?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut app = App::build(&runtime, settings, record)?;
+    let mut app = match App::build(&runtime, settings, record, &signals) {
+        Err(AppError::Left) => return Ok(None),
+        built => built?,
+    };
     let recorder = app.recorder.take();
-    let end = runtime.block_on(app.wait(&mut signals));
-    let finished = std::thread::scope(|scope| {
-        let ending = scope.spawn(|| app.end(&runtime));
-        // A second signal leaves at once.
-        runtime.block_on(async {
-            while !ending.is_finished() {
-                tokio::select! {
-                    heard = signals.next() => if heard == Heard::End {
-                        tracing::warn!("second signal: leaving without delivering what is queued");
-                        std::process::exit(1);
-                    },
-                    () = tokio::time::sleep(Duration::from_millis(10)) => {}
-                }
-            }
-        });
-        ending.join()
-    });
+    let end = runtime.block_on(app.wait(&signals));
+    signals.leaving();
+    let ended = app.end(&runtime);
     runtime.shutdown_background();
     let summary = recorder.map(Recorder::finish).transpose()?;
-    match finished {
-        Ok(result) => end.and(result).map(|()| summary).map_err(AppError::Failed),
-        Err(_) => Err(AppError::Failed(anyhow::anyhow!("the shutdown panicked"))),
-    }
+    end.and(ended).map(|()| summary).map_err(AppError::Failed)
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
@@ -179,10 +169,11 @@ pub(crate) struct App {
 
 impl App {
     /// Builds everything; whatever fails, nothing of ours is left on the machine.
-    pub(crate) fn build(
+    fn build(
         runtime: &Runtime,
         settings: Settings,
         record: Option<&recorder::Options>,
+        signals: &Signals,
     ) -> Result<Self, AppError> {
         let telemetry = Telemetry::default();
         telemetry.age(metric::EYEPIECE_UPTIME.name);
@@ -200,6 +191,7 @@ impl App {
             publisher: &publisher,
             telemetry: &telemetry,
             told: monitor.told(),
+            leave: signals.halt(),
         };
         let mut feed = source::build(&parts)?;
         let mut recorder = None;
@@ -252,7 +244,7 @@ impl App {
         }
         let starting = monitor.serve(&serving, agent, &mut tasks, stopped.clone());
         if let Some(synced) = synced {
-            wait_for_hooks(runtime, synced);
+            wait_for_hooks(runtime, synced, signals);
         }
         let ready = Ready::default();
         ready.set(true);
@@ -286,7 +278,7 @@ impl App {
     }
 
     /// Waits for a signal, or for a component that fails.
-    async fn wait(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn wait(&mut self, signals: &Signals) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(Duration::from_millis(200));
         let only_prints = only_prints(&self.settings);
         loop {
@@ -296,12 +288,7 @@ impl App {
                     self.logs = None;
                     return printed.context("the printer of flows panicked")?.context("cannot write to standard output");
                 }
-                heard = signals.next() => match heard {
-                    Heard::End => return Ok(()),
-                    Heard::Hangup => {
-                        tracing::warn!("SIGHUP: no setting of this version can be reloaded; restart to apply changes");
-                    }
-                },
+                () = signals.asked() => return Ok(()),
                 Some(why) = self.leave.recv() => {
                     tracing::info!(why, "leaving");
                     return Ok(());
@@ -319,7 +306,7 @@ impl App {
     }
 
     /// Ends in order: sources first, then what they fed, then our own numbers, all under the drain deadline.
-    pub(crate) fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
+    fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
         let drain = self.settings.node.drain;
         let deadline = tokio::time::Instant::now() + drain;
         let last_word = LAST_WORD.min(drain / LAST_WORD_SHARE);
@@ -428,42 +415,13 @@ fn watch_for_ends(
 }
 
 /// Waits until the interfaces that were there are attached.
-fn wait_for_hooks(runtime: &Runtime, synced: oneshot::Receiver<()>) {
-    let result = runtime.block_on(async { tokio::time::timeout(SYNC_PATIENCE, synced).await });
-    if result.is_err() {
-        tracing::warn!("attaching to the interfaces takes long; it goes on");
-    }
-}
-
-/// What can end or change the program from outside.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let catch = |kind| signal(kind).context("cannot catch signals");
-        Ok(Self {
-            interrupt: catch(SignalKind::interrupt())?,
-            terminate: catch(SignalKind::terminate())?,
-            hangup: catch(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Heard {
+fn wait_for_hooks(runtime: &Runtime, synced: oneshot::Receiver<()>, signals: &Signals) {
+    runtime.block_on(async {
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::End,
-            _ = self.terminate.recv() => Heard::End,
-            _ = self.hangup.recv() => Heard::Hangup,
+            () = signals.asked() => {}
+            result = tokio::time::timeout(SYNC_PATIENCE, synced) => if result.is_err() {
+                tracing::warn!("attaching to the interfaces takes long; it goes on");
+            },
         }
-    }
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    End,
-    Hangup,
+    });
 }

@@ -3,12 +3,13 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 /// A trace of a TCP segment, as an agent up to 1.18 sends it.
@@ -77,11 +78,15 @@ fn record(folder: &Path, file: &str, more: &[&str]) -> Command {
 
 /// Plays a file as fast as it goes, and prints flows.
 fn replay(file: &Path) -> Output {
+    replay_command(file).output().expect("run")
+}
+
+fn replay_command(file: &Path) -> Command {
     let arguments = ["run", "--config", "/dev/null", "--set", "source.kind=replay", "--set", "replay.speed=0"];
     let mut command = eyepiece(&arguments);
     command.arg("--set").arg(format!("replay.path={}", file.display()));
-    command.args(["--protocol", "stdout", "--set", "otlp.metrics.enabled=false", "--set", "admin.listen="]);
-    command.output().expect("run")
+    command.args(["--protocol", "stdout", "--set", "otlp.metrics.enabled=false", "--set", "admin.listen=", "--set", "hubble.listen="]);
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -201,4 +206,46 @@ fn nothing_is_overwritten_and_mistakes_have_their_exit_codes() {
     let output = replay(&folder.path().join("none"));
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("replay.path: "), "{}", text(&output.stderr));
+}
+
+/// A FIFO in a folder.
+fn pipe(folder: &Path) -> PathBuf {
+    let path = folder.join("pipe");
+    nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
+    path
+}
+
+fn term(child: &Child) {
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("signal");
+}
+
+/// Tells it to leave once it catches signals, which it does before it opens anything.
+fn term_while_it_starts(child: &Child) {
+    let status = format!("/proc/{}/status", child.id());
+    let caught = || {
+        let status = std::fs::read_to_string(&status).expect("its status");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask").trim().to_owned();
+        u64::from_str_radix(&mask, 16).expect("a number") & 1 << (libc::SIGTERM - 1) != 0
+    };
+    while !caught() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    term(child);
+}
+
+#[test]
+fn it_can_be_stopped_while_the_first_bytes_are_awaited() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = pipe(folder.path());
+    let mut child = replay_command(&pipe).spawn().expect("start");
+    term_while_it_starts(&child);
+    assert_eq!(child.wait().expect("wait").code(), Some(0), "nobody writes to the pipe");
+    let magic = b"\x89EPRAW\r\n";
+    for bytes in [&b""[..], magic] {
+        let mut child = replay_command(Path::new("-")).stdin(Stdio::piped()).spawn().expect("start");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(bytes).expect("write");
+        term_while_it_starts(&child);
+        assert_eq!(child.wait().expect("wait").code(), Some(0), "{bytes:?}");
+    }
 }

@@ -95,7 +95,7 @@ impl CliError {
             | Self::Observe(
                 ObserveError::Usage(_) | ObserveError::Client(crate::hubble::client::ClientError::Options(_)),
             ) => Exit::Usage,
-            Self::App(AppError::Failed(_))
+            Self::App(AppError::Failed(_) | AppError::Left)
             | Self::Status(_)
             | Self::Observe(_)
             | Self::NoAddress

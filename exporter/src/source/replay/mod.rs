@@ -6,8 +6,9 @@ pub mod known;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
 
 use eyepiece_semconv::{attribute, metric};
@@ -25,6 +26,8 @@ use crate::telemetry::{Number, Telemetry};
 
 /// Events of one read: enough to spread its cost, few enough that commands don't wait.
 const BURST: usize = 4096;
+/// How long one wait for the first bytes lasts; a signal ends it, so it only bounds what poll(2) is given.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// Name of standard input.
 const STDIN: &str = "-";
 
@@ -46,6 +49,8 @@ pub struct Parts<'a> {
     pub publisher: Publisher,
     /// Own counters.
     pub telemetry: &'a Telemetry,
+    /// Ends a wait for the file's first bytes: those of a pipe may never come.
+    pub leave: &'a Halt,
 }
 
 /// Why a file can't be played.
@@ -67,6 +72,9 @@ pub enum ReplayError {
         /// What is wrong.
         source: HeadError,
     },
+    /// The program was told to leave before the first bytes were there.
+    #[error("replay.path: told to leave before its first bytes came")]
+    Left,
 }
 
 /// The source.
@@ -106,10 +114,7 @@ pub struct Controls {
 pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), ReplayError> {
     let path = config.path.clone();
     let failed = |source| ReplayError::Open { path: config.path.clone(), source };
-    let mut input = open(&path).map_err(failed)?;
-    let mut head = Vec::with_capacity(format::HEAD);
-    input.by_ref().take(format::HEAD as u64).read_to_end(&mut head).map_err(failed)?;
-    format::check_head(&head).map_err(|source| ReplayError::Head { path: path.clone(), source })?;
+    let input = open(&path).map_err(failed)?;
     let waker = Waker::new().map_err(failed)?;
     let (halt, names) = (Halt::new(waker.clone()), RecordedNames::default());
     let (sender, finished) = oneshot::channel();
@@ -127,12 +132,17 @@ pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), Re
         is_reading: false,
         finished: Some(sender),
     };
-    let origin = replay.origin().map_err(failed)?;
+    replay.head(parts.leave)?;
+    let origin = replay.origin(parts.leave)?;
     Ok((replay, Controls { halt, finished, names, origin }))
 }
 
 fn open(path: &str) -> io::Result<File> {
-    if path == STDIN { Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)) } else { File::open(path) }
+    if path == STDIN {
+        return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
+    }
+    // Without this flag a named pipe that nobody writes to would not even be opened; files ignore it.
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// When records are due.
@@ -187,16 +197,46 @@ impl Numbers {
     }
 }
 
-/// What [`Replay::more`] found.
+/// What [`more`] found.
 enum More {
     Bytes,
     NotYet,
     End,
 }
 
+/// Reads once; a file is always ready, a pipe when its writer is.
+fn more(waker: &Waker, input: &mut File, buffer: &mut Buffer, timeout: Duration) -> io::Result<More> {
+    let [ready, _] = wait(waker, [Some(input.as_raw_fd()), None], timeout)?;
+    if !ready {
+        return Ok(More::NotYet);
+    }
+    match buffer.fill(input) {
+        Ok(0) => Ok(More::End),
+        Ok(_) => Ok(More::Bytes),
+        Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+            Ok(More::NotYet)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Replay {
+    /// Checks the file's head, as soon as there is something to say.
+    fn head(&mut self, leave: &Halt) -> Result<(), ReplayError> {
+        loop {
+            let filled = self.buffer.filled();
+            match format::check_head(&filled[..filled.len().min(format::HEAD)]) {
+                Ok(()) => break,
+                Err(HeadError::Short { .. }) if self.first_bytes(leave)? => {}
+                Err(source) => return Err(ReplayError::Head { path: self.path.clone(), source }),
+            }
+        }
+        self.buffer.consume(format::HEAD);
+        Ok(())
+    }
+
     /// What the first record says of its writer; nothing where it says something else.
-    fn origin(&mut self) -> io::Result<BTreeMap<String, String>> {
+    fn origin(&mut self, leave: &Halt) -> Result<BTreeMap<String, String>, ReplayError> {
         loop {
             match format::next(self.buffer.filled()) {
                 Step::Record { record: Record::Origin(lines), .. } => {
@@ -206,8 +246,23 @@ impl Replay {
                 Step::Incomplete { .. } => {}
                 Step::Record { .. } | Step::Damaged { .. } => return Ok(BTreeMap::new()),
             }
-            if self.buffer.fill(&mut self.input)? == 0 {
+            if !self.first_bytes(leave)? {
                 return Ok(BTreeMap::new());
+            }
+        }
+    }
+
+    /// Waits for more bytes while the program starts; false at the file's end.
+    fn first_bytes(&mut self, leave: &Halt) -> Result<bool, ReplayError> {
+        loop {
+            if leave.is_asked() {
+                return Err(ReplayError::Left);
+            }
+            match more(&leave.waker, &mut self.input, &mut self.buffer, FIRST_WAIT) {
+                Ok(More::Bytes) => return Ok(true),
+                Ok(More::End) => return Ok(false),
+                Ok(More::NotYet) => {}
+                Err(source) => return Err(ReplayError::Open { path: self.path.clone(), source }),
             }
         }
     }
@@ -258,20 +313,8 @@ impl Replay {
         Ok(count)
     }
 
-    /// Reads once; a file is always ready, a pipe when its writer is.
     fn more(&mut self, timeout: Duration) -> io::Result<More> {
-        let [ready, _] = wait(&self.waker, [Some(self.input.as_raw_fd()), None], timeout)?;
-        if !ready {
-            return Ok(More::NotYet);
-        }
-        match self.buffer.fill(&mut self.input) {
-            Ok(0) => Ok(More::End),
-            Ok(_) => Ok(More::Bytes),
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
-                Ok(More::NotYet)
-            }
-            Err(error) => Err(error),
-        }
+        more(&self.waker, &mut self.input, &mut self.buffer, timeout)
     }
 
     /// At the end of the file: whether records follow behind bytes that are missing in the middle.
