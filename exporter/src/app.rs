@@ -105,33 +105,40 @@ impl From<DatapathError> for AppError {
 /// # Errors
 /// What kept it from starting, or from ending in time.
 pub fn run(settings: Settings) -> Result<(), AppError> {
-    run_with(settings, None).map(drop)
+    run_with(settings, None)?.result
 }
 
 /// Records what the source delivers until a signal, a limit, or the end of the source. What kept the file from being
 /// written is in the summary.
 ///
 /// # Errors
-/// As [`run`], and what kept the file from being made.
-pub fn record(settings: Settings, options: &recorder::Options) -> Result<Option<Summary>, AppError> {
-    run_with(options.settings(settings), Some(options))
+/// What kept it from starting, and the file from being made.
+pub fn record(settings: Settings, options: &recorder::Options) -> Result<Ended, AppError> {
+    run_with(options.settings(settings)?, Some(options))
 }
 
-fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Option<Summary>, AppError> {
+/// How a run that had begun has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What became of the recording, whatever else failed; none where there is no file.
+    pub summary: Option<Summary>,
+    /// What failed, or did not end in time.
+    pub result: Result<(), AppError>,
+}
+
+fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Ended, AppError> {
     serving::raise_descriptors();
     let signals = Signals::listen()?;
     let runtime = runtime()?;
     let mut app = match App::build(&runtime, settings, record, &signals) {
-        Err(AppError::Left) => return Ok(None),
+        Err(AppError::Left) => return Ok(Ended { summary: None, result: Ok(()) }),
         built => built?,
     };
-    let recorder = app.recorder.take();
-    let end = runtime.block_on(app.wait(&signals));
+    let waited = runtime.block_on(app.wait(&signals));
     signals.leaving();
-    let ended = app.end(&runtime);
+    let (summary, ended) = app.end(&runtime);
     runtime.shutdown_background();
-    let summary = recorder.map(Recorder::finish).transpose()?;
-    end.and(ended).map(|()| summary).map_err(AppError::Failed)
+    Ok(Ended { summary, result: waited.and(ended).map_err(AppError::Failed) })
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
@@ -242,6 +249,7 @@ impl App {
         for _ in [logs.is_some(), has_metrics, recorder.is_some(), has_observer].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
+        let mut recorder = recorder.map(Recorder::start).transpose()?;
         let starting = monitor.serve(&serving, agent, &mut tasks, stopped.clone());
         if let Some(synced) = synced {
             wait_for_hooks(runtime, synced, signals);
@@ -305,8 +313,9 @@ impl App {
         }
     }
 
-    /// Ends in order: sources first, then what they fed, then our own numbers, all under the drain deadline.
-    fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
+    /// Ends in order: sources first, then what they fed, then our own numbers and the recording, all under the drain
+    /// deadline.
+    fn end(self, runtime: &Runtime) -> (Option<Summary>, anyhow::Result<()>) {
         let drain = self.settings.node.drain;
         let deadline = tokio::time::Instant::now() + drain;
         let last_word = LAST_WORD.min(drain / LAST_WORD_SHARE);
@@ -345,11 +354,15 @@ impl App {
         drop(self.handle);
         drop(self.admin);
         waker.wake();
-        match self.pipeline.join() {
-            Ok(result) => result.context("the source can no longer be read")?,
-            Err(_) => anyhow::bail!("the pipeline panicked"),
-        }
-        drained.context("the pipeline ended before everything was read")
+        let read = match self.pipeline.join() {
+            Ok(result) => result.context("the source can no longer be read"),
+            Err(_) => Err(anyhow::anyhow!("the pipeline panicked")),
+        };
+        let drained = drained.context("the pipeline ended before everything was read");
+        // The pipeline has let go of its end; a file that takes no more is not waited for.
+        let patience = deadline.saturating_duration_since(tokio::time::Instant::now()).max(SLACK);
+        let summary = self.recorder.and_then(|recorder| recorder.finish(patience));
+        (summary, read.and(drained))
     }
 }
 

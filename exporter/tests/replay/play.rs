@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyepiece::enrich::{Publisher, Tables};
-use eyepiece::source::{Halt, Source as _, Waker};
 use eyepiece::source::replay::{self, Config, Controls, Parts, Replay, ReplayError, facts, format};
+use eyepiece::source::{Halt, Source as _, Waker};
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;
 use eyepiece_wire::InterfaceKind;
