@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use eyepiece_semconv::metric;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 use super::hooks::Hooks;
@@ -185,5 +186,7 @@ fn what_came_before_an_error_is_handed_over_and_counted() {
     let mut source = Fails(crate::source::Waker::new().unwrap());
     assert!(work.read(&mut source, std::time::Duration::ZERO).is_err());
     assert_eq!(stuck.0.lock().unwrap().iter().map(|batch| batch.len()).sum::<usize>(), 1);
-    assert_eq!(work.numbers.lost.iter().map(Number::get).sum::<u64>(), 5);
+    let samples = work.telemetry.samples();
+    let lost = samples.iter().filter(|sample| sample.key.name == metric::EYEPIECE_EVENTS_LOST.name);
+    assert_eq!(lost.map(|sample| sample.value).sum::<u64>(), 5);
 }
