@@ -6,6 +6,7 @@ mod mapping;
 mod monitor;
 mod names;
 pub mod recorder;
+mod signals;
 mod source;
 mod status;
 mod undelivered;
@@ -17,7 +18,6 @@ use anyhow::Context as _;
 use eyepiece_config::{Protocol, Settings};
 use eyepiece_semconv::metric;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
@@ -26,6 +26,7 @@ use self::exports::Shared;
 use self::hubble::Hubble;
 use self::monitor::Monitor;
 use self::recorder::Recorder;
+use self::signals::Signals;
 use self::source::{Emitter, Feed, Running};
 use self::undelivered::Dropped;
 use crate::admin::{self, Ready};
@@ -71,6 +72,9 @@ pub enum AppError {
         /// What is wrong, and what would be right.
         wrong: String,
     },
+    /// A signal came while it started, and nothing of ours is there: no failure.
+    #[error("told to leave while it started")]
+    Left,
     /// Anything else.
     #[error("{}", said(.0))]
     Failed(#[from] anyhow::Error),
@@ -101,47 +105,40 @@ impl From<DatapathError> for AppError {
 /// # Errors
 /// What kept it from starting, or from ending in time.
 pub fn run(settings: Settings) -> Result<(), AppError> {
-    run_with(settings, None).map(drop)
+    run_with(settings, None)?.result
 }
 
 /// Records what the source delivers until a signal, a limit, or the end of the source. What kept the file from being
 /// written is in the summary.
 ///
 /// # Errors
-/// As [`run`], and what kept the file from being made.
-pub fn record(settings: Settings, options: &recorder::Options) -> Result<Option<Summary>, AppError> {
-    run_with(options.settings(settings), Some(options))
+/// What kept it from starting, and the file from being made.
+pub fn record(settings: Settings, options: &recorder::Options) -> Result<Ended, AppError> {
+    run_with(options.settings(settings)?, Some(options))
 }
 
-fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Option<Summary>, AppError> {
+/// How a run that had begun has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What became of the recording, whatever else failed; none where there is no file.
+    pub summary: Option<Summary>,
+    /// What failed, or did not end in time.
+    pub result: Result<(), AppError>,
+}
+
+fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Ended, AppError> {
     serving::raise_descriptors();
+    let signals = Signals::listen()?;
     let runtime = runtime()?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
-    let mut app = App::build(&runtime, settings, record)?;
-    let recorder = app.recorder.take();
-    let end = runtime.block_on(app.wait(&mut signals));
-    let finished = std::thread::scope(|scope| {
-        let ending = scope.spawn(|| app.end(&runtime));
-        // A second signal leaves at once.
-        runtime.block_on(async {
-            while !ending.is_finished() {
-                tokio::select! {
-                    heard = signals.next() => if heard == Heard::End {
-                        tracing::warn!("second signal: leaving without delivering what is queued");
-                        std::process::exit(1);
-                    },
-                    () = tokio::time::sleep(Duration::from_millis(10)) => {}
-                }
-            }
-        });
-        ending.join()
-    });
+    let mut app = match App::build(&runtime, settings, record, &signals) {
+        Err(AppError::Left) => return Ok(Ended { summary: None, result: Ok(()) }),
+        built => built?,
+    };
+    let waited = runtime.block_on(app.wait(&signals));
+    signals.leaving();
+    let (summary, ended) = app.end(&runtime);
     runtime.shutdown_background();
-    let summary = recorder.map(Recorder::finish).transpose()?;
-    match finished {
-        Ok(result) => end.and(result).map(|()| summary).map_err(AppError::Failed),
-        Err(_) => Err(AppError::Failed(anyhow::anyhow!("the shutdown panicked"))),
-    }
+    Ok(Ended { summary, result: waited.and(ended).map_err(AppError::Failed) })
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
@@ -179,10 +176,11 @@ pub(crate) struct App {
 
 impl App {
     /// Builds everything; whatever fails, nothing of ours is left on the machine.
-    pub(crate) fn build(
+    fn build(
         runtime: &Runtime,
         settings: Settings,
         record: Option<&recorder::Options>,
+        signals: &Signals,
     ) -> Result<Self, AppError> {
         let telemetry = Telemetry::default();
         telemetry.age(metric::EYEPIECE_UPTIME.name);
@@ -200,6 +198,7 @@ impl App {
             publisher: &publisher,
             telemetry: &telemetry,
             told: monitor.told(),
+            leave: signals.halt(),
         };
         let mut feed = source::build(&parts)?;
         let mut recorder = None;
@@ -250,9 +249,10 @@ impl App {
         for _ in [logs.is_some(), has_metrics, recorder.is_some(), has_observer].into_iter().filter(|wants| *wants) {
             subscriptions.push(agent.subscribe().context("cannot read the source")?);
         }
+        let mut recorder = recorder.map(Recorder::start).transpose()?;
         let starting = monitor.serve(&serving, agent, &mut tasks, stopped.clone());
         if let Some(synced) = synced {
-            wait_for_hooks(runtime, synced);
+            wait_for_hooks(runtime, synced, signals);
         }
         let ready = Ready::default();
         ready.set(true);
@@ -286,7 +286,7 @@ impl App {
     }
 
     /// Waits for a signal, or for a component that fails.
-    async fn wait(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn wait(&mut self, signals: &Signals) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(Duration::from_millis(200));
         let only_prints = only_prints(&self.settings);
         loop {
@@ -296,12 +296,7 @@ impl App {
                     self.logs = None;
                     return printed.context("the printer of flows panicked")?.context("cannot write to standard output");
                 }
-                heard = signals.next() => match heard {
-                    Heard::End => return Ok(()),
-                    Heard::Hangup => {
-                        tracing::warn!("SIGHUP: no setting of this version can be reloaded; restart to apply changes");
-                    }
-                },
+                () = signals.asked() => return Ok(()),
                 Some(why) = self.leave.recv() => {
                     tracing::info!(why, "leaving");
                     return Ok(());
@@ -318,8 +313,9 @@ impl App {
         }
     }
 
-    /// Ends in order: sources first, then what they fed, then our own numbers, all under the drain deadline.
-    pub(crate) fn end(self, runtime: &Runtime) -> anyhow::Result<()> {
+    /// Ends in order: sources first, then what they fed, then our own numbers and the recording, all under the drain
+    /// deadline.
+    fn end(self, runtime: &Runtime) -> (Option<Summary>, anyhow::Result<()>) {
         let drain = self.settings.node.drain;
         let deadline = tokio::time::Instant::now() + drain;
         let last_word = LAST_WORD.min(drain / LAST_WORD_SHARE);
@@ -358,11 +354,15 @@ impl App {
         drop(self.handle);
         drop(self.admin);
         waker.wake();
-        match self.pipeline.join() {
-            Ok(result) => result.context("the source can no longer be read")?,
-            Err(_) => anyhow::bail!("the pipeline panicked"),
-        }
-        drained.context("the pipeline ended before everything was read")
+        let read = match self.pipeline.join() {
+            Ok(result) => result.context("the source can no longer be read"),
+            Err(_) => Err(anyhow::anyhow!("the pipeline panicked")),
+        };
+        let drained = drained.context("the pipeline ended before everything was read");
+        // The pipeline has let go of its end; a file that takes no more is not waited for.
+        let patience = deadline.saturating_duration_since(tokio::time::Instant::now()).max(SLACK);
+        let summary = self.recorder.and_then(|recorder| recorder.finish(patience));
+        (summary, read.and(drained))
     }
 }
 
@@ -428,42 +428,13 @@ fn watch_for_ends(
 }
 
 /// Waits until the interfaces that were there are attached.
-fn wait_for_hooks(runtime: &Runtime, synced: oneshot::Receiver<()>) {
-    let result = runtime.block_on(async { tokio::time::timeout(SYNC_PATIENCE, synced).await });
-    if result.is_err() {
-        tracing::warn!("attaching to the interfaces takes long; it goes on");
-    }
-}
-
-/// What can end or change the program from outside.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let catch = |kind| signal(kind).context("cannot catch signals");
-        Ok(Self {
-            interrupt: catch(SignalKind::interrupt())?,
-            terminate: catch(SignalKind::terminate())?,
-            hangup: catch(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Heard {
+fn wait_for_hooks(runtime: &Runtime, synced: oneshot::Receiver<()>, signals: &Signals) {
+    runtime.block_on(async {
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::End,
-            _ = self.terminate.recv() => Heard::End,
-            _ = self.hangup.recv() => Heard::Hangup,
+            () = signals.asked() => {}
+            result = tokio::time::timeout(SYNC_PATIENCE, synced) => if result.is_err() {
+                tracing::warn!("attaching to the interfaces takes long; it goes on");
+            },
         }
-    }
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    End,
-    Hangup,
+    });
 }

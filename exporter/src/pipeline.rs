@@ -271,10 +271,11 @@ struct Work {
 impl Work {
     fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
         self.tables.refresh();
-        let count = source.read(wait, &mut |event| self.take(event))?;
+        let result = source.read(wait, &mut |event| self.take(event));
+        // What came before an error is handed over and counted as well.
         self.hand_over();
         self.tell();
-        Ok(count)
+        result
     }
 
     #[inline]

@@ -1,14 +1,20 @@
 //! `eyepiece record` and the replay of its file as processes: an agent's stream in, the same flows out, exit codes.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixListener;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use eyepiece::event::{Event, RawEvent};
 use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use eyepiece::source::replay::format::{self, Reader, Record, Step};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
 /// A trace of a TCP segment, as an agent up to 1.18 sends it.
@@ -77,11 +83,24 @@ fn record(folder: &Path, file: &str, more: &[&str]) -> Command {
 
 /// Plays a file as fast as it goes, and prints flows.
 fn replay(file: &Path) -> Output {
+    replay_command(file).output().expect("run")
+}
+
+fn replay_command(file: &Path) -> Command {
     let arguments = ["run", "--config", "/dev/null", "--set", "source.kind=replay", "--set", "replay.speed=0"];
     let mut command = eyepiece(&arguments);
     command.arg("--set").arg(format!("replay.path={}", file.display()));
-    command.args(["--protocol", "stdout", "--set", "otlp.metrics.enabled=false", "--set", "admin.listen="]);
-    command.output().expect("run")
+    command.args([
+        "--protocol",
+        "stdout",
+        "--set",
+        "otlp.metrics.enabled=false",
+        "--set",
+        "admin.listen=",
+        "--set",
+        "hubble.listen=",
+    ]);
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -179,7 +198,30 @@ fn it_ends_by_itself_after_a_time_or_at_a_size() {
     let output = child.wait_with_output().expect("wait");
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).contains("; stopped at the limit, "), "{}", text(&output.stdout));
-    assert!(std::fs::metadata(folder.path().join("small")).expect("the file").len() <= 100 << 10);
+    // A record of this stream has some 130 bytes.
+    let length = std::fs::metadata(folder.path().join("small")).expect("the file").len();
+    assert!(length <= 100 << 10 && length > (100 << 10) - 500, "{length}");
+    assert_eq!(summarised(&output), held(&folder.path().join("small")));
+}
+
+/// Events that the summary tells.
+fn summarised(output: &Output) -> usize {
+    let summary = text(&output.stdout);
+    let events = summary.split(": ").nth(1).and_then(|rest| rest.split(' ').next());
+    events.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{summary:?} {}", text(&output.stderr)))
+}
+
+/// Payloads that a recording holds; it must be whole to its end.
+fn held(file: &Path) -> usize {
+    let bytes = std::fs::read(file).expect("the file");
+    assert_eq!(format::check_head(&bytes[..format::HEAD]), Ok(()));
+    let (mut reader, mut rest, mut count) = (Reader::default(), &bytes[format::HEAD..], 0);
+    while !rest.is_empty() {
+        let Step::Record { record, size, .. } = reader.next(rest) else { panic!("no record: {:?}", reader.next(rest)) };
+        count += usize::from(matches!(record, Record::Event(Event::Raw(_))));
+        rest = &rest[size..];
+    }
+    count
 }
 
 #[test]
@@ -192,13 +234,257 @@ fn nothing_is_overwritten_and_mistakes_have_their_exit_codes() {
     assert_eq!(std::fs::read(folder.path().join("there")).expect("the file"), b"precious");
     let output = record(folder.path(), "there", &["--duration", "100ms", "--force"]).output().expect("run");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    for (more, code) in
-        [(&["--duration", "0s"], 64), (&["--max-bytes", "many"], 64), (&["--set", "replay.speed=-1"], 78)]
-    {
+    for (more, code) in [
+        (&["--duration", "0s"], 64),
+        (&["--max-bytes", "many"], 64),
+        (&["--max-bytes", "1B"], 64),
+        (&["--set", "replay.speed=-1"], 78),
+        (&["--set", "source.kind=hubble"], 78),
+    ] {
         let output = record(folder.path(), "other", more).output().expect("run");
         assert_eq!(output.status.code(), Some(code), "{more:?} {}", text(&output.stderr));
+        assert!(!folder.path().join("other").exists(), "{more:?}");
     }
+    let output = record(folder.path(), "no/folder", &[]).output().expect("run");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!text(&output.stderr).contains("--force"), "{}", text(&output.stderr));
+    let output = record(folder.path(), "warned", &["--duration", "100ms"])
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "soon")
+        .output()
+        .expect("run");
+    assert!(text(&output.stderr).contains("OTEL_METRIC_EXPORT_INTERVAL"), "{}", text(&output.stderr));
     let output = replay(&folder.path().join("none"));
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("replay.path: "), "{}", text(&output.stderr));
+}
+
+/// A FIFO in a folder.
+fn pipe(folder: &Path) -> PathBuf {
+    let path = folder.join("pipe");
+    nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
+    path
+}
+
+fn term(child: &Child) {
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("signal");
+}
+
+/// Tells it to leave once it catches signals, which it does before it opens anything.
+fn term_while_it_starts(child: &Child) {
+    let status = format!("/proc/{}/status", child.id());
+    let caught = || {
+        let status = std::fs::read_to_string(&status).expect("its status");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask").trim().to_owned();
+        u64::from_str_radix(&mask, 16).expect("a number") & 1 << (libc::SIGTERM - 1) != 0
+    };
+    while !caught() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    term(child);
+}
+
+#[test]
+fn it_can_be_stopped_while_the_first_bytes_are_awaited() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = pipe(folder.path());
+    let mut child = replay_command(&pipe).spawn().expect("start");
+    term_while_it_starts(&child);
+    assert_eq!(child.wait().expect("wait").code(), Some(0), "nobody writes to the pipe");
+    let magic = b"\x89EPRAW\r\n";
+    for bytes in [&b""[..], magic] {
+        let mut child = replay_command(Path::new("-")).stdin(Stdio::piped()).spawn().expect("start");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(bytes).expect("write");
+        term_while_it_starts(&child);
+        assert_eq!(child.wait().expect("wait").code(), Some(0), "{bytes:?}");
+    }
+}
+
+#[test]
+fn it_can_be_stopped_while_damage_goes_on_for_ever() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = pipe(folder.path());
+    let mut child = replay_command(&pipe).spawn().expect("start");
+    let writer = std::thread::spawn(move || {
+        let mut pipe = File::options().write(true).open(pipe).expect("open");
+        pipe.write_all(&format::head()).expect("write");
+        // Until nobody reads any more.
+        while pipe.write_all(&[0; 65_536]).is_ok() {}
+    });
+    wait_for(&mut child, "the recording is damaged");
+    term(&child);
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
+    writer.join().expect("the writer");
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_refused_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    pipe(folder.path());
+    let output = record(folder.path(), "pipe", &["--force"]).output().expect("run");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("a pipe that nobody reads"), "{}", text(&output.stderr));
+}
+
+/// Records a stream of a MiB to a pipe that somebody holds and does not read.
+fn record_to_a_full_pipe(folder: &Path, drain: &str) -> (Child, File, UnixStream) {
+    let reader = File::options().read(true).write(true).open(pipe(folder)).expect("open");
+    let listener = UnixListener::bind(folder.join("m.sock")).expect("bind");
+    let mut child = record(folder, "pipe", &["--force", "--set", drain]).spawn().expect("start");
+    let (mut connection, _) = listener.accept().expect("accept");
+    connection.write_all(&stream(10_000)).expect("write");
+    wait_for(&mut child, "recording to ");
+    (child, reader, connection)
+}
+
+#[test]
+fn a_file_that_takes_no_more_is_not_waited_for_beyond_the_drain() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (child, reader, _connection) = record_to_a_full_pipe(folder.path(), "node.drain=200ms");
+    term(&child);
+    let output = child.wait_with_output().expect("wait");
+    assert_eq!(output.status.code(), Some(1));
+    let summary = text(&output.stdout);
+    assert!(summary.contains("the file took no more within node.drain, 10002 came behind it"), "{summary}");
+    drop(reader);
+}
+
+#[test]
+fn a_second_signal_is_heard_while_a_file_takes_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut child, reader, _connection) = record_to_a_full_pipe(folder.path(), "node.drain=60s");
+    let code = loop {
+        term(&child);
+        if let Some(status) = child.try_wait().expect("wait") {
+            break status.code();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert_eq!(code, Some(1));
+    drop(reader);
+}
+
+#[test]
+fn a_file_that_can_grow_no_more_ends_with_a_whole_record_that_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
+    let mut command = record(folder.path(), "full", &[]);
+    let limit = || {
+        let limit = libc::rlimit { rlim_cur: 65_536, rlim_max: 65_536 };
+        // SAFETY: both take what lives until they return. An ignored signal stays ignored in what is started: write(2)
+        // then says what it says on a full disk, some bytes first and an error at the next call.
+        unsafe {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it only calls signal(2) and setrlimit(2), which are async-signal-safe.
+    unsafe { command.pre_exec(limit) };
+    let child = command.spawn().expect("start");
+    let (mut connection, _) = listener.accept().expect("accept");
+    // It may leave in the middle.
+    drop(connection.write_all(&stream(2000)));
+    let output = child.wait_with_output().expect("wait");
+    assert_eq!(output.status.code(), Some(1));
+    let (path, summary) = (folder.path().join("full"), text(&output.stdout));
+    assert!(summary.contains("stopped behind the last whole record: File too large"), "{summary}");
+    let length = std::fs::metadata(&path).expect("the file").len();
+    assert!(length > 65_000 && summary.contains(&format!(", {length} bytes; ")), "{length} {summary}");
+    assert_eq!(summarised(&output), held(&path));
+}
+
+#[test]
+fn a_try_that_fails_leaves_no_file_and_an_old_one_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("old"), "precious").expect("a file");
+    let wrong = ["--export", "--set", "admin.listen=", "--set", "hubble.listen=", "--set"];
+    let wrong = [&wrong[..], &["otlp.endpoint=https://localhost:1", "--set", "otlp.tls.ca=/nope/ca.pem"]].concat();
+    let output = record(folder.path(), "new", &wrong).output().expect("run");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(!folder.path().join("new").exists());
+    let output = record(folder.path(), "old", &[&wrong[..], &["--force"]].concat()).output().expect("run");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(std::fs::read(folder.path().join("old")).expect("the file"), b"precious");
+}
+
+/// A recording of so many traces, the times of which are given.
+fn recording(times: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    let mut bytes = format::head().to_vec();
+    for (port, time) in (1000..).zip(times) {
+        let event = RawEvent { time, cpu: 0, data: &trace(port), meter: None, kernel_drop: None };
+        format::write_event(&Event::Raw(event), time, &mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn a_long_wait_for_the_next_event_is_told_and_can_be_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jump");
+    // The clock was set from 1970 to 2023 while recording.
+    std::fs::write(&path, recording([1, 2, 3, 1_700_000_000_000_000_000])).expect("a file");
+    let mut child = replay_command(&path).args(["--set", "replay.speed=1"]).spawn().expect("start");
+    wait_for(&mut child, "the next event is in 19675 days; replay.speed = 0 does not wait");
+    term(&child);
+    let output = child.wait_with_output().expect("wait");
+    assert_eq!((output.status.code(), count_flows(&text(&output.stdout))), (Some(0), 3));
+}
+
+#[test]
+fn damage_is_told_in_total_at_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("damaged");
+    let mut bytes = recording(0..10);
+    let record = (bytes.len() - format::HEAD) / 10;
+    for at in [2, 5, 7] {
+        bytes[format::HEAD + at * record + format::RECORD_HEAD] ^= 1;
+    }
+    std::fs::write(&path, &bytes).expect("a file");
+    let output = replay(&path);
+    assert_eq!(count_flows(&text(&output.stdout)), 7);
+    let told = format!("skipped because of damage reason=\"record_body\" places=3 bytes={}", 3 * record);
+    assert!(text(&output.stderr).contains(&told), "{}", text(&output.stderr));
+}
+
+/// A terminal, one end of which plays a recording and then says EIO, as a disk does that breaks.
+fn breaking(recording: Vec<u8>) -> (File, std::thread::JoinHandle<()>) {
+    let master =
+        File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx").expect("a terminal");
+    let (locked, flags) = (0_i32, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+    // Not openpty(3): what other tests start at the same time would inherit the end that is to be closed.
+    // SAFETY: the number lives until the call returns; the second call takes flags.
+    let slave = unsafe {
+        libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const locked);
+        libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags)
+    };
+    assert!(slave >= 0, "the terminal's other end");
+    // SAFETY: it was just opened, and nobody else has it.
+    let slave = unsafe { OwnedFd::from_raw_fd(slave) };
+    // SAFETY: all bits zero are a valid termios: no processing at all, which cfmakeraw completes.
+    let mut raw: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: both take a form that lives until they return, and a descriptor that is ours.
+    unsafe {
+        libc::cfmakeraw(&raw mut raw);
+        libc::tcsetattr(slave.as_raw_fd(), libc::TCSANOW, &raw const raw);
+    }
+    let writer = std::thread::spawn(move || File::from(slave).write_all(&recording).expect("write"));
+    (master, writer)
+}
+
+#[test]
+fn what_came_before_the_source_failed_is_handed_over_and_summed_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (terminal, writer) = breaking(recording(0..500));
+    let output = replay_command(Path::new("-")).stdin(terminal).output().expect("run");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_eq!(count_flows(&text(&output.stdout)), 500, "{}", text(&output.stderr));
+    writer.join().expect("the writer");
+
+    let (terminal, writer) = breaking(recording(0..500));
+    let more = ["--set", "source.kind=replay", "--set", "replay.path=-", "--set", "replay.speed=0"];
+    let output = record(folder.path(), "again", &more).stdin(terminal).output().expect("run");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_eq!((summarised(&output), held(&folder.path().join("again"))), (500, 500));
+    writer.join().expect("the writer");
 }

@@ -78,7 +78,8 @@ fn a_monitors_events_allocate_nothing() {
 fn a_recorded_event_allocates_nothing_once_chunks_go_round() {
     let folder = tempfile::tempdir().expect("a folder");
     let open = Open { path: folder.path().join("recording"), force: false, max_bytes: None };
-    let (chunks, writer, _) = recording::build(open).expect("a recording");
+    let (chunks, pending) = recording::build(open).expect("a recording");
+    let (writer, _) = pending.start().expect("a file");
     let symbols = Symbols::default();
     let context = Context {
         publisher: Publisher::new(Tables::new(&symbols)),
@@ -90,6 +91,6 @@ fn a_recorded_event_allocates_nothing_once_chunks_go_round() {
     let count = allocations(|source| Box::new(Recording::new(source, context, chunks)));
     // Chunks of memory are made while the queue fills, far fewer than events.
     assert!(count < EVENTS / 10, "{count} allocations for {EVENTS} events");
-    let summary = writer.finish().expect("a summary");
+    let summary = writer.finish(Duration::from_secs(60));
     assert_eq!(summary.written.events + summary.written.losses, 2 * EVENTS as u64);
 }

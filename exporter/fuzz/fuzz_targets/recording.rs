@@ -10,13 +10,16 @@ mod decoder;
 decoder!();
 
 #[allow(dead_code, reason = "the target calls the format alone")]
+#[path = "../../src/source/replay/cursor.rs"]
+mod cursor;
+#[allow(dead_code, reason = "the target calls the format alone")]
 #[path = "../../src/source/replay/facts.rs"]
 mod facts;
 #[allow(dead_code, reason = "the target calls the format alone")]
 #[path = "../../src/source/replay/format.rs"]
 mod format;
 
-use format::{MAX_BODY, RECORD_HEAD, Record, Step};
+use format::{MAX_BODY, RECORD_HEAD, Reader, Record, Step};
 
 /// An event in full.
 fn text(record: &Record<'_>) -> String {
@@ -27,7 +30,7 @@ fn text(record: &Record<'_>) -> String {
 fn again(event: &event::Event<'_>, time: u64) {
     let mut out = Vec::new();
     format::write_event(event, time, &mut out);
-    match format::next(&out) {
+    match Reader::default().next(&out) {
         Step::Record { record, size, .. } => {
             assert_eq!((text(&record), size), (text(&Record::Event(*event)), out.len()));
         }
@@ -52,9 +55,9 @@ fn mend(bytes: &mut [u8]) {
 }
 
 fn step_over(bytes: &[u8]) {
-    let mut rest = bytes;
+    let (mut rest, mut reader) = (bytes, Reader::default());
     loop {
-        let size = match format::next(rest) {
+        let size = match reader.next(rest) {
             Step::Record { record, size, time } => {
                 match &record {
                     Record::Event(event) => again(event, time),

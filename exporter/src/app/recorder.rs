@@ -1,17 +1,18 @@
 //! The wiring of `eyepiece record`: the source that writes what it delivers, and what ends it.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use eyepiece_config::{Settings, SourceKind};
 use tokio::sync::oneshot;
 
+use super::AppError;
 use super::names::MachineNames;
 use super::source::{Emitter, Feed};
 use crate::enrich::Publisher;
 use crate::source::datapath::clock::unix_now;
-use crate::source::recording::{self, KernelWords, Open, Recording, Summary, Writer};
+use crate::source::recording::{self, KernelWords, Open, Pending, Recording, Summary, Writer};
 use crate::symbols::Symbols;
 
 /// Key of a recording's origin: whose events it holds.
@@ -30,30 +31,45 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// The most bytes of the file; none = no limit.
     pub max_bytes: Option<u64>,
-    /// Whether to export too, and to serve the admin endpoint, as `run` does.
+    /// Whether to export too, and to serve what `run` does: the admin endpoint, the monitor's socket, Hubble's API.
     pub export: bool,
 }
 
 impl Options {
-    /// Without exports nothing is sent, and a program that runs already keeps its ports.
-    pub(super) fn settings(&self, mut settings: Settings) -> Settings {
+    /// Without exports nothing is sent, and a program that runs already keeps its ports and sockets.
+    ///
+    /// # Errors
+    /// A source that can't be recorded.
+    pub(super) fn settings(&self, mut settings: Settings) -> Result<Settings, AppError> {
+        if settings.source.kind == SourceKind::Hubble {
+            let wrong = "flows of another Hubble come decoded, and a recording holds payloads of a monitor; \
+                record from datapath or cilium-monitor";
+            return Err(AppError::Setting { key: "source.kind", wrong: wrong.to_owned() });
+        }
         if !self.export {
             settings.otlp.logs.enabled = false;
             settings.otlp.metrics.enabled = false;
             settings.admin.listen = None;
+            settings.monitor.socket = None;
             settings.hubble.listen.clear();
         }
-        settings
+        Ok(settings)
     }
 }
 
-/// A recording that runs.
+/// A recording.
 pub(super) struct Recorder {
-    writer: Writer,
     file: PathBuf,
+    state: State,
     pub(super) duration: Option<Duration>,
     /// Hears when the file can take no more.
     pub(super) full: Option<oneshot::Receiver<()>>,
+}
+
+enum State {
+    /// There is no file yet.
+    Pending(Pending),
+    Running(Writer),
 }
 
 impl KernelWords for MachineNames {
@@ -69,7 +85,7 @@ impl KernelWords for MachineNames {
 }
 
 impl Recorder {
-    /// Makes the file, and lets the feed's source write to it.
+    /// Lets the feed's source write to a file that [`Self::start`] makes.
     pub(super) fn build(
         options: &Options,
         feed: Feed,
@@ -77,17 +93,9 @@ impl Recorder {
         publisher: &Publisher,
         symbols: &Symbols,
     ) -> anyhow::Result<(Self, Feed)> {
-        if settings.source.kind == SourceKind::Hubble {
-            anyhow::bail!(
-                "source.kind: flows of another Hubble come decoded, and a recording holds payloads of a monitor; record from datapath or cilium-monitor"
-            );
-        }
-        let open = Open { path: options.file.clone(), force: options.force, max_bytes: options.max_bytes };
-        let built = recording::build(open).with_context(|| {
-            let hint = if options.force { "" } else { " (a file that is there is only replaced with --force)" };
-            format!("cannot make the recording {}{hint}", options.file.display())
-        });
-        let (chunks, writer, full) = built?;
+        let Options { file, force, duration, max_bytes, .. } = options.clone();
+        let open = Open { path: file.clone(), force, max_bytes };
+        let (chunks, pending) = recording::build(open).map_err(|error| cannot_make(error, &file))?;
         let context = recording::Context {
             publisher: publisher.clone(),
             symbols: symbols.clone(),
@@ -96,8 +104,14 @@ impl Recorder {
             now: unix_now,
         };
         let source = Box::new(Recording::new(feed.source, context, chunks));
-        let recorder = Self { writer, file: options.file.clone(), duration: options.duration, full: Some(full) };
-        Ok((recorder, Feed { source, ..feed }))
+        Ok((Self { file, state: State::Pending(pending), duration, full: None }, Feed { source, ..feed }))
+    }
+
+    /// Makes the file: once everything else has worked, or a try that failed would stand in the way of the next one.
+    pub(super) fn start(self) -> anyhow::Result<Self> {
+        let Self { file, state: State::Pending(pending), duration, .. } = self else { return Ok(self) };
+        let (writer, full) = pending.start().map_err(|error| cannot_make(error, &file))?;
+        Ok(Self { file, state: State::Running(writer), duration, full: Some(full) })
     }
 
     /// Tells that it has begun.
@@ -105,10 +119,19 @@ impl Recorder {
         tracing::info!("recording to {}", self.file.display());
     }
 
-    /// Waits until everything is on the disk; the pipeline must have ended.
-    pub(super) fn finish(self) -> anyhow::Result<Summary> {
-        self.writer.finish().context("cannot finish the recording")
+    /// Waits until everything is on the disk, for so long at most; the pipeline must have ended.
+    pub(super) fn finish(self, patience: Duration) -> Option<Summary> {
+        match self.state {
+            State::Running(writer) => Some(writer.finish(patience)),
+            State::Pending(_) => None,
+        }
     }
+}
+
+fn cannot_make(error: io::Error, file: &Path) -> anyhow::Error {
+    let is_there = error.kind() == io::ErrorKind::AlreadyExists;
+    let hint = if is_there { " (a file that is there is only replaced with --force)" } else { "" };
+    anyhow::Error::new(error).context(format!("cannot make the recording {}{hint}", file.display()))
 }
 
 fn origin(settings: &Settings, emitter: &Emitter) -> String {
@@ -120,4 +143,45 @@ fn origin(settings: &Settings, emitter: &Emitter) -> String {
         (EMITTER_VERSION, &emitter.version),
     ];
     lines.map(|(key, value)| format!("{key}={value}\n")).concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::path::PathBuf;
+
+    use eyepiece_config::{Listen, Settings, SourceKind};
+
+    use super::super::AppError;
+    use super::Options;
+
+    /// As a machine has it where an eyepiece runs that serves everything.
+    fn everything() -> Settings {
+        let mut settings = Settings::default();
+        settings.admin.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        settings.monitor.socket = Some(PathBuf::from("m.sock"));
+        settings.hubble.listen = vec![Listen::Unix(PathBuf::from("h.sock"))];
+        settings
+    }
+
+    fn options(export: bool) -> Options {
+        Options { file: PathBuf::new(), force: false, duration: None, max_bytes: None, export }
+    }
+
+    #[test]
+    fn what_a_running_one_serves_stays_its_own_unless_export_is_asked_for() {
+        for export in [false, true] {
+            let settings = options(export).settings(everything()).unwrap();
+            assert_eq!(settings.admin.listen.is_some(), export);
+            assert_eq!(settings.monitor.socket.is_some(), export);
+            assert_eq!(!settings.hubble.listen.is_empty(), export);
+        }
+    }
+
+    #[test]
+    fn a_source_that_comes_decoded_is_a_wrong_key() {
+        let mut settings = Settings::default();
+        settings.source.kind = SourceKind::Hubble;
+        assert!(matches!(options(false).settings(settings), Err(AppError::Setting { key: "source.kind", .. })));
+    }
 }

@@ -32,6 +32,8 @@ pub(super) struct Parts<'a> {
     pub(super) telemetry: &'a Telemetry,
     /// Who is told of endpoints.
     pub(super) told: Told,
+    /// Asked where the program is to leave before it has started.
+    pub(super) leave: &'a Halt,
 }
 
 /// Tells how a connection is now.

@@ -10,6 +10,7 @@ use eyepiece_config::{Aggregation, LogLevel, Protocol, Set};
 
 use super::observe::{ConnectionFlags, Form, ObserveFlags};
 use crate::app::recorder::Options;
+use crate::source::recording::MIN_BYTES;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -95,10 +96,11 @@ pub(super) enum Command {
     Observe(Box<ObserveFlags>),
     /// Write what the source delivers to a file, until INT or TERM, for source.kind = "replay" and for bug reports
     ///
-    /// Every event with its time and CPU, what the source lost, and the names that belong to it. Nothing is exported
-    /// unless --export is given. The file holds the first bytes of packets: only its owner may read it. A file that was
-    /// cut short, by a crash too, can be played up to there. At the end a line tells what was written and what was lost.
-    /// Needs the privileges of `run`.
+    /// Every event with its time and CPU, what the source lost, and the names that belong to it; not the agent
+    /// notifications that eyepiece makes itself. Nothing is exported or served unless --export is given. The file holds
+    /// the first bytes of packets: only its owner may read it. A file that was cut short, by a crash too, can be played
+    /// up to there. At the end a line tells what was written and what was lost. The first INT or TERM ends it, within
+    /// node.drain; a second one leaves at once. Needs the privileges of `run`.
     Record(RecordFlags),
     /// Make hosts in network namespaces, let them talk, and show what is seen
     ///
@@ -186,10 +188,10 @@ pub(super) struct RecordFlags {
     /// How long to record, such as 30s or 5m
     #[arg(long, short, value_name = "DURATION", value_parser = duration)]
     pub(super) duration: Option<Duration>,
-    /// Leave before the file becomes longer than this, such as 100MiB
-    #[arg(long, short, value_name = "SIZE", value_parser = eyepiece_config::parse_size)]
+    /// Leave before the file becomes longer than this, such as 100MiB; at least 4KiB
+    #[arg(long, short, value_name = "SIZE", value_parser = limit)]
     pub(super) max_bytes: Option<u64>,
-    /// Export meanwhile too, and serve the admin endpoint, as `run` does
+    /// Export meanwhile too, and serve the admin endpoint, monitor.socket and hubble.listen, as `run` does
     #[arg(long)]
     pub(super) export: bool,
 }
@@ -207,6 +209,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     match eyepiece_config::parse_duration(text)? {
         Duration::ZERO => Err("is no time at all".to_owned()),
         duration => Ok(duration),
+    }
+}
+
+/// A length that has room for a recording.
+fn limit(text: &str) -> Result<u64, String> {
+    match eyepiece_config::parse_size(text)? {
+        bytes @ MIN_BYTES.. => Ok(bytes),
+        _ => Err(format!("has no room for a recording's head and an event; use at least {}KiB", MIN_BYTES >> 10)),
     }
 }
 

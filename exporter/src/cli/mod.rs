@@ -14,8 +14,9 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use eyepiece_config::{ConfigError, Loaded, Settings};
 
 use crate::admin::client::ClientError;
-use crate::app::AppError;
+use crate::app::{AppError, Ended};
 use crate::demo::{DemoError, Options};
+use crate::source::recording::Summary;
 use args::{Args, Command, ConfigCommand, Global, RecordFlags, StatusFlags};
 use observe::{Form, ObserveError, Surroundings};
 
@@ -95,7 +96,7 @@ impl CliError {
             | Self::Observe(
                 ObserveError::Usage(_) | ObserveError::Client(crate::hubble::client::ClientError::Options(_)),
             ) => Exit::Usage,
-            Self::App(AppError::Failed(_))
+            Self::App(AppError::Failed(_) | AppError::Left)
             | Self::Status(_)
             | Self::Observe(_)
             | Self::NoAddress
@@ -152,17 +153,11 @@ fn dispatch(args: Args) -> Result<(), CliError> {
         Some(Command::Observe(flags)) => Ok(around(&global, |around| observe::observe(*flags, around))?),
         Some(Command::Run(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
-            let Loaded { settings, warnings, .. } = sources::load(&global, &flags.flags())?;
-            log::init(&settings.log)?;
-            for warning in warnings {
-                tracing::warn!("{warning}");
-            }
-            Ok(crate::app::run(settings)?)
+            Ok(crate::app::run(logged(sources::load(&global, &flags.flags())?)?)?)
         }
         Some(Command::Record(mut flags)) => {
-            let settings = sources::load(&global.then(std::mem::take(&mut flags.global)), &[])?.settings;
-            log::init(&settings.log)?;
-            record(settings, flags)
+            let global = global.then(std::mem::take(&mut flags.global));
+            record(logged(sources::load(&global, &[])?)?, flags)
         }
         Some(Command::Demo(flags)) => {
             let global = global.then(flags.global);
@@ -174,11 +169,24 @@ fn dispatch(args: Args) -> Result<(), CliError> {
     }
 }
 
+/// Sets up the log, and tells there what is doubtful in the settings.
+fn logged(loaded: Loaded) -> Result<Settings, CliError> {
+    let Loaded { settings, warnings, .. } = loaded;
+    log::init(&settings.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(settings)
+}
+
 /// The summary goes to standard output, however the recording has ended.
 fn record(settings: Settings, flags: RecordFlags) -> Result<(), CliError> {
-    let Some(summary) = crate::app::record(settings, &flags.options())? else { return Ok(()) };
-    output::write(&format!("{summary}\n"))?;
-    summary.end.map(drop).map_err(|source| CliError::Recording { path: summary.path, source })
+    let Ended { summary, result } = crate::app::record(settings, &flags.options())?;
+    let printed = summary.as_ref().map(|summary| output::write(&format!("{summary}\n")));
+    result?;
+    printed.transpose()?;
+    let Some(Summary { path, end, .. }) = summary else { return Ok(()) };
+    end.map(drop).map_err(|source| CliError::Recording { path, source })
 }
 
 fn config(global: Global, command: ConfigCommand) -> Result<(), CliError> {

@@ -1,7 +1,8 @@
-//! Names of what is gone: how long they can be looked up.
+//! Names of what is gone: how long they can be looked up. And what becomes of events that came before an error.
 
 use std::sync::{Arc, Mutex};
 
+use eyepiece_semconv::metric;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 use super::hooks::Hooks;
@@ -151,4 +152,41 @@ fn a_number_that_is_used_again_counts_for_its_new_name() {
     let [point] = &metric.points[..] else { panic!("{metric:?}") };
     let Identity::Series { source: Value::Symbol(symbol), .. } = point.identity else { panic!("{point:?}") };
     assert_eq!((point.value, &*symbols.text(symbol)), (1, "new"));
+}
+
+/// Delivers news of a loss, and then fails.
+struct Fails(crate::source::Waker);
+
+impl crate::source::Source for Fails {
+    fn start(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&mut self) {}
+
+    fn read(
+        &mut self,
+        _: std::time::Duration,
+        sink: &mut dyn FnMut(&crate::event::Event<'_>),
+    ) -> std::io::Result<usize> {
+        let lost = crate::event::Lost { source: crate::event::LostSource::KernelBuffer, cpu: None, count: 5, time: 1 };
+        sink(&crate::event::Event::Lost(lost));
+        Err(std::io::ErrorKind::Other.into())
+    }
+
+    fn waker(&self) -> crate::source::Waker {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn what_came_before_an_error_is_handed_over_and_counted() {
+    let stuck = Stuck::default();
+    let mut work = work(&Publisher::default(), stuck.clone());
+    let mut source = Fails(crate::source::Waker::new().unwrap());
+    assert!(work.read(&mut source, std::time::Duration::ZERO).is_err());
+    assert_eq!(stuck.0.lock().unwrap().iter().map(|batch| batch.len()).sum::<usize>(), 1);
+    let samples = work.telemetry.samples();
+    let lost = samples.iter().filter(|sample| sample.key.name == metric::EYEPIECE_EVENTS_LOST.name);
+    assert_eq!(lost.map(|sample| sample.value).sum::<u64>(), 5);
 }

@@ -1,7 +1,7 @@
 //! The format: what is written is read, whatever is cut or changed costs no more than itself, any bytes are survived.
 
 use eyepiece::source::replay::facts::{self, Fact, Whose};
-use eyepiece::source::replay::format::{self, Damage, HEAD, HeadError, MAX_BODY, RECORD_HEAD, Record, Step};
+use eyepiece::source::replay::format::{self, Damage, HEAD, HeadError, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
 use eyepiece_wire::InterfaceKind;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,8 +11,9 @@ use crate::events::{Owned, event, text};
 /// Every record's text, what was damaged, and how many bytes are left at the end.
 fn read_all(bytes: &[u8]) -> (Vec<String>, Vec<(Damage, usize)>, usize) {
     let (mut records, mut damaged, mut at) = (Vec::new(), Vec::new(), 0);
+    let mut reader = Reader::default();
     loop {
-        match format::next(&bytes[at..]) {
+        match reader.next(&bytes[at..]) {
             Step::Record { record, size, .. } => {
                 assert!(size >= RECORD_HEAD);
                 records.push(match record {
@@ -191,4 +192,46 @@ fn names_and_facts_come_back() {
     assert_eq!((records.len(), damaged.len(), left), (4, 0, 0));
     assert_eq!(records[2], "Reason { number: 2, name: \"NETFILTER_DROP\" }");
     assert!(!format::write_facts(&vec![0; MAX_BODY + 1], 0, &mut bytes), "too many");
+}
+
+/// Heads, each of a body that holds all the heads behind it and is not what it says.
+fn nested(count: usize) -> Vec<u8> {
+    let mut head = Vec::new();
+    assert!(format::write_facts(&vec![0; MAX_BODY], 1, &mut head));
+    head.truncate(RECORD_HEAD);
+    let mut bytes = head.repeat(count);
+    bytes.resize(bytes.len() + MAX_BODY, 1);
+    bytes
+}
+
+#[test]
+fn bodies_that_are_checked_in_vain_stay_in_proportion_to_the_file() {
+    let bytes = nested(300);
+    let (mut reader, mut at, mut checked) = (Reader::default(), 0, 0);
+    while at < 300 * RECORD_HEAD {
+        // Whoever wants to see the body is going to check it.
+        let size = match reader.next(&bytes[at..at + RECORD_HEAD]) {
+            Step::Damaged { size, .. } => size,
+            Step::Incomplete { needed } => {
+                checked += needed - RECORD_HEAD;
+                let Step::Damaged { size, .. } = reader.next(&bytes[at..]) else { panic!("a body that fits") };
+                size
+            }
+            Step::Record { .. } => panic!("a record"),
+        };
+        at += size;
+    }
+    assert!((1..=format::CREDIT + 2 * at).contains(&checked), "{checked}");
+}
+
+#[test]
+fn records_behind_bodies_that_were_checked_in_vain_come_back() {
+    let mut bytes = nested(300);
+    let mut body = Vec::new();
+    for ifindex in 1..4 {
+        facts::write(&Fact::Namespace { inode: ifindex, endpoint: 3 }, &mut body);
+        format::write_facts(&body, 2, &mut bytes);
+    }
+    let (records, damaged, left) = read_all(&bytes);
+    assert_eq!((records.len(), left), (3, 0), "{damaged:?}");
 }

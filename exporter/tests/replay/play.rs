@@ -1,12 +1,13 @@
 //! The source that plays: order, snapshots before the events that need them, ends of every kind.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyepiece::enrich::{Publisher, Tables};
-use eyepiece::source::Source as _;
 use eyepiece::source::replay::{self, Config, Controls, Parts, Replay, ReplayError, facts, format};
+use eyepiece::source::{Halt, Source as _, Waker};
 use eyepiece::symbols::Symbols;
 use eyepiece::telemetry::Telemetry;
 use eyepiece_wire::InterfaceKind;
@@ -31,9 +32,13 @@ pub(crate) struct Played {
 }
 
 pub(crate) fn open(path: &Path, speed: f64) -> Result<Played, ReplayError> {
+    open_until(path, speed, &Halt::new(Waker::new().expect("a waker")))
+}
+
+fn open_until(path: &Path, speed: f64, leave: &Halt) -> Result<Played, ReplayError> {
     let (symbols, telemetry) = (Symbols::default(), Telemetry::default());
     let publisher = Publisher::new(Tables::new(&symbols));
-    let parts = Parts { symbols: symbols.clone(), publisher: publisher.clone(), telemetry: &telemetry };
+    let parts = Parts { symbols: symbols.clone(), publisher: publisher.clone(), telemetry: &telemetry, leave };
     let (mut replay, controls) = replay::build(&Config { path: path.display().to_string(), speed }, parts)?;
     replay.start().expect("start");
     Ok(Played { publisher, symbols, telemetry, replay, controls })
@@ -187,8 +192,7 @@ fn at_its_own_pace_an_event_of_the_next_hour_waits() {
 #[test]
 fn a_pipe_is_played_as_it_is_filled() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("pipe");
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).expect("a pipe");
+    let path = pipe(&folder);
     let events = events(500);
     let bytes = [&format::head()[..], &records(&events)].concat();
     let writer = {
@@ -200,4 +204,33 @@ fn a_pipe_is_played_as_it_is_filled() {
     };
     assert_eq!(open(&path, 0.0).expect("open").all(), texts(&events));
     writer.join().expect("the writer");
+}
+
+/// Makes a pipe in a folder.
+fn pipe(folder: &tempfile::TempDir) -> PathBuf {
+    let path = folder.path().join("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).expect("a pipe");
+    path
+}
+
+#[test]
+fn a_pipe_whose_first_bytes_do_not_come_is_left_when_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = pipe(&folder);
+    let left = |leave: &Halt| matches!(open_until(&path, 0.0, leave), Err(ReplayError::Left));
+    let leave = || Halt::new(Waker::new().expect("a waker"));
+    // Nobody has opened it for writing.
+    let asked = leave();
+    asked.ask();
+    assert!(left(&asked));
+    // Its writer gives the head and no more; told while it waits.
+    let mut writer = File::options().read(true).write(true).open(&path).expect("open");
+    writer.write_all(&format::head()).expect("write");
+    let asked = leave();
+    let asks = std::thread::spawn({
+        let asked = asked.clone();
+        move || asked.ask()
+    });
+    assert!(left(&asked));
+    asks.join().expect("who asks");
 }

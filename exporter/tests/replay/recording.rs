@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use eyepiece::enrich::{InterfaceInfo, Publisher, Tables};
-use eyepiece::event::Event;
+use eyepiece::event::{Event, RawEvent};
 use eyepiece::source::recording::{self, Context, End, KernelWords, Open, Recording, Summary};
+use eyepiece::source::replay::format;
 use eyepiece::source::{Source, Waker};
 use eyepiece::symbols::Symbols;
 use eyepiece_wire::InterfaceKind;
@@ -56,7 +57,8 @@ fn options(path: &Path) -> Open {
 fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let symbols = Symbols::default();
     let publisher = Publisher::new(Tables::new(&symbols));
-    let (chunks, writer, _) = recording::build(options).expect("a recording");
+    let (chunks, pending) = recording::build(options).expect("a recording");
+    let (writer, _) = pending.start().expect("a file");
     let context = Context {
         publisher: publisher.clone(),
         symbols: symbols.clone(),
@@ -77,7 +79,7 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
         publisher.publish(tables);
     }
     drop(recording);
-    (seen, writer.finish().expect("a summary"))
+    (seen, writer.finish(Duration::from_secs(60)))
 }
 
 fn texts(events: &[Owned]) -> Vec<String> {
@@ -128,6 +130,11 @@ fn a_file_that_is_there_is_replaced_only_by_force() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("mode");
     let error = recording::build(options(&path)).expect_err("it is there");
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    let late = folder.path().join("late");
+    let (_, pending) = recording::build(options(&late)).expect("it is not there yet");
+    std::fs::write(&late, "precious").expect("a file");
+    assert_eq!(pending.start().expect_err("it is there").kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read(&late).expect("the file"), b"precious");
     assert_eq!(std::fs::metadata(&path).expect("the file").len(), 1 << 20);
     let (_, summary) = record(Open { force: true, ..options(&path) }, &events(10));
     let metadata = std::fs::metadata(&path).expect("the file");
@@ -155,6 +162,42 @@ fn the_limit_is_kept_and_what_came_behind_it_is_told() {
 
 #[test]
 fn a_full_disk_is_an_error() {
-    let error = recording::build(Open { force: true, ..options(Path::new("/dev/full")) }).expect_err("no room");
+    let (_, pending) = recording::build(Open { force: true, ..options(Path::new("/dev/full")) }).expect("no file yet");
+    let error = pending.start().expect_err("no room");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn there_is_no_file_before_it_starts_and_an_old_one_is_whole_until_then() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("recording");
+    drop(recording::build(options(&path)).expect("a recording"));
+    assert!(!path.exists());
+    std::fs::write(&path, "precious").expect("a file");
+    let (_, pending) = recording::build(Open { force: true, ..options(&path) }).expect("a recording");
+    assert_eq!(std::fs::read(&path).expect("the file"), b"precious");
+    drop(pending.start().expect("a file"));
+    assert_eq!(std::fs::metadata(&path).expect("the file").len(), format::HEAD as u64);
+}
+
+#[test]
+fn the_limit_cuts_at_a_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let events = events(300);
+    let all = record(options(&folder.path().join("all")), &events).1;
+    let longest = 28 + 56 + 16 + 300 + 1000;
+    for max in [all.bytes / 3, all.bytes - 1] {
+        let path = folder.path().join(max.to_string());
+        let summary = record(Open { max_bytes: Some(max), ..options(&path) }, &events).1;
+        assert!(summary.bytes <= max && summary.bytes + longest > max, "{} of {max}", summary.bytes);
+        assert_eq!(open(&path, 0.0).expect("open").all().len() as u64, summary.written.records());
+    }
+}
+
+#[test]
+fn our_own_notifications_are_neither_written_nor_counted() {
+    let mut out = Vec::new();
+    let raw = RawEvent { time: 1, cpu: 0, data: &[130], meter: None, kernel_drop: None };
+    format::write_event(&Event::Notification(raw), 1, &mut out);
+    assert!(out.is_empty());
 }

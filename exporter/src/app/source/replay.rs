@@ -6,7 +6,7 @@ use super::{Emitter, Feed, Halted, Parts, Running};
 use crate::app::AppError;
 use crate::app::names::{Kernel, MachineNames};
 use crate::app::recorder::{EMITTER_NAME, EMITTER_VERSION};
-use crate::source::replay::{self, Config};
+use crate::source::replay::{self, Config, ReplayError};
 
 /// Opens the recording.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
@@ -16,8 +16,12 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
         symbols: parts.symbols.clone(),
         publisher: parts.publisher.clone(),
         telemetry: parts.telemetry,
+        leave: parts.leave,
     };
-    let (source, controls) = replay::build(&config, with).context("cannot play the recording")?;
+    let (source, controls) = match replay::build(&config, with) {
+        Err(ReplayError::Left) => return Err(AppError::Left),
+        built => built.context("cannot play the recording")?,
+    };
     let names = Kernel::Recorded(controls.names);
     let names = MachineNames::new(names, parts.publisher.clone(), parts.symbols.clone());
     let mut feed = Feed::new(source, names, Running::Halted(Halted(controls.halt)));

@@ -24,16 +24,31 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn note(&mut self, event: &Event<'_>) {
+    pub(super) fn note(&mut self, event: &Event<'_>) {
         match event {
-            Event::Raw(_) | Event::Notification(_) => self.events += 1,
+            Event::Raw(_) => self.events += 1,
             Event::Totals(_) => self.totals += 1,
-            // No payload: recordings of such a source are refused.
-            Event::Observed(_) | Event::Undecodable(_) => {}
+            // No payload: recordings of such a source are refused. Notifications join behind what is recorded.
+            Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
             Event::Lost(lost) => {
                 self.losses += 1;
                 self.lost = self.lost.saturating_add(lost.count);
             }
+        }
+    }
+
+    /// How many records these are.
+    pub const fn records(self) -> u64 {
+        self.events + self.totals + self.losses
+    }
+
+    /// What is left without another piece's.
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self {
+            events: self.events.saturating_sub(other.events),
+            totals: self.totals.saturating_sub(other.totals),
+            losses: self.losses.saturating_sub(other.losses),
+            lost: self.lost.saturating_sub(other.lost),
         }
     }
 
@@ -59,8 +74,15 @@ pub(super) struct Inbox {
     pub(super) chunks: Receiver<Chunk>,
     /// Where chunks go back, to be filled again.
     pub(super) used: SyncSender<Chunk>,
-    /// What found no room, once the other end is gone.
-    pub(super) unrecorded: Receiver<Counts>,
+}
+
+/// What came to be recorded in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// All of it.
+    pub(super) all: Counts,
+    /// What of it found no room in the queue.
+    pub(super) unrecorded: Counts,
 }
 
 /// The pipeline's end.
@@ -69,20 +91,19 @@ pub struct Chunks {
     chunk: Chunk,
     full: SyncSender<Chunk>,
     used: Receiver<Chunk>,
-    tell: SyncSender<Counts>,
-    unrecorded: Counts,
+    tell: SyncSender<Told>,
+    told: Told,
     has_lost: bool,
 }
 
-/// Both ends of the queue.
-pub(super) fn queue() -> (Chunks, Inbox) {
+/// Both ends of the queue, and who hears what came in all once the pipeline's end is gone.
+pub(super) fn queue() -> (Chunks, Inbox, Receiver<Told>) {
     let (full, chunks) = sync_channel(QUEUE);
     let (used, back) = sync_channel(QUEUE);
-    let (tell, unrecorded) = sync_channel(1);
+    let (tell, hears) = sync_channel(1);
     let chunk = Chunk { bytes: Vec::with_capacity(CHUNK), counts: Counts::default() };
-    let unrecorded_counts = Counts::default();
-    let pipeline = Chunks { chunk, full, used: back, tell, unrecorded: unrecorded_counts, has_lost: false };
-    (pipeline, Inbox { chunks, used, unrecorded })
+    let pipeline = Chunks { chunk, full, used: back, tell, told: Told::default(), has_lost: false };
+    (pipeline, Inbox { chunks, used }, hears)
 }
 
 impl Chunks {
@@ -110,10 +131,11 @@ impl Chunks {
         let mut next = self.used.try_recv().unwrap_or_default();
         next.bytes.clear();
         next.counts = Counts::default();
+        self.told.all.add(self.chunk.counts);
         match self.full.try_send(std::mem::replace(&mut self.chunk, next)) {
             Ok(()) => {}
             Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
-                self.unrecorded.add(chunk.counts);
+                self.told.unrecorded.add(chunk.counts);
                 self.has_lost = true;
             }
         }
@@ -129,6 +151,6 @@ impl Drop for Chunks {
     fn drop(&mut self) {
         self.hand_over();
         // The channel has room for the one message that is ever sent; without a writer nobody asks.
-        self.tell.try_send(self.unrecorded).unwrap_or_default();
+        self.tell.try_send(self.told).unwrap_or_default();
     }
 }

@@ -19,7 +19,7 @@ use crate::event::{Event, KernelDrop};
 use crate::symbols::Symbols;
 
 pub use chunk::Counts;
-pub use writer::{End, Open, Summary, Writer, build};
+pub use writer::{End, MIN_BYTES, Open, Pending, Summary, Writer, build};
 
 /// Names of the kernel that are remembered as written; far more than there are reasons and places.
 const MAX_NAMES: usize = 65_536;

@@ -8,7 +8,7 @@
 
 use eyepiece_wire::InterfaceKind;
 
-use super::format::Bytes;
+use super::cursor::Bytes;
 
 /// One fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,13 +31,23 @@
 //! meter, 56 B: u8 hook · u8 mark · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64 packets ·
 //! u64 bytes · u64 held packets · u64 held bytes · u64 reserved. kernel drop, 16 B: u32 reason · u32 network namespace ·
 //! u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4.
+//!
+//! The file holds what a source delivers. The agent notifications that eyepiece makes itself join behind the source and
+//! are not in it.
+//!
+//! Damage: bytes that are no head are skipped up to the next head. A body that its CRC does not fit is skipped whole
+//! where a head follows it; else bytes are missing, and what follows is looked for inside of it. A file may be made so
+//! that every head within a body asks for another CRC over the same bytes: bodies that are checked in vain are paid from
+//! a credit, [`CREDIT`] at first, which grows by twice the bytes that are stepped over. A head whose body the credit
+//! does not pay for is skipped unread: so a reader's work stays in proportion to the file, and only a file with many
+//! such heads loses whole records by it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use eyepiece_wire::{Hook, Mark};
 use flate2::Crc;
 
-use crate::event::{Event, KernelDrop, Lost, LostSource, Meter, RawEvent, Totals};
+use super::cursor::Bytes;
+use crate::event::{Event, Lost, LostSource, Meter, RawEvent, Totals};
 
 /// The first bytes of a file.
 pub const MAGIC: [u8; 8] = *b"\x89EPRAW\r\n";
@@ -49,6 +59,11 @@ pub const HEAD: usize = 16;
 pub const RECORD_HEAD: usize = 28;
 /// The most bytes of a body: facts of 60,000 addresses, and 60 times what the monitor's longest texts take.
 pub const MAX_BODY: usize = 4 << 20;
+
+/// What bodies that are checked in vain may cost, in bytes: some of the largest, more than a disk ever damages at once.
+pub const CREDIT: usize = 4 * MAX_BODY;
+/// What a byte that is stepped over adds to the credit.
+const CREDIT_PER_BYTE: usize = 2;
 
 const MARKER: [u8; 4] = *b"EPR1";
 const NO_CPU: u16 = u16::MAX;
@@ -195,8 +210,7 @@ pub fn check_head(bytes: &[u8]) -> Result<(), HeadError> {
 /// Appends an event; `time` is that of totals, which have none of their own.
 pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
     match event {
-        // Who plays it has it from a source.
-        Event::Raw(raw) | Event::Notification(raw) => {
+        Event::Raw(raw) => {
             let flags = if raw.meter.is_some() { WITH_METER } else { 0 }
                 | if raw.kernel_drop.is_some() { WITH_KERNEL_DROP } else { 0 };
             write(out, (1, flags), raw.cpu, raw.time, |out| {
@@ -232,8 +246,8 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
             out.extend([source, 0, 0, 0, 0, 0, 0, 0]);
             out.extend(lost.count.to_le_bytes());
         }),
-        // The file holds payloads, and these have none.
-        Event::Observed(_) | Event::Undecodable(_) => {}
+        // The file holds a source's payloads: the first two have none, the last is our own.
+        Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
     }
 }
 
@@ -316,25 +330,58 @@ fn write_address(address: &IpAddr, out: &mut Vec<u8>) {
     out.resize(start + ADDRESS, 0);
 }
 
-/// What begins a file's rest behind its head.
-pub fn next(bytes: &[u8]) -> Step<'_> {
-    let Some(head) = bytes.first_chunk::<RECORD_HEAD>() else {
-        // Bytes that no record can begin with need not wait for more.
-        let begins = bytes.len() < MARKER.len() && MARKER.starts_with(bytes) || bytes.starts_with(&MARKER);
-        return if begins || bytes.is_empty() { Step::Incomplete { needed: RECORD_HEAD } } else { search(bytes) };
-    };
-    let Some(length) = length(head) else { return search(bytes) };
-    let size = RECORD_HEAD + length;
-    let Some(body) = bytes.get(RECORD_HEAD..size) else { return Step::Incomplete { needed: size } };
-    let mut rest = Bytes(&head[8..]);
-    let parts = (rest.u8(), rest.u8(), rest.u16(), rest.u64(), rest.u32());
-    let (Some(kind), Some(flags), Some(cpu), Some(time), Some(check)) = parts else { return search(bytes) };
-    if check != crc(body) {
-        return broken_body(bytes, size);
+/// Reads a file record by record.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// For bodies that are checked in vain; at most [`CREDIT`].
+    credit: usize,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { credit: CREDIT }
     }
-    match read(kind, flags, Some(cpu).filter(|cpu| *cpu != NO_CPU), time, body) {
-        Some(record) => Step::Record { time, record, size },
-        None => Step::Damaged { damage: Damage::Unknown, size },
+}
+
+impl Reader {
+    /// What begins a file's rest behind its head. Whoever gets a step with a size asks again behind it.
+    pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        let step = self.look(bytes);
+        if let Step::Record { size, .. } | Step::Damaged { size, .. } = &step {
+            self.credit = size.saturating_mul(CREDIT_PER_BYTE).saturating_add(self.credit).min(CREDIT);
+        }
+        step
+    }
+
+    fn look<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        let Some(head) = bytes.first_chunk::<RECORD_HEAD>() else {
+            // Bytes that no record can begin with need not wait for more.
+            let begins = bytes.len() < MARKER.len() && MARKER.starts_with(bytes) || bytes.starts_with(&MARKER);
+            return if begins || bytes.is_empty() {
+                Step::Incomplete { needed: RECORD_HEAD }
+            } else {
+                search(bytes, Damage::Head)
+            };
+        };
+        let Some(length) = length(head) else { return search(bytes, Damage::Head) };
+        if length > self.credit {
+            return search(bytes, Damage::Body);
+        }
+        let size = RECORD_HEAD + length;
+        let Some(body) = bytes.get(RECORD_HEAD..size) else { return Step::Incomplete { needed: size } };
+        let mut rest = Bytes(&head[8..]);
+        let parts = (rest.u8(), rest.u8(), rest.u16(), rest.u64(), rest.u32());
+        let (Some(kind), Some(flags), Some(cpu), Some(time), Some(check)) = parts else {
+            return search(bytes, Damage::Head);
+        };
+        if check != crc(body) {
+            self.credit -= length;
+            return broken_body(bytes, size);
+        }
+        match read(kind, flags, Some(cpu).filter(|cpu| *cpu != NO_CPU), time, body) {
+            Some(record) => Step::Record { time, record, size },
+            None => Step::Damaged { damage: Damage::Unknown, size },
+        }
     }
 }
 
@@ -359,11 +406,11 @@ fn find(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Steps over what is no record.
-fn search(bytes: &[u8]) -> Step<'_> {
+fn search(bytes: &[u8], damage: Damage) -> Step<'_> {
     // The last bytes may be the beginning of a head.
     let kept = RECORD_HEAD - 1;
     let size = find(bytes, 1).unwrap_or_else(|| bytes.len().saturating_sub(kept).max(1));
-    Step::Damaged { damage: Damage::Head, size }
+    Step::Damaged { damage, size }
 }
 
 /// Bytes were changed, and the next record is where it should be; or some are missing, and it is nearer.
@@ -405,60 +452,4 @@ fn read(kind: u8, flags: u8, cpu: Option<u16>, time: u64, body: &[u8]) -> Option
         7 => Record::Origin(str::from_utf8(body).ok()?),
         _ => return None,
     })
-}
-
-/// Takes numbers off the front.
-#[derive(Clone, Copy)]
-pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
-
-impl<'a> Bytes<'a> {
-    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (front, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*front)
-    }
-
-    pub(super) fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (front, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(front)
-    }
-
-    pub(super) fn u8(&mut self) -> Option<u8> {
-        self.take::<1>().map(|[byte]| byte)
-    }
-
-    pub(super) fn u16(&mut self) -> Option<u16> {
-        self.take().map(u16::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn meter(&mut self) -> Option<Meter> {
-        let (hook, mark, _) = (Hook::from_u8(self.u8()?)?, Mark::from_u8(self.u8()?), self.u16()?);
-        let (ifindex, ingress_ifindex, _) = (self.u32()?, self.u32()?, self.u32()?);
-        let (packets, bytes) = (self.u64()?, self.u64()?);
-        let (held_packets, held_bytes, _) = (self.u64()?, self.u64()?, self.u64()?);
-        Some(Meter { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes })
-    }
-
-    fn kernel_drop(&mut self) -> Option<KernelDrop> {
-        Some(KernelDrop { reason: self.u32()?, netns: self.u32()?, location: self.u64()? })
-    }
-
-    fn address(&mut self) -> Option<IpAddr> {
-        let (family, octets) = (self.u8()?, self.take::<16>()?);
-        let [a, b, c, d, ..] = octets;
-        match family {
-            4 => Some(Ipv4Addr::new(a, b, c, d).into()),
-            6 => Some(Ipv6Addr::from(octets).into()),
-            _ => None,
-        }
-    }
 }

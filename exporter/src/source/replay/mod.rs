@@ -1,20 +1,22 @@
 //! The source `replay`: plays a file of recorded events at its own pace, faster, or as fast as it goes.
 
+mod cursor;
 pub mod facts;
 pub mod format;
 pub mod known;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
 
 use eyepiece_semconv::{attribute, metric};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use self::format::{Damage, HeadError, Record, Step};
+use self::format::{Damage, HeadError, Reader, Record, Step};
 use self::known::RecordedNames;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
@@ -23,8 +25,14 @@ use crate::event::Event;
 use crate::symbols::Symbols;
 use crate::telemetry::{Number, Telemetry};
 
-/// Events of one read: enough to spread its cost, few enough that commands don't wait.
+/// Steps of one read, events or not: enough to spread its cost, few enough that commands don't wait.
 const BURST: usize = 4096;
+/// Bytes of one read that are no record, for the same reason: a step over them may be as long as the buffer.
+const BURST_DAMAGED: usize = 4 << 20;
+/// The shortest wait for the next event that is told: a clock that was set forward while recording makes years of them.
+const LONG_WAIT: Duration = Duration::from_secs(60);
+/// How long one wait for the first bytes lasts; a signal ends it, so it only bounds what poll(2) is given.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// Name of standard input.
 const STDIN: &str = "-";
 
@@ -46,6 +54,8 @@ pub struct Parts<'a> {
     pub publisher: Publisher,
     /// Own counters.
     pub telemetry: &'a Telemetry,
+    /// Ends a wait for the file's first bytes: those of a pipe may never come.
+    pub leave: &'a Halt,
 }
 
 /// Why a file can't be played.
@@ -67,6 +77,9 @@ pub enum ReplayError {
         /// What is wrong.
         source: HeadError,
     },
+    /// The program was told to leave before the first bytes were there.
+    #[error("replay.path: told to leave before its first bytes came")]
+    Left,
 }
 
 /// The source.
@@ -74,6 +87,7 @@ pub struct Replay {
     path: String,
     input: File,
     buffer: Buffer,
+    reader: Reader,
     pace: Pace,
     symbols: Symbols,
     publisher: Publisher,
@@ -106,10 +120,7 @@ pub struct Controls {
 pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), ReplayError> {
     let path = config.path.clone();
     let failed = |source| ReplayError::Open { path: config.path.clone(), source };
-    let mut input = open(&path).map_err(failed)?;
-    let mut head = Vec::with_capacity(format::HEAD);
-    input.by_ref().take(format::HEAD as u64).read_to_end(&mut head).map_err(failed)?;
-    format::check_head(&head).map_err(|source| ReplayError::Head { path: path.clone(), source })?;
+    let input = open(&path).map_err(failed)?;
     let waker = Waker::new().map_err(failed)?;
     let (halt, names) = (Halt::new(waker.clone()), RecordedNames::default());
     let (sender, finished) = oneshot::channel();
@@ -117,7 +128,8 @@ pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), Re
         path,
         input,
         buffer: Buffer::new(format::RECORD_HEAD + format::MAX_BODY),
-        pace: Pace { speed: config.speed, began: None },
+        reader: Reader::default(),
+        pace: Pace { speed: config.speed, began: None, told: None },
         symbols: parts.symbols,
         publisher: parts.publisher,
         names: names.clone(),
@@ -127,12 +139,17 @@ pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), Re
         is_reading: false,
         finished: Some(sender),
     };
-    let origin = replay.origin().map_err(failed)?;
+    replay.head(parts.leave)?;
+    let origin = replay.origin(parts.leave)?;
     Ok((replay, Controls { halt, finished, names, origin }))
 }
 
 fn open(path: &str) -> io::Result<File> {
-    if path == STDIN { Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)) } else { File::open(path) }
+    if path == STDIN {
+        return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
+    }
+    // Without this flag a named pipe that nobody writes to would not even be opened; files ignore it.
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// When records are due.
@@ -141,6 +158,8 @@ struct Pace {
     speed: f64,
     /// When the first record was played, and its own time.
     began: Option<(Instant, u64)>,
+    /// Time of the record whose long wait was told.
+    told: Option<u64>,
 }
 
 impl Pace {
@@ -156,13 +175,35 @@ impl Pace {
         let after = Duration::try_from_secs_f64(after).unwrap_or(Duration::MAX);
         after.saturating_sub(start.elapsed())
     }
+
+    /// Whether the wait for a record of this time is long, and new.
+    fn is_news(&mut self, ahead: Duration, time: u64) -> bool {
+        ahead >= LONG_WAIT && self.told.replace(time) != Some(time)
+    }
+}
+
+/// About how long, in the largest unit of which there are two at least.
+fn about(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(86_400, "days"), (3600, "h"), (60, "min")];
+    let unit = units.into_iter().find(|(unit, _)| seconds / unit >= 2);
+    unit.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
 }
 
 #[derive(Debug)]
 struct Numbers {
     telemetry: Telemetry,
-    damaged: HashMap<Damage, (Number, Number)>,
+    damaged: HashMap<Damage, Damaged>,
     truncated: Number,
+}
+
+/// Places that are no record, of one kind.
+#[derive(Debug)]
+struct Damaged {
+    places: Number,
+    bytes: Number,
+    /// How many places and bytes have not been told in words.
+    untold: (u64, u64),
 }
 
 impl Numbers {
@@ -174,31 +215,73 @@ impl Numbers {
 
     /// Counts a place that is no record, and tells of the first of its kind.
     fn damaged(&mut self, damage: Damage, size: usize) {
-        let (places, bytes) = self.damaged.entry(damage).or_insert_with(|| {
+        let kind = self.damaged.entry(damage).or_insert_with(|| {
             let reason = [(attribute::EYEPIECE_REASON, damage.name())];
             tracing::warn!(reason = damage.name(), "the recording is damaged; what is whole is played");
-            (
-                self.telemetry.counter(metric::EYEPIECE_SOURCE_DAMAGED.name, &reason),
-                self.telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &reason),
-            )
+            Damaged {
+                places: self.telemetry.counter(metric::EYEPIECE_SOURCE_DAMAGED.name, &reason),
+                bytes: self.telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &reason),
+                untold: (0, 0),
+            }
         });
-        places.add(1);
-        bytes.add(size as u64);
+        kind.places.add(1);
+        kind.bytes.add(size as u64);
+        kind.untold = (kind.untold.0 + 1, kind.untold.1 + size as u64);
+    }
+
+    /// Tells how much was damaged, once.
+    fn tell(&mut self, path: &str) {
+        for (damage, kind) in &mut self.damaged {
+            let (places, bytes) = std::mem::take(&mut kind.untold);
+            if places > 0 {
+                tracing::warn!(reason = damage.name(), places, bytes, "{path}: skipped because of damage");
+            }
+        }
     }
 }
 
-/// What [`Replay::more`] found.
+/// What [`more`] found.
 enum More {
     Bytes,
     NotYet,
     End,
 }
 
+/// Reads once; a file is always ready, a pipe when its writer is.
+fn more(waker: &Waker, input: &mut File, buffer: &mut Buffer, timeout: Duration) -> io::Result<More> {
+    let [ready, _] = wait(waker, [Some(input.as_raw_fd()), None], timeout)?;
+    if !ready {
+        return Ok(More::NotYet);
+    }
+    match buffer.fill(input) {
+        Ok(0) => Ok(More::End),
+        Ok(_) => Ok(More::Bytes),
+        Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+            Ok(More::NotYet)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Replay {
-    /// What the first record says of its writer; nothing where it says something else.
-    fn origin(&mut self) -> io::Result<BTreeMap<String, String>> {
+    /// Checks the file's head, as soon as there is something to say.
+    fn head(&mut self, leave: &Halt) -> Result<(), ReplayError> {
         loop {
-            match format::next(self.buffer.filled()) {
+            let filled = self.buffer.filled();
+            match format::check_head(&filled[..filled.len().min(format::HEAD)]) {
+                Ok(()) => break,
+                Err(HeadError::Short { .. }) if self.first_bytes(leave)? => {}
+                Err(source) => return Err(ReplayError::Head { path: self.path.clone(), source }),
+            }
+        }
+        self.buffer.consume(format::HEAD);
+        Ok(())
+    }
+
+    /// What the first record says of its writer; nothing where it says something else.
+    fn origin(&mut self, leave: &Halt) -> Result<BTreeMap<String, String>, ReplayError> {
+        loop {
+            match self.reader.next(self.buffer.filled()) {
                 Step::Record { record: Record::Origin(lines), .. } => {
                     let pairs = lines.lines().filter_map(|line| line.split_once('='));
                     return Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
@@ -206,20 +289,43 @@ impl Replay {
                 Step::Incomplete { .. } => {}
                 Step::Record { .. } | Step::Damaged { .. } => return Ok(BTreeMap::new()),
             }
-            if self.buffer.fill(&mut self.input)? == 0 {
+            if !self.first_bytes(leave)? {
                 return Ok(BTreeMap::new());
+            }
+        }
+    }
+
+    /// Waits for more bytes while the program starts; false at the file's end.
+    fn first_bytes(&mut self, leave: &Halt) -> Result<bool, ReplayError> {
+        loop {
+            if leave.is_asked() {
+                return Err(ReplayError::Left);
+            }
+            match more(&leave.waker, &mut self.input, &mut self.buffer, FIRST_WAIT) {
+                Ok(More::Bytes) => return Ok(true),
+                Ok(More::End) => return Ok(false),
+                Ok(More::NotYet) => {}
+                Err(source) => return Err(ReplayError::Open { path: self.path.clone(), source }),
             }
         }
     }
 
     /// Plays what is due, and waits at most `timeout` where nothing is.
     fn play(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
-        let mut count = 0;
-        while count < BURST {
-            match format::next(self.buffer.filled()) {
+        let (mut count, mut skipped) = (0, 0);
+        // Steps are bounded, not only events: damage has none, and may go on for ever.
+        for _ in 0..BURST {
+            if skipped >= BURST_DAMAGED || self.halt.is_asked() {
+                break;
+            }
+            match self.reader.next(self.buffer.filled()) {
                 Step::Record { time, record, size } => {
                     let ahead = self.pace.until(time);
                     if !ahead.is_zero() {
+                        if self.pace.is_news(ahead, time) {
+                            let (path, about) = (&self.path, about(ahead));
+                            tracing::warn!("{path}: the next event is in {about}; replay.speed = 0 does not wait");
+                        }
                         if count == 0 {
                             wait(&self.waker, [None; 2], timeout.min(ahead))?;
                         }
@@ -242,6 +348,7 @@ impl Replay {
                 Step::Damaged { damage, size } => {
                     self.numbers.damaged(damage, size);
                     self.buffer.consume(size);
+                    skipped += size;
                 }
                 Step::Incomplete { .. } => match self.more(if count == 0 { timeout } else { Duration::ZERO })? {
                     More::Bytes => {}
@@ -258,20 +365,8 @@ impl Replay {
         Ok(count)
     }
 
-    /// Reads once; a file is always ready, a pipe when its writer is.
     fn more(&mut self, timeout: Duration) -> io::Result<More> {
-        let [ready, _] = wait(&self.waker, [Some(self.input.as_raw_fd()), None], timeout)?;
-        if !ready {
-            return Ok(More::NotYet);
-        }
-        match self.buffer.fill(&mut self.input) {
-            Ok(0) => Ok(More::End),
-            Ok(_) => Ok(More::Bytes),
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
-                Ok(More::NotYet)
-            }
-            Err(error) => Err(error),
-        }
+        more(&self.waker, &mut self.input, &mut self.buffer, timeout)
     }
 
     /// At the end of the file: whether records follow behind bytes that are missing in the middle.
@@ -290,6 +385,7 @@ impl Replay {
             self.numbers.truncated.add(left as u64);
             tracing::warn!(bytes = left, "{}: the last record is cut; everything before was played", self.path);
         }
+        self.numbers.tell(&self.path);
         tracing::info!("{}: played to its end", self.path);
         // Nobody listens where the program ends already.
         finished.send(()).unwrap_or_default();
@@ -321,6 +417,9 @@ impl Source for Replay {
     }
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
+        if self.halt.is_asked() {
+            self.numbers.tell(&self.path);
+        }
         if !self.is_reading || self.finished.is_none() || self.halt.is_asked() {
             wait(&self.waker, [None; 2], timeout)?;
             return Ok(0);
