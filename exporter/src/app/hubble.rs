@@ -82,7 +82,7 @@ impl Hubble {
     ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
         let Self { bound, ring, writer, namespaces } = self;
         let Shared { settings, names, telemetry, stop, .. } = *shared;
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch())];
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch(unix_now))];
         let observer = Observer::new(Parts {
             ring: Arc::clone(&ring),
             namespaces,

@@ -25,7 +25,8 @@ use crate::proto::peer::peer_client::PeerClient;
 /// Bytes of a message that we take. A flow has some hundred, with L7 headers and policies some thousand; the answer about
 /// the nodes of a large cluster is the largest. More than gRPC's 4 MiB, so that the largest cluster passes.
 const MAX_MESSAGE: usize = 16 << 20;
-/// A silent connection is asked for a sign of life this often while a call is open: `--follow` sees a server that is gone.
+/// A silent connection is asked for a sign of life this often while a call is open: `--follow` sees a server that is gone
+/// (the source `hubble` sees it sooner, by [`Connection::answers_within`]).
 /// Not more often than gRPC servers for Go bear (their minimum is 5 minutes): they end the connection otherwise.
 const KEEP_ALIVE: Duration = Duration::from_secs(301);
 /// How long the sign of life may take.
@@ -167,6 +168,15 @@ impl Connection {
         request.set_timeout(timeout);
         let answer = HealthClient::new(self.channel.clone()).check(request).await?.into_inner();
         Ok(ServingStatus::try_from(answer.status).unwrap_or(ServingStatus::Unknown))
+    }
+
+    /// Whether the server answers a call at all; that it does not know the call is an answer, too, and so is the end of the
+    /// connection, which its streams tell. It is asked for its health: for a status a relay asks all of its nodes, and one
+    /// of them may keep it waiting.
+    pub async fn answers_within(&self, timeout: Duration) -> bool {
+        let request = HealthCheckRequest { service: HEALTH_SERVICE.to_owned() };
+        let mut client = HealthClient::new(self.channel.clone());
+        tokio::time::timeout(timeout, client.check(request)).await.is_ok()
     }
 }
 

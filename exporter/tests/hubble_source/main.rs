@@ -4,4 +4,5 @@
 mod faults;
 mod resume;
 mod scripted;
+mod silent;
 mod tls;

@@ -45,6 +45,39 @@ fn after_an_interruption_nothing_comes_twice() {
 }
 
 #[test]
+fn nodes_whose_clocks_are_hours_apart_are_all_heard_after_an_interruption() {
+    const HOUR: u64 = 3600;
+    let mut server = Server::start();
+    let mut reader = Reader::start(&server.address.to_string());
+    let call = server.call();
+    // What a relay sends: a second's events of a node that is an hour ahead, one that is right, one an hour behind.
+    let nodes = [("future", 2 * HOUR), ("now", HOUR), ("past", 0)];
+    let second = |number: u64| nodes.map(|(node, clock)| (node, clock + number));
+    for (node, number) in (0..20).flat_map(second) {
+        call.send(flow(node, number));
+    }
+    assert_eq!(reader.take(60).len(), 60);
+    drop(call);
+    let call = server.call();
+    assert_eq!(call.since(), Some(19 - 5));
+    let since = call.since().and_then(|since| u64::try_from(since).ok()).expect("a number");
+    // As servers do: nothing from before the time that is asked for.
+    for (node, number) in (0..22).flat_map(second).filter(|(_, number)| *number >= since) {
+        call.send(flow(node, number));
+    }
+    reader.expect((20..22).flat_map(second).map(|(_, number)| number));
+    assert_eq!((reader.gaps(), reader.number("eyepiece.events.skipped", Some("seen_before"))), (0, 20 + 20 + 6));
+    drop(call);
+    let call = server.call();
+    // Now they have forgotten: each has a gap.
+    for (node, number) in second(500) {
+        call.send(flow(node, number));
+    }
+    reader.expect(second(500).map(|(_, number)| number));
+    assert_eq!(reader.number("eyepiece.source.gaps", Some("passed_on")), 3);
+}
+
+#[test]
 fn a_server_that_has_forgotten_is_a_gap() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());

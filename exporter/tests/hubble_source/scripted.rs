@@ -17,7 +17,7 @@ use eyepiece::proto::observer::{
 };
 use eyepiece::proto::relay::{NodeState, NodeStatusEvent};
 use eyepiece::source::Source as _;
-use eyepiece::source::hubble::{self, Config, Controls, Hubble};
+use eyepiece::source::hubble::{self, Config, Controls, Hubble, Probing};
 use eyepiece::telemetry::Telemetry;
 use prost::Message as _;
 use prost_types::Timestamp;
@@ -229,12 +229,17 @@ impl Reader {
     }
 
     pub(crate) fn start_with(address: &str, tls: Option<TlsOptions>) -> Self {
+        Self::start_probing(address, tls, Probing::default())
+    }
+
+    pub(crate) fn start_probing(address: &str, tls: Option<TlsOptions>, probing: Probing) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let telemetry = Telemetry::default();
         let options = Options { tls, ..Options::default() };
         let config = Config { address: address.parse().expect("an address"), options };
-        let (mut source, controls) = hubble::build(config, runtime.handle().clone(), &telemetry).expect("a source");
+        let (source, controls) = hubble::build(config, runtime.handle().clone(), &telemetry).expect("a source");
+        let mut source = source.probing(probing);
         source.start().expect("start");
         Self { telemetry, controls, seen: Vec::new(), source, _runtime: runtime }
     }

@@ -10,6 +10,7 @@ use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tonic::{Code, Response, Status, Streaming};
 
+use super::alive::{self, Probing, Signs};
 use super::messages::{self, Kind, What};
 use super::status::View;
 use super::window::{Offer, Window};
@@ -67,6 +68,7 @@ impl Out {
 pub(super) struct Follower {
     pub(super) address: Address,
     pub(super) options: Options,
+    pub(super) probing: Probing,
     pub(super) out: Out,
     pub(super) view: View,
     pub(super) counters: Counters,
@@ -83,6 +85,13 @@ impl From<Status> for End {
     fn from(status: Status) -> Self {
         Self { reason: reason::of_stream(status.code()), why: client::told(&status) }
     }
+}
+
+/// A connection, and what it tells.
+#[derive(Clone, Copy)]
+struct Connected<'a> {
+    connection: &'a Connection,
+    signs: &'a Signs,
 }
 
 /// What goes on from one connection to the next.
@@ -110,7 +119,8 @@ impl Follower {
                     self.connected(since, &mut said);
                     let end = self.follow_told(&connection, &mut known, &mut said).await;
                     known.is_again = true;
-                    let is_good = since.elapsed() >= GOOD;
+                    // One that fell silent lasts as long as it takes to notice.
+                    let is_good = since.elapsed() >= GOOD && end.reason != reason::NO_ANSWER;
                     if is_good {
                         backoff.reset();
                     }
@@ -178,17 +188,22 @@ impl Follower {
     async fn follow(&self, connection: &Connection, known: &mut Known) -> End {
         let Known { flows, agent_events, debug_events, missing, is_again } = known;
         let missing = Mutex::new(missing);
-        let mut flows = pin!(self.flows(connection, flows, *is_again));
-        let mut agent = pin!(self.beside(connection, Kind::AgentEvents, agent_events, &missing));
-        let mut debug = pin!(self.beside(connection, Kind::DebugEvents, debug_events, &missing));
+        let signs = Signs::default();
+        let connected = Connected { connection, signs: &signs };
+        let mut flows = pin!(self.flows(connected, flows, *is_again));
+        let mut agent = pin!(self.beside(connected, Kind::AgentEvents, agent_events, &missing));
+        let mut debug = pin!(self.beside(connected, Kind::DebugEvents, debug_events, &missing));
+        let mut silent = pin!(alive::until_silent(connection, &signs, self.probing));
         tokio::select! {
             end = &mut flows => end,
             end = &mut agent => end,
             end = &mut debug => end,
+            () = &mut silent => silence(self.probing),
         }
     }
 
-    async fn flows(&self, connection: &Connection, window: &mut Window, is_again: bool) -> End {
+    async fn flows(&self, connected: Connected<'_>, window: &mut Window, is_again: bool) -> End {
+        let Connected { connection, signs } = connected;
         let number = match self.wait_for_entries(connection).await {
             Ok(number) => number,
             Err(status) => return status.into(),
@@ -201,7 +216,9 @@ impl Follower {
         loop {
             match stream.message().await {
                 Ok(Some(message)) => {
+                    signs.came();
                     self.message(Kind::Flows, &message, window).await;
+                    signs.handed_on();
                 }
                 Ok(None) => return closed(),
                 Err(status) => return status.into(),
@@ -230,11 +247,12 @@ impl Follower {
     /// Reads events beside the flows. A server that does not give them is one without them.
     async fn beside(
         &self,
-        connection: &Connection,
+        connected: Connected<'_>,
         kind: Kind,
         window: &mut Window,
         missing: &Mutex<&mut Vec<Kind>>,
     ) -> End {
+        let Connected { connection, signs } = connected;
         let since = window.since();
         window.resumed(Instant::now());
         let opened = open(connection, kind, since, 0).await;
@@ -258,7 +276,9 @@ impl Follower {
             match next {
                 Ok(Some(message)) => {
                     has_come = true;
+                    signs.came();
                     self.message(kind, &message, window).await;
+                    signs.handed_on();
                 }
                 Ok(None) => return closed(),
                 Err(status) if has_come || matches!(status.code(), Code::Unavailable | Code::Cancelled) => {
@@ -340,6 +360,11 @@ impl Follower {
 
 fn closed() -> End {
     End { reason: reason::CLOSED, why: "the server ended it".to_owned() }
+}
+
+fn silence(probing: Probing) -> End {
+    let why = format!("it tells nothing, and has not answered a call within {:?}", probing.timeout);
+    End { reason: reason::NO_ANSWER, why }
 }
 
 /// Asks for a stream that goes on: from a time on, else with so many flows before new ones.

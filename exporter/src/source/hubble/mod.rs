@@ -7,6 +7,7 @@
 
 pub mod status;
 
+mod alive;
 mod follow;
 mod messages;
 mod reason;
@@ -22,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::alive::Probing;
 use self::follow::{Counters, Follower, Out};
 use self::status::{NOT_STARTED, View};
 use super::numbers::Numbers;
@@ -55,6 +57,7 @@ enum Item {
 pub struct Hubble {
     config: Config,
     runtime: Handle,
+    probing: Probing,
     following: Option<Following>,
     is_asleep: Arc<AtomicBool>,
     counters: Counters,
@@ -94,6 +97,7 @@ pub fn build(config: Config, runtime: Handle, telemetry: &Telemetry) -> io::Resu
     let source = Hubble {
         config,
         runtime,
+        probing: Probing::default(),
         following: None,
         is_asleep: Arc::default(),
         counters: Counters::new(Numbers::new(telemetry)),
@@ -105,6 +109,12 @@ pub fn build(config: Config, runtime: Handle, telemetry: &Telemetry) -> io::Resu
 }
 
 impl Hubble {
+    /// With another patience for a server that tells nothing.
+    #[must_use]
+    pub fn probing(self, probing: Probing) -> Self {
+        Self { probing, ..self }
+    }
+
     fn take(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let Some(following) = &mut self.following else { return 0 };
         let mut count = 0;
@@ -137,6 +147,7 @@ impl Source for Hubble {
             let follower = Follower {
                 address: self.config.address.clone(),
                 options: self.config.options.clone(),
+                probing: self.probing,
                 out,
                 view: self.view.clone(),
                 counters: self.counters.clone(),

@@ -8,6 +8,8 @@ use crate::hubble::client::ClientError;
 
 /// The server ended the stream, and said nothing.
 pub(super) const CLOSED: &str = "closed";
+/// The server answers nothing any more, and nothing says that it is gone.
+pub(super) const NO_ANSWER: &str = "no_answer";
 
 /// Why a connection could not be made.
 pub(super) const fn of_connecting(error: &ClientError) -> &'static str {

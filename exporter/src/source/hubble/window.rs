@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort them.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// How much later than another's a node's events may be told, by its clock or its way: what it had last more than this
-/// before the newest event of all was not under way any more, and its time is not gone back to.
+/// A node that was not heard for this long while others were had nothing under way any more: its last event's time is not
+/// gone back to. By when events arrived, for clocks of nodes are not to be compared.
 const QUIET: Duration = Duration::from_secs(600);
 /// A time this far before the node's newest is none that came late: somebody has set its clock back.
 const SET_BACK: Duration = Duration::from_secs(60);
@@ -67,6 +67,7 @@ struct Node {
     newest: u64,
     /// The latest time among those that are not recognised any more.
     floor: u64,
+    /// When its last event arrived.
     heard: Instant,
     /// Its events may come again.
     again: Option<Again>,
@@ -88,11 +89,13 @@ impl Default for Window {
 }
 
 impl Window {
-    /// From when on to ask, ns since the Unix epoch; none where nothing was seen.
+    /// From when on to ask, ns since the Unix epoch; none where nothing was seen. The time of the node whose clock is the
+    /// furthest behind: a server that is asked for a later one drops all that this node tells.
     pub(super) fn since(&self) -> Option<u64> {
-        let newest = self.nodes.values().map(|node| node.newest).max()?;
-        let not_quiet = self.nodes.values().map(|node| node.newest).filter(|time| *time >= back(newest, QUIET));
-        not_quiet.min().map(|time| back(time, WINDOW))
+        // Losses alone tell no time.
+        let timed = self.nodes.values().filter(|node| node.newest > 0);
+        let heard = timed.clone().map(|node| node.heard).max()?;
+        timed.map(|node| node.told_until(heard)).min().map(|time| back(time, WINDOW))
     }
 
     /// The stream begins anew, from [`Window::since`].
@@ -194,6 +197,13 @@ impl Window {
 }
 
 impl Node {
+    /// Up to when it has told us everything, by its own clock, where `heard` is when any node was heard last.
+    fn told_until(&self, heard: Instant) -> u64 {
+        let silent = heard.saturating_duration_since(self.heard);
+        // One that is quiet is as far on as its clock has gone since, be it ahead of ours or behind.
+        if silent <= QUIET { self.newest } else { self.newest.saturating_add(nanos(silent)) }
+    }
+
     fn again(&mut self, now: Instant, is_asked_for: bool) {
         let newest = self.again.as_ref().map_or(self.newest, |again| again.newest.max(self.newest));
         // Whose last event is before the time that is asked for has nothing to prove itself by.
@@ -202,7 +212,11 @@ impl Node {
 }
 
 fn back(time: u64, by: Duration) -> u64 {
-    time.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
+    time.saturating_sub(nanos(by))
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -130,6 +130,46 @@ fn nodes_are_judged_by_their_own_times() {
 }
 
 #[test]
+fn clocks_that_are_hours_apart_silence_nobody() {
+    let mut stream = Stream::new();
+    // `a` is right, `f` is an hour ahead, `s` an hour behind; so is `q`, which tells nothing more.
+    let nodes = [("a", 40_000), ("f", 76_000), ("s", 4_000)];
+    stream.offer("q", 4_000);
+    for tenths in 0..9_000 {
+        assert!(nodes.iter().all(|(node, start)| stream.offer(node, start + tenths) == Offer::New));
+        stream.now += Duration::from_millis(100);
+    }
+    assert_eq!(stream.since(), Some(12_999 - 50));
+    stream.resume();
+    // A server gives what is not before that, of each: of those that are ahead, all that it has.
+    for (node, start) in nodes {
+        for tenths in if node == "s" { 8_949..9_000 } else { 0..9_000 } {
+            assert_eq!(stream.offer(node, start + tenths), Offer::Seen, "{node} {tenths}");
+        }
+        assert_eq!(stream.offer(node, start + 9_000), Offer::New, "{node}");
+    }
+    assert_eq!(stream.offer("q", 13_000), Offer::New);
+    stream.resume();
+    // Who has forgotten what we know of a node is found out, whatever its clock says.
+    for (node, start) in nodes {
+        assert_eq!(stream.offer(node, start + 9_500), Offer::NewBehindGap, "{node}");
+    }
+}
+
+#[test]
+fn a_quiet_node_that_is_behind_is_asked_for_what_it_tells_next() {
+    let mut stream = Stream::new();
+    stream.offer("a", 40_000);
+    stream.offer("s", 4_000);
+    stream.wait(1200);
+    stream.offer("a", 52_000);
+    // By its own clock it is 20 minutes on, not where `a` is.
+    assert_eq!(stream.since(), Some(16_000 - 50));
+    stream.resume();
+    assert_eq!(["a", "s"].map(|node| stream.offer(node, 52_000)), [Offer::Seen, Offer::New]);
+}
+
+#[test]
 fn a_node_that_comes_back_behind_a_relay_is_resumed_alone() {
     let mut stream = Stream::new();
     for tenths in 0..100 {
