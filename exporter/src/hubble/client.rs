@@ -264,8 +264,8 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// How the connection broke, where that is what ended a call, and no server.
 pub fn broke(status: &Status) -> Option<String> {
     let source = std::error::Error::source(status)?;
-    let is_ours = causes(source).any(|cause| cause.is::<tonic::transport::Error>());
-    is_ours.then(|| format!("the connection broke: {}", chain(source)))
+    let cause = causes(source).find_map(|cause| cause.downcast_ref::<tonic::transport::Error>());
+    cause.map(|_| format!("the connection broke: {}", chain(source)))
 }
 
 /// What a call's end says to a person: `Unknown` is what Go's servers answer where they name no code.
