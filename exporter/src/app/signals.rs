@@ -1,12 +1,16 @@
 //! Signals, heard from before anything is built until the program is gone, whatever its other threads wait for.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::source::{Halt, Waker};
+
+/// Signals so close together are one wish: timeout(1) sends its signal to the process, and then to the whole group.
+const SAME: Duration = Duration::from_millis(200);
 
 /// Whether somebody has asked the program to leave.
 pub(super) struct Signals {
@@ -65,12 +69,16 @@ struct Listener {
 
 impl Listener {
     async fn run(self, mut caught: Caught) {
+        let mut wishes = Wishes::default();
         loop {
             match caught.next().await {
                 Heard::Hangup => {
                     tracing::warn!("SIGHUP: no setting of this version can be reloaded; restart to apply changes");
                 }
                 Heard::End => {
+                    if !wishes.is_new(Instant::now()) {
+                        continue;
+                    }
                     if self.asked.send_replace(true) {
                         tracing::warn!("second signal: leaving without delivering what is queued");
                         std::process::exit(1);
@@ -79,6 +87,23 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Tells wishes from signals.
+#[derive(Default)]
+struct Wishes {
+    last: Option<Instant>,
+}
+
+impl Wishes {
+    /// Whether a signal is not the echo of the one that made the last wish.
+    fn is_new(&mut self, now: Instant) -> bool {
+        let is_new = self.last.is_none_or(|last| now.saturating_duration_since(last) >= SAME);
+        if is_new {
+            self.last = Some(now);
+        }
+        is_new
     }
 }
 
@@ -113,4 +138,22 @@ impl Caught {
 enum Heard {
     End,
     Hangup,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{SAME, Wishes};
+
+    #[test]
+    fn an_echo_is_no_second_wish() {
+        let (mut wishes, start) = (Wishes::default(), Instant::now());
+        let short = Duration::from_nanos(1);
+        assert!(wishes.is_new(start));
+        assert!(!wishes.is_new(start) && !wishes.is_new(start + SAME - short));
+        // Counted from the wish, not from its echo: who insists is heard.
+        assert!(wishes.is_new(start + SAME));
+        assert!(!wishes.is_new(start + SAME + short));
+    }
 }
