@@ -3,13 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::fanout::LISTENERS_MAX;
-
 /// How long the lines are counted, and how often is told how many were left out.
 pub const INTERVAL: Duration = Duration::from_secs(10);
-/// Lines in that time: as many as when all listeners come at once.
-const LINES: u32 = LISTENERS_MAX as u32;
-
 #[derive(Debug, Default)]
 struct State {
     since: Option<Instant>,
@@ -18,12 +13,20 @@ struct State {
 }
 
 /// Counts lines.
-#[derive(Debug, Default)]
-pub struct LogLimit(Mutex<State>);
+#[derive(Debug)]
+pub struct LogLimit {
+    state: Mutex<State>,
+    lines: u32,
+}
 
 impl LogLimit {
+    /// Allows so many lines in an [`INTERVAL`].
+    pub fn new(lines: u32) -> Self {
+        Self { state: Mutex::default(), lines }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether one more line may be written now; one that may not is counted.
@@ -32,7 +35,7 @@ impl LogLimit {
         if state.since.is_none_or(|since| now.saturating_duration_since(since) >= INTERVAL) {
             (state.since, state.said) = (Some(now), 0);
         }
-        let is_allowed = state.said < LINES;
+        let is_allowed = state.said < self.lines;
         if is_allowed {
             state.said += 1;
         } else {
@@ -51,11 +54,13 @@ impl LogLimit {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{INTERVAL, LINES, LogLimit};
+    use super::{INTERVAL, LogLimit};
+
+    const LINES: u32 = 32;
 
     #[test]
     fn so_many_in_an_interval_and_the_others_are_counted() {
-        let (limit, start) = (LogLimit::default(), Instant::now());
+        let (limit, start) = (LogLimit::new(LINES), Instant::now());
         for (round, n) in [0, 1, LINES - 1, LINES, LINES + 1, LINES * 8].into_iter().enumerate() {
             let from = start + INTERVAL * round as u32;
             // From its first line on to the end of its time.

@@ -24,6 +24,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Clients that have a task at the same time: all listeners, and some that are just being refused or are leaving, each of
 /// which may have a blocking thread. Who comes beyond is closed at once.
 const CLIENTS_MAX: usize = LISTENERS_MAX + 8;
+/// Lines about who comes and goes in a [`LogLimit`]'s interval: as many as when all listeners come at once. Of those who
+/// could not come in one line says enough.
+const VISITS: u32 = LISTENERS_MAX as u32;
 /// Possible CPUs are multiplied with this for the queue's size, up to [`QUEUE_MAX`] (Cilium `pkg/defaults`).
 const QUEUE_PER_CPU: usize = 1024;
 /// The largest queue by default.
@@ -68,7 +71,7 @@ impl Config {
     pub async fn run(self, mut stop: Stop) {
         let Self { socket, queue, stall, agent, telemetry } = self;
         let sent = telemetry.counter(metric::EYEPIECE_MONITOR_SENT.name, &[]);
-        let (visits, refusals) = Default::default();
+        let (visits, refusals) = (LogLimit::new(VISITS), LogLimit::new(1));
         let stopped = stop.clone();
         let shared = Arc::new(Shared { queue, stall, agent, telemetry, sent, stop: stopped, visits, refusals });
         let mut connections = JoinSet::new();
