@@ -124,7 +124,7 @@ fn a_server_without_anything_to_tell_is_asked_and_kept() {
 fn a_server_is_not_blamed_for_a_reader_that_is_slow() {
     const FLOWS: u64 = 100_000;
     let mut server = Server::start();
-    // As long as nobody reads there is no room for an answer.
+    // As long as nobody reads nothing comes, and there may be no room for an answer.
     let mut reader = Reader::start_probing(&server.address.to_string(), None, probing(Duration::from_secs(3)));
     let call = server.call();
     let sent = Arc::new(AtomicU64::new(0));

@@ -96,6 +96,10 @@ impl Item {
                     time,
                     uuid,
                     verdict: verdict.into(),
+                    event_type: Some(flow::CiliumEventType {
+                        r#type: i32::from(if self.is_drop() { EVENT_DROP } else { EVENT_TRACE }),
+                        sub_type: 0,
+                    }),
                     node_name: "node".to_owned(),
                     ..flow::Flow::default()
                 })

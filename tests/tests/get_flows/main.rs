@@ -2,15 +2,15 @@
 //!
 //! Cilium hides the newest entry of its ring until the next one is written. It is fed one more at the end, which nobody
 //! sees; ours shows what it has. And whoever reads Cilium's ring from its oldest entry on, when it is full, is told of one
-//! that was lost, though nobody writes meanwhile: ours tells of no such loss.
+//! that was lost before anything else, though nobody writes meanwhile: ours must tell of no loss at all.
 
 mod events;
+mod masks;
 mod servers;
 
 use std::time::Duration;
 
 use eyepiece::proto::flow::{FlowFilter, LostEventSource, Verdict};
-use eyepiece::proto::observer::get_flows_request::Experimental;
 use eyepiece::proto::observer::get_flows_response::ResponseTypes;
 use eyepiece::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse};
 use eyepiece_tests::harness::NAME;
@@ -22,7 +22,7 @@ use tonic::{Code, Streaming};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 use self::events::{AGENT, DEBUG, FLOW, Item, LOST, items};
-use self::servers::{Ours, Servers};
+use self::servers::{Answer, Ours, Servers};
 
 /// A response, as far as both servers have to agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ enum Said {
     Flow { uuid: String, time: Option<Timestamp>, node: String },
     Lost { source: LostEventSource, count: u64, cpu: Option<i32> },
 }
+
+/// The loss that Cilium's ring tells of, one for each entry; and one where there is none.
+const OF_RING: Said = Said::Lost { source: LostEventSource::HubbleRingBuffer, count: 1, cpu: None };
 
 fn said(response: GetFlowsResponse) -> Said {
     match response.response_types {
@@ -128,10 +131,15 @@ async fn answers_are_those_of_ciliums_observer() {
         servers.feed(&items);
         servers.hide();
         for (name, request) in requests(items.len() as i64) {
-            let [ours, ciliums] = servers.answers(&request).await.map(|answer| {
-                let none = Said::Lost { source: LostEventSource::HubbleRingBuffer, count: 1, cpu: None };
-                answer.map(|answer| answer.into_iter().map(said).filter(|said| *said != none).collect::<Vec<_>>())
-            });
+            let all = |answer: Answer| answer.map(|answer| answer.into_iter().map(said).collect::<Vec<_>>());
+            let [ours, mut ciliums] = servers.answers(&request).await.map(all);
+            // With the hidden one its ring is full.
+            if items.len() >= capacity as usize
+                && let Ok(ciliums) = &mut ciliums
+                && ciliums.first() == Some(&OF_RING)
+            {
+                ciliums.remove(0);
+            }
             assert_eq!(ours, ciliums, "{sequence}: {name}");
             compared += 1;
         }
@@ -161,12 +169,37 @@ async fn those_who_follow_are_given_the_same_as_by_ciliums_observer() {
     }
     let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
     let dropped = verdict(Verdict::Dropped);
-    // The request, flows that it has of those that are there, and of those that come.
+    // The request, flows that it has of those that are there, and of those that come, and whether it ends by itself.
     let cases = [
-        ("from now on, and the newest", follow.clone(), 1, 40),
-        ("the last five first", GetFlowsRequest { number: 5, ..follow.clone() }, 5, 40),
-        ("since the middle", GetFlowsRequest { since: at(10, 0), ..follow.clone() }, 10, 40),
-        ("drops only", GetFlowsRequest { whitelist: dropped.clone(), number: 2, ..follow.clone() }, 2, 13),
+        ("from now on, and the newest", follow.clone(), 1, 41, false),
+        ("the last five first", GetFlowsRequest { number: 5, ..follow.clone() }, 5, 41, false),
+        ("since the middle", GetFlowsRequest { since: at(10, 0), ..follow.clone() }, 10, 41, false),
+        ("since a time to come", GetFlowsRequest { since: at(35, 0), ..follow.clone() }, 0, 26, false),
+        ("since the last", GetFlowsRequest { since: at(60, 0), ..follow.clone() }, 0, 1, false),
+        ("until a time to come", GetFlowsRequest { until: at(30, 0), ..follow.clone() }, 1, 11, true),
+        (
+            "since the middle, until a time to come",
+            GetFlowsRequest { since: at(10, 0), until: at(30, 0), ..follow.clone() },
+            10,
+            11,
+            true,
+        ),
+        ("between times to come", GetFlowsRequest { since: at(35, 0), until: at(40, 0), ..follow.clone() }, 0, 6, true),
+        (
+            "the last five first, until a time to come",
+            GetFlowsRequest { number: 5, until: at(25, 0), ..follow.clone() },
+            5,
+            6,
+            true,
+        ),
+        (
+            "drops until a time to come",
+            GetFlowsRequest { whitelist: dropped.clone(), number: 2, until: at(31, 0), ..follow.clone() },
+            2,
+            4,
+            true,
+        ),
+        ("drops only", GetFlowsRequest { whitelist: dropped.clone(), number: 2, ..follow.clone() }, 2, 14, false),
     ];
     let mut servers = Servers::start(255).await;
     let there = items(&[FLOW; 20]);
@@ -175,15 +208,21 @@ async fn those_who_follow_are_given_the_same_as_by_ciliums_observer() {
     servers.hide();
     let hidden = events::hidden_uuid();
     let mut streams = Vec::new();
-    for (name, request, before, after) in cases {
-        let [mut ours, ciliums] = servers.streams(&request).await;
+    for (name, request, before, after, ends) in cases {
+        let (mut ours, mut ciliums) = servers.started(&request).await;
+        if before > 0 {
+            // It has begun before anything comes. Those that begin later have a time to begin from.
+            let stream = ciliums.await.expect("no panic");
+            ciliums = tokio::spawn(std::future::ready(stream));
+        }
         // Ours is there at once; Cilium's answer to those who follow is seen with what comes.
         let seen = flows(&mut ours, before).await;
-        streams.push((name, [ours, ciliums], seen, before + after));
+        streams.push((name, (ours, ciliums), seen, before + after, ends));
     }
     servers.feed(&coming);
     servers.hide();
-    for (name, [mut ours, mut ciliums], mut seen, count) in streams {
+    for (name, (mut ours, ciliums), mut seen, count, ends) in streams {
+        let mut ciliums = ciliums.await.expect("no panic");
         let left = count - seen.len();
         seen.extend(flows(&mut ours, left).await);
         // What was hidden comes into sight with what follows, and is none of the events.
@@ -193,6 +232,13 @@ async fn those_who_follow_are_given_the_same_as_by_ciliums_observer() {
             theirs.extend(next.into_iter().filter(|said| !matches!(said, Said::Flow { uuid, .. } if *uuid == hidden)));
         }
         assert_eq!(seen, theirs, "{name}");
+        if ends {
+            for (whose, stream) in [("ours", &mut ours), ("Cilium's", &mut ciliums)] {
+                let next = tokio::time::timeout(PATIENCE, stream.message()).await;
+                let next = next.unwrap_or_else(|_| panic!("{name}: {whose} does not end"));
+                assert_eq!(next.expect("an end"), None, "{name}: {whose}");
+            }
+        }
     }
 }
 
@@ -225,42 +271,6 @@ async fn what_cannot_be_is_refused_as_by_ciliums_observer() {
         let (code, message) = ours.expect_err(name);
         assert_eq!(code, Code::Unknown, "{name}: {message}");
         assert!(message.contains(text), "{name}: {message}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mask_leaves_time_and_node_to_the_response() {
-    let mut servers = Ours::start(15).await;
-    servers.feed(&items(&[FLOW, LOST, FLOW]));
-    let paths = |paths: &[&str]| FieldMask { paths: paths.iter().map(|&path| path.to_owned()).collect() };
-    let old = Experimental { field_mask: Some(paths(&["uuid"])) };
-    for (name, request, has_verdict) in [
-        ("now", GetFlowsRequest { field_mask: Some(paths(&["verdict"])), ..GetFlowsRequest::default() }, true),
-        ("as it was", GetFlowsRequest { experimental: Some(old.clone()), ..GetFlowsRequest::default() }, false),
-        (
-            "both",
-            GetFlowsRequest {
-                experimental: Some(old),
-                field_mask: Some(paths(&["verdict"])),
-                ..GetFlowsRequest::default()
-            },
-            true,
-        ),
-    ] {
-        let answer = servers.answer(&request).await.expect(name);
-        assert_eq!(answer.len(), 3, "{name}");
-        for response in answer {
-            assert_eq!(response.node_name, "node", "{name}");
-            assert!(response.time.is_some_and(|time| time.seconds >= events::START), "{name}");
-            match response.response_types {
-                Some(ResponseTypes::Flow(flow)) => {
-                    assert_eq!((flow.verdict != 0, flow.uuid.is_empty()), (has_verdict, has_verdict), "{name}");
-                    assert_eq!((flow.time, flow.node_name.as_str(), flow.event_type), (None, "", None), "{name}");
-                }
-                Some(ResponseTypes::LostEvents(lost)) => assert_eq!(lost.num_events_lost, 2, "{name}"),
-                other => panic!("{name}: {other:?}"),
-            }
-        }
     }
 }
 
@@ -316,4 +326,51 @@ async fn a_follower_that_does_not_read_is_told_what_it_lost_and_nobody_else_lose
     }
     assert_eq!(flows + lost, COUNT as u64);
     assert!(lost > 0, "it was not slow enough to lose anything");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_too_slow_is_told_of_every_flow_or_of_its_loss_as_by_ciliums_observer() {
+    const COUNT: usize = 60_000;
+    if let Err(why) = peer::find(NAME) {
+        skip!("{why}");
+    }
+    let mut servers = Servers::start(1023).await;
+    let mut all = items(&[FLOW; COUNT + 1]);
+    let next = all.split_off(COUNT);
+    servers.feed(&all[..2]);
+    servers.hide();
+    let mut streams = servers.streams(&GetFlowsRequest { follow: true, number: 1, ..GetFlowsRequest::default() }).await;
+    for stream in &mut streams {
+        let first = flows(stream, 1).await;
+        assert!(matches!(&first[..], [Said::Flow { time, .. }] if *time == at(1, 0)), "{first:?}");
+    }
+    // Nobody reads meanwhile.
+    servers.feed(&all[2..]);
+    servers.hide();
+    let [ours, ciliums] = &mut streams;
+    // Cilium's tells, too, of what was hidden between them.
+    for (whose, stream, left) in [("ours", ours, COUNT as u64 - 2), ("Cilium's", ciliums, COUNT as u64 - 1)] {
+        let (mut shown, mut lost) = (0, 0);
+        while shown + lost < left {
+            let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
+            match said(next.expect("a response").expect("the stream goes on")) {
+                Said::Flow { .. } => shown += 1,
+                Said::Lost { source: LostEventSource::HubbleRingBuffer, count, cpu: None } => lost += count,
+                other @ Said::Lost { .. } => panic!("{whose}: {other:?}"),
+            }
+        }
+        println!("{whose}: {shown} shown, {lost} lost");
+        assert!(shown + lost == left && lost > 0, "{whose}: {shown} shown, {lost} lost of {left}");
+    }
+    // And of nothing more than these.
+    servers.feed(&next);
+    servers.hide();
+    let hidden = events::hidden_uuid();
+    for stream in &mut streams {
+        let mut seen = flows(stream, 1).await;
+        if matches!(&seen[..], [Said::Flow { uuid, .. }] if *uuid == hidden) {
+            seen = flows(stream, 1).await;
+        }
+        assert!(matches!(&seen[..], [Said::Flow { time, .. }] if *time == at(COUNT as i64, 0)), "{seen:?}");
+    }
 }

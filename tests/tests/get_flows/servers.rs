@@ -22,6 +22,7 @@ use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use prost::Message as _;
 use prost_types::Timestamp;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -142,6 +143,11 @@ impl Servers {
         self.ciliums.settle().expect("settled");
     }
 
+    /// What ours answers.
+    pub(crate) async fn ours(&mut self, request: &GetFlowsRequest) -> Answer {
+        self.ours.answer(request).await
+    }
+
     /// What each answers, ours first.
     pub(crate) async fn answers(&mut self, request: &GetFlowsRequest) -> [Answer; 2] {
         [self.ours.answer(request).await, answer(&mut self.client, request).await]
@@ -149,8 +155,19 @@ impl Servers {
 
     /// A stream of each, ours first.
     pub(crate) async fn streams(&mut self, request: &GetFlowsRequest) -> [Streaming<GetFlowsResponse>; 2] {
+        let (ours, ciliums) = self.started(request).await;
+        [ours, ciliums.await.expect("no panic")]
+    }
+
+    /// The same; Cilium's answer has no head before there is something to answer.
+    pub(crate) async fn started(
+        &mut self,
+        request: &GetFlowsRequest,
+    ) -> (Streaming<GetFlowsResponse>, JoinHandle<Streaming<GetFlowsResponse>>) {
         let ours = self.ours.stream(request).await;
-        [ours, self.client.get_flows(request.clone()).await.expect("a stream").into_inner()]
+        let (mut client, request) = (self.client.clone(), request.clone());
+        let ciliums = async move { client.get_flows(request).await.expect("a stream").into_inner() };
+        (ours, tokio::spawn(ciliums))
     }
 
     pub(crate) async fn statuses(&mut self) -> [ServerStatusResponse; 2] {
@@ -161,6 +178,8 @@ impl Servers {
 
 async fn connect(address: &str) -> ObserverClient<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    // Who does not read a stream with the usual 2 MiB holds more small frames than the h2 library bears.
+    let endpoint = endpoint.initial_stream_window_size(65_535);
     ObserverClient::new(endpoint.connect().await.expect("a connection"))
 }
 

@@ -140,10 +140,9 @@ fn every_filter_of_names_shows_what_it_says() {
             skip!("{why}");
         }
     }
-    let told = Told::start().expect("flows with names");
+    let mut told = Told::start().expect("flows with names");
     let rows = filters::rows(&Facts::default());
     let of_told = rows.iter().filter(|row| row.scene == Scene::Told).map(|row| (row.flag.to_owned(), row));
     all(of_told, |row| check(&told.hubble, &told.flows, row));
-    let namespaces = told.hubble.run(&["list", "namespaces"]).expect("an end");
-    assert_eq!(namespaces.ok().expect("namespaces"), "NAMESPACE\nbank\ndefault\nshop\n");
+    told.check_namespaces().expect("namespaces");
 }

@@ -12,7 +12,7 @@ use eyepiece::proto::observer::{ExportEvent, export_event::ResponseTypes};
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::{Eyepiece, Hubble, Namespace, eventually};
 use prost::Message as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::flow::Flow;
@@ -24,8 +24,10 @@ pub(crate) const NODE: &str = "far/node-3";
 pub(crate) struct Told {
     pub(crate) hubble: Hubble,
     pub(crate) flows: Vec<Value>,
+    /// A client of the server itself.
+    original: Hubble,
+    server: ObserveServer,
     _eyepiece: Eyepiece,
-    _server: ObserveServer,
     _home: Namespace,
     _folder: tempfile::TempDir,
 }
@@ -68,12 +70,56 @@ impl Told {
             before = flows.len();
             is_still.then_some(flows)
         })?;
-        let told = Hubble::new(&theirs, None)?;
-        let originals = shown(&told)?;
+        let original = Hubble::new(&theirs, None)?;
+        let originals = shown(&original)?;
         for line in &flows {
             ensure!(originals.contains(line), "{line}\nis none of\n{:#?}", originals.first());
         }
-        Ok(Self { hubble, flows, _eyepiece: eyepiece, _server: server, _home: home, _folder: folder })
+        Ok(Self { hubble, flows, original, server, _eyepiece: eyepiece, _home: home, _folder: folder })
+    }
+
+    /// Holds the namespaces against the server's own; then those, too, of flows whose times are hours away from now.
+    pub(crate) fn check_namespaces(&mut self) -> Result<()> {
+        let list = |hubble: &Hubble, form: &str| -> Result<String> {
+            hubble.run(&["list", "namespaces", "-o", form])?.ok().map(str::to_owned)
+        };
+        for hubble in [&self.hubble, &self.original] {
+            let table = list(hubble, "table")?;
+            ensure!(table == "NAMESPACE\nbank\ndefault\nshop\n", "{table}");
+        }
+        let json: Value = serde_json::from_str(&list(&self.hubble, "json")?)?;
+        ensure!(
+            json == json!([{ "namespace": "bank" }, { "namespace": "default" }, { "namespace": "shop" }]),
+            "{json}"
+        );
+        let far = Endpoint { cluster_name: "far".to_owned(), ..pod("yard", "gate", "gate") };
+        let between = |number, hours: i64, source: Endpoint, destination: Endpoint| {
+            let (source, destination) = (Some(source), Some(destination));
+            let event_type = Some(CiliumEventType { r#type: 4, sub_type: 0 });
+            encoded(number, now()? + hours * 3600, Message { source, destination, event_type, ..Message::default() })
+        };
+        let old = between(101, -2, pod("attic", "box", "box"), pod("bank", "vault-0", "vault"))?;
+        let new = between(102, 2, pod("tomorrow", "dawn", "dawn"), far)?;
+        // A server hides its newest.
+        for event in [&old, &new, &old, &new] {
+            self.server.event(event)?;
+        }
+        self.server.settle()?;
+        let wanted = json!([
+            { "namespace": "attic" }, { "namespace": "bank" }, { "namespace": "default" }, { "namespace": "shop" },
+            { "namespace": "tomorrow" }, { "cluster": "far", "namespace": "yard" },
+        ]);
+        let ours = || serde_json::from_str::<Value>(&list(&self.hubble, "json").ok()?).ok();
+        eventually(PATIENCE, "namespaces", || (ours()? == wanted).then_some(()))
+            .with_context(|| format!("{:?}", ours()))?;
+        // Theirs have no clusters but the server's own.
+        let (ours, theirs) = (list(&self.hubble, "table")?, list(&self.original, "table")?);
+        ensure!(ours == theirs && ours.lines().count() == 7, "{ours}\n{theirs}");
+        let wide = list(&self.hubble, "wide")?;
+        let lines: Vec<Vec<&str>> = wide.lines().map(|line| line.split_whitespace().collect()).collect();
+        ensure!(lines.first() == Some(&vec!["NAMESPACE", "CLUSTER"]), "{wide}");
+        ensure!(lines.last() == Some(&vec!["yard", "far"]), "{wide}");
+        Ok(())
     }
 }
 
@@ -124,32 +170,37 @@ fn flows() -> Result<Vec<Vec<u8>>> {
         socket(Verdict::Traced),
         socket(Verdict::Translated),
     ];
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let mut encoded = Vec::new();
-    for (number, flow) in (0_u32..).zip(all) {
-        let time =
-            Some(prost_types::Timestamp { seconds: i64::try_from(now)?, nanos: i32::try_from(number)? * 1_000_000 });
-        let protocol = if number % 2 == 0 {
-            let flags = Some(TcpFlags { syn: true, ..TcpFlags::default() });
-            Protocol::Tcp(Tcp { source_port: 41_000 + number, destination_port: 443, flags })
-        } else {
-            Protocol::Udp(Udp { source_port: 41_000 + number, destination_port: 53 })
-        };
-        let flow = Message {
-            time,
-            uuid: format!("00000000-0000-4000-8000-{number:012}"),
-            node_name: NODE.to_owned(),
-            ip: Some(Ip {
-                source: "10.8.0.1".to_owned(),
-                destination: "10.8.0.2".to_owned(),
-                ip_version: IpVersion::IPv4.into(),
-                ..Ip::default()
-            }),
-            l4: Some(Layer4 { protocol: Some(protocol) }),
-            ..flow
-        };
-        let response_types = Some(ResponseTypes::Flow(flow));
-        encoded.push(ExportEvent { node_name: NODE.to_owned(), time, response_types }.encode_to_vec());
-    }
-    Ok(encoded)
+    let now = now()?;
+    (0_u32..).zip(all).map(|(number, flow)| encoded(number, now, flow)).collect()
+}
+
+/// s since the Unix epoch.
+fn now() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?)
+}
+
+/// A flow as the server takes it, with what belongs to its number.
+fn encoded(number: u32, seconds: i64, flow: Message) -> Result<Vec<u8>> {
+    let time = Some(prost_types::Timestamp { seconds, nanos: i32::try_from(number)? * 1_000_000 });
+    let protocol = if number.is_multiple_of(2) {
+        let flags = Some(TcpFlags { syn: true, ..TcpFlags::default() });
+        Protocol::Tcp(Tcp { source_port: 41_000 + number, destination_port: 443, flags })
+    } else {
+        Protocol::Udp(Udp { source_port: 41_000 + number, destination_port: 53 })
+    };
+    let flow = Message {
+        time,
+        uuid: format!("00000000-0000-4000-8000-{number:012}"),
+        node_name: NODE.to_owned(),
+        ip: Some(Ip {
+            source: "10.8.0.1".to_owned(),
+            destination: "10.8.0.2".to_owned(),
+            ip_version: IpVersion::IPv4.into(),
+            ..Ip::default()
+        }),
+        l4: Some(Layer4 { protocol: Some(protocol) }),
+        ..flow
+    };
+    let response_types = Some(ResponseTypes::Flow(flow));
+    Ok(ExportEvent { node_name: NODE.to_owned(), time, response_types }.encode_to_vec())
 }

@@ -54,7 +54,7 @@ pub(super) async fn until_silent(connection: &Connection, signs: &Signs, probing
     loop {
         tokio::time::sleep(probing.interval).await;
         let told = signs.told();
-        // While we are slow the silence is ours: what is not read leaves no room for an answer.
+        // While we are slow the silence is ours: what is not read may leave no room for an answer.
         let is_silent = told == before && told.0 == told.1;
         if is_silent && !connection.answers_within(probing.timeout).await && signs.told() == told {
             return;

@@ -253,8 +253,8 @@ impl Follower {
         missing: &Mutex<&mut Vec<Kind>>,
     ) -> End {
         let Connected { connection, signs } = connected;
-        let since = window.since();
-        window.resumed(Instant::now());
+        let since = window.since(unix_now());
+        window.resumed(since, Instant::now());
         let opened = open(connection, kind, since, 0).await;
         let (mut stream, first) = match opened {
             Ok(response) => {
@@ -304,8 +304,8 @@ impl Follower {
 
     /// From when on to ask, as the window has it. Without anything to go by, what came meanwhile is missed.
     fn resume(&self, window: &mut Window, is_again: bool) -> Option<u64> {
-        let since = window.since();
-        window.resumed(Instant::now());
+        let since = window.since(unix_now());
+        window.resumed(since, Instant::now());
         if is_again && since.is_none() {
             self.counters.get().gap("nothing_seen");
         }

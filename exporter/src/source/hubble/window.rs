@@ -90,17 +90,18 @@ impl Default for Window {
 
 impl Window {
     /// From when on to ask, ns since the Unix epoch; none where nothing was seen. The time of the node whose clock is the
-    /// furthest behind: a server that is asked for a later one drops all that this node tells.
-    pub(super) fn since(&self) -> Option<u64> {
+    /// furthest behind: a server that is asked for a later one drops all that this node tells. And none after `now`, the
+    /// wall-clock time: a clock that was ahead may have been set right meanwhile.
+    pub(super) fn since(&self, now: u64) -> Option<u64> {
         // Losses alone tell no time.
         let timed = self.nodes.values().filter(|node| node.newest > 0);
         let heard = timed.clone().map(|node| node.heard).max()?;
-        timed.map(|node| node.told_until(heard)).min().map(|time| back(time, WINDOW))
+        timed.map(|node| node.told_until(heard)).min().map(|time| back(time.min(now), WINDOW))
     }
 
-    /// The stream begins anew, from [`Window::since`].
-    pub(super) fn resumed(&mut self, now: Instant) {
-        let Some(since) = self.since() else { return };
+    /// The stream begins anew, from a time on that [`Window::since`] has said.
+    pub(super) fn resumed(&mut self, since: Option<u64>, now: Instant) {
+        let Some(since) = since else { return };
         self.replay = Some(now + REPLAY);
         for node in self.nodes.values_mut() {
             node.again(now, node.newest >= since);
@@ -130,6 +131,12 @@ impl Window {
         node.heard = now;
         let mut is_gap = false;
         match &mut node.again {
+            // Told again is nothing so late: the clock was set back while nobody looked, and what the node has told since was
+            // taken for known.
+            Some(again) if !is_seen && event.is_timed && event.time <= node.floor && now >= again.until => {
+                (node.newest, node.floor, node.again) = (event.time, 0, None);
+                is_gap = true;
+            }
             Some(again) => {
                 if is_seen || event.time <= node.floor {
                     again.is_settled |= event.is_timed;

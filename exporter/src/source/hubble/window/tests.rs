@@ -11,11 +11,13 @@ const START: u64 = 1_700_000_000 * SECOND;
 struct Stream {
     window: Window,
     now: Instant,
+    /// Our own clock, ns since the Unix epoch: ahead of all others, where a test does not say.
+    clock: u64,
 }
 
 impl Stream {
     fn new() -> Self {
-        Self { window: Window::default(), now: Instant::now() }
+        Self { window: Window::default(), now: Instant::now(), clock: u64::MAX }
     }
 
     /// An event of a node at so many tenths of a second; its key is both.
@@ -30,12 +32,13 @@ impl Stream {
     }
 
     fn resume(&mut self) {
-        self.window.resumed(self.now);
+        let since = self.window.since(self.clock);
+        self.window.resumed(since, self.now);
     }
 
     /// In tenths of a second.
     fn since(&self) -> Option<u64> {
-        self.window.since().map(|time| (time - START) * 10 / SECOND)
+        self.window.since(self.clock).map(|time| (time - START) * 10 / SECOND)
     }
 }
 
@@ -199,6 +202,28 @@ fn a_clock_that_is_set_back_stops_nothing() {
     assert_eq!(stream.since(), Some(649));
     stream.resume();
     assert_eq!((stream.offer("a", 699), stream.offer("a", 700)), (Offer::Seen, Offer::New));
+}
+
+#[test]
+fn a_clock_that_was_ahead_and_is_set_right_meanwhile_is_a_gap_and_no_silence() {
+    let mut stream = Stream::new();
+    for tenths in 40_000..40_200 {
+        stream.offer("a", tenths);
+        stream.now += Duration::from_millis(100);
+    }
+    // An hour ahead; now it is right, and so is ours.
+    let tenths = 4_300;
+    stream.clock = START + tenths * SECOND / 10;
+    assert_eq!(stream.since(), Some(tenths - 50));
+    stream.resume();
+    // As long as what comes may come again, nobody can tell.
+    assert_eq!(stream.offer("a", tenths), Offer::Seen);
+    stream.wait(60);
+    let offers = [600, 601, 602].map(|later| stream.offer("a", tenths + later));
+    assert_eq!(offers, [Offer::NewBehindGap, Offer::New, Offer::New]);
+    assert_eq!(stream.since(), Some(tenths - 50));
+    stream.clock = u64::MAX;
+    assert_eq!(stream.since(), Some(tenths + 602 - 50));
 }
 
 #[test]
