@@ -19,4 +19,4 @@ pub mod tls;
 pub use limits::{Limits, MESSAGE};
 pub use listen::{Address, Bind, BindError};
 pub use server::{Bound, Config, ServerError};
-pub use service::{Client, VERSION_HEADER};
+pub use service::{Client, Lane, VERSION_HEADER};

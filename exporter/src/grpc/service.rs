@@ -45,6 +45,17 @@ impl fmt::Display for Client {
     }
 }
 
+/// What requests of one connection queue in for work that takes long: one at a time, so that no client has more of it by
+/// asking more often. An extension of each request.
+#[derive(Clone, Debug)]
+pub struct Lane(pub Arc<Semaphore>);
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) routes: Routes,
@@ -101,6 +112,7 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     pub(super) client: Client,
     pub(super) idleness: Idleness,
+    pub(super) lane: Lane,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -116,6 +128,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         let place = Arc::clone(&shared.places).try_acquire_owned();
         let busy = self.idleness.busy();
         request.extensions_mut().insert(self.client.clone());
+        request.extensions_mut().insert(self.lane.clone());
         Box::pin(async move {
             let mut response = match place {
                 Ok(place) => {

@@ -1,0 +1,6 @@
+//! Clients that take all they can get, and what others are served beside them.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
+
+mod support;
+mod work;
