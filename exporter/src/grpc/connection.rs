@@ -96,7 +96,8 @@ where
     let idleness = Idleness::new();
     let mut stop = shared.stop.clone();
     let late = stop::deadline_passed(stop.clone());
-    let service = Service { shared, client: client.clone(), idleness: idleness.clone(), lane: Lane::default() };
+    let budget = shared.budget.share(limits.request_bytes_per_connection);
+    let service = Service { shared, client: client.clone(), idleness: idleness.clone(), lane: Lane::default(), budget };
     let connection = builder(limits).serve_connection(TokioIo::new(stream), service);
     let (preface, look) = (sleep_until(handshake), sleep_until(Instant::now() + limits.idle));
     tokio::pin!(connection, late, preface, look);
