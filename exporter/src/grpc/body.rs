@@ -1,4 +1,4 @@
-//! An answer's body: counted while it lives, and ended in order when a shutdown's time runs out.
+//! An answer's body: counted while it lives, and ended in order when its time runs out.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,21 +7,17 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 
 use super::counters::Present;
+use super::deadline::Late;
 use super::service::Busy;
-use crate::stop::{self, Stop};
-
-/// The part of a shutdown's time that streams have to end by themselves; in the rest the clients hear that they ended.
-const OWN_SHARE: u32 = 2;
 
 /// A body that is being sent.
 pub(super) struct Answer {
     inner: Body,
-    late: Pin<Box<dyn Future<Output = ()> + Send>>,
+    late: Late,
     is_over: bool,
     _held: Held,
 }
@@ -35,16 +31,9 @@ pub(super) struct Held {
 }
 
 impl Answer {
-    pub(super) fn new(inner: Body, held: Held, stop: Stop) -> Self {
-        Self { inner, late: Box::pin(late(stop)), is_over: false, _held: held }
+    pub(super) fn new(inner: Body, held: Held, late: Late) -> Self {
+        Self { inner, late, is_over: false, _held: held }
     }
-}
-
-/// Returns when streams that have not ended by themselves are to be ended.
-async fn late(mut stop: Stop) {
-    let deadline = stop::requested(&mut stop).await;
-    let left = deadline.saturating_duration_since(Instant::now());
-    sleep_until(deadline - left / OWN_SHARE).await;
 }
 
 impl HttpBody for Answer {
@@ -56,9 +45,9 @@ impl HttpBody for Answer {
             return Poll::Ready(None);
         }
         // First: a stream that always has something would never get to it.
-        if self.late.as_mut().poll(cx).is_ready() {
+        if let Poll::Ready(status) = self.late.as_mut().poll(cx) {
             self.is_over = true;
-            return Poll::Ready(Some(Ok(Frame::trailers(leaving()))));
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers(&status)))));
         }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(None) = polled {
@@ -77,8 +66,7 @@ impl HttpBody for Answer {
 }
 
 /// How a stream ends that we end.
-fn leaving() -> HeaderMap {
-    let status = Status::new(Code::Unavailable, "the server is shutting down");
+fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if let Err(error) = status.add_header(&mut trailers) {
         tracing::debug!(%error, "a status that is no header");

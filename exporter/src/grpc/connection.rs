@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::limits::{CONNECTION_WINDOW, Limits, SEND_BUFFER, STREAM_WINDOW};
 use super::reason::{Reason, tls_cause};
 use super::reload::Current;
-use super::service::{Client, Idleness, Service, Shared};
+use super::service::{Client, Idleness, Lane, Service, Shared};
 use super::sniff::{Beginning, Sniffed};
 use crate::stop;
 
@@ -96,7 +96,8 @@ where
     let idleness = Idleness::new();
     let mut stop = shared.stop.clone();
     let late = stop::deadline_passed(stop.clone());
-    let service = Service { shared, client: client.clone(), idleness: idleness.clone() };
+    let budget = shared.budget.share(limits.request_bytes_per_connection);
+    let service = Service { shared, client: client.clone(), idleness: idleness.clone(), lane: Lane::default(), budget };
     let connection = builder(limits).serve_connection(TokioIo::new(stream), service);
     let (preface, look) = (sleep_until(handshake), sleep_until(Instant::now() + limits.idle));
     tokio::pin!(connection, late, preface, look);

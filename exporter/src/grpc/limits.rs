@@ -22,10 +22,19 @@ pub struct Limits {
     pub tcp_connections: usize,
     /// Connections to all unix sockets together: of their own, so that the network never locks this machine out.
     pub unix_connections: usize,
-    /// Requests that are answered at the same time, over all connections. Each follower reads the whole ring.
+    /// Requests that are answered at the same time, over all connections of a kind: those of unix sockets have places of
+    /// their own as well. Each follower reads the whole ring.
     pub streams: usize,
     /// The same over one connection: what gRPC servers usually allow.
     pub streams_per_connection: u32,
+    /// Bytes of all requests that are not read yet, beside the first 4 KiB of each; the message that they become takes a
+    /// multiple.
+    pub request_bytes: usize,
+    /// The same of one connection: two of the largest messages, so that nobody has all of it.
+    pub request_bytes_per_connection: usize,
+    /// How long a request may take from its headers to its end. One has to be there as a whole before it is answered; a
+    /// client of reflection, which may ask one thing after the other, has as long for all it asks.
+    pub request: Duration,
     /// How long a client may take until its first HTTP/2 frame, TLS included.
     pub handshake: Duration,
     /// Bytes of a request's headers: gRPC's default, 16 KiB with HTTP/2's overhead for each.
@@ -43,8 +52,11 @@ impl Default for Limits {
         Self {
             tcp_connections: 2048,
             unix_connections: 2048,
-            streams: 4096,
+            streams: 2048,
             streams_per_connection: 100,
+            request_bytes: 32 << 20,
+            request_bytes_per_connection: 2 * (MESSAGE + (4 << 10)),
+            request: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
             headers: 16 << 10,
             ping: Duration::from_secs(60),

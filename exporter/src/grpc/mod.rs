@@ -6,11 +6,13 @@
 mod body;
 mod connection;
 mod counters;
+mod deadline;
 pub mod health;
 mod limits;
 mod listen;
 mod reason;
 mod reload;
+mod request;
 mod server;
 mod service;
 mod sniff;
@@ -18,5 +20,6 @@ pub mod tls;
 
 pub use limits::{Limits, MESSAGE};
 pub use listen::{Address, Bind, BindError};
+pub use request::Taken;
 pub use server::{Bound, Config, ServerError};
-pub use service::{Client, VERSION_HEADER};
+pub use service::{Client, Lane, VERSION_HEADER};

@@ -12,6 +12,10 @@ pub(super) enum Reason {
     TooManyConnections,
     /// All requests' places are taken.
     TooManyStreams,
+    /// There is no room for more bytes of requests.
+    TooManyBytes,
+    /// It was not there in time.
+    RequestTimeout,
     /// Its first frame did not come in time.
     HandshakeTimeout,
     /// It left before it had said anything of use: a port scan, a probe.
@@ -46,6 +50,8 @@ impl Reason {
         match self {
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyStreams => "too_many_streams",
+            Self::TooManyBytes => "too_many_request_bytes",
+            Self::RequestTimeout => "request_timeout",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::ClosedEarly => "closed_early",
             Self::PlaintextToTls => "plaintext_to_tls",

@@ -16,7 +16,8 @@ use super::limits::{ACCEPT_PAUSE, Limits};
 use super::listen::{self, Address, Bind, BindError, Listener};
 use super::reason::Reason;
 use super::reload::{Current, Reload};
-use super::service::{Client, Shared};
+use super::request::Budget;
+use super::service::{Client, Places, Shared};
 use super::tls::{Files, TlsError};
 use crate::stop::{self, Stop};
 use crate::telemetry::Telemetry;
@@ -80,14 +81,15 @@ impl Bound {
     /// by themselves are ended with UNAVAILABLE in the middle of that time.
     pub async fn serve(self, routes: Routes, health: Option<Health>, mut stop: Stop) {
         let Self { listeners, tls, limits, version, counters } = self;
-        let places = Arc::new(Semaphore::new(limits.streams));
+        let places = Places::new(limits.streams);
         let (tcp, unix) = (limits.tcp_connections, limits.unix_connections);
         let (tcp, unix) = (Arc::new(Semaphore::new(tcp)), Arc::new(Semaphore::new(unix)));
-        let all_streams = u32::try_from(limits.streams).unwrap_or(u32::MAX);
         let shared = Arc::new(Shared {
             routes: routes.prepare(),
             version,
-            places: Arc::clone(&places),
+            places: places.clone(),
+            budget: Budget::new(limits.request_bytes),
+            request_time: limits.request,
             counters: counters.clone(),
             stop: stop.clone(),
         });
@@ -115,7 +117,7 @@ impl Bound {
             note(ended);
         }
         // Requests live a moment longer than their connections.
-        if timeout_at(deadline, places.acquire_many(all_streams)).await.is_err() {
+        if timeout_at(deadline, places.free()).await.is_err() {
             tracing::debug!("requests of clients that are gone are still there");
         }
     }

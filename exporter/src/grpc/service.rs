@@ -1,4 +1,4 @@
-//! Requests of a connection to the routes: a place for each, the version's header on every answer.
+//! Requests of a connection to the routes: a place and a time for each, the version's header on every answer.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,7 +20,9 @@ use tower_service::Service as _;
 
 use super::body::{Answer, Held};
 use super::counters::{Counters, Present};
+use super::deadline;
 use super::reason::Reason;
+use super::request::{Asked, Budget, Taken};
 use crate::stop::Stop;
 
 /// What tells clients our version: the CLI warns where its own is older.
@@ -45,11 +47,58 @@ impl fmt::Display for Client {
     }
 }
 
+/// What requests of one connection queue in for work that takes long: one at a time, so that no client has more of it by
+/// asking more often. An extension of each request.
+#[derive(Clone, Debug)]
+pub struct Lane(pub Arc<Semaphore>);
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+/// Places of requests that are being answered.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    tcp: Arc<Semaphore>,
+    unix: Arc<Semaphore>,
+    each: usize,
+}
+
+impl Places {
+    /// So many for each kind of connection.
+    pub(super) fn new(each: usize) -> Self {
+        let places = || Arc::new(Semaphore::new(each));
+        Self { tcp: places(), unix: places(), each }
+    }
+
+    fn of(&self, client: &Client) -> &Arc<Semaphore> {
+        match client {
+            Client::Tcp(_) => &self.tcp,
+            Client::Unix(_) => &self.unix,
+        }
+    }
+
+    /// Returns when all of them are free.
+    pub(super) async fn free(&self) {
+        let each = u32::try_from(self.each).unwrap_or(u32::MAX);
+        for places in [&self.tcp, &self.unix] {
+            // They are never closed.
+            drop(places.acquire_many(each).await);
+        }
+    }
+}
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) version: HeaderValue,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) places: Places,
+    /// What requests of all connections may take while they come in.
+    pub(super) budget: Budget,
+    /// How long one may take until it is there.
+    pub(super) request_time: Duration,
     pub(super) counters: Counters,
     pub(super) stop: Stop,
 }
@@ -101,6 +150,8 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     pub(super) client: Client,
     pub(super) idleness: Idleness,
+    pub(super) lane: Lane,
+    pub(super) budget: Budget,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -113,19 +164,27 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, mut request: Request<Incoming>) -> Answering {
         let shared = Arc::clone(&self.shared);
         shared.counters.requests.add(1);
-        let place = Arc::clone(&shared.places).try_acquire_owned();
+        let place = Arc::clone(shared.places.of(&self.client)).try_acquire_owned();
         let busy = self.idleness.busy();
-        request.extensions_mut().insert(self.client.clone());
+        let taken = Taken::new(self.budget.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(self.client.clone());
+        extensions.insert(self.lane.clone());
+        extensions.insert(taken.clone());
+        let mut late = deadline::late(request.headers(), shared.stop.clone());
+        let request = request.map(|body| Asked::new(body, taken, shared.request_time, shared.counters.clone()));
         Box::pin(async move {
             let mut response = match place {
                 Ok(place) => {
                     let held = Held { place, present: Present::new(&shared.counters.streams), busy };
                     // Routes are always ready: each clone is a table.
-                    let answered = shared.routes.clone().call(request).await;
-                    let stop = shared.stop.clone();
-                    answered
-                        .unwrap_or_else(|never| match never {})
-                        .map(|inner| Body::new(Answer::new(inner, held, stop)))
+                    let mut routes = shared.routes.clone();
+                    tokio::select! {
+                        answered = routes.call(request) => answered
+                            .unwrap_or_else(|never| match never {})
+                            .map(|inner| Body::new(Answer::new(inner, held, late))),
+                        status = &mut late => status.into_http(),
+                    }
                 }
                 Err(_) => {
                     shared.counters.refused(Reason::TooManyStreams);

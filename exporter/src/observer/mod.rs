@@ -15,6 +15,7 @@ pub mod service;
 mod start;
 pub mod status;
 pub mod stream;
+mod turn;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use self::namespaces::Namespaces;
 use self::node::Node;
 use self::ring::Ring;
 use self::stream::Cache;
+use self::turn::{Aside, Turns};
 use crate::hubble::encode::Encoder;
 use crate::names::Names;
 use crate::stop::Stop;
@@ -58,6 +60,8 @@ pub struct Observer {
     encoder: Encoder,
     cache: Cache,
     masks: Masks,
+    turns: Turns,
+    compiling: Aside,
     stop: Stop,
     now: fn() -> u64,
     /// When it began, ns since the Unix epoch.
@@ -86,6 +90,8 @@ impl Observer {
             encoder,
             cache: Cache::default(),
             masks: Masks::default(),
+            turns: Turns::default(),
+            compiling: Aside::default(),
             stop,
             now,
             started: now(),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use super::stream::{Messages, Stream};
+use super::stream::{Messages, Stream, leaving};
 use super::{Observer, request};
+use crate::grpc::Lane;
 use crate::proto::observer::observer_server::Observer as Service;
 use crate::proto::observer::{
     GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetNamespacesRequest, GetNamespacesResponse,
@@ -25,11 +27,18 @@ pub struct ObserverService(pub Arc<Observer>);
 impl ObserverService {
     fn answer(
         &self,
+        lane: Arc<Semaphore>,
         request: Result<(super::query::Query, super::layout::Layout), request::RequestError>,
     ) -> Result<Response<Messages>, Status> {
         let (query, layout) = request?;
-        Ok(Response::new(Messages::new(Stream::new(Arc::clone(&self.0), query, layout))))
+        Ok(Response::new(Messages::new(Stream::new(Arc::clone(&self.0), query, layout, lane))))
     }
+}
+
+/// What long work of a request queues in; one of its own where no connection is known.
+fn lane<T>(request: &Request<T>) -> Arc<Semaphore> {
+    let lane = request.extensions().get::<Lane>().cloned().unwrap_or_default();
+    lane.0
 }
 
 #[tonic::async_trait]
@@ -39,15 +48,25 @@ impl Service for ObserverService {
     type GetDebugEventsStream = Messages;
 
     async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(request::flows(&self.0.masks, request.get_ref()))
+        let lane = lane(&request);
+        let request = request.into_inner();
+        // Patterns may take seconds to compile, and how long is not seen in them.
+        let compiled = if request.whitelist.is_empty() && request.blacklist.is_empty() {
+            request::flows(&self.0.masks, &request)
+        } else {
+            let observer = Arc::clone(&self.0);
+            let compile = move || request::flows(&observer.masks, &request);
+            self.0.compiling.run(Arc::clone(&lane), compile).await.ok_or_else(leaving)?
+        };
+        self.answer(lane, compiled)
     }
 
     async fn get_agent_events(&self, request: Request<GetAgentEventsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(request::agent_events(request.get_ref()))
+        self.answer(lane(&request), request::agent_events(request.get_ref()))
     }
 
     async fn get_debug_events(&self, request: Request<GetDebugEventsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(request::debug_events(request.get_ref()))
+        self.answer(lane(&request), request::debug_events(request.get_ref()))
     }
 
     async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {

@@ -3,65 +3,101 @@
 use super::filter::Context;
 use super::query::{Kind, Query};
 use super::ring::Ring;
+use super::turn::Turn;
 use crate::observed::Observed;
 
-impl Query {
+/// What is found at once, or has to be searched for.
+#[derive(Debug)]
+pub(super) enum Start {
     /// The position where the answer begins.
-    ///
-    /// As Hubble's own (Cilium `pkg/hubble/observer/local_observer.go`) it goes back from the newest entry: with
-    /// `since` to the first one that is older, else until it has counted `number`. Entries that the filters let pass
-    /// count there whatever their kind, so that the answer may hold fewer flows than were asked for; those who ask for
-    /// agent or debug events are given theirs, which Hubble does not.
-    pub fn start(&self, ring: &Ring, context: &Context<'_>) -> u64 {
+    At(u64),
+    /// Entries have to be looked at.
+    Behind(Search),
+}
+
+/// A search as far as it has come. It keeps numbers only: what is overwritten meanwhile is not kept for it.
+///
+/// As Hubble's own (Cilium `pkg/hubble/observer/local_observer.go`) it goes back from the newest entry: with `since` to
+/// the first one that is older, else until it has counted `number`. Entries that the filters let pass count there
+/// whatever their kind, so that the answer may hold fewer flows than were asked for; those who ask for agent or debug
+/// events are given theirs, which Hubble does not.
+#[derive(Debug)]
+pub(super) struct Search {
+    /// The block behind the one that is looked at.
+    blocks: u64,
+    /// How many of that one's entries were looked at, from its end.
+    looked: usize,
+    /// Entries that are still to be counted.
+    left: u64,
+}
+
+impl Query {
+    /// Where the answer begins, by what the ring holds now.
+    pub(super) fn start(&self, ring: &Ring) -> Start {
         let (oldest, end) = (ring.oldest(), ring.end());
-        if self.first && self.since.is_none() {
-            return oldest;
+        if self.since.is_some() || (self.number != 0 && !self.first) {
+            return Start::Behind(Search { blocks: ring.blocks(), looked: 0, left: self.number });
         }
-        if self.follow && self.number == 0 && self.since.is_none() {
-            return end.saturating_sub(1).max(oldest);
-        }
-        if self.number == 0 && self.since.is_none() {
-            return oldest;
-        }
-        let mut left = self.number;
-        for block in ring.newest_first() {
+        Start::At(if self.follow && self.number == 0 { end.saturating_sub(1).max(oldest) } else { oldest })
+    }
+}
+
+impl Search {
+    /// Goes on for a turn; the position once it is found.
+    pub(super) fn go_on(&mut self, query: &Query, ring: &Ring, context: &Context<'_>, turn: &mut Turn) -> Option<u64> {
+        while !turn.is_over() {
+            let oldest = ring.oldest();
+            let block = self.blocks.checked_sub(1).and_then(|number| ring.block(number));
+            let Some(block) = block.filter(|block| block.end() > oldest) else { return Some(oldest) };
             let entries = block.from(oldest);
             let start = block.end() - entries.len() as u64;
-            if let Some(since) = self.since {
-                // Nearly all blocks are passed by their times alone.
-                let is_older = |observed: &Observed| observed.time() < since && self.counts(observed, context);
-                if block.times().0 < since
-                    && let Some(place) = entries.iter().rposition(is_older)
-                {
-                    return start + place as u64 + 1;
-                }
-                continue;
-            }
-            // Or by their size.
-            let is_whole = start == block.first() && self.filters.is_empty() && self.kind == Kind::Flows;
-            let count = if is_whole {
-                entries.len() as u64 - u64::from(block.lost())
+            let rest = entries.len().saturating_sub(self.looked);
+            let is_passed = self.looked == 0
+                && match query.since {
+                    // Nearly all blocks are passed by their times alone.
+                    Some(since) => block.times().0 >= since,
+                    // Or by their size.
+                    None => {
+                        let is_whole = start == block.first() && query.filters.is_empty() && query.kind == Kind::Flows;
+                        let count = entries.len() as u64 - u64::from(block.lost()).min(entries.len() as u64);
+                        let is_passed = is_whole && count < self.left;
+                        self.left -= if is_passed { count } else { 0 };
+                        is_passed
+                    }
+                };
+            if is_passed {
+                turn.spend();
             } else {
-                entries.iter().filter(|observed| self.counts(observed, context)).count() as u64
-            };
-            if count < left {
-                left -= count;
-            } else if let Some(place) = self.nth_last(entries, left, context) {
-                return start + place as u64;
+                for (place, observed) in entries[..rest].iter().enumerate().rev() {
+                    if turn.is_over() {
+                        return None;
+                    }
+                    turn.spend();
+                    self.looked += 1;
+                    if let Some(behind) = self.ends(query, observed, context) {
+                        return Some(start + place as u64 + behind);
+                    }
+                }
+            }
+            self.blocks -= 1;
+            self.looked = 0;
+        }
+        None
+    }
+
+    /// Whether the search ends with an entry: how far behind it the answer begins.
+    fn ends(&mut self, query: &Query, observed: &Observed, context: &Context<'_>) -> Option<u64> {
+        match query.since {
+            Some(since) => (observed.time() < since && query.counts(observed, context)).then_some(1),
+            None => {
+                self.left -= u64::from(query.counts(observed, context));
+                (self.left == 0).then_some(0)
             }
         }
-        oldest
     }
+}
 
-    /// The place of the n-th entry from the end that counts.
-    fn nth_last(&self, entries: &[Observed], n: u64, context: &Context<'_>) -> Option<usize> {
-        let mut left = n;
-        entries.iter().rposition(|observed| {
-            left -= u64::from(self.counts(observed, context));
-            left == 0
-        })
-    }
-
+impl Query {
     /// Whether an entry counts on the way back.
     fn counts(&self, observed: &Observed, context: &Context<'_>) -> bool {
         match observed {

@@ -18,6 +18,9 @@ use super::selector::Selector;
 use super::{Filter, MOST_BYTES, MOST_ENTRIES, MOST_FILTERS, Side};
 use crate::flow::{EVENT_L7, TcpFlags};
 
+/// Bytes of patterns that cost about what an entry does.
+const BYTES_IN_ONE: usize = 16;
+
 /// Compiles the filters of one request, and keeps count of what it asks for.
 pub(super) struct Compiler {
     filters: usize,
@@ -43,6 +46,11 @@ impl Compiler {
         self.filters += filters.len();
         bounded(list, "filters", self.filters, MOST_FILTERS)?;
         filters.iter().map(|filter| self.filter(filter)).collect()
+    }
+
+    /// What it costs about to ask all of them: texts are read byte by byte.
+    pub(super) fn weight(&self) -> usize {
+        self.filters + self.entries + self.bytes / BYTES_IN_ONE + self.programs.used() * cel::WEIGHT
     }
 
     fn filter(&mut self, filter: &FlowFilter) -> Result<Filter, FilterError> {

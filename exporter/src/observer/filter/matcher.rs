@@ -10,7 +10,7 @@ use crate::l7::{Http, L7Record};
 use crate::observed::Observed;
 
 use super::address::Addresses;
-use super::cel::Programs;
+use super::cel::{Programs, Shared};
 use super::http::{StatusCodes, path, same_fold};
 use super::label::Labels;
 use super::names::Names;
@@ -143,17 +143,20 @@ impl Matcher {
     }
 
     /// Whether what was observed meets it.
-    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>) -> bool {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+        if let Self::Cel(programs) = self {
+            return programs.matches(observed, context, shared);
+        }
         match observed {
-            Observed::Flow(flow) => self.flow(flow, observed, context),
-            Observed::Agent(event) => self.event(EVENT_AGENT, event.kind as i32, observed, context),
-            Observed::Debug(event) => self.event(EVENT_DEBUG, i32::from(event.kind), observed, context),
+            Observed::Flow(flow) => self.flow(flow, context),
+            Observed::Agent(event) => self.event(EVENT_AGENT, event.kind as i32),
+            Observed::Debug(event) => self.event(EVENT_DEBUG, i32::from(event.kind)),
             Observed::Lost(_) => true,
         }
     }
 
     /// Events that are no flows have nothing but a type, and what an empty flow has where upstream forgets to ask.
-    fn event(&self, kind: i32, subtype: i32, observed: &Observed, context: &Context<'_>) -> bool {
+    fn event(&self, kind: i32, subtype: i32) -> bool {
         match self {
             Self::EventType(types) => types.iter().any(|types| types.contain(kind, subtype)),
             Self::TraceId(ids) => ids.contains(""),
@@ -161,12 +164,11 @@ impl Matcher {
             Self::Label(_, selectors) | Self::NodeLabel(selectors) => {
                 selectors.iter().any(|selector| selector.select(Labels::NONE))
             }
-            Self::Cel(programs) => programs.matches(observed, context),
             _ => false,
         }
     }
 
-    fn flow(&self, flow: &Flow, observed: &Observed, context: &Context<'_>) -> bool {
+    fn flow(&self, flow: &Flow, context: &Context<'_>) -> bool {
         match self {
             Self::Uuid(ids) => ids.contains(&flow.uuid),
             Self::EventType(types) => {
@@ -222,7 +224,8 @@ impl Matcher {
             Self::IpTraceId(ids) => ids.contains(&flow.ip_trace_id),
             Self::Direction(bits) => bits & 1 << flow.direction as u32 != 0,
             Self::Interface(wanted) => interface(flow, wanted, context),
-            Self::Cel(programs) => programs.matches(observed, context),
+            // Asked before.
+            Self::Cel(_) => false,
             Self::DnsQuery(_)
             | Self::HttpStatus(_)
             | Self::HttpMethod(_)

@@ -63,6 +63,7 @@ pub struct Context<'a> {
 pub struct Filters {
     whitelist: Vec<Filter>,
     blacklist: Vec<Filter>,
+    weight: usize,
 }
 
 /// One filter: every field has to be met. Without any it matches everything.
@@ -70,8 +71,8 @@ pub struct Filters {
 struct Filter(Box<[Matcher]>);
 
 impl Filter {
-    fn matches(&self, observed: &Observed, context: &Context<'_>) -> bool {
-        self.0.iter().all(|matcher| matcher.matches(observed, context))
+    fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &cel::Shared) -> bool {
+        self.0.iter().all(|matcher| matcher.matches(observed, context, shared))
     }
 }
 
@@ -84,7 +85,7 @@ impl Filters {
         let mut compiler = Compiler::new();
         let whitelist = compiler.filters("whitelist", whitelist)?;
         let blacklist = compiler.filters("blacklist", blacklist)?;
-        Ok(Self { whitelist, blacklist })
+        Ok(Self { whitelist, blacklist, weight: compiler.weight() })
     }
 
     /// Whether a client wants this: some filter of the whitelist matches it, or there is none, and none of the
@@ -93,8 +94,17 @@ impl Filters {
         if matches!(observed, Observed::Lost(_)) {
             return true;
         }
-        (self.whitelist.is_empty() || self.whitelist.iter().any(|filter| filter.matches(observed, context)))
-            && !self.blacklist.iter().any(|filter| filter.matches(observed, context))
+        if self.is_empty() {
+            return true;
+        }
+        let shared = cel::Shared::default();
+        let is_met = |filter: &Filter| filter.matches(observed, context, &shared);
+        (self.whitelist.is_empty() || self.whitelist.iter().any(is_met)) && !self.blacklist.iter().any(is_met)
+    }
+
+    /// What a flow costs about at most, where one entry of one field costs 1.
+    pub const fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Whether everything passes because nobody filters.

@@ -1,12 +1,11 @@
-//! The owner of the list: what is told of nodes becomes changes, and every stream gets each of them.
+//! The owner of the list: what is told of nodes becomes changes, which are kept once for all streams.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use eyepiece_config::Peer;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Incidents;
 use super::names::server_name;
@@ -15,11 +14,11 @@ use crate::proto::peer::{ChangeNotification, ChangeNotificationType, Tls};
 use crate::stop::{self, Stop};
 use crate::telemetry::Number;
 
-/// Changes that wait for a client; one that is further behind is ended, as Hubble does.
+/// Changes that are kept for all clients together; one that is further behind is ended, as Hubble does.
 pub const QUEUE: usize = 65_536;
-/// Nodes at most: three times the largest Kubernetes cluster. A new stream's queue has room for all of them.
+/// Nodes at most: three times the largest Kubernetes cluster. Should all of them change their names, it fits the queue.
 pub(super) const MAX_PEERS: usize = 16_384;
-const _: () = assert!(MAX_PEERS < QUEUE);
+const _: () = assert!(2 * MAX_PEERS <= QUEUE);
 /// Where clients connect to where an address has no port.
 const DEFAULT_PORT: u16 = 4244;
 
@@ -35,16 +34,16 @@ pub(super) enum Told {
     Subscribe(oneshot::Sender<Subscription>),
 }
 
-/// A client's queue.
-pub(super) struct Subscription {
-    pub(super) changes: mpsc::Receiver<Arc<ChangeNotification>>,
-    /// Set when it has lost one: then it is ended.
-    pub(super) is_behind: Arc<AtomicBool>,
-}
+/// Notifications that clients share.
+type Shared = Arc<ChangeNotification>;
 
-struct Subscriber {
-    changes: mpsc::Sender<Arc<ChangeNotification>>,
-    is_behind: Arc<AtomicBool>,
+/// What one client is told: a place in what all of them share.
+pub(super) struct Subscription {
+    /// The nodes of its beginning, ourselves first.
+    pub(super) nodes: Arc<[Shared]>,
+    /// What came later.
+    pub(super) changes: broadcast::Receiver<Shared>,
+    pub(super) incidents: Incidents,
 }
 
 /// The list of nodes.
@@ -55,9 +54,12 @@ pub(super) struct Roster {
     fixed: Vec<Peer>,
     file: Vec<Peer>,
     domains: Vec<BTreeSet<SocketAddr>>,
-    /// What clients know: addresses by name.
-    nodes: BTreeMap<String, String>,
-    subscribers: Vec<Subscriber>,
+    /// What clients know, by name, as it is told who is new.
+    nodes: BTreeMap<String, Shared>,
+    /// The same in the order in which it is told, for those who come before the next change.
+    told: Option<Arc<[Shared]>>,
+    /// There while a client listens: its queue is made as a whole.
+    changes: Option<broadcast::Sender<Shared>>,
     count: Number,
     is_full: bool,
 }
@@ -65,19 +67,27 @@ pub(super) struct Roster {
 impl Roster {
     /// A list of what is known from the start.
     pub(super) fn new(name: String, tls: bool, own: Own, fixed: Vec<Peer>, domains: usize, count: Number) -> Self {
-        let (domains, file, subscribers) = (vec![BTreeSet::new(); domains], Vec::new(), Vec::new());
-        let nodes = BTreeMap::new();
-        let mut roster = Self { name, tls, own, fixed, file, domains, nodes, subscribers, count, is_full: false };
-        roster.nodes = roster.compute();
-        roster.count.set(roster.nodes.len() as u64);
+        let mut roster = Self {
+            name,
+            tls,
+            own,
+            fixed,
+            file: Vec::new(),
+            domains: vec![BTreeSet::new(); domains],
+            nodes: BTreeMap::new(),
+            told: None,
+            changes: None,
+            count,
+            is_full: false,
+        };
+        drop(roster.renew());
         roster
     }
 
     /// Takes what the file names before anybody listens.
     pub(super) fn start_with(&mut self, file: Vec<Peer>) {
         self.file = file;
-        self.nodes = self.compute();
-        self.count.set(self.nodes.len() as u64);
+        drop(self.renew());
     }
 
     /// Keeps the list until told to stop.
@@ -97,7 +107,7 @@ impl Roster {
                     }
                 }
                 Some(Told::Subscribe(reply)) => {
-                    self.subscribe(reply);
+                    self.subscribe(reply, &incidents);
                     continue;
                 }
             }
@@ -105,71 +115,74 @@ impl Roster {
         }
     }
 
-    fn subscribe(&mut self, reply: oneshot::Sender<Subscription>) {
-        self.subscribers.retain(|subscriber| !subscriber.changes.is_closed());
-        let (sender, changes) = mpsc::channel(QUEUE);
-        let is_behind = Arc::new(AtomicBool::new(false));
-        let added = ChangeNotificationType::PeerAdded;
-        // Ourselves first.
-        let own = self.nodes.get_key_value(&self.name);
-        let others = self.nodes.iter().filter(|(name, _)| **name != self.name);
-        for (name, address) in own.into_iter().chain(others) {
-            if sender.try_send(Arc::new(self.change(name, address, added))).is_err() {
-                is_behind.store(true, Ordering::Release);
-            }
-        }
-        let subscription = Subscription { changes, is_behind: Arc::clone(&is_behind) };
+    fn subscribe(&mut self, reply: oneshot::Sender<Subscription>, incidents: &Incidents) {
+        let nodes = self.told.get_or_insert_with(|| {
+            let own = self.nodes.get(&self.name);
+            let others = self.nodes.iter().filter(|(name, _)| **name != self.name).map(|(_, node)| node);
+            own.into_iter().chain(others).cloned().collect()
+        });
+        let changes = self.changes.get_or_insert_with(|| broadcast::Sender::new(QUEUE)).subscribe();
+        let subscription = Subscription { nodes: Arc::clone(nodes), changes, incidents: incidents.clone() };
         // A client that has left meanwhile wants nothing.
-        if reply.send(subscription).is_ok() {
-            self.subscribers.push(Subscriber { changes: sender, is_behind });
-        }
+        drop(reply.send(subscription));
     }
 
     /// Tells what is different now.
     fn update(&mut self, incidents: &Incidents) {
-        let (new, was_full) = (self.compute(), self.is_full);
+        let was_full = self.is_full;
+        let old = self.renew();
         if self.is_full && !was_full {
             tracing::warn!(most = MAX_PEERS, "there are more nodes than clients are told of");
             incidents.count("too_many");
         }
-        let old = std::mem::replace(&mut self.nodes, new);
-        self.count.set(self.nodes.len() as u64);
+        self.changes.take_if(|changes| changes.receiver_count() == 0);
+        let Some(changes) = &self.changes else { return };
         for change in self.changes(&old) {
-            let change = Arc::new(change);
-            self.subscribers.retain(|subscriber| match subscriber.changes.try_send(Arc::clone(&change)) {
-                Ok(()) => true,
-                Err(mpsc::error::TrySendError::Closed(_)) => false,
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    incidents.count("stream_behind");
-                    subscriber.is_behind.store(true, Ordering::Release);
-                    false
-                }
-            });
+            // The last one has left meanwhile: it wants nothing.
+            drop(changes.send(change));
         }
     }
 
+    /// Takes what is known now; returns what was before. Nodes that stay the same stay the same in memory too: clients
+    /// that do not read keep what was, and all of them the same.
+    fn renew(&mut self) -> BTreeMap<String, Shared> {
+        let addresses = self.compute();
+        let mut nodes = BTreeMap::new();
+        for (name, address) in addresses {
+            let known = self.nodes.get(&name).filter(|node| node.address == address).cloned();
+            let node = known.unwrap_or_else(|| self.change(&name, &address, ChangeNotificationType::PeerAdded));
+            nodes.insert(name, node);
+        }
+        self.count.set(nodes.len() as u64);
+        let is_same = |(old, new): (&Shared, &Shared)| Arc::ptr_eq(old, new);
+        if nodes.len() != self.nodes.len() || !self.nodes.values().zip(nodes.values()).all(is_same) {
+            self.told = None;
+        }
+        std::mem::replace(&mut self.nodes, nodes)
+    }
+
     /// From what clients know to what is: who is gone before who came, so that a node's new name is no second node.
-    fn changes(&self, old: &BTreeMap<String, String>) -> Vec<ChangeNotification> {
-        let of = |kind| move |(name, address): (&String, &String)| self.change(name, address, kind);
+    fn changes(&self, old: &BTreeMap<String, Shared>) -> Vec<Shared> {
+        let of = |kind| move |(name, node): (&String, &Shared)| self.change(name, &node.address, kind);
         let gone = old.iter().filter(|(name, _)| !self.nodes.contains_key(*name));
         let updated =
-            self.nodes.iter().filter(|(name, address)| old.get(*name).is_some_and(|before| before != *address));
-        let added = self.nodes.iter().filter(|(name, _)| !old.contains_key(*name));
+            self.nodes.iter().filter(|(name, node)| old.get(*name).is_some_and(|old| old.address != node.address));
+        let added = self.nodes.iter().filter(|(name, _)| !old.contains_key(*name)).map(|(_, node)| Arc::clone(node));
         gone.map(of(ChangeNotificationType::PeerDeleted))
             .chain(updated.map(of(ChangeNotificationType::PeerUpdated)))
-            .chain(added.map(of(ChangeNotificationType::PeerAdded)))
+            .chain(added)
             .collect()
     }
 
-    fn change(&self, name: &str, address: &str, kind: ChangeNotificationType) -> ChangeNotification {
+    fn change(&self, name: &str, address: &str, kind: ChangeNotificationType) -> Shared {
         // Unix sockets are never encrypted.
         let tls = self.tls && !address.is_empty() && !address.starts_with("unix://");
-        ChangeNotification {
+        Arc::new(ChangeNotification {
             name: name.to_owned(),
             address: address.to_owned(),
             r#type: kind.into(),
             tls: tls.then(|| Tls { server_name: server_name(name) }),
-        }
+        })
     }
 
     /// All nodes: ourselves, then whom the settings name, then the file, then DNS; who is first has the name.

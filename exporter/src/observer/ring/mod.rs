@@ -154,12 +154,16 @@ impl Ring {
 
     /// Its blocks from the newest to the oldest that is still there.
     pub fn newest_first(&self) -> impl Iterator<Item = Arc<Block>> + '_ {
-        let blocks = self.blocks.load(Ordering::Acquire);
-        (0..blocks).rev().map_while(|number| self.block(number)).take_while(|block| block.end() > self.oldest())
+        (0..self.blocks()).rev().map_while(|number| self.block(number)).take_while(|block| block.end() > self.oldest())
     }
 
-    /// A block by its number; none where it is gone or not yet there.
-    fn block(&self, number: u64) -> Option<Arc<Block>> {
+    /// How many blocks were written.
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks.load(Ordering::Acquire)
+    }
+
+    /// A block by its number, from 0; none where it is gone or not yet there.
+    pub(super) fn block(&self, number: u64) -> Option<Arc<Block>> {
         self.slot(number).load_full().filter(|block| block.number == number)
     }
 

@@ -1,6 +1,7 @@
 //! A stream as tonic takes it: one encoded message after the other.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +15,11 @@ use crate::proto::Encoded;
 /// Room beyond [`CHUNK`] for the message that reaches it.
 const LAST_MESSAGE: usize = 2048;
 
+/// How answers end when we leave.
+pub(in crate::observer) fn leaving() -> Status {
+    Status::unavailable("the server is shutting down")
+}
+
 /// The messages of an answer. It takes from the ring only when it is asked for more.
 pub struct Messages {
     state: State,
@@ -24,7 +30,7 @@ pub struct Messages {
 
 enum State {
     Reading(Box<Stream>),
-    /// Until there is something to read, or losses are due.
+    /// Until there is something to read, losses are due, or others have had their turns.
     Waiting(Pin<Box<dyn Future<Output = Box<Stream>> + Send>>),
     Ended(Option<Status>),
 }
@@ -35,10 +41,10 @@ impl Messages {
         Self { state: State::Reading(Box::new(stream)), bytes: Bytes::new(), lengths: Vec::new() }
     }
 
-    fn fill(&mut self, mut stream: Box<Stream>) -> Progress {
+    fn fill(&mut self, mut stream: Box<Stream>) {
         if stream.observer.stop.borrow().is_some() {
-            self.state = State::Ended(Some(Status::unavailable("the server is shutting down")));
-            return Progress::Ended;
+            self.state = State::Ended(Some(leaving()));
+            return;
         }
         self.lengths.clear();
         let mut chunk =
@@ -49,10 +55,10 @@ impl Messages {
         self.lengths.reverse();
         self.state = match progress {
             Progress::More => State::Reading(stream),
+            Progress::TurnOver => State::Waiting(Box::pin(next_turn(stream))),
             Progress::Idle => State::Waiting(Box::pin(wait(stream))),
             Progress::Ended => State::Ended(None),
         };
-        progress
     }
 }
 
@@ -66,13 +72,7 @@ impl AsyncStream for Messages {
                 return Poll::Ready(Some(Ok(Encoded(this.bytes.split_to(length as usize)))));
             }
             match std::mem::replace(&mut this.state, State::Ended(None)) {
-                State::Reading(stream) => {
-                    if this.fill(stream) == Progress::More && this.lengths.is_empty() {
-                        // Much was looked at and nothing was wanted: others have their turn.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                }
+                State::Reading(stream) => this.fill(stream),
                 State::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
                     Poll::Ready(stream) => this.state = State::Reading(stream),
                     Poll::Pending => {
@@ -84,6 +84,18 @@ impl AsyncStream for Messages {
             }
         }
     }
+}
+
+/// Waits until others have had their turns.
+async fn next_turn(mut stream: Box<Stream>) -> Box<Stream> {
+    let mut stop = stream.observer.stop.clone();
+    let next = stream.observer.turns.clone().next(Arc::clone(&stream.lane));
+    let right = tokio::select! {
+        right = next => right,
+        _ = crate::stop::requested(&mut stop) => None,
+    };
+    stream.right = right;
+    stream
 }
 
 /// Waits until a stream has something to do again.

@@ -9,26 +9,30 @@ mod messages;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use tokio::sync::Semaphore;
 
 pub use self::cache::Cache;
 use self::lost::Overruns;
 pub use self::messages::Messages;
+pub(super) use self::messages::leaving;
 use super::Observer;
 use super::layout::Layout;
 use super::query::{Kind, Query};
 use super::ring::{Followers, Overrun, Reader, Run};
+use super::start::{Search, Start};
+use super::turn::{Right, Turn};
 use crate::observed::Observed;
 
 /// Bytes from which on what was gathered is sent: a frame of HTTP/2, so that a client that does not read costs little.
 const CHUNK: usize = 16 * 1024;
-/// Entries that are looked at in one go, without one that is wanted: others have their turn then.
-const TURN: usize = 4096;
 
 /// Where an answer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// There is more to look at now.
     More,
+    /// There is more to look at, and its turn is over.
+    TurnOver,
     /// All that is there was looked at; more may come.
     Idle,
     /// It is complete.
@@ -41,7 +45,13 @@ pub struct Stream {
     observer: Arc<Observer>,
     query: Query,
     layout: Layout,
+    /// Until it is known where to read.
+    search: Option<Search>,
     reader: Reader,
+    /// What its turns queue in, with those of the same connection.
+    lane: Arc<Semaphore>,
+    /// To the turn that comes, where it had to wait for it.
+    right: Option<Right>,
     followers: Followers,
     /// Messages of the kind that was asked for.
     given: u64,
@@ -69,17 +79,24 @@ impl Chunk {
 }
 
 impl Stream {
-    /// An answer from its beginning.
-    pub fn new(observer: Arc<Observer>, query: Query, layout: Layout) -> Self {
+    /// An answer from its beginning, which is searched for when it is asked for messages. Of one `lane`, one at a time
+    /// does what takes long.
+    pub fn new(observer: Arc<Observer>, query: Query, layout: Layout, lane: Arc<Semaphore>) -> Self {
         let ring = observer.ring();
-        let position = query.start(ring, &observer.context());
+        let (position, search) = match query.start(ring) {
+            Start::At(position) => (position, None),
+            Start::Behind(search) => (0, Some(search)),
+        };
         let reader = Reader::new(Arc::clone(ring), position);
         let followers = ring.followers();
         Self {
             observer,
             query,
             layout,
+            search,
             reader,
+            lane,
+            right: None,
             followers,
             given: 0,
             overruns: Overruns::default(),
@@ -89,7 +106,17 @@ impl Stream {
 
     /// Appends messages until there are enough for now.
     pub(super) fn fill(&mut self, out: &mut Chunk) -> Progress {
-        let mut looked = 0;
+        // Given back when this turn is over.
+        let _right = self.right.take();
+        let mut turn = Turn::new(&self.query.filters);
+        if let Some(search) = &mut self.search {
+            let ring = self.observer.ring();
+            let Some(start) = search.go_on(&self.query, ring, &self.observer.context(), &mut turn) else {
+                return Progress::TurnOver;
+            };
+            self.reader = Reader::new(Arc::clone(ring), start);
+            self.search = None;
+        }
         loop {
             if self.overruns.are_due((self.observer.now)()) {
                 self.tell_overruns(out);
@@ -97,14 +124,16 @@ impl Stream {
             if self.is_complete() {
                 return self.end(out);
             }
-            if looked >= TURN || out.is_full() {
+            if turn.is_over() {
+                return Progress::TurnOver;
+            }
+            if out.is_full() {
                 return Progress::More;
             }
             match self.reader.next() {
                 Ok(Some(run)) => {
-                    let (entries, is_past) = self.take(&run, out, TURN - looked);
+                    let (entries, is_past) = self.take(&run, out, &mut turn);
                     self.reader.advance(entries as u64);
-                    looked += entries;
                     if is_past {
                         return self.end(out);
                     }
@@ -117,17 +146,18 @@ impl Stream {
     }
 
     /// Looks at entries; returns at how many, and whether one is past the end of what was asked for.
-    fn take(&mut self, run: &Run, out: &mut Chunk, most: usize) -> (usize, bool) {
+    fn take(&mut self, run: &Run, out: &mut Chunk, turn: &mut Turn) -> (usize, bool) {
         let block = run.block();
         let entries = block.from(run.position());
         let observer = Arc::clone(&self.observer);
         let context = observer.context();
         let first = (run.position() - block.first()) as usize;
         let cached = observer.cache.open(block, self.layout.number());
-        for (place, observed) in entries.iter().take(most).enumerate() {
-            if self.is_complete() || out.is_full() {
+        for (place, observed) in entries.iter().enumerate() {
+            if self.is_complete() || out.is_full() || turn.is_over() {
                 return (place, false);
             }
+            turn.spend();
             if let Observed::Lost(_) = observed {
                 if self.query.kind == Kind::Flows {
                     self.scratch.clear();
@@ -162,7 +192,7 @@ impl Stream {
                 }
             }
         }
-        (entries.len().min(most), false)
+        (entries.len(), false)
     }
 
     /// Whether all that was asked for is given.

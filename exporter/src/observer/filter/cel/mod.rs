@@ -13,6 +13,10 @@ mod message;
 mod parser;
 mod value;
 
+use std::cell::{Cell, OnceCell};
+
+use prost_reflect::DynamicMessage;
+
 use crate::observed::Observed;
 
 use super::{Context, expression};
@@ -24,9 +28,13 @@ use value::Value;
 const LONGEST: usize = 16 << 10;
 /// Expressions of a request at most.
 const MOST_PROGRAMS: usize = 32;
-/// Steps that the expressions of one filter take for one flow at most: below a millisecond. An expression that needs
-/// more fails for this flow as one with an error does.
+/// Steps that all expressions of a request together take for one flow at most: below a millisecond. The expression that
+/// needs more fails for this flow as one with an error does, and so do those that come after it: their filters do not
+/// match it.
 const STEPS: usize = 20_000;
+/// What an expression costs at most, beside one entry of another field, in [`super::Filters::weight`]: the flow becomes a
+/// message for it.
+pub(super) const WEIGHT: usize = 1000;
 
 /// What is left for the expressions of a request.
 #[derive(Debug)]
@@ -35,9 +43,29 @@ pub(super) struct Room {
     patterns: expression::Room,
 }
 
+impl Room {
+    /// How many expressions there are.
+    pub(super) const fn used(&self) -> usize {
+        MOST_PROGRAMS - self.programs
+    }
+}
+
 impl Default for Room {
     fn default() -> Self {
         Self { programs: MOST_PROGRAMS, patterns: expression::Room::default() }
+    }
+}
+
+/// What the expressions of a request share for one flow: the message that it becomes for the first of them, and what
+/// they may still cost.
+pub(super) struct Shared {
+    flow: OnceCell<Option<DynamicMessage>>,
+    budget: Cell<Budget>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { flow: OnceCell::new(), budget: Cell::new(Budget::new(STEPS)) }
     }
 }
 
@@ -53,17 +81,21 @@ impl Programs {
     }
 
     /// Whether one of them is true; the first that fails before ends it.
-    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>) -> bool {
-        let Some(flow) = message::of(observed, context) else { return false };
-        let mut budget = Budget::new(STEPS);
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+        let Some(flow) = shared.flow.get_or_init(|| message::of(observed, context)) else { return false };
+        let mut budget = shared.budget.replace(Budget::new(0));
+        let mut matches = false;
         for program in &self.0 {
-            match Evaluation::new(&flow, &mut budget).step(program) {
-                Some(Value::Bool(true)) => return true,
+            match Evaluation::new(flow, &mut budget).step(program) {
                 Some(Value::Bool(false)) => {}
-                _ => return false,
+                value => {
+                    matches = matches!(value, Some(Value::Bool(true)));
+                    break;
+                }
             }
         }
-        false
+        shared.budget.set(budget);
+        matches
     }
 }
 

@@ -2,12 +2,12 @@
 
 use prost::Message as _;
 
-use super::{Programs, Room, program};
+use super::{Programs, Room, Shared, program};
 use crate::details::Details;
 use crate::flow::{EventType, Flow};
 use crate::names::NoNames;
 use crate::observed::Observed;
-use crate::observer::filter::Context;
+use crate::observer::filter::{Context, Filters};
 use crate::observer::node::Node;
 use crate::proto::flow as proto;
 
@@ -38,7 +38,7 @@ fn example() -> proto::Flow {
 fn matches(texts: &[&str], observed: &Observed) -> bool {
     let texts: Vec<_> = texts.iter().map(|&text| text.to_owned()).collect();
     let programs = Programs::new(&texts, &mut Room::default()).expect("expressions");
-    programs.matches(observed, &Context { node: &Node::default(), names: &NoNames })
+    programs.matches(observed, &Context { node: &Node::default(), names: &NoNames }, &Shared::default())
 }
 
 #[test]
@@ -216,4 +216,25 @@ fn a_flow_costs_no_more_than_the_budget() {
         // Without an end, some of these would take years and others all memory.
         assert!(!matches(&[&text], &observed), "{text}");
     }
+}
+
+#[test]
+fn the_budget_is_that_of_all_filters() {
+    let (observed, node) = (observed(&example()), Node::default());
+    let context = Context { node: &node, names: &NoNames };
+    let list = format!("[{}]", "1,".repeat(200));
+    let filter = |text: &str| proto::FlowFilter {
+        experimental: Some(proto::flow_filter::Experimental { cel_expression: vec![text.to_owned()] }),
+        ..proto::FlowFilter::default()
+    };
+    let matches = |filters: &[proto::FlowFilter]| {
+        Filters::compile(filters, &[]).expect("expressions").matches(&observed, &context)
+    };
+    let greedy = filter(&format!("!{list}.all(a, {list}.all(b, {list}.all(c, true)))"));
+    let short = format!("[{}]", "1,".repeat(60));
+    let (most, yes) = (filter(&format!("!{short}.all(a, {short}.all(b, b > 0))")), filter("true"));
+    assert!(matches(&[yes.clone(), greedy.clone()]), "who comes before is asked before");
+    assert!(!matches(&[greedy.clone(), yes.clone()]), "nothing is left");
+    assert!(matches(&[most.clone(), yes.clone()]), "what is left is enough");
+    assert!(!matches(&[most.clone(), most, yes]), "and here it is not");
 }

@@ -1,8 +1,9 @@
 //! Changes of the list, as a table of what is told and what clients hear of it.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use eyepiece_config::Peer;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use super::{Own, QUEUE, Roster, Subscription};
@@ -24,13 +25,15 @@ fn roster(tls: bool, fixed: &[&str]) -> Roster {
 
 fn subscribe(roster: &mut Roster) -> Subscription {
     let (reply, subscription) = oneshot::channel();
-    roster.subscribe(reply);
+    roster.subscribe(reply, &Incidents(Telemetry::default()));
     subscription.blocking_recv().unwrap()
 }
 
 fn heard(subscription: &mut Subscription) -> Vec<String> {
     let mut heard = Vec::new();
-    while let Ok(change) = subscription.changes.try_recv() {
+    let nodes = std::mem::take(&mut subscription.nodes);
+    let changes = std::iter::from_fn(|| subscription.changes.try_recv().ok());
+    for change in nodes.iter().cloned().chain(changes) {
         let ChangeNotification { name, address, r#type, tls } = &*change;
         let sign = match ChangeNotificationType::try_from(*r#type).unwrap() {
             ChangeNotificationType::PeerAdded => '+',
@@ -100,24 +103,36 @@ fn names_of_certificates() {
 }
 
 #[test]
-fn who_is_too_far_behind_is_ended_and_nobody_else() {
-    let telemetry = Telemetry::default();
-    let incidents = Incidents(telemetry.clone());
+fn who_is_too_far_behind_is_told_and_nobody_else() {
+    let incidents = Incidents(Telemetry::default());
     let mut roster = roster(false, &[]);
-    let (behind, mut quick) = (subscribe(&mut roster), subscribe(&mut roster));
-    // One that is gone costs nothing.
-    drop(subscribe(&mut roster));
-    for change in 0..QUEUE {
-        assert_eq!(behind.is_behind.load(Ordering::Acquire), change > QUEUE - 1, "{change}");
+    let (mut behind, mut quick) = (subscribe(&mut roster), subscribe(&mut roster));
+    for change in 0..=QUEUE {
         roster.file = peers(if change % 2 == 0 { &["b=10.0.0.2:1"] } else { &["b=10.0.0.2:2"] });
         roster.update(&incidents);
         assert!(!heard(&mut quick).is_empty());
     }
-    assert!(behind.is_behind.load(Ordering::Acquire), "ourselves and {QUEUE} changes");
-    assert!(!quick.is_behind.load(Ordering::Acquire));
-    assert_eq!(roster.subscribers.len(), 1);
-    let counted: Vec<_> = telemetry.samples().into_iter().map(|sample| sample.value).collect();
-    assert_eq!(counted, [1]);
+    assert_eq!(behind.changes.try_recv().unwrap_err(), TryRecvError::Lagged(1));
+    drop((behind, quick));
+    roster.update(&incidents);
+    assert!(roster.changes.is_none(), "nobody listens");
+}
+
+#[test]
+fn clients_share_what_they_are_told() {
+    let incidents = Incidents(Telemetry::default());
+    let mut roster = roster(false, &["b=10.0.0.2:1", "c=10.0.0.3:1"]);
+    let (one, mut other) = (subscribe(&mut roster), subscribe(&mut roster));
+    assert!(Arc::ptr_eq(&one.nodes, &other.nodes));
+    roster.file = peers(&["d=10.0.0.4:1"]);
+    roster.update(&incidents);
+    let mut late = subscribe(&mut roster);
+    for (before, after) in one.nodes.iter().zip(&*late.nodes) {
+        assert!(Arc::ptr_eq(before, after), "{before:?}");
+    }
+    let change = other.changes.try_recv().unwrap();
+    assert!(Arc::ptr_eq(&change, &late.nodes[3]));
+    assert!(late.changes.try_recv().is_err(), "it came later");
 }
 
 #[test]
@@ -129,5 +144,4 @@ fn a_list_has_an_end() {
     let mut stream = subscribe(&mut roster);
     let heard = heard(&mut stream);
     assert_eq!((heard.len(), heard[0].as_str()), (super::MAX_PEERS, "+us 10.0.0.1:4244"));
-    assert!(!stream.is_behind.load(Ordering::Acquire));
 }

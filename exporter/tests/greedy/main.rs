@@ -1,0 +1,7 @@
+//! Clients that take all they can get, and what others are served beside them.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
+
+mod bodies;
+mod support;
+mod work;

@@ -1,0 +1,158 @@
+//! A server of Hubble's API with a full ring, on threads of its own as the command has them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eyepiece::details::Details;
+use eyepiece::flow::{EventType, Flow};
+use eyepiece::grpc::{self, Address, Bind, Limits, MESSAGE};
+use eyepiece::names::NoNames;
+use eyepiece::observed::{Batch, Observed};
+use eyepiece::observer::namespaces::Namespaces;
+use eyepiece::observer::node::Node;
+use eyepiece::observer::ring::{Ring, Writer};
+use eyepiece::observer::service::ObserverService;
+use eyepiece::observer::{Observer, Parts};
+use eyepiece::proto::observer::observer_client::ObserverClient;
+use eyepiece::proto::observer::observer_server::ObserverServer;
+use eyepiece::proto::observer::{ServerStatusRequest, ServerStatusResponse};
+use eyepiece::telemetry::Telemetry;
+use eyepiece::unix_listener::Options;
+use eyepiece::{serving, stop};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long anything may take on a busy machine before a test gives up; none waits for it where all goes well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) tcp: SocketAddr,
+    pub(crate) unix: PathBuf,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) writer: Writer,
+    stop: tokio::sync::watch::Sender<Option<Instant>>,
+    task: JoinHandle<()>,
+    /// None once it is gone.
+    runtime: Option<Runtime>,
+    _folder: tempfile::TempDir,
+}
+
+/// Flows with everything that filters may take long with.
+fn flows(from: u64, count: u64) -> Batch {
+    let flow = |number| {
+        let mut details = Details::default();
+        details.source.labels = (0..8).map(|label| format!("k8s:label{label}={number}")).collect();
+        details.destination.labels = details.source.labels.clone();
+        let event = EventType { kind: 4, subtype: 0 };
+        let time = 1_700_000_000_000_000_000 + number;
+        Observed::Flow(Flow { time, details: Some(Box::new(details)), ..Flow::empty(event) })
+    };
+    Batch::new((from..from + count).map(flow).collect())
+}
+
+impl Server {
+    /// A server whose ring has so many flows.
+    pub(crate) async fn start(entries: u32, limits: Limits) -> Self {
+        let (ring, mut writer) = Ring::new(entries.max(1));
+        for first in (0..u64::from(entries)).step_by(500) {
+            writer.write(flows(first, 500));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let unix = folder.path().join("hubble.sock");
+        let telemetry = Telemetry::default();
+        let (stop, stopped) = stop::channel();
+        let observer = Observer::new(Parts {
+            ring: Arc::clone(&ring),
+            namespaces: Namespaces::default(),
+            node: Node::default(),
+            names: Arc::new(NoNames),
+            telemetry: telemetry.clone(),
+            stop: stopped.clone(),
+            now: || 1_700_000_100_000_000_000,
+        });
+        let options = Options { path: unix.clone(), mode: 0o600, group: None };
+        let config = grpc::Config {
+            listen: vec![Bind::Tcp("127.0.0.1:0".parse().unwrap()), Bind::Unix(options)],
+            tls: None,
+            limits,
+            version: "1".parse().unwrap(),
+            telemetry: telemetry.clone(),
+        };
+        let runtime = serving::runtime().unwrap();
+        let serve = async move {
+            let bound = config.bind().await.unwrap();
+            let Address::Tcp(tcp) = bound.addresses()[0] else { panic!("{:?}", bound.addresses()) };
+            let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE);
+            tokio::spawn(ring.wake_followers());
+            (tcp, tokio::spawn(bound.serve(Routes::new(service), None, stopped)))
+        };
+        let (tcp, task) = runtime.spawn(serve).await.unwrap();
+        Self { tcp, unix, telemetry, writer, stop, task, runtime: Some(runtime), _folder: folder }
+    }
+
+    pub(crate) async fn client(&self) -> ObserverClient<Channel> {
+        connect(&format!("http://{}", self.tcp)).await
+    }
+
+    pub(crate) async fn unix_client(&self) -> ObserverClient<Channel> {
+        connect(&format!("unix://{}", text(&self.unix))).await
+    }
+
+    /// A value of telemetry, 0 where there is none: by its name and, where it has one, its reason.
+    pub(crate) fn number(&self, name: &str, reason: &str) -> u64 {
+        let name = format!("eyepiece.hubble.{name}");
+        let is = |key: &eyepiece::telemetry::Key| {
+            key.name == name && key.attributes.iter().all(|(_, value)| value == reason)
+        };
+        self.telemetry.samples().iter().filter(|sample| is(&sample.key)).map(|sample| sample.value).sum()
+    }
+
+    /// Waits until a number is there.
+    pub(crate) async fn until(&self, name: &str, reason: &str, expected: u64) {
+        let end = Instant::now() + PATIENCE;
+        while self.number(name, reason) != expected {
+            assert!(Instant::now() < end, "{name} {reason} is not {expected}: {:#?}", self.telemetry.samples());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// More flows come in.
+    pub(crate) fn write(&mut self, count: u64) {
+        self.writer.write(flows(0, count));
+    }
+
+    /// Has it end within a time, and waits until it has.
+    pub(crate) async fn end(mut self, drain: Duration) {
+        self.stop.send_replace(Some(Instant::now() + drain));
+        timeout(PATIENCE, &mut self.task).await.expect("it ends").unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+async fn connect(url: &str) -> ObserverClient<Channel> {
+    let channel = Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap();
+    ObserverClient::new(channel).max_encoding_message_size(MESSAGE)
+}
+
+/// What `hubble status` asks for, which has to come whatever others do.
+pub(crate) async fn status(client: &mut ObserverClient<Channel>) -> ServerStatusResponse {
+    let answer = timeout(PATIENCE, client.server_status(ServerStatusRequest::default()));
+    answer.await.expect("others are served").unwrap().into_inner()
+}
