@@ -119,10 +119,35 @@ pub(crate) fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Dura
     };
     // SAFETY: entries and timeout live until the call returns; without a mask none is changed.
     let result = unsafe { libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, &timeout, std::ptr::null()) };
+    // Taken before anything else is called that says how it went.
+    let error = io::Error::last_os_error();
     waker.reset();
     if result < 0 {
-        let error = io::Error::last_os_error();
         return if error.kind() == io::ErrorKind::Interrupted { Ok([false; 2]) } else { Err(error) };
     }
     Ok([polled[1].revents != 0, polled[2].revents != 0])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::thread::JoinHandleExt as _;
+    use std::time::Duration;
+
+    use super::{Waker, wait};
+
+    extern "C" fn nothing(_: libc::c_int) {}
+
+    #[test]
+    fn a_signal_ends_a_wait_and_is_no_error() {
+        let handler: extern "C" fn(libc::c_int) = nothing;
+        // SAFETY: the handler does nothing, and no other test uses this signal.
+        unsafe { libc::signal(libc::SIGUSR2, handler as *const () as libc::sighandler_t) };
+        let waits = std::thread::spawn(|| wait(&Waker::new().unwrap(), [None; 2], Duration::from_secs(3600)).unwrap());
+        while !waits.is_finished() {
+            // SAFETY: the thread has not been joined, so its id is its own.
+            unsafe { libc::pthread_kill(waits.as_pthread_t(), libc::SIGUSR2) };
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(waits.join().unwrap(), [false; 2]);
+    }
 }
