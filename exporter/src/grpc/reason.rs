@@ -8,6 +8,8 @@ use rustls::{AlertDescription, Error as TlsError, PeerIncompatible};
 /// Why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
+    /// It could not be accepted, most likely for want of descriptors; counted for each attempt.
+    NotAccepted,
     /// All places are taken.
     TooManyConnections,
     /// All requests' places are taken.
@@ -48,6 +50,7 @@ impl Reason {
     /// The reason in telemetry.
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Self::NotAccepted => "not_accepted",
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyStreams => "too_many_streams",
             Self::TooManyBytes => "too_many_request_bytes",

@@ -106,6 +106,7 @@ impl Bound {
                 shared: Arc::clone(&shared),
                 places: Arc::clone(places),
                 connections: JoinSet::new(),
+                failed: 0,
             };
             tasks.spawn(acceptor.run(listener, stop.clone()));
         }
@@ -130,6 +131,8 @@ struct Acceptor {
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
     connections: JoinSet<()>,
+    /// Attempts that failed since one did not.
+    failed: u64,
 }
 
 impl Acceptor {
@@ -139,9 +142,20 @@ impl Acceptor {
                 _ = stop::requested(&mut stop) => break,
                 Some(ended) = self.connections.join_next(), if !self.connections.is_empty() => note(ended),
                 accepted = accept(&listener, self.tls.as_ref()) => match accepted {
-                    Ok((incoming, client)) => self.admit(incoming, client),
+                    Ok((incoming, client)) => {
+                        let failed = std::mem::take(&mut self.failed);
+                        if failed > 0 {
+                            tracing::info!(failed, address = %listener.address(), "clients are accepted again");
+                        }
+                        self.admit(incoming, client);
+                    }
                     Err(error) => {
-                        tracing::warn!(%error, address = %listener.address(), "cannot accept a client");
+                        // Told once: it fails ten times a second until something is changed.
+                        if self.failed == 0 {
+                            tracing::warn!(%error, address = %listener.address(), "cannot accept clients");
+                        }
+                        self.failed += 1;
+                        self.shared.counters.refused(Reason::NotAccepted);
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },

@@ -1,5 +1,6 @@
 //! How a client wants its messages: of which kind, and with which fields.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use prost_types::FieldMask;
@@ -9,13 +10,36 @@ use crate::hubble::encode::Encoder;
 use crate::hubble::mask::{InvalidMask, Mask};
 use crate::observed::Observed;
 
-/// Masks whose messages are kept for others: clients have a handful of their programs' own, and each costs the memory of
-/// its messages.
+/// Masks that are known, those that were asked for last: clients have a handful of their programs' own, and each costs the
+/// memory of its messages. A stream whose mask is known no more shares its messages with those that began as it did.
 const KEPT: usize = 8;
 
 /// The masks that clients have used.
 #[derive(Debug, Default)]
-pub struct Masks(Mutex<Vec<Mask>>);
+pub struct Masks(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// With their numbers, the last one that was asked for first.
+    masks: VecDeque<(Mask, u64)>,
+    /// The next number. None is given twice: messages of the mask that had it may still be kept.
+    next: u64,
+}
+
+impl Known {
+    fn number(&mut self, mask: &Mask) -> u64 {
+        let place = self.masks.iter().position(|(known, _)| known == mask);
+        let known = place.and_then(|place| self.masks.remove(place)).unwrap_or_else(|| {
+            let number = self.next;
+            self.next += 1;
+            (mask.clone(), number)
+        });
+        let number = known.1;
+        self.masks.push_front(known);
+        self.masks.truncate(KEPT);
+        number
+    }
+}
 
 impl Masks {
     /// The layout of a flow with the fields of a mask; all of them where there is none.
@@ -24,13 +48,8 @@ impl Masks {
     /// A path is none.
     pub fn layout(&self, mask: Option<&FieldMask>) -> Result<Layout, InvalidMask> {
         let mask = Mask::of_flow(mask.map_or(&[][..], |mask| &mask.paths))?;
-        let mut masks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut number = masks.iter().position(|known| *known == mask);
-        if number.is_none() && masks.len() < KEPT {
-            number = Some(masks.len());
-            masks.push(mask.clone());
-        }
-        Ok(Layout { kind: Kind::Flows, mask, number: number.map(|number| number as u32) })
+        let number = self.0.lock().unwrap_or_else(PoisonError::into_inner).number(&mask);
+        Ok(Layout { kind: Kind::Flows, mask, number: Some(number) })
     }
 }
 
@@ -39,7 +58,7 @@ impl Masks {
 pub struct Layout {
     kind: Kind,
     mask: Mask,
-    number: Option<u32>,
+    number: Option<u64>,
 }
 
 impl Layout {
@@ -49,7 +68,7 @@ impl Layout {
     }
 
     /// A number for messages of this layout; none where they are not worth to be kept.
-    pub const fn number(&self) -> Option<u32> {
+    pub const fn number(&self) -> Option<u64> {
         self.number
     }
 
@@ -62,5 +81,33 @@ impl Layout {
                 encoder.flows_response(observed, &self.mask, out);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::FieldMask;
+
+    use super::{KEPT, Masks};
+
+    #[test]
+    fn masks_that_others_once_had_keep_nobody_out() {
+        let masks = Masks::default();
+        let number = |path: &str| {
+            let mask = FieldMask { paths: vec![path.to_owned()] };
+            masks.layout(Some(&mask)).expect("a path").number().expect("a number")
+        };
+        let paths =
+            ["uuid", "time", "verdict", "l4", "IP", "ethernet", "source", "destination", "node_name", "is_reply"];
+        assert!(paths.len() > KEPT);
+        let numbers: Vec<_> = paths.iter().map(|path| number(path)).collect();
+        for (path, before) in paths.iter().zip(&numbers).rev().take(KEPT) {
+            assert_eq!(number(path), *before, "{path}");
+        }
+        // Whose turn was longest ago makes room, and comes again with a number that nobody had.
+        let again = number(paths[0]);
+        assert!(!numbers.contains(&again));
+        assert_eq!(number(paths[0]), again);
+        assert_eq!(number(paths[2]), numbers[2], "it was asked for last");
     }
 }

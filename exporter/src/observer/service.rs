@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::stream::{Messages, Stream, leaving};
 use super::{Observer, request};
-use crate::grpc::Lane;
+use crate::grpc::{Lane, Taken};
 use crate::proto::observer::observer_server::Observer as Service;
 use crate::proto::observer::{
     GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetNamespacesRequest, GetNamespacesResponse,
@@ -49,13 +49,19 @@ impl Service for ObserverService {
 
     async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Messages>, Status> {
         let lane = lane(&request);
+        // As long as the message is there, it counts as one that comes in.
+        let taken = request.extensions().get::<Taken>().cloned();
         let request = request.into_inner();
         // Patterns may take seconds to compile, and how long is not seen in them.
         let compiled = if request.whitelist.is_empty() && request.blacklist.is_empty() {
             request::flows(&self.0.masks, &request)
         } else {
             let observer = Arc::clone(&self.0);
-            let compile = move || request::flows(&observer.masks, &request);
+            let compile = move || {
+                let compiled = request::flows(&observer.masks, &request);
+                drop((request, taken));
+                compiled
+            };
             self.0.compiling.run(Arc::clone(&lane), compile).await.ok_or_else(leaving)?
         };
         self.answer(lane, compiled)

@@ -14,7 +14,7 @@ const KEPT: usize = 8 * 1024 * 1024;
 /// Messages by block and layout.
 #[derive(Debug, Default)]
 pub struct Cache {
-    blocks: Mutex<BTreeMap<(u64, u32), Arc<Messages>>>,
+    blocks: Mutex<BTreeMap<(u64, u64), Arc<Messages>>>,
     bytes: Arc<AtomicUsize>,
 }
 
@@ -34,7 +34,7 @@ struct Made {
 
 impl Cache {
     /// The messages of a block; none where it is too old for it to pay.
-    pub(super) fn open(&self, block: &Block, layout: Option<u32>) -> Option<Arc<Messages>> {
+    pub(super) fn open(&self, block: &Block, layout: Option<u64>) -> Option<Arc<Messages>> {
         let key = (block.number(), layout?);
         let mut blocks = lock(&self.blocks);
         if let Some(found) = blocks.get(&key) {
