@@ -74,7 +74,8 @@ static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
 });
 
 fuzz_target!(|input: &[u8]| {
-    let Ok(request) = GetFlowsRequest::decode(input) else { return };
+    let Ok(request) = request::decode(input) else { return };
+    assert_eq!(GetFlowsRequest::decode(input).as_ref(), Ok(&request));
     let (query, layout) = match request::flows(&Masks::default(), &request) {
         Ok(checked) => checked,
         Err(error) => {

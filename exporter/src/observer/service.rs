@@ -8,10 +8,11 @@ use tonic::{Request, Response, Status};
 use super::stream::{Messages, Stream, leaving};
 use super::{Observer, request};
 use crate::grpc::{Lane, Taken};
+use crate::proto::Encoded;
 use crate::proto::observer::observer_server::Observer as Service;
 use crate::proto::observer::{
-    GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetNamespacesRequest, GetNamespacesResponse,
-    GetNodesRequest, GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+    GetAgentEventsRequest, GetDebugEventsRequest, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
+    GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
 };
 
 /// What clients compare their own version with: they warn where ours has a lower minor number. It is the release of
@@ -47,21 +48,22 @@ impl Service for ObserverService {
     type GetAgentEventsStream = Messages;
     type GetDebugEventsStream = Messages;
 
-    async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Messages>, Status> {
+    async fn get_flows(&self, request: Request<Encoded>) -> Result<Response<Messages>, Status> {
         let lane = lane(&request);
         // As long as the message is there, it counts as one that comes in.
         let taken = request.extensions().get::<Taken>().cloned();
-        let request = request.into_inner();
+        let Encoded(encoded) = request.into_inner();
+        let observer = Arc::clone(&self.0);
+        let has_filters = request::has_filters(&encoded);
+        let compile = move || {
+            let compiled = request::decode(&encoded).and_then(|request| request::flows(&observer.masks, &request));
+            drop((encoded, taken));
+            compiled
+        };
         // Patterns may take seconds to compile, and how long is not seen in them.
-        let compiled = if request.whitelist.is_empty() && request.blacklist.is_empty() {
-            request::flows(&self.0.masks, &request)
+        let compiled = if !has_filters {
+            compile()
         } else {
-            let observer = Arc::clone(&self.0);
-            let compile = move || {
-                let compiled = request::flows(&observer.masks, &request);
-                drop((request, taken));
-                compiled
-            };
             self.0.compiling.run(Arc::clone(&lane), compile).await.ok_or_else(leaving)?
         };
         self.answer(lane, compiled)

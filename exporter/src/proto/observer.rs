@@ -600,7 +600,7 @@ pub mod observer_server {
             + 'static;
         async fn get_flows(
             &self,
-            request: tonic::Request<crate::proto::observer::GetFlowsRequest>,
+            request: tonic::Request<crate::proto::Encoded>,
         ) -> std::result::Result<tonic::Response<Self::GetFlowsStream>, tonic::Status>;
         /// Server streaming response type for the GetAgentEvents method.
         type GetAgentEventsStream: tonic::codegen::tokio_stream::Stream<
@@ -730,9 +730,8 @@ pub mod observer_server {
                     struct GetFlowsSvc<T: Observer>(pub Arc<T>);
                     impl<
                         T: Observer,
-                    > tonic::server::ServerStreamingService<
-                        crate::proto::observer::GetFlowsRequest,
-                    > for GetFlowsSvc<T> {
+                    > tonic::server::ServerStreamingService<crate::proto::Encoded>
+                    for GetFlowsSvc<T> {
                         type Response = crate::proto::Encoded;
                         type ResponseStream = T::GetFlowsStream;
                         type Future = BoxFuture<
@@ -741,9 +740,7 @@ pub mod observer_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<
-                                crate::proto::observer::GetFlowsRequest,
-                            >,
+                            request: tonic::Request<crate::proto::Encoded>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {

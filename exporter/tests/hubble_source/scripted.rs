@@ -116,7 +116,8 @@ impl Observer for Service {
     type GetAgentEventsStream = Answers;
     type GetDebugEventsStream = Answers;
 
-    async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Answers>, Status> {
+    async fn get_flows(&self, request: Request<Encoded>) -> Result<Response<Answers>, Status> {
+        let request = request.map(|encoded| GetFlowsRequest::decode(encoded.0).expect("a request"));
         let (answer, answers) = mpsc::channel(1);
         self.flows.send(Call { request: request.into_inner(), answer }).map_err(|_| Status::unavailable("over"))?;
         Ok(Response::new(ReceiverStream::new(answers)))

@@ -96,7 +96,8 @@ impl Observer for Service {
     type GetAgentEventsStream = Messages;
     type GetDebugEventsStream = Messages;
 
-    async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Messages>, Status> {
+    async fn get_flows(&self, request: Request<Encoded>) -> Result<Response<Messages>, Status> {
+        let request = request.map(|encoded| GetFlowsRequest::decode(encoded.0).expect("a request"));
         self.note(request, |asked, request| asked.flows.push(request));
         let mut response = self.stream(&self.answers.flows);
         response.metadata_mut().insert("hubble-server-version", "1.20.2+gtest".parse().unwrap());

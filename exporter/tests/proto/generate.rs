@@ -9,8 +9,9 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 /// The packages, each in a file of its name.
 const PACKAGES: &[&str] = &["flow", "observer", "peer", "recorder", "relay"];
 
-/// Answers that the server passes on as bytes which the observer encoded, never as generated messages.
-const ENCODED: &[&str] = &["GetFlowsResponse", "GetAgentEventsResponse", "GetDebugEventsResponse"];
+/// Messages that the server has as bytes, never as generated messages: answers that the observer encoded, and the request
+/// that may become far larger than its bytes.
+const ENCODED: &[&str] = &["GetFlowsRequest", "GetFlowsResponse", "GetAgentEventsResponse", "GetDebugEventsResponse"];
 
 /// Every generated file of `src/proto`, by name.
 pub(crate) fn everything(protos: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -26,9 +26,9 @@ use compile::Compiler;
 use matcher::Matcher;
 
 /// Filters of a request at most, both lists together. Clients make a handful; scripts one for each pod.
-const MOST_FILTERS: usize = 10_000;
+pub(super) const MOST_FILTERS: usize = 10_000;
 /// Entries of a request at most, all fields of all filters together.
-const MOST_ENTRIES: usize = 100_000;
+pub(super) const MOST_ENTRIES: usize = 100_000;
 /// Bytes of all texts of a request at most: no more than a gRPC message has by default.
 const MOST_BYTES: usize = 4 << 20;
 
