@@ -139,6 +139,8 @@ fn a_second_signal_ends_it_at_once() -> Result<()> {
     let links = Objects { links: held.links.clone(), ..Objects::default() };
     eventually(PATIENCE, "detached", || links.left().is_empty().then_some(()))?;
     assert!(eyepiece.process.ended()?.is_none(), "it still delivers: {}", eyepiece.stderr());
+    // What follows at once would be the first one's echo.
+    std::thread::sleep(Duration::from_millis(500));
     assert_eq!(eyepiece.process.stop(Signal::SIGTERM, PATIENCE)?, 1, "{}", eyepiece.stderr());
     assert!(eyepiece.stderr().contains("second signal"), "{}", eyepiece.stderr());
     eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()))

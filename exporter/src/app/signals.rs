@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use crate::source::{Halt, Waker};
 
 /// Signals so close together are one wish: timeout(1) sends its signal to the process, and then to the whole group.
-const SAME: Duration = Duration::from_millis(200);
+const SAME: Duration = Duration::from_millis(50);
 
 /// Whether somebody has asked the program to leave.
 pub(super) struct Signals {
