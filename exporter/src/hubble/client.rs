@@ -32,6 +32,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(301);
 /// How long the sign of life may take.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Bytes of a stream that may wait for us.
+const STREAM_WINDOW: u32 = 512 << 10;
+/// The same for all streams of a connection: more than they can use together. The crate `h2` ends a connection on which
+/// too many small frames wait, and half of this is how much it bears of what they lack in size to 256 bytes; a window
+/// full of messages of 20 bytes lacks 6 MiB.
+const CONNECTION_WINDOW: u32 = 48 << 20;
+
 /// What a client needs besides the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -207,6 +214,8 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
     })?;
     let endpoint = endpoint
         .connect_timeout(options.timeout)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .user_agent(concat!("eyepiece/", env!("CARGO_PKG_VERSION")))
