@@ -175,6 +175,16 @@ pub fn field(encoded: &[u8]) -> Option<Field> {
     (number != 0).then_some(Field { number, wire_type, value, end })
 }
 
+/// Fields and their values, up to the end or to bytes that are none; the places of each count from where it begins.
+pub fn fields(mut encoded: &[u8]) -> impl Iterator<Item = (Field, &[u8])> {
+    std::iter::from_fn(move || {
+        let field = field(encoded)?;
+        let value = &encoded[field.value..field.end];
+        encoded = &encoded[field.end..];
+        Some((field, value))
+    })
+}
+
 /// A varint, and where the next byte is.
 fn take_varint(encoded: &[u8], mut at: usize) -> Option<(u64, usize)> {
     let mut value = 0;

@@ -73,7 +73,7 @@ const FIELD_MASK: u32 = 10;
 
 /// Whether an encoded request for flows has filters, as far as it can be read.
 pub fn has_filters(encoded: &[u8]) -> bool {
-    fields(encoded).any(|field| is_filter(&field.0))
+    protobuf::fields(encoded).any(|field| is_filter(&field.0))
 }
 
 /// Decodes a request for flows once it is known that it does not become much larger than its bytes: an empty filter takes
@@ -83,13 +83,13 @@ pub fn has_filters(encoded: &[u8]) -> bool {
 /// The bytes are no request, or hold more filters or entries than a request may.
 pub fn decode(encoded: &[u8]) -> Result<GetFlowsRequest, RequestError> {
     let (mut filters, mut entries, mut end) = (0, 0, 0);
-    for (field, value) in fields(encoded) {
+    for (field, value) in protobuf::fields(encoded) {
         end += field.end;
         let is_mask = field.number == FIELD_MASK && field.wire_type == protobuf::BYTES;
         if is_filter(&field) || is_mask {
             filters += usize::from(!is_mask);
             let mut read = 0;
-            for (inner, _) in fields(value) {
+            for (inner, _) in protobuf::fields(value) {
                 read += inner.end;
                 entries += 1;
             }
@@ -111,16 +111,6 @@ pub fn decode(encoded: &[u8]) -> Result<GetFlowsRequest, RequestError> {
 
 const fn is_filter(field: &protobuf::Field) -> bool {
     matches!(field.number, BLACKLIST | WHITELIST) && field.wire_type == protobuf::BYTES
-}
-
-/// Fields and their values, up to the end or to bytes that are none; places are those behind the field before.
-fn fields(mut encoded: &[u8]) -> impl Iterator<Item = (protobuf::Field, &[u8])> {
-    std::iter::from_fn(move || {
-        let field = protobuf::field(encoded)?;
-        let value = &encoded[field.value..field.end];
-        encoded = &encoded[field.end..];
-        Some((field, value))
-    })
 }
 
 /// A request for flows, with the masks of those before it.

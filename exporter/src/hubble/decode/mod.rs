@@ -57,14 +57,9 @@ pub fn flows_response(encoded: &[u8]) -> Result<Told, prost::DecodeError> {
 
 /// The bytes of a response's flow; none where it has several, which count as one that is merged.
 fn only_flow(encoded: &[u8]) -> Option<&[u8]> {
-    let (mut rest, mut found) = (encoded, None);
-    while let Some(field) = protobuf::field(rest) {
-        if field.number == 1 && field.wire_type == BYTES && found.replace(&rest[field.value..field.end]).is_some() {
-            return None;
-        }
-        rest = &rest[field.end..];
-    }
-    found
+    let flows = protobuf::fields(encoded).filter(|(field, _)| field.number == 1 && field.wire_type == BYTES);
+    let mut flows = flows.map(|(_, value)| value);
+    flows.next().filter(|_| flows.next().is_none())
 }
 
 /// ns since the Unix epoch; what is before or too far behind it ends there.
