@@ -14,7 +14,7 @@ const HOST_MAX: usize = 253;
 /// A node's name is a DNS subdomain, a cluster's is shorter (Kubernetes, Cilium); both with a `/` between them.
 const NAME_MAX: usize = 2 * HOST_MAX;
 /// What a unix socket's address begins with.
-const UNIX: &str = "unix://";
+pub(crate) const UNIX: &str = "unix://";
 
 /// Where clients come in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

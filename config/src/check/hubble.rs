@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, finding, pair, warning};
-use crate::addresses::Listen;
+use crate::addresses::{Listen, UNIX};
 use crate::choices::SourceKind;
 use crate::settings::Settings;
 
@@ -24,7 +24,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     }
     let tls = &source.tls;
     let is_encrypted = tls.ca.is_some() || tls.cert.is_some() && tls.key.is_some() || !tls.server_name.is_empty();
-    if is_encrypted && (source.address.starts_with("unix:") || source.address.starts_with('/')) {
+    if is_encrypted && source.address.starts_with(UNIX) {
         let wrong = "hubble_source.address is a unix socket, which is never encrypted";
         let right = "leave hubble_source.tls out, or name a host and a port";
         let seen = ["hubble_source.tls.cert", "hubble_source.tls.server_name", "hubble_source.address"];

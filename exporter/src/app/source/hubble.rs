@@ -32,14 +32,6 @@ fn config(settings: &HubbleSource) -> Result<Config, AppError> {
     let wrong =
         |error: &dyn std::fmt::Display| AppError::Setting { key: "hubble_source.address", wrong: error.to_string() };
     let address: Address = settings.address.parse().map_err(|error| wrong(&error))?;
-    let tls = tls(&settings.tls);
-    if tls.is_some() && matches!(address, Address::Unix(_)) {
-        return Err(AppError::Setting {
-            key: "hubble_source.tls",
-            wrong: "a unix socket is never encrypted; leave hubble_source.tls out, or name a host and a port"
-                .to_owned(),
-        });
-    }
     let files = [
         ("hubble_source.tls.ca", &settings.tls.ca),
         ("hubble_source.tls.cert", &settings.tls.cert),
@@ -53,7 +45,7 @@ fn config(settings: &HubbleSource) -> Result<Config, AppError> {
             return Err(AppError::Setting { key, wrong: format!("{}: {error}", path.display()) });
         }
     }
-    Ok(Config { address, options: Options { tls, ..Options::default() } })
+    Ok(Config { address, options: Options { tls: tls(&settings.tls), ..Options::default() } })
 }
 
 /// Plaintext where none of the keys is set.
