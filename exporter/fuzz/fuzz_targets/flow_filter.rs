@@ -18,15 +18,9 @@ decoder! {
     text: "../../src/text.rs",
 }
 
-/// What filters need of it: the rest are clients.
 #[allow(dead_code, unused_imports, reason = "the target calls the filters alone")]
-#[path = "../../src/hubble"]
-mod hubble {
-    pub mod encode;
-    mod labels;
-    pub mod mask;
-    pub use labels::reserved_label;
-}
+#[path = "../hubble.rs"]
+mod hubble;
 /// The rest needs a server.
 #[allow(dead_code, reason = "the target calls the filters alone")]
 #[path = "../../src/observer"]

@@ -17,15 +17,9 @@ decoder! {
     text: "../../src/text.rs",
 }
 
-/// What requests need of it: the rest are clients.
 #[allow(dead_code, unused_imports, reason = "the target calls the requests alone")]
-#[path = "../../src/hubble"]
-mod hubble {
-    pub mod encode;
-    mod labels;
-    pub mod mask;
-    pub use labels::reserved_label;
-}
+#[path = "../hubble.rs"]
+mod hubble;
 /// The rest needs a server.
 #[allow(dead_code, reason = "the target calls the requests alone")]
 #[path = "../../src/observer"]
