@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
 
 mod bodies;
+#[path = "../grpc/numbers.rs"]
+mod numbers;
 mod support;
 mod work;

@@ -23,9 +23,11 @@ use eyepiece::unix_listener::Options;
 use eyepiece::{serving, stop};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::numbers;
 
 /// How long anything may take on a busy machine before a test gives up; none waits for it where all goes well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,20 +108,12 @@ impl Server {
 
     /// A value of telemetry, 0 where there is none: by its name and, where it has one, its reason.
     pub(crate) fn number(&self, name: &str, reason: &str) -> u64 {
-        let name = format!("eyepiece.hubble.{name}");
-        let is = |key: &eyepiece::telemetry::Key| {
-            key.name == name && key.attributes.iter().all(|(_, value)| value == reason)
-        };
-        self.telemetry.samples().iter().filter(|sample| is(&sample.key)).map(|sample| sample.value).sum()
+        numbers::number(&self.telemetry, name, reason)
     }
 
     /// Waits until a number is there.
     pub(crate) async fn until(&self, name: &str, reason: &str, expected: u64) {
-        let end = Instant::now() + PATIENCE;
-        while self.number(name, reason) != expected {
-            assert!(Instant::now() < end, "{name} {reason} is not {expected}: {:#?}", self.telemetry.samples());
-            sleep(Duration::from_millis(5)).await;
-        }
+        numbers::until(&self.telemetry, name, reason, expected, PATIENCE).await;
     }
 
     /// More flows come in.

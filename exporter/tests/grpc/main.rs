@@ -4,6 +4,7 @@
 
 mod life;
 mod limits;
+mod numbers;
 mod peers;
 mod pki;
 mod support;
