@@ -25,8 +25,6 @@ fn config(receiver: &Receiver, drain: &str) -> String {
 fn status(lab: &Lab, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
     let mut command = Background::spawn(lab.node().command(binary()?).arg("status").args(arguments))?;
     let code = command.wait(PATIENCE)?.code();
-    // The pipes are read by threads of their own.
-    std::thread::sleep(Duration::from_millis(100));
     Ok((code, command.stdout(), command.stderr()))
 }
 
