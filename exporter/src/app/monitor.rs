@@ -19,7 +19,6 @@ use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::roster::{Change, Told};
-use crate::source::datapath::sys;
 use crate::source::tap::Tap;
 use crate::stop::Stop;
 use crate::telemetry::Telemetry;
@@ -31,7 +30,7 @@ const NO_IDENTITY: u32 = 0;
 /// What is there before there is a source.
 pub(super) struct Monitor {
     socket: Option<Listener>,
-    queue: usize,
+    queue: Option<usize>,
     fanout: Fanout,
     /// None in dry mode, and where the events are not our own.
     notifier: Option<Notifier>,
@@ -53,10 +52,7 @@ impl Monitor {
         if let Some(socket) = &socket {
             not_our_own(settings, socket.path())?;
         }
-        let queue = match settings.monitor.queue {
-            0 => server::default_queue(sys::possible_cpus().context("cannot count the CPUs")?),
-            payloads => payloads as usize,
-        };
+        let queue = Some(settings.monitor.queue as usize).filter(|&payloads| payloads > 0);
         let (notifier, inbox) = notifier(telemetry, unix_now);
         // Another agent's stream, or a recording, stays what it is.
         let own = settings.source.kind == SourceKind::Datapath;

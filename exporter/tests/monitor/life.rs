@@ -11,7 +11,7 @@ fn descriptors() -> usize {
 
 #[test]
 fn the_reader_runs_while_anybody_is_there() {
-    let server = Server::start(100, PATIENCE);
+    let server = Server::start(Some(100), PATIENCE);
     let running = || server.feed.running.load(Ordering::Acquire);
     assert!(!running());
     let first = server.client();
@@ -37,7 +37,7 @@ fn the_reader_runs_while_anybody_is_there() {
 
 #[test]
 fn a_thousand_quick_clients_leave_nothing() {
-    let server = Server::start(100, PATIENCE);
+    let server = Server::start(Some(100), PATIENCE);
     let before = server.runtime.metrics().num_alive_tasks();
     let mut open = 0;
     for round in 0..1000 {

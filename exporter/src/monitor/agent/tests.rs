@@ -41,13 +41,13 @@ fn the_first_starts_and_the_last_stops() {
     let recorder = Recorder::default();
     let agent = recorder.agent(&Telemetry::default());
     let first = agent.subscribe().unwrap();
-    let second = agent.listen(1).unwrap();
+    let second = agent.listen(Some(1)).unwrap();
     drop(first);
     assert_eq!(recorder.calls(), ["start"]);
     drop(second);
     assert_eq!(recorder.calls(), ["start", "stop"]);
     for _ in 0..1000 {
-        drop(agent.listen(1).unwrap());
+        drop(agent.listen(Some(1)).unwrap());
     }
     assert_eq!((recorder.calls().len(), agent.subscribers()), (2 + 2000, 0));
 }
@@ -59,7 +59,7 @@ fn a_start_that_fails_subscribes_nobody() {
     let agent = recorder.agent(&telemetry);
     let before = telemetry.samples();
     assert!(agent.subscribe().is_err());
-    assert!(matches!(agent.listen(1), Err(ListenError::Start { .. })));
+    assert!(matches!(agent.listen(Some(1)), Err(ListenError::Start { .. })));
     assert_eq!(agent.subscribers(), 0);
     assert_eq!(recorder.calls(), ["start", "start"]);
     assert_eq!(telemetry.samples(), before);
@@ -70,14 +70,44 @@ fn listeners_are_bounded_and_leave_no_numbers() {
     let telemetry = Telemetry::default();
     let agent = Recorder::default().agent(&telemetry);
     let before = telemetry.samples();
-    let mut listeners: Vec<_> = (0..LISTENERS_MAX).map(|_| agent.listen(7).unwrap()).collect();
-    assert!(matches!(agent.listen(7), Err(ListenError::Full)));
+    let mut listeners: Vec<_> = (0..LISTENERS_MAX).map(|_| agent.listen(Some(7)).unwrap()).collect();
+    assert!(matches!(agent.listen(Some(7)), Err(ListenError::Full)));
     assert_eq!((agent.subscribers(), telemetry.samples().len()), (LISTENERS_MAX, before.len() + 3 * LISTENERS_MAX));
     drop(listeners.remove(3));
-    let again = agent.listen(7).unwrap();
+    let again = agent.listen(Some(7)).unwrap();
     assert_eq!(again.slot(), 3);
     drop((listeners, again));
     assert_eq!((agent.subscribers(), telemetry.samples()), (0, before));
+}
+
+fn event(data: &[u8]) -> Event<'_> {
+    Event::Raw(RawEvent { time: 1, cpu: 1, data, meter: None, kernel_drop: None })
+}
+
+#[test]
+fn unread_burst_waits_within_its_bounds() {
+    const EVENTS: usize = 100_000;
+    // A trace of a packet that is cut at 128 bytes; read one by one, and as from a busy ring.
+    let data = [0x55; size_of::<eyepiece_wire::TraceNotify>() + 128];
+    for (read, capacity, kept) in
+        [(1, None, EVENTS), (4096, None, EVENTS), (1, Some(2048), 2048), (4096, Some(2048), 2048)]
+    {
+        let telemetry = Telemetry::default();
+        let fanout = Fanout::new(&telemetry);
+        let listener = Agent::new(Recorder::default(), fanout.clone()).listen(capacity).unwrap();
+        let mut publisher = fanout.publisher(Box::new(|| {}));
+        publisher.refresh();
+        for number in 1..=EVENTS {
+            publisher.publish(&event(&data));
+            if number % read == 0 {
+                publisher.flush();
+            }
+        }
+        publisher.flush();
+        println!("{read} {capacity:?}: {} bytes", listener.seat.queue.held());
+        let lost = listener.seat.queue.lost();
+        assert_eq!((listener.waiting(), lost), (kept, (EVENTS - kept) as u64), "{read} {capacity:?}");
+    }
 }
 
 /// Says how much waits for the listener when the last subscription ends.
@@ -99,10 +129,10 @@ fn what_waits_is_freed_before_reading_is_stopped() {
     let fanout = Fanout::new(&Telemetry::default());
     let seen = Arc::<Mutex<Option<Arc<Queue>>>>::default();
     let agent = Agent::new(Look(Arc::clone(&seen)), fanout.clone());
-    let listener = agent.listen(10).unwrap();
+    let listener = agent.listen(Some(10)).unwrap();
     let mut publisher = fanout.publisher(Box::new(|| {}));
     publisher.refresh();
-    publisher.publish(&Event::Raw(RawEvent { time: 1, cpu: 0, data: &[1; 100], meter: None, kernel_drop: None }));
+    publisher.publish(&event(&[1; 100]));
     publisher.flush();
     assert_eq!(listener.waiting(), 1);
     *seen.lock().unwrap() = Some(Arc::clone(&listener.seat.queue));
