@@ -668,11 +668,11 @@ pub mod metric {
             attribute::EYEPIECE_REASON,
         ],
     };
-    /// Events that found no room in the queue of one client of the monitor socket.
+    /// Events that found no room in a queue of the monitor socket; the next client of a queue continues its sum.
     pub const EYEPIECE_MONITOR_LISTENER_LOST: Metric = Metric {
         name: "eyepiece.monitor.listener.lost",
         unit: "{event}",
-        description: "Events that found no room in the queue of one client of the monitor socket.",
+        description: "Events that found no room in a queue of the monitor socket; the next client of a queue continues its sum.",
         instrument: Instrument::Counter,
         attributes: &[
             attribute::EYEPIECE_QUEUE_NAME,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_semconv::{Metric, attribute, metric};
 
 use super::budget::Budget;
 use super::chunk::{Chunk, Pool};
@@ -115,10 +115,14 @@ impl Drop for Seat {
         queues[self.slot] = None;
         // Under the lock: the next one in this slot registers the same names.
         let name = queue_name(self.slot);
-        for metric in
-            [&metric::EYEPIECE_QUEUE_DEPTH, &metric::EYEPIECE_QUEUE_CAPACITY, &metric::EYEPIECE_MONITOR_LISTENER_LOST]
-        {
+        let forget = |metric: &Metric| {
             self.fanout.0.telemetry.remove(metric.name, &[(attribute::EYEPIECE_QUEUE_NAME, &name)]);
+        };
+        forget(&metric::EYEPIECE_QUEUE_DEPTH);
+        forget(&metric::EYEPIECE_QUEUE_CAPACITY);
+        // The slot's next listener continues a sum: one that began again would fall. There are no more than slots.
+        if self.queue.lost() == 0 {
+            forget(&metric::EYEPIECE_MONITOR_LISTENER_LOST);
         }
         self.fanout.changed(&*queues);
     }

@@ -1,5 +1,6 @@
 //! Who comes and goes, and when reading starts and stops.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,7 @@ use super::{Agent, ListenError, Switch};
 use crate::event::{Event, RawEvent};
 use crate::monitor::fanout::{Fanout, LISTENERS_MAX};
 use crate::monitor::queue::Queue;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Kind, Telemetry};
 
 #[derive(Clone, Default)]
 struct Recorder {
@@ -108,6 +109,37 @@ fn unread_burst_waits_within_its_bounds() {
         let lost = listener.seat.queue.lost();
         assert_eq!((listener.waiting(), lost), (kept, (EVENTS - kept) as u64), "{read} {capacity:?}");
     }
+}
+
+/// Listeners come, lose events and leave, in any order, and others get their slots.
+#[test]
+fn sums_never_fall_when_listeners_leave() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let telemetry = Telemetry::default();
+    let fanout = Fanout::new(&telemetry);
+    let agent = Agent::new(Recorder::default(), fanout.clone());
+    let mut publisher = fanout.publisher(Box::new(|| {}));
+    let (mut listeners, mut largest) = (Vec::new(), BTreeMap::new());
+    for step in 0..2000 {
+        match random.u8(..3) {
+            0 => listeners.extend(agent.listen(Some(random.usize(..4))).ok()),
+            1 if !listeners.is_empty() => drop(listeners.swap_remove(random.usize(..listeners.len()))),
+            _ => {
+                publisher.refresh();
+                if !publisher.is_idle() {
+                    (0..random.u8(..8)).for_each(|_| publisher.publish(&event(&[1])));
+                    publisher.flush();
+                }
+            }
+        }
+        for sample in telemetry.samples().into_iter().filter(|sample| sample.kind == Kind::Counter) {
+            let before = largest.insert(sample.key.clone(), sample.value).unwrap_or_default();
+            assert!(before <= sample.value, "step {step}: {before} before {sample:?}");
+        }
+    }
+    let sum = |name| largest.iter().filter(|(key, _)| key.name == name).map(|(_, value)| value).sum::<u64>();
+    let (of_slots, of_all) = (sum("eyepiece.monitor.listener.lost"), sum("eyepiece.monitor.lost"));
+    assert!(of_all > 1000 && of_slots == of_all, "{of_slots} of {of_all}");
 }
 
 /// Says how much waits for the listener when the last subscription ends.
