@@ -237,7 +237,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "monitor.queue",
         Kind::Integer(0, 1_048_576),
-        "Payloads that wait for a client; what it loses beyond it is told. 0: 1024 for each possible CPU, up to 16384.",
+        "Events that wait for a client at most, as Cilium's own server counts; a client is notified of what it loses. 0: as\n\
+         many as its memory holds. In any case that is 32 MiB for each client (about 140,000 packets cut at 128 bytes), and\n\
+         256 MiB for all 32 of them together, of which 4 MiB are each client's own.",
     ),
     key("monitor.group", Kind::Text, "Group that the socket belongs to, its name or number. Empty: the process's."),
     key("monitor.mode", Kind::Mode, "Permissions of the socket. Whoever can connect sees the first bytes of packets."),

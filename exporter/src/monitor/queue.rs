@@ -11,7 +11,7 @@ use super::chunk::{Chunk, Piece};
 use crate::telemetry::Number;
 
 /// Memory of one listener's queue, in bytes, but for the chunk that reaches the bound: a burst of 100,000 packets cut at
-/// 128 bytes takes 23 MiB. [`super::budget`] bounds the memory of all queues together.
+/// 128 bytes takes 22 MiB. [`super::budget`] bounds the memory of all queues together.
 pub const QUEUE_BYTES: usize = 32 << 20;
 
 /// A reader that sleeps is woken as soon as this part of its queue is filled, or nothing more comes for now.
