@@ -183,8 +183,10 @@ fn restart_and_disturb() -> Result<()> {
             3 => 6,
             _ => round + 3,
         };
-        eventually(PATIENCE, "no end", || (ends(&eyepiece).ok()? >= wanted).then_some(()))
-            .with_context(|| format!("round {round}\n{}", eyepiece.stderr()))?;
+        eventually(PATIENCE, "no end", || (ends(&eyepiece).ok()? >= wanted).then_some(())).with_context(|| {
+            let connection = eyepiece.status().map(|status| status["connection"].to_string());
+            format!("round {round}: {:?} of {wanted}, {connection:?}\n{}", ends(&eyepiece), eyepiece.stderr())
+        })?;
         let status = eyepiece.status()?;
         assert_eq!(status["connection"]["connected"], false, "{status}");
         assert_eq!(server.ask("start")?, "started");

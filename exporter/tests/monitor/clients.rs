@@ -75,13 +75,14 @@ fn queue_setting_bounds_events_exactly() {
     server.feed.order(Order::Events { count: EVENTS, more: 168 });
     server.feed.wait(EVENTS);
     assert_eq!(server.number("eyepiece.queue.capacity", "monitor_listener_0"), QUEUE as u64);
-    assert_eq!(server.number("eyepiece.queue.depth", "monitor_listener_0"), QUEUE as u64);
+    // The writer may still fill the client's socket.
+    assert!(server.number("eyepiece.queue.depth", "monitor_listener_0") <= QUEUE as u64);
     late.read_until(|got| got.all() == EVENTS);
     in_order(&late.got);
     let lost = late.got.lost_total();
     assert_eq!(server.number("eyepiece.monitor.listener.lost", "monitor_listener_0"), lost);
     // What its queue held, its socket, and the writer in between.
-    assert!(lost > EVENTS / 2 && lost < EVENTS - QUEUE as u64, "{lost}");
+    assert!(lost > EVENTS / 2 && lost <= EVENTS - QUEUE as u64, "{lost}");
 }
 
 /// Ten clients of which one never reads until the end: the others get everything, that one what fits and exactly the
