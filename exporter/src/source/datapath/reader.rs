@@ -1,7 +1,7 @@
 //! The reader of the kernel's buffer, ring or perf: one interface, running only while somebody wants events.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::object::Transport;
 use super::perf::PerfBuffers;
 use super::{record, sys};
 use crate::event::{Event, Lost, LostSource, Totals};
-use crate::source::{Source, Waker};
+use crate::source::{Source, Waker, poll, poll_entry};
 use crate::telemetry::Number;
 
 /// How often the kernel's loss counters are looked at.
@@ -108,17 +108,7 @@ impl Reader {
             State::Perf(buffers) => polled.extend(buffers.descriptors().map(poll_entry)),
             State::Stopped => {}
         }
-        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the entries live until the call returns.
-        let result = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
-        self.waker.reset();
-        match result {
-            ..0 => {
-                let error = io::Error::last_os_error();
-                if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
-            }
-            _ => Ok(()),
-        }
+        poll(&self.waker, &mut polled, timeout)
     }
 
     fn drain(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
@@ -185,10 +175,6 @@ fn lost(cpu: Option<u16>, count: u64) -> Event<'static> {
     Event::Lost(Lost { source: LostSource::KernelBuffer, cpu, count, time: unix_now() })
 }
 
-const fn poll_entry(fd: RawFd) -> libc::pollfd {
-    libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
-}
-
 impl Source for Reader {
     fn start(&mut self) -> io::Result<()> {
         if !matches!(self.state, State::Stopped) {
@@ -233,5 +219,29 @@ impl Source for Reader {
 
     fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::interrupted;
+
+    #[test]
+    fn signal_ends_wait_without_error() {
+        let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let (_sender, totals) = std::sync::mpsc::sync_channel(1);
+        let parts = Parts {
+            transport: Transport::Ring,
+            buffer: file(),
+            emit: file(),
+            counters: file(),
+            drop_program: None,
+            totals,
+            damaged: Number::default(),
+        };
+        let mut reader = Reader::new(parts).unwrap();
+        let read = interrupted(move || reader.read(Duration::from_secs(3600), &mut |_| ()));
+        assert_eq!(read.unwrap(), 0);
     }
 }
