@@ -17,12 +17,14 @@ pub(super) const TYPE_IPV4: u16 = 0x0800;
 pub(super) const TYPE_IPV6: u16 = 0x86dd;
 /// Transparent Ethernet bridging: a frame inside, which takes the outer one's place, as in Hubble.
 pub(super) const TYPE_ETHERNET: u16 = 0x6558;
+/// Reserved (RFC 1701); IPv4 to Hubble's packet library.
+pub(super) const TYPE_RAW: u16 = 0xffff;
 /// 802.1Q, 802.1ad, and what came before 802.1ad.
 const TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
 /// Decodes a frame's header. ARP, LLC and unknown ethertypes end it.
 pub(super) fn decode<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
-    let Some(header) = data.first_chunk::<LEN>() else { return Next::End };
+    let Some(header) = data.first_chunk::<LEN>() else { return Next::cut(data) };
     flow.ethernet = Some(Ethernet { destination: array(header, 0), source: array(header, 6) });
     flow.last_layer = Layer::Ethernet;
     let payload = from(data, LEN);
@@ -40,15 +42,15 @@ fn rarer<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'a
         if !TYPES_VLAN.contains(&ethertype) {
             break;
         }
-        let Some(tag) = data.first_chunk::<TAG_LEN>() else { return Next::End };
+        let Some(tag) = data.first_chunk::<TAG_LEN>() else { return Next::cut(data) };
         flow.vlan.get_or_insert(u16_be(tag, 0) & 0x0fff);
         ethertype = u16_be(tag, 2);
         data = from(data, TAG_LEN);
     }
     match ethertype {
-        TYPE_IPV4 => Next::Ipv4(data),
+        TYPE_IPV4 | TYPE_RAW => Next::Ipv4(data),
         TYPE_IPV6 => Next::Ipv6(data),
         TYPE_ETHERNET => Next::Ethernet(data),
-        _ => Next::End,
+        _ => Next::WHOLE,
     }
 }
