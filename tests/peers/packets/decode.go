@@ -146,6 +146,7 @@ func (w *walk) open(protocol string, vni uint32) {
 	w.before, w.hasIP, w.hasL4 = maps.Clone(w.flow), false, false
 	tunnel := maps.Clone(w.tunnel)
 	if protocol == tunnel["protocol"] {
+		delete(tunnel, "vni")
 		set(tunnel, "vni", vni)
 	}
 	w.flow["tunnel"], w.tunnel = tunnel, tunnel

@@ -13,6 +13,8 @@ mod protocol {
     pub(super) const UDP: u8 = 17;
     pub(super) const IPV6: u8 = 41;
     pub(super) const ICMPV6: u8 = 58;
+    /// IPv4 within IP, as a host's own protocol; the packets are alike.
+    pub(super) const IPIP: u8 = 94;
     pub(super) const VRRP: u8 = 112;
     pub(super) const SCTP: u8 = 132;
 }
@@ -44,7 +46,7 @@ pub(super) fn decode<'a>(protocol: u8, data: &'a [u8], flow: &mut Flow) -> Next<
         protocol::SCTP => sctp(data),
         protocol::IGMP => data.first_chunk::<IGMP_LEN>().map(|h| L4::Igmp { kind: h[0], group: array(h, 4) }),
         protocol::VRRP => vrrp(data),
-        protocol::IPV4 => return Next::Ipv4(data),
+        protocol::IPV4 | protocol::IPIP => return Next::Ipv4(data),
         protocol::IPV6 => return Next::Ipv6(data),
         _ => return Next::WHOLE,
     };
