@@ -9,9 +9,9 @@ mod mutate;
 mod mutated;
 mod notices;
 mod packets;
-mod reference;
 #[path = "../../../exporter/tests/parser/payloads.rs"]
 mod payloads;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::io::Read;

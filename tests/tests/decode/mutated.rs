@@ -171,14 +171,17 @@ fn against_layers(payload: &[u8], theirs: &Value) -> Outcome {
 
 /// Every layer that upstream found before the error that it loses the event by.
 fn stands(ours: &Value, found: &Value) -> bool {
-    LAYERS.iter().filter(|layer| **layer != "Summary").all(|layer| found.get(layer).is_none_or(|found| ours[layer] == *found))
+    LAYERS
+        .iter()
+        .filter(|layer| **layer != "Summary")
+        .all(|layer| found.get(layer).is_none_or(|found| ours[layer] == *found))
 }
 
 /// The error is about options that a flow does not need, or about what stands behind a VLAN tag or an extension header:
 /// there are layers behind it.
 fn sees_more(row: &Row<'_>, theirs: &Value) -> bool {
     let error = theirs["error"].as_str().unwrap_or_default();
-    let is_about_ip = ["IP", "ip4", "ip6"].iter().any(|part| error.contains(part));
+    let is_about_ip = ["IP", "ip4", "ip6", "Jumbo"].iter().any(|part| error.contains(part));
     let is_through = row.observed.flow().is_some_and(|flow| flow.vlan.is_some() || flow.tunnel.is_some());
     let has_ip = row.ours.get("IP").or(row.ours.get("tunnel")).is_some();
     is_about_ip && has_ip || is_through && error.starts_with("overlay: ")

@@ -36,7 +36,8 @@ impl Notices {
                 format!(r#"{{"id":{id}{labels}{pod}}}"#)
             }
             9 | 10 => {
-                let old = self.0.choice(["", r#","old-id":0"#, r#","old-id":7,"host-ip":"192.0.2.1""#]).unwrap_or_default();
+                let old =
+                    self.0.choice(["", r#","old-id":0"#, r#","old-id":7,"host-ip":"192.0.2.1""#]).unwrap_or_default();
                 format!(r#"{{"cidr":"10.0.0.0/24","id":{id}{old},"encrypt-key":{}}}"#, self.0.u8(..))
             }
             11 => {

@@ -3,9 +3,8 @@
 use crate::payloads::{ethernet, geneve, ipv4, ipv6, tag, tcp, udp_ports, vxlan};
 
 /// Tunnels' ports, those of protocols that the packet library knows, and others.
-const PORTS: [u16; 20] = [
-    4789, 4789, 6081, 6081, 8472, 53, 123, 666, 1000, 1812, 2123, 2152, 2222, 3868, 5060, 5083, 44818, 80, 0, 65535,
-];
+const PORTS: [u16; 20] =
+    [4789, 4789, 6081, 6081, 8472, 53, 123, 666, 1000, 1812, 2123, 2152, 2222, 3868, 5060, 5083, 44818, 80, 0, 65535];
 
 /// A tunnel's kind.
 #[derive(Clone, Copy)]
@@ -104,13 +103,30 @@ impl Packets {
                 header[1] = units;
             }
             if kind == 0 {
-                // One option of padding as long as the header has room.
-                header[2..4].copy_from_slice(&[1, units * 8 + 4]);
+                // A router alert or a jumbogram's length, then padding; or padding alone.
+                let padding = match self.0.u8(..4) {
+                    0 => {
+                        header[2..6].copy_from_slice(&[5, 2, 0, 0]);
+                        6
+                    }
+                    1 if units > 0 => {
+                        header[2..8].copy_from_slice(&[0xc2, 4, 0, 1, 0, 0]);
+                        8
+                    }
+                    _ => 2,
+                };
+                let rest = header.len() - padding;
+                header[padding..padding + 2].copy_from_slice(&[1, rest as u8 - 2]);
             }
             header.extend(payload);
             (protocol, payload) = (kind, header);
         }
         let mut packet = ipv6(protocol, &payload);
+        match self.0.u8(..16) {
+            0 => packet[5] = packet[5].wrapping_sub(self.0.u8(..33)),
+            1 => packet[4..6].fill(0),
+            _ => {}
+        }
         self.0.fill(&mut packet[8..40]);
         if self.0.u8(..24) == 0 {
             packet[8..20].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);

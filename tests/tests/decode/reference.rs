@@ -21,7 +21,8 @@ fn packets_peer_agrees_with_reference() {
     GzDecoder::new(FLOWS).read_to_string(&mut lines).expect("gzip text");
     let flows = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
     let rows = vectors().into_iter().zip(flows);
-    let (frames, expected): (Vec<_>, Vec<_>) = rows.filter_map(|(payload, flow)| Some((frame(&payload)?, flow))).unzip();
+    let (frames, expected): (Vec<_>, Vec<_>) =
+        rows.filter_map(|(payload, flow)| Some((frame(&payload)?, flow))).unzip();
     let mut counts = [0; 2];
     for (found, expected) in answers(PACKETS, &[], &frames).expect("layers").into_iter().zip(expected) {
         let error = |value: &Value| value["error"].as_str().map(|text| text.replace("nested: ", "overlay: "));

@@ -64,7 +64,8 @@ fn addresses_and_identities() {
     }
 }
 
-const ENDPOINTS: &str = r#""frontend-address":{"ip":"10.96.0.1","port":443},"backend-addresses":[{"ip":"192.0.2.1","port":6443}]"#;
+const ENDPOINTS: &str =
+    r#""frontend-address":{"ip":"10.96.0.1","port":443},"backend-addresses":[{"ip":"192.0.2.1","port":6443}]"#;
 
 #[test]
 fn services_of_every_release() {
