@@ -44,7 +44,7 @@ impl Notices {
                 let backends = self.0.choice(["null", "[]", r#"[{"ip":"192.0.2.1","port":6443}]"#]).unwrap_or_default();
                 let names = self
                     .0
-                    .choice(["", r#","type":"ClusterIP","traffic-policy":"Local","name":"s","namespace":"n""#])
+                    .choice(["", r#","type":"ClusterIP","ext-traffic-policy":"Local","name":"s","namespace":"n""#])
                     .unwrap_or_default();
                 format!(
                     r#"{{"id":{id},"frontend-address":{{"ip":"10.96.0.1","port":443}},"backend-addresses":{backends}{names}}}"#
