@@ -248,10 +248,7 @@ fn agent(payload: &[u8], theirs: Value) -> Outcome {
     let newest = newest.map(|observed: Observed| json::observed(&observed)).map_err(|error| error.to_string());
     let ours = decode(payload);
     let is_unknown = |ours: &Result<Value, String>| {
-        ours.as_ref().is_ok_and(|ours| {
-            let unknown = &ours["agent_event"]["unknown"];
-            matches!(unknown["type"].as_str(), Some("11" | "12")) && unknown["notification"].is_string()
-        })
+        ours.as_ref().is_ok_and(|ours| matches!(ours["agent_event"]["unknown"]["type"].as_str(), Some("11" | "12")))
     };
     let is_service = |value: &Value| {
         let event = &value["agent_event"];
@@ -265,6 +262,8 @@ fn agent(payload: &[u8], theirs: Value) -> Outcome {
         if ours.as_ref().is_ok_and(is_service) && compare(&ours, theirs.clone()) == "equal" {
             return Outcome::Right("a service, which 1.20 does not know");
         }
+    } else if ours.is_err() && newest.is_err() && theirs.get("error").is_some() {
+        return Outcome::Right("refused by both");
     } else if ours == newest && compare(&ours, theirs.clone()) != "differs" {
         return Outcome::Right("equal");
     }
