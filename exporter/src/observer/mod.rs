@@ -3,6 +3,7 @@
 //! The pipeline writes batches into the [`ring`]; every client reads from it at its own pace, and is told what it was
 //! too slow for.
 
+mod compile_pool;
 pub mod filter;
 pub mod layout;
 pub mod namespaces;
@@ -21,13 +22,14 @@ use std::sync::Arc;
 
 use eyepiece_semconv::{attribute, metric};
 
+use self::compile_pool::CompilePool;
 use self::filter::Context;
 use self::layout::Masks;
 use self::namespaces::Namespaces;
 use self::node::Node;
 use self::ring::Ring;
 use self::stream::Cache;
-use self::turn::{Aside, Turns};
+use self::turn::Turns;
 use crate::hubble::encode::Encoder;
 use crate::names::Names;
 use crate::stop::Stop;
@@ -61,7 +63,7 @@ pub struct Observer {
     cache: Cache,
     masks: Masks,
     turns: Turns,
-    compiling: Aside,
+    compiling: CompilePool,
     stop: Stop,
     now: fn() -> u64,
     /// When it began, ns since the Unix epoch.
@@ -81,6 +83,8 @@ impl Observer {
         let Parts { ring, namespaces, node, names, telemetry, stop, now } = parts;
         let reason = [(attribute::EYEPIECE_REASON, "hubble_ring")];
         let overran = telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason);
+        let reason = [(attribute::EYEPIECE_REASON, "compiling_too_long")];
+        let refused = telemetry.counter(metric::EYEPIECE_HUBBLE_REFUSED.name, &reason);
         let encoder = Encoder::new(&node.full_name(), Arc::clone(&names));
         Arc::new(Self {
             ring,
@@ -91,7 +95,7 @@ impl Observer {
             cache: Cache::default(),
             masks: Masks::default(),
             turns: Turns::default(),
-            compiling: Aside::default(),
+            compiling: CompilePool::new(refused),
             stop,
             now,
             started: now(),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
+use super::compile_pool::NotDone;
 use super::stream::{Messages, Stream, leaving};
 use super::{Observer, request};
-use crate::grpc::{Lane, Taken};
+use crate::grpc::{Client, Lane, Taken};
 use crate::proto::Encoded;
 use crate::proto::observer::observer_server::Observer as Service;
 use crate::proto::observer::{
@@ -52,19 +53,24 @@ impl Service for ObserverService {
         let lane = lane(&request);
         // As long as the message is there, it counts as one that comes in.
         let taken = request.extensions().get::<Taken>().cloned();
+        let client = request.extensions().get::<Client>().cloned();
         let Encoded(encoded) = request.into_inner();
         let observer = Arc::clone(&self.0);
-        let has_filters = request::has_filters(&encoded);
+        let is_quick = request::is_quick(&encoded);
         let compile = move || {
             let compiled = request::decode(&encoded).and_then(|request| request::flows(&observer.masks, &request));
             drop((encoded, taken));
             compiled
         };
-        // Patterns may take seconds to compile, and how long is not seen in them.
-        let compiled = if !has_filters {
+        let compiled = if is_quick {
             compile()
         } else {
-            self.0.compiling.run(Arc::clone(&lane), compile).await.ok_or_else(leaving)?
+            self.0.compiling.run(client.as_ref(), compile).await.map_err(|why| match why {
+                NotDone::Busy => {
+                    Status::resource_exhausted("filters of other requests are being compiled; try again later")
+                }
+                NotDone::Ended => leaving(),
+            })?
         };
         self.answer(lane, compiled)
     }

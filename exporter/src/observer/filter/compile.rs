@@ -9,7 +9,7 @@ use crate::proto::flow::{FlowFilter, TcpFlags as WantedFlags, Workload};
 use super::address::Addresses;
 use super::cel::{self, Programs};
 use super::error::FilterError;
-use super::expression::{Room, any_of};
+use super::expression::{Regex, Room, any_of};
 use super::http::StatusCodes;
 use super::matcher::{EventTypes, Matcher, Protocols};
 use super::names::Names;
@@ -322,7 +322,7 @@ impl Fields<'_> {
         field: &'static str,
         start: &str,
         entries: &[String],
-        matcher: fn(regex::Regex) -> Matcher,
+        matcher: fn(Regex) -> Matcher,
     ) -> Result<(), FilterError> {
         if self.has_texts(field, entries)? {
             let expression = any_of(entries, &mut self.compiler.room);

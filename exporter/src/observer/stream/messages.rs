@@ -46,6 +46,10 @@ impl Messages {
             self.state = State::Ended(Some(leaving()));
             return;
         }
+        if !stream.take_right() {
+            self.state = State::Waiting(Box::pin(next_turn(stream)));
+            return;
+        }
         self.lengths.clear();
         let mut chunk =
             Chunk { bytes: BytesMut::with_capacity(CHUNK + LAST_MESSAGE), lengths: std::mem::take(&mut self.lengths) };

@@ -20,7 +20,7 @@ use super::layout::Layout;
 use super::query::{Kind, Query};
 use super::ring::{Followers, Overrun, Reader, Run};
 use super::start::{Search, Start};
-use super::turn::{Right, Turn};
+use super::turn::{Right, Turn, is_dear};
 use crate::observed::Observed;
 
 /// Bytes from which on what was gathered is sent: a frame of HTTP/2, so that a client that does not read costs little.
@@ -50,8 +50,10 @@ pub struct Stream {
     reader: Reader,
     /// What its turns queue in, with those of the same connection.
     lane: Arc<Semaphore>,
-    /// To the turn that comes, where it had to wait for it.
+    /// To the turn that comes, where it needs one.
     right: Option<Right>,
+    /// Whether it had a turn.
+    has_begun: bool,
     followers: Followers,
     /// Messages of the kind that was asked for.
     given: u64,
@@ -97,6 +99,7 @@ impl Stream {
             reader,
             lane,
             right: None,
+            has_begun: false,
             followers,
             given: 0,
             overruns: Overruns::default(),
@@ -104,10 +107,21 @@ impl Stream {
         }
     }
 
+    /// Takes the right to the next turn where it needs one; returns whether that can begin.
+    pub(super) fn take_right(&mut self) -> bool {
+        let filters = &self.query.filters;
+        if self.right.is_none() && !filters.is_empty() && (!self.has_begun || is_dear(filters)) {
+            self.right = self.observer.turns.try_next(&self.lane);
+            return self.right.is_some();
+        }
+        true
+    }
+
     /// Appends messages until there are enough for now.
     pub(super) fn fill(&mut self, out: &mut Chunk) -> Progress {
         // Given back when this turn is over.
         let _right = self.right.take();
+        self.has_begun = true;
         let mut turn = Turn::new(&self.query.filters);
         if let Some(search) = &mut self.search {
             let ring = self.observer.ring();
