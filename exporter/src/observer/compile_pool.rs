@@ -15,9 +15,9 @@ use crate::grpc::Client;
 use crate::telemetry::Number;
 
 /// Threads at most.
-const THREADS: usize = 4;
+pub(super) const THREADS: usize = 4;
 /// How long a request may wait for one: filters that clients usually have compile in a millisecond.
-const WAIT: Duration = Duration::from_secs(5);
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 
 /// A client as the queue knows it, over all its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -69,6 +69,8 @@ pub struct Observer {
     /// When it began, ns since the Unix epoch.
     started: u64,
     overran: Number,
+    /// Requests whose filters had no room.
+    too_large: Number,
 }
 
 impl std::fmt::Debug for Observer {
@@ -83,8 +85,8 @@ impl Observer {
         let Parts { ring, namespaces, node, names, telemetry, stop, now } = parts;
         let reason = [(attribute::EYEPIECE_REASON, "hubble_ring")];
         let overran = telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason);
-        let reason = [(attribute::EYEPIECE_REASON, "compiling_too_long")];
-        let refused = telemetry.counter(metric::EYEPIECE_HUBBLE_REFUSED.name, &reason);
+        let refused =
+            |reason| telemetry.counter(metric::EYEPIECE_HUBBLE_REFUSED.name, &[(attribute::EYEPIECE_REASON, reason)]);
         let encoder = Encoder::new(&node.full_name(), Arc::clone(&names));
         Arc::new(Self {
             ring,
@@ -95,11 +97,12 @@ impl Observer {
             cache: Cache::default(),
             masks: Masks::default(),
             turns: Turns::default(),
-            compiling: CompilePool::new(refused),
+            compiling: CompilePool::new(refused("compiling_too_long")),
             stop,
             now,
             started: now(),
             overran,
+            too_large: refused("too_many_filter_bytes"),
         })
     }
 
@@ -118,3 +121,6 @@ impl Observer {
         self.overran.add(count);
     }
 }
+
+#[cfg(test)]
+mod tests;

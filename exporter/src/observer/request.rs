@@ -252,9 +252,7 @@ mod tests {
         let requests: [(&str, Make<'_>); 9] = [
             ("texts", &|count| filtered(FlowFilter { source_ip: texts(count), ..empty() })),
             ("packed numbers", &|count| filtered(FlowFilter { verdict: vec![1; count], ..empty() })),
-            ("packed identities", &|count| {
-                filtered(FlowFilter { source_identity: vec![u32::MAX; count], ..empty() })
-            }),
+            ("packed identities", &|count| filtered(FlowFilter { source_identity: vec![u32::MAX; count], ..empty() })),
             ("packed truth values", &|count| filtered(FlowFilter { reply: vec![true; count], ..empty() })),
             ("workloads", &|count| {
                 filtered(FlowFilter { source_workload: vec![Workload::default(); count], ..empty() })
@@ -307,10 +305,7 @@ mod tests {
         for filter in [
             FlowFilter { http_path: texts("x"), ..FlowFilter::default() },
             FlowFilter { node_name: texts("x*"), ..FlowFilter::default() },
-            FlowFilter {
-                experimental: Some(Experimental { cel_expression: texts("true") }),
-                ..FlowFilter::default()
-            },
+            FlowFilter { experimental: Some(Experimental { cel_expression: texts("true") }), ..FlowFilter::default() },
         ] {
             assert!(!quick(&filtered(filter)));
         }

@@ -19,11 +19,19 @@ const MOST_EXPRESSIONS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Room {
     expressions: usize,
+    size: usize,
+}
+
+impl Room {
+    /// Bytes of the programs that were compiled.
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { expressions: MOST_EXPRESSIONS }
+        Self { expressions: MOST_EXPRESSIONS, size: 0 }
     }
 }
 
@@ -38,7 +46,10 @@ pub(super) fn compile(pattern: &str, room: &mut Room) -> Result<Regex, String> {
     }
     let config = Regex::config().nfa_size_limit(Some(PROGRAM_SIZE)).hybrid_cache_capacity(CACHE_SIZE);
     let error = match Regex::builder().configure(config).build(pattern) {
-        Ok(regex) => return Ok(regex),
+        Ok(regex) => {
+            room.size += regex.memory_usage();
+            return Ok(regex);
+        }
         Err(error) => error,
     };
     Err(match (error.size_limit(), error.syntax_error()) {

@@ -21,6 +21,7 @@ use super::query::{Kind, Query};
 use super::ring::{Followers, Overrun, Reader, Run};
 use super::start::{Search, Start};
 use super::turn::{Right, Turn, is_dear};
+use crate::grpc::Taken;
 use crate::observed::Observed;
 
 /// Bytes from which on what was gathered is sent: a frame of HTTP/2, so that a client that does not read costs little.
@@ -54,6 +55,8 @@ pub struct Stream {
     right: Option<Right>,
     /// Whether it had a turn.
     has_begun: bool,
+    /// What its filters take of the bytes that requests may have.
+    _taken: Option<Taken>,
     followers: Followers,
     /// Messages of the kind that was asked for.
     given: u64,
@@ -82,8 +85,14 @@ impl Chunk {
 
 impl Stream {
     /// An answer from its beginning, which is searched for when it is asked for messages. Of one `lane`, one at a time
-    /// does what takes long.
-    pub fn new(observer: Arc<Observer>, query: Query, layout: Layout, lane: Arc<Semaphore>) -> Self {
+    /// does what takes long. `taken` is given back with it.
+    pub fn new(
+        observer: Arc<Observer>,
+        query: Query,
+        layout: Layout,
+        lane: Arc<Semaphore>,
+        taken: Option<Taken>,
+    ) -> Self {
         let ring = observer.ring();
         let (position, search) = match query.start(ring) {
             Start::At(position) => (position, None),
@@ -100,6 +109,7 @@ impl Stream {
             lane,
             right: None,
             has_begun: false,
+            _taken: taken,
             followers,
             given: 0,
             overruns: Overruns::default(),

@@ -32,6 +32,8 @@ use value::Value;
 const LONGEST: usize = 16 << 10;
 /// Expressions of a request at most.
 const MOST_PROGRAMS: usize = 32;
+/// Bytes that a checked expression takes for each of its text: `1,` is a literal.
+const BYTES_OF_A_BYTE: usize = 32;
 /// What an expression costs at most, beside one entry of another field, in [`super::Filters::weight`]: the flow becomes a
 /// message for it.
 pub(super) const WEIGHT: usize = 1000;
@@ -40,6 +42,8 @@ pub(super) const WEIGHT: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Room {
     programs: usize,
+    /// Bytes of their texts.
+    texts: usize,
     patterns: expression::Room,
 }
 
@@ -48,11 +52,16 @@ impl Room {
     pub(super) const fn used(&self) -> usize {
         MOST_PROGRAMS - self.programs
     }
+
+    /// Bytes that they take, about.
+    pub(super) const fn size(&self) -> usize {
+        self.texts * BYTES_OF_A_BYTE + self.patterns.size()
+    }
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { programs: MOST_PROGRAMS, patterns: expression::Room::default() }
+        Self { programs: MOST_PROGRAMS, texts: 0, patterns: expression::Room::default() }
     }
 }
 
@@ -106,6 +115,7 @@ fn program(text: &str, room: &mut Room) -> Result<Step, String> {
     }
     room.programs =
         room.programs.checked_sub(1).ok_or_else(|| format!("more than {MOST_PROGRAMS} expressions in one request"))?;
+    room.texts += text.len();
     check::check(&parser::parse(text)?, &mut room.patterns)
 }
 

@@ -204,11 +204,7 @@ impl<'a> Value<'a> {
     }
 
     /// The first of some that is the same; none where the budget ends before it.
-    pub(super) fn position(
-        &self,
-        all: impl IntoIterator<Item = Self>,
-        budget: &mut Budget,
-    ) -> Option<Option<usize>> {
+    pub(super) fn position(&self, all: impl IntoIterator<Item = Self>, budget: &mut Budget) -> Option<Option<usize>> {
         for (at, one) in all.into_iter().enumerate() {
             if self.equals(&one, budget)? {
                 return Some(Some(at));
