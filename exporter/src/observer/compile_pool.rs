@@ -161,7 +161,8 @@ mod tests {
         assert_eq!(pool.run(Some(&client(100, 1)), || ()).await, Err(NotDone::Busy));
         assert!(start.elapsed() < PATIENCE);
         ends.pop();
-        let after = pool.run(Some(&client(100, 1)), || 7);
+        let last = client(100, 1);
+        let after = pool.run(Some(&last), || 7);
         assert_eq!(tokio::time::timeout(PATIENCE, after).await.unwrap(), Ok(7));
     }
 

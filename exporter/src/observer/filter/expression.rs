@@ -233,7 +233,8 @@ mod tests {
         assert!(error.1.contains("bytes when compiled"), "{error:?}");
         // The longest that is taken compiles to too much, so that the bound on length refuses nothing else.
         for (length, why) in [(LONGEST - 4, "bytes when compiled"), (LONGEST, "bytes of patterns")] {
-            let error = any_of(&["a".repeat(length)], &mut Room::default()).expect_err("too long");
+            let text = ["a".repeat(length)];
+            let error = any_of(&text, &mut Room::default()).expect_err("too long");
             assert!(error.1.contains(why), "{}", error.1);
         }
         let deep = "(".repeat(2000) + &")".repeat(2000);
