@@ -54,7 +54,7 @@ impl Monitor {
             not_our_own(settings, socket.path())?;
         }
         let queue = match settings.monitor.queue {
-            0 => server::default_queue(sys::possible_cpus().context("cannot count the CPUs")?),
+            0 => server::default_queue(sys::possible_cpus().context("cannot count the CPUs")?.len()),
             payloads => payloads as usize,
         };
         let (notifier, inbox) = notifier(telemetry, unix_now);

@@ -69,6 +69,8 @@ enum State {
 /// What the kernel's counters said last.
 struct Losses {
     due: Instant,
+    /// Whose each of the values is.
+    cpus: Vec<u16>,
     values: Vec<u64>,
     seen: Vec<u64>,
     misses: u64,
@@ -81,6 +83,7 @@ impl Reader {
     /// No descriptor is left, or the list of CPUs cannot be read.
     pub fn new(parts: Parts) -> io::Result<Self> {
         let cpus = sys::possible_cpus()?;
+        let count = cpus.len();
         Ok(Self {
             transport: parts.transport,
             buffer: parts.buffer,
@@ -93,7 +96,7 @@ impl Reader {
             state: State::Stopped,
             clock: Clock::now(),
             clock_due: Instant::now() + CLOCK_INTERVAL,
-            losses: Losses { due: Instant::now(), values: vec![0; cpus], seen: vec![0; cpus], misses: 0 },
+            losses: Losses { due: Instant::now(), cpus, values: vec![0; count], seen: vec![0; count], misses: 0 },
         })
     }
 
@@ -160,12 +163,12 @@ impl Reader {
         losses.due = Instant::now() + LOSS_INTERVAL;
         sys::lookup_per_cpu(self.counters.as_fd(), &(Counter::Lost as u32), &mut losses.values)?;
         let mut told = 0;
-        for (cpu, (now, before)) in losses.values.iter().zip(&mut losses.seen).enumerate() {
+        for (cpu, (now, before)) in losses.cpus.iter().zip(losses.values.iter().zip(&mut losses.seen)) {
             let count = now - *before;
             *before = *now;
             if count > 0 {
                 told += 1;
-                sink(&lost(u16::try_from(cpu).ok(), count));
+                sink(&lost(Some(*cpu), count));
             }
         }
         if let Some(program) = &self.drop_program {

@@ -100,7 +100,7 @@ impl Sweeper {
     /// # Errors
     /// No thread, no list of CPUs.
     pub fn start(parts: Parts) -> io::Result<Self> {
-        let cpus = sys::possible_cpus()?;
+        let cpus = sys::possible_cpus()?.len();
         let (stop, stopped) = sync_channel(1);
         let mut work = Work::new(parts, cpus)?;
         let thread = std::thread::Builder::new().name("sweeper".into()).spawn(move || {
