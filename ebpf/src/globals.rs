@@ -27,6 +27,8 @@ globals! {
     WATERMARK: u64 = 65536;
     /// Jiffies after which an unanswered connection at an uplink counts as this machine's.
     HOLD: u64 = 2500;
+    /// Inode of the network namespace that the interfaces of hooks are in.
+    OWN_NAMESPACE: u32 = 0;
     /// Arguments of the kernel's kfree_skb tracepoint: 3 has the reason, 4 the receiving socket too.
     KFREE_SKB_ARGUMENTS: u8 = 3;
 

@@ -19,7 +19,7 @@ pub use notify::{
 };
 pub use record::{
     Counter, DropKey, Header, Hook, Interface, InterfaceKind, Mark, QUIET_PLACES, Quiet, Tunnel, Untracked,
-    UntrackedKey, counter_count,
+    UntrackedKey, counter_count, shifted,
 };
 
 /// Frames the tc programs look at and count; the names of the programs in the object file.
@@ -96,6 +96,8 @@ pub mod global {
     pub const WATERMARK: &str = "WATERMARK";
     /// u64: jiffies after which an unanswered connection at an uplink is taken to end on this machine.
     pub const HOLD: &str = "HOLD";
+    /// u32: inode of the network namespace that the interfaces of hooks are in.
+    pub const OWN_NAMESPACE: &str = "OWN_NAMESPACE";
     /// u8: arguments of the kernel's kfree_skb tracepoint.
     pub const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
     /// u32: the byte offset of `vlan_all` in `struct sk_buff` (kernel 6.2 and later), else [`u32::MAX`].
