@@ -54,6 +54,15 @@ impl KernelNames {
         Self(Arc::new(tables))
     }
 
+    /// Names of a made-up kernel: its reasons, and its `/proc/kallsyms`.
+    #[cfg(test)]
+    pub(super) fn of(reasons: &[(u32, &str)], symbols: &str) -> Self {
+        let mut tables = Tables::default();
+        tables.reasons.extend(reasons.iter().map(|&(number, name)| (number, name.to_owned())));
+        tables.symbols(symbols);
+        Self(Arc::new(tables))
+    }
+
     /// A reason's name (`NETFILTER_DROP`); subsystems' own reasons have the subsystem and a number.
     pub fn reason(&self, reason: u32) -> Cow<'_, str> {
         if let Some(name) = self.0.reasons.get(&reason) {
@@ -73,15 +82,22 @@ impl KernelNames {
         self.0.reasons.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
     }
 
-    /// The addresses of a function: its first, and the next one's; none where the kernel does not tell.
-    pub fn function(&self, name: &str) -> Option<(u64, u64)> {
+    /// The addresses of a function, each as the first and the one behind: its own, and those of the copies and pieces that
+    /// the compiler made of it (`.isra.0`, `.constprop.0`, `.part.0`, `.cold`). None where the kernel does not tell.
+    pub fn function(&self, name: &str) -> impl Iterator<Item = (u64, u64)> {
         let Tables { addresses, ends, names, .. } = &*self.0;
-        let is_it = |&index: &usize| {
+        let is_it = move |&index: &usize| {
             let start = index.checked_sub(1).map_or(0, |before| ends[before] as usize);
-            &names[start..ends[index] as usize] == name
+            let rest = names[start..ends[index] as usize].strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let index = (0..addresses.len()).find(is_it)?;
-        Some((addresses[index], *addresses.get(index + 1)?))
+        let range = |index: usize| Some((addresses[index], *addresses.get(index + 1)?));
+        (0..addresses.len()).filter(is_it).filter_map(range)
+    }
+
+    /// Whether the kernel tells addresses of functions.
+    pub fn has_functions(&self) -> bool {
+        !self.0.addresses.is_empty()
     }
 
     /// The function that an address lies in; empty where the kernel does not tell.
@@ -144,15 +160,33 @@ mod tests {
     }
 
     #[test]
+    fn functions_are_found_with_their_pieces() {
+        let names = KernelNames::of(
+            &[],
+            "100 T ip_rcv\n140 t ip_rcv_core.isra.0\n180 t ip_rcv.cold\n200 t igmp_rcv.constprop.0.isra.0\n\
+             240 T ping_rcv\n280 t igmp_rcv.part.0.cold\n300 T ping\n340 t last\n",
+        );
+        for (name, expected) in [
+            ("ip_rcv", &[(0x100, 0x140), (0x180, 0x200)][..]),
+            ("ip_rcv_core", &[(0x140, 0x180)]),
+            ("igmp_rcv", &[(0x200, 0x240), (0x280, 0x300)]),
+            ("ping", &[(0x300, 0x340)]),
+            ("ping_rcv", &[(0x240, 0x280)]),
+            ("rcv", &[]),
+            ("last", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(names.function(name).collect::<Vec<_>>(), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn symbols_are_found_by_the_address_within() {
         let names = names();
         for (address, expected) in
             [(0, ""), (0xff, ""), (0x100, "ip_rcv"), (0x17f, "ip_rcv"), (0x180, "ip_forward"), (0x9999, "ip_forward")]
         {
             assert_eq!(names.symbol(address), expected, "{address:x}");
-        }
-        for (name, expected) in [("ip_rcv", Some((0x100, 0x180))), ("ip_forward", None), ("data", None), ("", None)] {
-            assert_eq!(names.function(name), expected, "{name}");
         }
         let mut hidden = Tables::default();
         hidden.symbols("0000000000000000 T ip_rcv\n0000000000000000 t ip_forward\n");

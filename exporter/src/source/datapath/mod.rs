@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use eyepiece_semconv::{attribute, metric};
-use eyepiece_wire::{QUIET_PLACES, Quiet, map};
+use eyepiece_wire::map;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -230,12 +230,16 @@ fn ignore(object: &Object, names: &KernelNames, wishes: &[String]) -> Result<(),
         sys::update(map.as_fd(), &reason, &1_u32).map_err(told)?;
     }
     let map = object.map(map::QUIET)?;
-    let places = ignored::QUIET.iter().filter_map(|(reason, function, _)| {
-        let (start, end) = names.function(function)?;
-        Some(Quiet { start, end, reason: u64::from(names.number(reason)?) })
-    });
-    for (index, place) in (0_u32..QUIET_PLACES).zip(places) {
-        sys::update(map.as_fd(), &index, &place).map_err(told)?;
+    let (places, unmatched) = ignored::places(names, ignored::QUIET);
+    for (index, place) in (0_u32..).zip(&places) {
+        sys::update(map.as_fd(), &index, place).map_err(told)?;
+    }
+    // Where the kernel hides all its functions a warning was logged.
+    if !unmatched.is_empty() && names.has_functions() {
+        tracing::warn!(
+            rules = unmatched.join(", "),
+            "this kernel has no function of these names: frees there are reported as drops, if there are any"
+        );
     }
     Ok(())
 }
