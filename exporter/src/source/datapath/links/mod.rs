@@ -13,6 +13,7 @@ pub mod namespaces;
 pub mod netlink;
 pub mod requests;
 pub mod roster;
+pub mod routes;
 pub mod snapshot;
 pub mod socket;
 pub mod subscription;

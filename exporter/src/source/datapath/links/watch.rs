@@ -23,6 +23,7 @@ use super::namespaces::{self, Places};
 use super::netlink::Message;
 use super::requests::{RequestError, Requests};
 use super::roster::Roster;
+use super::routes::Claim;
 use super::snapshot::{self, Departed};
 use super::subscription::{Received, Subscription, Topics};
 use super::survey::Findings;
@@ -84,6 +85,7 @@ pub fn build(
         places: config.places,
         own_inode: namespaces::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
+        claims: BTreeSet::new(),
         search: Search { due: Instant::now(), delay: SEARCH },
         inbox: Vec::new(),
         recheck: BTreeSet::new(),
@@ -140,6 +142,8 @@ struct Watcher {
     own_inode: u32,
     /// Namespaces whose addresses are to be listed; none = our own.
     dirty: BTreeSet<Option<i32>>,
+    /// Addresses that endpoints sent from, to be compared with the host's tables.
+    claims: BTreeSet<Claim>,
     search: Search,
     inbox: Vec<Notice>,
     /// Interfaces to ask about, because the other side of their pair came or went.
