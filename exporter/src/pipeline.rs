@@ -270,7 +270,11 @@ struct Work {
 
 impl Work {
     fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
+        let before = self.tables.number();
         self.tables.refresh();
+        if self.tables.number() != before {
+            self.aggregation.set_generations(self.tables.tables().generations());
+        }
         let result = source.read(wait, &mut |event| self.take(event));
         // What came before an error is handed over and counted as well.
         self.hand_over();
@@ -429,7 +433,7 @@ impl Work {
         let outstanding = &self.outstanding;
         let mut released = self.ends.release(&said.symbols);
         released |= self.tables.release_names(|gone| {
-            let of_interface = gone.ifindex().is_some_and(|ifindex| said.interfaces.contains(&ifindex));
+            let of_interface = gone.interface().is_some_and(|interface| said.interfaces.contains(&interface));
             of_interface || said.symbols.contains(&gone.symbol()) || outstanding.has(gone.snapshots())
         });
         if released {

@@ -85,7 +85,13 @@ impl ReasonNames for MachineNames {
 }
 
 impl InterfaceNames for MachineNames {
-    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>> {
-        self.name_of(ifindex).map(|name| Cow::Owned(name.as_ref().to_owned()))
+    fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>> {
+        let tables = self.tables.current();
+        let name = if tables.generation(ifindex) == generation {
+            self.name_of(ifindex)
+        } else {
+            self.tables.former_name(ifindex, generation)
+        };
+        name.map(|name| Cow::Owned(name.as_ref().to_owned()))
     }
 }

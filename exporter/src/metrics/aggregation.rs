@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use eyepiece_wire::{Hook, InterfaceKind};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use super::context::{Context, Identifier, Value};
-use super::observed::{self, Labels, Observed, interface_labels};
+use super::observed::{self, Labels, Observed};
 use super::once::{EndKind, once_per_node};
 use super::series::{Slot, Table};
 use super::snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};
@@ -97,8 +99,8 @@ pub struct Aggregation {
 pub struct Said {
     /// Names of ends.
     pub symbols: HashSet<Symbol>,
-    /// Interfaces.
-    pub interfaces: HashSet<u32>,
+    /// Interfaces: index and generation.
+    pub interfaces: HashSet<(u32, u32)>,
 }
 
 /// Fixed and few: these series neither overflow nor expire.
@@ -109,7 +111,8 @@ impl Aggregation {
     pub fn new(config: Config, start: u64) -> Self {
         let table = || Table::new(config.max_series);
         let interfaces = Table::new(config.max_series);
-        let tables = Tables { drop: table(), flows: table(), tcp: table(), io: table(), interfaces };
+        let generations = HashMap::default();
+        let tables = Tables { drop: table(), flows: table(), tcp: table(), io: table(), interfaces, generations };
         let views = views(&config);
         Self { config, start, views, tables, lost: [None; LOST_SOURCES.len()], in_use: InUse::default() }
     }
@@ -149,8 +152,9 @@ impl Aggregation {
     pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64, now: u64) {
         // A drop is no passage, and nothing makes no series.
         if hook != Hook::Drop && packets | bytes != 0 {
+            let labels = self.tables.interface(ifindex, hook.is_ingress());
             let interfaces = &mut self.tables.interfaces;
-            let slot = interfaces.place(interface_labels(ifindex, hook.is_ingress()), now);
+            let slot = interfaces.place(labels, now);
             interfaces.add(slot, packets, bytes, now);
         }
     }
@@ -174,7 +178,7 @@ impl Aggregation {
             return;
         }
         let Some(before) = now.checked_sub(idle) else { return };
-        let Tables { drop, flows, tcp, io, interfaces } = &mut self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &mut self.tables;
         let mut gone = interfaces.expire(before);
         for table in [drop, flows, tcp, io] {
             gone |= table.expire(before);
@@ -190,7 +194,7 @@ impl Aggregation {
         if self.in_use.is_shared() {
             return None;
         }
-        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         let mut said = Said::default();
         for (key, _) in [drop, flows, tcp, io].into_iter().flat_map(Table::iter) {
             let (source, destination) = key.values();
@@ -201,10 +205,19 @@ impl Aggregation {
             said.symbols.extend(symbols);
         }
         said.interfaces.extend(interfaces.iter().filter_map(|(key, _)| match observed::interface_of(key) {
-            Labels::Interface { ifindex, .. } => Some(ifindex),
+            Labels::Interface { ifindex, generation, .. } => Some((ifindex, generation)),
             _ => None,
         }));
         Some(said)
+    }
+
+    /// Takes in the generations of interfaces, by index; those that are left out have 0. An index that was given to
+    /// another interface has series of its own from then on.
+    pub fn set_generations(&mut self, generations: &HashMap<u32, u32, RandomState>) {
+        if self.tables.generations != *generations {
+            self.tables.generations.clone_from(generations);
+            self.forget_ways();
+        }
     }
 
     /// Forgets ways to series that were found by numbers of names: after some of those have been let go.
@@ -214,7 +227,7 @@ impl Aggregation {
 
     /// How full the tables are.
     pub fn occupancy(&self) -> [Occupancy; 5] {
-        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         [
             occupancy(MetricKind::Drop, drop),
             occupancy(MetricKind::FlowsProcessed, flows),

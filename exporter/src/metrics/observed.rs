@@ -128,6 +128,8 @@ pub enum Labels {
     Interface {
         /// Interface index.
         ifindex: u32,
+        /// Tells interfaces that had the index one after the other apart.
+        generation: u32,
         /// Which way.
         direction: IoDirection,
     },
@@ -290,16 +292,16 @@ pub(super) fn tcp_of(labels: u64) -> Labels {
     Labels::Tcp { flag, version: byte(labels, 8) }
 }
 
-/// The key of an interface's series.
-pub(super) const fn interface_labels(ifindex: u32, ingress: bool) -> u64 {
-    (ifindex as u64) << 1 | ingress as u64
+/// The key of an interface's series: the way, 32 bits of index, and what fits of the generation.
+pub(super) const fn interface_labels(ifindex: u32, generation: u32, ingress: bool) -> u64 {
+    (generation as u64) << 33 | (ifindex as u64) << 1 | ingress as u64
 }
 
 /// Reads [`interface_labels`].
 pub(super) const fn interface_of(labels: u64) -> Labels {
     let direction = if labels & 1 == 1 { IoDirection::Receive } else { IoDirection::Transmit };
     // Truncation is meant: 32 bits above the lowest.
-    Labels::Interface { ifindex: (labels >> 1) as u32, direction }
+    Labels::Interface { ifindex: (labels >> 1) as u32, generation: (labels >> 33) as u32, direction }
 }
 
 /// Text of the `type` label: Hubble `pkg/hubble/metrics/flow`.

@@ -32,8 +32,8 @@ pub trait KernelNames {
 
 /// Names of the interfaces that were seen, also of those that are gone by now.
 pub trait InterfaceNames {
-    /// The name of an interface index.
-    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>>;
+    /// The name of the interface that had an index in a generation.
+    fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>>;
 }
 
 /// Where the texts of numbers are looked up.
@@ -178,9 +178,9 @@ fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'
             None,
             None,
         ],
-        Labels::Interface { ifindex, direction } => {
+        Labels::Interface { ifindex, generation, direction } => {
             // An interface that nobody can name is still told apart.
-            let name = names.interfaces.name(ifindex).map_or_else(|| ifindex.to_string(), Cow::into_owned);
+            let name = names.interfaces.name(ifindex, generation).map_or_else(|| ifindex.to_string(), Cow::into_owned);
             let direction = label(attribute::NETWORK_IO_DIRECTION, direction.name());
             [Some((attribute::NETWORK_INTERFACE_NAME, name)), direction, None, None]
         }

@@ -120,6 +120,15 @@ pub(super) struct Tables {
     pub(super) io: Table<SeriesKey>,
     /// Packets and bytes.
     pub(super) interfaces: Table<u64>,
+    /// Generations of interfaces, by index; those that are not here have 0.
+    pub(super) generations: HashMap<u32, u32, RandomState>,
+}
+
+impl Tables {
+    /// The key of an interface's series.
+    pub(super) fn interface(&self, ifindex: u32, ingress: bool) -> u64 {
+        interface_labels(ifindex, self.generations.get(&ifindex).copied().unwrap_or(0), ingress)
+    }
 }
 
 /// Which ends a metric has labels for.
@@ -260,7 +269,8 @@ impl View {
 
     #[cold]
     fn interface(&mut self, tables: &mut Tables, key: PlanKey, meter: &Meter, time: u64) -> u32 {
-        let slot = tables.interfaces.place(interface_labels(meter.ifindex, meter.hook.is_ingress()), time);
+        let labels = tables.interface(meter.ifindex, meter.hook.is_ingress());
+        let slot = tables.interfaces.place(labels, time);
         // The keys of drops say nothing of interfaces: their next one may be at another.
         if key.observed.names_interface()
             && let Some(plan) = self.plans.get_mut(&key)

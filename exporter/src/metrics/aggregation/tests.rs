@@ -276,7 +276,7 @@ fn what_series_say_is_theirs_until_they_leave() {
     assert_eq!(said(&aggregation), (vec![], vec![]));
     aggregation.count(&flow(client, server, Verdict::Forwarded, 100), InterfaceKind::Endpoint);
     aggregation.count(&flow(client, world, Verdict::Dropped, 600), InterfaceKind::Endpoint);
-    assert_eq!(said(&aggregation), (vec![client.name, server.name, world.name], vec![7]));
+    assert_eq!(said(&aggregation), (vec![client.name, server.name, world.name], vec![(7, 0)]));
     aggregation.expire(101 + IDLE);
     assert_eq!(said(&aggregation).0, [client.name, world.name]);
     // What was taken out says what it says until it has been read.
@@ -379,10 +379,43 @@ fn interfaces_count_each_way_tracked_or_not() {
     let mut points: Vec<_> = metric.points.iter().map(|point| (point.value, point.identity)).collect();
     points.sort_by_key(|&(value, _)| value);
     let at = |direction| {
-        let labels = Labels::Interface { ifindex: 7, direction };
+        let labels = Labels::Interface { ifindex: 7, generation: 0, direction };
         Identity::Series { source: Value::None, destination: Value::None, labels }
     };
     assert_eq!(points, [(5, at(IoDirection::Receive)), (10, at(IoDirection::Transmit))]);
+}
+
+#[test]
+fn reused_index_begins_anew() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation = aggregation(10);
+    let flow = flow(client, server, Verdict::Forwarded, 100);
+    let packets = |aggregation: &Aggregation| {
+        let snapshot = aggregation.snapshot(9);
+        let metric = metric(&snapshot, MetricKind::InterfacePackets).expect("a metric");
+        let mut points: Vec<_> = metric
+            .points
+            .iter()
+            .map(|point| match point.identity {
+                Identity::Series { labels: Labels::Interface { ifindex: 7, generation, .. }, .. } => {
+                    (generation, point.value)
+                }
+                _ => panic!("{point:?}"),
+            })
+            .collect();
+        points.sort_unstable();
+        points
+    };
+    let count = |aggregation: &mut Aggregation| {
+        aggregation.count(&flow, InterfaceKind::Endpoint);
+        aggregation.count_untracked(7, Hook::FromEndpoint, 10, 600, 200);
+    };
+    (0..3).for_each(|_| count(&mut aggregation));
+    let each = packets(&aggregation)[0].1 / 3;
+    aggregation.set_generations(&[(7, 4), (9, 5)].into_iter().collect());
+    count(&mut aggregation);
+    assert_eq!(packets(&aggregation), [(0, 3 * each), (4, each)]);
+    assert!(aggregation.said().is_some_and(|said| said.interfaces == [(7, 0), (7, 4)].into()));
 }
 
 #[test]

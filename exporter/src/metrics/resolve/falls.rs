@@ -29,7 +29,7 @@ impl KernelNames for Machine {
 }
 
 impl InterfaceNames for Machine {
-    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>> {
+    fn name(&self, ifindex: u32, _: u32) -> Option<Cow<'_, str>> {
         Some(format!("x{}", ifindex % NAMES).into())
     }
 }

@@ -21,7 +21,7 @@ impl KernelNames for Kernel {
 struct Interfaces;
 
 impl InterfaceNames for Interfaces {
-    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>> {
+    fn name(&self, ifindex: u32, _: u32) -> Option<Cow<'_, str>> {
         (ifindex < 100).then(|| if ifindex == 2 { "eth0".into() } else { "veth1".into() })
     }
 }
@@ -85,13 +85,13 @@ fn labels_of_each_metric_in_both_namings() {
     check(FlowIo, Labels::Ends, &[], &[]);
     check(
         InterfaceIo,
-        Labels::Interface { ifindex: 2, direction: IoDirection::Receive },
+        Labels::Interface { ifindex: 2, generation: 0, direction: IoDirection::Receive },
         &["network.interface.name=eth0", "network.io.direction=receive"],
         &["interface=eth0", "direction=receive"],
     );
     check(
         InterfaceIo,
-        Labels::Interface { ifindex: 100, direction: IoDirection::Transmit },
+        Labels::Interface { ifindex: 100, generation: 0, direction: IoDirection::Transmit },
         &["network.interface.name=100", "network.io.direction=transmit"],
         &["interface=100", "direction=transmit"],
     );
@@ -204,7 +204,7 @@ fn losses_are_named_as_hubbles_enum() {
 
 #[test]
 fn series_with_equal_texts_become_one() {
-    let at = |ifindex, direction| series(NO_ENDS.0, NO_ENDS.1, Labels::Interface { ifindex, direction });
+    let at = |ifindex, direction| series(NO_ENDS.0, NO_ENDS.1, Labels::Interface { ifindex, generation: 0, direction });
     let identities = [
         (at(4, IoDirection::Receive), 50, 3),
         (at(2, IoDirection::Receive), 60, 5),
@@ -246,7 +246,7 @@ fn a_series_without_attributes_is_not_the_overflow() {
 fn names_units_and_attributes_are_the_schemas() {
     use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, LostEvents, TcpFlags};
     let protocol = "TCP";
-    let interface = Labels::Interface { ifindex: 2, direction: IoDirection::Receive };
+    let interface = Labels::Interface { ifindex: 2, generation: 0, direction: IoDirection::Receive };
     for (kind, name, unit, ends, labels) in [
         (Drop, "hubble.drop", "{flow}", EndLabel::Name, Labels::Drop { reason: DropReason::Kernel(9), protocol }),
         (

@@ -15,12 +15,23 @@ pub struct Table {
     links: BTreeMap<u32, Link>,
     ids: EndpointIds,
     departed: Vec<Link>,
+    /// The highest index there was. The kernel counts upwards: a new interface below it may have another one's index.
+    highest: u32,
+    /// The last generation that was given.
+    generation: u32,
 }
 
 impl Table {
     /// An empty table.
     pub fn new(filter: Filter) -> Self {
-        Self { filter, links: BTreeMap::new(), ids: EndpointIds::default(), departed: Vec::new() }
+        Self {
+            filter,
+            links: BTreeMap::new(),
+            ids: EndpointIds::default(),
+            departed: Vec::new(),
+            highest: 0,
+            generation: 0,
+        }
     }
 
     /// All interfaces, by index.
@@ -37,6 +48,7 @@ impl Table {
     pub fn update(&mut self, facts: &Facts, events: &mut Vec<LinkEvent>) {
         let old_master = self.links.get(&facts.ifindex).and_then(|link| link.master);
         self.put(facts, events);
+        self.highest = self.highest.max(facts.ifindex);
         for bridge in [old_master, facts.master, Some(facts.ifindex)].into_iter().flatten() {
             self.review_bridge(bridge, events);
         }
@@ -59,6 +71,8 @@ impl Table {
         for facts in list {
             self.put(facts, events);
         }
+        // Behind all of them: a list is in no order.
+        self.highest = list.iter().map(|facts| facts.ifindex).fold(self.highest, u32::max);
         let bridges: Vec<u32> = self.links.values().filter(|link| is_bridge(link)).map(|link| link.ifindex).collect();
         for bridge in bridges {
             self.review_bridge(bridge, events);
@@ -123,8 +137,17 @@ impl Table {
                 0
             }
         };
+        let generation = match old {
+            Some(old) => old.generation,
+            None if facts.ifindex <= self.highest => {
+                self.generation = self.generation.wrapping_add(1).max(1);
+                self.generation
+            }
+            None => 0,
+        };
         let link = Link {
             ifindex: facts.ifindex,
+            generation,
             name: facts.name.clone(),
             role,
             endpoint,
@@ -241,6 +264,24 @@ mod tests {
         assert_eq!(told(&mut events), ["~7 Other 0"], "its peer came back");
         let departed: Vec<_> = table.take_departed().into_iter().map(|link| link.endpoint).collect();
         assert_eq!((departed, table.take_departed()), (vec![1, 2], vec![]));
+    }
+
+    #[test]
+    fn reused_index_has_another_generation() {
+        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+        let generation = |table: &Table, ifindex| table.get(ifindex).map(|link| link.generation);
+        table.replace(&[facts(9, "bridge"), facts(3, ""), endpoint(7, 0)], &mut events);
+        table.update(&facts(10, "bridge"), &mut events);
+        assert_eq!([3, 7, 9, 10].map(|ifindex| generation(&table, ifindex)), [Some(0); 4], "a list is in no order");
+        table.update(&Facts { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
+        assert_eq!(generation(&table, 7), Some(0));
+        table.remove(7, &mut events);
+        table.update(&endpoint(7, 0), &mut events);
+        // The end of the first one was not heard of.
+        table.update(&facts(9, "dummy"), &mut events);
+        table.replace(&[facts(3, ""), endpoint(8, 0), facts(20, "bridge"), facts(11, "")], &mut events);
+        table.replace(&[facts(3, ""), facts(7, "")], &mut events);
+        assert_eq!([3, 7].map(|ifindex| generation(&table, ifindex)), [Some(0), Some(4)]);
     }
 
     #[test]
