@@ -375,6 +375,7 @@ pub mod metric {
         attributes: &[
             attribute::HUBBLE_DROP_REASON,
             attribute::HUBBLE_DROP_NETNS,
+            attribute::OTEL_METRIC_OVERFLOW,
         ],
     };
     /// Frees of packets that are not counted as drops.
@@ -414,6 +415,7 @@ pub mod metric {
         attributes: &[
             attribute::NETWORK_INTERFACE_NAME,
             attribute::NETWORK_IO_DIRECTION,
+            attribute::OTEL_METRIC_OVERFLOW,
         ],
     };
     /// Packets that passed an interface before its hooks were attached.
@@ -425,6 +427,7 @@ pub mod metric {
         attributes: &[
             attribute::NETWORK_INTERFACE_NAME,
             attribute::NETWORK_IO_DIRECTION,
+            attribute::OTEL_METRIC_OVERFLOW,
         ],
     };
     /// Bytes that the connection table could not hold.
@@ -552,15 +555,16 @@ pub mod metric {
         attributes: &[
         ],
     };
-    /// 1 where a hook is attached, 0 where it could not be.
+    /// Hooks that are attached: 1, or 0 where one could not be.
     pub const EYEPIECE_HOOK_ATTACHED: Metric = Metric {
         name: "eyepiece.hook.attached",
         unit: "{hook}",
-        description: "1 where a hook is attached, 0 where it could not be.",
-        instrument: Instrument::Gauge,
+        description: "Hooks that are attached: 1, or 0 where one could not be.",
+        instrument: Instrument::UpDownCounter,
         attributes: &[
             attribute::EYEPIECE_HOOK_NAME,
             attribute::NETWORK_INTERFACE_NAME,
+            attribute::OTEL_METRIC_OVERFLOW,
         ],
     };
     /// Connections that were made to our Hubble API, refused ones included.

@@ -17,6 +17,7 @@ pub mod queue;
 pub mod resource;
 pub mod retry;
 pub mod self_telemetry;
+mod starts;
 pub mod stdout;
 pub mod stdout_metrics;
 pub mod wanted;

@@ -2,7 +2,7 @@
 //!
 //! The SDK collects, its exporter encodes, and hands the request to `Bridge` as to any HTTP client. What that exporter
 //! reads of `OTEL_EXPORTER_OTLP_*` past the configuration file (headers, compression) stays behind there: our client
-//! has its own endpoint, headers, authorities and client certificate.
+//! has its own endpoint, headers, authorities and client certificate. On the way `Starts` gives each sum its own start.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece_semconv::{Instrument, Metric, attribute};
+use eyepiece_semconv::{Instrument as Kinds, Metric, attribute};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream, Temporality};
 use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -26,8 +26,9 @@ use tracing::warn;
 use super::delivery::Transport;
 use super::metrics_sender::{MetricsRequest, Sender};
 use super::resource::Resource;
+use super::starts::Starts;
 use crate::stop::{self, Stop};
-use crate::telemetry::{Kind, Sample, Telemetry};
+use crate::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
 
 /// How soon a number that was registered late gets its instrument, at the latest.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -44,7 +45,13 @@ pub async fn run<T: Transport>(
     mut stop: Stop,
 ) {
     let refusal = Refusal::default();
-    let bridge = Bridge { sender, stop: stop.clone(), refusal: Arc::clone(&refusal), runtime: Handle::current() };
+    let bridge = Bridge {
+        sender,
+        stop: stop.clone(),
+        refusal: Arc::clone(&refusal),
+        runtime: Handle::current(),
+        starts: Mutex::default(),
+    };
     let exporter = match exporter(bridge) {
         Ok(exporter) => exporter,
         Err(error) => {
@@ -53,7 +60,12 @@ pub async fn run<T: Transport>(
         }
     };
     let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
-    let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource.sdk()).build();
+    let provider = SdkMeterProvider::builder()
+        .with_reader(reader)
+        .with_resource(resource.sdk())
+        // Room for all series that the registry has, and for the one that further ones share.
+        .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_MAX + 1).build().ok())
+        .build();
     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build();
     let meter = provider.meter_with_scope(scope);
     let mut known = BTreeSet::new();
@@ -106,15 +118,15 @@ fn register(telemetry: &Telemetry, meter: &Meter, known: &mut BTreeSet<&'static 
         let telemetry = telemetry.clone();
         // Instruments live as long as their provider; the handles are of no use.
         match (metric.map(|metric| metric.instrument), sample.kind) {
-            (Some(Instrument::UpDownCounter), _) => {
+            (Some(Kinds::UpDownCounter), _) => {
                 let builder = meter.i64_observable_up_down_counter(name).with_unit(unit).with_description(description);
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, signed)).build();
             }
-            (Some(Instrument::Counter), _) | (None, Kind::Counter) => {
+            (Some(Kinds::Counter), _) | (None, Kind::Counter) => {
                 let builder = meter.u64_observable_counter(name).with_unit(unit).with_description(description);
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
             }
-            (Some(Instrument::Gauge | Instrument::Histogram) | None, _) => {
+            (Some(Kinds::Gauge | Kinds::Histogram) | None, _) => {
                 let builder = meter.u64_observable_gauge(name).with_unit(unit).with_description(description);
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
             }
@@ -137,6 +149,7 @@ fn observe<M>(telemetry: &Telemetry, name: &str, observer: &dyn AsyncInstrument<
 fn attributes(sample: &Sample) -> Vec<KeyValue> {
     let attribute = |(key, value): &(&'static str, String)| match value.parse::<i64>() {
         Ok(number) if *key == attribute::EYEPIECE_CPU => KeyValue::new(*key, number),
+        Err(_) if *key == attribute::OTEL_METRIC_OVERFLOW => KeyValue::new(*key, true),
         _ => KeyValue::new(*key, value.clone()),
     };
     sample.key.attributes.iter().map(attribute).collect()
@@ -148,6 +161,7 @@ struct Bridge<T> {
     stop: Stop,
     refusal: Refusal,
     runtime: Handle,
+    starts: Mutex<Starts>,
 }
 
 impl<T> std::fmt::Debug for Bridge<T> {
@@ -159,7 +173,8 @@ impl<T> std::fmt::Debug for Bridge<T> {
 #[async_trait::async_trait]
 impl<T: Transport> HttpClient for Bridge<T> {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        let request = ExportMetricsServiceRequest::decode(plain(request)?)?;
+        let mut request = ExportMetricsServiceRequest::decode(plain(request)?)?;
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).settle(&mut request);
         let request = MetricsRequest::from(&request);
         let sent = deliver(self.sender.clone(), request, self.stop.clone());
         // The SDK polls us on a thread without a runtime.

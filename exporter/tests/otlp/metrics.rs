@@ -12,7 +12,7 @@ use eyepiece::otlp::metrics_sender::{self, Due, MetricsRequest, Sender};
 use eyepiece::otlp::retry::Outcome;
 use eyepiece::otlp::self_telemetry;
 use eyepiece::stop;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::telemetry::{SERIES_MAX, Telemetry};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -221,6 +221,30 @@ async fn our_own_numbers_arrive() {
     let request = ExportMetricsServiceRequest::decode(last.body.as_slice()).unwrap();
     let resource = request.resource_metrics[0].resource.as_ref().unwrap();
     assert_eq!(resource.attributes.len(), crate::support::resource().attributes().len());
+}
+
+#[tokio::test]
+async fn own_series_beyond_limit_are_summed() {
+    let receiver = Receiver::default();
+    let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
+    let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+    let telemetry = Telemetry::default();
+    for number in 0..SERIES_MAX + 3 {
+        telemetry.counter("eyepiece.datapath.drops", &[("hubble.drop.netns", &number.to_string())]).add(5);
+    }
+    let (sender, stop) = stop::channel();
+    let task = tokio::spawn(async move {
+        let sender = Sender::new(client, &telemetry);
+        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
+    });
+    eventually(|| !receiver.seen.lock().unwrap().is_empty()).await;
+    sender.send_replace(Some(Instant::now() + PATIENCE));
+    task.await.unwrap();
+    let points = points(&receiver.seen.lock().unwrap().last().unwrap().body);
+    let drops: Vec<_> = points.iter().filter(|point| point.starts_with("sum eyepiece.datapath.drops ")).collect();
+    let shared: Vec<_> = drops.iter().filter(|point| point.contains("overflow")).collect();
+    assert_eq!(drops.len(), SERIES_MAX + 1);
+    assert_eq!(shared, [&"sum eyepiece.datapath.drops {packet} [\"otel.metric.overflow=Some(BoolValue(true))\"] 15"]);
 }
 
 #[tokio::test]
