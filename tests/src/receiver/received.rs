@@ -58,6 +58,8 @@ pub struct Received {
     pub logs: Vec<Log>,
     /// By metric name and attributes.
     pub points: BTreeMap<(String, Attributes), Point>,
+    /// Cumulative sums that fell under the same start time.
+    pub fallen: Vec<String>,
     /// Requests of both signals, whatever became of them.
     pub requests: u64,
     /// Requests that were answered with an error.
@@ -150,7 +152,14 @@ impl Received {
                         continue;
                     }
                     point.unit.clone_from(&metric.unit);
-                    self.points.insert((metric.name.clone(), attributes), point);
+                    let (key, start, value) = ((metric.name.clone(), attributes), point.start, point.value);
+                    let falls = |last: &Point| {
+                        last.cumulative_counter && last.start == start && last.value > value && last.resource == resource
+                    };
+                    if let Some(last) = self.points.get(&key).filter(|last| falls(last)) {
+                        self.fallen.push(format!("{key:?}: from {} to {value} since {start}", last.value));
+                    }
+                    self.points.insert(key, point);
                 }
             }
         }
