@@ -50,8 +50,8 @@ fn programs(mode: Mode, requests: &mut Requests, (ifindex, name): (u32, &str)) -
 
 /// An interface is renamed, and another one gets its name, before the programs are attached.
 fn renamed(mode: Mode) {
-    ip("link add wanted index 50 type dummy");
-    ip("link add other index 51 type dummy");
+    ip("link add name wanted index 50 type bridge");
+    ip("link add name other index 51 type bridge");
     let (synced, _synced) = tokio::sync::oneshot::channel();
     let present = Present { interfaces: Presence::default(), namespaces: Presence::default() };
     let settings = Settings { drops: false, max_connections: 16, ..Settings::default() };

@@ -18,10 +18,7 @@ const RATE: u64 = 20_000;
 
 /// Packets that count between two ends.
 fn between(received: &Received, source: &str, destination: &str) -> u64 {
-    received.sum(
-        "hubble.flow.packets",
-        &[("hubble.source.name", source), ("hubble.destination.name", destination)],
-    )
+    received.sum("hubble.flow.packets", &[("hubble.source.name", source), ("hubble.destination.name", destination)])
 }
 
 #[test]
@@ -46,7 +43,8 @@ fn spoofed_source_renames_no_flow() -> Result<()> {
     let receiver = watch.stop()?;
     receiver.look(|received| {
         for (source, destination, packets) in [
-            ("ve-b", "world", 500),
+            // Each spoofed packet meets a closed port, and is answered.
+            ("ve-b", "world", 500 + SPOOFED as u64),
             ("world", "ve-b", 400),
             ("world", "host", 300),
             // At its own hook the sender has its own name.
@@ -173,9 +171,7 @@ fn own_sums_never_fall() -> Result<()> {
         let inode = host.namespace.inode()?.to_string();
         let dropped = [("hubble.drop.netns", inode.as_str()), ("hubble.drop.reason", "NO_SOCKET")];
         inodes.push(inode.clone());
-        // Its namespace is known.
-        let known = || eyepiece.status().ok()?["hooks"].is_array().then_some(());
-        eventually(PATIENCE, "status", known)?;
+        // Its namespace is looked for within a second.
         std::thread::sleep(Duration::from_secs(2));
         closed_udp(a, host, Family::V4, drops)?;
         let seen = || {
@@ -183,7 +179,8 @@ fn own_sums_never_fall() -> Result<()> {
                 point(&receiver, "eyepiece.datapath.unseen.packets", &unseen)?,
                 point(&receiver, "eyepiece.datapath.drops", &dropped)?,
             ];
-            (both[0].1 >= packets as u64 && both[1].1 >= drops).then_some(both)
+            // The receiver still has the last points of the round before.
+            ((packets..packets + 50).contains(&(both[0].1 as usize)) && both[1].1 == drops).then_some(both)
         };
         told.push(eventually(PATIENCE, "both numbers", seen)?);
         lab.remove_endpoint("x")?;

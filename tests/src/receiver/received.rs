@@ -154,7 +154,10 @@ impl Received {
                     point.unit.clone_from(&metric.unit);
                     let (key, start, value) = ((metric.name.clone(), attributes), point.start, point.value);
                     let falls = |last: &Point| {
-                        last.cumulative_counter && last.start == start && last.value > value && last.resource == resource
+                        last.cumulative_counter
+                            && last.start == start
+                            && last.value > value
+                            && last.resource == resource
                     };
                     if let Some(last) = self.points.get(&key).filter(|last| falls(last)) {
                         self.fallen.push(format!("{key:?}: from {} to {value} since {start}", last.value));
