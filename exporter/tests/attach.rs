@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use aya::programs::{SchedClassifier, TcAttachType};
 use eyepiece::source::datapath::attach::{Attacher, Mode, Present};
 use eyepiece::source::datapath::btf::Btf;
 use eyepiece::source::datapath::links::filters::{Direction, filters};
@@ -35,17 +34,24 @@ fn link(ifindex: u32, name: &str) -> Link {
 }
 
 /// Programs at both sides of an interface.
-fn programs(mode: Mode, requests: &mut Requests, (ifindex, name): (u32, &str)) -> usize {
+fn programs(mode: Mode, requests: &mut Requests, ifindex: u32) -> usize {
     match mode {
-        Mode::Tcx => [TcAttachType::Ingress, TcAttachType::Egress]
-            .into_iter()
-            .map(|side| SchedClassifier::query_tcx(name, side).expect("a chain").1.len())
-            .sum(),
+        // BPF_TCX_INGRESS and BPF_TCX_EGRESS.
+        Mode::Tcx => [46, 47].into_iter().map(|side| chain(ifindex, side)).sum(),
         Mode::Clsact => [Direction::Ingress, Direction::Egress]
             .into_iter()
             .map(|side| filters(requests, ifindex, side).expect("filters").len())
             .sum(),
     }
+}
+
+/// Programs in a tcx chain; an interface without one is refused.
+fn chain(ifindex: u32, side: u32) -> usize {
+    // `union bpf_attr` of BPF_PROG_QUERY (16): interface and side, flags, ids, and the count that comes back.
+    let mut attributes = [u64::from(ifindex) | u64::from(side) << 32, 0, 0, 0, 0, 0, 0, 0];
+    // SAFETY: the attributes are plain numbers that live longer than the call, and their length is told.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, 16, attributes.as_mut_ptr(), size_of_val(&attributes)) };
+    if result < 0 { 0 } else { (attributes[3] & 0xffff_ffff) as usize }
 }
 
 /// An interface is renamed, and another one gets its name, before the programs are attached.
@@ -65,7 +71,7 @@ fn renamed(mode: Mode) {
     let errors: Vec<_> = attacher.hooks().list().into_iter().filter_map(|(_, hook)| hook.error).collect();
     assert_eq!(errors, ["switched off by datapath.drops"], "{mode:?}");
     let mut requests = Requests::open().expect("netlink");
-    let mut at = || [(50, "renamed"), (51, "wanted")].map(|interface| programs(mode, &mut requests, interface));
+    let mut at = || [50, 51].map(|ifindex| programs(mode, &mut requests, ifindex));
     assert_eq!(at(), [2, 0], "{mode:?}");
     attacher.follow(LinkEvent::Gone { ifindex: 50, name: "wanted".to_owned() });
     assert_eq!(at(), [0, 0], "{mode:?}");
