@@ -9,13 +9,13 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::programs::BtfTracePointContext;
 use eyepiece_wire::{
     CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, Counter, DROP_V0_LEN, DROP_V2_LEN, DropKey, DropNotify, Header, Hook,
-    NOTIFY_DROP, QUIET_PLACES,
+    NOTIFY_DROP,
 };
 
 use crate::globals::*;
-use crate::headers::{ETH_IPV6, ETHERNET_LEN};
-use crate::maps::{EP_DROPS, EP_IGNORED, EP_NAMESPACES, EP_QUIET, EP_SCRATCH_DROP, count};
-use crate::{atomic, emit};
+use crate::headers::{ARPHRD_ETHER, ARPHRD_LOOPBACK, ETH_IPV6, ETHERNET_LEN};
+use crate::maps::{EP_DROPS, EP_NAMESPACES, EP_SCRATCH_DROP, count};
+use crate::{atomic, emit, ignored, receiver};
 
 /// Bytes of header and the longest drop struct.
 const PREFIX: usize = size_of::<Header>() + DROP_V2_LEN;
@@ -24,15 +24,12 @@ const UNSET: u16 = u16::MAX;
 /// Bytes of a link layer address, and of a VLAN tag.
 const ADDRESS_LEN: u32 = 6;
 const VLAN_LEN: u32 = 4;
-/// Link types with an Ethernet header: ARPHRD_ETHER and ARPHRD_LOOPBACK, include/uapi/linux/if_arp.h.
-const ARPHRD_ETHER: u16 = 1;
-const ARPHRD_LOOPBACK: u16 = 772;
 /// The first file id of kernel drops; the subsystem is added.
 const FILE_KERNEL: u8 = 240;
 
 /// Reads a field of a kernel struct that the verifier knows the type of.
 #[inline(always)]
-unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
+pub(crate) unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
     unsafe { *object.add(offset as usize).cast::<T>() }
 }
 
@@ -64,12 +61,12 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
             count(Counter::NoPacket, 1);
             return;
         }
-        if EP_IGNORED.get(&reason).is_some() || is_quiet(reason, location) {
+        let device: *const u8 = field(skb, OFF_SKB_DEV.load());
+        if ignored::is_ignored(reason, location, device) {
             count(Counter::IgnoredReason, 1);
             return;
         }
-        let device: *const u8 = field(skb, OFF_SKB_DEV.load());
-        let netns = namespace(ctx, skb, device);
+        let netns = namespace(ctx, skb, device, reason);
         if netns == 0 {
             count(Counter::UnknownNamespace, 1);
             return;
@@ -86,21 +83,6 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
     }
 }
 
-/// Whether a reason is no drop where the packet was freed.
-#[inline(always)]
-fn is_quiet(reason: u32, location: u64) -> bool {
-    for index in 0..QUIET_PLACES {
-        let Some(place) = EP_QUIET.get(index) else { return false };
-        if place.start == 0 {
-            return false;
-        }
-        if place.reason == reason as u64 && location >= place.start && location < place.end {
-            return true;
-        }
-    }
-    false
-}
-
 struct Drop {
     location: u64,
     reason: u32,
@@ -113,20 +95,20 @@ struct Drop {
 /// UDP reuses `dev`; else the device's; else that of the packet's own socket. That one comes last, for a packet that has
 /// just crossed from another namespace is still its sender's.
 #[inline(always)]
-unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
+unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, reason: u32) -> u32 {
     unsafe {
-        let mut receiver: *const u8 = core::ptr::null();
+        let mut socket: *const u8 = core::ptr::null();
         if KFREE_SKB_ARGUMENTS.load() > 3 {
-            receiver = ctx.arg(3);
+            socket = ctx.arg(3);
         }
-        let net: *const u8 = if !receiver.is_null() {
-            field(receiver, OFF_SOCK_NET.load())
+        let net: *const u8 = if !socket.is_null() {
+            field(socket, OFF_SOCK_NET.load())
         } else if !device.is_null() {
             field(device, OFF_DEV_NET.load())
         } else {
             let owner: *const u8 = field(skb, OFF_SKB_SK.load());
             if owner.is_null() {
-                return 0;
+                return if KFREE_SKB_ARGUMENTS.load() > 3 { 0 } else { receiver::namespace(skb, reason) };
             }
             field(owner, OFF_SOCK_NET.load())
         };

@@ -14,13 +14,15 @@ mod drops;
 mod emit;
 mod globals;
 mod headers;
+mod ignored;
 mod maps;
 mod packet;
+mod receiver;
 mod sweep;
 mod traffic;
 
-use aya_ebpf::macros::{btf_tracepoint, classifier};
-use aya_ebpf::programs::{BtfTracePointContext, TcContext};
+use aya_ebpf::macros::{btf_tracepoint, classifier, fentry};
+use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, TcContext};
 use eyepiece_wire::Hook;
 
 /// Lets the next program, and in the end the stack, decide: TC_ACT_OK would end the chain for others.
@@ -84,6 +86,24 @@ pub fn eyepiece_sweep(ctx: TcContext) -> i32 {
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn eyepiece_drop(ctx: BtfTracePointContext) -> i32 {
     drops::dropped(&ctx);
+    0
+}
+
+#[fentry(function = "tcp_v4_do_rcv")]
+pub fn eyepiece_tcp4(ctx: FEntryContext) -> i32 {
+    receiver::note(&ctx);
+    0
+}
+
+#[fentry(function = "tcp_v6_do_rcv")]
+pub fn eyepiece_tcp6(ctx: FEntryContext) -> i32 {
+    receiver::note(&ctx);
+    0
+}
+
+#[fentry(function = "tcp_add_backlog")]
+pub fn eyepiece_backlog(ctx: FEntryContext) -> i32 {
+    receiver::note(&ctx);
     0
 }
 

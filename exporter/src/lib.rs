@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod agent_event;
 pub mod app;
+pub mod capabilities;
 pub mod cli;
 pub mod debug_event;
 pub mod demo;

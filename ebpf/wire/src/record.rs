@@ -169,20 +169,47 @@ pub struct DropKey {
     pub netns: u32,
 }
 
-/// A reason that is no drop where the kernel frees with it in this function; value of `EP_QUIET`.
+/// Rule of `EP_IGNORED`: frees with the reason are no drops.
+pub const IGNORE_ALWAYS: u32 = 1;
+/// Rule of `EP_IGNORED`: they are none in the functions that `EP_FUNCTIONS` names.
+pub const IGNORE_IN_FUNCTIONS: u32 = 2;
+/// Rule of `EP_IGNORED`: they are none of packets that this process sent over the loopback.
+pub const IGNORE_OWN_LOOPBACK: u32 = 4;
+
+/// Bytes of a function's name in a rule; the rest is zeros.
+pub const FUNCTION_LEN: usize = 44;
+
+/// A reason that is no drop where the kernel frees with it in this function; key of `EP_FUNCTIONS`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quiet {
-    /// First address of the function; 0 = no entry, and none behind it.
-    pub start: u64,
-    /// The address behind it.
-    pub end: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IgnoredFunction {
+    /// The kernel's `skb_drop_reason`.
+    pub reason: u32,
+    /// The function's name.
+    pub name: [u8; FUNCTION_LEN],
+}
+
+/// An address where the kernel frees with a reason; key of `EP_PLACES`, whose value is 1 where that is no drop.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IgnoredPlace {
+    /// The address.
+    pub location: u64,
     /// The kernel's `skb_drop_reason`.
     pub reason: u64,
 }
 
-/// How many entries `EP_QUIET` has: each costs a drop a comparison.
-pub const QUIET_PLACES: u32 = 16;
+/// The packet that a CPU handed to a socket last; value of `EP_RECEIVER`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receiver {
+    /// Address of the packet's `struct sk_buff`.
+    pub skb: u64,
+    /// Inode of the socket's network namespace.
+    pub netns: u32,
+    /// Always 0.
+    pub pad: u32,
+}
 
 /// Indices of `EP_COUNTERS`, each a u64 per CPU.
 #[repr(u32)]

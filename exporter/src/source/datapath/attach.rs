@@ -170,7 +170,14 @@ impl Attacher {
             synced: Some(synced),
         };
         attacher.tell_namespaces();
+        let sees_drops = error.is_none();
         attacher.report(0, "", "kfree_skb", error.and_then(DropsError::into_text));
+        if sees_drops && !attacher.object.names_sockets() {
+            for (function, name) in program::RECEIVERS {
+                let error = attacher.object.attach_receiver(function, name).err();
+                attacher.report(0, "", function, error.map(|error| error.to_string()));
+            }
+        }
         Ok(attacher)
     }
 

@@ -45,7 +45,7 @@ impl KernelNames {
                 if tables.addresses.is_empty() {
                     tracing::warn!(
                         "the kernel hides its symbols: without the capability SYSLOG, or with kernel.kptr_restrict = 2, \
-                         drops have no names of functions, and some frees that are none are reported as drops"
+                         drops have no names of functions"
                     );
                 }
             }

@@ -1,10 +1,11 @@
 //! Loads the kernel programs with their settings and sizes, and gives hands on their maps.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use aya::maps::Map;
-use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
+use aya::programs::{BtfTracePoint, FEntry, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
 use eyepiece_wire::{Aggregation, MAX_CAPTURE, global, map, program};
 use thiserror::Error;
@@ -123,6 +124,8 @@ pub enum LoadError {
 pub struct Object {
     ebpf: Ebpf,
     drops: Option<LoadError>,
+    /// Whether the drop tracepoint names the socket that a packet was for (6.11 and later).
+    names_sockets: bool,
 }
 
 impl std::fmt::Debug for Object {
@@ -142,7 +145,7 @@ impl Object {
             .map_max_entries(map::CONNECTIONS4, settings.max_connections.max(1))
             .map_max_entries(map::CONNECTIONS6, settings.max_connections.max(1));
         let ebpf = loader.load(OBJECT).map_err(object_error)?;
-        let mut object = Self { ebpf, drops: None };
+        let mut object = Self { ebpf, drops: None, names_sockets: values.arguments > 3 };
         for name in [
             program::FROM_ENDPOINT,
             program::TO_ENDPOINT,
@@ -170,6 +173,21 @@ impl Object {
         let btf = AyaBtf::from_sys_fs().map_err(|error| LoadError::Program { name, message: error.to_string() })?;
         let program = self.tracepoint()?;
         program.load("kfree_skb", &btf).map_err(|error| program_error(name, &error))
+    }
+
+    /// Whether the kernel's drop tracepoint names the socket that a packet was for. Where it does not, drops inside TCP
+    /// are known by [`Self::attach_receiver`].
+    pub const fn names_sockets(&self) -> bool {
+        self.names_sockets
+    }
+
+    /// Loads a program of [`program::RECEIVERS`] and attaches it to its kernel function.
+    pub fn attach_receiver(&mut self, function: &'static str, name: &'static str) -> Result<(), LoadError> {
+        let btf = AyaBtf::from_sys_fs().map_err(|error| LoadError::Program { name, message: error.to_string() })?;
+        let failed = |error| program_error(name, &error);
+        let program: &mut Program = self.ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
+        let program: &mut FEntry = program.try_into().map_err(failed)?;
+        program.load(function, &btf).and_then(|()| program.attach()).map(drop).map_err(failed)
     }
 
     /// Why drops are not seen, where they were asked for.
@@ -284,7 +302,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 struct Globals {
     bytes: [(&'static str, u8); 3],
     words: Vec<(&'static str, u32)>,
-    longs: [(&'static str, u64); 3],
+    longs: [(&'static str, u64); 5],
     arguments: u8,
     /// The kernel type that the drop program lacks.
     missing: Option<BtfError>,
@@ -297,6 +315,11 @@ impl Globals {
         let mut words = vec![(global::CAPTURE, settings.capture_bytes.clamp(MIN_CAPTURE, MAX_CAPTURE))];
         // A tag that cannot be told is left out of what is captured of drops; everything else works.
         words.push((global::VLAN_OFFSET, types.offset("sk_buff", "vlan_all").unwrap_or(u32::MAX)));
+        let reasons = types.enumeration("skb_drop_reason").unwrap_or_default();
+        let not_specified = reasons.iter().find(|(name, _)| name == "SKB_DROP_REASON_NOT_SPECIFIED");
+        words.push((global::NOT_SPECIFIED, not_specified.map_or(u32::MAX, |(_, number)| *number)));
+        words.push((global::OWN_PID, std::process::id()));
+        let pid_namespace = std::fs::metadata("/proc/self/ns/pid").ok();
         let mut missing = None;
         for &(name, structure, field) in global::OFFSETS {
             match types.offset(structure, field) {
@@ -323,6 +346,8 @@ impl Globals {
                 // Wake the reader when an eighth of the ring waits: seldom enough to batch, early enough to keep up.
                 (global::WATERMARK, u64::from(settings.buffer / 8)),
                 (global::HOLD, jiffies(settings.hold)),
+                (global::OWN_PID_NAMESPACE_DEVICE, pid_namespace.as_ref().map_or(0, MetadataExt::dev)),
+                (global::OWN_PID_NAMESPACE, pid_namespace.as_ref().map_or(0, MetadataExt::ino)),
             ],
             arguments,
             missing,
@@ -380,6 +405,18 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn receivers_attach_to_the_kernels_functions() {
+        if !nix::unistd::geteuid().is_root() {
+            eyepiece_tests::skip!("loading kernel programs needs root");
+        }
+        let types = Btf::from_kernel().expect("BTF");
+        let mut object = Object::load(&Settings::default(), &types).expect("programs");
+        for (function, name) in eyepiece_wire::program::RECEIVERS {
+            object.attach_receiver(function, name).unwrap_or_else(|error| panic!("{function}: {error}"));
         }
     }
 }

@@ -19,7 +19,9 @@ use self::table::Table;
 use self::tallies::Tallies;
 use super::kernel_names::KernelNames;
 use super::presence::Presence;
+use super::privileges;
 use super::sys::{self, BatchReader};
+use crate::capabilities;
 use crate::event::{Meter, Totals};
 use crate::source::Waker;
 use crate::telemetry::{Number, Telemetry};
@@ -104,6 +106,7 @@ impl Sweeper {
         let (stop, stopped) = sync_channel(1);
         let mut work = Work::new(parts, cpus)?;
         let thread = std::thread::Builder::new().name("sweeper".into()).spawn(move || {
+            capabilities::keep(privileges::of_reading());
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PERIOD) {
                 work.round(false);
             }

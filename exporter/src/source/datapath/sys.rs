@@ -58,7 +58,7 @@ unsafe impl Plain for eyepiece_wire::Untracked {}
 // SAFETY: as above.
 unsafe impl Plain for eyepiece_wire::DropKey {}
 // SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Quiet {}
+unsafe impl Plain for eyepiece_wire::IgnoredFunction {}
 
 fn address<T>(data: &T) -> u64 {
     std::ptr::from_ref(data) as u64
