@@ -24,7 +24,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
-pub use status::{ConnectionStatus, ExampleStatus, HookStatus, NodeStatus, SampleStatus, Status};
+pub use status::{
+    ConnectionStatus, ExampleStatus, HookStatus, NodeStatus, PrivilegesStatus, SampleStatus, Status, ThreadsStatus,
+};
 
 /// Connections served at once; further ones wait in the kernel's queue. Probes and people need a handful.
 const MAX_CONNECTIONS: usize = 64;

@@ -30,6 +30,7 @@ use self::signals::Signals;
 use self::source::{Emitter, Feed, Running};
 use self::undelivered::Dropped;
 use crate::admin::{self, Ready};
+use crate::capabilities::{self, Capabilities};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
 use crate::monitor::agent::Subscription;
@@ -128,6 +129,7 @@ pub struct Ended {
 
 fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Ended, AppError> {
     serving::raise_descriptors();
+    capabilities::confine();
     let signals = Signals::listen()?;
     let runtime = runtime()?;
     let mut app = match App::build(&runtime, settings, record, &signals) {
@@ -145,6 +147,7 @@ fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("eyepiece")
+        .on_thread_start(|| capabilities::keep(Capabilities::NONE))
         .enable_all()
         .build()
         .context("cannot start the runtime")
@@ -206,7 +209,9 @@ impl App {
             let built = Recorder::build(options, feed, &settings, &publisher, &symbols)?;
             (recorder, feed) = (Some(built.0), built.1);
         }
-        let Feed { source, learn, names, emitter, hooks, connection, synced, finished, running } = feed;
+        let Feed { source, learn, names, emitter, reads_with, hooks, connection, synced, finished, running } = feed;
+        // What takes privileges is done: files and sockets are open. Threads that start from here on have no others.
+        capabilities::keep(reads_with);
         let resource = resource(&settings, &emitter);
         let (stop, stopped) = stop::channel();
         let (end, ended) = stop::channel();
@@ -259,6 +264,7 @@ impl App {
         let mode = hooks.as_ref().map(|(_, mode)| mode.name());
         let admin = status::serve(listener, &settings, ready, status::Views { hooks, connection }, &telemetry)?;
         let leave = watch_for_ends(runtime, finished, recorder.as_mut());
+        capabilities::keep(Capabilities::NONE);
         give_back_memory();
         tracing::info!(source = settings.source.kind.name(), mode, "watching");
         starting.finish();

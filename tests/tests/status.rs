@@ -145,3 +145,51 @@ fn a_second_signal_ends_it_at_once() -> Result<()> {
     assert!(eyepiece.stderr().contains("second signal"), "{}", eyepiece.stderr());
     eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()))
 }
+
+/// The capabilities of a process's threads by name, as the kernel has them: effective and permitted.
+fn capabilities(eyepiece: &Eyepiece) -> Result<Vec<(String, u64)>> {
+    let mut threads = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", eyepiece.process.pid()))? {
+        let status = std::fs::read_to_string(thread?.path().join("status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.map(str::trim).unwrap_or_default().to_owned()
+        };
+        let set = |name| u64::from_str_radix(&field(name), 16);
+        assert_eq!((field("NoNewPrivs").as_str(), set("CapBnd")?, set("CapInh")?), ("1", 0, 0), "{status}");
+        threads.push((field("Name"), set("CapEff")? | set("CapPrm")?));
+    }
+    Ok(threads)
+}
+
+#[test]
+fn threads_hold_what_they_need() -> Result<()> {
+    const NET_ADMIN: u64 = 1 << 12;
+    const SYS_PTRACE: u64 = 1 << 19;
+    const BPF: u64 = 1 << 39;
+    let lab = lab()?;
+    let receiver = Receiver::start(lab.node())?;
+    for (kind, attacher, links) in [("datapath", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE), ("cilium-monitor", 0, 0)] {
+        let config = format!("[source]\nkind = \"{kind}\"\n{}", config(&receiver, "5s"));
+        let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
+        let threads = capabilities(&eyepiece)?;
+        assert!(threads.len() > 5, "{threads:?}");
+        for (name, held) in &threads {
+            let needed = match name.as_str() {
+                "attacher" => attacher,
+                "links" => links,
+                _ => 0,
+            };
+            assert_eq!(*held, needed, "{kind}: {name}: {threads:x?}");
+        }
+        let shown = &eyepiece.status()?["privileges"];
+        assert!(shown["no_new_privs"] == true && shown["dumpable"] == false, "{shown:#}");
+        let text = status(&lab, &["--address", &eyepiece.admin()?.to_string()])?.1;
+        for word in if attacher == 0 { &["none"][..] } else { &["none", "NET_ADMIN BPF", "NET_ADMIN SYS_PTRACE"] } {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+        assert!(!eyepiece.stderr().contains("cannot give up"), "{}", eyepiece.stderr());
+    }
+    Ok(())
+}

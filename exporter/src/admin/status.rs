@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capabilities::Held;
 use crate::telemetry::{Kind, Sample};
 
 /// How the program does. Fields may be added; readers ignore those that they don't know.
@@ -28,6 +29,8 @@ pub struct Status {
     pub connection: Option<ConnectionStatus>,
     /// The hooks of the datapath, attached or not.
     pub hooks: Vec<HookStatus>,
+    /// What the process may do.
+    pub privileges: PrivilegesStatus,
     /// The last events of each reason that could not be decoded.
     pub undecodable: Vec<ExampleStatus>,
     /// All numbers of the telemetry.
@@ -84,6 +87,38 @@ pub struct HookStatus {
     pub error: Option<String>,
 }
 
+/// What the process may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PrivilegesStatus {
+    /// Whether executing a program gives it no more.
+    pub no_new_privs: bool,
+    /// Whether other processes of its user can read its memory.
+    pub dumpable: bool,
+    /// Its threads, by what they hold.
+    pub threads: Vec<ThreadsStatus>,
+}
+
+/// Threads that hold the same capabilities.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ThreadsStatus {
+    /// Their names.
+    pub names: Vec<String>,
+    /// The capabilities, without `CAP_`.
+    pub capabilities: Vec<String>,
+}
+
+impl From<Held> for PrivilegesStatus {
+    fn from(held: Held) -> Self {
+        let threads = held.threads.into_iter().map(|(capabilities, names)| ThreadsStatus {
+            names: names.into_iter().collect(),
+            capabilities: capabilities.names(),
+        });
+        Self { no_new_privs: held.no_new_privs, dumpable: held.is_dumpable, threads: threads.collect() }
+    }
+}
+
 /// An event that could not be decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -135,6 +170,7 @@ impl fmt::Display for Status {
         let nodes = self.connection.iter().flat_map(|connection| &connection.nodes);
         section(f, "Nodes", nodes.map(NodeStatus::row).collect())?;
         section(f, "Hooks", self.hooks.iter().map(HookStatus::row).collect())?;
+        section(f, "Capabilities of threads", self.privileges.threads.iter().map(ThreadsStatus::row).collect())?;
         section(f, "Not decoded, the last of each reason", self.undecodable.iter().map(ExampleStatus::row).collect())?;
         let (gauges, counters): (Vec<_>, Vec<_>) = self.samples.iter().partition(|sample| sample.kind == "gauge");
         section(f, "Counted since the start", counters.into_iter().map(SampleStatus::row).collect())?;
@@ -170,6 +206,13 @@ impl HookStatus {
         };
         let interface = if self.interface.is_empty() { "(whole machine)" } else { &self.interface };
         [interface.to_owned(), self.hook.clone(), self.by.clone(), state]
+    }
+}
+
+impl ThreadsStatus {
+    fn row(&self) -> [String; 2] {
+        let capabilities = if self.capabilities.is_empty() { "none".to_owned() } else { self.capabilities.join(" ") };
+        [capabilities, self.names.join(" ")]
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use crate::capabilities::{self, Capabilities};
 use crate::source::{Halt, Waker};
 
 /// Signals so close together are one wish: timeout(1) sends its signal to the process, and then to the whole group.
@@ -32,6 +33,7 @@ impl Signals {
         let (listening, mut end) = oneshot::channel();
         let listener = Listener { asked: Arc::clone(&asked), halt: halt.clone() };
         let listen = move || {
+            capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
                 tokio::select! {
                     () = listener.run(caught) => {}

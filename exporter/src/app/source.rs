@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::AppError;
 use super::names::MachineNames;
 use crate::admin::ConnectionStatus;
+use crate::capabilities::Capabilities;
 use crate::enrich::Publisher;
 use crate::pipeline::Learn;
 use crate::release::Producer;
@@ -49,6 +50,8 @@ pub(super) struct Feed {
     pub(super) names: MachineNames,
     /// Whose events these are.
     pub(super) emitter: Emitter,
+    /// The capabilities that reading it takes.
+    pub(super) reads_with: Capabilities,
     /// The hooks of the datapath and how they are attached; none from other sources.
     pub(super) hooks: Option<(Hooks, Mode)>,
     /// How the connection to an agent or a server is; none where there is none to have.
@@ -69,6 +72,7 @@ impl Feed {
             learn: Box::new(|_, _, _| {}),
             names,
             emitter: Emitter::default(),
+            reads_with: Capabilities::NONE,
             hooks: None,
             connection: None,
             synced: None,

@@ -8,6 +8,7 @@ use eyepiece_config::{Settings, SourceKind};
 
 use super::source::Connection;
 use crate::admin::{Admin, Bound, Config, ExampleStatus, HookStatus, Ready, Status};
+use crate::capabilities;
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
 use crate::telemetry::Telemetry;
@@ -49,6 +50,7 @@ pub(super) fn serve(
         settings: shown.clone(),
         connection: views.connection.as_ref().map(|connection| connection()),
         hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
+        privileges: capabilities::held().map(Into::into).unwrap_or_default(),
         undecodable: telemetry.examples().list().iter().map(example).collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
@@ -75,7 +77,12 @@ fn attached(hooks: &Hooks, mode: Mode) -> Vec<HookStatus> {
         interface: state.interface,
         ifindex,
         attached: state.error.is_none(),
-        by: if ifindex == 0 { "tp_btf" } else { mode.name() }.to_owned(),
+        by: match state.hook {
+            "kfree_skb" => "tp_btf",
+            _ if ifindex == 0 => "fentry",
+            _ => mode.name(),
+        }
+        .to_owned(),
         error: state.error,
     };
     hooks.list().into_iter().map(status).collect()
