@@ -62,6 +62,8 @@ impl Capabilities {
     pub const NONE: Self = Self(0);
     /// Changes of interfaces, and questions about other network namespaces.
     pub const NET_ADMIN: Self = Self(1 << 12);
+    /// Memory that stays in place, beyond the limit.
+    pub const IPC_LOCK: Self = Self(1 << 14);
     /// Looking at processes that hold more than we do.
     pub const SYS_PTRACE: Self = Self(1 << 19);
     /// What `BPF` and `PERFMON` were before they were told apart.

@@ -10,6 +10,7 @@ use crate::app::mapping;
 use crate::app::names::{Kernel, MachineNames};
 use crate::capabilities;
 use crate::source::datapath::links::{self, Links};
+use crate::source::datapath::object::Transport;
 use crate::source::datapath::{self, Datapath, privileges};
 
 /// The datapath and the watcher that feeds it; whoever drops it detaches everything.
@@ -62,7 +63,8 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let Links { events, mut learner, task, .. } =
         links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), parts.telemetry)
             .context("cannot watch interfaces")?;
-    let (datapath, reader, synced) = datapath::build(&mapping::datapath(settings), events, parts.telemetry)?;
+    let config = mapping::datapath(settings);
+    let (datapath, reader, synced) = datapath::build(&config, events, parts.telemetry)?;
     let names = MachineNames::new(Kernel::Running(datapath.names().clone()), publisher, symbols);
     let hooks = (datapath.hooks().clone(), datapath.mode());
     // From here on whatever fails detaches: filters of clsact would stay behind.
@@ -70,6 +72,9 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let mut feed = Feed::new(reader, names, Running::Datapath(attached));
     feed.learn = Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now));
     feed.reads_with = privileges::of_reading();
+    if config.settings.transport == Transport::Perf {
+        feed.reads_with = feed.reads_with.with(privileges::of_perf_buffers());
+    }
     feed.hooks = Some(hooks);
     feed.synced = Some(synced);
     Ok(feed)

@@ -33,10 +33,19 @@ pub fn of_reading() -> Capabilities {
     if object::kernel_is_at_least(5, 19) { Capabilities::NONE } else { bpf() }
 }
 
-/// `BPF`, or `SYS_ADMIN` where the process lacks it.
+/// What perf buffers take: they are opened whenever a reader comes.
+pub fn of_perf_buffers() -> Capabilities {
+    or_sys_admin(Capabilities::PERFMON).with(Capabilities::IPC_LOCK)
+}
+
 fn bpf() -> Capabilities {
-    let has_bpf = Privileges::of_this_process().is_none_or(|privileges| privileges.0.has(Capabilities::BPF));
-    if has_bpf { Capabilities::BPF } else { Capabilities::SYS_ADMIN }
+    or_sys_admin(Capabilities::BPF)
+}
+
+/// A capability, or `SYS_ADMIN` where the process lacks it.
+fn or_sys_admin(capability: Capabilities) -> Capabilities {
+    let is_held = Privileges::of_this_process().is_none_or(|privileges| privileges.0.has(capability));
+    if is_held { capability } else { Capabilities::SYS_ADMIN }
 }
 
 /// Capabilities are missing.
