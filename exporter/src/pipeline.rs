@@ -187,7 +187,8 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         work.read(&mut *source, WAIT)?;
         if Instant::now() >= expiry {
             expiry = Instant::now() + EXPIRY_INTERVAL;
-            work.aggregation.expire((work.now)());
+            // What a read waited for counts as arrived when the read began.
+            work.aggregation.expire((work.now)().saturating_sub(WAIT.as_nanos() as u64));
             work.release_names();
             work.tell_series();
         }
@@ -271,6 +272,7 @@ struct Work {
 impl Work {
     fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
         self.tables.refresh();
+        self.aggregation.arrive((self.now)());
         let result = source.read(wait, &mut |event| self.take(event));
         // What came before an error is handed over and counted as well.
         self.hand_over();
@@ -401,7 +403,7 @@ impl Work {
         let tables = self.tables.tables();
         let (source, destination) = enrich::ends(totals, tables);
         let ingress = ingress_kind(tables, totals.meter.ingress_ifindex);
-        self.aggregation.count_totals(totals, &source, &destination, ingress, (self.now)());
+        self.aggregation.count_totals(totals, &source, &destination, ingress);
     }
 
     fn lost(&mut self, lost: &Lost) {

@@ -125,6 +125,7 @@ fn neither_totals_nor_losses_nor_expiry_allocate() {
     let mut aggregation = Aggregation::new(config("name", "name", 2000), 0);
     let (old, new) = (flows(&symbols, 20, 100), flows(&symbols, 10, 1100));
     for flow in old.iter().chain(&new) {
+        aggregation.arrive(flow.time);
         aggregation.count(flow, InterfaceKind::Uplink);
     }
     let meter = old.iter().find_map(|flow| flow.meter).expect("a flow with a meter");
@@ -133,8 +134,9 @@ fn neither_totals_nor_losses_nor_expiry_allocate() {
     let lost = Lost { source: LostSource::KernelBuffer, cpu: None, count: 3, time: 100 };
     let ends = (new[0].source, new[0].destination);
     let mut others = |now| {
-        aggregation.count_totals(&totals, &ends.0, &ends.1, InterfaceKind::Uplink, now);
-        aggregation.count_untracked(7, Hook::ToNetwork, 1, 60, now);
+        aggregation.arrive(now);
+        aggregation.count_totals(&totals, &ends.0, &ends.1, InterfaceKind::Uplink);
+        aggregation.count_untracked(7, Hook::ToNetwork, 1, 60);
         aggregation.count_lost(&lost);
     };
     others(1100);

@@ -81,11 +81,12 @@ impl Default for Config {
 }
 
 /// The one aggregation. Times are ns since the Unix epoch and always come from the caller.
+///
+/// Series begin and age by when their events arrive: an event's own time is its source's, and may be long ago (another
+/// Hubble's ring) or in the future (another machine's clock).
 #[derive(Debug)]
 pub struct Aggregation {
     config: Config,
-    /// No series is older, whatever an event's time says.
-    start: u64,
     views: Vec<View>,
     tables: Tables,
     lost: [Option<Slot>; LOST_SOURCES.len()],
@@ -109,9 +110,14 @@ impl Aggregation {
     pub fn new(config: Config, start: u64) -> Self {
         let table = || Table::new(config.max_series);
         let interfaces = Table::new(config.max_series);
-        let tables = Tables { drop: table(), flows: table(), tcp: table(), io: table(), interfaces };
+        let tables = Tables { now: start, drop: table(), flows: table(), tcp: table(), io: table(), interfaces };
         let views = views(&config);
-        Self { config, start, views, tables, lost: [None; LOST_SOURCES.len()], in_use: InUse::default() }
+        Self { config, views, tables, lost: [None; LOST_SOURCES.len()], in_use: InUse::default() }
+    }
+
+    /// Sets the time at which what is counted from here on arrives: once a read, for a clock costs more than a count.
+    pub fn arrive(&mut self, now: u64) {
+        self.tables.now = now;
     }
 
     /// Counts a flow. `ingress` is the kind of the interface with its meter's `ingress_ifindex`; what it is does not
@@ -133,25 +139,25 @@ impl Aggregation {
 
     /// Counts packets that no event carried. `source` and `destination` are what is known of their ends, `ingress` as
     /// in [`Aggregation::count`].
-    pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind, now: u64) {
+    pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind) {
         let meter = &totals.meter;
-        self.count_untracked(meter.ifindex, meter.hook, meter.packets, meter.bytes, now);
+        self.count_untracked(meter.ifindex, meter.hook, meter.packets, meter.bytes);
         let Some(addresses) = totals.addresses else { return };
         let here = once_per_node(meter, source.into(), destination.into(), ingress);
         if here != (0, 0) {
             for view in &self.views {
-                view.count_io(&mut self.tables, (source, destination), addresses, here, now);
+                view.count_io(&mut self.tables, (source, destination), addresses, here);
             }
         }
     }
 
     /// Counts packets that the kernel saw at an interface and could not track.
-    pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64, now: u64) {
+    pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64) {
         // A drop is no passage, and nothing makes no series.
         if hook != Hook::Drop && packets | bytes != 0 {
-            let interfaces = &mut self.tables.interfaces;
-            let slot = interfaces.place(interface_labels(ifindex, hook.is_ingress()), now);
-            interfaces.add(slot, packets, bytes, now);
+            let Tables { now, interfaces, .. } = &mut self.tables;
+            let slot = interfaces.place(interface_labels(ifindex, hook.is_ingress()), *now);
+            interfaces.add(slot, packets, bytes, *now);
         }
     }
 
@@ -160,7 +166,7 @@ impl Aggregation {
         let count = if lost.source == LostSource::KernelBuffer { 1 } else { lost.count };
         for (source, slot) in LOST_SOURCES.into_iter().zip(&mut self.lost) {
             if source == lost.source {
-                let start = lost.time.max(self.start);
+                let start = self.tables.now;
                 let slot = slot.get_or_insert(Slot { first: 0, second: 0, last: start, start });
                 slot.first = slot.first.saturating_add(count);
             }
@@ -174,7 +180,7 @@ impl Aggregation {
             return;
         }
         let Some(before) = now.checked_sub(idle) else { return };
-        let Tables { drop, flows, tcp, io, interfaces } = &mut self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &mut self.tables;
         let mut gone = interfaces.expire(before);
         for table in [drop, flows, tcp, io] {
             gone |= table.expire(before);
@@ -190,7 +196,7 @@ impl Aggregation {
         if self.in_use.is_shared() {
             return None;
         }
-        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         let mut said = Said::default();
         for (key, _) in [drop, flows, tcp, io].into_iter().flat_map(Table::iter) {
             let (source, destination) = key.values();
@@ -214,7 +220,7 @@ impl Aggregation {
 
     /// How full the tables are.
     pub fn occupancy(&self) -> [Occupancy; 5] {
-        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         [
             occupancy(MetricKind::Drop, drop),
             occupancy(MetricKind::FlowsProcessed, flows),
@@ -233,11 +239,11 @@ impl Aggregation {
         let second: fn(&Slot) -> u64 = |slot| slot.second;
         let ends: fn(u64) -> Labels = |_| Labels::Ends;
         let mut metrics = vec![
-            self.metric(Drop, &contexts.drop, drop, first, observed::drop_of),
-            self.metric(FlowsProcessed, &contexts.flows, flows, first, observed::flow_of),
-            self.metric(TcpFlags, &contexts.tcp, tcp, first, observed::tcp_of),
-            self.metric(FlowIo, &contexts.io, io, second, ends),
-            self.metric(FlowPackets, &contexts.io, io, first, ends),
+            metric(Drop, &contexts.drop, drop, first, observed::drop_of),
+            metric(FlowsProcessed, &contexts.flows, flows, first, observed::flow_of),
+            metric(TcpFlags, &contexts.tcp, tcp, first, observed::tcp_of),
+            metric(FlowIo, &contexts.io, io, second, ends),
+            metric(FlowPackets, &contexts.io, io, first, ends),
             self.interface_metric(InterfaceIo, second),
             self.interface_metric(InterfacePackets, first),
             self.lost_metric(),
@@ -246,23 +252,8 @@ impl Aggregation {
         Snapshot { time: now, metrics, in_use: self.in_use.clone() }
     }
 
-    fn metric(
-        &self,
-        kind: MetricKind,
-        contexts: &Contexts,
-        table: &Table<SeriesKey>,
-        value: fn(&Slot) -> u64,
-        labels: fn(u64) -> Labels,
-    ) -> Metric {
-        let points = self.points(table, value, |key| {
-            let (source, destination) = key.values();
-            Identity::Series { source, destination, labels: labels(key.labels) }
-        });
-        Metric { kind, source: end_label(&contexts.source), destination: end_label(&contexts.destination), points }
-    }
-
     fn interface_metric(&self, kind: MetricKind, value: fn(&Slot) -> u64) -> Metric {
-        let points = self.points(&self.tables.interfaces, value, |key| without_ends(observed::interface_of(key)));
+        let points = points(&self.tables.interfaces, value, |key| without_ends(observed::interface_of(key)));
         Metric { kind, source: EndLabel::Absent, destination: EndLabel::Absent, points }
     }
 
@@ -277,17 +268,30 @@ impl Aggregation {
         let points = points.collect();
         Metric { kind: MetricKind::LostEvents, source: EndLabel::Absent, destination: EndLabel::Absent, points }
     }
+}
 
-    fn points<K: Copy + Eq + std::hash::Hash>(
-        &self,
-        table: &Table<K>,
-        value: fn(&Slot) -> u64,
-        identity: impl Fn(K) -> Identity,
-    ) -> Vec<Point> {
-        let point = |slot: Slot, identity| Point { start: slot.start.max(self.start), value: value(&slot), identity };
-        let overflow = table.overflow().map(|slot| point(slot, Identity::Overflow));
-        table.iter().map(|(key, slot)| point(slot, identity(key))).chain(overflow).collect()
-    }
+fn metric(
+    kind: MetricKind,
+    contexts: &Contexts,
+    table: &Table<SeriesKey>,
+    value: fn(&Slot) -> u64,
+    labels: fn(u64) -> Labels,
+) -> Metric {
+    let points = points(table, value, |key| {
+        let (source, destination) = key.values();
+        Identity::Series { source, destination, labels: labels(key.labels) }
+    });
+    Metric { kind, source: end_label(&contexts.source), destination: end_label(&contexts.destination), points }
+}
+
+fn points<K: Copy + Eq + std::hash::Hash>(
+    table: &Table<K>,
+    value: fn(&Slot) -> u64,
+    identity: impl Fn(K) -> Identity,
+) -> Vec<Point> {
+    let point = |slot: Slot, identity| Point { start: slot.start, value: value(&slot), identity };
+    let overflow = table.overflow().map(|slot| point(slot, Identity::Overflow));
+    table.iter().map(|(key, slot)| point(slot, identity(key))).chain(overflow).collect()
 }
 
 fn without_ends(labels: Labels) -> Identity {
