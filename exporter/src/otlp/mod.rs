@@ -19,4 +19,5 @@ pub mod retry;
 pub mod self_telemetry;
 pub mod stdout;
 pub mod stdout_metrics;
+mod typed;
 pub mod wanted;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece_semconv::{Instrument, Metric, attribute};
+use eyepiece_semconv::{Instrument, Metric};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
@@ -26,6 +26,7 @@ use tracing::warn;
 use super::delivery::Transport;
 use super::metrics_sender::{MetricsRequest, Sender};
 use super::resource::Resource;
+use super::typed;
 use crate::stop::{self, Stop};
 use crate::telemetry::{Kind, Sample, Telemetry};
 
@@ -135,9 +136,9 @@ fn observe<M>(telemetry: &Telemetry, name: &str, observer: &dyn AsyncInstrument<
 }
 
 fn attributes(sample: &Sample) -> Vec<KeyValue> {
-    let attribute = |(key, value): &(&'static str, String)| match value.parse::<i64>() {
-        Ok(number) if *key == attribute::EYEPIECE_CPU => KeyValue::new(*key, number),
-        _ => KeyValue::new(*key, value.clone()),
+    let attribute = |(key, value): &(&'static str, String)| match typed::number(key, value) {
+        Some(number) => KeyValue::new(*key, number),
+        None => KeyValue::new(*key, value.clone()),
     };
     sample.key.attributes.iter().map(attribute).collect()
 }

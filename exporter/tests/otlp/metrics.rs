@@ -185,8 +185,9 @@ async fn our_own_numbers_arrive() {
     let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
     let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
     let telemetry = Telemetry::default();
-    telemetry.counter("eyepiece.events.lost", &[("eyepiece.reason", "ring"), ("eyepiece.cpu", "3")]).add(5);
-    telemetry.counter("eyepiece.events.lost", &[("eyepiece.reason", "ring"), ("eyepiece.cpu", "4")]).add(6);
+    let drops = |netns| [("hubble.drop.reason", "159"), ("hubble.drop.netns", netns)];
+    telemetry.counter("eyepiece.datapath.drops", &drops("4026531840")).add(5);
+    telemetry.counter("eyepiece.datapath.drops", &drops("4026532000")).add(6);
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(7);
     let (sender, stop) = stop::channel();
     let task = tokio::spawn({
@@ -212,7 +213,7 @@ async fn our_own_numbers_arrive() {
     assert!(last.head.starts_with("POST /v1/metrics "));
     let points = points(&last.body);
     for expected in [
-        "sum eyepiece.events.lost {event} [\"eyepiece.cpu=Some(IntValue(3))\", \"eyepiece.reason=Some(StringValue(\\\"ring\\\"))\"] 5",
+        "sum eyepiece.datapath.drops {packet} [\"hubble.drop.netns=Some(IntValue(4026531840))\", \"hubble.drop.reason=Some(StringValue(\\\"159\\\"))\"] 5",
         "gauge eyepiece.queue.depth {record} [\"eyepiece.queue.name=Some(StringValue(\\\"q\\\"))\"] 9",
         "sum eyepiece.flows.parsed {flow} [] 8",
     ] {

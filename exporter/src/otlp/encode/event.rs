@@ -161,7 +161,9 @@ fn service(notification: &Notification, out: &mut Vec<u8>) {
         wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_NAME, name.as_bytes());
     }
     string_if_known(out, attribute::HUBBLE_AGENT_EVENT_SERVICE_TYPE, kind);
-    wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_FRONTEND, address(frontend).as_bytes());
+    if !frontend.ip.is_empty() {
+        wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_FRONTEND, address(frontend).as_bytes());
+    }
     let backends: Vec<String> = backends.iter().map(address).collect();
     texts(out, attribute::HUBBLE_AGENT_EVENT_SERVICE_BACKENDS, &backends);
 }

@@ -231,7 +231,7 @@ fn transport(flow: &Flow, out: &mut Vec<u8>) {
     match flow.l4 {
         // Neither a proxy nor a socket sees flags.
         L4::Tcp { .. } if flow.l7.is_some() || flow.sock.is_some() => {}
-        L4::Tcp { flags, .. } => {
+        L4::Tcp { flags, .. } if flags.0 != 0 => {
             let names = TCP_FLAGS.iter().filter(|&&(bit, _)| flags.has(bit)).map(|&(_, name)| name);
             wire::strings(out, FIELD, attribute::HUBBLE_TCP_FLAGS, names);
         }
@@ -253,7 +253,7 @@ fn transport(flow: &Flow, out: &mut Vec<u8>) {
             text::address(&mut text, group.into());
             wire::string(out, FIELD, attribute::HUBBLE_IGMP_GROUP, text.as_bytes());
         }
-        L4::None | L4::Udp { .. } | L4::Sctp { .. } => {}
+        L4::None | L4::Tcp { .. } | L4::Udp { .. } | L4::Sctp { .. } => {}
     }
 }
 
