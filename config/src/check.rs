@@ -2,6 +2,7 @@
 
 mod hubble;
 mod monitor;
+pub(crate) mod secrets;
 
 use std::path::PathBuf;
 
@@ -83,6 +84,7 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
         check_signal(otlp, signal, &mut findings);
     }
     check_unused_tls(otlp, &mut findings);
+    secrets::check(settings, &mut findings);
     findings
 }
 
