@@ -2,6 +2,7 @@
 
 mod exports;
 mod hubble;
+mod identity;
 mod mapping;
 mod monitor;
 mod names;
@@ -27,13 +28,12 @@ use self::hubble::Hubble;
 use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::signals::Signals;
-use self::source::{Emitter, Feed, Running};
+use self::source::{Feed, Running};
 use self::undelivered::Dropped;
 use crate::admin::{self, Ready};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
 use crate::monitor::agent::Subscription;
-use crate::otlp::resource::Resource;
 use crate::pipeline::{self, Sink};
 use crate::serving;
 use crate::source::datapath::DatapathError;
@@ -207,7 +207,7 @@ impl App {
             (recorder, feed) = (Some(built.0), built.1);
         }
         let Feed { source, learn, names, emitter, hooks, connection, synced, finished, running } = feed;
-        let resource = resource(&settings, &emitter);
+        let resource = identity::resource(&settings, &emitter);
         let (stop, stopped) = stop::channel();
         let (end, ended) = stop::channel();
         let shared = Shared {
@@ -379,15 +379,6 @@ async fn ended(logs: &mut Option<LogsEnd>) -> Result<std::io::Result<()>, onesho
         Some(logs) => logs.await,
         None => Ok(Ok(())),
     }
-}
-
-fn resource(settings: &Settings, emitter: &Emitter) -> Resource {
-    let otlp = &settings.otlp;
-    // Names this run: two of the same process id are a reboot apart.
-    let instance = format!("{}-{}", settings.node.name, std::process::id());
-    let given = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let attributes = emitter.attributes().chain(given);
-    Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
 }
 
 /// The kernel's types and symbols take tens of megabytes while they are read; the allocator would keep them.
