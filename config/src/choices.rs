@@ -123,6 +123,19 @@ choice! {
 }
 
 choice! {
+    /// What metrics of packets and bytes tell apart beside the ends of a flow.
+    FlowDetail {
+        /// Nothing.
+        #[default]
+        Ends = "ends",
+        /// The transport.
+        Transport = "transport",
+        /// The transport and the port of the side that answers.
+        Port = "port",
+    }
+}
+
+choice! {
     /// Which attribute names metrics have.
     Naming {
         /// OpenTelemetry's semantic conventions, `hubble.` for what they lack.

@@ -4,7 +4,7 @@
 //! holds it against the fields of [`crate::Settings`].
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
 };
 
 /// What a value may be.
@@ -132,7 +132,12 @@ const BATCH: Kind = Kind::Size(64 << 10, 4 << 20);
 /// All keys, in the order of the reference file.
 pub(crate) const KEYS: &[Key] = &[
     key("node.name", Kind::Text, "Name of this node in flows and metrics. Empty: the host's name."),
-    key("node.cluster", Kind::Name, "Name of the cluster that the node belongs to."),
+    key(
+        "node.cluster",
+        Kind::Name,
+        "Name of the cluster that the node belongs to; also the resource attribute k8s.cluster.name, except \"default\", which\n\
+         stands for no cluster, as in Cilium.",
+    ),
     key(
         "node.dry_mode",
         Kind::Bool,
@@ -292,6 +297,14 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
     key(
+        "metrics.flow_detail",
+        Kind::Choice(FlowDetail::NAMES),
+        "What hubble.flow.io and hubble.flow.packets tell apart beside source and destination. ends: nothing. transport:\n\
+         network.transport. port: also the port of the side that answers, as destination.port, or as source.port of\n\
+         replies. Where nobody knows which side answers, it is the destination's, which may be a new one for each\n\
+         connection; max_series holds all the same.",
+    ),
+    key(
         "metrics.max_series",
         Kind::Integer(1, 10_000_000),
         "Series of one metric. Further ones are counted together, in a series with otel.metric.overflow = true.",
@@ -299,7 +312,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.idle_expiry",
         Kind::DurationOrZero,
-        "Series that nothing was added to for this long are dropped. 0s: never.",
+        "Series that nothing was added to for this long are dropped, by when events arrive. 0s: never.",
     ),
     key(
         "metrics.naming",
@@ -317,7 +330,12 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice(Protocol::NAMES),
         "grpc, http/protobuf, or stdout: readable lines on standard output, nothing is sent.",
     ),
-    key("otlp.headers", Kind::Headers, "Headers of every request, for instance { authorization = \"Bearer …\" }."),
+    key(
+        "otlp.headers",
+        Kind::Headers,
+        "Headers of every request, for instance { authorization = \"Bearer …\" }. Keep a file that holds secrets from others\n\
+         (chmod o-r), and send them over https.",
+    ),
     key("otlp.compression", Kind::Choice(Compression::NAMES), "none or gzip."),
     key("otlp.timeout", Kind::Duration, "How long a request may take."),
     key("otlp.tls.ca", Kind::Text, "PEM file of the authorities to trust. Empty: the system's."),
@@ -327,7 +345,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "otlp.resource_attributes",
         Kind::Attributes,
-        "Further resource attributes, for instance { \"deployment.environment.name\" = \"prod\" }.",
+        "Further resource attributes, for instance { \"deployment.environment.name\" = \"prod\" }. They replace ours: without\n\
+         one, service.instance.id is a UUID of this machine, the node's name and cluster, the source and admin.listen, the\n\
+         same after a restart. An empty value leaves an attribute out.",
     ),
     key("otlp.metrics.enabled", Kind::Bool, "Whether metrics are exported."),
     key("otlp.metrics.interval", Kind::Duration, "Time between two exports."),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
 };
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, size};
@@ -183,6 +183,8 @@ impl Default for Timeouts {
 pub struct Metrics {
     /// What names the ends of a flow.
     pub contexts: Contexts,
+    /// What packets and bytes are told apart by beside the ends.
+    pub flow_detail: FlowDetail,
     /// Series of one metric; further ones are counted in an overflow series.
     pub max_series: u32,
     /// Series without news for this long are dropped; zero = never.
@@ -196,6 +198,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             contexts: Contexts::default(),
+            flow_detail: FlowDetail::Ends,
             max_series: 10_000,
             idle_expiry: Duration::from_secs(300),
             naming: Naming::Semconv,

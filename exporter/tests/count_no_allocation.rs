@@ -5,9 +5,9 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use eyepiece::event::{KernelDrop, Lost, LostSource, Meter, Totals};
+use eyepiece::event::{KernelDrop, Lost, LostSource, Meter, Totals, Transport};
 use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece::metrics::{Aggregation, Config, MetricContexts};
+use eyepiece::metrics::{Aggregation, Config, FlowDetail, MetricContexts};
 use eyepiece::symbols::Symbols;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
@@ -93,7 +93,7 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
 
 fn config(source: &str, destination: &str, max_series: usize) -> Config {
     let contexts = MetricContexts::usual(&source.parse().expect("a context"), &destination.parse().expect("a context"));
-    Config { contexts, max_series, idle_expiry: Duration::from_nanos(1000) }
+    Config { contexts, max_series, idle_expiry: Duration::from_nanos(1000), flow_detail: FlowDetail::Port }
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn neither_totals_nor_losses_nor_expiry_allocate() {
     }
     let meter = old.iter().find_map(|flow| flow.meter).expect("a flow with a meter");
     let addresses = Some(([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
-    let totals = Totals { meter, addresses };
+    let totals = Totals { meter, addresses, transport: Transport { protocol: 6, ports: (1, 2), is_reply: false } };
     let lost = Lost { source: LostSource::KernelBuffer, cpu: None, count: 3, time: 100 };
     let ends = (new[0].source, new[0].destination);
     let mut others = |now| {

@@ -6,7 +6,7 @@ use eyepiece_config as config;
 use eyepiece_config::{Export, Settings};
 use eyepiece_wire::Aggregation;
 
-use crate::metrics::{self, Context, Identifier, MetricContexts, Naming};
+use crate::metrics::{self, Context, FlowDetail, Identifier, MetricContexts, Naming};
 use crate::otlp;
 use crate::otlp::logs::Options;
 use crate::otlp::wanted::Wanted;
@@ -83,6 +83,11 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
         contexts: MetricContexts::usual(&context(&contexts.source), &context(&contexts.destination)),
         max_series: settings.max_series as usize,
         idle_expiry: if stays { Duration::ZERO } else { settings.idle_expiry },
+        flow_detail: match settings.flow_detail {
+            config::FlowDetail::Ends => FlowDetail::Ends,
+            config::FlowDetail::Transport => FlowDetail::Transport,
+            config::FlowDetail::Port => FlowDetail::Port,
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use eyepiece_wire::{Hook, InterfaceKind};
 
 use super::context::{Context, Identifier, Value};
+use super::detail::{Carrier, FlowDetail};
 use super::observed::{self, Labels, Observed, interface_labels};
 use super::once::{EndKind, once_per_node};
 use super::series::{Slot, Table};
@@ -72,11 +73,18 @@ pub struct Config {
     pub max_series: usize,
     /// A series that did not grow for so long is removed; zero = never.
     pub idle_expiry: Duration,
+    /// What `hubble.flow.io` and `hubble.flow.packets` tell apart beside the ends.
+    pub flow_detail: FlowDetail,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { contexts: MetricContexts::default(), max_series: MAX_SERIES, idle_expiry: IDLE_EXPIRY }
+        Self {
+            contexts: MetricContexts::default(),
+            max_series: MAX_SERIES,
+            idle_expiry: IDLE_EXPIRY,
+            flow_detail: FlowDetail::Ends,
+        }
     }
 }
 
@@ -124,7 +132,7 @@ impl Aggregation {
     /// matter where the flow has no meter.
     #[inline]
     pub fn count(&mut self, flow: &Flow, ingress: InterfaceKind) {
-        let observed = Observed::of(flow);
+        let mut observed = Observed::of(flow);
         let here = match (&flow.meter, &flow.ip) {
             (Some(meter), Some(_)) => {
                 once_per_node(meter, EndKind::from(&flow.source), EndKind::from(&flow.destination), ingress)
@@ -132,6 +140,9 @@ impl Aggregation {
             // Packets without addresses are in the interfaces' totals alone.
             _ => (0, 0),
         };
+        if self.config.flow_detail != FlowDetail::Ends && here != (0, 0) {
+            observed.carrier = self.config.flow_detail.of_flow(flow);
+        }
         for view in &mut self.views {
             view.count(&mut self.tables, flow, observed, here);
         }
@@ -145,8 +156,9 @@ impl Aggregation {
         let Some(addresses) = totals.addresses else { return };
         let here = once_per_node(meter, source.into(), destination.into(), ingress);
         if here != (0, 0) {
+            let carrier = self.config.flow_detail.of_totals(&totals.transport);
             for view in &self.views {
-                view.count_io(&mut self.tables, (source, destination), addresses, here);
+                view.count_io(&mut self.tables, (source, destination), addresses, carrier, here);
             }
         }
     }
@@ -237,7 +249,7 @@ impl Aggregation {
         let Tables { drop, flows, tcp, io, .. } = &self.tables;
         let first: fn(&Slot) -> u64 = |slot| slot.first;
         let second: fn(&Slot) -> u64 = |slot| slot.second;
-        let ends: fn(u64) -> Labels = |_| Labels::Ends;
+        let ends: fn(u64) -> Labels = |labels| Labels::Ends(Carrier::of(labels));
         let mut metrics = vec![
             metric(Drop, &contexts.drop, drop, first, observed::drop_of),
             metric(FlowsProcessed, &contexts.flows, flows, first, observed::flow_of),

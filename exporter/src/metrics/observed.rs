@@ -2,6 +2,7 @@
 
 use eyepiece_wire::Hook;
 
+use super::detail::Carrier;
 use crate::event::LostSource;
 use crate::flow::{
     EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict,
@@ -122,8 +123,8 @@ pub enum Labels {
         /// 4 or 6, or whatever else the packet claims.
         version: u8,
     },
-    /// `hubble.flow.io` and `hubble.flow.packets` have contexts alone.
-    Ends,
+    /// `hubble.flow.io` and `hubble.flow.packets`; empty unless [`super::FlowDetail`] says more.
+    Ends(Carrier),
     /// `hubble.interface.io` and `hubble.interface.packets`.
     Interface {
         /// Interface index.
@@ -135,15 +136,17 @@ pub enum Labels {
     Lost(LostSource),
 }
 
-/// What tells a flow's series apart beside its ends, in two words.
+/// What tells a flow's series apart beside its ends, in three words.
 ///
 /// Low to high: `flow` = message type, subtype, protocol, verdict, 8 bits each; TCP flags, a bit each; IP version
 /// (8 bits); a bit each for a kernel's reason, ingress, an interface. `number` = the drop reason of drops, the
-/// interface's index of others. Bits that no metric of this flow needs are 0.
+/// interface's index of others. `carrier`: see [`super::detail`]; 0 where the flow's packets do not count here. Bits
+/// that no metric of this flow needs are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Observed {
     pub(super) flow: u64,
     pub(super) number: u32,
+    pub(super) carrier: u32,
 }
 
 const FLOW_BITS: u64 = 0xffff_ffff;
@@ -169,6 +172,7 @@ impl Observed {
         let mut observed = Self {
             flow: u64::from_le_bytes([kind, subtype, protocol(flow), flow.verdict as u8, 0, 0, 0, 0]),
             number: 0,
+            carrier: 0,
         };
         if flow.verdict == Verdict::Dropped {
             observed.dropped(flow);

@@ -8,6 +8,7 @@ use eyepiece_semconv::attribute;
 
 use super::context::{Value, reserved_name};
 use super::continuity::{Gathered, Told};
+use super::detail::Port;
 use super::observed::{DropReason, Labels, type_name};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, Snapshot};
 use crate::event::LostSource;
@@ -157,7 +158,14 @@ const LABELS: usize = 4;
 fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'static str, String)>; LABELS] {
     let label = |name, text: &str| Some((name, text.to_owned()));
     match labels {
-        Labels::Ends => [const { None }; LABELS],
+        Labels::Ends(carrier) => {
+            let transport = Some(carrier.transport(naming)).filter(|name| !name.is_empty());
+            let port = carrier.port.map(|port| match port {
+                Port::Source(port) => (attribute::SOURCE_PORT, port.to_string()),
+                Port::Destination(port) => (attribute::DESTINATION_PORT, port.to_string()),
+            });
+            [transport.map(|name| (attribute::NETWORK_TRANSPORT, name.to_owned())), port, None, None]
+        }
         Labels::Drop { reason, protocol } => {
             let reason = match reason {
                 DropReason::Kernel(reason) => names.kernel.reason(reason).into_owned(),

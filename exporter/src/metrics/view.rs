@@ -95,7 +95,7 @@ impl Hash for PlanKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.ends.hash(self.observed.flow, state);
-        state.write_u64(u64::from(self.observed.number));
+        state.write_u64(u64::from(self.observed.number) | u64::from(self.observed.carrier) << 32);
     }
 }
 
@@ -206,11 +206,12 @@ impl View {
         tables: &mut Tables,
         ends: (&End, &End),
         addresses: (IpAddr, IpAddr),
+        carrier: u32,
         (packets, bytes): (u64, u64),
     ) {
         if let Some(member) = self.members.io {
             let ends = self.ends(ends.0, ends.1, Some((&addresses.0, &addresses.1))).project(member);
-            let slot = tables.io.place(SeriesKey { ends, labels: 0 }, tables.now);
+            let slot = tables.io.place(SeriesKey { ends, labels: carrier.into() }, tables.now);
             tables.io.add(slot, packets, bytes, tables.now);
         }
     }
@@ -253,7 +254,8 @@ impl View {
     #[cold]
     fn io(&mut self, tables: &mut Tables, key: PlanKey) -> u32 {
         let Some(member) = self.members.io else { return NONE };
-        let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels: 0 }, tables.now);
+        let labels = key.observed.carrier.into();
+        let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels }, tables.now);
         if let Some(plan) = self.plans.get_mut(&key) {
             plan.io = slot;
         }

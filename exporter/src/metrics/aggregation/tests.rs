@@ -6,10 +6,12 @@ use std::time::Duration;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 use super::{Aggregation, Config, Contexts, MetricContexts};
-use crate::event::{Lost, LostSource, Meter, Totals};
+use crate::event::{Lost, LostSource, Meter, Totals, Transport};
 use crate::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use crate::metrics::{EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value};
 use crate::symbols::{Symbol, Symbols};
+
+mod detail;
 
 const IDLE: u64 = 1000;
 
@@ -46,7 +48,7 @@ fn flow(source: End, destination: End, verdict: Verdict, time: u64) -> Flow {
 }
 
 fn config(max_series: usize, contexts: MetricContexts) -> Config {
-    Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE) }
+    Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() }
 }
 
 fn contexts(source: &str, destination: &str) -> Contexts {
@@ -336,7 +338,8 @@ fn totals_count_packets_and_no_flows() {
     ];
     for (hook, packets, addresses, once, interface) in table {
         let mut aggregation = aggregation(10);
-        let totals = Totals { meter: meter(hook, packets, packets * 60), addresses };
+        let transport = Transport::default();
+        let totals = Totals { meter: meter(hook, packets, packets * 60), addresses, transport };
         for _ in 0..2 {
             aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
         }
@@ -349,7 +352,7 @@ fn totals_count_packets_and_no_flows() {
     // Held packets were at the interface before; now they count for the flow.
     let mut aggregation = aggregation(10);
     let held = Meter { mark: Mark::Local, held_packets: 5, held_bytes: 500, ..meter(Hook::FromNetwork, 1, 60) };
-    let totals = Totals { meter: held, addresses };
+    let totals = Totals { meter: held, addresses, transport: Transport::default() };
     aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink);
     let snapshot = aggregation.snapshot(9);
     assert_eq!(total(&snapshot, MetricKind::FlowPackets), 6);
@@ -362,7 +365,8 @@ fn flows_and_totals_of_the_same_ends_share_a_series() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = aggregation(10);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
-    let totals = Totals { meter: meter(Hook::FromEndpoint, 3, 180), addresses: Some((address(2), address(3))) };
+    let (addresses, transport) = (Some((address(2), address(3))), Transport::default());
+    let totals = Totals { meter: meter(Hook::FromEndpoint, 3, 180), addresses, transport };
     aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
     let snapshot = aggregation.snapshot(9);
     let both = format!("{:?} {:?}", name(client.name), name(server.name));

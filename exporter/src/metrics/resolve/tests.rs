@@ -6,7 +6,8 @@ use super::{InterfaceNames, KernelNames, Names, Naming, Resolved, resolve};
 use crate::event::LostSource;
 use crate::flow::Verdict;
 use crate::metrics::{
-    DropReason, EndLabel, Identity, InUse, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, TcpFlag, Value,
+    Carrier, DropReason, EndLabel, Identity, InUse, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, TcpFlag,
+    Value,
 };
 use crate::symbols::Symbols;
 
@@ -82,7 +83,7 @@ fn labels_of_each_metric_in_both_namings() {
         &["hubble.tcp.flag=SYN-ACK", "network.type=ipv6"],
         &["flag=SYN-ACK", "family=IPv6"],
     );
-    check(FlowIo, Labels::Ends, &[], &[]);
+    check(FlowIo, Labels::Ends(Carrier::default()), &[], &[]);
     check(
         InterfaceIo,
         Labels::Interface { ifindex: 2, direction: IoDirection::Receive },
@@ -174,7 +175,7 @@ fn ends_are_named_by_their_context() {
             (EndLabel::Absent, Naming::Semconv, None),
             (EndLabel::Absent, Naming::Hubble, None),
         ] {
-            let metric = metric(MetricKind::FlowIo, label, &[series(value, value, Labels::Ends)]);
+            let metric = metric(MetricKind::FlowIo, label, &[series(value, value, Labels::Ends(Carrier::default()))]);
             let expected: Vec<String> = names.into_iter().flatten().map(|name| format!("{name}={text}")).collect();
             assert_eq!(texts(&resolved(metric, &symbols, naming)), expected, "{label:?} {naming:?}");
         }
@@ -235,8 +236,11 @@ fn series_with_equal_texts_become_one() {
 
 #[test]
 fn a_series_without_attributes_is_not_the_overflow() {
-    let metric =
-        metric(MetricKind::FlowIo, EndLabel::Absent, &[series(NO_ENDS.0, NO_ENDS.1, Labels::Ends), Identity::Overflow]);
+    let metric = metric(
+        MetricKind::FlowIo,
+        EndLabel::Absent,
+        &[series(NO_ENDS.0, NO_ENDS.1, Labels::Ends(Carrier::default())), Identity::Overflow],
+    );
     let resolved = resolved(metric, &Symbols::default(), Naming::Semconv);
     let overflow: Vec<bool> = resolved.series.iter().map(|series| series.overflow).collect();
     assert_eq!(overflow, [false, true]);
@@ -257,8 +261,8 @@ fn names_units_and_attributes_are_the_schemas() {
             Labels::Flow { protocol, kind: 4, subtype: 0, verdict: Verdict::Forwarded },
         ),
         (TcpFlags, "hubble.tcp_flags", "{flow}", EndLabel::Name, Labels::Tcp { flag: TcpFlag::Fin, version: 4 }),
-        (FlowIo, "hubble.flow.io", "By", EndLabel::Name, Labels::Ends),
-        (FlowPackets, "hubble.flow.packets", "{packet}", EndLabel::Name, Labels::Ends),
+        (FlowIo, "hubble.flow.io", "By", EndLabel::Name, Labels::Ends(Carrier::default())),
+        (FlowPackets, "hubble.flow.packets", "{packet}", EndLabel::Name, Labels::Ends(Carrier::default())),
         (InterfaceIo, "hubble.interface.io", "By", EndLabel::Absent, interface),
         (InterfacePackets, "hubble.interface.packets", "{packet}", EndLabel::Absent, interface),
         (LostEvents, "hubble.lost_events", "{event}", EndLabel::Absent, Labels::Lost(LostSource::HubbleRing)),
