@@ -7,6 +7,7 @@ mod events;
 mod http;
 mod logs;
 mod metrics;
+mod schema;
 mod scripted;
 mod support;
 mod tls;

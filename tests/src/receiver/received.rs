@@ -12,6 +12,8 @@ use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, NumberData
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 
+use crate::schema;
+
 /// Attributes with their values as texts: numbers in decimal, lists joined by commas.
 pub type Attributes = BTreeMap<String, String>;
 
@@ -66,6 +68,8 @@ pub struct Received {
     pub rejected: u64,
     /// The largest request, bytes without compression.
     pub largest: usize,
+    /// What of it is not as the registry has it.
+    pub violations: BTreeSet<String>,
     /// Metadata (HTTP/2 headers) of the last request, texts only.
     pub headers: BTreeMap<String, String>,
 }
@@ -116,6 +120,7 @@ impl Received {
 
     /// Keeps the records but the first `leave_out`; how many were left out.
     pub(super) fn take_logs(&mut self, request: ExportLogsServiceRequest, leave_out: u64) -> i64 {
+        self.violations.extend(schema::of_logs(&request));
         let mut left = leave_out;
         for resource_logs in request.resource_logs {
             let resource = resource_attributes(resource_logs.resource);
@@ -140,6 +145,7 @@ impl Received {
 
     /// Keeps the points but the first `leave_out`; how many were left out.
     pub(super) fn take_metrics(&mut self, request: ExportMetricsServiceRequest, leave_out: u64) -> i64 {
+        self.violations.extend(schema::of_metrics(&request));
         let mut left = leave_out;
         for resource_metrics in request.resource_metrics {
             let resource = resource_attributes(resource_metrics.resource);
