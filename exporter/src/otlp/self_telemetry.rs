@@ -140,7 +140,8 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
         Some(number) => KeyValue::new(*key, number),
         None => KeyValue::new(*key, value.clone()),
     };
-    sample.key.attributes.iter().map(attribute).collect()
+    // The hook of kfree_skb has no interface.
+    sample.key.attributes.iter().filter(|(_, value)| !value.is_empty()).map(attribute).collect()
 }
 
 /// The SDK exporter's HTTP client: takes the request's body and sends it by ours.
