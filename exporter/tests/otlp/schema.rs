@@ -132,7 +132,6 @@ fn log_attributes_follow_registry() {
         attribute::HUBBLE_SOURCE_NAME,
         attribute::HUBBLE_SOURCE_WORKLOADS,
         attribute::MESSAGING_DESTINATION_NAME,
-        attribute::NETWORK_INTERFACE_NAME,
         attribute::SOURCE_K8S_DAEMONSET_NAME,
         attribute::SOURCE_K8S_JOB_NAME,
     ];
