@@ -192,6 +192,15 @@ fn nameless(name: &str) -> Problem {
     }
 }
 
+/// The right spelling of a variable of ours that has one underscore where two stand between levels; none where that is
+/// not what is wrong with it.
+pub(crate) fn with_both_underscores(variable: &str, path: &str) -> Option<String> {
+    let flat = |path: &str| path.replace('.', "_");
+    let is_variable = variable.starts_with(PREFIX);
+    let meant = keys::KEYS.iter().find(|key| is_variable && flat(key.path) == flat(path))?;
+    Some(format!("two underscores: {PREFIX}{}", meant.path.replace('.', "__").to_uppercase()))
+}
+
 /// A layer of one text. What follows a map's key is an entry's name, dots included.
 fn layer(origin: String, strength: Strength, path: &str, text: &str) -> Layer {
     let map = keys::KEYS.iter().filter(|key| keys::is_map(key.kind)).find_map(|key| {

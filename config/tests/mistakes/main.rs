@@ -49,7 +49,7 @@ fn one_mistake_one_line() {
             "prometheus.listen=x",
             "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metrics, otlp, admin, log",
         ),
-        ("admin.x=x", "no such key; known here: admin.listen"),
+        ("admin.x=x", "no such key; known here: admin.listen, admin.readiness"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
         ("node.name.x=x", "it is a table; use a text"),
         ("node.cluster= ", "it is empty; use a text that is not empty"),
@@ -291,7 +291,20 @@ fn variables_are_named() {
     for (env, message) in [
         (
             "EYEPIECE_OTLP_ENDPOINT=x",
-            "otlp_endpoint (from EYEPIECE_OTLP_ENDPOINT): no such key; did you mean otlp.endpoint?",
+            "otlp_endpoint (from EYEPIECE_OTLP_ENDPOINT): no such key; two underscores: EYEPIECE_OTLP__ENDPOINT",
+        ),
+        (
+            "EYEPIECE_DATAPATH_MAX_CONNECTIONS=1",
+            "datapath_max_connections (from EYEPIECE_DATAPATH_MAX_CONNECTIONS): no such key; two underscores: \
+             EYEPIECE_DATAPATH__MAX_CONNECTIONS",
+        ),
+        (
+            "EYEPIECE_OTLP__LOGS_TLS__CA=x",
+            "otlp.logs_tls.ca (from EYEPIECE_OTLP__LOGS_TLS__CA): no such key; two underscores: EYEPIECE_OTLP__LOGS__TLS__CA",
+        ),
+        (
+            "EYEPIECE_OTLP_ENDPONT=x",
+            "otlp_endpont (from EYEPIECE_OTLP_ENDPONT): no such key; did you mean otlp.endpoint?",
         ),
         (
             "EYEPIECE_=x",
@@ -437,6 +450,28 @@ fn all_mistakes_at_once() {
     }
     let text = try_load("x = 1\ny = 2", &[], &[]).unwrap_err().to_string();
     assert!(text.starts_with("the configuration has 2 mistakes:\n  x (from "), "{text}");
+}
+
+#[test]
+fn every_wrong_entry_is_reported() {
+    for (set, wrong) in [
+        ("hubble.listen=:1,127.0.0.1:1,x,unix://y", &["\":1\" is no IP", "\"x\" is no IP", "in \"unix://y\""][..]),
+        ("hubble.peers=b,c=d,e=f:0", &["\"b\" has no name", "\"e=f:0\" has the port"]),
+        ("hubble.peers_dns=10.0.0.1,a.b,::1", &["\"10.0.0.1\" is an", "\"::1\" has"]),
+        (
+            "datapath.interfaces.include=[1, \"a\", \"\", true]",
+            &["in the list, 1", "the list has an empty", "in the list, true"],
+        ),
+        ("metrics.contexts.source=pod|name|app", &["\"pod\" is not known", "\"app\" is not known"]),
+        ("otlp.headers=a b=1,c=2,d e=3", &["\"a b\" is no header", "\"d e\" is no header"]),
+    ] {
+        let (key, _) = set.split_once('=').unwrap();
+        let found = mistakes("", &[], &[set]);
+        assert_eq!(found.len(), wrong.len(), "{set}: {found:#?}");
+        for (found, wrong) in found.iter().zip(wrong) {
+            assert!(found.starts_with(&format!("{key} (from --set {key}): {wrong}")), "{found} / {wrong}");
+        }
+    }
 }
 
 #[test]
