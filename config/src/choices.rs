@@ -158,6 +158,17 @@ choice! {
 }
 
 choice! {
+    /// What /readyz wants.
+    Readiness {
+        /// The start is over: interfaces are attached, the source is read.
+        #[default]
+        Started = "started",
+        /// And no export fails.
+        Exporting = "exporting",
+    }
+}
+
+choice! {
     /// The least severe messages of our own log.
     LogLevel {
         /// Nothing at all.

@@ -23,7 +23,7 @@ mod units;
 
 pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
-    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, Readiness, SourceKind, Transport,
 };
 pub use error::{ConfigError, Problem};
 pub use load::{Loaded, load};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, Readiness, SourceKind, Transport,
 };
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, size};
@@ -396,11 +396,14 @@ pub struct Admin {
     /// Where it listens; none = nowhere.
     #[serde(with = "optional")]
     pub listen: Option<SocketAddr>,
+    /// What /readyz wants.
+    pub readiness: Readiness,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966)) }
+        let listen = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966));
+        Self { listen, readiness: Readiness::default() }
     }
 }
 
