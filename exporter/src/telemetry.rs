@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::export_health::Exports;
 use crate::undecodable::Examples;
 
 /// What a number means, for those who export it.
@@ -84,6 +85,7 @@ const RETIRED_MAX: usize = 1000;
 pub struct Telemetry {
     numbers: Arc<Mutex<Table>>,
     examples: Examples,
+    exports: Exports,
 }
 
 type Table = BTreeMap<Key, Entry>;
@@ -168,6 +170,11 @@ impl Telemetry {
     /// Examples of events that could not be decoded.
     pub const fn examples(&self) -> &Examples {
         &self.examples
+    }
+
+    /// How the exports of signals do.
+    pub const fn exports(&self) -> &Exports {
+        &self.exports
     }
 
     /// All values now, ordered by name and attributes.

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::delivery::Transport;
-use super::metrics_sender::{MetricsRequest, Sender};
+use super::metrics_sender::{MetricsRequest, NO_ANSWER, Sender};
 use super::resource::Resource;
 use crate::stop::{self, Stop};
 use crate::telemetry::{Kind, Sample, Telemetry};
@@ -43,8 +42,7 @@ pub async fn run<T: Transport>(
     interval: Duration,
     mut stop: Stop,
 ) {
-    let refusal = Refusal::default();
-    let bridge = Bridge { sender, stop: stop.clone(), refusal: Arc::clone(&refusal), runtime: Handle::current() };
+    let bridge = Bridge { sender: sender.clone(), stop: stop.clone(), runtime: Handle::current() };
     let exporter = match exporter(bridge) {
         Ok(exporter) => exporter,
         Err(error) => {
@@ -66,17 +64,16 @@ pub async fn run<T: Transport>(
     };
     // What was registered since the last look has a value too.
     register(&telemetry, &meter, &mut known);
-    if let Err(why) = shut_down(provider, deadline, &refusal).await {
+    if let Err(error) = shut_down(provider, deadline).await {
+        // The SDK keeps no words of an exporter; the sender has those of the receiver.
+        let why = sender.error().unwrap_or(error);
         warn!("the last values of our own metrics were not delivered: {why}");
     }
 }
 
-/// Why the last request was not taken, while it was not: the SDK keeps no words of an exporter.
-type Refusal = Arc<Mutex<Option<String>>>;
-
 /// The SDK's shutdown blocks its caller while the export needs this runtime, so it has a thread of its own, which is
 /// left behind where the time is over.
-async fn shut_down(provider: SdkMeterProvider, deadline: Instant, refusal: &Refusal) -> Result<(), String> {
+async fn shut_down(provider: SdkMeterProvider, deadline: Instant) -> Result<(), String> {
     let (sender, receiver) = oneshot::channel();
     let left = deadline.saturating_duration_since(Instant::now());
     let thread = std::thread::Builder::new().name("telemetry-end".into()).spawn(move || {
@@ -85,12 +82,8 @@ async fn shut_down(provider: SdkMeterProvider, deadline: Instant, refusal: &Refu
     });
     thread.map_err(|error| format!("no thread: {error}"))?;
     match timeout_at(deadline + GRACE, receiver).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => {
-            let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Err(refusal.unwrap_or_else(|| error.to_string()))
-        }
-        Ok(Err(_)) | Err(_) => Err("no answer in time".to_owned()),
+        Ok(Ok(ended)) => ended.map_err(|error| error.to_string()),
+        Ok(Err(_)) | Err(_) => Err(NO_ANSWER.to_owned()),
     }
 }
 
@@ -146,7 +139,6 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
 struct Bridge<T> {
     sender: Sender<T>,
     stop: Stop,
-    refusal: Refusal,
     runtime: Handle,
 }
 
@@ -163,12 +155,8 @@ impl<T: Transport> HttpClient for Bridge<T> {
         let request = MetricsRequest::from(&request);
         let sent = deliver(self.sender.clone(), request, self.stop.clone());
         // The SDK polls us on a thread without a runtime.
-        let refusal = self.runtime.spawn(sent).await?.err();
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&refusal);
-        match refusal {
-            None => Ok(http::Response::new(Bytes::new())),
-            Some(why) => Err(why.into()),
-        }
+        self.runtime.spawn(sent).await??;
+        Ok(http::Response::new(Bytes::new()))
     }
 }
 

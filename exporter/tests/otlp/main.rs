@@ -7,6 +7,7 @@ mod events;
 mod http;
 mod logs;
 mod metrics;
+mod mistakes;
 mod scripted;
 mod support;
 mod tls;
