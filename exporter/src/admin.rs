@@ -4,13 +4,14 @@
 //! bounded buffer for a bounded time.
 
 pub mod client;
+mod ready;
+pub(crate) mod report;
 pub mod status;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,7 +25,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
-pub use status::{ConnectionStatus, ExampleStatus, HookStatus, NodeStatus, SampleStatus, Status};
+use crate::socket_owner;
+
+pub use ready::Ready;
+pub use status::{
+    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, SampleStatus, Status,
+};
 
 /// Connections served at once; further ones wait in the kernel's queue. Probes and people need a handful.
 const MAX_CONNECTIONS: usize = 64;
@@ -58,30 +64,16 @@ impl<F: Fn() -> Status + Send + Sync + 'static> StatusSource for F {
     }
 }
 
-/// Whether the program is ready, as /readyz says; cloning shares it.
-#[derive(Clone, Debug, Default)]
-pub struct Ready(Arc<AtomicBool>);
-
-impl Ready {
-    /// Says whether it is ready.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
-    }
-
-    /// Whether it is ready.
-    pub fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// Why the admin endpoint could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The address is in use, not of this machine, or not permitted.
-    #[error("admin.listen: cannot listen on {listen}: {source}; use another address, or \"\" for none")]
+    #[error("admin.listen: cannot listen on {listen}: {source}{owner}; use another address, or \"\" for none")]
     Bind {
         /// The address.
         listen: SocketAddr,
+        /// The process that has it, behind a colon; empty where it is not in use.
+        owner: String,
         /// What the kernel said.
         source: io::Error,
     },
@@ -121,7 +113,7 @@ impl Config {
             listener.set_nonblocking(true)?;
             Ok(Bound { addr: listener.local_addr()?, listener })
         });
-        bound.map_err(|source| AdminError::Bind { listen, source })
+        bound.map_err(|source| AdminError::Bind { listen, owner: socket_owner::behind(&source, listen), source })
     }
 
     /// Binds the address and serves it.
@@ -225,8 +217,10 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
     let known = matches!(request.uri().path(), "/healthz" | "/readyz" | "/status");
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
-        (&Method::GET | &Method::HEAD, "/readyz") if shared.ready.get() => text(StatusCode::OK, "ready\n"),
-        (&Method::GET | &Method::HEAD, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        (&Method::GET | &Method::HEAD, "/readyz") => match shared.ready.why_not() {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        },
         (&Method::GET | &Method::HEAD, "/status") => status(shared),
         _ if known => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use eyepiece::admin::client::{ClientError, fetch};
@@ -68,6 +70,27 @@ fn paths_and_methods() {
 }
 
 #[test]
+fn obstacle_keeps_readyz_at_503() {
+    let failing = Arc::new(AtomicBool::new(false));
+    let obstacle = Arc::clone(&failing);
+    let ready = Ready::unless(move || obstacle.load(Ordering::Relaxed).then(|| "export of logs FAILING".to_owned()));
+    let admin = Config { listen: ANY }.build(ready.clone(), status).expect("a free port");
+    for (is_started, is_failing, expected) in [
+        (false, false, "HTTP/1.1 503 Service Unavailable"),
+        (true, false, "HTTP/1.1 200 OK"),
+        (true, true, "HTTP/1.1 503 Service Unavailable"),
+        (true, false, "HTTP/1.1 200 OK"),
+    ] {
+        ready.set(is_started);
+        failing.store(is_failing, Ordering::Relaxed);
+        let answer = talk(admin.addr, b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(answer.starts_with(expected), "{is_started} {is_failing}: {answer}");
+        assert_eq!(answer.contains("not ready: export of logs FAILING"), is_failing, "{answer}");
+        assert_eq!(fetch(admin.addr).unwrap().1.ready, is_started && !is_failing);
+    }
+}
+
+#[test]
 fn the_client_reads_what_the_source_says() {
     let (admin, ready) = admin();
     ready.set(true);
@@ -81,7 +104,11 @@ fn an_address_in_use_names_key_and_address() {
     let (admin, _) = admin();
     let error = Config { listen: admin.addr }.build(Ready::default(), status).unwrap_err();
     assert!(matches!(error, AdminError::Bind { .. }));
-    let expected = format!("admin.listen: cannot listen on {}: Address already in use (os error 98); ", admin.addr);
+    let expected = format!(
+        "admin.listen: cannot listen on {}: Address already in use (os error 98): process {} (",
+        admin.addr,
+        std::process::id()
+    );
     assert!(error.to_string().starts_with(&expected), "{error}");
 }
 

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use eyepiece_config::{Settings, SourceKind};
+use eyepiece_config::{Readiness, Settings, SourceKind};
 
 use super::source::Connection;
-use crate::admin::{Admin, Bound, Config, ExampleStatus, HookStatus, Ready, Status};
+use crate::admin::{Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status};
+use crate::export_health::Report;
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
+use crate::source::datapath::links::inventory::{Interfaces, Inventory};
 use crate::telemetry::Telemetry;
 use crate::undecodable::Example;
 
@@ -17,6 +19,8 @@ use crate::undecodable::Example;
 pub(super) struct Views {
     /// The hooks of the datapath and how they are attached.
     pub(super) hooks: Option<(Hooks, Mode)>,
+    /// The interfaces of the datapath.
+    pub(super) interfaces: Option<Inventory>,
     /// How the connection to an agent or a server is.
     pub(super) connection: Option<Connection>,
 }
@@ -25,6 +29,21 @@ pub(super) struct Views {
 pub(super) fn listen(settings: &Settings) -> anyhow::Result<Option<Bound>> {
     let bound = settings.admin.listen.map(|listen| Config { listen }.bind()).transpose();
     bound.context("cannot serve the admin endpoint")
+}
+
+/// What /readyz answers: by the settings also while an export fails.
+pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
+    match settings.admin.readiness {
+        Readiness::Started => Ready::default(),
+        Readiness::Exporting => {
+            let exports = telemetry.exports().clone();
+            Ready::unless(move || {
+                let failing: Vec<_> = exports.list().into_iter().map(export).filter(|export| export.failing).collect();
+                let texts: Vec<_> = failing.iter().map(ToString::to_string).collect();
+                (!texts.is_empty()).then(|| texts.join("\n"))
+            })
+        }
+    }
 }
 
 /// Starts the admin endpoint; none where it is switched off.
@@ -45,7 +64,10 @@ pub(super) fn serve(
         uptime_seconds: start.elapsed().as_secs(),
         // The endpoint fills it in.
         ready: false,
+        pid: std::process::id(),
         source: source.clone(),
+        exports: telemetry.exports().list().into_iter().map(export).collect(),
+        interfaces: views.interfaces.as_ref().map(|inventory| interfaces(inventory.get())),
         settings: shown.clone(),
         connection: views.connection.as_ref().map(|connection| connection()),
         hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
@@ -55,6 +77,33 @@ pub(super) fn serve(
     let admin = listener.serve(ready, status).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
+}
+
+/// One signal's export.
+fn export(report: Report) -> ExportStatus {
+    let Report { signal, failure, queued } = report;
+    let status = ExportStatus { signal: signal.to_owned(), queued, ..ExportStatus::default() };
+    match failure {
+        None => status,
+        Some(failure) => ExportStatus {
+            failing: true,
+            since_seconds: failure.since.elapsed().as_secs(),
+            attempts: failure.attempts,
+            error: Some(failure.error),
+            ..status
+        },
+    }
+}
+
+/// The interfaces of the datapath.
+fn interfaces(interfaces: Interfaces) -> InterfacesStatus {
+    let Interfaces { endpoints, uplinks, left_out, unmatched } = interfaces;
+    InterfacesStatus {
+        endpoints,
+        uplinks,
+        left_out: left_out.into_iter().map(|(why, count)| (why.to_owned(), count)).collect(),
+        unmatched: unmatched.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// An event that could not be decoded.
