@@ -8,7 +8,7 @@ use nix::unistd::Gid;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::AppError;
+use super::{AppError, hubble};
 use crate::monitor::agent::Agent;
 use crate::monitor::fanout::Fanout;
 use crate::monitor::notification::Notification;
@@ -47,7 +47,10 @@ impl Monitor {
         telemetry: &Telemetry,
     ) -> Result<(Self, Inbox), AppError> {
         let socket = match options(settings)? {
-            Some(options) => Some(runtime.block_on(options.listen()).context("monitor.socket")?),
+            Some(options) => {
+                hubble::make_folder(&options.path);
+                Some(runtime.block_on(options.listen()).context("monitor.socket")?)
+            }
             None => None,
         };
         if let Some(socket) = &socket {
@@ -118,10 +121,11 @@ fn not_our_own(settings: &Settings, bound: &Path) -> Result<(), AppError> {
     Err(AppError::Setting {
         key: "monitor.socket",
         wrong: format!(
-            "{} is the socket of cilium_monitor.socket, {}, too: we would read what we serve ourselves; use another path",
+            "{} is the socket of cilium_monitor.socket, {}, too: we would read what we serve ourselves",
             bound.display(),
             agent.display()
         ),
+        right: "use another path",
     })
 }
 
@@ -141,9 +145,8 @@ pub(super) fn group(key: &'static str, name: &str) -> Result<Option<Gid>, AppErr
     let group = unix_listener::group(name).with_context(|| format!("{key}: the groups cannot be read"))?;
     let missing = || AppError::Setting {
         key,
-        wrong: format!(
-            "there is no group {name:?} on this machine; add it, use a group's number, or leave the key empty"
-        ),
+        wrong: format!("there is no group {name:?} on this machine"),
+        right: "add it, use a group's number, or leave the key empty",
     };
     group.ok_or_else(missing).map(Some)
 }

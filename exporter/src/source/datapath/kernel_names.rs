@@ -94,6 +94,14 @@ impl KernelNames {
     }
 }
 
+/// The names that are no drop reasons of this kernel; as [`KernelNames::number`] without reading its symbols.
+pub fn unknown_reasons<'a>(types: &Btf, names: &'a [String]) -> Vec<&'a str> {
+    let known = types.enumeration("skb_drop_reason").unwrap_or_default();
+    let bare = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let is_known = |name: &str| known.iter().any(|(known, _)| bare(known) == bare(&name.to_ascii_uppercase()));
+    names.iter().map(String::as_str).filter(|name| !is_known(name)).collect()
+}
+
 impl Tables {
     /// Keeps the text symbols of `/proc/kallsyms` (`address type name`), sorted. All addresses are 0 without privilege.
     fn symbols(&mut self, text: &str) {
