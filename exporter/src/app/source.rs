@@ -17,6 +17,7 @@ use crate::enrich::Publisher;
 use crate::pipeline::Learn;
 use crate::release::Producer;
 use crate::source::datapath::attach::{Hooks, Mode};
+use crate::source::datapath::links::inventory::Inventory;
 use crate::source::datapath::links::roster::Told;
 use crate::source::{Halt, Source};
 use crate::symbols::Symbols;
@@ -51,6 +52,8 @@ pub(super) struct Feed {
     pub(super) emitter: Emitter,
     /// The hooks of the datapath and how they are attached; none from other sources.
     pub(super) hooks: Option<(Hooks, Mode)>,
+    /// The interfaces of the datapath; none from other sources.
+    pub(super) interfaces: Option<Inventory>,
     /// How the connection to an agent or a server is; none where there is none to have.
     pub(super) connection: Option<Connection>,
     /// Hears when the source is all there; none where there is nothing to wait for.
@@ -70,6 +73,7 @@ impl Feed {
             names,
             emitter: Emitter::default(),
             hooks: None,
+            interfaces: None,
             connection: None,
             synced: None,
             finished: None,

@@ -42,7 +42,7 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
         ..links::Config::default()
     };
     let (symbols, publisher) = (parts.symbols.clone(), parts.publisher.clone());
-    let Links { events, mut learner, task, .. } =
+    let Links { events, mut learner, inventory, task, .. } =
         links::build(parts.runtime.handle(), watch, symbols.clone(), publisher.clone(), parts.telemetry)
             .context("cannot watch interfaces")?;
     let (datapath, reader, synced) = datapath::build(&mapping::datapath(settings), events, parts.telemetry)?;
@@ -53,6 +53,7 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let mut feed = Feed::new(reader, names, Running::Datapath(attached));
     feed.learn = Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now));
     feed.hooks = Some(hooks);
+    feed.interfaces = Some(inventory);
     feed.synced = Some(synced);
     Ok(feed)
 }

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod filters;
 pub mod glob;
 pub mod ids;
+pub mod inventory;
 pub mod learner;
 pub mod link;
 pub mod namespaces;

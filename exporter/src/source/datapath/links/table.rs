@@ -6,6 +6,7 @@ use super::classify::{Ignored, Role, classify, is_l3_device};
 use super::facts::Facts;
 use super::glob::Filter;
 use super::ids::EndpointIds;
+use super::inventory::Interfaces;
 use super::link::{Link, LinkEvent, PeerRef};
 
 /// All interfaces of this namespace.
@@ -26,6 +27,11 @@ impl Table {
     /// All interfaces, by index.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.values()
+    }
+
+    /// The interfaces by role, and patterns that match none of them.
+    pub fn interfaces(&self) -> Interfaces {
+        Interfaces::count(self.links.values(), &self.filter)
     }
 
     /// An interface by index.
@@ -273,6 +279,26 @@ mod tests {
         assert_eq!(told(&mut events), ["~3 EndpointBridge 0"]);
         table.remove(7, &mut events);
         assert_eq!(told(&mut events), ["-7 if7", "~3 Other 0"]);
+    }
+
+    #[test]
+    fn interfaces_and_unmatched_patterns_are_counted() {
+        let filter = Filter {
+            include: ["if?", "eth*", "none"].map(str::to_owned).into(),
+            exclude: ["if9", "wlan*"].map(str::to_owned).into(),
+        };
+        let (mut table, mut events) = (Table::new(filter), Vec::new());
+        table.replace(&[facts(2, ""), facts(3, "bridge"), endpoint(7, 3), facts(9, ""), facts(10, "")], &mut events);
+        let counted = table.interfaces();
+        let unmatched: Vec<_> = counted.unmatched.iter().map(ToString::to_string).collect();
+        assert_eq!((counted.endpoints, counted.uplinks), (1, 1));
+        let left_out = [("bridge: counted at its ports", 1), ("excluded by name", 1), ("not included by name", 1)];
+        assert_eq!(counted.left_out, left_out.into());
+        let [include, exclude] = ["datapath.interfaces.include", "datapath.interfaces.exclude"];
+        assert_eq!(
+            unmatched,
+            [format!("{include} \"eth*\""), format!("{include} \"none\""), format!("{exclude} \"wlan*\"")]
+        );
     }
 
     #[test]

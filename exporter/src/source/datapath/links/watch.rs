@@ -17,6 +17,7 @@ use super::book::Book;
 use super::classify::Role;
 use super::component::{Config, Counts, Links, LinksError};
 use super::facts::Facts;
+use super::inventory::Inventory;
 use super::learner::{Hint, Learner};
 use super::link::{Link, LinkEvent, PeerRef};
 use super::namespaces::{self, Places};
@@ -70,6 +71,7 @@ pub fn build(
     let counts = Counts::new(telemetry);
     let (learner, hints) = Learner::new(counts.hints_dropped.clone());
     let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let inventory = Inventory::default();
     let entered = runtime.enter();
     let watcher = Watcher {
         table: Table::new(config.filter),
@@ -95,10 +97,11 @@ pub fn build(
         hints,
         events: sender,
         counts: counts.clone(),
+        inventory: inventory.clone(),
     };
     drop(entered);
     let task = runtime.spawn(watcher.run());
-    Ok(Links { events, learner, counts, task })
+    Ok(Links { events, learner, counts, inventory, task })
 }
 
 /// When namespaces are searched for next.
@@ -154,6 +157,7 @@ struct Watcher {
     hints: mpsc::Receiver<Hint>,
     events: mpsc::Sender<LinkEvent>,
     counts: Counts,
+    inventory: Inventory,
 }
 
 impl Watcher {
@@ -326,6 +330,7 @@ impl Watcher {
             let before = self.publisher.current();
             self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, book, departed));
             self.roster.update(&self.table, &self.book);
+            self.inventory.set(self.table.interfaces());
         }
         for event in self.pending.drain(..) {
             self.events.send(event).await?;
