@@ -21,7 +21,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Somebody answers there: taking the path would cut them off from their clients.
-    #[error("{}: {} listens there already; stop it, or use another path", path.display(), owner(*pid))]
+    #[error("{}: {} listens there already; stop it, or use another path", path.display(), crate::socket_owner::describe(*pid))]
     InUse {
         /// The path.
         path: PathBuf,
@@ -52,10 +52,6 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
-}
-
-fn owner(pid: Option<i32>) -> String {
-    pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// A group by its name, or by its number, which need not have a name on this machine; none where there is none of that

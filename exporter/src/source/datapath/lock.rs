@@ -4,7 +4,7 @@
 //! the first one's filters for leavings, and remove them.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -24,28 +24,47 @@ pub fn path(folder: &Path, namespace: u32) -> PathBuf {
     folder.join(format!("clsact-{namespace}.lock"))
 }
 
-/// Takes the lock of a file, made where it is missing; none where another process has it.
+/// What became of taking a lock.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is ours.
+    Ours(Lock),
+    /// Another process has it, by the id that it wrote there.
+    Held(Option<i32>),
+}
+
+/// Takes the lock of a file, made where it is missing.
 ///
 /// # Errors
 /// The file or its folder cannot be made or opened.
-pub fn take(path: PathBuf) -> io::Result<Option<Lock>> {
+pub fn take(path: PathBuf) -> io::Result<Taken> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     }
     loop {
         // Whoever may open a file may lock it: nobody but its owner.
-        let file =
-            OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let mut file = options.open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::WouldBlock) => return Ok(Taken::Held(owner(file))),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Its former owner may have removed it between our opening and our locking.
         if is_at(&file, &path)? {
-            return Ok(Some(Lock { path, _file: file }));
+            file.set_len(0)?;
+            write!(file, "{}", std::process::id())?;
+            return Ok(Taken::Ours(Lock { path, _file: file }));
         }
     }
+}
+
+/// The id that the owner of a lock has written; none where it has only just taken it.
+fn owner(mut file: File) -> Option<i32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.parse().ok()
 }
 
 /// Whether an open file is the one that a path names now.
@@ -66,22 +85,32 @@ impl Drop for Lock {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{path, take};
+    use super::{Lock, Taken, path, take};
+
+    fn taken(taken: std::io::Result<Taken>) -> Lock {
+        match taken {
+            Ok(Taken::Ours(lock)) => lock,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn one_holds_it_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = |namespace| path(&folder.path().join("eyepiece"), namespace);
-        let lock = take(path(1)).unwrap().expect("free");
+        let lock = taken(take(path(1)));
         assert_eq!(path(1).metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(take(path(1)).unwrap().is_none());
-        let other = take(path(2)).unwrap().expect("of another namespace");
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(matches!(take(path(1)), Ok(Taken::Held(Some(pid))) if pid == own));
+        let other = taken(take(path(2)));
         drop(lock);
         assert!(!path(1).exists() && path(2).exists());
         drop(other);
         // What a process left that was killed.
-        std::fs::write(path(1), "").unwrap();
-        assert!(take(path(1)).unwrap().is_some());
+        std::fs::write(path(1), "4194304777").unwrap();
+        let lock = taken(take(path(1)));
+        assert_eq!(std::fs::read_to_string(path(1)).unwrap(), own.to_string());
+        drop(lock);
     }
 
     #[test]

@@ -34,12 +34,13 @@ use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
 use self::links::filters::{Ours, remove_stale};
 use self::links::requests::Requests;
-use self::lock::Lock;
+use self::lock::{Lock, Taken};
 use self::object::{LoadError, Object, Settings, Transport};
 use self::presence::Presence;
 use self::privileges::{MissingCapabilities, Privileges};
 use self::reader::Reader;
 use self::sweep::{Sweeper, Timeouts};
+use crate::socket_owner;
 use crate::source::Source as _;
 use crate::telemetry::Telemetry;
 
@@ -74,10 +75,11 @@ pub enum DatapathError {
         name: String,
     },
     /// Two cannot be attached by clsact: neither could tell its filters from the other's.
-    #[error(
-        "another eyepiece is attached by clsact in this network namespace; stop it, or set datapath.attach to \"tcx\""
-    )]
-    NotAlone,
+    #[error("{owner} is attached by clsact in this network namespace; stop it, or set datapath.attach to \"tcx\"")]
+    NotAlone {
+        /// The process.
+        owner: String,
+    },
     /// Threads, descriptors, maps.
     #[error("cannot start the datapath: {what}: {source}")]
     System {
@@ -184,13 +186,15 @@ fn check_privileges() -> Result<(), DatapathError> {
 fn lock(mode: Mode) -> Result<Option<Lock>, DatapathError> {
     let taken = links::namespaces::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
     match taken {
-        Ok(Some(lock)) => {
+        Ok(Taken::Ours(lock)) => {
             // A run before this one may have had another mode.
             clean_up();
             Ok(Some(lock).filter(|_| mode == Mode::Clsact))
         }
-        Ok(None) if mode == Mode::Clsact => Err(DatapathError::NotAlone),
-        Ok(None) => Ok(None),
+        Ok(Taken::Held(pid)) if mode == Mode::Clsact => {
+            Err(DatapathError::NotAlone { owner: socket_owner::describe(pid) })
+        }
+        Ok(Taken::Held(_)) => Ok(None),
         Err(source) if mode == Mode::Clsact => Err(DatapathError::System { what: "a lock in /run/eyepiece", source }),
         Err(error) => {
             tracing::warn!(%error, "no lock in /run/eyepiece: filters that an earlier run may have left stay");
