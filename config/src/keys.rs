@@ -313,8 +313,8 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Alternatives(Context::NAMES),
         "What names the source of a flow. Of several with | between them the first that is not empty: \"name|ip\".\n\
          name: the endpoint's interface, host, or world. ip: the address; a series for each, so mind max_series.\n\
-         identity and reserved-identity: Cilium's number, and its name where that is reserved (reserved:world). Only\n\
-         flows of Cilium (source.kind cilium-monitor, hubble) have them; without Cilium they are empty.",
+         identity and reserved-identity: Cilium's number, and its name where that is reserved (reserved:host). Without\n\
+         Cilium endpoints have none, so that they are empty there: put |name behind them.",
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
     key(
