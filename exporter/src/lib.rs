@@ -9,6 +9,7 @@ pub mod demo;
 pub mod details;
 pub mod enrich;
 pub mod event;
+pub mod file_lock;
 pub mod file_watch;
 pub mod flow;
 pub mod gob;
