@@ -41,6 +41,7 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
         Kind::Listens => addresses::listens(value),
         Kind::Peers => addresses::peers(value),
         Kind::Domains => addresses::domains(value),
+        Kind::Hosts => addresses::hosts(value),
         Kind::Target => addresses::target(value),
         Kind::Ring => ring(value),
         Kind::Headers => map(value, header),
@@ -308,7 +309,8 @@ fn url(value: &Value) -> Result<Value, Wrong> {
         return wrong(format!("{text:?} has the scheme {scheme:?}"));
     }
     if rest.contains(['?', '#']) {
-        return wrong(format!("{text:?} has a query or a fragment"));
+        // It may hold a token: it is not repeated either.
+        return wrong("the URL has a query or a fragment".to_owned());
     }
     if rest.is_empty() || rest.starts_with([':', '/']) {
         return wrong(format!("{text:?} names no host"));

@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Peers,
     /// A list of DNS names, with or without a port.
     Domains,
+    /// A list of DNS names without a port.
+    Hosts,
     /// An address to connect to: `unix://` and a path, or a host with or without a port.
     Target,
     /// A number 2^n − 1 from 1 to 65535.
@@ -379,6 +381,18 @@ pub(crate) const KEYS: &[Key] = &[
         "IP address and port; port 0 takes a free one. Empty: off. Whoever can connect can read: mind that before you\n\
          open it beyond loopback.",
     ),
+    key(
+        "admin.hosts",
+        Kind::Hosts,
+        "Names by which it may be asked, beside IP addresses and localhost, such as [\"node1.example\"]. Requests with\n\
+         another Host are refused, so that no web page can read /status through a browser on this machine.",
+    ),
+    key(
+        "admin.example_bytes",
+        Kind::Integer(0, 64),
+        "The first bytes that /status shows of an event that could not be decoded. They may hold what was sent: 0 shows\n\
+         reason, age and length alone.",
+    ),
     key("log.level", Kind::Choice(LogLevel::NAMES), "off, error, warn, info, debug or trace."),
     key("log.format", Kind::Choice(LogFormat::NAMES), "text or json."),
 ];
@@ -395,7 +409,7 @@ pub(crate) fn is_table(path: &str) -> bool {
 
 /// Whether a key holds a list of texts.
 pub(crate) const fn is_list(kind: Kind) -> bool {
-    matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains)
+    matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains | Kind::Hosts)
 }
 
 /// Whether a key holds a table whose entries' names are free.

@@ -33,6 +33,6 @@ pub use settings::{
     Admin, CiliumMonitor, Contexts, Datapath, Hubble, HubbleSource, HubbleTls, Interfaces, Log, Logs, Metrics, Monitor,
     Node, Otlp, OtlpMetrics, Overrides, Replay, Settings, Source, SourceTls, Timeouts, Tls,
 };
-pub use signal::{Export, Signal};
+pub use signal::{Export, Signal, public_url};
 pub use sources::{DEFAULT_FILE, Set, Sources};
 pub use units::{format_duration, format_size, parse_duration, parse_size};

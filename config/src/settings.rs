@@ -396,11 +396,17 @@ pub struct Admin {
     /// Where it listens; none = nowhere.
     #[serde(with = "optional")]
     pub listen: Option<SocketAddr>,
+    /// Names in a request's `Host`, beside IP addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Bytes that /status shows of an event that could not be decoded.
+    pub example_bytes: u32,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966)) }
+        let listen = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966));
+        // Events hold what people send: no byte of them leaves unless it is asked for.
+        Self { listen, hosts: Vec::new(), example_bytes: 0 }
     }
 }
 

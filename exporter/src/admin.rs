@@ -4,6 +4,7 @@
 //! bounded buffer for a bounded time.
 
 pub mod client;
+mod host;
 pub mod status;
 
 use std::convert::Infallible;
@@ -39,11 +40,13 @@ const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (no file descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the admin endpoint listens.
-#[derive(Clone, Copy, Debug)]
+/// Where the admin endpoint listens, and by which names it is asked.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `admin.listen`; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// `admin.hosts`: names in a request's `Host`, beside IP addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// Who knows how the program does. Called on the admin thread, once for each request of /status.
@@ -108,6 +111,7 @@ pub struct Admin {
 pub struct Bound {
     addr: SocketAddr,
     listener: std::net::TcpListener,
+    hosts: Vec<String>,
 }
 
 impl Config {
@@ -116,10 +120,10 @@ impl Config {
     /// # Errors
     /// It can't be bound.
     pub fn bind(self) -> Result<Bound, AdminError> {
-        let listen = self.listen;
+        let Self { listen, hosts } = self;
         let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
             listener.set_nonblocking(true)?;
-            Ok(Bound { addr: listener.local_addr()?, listener })
+            Ok(Bound { addr: listener.local_addr()?, listener, hosts })
         });
         bound.map_err(|source| AdminError::Bind { listen, source })
     }
@@ -139,7 +143,7 @@ impl Bound {
     /// # Errors
     /// No thread can be started.
     pub fn serve(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
-        let Self { addr, listener } = self;
+        let Self { addr, listener, hosts } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| AdminError::Start { source })?;
         let listener = {
@@ -147,7 +151,7 @@ impl Bound {
             TcpListener::from_std(listener).map_err(|source| AdminError::Start { source })?
         };
         let (stop, stopped) = oneshot::channel();
-        let shared = Arc::new(Shared { ready, source: Box::new(source) });
+        let shared = Arc::new(Shared { ready, source: Box::new(source), hosts });
         let work = move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -178,6 +182,7 @@ impl Drop for Admin {
 struct Shared {
     ready: Ready,
     source: Box<dyn StatusSource>,
+    hosts: Vec<String>,
 }
 
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
@@ -222,6 +227,11 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    match host::check(request.uri(), request.version(), request.headers(), &shared.hosts) {
+        Ok(()) => {}
+        Err(StatusCode::BAD_REQUEST) => return text(StatusCode::BAD_REQUEST, "a request has one Host\n"),
+        Err(code) => return text(code, "Host is no IP address, not localhost, and not in admin.hosts\n"),
+    }
     let known = matches!(request.uri().path(), "/healthz" | "/readyz" | "/status");
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),

@@ -25,6 +25,13 @@ pub(super) fn domains(value: &Value) -> Result<Value, Wrong> {
     })
 }
 
+/// Names without a port.
+pub(super) fn hosts(value: &Value) -> Result<Value, Wrong> {
+    each(value, "use a DNS name without a port, such as \"node1.example\"", |text| {
+        addresses::host_name(text).map_err(|wrong| format!("{text:?} {wrong}"))
+    })
+}
+
 /// An address to connect to.
 pub(super) fn target(value: &Value) -> Result<Value, Wrong> {
     let right = "use unix:///var/run/cilium/hubble.sock, or a host and a port such as hubble-relay:4245";

@@ -94,7 +94,7 @@ pub struct ExampleStatus {
     pub seconds_ago: u64,
     /// How long it was, in bytes.
     pub length: u64,
-    /// Its first bytes, in hexadecimal digits.
+    /// Its first bytes, in hexadecimal digits; as many as `admin.example_bytes` has, none by default.
     pub bytes: String,
 }
 
