@@ -333,6 +333,11 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("otlp.metrics.enabled", Kind::Bool, "Whether metrics are exported."),
     key("otlp.metrics.interval", Kind::Duration, "Time between two exports."),
+    key(
+        "otlp.metrics.table",
+        Kind::Bool,
+        "With the protocol stdout: whether a table of all series is printed, at every interval and at the end.",
+    ),
     key("otlp.metrics.endpoint", Kind::UrlOrEmpty, "The metrics' own URL; over HTTP used as it is, path included."),
     key("otlp.metrics.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
     key("otlp.metrics.headers", Kind::Headers, "Where there are any, they replace those of [otlp]."),

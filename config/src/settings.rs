@@ -315,6 +315,8 @@ pub struct OtlpMetrics {
     /// Time between two exports.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// Whether they are printed as a table, where the protocol is `stdout`.
+    pub table: bool,
     /// What differs from `[otlp]`.
     #[serde(flatten)]
     pub overrides: Overrides,
@@ -322,7 +324,7 @@ pub struct OtlpMetrics {
 
 impl Default for OtlpMetrics {
     fn default() -> Self {
-        Self { enabled: true, interval: Duration::from_secs(10), overrides: Overrides::default() }
+        Self { enabled: true, interval: Duration::from_secs(10), table: false, overrides: Overrides::default() }
     }
 }
 

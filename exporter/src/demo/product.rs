@@ -63,6 +63,7 @@ const SETTINGS: &[&str] = &[
     "otlp.metrics.tls.cert=",
     "otlp.metrics.tls.key=",
     "otlp.metrics.interval=1s",
+    "otlp.metrics.table=false",
     "metrics.naming=semconv",
     "metrics.contexts.source=name",
     "metrics.contexts.destination=name",
