@@ -176,7 +176,7 @@ fn our_notifications_are_decoded_and_are_not_the_source_s() {
     let tap = Tap::new(Box::new(source), &Fanout::new(&telemetry), inbox);
     let (handle, thread) = pipeline::spawn(parts(Box::new(tap), &telemetry, &sink)).unwrap();
     handle.start().unwrap();
-    (1..=5).for_each(|endpoint| notifier.send(Notification::EndpointCreated { endpoint }));
+    (1..=5).for_each(|endpoint| notifier.send(Notification::EndpointCreated { endpoint, interface: "".into() }));
     handle.drain().unwrap();
     drop(handle);
     thread.join().unwrap().unwrap();

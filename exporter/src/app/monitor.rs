@@ -150,8 +150,8 @@ pub(super) fn group(key: &'static str, name: &str) -> Result<Option<Gid>, AppErr
 
 fn notification(change: Change) -> Notification {
     match change {
-        Change::Created(endpoint) => Notification::EndpointCreated { endpoint },
-        Change::Deleted(endpoint) => Notification::EndpointDeleted { endpoint },
+        Change::Created(endpoint, interface) => Notification::EndpointCreated { endpoint, interface },
+        Change::Deleted(endpoint, interface) => Notification::EndpointDeleted { endpoint, interface },
         Change::Learned { address, before, .. } => {
             Notification::AddressUpserted { address, identity: NO_IDENTITY, old_identity: before.map(|_| NO_IDENTITY) }
         }

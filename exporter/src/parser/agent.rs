@@ -72,6 +72,8 @@ struct Endpoint {
     error: String,
     pod_name: String,
     namespace: String,
+    /// Our own addition.
+    interface: String,
 }
 
 impl Endpoint {
@@ -81,8 +83,8 @@ impl Endpoint {
     }
 
     fn updated(self) -> Notification {
-        let Self { id, labels, error, pod_name, namespace } = self;
-        Notification::EndpointUpdate { id, labels: labels.unwrap_or_default(), error, pod_name, namespace }
+        let Self { id, labels, error, pod_name, namespace, interface } = self;
+        Notification::EndpointUpdate { id, labels: labels.unwrap_or_default(), error, pod_name, namespace, interface }
     }
 }
 

@@ -32,7 +32,7 @@ fn losses_of_the_source_and_notifications_come_in_order() {
     server.feed.order(Order::Events { count: 1, more: 100 });
     client.read_until(|got| got.numbers.len() == 3);
     assert_eq!((&client.got.numbers, &client.got.lost), (&vec![0, 1, 2], &vec![(5, 300, 2)]));
-    server.notifier.send(Notification::EndpointCreated { endpoint: 9 });
+    server.notifier.send(Notification::EndpointCreated { endpoint: 9, interface: "".into() });
     client.read_until(|got| !got.others.is_empty());
     let text = String::from_utf8_lossy(&client.got.others[0]).into_owned();
     assert!(client.got.others[0][0] == 130 && text.contains(r#"{"id":9}"#), "{text}");

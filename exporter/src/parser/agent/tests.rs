@@ -20,6 +20,15 @@ fn every_kind() {
         error: String::new(),
         pod_name: pod.into(),
         namespace: "n".into(),
+        interface: String::new(),
+    };
+    let ours = Notification::EndpointUpdate {
+        id: 7,
+        labels: Vec::new(),
+        error: String::new(),
+        pod_name: String::new(),
+        namespace: String::new(),
+        interface: "veth0".into(),
     };
     let time = Some(Timestamp { seconds: 1_714_979_289, nanos: 5 });
     for (number, json, kind, expected) in [
@@ -33,6 +42,7 @@ fn every_kind() {
         (6, r#"{"labels":null,"revision":3,"rule_count":-1,"more":{}}"#, Kind::PolicyDeleted, policy(Vec::new())),
         (7, r#"{"id":7,"pod-name":"p","namespace":"n"}"#, Kind::EndpointCreated, updated("p")),
         (8, r#"{"id":7,"namespace":"n"}"#, Kind::EndpointDeleted, updated("")),
+        (7, r#"{"id":7,"interface":"veth0"}"#, Kind::EndpointCreated, ours),
         (12, r#"{"id":9}"#, Kind::ServiceDeleted, Notification::ServiceDelete { id: 9 }),
     ] {
         assert_eq!(notification(number, json), Ok((kind, expected)), "{number} {json}");

@@ -163,14 +163,14 @@ async fn what_nobody_has_room_for_is_counted_and_a_newcomer_misses_nothing() {
 async fn our_notifications_join_the_stream_while_anybody_wants_events() {
     let (mut tap, agent, notifier) = setup(vec![vec![], vec![Item::Raw(1, vec![4])], vec![]]);
     let listener = agent.listen(10).unwrap();
-    notifier.send(Notification::EndpointCreated { endpoint: 1 });
+    notifier.send(Notification::EndpointCreated { endpoint: 1, interface: "".into() });
     assert_eq!(read(&mut tap), [[0_u8; 0]; 0], "the source is not started: nobody wants it");
     tap.start().unwrap();
-    notifier.send(Notification::EndpointCreated { endpoint: 2 });
+    notifier.send(Notification::EndpointCreated { endpoint: 2, interface: "".into() });
     let pipeline = read(&mut tap);
     assert_eq!((pipeline.len(), &pipeline[0], pipeline[1][0]), (2, &vec![4], 130));
     tap.stop();
-    notifier.send(Notification::EndpointDeleted { endpoint: 2 });
+    notifier.send(Notification::EndpointDeleted { endpoint: 2, interface: "".into() });
     assert_eq!(read(&mut tap), [[0_u8; 0]; 0]);
     let found = received(&listener).await;
     assert_eq!(found, [(1, EVENT_SAMPLE, 0, vec![4]), (0, EVENT_SAMPLE, 0, pipeline[1].clone())]);
