@@ -25,20 +25,23 @@ struct Tables {
     names: String,
 }
 
+/// Names of an enumeration by number, without a prefix; empty where the kernel has none.
+fn names(types: &Btf, enumeration: &str, prefix: &str) -> HashMap<u32, String> {
+    let strip = |name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
+    let list = types.enumeration(enumeration).unwrap_or_default();
+    list.into_iter().map(|(name, value)| (value, strip(name))).collect()
+}
+
+/// The kernel's drop reasons, by number.
+pub fn reasons(types: &Btf) -> HashMap<u32, String> {
+    names(types, "skb_drop_reason", PREFIX)
+}
+
 impl KernelNames {
     /// Reads the running kernel's names. What cannot be read stays numbers.
     pub fn read(types: &Btf) -> Self {
-        let reasons = types.enumeration("skb_drop_reason").unwrap_or_default();
-        let subsystems = types.enumeration("skb_drop_reason_subsys").unwrap_or_default();
-        let strip = |list: Vec<(String, u32)>, prefix: &str| {
-            let strip = |name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
-            list.into_iter().map(|(name, value)| (value, strip(name))).collect()
-        };
-        let mut tables = Tables {
-            reasons: strip(reasons, PREFIX),
-            subsystems: strip(subsystems, "SKB_DROP_REASON_SUBSYS_"),
-            ..Tables::default()
-        };
+        let subsystems = names(types, "skb_drop_reason_subsys", "SKB_DROP_REASON_SUBSYS_");
+        let mut tables = Tables { reasons: reasons(types), subsystems, ..Tables::default() };
         match std::fs::read_to_string("/proc/kallsyms") {
             Ok(text) => {
                 tables.symbols(&text);
