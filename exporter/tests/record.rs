@@ -117,7 +117,7 @@ fn wait_for(child: &mut Child, wanted: &str) {
 
 /// Lines of flows; a loss has a line too.
 fn count_flows(printed: &str) -> usize {
-    printed.lines().filter(|line| line.contains(" -> ")).count()
+    printed.lines().filter(|line| line.contains(" → ")).count()
 }
 
 #[test]

@@ -175,6 +175,8 @@ pub mod attribute {
     pub const HUBBLE_EVENT_TYPE: &str = "hubble.event.type";
     /// Bytes on the wire since the last event of this direction of the connection.
     pub const HUBBLE_FLOW_BYTES: &str = "hubble.flow.bytes";
+    /// The packet was observed before on this node, where it came in by a watched interface; absent otherwise.
+    pub const HUBBLE_FLOW_OBSERVED_BEFORE: &str = "hubble.flow.observed_before";
     /// Segments since the last event of this direction of the connection.
     pub const HUBBLE_FLOW_PACKETS: &str = "hubble.flow.packets";
     /// Code of the ICMP or ICMPv6 message.

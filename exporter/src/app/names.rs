@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use eyepiece_wire::InterfaceKind;
+
 use crate::enrich::Publisher;
+use crate::flow::End;
 use crate::metrics::{InterfaceNames, KernelNames as ReasonNames};
 use crate::names::Names;
 use crate::source::datapath::kernel_names::KernelNames;
@@ -75,6 +78,16 @@ impl Names for MachineNames {
 
     fn kernel_symbol(&self, address: u64, out: &mut String) {
         self.kernel.symbol(address, out);
+    }
+
+    fn end(&self, end: &End, out: &mut String) {
+        if end.name != Symbol::EMPTY {
+            out.push_str(&self.symbols.text(end.name));
+        }
+    }
+
+    fn interface_kind(&self, ifindex: u32) -> InterfaceKind {
+        self.tables.current().interface(ifindex).kind
     }
 }
 

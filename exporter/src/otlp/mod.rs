@@ -16,6 +16,7 @@ pub mod metrics_sender;
 pub mod queue;
 pub mod resource;
 pub mod retry;
+pub mod row;
 pub mod self_telemetry;
 pub mod stdout;
 pub mod stdout_metrics;

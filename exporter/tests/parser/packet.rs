@@ -1,6 +1,6 @@
 //! Packets behind a notification: every layer, odd and cut ones, tunnels.
 
-use eyepiece::flow::{Flow, L4, Layer, TcpFlags};
+use eyepiece::flow::{Arp, Flow, L4, Layer, TcpFlags};
 
 use crate::payloads::{drop, ethernet, geneve, ipv4, ipv6, padded, tag, tcp, trace, udp, udp_ports, vxlan};
 use crate::{parse, summary};
@@ -84,6 +84,30 @@ fn what_ends_at_the_link_layer() {
     for length in [0, 1, 13] {
         let flow = decode(0, &tcp4()[..length]);
         assert_eq!((flow.ethernet, flow.last_layer, summary(&flow)), (None, Layer::None, String::new()));
+    }
+}
+
+#[test]
+fn arp_shows_both_addresses() {
+    let arp = |operation: u8| {
+        let mut packet = vec![0, 1, 8, 0, 6, 4, 0, operation];
+        packet.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        packet
+    };
+    let expected =
+        |operation| Layer::Arp(Arp { operation, sender: [10, 0, 0, 1].into(), target: [10, 0, 0, 2].into() });
+    for (packet, layer) in [
+        (ethernet(0x0806, &arp(1)), expected(1)),
+        (ethernet(0x0806, &arp(2)), expected(2)),
+        // Padded to the least frame, and behind a VLAN tag.
+        (ethernet(0x0806, &[arp(1), vec![0; 18]].concat()), expected(1)),
+        (ethernet(0x8100, &tag(7, 0x0806, &arp(1))), expected(1)),
+        (ethernet(0x0806, &arp(1)[..27]), Layer::Ethernet),
+    ] {
+        let flow = decode(0, &packet);
+        assert_eq!((flow.ip, flow.l4, flow.last_layer), (None, L4::None, layer));
+        // Hubble's words.
+        assert_eq!(summary(&flow), "Ethernet");
     }
 }
 

@@ -123,6 +123,9 @@ impl FlowEncoder {
             wire::int(out, FIELD, attribute::HUBBLE_FLOW_PACKETS, meter.packets);
             wire::int(out, FIELD, attribute::HUBBLE_FLOW_BYTES, meter.bytes);
         }
+        if self.words.observed_before {
+            wire::bool(out, FIELD, attribute::HUBBLE_FLOW_OBSERVED_BEFORE, true);
+        }
     }
 
     /// Addresses.
@@ -198,7 +201,8 @@ fn ends(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
     int_if_known(out, attribute::HUBBLE_DESTINATION_ENDPOINT_ID, flow.destination.endpoint);
 }
 
-const TCP_FLAGS: [(u16, &str); 9] = [
+/// Names of TCP flags, in the order of their bits.
+pub(in crate::otlp) const TCP_FLAGS: [(u16, &str); 9] = [
     (TcpFlags::FIN, "FIN"),
     (TcpFlags::SYN, "SYN"),
     (TcpFlags::RST, "RST"),

@@ -1,7 +1,7 @@
 //! Ethernet II and the VLAN tags behind it.
 
 use super::Next;
-use crate::flow::{Ethernet, Flow, Layer};
+use crate::flow::{Arp, Ethernet, Flow, Layer};
 use crate::parser::bytes::{array, from, u16_be};
 
 /// Ethernet header: two addresses and the ethertype.
@@ -15,12 +15,18 @@ const MAX_TAGS: usize = 2;
 pub(super) const TYPE_IPV4: u16 = 0x0800;
 /// IPv6.
 pub(super) const TYPE_IPV6: u16 = 0x86dd;
+/// ARP.
+const TYPE_ARP: u16 = 0x0806;
+/// An ARP packet's head where hardware is Ethernet and the protocol IPv4: types, and lengths of addresses (RFC 826).
+const ARP_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
+/// An ARP packet of IPv4 over Ethernet: that head, the operation, and two addresses of each kind.
+const ARP_LEN: usize = 28;
 /// Transparent Ethernet bridging: a frame inside, which takes the outer one's place, as in Hubble.
 pub(super) const TYPE_ETHERNET: u16 = 0x6558;
 /// 802.1Q, 802.1ad, and what came before 802.1ad.
 const TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
-/// Decodes a frame's header. ARP, LLC and unknown ethertypes end it.
+/// Decodes a frame's header. LLC and unknown ethertypes end it, ARP too.
 pub(super) fn decode<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     let Some(header) = data.first_chunk::<LEN>() else { return Next::End };
     flow.ethernet = Some(Ethernet { destination: array(header, 0), source: array(header, 6) });
@@ -49,6 +55,19 @@ fn rarer<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'a
         TYPE_IPV4 => Next::Ipv4(data),
         TYPE_IPV6 => Next::Ipv6(data),
         TYPE_ETHERNET => Next::Ethernet(data),
+        TYPE_ARP => arp(data, flow),
         _ => Next::End,
     }
+}
+
+/// ARP of other addresses, or one that is cut short, stays a frame that is not looked into.
+fn arp<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
+    if let Some(packet) = data.first_chunk::<ARP_LEN>()
+        && packet.starts_with(&ARP_IPV4)
+    {
+        let [sender, target]: [[u8; 4]; 2] = [array(packet, 14), array(packet, 24)];
+        let operation = u16_be(packet, 6);
+        flow.last_layer = Layer::Arp(Arp { operation, sender: sender.into(), target: target.into() });
+    }
+    Next::End
 }
