@@ -65,6 +65,7 @@ impl Drop for Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
     use std::os::unix::process::CommandExt as _;
     use std::process::Command;
@@ -96,11 +97,11 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let path = folder.path().join("a.lock");
         // An earlier run left it open to all.
         std::fs::write(&path, "").unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let lock = take(path.clone()).unwrap().expect("free");
         let status = Command::new("flock").args(["--nonblock", "--shared"]).arg(&path).arg("true").uid(NOBODY).status();
         // EX_NOINPUT: the file cannot be opened.

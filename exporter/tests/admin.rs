@@ -85,7 +85,11 @@ fn foreign_host_is_refused() {
         for path in ["/status", "/healthz"] {
             let answer = talk(admin.addr, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
             assert_eq!(answer.lines().next(), Some(expected), "{host}");
-            assert_eq!(answer.contains("eyepiece.events.lost"), expected.ends_with("OK") && path == "/status", "{answer}");
+            assert_eq!(
+                answer.contains("eyepiece.events.lost"),
+                expected.ends_with("OK") && path == "/status",
+                "{answer}"
+            );
         }
     }
     assert!(talk(admin.addr, b"GET /status HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
@@ -145,7 +149,8 @@ fn strangers_are_answered_or_cut_off_and_the_next_one_is_served() {
 #[test]
 fn a_body_is_left_unread_and_one_connection_has_one_answer() {
     let (admin, _) = admin();
-    let answer = talk(admin.addr, b"POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\nabc");
+    let answer =
+        talk(admin.addr, b"POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\nabc");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 405 "), "{answer}");
     let twice = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
     assert!(talk(admin.addr, &twice).matches("HTTP/1.1").count() <= 1);

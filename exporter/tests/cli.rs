@@ -213,7 +213,8 @@ fn status_reads_the_admin_endpoint() {
         hooks: vec![HookStatus { interface: "veth1".to_owned(), attached: true, ..HookStatus::default() }],
         ..Status::default()
     };
-    let admin = Config { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), hosts: Vec::new() }.build(ready, status).unwrap();
+    let admin =
+        Config { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), hosts: Vec::new() }.build(ready, status).unwrap();
     let address = admin.addr.to_string();
     let output = run_with("", &["status", "--address", &address], &[]);
     assert_eq!(code(&output), 0, "{}", err(&output));

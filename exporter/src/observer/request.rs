@@ -7,6 +7,7 @@ use tonic::Status;
 use super::filter::{FilterError, Filters, MOST_ENTRIES, MOST_FILTERS};
 use super::layout::{Layout, Masks};
 use super::query::{Kind, Query};
+use crate::hubble::extension;
 use crate::hubble::mask::InvalidMask;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
 use crate::protobuf;
@@ -129,7 +130,8 @@ pub fn flows(masks: &Masks, request: &GetFlowsRequest) -> Result<(Query, Layout)
     };
     // What clients before 1.16 called experimental counts where nothing else is said.
     let old = request.experimental.as_ref().and_then(|old| old.field_mask.as_ref());
-    let layout = masks.layout(request.field_mask.as_ref().or(old))?;
+    let extension = extension::is_asked(request.extensions.as_ref());
+    let layout = masks.layout(request.field_mask.as_ref().or(old), extension)?;
     Ok((checked(query)?, layout))
 }
 

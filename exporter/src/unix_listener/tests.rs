@@ -1,6 +1,6 @@
 //! Paths that are free, stale, alive, not ours; and who may connect.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
@@ -115,7 +115,7 @@ async fn what_is_no_stream_socket_stays() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 
     let link = folder.path().join("link.sock");
-    std::os::unix::fs::symlink(folder.path().join("nothing"), &link).unwrap();
+    symlink(folder.path().join("nothing"), &link).unwrap();
     assert!(matches!(options(&link).listen().await.unwrap_err(), ListenError::NoSocket { .. }));
 
     let datagram = folder.path().join("datagram.sock");
@@ -168,7 +168,7 @@ async fn folder_locked_by_nobody_is_served() {
     }
     const NOBODY: u32 = 65_534;
     let (folder, path) = place();
-    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new("flock");
     command.arg("--exclusive").arg(folder.path()).arg("cat").uid(NOBODY).gid(NOBODY).stdin(Stdio::piped());
     let mut other = command.spawn().unwrap();
@@ -200,7 +200,7 @@ async fn replaced_path_keeps_its_mode() {
     let (folder, path) = place();
     let precious = folder.path().join("precious");
     std::fs::write(&precious, "").unwrap();
-    std::fs::set_permissions(&precious, PermissionsExt::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(&precious, Permissions::from_mode(0o640)).unwrap();
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
 
     let _socket = UnixListener::bind(&path).unwrap();
