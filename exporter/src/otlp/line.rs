@@ -119,7 +119,9 @@ impl Reader {
 
     fn observed_before(&mut self, flow: &Flow) -> bool {
         let Self { names, kinds, .. } = self;
-        // As many as interfaces, which `refresh` forgets.
+        if kinds.len() >= CACHE {
+            kinds.clear();
+        }
         observed_before(flow, |index| *kinds.entry(index).or_insert_with(|| names.interface_kind(index)))
     }
 
