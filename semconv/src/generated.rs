@@ -251,7 +251,7 @@ pub mod attribute {
     pub const HUBBLE_SOURCE_SERVICE_NAMESPACE: &str = "hubble.source.service.namespace";
     /// What the source's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_SOURCE_WORKLOADS: &str = "hubble.source.workloads";
-    /// The flow in a few words, as Hubble's summary field.
+    /// The flow in a few words, as Hubble's summary field; of ARP, which address asks for which.
     pub const HUBBLE_SUMMARY: &str = "hubble.summary";
     /// One TCP flag, as Hubble's metrics name it.
     pub const HUBBLE_TCP_FLAG: &str = "hubble.tcp.flag";

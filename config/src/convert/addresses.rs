@@ -28,7 +28,7 @@ pub(super) fn domains(value: &Value) -> Result<Value, Wrong> {
 /// Names without a port.
 pub(super) fn hosts(value: &Value) -> Result<Value, Wrong> {
     each(value, "use a DNS name without a port, such as \"node1.example\"", |text| {
-        addresses::host_name(text).map_err(|wrong| format!("{text:?} {wrong}"))
+        addresses::host_name(text).map_err(|_| format!("{text:?} is no DNS name"))
     })
 }
 

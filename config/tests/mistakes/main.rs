@@ -49,7 +49,7 @@ fn one_mistake_one_line() {
             "prometheus.listen=x",
             "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metrics, otlp, admin, log",
         ),
-        ("admin.x=x", "no such key; known here: admin.example_bytes, admin.hosts, admin.listen"),
+        ("admin.x=x", "no such key; known here: admin.listen, admin.hosts, admin.example_bytes"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
         ("node.name.x=x", "it is a table; use a text"),
         ("node.cluster= ", "it is empty; use a text that is not empty"),
@@ -197,7 +197,7 @@ fn one_mistake_one_line() {
             "series would be dropped before they are exported; use at least otlp.metrics.interval, or 0s for never",
         ),
         ("admin.listen=localhost:9966", &format!("\"localhost:9966\" is no IP address with a port; {ADDRESS}")),
-        ("admin.hosts=a,b:80", "\"b:80\" is no name of one; use a DNS name without a port, such as \"node1.example\""),
+        ("admin.hosts=a,b:80", "\"b:80\" is no DNS name; use a DNS name without a port, such as \"node1.example\""),
         ("admin.example_bytes=65", "65 is too large; use a whole number from 0 to 64"),
         ("admin.listen=127.0.0.1:65536", &format!("\"127.0.0.1:65536\" is no IP address with a port; {ADDRESS}")),
     ] {
