@@ -1,5 +1,6 @@
 //! Every kind of mistake and its text, as tables.
 
+mod printed;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;
