@@ -36,12 +36,13 @@ fn lab() -> Result<Lab> {
 
 #[test]
 fn stdout_has_the_demo_columns() -> Result<()> {
-    let lab = lab()?;
+    let mut lab = lab()?;
     let mut eyepiece = Eyepiece::builder("[datapath]\naggregation = \"none\"\n[otlp.metrics]\ninterval = \"100ms\"\n")
         .argument("--protocol")
         .argument("stdout")
         .start(lab.node())?;
     make_traffic(&lab)?;
+    let created = format!(" at {}", lab.add_endpoint("c")?.node_device);
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     let ends = |arrow: &str, port: u16| {
         (format!("{} {}:", a.node_device, a.v4), format!(" {arrow} {} {}:{port} ", b.node_device, b.v4))
@@ -55,7 +56,7 @@ fn stdout_has_the_demo_columns() -> Result<()> {
         &[&from, &dropped, " UDP ", "DROPPED NO_SOCKET"],
         &["└─ in the kernel's "],
         &[&a.node_device, &arp(a), "FORWARDED from-endpoint"],
-        &["ENDPOINT_CREATED: endpoint ", &format!(" at {}", b.node_device)],
+        &["ENDPOINT_CREATED: endpoint ", &created],
     ] {
         eventually(PATIENCE, &format!("no line with {words:?}"), || has(words).then_some(()))
             .with_context(|| format!("{}{}", eyepiece.process.stdout(), eyepiece.stderr()))?;
