@@ -47,7 +47,7 @@ impl<W: Write> Screen<W> {
     /// What eyepiece's own log complains of.
     pub(super) fn complaints(&mut self, lines: &[String]) -> io::Result<()> {
         for line in lines {
-            let line = self.paint.text(Color::Red, &line.replace(char::is_control, "?"));
+            let line = self.paint.text(Color::Red, line.replace(char::is_control, "?"));
             writeln!(self.out, "! {line}")?;
         }
         self.out.flush()
@@ -55,7 +55,7 @@ impl<W: Write> Screen<W> {
 
     /// A heading: what the hosts do now.
     pub(super) fn act(&mut self, text: &str) -> io::Result<()> {
-        let text = self.paint.text(Color::Cyan, &format!("▸ {text}"));
+        let text = self.paint.text(Color::Cyan, format!("▸ {text}"));
         writeln!(self.out, "\n{text}")?;
         self.out.flush()
     }
@@ -80,7 +80,7 @@ impl<W: Write> Screen<W> {
         self.heading(metric::HUBBLE_DROP, "what was dropped, by the kernel's reason")?;
         let names = [attribute::HUBBLE_DROP_REASON, attribute::HUBBLE_PROTOCOL, from, to];
         for ([reason, protocol, source, destination], count) in series.by(metric::HUBBLE_DROP.name, names) {
-            let reason = self.paint.text(Color::Red, &format!("{reason:<24}"));
+            let reason = self.paint.text(Color::Red, format!("{reason:<24}"));
             writeln!(self.out, "  {reason} {protocol:<8} {:<26} {count:>7}", pair(&source, &destination))?;
         }
         self.heading(metric::HUBBLE_TCP_FLAGS, "flows that carried a TCP flag; a packet is a flow at each end")?;

@@ -79,7 +79,7 @@ pub(super) fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
                 text(out, 3, error);
                 text(out, 4, pod_name);
                 text(out, 5, namespace);
-            })
+            });
         }
         Notification::Ipcache { .. } => message(out, 105, |out| ipcache(&event.notification, out)),
         Notification::ServiceUpsert { .. } => message(out, 106, |out| service(&event.notification, out)),
