@@ -149,7 +149,7 @@ pub(crate) fn target(address: &str) -> Result<(), String> {
 }
 
 /// Letters, digits, `-`, `_` and dots.
-fn host_name(host: &str) -> Result<(), String> {
+pub(crate) fn host_name(host: &str) -> Result<(), String> {
     let is_label =
         |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     match host {

@@ -2,6 +2,7 @@
 
 mod hubble;
 mod monitor;
+pub(crate) mod secrets;
 
 use std::path::PathBuf;
 
@@ -76,6 +77,19 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
             &["otlp.metrics.interval"],
         ));
     }
+    let (printed, records) = (otlp.export(Signal::Metrics), otlp.export(Signal::Logs));
+    if printed.enabled
+        && printed.protocol == Protocol::Stdout
+        && !otlp.metrics.table
+        && !(records.enabled && records.protocol == Protocol::Stdout)
+    {
+        findings.push(warning(
+            "otlp.metrics.table",
+            "the protocol of metrics is stdout, where they are printed only as a table: nothing is printed",
+            "set it to true, use another protocol, or set otlp.metrics.enabled = false",
+            &["otlp.protocol", "otlp.metrics.protocol", "otlp.logs.protocol", "otlp.logs.enabled"],
+        ));
+    }
     hubble::check(settings, &mut findings);
     monitor::check(settings, &mut findings);
     pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
@@ -83,6 +97,7 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
         check_signal(otlp, signal, &mut findings);
     }
     check_unused_tls(otlp, &mut findings);
+    secrets::check(settings, &mut findings);
     findings
 }
 

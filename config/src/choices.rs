@@ -123,6 +123,19 @@ choice! {
 }
 
 choice! {
+    /// What metrics of packets and bytes tell apart beside the ends of a flow.
+    FlowDetail {
+        /// Nothing.
+        #[default]
+        Ends = "ends",
+        /// The transport.
+        Transport = "transport",
+        /// The transport and the port of the side that answers.
+        Port = "port",
+    }
+}
+
+choice! {
     /// Which attribute names metrics have.
     Naming {
         /// OpenTelemetry's semantic conventions, `hubble.` for what they lack.
@@ -154,6 +167,17 @@ choice! {
         None = "none",
         /// gzip (RFC 1952).
         Gzip = "gzip",
+    }
+}
+
+choice! {
+    /// What /readyz wants.
+    Readiness {
+        /// The start is over: interfaces are attached, the source is read.
+        #[default]
+        Started = "started",
+        /// And no export fails.
+        Exporting = "exporting",
     }
 }
 

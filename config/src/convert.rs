@@ -13,13 +13,30 @@ use crate::units::{parse_duration, parse_size};
 
 /// What is wrong, and what would be right.
 pub(crate) type Wrong = (String, String);
+/// The value in its proper form, or everything that is wrong with its entries.
+type Entries = Result<Value, Vec<Wrong>>;
 
 const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
 const PAIRS: &str = "use a table of texts, or a text name=value,name=value";
 
-/// The value as serde will read it into the settings.
-pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
+/// The value as serde will read it into the settings, or everything that is wrong with it.
+pub(crate) fn convert(key: &Key, value: &Value) -> Entries {
     match key.kind {
+        Kind::Alternatives(names) => alternatives(value, names),
+        Kind::List => list(value),
+        Kind::Listens => addresses::listens(value),
+        Kind::Peers => addresses::peers(value),
+        Kind::Domains => addresses::domains(value),
+        Kind::Hosts => addresses::hosts(value),
+        Kind::Headers => map(value, header),
+        Kind::Attributes => map(value, attribute),
+        kind => single(kind, value).map_err(|wrong| vec![wrong]),
+    }
+}
+
+/// The same for a value that has no entries.
+fn single(kind: Kind, value: &Value) -> Result<Value, Wrong> {
+    match kind {
         Kind::Text => text(value, "use a text").map(Value::from),
         Kind::Name => not_empty(value),
         Kind::Bool => match value {
@@ -36,15 +53,8 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
         Kind::DurationOrEmpty => duration(value, false),
         Kind::ChoiceOrEmpty(_) if is_empty(value) => Ok(value.clone()),
         Kind::Choice(names) | Kind::ChoiceOrEmpty(names) => choice(value, names),
-        Kind::Alternatives(names) => alternatives(value, names),
-        Kind::List => list(value),
-        Kind::Listens => addresses::listens(value),
-        Kind::Peers => addresses::peers(value),
-        Kind::Domains => addresses::domains(value),
         Kind::Target => addresses::target(value),
         Kind::Ring => ring(value),
-        Kind::Headers => map(value, header),
-        Kind::Attributes => map(value, attribute),
         Kind::UrlOrEmpty if is_empty(value) => Ok(value.clone()),
         Kind::Url | Kind::UrlOrEmpty => url(value),
         Kind::Listen => listen(value),
@@ -52,6 +62,14 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Result<Value, Wrong> {
         Kind::SocketPath => socket_path(value, ""),
         Kind::SocketPathOrEmpty => socket_path(value, ", or an empty text for off"),
         Kind::Mode => mode(value),
+        Kind::Alternatives(_)
+        | Kind::List
+        | Kind::Listens
+        | Kind::Peers
+        | Kind::Domains
+        | Kind::Hosts
+        | Kind::Headers
+        | Kind::Attributes => Ok(value.clone()),
     }
 }
 
@@ -217,47 +235,50 @@ fn choice(value: &Value, names: &[&str]) -> Result<Value, Wrong> {
     if names.contains(&text) { Ok(value.clone()) } else { Err((format!("{text:?} is not known"), right)) }
 }
 
-fn alternatives(value: &Value, names: &[&str]) -> Result<Value, Wrong> {
+fn alternatives(value: &Value, names: &[&str]) -> Entries {
     let right = format!("use {}; several with | between them", names.join(", "));
-    let text = text(value, &right)?;
-    match text.split('|').find(|name| !names.contains(name)) {
-        Some(name) => Err((format!("{name:?} is not known"), right)),
-        None => Ok(value.clone()),
-    }
+    let text = text(value, &right).map_err(|wrong| vec![wrong])?;
+    let unknown = text.split('|').filter(|name| !names.contains(name));
+    all_right(value.clone(), unknown.map(|name| (format!("{name:?} is not known"), right.clone())).collect())
 }
 
-fn list(value: &Value) -> Result<Value, Wrong> {
+/// The value, where nothing is wrong.
+fn all_right(value: Value, wrong: Vec<Wrong>) -> Entries {
+    if wrong.is_empty() { Ok(value) } else { Err(wrong) }
+}
+
+fn list(value: &Value) -> Entries {
     each(value, "use a list of texts, such as [\"eth*\", \"veth?\"]", |_| Ok(()))
 }
 
 /// A list of texts that are not empty, each of which has to pass the check.
-fn each(value: &Value, right: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<Value, Wrong> {
-    let Value::Array(_, items) = value else { return Err((found(value), right.to_owned())) };
-    for item in items {
-        let wrong = match item.as_str() {
-            None => Err(format!("in the list, {}", found(item))),
-            Some("") => Err("the list has an empty text".to_owned()),
-            Some(text) => check(text),
-        };
-        wrong.map_err(|wrong| (wrong, right.to_owned()))?;
-    }
-    Ok(value.clone())
+fn each(value: &Value, right: &str, check: impl Fn(&str) -> Result<(), String>) -> Entries {
+    let Value::Array(_, items) = value else { return Err(vec![(found(value), right.to_owned())]) };
+    let wrong = items.iter().filter_map(|item| match item.as_str() {
+        None => Some(format!("in the list, {}", found(item))),
+        Some("") => Some("the list has an empty text".to_owned()),
+        Some(text) => check(text).err(),
+    });
+    all_right(value.clone(), wrong.map(|wrong| (wrong, right.to_owned())).collect())
 }
 
 /// A table of texts; `a.b = …` in TOML makes nested tables, which mean the name `a.b`.
-fn map(value: &Value, entry: fn(&str, &str) -> Result<String, String>) -> Result<Value, Wrong> {
+fn map(value: &Value, entry: fn(&str, &str) -> Result<String, String>) -> Entries {
+    let pairs_wrong = |wrong: String| (wrong, PAIRS.to_owned());
     let mut pairs = Vec::new();
     match value {
-        Value::Dict(_, table) => flatten("", table, &mut pairs)?,
-        Value::String(_, text) => pairs = self::pairs(text).map_err(|wrong| (wrong, PAIRS.to_owned()))?,
-        _ => return Err((found(value), PAIRS.to_owned())),
+        Value::Dict(_, table) => flatten("", table, &mut pairs).map_err(|wrong| vec![wrong])?,
+        Value::String(_, text) => pairs = self::pairs(text).map_err(|wrong| vec![pairs_wrong(wrong)])?,
+        _ => return Err(vec![pairs_wrong(found(value))]),
     }
-    let mut table = Dict::new();
+    let (mut table, mut wrong) = (Dict::new(), Vec::new());
     for (name, text) in pairs {
-        let name = entry(&name, &text).map_err(|wrong| (wrong, PAIRS.to_owned()))?;
-        table.insert(name, text.into());
+        match entry(&name, &text) {
+            Ok(name) => drop(table.insert(name, text.into())),
+            Err(why) => wrong.push(pairs_wrong(why)),
+        }
     }
-    Ok(table.into())
+    all_right(table.into(), wrong)
 }
 
 fn flatten(prefix: &str, table: &Dict, pairs: &mut Vec<(String, String)>) -> Result<(), Wrong> {
@@ -308,7 +329,8 @@ fn url(value: &Value) -> Result<Value, Wrong> {
         return wrong(format!("{text:?} has the scheme {scheme:?}"));
     }
     if rest.contains(['?', '#']) {
-        return wrong(format!("{text:?} has a query or a fragment"));
+        // It may hold a token: it is not repeated either.
+        return wrong("the URL has a query or a fragment".to_owned());
     }
     if rest.is_empty() || rest.starts_with([':', '/']) {
         return wrong(format!("{text:?} names no host"));

@@ -4,7 +4,8 @@
 //! holds it against the fields of [`crate::Settings`].
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
+    SourceKind, Transport,
 };
 
 /// What a value may be.
@@ -44,6 +45,8 @@ pub(crate) enum Kind {
     Peers,
     /// A list of DNS names, with or without a port.
     Domains,
+    /// A list of DNS names without a port.
+    Hosts,
     /// An address to connect to: `unix://` and a path, or a host with or without a port.
     Target,
     /// A number 2^n − 1 from 1 to 65535.
@@ -132,11 +135,17 @@ const BATCH: Kind = Kind::Size(64 << 10, 4 << 20);
 /// All keys, in the order of the reference file.
 pub(crate) const KEYS: &[Key] = &[
     key("node.name", Kind::Text, "Name of this node in flows and metrics. Empty: the host's name."),
-    key("node.cluster", Kind::Name, "Name of the cluster that the node belongs to."),
+    key(
+        "node.cluster",
+        Kind::Name,
+        "Name of the cluster that the node belongs to; also the resource attribute k8s.cluster.name, except \"default\", which\n\
+         stands for no cluster, as in Cilium.",
+    ),
     key(
         "node.dry_mode",
         Kind::Bool,
-        "Whether we keep our own agent notifications (started, endpoints, addresses) to ourselves, as Cilium's dry mode.",
+        "Suppresses agent notifications: eyepiece then reports neither its start nor endpoints and addresses that come and\n\
+         go, to clients of monitor.socket and hubble.listen and in logs. As Cilium's dry mode. Flows are not affected.",
     ),
     key(
         "node.drain",
@@ -157,7 +166,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "datapath.transport",
         Kind::Choice(Transport::NAMES),
-        "How records reach user space. ring: the BPF ring buffer. perf: a perf event array.",
+        "How records reach user space. ring: one BPF ring buffer for all CPUs; cheaper, and in order. perf: a buffer for each\n\
+         CPU, as Cilium's; where one busy CPU must not take the room of the others, or to compare with Cilium. An event\n\
+         costs about a quarter more by perf.",
     ),
     key(
         "datapath.buffer",
@@ -167,10 +178,23 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "datapath.aggregation",
         Kind::Choice(Aggregation::NAMES),
-        "When a packet becomes an event, as Cilium's monitor aggregation. none: each packet. medium: new connections,\n\
-         new TCP flags, and once an interval. Packets and bytes are exact at every level.",
+        "When a packet becomes an event, as Cilium's monitor aggregation. Metrics of packets and bytes are exact at every\n\
+         level; what differs is the number of flows, log records and hubble.flows_processed. For each connection,\n\
+         direction and interface:\n\
+         none: every packet. For a fault in a quiet network; a busy one loses events.\n\
+         low: every packet that leaves by an interface; of those that come in, as medium.\n\
+         medium: the first packet, each SYN, FIN and RST, each TCP flag not seen before, and one packet an interval.\n\
+         maximum: as medium, without other TCP flags (ACK, PSH): the fewest.\n\
+         Drops are events at every level. A short TCP connection between two watched interfaces makes 20 (none),\n\
+         17 (low), 14 (medium) or 8 (maximum); with one of them watched, about half as many.",
     ),
-    key("datapath.interval", Kind::Duration, "A live connection is reported at least this often, when aggregated."),
+    key(
+        "datapath.interval",
+        Kind::Duration,
+        "How often a live connection makes an event while it is aggregated, and how old its totals become in the kernel.\n\
+         Three intervals add up until a byte is seen in a backend: this one, otlp.metrics.interval (how often sums are\n\
+         sent), and for log records otlp.logs.delay in its place.",
+    ),
     key(
         "datapath.capture_bytes",
         CAPTURE,
@@ -180,15 +204,24 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "datapath.max_connections",
         Kind::Integer(1, 16_777_216),
-        "Entries of the connection table, one for each connection and interface. Packets beyond are counted as untracked.",
+        "Entries of each of the two connection tables (IPv4, IPv6), one for each connection and interface. Packets beyond\n\
+         are counted as untracked. They are allocated at the start: 466 bytes of kernel memory for each of this number,\n\
+         both tables together; 58 MiB at the default.",
     ),
     key("datapath.drops", Kind::Bool, "Whether packets that the kernel drops are reported, with the kernel's reason."),
     key(
         "datapath.drops_ignore",
         Kind::List,
-        "Kernel drop reasons to leave out (\"NO_SOCKET\"), beside the frees that are no drops.",
+        "Kernel drop reasons to leave out (\"NO_SOCKET\"), beside the frees that are no drops: among them IPV6DISABLED and\n\
+         TCP_ABORT_ON_DATA (data for a connection that a local program has closed).",
     ),
-    key("datapath.debug", Kind::Bool, "Whether debug and capture notifications are emitted."),
+    key(
+        "datapath.debug",
+        Kind::Bool,
+        "Whether the kernel programs also report for each packet whether its connection was found or made, and capture\n\
+         what is delivered to endpoints: for `cilium-dbg monitor` and `eyepiece observe debug-events`. One or two events\n\
+         more for each packet, whatever the aggregation: to look for a fault, not for production.",
+    ),
     key(
         "datapath.interfaces.include",
         Kind::List,
@@ -207,7 +240,7 @@ pub(crate) const KEYS: &[Key] = &[
         "cilium_monitor.version",
         Kind::ReleaseOrEmpty,
         "The agent's release, 1.15 to 1.20, such as \"1.18\", where its payloads do not tell. Empty: the newest that is\n\
-         known. \"guess\": by what socket events hold; it errs at times.",
+         known, whose agents notify of no services. \"guess\": by what events hold; it errs at times.",
     ),
     key(
         "hubble_source.address",
@@ -237,7 +270,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "monitor.queue",
         Kind::Integer(0, 1_048_576),
-        "Payloads that wait for a client; what it loses beyond it is told. 0: 1024 for each possible CPU, up to 16384.",
+        "Events that wait for a client at most, as Cilium's own server counts; a client is notified of what it loses. 0: as\n\
+         many as its memory holds. In any case that is 32 MiB for each client (about 140,000 packets cut at 128 bytes), and\n\
+         256 MiB for all 32 of them together, of which 4 MiB are each client's own.",
     ),
     key("monitor.group", Kind::Text, "Group that the socket belongs to, its name or number. Empty: the process's."),
     key("monitor.mode", Kind::Mode, "Permissions of the socket. Whoever can connect sees the first bytes of packets."),
@@ -287,10 +322,20 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),
-        "What names the source of a flow: name (the endpoint's interface, `host` or `world`), ip, identity,\n\
-         reserved-identity. Of several with | between them the first that is not empty.",
+        "What names the source of a flow. Of several with | between them the first that is not empty: \"name|ip\".\n\
+         name: the endpoint's interface, host, or world. ip: the address; a series for each, so mind max_series.\n\
+         identity and reserved-identity: Cilium's number, and its name where that is reserved (reserved:host). Without\n\
+         Cilium endpoints have none, so that they are empty there: put |name behind them.",
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
+    key(
+        "metrics.flow_detail",
+        Kind::Choice(FlowDetail::NAMES),
+        "What hubble.flow.io and hubble.flow.packets tell apart beside source and destination. ends: nothing. transport:\n\
+         network.transport. port: also the port of the side that answers, as destination.port, or as source.port of\n\
+         replies. Where nobody knows which side answers, it is the destination's, which may be a new one for each\n\
+         connection; max_series holds all the same.",
+    ),
     key(
         "metrics.max_series",
         Kind::Integer(1, 10_000_000),
@@ -299,7 +344,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.idle_expiry",
         Kind::DurationOrZero,
-        "Series that nothing was added to for this long are dropped. 0s: never.",
+        "Series that nothing was added to for this long are dropped, by when events arrive. 0s: never.",
     ),
     key(
         "metrics.naming",
@@ -317,7 +362,12 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice(Protocol::NAMES),
         "grpc, http/protobuf, or stdout: readable lines on standard output, nothing is sent.",
     ),
-    key("otlp.headers", Kind::Headers, "Headers of every request, for instance { authorization = \"Bearer …\" }."),
+    key(
+        "otlp.headers",
+        Kind::Headers,
+        "Headers of every request, for instance { authorization = \"Bearer …\" }. Keep a file that holds secrets from others\n\
+         (chmod o-r), and send them over https.",
+    ),
     key("otlp.compression", Kind::Choice(Compression::NAMES), "none or gzip."),
     key("otlp.timeout", Kind::Duration, "How long a request may take."),
     key("otlp.tls.ca", Kind::Text, "PEM file of the authorities to trust. Empty: the system's."),
@@ -327,10 +377,21 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "otlp.resource_attributes",
         Kind::Attributes,
-        "Further resource attributes, for instance { \"deployment.environment.name\" = \"prod\" }.",
+        "Further resource attributes, for instance { \"deployment.environment.name\" = \"prod\" }. They replace ours: without\n\
+         one, service.instance.id is a UUID of this machine, the node's name and cluster, the source and admin.listen, the\n\
+         same after a restart. An empty value leaves an attribute out.",
     ),
     key("otlp.metrics.enabled", Kind::Bool, "Whether metrics are exported."),
-    key("otlp.metrics.interval", Kind::Duration, "Time between two exports."),
+    key(
+        "otlp.metrics.interval",
+        Kind::Duration,
+        "Time between two exports; see datapath.interval for how intervals add up.",
+    ),
+    key(
+        "otlp.metrics.table",
+        Kind::Bool,
+        "With the protocol stdout: whether a table of all series is printed, at every interval and at the end.",
+    ),
     key("otlp.metrics.endpoint", Kind::UrlOrEmpty, "The metrics' own URL; over HTTP used as it is, path included."),
     key("otlp.metrics.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
     key("otlp.metrics.headers", Kind::Headers, "Where there are any, they replace those of [otlp]."),
@@ -339,7 +400,13 @@ pub(crate) const KEYS: &[Key] = &[
     key("otlp.metrics.tls.ca", Kind::Text, ""),
     key("otlp.metrics.tls.cert", Kind::Text, ""),
     key("otlp.metrics.tls.key", Kind::Text, ""),
-    key("otlp.logs.enabled", Kind::Bool, "Whether log records are exported."),
+    key(
+        "otlp.logs.enabled",
+        Kind::Bool,
+        "Whether log records are exported: on by default, a record for each flow. Expect 14 for a short TCP connection\n\
+         between two watched interfaces, 7 where one is watched, and one an interval and direction while it lives.\n\
+         datapath.aggregation = \"maximum\" makes fewer; false leaves metrics alone, which have all packets and bytes.",
+    ),
     key("otlp.logs.events.flow", Kind::Bool, "Whether flows are (event name hubble.flow)."),
     key("otlp.logs.events.agent", Kind::Bool, "Whether events of Cilium's agent are (hubble.agent_event)."),
     key(
@@ -379,6 +446,24 @@ pub(crate) const KEYS: &[Key] = &[
         "IP address and port; port 0 takes a free one. Empty: off. Whoever can connect can read: mind that before you\n\
          open it beyond loopback.",
     ),
+    key(
+        "admin.hosts",
+        Kind::Hosts,
+        "Names by which it may be asked, beside IP addresses and localhost, such as [\"node1.example\"]. Requests with\n\
+         another Host are refused, so that no web page can read /status through a browser on this machine.",
+    ),
+    key(
+        "admin.example_bytes",
+        Kind::Integer(0, 64),
+        "The first bytes that /status shows of an event that could not be decoded. They may hold what was sent: 0 shows\n\
+         reason, age and length alone.",
+    ),
+    key(
+        "admin.readiness",
+        Kind::Choice(Readiness::NAMES),
+        "When /readyz answers 200. started: interfaces are attached and the source is read. exporting: and the last request\n\
+         of each exported signal was taken; else it answers 503 with what the receiver or the network said.",
+    ),
     key("log.level", Kind::Choice(LogLevel::NAMES), "off, error, warn, info, debug or trace."),
     key("log.format", Kind::Choice(LogFormat::NAMES), "text or json."),
 ];
@@ -395,7 +480,7 @@ pub(crate) fn is_table(path: &str) -> bool {
 
 /// Whether a key holds a list of texts.
 pub(crate) const fn is_list(kind: Kind) -> bool {
-    matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains)
+    matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains | Kind::Hosts)
 }
 
 /// Whether a key holds a table whose entries' names are free.

@@ -23,7 +23,8 @@ mod units;
 
 pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
-    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
+    SourceKind, Transport,
 };
 pub use error::{ConfigError, Problem};
 pub use load::{Loaded, load};
@@ -33,6 +34,6 @@ pub use settings::{
     Admin, CiliumMonitor, Contexts, Datapath, Hubble, HubbleSource, HubbleTls, Interfaces, Log, Logs, Metrics, Monitor,
     Node, Otlp, OtlpMetrics, Overrides, Replay, Settings, Source, SourceTls, Timeouts, Tls,
 };
-pub use signal::{Export, Signal};
+pub use signal::{Export, Signal, public_url};
 pub use sources::{DEFAULT_FILE, Set, Sources};
 pub use units::{format_duration, format_size, parse_duration, parse_size};

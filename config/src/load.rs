@@ -101,11 +101,14 @@ impl Given<'_> {
                     self.origins.insert(path, origin);
                 }
                 // OpenTelemetry's specification: a word that is not known is to be ignored, with a warning.
-                Err((wrong, right)) if is_word && strength == Some(Strength::Otel) => {
-                    let wrong = format!("{wrong}, the variable is ignored");
-                    self.warnings.push(Problem { key: path, origin, wrong, right });
+                Err(wrong) => {
+                    let is_ignored = is_word && strength == Some(Strength::Otel);
+                    let found = wrong.into_iter().map(|(wrong, right)| {
+                        let wrong = if is_ignored { format!("{wrong}, the variable is ignored") } else { wrong };
+                        Problem { key: path.clone(), origin: origin.clone(), wrong, right }
+                    });
+                    if is_ignored { &mut self.warnings } else { &mut self.problems }.extend(found);
                 }
-                Err((wrong, right)) => self.problems.push(Problem { key: path, origin, wrong, right }),
             }
         } else if keys::is_table(&path) {
             match value {
@@ -118,12 +121,16 @@ impl Given<'_> {
             match value {
                 // Key by key: a whole path shows better what was meant than the name of its table.
                 Value::Dict(_, table) if !table.is_empty() => self.table(&format!("{path}."), table),
-                _ => self.problem(path, value, "no such key", suggestion),
+                _ => {
+                    let (origin, _) = self.origin(value);
+                    let right = crate::sources::with_both_underscores(&origin, &path);
+                    self.problem(path, value, "no such key", |path| right.unwrap_or_else(|| suggestion(path)));
+                }
             }
         }
     }
 
-    fn problem(&mut self, path: String, value: &Value, wrong: &str, right: impl Fn(&str) -> String) {
+    fn problem(&mut self, path: String, value: &Value, wrong: &str, right: impl FnOnce(&str) -> String) {
         let (origin, right) = (self.origin(value).0, right(&path));
         self.problems.push(Problem { key: path, origin, wrong: wrong.to_owned(), right });
     }

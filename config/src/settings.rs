@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, LogFormat, LogLevel, Naming, Protocol, SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
+    SourceKind, Transport,
 };
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, size};
@@ -183,6 +184,8 @@ impl Default for Timeouts {
 pub struct Metrics {
     /// What names the ends of a flow.
     pub contexts: Contexts,
+    /// What packets and bytes are told apart by beside the ends.
+    pub flow_detail: FlowDetail,
     /// Series of one metric; further ones are counted in an overflow series.
     pub max_series: u32,
     /// Series without news for this long are dropped; zero = never.
@@ -196,6 +199,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             contexts: Contexts::default(),
+            flow_detail: FlowDetail::Ends,
             max_series: 10_000,
             idle_expiry: Duration::from_secs(300),
             naming: Naming::Semconv,
@@ -315,6 +319,8 @@ pub struct OtlpMetrics {
     /// Time between two exports.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// Whether they are printed as a table, where the protocol is `stdout`.
+    pub table: bool,
     /// What differs from `[otlp]`.
     #[serde(flatten)]
     pub overrides: Overrides,
@@ -322,7 +328,7 @@ pub struct OtlpMetrics {
 
 impl Default for OtlpMetrics {
     fn default() -> Self {
-        Self { enabled: true, interval: Duration::from_secs(10), overrides: Overrides::default() }
+        Self { enabled: true, interval: Duration::from_secs(10), table: false, overrides: Overrides::default() }
     }
 }
 
@@ -396,11 +402,19 @@ pub struct Admin {
     /// Where it listens; none = nowhere.
     #[serde(with = "optional")]
     pub listen: Option<SocketAddr>,
+    /// Names in a request's `Host`, beside IP addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Bytes that /status shows of an event that could not be decoded.
+    pub example_bytes: u32,
+    /// What /readyz wants.
+    pub readiness: Readiness,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966)) }
+        let listen = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966));
+        // Events hold what people send: no byte of them leaves unless it is asked for.
+        Self { listen, hosts: Vec::new(), example_bytes: 0, readiness: Readiness::default() }
     }
 }
 

@@ -104,6 +104,15 @@ fn endpoint(own: Option<&str>, general: &str, protocol: Protocol, signal: Signal
     }
 }
 
+/// A URL without what may be secret in it: user and password, query and fragment. For status pages and logs.
+pub fn public_url(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    if scheme.is_empty() { format!("{host}{path}") } else { format!("{scheme}://{host}{path}") }
+}
+
 /// The path of a URL with a scheme: empty, or from the first `/` on.
 pub(crate) fn path(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -112,7 +121,21 @@ pub(crate) fn path(url: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Protocol, Signal, endpoint};
+    use super::{Protocol, Signal, endpoint, public_url};
+
+    #[test]
+    fn url_is_public_without_secrets() {
+        for (url, expected) in [
+            ("http://c:4317", "http://c:4317"),
+            ("https://user:password@c:4318/v1/logs?token=secret#part", "https://c:4318/v1/logs"),
+            ("https://a@b@[::1]:4318?x", "https://[::1]:4318"),
+            ("https://c/@here", "https://c/@here"),
+            ("c:1?x@y", "c:1"),
+            ("", ""),
+        ] {
+            assert_eq!(public_url(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn endpoints_of_the_specification() {

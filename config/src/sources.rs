@@ -7,6 +7,7 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 
+use crate::check::secrets;
 use crate::error::Problem;
 use crate::keys::{self, Kind};
 use crate::otel;
@@ -98,7 +99,7 @@ impl Sources {
             let (origin, strength) = (name.to_owned(), Strength::Otel);
             figment = figment.merge(Layer { origin, strength, values: nest(path, Value::from(value)) });
         }
-        if let Some(layer) = self.read_file(problems) {
+        if let Some(layer) = self.read_file(problems, warnings) {
             figment = figment.merge(layer);
         }
         for (name, value) in &variables {
@@ -137,7 +138,7 @@ impl Sources {
         variables
     }
 
-    fn read_file(&self, problems: &mut Vec<Problem>) -> Option<Layer> {
+    fn read_file(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Option<Layer> {
         let (path, named) = match (&self.file, &self.default_file) {
             (Some(path), _) => (path, true),
             (None, Some(path)) => (path, false),
@@ -152,7 +153,10 @@ impl Sources {
             }
         };
         match Toml::from_str::<Dict>(&text) {
-            Ok(values) => Some(Layer { origin: path.display().to_string(), strength: Strength::File, values }),
+            Ok(values) => {
+                warnings.extend(secrets::check_file(path, &values));
+                Some(Layer { origin: path.display().to_string(), strength: Strength::File, values })
+            }
             Err(error) => {
                 // Only the parser's words, not its excerpt of the file: that line may hold a secret.
                 let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
@@ -190,6 +194,15 @@ fn nameless(name: &str) -> Problem {
         wrong: "the variable names no key".to_owned(),
         right: "write the key behind it, __ between levels, such as EYEPIECE_OTLP__ENDPOINT".to_owned(),
     }
+}
+
+/// The right spelling of a variable of ours that has one underscore where two stand between levels; none where that is
+/// not what is wrong with it.
+pub(crate) fn with_both_underscores(variable: &str, path: &str) -> Option<String> {
+    let flat = |path: &str| path.replace('.', "_");
+    let is_variable = variable.starts_with(PREFIX);
+    let meant = keys::KEYS.iter().find(|key| is_variable && flat(key.path) == flat(path))?;
+    Some(format!("two underscores: {PREFIX}{}", meant.path.replace('.', "__").to_uppercase()))
 }
 
 /// A layer of one text. What follows a map's key is an entry's name, dots included.

@@ -9,13 +9,13 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::programs::BtfTracePointContext;
 use eyepiece_wire::{
     CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, Counter, DROP_V0_LEN, DROP_V2_LEN, DropKey, DropNotify, Header, Hook,
-    NOTIFY_DROP, QUIET_PLACES,
+    NOTIFY_DROP, shifted,
 };
 
 use crate::globals::*;
-use crate::headers::{ETH_IPV6, ETHERNET_LEN};
-use crate::maps::{EP_DROPS, EP_IGNORED, EP_NAMESPACES, EP_QUIET, EP_SCRATCH_DROP, count};
-use crate::{atomic, emit};
+use crate::headers::{ARPHRD_ETHER, ARPHRD_LOOPBACK, ETH_IPV6, ETHERNET_LEN};
+use crate::maps::{EP_DROPS, EP_NAMESPACES, EP_SCRATCH_DROP, count};
+use crate::{atomic, emit, ignored};
 
 /// Bytes of header and the longest drop struct.
 const PREFIX: usize = size_of::<Header>() + DROP_V2_LEN;
@@ -24,15 +24,12 @@ const UNSET: u16 = u16::MAX;
 /// Bytes of a link layer address, and of a VLAN tag.
 const ADDRESS_LEN: u32 = 6;
 const VLAN_LEN: u32 = 4;
-/// Link types with an Ethernet header: ARPHRD_ETHER and ARPHRD_LOOPBACK, include/uapi/linux/if_arp.h.
-const ARPHRD_ETHER: u16 = 1;
-const ARPHRD_LOOPBACK: u16 = 772;
 /// The first file id of kernel drops; the subsystem is added.
 const FILE_KERNEL: u8 = 240;
 
 /// Reads a field of a kernel struct that the verifier knows the type of.
 #[inline(always)]
-unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
+pub(crate) unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
     unsafe { *object.add(offset as usize).cast::<T>() }
 }
 
@@ -64,11 +61,11 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
             count(Counter::NoPacket, 1);
             return;
         }
-        if EP_IGNORED.get(&reason).is_some() || is_quiet(reason, location) {
+        let device: *const u8 = field(skb, OFF_SKB_DEV.load());
+        if ignored::is_ignored(reason, location, device) {
             count(Counter::IgnoredReason, 1);
             return;
         }
-        let device: *const u8 = field(skb, OFF_SKB_DEV.load());
         let netns = namespace(ctx, skb, device);
         if netns == 0 {
             count(Counter::UnknownNamespace, 1);
@@ -86,21 +83,6 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
     }
 }
 
-/// Whether a reason is no drop where the packet was freed.
-#[inline(always)]
-fn is_quiet(reason: u32, location: u64) -> bool {
-    for index in 0..QUIET_PLACES {
-        let Some(place) = EP_QUIET.get(index) else { return false };
-        if place.start == 0 {
-            return false;
-        }
-        if place.reason == reason as u64 && location >= place.start && location < place.end {
-            return true;
-        }
-    }
-    false
-}
-
 struct Drop {
     location: u64,
     reason: u32,
@@ -115,12 +97,12 @@ struct Drop {
 #[inline(always)]
 unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
     unsafe {
-        let mut receiver: *const u8 = core::ptr::null();
+        let mut socket: *const u8 = core::ptr::null();
         if KFREE_SKB_ARGUMENTS.load() > 3 {
-            receiver = ctx.arg(3);
+            socket = ctx.arg(3);
         }
-        let net: *const u8 = if !receiver.is_null() {
-            field(receiver, OFF_SOCK_NET.load())
+        let net: *const u8 = if !socket.is_null() {
+            field(socket, OFF_SOCK_NET.load())
         } else if !device.is_null() {
             field(device, OFF_DEV_NET.load())
         } else {
@@ -171,7 +153,7 @@ unsafe fn frame(skb: *const u8, device: *const u8) -> Frame {
         let data_len: u32 = field(skb, OFF_SKB_DATA_LEN.load());
         let kind: u16 = if device.is_null() { ARPHRD_ETHER } else { field(device, OFF_DEV_TYPE.load()) };
         let l3_device = kind != ARPHRD_ETHER && kind != ARPHRD_LOOPBACK;
-        let ethernet = !l3_device && mac != UNSET && network >= mac + ETHERNET_LEN as u16;
+        let ethernet = !l3_device && mac != UNSET && network as u32 >= mac as u32 + ETHERNET_LEN as u32;
         let start = if ethernet {
             head + mac as u64
         } else if network != 0 {
@@ -180,11 +162,11 @@ unsafe fn frame(skb: *const u8, device: *const u8) -> Frame {
             data
         };
         // What was pulled off the front is still there; what was pushed on by lower layers is cut off.
-        let before = (data as i64 - start as i64) as i32;
+        let before = data as i64 - start as i64;
         Frame {
             start,
-            linear: (len as i32 - data_len as i32 + before) as u32,
-            length: (len as i32 + before) as u32,
+            linear: shifted(len, before - data_len as i64),
+            length: shifted(len, before),
             ethernet,
             l3_device,
             tag: if ethernet && OFF_SKB_VLAN.load() != u32::MAX { field(skb, OFF_SKB_VLAN.load()) } else { 0 },
@@ -214,14 +196,7 @@ unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, dr
         } else {
             ETHERNET_LEN as u32
         };
-        let iif: i32 = field(skb, OFF_SKB_IIF.load());
-        let ifindex = if iif > 0 {
-            iif as u32
-        } else if device.is_null() {
-            0
-        } else {
-            field(device, OFF_DEV_IFINDEX.load())
-        };
+        let (ifindex, ingress_ifindex) = interfaces(skb, device, drop.netns);
         *record.cast::<Header>() = Header {
             time: bpf_ktime_get_ns(),
             packets: 1,
@@ -232,7 +207,7 @@ unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, dr
             drop_reason: drop.reason,
             netns: drop.netns,
             ifindex,
-            ingress_ifindex: iif as u32,
+            ingress_ifindex,
             data_len: notify as u32 + captured,
             cpu: bpf_get_smp_processor_id() as u16,
             hook: Hook::Drop as u8,
@@ -260,41 +235,60 @@ unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, dr
     }
 }
 
+/// The interface that the packet came in by or leaves by, and the one that it came in by. None of another namespace,
+/// where the same number is another interface.
+#[inline(always)]
+unsafe fn interfaces(skb: *const u8, device: *const u8, netns: u32) -> (u32, u32) {
+    if netns != OWN_NAMESPACE.load() {
+        return (0, 0);
+    }
+    unsafe {
+        let iif: i32 = field(skb, OFF_SKB_IIF.load());
+        let ifindex = if iif > 0 {
+            iif as u32
+        } else if device.is_null() {
+            0
+        } else {
+            field(device, OFF_DEV_IFINDEX.load())
+        };
+        (ifindex, iif as u32)
+    }
+}
+
 /// Copies the packet's first bytes. A packet that has no link-layer header yet gets one of zeros with its ethertype,
 /// so that every monitor client reads it.
 #[inline(always)]
 unsafe fn copy(frame: &Frame, to: *mut u8, protocol: u16) -> u32 {
     unsafe {
         let limit = CAPTURE.load();
-        let linear = if (frame.linear as i32) < 0 { 0 } else { frame.linear };
         if frame.ethernet && frame.tag != 0 {
-            return copy_tagged(frame, to, linear, limit);
+            return copy_tagged(frame, to, limit);
         }
         if frame.ethernet || frame.l3_device {
-            return probe(frame.start, to, linear, limit);
+            return probe(frame.start, to, frame.linear, limit);
         }
         let words = to.cast::<u16>();
         for word in 0..6 {
             *words.add(word) = 0;
         }
         *words.add(6) = protocol;
-        ETHERNET_LEN as u32 + probe(frame.start, to.add(ETHERNET_LEN), linear, limit - ETHERNET_LEN as u32)
+        ETHERNET_LEN as u32 + probe(frame.start, to.add(ETHERNET_LEN), frame.linear, limit - ETHERNET_LEN as u32)
     }
 }
 
 /// Copies the packet's first bytes with its VLAN tag where it was.
 #[inline(always)]
-unsafe fn copy_tagged(frame: &Frame, to: *mut u8, linear: u32, limit: u32) -> u32 {
+unsafe fn copy_tagged(frame: &Frame, to: *mut u8, limit: u32) -> u32 {
     unsafe {
         let before = 2 * ADDRESS_LEN;
-        if linear < before || probe(frame.start, to, before, before) != before {
+        if frame.linear < before || probe(frame.start, to, before, before) != before {
             return 0;
         }
         *to.add(before as usize).cast::<u16>() = frame.tag as u16;
         *to.add(before as usize + 2).cast::<u16>() = ((frame.tag >> 16) as u16).to_be();
         let start = frame.start + before as u64;
         let skipped = before + VLAN_LEN;
-        skipped + probe(start, to.add(skipped as usize), linear - before, limit - skipped)
+        skipped + probe(start, to.add(skipped as usize), frame.linear - before, limit - skipped)
     }
 }
 

@@ -27,8 +27,15 @@ globals! {
     WATERMARK: u64 = 65536;
     /// Jiffies after which an unanswered connection at an uplink counts as this machine's.
     HOLD: u64 = 2500;
+    /// Inode of the network namespace that the interfaces of hooks are in.
+    OWN_NAMESPACE: u32 = 0;
     /// Arguments of the kernel's kfree_skb tracepoint: 3 has the reason, 4 the receiving socket too.
     KFREE_SKB_ARGUMENTS: u8 = 3;
+    /// This process as its own PID namespace numbers it; 0 = unknown.
+    OWN_PID: u32 = 0;
+    /// The file of that namespace: device and inode.
+    OWN_PID_NAMESPACE_DEVICE: u64 = 0;
+    OWN_PID_NAMESPACE: u64 = 0;
 
     // Offsets of kernel struct fields, in bytes, from /sys/kernel/btf/vmlinux.
     OFF_SKB_DEV: u32 = 0;

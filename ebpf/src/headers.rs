@@ -32,3 +32,7 @@ pub(crate) const TCP_ACK: u8 = 0x10;
 
 /// Offset and more-fragments bits of an IPv4 header's fragment field, as loaded.
 pub(crate) const IPV4_FRAGMENT: u16 = 0x3fff_u16.to_be();
+
+/// Link types with an Ethernet header: ARPHRD_ETHER and ARPHRD_LOOPBACK, include/uapi/linux/if_arp.h.
+pub(crate) const ARPHRD_ETHER: u16 = 1;
+pub(crate) const ARPHRD_LOOPBACK: u16 = 772;

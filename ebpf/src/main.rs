@@ -14,6 +14,7 @@ mod drops;
 mod emit;
 mod globals;
 mod headers;
+mod ignored;
 mod maps;
 mod packet;
 mod sweep;

@@ -3,8 +3,8 @@
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, PerfEventByteArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use eyepiece_wire::{
-    Connection, DropKey, Header, Interface, Key4, Key6, MAX_CAPTURE, QUIET_PLACES, Quiet, TraceNotify, Tunnel,
-    Untracked, UntrackedKey,
+    Connection, DropKey, Header, IgnoredFunction, IgnoredPlace, Interface, Key4, Key6, MAX_CAPTURE, TraceNotify,
+    Tunnel, Untracked, UntrackedKey,
 };
 
 /// Room for the largest record.
@@ -30,7 +30,10 @@ pub(crate) static EP_DROPS: PerCpuHashMap<DropKey, u64, 16384> = PerCpuHashMap::
 #[btf_map]
 pub(crate) static EP_IGNORED: HashMap<u32, u32, 1024> = HashMap::new();
 #[btf_map]
-pub(crate) static EP_QUIET: Array<Quiet, { QUIET_PLACES as usize }> = Array::new();
+pub(crate) static EP_FUNCTIONS: HashMap<IgnoredFunction, u32, 64> = HashMap::new();
+/// Addresses where the kernel frees, as far as reasons with rules were met there: some hundreds.
+#[btf_map]
+pub(crate) static EP_PLACES: HashMap<IgnoredPlace, u32, 4096> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_TUNNELS: HashMap<Tunnel, u32, 1024> = HashMap::new();
 #[btf_map]

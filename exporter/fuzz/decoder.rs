@@ -8,7 +8,7 @@ macro_rules! decoder {
             debug_event: "../../src/debug_event.rs",
             details: "../../src/details.rs",
             event: "../../src/event.rs",
-            flow: "../../src/flow.rs",
+            flow: "../../src/flow/mod.rs",
             gob: "../../src/gob/mod.rs",
             l7: "../../src/l7.rs",
             observed: "../../src/observed.rs",

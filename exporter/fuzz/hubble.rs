@@ -2,6 +2,8 @@
 
 #[path = "../src/hubble/encode/mod.rs"]
 pub mod encode;
+#[path = "../src/hubble/extension.rs"]
+pub mod extension;
 #[path = "../src/hubble/labels.rs"]
 mod labels;
 #[path = "../src/hubble/mask.rs"]

@@ -4,13 +4,15 @@
 //! bounded buffer for a bounded time.
 
 pub mod client;
+mod host;
+mod ready;
+pub(crate) mod report;
 pub mod status;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,7 +26,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
-pub use status::{ConnectionStatus, ExampleStatus, HookStatus, NodeStatus, SampleStatus, Status};
+use crate::socket_owner;
+
+pub use ready::Ready;
+pub use status::{
+    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, PrivilegesStatus,
+    SampleStatus, Status, ThreadsStatus,
+};
 
 /// Connections served at once; further ones wait in the kernel's queue. Probes and people need a handful.
 const MAX_CONNECTIONS: usize = 64;
@@ -39,11 +47,13 @@ const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (no file descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the admin endpoint listens.
-#[derive(Clone, Copy, Debug)]
+/// Where the admin endpoint listens, and by which names it is asked.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `admin.listen`; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// `admin.hosts`: names in a request's `Host`, beside IP addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// Who knows how the program does. Called on the admin thread, once for each request of /status.
@@ -58,30 +68,16 @@ impl<F: Fn() -> Status + Send + Sync + 'static> StatusSource for F {
     }
 }
 
-/// Whether the program is ready, as /readyz says; cloning shares it.
-#[derive(Clone, Debug, Default)]
-pub struct Ready(Arc<AtomicBool>);
-
-impl Ready {
-    /// Says whether it is ready.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
-    }
-
-    /// Whether it is ready.
-    pub fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// Why the admin endpoint could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The address is in use, not of this machine, or not permitted.
-    #[error("admin.listen: cannot listen on {listen}: {source}; use another address, or \"\" for none")]
+    #[error("admin.listen: cannot listen on {listen}: {source}{owner}; use another address, or \"\" for none")]
     Bind {
         /// The address.
         listen: SocketAddr,
+        /// The process that has it, behind a colon; empty where it is not in use.
+        owner: String,
         /// What the kernel said.
         source: io::Error,
     },
@@ -108,6 +104,7 @@ pub struct Admin {
 pub struct Bound {
     addr: SocketAddr,
     listener: std::net::TcpListener,
+    hosts: Vec<String>,
 }
 
 impl Config {
@@ -116,12 +113,12 @@ impl Config {
     /// # Errors
     /// It can't be bound.
     pub fn bind(self) -> Result<Bound, AdminError> {
-        let listen = self.listen;
+        let Self { listen, hosts } = self;
         let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
             listener.set_nonblocking(true)?;
-            Ok(Bound { addr: listener.local_addr()?, listener })
+            Ok(Bound { addr: listener.local_addr()?, listener, hosts })
         });
-        bound.map_err(|source| AdminError::Bind { listen, source })
+        bound.map_err(|source| AdminError::Bind { listen, owner: socket_owner::behind(&source, listen), source })
     }
 
     /// Binds the address and serves it.
@@ -139,7 +136,7 @@ impl Bound {
     /// # Errors
     /// No thread can be started.
     pub fn serve(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
-        let Self { addr, listener } = self;
+        let Self { addr, listener, hosts } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| AdminError::Start { source })?;
         let listener = {
@@ -147,7 +144,7 @@ impl Bound {
             TcpListener::from_std(listener).map_err(|source| AdminError::Start { source })?
         };
         let (stop, stopped) = oneshot::channel();
-        let shared = Arc::new(Shared { ready, source: Box::new(source) });
+        let shared = Arc::new(Shared { ready, source: Box::new(source), hosts });
         let work = move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -178,6 +175,7 @@ impl Drop for Admin {
 struct Shared {
     ready: Ready,
     source: Box<dyn StatusSource>,
+    hosts: Vec<String>,
 }
 
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
@@ -222,11 +220,18 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    match host::check(request.uri(), request.version(), request.headers(), &shared.hosts) {
+        Ok(()) => {}
+        Err(StatusCode::BAD_REQUEST) => return text(StatusCode::BAD_REQUEST, "a request has one Host\n"),
+        Err(code) => return text(code, "Host is no IP address, not localhost, and not in admin.hosts\n"),
+    }
     let known = matches!(request.uri().path(), "/healthz" | "/readyz" | "/status");
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
-        (&Method::GET | &Method::HEAD, "/readyz") if shared.ready.get() => text(StatusCode::OK, "ready\n"),
-        (&Method::GET | &Method::HEAD, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        (&Method::GET | &Method::HEAD, "/readyz") => match shared.ready.why_not() {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        },
         (&Method::GET | &Method::HEAD, "/status") => status(shared),
         _ if known => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");

@@ -109,6 +109,8 @@ pub enum Notification {
         pod_name: String,
         /// Its pod's namespace.
         namespace: String,
+        /// Its interface on the host, of an endpoint of ours; Cilium's agent names none.
+        interface: String,
     },
     /// An address got or lost an identity.
     Ipcache {

@@ -2,9 +2,11 @@
 
 mod exports;
 mod hubble;
+mod identity;
 mod mapping;
 mod monitor;
 mod names;
+pub mod preflight;
 pub mod recorder;
 mod signals;
 mod source;
@@ -27,17 +29,19 @@ use self::hubble::Hubble;
 use self::monitor::Monitor;
 use self::recorder::Recorder;
 use self::signals::Signals;
-use self::source::{Emitter, Feed, Running};
+use self::source::{Feed, Running};
 use self::undelivered::Dropped;
-use crate::admin::{self, Ready};
+use crate::admin;
+use crate::admin::report::{counted, kinds};
+use crate::capabilities::{self, Capabilities};
 use crate::enrich::{Publisher, Tables};
 use crate::metrics::Aggregation;
 use crate::monitor::agent::Subscription;
-use crate::otlp::resource::Resource;
 use crate::pipeline::{self, Sink};
 use crate::serving;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
+use crate::source::datapath::links::inventory::{Interfaces, Inventory};
 use crate::source::datapath::object::LoadError;
 use crate::source::recording::Summary;
 use crate::stop;
@@ -65,12 +69,14 @@ pub enum AppError {
         operation: String,
     },
     /// A setting does not go with this machine.
-    #[error("{key}: {wrong}")]
+    #[error("{key}: {wrong}; {right}")]
     Setting {
         /// Path of the key.
         key: &'static str,
-        /// What is wrong, and what would be right.
+        /// What is wrong.
         wrong: String,
+        /// What would be right.
+        right: &'static str,
     },
     /// A signal came while it started, and nothing of ours is there: no failure.
     #[error("told to leave while it started")]
@@ -95,6 +101,11 @@ impl From<DatapathError> for AppError {
             DatapathError::Privileges(_) | DatapathError::Load(LoadError::Privilege { .. }) => {
                 Self::MissingPrivilege { operation: error.to_string() }
             }
+            DatapathError::UnknownReason { name } => Self::Setting {
+                key: "datapath.drops_ignore",
+                wrong: format!("this kernel has no drop reason {name:?}"),
+                right: "use the names that `reason` has in metrics, such as NO_SOCKET",
+            },
             other => Self::Failed(other.into()),
         }
     }
@@ -128,7 +139,8 @@ pub struct Ended {
 
 fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Ended, AppError> {
     serving::raise_descriptors();
-    let signals = Signals::listen()?;
+    capabilities::confine();
+    let signals = Signals::listen(settings.node.drain)?;
     let runtime = runtime()?;
     let mut app = match App::build(&runtime, settings, record, &signals) {
         Err(AppError::Left) => return Ok(Ended { summary: None, result: Ok(()) }),
@@ -145,6 +157,7 @@ fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("eyepiece")
+        .on_thread_start(|| capabilities::keep(Capabilities::NONE))
         .enable_all()
         .build()
         .context("cannot start the runtime")
@@ -206,8 +219,22 @@ impl App {
             let built = Recorder::build(options, feed, &settings, &publisher, &symbols)?;
             (recorder, feed) = (Some(built.0), built.1);
         }
-        let Feed { source, learn, names, emitter, hooks, connection, synced, finished, running } = feed;
-        let resource = resource(&settings, &emitter);
+        let Feed {
+            source,
+            learn,
+            names,
+            emitter,
+            reads_with,
+            hooks,
+            interfaces,
+            connection,
+            synced,
+            finished,
+            running,
+        } = feed;
+        // What takes privileges is done: files and sockets are open. Threads that start from here on have no others.
+        capabilities::keep(reads_with);
+        let resource = identity::resource(&settings, &emitter);
         let (stop, stopped) = stop::channel();
         let (end, ended) = stop::channel();
         let shared = Shared {
@@ -254,13 +281,16 @@ impl App {
         if let Some(synced) = synced {
             wait_for_hooks(runtime, synced, signals);
         }
-        let ready = Ready::default();
+        let ready = status::readiness(&settings, &telemetry);
         ready.set(true);
         let mode = hooks.as_ref().map(|(_, mode)| mode.name());
-        let admin = status::serve(listener, &settings, ready, status::Views { hooks, connection }, &telemetry)?;
+        let watched = interfaces.as_ref().map(Inventory::get);
+        let views = status::Views { hooks, interfaces, connection };
+        let admin = status::serve(listener, &settings, ready, views, &telemetry)?;
         let leave = watch_for_ends(runtime, finished, recorder.as_mut());
+        capabilities::keep(Capabilities::NONE);
         give_back_memory();
-        tracing::info!(source = settings.source.kind.name(), mode, "watching");
+        watching(&settings, mode, watched.as_ref());
         starting.finish();
         if let Some(recorder) = &recorder {
             recorder.announce();
@@ -381,15 +411,6 @@ async fn ended(logs: &mut Option<LogsEnd>) -> Result<std::io::Result<()>, onesho
     }
 }
 
-fn resource(settings: &Settings, emitter: &Emitter) -> Resource {
-    let otlp = &settings.otlp;
-    // Names this run: two of the same process id are a reboot apart.
-    let instance = format!("{}-{}", settings.node.name, std::process::id());
-    let given = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let attributes = emitter.attributes().chain(given);
-    Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
-}
-
 /// The kernel's types and symbols take tens of megabytes while they are read; the allocator would keep them.
 fn give_back_memory() {
     #[cfg(target_env = "gnu")]
@@ -397,6 +418,16 @@ fn give_back_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Logs that the start is over, and what is watched.
+fn watching(settings: &Settings, mode: Option<&str>, watched: Option<&Interfaces>) {
+    let source = settings.source.kind.name();
+    let Some(watched) = watched else { return tracing::info!(source, "watching") };
+    let (endpoints, uplinks) = (watched.endpoints, watched.uplinks);
+    let kinds = kinds(endpoints, uplinks);
+    tracing::info!(source, mode, "watching {}: {kinds}", counted(endpoints + uplinks, "interface"));
+    watched.log();
 }
 
 /// What ends the program from inside, as one channel.

@@ -112,6 +112,19 @@ pub struct Totals {
     pub meter: Meter,
     /// Source and destination; none for packets without addresses, and for packets that no entry could hold.
     pub addresses: Option<(IpAddr, IpAddr)>,
+    /// What they were carried by.
+    pub transport: Transport,
+}
+
+/// The transport of packets that no event carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// IP protocol number; 0 = not known.
+    pub protocol: u8,
+    /// Source and destination port; 0 where the protocol has none.
+    pub ports: (u16, u16),
+    /// The packets go from the answering side to the one that opened the connection.
+    pub is_reply: bool,
 }
 
 /// Who lost events.

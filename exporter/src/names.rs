@@ -1,5 +1,9 @@
 //! What flows carry as numbers and the kernel knows by name.
 
+use eyepiece_wire::InterfaceKind;
+
+use crate::flow::End;
+
 /// Looks up names that belong to this machine. Called while encoding, a few times for each request at most for the
 /// same number, never by the pipeline: an implementation may take a lock, but must not wait for IO.
 pub trait Names: Send + Sync {
@@ -12,6 +16,14 @@ pub trait Names: Send + Sync {
 
     /// Appends symbol and offset of a kernel address (`nf_hook_slow+0x9c`); nothing where it is unknown.
     fn kernel_symbol(&self, address: u64, out: &mut String);
+
+    /// Appends the name of a flow's end, [`End::name`]; nothing where it is unknown.
+    fn end(&self, _end: &End, _out: &mut String) {}
+
+    /// The kind of a network interface; `Other` where it is unknown.
+    fn interface_kind(&self, _ifindex: u32) -> InterfaceKind {
+        InterfaceKind::Other
+    }
 }
 
 /// Knows no name: for sources that are not this machine's kernel.

@@ -187,7 +187,8 @@ fn run(parts: Parts, inbox: &Receiver<Command>) -> io::Result<()> {
         work.read(&mut *source, WAIT)?;
         if Instant::now() >= expiry {
             expiry = Instant::now() + EXPIRY_INTERVAL;
-            work.aggregation.expire((work.now)());
+            // What a read waited for counts as arrived when the read began.
+            work.aggregation.expire((work.now)().saturating_sub(WAIT.as_nanos() as u64));
             work.release_names();
             work.tell_series();
         }
@@ -270,7 +271,12 @@ struct Work {
 
 impl Work {
     fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
+        let before = self.tables.number();
         self.tables.refresh();
+        if self.tables.number() != before {
+            self.aggregation.set_generations(self.tables.tables().generations());
+        }
+        self.aggregation.arrive((self.now)());
         let result = source.read(wait, &mut |event| self.take(event));
         // What came before an error is handed over and counted as well.
         self.hand_over();
@@ -401,7 +407,7 @@ impl Work {
         let tables = self.tables.tables();
         let (source, destination) = enrich::ends(totals, tables);
         let ingress = ingress_kind(tables, totals.meter.ingress_ifindex);
-        self.aggregation.count_totals(totals, &source, &destination, ingress, (self.now)());
+        self.aggregation.count_totals(totals, &source, &destination, ingress);
     }
 
     fn lost(&mut self, lost: &Lost) {
@@ -429,7 +435,7 @@ impl Work {
         let outstanding = &self.outstanding;
         let mut released = self.ends.release(&said.symbols);
         released |= self.tables.release_names(|gone| {
-            let of_interface = gone.ifindex().is_some_and(|ifindex| said.interfaces.contains(&ifindex));
+            let of_interface = gone.interface().is_some_and(|interface| said.interfaces.contains(&interface));
             of_interface || said.symbols.contains(&gone.symbol()) || outstanding.has(gone.snapshots())
         });
         if released {

@@ -26,7 +26,8 @@ pub enum Release {
 pub struct Producer {
     /// Its release.
     pub release: Release,
-    /// Nobody knows the release: guess the layout of socket events by what datapaths write into them.
+    /// The release is not known: guess the layout of socket events by what datapaths write into them, and services by
+    /// what notifications say.
     pub guess_sock: bool,
 }
 
@@ -67,7 +68,7 @@ impl FromStr for Release {
 impl FromStr for Producer {
     type Err = UnknownRelease;
 
-    /// A release; nothing = the newest; `guess` = the newest, but for the layout of socket events.
+    /// A release; nothing = the newest; `guess` = the newest, but for socket events and services.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "" => Ok(Self::default()),

@@ -5,6 +5,8 @@ use std::io;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::capabilities::{self, Capabilities};
+
 /// Threads: one client that takes much does not hold up the others.
 const WORKERS: usize = 2;
 /// How far behind the data path its threads stand, in steps of nice(2). Where both want one core, a client gets a tenth
@@ -20,7 +22,10 @@ pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("serving")
-        .on_thread_start(step_back)
+        .on_thread_start(|| {
+            step_back();
+            capabilities::keep(Capabilities::NONE);
+        })
         .enable_all()
         .build()
 }

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use eyepiece_semconv::attribute;
+
+use crate::export_health::Exports;
 use crate::undecodable::Examples;
 
 /// What a number means, for those who export it.
@@ -75,18 +78,49 @@ pub struct Sample {
     pub value: u64,
 }
 
-/// Sums of what is gone that are kept at once: OpenTelemetry's SDK exports 2000 series of a metric, and those that there
-/// are come first.
+/// Series of a metric that have attributes of their own: those of both hooks of 2,048 interfaces. The four metrics that
+/// have so many are 2 MiB of a request then, half of what receivers take by default. Further ones share a series.
+pub const SERIES_MAX: usize = 4096;
+/// Sums of what is gone that are kept at once: what is there comes first.
 const RETIRED_MAX: usize = 1000;
 
 /// The registry of all numbers. Registering takes a lock, counting does not.
+///
+/// Of a metric that has [`SERIES_MAX`] series, new ones share one with the attribute `otel.metric.overflow`: it holds
+/// what is added to it (and taken from it), so a gauge that may have many series is not to be set.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
     numbers: Arc<Mutex<Table>>,
     examples: Examples,
+    exports: Exports,
 }
 
-type Table = BTreeMap<Key, Entry>;
+#[derive(Debug, Default)]
+struct Table {
+    entries: BTreeMap<Key, Entry>,
+    /// How many of them each metric has.
+    series: BTreeMap<&'static str, usize>,
+}
+
+impl Table {
+    fn entry(&mut self, key: Key, new: impl FnOnce() -> Entry) -> &mut Entry {
+        let series = self.series.entry(key.name).or_default();
+        let is_known = *series < SERIES_MAX || self.entries.contains_key(&key);
+        let key = if is_known { key } else { overflow(key.name) };
+        self.entries.entry(key).or_insert_with(|| {
+            *series += 1;
+            new()
+        })
+    }
+
+    fn remove(&mut self, key: &Key) -> bool {
+        let is_there = self.entries.remove(key).is_some();
+        if let Some(series) = self.series.get_mut(key.name).filter(|_| is_there) {
+            *series -= 1;
+        }
+        is_there
+    }
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -122,35 +156,40 @@ impl Telemetry {
     /// Makes a gauge of the seconds since this call.
     pub fn age(&self, name: &'static str) {
         let since = Some(Instant::now());
-        self.table()
-            .insert(key(name, &[]), Entry { kind: Kind::Gauge, number: Number::default(), since, retired: None });
+        let new = Entry { kind: Kind::Gauge, number: Number::default(), since, retired: None };
+        self.table().entry(key(name, &[]), || new);
     }
 
     fn number(&self, kind: Kind, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
         let mut table = self.table();
-        let new = || Entry { kind, number: Number::default(), since: None, retired: None };
-        let entry = table.entry(key(name, attributes)).or_insert_with(new);
+        let entry = table.entry(key(name, attributes), || Entry {
+            kind,
+            number: Number::default(),
+            since: None,
+            retired: None,
+        });
         // Its subject is back, or another one has its name: the sum goes on.
         entry.retired = None;
         entry.number.clone()
     }
 
-    /// Forgets a number whose subject is gone at once: for momentary values (a hook that is no more).
-    pub fn remove(&self, name: &'static str, attributes: &[(&'static str, &str)]) {
-        self.table().remove(&key(name, attributes));
+    /// Forgets a number whose subject is gone at once: for momentary values (a hook that is no more). Returns whether it
+    /// had a series of its own.
+    pub fn remove(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> bool {
+        self.table().remove(&key(name, attributes))
     }
 
     /// Forgets a sum whose subject is gone, but not before [`Telemetry::expire`]'s grace is over: its last value is to be
     /// seen by an export. One of nothing goes at once, and where too many have gone lately, the one that went first.
     pub fn retire(&self, name: &'static str, attributes: &[(&'static str, &str)], now: Instant) {
         let (mut table, key) = (self.table(), key(name, attributes));
-        let Some(entry) = table.get_mut(&key) else { return };
+        let Some(entry) = table.entries.get_mut(&key) else { return };
         if entry.number.get() == 0 {
             table.remove(&key);
             return;
         }
         entry.retired = Some(now);
-        let mut retired: Vec<_> = table.iter().filter_map(|(key, entry)| Some((entry.retired?, key))).collect();
+        let mut retired: Vec<_> = table.entries.iter().filter_map(|(key, entry)| Some((entry.retired?, key))).collect();
         if retired.len() > RETIRED_MAX {
             retired.sort_unstable();
             if let Some(first) = retired.first().map(|(_, key)| Key::clone(key)) {
@@ -162,7 +201,13 @@ impl Telemetry {
     /// Removes what was retired at least `grace` ago; to be called every now and then.
     pub fn expire(&self, now: Instant, grace: Duration) {
         let is_over = |retired: Instant| now.saturating_duration_since(retired) >= grace;
-        self.table().retain(|_, entry| !entry.retired.is_some_and(is_over));
+        let mut table = self.table();
+        let entries = table.entries.iter();
+        let over: Vec<_> =
+            entries.filter(|(_, entry)| entry.retired.is_some_and(is_over)).map(|(key, _)| key.clone()).collect();
+        for key in &over {
+            table.remove(key);
+        }
     }
 
     /// Examples of events that could not be decoded.
@@ -170,11 +215,24 @@ impl Telemetry {
         &self.examples
     }
 
+    /// How the exports of signals do.
+    pub const fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
     /// All values now, ordered by name and attributes.
     pub fn samples(&self) -> Vec<Sample> {
         let table = self.table();
-        table.iter().map(|(key, entry)| Sample { key: key.clone(), kind: entry.kind, value: entry.value() }).collect()
+        table
+            .entries
+            .iter()
+            .map(|(key, entry)| Sample { key: key.clone(), kind: entry.kind, value: entry.value() })
+            .collect()
     }
+}
+
+fn overflow(name: &'static str) -> Key {
+    key(name, &[(attribute::OTEL_METRIC_OVERFLOW, "true")])
 }
 
 fn key(name: &'static str, attributes: &[(&'static str, &str)]) -> Key {
@@ -185,7 +243,7 @@ fn key(name: &'static str, attributes: &[(&'static str, &str)]) -> Key {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Kind, RETIRED_MAX, Telemetry};
+    use super::{Kind, RETIRED_MAX, SERIES_MAX, Telemetry, overflow};
 
     #[test]
     fn what_is_retired_leaves_after_the_grace() {
@@ -229,13 +287,39 @@ mod tests {
     }
 
     #[test]
+    fn further_series_share_the_overflow() {
+        for n in [SERIES_MAX - 1, SERIES_MAX, SERIES_MAX + 1, SERIES_MAX + 5] {
+            let telemetry = Telemetry::default();
+            telemetry.gauge("other", &[]).add(7);
+            let names: Vec<_> = (0..n).map(|number| number.to_string()).collect();
+            let gauge = |name: &String| telemetry.gauge("hooks", &[("interface", name)]);
+            let numbers: Vec<_> = names.iter().map(gauge).collect();
+            numbers.iter().for_each(|number| number.add(1));
+            let shared = || {
+                let samples = telemetry.samples();
+                samples.iter().find(|sample| sample.key == overflow("hooks")).map(|sample| sample.value)
+            };
+            let beyond = n.saturating_sub(SERIES_MAX) as u64;
+            assert_eq!(shared(), (beyond > 0).then_some(beyond), "{n}");
+            gauge(&names[0]).add(1);
+            assert_eq!(numbers[0].get(), 2, "a known one goes on");
+            assert_eq!(telemetry.remove("hooks", &[("interface", &names[n - 1])]), beyond == 0, "{n}");
+            // Room is for newcomers; what shares a series stays there.
+            telemetry.remove("hooks", &[("interface", &names[0])]);
+            telemetry.remove("hooks", &[("interface", &names[1])]);
+            telemetry.gauge("hooks", &[("interface", "new")]).add(1);
+            assert_eq!(shared(), (beyond > 0).then_some(beyond), "{n}");
+        }
+    }
+
+    #[test]
     fn an_age_is_of_seconds_and_grows_by_itself() {
         let telemetry = Telemetry::default();
         telemetry.age("uptime");
         let value = || telemetry.samples()[0].value;
         assert!(value() < 1000, "it begins now");
         let since = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine is up for longer");
-        telemetry.table().values_mut().for_each(|entry| entry.since = Some(since));
+        telemetry.table().entries.values_mut().for_each(|entry| entry.since = Some(since));
         assert!((100..1100).contains(&value()), "{}", value());
         assert_eq!(telemetry.samples()[0].kind, Kind::Gauge);
     }

@@ -20,6 +20,15 @@ pub(crate) fn decimal(out: &mut impl Write, mut value: u64) {
     out.write_str(std::str::from_utf8(&digits[start..]).unwrap_or_default()).unwrap_or_default();
 }
 
+/// The beginning of a text that may be long, with `…` where something was cut off.
+pub(crate) fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
+}
+
 /// Appends an address as in RFC 4291 and RFC 5952.
 pub(crate) fn address(out: &mut impl Write, address: IpAddr) {
     match address {

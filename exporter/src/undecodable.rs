@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Examples of a reason: more would show the same again.
 const EACH: usize = 3;
-/// Bytes of an example: the longest notification's header, and some of what follows.
+/// Bytes of an example: the longest notification's header, and some of what follows. `admin.example_bytes` shows no more.
 pub const BYTES: usize = 64;
 /// Reasons that have examples. They are words of ours, some twenty.
 const REASONS: usize = 32;

@@ -1,18 +1,21 @@
 //! Unix stream sockets in the file system: never over a live one, closed to others until bound, removed only if ours.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::{Gid, Group};
+use nix::fcntl::AtFlags;
+use nix::unistd::{Gid, Group, fchownat, geteuid};
 use tokio::net::{UnixListener, UnixSocket};
+
+use crate::file_lock::{self, Lock, Taken};
 
 /// Connections that wait to be accepted: what the kernel allows by default (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
-/// How often the folder's lock is tried: others hold it for as long as a bind takes.
+/// How often the lock is tried: others hold it for as long as a bind takes.
 const LOCK_TRIES: u32 = 100;
 /// The time between two of them.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -21,7 +24,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Somebody answers there: taking the path would cut them off from their clients.
-    #[error("{}: {} listens there already; stop it, or use another path", path.display(), owner(*pid))]
+    #[error("{}: {} listens there already; stop it, or use another path", path.display(), crate::socket_owner::describe(*pid))]
     InUse {
         /// The path.
         path: PathBuf,
@@ -42,6 +45,14 @@ pub enum ListenError {
         /// What connecting said.
         source: io::Error,
     },
+    /// Another process of this user prepares the same path, and does not come to an end.
+    #[error("{}: cannot prepare the socket: another process holds {}", path.display(), lock.display())]
+    Locked {
+        /// The path.
+        path: PathBuf,
+        /// The file of the lock.
+        lock: PathBuf,
+    },
     /// The path cannot be had.
     #[error("{}: cannot {action}: {source}", path.display())]
     System {
@@ -52,10 +63,6 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
-}
-
-fn owner(pid: Option<i32>) -> String {
-    pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// A group by its name, or by its number, which need not have a name on this machine; none where there is none of that
@@ -100,8 +107,9 @@ struct Bound {
 impl Options {
     /// Binds and listens. Needs a tokio runtime.
     ///
-    /// Between binding and listening nobody can connect, so mode and group hold before the first client. A lock on the
-    /// folder keeps two that start at once from taking each other's socket for a stale one.
+    /// Between binding and listening no client can connect, so mode and group hold before the first one. A lock file
+    /// beside the socket keeps two processes that start at once from taking each other's socket for a stale one; it is
+    /// ours alone, where any user may lock a folder.
     ///
     /// # Errors
     /// See [`ListenError`].
@@ -111,13 +119,14 @@ impl Options {
             let path = path.clone();
             move |source| ListenError::System { path, action, source }
         };
-        let lock = lock(path.parent().unwrap_or(Path::new("/"))).await?;
+        let lock = lock(&path).await?;
         clear(&path).await?;
         let socket = UnixSocket::new_stream().map_err(failed("make a socket"))?;
         socket.bind(&path).map_err(failed("bind"))?;
-        let bound = Bound::of(path.clone()).map_err(failed("look at the bound path"))?;
-        std::os::unix::fs::chown(&path, None, group.map(Gid::as_raw)).map_err(failed("set the group"))?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(failed("set the mode"))?;
+        let file = pin(&path).map_err(failed("look at the bound path"))?;
+        let bound = Bound::of(path.clone(), &file).map_err(failed("look at the bound path"))?;
+        set_group(&file, group).map_err(failed("set the group"))?;
+        set_mode(&file, mode).map_err(failed("set the mode"))?;
         let socket = socket.listen(BACKLOG).map_err(failed("listen"))?;
         drop(lock);
         Ok(Listener { path: bound, socket })
@@ -137,8 +146,8 @@ impl Listener {
 }
 
 impl Bound {
-    fn of(path: PathBuf) -> io::Result<Self> {
-        let found = path.symlink_metadata()?;
+    fn of(path: PathBuf, file: &File) -> io::Result<Self> {
+        let found = file.metadata()?;
         Ok(Self { device: found.dev(), inode: found.ino(), path })
     }
 }
@@ -154,19 +163,43 @@ impl Drop for Bound {
     }
 }
 
-/// Takes the lock of a folder.
-async fn lock(folder: &Path) -> Result<Flock<File>, ListenError> {
-    let failed = |action, source| ListenError::System { path: folder.to_owned(), action, source };
-    let mut file = File::open(folder).map_err(|source| failed("open the folder", source))?;
-    for _ in 0..LOCK_TRIES {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(lock),
-            Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
-            Err((_, error)) => return Err(failed("lock the folder", error.into())),
-        }
-        tokio::time::sleep(LOCK_PAUSE).await;
+/// The socket's file that was just bound, by a descriptor that is good for its metadata alone (`O_PATH`). What is set by
+/// it reaches this file, whatever the path has become meanwhile.
+fn pin(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path)?;
+    let found = file.metadata()?;
+    if !found.file_type().is_socket() || found.uid() != geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another process has replaced it"));
     }
-    Err(failed("lock the folder", io::ErrorKind::WouldBlock.into()))
+    Ok(file)
+}
+
+fn set_group(file: &File, group: Option<Gid>) -> io::Result<()> {
+    Ok(fchownat(file, "", None, group, AtFlags::AT_EMPTY_PATH)?)
+}
+
+/// Sets the mode by the descriptor's path: `fchmod` takes no descriptor of `O_PATH`, and `fchmodat2` came with Linux 6.6.
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    std::fs::set_permissions(format!("/proc/self/fd/{}", file.as_raw_fd()), Permissions::from_mode(mode))
+}
+
+/// Takes the lock of a socket's path.
+async fn lock(path: &Path) -> Result<Lock, ListenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    for _ in 0..LOCK_TRIES {
+        match file_lock::take(lock.clone()) {
+            Ok(Taken::Ours(lock)) => return Ok(lock),
+            Ok(Taken::Held(_)) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(source) => {
+                let is_missing = source.kind() == io::ErrorKind::NotFound;
+                let action = if is_missing { "find its folder" } else { "take the lock beside it (.lock)" };
+                return Err(ListenError::System { path: path.to_owned(), action, source });
+            }
+        }
+    }
+    Err(ListenError::Locked { path: path.to_owned(), lock })
 }
 
 /// Makes the path free where nobody listens there any more.

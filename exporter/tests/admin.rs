@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use eyepiece::admin::client::{ClientError, fetch};
@@ -22,9 +24,13 @@ fn status() -> Status {
     }
 }
 
+fn config(listen: SocketAddr) -> Config {
+    Config { listen, hosts: vec!["node1.example".to_owned()] }
+}
+
 fn admin() -> (Admin, Ready) {
     let ready = Ready::default();
-    (Config { listen: ANY }.build(ready.clone(), status).expect("a free port"), ready)
+    (config(ANY).build(ready.clone(), status).expect("a free port"), ready)
 }
 
 /// Sends bytes and reads until the other side closes; what a reset leaves unread does not count.
@@ -38,7 +44,7 @@ fn talk(addr: SocketAddr, bytes: &[u8]) -> String {
 }
 
 fn line(addr: SocketAddr, request: &str) -> String {
-    let answer = talk(addr, format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    let answer = talk(addr, format!("{request} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
@@ -62,9 +68,55 @@ fn paths_and_methods() {
     }
     ready.set(true);
     assert_eq!(line(admin.addr, "GET /readyz"), "HTTP/1.1 200 OK");
-    assert!(talk(admin.addr, b"PUT /readyz HTTP/1.1\r\nHost: x\r\n\r\n").contains("\r\nallow: GET, HEAD\r\n"));
-    let head = talk(admin.addr, b"HEAD /status HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(talk(admin.addr, b"PUT /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").contains("\r\nallow: GET, HEAD\r\n"));
+    let head = talk(admin.addr, b"HEAD /status HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(head.ends_with("\r\n\r\n") && head.contains("content-type: application/json"), "{head}");
+}
+
+/// What a web page's name that resolves to this machine would have a browser send.
+#[test]
+fn foreign_host_is_refused() {
+    let (admin, _) = admin();
+    for (host, expected) in [
+        ("evil.example", "HTTP/1.1 421 Misdirected Request"),
+        ("evil.example:9966", "HTTP/1.1 421 Misdirected Request"),
+        ("node1.example", "HTTP/1.1 200 OK"),
+        ("127.0.0.1:9966", "HTTP/1.1 200 OK"),
+        ("[::1]", "HTTP/1.1 200 OK"),
+    ] {
+        for path in ["/status", "/healthz"] {
+            let answer = talk(admin.addr, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+            assert_eq!(answer.lines().next(), Some(expected), "{host}");
+            assert_eq!(
+                answer.contains("eyepiece.events.lost"),
+                expected.ends_with("OK") && path == "/status",
+                "{answer}"
+            );
+        }
+    }
+    assert!(talk(admin.addr, b"GET /status HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    assert!(talk(admin.addr, b"GET /healthz HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 200 "));
+}
+
+#[test]
+fn obstacle_keeps_readyz_at_503() {
+    let failing = Arc::new(AtomicBool::new(false));
+    let obstacle = Arc::clone(&failing);
+    let ready = Ready::unless(move || obstacle.load(Ordering::Relaxed).then(|| "export of logs FAILING".to_owned()));
+    let admin = config(ANY).build(ready.clone(), status).expect("a free port");
+    for (is_started, is_failing, expected) in [
+        (false, false, "HTTP/1.1 503 Service Unavailable"),
+        (true, false, "HTTP/1.1 200 OK"),
+        (true, true, "HTTP/1.1 503 Service Unavailable"),
+        (true, false, "HTTP/1.1 200 OK"),
+    ] {
+        ready.set(is_started);
+        failing.store(is_failing, Ordering::Relaxed);
+        let answer = talk(admin.addr, b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(answer.starts_with(expected), "{is_started} {is_failing}: {answer}");
+        assert_eq!(answer.contains("not ready: export of logs FAILING"), is_failing, "{answer}");
+        assert_eq!(fetch(admin.addr).unwrap().1.ready, is_started && !is_failing);
+    }
 }
 
 #[test]
@@ -79,9 +131,13 @@ fn the_client_reads_what_the_source_says() {
 #[test]
 fn an_address_in_use_names_key_and_address() {
     let (admin, _) = admin();
-    let error = Config { listen: admin.addr }.build(Ready::default(), status).unwrap_err();
+    let error = config(admin.addr).build(Ready::default(), status).unwrap_err();
     assert!(matches!(error, AdminError::Bind { .. }));
-    let expected = format!("admin.listen: cannot listen on {}: Address already in use (os error 98); ", admin.addr);
+    let expected = format!(
+        "admin.listen: cannot listen on {}: Address already in use (os error 98): process {} (",
+        admin.addr,
+        std::process::id()
+    );
     assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
@@ -92,7 +148,7 @@ fn dropping_it_frees_the_address() {
     assert_eq!(line(addr, "GET /healthz"), "HTTP/1.1 200 OK");
     drop(admin);
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    let again = Config { listen: addr }.build(Ready::default(), status).unwrap();
+    let again = config(addr).build(Ready::default(), status).unwrap();
     assert_eq!(line(again.addr, "GET /healthz"), "HTTP/1.1 200 OK");
 }
 
@@ -120,9 +176,10 @@ fn strangers_are_answered_or_cut_off_and_the_next_one_is_served() {
 #[test]
 fn a_body_is_left_unread_and_one_connection_has_one_answer() {
     let (admin, _) = admin();
-    let answer = talk(admin.addr, b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nabc");
+    let answer =
+        talk(admin.addr, b"POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\nabc");
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 405 "), "{answer}");
-    let twice = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2);
+    let twice = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
     assert!(talk(admin.addr, &twice).matches("HTTP/1.1").count() <= 1);
     assert_eq!(line(admin.addr, "GET /healthz"), "HTTP/1.1 200 OK");
 }

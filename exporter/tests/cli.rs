@@ -94,6 +94,44 @@ fn a_file_that_is_missing_is_named_with_its_key() {
 }
 
 #[test]
+fn config_check_and_run_report_the_same() {
+    let text = "hubble.listen = []\nadmin.listen = \"203.0.113.7:9966\"\n[monitor]\nsocket = \"/nonexistent/m.sock\"\n\
+                [otlp]\nendpoint = \"https://127.0.0.1:1\"\ntls.ca = \"/nonexistent/ca.pem\"\n";
+    let outputs = [&["config", "check"][..], &["run"], &["record", "--export", "--raw", "/nonexistent/r"]]
+        .map(|args| run_with(text, args, &[]));
+    for output in &outputs {
+        assert_eq!(code(output), 78, "{}", err(output));
+        let text = err(output);
+        assert!(text.starts_with("eyepiece: the configuration has 3 mistakes:\n  admin.listen (from /"), "{text}");
+        for words in [
+            "): 203.0.113.7 is no address of this machine; ",
+            "\n  monitor.socket (from /",
+            "): there is no folder /nonexistent; ",
+            "\n  otlp.tls.ca (from /",
+            "): /nonexistent/ca.pem: No such file or directory",
+        ] {
+            assert!(text.contains(words), "{words} {text}");
+        }
+    }
+    // Without exports none of it is used: what fails is the file.
+    let output = run_with(text, &["record", "--raw", "/nonexistent/r"], &[]);
+    assert!(code(&output) != 78, "{}", err(&output));
+}
+
+#[test]
+fn absent_file_of_peers_is_a_warning() {
+    let text = "hubble.peers_file = \"/nonexistent/peers\"\n";
+    let output = run_with(text, &["config", "check"], &[]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let expected = "eyepiece: warning: hubble.peers_file (from /";
+    assert!(
+        err(&output).starts_with(expected) && err(&output).contains("/nonexistent/peers: cannot be read"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
 fn flags_of_run_are_settings() {
     let flags = ["run", "-e", "c:4317", "-i", "", "--set", "otlp.endpoint=d:4317"];
     let output = run_with("", &flags, &[]);
@@ -213,7 +251,8 @@ fn status_reads_the_admin_endpoint() {
         hooks: vec![HookStatus { interface: "veth1".to_owned(), attached: true, ..HookStatus::default() }],
         ..Status::default()
     };
-    let admin = Config { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) }.build(ready, status).unwrap();
+    let admin =
+        Config { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), hosts: Vec::new() }.build(ready, status).unwrap();
     let address = admin.addr.to_string();
     let output = run_with("", &["status", "--address", &address], &[]);
     assert_eq!(code(&output), 0, "{}", err(&output));

@@ -5,9 +5,9 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use eyepiece::event::{KernelDrop, Lost, LostSource, Meter, Totals};
+use eyepiece::event::{KernelDrop, Lost, LostSource, Meter, Totals, Transport};
 use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece::metrics::{Aggregation, Config, MetricContexts};
+use eyepiece::metrics::{Aggregation, Config, FlowDetail, MetricContexts};
 use eyepiece::symbols::Symbols;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
@@ -93,7 +93,7 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
 
 fn config(source: &str, destination: &str, max_series: usize) -> Config {
     let contexts = MetricContexts::usual(&source.parse().expect("a context"), &destination.parse().expect("a context"));
-    Config { contexts, max_series, idle_expiry: Duration::from_nanos(1000) }
+    Config { contexts, max_series, idle_expiry: Duration::from_nanos(1000), flow_detail: FlowDetail::Port }
 }
 
 #[test]
@@ -125,16 +125,18 @@ fn neither_totals_nor_losses_nor_expiry_allocate() {
     let mut aggregation = Aggregation::new(config("name", "name", 2000), 0);
     let (old, new) = (flows(&symbols, 20, 100), flows(&symbols, 10, 1100));
     for flow in old.iter().chain(&new) {
+        aggregation.arrive(flow.time);
         aggregation.count(flow, InterfaceKind::Uplink);
     }
     let meter = old.iter().find_map(|flow| flow.meter).expect("a flow with a meter");
     let addresses = Some(([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
-    let totals = Totals { meter, addresses };
+    let totals = Totals { meter, addresses, transport: Transport { protocol: 6, ports: (1, 2), is_reply: false } };
     let lost = Lost { source: LostSource::KernelBuffer, cpu: None, count: 3, time: 100 };
     let ends = (new[0].source, new[0].destination);
     let mut others = |now| {
-        aggregation.count_totals(&totals, &ends.0, &ends.1, InterfaceKind::Uplink, now);
-        aggregation.count_untracked(7, Hook::ToNetwork, 1, 60, now);
+        aggregation.arrive(now);
+        aggregation.count_totals(&totals, &ends.0, &ends.1, InterfaceKind::Uplink);
+        aggregation.count_untracked(7, Hook::ToNetwork, 1, 60);
         aggregation.count_lost(&lost);
     };
     others(1100);

@@ -27,7 +27,7 @@ impl KernelNames for Nobody {
 }
 
 impl InterfaceNames for Nobody {
-    fn name(&self, _: u32) -> Option<Cow<'_, str>> {
+    fn name(&self, _: u32, _: u32) -> Option<Cow<'_, str>> {
         None
     }
 }

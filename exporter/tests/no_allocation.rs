@@ -1,5 +1,6 @@
 //! Decoding an L3/L4 payload allocates nothing, nor does its gob: counted by the allocator of this test program.
 
+#[allow(dead_code, reason = "each program uses a part")]
 mod counting;
 #[path = "parser/payloads.rs"]
 mod payloads;

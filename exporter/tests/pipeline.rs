@@ -168,6 +168,24 @@ fn everything_arrives_in_its_order() {
 }
 
 #[test]
+fn series_begin_when_events_arrive() {
+    // Long after the events' own time, as those of another Hubble's ring.
+    const NOW: u64 = 3_600_000_000_000;
+    let payloads = vec![trace(), Vec::new()];
+    let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
+    let parts = parts(Box::new(source), &Telemetry::default(), &Collect::default());
+    let (handle, thread) = pipeline::spawn(Parts { now: || NOW, ..parts }).unwrap();
+    handle.start().unwrap();
+    handle.drain().unwrap();
+    let snapshot = handle.snapshot().unwrap();
+    let starts: Vec<_> = snapshot.metrics.iter().flat_map(|metric| &metric.points).map(|point| point.start).collect();
+    // The flow and the loss.
+    assert_eq!(starts, [NOW, NOW]);
+    drop(handle);
+    thread.join().unwrap().unwrap();
+}
+
+#[test]
 fn our_notifications_are_decoded_and_are_not_the_source_s() {
     let payloads = vec![trace(), debug(), Vec::new(), socket(9001), socket(9002), vec![99], trace()];
     let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
@@ -176,7 +194,7 @@ fn our_notifications_are_decoded_and_are_not_the_source_s() {
     let tap = Tap::new(Box::new(source), &Fanout::new(&telemetry), inbox);
     let (handle, thread) = pipeline::spawn(parts(Box::new(tap), &telemetry, &sink)).unwrap();
     handle.start().unwrap();
-    (1..=5).for_each(|endpoint| notifier.send(Notification::EndpointCreated { endpoint }));
+    (1..=5).for_each(|endpoint| notifier.send(Notification::EndpointCreated { endpoint, interface: "".into() }));
     handle.drain().unwrap();
     drop(handle);
     thread.join().unwrap().unwrap();

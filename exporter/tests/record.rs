@@ -117,7 +117,7 @@ fn wait_for(child: &mut Child, wanted: &str) {
 
 /// Lines of flows; a loss has a line too.
 fn count_flows(printed: &str) -> usize {
-    printed.lines().filter(|line| line.contains(" -> ")).count()
+    printed.lines().filter(|line| line.contains(" → ")).count()
 }
 
 #[test]
@@ -253,9 +253,13 @@ fn nothing_is_overwritten_and_mistakes_have_their_exit_codes() {
         .output()
         .expect("run");
     assert!(text(&output.stderr).contains("OTEL_METRIC_EXPORT_INTERVAL"), "{}", text(&output.stderr));
-    let output = replay(&folder.path().join("none"));
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("replay.path: "), "{}", text(&output.stderr));
+    for (name, wrong) in [("none", "No such file or directory"), ("text", "does not begin as a recording")] {
+        std::fs::write(folder.path().join("text"), "neither head nor record").expect("a file");
+        let output = replay(&folder.path().join(name));
+        assert_eq!(output.status.code(), Some(78));
+        let said = text(&output.stderr);
+        assert!(said.contains("replay.path (from --set replay.path): ") && said.contains(wrong), "{said}");
+    }
 }
 
 /// A FIFO in a folder.
@@ -401,10 +405,10 @@ fn a_try_that_fails_leaves_no_file_and_an_old_one_as_it_was() {
     let wrong = ["--export", "--set", "admin.listen=", "--set", "hubble.listen=", "--set"];
     let wrong = [&wrong[..], &["otlp.endpoint=https://localhost:1", "--set", "otlp.tls.ca=/nope/ca.pem"]].concat();
     let output = record(folder.path(), "new", &wrong).output().expect("run");
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
     assert!(!folder.path().join("new").exists());
     let output = record(folder.path(), "old", &[&wrong[..], &["--force"]].concat()).output().expect("run");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(78));
     assert_eq!(std::fs::read(folder.path().join("old")).expect("the file"), b"precious");
 }
 

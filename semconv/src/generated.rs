@@ -3,6 +3,8 @@
 
 /// Attribute names.
 pub mod attribute {
+    use crate::{Attribute, Type};
+
     /// Address of the receiver.
     pub const DESTINATION_ADDRESS: &str = "destination.address";
     /// Cluster of the destination, as `k8s.cluster.name` is of a resource.
@@ -31,10 +33,6 @@ pub mod attribute {
     pub const DNS_ANSWERS: &str = "dns.answers";
     /// Name that was asked for.
     pub const DNS_QUESTION_NAME: &str = "dns.question.name";
-    /// Class of an error.
-    pub const ERROR_TYPE: &str = "error.type";
-    /// CPU whose buffer or counter is meant.
-    pub const EYEPIECE_CPU: &str = "eyepiece.cpu";
     /// Kind of an event that is no flow.
     pub const EYEPIECE_EVENT_KIND: &str = "eyepiece.event.kind";
     /// Which kernel hook.
@@ -169,12 +167,14 @@ pub mod attribute {
     pub const HUBBLE_ETHERNET_DESTINATION: &str = "hubble.ethernet.destination";
     /// Source link layer address.
     pub const HUBBLE_ETHERNET_SOURCE: &str = "hubble.ethernet.source";
-    /// Name of a trace's observation point, else empty or a number.
+    /// Name of a trace's observation point, protocol of a layer 7 event, or number of an unknown type.
     pub const HUBBLE_EVENT_SUBTYPE: &str = "hubble.event.subtype";
     /// Kind of the event.
     pub const HUBBLE_EVENT_TYPE: &str = "hubble.event.type";
     /// Bytes on the wire since the last event of this direction of the connection.
     pub const HUBBLE_FLOW_BYTES: &str = "hubble.flow.bytes";
+    /// The packet was observed before on this node, where it came in by a watched interface; absent otherwise.
+    pub const HUBBLE_FLOW_OBSERVED_BEFORE: &str = "hubble.flow.observed_before";
     /// Segments since the last event of this direction of the connection.
     pub const HUBBLE_FLOW_PACKETS: &str = "hubble.flow.packets";
     /// Code of the ICMP or ICMPv6 message.
@@ -211,8 +211,6 @@ pub mod attribute {
     pub const HUBBLE_LOST_SOURCE: &str = "hubble.lost.source";
     /// Labels of the node that observed the flow, as `key=value`.
     pub const HUBBLE_NODE_LABELS: &str = "hubble.node.labels";
-    /// Name of the node that saw the flow, with the cluster's name before it where there is one.
-    pub const HUBBLE_NODE_NAME: &str = "hubble.node.name";
     /// Where in the datapath a trace was taken.
     pub const HUBBLE_OBSERVATION_POINT: &str = "hubble.observation_point";
     /// Which part of a policy decided, in lower case.
@@ -249,7 +247,7 @@ pub mod attribute {
     pub const HUBBLE_SOURCE_SERVICE_NAMESPACE: &str = "hubble.source.service.namespace";
     /// What the source's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_SOURCE_WORKLOADS: &str = "hubble.source.workloads";
-    /// The flow in a few words, as Hubble's summary field.
+    /// The flow in a few words, as Hubble's summary field; of ARP, which address asks for which.
     pub const HUBBLE_SUMMARY: &str = "hubble.summary";
     /// One TCP flag, as Hubble's metrics name it.
     pub const HUBBLE_TCP_FLAG: &str = "hubble.tcp.flag";
@@ -277,11 +275,11 @@ pub mod attribute {
     pub const HUBBLE_VRRP_TYPE: &str = "hubble.vrrp.type";
     /// Virtual router id of the VRRP message.
     pub const HUBBLE_VRRP_VRID: &str = "hubble.vrrp.vrid";
-    /// Cluster of that node.
+    /// Cluster of the exporter, as an attribute of the resource; of a flow, that of the node that observed it.
     pub const K8S_CLUSTER_NAME: &str = "k8s.cluster.name";
     /// Namespace of the pod that the event is about.
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
-    /// Node that observed the flow, where another Hubble says it.
+    /// Node that observed the flow.
     pub const K8S_NODE_NAME: &str = "k8s.node.name";
     /// Name of the pod that the event is about.
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
@@ -303,7 +301,7 @@ pub mod attribute {
     pub const NETWORK_TYPE: &str = "network.type";
     /// Operating system.
     pub const OS_TYPE: &str = "os.type";
-    /// Set on the series that takes what the limit of series left out.
+    /// `true` on the series of what the limit of series left out; its only attribute.
     pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
     /// Id of this instance of the service.
     pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
@@ -339,12 +337,179 @@ pub mod attribute {
     pub const SOURCE_PORT: &str = "source.port";
     /// URL of the request; a password in it is redacted.
     pub const URL_FULL: &str = "url.full";
+
+    /// All of them, ordered by name.
+    pub const ALL: &[Attribute] = &[
+        Attribute { name: DESTINATION_ADDRESS, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_CLUSTER_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_CRONJOB_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_DAEMONSET_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_DEPLOYMENT_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_JOB_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_NAMESPACE_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_POD_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_REPLICASET_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_SERVICE_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_STATEFULSET_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_PORT, r#type: Type::Int },
+        Attribute { name: DNS_ANSWERS, r#type: Type::Strings },
+        Attribute { name: DNS_QUESTION_NAME, r#type: Type::String },
+        Attribute { name: EYEPIECE_EVENT_KIND, r#type: Type::String },
+        Attribute { name: EYEPIECE_HOOK_NAME, r#type: Type::String },
+        Attribute { name: EYEPIECE_METRIC_NAME, r#type: Type::String },
+        Attribute { name: EYEPIECE_OUTCOME, r#type: Type::String },
+        Attribute { name: EYEPIECE_QUEUE_NAME, r#type: Type::String },
+        Attribute { name: EYEPIECE_REASON, r#type: Type::String },
+        Attribute { name: EYEPIECE_SIGNAL, r#type: Type::String },
+        Attribute { name: EYEPIECE_SOURCE_KIND, r#type: Type::String },
+        Attribute { name: HOST_ARCH, r#type: Type::String },
+        Attribute { name: HOST_ID, r#type: Type::String },
+        Attribute { name: HOST_NAME, r#type: Type::String },
+        Attribute { name: HTTP_REQUEST_METHOD, r#type: Type::String },
+        Attribute { name: HTTP_RESPONSE_STATUS_CODE, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_CIDR, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_ENCRYPT_KEY, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_ENDPOINT_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_ERROR, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_HOST_ADDRESS, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_IDENTITY, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_LABELS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_AGENT_EVENT_NOTIFICATION, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_NUMBER, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_OLD_HOST_ADDRESS, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_OLD_IDENTITY, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_POLICY_REVISION, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_POLICY_RULES, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_SERVICE_BACKENDS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_AGENT_EVENT_SERVICE_FRONTEND, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_SERVICE_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_AGENT_EVENT_SERVICE_NAME, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_SERVICE_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_TIME, r#type: Type::String },
+        Attribute { name: HUBBLE_AGENT_EVENT_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_AUTH_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_CAPTURE_POINT, r#type: Type::String },
+        Attribute { name: HUBBLE_CPU, r#type: Type::Int },
+        Attribute { name: HUBBLE_DEBUG_EVENT_ARG1, r#type: Type::Int },
+        Attribute { name: HUBBLE_DEBUG_EVENT_ARG2, r#type: Type::Int },
+        Attribute { name: HUBBLE_DEBUG_EVENT_ARG3, r#type: Type::Int },
+        Attribute { name: HUBBLE_DEBUG_EVENT_HASH, r#type: Type::Int },
+        Attribute { name: HUBBLE_DEBUG_EVENT_MESSAGE, r#type: Type::String },
+        Attribute { name: HUBBLE_DEBUG_EVENT_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_DNS_NAMES, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DESTINATION_ENDPOINT_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_DESTINATION_IDENTITY, r#type: Type::Int },
+        Attribute { name: HUBBLE_DESTINATION_LABELS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DESTINATION_NAME, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_WORKLOADS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DNS_ANSWER_TYPES, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DNS_CNAMES, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DNS_OBSERVATION_SOURCE, r#type: Type::String },
+        Attribute { name: HUBBLE_DNS_QUERY_TYPES, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DNS_RESPONSE_CODE, r#type: Type::Int },
+        Attribute { name: HUBBLE_DNS_TTL, r#type: Type::Int },
+        Attribute { name: HUBBLE_DROP_FILE, r#type: Type::String },
+        Attribute { name: HUBBLE_DROP_LINE, r#type: Type::Int },
+        Attribute { name: HUBBLE_DROP_LOCATION, r#type: Type::String },
+        Attribute { name: HUBBLE_DROP_NETNS, r#type: Type::Int },
+        Attribute { name: HUBBLE_DROP_REASON, r#type: Type::String },
+        Attribute { name: HUBBLE_EMITTER_NAME, r#type: Type::String },
+        Attribute { name: HUBBLE_EMITTER_VERSION, r#type: Type::String },
+        Attribute { name: HUBBLE_ENCRYPTED, r#type: Type::Boolean },
+        Attribute { name: HUBBLE_ETHERNET_DESTINATION, r#type: Type::String },
+        Attribute { name: HUBBLE_ETHERNET_SOURCE, r#type: Type::String },
+        Attribute { name: HUBBLE_EVENT_SUBTYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_EVENT_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_FLOW_BYTES, r#type: Type::Int },
+        Attribute { name: HUBBLE_FLOW_OBSERVED_BEFORE, r#type: Type::Boolean },
+        Attribute { name: HUBBLE_FLOW_PACKETS, r#type: Type::Int },
+        Attribute { name: HUBBLE_ICMP_CODE, r#type: Type::Int },
+        Attribute { name: HUBBLE_ICMP_TYPE, r#type: Type::Int },
+        Attribute { name: HUBBLE_IGMP_GROUP, r#type: Type::String },
+        Attribute { name: HUBBLE_IGMP_TYPE, r#type: Type::Int },
+        Attribute { name: HUBBLE_INTERFACE_INDEX, r#type: Type::Int },
+        Attribute { name: HUBBLE_IP_TRACE_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_IS_REPLY, r#type: Type::Boolean },
+        Attribute { name: HUBBLE_KAFKA_API_KEY, r#type: Type::String },
+        Attribute { name: HUBBLE_KAFKA_API_VERSION, r#type: Type::Int },
+        Attribute { name: HUBBLE_KAFKA_CORRELATION_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_KAFKA_ERROR_CODE, r#type: Type::Int },
+        Attribute { name: HUBBLE_L7_FIELDS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_L7_LATENCY, r#type: Type::Int },
+        Attribute { name: HUBBLE_L7_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_LOST_COUNT, r#type: Type::Int },
+        Attribute { name: HUBBLE_LOST_SOURCE, r#type: Type::String },
+        Attribute { name: HUBBLE_NODE_LABELS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_OBSERVATION_POINT, r#type: Type::String },
+        Attribute { name: HUBBLE_POLICY_MATCH_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_PROTOCOL, r#type: Type::String },
+        Attribute { name: HUBBLE_PROXY_PORT, r#type: Type::Int },
+        Attribute { name: HUBBLE_RECORDER_RULE, r#type: Type::Int },
+        Attribute { name: HUBBLE_SCTP_CHUNK_TYPE, r#type: Type::Int },
+        Attribute { name: HUBBLE_SOCK_CGROUP_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_SOCK_COOKIE, r#type: Type::Int },
+        Attribute { name: HUBBLE_SOCK_TRANSLATION_POINT, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_ADDRESS_TRANSLATED, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_DNS_NAMES, r#type: Type::Strings },
+        Attribute { name: HUBBLE_SOURCE_ENDPOINT_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_SOURCE_IDENTITY, r#type: Type::Int },
+        Attribute { name: HUBBLE_SOURCE_LABELS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_SOURCE_NAME, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_WORKLOADS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_SUMMARY, r#type: Type::String },
+        Attribute { name: HUBBLE_TCP_FLAG, r#type: Type::String },
+        Attribute { name: HUBBLE_TCP_FLAGS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_TRACE_REASON, r#type: Type::String },
+        Attribute { name: HUBBLE_TRAFFIC_DIRECTION, r#type: Type::String },
+        Attribute { name: HUBBLE_TUNNEL_DESTINATION_ADDRESS, r#type: Type::String },
+        Attribute { name: HUBBLE_TUNNEL_PROTOCOL, r#type: Type::String },
+        Attribute { name: HUBBLE_TUNNEL_SOURCE_ADDRESS, r#type: Type::String },
+        Attribute { name: HUBBLE_TUNNEL_VNI, r#type: Type::Int },
+        Attribute { name: HUBBLE_VERDICT, r#type: Type::String },
+        Attribute { name: HUBBLE_VLAN_ID, r#type: Type::Int },
+        Attribute { name: HUBBLE_VRRP_PRIORITY, r#type: Type::Int },
+        Attribute { name: HUBBLE_VRRP_TYPE, r#type: Type::Int },
+        Attribute { name: HUBBLE_VRRP_VRID, r#type: Type::Int },
+        Attribute { name: K8S_CLUSTER_NAME, r#type: Type::String },
+        Attribute { name: K8S_NAMESPACE_NAME, r#type: Type::String },
+        Attribute { name: K8S_NODE_NAME, r#type: Type::String },
+        Attribute { name: K8S_POD_NAME, r#type: Type::String },
+        Attribute { name: LOG_RECORD_UID, r#type: Type::String },
+        Attribute { name: MESSAGING_DESTINATION_NAME, r#type: Type::String },
+        Attribute { name: NETWORK_INTERFACE_NAME, r#type: Type::String },
+        Attribute { name: NETWORK_IO_DIRECTION, r#type: Type::String },
+        Attribute { name: NETWORK_PROTOCOL_NAME, r#type: Type::String },
+        Attribute { name: NETWORK_PROTOCOL_VERSION, r#type: Type::String },
+        Attribute { name: NETWORK_TRANSPORT, r#type: Type::String },
+        Attribute { name: NETWORK_TYPE, r#type: Type::String },
+        Attribute { name: OS_TYPE, r#type: Type::String },
+        Attribute { name: OTEL_METRIC_OVERFLOW, r#type: Type::Boolean },
+        Attribute { name: SERVICE_INSTANCE_ID, r#type: Type::String },
+        Attribute { name: SERVICE_NAME, r#type: Type::String },
+        Attribute { name: SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: SERVICE_VERSION, r#type: Type::String },
+        Attribute { name: SOURCE_ADDRESS, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_CLUSTER_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_CRONJOB_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_DAEMONSET_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_DEPLOYMENT_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_JOB_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_NAMESPACE_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_POD_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_REPLICASET_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_SERVICE_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_STATEFULSET_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_PORT, r#type: Type::Int },
+        Attribute { name: URL_FULL, r#type: Type::String },
+    ];
 }
 
 /// Metrics.
 pub mod metric {
     use super::attribute;
-    use crate::{Instrument, Metric};
+    use crate::{Instrument, Metric, Usage};
 
     /// Entries that the connection table can hold.
     pub const EYEPIECE_DATAPATH_CONNECTION_CAPACITY: Metric = Metric {
@@ -353,7 +518,7 @@ pub mod metric {
         description: "Entries that the connection table can hold.",
         instrument: Instrument::Gauge,
         attributes: &[
-            attribute::NETWORK_TYPE,
+            Usage { name: attribute::NETWORK_TYPE, required: true },
         ],
     };
     /// Entries in the connection table.
@@ -363,7 +528,7 @@ pub mod metric {
         description: "Entries in the connection table.",
         instrument: Instrument::Gauge,
         attributes: &[
-            attribute::NETWORK_TYPE,
+            Usage { name: attribute::NETWORK_TYPE, required: true },
         ],
     };
     /// Packets that the kernel dropped, by the kernel's own count.
@@ -373,8 +538,9 @@ pub mod metric {
         description: "Packets that the kernel dropped, by the kernel's own count.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::HUBBLE_DROP_REASON,
-            attribute::HUBBLE_DROP_NETNS,
+            Usage { name: attribute::HUBBLE_DROP_REASON, required: false },
+            Usage { name: attribute::HUBBLE_DROP_NETNS, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Frees of packets that are not counted as drops.
@@ -384,7 +550,7 @@ pub mod metric {
         description: "Frees of packets that are not counted as drops.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Records that found no room in the kernel's buffer.
@@ -412,8 +578,9 @@ pub mod metric {
         description: "Bytes that passed an interface before its hooks were attached.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::NETWORK_INTERFACE_NAME,
-            attribute::NETWORK_IO_DIRECTION,
+            Usage { name: attribute::NETWORK_INTERFACE_NAME, required: false },
+            Usage { name: attribute::NETWORK_IO_DIRECTION, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Packets that passed an interface before its hooks were attached.
@@ -423,8 +590,9 @@ pub mod metric {
         description: "Packets that passed an interface before its hooks were attached.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::NETWORK_INTERFACE_NAME,
-            attribute::NETWORK_IO_DIRECTION,
+            Usage { name: attribute::NETWORK_INTERFACE_NAME, required: false },
+            Usage { name: attribute::NETWORK_IO_DIRECTION, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Bytes that the connection table could not hold.
@@ -434,8 +602,6 @@ pub mod metric {
         description: "Bytes that the connection table could not hold.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::NETWORK_INTERFACE_NAME,
-            attribute::NETWORK_IO_DIRECTION,
         ],
     };
     /// Packets that the connection table could not hold.
@@ -445,8 +611,6 @@ pub mod metric {
         description: "Packets that the connection table could not hold.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::NETWORK_INTERFACE_NAME,
-            attribute::NETWORK_IO_DIRECTION,
         ],
     };
     /// Ends of flows that are counted without their name, since too many names are in use.
@@ -465,7 +629,7 @@ pub mod metric {
         description: "Events that are no flows, by kind.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_EVENT_KIND,
+            Usage { name: attribute::EYEPIECE_EVENT_KIND, required: true },
         ],
     };
     /// Events that were lost on the way from the kernel to the pipeline.
@@ -475,8 +639,7 @@ pub mod metric {
         description: "Events that were lost on the way from the kernel to the pipeline.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
-            attribute::EYEPIECE_CPU,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Events that a source delivered.
@@ -486,7 +649,7 @@ pub mod metric {
         description: "Events that a source delivered.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_SOURCE_KIND,
+            Usage { name: attribute::EYEPIECE_SOURCE_KIND, required: true },
         ],
     };
     /// Events that were read and are left out, by reason.
@@ -496,7 +659,7 @@ pub mod metric {
         description: "Events that were read and are left out, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Bytes of encoded requests, before compression.
@@ -506,7 +669,7 @@ pub mod metric {
         description: "Bytes of encoded requests, before compression.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_SIGNAL,
+            Usage { name: attribute::EYEPIECE_SIGNAL, required: true },
         ],
     };
     /// Records that the receiver acknowledged, or that were given up.
@@ -516,9 +679,9 @@ pub mod metric {
         description: "Records that the receiver acknowledged, or that were given up.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_SIGNAL,
-            attribute::EYEPIECE_OUTCOME,
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_SIGNAL, required: true },
+            Usage { name: attribute::EYEPIECE_OUTCOME, required: true },
+            Usage { name: attribute::EYEPIECE_REASON, required: false },
         ],
     };
     /// Requests to the receiver.
@@ -528,9 +691,8 @@ pub mod metric {
         description: "Requests to the receiver.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_SIGNAL,
-            attribute::EYEPIECE_OUTCOME,
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_SIGNAL, required: true },
+            Usage { name: attribute::EYEPIECE_OUTCOME, required: true },
         ],
     };
     /// Events that could not be decoded.
@@ -540,7 +702,7 @@ pub mod metric {
         description: "Events that could not be decoded.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Events that became flows.
@@ -552,15 +714,16 @@ pub mod metric {
         attributes: &[
         ],
     };
-    /// 1 where a hook is attached, 0 where it could not be.
+    /// Hooks that are attached: 1, or 0 where one could not be.
     pub const EYEPIECE_HOOK_ATTACHED: Metric = Metric {
         name: "eyepiece.hook.attached",
         unit: "{hook}",
-        description: "1 where a hook is attached, 0 where it could not be.",
-        instrument: Instrument::Gauge,
+        description: "Hooks that are attached: 1, or 0 where one could not be.",
+        instrument: Instrument::UpDownCounter,
         attributes: &[
-            attribute::EYEPIECE_HOOK_NAME,
-            attribute::NETWORK_INTERFACE_NAME,
+            Usage { name: attribute::EYEPIECE_HOOK_NAME, required: false },
+            Usage { name: attribute::NETWORK_INTERFACE_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Connections that were made to our Hubble API, refused ones included.
@@ -588,7 +751,7 @@ pub mod metric {
         description: "Connections to our Hubble API that are gone, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Nodes that clients of our Hubble API are told of, this one included.
@@ -607,7 +770,7 @@ pub mod metric {
         description: "What went wrong with the list of nodes, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Connections and requests that our Hubble API refused, by reason.
@@ -617,7 +780,7 @@ pub mod metric {
         description: "Connections and requests that our Hubble API refused, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Changes of the certificate files of our Hubble API, by whether they could be used.
@@ -627,7 +790,7 @@ pub mod metric {
         description: "Changes of the certificate files of our Hubble API, by whether they could be used.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_OUTCOME,
+            Usage { name: attribute::EYEPIECE_OUTCOME, required: true },
         ],
     };
     /// Requests to our Hubble API, refused ones included.
@@ -655,7 +818,7 @@ pub mod metric {
         description: "What went wrong while interfaces were watched, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Clients of the monitor socket that are gone, by reason.
@@ -665,17 +828,17 @@ pub mod metric {
         description: "Clients of the monitor socket that are gone, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
-    /// Events that found no room in the queue of one client of the monitor socket.
+    /// Events that found no room in a queue of the monitor socket; the next client of a queue continues its sum.
     pub const EYEPIECE_MONITOR_LISTENER_LOST: Metric = Metric {
         name: "eyepiece.monitor.listener.lost",
         unit: "{event}",
-        description: "Events that found no room in the queue of one client of the monitor socket.",
+        description: "Events that found no room in a queue of the monitor socket; the next client of a queue continues its sum.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_QUEUE_NAME,
+            Usage { name: attribute::EYEPIECE_QUEUE_NAME, required: true },
         ],
     };
     /// Clients of the monitor socket.
@@ -694,7 +857,7 @@ pub mod metric {
         description: "Events that a client of the monitor socket did not get, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Clients that the monitor socket refused, by reason.
@@ -704,7 +867,7 @@ pub mod metric {
         description: "Clients that the monitor socket refused, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Payloads that were written to clients of the monitor socket.
@@ -732,7 +895,7 @@ pub mod metric {
         description: "Entries that a queue can hold.",
         instrument: Instrument::Gauge,
         attributes: &[
-            attribute::EYEPIECE_QUEUE_NAME,
+            Usage { name: attribute::EYEPIECE_QUEUE_NAME, required: true },
         ],
     };
     /// Entries that wait in a queue.
@@ -742,7 +905,7 @@ pub mod metric {
         description: "Entries that wait in a queue.",
         instrument: Instrument::Gauge,
         attributes: &[
-            attribute::EYEPIECE_QUEUE_NAME,
+            Usage { name: attribute::EYEPIECE_QUEUE_NAME, required: true },
         ],
     };
     /// Live series of a metric.
@@ -752,7 +915,7 @@ pub mod metric {
         description: "Live series of a metric.",
         instrument: Instrument::Gauge,
         attributes: &[
-            attribute::EYEPIECE_METRIC_NAME,
+            Usage { name: attribute::EYEPIECE_METRIC_NAME, required: true },
         ],
     };
     /// Series that were removed because they were idle.
@@ -762,7 +925,7 @@ pub mod metric {
         description: "Series that were removed because they were idle.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_METRIC_NAME,
+            Usage { name: attribute::EYEPIECE_METRIC_NAME, required: true },
         ],
     };
     /// Measurements that went to the overflow series.
@@ -772,7 +935,7 @@ pub mod metric {
         description: "Measurements that went to the overflow series.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_METRIC_NAME,
+            Usage { name: attribute::EYEPIECE_METRIC_NAME, required: true },
         ],
     };
     /// Attempts to connect to the agent that failed, by reason.
@@ -782,7 +945,7 @@ pub mod metric {
         description: "Attempts to connect to the agent that failed, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Time without a connection to the agent, the time before the first one included.
@@ -810,7 +973,7 @@ pub mod metric {
         description: "Places of a recording that could not be read, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Bytes of the source that were no whole message or record, by reason.
@@ -820,7 +983,7 @@ pub mod metric {
         description: "Bytes of the source that were no whole message or record, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Times that reading went on behind events that were missed, by reason.
@@ -832,7 +995,7 @@ pub mod metric {
         description: "Times that reading went on behind events that were missed, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Connections to the agent that ended, by reason.
@@ -844,7 +1007,7 @@ pub mod metric {
         description: "Connections to the agent that ended, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::EYEPIECE_REASON,
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Time since the start.
@@ -863,11 +1026,13 @@ pub mod metric {
         description: "Flows that were dropped.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::HUBBLE_DROP_REASON,
-            attribute::HUBBLE_PROTOCOL,
-            attribute::HUBBLE_SOURCE_NAME,
-            attribute::HUBBLE_DESTINATION_NAME,
-            attribute::OTEL_METRIC_OVERFLOW,
+            Usage { name: attribute::HUBBLE_DROP_REASON, required: false },
+            Usage { name: attribute::HUBBLE_PROTOCOL, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Bytes from source to destination, each packet counted once per node.
@@ -877,9 +1042,14 @@ pub mod metric {
         description: "Bytes from source to destination, each packet counted once per node.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::HUBBLE_SOURCE_NAME,
-            attribute::HUBBLE_DESTINATION_NAME,
-            attribute::OTEL_METRIC_OVERFLOW,
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::NETWORK_TRANSPORT, required: false },
+            Usage { name: attribute::SOURCE_PORT, required: false },
+            Usage { name: attribute::DESTINATION_PORT, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Packets from source to destination, each counted once per node.
@@ -889,9 +1059,14 @@ pub mod metric {
         description: "Packets from source to destination, each counted once per node.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::HUBBLE_SOURCE_NAME,
-            attribute::HUBBLE_DESTINATION_NAME,
-            attribute::OTEL_METRIC_OVERFLOW,
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::NETWORK_TRANSPORT, required: false },
+            Usage { name: attribute::SOURCE_PORT, required: false },
+            Usage { name: attribute::DESTINATION_PORT, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Flows that were seen.
@@ -901,13 +1076,14 @@ pub mod metric {
         description: "Flows that were seen.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::HUBBLE_PROTOCOL,
-            attribute::HUBBLE_EVENT_TYPE,
-            attribute::HUBBLE_EVENT_SUBTYPE,
-            attribute::HUBBLE_VERDICT,
-            attribute::HUBBLE_SOURCE_NAME,
-            attribute::HUBBLE_DESTINATION_NAME,
-            attribute::OTEL_METRIC_OVERFLOW,
+            Usage { name: attribute::HUBBLE_PROTOCOL, required: false },
+            Usage { name: attribute::HUBBLE_EVENT_TYPE, required: false },
+            Usage { name: attribute::HUBBLE_EVENT_SUBTYPE, required: false },
+            Usage { name: attribute::HUBBLE_VERDICT, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Bytes that passed an interface.
@@ -917,9 +1093,9 @@ pub mod metric {
         description: "Bytes that passed an interface.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::NETWORK_INTERFACE_NAME,
-            attribute::NETWORK_IO_DIRECTION,
-            attribute::OTEL_METRIC_OVERFLOW,
+            Usage { name: attribute::NETWORK_INTERFACE_NAME, required: false },
+            Usage { name: attribute::NETWORK_IO_DIRECTION, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Packets that passed an interface.
@@ -929,9 +1105,9 @@ pub mod metric {
         description: "Packets that passed an interface.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::NETWORK_INTERFACE_NAME,
-            attribute::NETWORK_IO_DIRECTION,
-            attribute::OTEL_METRIC_OVERFLOW,
+            Usage { name: attribute::NETWORK_INTERFACE_NAME, required: false },
+            Usage { name: attribute::NETWORK_IO_DIRECTION, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
     /// Events that were lost before they became flows.
@@ -941,7 +1117,7 @@ pub mod metric {
         description: "Events that were lost before they became flows.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::HUBBLE_LOST_SOURCE,
+            Usage { name: attribute::HUBBLE_LOST_SOURCE, required: true },
         ],
     };
     /// Flows that carried a TCP flag.
@@ -951,11 +1127,13 @@ pub mod metric {
         description: "Flows that carried a TCP flag.",
         instrument: Instrument::Counter,
         attributes: &[
-            attribute::HUBBLE_TCP_FLAG,
-            attribute::NETWORK_TYPE,
-            attribute::HUBBLE_SOURCE_NAME,
-            attribute::HUBBLE_DESTINATION_NAME,
-            attribute::OTEL_METRIC_OVERFLOW,
+            Usage { name: attribute::HUBBLE_TCP_FLAG, required: false },
+            Usage { name: attribute::NETWORK_TYPE, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
         ],
     };
 
@@ -1025,6 +1203,9 @@ pub mod metric {
 
 /// Event names.
 pub mod event {
+    use super::attribute;
+    use crate::{Event, Usage};
+
     /// Something happened in Cilium's agent.
     pub const HUBBLE_AGENT_EVENT: &str = "hubble.agent_event";
     /// What the datapath says of its work on a packet.
@@ -1035,11 +1216,189 @@ pub mod event {
     pub const HUBBLE_FLOW: &str = "hubble.flow";
     /// Events were lost before they became flows.
     pub const HUBBLE_LOST_EVENTS: &str = "hubble.lost_events";
+
+    /// All of them, ordered by name.
+    pub const ALL: &[Event] = &[
+        Event {
+            name: HUBBLE_AGENT_EVENT,
+            attributes: &[
+                Usage { name: attribute::LOG_RECORD_UID, required: true },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_TYPE, required: true },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_TIME, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_LABELS, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_ERROR, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_ENDPOINT_ID, required: false },
+                Usage { name: attribute::NETWORK_INTERFACE_NAME, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_POLICY_REVISION, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_POLICY_RULES, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_CIDR, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_IDENTITY, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_OLD_IDENTITY, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_HOST_ADDRESS, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_OLD_HOST_ADDRESS, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_ENCRYPT_KEY, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_SERVICE_ID, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_SERVICE_NAME, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_SERVICE_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_SERVICE_FRONTEND, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_SERVICE_BACKENDS, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_NUMBER, required: false },
+                Usage { name: attribute::HUBBLE_AGENT_EVENT_NOTIFICATION, required: false },
+                Usage { name: attribute::K8S_NAMESPACE_NAME, required: false },
+                Usage { name: attribute::K8S_POD_NAME, required: false },
+            ],
+        },
+        Event {
+            name: HUBBLE_DEBUG_EVENT,
+            attributes: &[
+                Usage { name: attribute::LOG_RECORD_UID, required: true },
+                Usage { name: attribute::HUBBLE_DEBUG_EVENT_TYPE, required: true },
+                Usage { name: attribute::HUBBLE_DEBUG_EVENT_HASH, required: true },
+                Usage { name: attribute::HUBBLE_DEBUG_EVENT_ARG1, required: true },
+                Usage { name: attribute::HUBBLE_DEBUG_EVENT_ARG2, required: true },
+                Usage { name: attribute::HUBBLE_DEBUG_EVENT_ARG3, required: true },
+                Usage { name: attribute::HUBBLE_DEBUG_EVENT_MESSAGE, required: true },
+                Usage { name: attribute::HUBBLE_SOURCE_ENDPOINT_ID, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_IDENTITY, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+                Usage { name: attribute::HUBBLE_CPU, required: true },
+            ],
+        },
+        Event {
+            name: HUBBLE_FLOW,
+            attributes: &[
+                Usage { name: attribute::LOG_RECORD_UID, required: true },
+                Usage { name: attribute::HUBBLE_VERDICT, required: true },
+                Usage { name: attribute::HUBBLE_EVENT_TYPE, required: true },
+                Usage { name: attribute::HUBBLE_EVENT_SUBTYPE, required: false },
+                Usage { name: attribute::SOURCE_ADDRESS, required: false },
+                Usage { name: attribute::SOURCE_PORT, required: false },
+                Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+                Usage { name: attribute::DESTINATION_PORT, required: false },
+                Usage { name: attribute::NETWORK_TRANSPORT, required: false },
+                Usage { name: attribute::NETWORK_TYPE, required: false },
+                Usage { name: attribute::NETWORK_INTERFACE_NAME, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+                Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_IDENTITY, required: false },
+                Usage { name: attribute::HUBBLE_DESTINATION_IDENTITY, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_ENDPOINT_ID, required: false },
+                Usage { name: attribute::HUBBLE_DESTINATION_ENDPOINT_ID, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_ADDRESS_TRANSLATED, required: false },
+                Usage { name: attribute::HUBBLE_DROP_REASON, required: false },
+                Usage { name: attribute::HUBBLE_DROP_LOCATION, required: false },
+                Usage { name: attribute::HUBBLE_DROP_NETNS, required: false },
+                Usage { name: attribute::HUBBLE_DROP_FILE, required: false },
+                Usage { name: attribute::HUBBLE_DROP_LINE, required: false },
+                Usage { name: attribute::HUBBLE_TCP_FLAGS, required: false },
+                Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: true },
+                Usage { name: attribute::HUBBLE_IS_REPLY, required: false },
+                Usage { name: attribute::HUBBLE_OBSERVATION_POINT, required: false },
+                Usage { name: attribute::HUBBLE_CAPTURE_POINT, required: false },
+                Usage { name: attribute::HUBBLE_TRACE_REASON, required: false },
+                Usage { name: attribute::HUBBLE_SUMMARY, required: false },
+                Usage { name: attribute::HUBBLE_CPU, required: false },
+                Usage { name: attribute::HUBBLE_INTERFACE_INDEX, required: false },
+                Usage { name: attribute::HUBBLE_ETHERNET_SOURCE, required: false },
+                Usage { name: attribute::HUBBLE_ETHERNET_DESTINATION, required: false },
+                Usage { name: attribute::HUBBLE_VLAN_ID, required: false },
+                Usage { name: attribute::HUBBLE_ICMP_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_ICMP_CODE, required: false },
+                Usage { name: attribute::HUBBLE_IGMP_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_IGMP_GROUP, required: false },
+                Usage { name: attribute::HUBBLE_VRRP_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_VRRP_VRID, required: false },
+                Usage { name: attribute::HUBBLE_VRRP_PRIORITY, required: false },
+                Usage { name: attribute::HUBBLE_SCTP_CHUNK_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_TUNNEL_PROTOCOL, required: false },
+                Usage { name: attribute::HUBBLE_TUNNEL_VNI, required: false },
+                Usage { name: attribute::HUBBLE_TUNNEL_SOURCE_ADDRESS, required: false },
+                Usage { name: attribute::HUBBLE_TUNNEL_DESTINATION_ADDRESS, required: false },
+                Usage { name: attribute::HUBBLE_POLICY_MATCH_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_AUTH_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_PROXY_PORT, required: false },
+                Usage { name: attribute::HUBBLE_ENCRYPTED, required: false },
+                Usage { name: attribute::HUBBLE_IP_TRACE_ID, required: false },
+                Usage { name: attribute::HUBBLE_FLOW_PACKETS, required: false },
+                Usage { name: attribute::HUBBLE_FLOW_BYTES, required: false },
+                Usage { name: attribute::HUBBLE_FLOW_OBSERVED_BEFORE, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_LABELS, required: false },
+                Usage { name: attribute::HUBBLE_DESTINATION_LABELS, required: false },
+                Usage { name: attribute::SOURCE_K8S_CLUSTER_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_DEPLOYMENT_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_STATEFULSET_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_DAEMONSET_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_REPLICASET_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_JOB_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_CRONJOB_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_SERVICE_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_CLUSTER_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_DEPLOYMENT_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_STATEFULSET_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_DAEMONSET_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_REPLICASET_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_JOB_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_CRONJOB_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_SERVICE_NAME, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_WORKLOADS, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_SERVICE_NAMESPACE, required: false },
+                Usage { name: attribute::HUBBLE_SOURCE_DNS_NAMES, required: false },
+                Usage { name: attribute::HUBBLE_DESTINATION_WORKLOADS, required: false },
+                Usage { name: attribute::HUBBLE_DESTINATION_SERVICE_NAMESPACE, required: false },
+                Usage { name: attribute::HUBBLE_DESTINATION_DNS_NAMES, required: false },
+                Usage { name: attribute::K8S_NODE_NAME, required: false },
+                Usage { name: attribute::K8S_CLUSTER_NAME, required: false },
+                Usage { name: attribute::HUBBLE_NODE_LABELS, required: false },
+                Usage { name: attribute::HUBBLE_EMITTER_NAME, required: false },
+                Usage { name: attribute::HUBBLE_EMITTER_VERSION, required: false },
+                Usage { name: attribute::HUBBLE_L7_TYPE, required: false },
+                Usage { name: attribute::HUBBLE_L7_LATENCY, required: false },
+                Usage { name: attribute::HUBBLE_L7_FIELDS, required: false },
+                Usage { name: attribute::HUBBLE_DNS_QUERY_TYPES, required: false },
+                Usage { name: attribute::HUBBLE_DNS_ANSWER_TYPES, required: false },
+                Usage { name: attribute::HUBBLE_DNS_RESPONSE_CODE, required: false },
+                Usage { name: attribute::HUBBLE_DNS_TTL, required: false },
+                Usage { name: attribute::HUBBLE_DNS_CNAMES, required: false },
+                Usage { name: attribute::HUBBLE_DNS_OBSERVATION_SOURCE, required: false },
+                Usage { name: attribute::HUBBLE_KAFKA_API_KEY, required: false },
+                Usage { name: attribute::HUBBLE_KAFKA_API_VERSION, required: false },
+                Usage { name: attribute::HUBBLE_KAFKA_CORRELATION_ID, required: false },
+                Usage { name: attribute::HUBBLE_KAFKA_ERROR_CODE, required: false },
+                Usage { name: attribute::HUBBLE_SOCK_TRANSLATION_POINT, required: false },
+                Usage { name: attribute::HUBBLE_SOCK_COOKIE, required: false },
+                Usage { name: attribute::HUBBLE_SOCK_CGROUP_ID, required: false },
+                Usage { name: attribute::HUBBLE_RECORDER_RULE, required: false },
+                Usage { name: attribute::NETWORK_PROTOCOL_NAME, required: false },
+                Usage { name: attribute::NETWORK_PROTOCOL_VERSION, required: false },
+                Usage { name: attribute::HTTP_REQUEST_METHOD, required: false },
+                Usage { name: attribute::HTTP_RESPONSE_STATUS_CODE, required: false },
+                Usage { name: attribute::URL_FULL, required: false },
+                Usage { name: attribute::DNS_QUESTION_NAME, required: false },
+                Usage { name: attribute::DNS_ANSWERS, required: false },
+                Usage { name: attribute::MESSAGING_DESTINATION_NAME, required: false },
+            ],
+        },
+        Event {
+            name: HUBBLE_LOST_EVENTS,
+            attributes: &[
+                Usage { name: attribute::LOG_RECORD_UID, required: true },
+                Usage { name: attribute::HUBBLE_LOST_SOURCE, required: true },
+                Usage { name: attribute::HUBBLE_LOST_COUNT, required: true },
+                Usage { name: attribute::HUBBLE_CPU, required: false },
+            ],
+        },
+    ];
 }
 
 /// The label of Hubble's metrics that carries the same as an attribute.
 pub fn hubble_label(name: &str) -> Option<&'static str> {
     Some(match name {
+        attribute::DESTINATION_ADDRESS => "destination",
+        attribute::DESTINATION_PORT => "destination_port",
         attribute::HUBBLE_DESTINATION_NAME => "destination",
         attribute::HUBBLE_DROP_NETNS => "netns",
         attribute::HUBBLE_DROP_REASON => "reason",
@@ -1054,7 +1413,10 @@ pub fn hubble_label(name: &str) -> Option<&'static str> {
         attribute::HUBBLE_VERDICT => "verdict",
         attribute::NETWORK_INTERFACE_NAME => "interface",
         attribute::NETWORK_IO_DIRECTION => "direction",
+        attribute::NETWORK_TRANSPORT => "protocol",
         attribute::NETWORK_TYPE => "family",
+        attribute::SOURCE_ADDRESS => "source",
+        attribute::SOURCE_PORT => "source_port",
         _ => return None,
     })
 }

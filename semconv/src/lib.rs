@@ -20,7 +20,47 @@ pub struct Metric {
     /// How values behave.
     pub instrument: Instrument,
     /// Attributes that its series may carry.
-    pub attributes: &'static [&'static str],
+    pub attributes: &'static [Usage],
+}
+
+/// An event of the registry: a kind of log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Name, with dots.
+    pub name: &'static str,
+    /// Attributes that its records may carry.
+    pub attributes: &'static [Usage],
+}
+
+/// An attribute as a metric or an event uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The attribute's name.
+    pub name: &'static str,
+    /// Whether every series or record carries it.
+    pub required: bool,
+}
+
+/// An attribute of the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Name, with dots.
+    pub name: &'static str,
+    /// Type of its values.
+    pub r#type: Type,
+}
+
+/// The type of an attribute's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// A text.
+    String,
+    /// A list of texts.
+    Strings,
+    /// A whole number.
+    Int,
+    /// A truth value.
+    Boolean,
 }
 
 /// How a metric's values behave, by OpenTelemetry's instruments.
@@ -43,18 +83,57 @@ impl Metric {
     }
 }
 
+impl Event {
+    /// The registry's event of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        event::ALL.iter().find(|event| event.name == name)
+    }
+}
+
+impl Attribute {
+    /// The registry's attribute of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        let found = attribute::ALL.binary_search_by(|attribute| attribute.name.cmp(name));
+        found.ok().map(|index| &attribute::ALL[index])
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Instrument, Metric, attribute, hubble_label, metric};
+    use super::{Attribute, Event, Instrument, Metric, Type, Usage, attribute, event, hubble_label, metric};
 
     #[test]
-    fn every_metric_is_found_by_its_name() {
+    fn every_definition_is_found_by_name() {
         for metric in metric::ALL {
             assert_eq!(Metric::find(metric.name), Some(metric));
         }
-        assert_eq!(Metric::find("hubble.nothing"), None);
+        for event in event::ALL {
+            assert_eq!(Event::find(event.name), Some(event));
+        }
+        for attribute in attribute::ALL {
+            assert_eq!(Attribute::find(attribute.name), Some(attribute));
+        }
+        assert_eq!(
+            (Metric::find("hubble.no"), Event::find("hubble.no"), Attribute::find("hubble.no")),
+            (None, None, None)
+        );
         assert_eq!(metric::HUBBLE_DROP.instrument, Instrument::Counter);
-        assert!(metric::HUBBLE_DROP.attributes.contains(&attribute::HUBBLE_DROP_REASON));
+        let reason = Usage { name: attribute::HUBBLE_DROP_REASON, required: false };
+        assert!(
+            metric::EYEPIECE_DATAPATH_IGNORED
+                .attributes
+                .contains(&Usage { name: attribute::EYEPIECE_REASON, required: true })
+        );
+        assert!(metric::HUBBLE_DROP.attributes.contains(&reason));
+        for (name, r#type) in [
+            (attribute::HUBBLE_DROP_NETNS, Type::Int),
+            (attribute::DESTINATION_PORT, Type::Int),
+            (attribute::DNS_ANSWERS, Type::Strings),
+            (attribute::OTEL_METRIC_OVERFLOW, Type::Boolean),
+            (attribute::SOURCE_ADDRESS, Type::String),
+        ] {
+            assert_eq!(Attribute::find(name).map(|attribute| attribute.r#type), Some(r#type), "{name}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use support::{Registry, folder};
+use support::{Level, Manifest, Registry, folder};
 
 #[test]
 fn generated_names_are_up_to_date() {
@@ -16,6 +16,22 @@ fn generated_names_are_up_to_date() {
     }
     let committed = std::fs::read_to_string(&path).expect("generated.rs");
     assert!(committed == generated, "run EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv");
+}
+
+#[test]
+fn manifest_names_registry_and_its_dependency() {
+    let manifest = Manifest::read();
+    assert!(manifest.description.is_some_and(|text| text.ends_with('.')));
+    assert_eq!(manifest.stability, "development");
+    let version = format!("/{}", env!("CARGO_PKG_VERSION"));
+    assert!(manifest.schema_url.ends_with(&version), "{}", manifest.schema_url);
+    let name = |url: &str| url.rsplit_once('/').map(|(name, _)| name.to_owned());
+    let [otel] = manifest.dependencies.as_slice() else { panic!("one dependency") };
+    // A registry whose name is its dependency's depends on itself.
+    assert_ne!(name(&manifest.schema_url), name(&otel.schema_url));
+    assert_eq!(name(&otel.schema_url).as_deref(), Some("https://opentelemetry.io/schemas"));
+    let version = otel.schema_url.rsplit('/').next().unwrap_or_default();
+    assert!(otel.registry_path.contains(&format!("/v{version}.zip")), "{}", otel.registry_path);
 }
 
 /// The names in it that are followed by a dot in another one.
@@ -43,6 +59,8 @@ fn names_are_unique_and_our_own_are_under_our_prefixes() {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c)), "{name}");
         // The ends of a flow have OpenTelemetry's names of Kubernetes behind that of the end, until a convention says so.
         let ours = ["hubble.", "eyepiece.", "source.k8s.", "destination.k8s."].iter().any(|own| name.starts_with(own));
+        // The metrics SDK specification's, which no registry defines.
+        let ours = ours || name == "otel.metric.overflow";
         assert_eq!(attribute.id.is_some(), ours, "{name}: ours are defined, others referred to");
     }
     let mut metrics = BTreeSet::new();
@@ -64,8 +82,17 @@ fn metrics_and_events_use_attributes_that_are_registered() {
             assert!(attribute.id.is_none(), "{}: {} is defined in a group of its own", group.id, attribute.name());
             assert!(known.contains(attribute.name()), "{}: {} is not registered", group.id, attribute.name());
             assert!(seen.insert(attribute.name()), "{}: {} twice", group.id, attribute.name());
-            let level = attribute.requirement_level.as_deref();
-            assert!(matches!(level, Some("required" | "recommended" | "opt_in")), "{}: {level:?}", group.id);
+            // Recommended is what should always be there: then it is required, or there is a condition.
+            let is_exact = match attribute.requirement_level.as_ref() {
+                Some(Level::Word(word)) => matches!(word.as_str(), "required" | "opt_in"),
+                Some(Level::Condition(level)) => {
+                    let kinds: Vec<&str> = level.keys().map(String::as_str).collect();
+                    matches!(kinds[..], ["conditionally_required" | "opt_in"])
+                        && level.values().all(|text| text.ends_with('.'))
+                }
+                None => false,
+            };
+            assert!(is_exact, "{}: {}: {:?}", group.id, attribute.name(), attribute.requirement_level);
         }
     }
 }
@@ -91,7 +118,8 @@ fn everything_says_what_it_is() {
         assert!(attribute.brief.as_ref().is_some_and(|brief| brief.ends_with('.')), "{name}");
         assert!(attribute.note.as_ref().is_none_or(|note| note.ends_with('.')), "{name}");
         if attribute.id.is_some() {
-            assert_eq!(attribute.stability.as_deref(), Some("development"), "{name}");
+            let stability = if name == "otel.metric.overflow" { "stable" } else { "development" };
+            assert_eq!(attribute.stability.as_deref(), Some(stability), "{name}");
             let kind = attribute.r#type.as_deref();
             assert!(matches!(kind, Some("string" | "string[]" | "int" | "boolean" | "double")), "{name}: {kind:?}");
             assert_eq!(attribute.examples.is_some(), kind != Some("boolean"), "{name}");
@@ -116,14 +144,14 @@ fn units_are_ucum() {
 
 #[test]
 fn attributes_of_hubbles_metrics_have_hubbles_labels() {
+    use eyepiece_semconv::attribute::{DESTINATION_ADDRESS, OTEL_METRIC_OVERFLOW, SOURCE_ADDRESS};
     for metric in eyepiece_semconv::metric::ALL.iter().filter(|metric| metric.name.starts_with("hubble.")) {
         let mut labels = BTreeSet::new();
-        for &attribute in metric.attributes {
-            if attribute == eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW {
-                continue;
-            }
-            let label = eyepiece_semconv::hubble_label(attribute);
-            assert!(label.is_some_and(|label| labels.insert(label)), "{}: {attribute} {label:?}", metric.name);
+        for name in metric.attributes.iter().map(|usage| usage.name).filter(|name| *name != OTEL_METRIC_OVERFLOW) {
+            let label = eyepiece_semconv::hubble_label(name).expect(name);
+            // An address stands in the place of a name, never beside it.
+            let is_new = labels.insert(label);
+            assert!(is_new || [SOURCE_ADDRESS, DESTINATION_ADDRESS].contains(&name), "{}: {name} {label}", metric.name);
         }
     }
 }

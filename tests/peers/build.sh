@@ -14,13 +14,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol harness cilium-dbg hubble hubble-relay grpcurl)
+all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
     case $1 in
     otelcol) echo "$COLLECTOR collector/manifest.yaml" ;;
     harness) echo "$CILIUM $(cd "$here" && echo harness/*.go)" ;;
+    packets) echo "$GOPACKET $(cd "$here" && echo packets/*.go)" ;;
     cilium-dbg | hubble-relay) echo "$CILIUM" ;;
     hubble) echo "$HUBBLE" ;;
     grpcurl) echo "$GRPCURL" ;;
@@ -68,14 +69,24 @@ cilium_module() {
     wrapper_module "$1" "github.com/cilium/cilium@v$CILIUM"
 }
 
-# Ours, so it is held to Go's form and its vet, too.
-build_harness() {
+# Builds the program $2 of ours in the module $1: it is held to Go's form and its vet, too.
+ours() {
     local unformatted
-    cilium_module "$1/module"
-    cp "$here"/harness/*.go "$1/module/"
+    cp "$here/$2"/*.go "$1/module/"
     unformatted=$(gofmt -l "$1/module")
     [ -z "$unformatted" ] || { echo "gofmt would change $unformatted"; return 1; }
-    (cd "$1/module" && go vet -mod=mod . && go build -mod=mod -ldflags '-s -w' -o "$1/harness" .)
+    (cd "$1/module" && go vet -mod=mod . && go build -mod=mod -ldflags '-s -w' -o "$1/$2" .)
+}
+
+build_harness() {
+    cilium_module "$1/module"
+    ours "$1" harness
+}
+
+build_packets() {
+    mkdir "$1/module"
+    (cd "$1/module" && go mod init eyepiece/packets && go get "github.com/gopacket/gopacket@v$GOPACKET")
+    ours "$1" packets
 }
 
 build_cilium-dbg() {
@@ -105,8 +116,9 @@ build() {
     trap "chmod -R u+w '$work'; rm -rf '$work'" EXIT
     # `step` runs it as a condition, where `set -e` does not hold: a shell of its own keeps it.
     step "building peer $name" bash -euo pipefail -c "
-        $(declare -f "build_$name" wrapper_module cilium_module)
+        $(declare -f "build_$name" wrapper_module cilium_module ours)
         here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM' HUBBLE='$HUBBLE' GRPCURL='$GRPCURL'
+        GOPACKET='$GOPACKET'
         build_$name '$work'"
     install -D -m 755 "$work/$name" "$folder/bin/.$name.new"
     mv "$folder/bin/.$name.new" "$folder/bin/$name"

@@ -1,6 +1,7 @@
 //! The product as a process: started in a namespace with a configuration, asked over its admin listener, stopped.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -222,6 +223,16 @@ pub fn binary() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let path = test.ancestors().nth(2).context("the test is in no target folder")?.join("eyepiece");
     ensure!(path.is_file(), "no program at {}: cargo build", path.display());
+    Ok(path)
+}
+
+/// A program in this folder that runs the product with other capabilities than root's: `sets` as setpriv(1) takes them.
+pub fn with_capabilities(folder: &Path, sets: &str) -> Result<PathBuf> {
+    let (path, program) = (folder.join("confined"), binary()?);
+    let script =
+        format!("#!/bin/sh\nexec setpriv --bounding-set {sets} --inh-caps {sets} {} \"$@\"\n", program.display());
+    std::fs::write(&path, script)?;
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
     Ok(path)
 }
 

@@ -35,7 +35,20 @@ pub fn pipe<T>(
     write: impl FnOnce(&mut Input) -> Result<()> + Send,
     read: impl FnOnce(&mut Output) -> Result<T>,
 ) -> Result<T> {
-    let mut harness = Harness::start(arguments)?;
+    pipe_through(NAME, arguments, write, read)
+}
+
+/// As [`pipe`], of another peer.
+///
+/// # Errors
+/// As [`pipe`].
+pub fn pipe_through<T>(
+    peer: &str,
+    arguments: &[&str],
+    write: impl FnOnce(&mut Input) -> Result<()> + Send,
+    read: impl FnOnce(&mut Output) -> Result<T>,
+) -> Result<T> {
+    let mut harness = Harness::start_peer(peer, arguments)?;
     let Harness { child, input, output, .. } = &mut harness;
     let (written, found) = std::thread::scope(|scope| {
         let input = input.take();
@@ -74,8 +87,12 @@ impl Harness {
     /// # Errors
     /// Where the harness is not there.
     pub fn start(arguments: &[&str]) -> Result<Self> {
-        let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
-        let name = format!("harness {}", arguments.join(" "));
+        Self::start_peer(NAME, arguments)
+    }
+
+    fn start_peer(peer: &str, arguments: &[&str]) -> Result<Self> {
+        let program = peer::find(peer).map_err(anyhow::Error::msg)?;
+        let name = [&[peer], arguments].concat().join(" ");
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())

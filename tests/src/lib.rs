@@ -25,6 +25,7 @@ pub mod pki;
 pub mod process;
 pub mod receiver;
 pub mod relay;
+pub mod schema;
 pub mod skip;
 pub mod traffic;
 pub mod uplink;

@@ -44,6 +44,10 @@ impl Output {
         output
     }
 
+    fn has_ended(&self) -> bool {
+        self.1.load(Ordering::Acquire)
+    }
+
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
@@ -83,8 +87,8 @@ impl Background {
         let find = |output: String| output.lines().find(|line| line.contains(text)).map(str::to_owned);
         let what = format!("{} has not written {text:?}", self.name);
         let line = eventually(timeout, &what, || {
-            // Asked before the output is read: what was written before the end is then there.
-            let ended = self.child.try_wait().ok().flatten();
+            // Asked before the output is looked at, which has all that was written once its pipe has ended too.
+            let ended = self.child.try_wait().ok().flatten().filter(|_| self.stderr.has_ended());
             find(self.stderr()).map(Ok).or_else(|| ended.map(Err))
         });
         match line {
@@ -110,7 +114,7 @@ impl Background {
         let status = eventually(timeout, &what, || self.child.try_wait().transpose())
             .map_err(|error| error.context(self.stderr()))?
             .with_context(|| what.clone())?;
-        let is_read = || [&self.stdout, &self.stderr].iter().all(|output| output.1.load(Ordering::Acquire));
+        let is_read = || [&self.stdout, &self.stderr].iter().all(|output| output.has_ended());
         // Whoever keeps a pipe open has nothing to do with how this one ended.
         eventually(LAST_WORDS, "its output", || is_read().then_some(())).unwrap_or_default();
         Ok(status)

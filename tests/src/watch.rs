@@ -1,5 +1,7 @@
 //! The product on the lab's node together with a receiver that keeps what it exports.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 
 use crate::{Counters, Eyepiece, Lab, Receiver};
@@ -18,12 +20,17 @@ impl Watch {
     ///
     /// Metrics leave every second and records at once, where the settings don't say otherwise.
     pub fn start(lab: &Lab, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_program(lab, settings, &crate::eyepiece::binary()?)
+    }
+
+    /// As [`Self::start`], with another program.
+    pub fn start_program(lab: &Lab, settings: &[(&str, &str)], program: &Path) -> Result<Self> {
         let receiver = Receiver::start(lab.node())?;
         let config = format!(
             "[otlp]\nendpoint = \"{}\"\n[otlp.metrics]\ninterval = \"1s\"\n[otlp.logs]\ndelay = \"50ms\"\n",
             receiver.endpoint()
         );
-        let mut builder = Eyepiece::builder(&config);
+        let mut builder = Eyepiece::builder(&config).program(program);
         for (key, value) in settings {
             builder = builder.argument("--set").argument(&format!("{key}={value}"));
         }

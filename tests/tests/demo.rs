@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use nix::sys::signal::Signal;
 
 /// The variable in the environment by which all processes of one demo are found.
 const MARK: &str = "DEMO_OF_TEST";
+/// Where eyepiece keeps locks and sockets.
+const FOLDER: &str = "/run/eyepiece";
 /// A whole demo in a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -108,13 +111,19 @@ fn namespaces() -> BTreeSet<u64> {
     places.filter_map(|path| Some(fs::metadata(path).ok()?.ino())).collect()
 }
 
+/// The folder of locks and sockets, removed where nobody uses it: whether somebody does.
+fn runtime_folder_is_used() -> bool {
+    drop(fs::remove_dir(FOLDER));
+    Path::new(FOLDER).exists()
+}
+
 fn interfaces() -> Result<BTreeSet<String>> {
     fs::read_dir("/sys/class/net")?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 #[test]
 fn it_shows_flows_drops_and_metrics_and_leaves_nothing() -> Result<()> {
-    let before = interfaces()?;
+    let (before, is_used) = (interfaces()?, runtime_folder_is_used());
     let mut demo = Demo::start("whole", &["--seconds", "4"])?;
     demo.wait_for("TCP SYN")?;
     let held = demo.held()?;
@@ -156,6 +165,7 @@ fn it_shows_flows_drops_and_metrics_and_leaves_nothing() -> Result<()> {
     assert!(wide.is_empty(), "{wide:#?}");
     demo.is_gone(&held)?;
     assert_eq!(interfaces()?, before);
+    assert_eq!(Path::new(FOLDER).exists(), is_used);
     Ok(())
 }
 
@@ -192,6 +202,19 @@ fn an_end_from_outside_leaves_nothing() -> Result<()> {
         assert_eq!(demo.process.stop(signal, PATIENCE)?, code, "{signal}: {}", demo.process.stderr());
         demo.is_gone(&held)?;
     }
+    Ok(())
+}
+
+#[test]
+fn interrupted_demo_with_clsact_leaves_no_folder() -> Result<()> {
+    let is_used = runtime_folder_is_used();
+    let mut demo = Demo::start("folder", &["--seconds", "600", "--set", "datapath.attach=clsact"])?;
+    demo.wait_for("TCP SYN")?;
+    let held = demo.held()?;
+    assert!(fs::read_dir(FOLDER)?.count() > 0, "the lock is held");
+    assert_eq!(demo.process.stop(Signal::SIGINT, PATIENCE)?, 0, "{}", demo.process.stderr());
+    demo.is_gone(&held)?;
+    assert_eq!(Path::new(FOLDER).exists(), is_used);
     Ok(())
 }
 

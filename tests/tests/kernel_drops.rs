@@ -1,15 +1,16 @@
 //! What the kernel drops is told with its reason and its addresses, and counted to the packet; nothing else is.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use eyepiece_tests::drops::{self, Dropped};
+use eyepiece_tests::eyepiece::with_capabilities;
 use eyepiece_tests::frame::{self, Pair};
 use eyepiece_tests::packet_socket::PacketSocket;
 use eyepiece_tests::traffic::{Close, tcp};
-use eyepiece_tests::{Family, Lab, Watch, eventually};
+use eyepiece_tests::{Eyepiece, Family, Lab, Watch, eventually};
 
 /// How long the kernel's own count may take to be read: it is read once a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -169,6 +170,116 @@ fn a_drop_of_a_tagged_packet_has_its_tag() -> Result<()> {
         let wanted = [("hubble.verdict", "DROPPED"), ("hubble.vlan.id", tag.as_str()), ("destination.address", &to)];
         let all: Vec<_> = received.logs_with(&[("hubble.verdict", "DROPPED")]).map(|log| &log.attributes).collect();
         assert_eq!(received.logs_with(&wanted).count(), 20, "{all:#?}");
+    });
+    Ok(())
+}
+
+/// Waits for the kernel's count of a namespace's drops, and looks again after a while: it must be exactly this.
+fn expect_drops(eyepiece: &Eyepiece, netns: u64, wanted: u64) -> Result<()> {
+    let netns = netns.to_string();
+    let counted = || eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.netns", &netns)]);
+    let enough = || counted().is_ok_and(|count| count >= wanted).then_some(());
+    eventually(PATIENCE, "the kernel's count", enough).with_context(|| eyepiece.stderr())?;
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(counted()?, wanted, "{:#}", eyepiece.status()?["samples"]);
+    Ok(())
+}
+
+#[test]
+fn drops_without_syslog_are_exact() -> Result<()> {
+    let (lab, folder) = (Lab::new()?, tempfile::tempdir()?);
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let watch = Watch::start_program(&lab, &[], &with_capabilities(folder.path(), "-syslog")?)?;
+    // Its own test runs free a packet a second; an echo reply is freed when raw sockets have it.
+    std::thread::sleep(Duration::from_secs(3));
+    a.namespace.exec(&format!("ping -c 3 -i 0.2 {}", b.v4))?;
+    expect_drops(&watch.eyepiece, lab.node().inode()?, 0)?;
+    expect_drops(&watch.eyepiece, a.namespace.inode()?, 0)?;
+    let dropped = drops::closed_udp(a, b, Family::V4, 20)?;
+    expect_drops(&watch.eyepiece, dropped.netns, 20)?;
+    watch.stop().map(drop)
+}
+
+#[test]
+fn multicast_without_ipv6_is_no_drop() -> Result<()> {
+    let lab = Lab::new()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let watch = Watch::start(&lab, &[])?;
+    b.namespace.sysctl(&format!("net.ipv6.conf.{}.disable_ipv6", b.device), "1")?;
+    let pair = Pair { source: a.v6.into(), destination: "ff02::fb".parse()? };
+    let packet = frame::ip(pair, frame::protocol::UDP, &frame::udp(pair, (5353, 5353), &[0; 40]));
+    let frame = frame::ethernet([0x33, 0x33, 0, 0, 0, 0xfb], b.gateway_mac, &[], frame::IPV6, &packet);
+    let sent = PacketSocket::open(lab.node(), &b.node_device)?.send((0..30).map(|_| frame.as_slice()), 10_000)?;
+    assert_eq!(sent, 30);
+    let dropped = drops::closed_udp(a, b, Family::V4, 20)?;
+    expect_drops(&watch.eyepiece, dropped.netns, 20)?;
+    watch.stop().map(drop)
+}
+
+#[test]
+fn data_after_local_close_is_no_drop() -> Result<()> {
+    let lab = Lab::new()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let watch = Watch::start(&lab, &[])?;
+    let listener = b.namespace.run(|| TcpListener::bind((b.v4, 0)))?;
+    for _ in 0..10 {
+        let client = a.namespace.run(|| TcpStream::connect(listener.local_addr()?))?;
+        let (mut server, _) = listener.accept()?;
+        drop(client);
+        // The server knows of the client's end, and sends all the same.
+        assert_eq!(server.read(&mut [0; 1])?, 0);
+        server.write_all(b"late")?;
+    }
+    let dropped = drops::closed_udp(b, a, Family::V4, 20)?;
+    expect_drops(&watch.eyepiece, dropped.netns, 20)?;
+    watch.stop().map(drop)
+}
+
+#[test]
+fn own_refused_exports_are_no_drops() -> Result<()> {
+    let lab = Lab::new()?;
+    let closed = lab.node().run(|| TcpListener::bind("127.0.0.1:0"))?.local_addr()?;
+    let config = format!("[otlp]\nendpoint = \"http://{closed}\"\n[otlp.metrics]\ninterval = \"1s\"\n");
+    let eyepiece = Eyepiece::start(lab.node(), &config)?;
+    eventually(PATIENCE, "a refused export", || eyepiece.stderr().contains("refused").then_some(()))?;
+    expect_drops(&eyepiece, lab.node().inode()?, 0)?;
+    // Another program's attempt is a drop.
+    assert!(lab.node().run(|| TcpStream::connect(closed)).is_err());
+    expect_drops(&eyepiece, lab.node().inode()?, 1)
+}
+
+#[test]
+fn drops_inside_tcp_sockets_are_reported() -> Result<()> {
+    const SEGMENTS: u64 = 12;
+    let lab = Lab::new()?;
+    let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+    let watch = Watch::start(&lab, &[])?;
+    let listener = b.namespace.run(|| TcpListener::bind((b.v4, 0)))?;
+    let client = a.namespace.run(|| TcpStream::connect(listener.local_addr()?))?;
+    let (mut server, _) = listener.accept()?;
+    // Data that the receiver has had already is old, whatever the numbers of this connection are: far off its window.
+    let pair = Pair { source: a.v4.into(), destination: b.v4.into() };
+    let ports = (client.local_addr()?.port(), listener.local_addr()?.port());
+    let segments: Vec<_> = (0..SEGMENTS as u32)
+        .map(|index| frame::tcp(pair, ports, 0x18, (index << 28, 1), &[0x64; 40]))
+        .map(|segment| frame::ip(pair, frame::protocol::TCP, &segment))
+        .map(|packet| frame::ethernet(a.gateway_mac, a.mac, &[], frame::IPV4, &packet))
+        .collect();
+    PacketSocket::open(&a.namespace, &a.device)?.send(segments.iter().map(Vec::as_slice), 1000)?;
+    expect_drops(&watch.eyepiece, b.namespace.inode()?, SEGMENTS)?;
+    server.write_all(b"it lives")?;
+    let filtered = drops::nft(&lab, a, b, Family::V4, 20)?;
+    expect_drops(&watch.eyepiece, filtered.netns, 20)?;
+    let receiver = watch.stop()?;
+    receiver.look(|received| {
+        let (source, port) = (a.v4.to_string(), ports.1.to_string());
+        let wanted = [("hubble.verdict", "DROPPED"), ("source.address", &*source), ("destination.port", &*port)];
+        let reasons: Vec<_> =
+            received.logs_with(&wanted).filter_map(|log| log.attributes.get("hubble.drop.reason")).collect();
+        assert_eq!(reasons.len() as u64, SEGMENTS, "{reasons:?}");
+        assert!(reasons.iter().all(|reason| reason.starts_with("TCP_")), "{reasons:?}");
+        let filtered = received.logs_with(&[("hubble.drop.reason", "NETFILTER_DROP")]).count();
+        assert_eq!(filtered, 20);
     });
     Ok(())
 }

@@ -411,7 +411,7 @@ fn a_socket_that_is_not_ours_is_refused_with_words() -> Result<()> {
     drop(other);
     std::fs::remove_file(&socket)?;
     std::fs::write(&socket, "precious")?;
-    refused("", 1, &["monitor.socket", &path, "no socket"])?;
+    refused("", 78, &["monitor.socket", &path, "no socket"])?;
     assert_eq!(std::fs::read_to_string(&socket)?, "precious");
 
     // What a crash leaves is replaced.

@@ -1,6 +1,6 @@
 //! What the datapath delivered, recorded while it was exported and played again: the same records, the same metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use eyepiece_tests::receiver::{Attributes, Received};
@@ -76,16 +76,21 @@ fn same(settings: &[&str]) -> Result<()> {
     assert!(summary.contains("; 0 not recorded"), "{summary}");
 
     let again = Receiver::start(lab.node())?;
-    let mut player = Eyepiece::builder(&config(&again))
+    let player = Eyepiece::builder(&config(&again))
         .argument("--set")
         .argument("source.kind=replay")
         .argument("--set")
         .argument(&format!("replay.path={path}"))
         .argument("--set")
-        .argument("replay.speed=0")
+        .argument("replay.speed=0");
+    let mut player = settings
+        .iter()
+        .filter(|set| set.starts_with("metrics."))
+        .fold(player, |player, set| player.argument("--set").argument(set))
         .launch(lab.node())?;
     ensure!(player.exit_code()? == Some(0), "{}", player.stderr());
     let (live, again) = (live.look(Received::clone), again.look(Received::clone));
+    assert_eq!((&live.violations, &again.violations), (&BTreeSet::new(), &BTreeSet::new()));
     let sum = live.sum("hubble.drop", &[]);
     assert!(sum >= dropped, "{sum} drops of {dropped}");
     assert!(live.logs.len() > 100, "{} records", live.logs.len());
@@ -105,4 +110,9 @@ fn each_packet_as_an_event() -> Result<()> {
 #[test]
 fn aggregated_with_totals_of_the_sweeper() -> Result<()> {
     same(&["datapath.aggregation=medium", "datapath.interval=1s"])
+}
+
+#[test]
+fn totals_keep_transport_and_port() -> Result<()> {
+    same(&["datapath.aggregation=medium", "datapath.interval=1s", "metrics.flow_detail=port"])
 }

@@ -25,8 +25,6 @@ fn config(receiver: &Receiver, drain: &str) -> String {
 fn status(lab: &Lab, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
     let mut command = Background::spawn(lab.node().command(binary()?).arg("status").args(arguments))?;
     let code = command.wait(PATIENCE)?.code();
-    // The pipes are read by threads of their own.
-    std::thread::sleep(Duration::from_millis(100));
     Ok((code, command.stdout(), command.stderr()))
 }
 
@@ -91,7 +89,7 @@ fn hooks_and_numbers_are_shown() -> Result<()> {
         assert!(rows.iter().any(|row| row[..] == expected), "{expected:?} is missing:\n{text}");
     }
     assert!(rows.iter().any(|row| row.first() == Some(&"eyepiece.events.received") && row[1] != "0"), "{text}");
-    assert!(rows.iter().any(|row| row.first() == Some(&"eyepiece.uptime")), "{text}");
+    assert!(rows.iter().all(|row| row.get(1) != Some(&"0")), "zeros are left out: {text}");
     for family in ["ipv4", "ipv6"] {
         let capacity = eyepiece.number("eyepiece.datapath.connection.capacity", &[("network.type", family)])?;
         assert_eq!(capacity, 131_072, "{family}");
@@ -144,4 +142,52 @@ fn a_second_signal_ends_it_at_once() -> Result<()> {
     assert_eq!(eyepiece.process.stop(Signal::SIGTERM, PATIENCE)?, 1, "{}", eyepiece.stderr());
     assert!(eyepiece.stderr().contains("second signal"), "{}", eyepiece.stderr());
     eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()))
+}
+
+/// The capabilities of a process's threads by name, as the kernel has them: effective and permitted.
+fn capabilities(eyepiece: &Eyepiece) -> Result<Vec<(String, u64)>> {
+    let mut threads = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", eyepiece.process.pid()))? {
+        let status = std::fs::read_to_string(thread?.path().join("status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.map(str::trim).unwrap_or_default().to_owned()
+        };
+        let set = |name| u64::from_str_radix(&field(name), 16);
+        assert_eq!((field("NoNewPrivs").as_str(), set("CapBnd")?, set("CapInh")?), ("1", 0, 0), "{status}");
+        threads.push((field("Name"), set("CapEff")? | set("CapPrm")?));
+    }
+    Ok(threads)
+}
+
+#[test]
+fn threads_hold_what_they_need() -> Result<()> {
+    const NET_ADMIN: u64 = 1 << 12;
+    const SYS_PTRACE: u64 = 1 << 19;
+    const BPF: u64 = 1 << 39;
+    let lab = lab()?;
+    let receiver = Receiver::start(lab.node())?;
+    for (kind, attacher, links) in [("datapath", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE), ("cilium-monitor", 0, 0)] {
+        let config = format!("[source]\nkind = \"{kind}\"\n{}", config(&receiver, "5s"));
+        let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
+        let threads = capabilities(&eyepiece)?;
+        assert!(threads.len() > 5, "{threads:?}");
+        for (name, held) in &threads {
+            let needed = match name.as_str() {
+                "attacher" => attacher,
+                "links" => links,
+                _ => 0,
+            };
+            assert_eq!(*held, needed, "{kind}: {name}: {threads:x?}");
+        }
+        let shown = &eyepiece.status()?["privileges"];
+        assert!(shown["no_new_privs"] == true && shown["dumpable"] == false, "{shown:#}");
+        let text = status(&lab, &["--address", &eyepiece.admin()?.to_string()])?.1;
+        for word in if attacher == 0 { &["none"][..] } else { &["none", "NET_ADMIN BPF", "NET_ADMIN SYS_PTRACE"] } {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+        assert!(!eyepiece.stderr().contains("cannot give up"), "{}", eyepiece.stderr());
+    }
+    Ok(())
 }

@@ -169,7 +169,7 @@ fn metrics_alone_recover_and_their_receiver_is_missed_once() -> Result<()> {
     counted(&receiver)?;
     receiver.away();
     udp(lab.endpoint("a"), lab.endpoint("b")).packets(500).run()?;
-    let missed = || eyepiece.stderr().matches("does not take requests").count();
+    let missed = || eyepiece.stderr().matches("cannot export metrics").count();
     eventually(PATIENCE, "a word of it", || (missed() > 0).then_some(()))?;
     std::thread::sleep(TROUBLE);
     assert_eq!(missed(), 1, "{}", eyepiece.stderr());
@@ -235,6 +235,9 @@ fn all_receivers_away_at_the_end() -> Result<()> {
         for signal in ["logs", "metrics"] {
             let told = |line: &&str| line.contains(LEFT) && line.contains(&format!("signal=\"{signal}\""));
             assert_eq!(errors.lines().filter(told).count(), 1, "{behaviour:?}, {signal}: {errors}");
+            let refused = format!("connection refused ({})", receiver.endpoint());
+            let names_cause = |line: &str| line.contains(if behaviour.is_none() { &refused } else { "no answer" });
+            assert!(errors.lines().filter(told).all(names_cause), "{behaviour:?}, {signal}: {errors}");
         }
         assert!(!errors.contains("InternalFailure"), "{errors}");
         receiver = Receiver::start(lab.node())?;

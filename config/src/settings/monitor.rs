@@ -45,7 +45,7 @@ pub struct Monitor {
     /// Where it listens, an absolute path; none = nowhere.
     #[serde(with = "super::path")]
     pub socket: Option<PathBuf>,
-    /// Payloads that wait for a client; 0 = by the number of CPUs, as Cilium.
+    /// Payloads that wait for a client at most; 0 = only their memory is bounded.
     pub queue: u32,
     /// Group of the socket; empty = the process's.
     pub group: String,

@@ -18,8 +18,9 @@ pub use notify::{
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
 };
 pub use record::{
-    Counter, DropKey, Header, Hook, Interface, InterfaceKind, Mark, QUIET_PLACES, Quiet, Tunnel, Untracked,
-    UntrackedKey, counter_count,
+    Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_OWN_LOOPBACK,
+    IgnoredFunction, IgnoredPlace, Interface, InterfaceKind, Mark, Tunnel, Untracked, UntrackedKey, counter_count,
+    shifted,
 };
 
 /// Frames the tc programs look at and count; the names of the programs in the object file.
@@ -68,10 +69,10 @@ pub mod map {
     pub const UNTRACKED: &str = "EP_UNTRACKED";
     /// [`crate::DropKey`] → u64, per CPU.
     pub const DROPS: &str = "EP_DROPS";
-    /// kernel drop reason → 1 where frees with it are not to be reported.
+    /// kernel drop reason → when frees with it are no drops: `IGNORE_…` in one number.
     pub const IGNORED: &str = "EP_IGNORED";
-    /// Index → [`crate::Quiet`]: reasons that are no drops in one function of the kernel only.
-    pub const QUIET: &str = "EP_QUIET";
+    /// [`crate::IgnoredFunction`] → 1: reasons that are no drops in one function of the kernel only.
+    pub const FUNCTIONS: &str = "EP_FUNCTIONS";
     /// [`crate::Counter`] → u64, per CPU.
     pub const COUNTERS: &str = "EP_COUNTERS";
     /// [`crate::Tunnel`] → 1 where a device of this machine sends such packets.
@@ -96,8 +97,16 @@ pub mod global {
     pub const WATERMARK: &str = "WATERMARK";
     /// u64: jiffies after which an unanswered connection at an uplink is taken to end on this machine.
     pub const HOLD: &str = "HOLD";
+    /// u32: inode of the network namespace that the interfaces of hooks are in.
+    pub const OWN_NAMESPACE: &str = "OWN_NAMESPACE";
     /// u8: arguments of the kernel's kfree_skb tracepoint.
     pub const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
+    /// u32: this process's id in its PID namespace.
+    pub const OWN_PID: &str = "OWN_PID";
+    /// u64: the device of that namespace's file.
+    pub const OWN_PID_NAMESPACE_DEVICE: &str = "OWN_PID_NAMESPACE_DEVICE";
+    /// u64: the inode of that namespace's file.
+    pub const OWN_PID_NAMESPACE: &str = "OWN_PID_NAMESPACE";
     /// u32: the byte offset of `vlan_all` in `struct sk_buff` (kernel 6.2 and later), else [`u32::MAX`].
     pub const VLAN_OFFSET: &str = "OFF_SKB_VLAN";
     /// u32 each: the byte offset of a field within a kernel struct, by global, struct and field.

@@ -84,9 +84,9 @@ pub struct Header {
     pub drop_reason: u32,
     /// Drops: inode of the network namespace; else 0.
     pub netns: u32,
-    /// The interface of the hook; for drops the one the packet came in by, or leaves by.
+    /// The interface of the hook; for drops the one the packet came in by, or leaves by, and 0 in another namespace.
     pub ifindex: u32,
-    /// The interface that the packet came in by; 0 = sent by this machine.
+    /// The interface that the packet came in by; 0 = sent by this machine, or in another namespace.
     pub ingress_ifindex: u32,
     /// Bytes behind this header.
     pub data_len: u32,
@@ -169,20 +169,48 @@ pub struct DropKey {
     pub netns: u32,
 }
 
-/// A reason that is no drop where the kernel frees with it in this function; value of `EP_QUIET`.
+/// Rule of `EP_IGNORED`: frees with the reason are no drops.
+pub const IGNORE_ALWAYS: u32 = 1;
+/// Rule of `EP_IGNORED`: they are none in the functions that `EP_FUNCTIONS` names.
+pub const IGNORE_IN_FUNCTIONS: u32 = 2;
+/// Rule of `EP_IGNORED`: they are none of packets that this process sent over the loopback.
+pub const IGNORE_OWN_LOOPBACK: u32 = 4;
+
+/// Bytes of a function's name in a rule; the rest is zeros.
+pub const FUNCTION_LEN: usize = 44;
+
+/// A reason that is no drop where the kernel frees with it in this function; key of `EP_FUNCTIONS`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quiet {
-    /// First address of the function; 0 = no entry, and none behind it.
-    pub start: u64,
-    /// The address behind it.
-    pub end: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IgnoredFunction {
+    /// The kernel's `skb_drop_reason`.
+    pub reason: u32,
+    /// The function's name.
+    pub name: [u8; FUNCTION_LEN],
+}
+
+/// An address where the kernel frees with a reason; key of `EP_PLACES`, whose value is 1 where that is no drop.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IgnoredPlace {
+    /// The address.
+    pub location: u64,
     /// The kernel's `skb_drop_reason`.
     pub reason: u64,
 }
 
-/// How many entries `EP_QUIET` has: each costs a drop a comparison.
-pub const QUIET_PLACES: u32 = 16;
+/// A number of bytes that is counted from `before` bytes further up front; 0 where there is nothing left.
+#[inline(always)]
+pub const fn shifted(length: u32, before: i64) -> u32 {
+    let length = length as i64 + before;
+    if length < 0 {
+        0
+    } else if length > u32::MAX as i64 {
+        u32::MAX
+    } else {
+        length as u32
+    }
+}
 
 /// Indices of `EP_COUNTERS`, each a u64 per CPU.
 #[repr(u32)]
@@ -207,4 +235,25 @@ pub enum Counter {
 /// How many entries `EP_COUNTERS` has.
 pub const fn counter_count() -> u32 {
     7
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shifted;
+
+    #[test]
+    fn shifted_lengths_stay_in_range() {
+        for (length, before, expected) in [
+            (100, 0, 100),
+            (100, 14, 114),
+            (100, -14, 86),
+            (100, -100, 0),
+            (100, -101, 0),
+            (0, i64::MIN, 0),
+            (u32::MAX, 1, u32::MAX),
+            (1, i64::from(u32::MAX), u32::MAX),
+        ] {
+            assert_eq!(shifted(length, before), expected, "{length} {before}");
+        }
+    }
 }

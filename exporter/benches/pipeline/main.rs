@@ -24,7 +24,6 @@ use eyepiece::monitor::agent::{Agent, Switch};
 use eyepiece::monitor::connection::Connection;
 use eyepiece::monitor::fanout::Fanout;
 use eyepiece::monitor::notifier::notifier;
-use eyepiece::monitor::server::default_queue;
 use eyepiece::names::NoNames;
 use eyepiece::observed::Batch;
 use eyepiece::otlp::delivery::Transport;
@@ -168,7 +167,7 @@ fn serve(fanout: &Fanout, clients: &[Client]) -> Option<Runtime> {
     let agent = Agent::new(Always, fanout.clone());
     for &client in clients {
         let (ours, theirs) = UnixStream::pair().expect("sockets");
-        let listener = agent.listen(default_queue(2)).expect("listener");
+        let listener = agent.listen(None).expect("listener");
         runtime.spawn(async move {
             let (sent, (_never, stop)) = (Number::default(), stop::channel());
             // Who is stopped is not ended meanwhile.

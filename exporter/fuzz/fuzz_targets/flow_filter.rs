@@ -21,6 +21,13 @@ decoder! {
 #[allow(dead_code, unused_imports, reason = "the target calls the filters alone")]
 #[path = "../hubble.rs"]
 mod hubble;
+/// The rest counts.
+#[allow(dead_code, unused_imports, reason = "the target counts nothing")]
+#[path = "../../src/metrics"]
+mod metrics {
+    mod once;
+    pub use once::observed_before;
+}
 /// The rest needs a server.
 #[allow(dead_code, reason = "the target calls the filters alone")]
 #[path = "../../src/observer"]

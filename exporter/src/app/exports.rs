@@ -11,6 +11,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::mapping;
 use super::names::MachineNames;
+use crate::hubble::print::paint::Paint;
 use crate::metrics::{Names, Naming, Resolved, Resolver};
 use crate::observed::Batch;
 use crate::otlp::client::Client;
@@ -61,8 +62,8 @@ pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
     let (symbols, names) = (shared.symbols.clone(), Arc::new(shared.names.clone()));
     let stop = shared.stop.clone();
     let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
-        let (sink, printer) =
-            stdout::build(options.capacity, options.wanted, symbols, names, io::stdout(), shared.telemetry);
+        let out = (io::stdout(), Paint::stdout());
+        let (sink, printer) = stdout::build(options.capacity, options.wanted, symbols, names, out, shared.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, ClientSignal::Logs)?;
@@ -107,8 +108,11 @@ pub(super) fn metrics(
     let stop = shared.stop.clone();
     let config = mapping::client(&export);
     if config.protocol == Some(Protocol::Stdout) {
-        tasks.spawn(print(producer, interval, stop));
-        return Ok(true);
+        let is_printed = shared.settings.otlp.metrics.table;
+        if is_printed {
+            tasks.spawn(print(producer, interval, stop));
+        }
+        return Ok(is_printed);
     }
     let client = client(&export, ClientSignal::Metrics)?;
     // Both send to the same receiver: what is the matter with it is told once.

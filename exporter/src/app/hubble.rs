@@ -2,6 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -25,6 +26,7 @@ use crate::pipeline::Sink;
 use crate::proto;
 use crate::proto::observer::observer_server::ObserverServer;
 use crate::source::datapath::clock::unix_now;
+use crate::source::datapath::lock;
 use crate::telemetry::Telemetry;
 use crate::unix_listener::Options;
 
@@ -47,8 +49,10 @@ impl Hubble {
         if hubble.listen.is_empty() {
             return Ok(None);
         }
-        if !hubble.listen_given {
-            make_folders(&hubble.listen);
+        for listen in &hubble.listen {
+            if let Listen::Unix(path) = listen {
+                make_folder(path);
+            }
         }
         let config = grpc::Config {
             listen: addresses(settings)?,
@@ -60,7 +64,8 @@ impl Hubble {
         let bound = match runtime.block_on(config.bind()) {
             Ok(bound) => bound,
             Err(ServerError::Tls(error)) => {
-                return Err(AppError::Setting { key: "hubble.tls", wrong: error.to_string() });
+                let right = "use PEM files of a certificate and its key";
+                return Err(AppError::Setting { key: "hubble.tls.cert", wrong: error.to_string(), right });
             }
             Err(error) if !hubble.listen_given => {
                 // Nobody asked for this address: what else is wanted goes on without it.
@@ -127,16 +132,13 @@ fn peers(settings: &Settings, addresses: Vec<Address>, telemetry: &Telemetry) ->
     config.build()
 }
 
-/// Makes the folders of sockets that nobody asked for, and so nobody has made a folder for.
-fn make_folders(listen: &[Listen]) {
-    for listen in listen {
-        if let Listen::Unix(path) = listen
-            && let Some(folder) = path.parent()
-            && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(folder)
-        {
-            // What follows from it is told where the socket is bound.
-            tracing::debug!(%error, folder = %folder.display(), "cannot make a socket's folder");
-        }
+/// Makes the folder of a socket where it is our own: one that a setting names may be the default's.
+pub(super) fn make_folder(path: &Path) {
+    if path.parent() == Some(Path::new(lock::FOLDER))
+        && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(lock::FOLDER)
+    {
+        // What follows from it is logged where the socket is bound.
+        tracing::debug!(%error, folder = lock::FOLDER, "cannot make a socket's folder");
     }
 }
 
@@ -155,7 +157,8 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
     hubble.listen.iter().map(bind).collect()
 }
 
-fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {
+/// The files of the API's certificates; none where it has none.
+pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {
     let tls = &settings.hubble.tls;
     Some(grpc::tls::Files { cert: tls.cert.clone()?, key: tls.key.clone()?, client_ca: tls.client_ca.clone() })
 }

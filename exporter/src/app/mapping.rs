@@ -6,7 +6,7 @@ use eyepiece_config as config;
 use eyepiece_config::{Export, Settings};
 use eyepiece_wire::Aggregation;
 
-use crate::metrics::{self, Context, Identifier, MetricContexts, Naming};
+use crate::metrics::{self, Context, FlowDetail, Identifier, MetricContexts, Naming};
 use crate::otlp;
 use crate::otlp::logs::Options;
 use crate::otlp::wanted::Wanted;
@@ -68,8 +68,8 @@ pub(super) fn filter(settings: &config::Interfaces) -> Filter {
 
 /// The aggregation's.
 pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
-    // A recording's times are past: every series would be idle, and its totals are to stay whole.
-    let is_past = settings.source.kind == config::SourceKind::Replay;
+    // The totals of a recording are to stay whole, however long it plays.
+    let stays = settings.source.kind == config::SourceKind::Replay;
     let settings = &settings.metrics;
     let context = |list: &[config::Context]| {
         let identifiers: Vec<_> = list
@@ -82,7 +82,12 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     metrics::Config {
         contexts: MetricContexts::usual(&context(&contexts.source), &context(&contexts.destination)),
         max_series: settings.max_series as usize,
-        idle_expiry: if is_past { Duration::ZERO } else { settings.idle_expiry },
+        idle_expiry: if stays { Duration::ZERO } else { settings.idle_expiry },
+        flow_detail: match settings.flow_detail {
+            config::FlowDetail::Ends => FlowDetail::Ends,
+            config::FlowDetail::Transport => FlowDetail::Transport,
+            config::FlowDetail::Port => FlowDetail::Port,
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use nix::unistd::Gid;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::AppError;
+use super::{AppError, hubble};
 use crate::monitor::agent::Agent;
 use crate::monitor::fanout::Fanout;
 use crate::monitor::notification::Notification;
@@ -19,7 +19,6 @@ use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::roster::{Change, Told};
-use crate::source::datapath::sys;
 use crate::source::tap::Tap;
 use crate::stop::Stop;
 use crate::telemetry::Telemetry;
@@ -31,7 +30,7 @@ const NO_IDENTITY: u32 = 0;
 /// What is there before there is a source.
 pub(super) struct Monitor {
     socket: Option<Listener>,
-    queue: usize,
+    queue: Option<usize>,
     fanout: Fanout,
     /// None in dry mode, and where the events are not our own.
     notifier: Option<Notifier>,
@@ -47,16 +46,16 @@ impl Monitor {
         telemetry: &Telemetry,
     ) -> Result<(Self, Inbox), AppError> {
         let socket = match options(settings)? {
-            Some(options) => Some(runtime.block_on(options.listen()).context("monitor.socket")?),
+            Some(options) => {
+                hubble::make_folder(&options.path);
+                Some(runtime.block_on(options.listen()).context("monitor.socket")?)
+            }
             None => None,
         };
         if let Some(socket) = &socket {
             not_our_own(settings, socket.path())?;
         }
-        let queue = match settings.monitor.queue {
-            0 => server::default_queue(sys::possible_cpus().context("cannot count the CPUs")?),
-            payloads => payloads as usize,
-        };
+        let queue = Some(settings.monitor.queue as usize).filter(|&payloads| payloads > 0);
         let (notifier, inbox) = notifier(telemetry, unix_now);
         // Another agent's stream, or a recording, stays what it is.
         let own = settings.source.kind == SourceKind::Datapath;
@@ -118,10 +117,11 @@ fn not_our_own(settings: &Settings, bound: &Path) -> Result<(), AppError> {
     Err(AppError::Setting {
         key: "monitor.socket",
         wrong: format!(
-            "{} is the socket of cilium_monitor.socket, {}, too: we would read what we serve ourselves; use another path",
+            "{} is the socket of cilium_monitor.socket, {}, too: we would read what we serve ourselves",
             bound.display(),
             agent.display()
         ),
+        right: "use another path",
     })
 }
 
@@ -141,17 +141,16 @@ pub(super) fn group(key: &'static str, name: &str) -> Result<Option<Gid>, AppErr
     let group = unix_listener::group(name).with_context(|| format!("{key}: the groups cannot be read"))?;
     let missing = || AppError::Setting {
         key,
-        wrong: format!(
-            "there is no group {name:?} on this machine; add it, use a group's number, or leave the key empty"
-        ),
+        wrong: format!("there is no group {name:?} on this machine"),
+        right: "add it, use a group's number, or leave the key empty",
     };
     group.ok_or_else(missing).map(Some)
 }
 
 fn notification(change: Change) -> Notification {
     match change {
-        Change::Created(endpoint) => Notification::EndpointCreated { endpoint },
-        Change::Deleted(endpoint) => Notification::EndpointDeleted { endpoint },
+        Change::Created(endpoint, interface) => Notification::EndpointCreated { endpoint, interface },
+        Change::Deleted(endpoint, interface) => Notification::EndpointDeleted { endpoint, interface },
         Change::Learned { address, before, .. } => {
             Notification::AddressUpserted { address, identity: NO_IDENTITY, old_identity: before.map(|_| NO_IDENTITY) }
         }

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use eyepiece_wire::InterfaceKind;
+
 use crate::enrich::Publisher;
+use crate::flow::End;
 use crate::metrics::{InterfaceNames, KernelNames as ReasonNames};
 use crate::names::Names;
 use crate::source::datapath::kernel_names::KernelNames;
@@ -76,6 +79,16 @@ impl Names for MachineNames {
     fn kernel_symbol(&self, address: u64, out: &mut String) {
         self.kernel.symbol(address, out);
     }
+
+    fn end(&self, end: &End, out: &mut String) {
+        if end.name != Symbol::EMPTY {
+            out.push_str(&self.symbols.text(end.name));
+        }
+    }
+
+    fn interface_kind(&self, ifindex: u32) -> InterfaceKind {
+        self.tables.current().interface(ifindex).kind
+    }
 }
 
 impl ReasonNames for MachineNames {
@@ -85,7 +98,13 @@ impl ReasonNames for MachineNames {
 }
 
 impl InterfaceNames for MachineNames {
-    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>> {
-        self.name_of(ifindex).map(|name| Cow::Owned(name.as_ref().to_owned()))
+    fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>> {
+        let tables = self.tables.current();
+        let name = if tables.generation(ifindex) == generation {
+            self.name_of(ifindex)
+        } else {
+            self.tables.former_name(ifindex, generation)
+        };
+        name.map(|name| Cow::Owned(name.as_ref().to_owned()))
     }
 }

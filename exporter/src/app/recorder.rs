@@ -40,11 +40,11 @@ impl Options {
     ///
     /// # Errors
     /// A source that can't be recorded.
-    pub(super) fn settings(&self, mut settings: Settings) -> Result<Settings, AppError> {
+    pub fn settings(&self, mut settings: Settings) -> Result<Settings, AppError> {
         if settings.source.kind == SourceKind::Hubble {
-            let wrong = "flows of another Hubble come decoded, and a recording holds payloads of a monitor; \
-                record from datapath or cilium-monitor";
-            return Err(AppError::Setting { key: "source.kind", wrong: wrong.to_owned() });
+            let wrong = "flows of another Hubble come decoded, and a recording holds payloads of a monitor".to_owned();
+            let right = "record from datapath or cilium-monitor";
+            return Err(AppError::Setting { key: "source.kind", wrong, right });
         }
         if !self.export {
             settings.otlp.logs.enabled = false;

@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use crate::capabilities::{self, Capabilities};
+use crate::export_health;
 use crate::source::{Halt, Waker};
 
 /// Signals so close together are one wish: timeout(1) sends its signal to the process, and then to the whole group.
@@ -21,8 +23,8 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Catches signals from here on.
-    pub(super) fn listen() -> anyhow::Result<Self> {
+    /// Catches signals from here on; `drain` is how long what is queued may take.
+    pub(super) fn listen(drain: Duration) -> anyhow::Result<Self> {
         let asked = Arc::new(watch::channel(false).0);
         let halt = Halt::new(Waker::new().context("cannot catch signals")?);
         // A runtime of its own: where main and the other runtimes are stuck, a second signal must still be heard.
@@ -30,8 +32,9 @@ impl Signals {
         let runtime = runtime.context("cannot catch signals")?;
         let caught = runtime.block_on(async { Caught::new() })?;
         let (listening, mut end) = oneshot::channel();
-        let listener = Listener { asked: Arc::clone(&asked), halt: halt.clone() };
+        let listener = Listener { asked: Arc::clone(&asked), halt: halt.clone(), drain };
         let listen = move || {
+            capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
                 tokio::select! {
                     () = listener.run(caught) => {}
@@ -65,6 +68,7 @@ impl Signals {
 struct Listener {
     asked: Arc<watch::Sender<bool>>,
     halt: Halt,
+    drain: Duration,
 }
 
 impl Listener {
@@ -75,7 +79,7 @@ impl Listener {
                 Heard::Hangup => {
                     tracing::warn!("SIGHUP: no setting of this version can be reloaded; restart to apply changes");
                 }
-                Heard::End => {
+                Heard::End(name) => {
                     if !wishes.is_new(Instant::now()) {
                         continue;
                     }
@@ -83,6 +87,8 @@ impl Listener {
                         tracing::warn!("second signal: leaving without delivering what is queued");
                         std::process::exit(1);
                     }
+                    let drain = export_health::time(self.drain);
+                    tracing::info!("delivering what is queued, up to {drain}; {name} again to leave now");
                     self.halt.ask();
                 }
             }
@@ -126,8 +132,8 @@ impl Caught {
 
     async fn next(&mut self) -> Heard {
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::End,
-            _ = self.terminate.recv() => Heard::End,
+            _ = self.interrupt.recv() => Heard::End("Ctrl-C"),
+            _ = self.terminate.recv() => Heard::End("SIGTERM"),
             _ = self.hangup.recv() => Heard::Hangup,
         }
     }
@@ -136,7 +142,8 @@ impl Caught {
 /// What a signal asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Heard {
-    End,
+    /// By the signal's name.
+    End(&'static str),
     Hangup,
 }
 

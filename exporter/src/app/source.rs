@@ -13,10 +13,12 @@ use tokio::sync::oneshot;
 use super::AppError;
 use super::names::MachineNames;
 use crate::admin::ConnectionStatus;
+use crate::capabilities::Capabilities;
 use crate::enrich::Publisher;
 use crate::pipeline::Learn;
 use crate::release::Producer;
 use crate::source::datapath::attach::{Hooks, Mode};
+use crate::source::datapath::links::inventory::Inventory;
 use crate::source::datapath::links::roster::Told;
 use crate::source::{Halt, Source};
 use crate::symbols::Symbols;
@@ -49,8 +51,12 @@ pub(super) struct Feed {
     pub(super) names: MachineNames,
     /// Whose events these are.
     pub(super) emitter: Emitter,
+    /// The capabilities that reading it takes.
+    pub(super) reads_with: Capabilities,
     /// The hooks of the datapath and how they are attached; none from other sources.
     pub(super) hooks: Option<(Hooks, Mode)>,
+    /// The interfaces of the datapath; none from other sources.
+    pub(super) interfaces: Option<Inventory>,
     /// How the connection to an agent or a server is; none where there is none to have.
     pub(super) connection: Option<Connection>,
     /// Hears when the source is all there; none where there is nothing to wait for.
@@ -69,7 +75,9 @@ impl Feed {
             learn: Box::new(|_, _, _| {}),
             names,
             emitter: Emitter::default(),
+            reads_with: Capabilities::NONE,
             hooks: None,
+            interfaces: None,
             connection: None,
             synced: None,
             finished: None,

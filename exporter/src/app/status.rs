@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use eyepiece_config::{Settings, SourceKind};
+use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 
 use super::source::Connection;
-use crate::admin::{Admin, Bound, Config, ExampleStatus, HookStatus, Ready, Status};
+use crate::admin::{Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status};
+use crate::capabilities;
+use crate::export_health::Report;
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
+use crate::source::datapath::links::inventory::{Interfaces, Inventory};
 use crate::telemetry::Telemetry;
 use crate::undecodable::Example;
 
@@ -17,14 +20,32 @@ use crate::undecodable::Example;
 pub(super) struct Views {
     /// The hooks of the datapath and how they are attached.
     pub(super) hooks: Option<(Hooks, Mode)>,
+    /// The interfaces of the datapath.
+    pub(super) interfaces: Option<Inventory>,
     /// How the connection to an agent or a server is.
     pub(super) connection: Option<Connection>,
 }
 
 /// Takes the admin endpoint's address; none where it is switched off.
 pub(super) fn listen(settings: &Settings) -> anyhow::Result<Option<Bound>> {
-    let bound = settings.admin.listen.map(|listen| Config { listen }.bind()).transpose();
+    let config = |listen| Config { listen, hosts: settings.admin.hosts.clone() };
+    let bound = settings.admin.listen.map(|listen| config(listen).bind()).transpose();
     bound.context("cannot serve the admin endpoint")
+}
+
+/// What /readyz answers: by the settings also while an export fails.
+pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
+    match settings.admin.readiness {
+        Readiness::Started => Ready::default(),
+        Readiness::Exporting => {
+            let exports = telemetry.exports().clone();
+            Ready::unless(move || {
+                let failing: Vec<_> = exports.list().into_iter().map(export).filter(|export| export.failing).collect();
+                let texts: Vec<_> = failing.iter().map(ToString::to_string).collect();
+                (!texts.is_empty()).then(|| texts.join("\n"))
+            })
+        }
+    }
 }
 
 /// Starts the admin endpoint; none where it is switched off.
@@ -39,17 +60,22 @@ pub(super) fn serve(
     let telemetry = telemetry.clone();
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());
     let (shown, start) = (shown(settings), Instant::now());
+    let example_bytes = settings.admin.example_bytes as usize;
     let status = move || Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: node.clone(),
         uptime_seconds: start.elapsed().as_secs(),
         // The endpoint fills it in.
         ready: false,
+        pid: std::process::id(),
         source: source.clone(),
+        exports: telemetry.exports().list().into_iter().map(export).collect(),
+        interfaces: views.interfaces.as_ref().map(|inventory| interfaces(inventory.get())),
         settings: shown.clone(),
         connection: views.connection.as_ref().map(|connection| connection()),
         hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
-        undecodable: telemetry.examples().list().iter().map(example).collect(),
+        privileges: capabilities::held().map(Into::into).unwrap_or_default(),
+        undecodable: telemetry.examples().list().iter().map(|each| example(each, example_bytes)).collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
     let admin = listener.serve(ready, status).context("cannot serve the admin endpoint")?;
@@ -57,9 +83,36 @@ pub(super) fn serve(
     Ok(Some(admin))
 }
 
-/// An event that could not be decoded.
-fn example(example: &Example) -> ExampleStatus {
-    let bytes = example.bytes().iter().map(|byte| format!("{byte:02x}"));
+/// One signal's export.
+fn export(report: Report) -> ExportStatus {
+    let Report { signal, failure, queued } = report;
+    let status = ExportStatus { signal: signal.to_owned(), queued, ..ExportStatus::default() };
+    match failure {
+        None => status,
+        Some(failure) => ExportStatus {
+            failing: true,
+            since_seconds: failure.since.elapsed().as_secs(),
+            attempts: failure.attempts,
+            error: Some(failure.error),
+            ..status
+        },
+    }
+}
+
+/// The interfaces of the datapath.
+fn interfaces(interfaces: Interfaces) -> InterfacesStatus {
+    let Interfaces { endpoints, uplinks, left_out, unmatched } = interfaces;
+    InterfacesStatus {
+        endpoints,
+        uplinks,
+        left_out: left_out.into_iter().map(|(why, count)| (why.to_owned(), count)).collect(),
+        unmatched: unmatched.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// An event that could not be decoded, with so many of its bytes.
+fn example(example: &Example, bytes: usize) -> ExampleStatus {
+    let bytes = example.bytes().iter().take(bytes).map(|byte| format!("{byte:02x}"));
     ExampleStatus {
         reason: example.reason.to_owned(),
         seconds_ago: unix_now().saturating_sub(example.time) / 1_000_000_000,
@@ -103,7 +156,36 @@ fn shown(settings: &Settings) -> BTreeMap<String, String> {
         ("node.cluster", settings.node.cluster.clone()),
         ("monitor.socket", settings.monitor.socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
         ("otlp.protocol", settings.otlp.protocol.name().to_owned()),
-        ("otlp.endpoint", settings.otlp.endpoint.clone()),
+        ("otlp.endpoint", public_url(&settings.otlp.endpoint)),
     ];
     source.into_iter().chain(general).map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_config::Settings;
+
+    use super::{example, shown};
+    use crate::undecodable::Examples;
+
+    #[test]
+    fn endpoint_is_shown_without_secrets() {
+        let mut settings = Settings::default();
+        settings.otlp.endpoint = "https://user:password@c:4318/v1?token=secret".to_owned();
+        assert_eq!(shown(&settings).get("otlp.endpoint").map(String::as_str), Some("https://c:4318/v1"));
+    }
+
+    #[test]
+    fn example_shows_bytes_only_if_set() {
+        let examples = Examples::default();
+        let mut keeper = examples.keeper();
+        keeper.keep("short", 0, b"\x04secret");
+        keeper.show();
+        let list = examples.list();
+        let by_default = Settings::default().admin.example_bytes as usize;
+        for (bytes, shown) in [(by_default, ""), (2, "0473"), (64, "04736563726574")] {
+            let status = example(&list[0], bytes);
+            assert_eq!((status.bytes.as_str(), status.length, status.reason.as_str()), (shown, 7, "short"));
+        }
+    }
 }

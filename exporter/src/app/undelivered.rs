@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use eyepiece_config::{Protocol, Settings, Signal};
 use eyepiece_semconv::{attribute, metric};
 
+use crate::otlp::metrics_sender::NO_ANSWER;
 use crate::telemetry::Telemetry;
 
 /// Records that were dropped so far, by signal and reason.
@@ -48,9 +49,18 @@ impl Dropped {
 pub(super) fn tell(before: &Dropped, telemetry: &Telemetry, settings: &Settings) {
     for (signal, (records, reasons)) in Dropped::so_far(telemetry).since(before) {
         let endpoint = endpoint(settings, signal);
+        let error = error(telemetry, signal, &reasons);
         let reasons = reasons.join(" ");
-        tracing::warn!(signal, records, reasons, endpoint, "left without delivering all");
+        tracing::warn!(signal, records, reasons, endpoint, error, "left without delivering all");
     }
+}
+
+/// What kept the last request from being taken; none where a reason of the counters says all there is to it.
+fn error(telemetry: &Telemetry, signal: &str, reasons: &[String]) -> Option<String> {
+    let mut reports = telemetry.exports().list().into_iter();
+    let failure = reports.find(|report| report.signal == signal).and_then(|report| report.failure);
+    let unanswered = || reasons.iter().any(|reason| reason.starts_with("shutdown=")).then(|| NO_ANSWER.to_owned());
+    failure.map(|failure| failure.error).or_else(unanswered)
 }
 
 fn endpoint(settings: &Settings, signal: &str) -> String {

@@ -146,6 +146,9 @@ pub(super) struct RunFlags {
     /// What is spoken to it (otlp.protocol)
     #[arg(long, short, value_name = "PROTOCOL", value_parser = words(Protocol::NAMES))]
     protocol: Option<String>,
+    /// With --protocol stdout: print a table of the metrics too (otlp.metrics.table)
+    #[arg(long)]
+    table: bool,
     /// When a packet becomes an event (datapath.aggregation)
     #[arg(long, short, value_name = "LEVEL", value_parser = words(Aggregation::NAMES))]
     aggregation: Option<String>,
@@ -161,9 +164,11 @@ impl RunFlags {
     /// As settings.
     pub(super) fn flags(&self) -> Vec<Set> {
         let interfaces = (!self.interface.is_empty()).then(|| self.interface.join(","));
+        let table = self.table.then(|| "true".to_owned());
         [
             ("--endpoint", "otlp.endpoint", &self.endpoint),
             ("--protocol", "otlp.protocol", &self.protocol),
+            ("--table", "otlp.metrics.table", &table),
             ("--aggregation", "datapath.aggregation", &self.aggregation),
             ("--interface", "datapath.interfaces.include", &interfaces),
             ("--log-level", "log.level", &self.log_level),

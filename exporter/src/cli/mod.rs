@@ -14,10 +14,10 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use eyepiece_config::{ConfigError, Loaded, Settings};
 
 use crate::admin::client::ClientError;
-use crate::app::{AppError, Ended};
+use crate::app::{AppError, Ended, preflight, recorder};
 use crate::demo::{DemoError, Options};
 use crate::source::recording::Summary;
-use args::{Args, Command, ConfigCommand, Global, RecordFlags, StatusFlags};
+use args::{Args, Command, ConfigCommand, Global, StatusFlags};
 use observe::{Form, ObserveError, Surroundings};
 
 /// How a command ended, as sysexits(3) numbers it.
@@ -153,11 +153,13 @@ fn dispatch(args: Args) -> Result<(), CliError> {
         Some(Command::Observe(flags)) => Ok(around(&global, |around| observe::observe(*flags, around))?),
         Some(Command::Run(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
-            Ok(crate::app::run(logged(sources::load(&global, &flags.flags())?)?)?)
+            let loaded = sources::load(&global, &flags.flags())?;
+            preflight::check(&loaded.settings, &loaded.origins)?;
+            Ok(crate::app::run(logged(loaded)?)?)
         }
         Some(Command::Record(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
-            record(logged(sources::load(&global, &[])?)?, flags)
+            record(sources::load(&global, &[])?, &flags.options())
         }
         Some(Command::Demo(flags)) => {
             let global = global.then(flags.global);
@@ -180,8 +182,10 @@ fn logged(loaded: Loaded) -> Result<Settings, CliError> {
 }
 
 /// The summary goes to standard output, however the recording has ended.
-fn record(settings: Settings, flags: RecordFlags) -> Result<(), CliError> {
-    let Ended { summary, result } = crate::app::record(settings, &flags.options())?;
+fn record(loaded: Loaded, options: &recorder::Options) -> Result<(), CliError> {
+    // Of what is not exported nothing is checked.
+    preflight::check(&options.settings(loaded.settings.clone())?, &loaded.origins)?;
+    let Ended { summary, result } = crate::app::record(logged(loaded)?, options)?;
     let printed = summary.as_ref().map(|summary| output::write(&format!("{summary}\n")));
     result?;
     printed.transpose()?;
@@ -192,7 +196,12 @@ fn record(settings: Settings, flags: RecordFlags) -> Result<(), CliError> {
 fn config(global: Global, command: ConfigCommand) -> Result<(), CliError> {
     let text = match command {
         ConfigCommand::Reference => eyepiece_config::reference(),
-        ConfigCommand::Check(inner) => checked(&warned(sources::load(&global.then(inner), &[])?)),
+        ConfigCommand::Check(inner) => {
+            let mut loaded = sources::load(&global.then(inner), &[])?;
+            preflight::check(&loaded.settings, &loaded.origins)?;
+            loaded.warnings.extend(preflight::warnings(&loaded));
+            checked(&warned(loaded))
+        }
         ConfigCommand::Print(inner) => warned(sources::load(&global.then(inner), &[])?).print(),
     };
     Ok(output::write(&text)?)

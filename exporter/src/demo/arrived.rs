@@ -10,65 +10,45 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 
+use crate::otlp::row::{self, Row};
+
 /// Attributes as texts.
 pub(super) type Attributes = BTreeMap<String, String>;
 
-/// A flow, as its log record tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Flow {
-    /// ns since the Unix epoch.
-    pub(super) time: u64,
-    /// Name, address and port of who sent it.
-    pub(super) source: String,
-    /// The same of who it is for.
-    pub(super) destination: String,
-    /// `TCP SYN`, `UDP`, `ICMPv4 EchoRequest`.
-    pub(super) what: String,
-    /// `FORWARDED`, `DROPPED`.
-    pub(super) verdict: String,
-    /// Where it was seen, or why it was dropped.
-    pub(super) point: String,
-    /// The kernel's function that dropped it; empty where it was not, or nobody knows.
-    pub(super) dropped_in: String,
-}
-
 /// Flows of a request; records of other events are left out.
-pub(super) fn flows(request: ExportLogsServiceRequest) -> Vec<Flow> {
+pub(super) fn flows(request: ExportLogsServiceRequest) -> Vec<Row> {
     let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
     let records = scopes.flat_map(|scope| scope.log_records);
     let flows = records.filter(|record| record.event_name == event::HUBBLE_FLOW);
     flows.map(|record| flow(record.time_unix_nano, &attributes(record.attributes))).collect()
 }
 
-fn flow(time: u64, attributes: &Attributes) -> Flow {
+fn flow(time: u64, attributes: &Attributes) -> Row {
     let get = |name: &str| attributes.get(name).map(String::as_str).unwrap_or_default();
     let verdict = get(attribute::HUBBLE_VERDICT).to_owned();
     let flags = get(attribute::HUBBLE_TCP_FLAGS);
     let reason = get(attribute::HUBBLE_DROP_REASON);
     // The function without the offset in it.
     let function = get(attribute::HUBBLE_DROP_LOCATION).split('+').next().unwrap_or_default();
-    Flow {
+    let end = |name, address, port| {
+        let mut text = String::new();
+        row::end(get(name), get(address), get(port).parse().ok(), &mut text);
+        text
+    };
+    Row {
         time,
-        source: end(get(attribute::HUBBLE_SOURCE_NAME), get(attribute::SOURCE_ADDRESS), get(attribute::SOURCE_PORT)),
+        source: end(attribute::HUBBLE_SOURCE_NAME, attribute::SOURCE_ADDRESS, attribute::SOURCE_PORT),
         destination: end(
-            get(attribute::HUBBLE_DESTINATION_NAME),
-            get(attribute::DESTINATION_ADDRESS),
-            get(attribute::DESTINATION_PORT),
+            attribute::HUBBLE_DESTINATION_NAME,
+            attribute::DESTINATION_ADDRESS,
+            attribute::DESTINATION_PORT,
         ),
         what: if flags.is_empty() { get(attribute::HUBBLE_SUMMARY).to_owned() } else { format!("TCP {flags}") },
         point: if reason.is_empty() { get(attribute::HUBBLE_OBSERVATION_POINT) } else { reason }.to_owned(),
+        observed_before: get(attribute::HUBBLE_FLOW_OBSERVED_BEFORE) == "true",
         dropped_in: function.to_owned(),
         verdict,
     }
-}
-
-fn end(name: &str, address: &str, port: &str) -> String {
-    let address = match port {
-        "" => address.to_owned(),
-        port if address.contains(':') => format!("[{address}]:{port}"),
-        port => format!("{address}:{port}"),
-    };
-    if name.is_empty() { address } else { format!("{name} {address}") }
 }
 
 /// The last value of every series.
@@ -149,14 +129,16 @@ mod tests {
             string(attribute::HUBBLE_SUMMARY, "UDP"),
             string(attribute::HUBBLE_DROP_REASON, "NO_SOCKET"),
             string(attribute::HUBBLE_DROP_LOCATION, "udp_rcv+0x1"),
+            pair(attribute::HUBBLE_FLOW_OBSERVED_BEFORE, Value::BoolValue(true)),
         ];
-        let expected = Flow {
+        let expected = Row {
             time: 5,
             source: "a?[31m [fd00::1]:7".to_owned(),
             destination: "10.0.0.1".to_owned(),
             what: "UDP".to_owned(),
             verdict: "DROPPED".to_owned(),
             point: "NO_SOCKET".to_owned(),
+            observed_before: true,
             dropped_in: "udp_rcv".to_owned(),
         };
         assert_eq!(flow(5, &attributes(pairs)), expected);

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use super::namespace::Inside;
 use crate::app::AppError;
+use crate::source::datapath::{links, lock};
 
 /// What it logs when it has hooked itself to the interfaces.
 const WATCHING: &str = "watching";
@@ -63,6 +64,7 @@ const SETTINGS: &[&str] = &[
     "otlp.metrics.tls.cert=",
     "otlp.metrics.tls.key=",
     "otlp.metrics.interval=1s",
+    "otlp.metrics.table=false",
     "metrics.naming=semconv",
     "metrics.contexts.source=name",
     "metrics.contexts.destination=name",
@@ -83,6 +85,26 @@ const SETTINGS: &[&str] = &[
 pub(super) struct Product {
     child: Child,
     log: mpsc::Receiver<String>,
+    _traces: Traces,
+}
+
+/// What a killed product may leave in the file system.
+#[derive(Debug)]
+struct Traces {
+    /// The lock of the node's namespace, which nobody else can hold.
+    lock: PathBuf,
+    /// The folder was not there before.
+    made_folder: bool,
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        // What was never made, or is removed already, is not there; a folder that others use now is not empty.
+        drop(std::fs::remove_file(&self.lock));
+        if self.made_folder {
+            drop(std::fs::remove_dir(lock::FOLDER));
+        }
+    }
 }
 
 impl Product {
@@ -98,6 +120,9 @@ impl Product {
         sets: &[(String, String)],
     ) -> Result<(Self, Vec<String>), AppError> {
         let program = std::env::current_exe().context("cannot find our own program")?;
+        let inode = node.run(links::namespaces::own_inode).context("cannot look at the node's namespace")?;
+        let folder = Path::new(lock::FOLDER);
+        let traces = Traces { lock: lock::path(folder, inode), made_folder: !folder.exists() };
         let mut command = Command::new(program);
         command.arg("run");
         if let Some(config) = config {
@@ -110,7 +135,7 @@ impl Product {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = node.command(&mut command).spawn().context("cannot start eyepiece run")?;
         let log = read_lines(child.stderr.take().context("no pipe")?).context("cannot start a thread")?;
-        let mut product = Self { child, log };
+        let mut product = Self { child, log, _traces: traces };
         let complaints = product.wait_until_it_watches()?;
         Ok((product, complaints))
     }

@@ -3,7 +3,7 @@
 //! Snapshots are numbered. A name is in those from its first number up to the one before its end, so whoever knows by
 //! which snapshots its flows were enriched knows whose names it holds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Tables;
@@ -13,24 +13,27 @@ use crate::symbols::{Lease, Symbol};
 /// it by its index, whatever snapshot they meet.
 const ROUNDS: u8 = 2;
 
+/// An interface's index and generation: a number is given to others, one after the other.
+type InterfaceId = (u32, u32);
+
 /// An interface that is gone, or has another name.
 #[derive(Debug)]
 pub struct Departed {
-    ifindex: u32,
+    interface: InterfaceId,
     lease: Arc<Lease>,
     first: u64,
     last: u64,
     /// The number of the snapshot without it.
     end: u64,
     rounds: u8,
-    /// The index has no later name.
+    /// The interface has no later name.
     is_latest: bool,
 }
 
 impl Departed {
-    /// Its index, where that still means it: neither does another interface have it, nor has it another name now.
-    pub fn ifindex(&self) -> Option<u32> {
-        self.is_latest.then_some(self.ifindex)
+    /// Its index and generation, where it has no other name now.
+    pub fn interface(&self) -> Option<(u32, u32)> {
+        self.is_latest.then_some(self.interface)
     }
 
     /// Its name.
@@ -47,10 +50,10 @@ impl Departed {
 /// Names of the interfaces that there are, and of those that are gone.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// By index and symbol, with the number of the first snapshot.
-    present: HashMap<(u32, Symbol), (Arc<Lease>, u64)>,
-    /// By index, the latest last.
-    departed: HashMap<u32, Vec<Departed>>,
+    /// By interface and symbol, with the number of the first snapshot.
+    present: HashMap<(InterfaceId, Symbol), (Arc<Lease>, u64)>,
+    /// By interface, the latest last.
+    departed: BTreeMap<InterfaceId, Vec<Departed>>,
 }
 
 impl Names {
@@ -58,13 +61,13 @@ impl Names {
     pub(super) fn follow(&mut self, tables: &Tables, number: u64) {
         let mut here = HashSet::new();
         for (ifindex, lease) in tables.leases() {
-            let key = (*ifindex, lease.symbol());
+            let key = ((*ifindex, tables.generation(*ifindex)), lease.symbol());
             here.insert(key);
             self.present.entry(key).or_insert_with(|| (Arc::clone(lease), number));
         }
-        for ((ifindex, _), (lease, first)) in self.present.extract_if(|key, _| !here.contains(key)) {
+        for ((interface, _), (lease, first)) in self.present.extract_if(|key, _| !here.contains(key)) {
             let gone = Departed {
-                ifindex,
+                interface,
                 lease,
                 first,
                 last: number.saturating_sub(1),
@@ -72,25 +75,31 @@ impl Names {
                 rounds: 0,
                 is_latest: false,
             };
-            self.departed.entry(ifindex).or_default().push(gone);
+            self.departed.entry(interface).or_default().push(gone);
         }
     }
 
-    /// The last name of an interface that is gone.
+    /// The last name of the last interface with an index that is gone.
     pub(super) fn text(&self, ifindex: u32) -> Option<Arc<str>> {
-        self.departed.get(&ifindex)?.last().map(|gone| Arc::clone(gone.lease.text()))
+        let (_, list) = self.departed.range((ifindex, 0)..=(ifindex, u32::MAX)).next_back()?;
+        list.last().map(|gone| Arc::clone(gone.lease.text()))
+    }
+
+    /// The last name of an interface that is gone.
+    pub(super) fn former(&self, ifindex: u32, generation: u32) -> Option<Arc<str>> {
+        self.departed.get(&(ifindex, generation))?.last().map(|gone| Arc::clone(gone.lease.text()))
     }
 
     /// Lets go of the names of gone interfaces that are not needed any more; `at_hand` is the number of the snapshot that
     /// flows are enriched by now. Says whether there were any.
     pub(super) fn release(&mut self, at_hand: u64, is_needed: impl Fn(&Departed) -> bool) -> bool {
         let mut released = false;
-        let present: HashSet<u32> = self.present.keys().map(|(ifindex, _)| *ifindex).collect();
-        self.departed.retain(|ifindex, list| {
+        let present: HashSet<InterfaceId> = self.present.keys().map(|(interface, _)| *interface).collect();
+        self.departed.retain(|interface, list| {
             let mut later = list.len();
             list.retain_mut(|gone| {
                 later -= 1;
-                gone.is_latest = later == 0 && !present.contains(ifindex);
+                gone.is_latest = later == 0 && !present.contains(interface);
                 let mut stays = at_hand < gone.end;
                 if !stays && gone.rounds < ROUNDS {
                     gone.rounds += 1;
@@ -137,7 +146,7 @@ mod tests {
             assert!(!names.release(3, NOBODY), "late events");
         }
         let needed = |gone: &Departed| {
-            assert_eq!((gone.ifindex(), gone.snapshots()), (Some(7), (1, 3)));
+            assert_eq!((gone.interface(), gone.snapshots()), (Some((7, 0)), (1, 3)));
             true
         };
         assert!(!names.release(3, needed));
@@ -159,13 +168,14 @@ mod tests {
         let seen = std::cell::RefCell::new(Vec::new());
         for _ in 0..=ROUNDS {
             names.release(4, |gone| {
-                seen.borrow_mut().push((symbols.text(gone.symbol()).to_string(), gone.ifindex()));
-                gone.ifindex().is_some()
+                let ifindex = gone.interface().map(|(ifindex, _)| ifindex);
+                seen.borrow_mut().push((symbols.text(gone.symbol()).to_string(), ifindex));
+                ifindex.is_some()
             });
         }
         let expected = [("a", None), ("b", None), ("c", Some(7))].map(|(name, index)| (name.to_owned(), index));
         assert_eq!(seen.into_inner(), expected);
-        assert_eq!((names.text(7).as_deref(), names.departed[&7].len()), (Some("c"), 1));
+        assert_eq!((names.text(7).as_deref(), names.departed[&(7, 0)].len()), (Some("c"), 1));
     }
 
     #[test]
@@ -194,5 +204,22 @@ mod tests {
         assert_eq!((0..=ROUNDS).filter(|_| names.release(4, needed)).count(), 1);
         assert_eq!(names.text(7).as_deref(), Some("a"));
         assert_eq!(&*symbols.text(symbols.lease("b").symbol()), "b");
+    }
+
+    #[test]
+    fn former_interfaces_keep_their_names() {
+        let symbols = Symbols::default();
+        let mut names = Names::default();
+        names.follow(&tables(&symbols, &[(7, "a")]), 1);
+        let mut later = tables(&symbols, &[(7, "b")]);
+        later.set_generation(7, 3);
+        names.follow(&later, 2);
+        let text = |names: &Names, generation| names.former(7, generation).map(|text| text.to_string());
+        assert_eq!((text(&names, 0).as_deref(), text(&names, 3)), (Some("a"), None), "b is there");
+        let needed = |gone: &Departed| gone.interface() == Some((7, 0));
+        assert_eq!((0..9).filter(|_| names.release(2, needed)).count(), 0, "a series still says it");
+        names.follow(&tables(&symbols, &[]), 3);
+        assert_eq!((text(&names, 0).as_deref(), text(&names, 3).as_deref()), (Some("a"), Some("b")));
+        assert_eq!(names.text(7).as_deref(), Some("b"));
     }
 }

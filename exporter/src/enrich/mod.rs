@@ -58,12 +58,6 @@ pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
             _ => {}
         }
     }
-    if let Some(drop) = &flow.kernel_drop
-        && tables.namespace(drop.netns).is_some_and(|endpoint| endpoint != 0)
-    {
-        // An index within the endpoint's namespace, where ours may have another interface.
-        flow.ifindex = 0;
-    }
     fill(&mut flow.source, source);
     fill(&mut flow.destination, destination);
     flow.direction = direction(flow);

@@ -80,6 +80,8 @@ pub struct Tables {
     namespaces: HashMap<u32, u16, RandomState>,
     /// Names of interfaces that are leased, by index.
     leases: Vec<(u32, Arc<Lease>)>,
+    /// Generations of interfaces that are not 0, by index.
+    generations: HashMap<u32, u32, RandomState>,
     host: Symbol,
     world: EndInfo,
 }
@@ -102,6 +104,23 @@ impl Tables {
     /// Keeps the name of an interface as long as flows may say it that were enriched by this snapshot.
     pub fn hold(&mut self, ifindex: u32, lease: Arc<Lease>) {
         self.leases.push((ifindex, lease));
+    }
+
+    /// Sets the generation of an interface: another one where others had its index before.
+    pub fn set_generation(&mut self, ifindex: u32, generation: u32) {
+        if generation != 0 {
+            self.generations.insert(ifindex, generation);
+        }
+    }
+
+    /// The generation of an interface.
+    pub fn generation(&self, ifindex: u32) -> u32 {
+        self.generations.get(&ifindex).copied().unwrap_or(0)
+    }
+
+    /// The generations that are not 0, by index.
+    pub const fn generations(&self) -> &HashMap<u32, u32, RandomState> {
+        &self.generations
     }
 
     /// What [`Tables::hold`] was given.
@@ -326,6 +345,11 @@ impl Publisher {
     /// The last name of an interface that is gone, where something may still say it.
     pub fn departed_name(&self, ifindex: u32) -> Option<Arc<str>> {
         self.0.place().names.text(ifindex)
+    }
+
+    /// The last name of an interface that had an index in a generation and is gone, where something may still say it.
+    pub fn former_name(&self, ifindex: u32, generation: u32) -> Option<Arc<str>> {
+        self.0.place().names.former(ifindex, generation)
     }
 
     /// A reader of this cell, for one thread.

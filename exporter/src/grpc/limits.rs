@@ -27,8 +27,8 @@ pub struct Limits {
     pub streams: usize,
     /// The same over one connection: what gRPC servers usually allow.
     pub streams_per_connection: u32,
-    /// Bytes of all requests that are not read yet, beside the first 4 KiB of each; the message that they become takes a
-    /// multiple.
+    /// Bytes of all requests that are not read yet and of compiled filters of those that are answered, beside the first
+    /// 4 KiB of each; the message that a request becomes takes a multiple while it is compiled.
     pub request_bytes: usize,
     /// The same of one connection: two of the largest messages, so that nobody has all of it.
     pub request_bytes_per_connection: usize,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::socket_owner;
 use crate::unix_listener::{self, ListenError, Options};
 
 /// Connections that wait to be accepted: as many as there are places.
@@ -51,10 +52,12 @@ pub enum BindError {
         source: ListenError,
     },
     /// Of an IP address.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{owner}")]
     Tcp {
         /// The address.
         address: SocketAddr,
+        /// The process that has it, behind a colon; empty where it is not in use.
+        owner: String,
         /// What the system said.
         source: io::Error,
     },
@@ -91,7 +94,8 @@ pub(super) async fn bind(binds: Vec<Bind>) -> Result<Vec<Listener>, BindError> {
                     let address = listener.local_addr()?;
                     Ok(Listener::Tcp(listener, address))
                 });
-                bound.map_err(|source| BindError::Tcp { address, source })?
+                let owner = |error: &io::Error| socket_owner::behind(error, address);
+                bound.map_err(|source| BindError::Tcp { address, owner: owner(&source), source })?
             }
         });
     }

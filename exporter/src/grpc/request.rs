@@ -77,7 +77,7 @@ impl Taken {
         Self(Arc::new(Part { budget, bytes: AtomicUsize::new(0) }))
     }
 
-    /// Whether there is room for more; one body alone adds to it.
+    /// Whether there is room for more; one body alone adds to it, and then what it became.
     fn add(&self, bytes: usize) -> bool {
         let before = self.0.bytes.load(Ordering::Acquire);
         let after = before.saturating_add(bytes);
@@ -88,6 +88,12 @@ impl Taken {
             self.0.bytes.store(after, Ordering::Release);
         }
         is_taken
+    }
+
+    /// Takes more where that is less than what the message has become; returns whether there is room for it. The message
+    /// is whole then, so that its body adds nothing.
+    pub(crate) fn grow_to(&self, bytes: usize) -> bool {
+        self.add(bytes.saturating_sub(self.0.bytes.load(Ordering::Acquire)))
     }
 }
 
@@ -178,5 +184,15 @@ mod tests {
         drop(kept);
         assert!(third.add(60) && !third.add(1), "its own share");
         assert!(second.add(20) && !second.add(1));
+    }
+
+    #[test]
+    fn message_that_grows_takes_the_difference() {
+        let all = Budget::new(100);
+        let taken = Taken::new(all.share(100));
+        assert!(taken.add(SMALL + 60) && taken.grow_to(10) && taken.grow_to(SMALL + 100));
+        assert!(!taken.grow_to(SMALL + 101) && !taken.add(1), "there is no more");
+        drop(taken);
+        assert!(Taken::new(all).grow_to(SMALL + 100), "it was given back");
     }
 }

@@ -70,6 +70,14 @@ impl Files {
         [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect()
     }
 
+    /// Reads them, and tries whether a server can be made of them.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.config(&self.read()?).map(drop)
+    }
+
     pub(super) fn read(&self) -> Result<Contents, TlsError> {
         Ok(Contents {
             cert: read(&self.cert, "certificate")?,

@@ -7,7 +7,12 @@ use crate::protobuf::{self, BYTES};
 
 /// The fields to keep; all of them by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mask(Option<Node>);
+pub struct Mask {
+    /// None = all.
+    fields: Option<Node>,
+    /// See [`Mask::with_extension`].
+    extension: bool,
+}
 
 /// Why a mask can't be used.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -38,7 +43,18 @@ enum Part {
 
 impl Mask {
     /// Keeps all fields.
-    pub const ALL: Self = Self(None);
+    pub const ALL: Self = Self { fields: None, extension: false };
+
+    /// The same, and whether flows get our own extension ([`crate::hubble::extension`]) before fields are taken out.
+    #[must_use]
+    pub fn with_extension(self, extension: bool) -> Self {
+        Self { extension, ..self }
+    }
+
+    /// Whether flows get our own extension.
+    pub const fn has_extension(&self) -> bool {
+        self.extension
+    }
 
     /// The mask of `flow.Flow` with these paths, in the protobuf files' names (`source.pod_name`, `IP.ipVersion`);
     /// without paths it keeps everything.
@@ -60,19 +76,19 @@ impl Mask {
             let invalid = || InvalidMask { path: path.as_ref().to_owned(), message: message.full_name().to_owned() };
             node.add(message, path.as_ref()).ok_or_else(invalid)?;
         }
-        Ok(Self((!paths.is_empty()).then_some(node)))
+        Ok(Self { fields: (!paths.is_empty()).then_some(node), extension: false })
     }
 
     /// Whether it keeps everything.
     pub const fn is_all(&self) -> bool {
-        self.0.is_none()
+        self.fields.is_none()
     }
 
     /// Takes out of the encoded message, which begins at `start` and ends with `out`, what is not to be kept.
     ///
     /// A message on a path is there even if nothing of it is; a member of a `oneof` only where it was chosen.
     pub fn apply(&self, out: &mut Vec<u8>, start: usize) {
-        let Some(node) = &self.0 else { return };
+        let Some(node) = &self.fields else { return };
         let end = out.len();
         node.select(out, start, end);
         let kept = out.len() - end;

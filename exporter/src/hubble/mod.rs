@@ -5,6 +5,7 @@ pub mod address;
 pub mod client;
 pub mod decode;
 pub mod encode;
+pub mod extension;
 pub mod json;
 mod labels;
 pub mod mask;

@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use eyepiece_wire::{Hook, InterfaceKind};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use super::context::{Context, Identifier, Value};
-use super::observed::{self, Labels, Observed, interface_labels};
+use super::detail::{Carrier, FlowDetail};
+use super::observed::{self, Labels, Observed};
 use super::once::{EndKind, once_per_node};
 use super::series::{Slot, Table};
 use super::snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};
@@ -72,20 +75,28 @@ pub struct Config {
     pub max_series: usize,
     /// A series that did not grow for so long is removed; zero = never.
     pub idle_expiry: Duration,
+    /// What `hubble.flow.io` and `hubble.flow.packets` tell apart beside the ends.
+    pub flow_detail: FlowDetail,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { contexts: MetricContexts::default(), max_series: MAX_SERIES, idle_expiry: IDLE_EXPIRY }
+        Self {
+            contexts: MetricContexts::default(),
+            max_series: MAX_SERIES,
+            idle_expiry: IDLE_EXPIRY,
+            flow_detail: FlowDetail::Ends,
+        }
     }
 }
 
 /// The one aggregation. Times are ns since the Unix epoch and always come from the caller.
+///
+/// Series begin and age by when their events arrive: an event's own time is its source's, and may be long ago (another
+/// Hubble's ring) or in the future (another machine's clock).
 #[derive(Debug)]
 pub struct Aggregation {
     config: Config,
-    /// No series is older, whatever an event's time says.
-    start: u64,
     views: Vec<View>,
     tables: Tables,
     lost: [Option<Slot>; LOST_SOURCES.len()],
@@ -97,8 +108,8 @@ pub struct Aggregation {
 pub struct Said {
     /// Names of ends.
     pub symbols: HashSet<Symbol>,
-    /// Interfaces.
-    pub interfaces: HashSet<u32>,
+    /// Interfaces: index and generation.
+    pub interfaces: HashSet<(u32, u32)>,
 }
 
 /// Fixed and few: these series neither overflow nor expire.
@@ -109,16 +120,23 @@ impl Aggregation {
     pub fn new(config: Config, start: u64) -> Self {
         let table = || Table::new(config.max_series);
         let interfaces = Table::new(config.max_series);
-        let tables = Tables { drop: table(), flows: table(), tcp: table(), io: table(), interfaces };
+        let generations = HashMap::default();
+        let tables =
+            Tables { now: start, drop: table(), flows: table(), tcp: table(), io: table(), interfaces, generations };
         let views = views(&config);
-        Self { config, start, views, tables, lost: [None; LOST_SOURCES.len()], in_use: InUse::default() }
+        Self { config, views, tables, lost: [None; LOST_SOURCES.len()], in_use: InUse::default() }
+    }
+
+    /// Sets the time at which what is counted from here on arrives: once a read, for a clock costs more than a count.
+    pub fn arrive(&mut self, now: u64) {
+        self.tables.now = now;
     }
 
     /// Counts a flow. `ingress` is the kind of the interface with its meter's `ingress_ifindex`; what it is does not
     /// matter where the flow has no meter.
     #[inline]
     pub fn count(&mut self, flow: &Flow, ingress: InterfaceKind) {
-        let observed = Observed::of(flow);
+        let mut observed = Observed::of(flow);
         let here = match (&flow.meter, &flow.ip) {
             (Some(meter), Some(_)) => {
                 once_per_node(meter, EndKind::from(&flow.source), EndKind::from(&flow.destination), ingress)
@@ -126,6 +144,9 @@ impl Aggregation {
             // Packets without addresses are in the interfaces' totals alone.
             _ => (0, 0),
         };
+        if self.config.flow_detail != FlowDetail::Ends && here != (0, 0) {
+            observed.carrier = self.config.flow_detail.of_flow(flow);
+        }
         for view in &mut self.views {
             view.count(&mut self.tables, flow, observed, here);
         }
@@ -133,25 +154,27 @@ impl Aggregation {
 
     /// Counts packets that no event carried. `source` and `destination` are what is known of their ends, `ingress` as
     /// in [`Aggregation::count`].
-    pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind, now: u64) {
+    pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind) {
         let meter = &totals.meter;
-        self.count_untracked(meter.ifindex, meter.hook, meter.packets, meter.bytes, now);
+        self.count_untracked(meter.ifindex, meter.hook, meter.packets, meter.bytes);
         let Some(addresses) = totals.addresses else { return };
         let here = once_per_node(meter, source.into(), destination.into(), ingress);
         if here != (0, 0) {
+            let carrier = self.config.flow_detail.of_totals(&totals.transport);
             for view in &self.views {
-                view.count_io(&mut self.tables, (source, destination), addresses, here, now);
+                view.count_io(&mut self.tables, (source, destination), addresses, carrier, here);
             }
         }
     }
 
     /// Counts packets that the kernel saw at an interface and could not track.
-    pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64, now: u64) {
+    pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64) {
         // A drop is no passage, and nothing makes no series.
         if hook != Hook::Drop && packets | bytes != 0 {
-            let interfaces = &mut self.tables.interfaces;
-            let slot = interfaces.place(interface_labels(ifindex, hook.is_ingress()), now);
-            interfaces.add(slot, packets, bytes, now);
+            let labels = self.tables.interface(ifindex, hook.is_ingress());
+            let Tables { now, interfaces, .. } = &mut self.tables;
+            let slot = interfaces.place(labels, *now);
+            interfaces.add(slot, packets, bytes, *now);
         }
     }
 
@@ -160,7 +183,7 @@ impl Aggregation {
         let count = if lost.source == LostSource::KernelBuffer { 1 } else { lost.count };
         for (source, slot) in LOST_SOURCES.into_iter().zip(&mut self.lost) {
             if source == lost.source {
-                let start = lost.time.max(self.start);
+                let start = self.tables.now;
                 let slot = slot.get_or_insert(Slot { first: 0, second: 0, last: start, start });
                 slot.first = slot.first.saturating_add(count);
             }
@@ -174,7 +197,7 @@ impl Aggregation {
             return;
         }
         let Some(before) = now.checked_sub(idle) else { return };
-        let Tables { drop, flows, tcp, io, interfaces } = &mut self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &mut self.tables;
         let mut gone = interfaces.expire(before);
         for table in [drop, flows, tcp, io] {
             gone |= table.expire(before);
@@ -190,7 +213,7 @@ impl Aggregation {
         if self.in_use.is_shared() {
             return None;
         }
-        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         let mut said = Said::default();
         for (key, _) in [drop, flows, tcp, io].into_iter().flat_map(Table::iter) {
             let (source, destination) = key.values();
@@ -201,10 +224,19 @@ impl Aggregation {
             said.symbols.extend(symbols);
         }
         said.interfaces.extend(interfaces.iter().filter_map(|(key, _)| match observed::interface_of(key) {
-            Labels::Interface { ifindex, .. } => Some(ifindex),
+            Labels::Interface { ifindex, generation, .. } => Some((ifindex, generation)),
             _ => None,
         }));
         Some(said)
+    }
+
+    /// Takes in the generations of interfaces, by index; those that are left out have 0. An index that was given to
+    /// another interface has series of its own from then on.
+    pub fn set_generations(&mut self, generations: &HashMap<u32, u32, RandomState>) {
+        if self.tables.generations != *generations {
+            self.tables.generations.clone_from(generations);
+            self.forget_ways();
+        }
     }
 
     /// Forgets ways to series that were found by numbers of names: after some of those have been let go.
@@ -214,7 +246,7 @@ impl Aggregation {
 
     /// How full the tables are.
     pub fn occupancy(&self) -> [Occupancy; 5] {
-        let Tables { drop, flows, tcp, io, interfaces } = &self.tables;
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         [
             occupancy(MetricKind::Drop, drop),
             occupancy(MetricKind::FlowsProcessed, flows),
@@ -231,13 +263,13 @@ impl Aggregation {
         let Tables { drop, flows, tcp, io, .. } = &self.tables;
         let first: fn(&Slot) -> u64 = |slot| slot.first;
         let second: fn(&Slot) -> u64 = |slot| slot.second;
-        let ends: fn(u64) -> Labels = |_| Labels::Ends;
+        let ends: fn(u64) -> Labels = |labels| Labels::Ends(Carrier::of(labels));
         let mut metrics = vec![
-            self.metric(Drop, &contexts.drop, drop, first, observed::drop_of),
-            self.metric(FlowsProcessed, &contexts.flows, flows, first, observed::flow_of),
-            self.metric(TcpFlags, &contexts.tcp, tcp, first, observed::tcp_of),
-            self.metric(FlowIo, &contexts.io, io, second, ends),
-            self.metric(FlowPackets, &contexts.io, io, first, ends),
+            metric(Drop, &contexts.drop, drop, first, observed::drop_of),
+            metric(FlowsProcessed, &contexts.flows, flows, first, observed::flow_of),
+            metric(TcpFlags, &contexts.tcp, tcp, first, observed::tcp_of),
+            metric(FlowIo, &contexts.io, io, second, ends),
+            metric(FlowPackets, &contexts.io, io, first, ends),
             self.interface_metric(InterfaceIo, second),
             self.interface_metric(InterfacePackets, first),
             self.lost_metric(),
@@ -246,23 +278,8 @@ impl Aggregation {
         Snapshot { time: now, metrics, in_use: self.in_use.clone() }
     }
 
-    fn metric(
-        &self,
-        kind: MetricKind,
-        contexts: &Contexts,
-        table: &Table<SeriesKey>,
-        value: fn(&Slot) -> u64,
-        labels: fn(u64) -> Labels,
-    ) -> Metric {
-        let points = self.points(table, value, |key| {
-            let (source, destination) = key.values();
-            Identity::Series { source, destination, labels: labels(key.labels) }
-        });
-        Metric { kind, source: end_label(&contexts.source), destination: end_label(&contexts.destination), points }
-    }
-
     fn interface_metric(&self, kind: MetricKind, value: fn(&Slot) -> u64) -> Metric {
-        let points = self.points(&self.tables.interfaces, value, |key| without_ends(observed::interface_of(key)));
+        let points = points(&self.tables.interfaces, value, |key| without_ends(observed::interface_of(key)));
         Metric { kind, source: EndLabel::Absent, destination: EndLabel::Absent, points }
     }
 
@@ -277,17 +294,30 @@ impl Aggregation {
         let points = points.collect();
         Metric { kind: MetricKind::LostEvents, source: EndLabel::Absent, destination: EndLabel::Absent, points }
     }
+}
 
-    fn points<K: Copy + Eq + std::hash::Hash>(
-        &self,
-        table: &Table<K>,
-        value: fn(&Slot) -> u64,
-        identity: impl Fn(K) -> Identity,
-    ) -> Vec<Point> {
-        let point = |slot: Slot, identity| Point { start: slot.start.max(self.start), value: value(&slot), identity };
-        let overflow = table.overflow().map(|slot| point(slot, Identity::Overflow));
-        table.iter().map(|(key, slot)| point(slot, identity(key))).chain(overflow).collect()
-    }
+fn metric(
+    kind: MetricKind,
+    contexts: &Contexts,
+    table: &Table<SeriesKey>,
+    value: fn(&Slot) -> u64,
+    labels: fn(u64) -> Labels,
+) -> Metric {
+    let points = points(table, value, |key| {
+        let (source, destination) = key.values();
+        Identity::Series { source, destination, labels: labels(key.labels) }
+    });
+    Metric { kind, source: end_label(&contexts.source), destination: end_label(&contexts.destination), points }
+}
+
+fn points<K: Copy + Eq + std::hash::Hash>(
+    table: &Table<K>,
+    value: fn(&Slot) -> u64,
+    identity: impl Fn(K) -> Identity,
+) -> Vec<Point> {
+    let point = |slot: Slot, identity| Point { start: slot.start, value: value(&slot), identity };
+    let overflow = table.overflow().map(|slot| point(slot, Identity::Overflow));
+    table.iter().map(|(key, slot)| point(slot, identity(key))).chain(overflow).collect()
 }
 
 fn without_ends(labels: Labels) -> Identity {

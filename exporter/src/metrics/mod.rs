@@ -6,6 +6,7 @@
 mod aggregation;
 mod context;
 mod continuity;
+mod detail;
 mod observed;
 mod once;
 mod resolve;
@@ -15,7 +16,8 @@ mod view;
 
 pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts, Said};
 pub use context::{Context, ContextError, Identifier, Value, reserved_name};
+pub use detail::{Carrier, FlowDetail, Port};
 pub use observed::{DropReason, IoDirection, Labels, TcpFlag};
-pub use once::{EndKind, once_per_node};
+pub use once::{EndKind, observed_before, once_per_node};
 pub use resolve::{Attributes, InterfaceNames, KernelNames, Names, Naming, Resolved, Resolver, Series, resolve};
 pub use snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};

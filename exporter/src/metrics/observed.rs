@@ -2,6 +2,7 @@
 
 use eyepiece_wire::Hook;
 
+use super::detail::Carrier;
 use crate::event::LostSource;
 use crate::flow::{
     EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict,
@@ -122,12 +123,14 @@ pub enum Labels {
         /// 4 or 6, or whatever else the packet claims.
         version: u8,
     },
-    /// `hubble.flow.io` and `hubble.flow.packets` have contexts alone.
-    Ends,
+    /// `hubble.flow.io` and `hubble.flow.packets`; empty unless [`super::FlowDetail`] says more.
+    Ends(Carrier),
     /// `hubble.interface.io` and `hubble.interface.packets`.
     Interface {
         /// Interface index.
         ifindex: u32,
+        /// Tells interfaces that had the index one after the other apart.
+        generation: u32,
         /// Which way.
         direction: IoDirection,
     },
@@ -135,15 +138,17 @@ pub enum Labels {
     Lost(LostSource),
 }
 
-/// What tells a flow's series apart beside its ends, in two words.
+/// What tells a flow's series apart beside its ends, in three words.
 ///
 /// Low to high: `flow` = message type, subtype, protocol, verdict, 8 bits each; TCP flags, a bit each; IP version
 /// (8 bits); a bit each for a kernel's reason, ingress, an interface. `number` = the drop reason of drops, the
-/// interface's index of others. Bits that no metric of this flow needs are 0.
+/// interface's index of others. `carrier`: see [`super::detail`]; 0 where the flow's packets do not count here. Bits
+/// that no metric of this flow needs are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Observed {
     pub(super) flow: u64,
     pub(super) number: u32,
+    pub(super) carrier: u32,
 }
 
 const FLOW_BITS: u64 = 0xffff_ffff;
@@ -169,6 +174,7 @@ impl Observed {
         let mut observed = Self {
             flow: u64::from_le_bytes([kind, subtype, protocol(flow), flow.verdict as u8, 0, 0, 0, 0]),
             number: 0,
+            carrier: 0,
         };
         if flow.verdict == Verdict::Dropped {
             observed.dropped(flow);
@@ -290,16 +296,16 @@ pub(super) fn tcp_of(labels: u64) -> Labels {
     Labels::Tcp { flag, version: byte(labels, 8) }
 }
 
-/// The key of an interface's series.
-pub(super) const fn interface_labels(ifindex: u32, ingress: bool) -> u64 {
-    (ifindex as u64) << 1 | ingress as u64
+/// The key of an interface's series: the way, 32 bits of index, and what fits of the generation.
+pub(super) const fn interface_labels(ifindex: u32, generation: u32, ingress: bool) -> u64 {
+    (generation as u64) << 33 | (ifindex as u64) << 1 | ingress as u64
 }
 
 /// Reads [`interface_labels`].
 pub(super) const fn interface_of(labels: u64) -> Labels {
     let direction = if labels & 1 == 1 { IoDirection::Receive } else { IoDirection::Transmit };
     // Truncation is meant: 32 bits above the lowest.
-    Labels::Interface { ifindex: (labels >> 1) as u32, direction }
+    Labels::Interface { ifindex: (labels >> 1) as u32, generation: (labels >> 33) as u32, direction }
 }
 
 /// Text of the `type` label: Hubble `pkg/hubble/metrics/flow`.

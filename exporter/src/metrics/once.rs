@@ -3,7 +3,7 @@
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 use crate::event::Meter;
-use crate::flow::End;
+use crate::flow::{End, Flow};
 
 /// What is known of one end of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,16 @@ fn counted_at_source(meter: &Meter, source: EndKind, ingress: InterfaceKind) -> 
         }
 }
 
+/// Whether a packet of our own datapath was observed before on this node: it leaves for an endpoint or an uplink, and came
+/// in by an interface that is watched, the endpoint's that sent it or an uplink. `kind` looks up an interface's kind.
+pub fn observed_before(flow: &Flow, kind: impl FnOnce(u32) -> InterfaceKind) -> bool {
+    let leaves = |meter: &Meter| meter.ingress_ifindex != 0 && matches!(meter.hook, Hook::ToEndpoint | Hook::ToNetwork);
+    flow.meter.as_ref().filter(|meter| leaves(meter)).is_some_and(|meter| {
+        let ingress = kind(meter.ingress_ifindex);
+        ingress == InterfaceKind::Uplink || counted_at_source(meter, EndKind::from(&flow.source), ingress)
+    })
+}
+
 /// What came in by an uplink waits in the kernel until it is known who answers.
 const fn by_mark(meter: &Meter) -> (u64, u64) {
     match meter.mark {
@@ -79,9 +89,9 @@ const fn by_mark(meter: &Meter) -> (u64, u64) {
 mod tests {
     use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
-    use super::{EndKind, once_per_node};
+    use super::{EndKind, observed_before, once_per_node};
     use crate::event::Meter;
-    use crate::flow::End;
+    use crate::flow::{End, EventType, Flow};
 
     const NOTHING: (u64, u64) = (0, 0);
     const OWN: (u64, u64) = (3, 300);
@@ -150,6 +160,47 @@ mod tests {
             };
             let counted = once_per_node(&meter, source, destination, ingress);
             assert_eq!(counted, expected, "{meter:?} from {source:?} to {destination:?} in by {ingress:?}");
+        }
+    }
+
+    #[test]
+    fn packet_is_observed_before_where_it_came_in() {
+        use Hook::{Drop, FromEndpoint, FromNetwork, ToEndpoint, ToNetwork};
+        use InterfaceKind::{Endpoint, EndpointBridge, Other, Uplink};
+        for (hook, ingress_ifindex, kind, from_endpoint, expected) in [
+            (ToEndpoint, 5, Endpoint, true, true),
+            (ToEndpoint, 5, EndpointBridge, false, true),
+            (ToEndpoint, 5, Uplink, false, true),
+            // An overlay's inner device: the source's address tells.
+            (ToEndpoint, 5, Other, true, true),
+            (ToEndpoint, 5, Other, false, false),
+            // This machine sends.
+            (ToEndpoint, 0, Endpoint, true, false),
+            (ToNetwork, 5, Endpoint, true, true),
+            (ToNetwork, 5, Uplink, false, true),
+            (ToNetwork, 0, Uplink, false, false),
+            (FromEndpoint, 5, Endpoint, true, false),
+            (FromNetwork, 5, Uplink, false, false),
+            (Drop, 5, Endpoint, true, false),
+        ] {
+            let meter = Meter {
+                hook,
+                mark: Mark::Unknown,
+                ifindex: 2,
+                ingress_ifindex,
+                packets: 1,
+                bytes: 60,
+                held_packets: 0,
+                held_bytes: 0,
+            };
+            let mut flow = Flow { meter: Some(meter), ..Flow::empty(EventType::default()) };
+            flow.source.endpoint = u16::from(from_endpoint);
+            let kind_of = |ifindex| {
+                assert_eq!(ifindex, ingress_ifindex);
+                kind
+            };
+            assert_eq!(observed_before(&flow, kind_of), expected, "{hook:?} {ingress_ifindex} {kind:?}");
+            assert!(!observed_before(&Flow { meter: None, ..flow }, |_| kind), "another's datapath");
         }
     }
 

@@ -8,6 +8,7 @@ use eyepiece_semconv::attribute;
 
 use super::context::{Value, reserved_name};
 use super::continuity::{Gathered, Told};
+use super::detail::Port;
 use super::observed::{DropReason, Labels, type_name};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, Snapshot};
 use crate::event::LostSource;
@@ -32,8 +33,8 @@ pub trait KernelNames {
 
 /// Names of the interfaces that were seen, also of those that are gone by now.
 pub trait InterfaceNames {
-    /// The name of an interface index.
-    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>>;
+    /// The name of the interface that had an index in a generation.
+    fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>>;
 }
 
 /// Where the texts of numbers are looked up.
@@ -157,7 +158,14 @@ const LABELS: usize = 4;
 fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'static str, String)>; LABELS] {
     let label = |name, text: &str| Some((name, text.to_owned()));
     match labels {
-        Labels::Ends => [const { None }; LABELS],
+        Labels::Ends(carrier) => {
+            let transport = Some(carrier.transport(naming)).filter(|name| !name.is_empty());
+            let port = carrier.port.map(|port| match port {
+                Port::Source(port) => (attribute::SOURCE_PORT, port.to_string()),
+                Port::Destination(port) => (attribute::DESTINATION_PORT, port.to_string()),
+            });
+            [transport.map(|name| (attribute::NETWORK_TRANSPORT, name.to_owned())), port, None, None]
+        }
         Labels::Drop { reason, protocol } => {
             let reason = match reason {
                 DropReason::Kernel(reason) => names.kernel.reason(reason).into_owned(),
@@ -178,9 +186,9 @@ fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'
             None,
             None,
         ],
-        Labels::Interface { ifindex, direction } => {
+        Labels::Interface { ifindex, generation, direction } => {
             // An interface that nobody can name is still told apart.
-            let name = names.interfaces.name(ifindex).map_or_else(|| ifindex.to_string(), Cow::into_owned);
+            let name = names.interfaces.name(ifindex, generation).map_or_else(|| ifindex.to_string(), Cow::into_owned);
             let direction = label(attribute::NETWORK_IO_DIRECTION, direction.name());
             [Some((attribute::NETWORK_INTERFACE_NAME, name)), direction, None, None]
         }

@@ -95,7 +95,7 @@ impl Hash for PlanKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.ends.hash(self.observed.flow, state);
-        state.write_u64(u64::from(self.observed.number));
+        state.write_u64(u64::from(self.observed.number) | u64::from(self.observed.carrier) << 32);
     }
 }
 
@@ -113,6 +113,8 @@ struct Plan {
 /// The series of all metrics but `hubble.lost_events`.
 #[derive(Debug)]
 pub(super) struct Tables {
+    /// When what is being counted arrived, ns since the Unix epoch: the age of series.
+    pub(super) now: u64,
     pub(super) drop: Table<SeriesKey>,
     pub(super) flows: Table<SeriesKey>,
     pub(super) tcp: Table<SeriesKey>,
@@ -120,6 +122,15 @@ pub(super) struct Tables {
     pub(super) io: Table<SeriesKey>,
     /// Packets and bytes.
     pub(super) interfaces: Table<u64>,
+    /// Generations of interfaces, by index; those that are not here have 0.
+    pub(super) generations: HashMap<u32, u32, RandomState>,
+}
+
+impl Tables {
+    /// The key of an interface's series.
+    pub(super) fn interface(&self, ifindex: u32, ingress: bool) -> u64 {
+        interface_labels(ifindex, self.generations.get(&ifindex).copied().unwrap_or(0), ingress)
+    }
 }
 
 /// Which ends a metric has labels for.
@@ -169,32 +180,32 @@ impl View {
     pub(super) fn count(&mut self, tables: &mut Tables, flow: &Flow, observed: Observed, (packets, bytes): (u64, u64)) {
         let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
         let key = PlanKey { ends: self.ends(&flow.source, &flow.destination, addresses), observed };
-        let time = flow.time;
+        let now = tables.now;
         let plan = match self.plans.get(&key) {
             Some(plan) => *plan,
-            None => self.plan(tables, key, time),
+            None => self.plan(tables, key),
         };
-        tables.flows.add(plan.flows, 1, 0, time);
+        tables.flows.add(plan.flows, 1, 0, now);
         if plan.drop != NONE {
-            tables.drop.add(plan.drop, 1, 0, time);
+            tables.drop.add(plan.drop, 1, 0, now);
         }
         if plan.tcp[0] != NONE {
             for slot in plan.tcp {
-                tables.tcp.add(slot, 1, 0, time);
+                tables.tcp.add(slot, 1, 0, now);
             }
         }
         if packets | bytes != 0 {
-            let slot = if plan.io == NONE { self.io(tables, key, time) } else { plan.io };
-            tables.io.add(slot, packets, bytes, time);
+            let slot = if plan.io == NONE { self.io(tables, key) } else { plan.io };
+            tables.io.add(slot, packets, bytes, now);
         }
         if let Some(meter) = &flow.meter
             && self.members.interfaces
             && meter.packets | meter.bytes != 0
             && meter.hook != Hook::Drop
         {
-            let slot = if plan.interface == NONE { self.interface(tables, key, meter, time) } else { plan.interface };
+            let slot = if plan.interface == NONE { self.interface(tables, key, meter) } else { plan.interface };
             // What was held was counted at the interface when it was reported first.
-            tables.interfaces.add(slot, meter.packets, meter.bytes, time);
+            tables.interfaces.add(slot, meter.packets, meter.bytes, now);
         }
     }
 
@@ -204,13 +215,13 @@ impl View {
         tables: &mut Tables,
         ends: (&End, &End),
         addresses: (IpAddr, IpAddr),
+        carrier: u32,
         (packets, bytes): (u64, u64),
-        time: u64,
     ) {
         if let Some(member) = self.members.io {
             let ends = self.ends(ends.0, ends.1, Some((&addresses.0, &addresses.1))).project(member);
-            let slot = tables.io.place(SeriesKey { ends, labels: 0 }, time);
-            tables.io.add(slot, packets, bytes, time);
+            let slot = tables.io.place(SeriesKey { ends, labels: carrier.into() }, tables.now);
+            tables.io.add(slot, packets, bytes, tables.now);
         }
     }
 
@@ -227,21 +238,22 @@ impl View {
 
     /// Finds the series of a key that was not met lately.
     #[cold]
-    fn plan(&mut self, tables: &mut Tables, key: PlanKey, time: u64) -> Plan {
+    fn plan(&mut self, tables: &mut Tables, key: PlanKey) -> Plan {
         let Members { drop, flows, tcp, .. } = self.members;
         let PlanKey { ends, observed } = key;
+        let now = tables.now;
         let mut plan = Plan { drop: NONE, flows: NONE, tcp: [NONE; 3], io: NONE, interface: NONE };
         if let Some(member) = flows {
             let ends = ends.project(member);
-            plan.flows = tables.flows.place(SeriesKey { ends, labels: observed.flow_labels() }, time);
+            plan.flows = tables.flows.place(SeriesKey { ends, labels: observed.flow_labels() }, now);
         }
         if let (Some(member), Some(labels)) = (drop, observed.drop_labels()) {
-            plan.drop = tables.drop.place(SeriesKey { ends: ends.project(member), labels }, time);
+            plan.drop = tables.drop.place(SeriesKey { ends: ends.project(member), labels }, now);
         }
         if let Some(member) = tcp {
             let ends = ends.project(member);
             for (slot, labels) in plan.tcp.iter_mut().zip(observed.tcp_labels()) {
-                *slot = tables.tcp.place(SeriesKey { ends, labels }, time);
+                *slot = tables.tcp.place(SeriesKey { ends, labels }, now);
             }
         }
         self.remember(key, plan);
@@ -249,9 +261,10 @@ impl View {
     }
 
     #[cold]
-    fn io(&mut self, tables: &mut Tables, key: PlanKey, time: u64) -> u32 {
+    fn io(&mut self, tables: &mut Tables, key: PlanKey) -> u32 {
         let Some(member) = self.members.io else { return NONE };
-        let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels: 0 }, time);
+        let labels = key.observed.carrier.into();
+        let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels }, tables.now);
         if let Some(plan) = self.plans.get_mut(&key) {
             plan.io = slot;
         }
@@ -259,8 +272,9 @@ impl View {
     }
 
     #[cold]
-    fn interface(&mut self, tables: &mut Tables, key: PlanKey, meter: &Meter, time: u64) -> u32 {
-        let slot = tables.interfaces.place(interface_labels(meter.ifindex, meter.hook.is_ingress()), time);
+    fn interface(&mut self, tables: &mut Tables, key: PlanKey, meter: &Meter) -> u32 {
+        let labels = tables.interface(meter.ifindex, meter.hook.is_ingress());
+        let slot = tables.interfaces.place(labels, tables.now);
         // The keys of drops say nothing of interfaces: their next one may be at another.
         if key.observed.names_interface()
             && let Some(plan) = self.plans.get_mut(&key)

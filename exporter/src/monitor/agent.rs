@@ -59,11 +59,12 @@ impl Agent {
         Self(Arc::new(Shared { count: Mutex::new(0), switch: Box::new(switch), fanout }))
     }
 
-    /// Wants raw payloads, up to `capacity` of them waiting, for as long as the listener lives.
+    /// Wants raw payloads for as long as the listener lives, of which as many wait as its memory holds, and no more than
+    /// `capacity`.
     ///
     /// # Errors
     /// Too many listen, or reading could not be started.
-    pub fn listen(&self, capacity: usize) -> Result<Listener, ListenError> {
+    pub fn listen(&self, capacity: Option<usize>) -> Result<Listener, ListenError> {
         // First the queue, then the reader: not even the first event is missed.
         let seat = self.0.fanout.add(capacity).ok_or(ListenError::Full)?;
         let subscription = self.subscribe().map_err(|source| ListenError::Start { source })?;

@@ -11,6 +11,9 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 pub const CHUNK_PAYLOADS: usize = 512;
 /// Chunks that wait to be filled again: as many as a listener that keeps up holds, 2 MiB.
 pub const POOL: usize = 32;
+/// Memory of a chunk in a queue beside what it points to: where events come one by one, as much as they are. A chunk,
+/// the two counters of its `Arc`, and a place in the queue with the losses before it.
+const PIECE_BYTES: usize = size_of::<Chunk>() + 2 * size_of::<usize>() + size_of::<(u64, Piece)>();
 
 /// Payloads, whole gob messages one behind the other.
 #[derive(Debug, Default)]
@@ -177,7 +180,11 @@ impl Piece {
 
     /// Bytes of memory that it keeps from being freed, alone or with others.
     pub fn held(&self) -> usize {
-        self.chunk.bytes.capacity() + self.chunk.ends.capacity() * size_of::<usize>()
+        let Chunk { bytes, ends, losses } = &*self.chunk;
+        PIECE_BYTES
+            + bytes.capacity()
+            + ends.capacity() * size_of::<usize>()
+            + losses.capacity() * size_of::<(usize, u64)>()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_semconv::{Metric, attribute, metric};
 
 use super::budget::Budget;
 use super::chunk::{Chunk, Pool};
@@ -66,8 +66,9 @@ impl Fanout {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a listener with a queue of `capacity` payloads; none where [`LISTENERS_MAX`] listen already.
-    pub(super) fn add(&self, capacity: usize) -> Option<Seat> {
+    /// Adds a listener with a queue of `capacity` payloads, where there is such a bound; `None` if [`LISTENERS_MAX`]
+    /// listen already.
+    pub(super) fn add(&self, capacity: Option<usize>) -> Option<Seat> {
         let shared = &self.0;
         let mut queues = self.queues();
         let slot = queues.iter().position(Option::is_none)?;
@@ -78,7 +79,9 @@ impl Fanout {
             lost: shared.telemetry.counter(metric::EYEPIECE_MONITOR_LISTENER_LOST.name, &queue),
             lost_total: shared.lost.clone(),
         };
-        shared.telemetry.gauge(metric::EYEPIECE_QUEUE_CAPACITY.name, &queue).set(capacity as u64);
+        if let Some(payloads) = capacity {
+            shared.telemetry.gauge(metric::EYEPIECE_QUEUE_CAPACITY.name, &queue).set(payloads as u64);
+        }
         let queue = Arc::new(Queue::new(capacity, shared.budget.clone(), numbers));
         queues[slot] = Some(Arc::clone(&queue));
         self.changed(&*queues);
@@ -112,10 +115,14 @@ impl Drop for Seat {
         queues[self.slot] = None;
         // Under the lock: the next one in this slot registers the same names.
         let name = queue_name(self.slot);
-        for metric in
-            [&metric::EYEPIECE_QUEUE_DEPTH, &metric::EYEPIECE_QUEUE_CAPACITY, &metric::EYEPIECE_MONITOR_LISTENER_LOST]
-        {
+        let forget = |metric: &Metric| {
             self.fanout.0.telemetry.remove(metric.name, &[(attribute::EYEPIECE_QUEUE_NAME, &name)]);
+        };
+        forget(&metric::EYEPIECE_QUEUE_DEPTH);
+        forget(&metric::EYEPIECE_QUEUE_CAPACITY);
+        // The slot's next listener continues a sum: one that began again would fall. There are no more than slots.
+        if self.queue.lost() == 0 {
+            forget(&metric::EYEPIECE_MONITOR_LISTENER_LOST);
         }
         self.fanout.changed(&*queues);
     }

@@ -1,11 +1,13 @@
 //! Agent notifications of our own: what happened to endpoints and addresses, in Cilium's JSON.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-/// What is told. Numbers and texts are those of Cilium's agent notifications (`pkg/monitor/api`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is told. Numbers and texts are those of Cilium's agent notifications (`pkg/monitor/api`); beside an endpoint's id
+/// stands `interface`, which Cilium's clients show or pass over.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// We have started: everything is attached.
     Started {
@@ -16,11 +18,15 @@ pub enum Notification {
     EndpointCreated {
         /// Its id.
         endpoint: u16,
+        /// Name of its interface on the host.
+        interface: Arc<str>,
     },
     /// An endpoint is gone.
     EndpointDeleted {
         /// Its id.
         endpoint: u16,
+        /// The last name of its interface.
+        interface: Arc<str>,
     },
     /// It became known whose an address is, or whose it is now.
     AddressUpserted {
@@ -46,9 +52,11 @@ struct Time {
 }
 
 #[derive(Serialize)]
-struct Endpoint {
+struct Endpoint<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     id: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    interface: &'a str,
 }
 
 #[derive(Serialize)]
@@ -85,8 +93,9 @@ impl Notification {
     pub fn text(&self) -> serde_json::Result<String> {
         match *self {
             Self::Started { time } => serde_json::to_string(&Time { time: rfc3339(time) }),
-            Self::EndpointCreated { endpoint } | Self::EndpointDeleted { endpoint } => {
-                serde_json::to_string(&Endpoint { id: endpoint })
+            Self::EndpointCreated { endpoint: id, ref interface }
+            | Self::EndpointDeleted { endpoint: id, ref interface } => {
+                serde_json::to_string(&Endpoint { id, interface })
             }
             Self::AddressUpserted { address, identity, old_identity } => {
                 serde_json::to_string(&Address::of(address, identity, old_identity))
@@ -140,8 +149,12 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         for (notification, kind, text) in [
             (Notification::Started { time: 1_700_000_000_123_456_000 }, 2, r#"{"time":"2023-11-14T22:13:20.123456Z"}"#),
-            (Notification::EndpointCreated { endpoint: 65_535 }, 7, r#"{"id":65535}"#),
-            (Notification::EndpointDeleted { endpoint: 0 }, 8, "{}"),
+            (
+                Notification::EndpointCreated { endpoint: 65_535, interface: "veth0".into() },
+                7,
+                r#"{"id":65535,"interface":"veth0"}"#,
+            ),
+            (Notification::EndpointDeleted { endpoint: 0, interface: "".into() }, 8, "{}"),
             (
                 Notification::AddressUpserted { address: ip("10.1.1.2"), identity: 0, old_identity: None },
                 9,

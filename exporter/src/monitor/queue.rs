@@ -10,8 +10,8 @@ use super::budget::{Budget, SHARE};
 use super::chunk::{Chunk, Piece};
 use crate::telemetry::Number;
 
-/// Bytes that wait for one listener: 16,384 payloads of the largest that our datapath makes are 18 MiB, and payloads
-/// of other sources may be far larger. What all listeners hold together is bounded by [`super::budget`].
+/// Memory of one listener's queue, in bytes, but for the chunk that reaches the bound: a burst of 100,000 packets cut at
+/// 128 bytes takes 22 MiB. [`super::budget`] bounds the memory of all queues together.
 pub const QUEUE_BYTES: usize = 32 << 20;
 
 /// A reader that sleeps is woken as soon as this part of its queue is filled, or nothing more comes for now.
@@ -40,7 +40,7 @@ pub struct Next {
 pub struct Numbers {
     /// Payloads that wait.
     pub depth: Number,
-    /// Events that this listener lost.
+    /// Events that this listener and its slot's former ones lost.
     pub lost: Number,
     /// Events that any listener lost.
     pub lost_total: Number,
@@ -50,7 +50,6 @@ pub struct Numbers {
 struct State {
     waiting: VecDeque<(u64, Piece)>,
     payloads: usize,
-    bytes: usize,
     /// Bytes of memory behind those: what is shared with others is counted here too.
     held: usize,
     /// Lost behind everything that waits.
@@ -77,14 +76,15 @@ pub struct Queue {
     news: Notify,
     /// Something did not fit, and nothing was taken since. Kept under the lock; read without.
     is_full: AtomicBool,
-    capacity: usize,
+    /// Payloads that may wait, where there is a bound beside that of bytes.
+    capacity: Option<usize>,
     budget: Budget,
     numbers: Numbers,
 }
 
 impl Queue {
-    /// A queue of that many payloads, whose memory is of that budget.
-    pub fn new(capacity: usize, budget: Budget, numbers: Numbers) -> Self {
+    /// A queue of at most [`QUEUE_BYTES`], and of at most `capacity` payloads; its memory is part of `budget`.
+    pub fn new(capacity: Option<usize>, budget: Budget, numbers: Numbers) -> Self {
         let is_full = AtomicBool::new(false);
         Self { state: Mutex::default(), news: Notify::new(), is_full, capacity, budget, numbers }
     }
@@ -100,8 +100,8 @@ impl Queue {
         if state.phase != Phase::Open || chunk.is_empty() {
             return;
         }
-        let room = self.capacity.saturating_sub(state.payloads);
-        let bytes = QUEUE_BYTES.saturating_sub(state.bytes).min(self.budget.room(state.held));
+        let room = self.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(state.payloads));
+        let bytes = QUEUE_BYTES.saturating_sub(state.held).min(self.budget.room(state.held));
         let fitting = chunk.fitting(room, bytes);
         if fitting > 0 {
             let piece = Piece::of(chunk, fitting);
@@ -109,7 +109,6 @@ impl Queue {
             state.held += piece.held();
             let before = std::mem::take(&mut state.lost);
             state.payloads += fitting;
-            state.bytes += chunk.prefix(fitting);
             state.waiting.push_back((before, piece));
             self.numbers.depth.set(state.payloads as u64);
         }
@@ -118,7 +117,8 @@ impl Queue {
             self.lose(&mut state, Missed { events: chunk.events(rest.clone()), missed: chunk.missed(rest) });
         }
         // Waking costs far more than a chunk: not before there is something to do.
-        let is_urgent = state.payloads * WAKE_SHARE >= self.capacity || state.bytes * WAKE_SHARE >= SHARE;
+        let is_urgent = self.capacity.is_some_and(|capacity| state.payloads * WAKE_SHARE >= capacity)
+            || state.held * WAKE_SHARE >= SHARE;
         let wakes = state.is_asleep && is_urgent;
         state.is_asleep &= !wakes;
         drop(state);
@@ -184,7 +184,6 @@ impl Queue {
             return (lost > 0).then_some(Next { lost, piece: None });
         };
         state.payloads -= piece.payloads();
-        state.bytes -= piece.bytes().len();
         self.budget.resize(state.held, state.held - piece.held());
         state.held -= piece.held();
         Some(Next { lost, piece: Some(piece) })
@@ -193,6 +192,17 @@ impl Queue {
     /// Payloads that wait.
     pub fn waiting(&self) -> usize {
         self.state().payloads
+    }
+
+    /// Bytes of memory behind what waits.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.state().held
+    }
+
+    /// Events that did not fit, of this slot's former listeners too.
+    pub fn lost(&self) -> u64 {
+        self.numbers.lost.get()
     }
 
     /// Takes nothing more: [`Queue::next`] gives the rest, then nothing.

@@ -27,23 +27,13 @@ const CLIENTS_MAX: usize = LISTENERS_MAX + 8;
 /// Lines about who comes and goes in a [`LogLimit`]'s interval: as many as when all listeners come at once. Of those who
 /// could not come in one line says enough.
 const VISITS: u32 = LISTENERS_MAX as u32;
-/// Possible CPUs are multiplied with this for the queue's size, up to [`QUEUE_MAX`] (Cilium `pkg/defaults`).
-const QUEUE_PER_CPU: usize = 1024;
-/// The largest queue by default.
-const QUEUE_MAX: usize = 16_384;
-
-/// Payloads of a listener's queue where the settings name no number, as Cilium counts.
-pub const fn default_queue(possible_cpus: usize) -> usize {
-    let queue = possible_cpus.saturating_mul(QUEUE_PER_CPU);
-    if queue < QUEUE_MAX { queue } else { QUEUE_MAX }
-}
 
 /// What a server is made of.
 pub struct Config {
     /// Where clients come in.
     pub socket: Socket,
-    /// Payloads that wait for a client at most.
-    pub queue: usize,
+    /// Payloads that wait for a client at most; `None`: only their memory is bounded.
+    pub queue: Option<usize>,
     /// How long a write may not move; [`STALL`].
     pub stall: Duration,
     /// Who hands out events.
@@ -53,7 +43,7 @@ pub struct Config {
 }
 
 struct Shared {
-    queue: usize,
+    queue: Option<usize>,
     stall: Duration,
     agent: Agent,
     telemetry: Telemetry,

@@ -42,12 +42,13 @@ impl Known {
 }
 
 impl Masks {
-    /// The layout of a flow with the fields of a mask; all of them where there is none.
+    /// The layout of a flow with the fields of a mask; all of them where there is none. With our own extension if the client
+    /// asks for it.
     ///
     /// # Errors
     /// A path is none.
-    pub fn layout(&self, mask: Option<&FieldMask>) -> Result<Layout, InvalidMask> {
-        let mask = Mask::of_flow(mask.map_or(&[][..], |mask| &mask.paths))?;
+    pub fn layout(&self, mask: Option<&FieldMask>, extension: bool) -> Result<Layout, InvalidMask> {
+        let mask = Mask::of_flow(mask.map_or(&[][..], |mask| &mask.paths))?.with_extension(extension);
         let number = self.0.lock().unwrap_or_else(PoisonError::into_inner).number(&mask);
         Ok(Layout { kind: Kind::Flows, mask, number: Some(number) })
     }
@@ -95,7 +96,7 @@ mod tests {
         let masks = Masks::default();
         let number = |path: &str| {
             let mask = FieldMask { paths: vec![path.to_owned()] };
-            masks.layout(Some(&mask)).expect("a path").number().expect("a number")
+            masks.layout(Some(&mask), false).expect("a path").number().expect("a number")
         };
         let paths =
             ["uuid", "time", "verdict", "l4", "IP", "ethernet", "source", "destination", "node_name", "is_reply"];

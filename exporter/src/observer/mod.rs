@@ -3,6 +3,7 @@
 //! The pipeline writes batches into the [`ring`]; every client reads from it at its own pace, and is told what it was
 //! too slow for.
 
+mod compile_pool;
 pub mod filter;
 pub mod layout;
 pub mod namespaces;
@@ -21,13 +22,14 @@ use std::sync::Arc;
 
 use eyepiece_semconv::{attribute, metric};
 
+use self::compile_pool::CompilePool;
 use self::filter::Context;
 use self::layout::Masks;
 use self::namespaces::Namespaces;
 use self::node::Node;
 use self::ring::Ring;
 use self::stream::Cache;
-use self::turn::{Aside, Turns};
+use self::turn::Turns;
 use crate::hubble::encode::Encoder;
 use crate::names::Names;
 use crate::stop::Stop;
@@ -61,12 +63,14 @@ pub struct Observer {
     cache: Cache,
     masks: Masks,
     turns: Turns,
-    compiling: Aside,
+    compiling: CompilePool,
     stop: Stop,
     now: fn() -> u64,
     /// When it began, ns since the Unix epoch.
     started: u64,
     overran: Number,
+    /// Requests whose filters had no room.
+    too_large: Number,
 }
 
 impl std::fmt::Debug for Observer {
@@ -81,6 +85,8 @@ impl Observer {
         let Parts { ring, namespaces, node, names, telemetry, stop, now } = parts;
         let reason = [(attribute::EYEPIECE_REASON, "hubble_ring")];
         let overran = telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason);
+        let refused =
+            |reason| telemetry.counter(metric::EYEPIECE_HUBBLE_REFUSED.name, &[(attribute::EYEPIECE_REASON, reason)]);
         let encoder = Encoder::new(&node.full_name(), Arc::clone(&names));
         Arc::new(Self {
             ring,
@@ -91,11 +97,12 @@ impl Observer {
             cache: Cache::default(),
             masks: Masks::default(),
             turns: Turns::default(),
-            compiling: Aside::default(),
+            compiling: CompilePool::new(refused("compiling_too_long")),
             stop,
             now,
             started: now(),
             overran,
+            too_large: refused("too_many_filter_bytes"),
         })
     }
 
@@ -114,3 +121,6 @@ impl Observer {
         self.overran.add(count);
     }
 }
+
+#[cfg(test)]
+mod tests;

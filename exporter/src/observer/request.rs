@@ -1,17 +1,24 @@
 //! Requests of the streams, checked: what they ask for, or what is wrong with them.
 
-use prost::Message as _;
+use prost::{Message as _, Name as _};
+use prost_reflect::{Kind, MessageDescriptor};
 use prost_types::Timestamp;
 use tonic::Status;
 
 use super::filter::{FilterError, Filters, MOST_ENTRIES, MOST_FILTERS};
 use super::layout::{Layout, Masks};
-use super::query::{Kind, Query};
+use super::query::{self, Query};
+use crate::hubble::extension;
 use crate::hubble::mask::InvalidMask;
+use crate::proto::flow::FlowFilter;
+use crate::proto::json;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
 use crate::protobuf;
+use crate::text::cut;
 
 const NANOS: i128 = 1_000_000_000;
+/// Bytes of an error that the answer's header has at most: texts of the request may be in it.
+const SHOWN: usize = 2048;
 /// The first and the last second that a protobuf timestamp can say: the years 1 and 9999.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
@@ -28,12 +35,10 @@ pub enum RequestError {
     #[error(transparent)]
     Mask(#[from] InvalidMask),
     /// More than a request may have.
-    #[error("more than {most} {what} in one request: {count}")]
+    #[error("more than {most} {what} in one request")]
     TooMany {
-        /// Filters or entries of them.
+        /// Filters, or entries of them and of masks.
         what: &'static str,
-        /// How many there are.
-        count: usize,
         /// How many there may be.
         most: usize,
     },
@@ -54,26 +59,88 @@ pub enum RequestError {
 
 impl From<RequestError> for Status {
     fn from(error: RequestError) -> Self {
+        let text = cut(error.to_string(), SHOWN);
         match error {
-            RequestError::FirstAndFollow => Self::invalid_argument(error.to_string()),
-            RequestError::TooMany { .. } => Self::invalid_argument(error.to_string()),
-            RequestError::Wire(_) => Self::internal(error.to_string()),
+            RequestError::FirstAndFollow | RequestError::TooMany { .. } => Self::invalid_argument(text),
+            RequestError::Wire(_) => Self::internal(text),
             // Hubble returns these as they are, and gRPC for Go knows no code of theirs.
-            RequestError::Filter(_) | RequestError::Mask(_) | RequestError::Time { .. } => {
-                Self::unknown(error.to_string())
-            }
+            RequestError::Filter(_) | RequestError::Mask(_) | RequestError::Time { .. } => Self::unknown(text),
         }
     }
 }
 
-/// Fields of a request for flows that are filters, and the mask.
-const BLACKLIST: u32 = 5;
-const WHITELIST: u32 = 6;
-const FIELD_MASK: u32 = 10;
+/// Bytes of an encoded request up to which its filters are compiled while others wait, where none of them is a pattern.
+const QUICK: usize = 4 << 10;
+/// Fields of filters that are compiled to programs, by their names.
+const PATTERNS: [&str; 7] =
+    ["source_fqdn", "destination_fqdn", "dns_query", "http_path", "http_url", "node_name", "experimental"];
 
-/// Whether an encoded request for flows has filters, as far as it can be read.
-pub fn has_filters(encoded: &[u8]) -> bool {
-    protobuf::fields(encoded).any(|field| is_filter(&field.0))
+/// What an encoded request holds, counted before anything of it is decoded.
+#[derive(Debug, Default)]
+struct Content {
+    filters: usize,
+    /// Elements of lists, the filters' lists and those of masks.
+    entries: usize,
+    has_patterns: bool,
+}
+
+impl Content {
+    fn of_flows_request(encoded: &[u8]) -> Result<Self, RequestError> {
+        let message = json::descriptor(&GetFlowsRequest::full_name());
+        let message = message.map_err(|error| RequestError::Wire(error.to_string()))?;
+        let mut content = Self::default();
+        content.count(&message, encoded)?;
+        Ok(content)
+    }
+
+    /// Counts what is in a message, and in those within it.
+    fn count(&mut self, message: &MessageDescriptor, encoded: &[u8]) -> Result<(), RequestError> {
+        let mut end = 0;
+        for (field, value) in protobuf::fields(encoded) {
+            end += field.end;
+            // What is unknown is passed over when it is decoded.
+            let Some(known) = message.get_field(field.number) else { continue };
+            let kind = known.kind();
+            self.has_patterns |= PATTERNS.contains(&known.name());
+            match &kind {
+                Kind::Message(inner) if inner.full_name() == FlowFilter::full_name() => self.filters += 1,
+                _ if known.is_list() => self.entries += elements(&kind, &field, value),
+                _ => {}
+            }
+            self.check()?;
+            if let (Kind::Message(inner), protobuf::BYTES) = (&kind, field.wire_type) {
+                self.count(inner, value)?;
+            }
+        }
+        let error = || RequestError::Wire(format!("no field of {} begins at its byte {end}", message.full_name()));
+        if end < encoded.len() { Err(error()) } else { Ok(()) }
+    }
+
+    fn check(&self) -> Result<(), RequestError> {
+        for (what, count, most) in [("filters", self.filters, MOST_FILTERS), ("entries", self.entries, MOST_ENTRIES)] {
+            if count > most {
+                return Err(RequestError::TooMany { what, most });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Elements of a list in one of its fields: one, or those that are packed into it.
+fn elements(kind: &Kind, field: &protobuf::Field, value: &[u8]) -> usize {
+    match kind {
+        Kind::Message(_) | Kind::String | Kind::Bytes => 1,
+        _ if field.wire_type != protobuf::BYTES => 1,
+        Kind::Fixed32 | Kind::Sfixed32 | Kind::Float => value.len() / 4,
+        Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => value.len() / 8,
+        // The last byte of each varint is below 0x80.
+        _ => value.iter().filter(|byte| **byte < 0x80).count(),
+    }
+}
+
+/// Whether an encoded request for flows is compiled in no time, whatever is in it.
+pub fn is_quick(encoded: &[u8]) -> bool {
+    encoded.len() <= QUICK && Content::of_flows_request(encoded).is_ok_and(|content| !content.has_patterns)
 }
 
 /// Decodes a request for flows once it is known that it does not become much larger than its bytes: an empty filter takes
@@ -82,35 +149,8 @@ pub fn has_filters(encoded: &[u8]) -> bool {
 /// # Errors
 /// The bytes are no request, or hold more filters or entries than a request may.
 pub fn decode(encoded: &[u8]) -> Result<GetFlowsRequest, RequestError> {
-    let (mut filters, mut entries, mut end) = (0, 0, 0);
-    for (field, value) in protobuf::fields(encoded) {
-        end += field.end;
-        let is_mask = field.number == FIELD_MASK && field.wire_type == protobuf::BYTES;
-        if is_filter(&field) || is_mask {
-            filters += usize::from(!is_mask);
-            let mut read = 0;
-            for (inner, _) in protobuf::fields(value) {
-                read += inner.end;
-                entries += 1;
-            }
-            if read < value.len() {
-                return Err(RequestError::Wire(format!("field {} ends within another one", field.number)));
-            }
-        }
-    }
-    if end < encoded.len() {
-        return Err(RequestError::Wire(format!("no field begins at byte {end}")));
-    }
-    for (what, count, most) in [("filters", filters, MOST_FILTERS), ("entries", entries, MOST_ENTRIES)] {
-        if count > most {
-            return Err(RequestError::TooMany { what, count, most });
-        }
-    }
+    Content::of_flows_request(encoded)?;
     GetFlowsRequest::decode(encoded).map_err(|error| RequestError::Wire(error.to_string()))
-}
-
-const fn is_filter(field: &protobuf::Field) -> bool {
-    matches!(field.number, BLACKLIST | WHITELIST) && field.wire_type == protobuf::BYTES
 }
 
 /// A request for flows, with the masks of those before it.
@@ -119,7 +159,7 @@ const fn is_filter(field: &protobuf::Field) -> bool {
 /// What is wrong with it.
 pub fn flows(masks: &Masks, request: &GetFlowsRequest) -> Result<(Query, Layout), RequestError> {
     let query = Query {
-        kind: Kind::Flows,
+        kind: query::Kind::Flows,
         number: request.number,
         first: request.first,
         follow: request.follow,
@@ -129,7 +169,8 @@ pub fn flows(masks: &Masks, request: &GetFlowsRequest) -> Result<(Query, Layout)
     };
     // What clients before 1.16 called experimental counts where nothing else is said.
     let old = request.experimental.as_ref().and_then(|old| old.field_mask.as_ref());
-    let layout = masks.layout(request.field_mask.as_ref().or(old))?;
+    let extension = extension::is_asked(request.extensions.as_ref());
+    let layout = masks.layout(request.field_mask.as_ref().or(old), extension)?;
     Ok((checked(query)?, layout))
 }
 
@@ -139,7 +180,7 @@ pub fn flows(masks: &Masks, request: &GetFlowsRequest) -> Result<(Query, Layout)
 /// What is wrong with it.
 pub fn agent_events(request: &GetAgentEventsRequest) -> Result<(Query, Layout), RequestError> {
     let GetAgentEventsRequest { number, first, follow, since, until } = request;
-    events(Kind::AgentEvents, (*number, *first, *follow), since.as_ref(), until.as_ref())
+    events(query::Kind::AgentEvents, (*number, *first, *follow), since.as_ref(), until.as_ref())
 }
 
 /// A request for debug messages.
@@ -148,11 +189,11 @@ pub fn agent_events(request: &GetAgentEventsRequest) -> Result<(Query, Layout), 
 /// What is wrong with it.
 pub fn debug_events(request: &GetDebugEventsRequest) -> Result<(Query, Layout), RequestError> {
     let GetDebugEventsRequest { number, first, follow, since, until } = request;
-    events(Kind::DebugEvents, (*number, *first, *follow), since.as_ref(), until.as_ref())
+    events(query::Kind::DebugEvents, (*number, *first, *follow), since.as_ref(), until.as_ref())
 }
 
 fn events(
-    kind: Kind,
+    kind: query::Kind,
     (number, first, follow): (u64, bool, bool),
     since: Option<&Timestamp>,
     until: Option<&Timestamp>,
@@ -180,35 +221,109 @@ fn time(field: &'static str, time: Option<&Timestamp>) -> Result<Option<u64>, Re
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
+    use prost_types::FieldMask;
 
-    use super::{MOST_ENTRIES, MOST_FILTERS, RequestError, decode, has_filters};
-    use crate::proto::flow::FlowFilter;
-    use crate::proto::observer::GetFlowsRequest;
+    use super::{MOST_ENTRIES, MOST_FILTERS, QUICK, RequestError, decode, flows, is_quick};
+    use crate::observer::layout::Masks;
+    use crate::proto::flow::flow_filter::Experimental;
+    use crate::proto::flow::{FlowFilter, HttpHeader, Workload};
+    use crate::proto::observer::{GetFlowsRequest, get_flows_request};
+
+    fn filtered(filter: FlowFilter) -> GetFlowsRequest {
+        GetFlowsRequest { whitelist: vec![filter], ..GetFlowsRequest::default() }
+    }
 
     #[test]
     fn what_would_become_far_larger_than_its_bytes_is_not_decoded() {
         for (key, field) in [(0x2a, "blacklist"), (0x32, "whitelist")] {
             let empty = |filters: usize| [key, 0].repeat(filters);
-            assert!(has_filters(&empty(1)) && decode(&empty(MOST_FILTERS)).is_ok(), "{field}");
+            assert!(is_quick(&empty(1)) && decode(&empty(MOST_FILTERS)).is_ok(), "{field}");
             let error = decode(&empty(2 << 20)).unwrap_err();
-            assert_eq!(error.to_string(), "more than 10000 filters in one request: 2097152");
+            assert_eq!(error.to_string(), "more than 10000 filters in one request");
             assert_eq!(tonic::Status::from(error).code(), tonic::Code::InvalidArgument);
         }
-        let filter = |entries| FlowFilter { source_ip: vec![String::new(); entries], ..FlowFilter::default() };
-        let request = |entries| GetFlowsRequest { whitelist: vec![filter(entries)], ..GetFlowsRequest::default() };
-        assert_eq!(decode(&request(MOST_ENTRIES).encode_to_vec()).unwrap(), request(MOST_ENTRIES));
-        let error = decode(&request(MOST_ENTRIES + 1).encode_to_vec()).unwrap_err();
-        assert_eq!(error.to_string(), "more than 100000 entries in one request: 100001");
+    }
+
+    #[test]
+    fn entries_are_counted_before_decoding() {
+        let empty = FlowFilter::default;
+        let texts = |count| vec![String::new(); count];
+        let mask = |count| Some(FieldMask { paths: texts(count) });
+        let none = GetFlowsRequest::default;
+        type Make<'a> = &'a dyn Fn(usize) -> GetFlowsRequest;
+        let requests: [(&str, Make<'_>); 9] = [
+            ("texts", &|count| filtered(FlowFilter { source_ip: texts(count), ..empty() })),
+            ("packed numbers", &|count| filtered(FlowFilter { verdict: vec![1; count], ..empty() })),
+            ("packed identities", &|count| filtered(FlowFilter { source_identity: vec![u32::MAX; count], ..empty() })),
+            ("packed truth values", &|count| filtered(FlowFilter { reply: vec![true; count], ..empty() })),
+            ("workloads", &|count| {
+                filtered(FlowFilter { source_workload: vec![Workload::default(); count], ..empty() })
+            }),
+            ("headers", &|count| filtered(FlowFilter { http_header: vec![HttpHeader::default(); count], ..empty() })),
+            ("expressions", &|count| {
+                let experimental = Some(Experimental { cel_expression: texts(count) });
+                filtered(FlowFilter { experimental, ..empty() })
+            }),
+            ("mask", &|count| GetFlowsRequest { field_mask: mask(count), ..none() }),
+            ("old mask", &|count| {
+                let experimental = Some(get_flows_request::Experimental { field_mask: mask(count) });
+                GetFlowsRequest { experimental, ..none() }
+            }),
+        ];
+        for (what, request) in requests {
+            let most = request(MOST_ENTRIES);
+            assert_eq!(decode(&most.encode_to_vec()).expect(what), most, "{what}");
+            let error = decode(&request(MOST_ENTRIES + 1).encode_to_vec()).expect_err(what);
+            assert_eq!(error.to_string(), "more than 100000 entries in one request", "{what}");
+        }
     }
 
     #[test]
     fn nothing_is_hidden_from_the_count() {
-        // A group, which decoders pass over, at the top and in a filter; a field that is cut short.
-        for encoded in [&[0x0b, 0x0c, 0x32, 0][..], &[0x32, 4, 0x0b, 0x0c, 0x0a, 0], &[0x32, 3, 0x0a]] {
+        // A group, which decoders pass over, at the top, in a filter and in what is in one; a field that is cut short.
+        for encoded in [
+            &[0x0b, 0x0c, 0x32, 0][..],
+            &[0x32, 4, 0x0b, 0x0c, 0x0a, 0],
+            &[0x32, 7, 0xba, 0x3e, 4, 0x0b, 0x0c, 0x0a, 0],
+            &[0x32, 3, 0x0a],
+        ] {
             let error = decode(encoded).unwrap_err();
             assert!(matches!(error, RequestError::Wire(_)), "{error}");
             assert_eq!(tonic::Status::from(error).code(), tonic::Code::Internal);
         }
-        assert!(!has_filters(&[]) && decode(&[]).unwrap() == GetFlowsRequest::default());
+        assert_eq!(decode(&[]).unwrap(), GetFlowsRequest::default());
+    }
+
+    #[test]
+    fn patterns_and_long_requests_are_not_quick() {
+        let texts = |text: &str| vec![text.to_owned()];
+        let quick = |request: &GetFlowsRequest| is_quick(&request.encode_to_vec());
+        assert!(quick(&GetFlowsRequest::default()));
+        assert!(quick(&filtered(FlowFilter { source_pod: texts("default/web"), ..FlowFilter::default() })));
+        let long = texts(&"x".repeat(QUICK));
+        assert!(!quick(&filtered(FlowFilter { source_pod: long.clone(), ..FlowFilter::default() })));
+        let mask = Some(FieldMask { paths: long });
+        assert!(!quick(&GetFlowsRequest { field_mask: mask, ..GetFlowsRequest::default() }));
+        for filter in [
+            FlowFilter { http_path: texts("x"), ..FlowFilter::default() },
+            FlowFilter { node_name: texts("x*"), ..FlowFilter::default() },
+            FlowFilter { experimental: Some(Experimental { cel_expression: texts("true") }), ..FlowFilter::default() },
+        ] {
+            assert!(!quick(&filtered(filter)));
+        }
+    }
+
+    #[test]
+    fn errors_of_long_texts_are_short() {
+        let long = vec!["(".repeat(60_000)];
+        let mask = Some(FieldMask { paths: long.clone() });
+        for request in [
+            GetFlowsRequest { field_mask: mask, ..GetFlowsRequest::default() },
+            filtered(FlowFilter { http_path: long, ..FlowFilter::default() }),
+        ] {
+            let status = tonic::Status::from(flows(&Masks::default(), &request).unwrap_err());
+            assert_eq!(status.code(), tonic::Code::Unknown);
+            assert!(status.message().len() < 2100 && !status.message().is_empty(), "{}", status.message().len());
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
+use super::compile_pool::NotDone;
 use super::stream::{Messages, Stream, leaving};
 use super::{Observer, request};
-use crate::grpc::{Lane, Taken};
+use crate::grpc::{Client, Lane, Taken};
 use crate::proto::Encoded;
 use crate::proto::observer::observer_server::Observer as Service;
 use crate::proto::observer::{
@@ -29,10 +30,15 @@ impl ObserverService {
     fn answer(
         &self,
         lane: Arc<Semaphore>,
+        taken: Option<Taken>,
         request: Result<(super::query::Query, super::layout::Layout), request::RequestError>,
     ) -> Result<Response<Messages>, Status> {
         let (query, layout) = request?;
-        Ok(Response::new(Messages::new(Stream::new(Arc::clone(&self.0), query, layout, lane))))
+        if taken.as_ref().is_some_and(|taken| !taken.grow_to(query.filters.size())) {
+            self.0.too_large.add(1);
+            return Err(Status::resource_exhausted("filters of all requests take too many bytes; try again later"));
+        }
+        Ok(Response::new(Messages::new(Stream::new(Arc::clone(&self.0), query, layout, lane, taken))))
     }
 }
 
@@ -50,31 +56,37 @@ impl Service for ObserverService {
 
     async fn get_flows(&self, request: Request<Encoded>) -> Result<Response<Messages>, Status> {
         let lane = lane(&request);
-        // As long as the message is there, it counts as one that comes in.
+        // As long as the message or its filters are there, they count as a request that comes in.
         let taken = request.extensions().get::<Taken>().cloned();
+        let taken_while_compiling = taken.clone();
+        let client = request.extensions().get::<Client>().cloned();
         let Encoded(encoded) = request.into_inner();
         let observer = Arc::clone(&self.0);
-        let has_filters = request::has_filters(&encoded);
+        let is_quick = request::is_quick(&encoded);
         let compile = move || {
             let compiled = request::decode(&encoded).and_then(|request| request::flows(&observer.masks, &request));
-            drop((encoded, taken));
+            drop((encoded, taken_while_compiling));
             compiled
         };
-        // Patterns may take seconds to compile, and how long is not seen in them.
-        let compiled = if !has_filters {
+        let compiled = if is_quick {
             compile()
         } else {
-            self.0.compiling.run(Arc::clone(&lane), compile).await.ok_or_else(leaving)?
+            self.0.compiling.run(client.as_ref(), compile).await.map_err(|why| match why {
+                NotDone::Busy => {
+                    Status::resource_exhausted("filters of other requests are being compiled; try again later")
+                }
+                NotDone::Ended => leaving(),
+            })?
         };
-        self.answer(lane, compiled)
+        self.answer(lane, taken, compiled)
     }
 
     async fn get_agent_events(&self, request: Request<GetAgentEventsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(lane(&request), request::agent_events(request.get_ref()))
+        self.answer(lane(&request), None, request::agent_events(request.get_ref()))
     }
 
     async fn get_debug_events(&self, request: Request<GetDebugEventsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(lane(&request), request::debug_events(request.get_ref()))
+        self.answer(lane(&request), None, request::debug_events(request.get_ref()))
     }
 
     async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {

@@ -1,8 +1,9 @@
 //! How long one answer may hold a thread before others have it.
 //!
 //! What a client asks costs some nanoseconds for an entry or some milliseconds, as its filters are. So turns are measured
-//! in time. Whoever has used one up waits for the next behind all others like it: they have one thread at most between
-//! them, and the other one is there for those who want little.
+//! in time. An answer that has used one up waits for the next behind all others like it; so does one with filters for
+//! its first turn, and one with dear filters for each. They have one thread at most between them, and the other one is
+//! there for those that need little.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(super) struct Turn {
 impl Turn {
     /// A turn of somebody with such filters.
     pub(super) fn new(filters: &Filters) -> Self {
-        let every = (LOOK / filters.weight().max(1)).clamp(1, MOST_ENTRIES);
+        let every = entries_between_looks(filters);
         Self { end: Instant::now() + TURN, every, left: every, is_over: false }
     }
 
@@ -53,7 +54,16 @@ impl Turn {
     }
 }
 
-/// What those who need more than one turn queue for: first those of one connection, then of these the first ones. As
+fn entries_between_looks(filters: &Filters) -> usize {
+    (LOOK / filters.weight().max(1)).clamp(1, MOST_ENTRIES)
+}
+
+/// Whether one entry may cost so much that no turn begins without a right to it.
+pub(super) fn is_dear(filters: &Filters) -> bool {
+    entries_between_looks(filters) == 1
+}
+
+/// What turns beside those of cheap work queue for: first those of one connection, then of these the first ones. As
 /// many wait as requests have places.
 #[derive(Clone, Debug)]
 pub(super) struct Turns(Arc<Semaphore>);
@@ -68,43 +78,18 @@ impl Default for Turns {
 pub(super) type Right = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Turns {
+    /// The next turn, where no other answer waits for it.
+    pub(super) fn try_next(&self, lane: &Arc<Semaphore>) -> Option<Right> {
+        let first = Arc::clone(lane).try_acquire_owned().ok()?;
+        Some((first, Arc::clone(&self.0).try_acquire_owned().ok()?))
+    }
+
     /// Waits for the next turn; `lane` is the connection's.
     pub(super) async fn next(self, lane: Arc<Semaphore>) -> Option<Right> {
         give_way().await;
         // Neither is ever closed.
         let first = lane.acquire_owned().await.ok()?;
         Some((first, self.0.acquire_owned().await.ok()?))
-    }
-}
-
-/// Threads for work that cannot be done in turns, at most: beside those that serve, and a connection has one of them.
-const THREADS: usize = 4;
-
-/// Work that cannot be done in turns, on threads of its own. Those who wait for one are as many as requests have places.
-#[derive(Debug)]
-pub(super) struct Aside(Arc<Semaphore>);
-
-impl Default for Aside {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(THREADS)))
-    }
-}
-
-impl Aside {
-    /// Does it; `lane` is the connection's. None where the runtime ends, or the work panics.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        lane: Arc<Semaphore>,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let lane = lane.acquire_owned().await.ok()?;
-        let thread = Arc::clone(&self.0).acquire_owned().await.ok()?;
-        // Who leaves meanwhile keeps them until it is done.
-        let work = move || {
-            let _held = (lane, thread);
-            work()
-        };
-        tokio::task::spawn_blocking(work).await.ok()
     }
 }
 

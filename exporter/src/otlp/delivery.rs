@@ -1,19 +1,19 @@
 //! Sends a request until it is acknowledged, refused for good, or the time is over; counts what became of it.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use eyepiece_semconv::{attribute, metric};
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::client::Client;
 use super::config::Signal;
 use super::queue::QUEUE_NAME;
 use super::retry::{Backoff, Outcome};
+use crate::export_health::{ExportHealth, Fate};
 use crate::stop::{self, Stop};
 use crate::telemetry::{Number, Telemetry};
 
@@ -33,6 +33,8 @@ impl Transport for Client {
 /// records, once it has left the queue and the requests in flight.
 #[derive(Clone, Debug)]
 pub struct Counters {
+    /// Found room in the queue; not exported.
+    pub taken: Number,
     /// Acknowledged by the receiver.
     pub delivered: Number,
     /// Found no room in the queue.
@@ -85,6 +87,7 @@ impl Counters {
             Signal::Metrics => Number::default(),
         };
         Self {
+            taken: Number::default(),
             delivered: telemetry.counter(metric::EYEPIECE_EXPORT_RECORDS.name, &delivered),
             queue_full: of_logs("queue_full"),
             rejected: dropped("rejected"),
@@ -99,6 +102,13 @@ impl Counters {
             queue_depth: queue(metric::EYEPIECE_QUEUE_DEPTH.name),
             queue_capacity: queue(metric::EYEPIECE_QUEUE_CAPACITY.name),
         }
+    }
+
+    /// Records that found room in the queue and whose fate is not known yet.
+    fn queued(&self) -> u64 {
+        let Self { delivered, rejected, partial_success, too_large, shutdown, closed, .. } = self;
+        let known = [delivered, rejected, partial_success, too_large, shutdown, closed].map(Number::get);
+        self.taken.get().saturating_sub(known.iter().sum())
     }
 }
 
@@ -123,35 +133,31 @@ impl RateLimit {
     }
 }
 
-/// Tells the log when the receiver goes away and when it is back, once each.
+/// Reports what became of requests to the log and to the signal's health.
 #[derive(Debug)]
 pub(super) struct Reporter {
     signal: Signal,
-    /// Attempts that failed in a row, over all requests.
-    failures: AtomicU64,
+    health: Arc<ExportHealth>,
     partial: RateLimit,
-    refused: RateLimit,
 }
 
 impl Reporter {
-    pub(super) fn new(signal: Signal) -> Self {
-        let (partial, refused) = (RateLimit::default(), RateLimit::default());
-        Self { signal, failures: AtomicU64::new(0), partial, refused }
+    pub(super) fn new(signal: Signal, counters: &Counters, telemetry: &Telemetry) -> Self {
+        let counters = counters.clone();
+        let health = telemetry.exports().add(signal.name(), move || counters.queued());
+        Self { signal, health, partial: RateLimit::default() }
     }
 
     pub(super) fn failed(&self, message: &str) {
-        if self.failures.fetch_add(1, Ordering::Relaxed) == 0 {
-            warn!(signal = self.signal.name(), "OTLP receiver does not take requests, retrying: {message}");
-        }
+        self.health.failed(message, Fate::Retried);
     }
 
-    pub(super) fn answered(&self) {
-        if self.failures.load(Ordering::Relaxed) > 0 {
-            let failures = self.failures.swap(0, Ordering::Relaxed);
-            if failures > 0 {
-                info!(signal = self.signal.name(), failures, "OTLP receiver answers again");
-            }
-        }
+    pub(super) fn refused(&self, message: &str) {
+        self.health.failed(message, Fate::Dropped);
+    }
+
+    pub(super) fn taken(&self) {
+        self.health.worked();
     }
 
     pub(super) fn partial(&self, rejected: u64, message: &str) {
@@ -161,11 +167,9 @@ impl Reporter {
         }
     }
 
-    pub(super) fn refused(&self, records: usize, message: &str) {
-        if let Some(held_back) = self.refused.pass() {
-            let signal = self.signal.name();
-            warn!(signal, records, held_back, "OTLP receiver refused a request for good: {message}");
-        }
+    /// Why the last request failed; none where it was taken.
+    pub(super) fn error(&self) -> Option<String> {
+        self.health.error()
     }
 }
 
@@ -193,8 +197,8 @@ impl Drop for Undecided<'_> {
 }
 
 impl<T: Transport> Delivery<T> {
-    pub(super) fn new(transport: T, backoff: Backoff, counters: Counters, signal: Signal) -> Self {
-        Self { transport, backoff, counters, reporter: Reporter::new(signal) }
+    pub(super) fn new(transport: T, backoff: Backoff, counters: Counters, reporter: Reporter) -> Self {
+        Self { transport, backoff, counters, reporter }
     }
 
     /// Returns when the fate of the request is known, at the deadline at the latest.
@@ -233,12 +237,11 @@ impl<T: Transport> Delivery<T> {
 
     fn decided(&self, outcome: Outcome, records: usize) {
         let counters = &self.counters;
-        self.reporter.answered();
         match outcome {
             Outcome::Refused { message } => {
                 counters.rejected.add(records as u64);
                 counters.requests_failed.add(1);
-                self.reporter.refused(records, &message);
+                self.reporter.refused(&message);
             }
             Outcome::Partial { rejected, message } => {
                 // A receiver that says more than it got would spoil the sum.
@@ -246,11 +249,13 @@ impl<T: Transport> Delivery<T> {
                 counters.partial_success.add(rejected);
                 counters.delivered.add(records as u64 - rejected);
                 counters.requests_ok.add(1);
+                self.reporter.taken();
                 self.reporter.partial(rejected, &message);
             }
             Outcome::Accepted | Outcome::Retry { .. } => {
                 counters.delivered.add(records as u64);
                 counters.requests_ok.add(1);
+                self.reporter.taken();
             }
         }
     }

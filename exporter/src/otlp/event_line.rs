@@ -73,8 +73,11 @@ fn agent(event: &AgentEvent, out: &mut String) -> std::fmt::Result {
             list(labels, out)?;
             if error.is_empty() { Ok(()) } else { write!(out, ": {error}") }
         }
-        Notification::EndpointUpdate { id, labels, error, pod_name, namespace } => {
+        Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface } => {
             write!(out, ": endpoint {id}")?;
+            if !interface.is_empty() {
+                write!(out, " at {interface}")?;
+            }
             if !pod_name.is_empty() {
                 write!(out, " of {namespace}/{pod_name}")?;
             }

@@ -1,15 +1,18 @@
 //! A flow in one readable line, as `hubble observe` prints it: for log bodies and for standard output.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use eyepiece_wire::InterfaceKind;
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
 
 use crate::flow::{
     EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE, End,
-    Flow,
+    Flow, Layer,
 };
 use crate::l7::{L7Kind, L7Record};
+use crate::metrics::observed_before;
 use crate::names::Names;
 use crate::parser::{names, summary};
 use crate::symbols::{Symbol, Symbols};
@@ -36,8 +39,10 @@ pub struct Words {
     pub drop_reason: String,
     /// Kernel symbol where it was dropped.
     pub drop_location: Arc<str>,
-    /// The flow in a few words.
+    /// The flow in a few words: Hubble's, or which address asks for which by ARP.
     pub summary: String,
+    /// The packet was observed before on this node, where it came in.
+    pub observed_before: bool,
 }
 
 /// Finds the texts of flows.
@@ -48,18 +53,21 @@ pub struct Reader {
     interfaces: HashMap<u32, Arc<str>>,
     reasons: HashMap<u32, Arc<str>>,
     locations: HashMap<u64, Arc<str>>,
+    kinds: HashMap<u32, InterfaceKind>,
 }
 
 impl Reader {
     /// Reads symbols of this table, and the machine's names.
     pub fn new(symbols: Symbols, names: Arc<dyn Names>) -> Self {
         let (texts, interfaces) = (HashMap::new(), HashMap::new());
-        Self { symbols, names, texts, interfaces, reasons: HashMap::new(), locations: HashMap::new() }
+        let (reasons, locations, kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { symbols, names, texts, interfaces, reasons, locations, kinds }
     }
 
     /// Forgets names that may change: an interface's index is given away again. Call it now and then.
     pub fn refresh(&mut self) {
         self.interfaces.clear();
+        self.kinds.clear();
     }
 
     /// Fills in the texts of a flow.
@@ -98,12 +106,23 @@ impl Reader {
                 None => text::decimal(&mut words.drop_reason, u64::from(flow.drop_reason)),
             }
         }
+        words.observed_before = self.observed_before(flow);
         words.summary.clear();
+        let told = flow.details.as_ref().map(|details| details.summary.as_str()).filter(|told| !told.is_empty());
         // Writing to a String can't fail.
-        match flow.details.as_ref().map(|details| details.summary.as_str()) {
-            Some(told) if !told.is_empty() => words.summary.push_str(told),
-            _ => summary::write(flow, &mut words.summary).unwrap_or_default(),
+        match (told, flow.last_layer) {
+            (Some(told), _) => words.summary.push_str(told),
+            (None, Layer::Arp(arp)) => write!(words.summary, "{arp}").unwrap_or_default(),
+            (None, _) => summary::write(flow, &mut words.summary).unwrap_or_default(),
         }
+    }
+
+    fn observed_before(&mut self, flow: &Flow) -> bool {
+        let Self { names, kinds, .. } = self;
+        if kinds.len() >= CACHE {
+            kinds.clear();
+        }
+        observed_before(flow, |index| *kinds.entry(index).or_insert_with(|| names.interface_kind(index)))
     }
 
     /// Name of an interface; empty where it is not known.
@@ -162,7 +181,7 @@ pub fn write(flow: &Flow, words: &Words, out: &mut String) {
         out.push(' ');
     }
     write_point(flow, words, out);
-    out.push(' ');
+    out.push_str(if words.observed_before { " again " } else { " " });
     out.push_str(flow.verdict.name());
     if !words.summary.is_empty() {
         out.push_str(" (");
@@ -195,7 +214,7 @@ fn write_end((address, port, name): (&String, Option<u16>, &Arc<str>), out: &mut
 }
 
 /// What the event is: an observation point, a drop's reason, a policy verdict's match.
-fn write_point(flow: &Flow, words: &Words, out: &mut String) {
+pub(super) fn write_point(flow: &Flow, words: &Words, out: &mut String) {
     match flow.event_type.kind {
         EVENT_TRACE => out.push_str(flow.observation_point.and_then(names::observation_point_text).unwrap_or("trace")),
         EVENT_DROP => out.push_str(&words.drop_reason),
@@ -237,7 +256,7 @@ mod tests {
 
     use super::{Reader, Words, write};
     use crate::event::KernelDrop;
-    use crate::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+    use crate::flow::{Arp, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
     use crate::names::Names;
     use crate::symbols::Symbols;
 
@@ -313,6 +332,12 @@ mod tests {
         assert_eq!(drop(1, None), format!("{ends} 1 {tail}"));
         assert_eq!(drop(0, Some(6)), format!("{ends} NETFILTER_DROP {tail}"));
         assert_eq!(drop(0, Some(99)), format!("{ends} 99 {tail}"));
+        let arp = line(|flow, _| {
+            let (sender, target) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+            (flow.ip, flow.l4) = (None, L4::None);
+            flow.last_layer = Layer::Arp(Arp { operation: 1, sender, target });
+        });
+        assert_eq!(arp, "to-endpoint FORWARDED (ARP: 10.0.0.1 asks for 10.0.0.2)");
         let bare = |kind| line(move |flow, _| *flow = Flow::empty(EventType { kind, subtype: 0 }));
         assert_eq!(bare(8), "type-8 VERDICT_UNKNOWN");
         assert_eq!(bare(6), "recorder-capture VERDICT_UNKNOWN");

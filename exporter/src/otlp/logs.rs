@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::config::Signal;
-use super::delivery::{Counters, Delivery, Transport};
+use super::delivery::{Counters, Delivery, Reporter, Transport};
 use super::encode::{FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue};
 use super::resource::Resource;
@@ -88,11 +88,12 @@ pub fn build<T: Transport>(
     let max_records = options.max_records.clamp(1, MAX_RECORDS);
     let (sink, queue) = queue::channel(options.capacity, max_records, options.wanted, counters.clone());
     let in_flight = u32::try_from(options.in_flight.clamp(1, 64)).unwrap_or(1);
+    let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
     let exporter = LogExporter {
         queue,
         encoder: FlowEncoder::new(symbols, names),
         builder: RequestBuilder::new(resource, max_records, options.max_bytes.min(MAX_BYTES)),
-        delivery: Arc::new(Delivery::new(transport, options.backoff, counters.clone(), Signal::Logs)),
+        delivery: Arc::new(Delivery::new(transport, options.backoff, counters.clone(), reporter)),
         counters,
         slots: Arc::new(Semaphore::new(in_flight as usize)),
         in_flight,

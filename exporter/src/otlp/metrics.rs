@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
+use super::typed;
 use crate::metrics::{Resolved, Series};
 
 /// The most bytes of an encoded request: receivers usually take 4 MiB, and refuse for good what is greater.
@@ -132,11 +133,13 @@ fn empty_metric(metric: &Resolved) -> Metric {
 }
 
 fn point(series: &Series, time: u64) -> NumberDataPoint {
-    let mut attributes: Vec<KeyValue> = series
-        .attributes
-        .iter()
-        .map(|(key, text)| attribute(key, any_value::Value::StringValue(text.clone())))
-        .collect();
+    // An empty text says nothing: Prometheus takes such a label for one that is not there.
+    let known = series.attributes.iter().filter(|(_, text)| !text.is_empty());
+    let value = |key: &str, text: &String| match typed::number(key, text) {
+        Some(number) => any_value::Value::IntValue(number),
+        None => any_value::Value::StringValue(text.clone()),
+    };
+    let mut attributes: Vec<KeyValue> = known.map(|(key, text)| attribute(key, value(key, text))).collect();
     if series.overflow {
         let name = eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW;
         attributes.push(attribute(name, any_value::Value::BoolValue(true)));

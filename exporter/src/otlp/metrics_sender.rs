@@ -20,6 +20,9 @@ use crate::telemetry::Telemetry;
 /// Pauses between the attempts to deliver the last values: the whole drain takes some seconds.
 const LAST_BACKOFF: Backoff = Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(1) };
 
+/// Why requests were given up, where none of them has failed.
+pub(crate) const NO_ANSWER: &str = "no answer in time";
+
 /// An encoded `ExportMetricsServiceRequest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsRequest {
@@ -115,7 +118,13 @@ impl<T: Transport> Sender<T> {
     /// A sender over a transport.
     pub fn new(transport: T, telemetry: &Telemetry) -> Self {
         let counters = Counters::new(telemetry, Signal::Metrics);
-        Self { transport, counters, reporter: Arc::new(Reporter::new(Signal::Metrics)) }
+        let reporter = Arc::new(Reporter::new(Signal::Metrics, &counters, telemetry));
+        Self { transport, counters, reporter }
+    }
+
+    /// Why the last request failed; none where it was taken.
+    pub(super) fn error(&self) -> Option<String> {
+        self.reporter.error()
     }
 
     /// Sends one after the other until one fails; returns the pause that the receiver asked for.
@@ -148,7 +157,6 @@ impl<T: Transport> Sender<T> {
     /// not all of them were taken.
     pub(super) async fn send_last(&self, requests: Vec<MetricsRequest>, deadline: Instant) -> Result<(), String> {
         let mut left: usize = requests.iter().map(|request| request.data_points).sum();
-        let mut why = "no answer in time".to_owned();
         let all = async {
             for request in &requests {
                 self.counters.io.add(request.body.len() as u64);
@@ -156,12 +164,11 @@ impl<T: Transport> Sender<T> {
                 while let Err(Failure { delay, message }) = self.attempt(request).await {
                     attempts += 1;
                     let pause = LAST_BACKOFF.pause(attempts, delay);
-                    why.clone_from(&message);
+                    self.reporter.failed(&message);
                     if Instant::now() + pause >= deadline {
                         return false;
                     }
                     self.counters.requests_retried.add(1);
-                    self.reporter.failed(&message);
                     sleep(pause).await;
                 }
                 left -= request.data_points;
@@ -173,7 +180,7 @@ impl<T: Transport> Sender<T> {
         }
         self.counters.requests_failed.add(1);
         self.counters.shutdown.add(left as u64);
-        Err(why)
+        Err(self.error().unwrap_or_else(|| NO_ANSWER.to_owned()))
     }
 
     /// Whether the receiver took it or refused it for good, rather than not answering or asking for a pause.
@@ -192,8 +199,7 @@ impl<T: Transport> Sender<T> {
             Outcome::Refused { message } => {
                 self.counters.rejected.add(points);
                 self.counters.requests_failed.add(1);
-                self.reporter.answered();
-                self.reporter.refused(request.data_points, &message);
+                self.reporter.refused(&message);
             }
             Outcome::Retry { delay, message } => return Err(Failure { delay, message }),
         }
@@ -204,6 +210,6 @@ impl<T: Transport> Sender<T> {
         self.counters.delivered.add(points);
         self.counters.partial_success.add(rejected);
         self.counters.requests_ok.add(1);
-        self.reporter.answered();
+        self.reporter.taken();
     }
 }

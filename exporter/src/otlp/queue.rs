@@ -100,6 +100,7 @@ impl LogSink {
         });
         shared.counters.queue_full.add((offered - taken) as u64);
         let Ok(before) = reserved else { return 0 };
+        shared.counters.taken.add(taken as u64);
         if self.sender.send(Item { batch, records: taken, wanted: shared.wanted }).is_err() {
             shared.release(taken);
             shared.count_unread(taken);

@@ -16,7 +16,7 @@ pub struct Resource(Vec<(String, String)>);
 
 impl Resource {
     /// Our own attributes, over them `attributes` (`OTEL_RESOURCE_ATTRIBUTES`), over all `service_name`
-    /// (`OTEL_SERVICE_NAME`). `instance_id` names this run of the program on this host.
+    /// (`OTEL_SERVICE_NAME`). `instance_id` names this instance of the program. An empty value leaves an attribute out.
     pub fn new(
         host: &str,
         instance_id: &str,
@@ -31,10 +31,10 @@ impl Resource {
         ];
         let mut all = std::collections::BTreeMap::new();
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-        // An unknown host name is better absent than empty.
-        all.extend(ours.into_iter().filter(|(_, value)| !value.is_empty()).map(owned));
+        all.extend(ours.into_iter().map(owned));
         all.extend(attributes);
         all.extend(service_name.map(|name| owned((attribute::SERVICE_NAME, name))));
+        all.retain(|_, value| !value.is_empty());
         Self(all.into_iter().collect())
     }
 

@@ -35,6 +35,15 @@ impl Outcome {
     pub(crate) fn unreachable(message: impl Into<String>) -> Self {
         Self::Retry { delay: None, message: message.into() }
     }
+
+    /// The same, with another message for a request that was not taken.
+    pub(crate) fn with_message(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Retry { delay, message } => Self::Retry { delay, message: change(message) },
+            Self::Refused { message } => Self::Refused { message: change(message) },
+            taken => taken,
+        }
+    }
 }
 
 /// A receiver may ask for any pause; past this one we ask again, so that a wrong clock does not end the export.
@@ -110,7 +119,11 @@ pub fn http_outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Sy
     if (200..300).contains(&status) {
         return accepted(body);
     }
-    let words = RpcStatus::decode(body).map(|status| status.message).unwrap_or_default();
+    // OTLP wants a Status; proxies and wrong servers send a line of text.
+    let words = match RpcStatus::decode(body) {
+        Ok(status) => status.message,
+        Err(_) => std::str::from_utf8(body).ok().and_then(|text| text.lines().next()).unwrap_or_default().to_owned(),
+    };
     let message = shortened(format!("HTTP status {status}: {words}").trim_end_matches(": ").to_owned());
     match status {
         429 | 502 | 503 | 504 => {

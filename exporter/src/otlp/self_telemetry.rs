@@ -2,21 +2,21 @@
 //!
 //! The SDK collects, its exporter encodes, and hands the request to `Bridge` as to any HTTP client. What that exporter
 //! reads of `OTEL_EXPORTER_OTLP_*` past the configuration file (headers, compression) stays behind there: our client
-//! has its own endpoint, headers, authorities and client certificate.
+//! has its own endpoint, headers, authorities and client certificate. On the way `Starts` gives each sum its own start.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece_semconv::{Instrument, Metric, attribute};
+use eyepiece_semconv::{Instrument as Kinds, Metric, attribute};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream, Temporality};
 use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -24,10 +24,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::delivery::Transport;
-use super::metrics_sender::{MetricsRequest, Sender};
+use super::metrics_sender::{MetricsRequest, NO_ANSWER, Sender};
 use super::resource::Resource;
+use super::starts::Starts;
+use super::typed;
 use crate::stop::{self, Stop};
-use crate::telemetry::{Kind, Sample, Telemetry};
+use crate::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
 
 /// How soon a number that was registered late gets its instrument, at the latest.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -43,8 +45,8 @@ pub async fn run<T: Transport>(
     interval: Duration,
     mut stop: Stop,
 ) {
-    let refusal = Refusal::default();
-    let bridge = Bridge { sender, stop: stop.clone(), refusal: Arc::clone(&refusal), runtime: Handle::current() };
+    let bridge =
+        Bridge { sender: sender.clone(), stop: stop.clone(), runtime: Handle::current(), starts: Mutex::default() };
     let exporter = match exporter(bridge) {
         Ok(exporter) => exporter,
         Err(error) => {
@@ -53,7 +55,12 @@ pub async fn run<T: Transport>(
         }
     };
     let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
-    let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource.sdk()).build();
+    let provider = SdkMeterProvider::builder()
+        .with_reader(reader)
+        .with_resource(resource.sdk())
+        // Room for all series that the registry has, and for the one that further ones share.
+        .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_MAX + 1).build().ok())
+        .build();
     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build();
     let meter = provider.meter_with_scope(scope);
     let mut known = BTreeSet::new();
@@ -66,17 +73,16 @@ pub async fn run<T: Transport>(
     };
     // What was registered since the last look has a value too.
     register(&telemetry, &meter, &mut known);
-    if let Err(why) = shut_down(provider, deadline, &refusal).await {
+    if let Err(error) = shut_down(provider, deadline).await {
+        // The SDK keeps no words of an exporter; the sender has those of the receiver.
+        let why = sender.error().unwrap_or(error);
         warn!("the last values of our own metrics were not delivered: {why}");
     }
 }
 
-/// Why the last request was not taken, while it was not: the SDK keeps no words of an exporter.
-type Refusal = Arc<Mutex<Option<String>>>;
-
 /// The SDK's shutdown blocks its caller while the export needs this runtime, so it has a thread of its own, which is
 /// left behind where the time is over.
-async fn shut_down(provider: SdkMeterProvider, deadline: Instant, refusal: &Refusal) -> Result<(), String> {
+async fn shut_down(provider: SdkMeterProvider, deadline: Instant) -> Result<(), String> {
     let (sender, receiver) = oneshot::channel();
     let left = deadline.saturating_duration_since(Instant::now());
     let thread = std::thread::Builder::new().name("telemetry-end".into()).spawn(move || {
@@ -85,12 +91,8 @@ async fn shut_down(provider: SdkMeterProvider, deadline: Instant, refusal: &Refu
     });
     thread.map_err(|error| format!("no thread: {error}"))?;
     match timeout_at(deadline + GRACE, receiver).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => {
-            let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Err(refusal.unwrap_or_else(|| error.to_string()))
-        }
-        Ok(Err(_)) | Err(_) => Err("no answer in time".to_owned()),
+        Ok(Ok(ended)) => ended.map_err(|error| error.to_string()),
+        Ok(Err(_)) | Err(_) => Err(NO_ANSWER.to_owned()),
     }
 }
 
@@ -106,15 +108,15 @@ fn register(telemetry: &Telemetry, meter: &Meter, known: &mut BTreeSet<&'static 
         let telemetry = telemetry.clone();
         // Instruments live as long as their provider; the handles are of no use.
         match (metric.map(|metric| metric.instrument), sample.kind) {
-            (Some(Instrument::UpDownCounter), _) => {
+            (Some(Kinds::UpDownCounter), _) => {
                 let builder = meter.i64_observable_up_down_counter(name).with_unit(unit).with_description(description);
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, signed)).build();
             }
-            (Some(Instrument::Counter), _) | (None, Kind::Counter) => {
+            (Some(Kinds::Counter), _) | (None, Kind::Counter) => {
                 let builder = meter.u64_observable_counter(name).with_unit(unit).with_description(description);
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
             }
-            (Some(Instrument::Gauge | Instrument::Histogram) | None, _) => {
+            (Some(Kinds::Gauge | Kinds::Histogram) | None, _) => {
                 let builder = meter.u64_observable_gauge(name).with_unit(unit).with_description(description);
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
             }
@@ -135,19 +137,21 @@ fn observe<M>(telemetry: &Telemetry, name: &str, observer: &dyn AsyncInstrument<
 }
 
 fn attributes(sample: &Sample) -> Vec<KeyValue> {
-    let attribute = |(key, value): &(&'static str, String)| match value.parse::<i64>() {
-        Ok(number) if *key == attribute::EYEPIECE_CPU => KeyValue::new(*key, number),
-        _ => KeyValue::new(*key, value.clone()),
+    let attribute = |(key, value): &(&'static str, String)| match typed::number(key, value) {
+        Some(number) => KeyValue::new(*key, number),
+        None if *key == attribute::OTEL_METRIC_OVERFLOW => KeyValue::new(*key, true),
+        None => KeyValue::new(*key, value.clone()),
     };
-    sample.key.attributes.iter().map(attribute).collect()
+    // The hook of kfree_skb has no interface.
+    sample.key.attributes.iter().filter(|(_, value)| !value.is_empty()).map(attribute).collect()
 }
 
 /// The SDK exporter's HTTP client: takes the request's body and sends it by ours.
 struct Bridge<T> {
     sender: Sender<T>,
     stop: Stop,
-    refusal: Refusal,
     runtime: Handle,
+    starts: Mutex<Starts>,
 }
 
 impl<T> std::fmt::Debug for Bridge<T> {
@@ -159,16 +163,13 @@ impl<T> std::fmt::Debug for Bridge<T> {
 #[async_trait::async_trait]
 impl<T: Transport> HttpClient for Bridge<T> {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        let request = ExportMetricsServiceRequest::decode(plain(request)?)?;
+        let mut request = ExportMetricsServiceRequest::decode(plain(request)?)?;
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).settle(&mut request);
         let request = MetricsRequest::from(&request);
         let sent = deliver(self.sender.clone(), request, self.stop.clone());
         // The SDK polls us on a thread without a runtime.
-        let refusal = self.runtime.spawn(sent).await?.err();
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&refusal);
-        match refusal {
-            None => Ok(http::Response::new(Bytes::new())),
-            Some(why) => Err(why.into()),
-        }
+        self.runtime.spawn(sent).await??;
+        Ok(http::Response::new(Bytes::new()))
     }
 }
 

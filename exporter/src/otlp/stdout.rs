@@ -1,4 +1,4 @@
-//! Prints flows and events as readable lines instead of sending them.
+//! Prints flows and events as readable lines instead of sending them, in the demo's columns.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,9 +10,11 @@ use tracing::info;
 use super::config::Signal;
 use super::delivery::Counters;
 use super::event_line;
-use super::line::{self, Reader, Words};
+use super::line::{Reader, Words};
 use super::queue::{self, Item, LogSink, Queue};
+use super::row::{self, Row};
 use super::wanted::Wanted;
+use crate::hubble::print::paint::{Color, Paint};
 use crate::names::Names;
 use crate::observed::Observed;
 use crate::parser::time::date;
@@ -23,11 +25,18 @@ use crate::telemetry::Telemetry;
 /// Text that is written at once: a pipe's capacity.
 const CHUNK: usize = 64 * 1024;
 
+/// Nanoseconds of a day.
+const DAY: u64 = 86_400 * 1_000_000_000;
+
 /// The task that prints; see [`build`].
 pub struct Printer<W> {
     queue: Queue,
     reader: Reader,
     words: Words,
+    row: Row,
+    /// Days since the Unix epoch, as the last heading has it.
+    day: Option<u64>,
+    paint: Paint,
     out: W,
     text: String,
     /// Records in `text`.
@@ -42,13 +51,14 @@ pub fn build<W: Write>(
     wanted: Wanted,
     symbols: Symbols,
     names: Arc<dyn Names>,
-    out: W,
+    (out, paint): (W, Paint),
     telemetry: &Telemetry,
 ) -> (LogSink, Printer<W>) {
     let counters = Counters::new(telemetry, Signal::Logs);
     let (sink, queue) = queue::channel(capacity, capacity, wanted, counters.clone());
-    let (words, text) = (Words::default(), String::with_capacity(CHUNK + 1024));
-    (sink, Printer { queue, reader: Reader::new(symbols, names), words, out, text, pending: 0, counters })
+    let (words, row, text) = (Words::default(), Row::default(), String::with_capacity(CHUNK + 1024));
+    let reader = Reader::new(symbols, names);
+    (sink, Printer { queue, reader, words, row, day: None, paint, out, text, pending: 0, counters })
 }
 
 impl<W: Write> Printer<W> {
@@ -100,22 +110,15 @@ impl<W: Write> Printer<W> {
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
         for (index, observed) in item.observed().enumerate() {
-            time(observed.time(), &mut self.text);
-            self.text.push_str(": ");
-            let start = self.text.len();
+            self.heading(observed.time());
             match observed {
                 Observed::Flow(flow) => {
                     self.reader.read(flow, &mut self.words);
-                    line::write(flow, &self.words, &mut self.text);
+                    self.row.fill(flow, &self.words);
+                    self.row.write(self.paint, &mut self.text);
                 }
-                other => event_line::write(other, &mut self.reader, &mut self.text),
+                other => self.event(other),
             }
-            // A name with a control character must not command a terminal.
-            if self.text[start..].contains(char::is_control) {
-                let clean = self.text[start..].replace(char::is_control, "?");
-                self.text.replace_range(start.., &clean);
-            }
-            self.text.push('\n');
             self.pending += 1;
             if self.text.len() >= CHUNK
                 && let Err(error) = self.flush()
@@ -126,6 +129,27 @@ impl<W: Write> Printer<W> {
             }
         }
         Ok(())
+    }
+
+    fn event(&mut self, observed: &Observed) {
+        row::clock(observed.time(), self.paint, &mut self.text);
+        self.text.push(' ');
+        let start = self.text.len();
+        event_line::write(observed, &mut self.reader, &mut self.text);
+        row::clean(&mut self.text, start);
+        self.text.push('\n');
+    }
+
+    /// The date, above the first line and where another day begins: lines have the time of day alone.
+    fn heading(&mut self, time: u64) {
+        let day = time / DAY;
+        if self.day.replace(day) == Some(day) {
+            return;
+        }
+        let (year, month, day) = date(day.cast_signed());
+        let date = format_args!("{year:04}-{month:02}-{day:02} UTC");
+        self.text.push_str(&self.paint.text(Color::Dim, date));
+        self.text.push('\n');
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -139,16 +163,6 @@ impl<W: Write> Printer<W> {
     }
 }
 
-/// Appends ns since the Unix epoch as in RFC 3339, in UTC with milliseconds.
-fn time(ns: u64, out: &mut String) {
-    let (seconds, milliseconds) = (ns / 1_000_000_000, ns / 1_000_000 % 1000);
-    let (year, month, day) = date((seconds / 86_400).cast_signed());
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let text = format_args!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z");
-    // Writing to a String can't fail.
-    std::fmt::Write::write_fmt(out, text).unwrap_or_default();
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -157,7 +171,8 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Counters, Wanted, build, time};
+    use super::{Counters, DAY, Paint, Wanted, build};
+    use crate::event::{Lost, LostSource};
     use crate::flow::{EventType, Flow, Verdict};
     use crate::names::NoNames;
     use crate::observed::Observed;
@@ -165,22 +180,6 @@ mod tests {
     use crate::stop;
     use crate::symbols::Symbols;
     use crate::telemetry::Telemetry;
-
-    #[test]
-    fn times() {
-        for (seconds, expected) in [
-            (0, "1970-01-01T00:00:00.007Z"),
-            (951_782_399, "2000-02-28T23:59:59.007Z"),
-            (951_782_400, "2000-02-29T00:00:00.007Z"),
-            (951_868_800, "2000-03-01T00:00:00.007Z"),
-            (1_795_305_600, "2026-11-22T00:00:00.007Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.007Z"),
-        ] {
-            let mut out = String::new();
-            time(seconds * 1_000_000_000 + 7_999_999, &mut out);
-            assert_eq!(out, expected);
-        }
-    }
 
     /// Takes `room` bytes, then is closed.
     #[derive(Clone)]
@@ -213,7 +212,8 @@ mod tests {
         flow.drop_reason = 133;
         flow.verdict = Verdict::Dropped;
         flow.source.name = symbols.intern("a\u{1b}[31m");
-        let (sink, printer) = build(100_000, Wanted::default(), symbols, Arc::new(NoNames), pipe.clone(), &telemetry);
+        let out = (pipe.clone(), Paint(false));
+        let (sink, printer) = build(100_000, Wanted::default(), symbols, Arc::new(NoNames), out, &telemetry);
         let (_sender, receiver) = stop::channel();
         for &records in batches {
             sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
@@ -221,6 +221,7 @@ mod tests {
         drop(sink);
         let result = printer.run(receiver).await;
         let text = String::from_utf8(pipe.text.lock().unwrap().clone()).unwrap();
+        let text = text.strip_prefix("1970-01-01 UTC\n").unwrap_or_default().to_owned();
         (result, text, Counters::new(&telemetry, Signal::Logs))
     }
 
@@ -229,9 +230,29 @@ mod tests {
         let (result, text, counters) = print(usize::MAX, io::ErrorKind::Other, &[1, 2, 3000]).await;
         result.unwrap();
         assert_eq!(text.lines().count(), 3003);
-        assert_eq!(text.lines().next(), Some("1970-01-01T00:00:00.000Z: POLICY_DENIED DROPPED"));
-        assert!(!text.contains('\u{1b}'));
+        let expected = "00:00:00.00 a?[31m                 ✗                                     DROPPED POLICY_DENIED";
+        assert_eq!(text.lines().next(), Some(expected));
         assert_eq!(counters.delivered.get(), 3003);
+    }
+
+    #[tokio::test]
+    async fn each_day_has_its_heading() {
+        let pipe = Pipe { text: Arc::default(), room: usize::MAX, kind: io::ErrorKind::Other };
+        let out = (pipe.clone(), Paint(false));
+        let telemetry = Telemetry::default();
+        let (sink, printer) = build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), out, &telemetry);
+        let day = DAY * 20_786;
+        for time in [day, day + DAY - 1, day + DAY] {
+            let lost = Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: 7, time };
+            sink.try_send(Arc::new(vec![Observed::Lost(lost)]));
+        }
+        drop(sink);
+        printer.run(stop::channel().1).await.unwrap();
+        let text = String::from_utf8(pipe.text.lock().unwrap().clone()).unwrap();
+        let event = "EVENTS LOST: PERF_EVENT_RING_BUFFER 7 (CPU 2)";
+        let expected =
+            format!("2026-11-29 UTC\n00:00:00.00 {event}\n23:59:59.99 {event}\n2026-11-30 UTC\n00:00:00.00 {event}\n");
+        assert_eq!(text, expected);
     }
 
     #[tokio::test]
@@ -251,7 +272,7 @@ mod tests {
     async fn what_is_left_at_the_deadline_is_counted() {
         let telemetry = Telemetry::default();
         let (sink, printer) =
-            build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), io::sink(), &telemetry);
+            build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), (io::sink(), Paint(false)), &telemetry);
         let (sender, receiver) = stop::channel();
         sink.try_send(Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
         sender.send_replace(Some(Instant::now() - Duration::from_secs(1)));

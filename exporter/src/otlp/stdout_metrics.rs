@@ -9,7 +9,8 @@ pub fn table(metrics: &[Resolved]) -> String {
     let mut text = String::new();
     for metric in metrics {
         for series in &metric.series {
-            let attributes: Vec<_> = series.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let known = series.attributes.iter().filter(|(_, value)| !value.is_empty());
+            let attributes: Vec<_> = known.map(|(name, value)| format!("{name}={value}")).collect();
             let attributes = if series.overflow { "(all others)".to_owned() } else { attributes.join(" ") };
             // Writing into a String does not fail.
             if writeln!(text, "{:<24} {:>14} {:<8} {attributes}", metric.name, series.value, metric.unit).is_err() {
@@ -32,7 +33,10 @@ mod tests {
             name: "m",
             unit: "By",
             description: "",
-            series: vec![series(vec![("a", "x".to_owned()), ("b", "y".to_owned())], false), series(vec![], true)],
+            series: vec![
+                series(vec![("a", "x".to_owned()), ("b", "y".to_owned()), ("c", String::new())], false),
+                series(vec![], true),
+            ],
         }];
         let text = table(&metrics);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();

@@ -8,12 +8,13 @@ use super::time::rfc3339;
 use crate::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress};
 use crate::event::RawEvent;
 use crate::gob::{self, Value};
+use crate::release::{Producer, Release};
 
 /// Decodes a notification.
 ///
 /// # Errors
 /// The bytes are no gob, or the text of a kind that is known is not its JSON.
-pub(super) fn decode(event: &RawEvent<'_>) -> Result<AgentEvent, RecordError> {
+pub(super) fn decode(event: &RawEvent<'_>, producer: Producer) -> Result<AgentEvent, RecordError> {
     let (value, _) = gob::value(event.data.get(1..).unwrap_or_default())?;
     let fields = value.as_struct().ok_or(RecordError::Field { field: "AgentNotify", wanted: "a structure" })?;
     let kind = match fields.get("Type") {
@@ -25,7 +26,11 @@ pub(super) fn decode(event: &RawEvent<'_>) -> Result<AgentEvent, RecordError> {
         Some(text) => Value::as_text(text).ok_or(RecordError::Field { field: "Text", wanted: "a text" })?,
     };
     // It has 32 bits in Go; a wider one is none of those known.
-    let (kind, notification) = notification(u32::try_from(kind).unwrap_or(u32::MAX), text)?;
+    let kind = u32::try_from(kind).unwrap_or(u32::MAX);
+    let (kind, notification) = match service(kind, text, producer) {
+        Some(service) => service,
+        None => notification(kind, text)?,
+    };
     Ok(AgentEvent { time: event.time, uuid: [0; 16], kind, notification })
 }
 
@@ -42,10 +47,21 @@ fn notification(number: u32, text: &str) -> Result<(AgentEventKind, Notification
         8 => (Kind::EndpointDeleted, json::<Endpoint>(text)?.updated()),
         9 => (Kind::IpcacheUpserted, json::<Ipcache>(text)?.into()),
         10 => (Kind::IpcacheDeleted, json::<Ipcache>(text)?.into()),
-        11 => (Kind::ServiceUpserted, json::<Service>(text)?.into()),
-        12 => (Kind::ServiceDeleted, Notification::ServiceDelete { id: json::<Service>(text)?.id }),
         kind => (Kind::Unknown, Notification::Unknown { kind, notification: text.to_owned() }),
     })
+}
+
+/// Notifications of services, which 1.18 and before know. A text that is none of a service is of a number that others
+/// may give another meaning.
+fn service(number: u32, text: &str, producer: Producer) -> Option<(AgentEventKind, Notification)> {
+    if producer.release > Release::V1_18 && !producer.guess_sock {
+        return None;
+    }
+    match number {
+        11 => Some((AgentEventKind::ServiceUpserted, json::<Service>(text).ok()?.into())),
+        12 => Some((AgentEventKind::ServiceDeleted, json::<DeletedService>(text).ok()?.into())),
+        _ => None,
+    }
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, RecordError> {
@@ -72,6 +88,8 @@ struct Endpoint {
     error: String,
     pod_name: String,
     namespace: String,
+    /// Our own addition.
+    interface: String,
 }
 
 impl Endpoint {
@@ -81,8 +99,8 @@ impl Endpoint {
     }
 
     fn updated(self) -> Notification {
-        let Self { id, labels, error, pod_name, namespace } = self;
-        Notification::EndpointUpdate { id, labels: labels.unwrap_or_default(), error, pod_name, namespace }
+        let Self { id, labels, error, pod_name, namespace, interface } = self;
+        Notification::EndpointUpdate { id, labels: labels.unwrap_or_default(), error, pod_name, namespace, interface }
     }
 }
 
@@ -130,19 +148,39 @@ impl From<Ipcache> for Notification {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
+/// What an agent never leaves out of a service has to be there.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Service {
     id: u32,
-    frontend_address: Option<Address>,
+    frontend_address: Address,
+    #[serde(deserialize_with = "Option::deserialize")]
     backend_addresses: Option<Vec<Address>>,
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     kind: String,
+    #[serde(default)]
     traffic_policy: String,
+    #[serde(default)]
     ext_traffic_policy: String,
+    #[serde(default)]
     int_traffic_policy: String,
+    #[serde(default)]
     name: String,
+    #[serde(default)]
     namespace: String,
+}
+
+/// A number alone: endpoints and identities, which have one too, have more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeletedService {
+    id: u32,
+}
+
+impl From<DeletedService> for Notification {
+    fn from(service: DeletedService) -> Self {
+        Self::ServiceDelete { id: service.id }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -165,7 +203,7 @@ impl From<Service> for Notification {
             if service.traffic_policy.is_empty() { service.ext_traffic_policy.clone() } else { service.traffic_policy };
         Self::ServiceUpsert {
             id: service.id,
-            frontend: service.frontend_address.unwrap_or_default().into(),
+            frontend: service.frontend_address.into(),
             backends: service.backend_addresses.unwrap_or_default().into_iter().map(Into::into).collect(),
             kind: service.kind,
             traffic_policy,

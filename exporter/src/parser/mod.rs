@@ -49,7 +49,7 @@ pub const EVENT_AGENT: u8 = 130;
 pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -> Result<Observed, DecodeError> {
     Ok(match event.data.first() {
         Some(&EVENT_DEBUG) => Observed::Debug(Box::new(debug::decode(event)?)),
-        Some(&EVENT_AGENT) => Observed::Agent(Box::new(agent::decode(event).map_err(DecodeError::Agent)?)),
+        Some(&EVENT_AGENT) => Observed::Agent(Box::new(agent::decode(event, producer).map_err(DecodeError::Agent)?)),
         Some(&EVENT_L7) => Observed::Flow(l7::decode(event, pairing).map_err(DecodeError::AccessLog)?),
         _ => return observed(event, producer),
     })

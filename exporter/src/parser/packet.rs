@@ -2,7 +2,7 @@
 
 use super::header::flag;
 use super::layers::tunnel::Kind;
-use super::layers::{self, Next};
+use super::layers::{self, End, Next};
 use crate::flow::Flow;
 
 /// Flags of a packet with an Ethernet header and no tunnel.
@@ -18,9 +18,9 @@ pub(super) fn decode(packet: &[u8], flags: u8, flow: &mut Flow) {
     } else {
         Next::Ipv6(packet)
     };
-    let payload = layers::decode(first, flow);
+    let end = layers::decode(first, flow);
     if flags & (flag::VXLAN | flag::GENEVE) != 0
-        && let Some(payload) = payload
+        && let End::Udp(payload) = end
     {
         let kind = if flags & flag::VXLAN == 0 { Kind::Geneve } else { Kind::Vxlan };
         layers::tunnel::decode(kind, payload, flow);

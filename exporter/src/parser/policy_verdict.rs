@@ -64,10 +64,11 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
 }
 
 /// Which form a verdict has: both say version 1, but what is neither packet nor padding (0 to 7 bytes) is the header.
-/// Damaged ones have the form of their producer's release.
+/// Damaged ones have the form of their producer's release, and so have those that are shorter than the new header: an
+/// old one among them would carry 7 bytes of a packet at most, so it is a new one that was cut.
 const fn header_length(data: usize, captured: usize, release: Release) -> usize {
     match data.checked_sub(captured) {
-        Some(OLD_LEN..NEW_LEN) => OLD_LEN,
+        Some(OLD_LEN..NEW_LEN) if data >= NEW_LEN => OLD_LEN,
         Some(NEW_LEN..LONGEST) => NEW_LEN,
         _ => match release {
             Release::V1_15 | Release::V1_16 | Release::V1_17 | Release::V1_18 => OLD_LEN,

@@ -34,7 +34,7 @@ pub fn write(flow: &Flow, out: &mut impl fmt::Write) -> fmt::Result {
     }
     match flow.last_layer {
         Layer::None => Ok(()),
-        Layer::Ethernet => out.write_str("Ethernet"),
+        Layer::Ethernet | Layer::Arp(_) => out.write_str("Ethernet"),
         Layer::Ipv4 => out.write_str("IPv4"),
         Layer::Ipv6 => out.write_str("IPv6"),
         Layer::Vxlan => out.write_str("VXLAN"),

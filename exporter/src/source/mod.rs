@@ -110,9 +110,20 @@ impl Halt {
 /// descriptors. Forgets that the waker was woken.
 pub(crate) fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Duration) -> io::Result<[bool; 2]> {
     // poll(2) leaves out what is negative.
-    let entry = |fd: Option<RawFd>| libc::pollfd { fd: fd.unwrap_or(-1), events: libc::POLLIN, revents: 0 };
-    let [first, second] = descriptors;
-    let mut polled = [entry(Some(waker.descriptor())), entry(first), entry(second)];
+    let [first, second] = descriptors.map(|fd| poll_entry(fd.unwrap_or(-1)));
+    let mut polled = [poll_entry(waker.descriptor()), first, second];
+    poll(waker, &mut polled, timeout)?;
+    Ok([polled[1].revents != 0, polled[2].revents != 0])
+}
+
+/// An entry of [`poll`] for a descriptor that is to be read.
+pub(crate) const fn poll_entry(fd: RawFd) -> libc::pollfd {
+    libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+}
+
+/// Waits for one of the entries, the waker's among them, or for `timeout`; a signal ends the wait and is no error. Resets
+/// the waker.
+pub(crate) fn poll(waker: &Waker, polled: &mut [libc::pollfd], timeout: Duration) -> io::Result<()> {
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(timeout.subsec_nanos().cast_signed()),
@@ -122,10 +133,7 @@ pub(crate) fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Dura
     // Taken before anything else is called that says how it went.
     let error = io::Error::last_os_error();
     waker.reset();
-    if result < 0 {
-        return if error.kind() == io::ErrorKind::Interrupted { Ok([false; 2]) } else { Err(error) };
-    }
-    Ok([polled[1].revents != 0, polled[2].revents != 0])
+    if result < 0 && error.kind() != io::ErrorKind::Interrupted { Err(error) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -137,17 +145,23 @@ mod tests {
 
     extern "C" fn nothing(_: libc::c_int) {}
 
-    #[test]
-    fn a_signal_ends_a_wait_and_is_no_error() {
+    /// What a wait returns that a signal interrupts.
+    pub(super) fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
         let handler: extern "C" fn(libc::c_int) = nothing;
-        // SAFETY: the handler does nothing, and no other test uses this signal.
+        // SAFETY: the handler does nothing, and no other code uses this signal.
         unsafe { libc::signal(libc::SIGUSR2, handler as *const () as libc::sighandler_t) };
-        let waits = std::thread::spawn(|| wait(&Waker::new().unwrap(), [None; 2], Duration::from_secs(3600)).unwrap());
+        let waits = std::thread::spawn(wait);
         while !waits.is_finished() {
             // SAFETY: the thread has not been joined, so its id is its own.
             unsafe { libc::pthread_kill(waits.as_pthread_t(), libc::SIGUSR2) };
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(waits.join().unwrap(), [false; 2]);
+        waits.join().unwrap()
+    }
+
+    #[test]
+    fn a_signal_ends_a_wait_and_is_no_error() {
+        let found = interrupted(|| wait(&Waker::new().unwrap(), [None; 2], Duration::from_secs(3600)));
+        assert_eq!(found.unwrap(), [false; 2]);
     }
 }

@@ -1,10 +1,15 @@
 //! Paths that are free, stale, alive, not ours; and who may connect.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::{ListenError, Options};
+use super::{ListenError, Options, pin, set_mode};
+use crate::file_lock;
 
 fn options(path: &Path) -> Options {
     Options { path: path.to_owned(), mode: 0o600, group: None }
@@ -110,7 +115,7 @@ async fn what_is_no_stream_socket_stays() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 
     let link = folder.path().join("link.sock");
-    std::os::unix::fs::symlink(folder.path().join("nothing"), &link).unwrap();
+    symlink(folder.path().join("nothing"), &link).unwrap();
     assert!(matches!(options(&link).listen().await.unwrap_err(), ListenError::NoSocket { .. }));
 
     let datagram = folder.path().join("datagram.sock");
@@ -135,7 +140,7 @@ async fn a_path_that_is_another_s_by_now_stays() {
 async fn a_missing_folder_is_named() {
     let (folder, _) = place();
     let error = options(&folder.path().join("no/a.sock")).listen().await.unwrap_err();
-    assert!(error.to_string().contains("/no: cannot open the folder"), "{error}");
+    assert!(error.to_string().contains("/no/a.sock: cannot find its folder: "), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,4 +158,61 @@ async fn of_many_that_start_at_once_one_wins() {
         assert!(matches!(error, ListenError::InUse { .. }), "{error}");
     }
     UnixStream::connect(&path).unwrap();
+}
+
+/// Anybody who can read a folder can lock it: that must not keep us from serving.
+#[tokio::test]
+async fn folder_locked_by_nobody_is_served() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    const NOBODY: u32 = 65_534;
+    let (folder, path) = place();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("flock");
+    command.arg("--exclusive").arg(folder.path()).arg("cat").uid(NOBODY).gid(NOBODY).stdin(Stdio::piped());
+    let mut other = command.spawn().unwrap();
+    while File::open(folder.path()).unwrap().try_lock().is_ok() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let listener = options(&path).listen().await.unwrap();
+    UnixStream::connect(&path).unwrap();
+    assert!(File::open(folder.path()).unwrap().try_lock().is_err(), "the other process held it all the time");
+    drop(listener);
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no lock file is left");
+    // `cat` ends with its input, and `flock` with it.
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn lock_held_names_the_socket() {
+    let (folder, path) = place();
+    let _other = file_lock::take(folder.path().join("a.sock.lock")).unwrap();
+    let error = options(&path).listen().await.unwrap_err();
+    let expected = format!("{0}: cannot prepare the socket: another process holds {0}.lock", path.display());
+    assert_eq!(error.to_string(), expected);
+}
+
+/// Between `bind` and what is set on the file, the path may have become another file's.
+#[tokio::test]
+async fn replaced_path_keeps_its_mode() {
+    let (folder, path) = place();
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "").unwrap();
+    std::fs::set_permissions(&precious, Permissions::from_mode(0o640)).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+
+    let _socket = UnixListener::bind(&path).unwrap();
+    let file = pin(&path).unwrap();
+    let moved = folder.path().join("moved");
+    std::fs::rename(&path, &moved).unwrap();
+    symlink(&precious, &path).unwrap();
+    set_mode(&file, 0o606).unwrap();
+    assert_eq!((mode(&precious), mode(&moved)), (0o640, 0o606));
+
+    assert!(pin(&path).is_err(), "a link");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::hard_link(&precious, &path).unwrap();
+    assert!(pin(&path).is_err(), "another file");
 }

@@ -3,8 +3,14 @@
 mod clsact;
 mod host;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use eyepiece::source::datapath::links::namespaces::{self, Places};
+use eyepiece::source::datapath::links::requests::Requests;
 use eyepiece::source::datapath::links::{Config, Filter, Ignored, Link, LinkEvent, Role};
 use eyepiece_wire::{InterfaceKind, Tunnel};
 use host::{Other, Watched, ip, isolated};
@@ -222,9 +228,10 @@ fn addresses_by_what_is_sent() {
         let mut watched = Watched::start(Config::default());
         watched.until_end("10.1.0.1", "veth-a");
         let (a, b) = (watched.link("veth-a").ifindex, watched.link("veth-b").ifindex);
-        let send = |watched: &mut Watched, ifindex, address: &str| {
-            watched.links.learner.learn(ifindex, address.parse::<IpAddr>().unwrap(), 1);
-        };
+        ip("link set veth-a up");
+        ip("link set veth-b up");
+        ip("route add 203.0.113.0/28 dev veth-b");
+        ip("route add 203.0.113.6/32 dev veth-a");
         send(&mut watched, b, "10.1.0.1");
         send(&mut watched, b, "127.0.0.1");
         send(&mut watched, b, "203.0.113.5");
@@ -236,6 +243,67 @@ fn addresses_by_what_is_sent() {
         watched.until_end("203.0.113.5", "veth-a");
         send(&mut watched, a, "203.0.113.6");
         watched.until_end("203.0.113.6", "veth-a");
+    });
+}
+
+/// A packet from an address, as the pipeline reports it.
+fn send(watched: &mut Watched, ifindex: u32, address: &str) {
+    watched.links.learner.learn(ifindex, address.parse::<IpAddr>().expect("an address"), 1);
+}
+
+#[test]
+fn spoofed_addresses_stay_world() {
+    isolated("spoofed_addresses_stay_world", || {
+        let other = Other::new();
+        ip("link add br0 type bridge");
+        ip("link add uplink type bridge");
+        ip(&format!("link add veth-a type veth peer name eth0 netns {}", other.0));
+        ip(&format!("link add veth-b type veth peer name eth1 netns {}", other.0));
+        ip("link set veth-b master br0");
+        ["br0", "uplink", "veth-a", "veth-b"].iter().for_each(|name| ip(&format!("link set {name} up")));
+        ip("addr add 192.0.2.1/24 dev br0");
+        ip("addr add 10.9.0.1/24 dev uplink");
+        ip("addr add 2001:db8:9::1/64 dev uplink nodad");
+        ip("route add default via 10.9.0.254 dev uplink");
+        // A default route leads everywhere, and so proves nothing.
+        ip("-6 route add default dev veth-a");
+        ip("route add 203.0.113.0/24 dev veth-a");
+        ip("-6 route add 2001:db8:a::/64 dev veth-a");
+        ip("route add blackhole 198.51.100.0/24");
+        ip("neigh add 192.0.2.7 lladdr 02:00:00:00:00:07 dev br0");
+        ip("neigh add 192.0.2.8 lladdr 02:00:00:00:00:08 dev br0");
+        other.ip("link set eth1 up");
+        assert!(
+            Command::new("bridge")
+                .args("fdb add 02:00:00:00:00:07 dev veth-b master static".split(' '))
+                .status()
+                .unwrap()
+                .success()
+        );
+        ip("route add 172.31.0.0/16 via 192.0.2.7 dev br0");
+        let mut watched = Watched::start(Config::default());
+        watched.until("endpoints", |watched| is_endpoint("veth-a")(watched) && is_endpoint("veth-b")(watched));
+        watched.until("the bridge", |watched| watched.link("veth-b").master == Some(watched.link("br0").ifindex));
+        let (a, b) = (watched.link("veth-a").ifindex, watched.link("veth-b").ifindex);
+        let spoofed = ["8.8.8.8", "10.9.0.7", "2001:db8:9::7", "2001:db8:f::1", "198.51.100.1", "192.0.2.7"];
+        let of_b = ["8.8.8.8", "203.0.113.5", "192.0.2.8", "192.0.2.9", "2001:db8:a::5"];
+        spoofed.iter().for_each(|address| send(&mut watched, a, address));
+        of_b.iter().for_each(|address| send(&mut watched, b, address));
+        // Behind all of these in the queue: what the tables confirm, by a route, by a neighbour, by a next hop.
+        for (address, name, ifindex) in [
+            ("203.0.113.5", "veth-a", a),
+            ("2001:db8:a::5", "veth-a", a),
+            ("192.0.2.7", "veth-b", b),
+            ("172.31.5.5", "veth-b", b),
+        ] {
+            send(&mut watched, ifindex, address);
+            watched.until_end(address, name);
+        }
+        for address in
+            ["8.8.8.8", "10.9.0.7", "2001:db8:9::7", "2001:db8:f::1", "198.51.100.1", "192.0.2.8", "192.0.2.9"]
+        {
+            assert_eq!(watched.end(address), ("world".into(), 0), "{address}");
+        }
     });
 }
 
@@ -318,5 +386,41 @@ fn the_watcher_ends_with_its_events() {
         drop(watched.links.events);
         let ended = watched.runtime.block_on(watched.links.task).unwrap();
         assert!(ended.is_ok(), "{ended:?}");
+    });
+}
+
+#[test]
+fn swapped_namespaces_keep_their_inodes() {
+    isolated("swapped_namespaces_keep_their_inodes", || {
+        let others = [Other::new(), Other::new()];
+        let folder = tempfile::tempdir().unwrap();
+        let mut requests = Requests::open().unwrap();
+        let mut inodes = BTreeMap::new();
+        for (number, other) in others.iter().enumerate() {
+            ip(&format!("link add host{number} type veth peer name eth0 netns {}", other.0));
+            let namespace = std::fs::File::open(format!("/run/netns/{}", other.0)).unwrap();
+            inodes.insert(requests.netns_id(namespace.as_fd()).unwrap().expect("an id"), other.inode());
+        }
+        // A path that leads to one namespace, then to the other, all the time.
+        let targets = others.each_ref().map(|other| format!("/run/netns/{}", other.0));
+        let (path, next, is_over) = (folder.path().join("a"), folder.path().join(".next"), AtomicBool::new(false));
+        std::os::unix::fs::symlink(&targets[0], &path).unwrap();
+        let places = Places { directories: vec![folder.path().into()], processes: folder.path().join("none") };
+        let wanted = inodes.keys().copied().collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for target in targets.iter().cycle().take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                    std::os::unix::fs::symlink(target, &next).unwrap();
+                    std::fs::rename(&next, &path).unwrap();
+                }
+            });
+            let mut looks = std::iter::repeat_with(|| namespaces::inodes(&places, &wanted, &mut requests)).take(20_000);
+            let wrong = looks.find(|found| match found {
+                Ok(found) => found.iter().any(|(id, inode)| inodes[id] != *inode),
+                Err(_) => true,
+            });
+            is_over.store(true, Ordering::Relaxed);
+            assert!(wrong.is_none(), "{wrong:?} of {inodes:?}");
+        });
     });
 }

@@ -10,7 +10,7 @@ use crate::support::{Client, Got, Order, PATIENCE, Server, eventually};
 
 #[test]
 fn no_byte_before_the_first_event() {
-    let server = Server::start(100, PATIENCE);
+    let server = Server::start(Some(100), PATIENCE);
     let mut client = server.client();
     server.wait_for_listeners(1);
     client.stream.set_nonblocking(true).unwrap();
@@ -24,7 +24,7 @@ fn no_byte_before_the_first_event() {
 
 #[test]
 fn losses_of_the_source_and_notifications_come_in_order() {
-    let server = Server::start(1000, PATIENCE);
+    let server = Server::start(Some(1000), PATIENCE);
     let mut client = server.client();
     server.wait_for_listeners(1);
     server.feed.order(Order::Events { count: 2, more: 100 });
@@ -32,10 +32,57 @@ fn losses_of_the_source_and_notifications_come_in_order() {
     server.feed.order(Order::Events { count: 1, more: 100 });
     client.read_until(|got| got.numbers.len() == 3);
     assert_eq!((&client.got.numbers, &client.got.lost), (&vec![0, 1, 2], &vec![(5, 300, 2)]));
-    server.notifier.send(Notification::EndpointCreated { endpoint: 9 });
+    server.notifier.send(Notification::EndpointCreated { endpoint: 9, interface: "".into() });
     client.read_until(|got| !got.others.is_empty());
     let text = String::from_utf8_lossy(&client.got.others[0]).into_owned();
     assert!(client.got.others[0][0] == 130 && text.contains(r#"{"id":9}"#), "{text}");
+}
+
+/// Far more events than a client takes meanwhile. One reads at once, one slowly, and one when all are there.
+#[test]
+fn burst_arrives_whole_at_slow_clients() {
+    const EVENTS: u64 = 100_000;
+    let server = Server::start(None, PATIENCE);
+    let mut clients = [Duration::ZERO, Duration::from_millis(2)].map(|pause| (server.client(), pause));
+    let mut late = server.client();
+    server.wait_for_listeners(3);
+    std::thread::scope(|scope| {
+        for (client, pause) in &mut clients {
+            scope.spawn(|| {
+                client.read_until(|got| {
+                    std::thread::sleep(*pause);
+                    got.all() == EVENTS
+                });
+            });
+        }
+        server.feed.order(Order::Events { count: EVENTS, more: 168 });
+        server.feed.wait(EVENTS);
+        late.read_until(|got| got.all() == EVENTS);
+    });
+    for client in clients.iter().map(|(client, _)| client).chain([&late]) {
+        assert_eq!((client.got.numbers.len() as u64, client.got.lost_total()), (EVENTS, 0));
+        in_order(&client.got);
+    }
+}
+
+#[test]
+fn queue_setting_bounds_events_exactly() {
+    const EVENTS: u64 = 100_000;
+    const QUEUE: usize = 2048;
+    let server = Server::start(Some(QUEUE), PATIENCE);
+    let mut late = server.client();
+    server.wait_for_listeners(1);
+    server.feed.order(Order::Events { count: EVENTS, more: 168 });
+    server.feed.wait(EVENTS);
+    assert_eq!(server.number("eyepiece.queue.capacity", "monitor_listener_0"), QUEUE as u64);
+    // The writer may still fill the client's socket.
+    assert!(server.number("eyepiece.queue.depth", "monitor_listener_0") <= QUEUE as u64);
+    late.read_until(|got| got.all() == EVENTS);
+    in_order(&late.got);
+    let lost = late.got.lost_total();
+    assert_eq!(server.number("eyepiece.monitor.listener.lost", "monitor_listener_0"), lost);
+    // What its queue held, its socket, and the writer in between.
+    assert!(lost > EVENTS / 2 && lost <= EVENTS - QUEUE as u64, "{lost}");
 }
 
 /// Ten clients of which one never reads until the end: the others get everything, that one what fits and exactly the
@@ -44,7 +91,7 @@ fn losses_of_the_source_and_notifications_come_in_order() {
 fn one_that_does_not_read_costs_nobody_but_itself() {
     const EVENTS: u64 = 200_000;
     const QUEUE: usize = 1000;
-    let server = Server::start(QUEUE, PATIENCE);
+    let server = Server::start(Some(QUEUE), PATIENCE);
     let mut slow = server.client();
     // Waits to be the first, for its number among the queues.
     server.wait_for_listeners(1);
@@ -95,7 +142,7 @@ fn in_order(got: &Got) {
 
 #[test]
 fn the_most_listen_and_no_more() {
-    let server = Server::start(10, PATIENCE);
+    let server = Server::start(Some(10), PATIENCE);
     let clients: Vec<_> = (0..LISTENERS_MAX).map(|_| server.client()).collect();
     server.wait_for_listeners(LISTENERS_MAX as u64);
     let mut refused = server.client();
@@ -114,7 +161,7 @@ fn the_most_listen_and_no_more() {
 #[test]
 fn whoever_comes_beyond_the_most_is_closed_at_once() {
     const CLIENTS: usize = 200;
-    let server = Server::start(10, PATIENCE);
+    let server = Server::start(Some(10), PATIENCE);
     let before = server.runtime.metrics().num_alive_tasks();
     let mut most = 0;
     let clients: Vec<_> = (0..CLIENTS)
@@ -138,7 +185,7 @@ fn whoever_comes_beyond_the_most_is_closed_at_once() {
 fn a_client_that_only_talks_is_held_back() {
     use std::io::Write as _;
     const MUCH: usize = 64 << 20;
-    let server = Server::start(100, PATIENCE);
+    let server = Server::start(Some(100), PATIENCE);
     let mut talker = server.client();
     server.wait_for_listeners(1);
     talker.stream.set_nonblocking(true).unwrap();
@@ -165,7 +212,7 @@ fn a_client_that_only_talks_is_held_back() {
 #[test]
 fn a_client_that_says_something_or_stops_talking_still_listens() {
     use std::io::Write as _;
-    let server = Server::start(100, PATIENCE);
+    let server = Server::start(Some(100), PATIENCE);
     let mut talker = server.client();
     let mut half = server.client();
     server.wait_for_listeners(2);
@@ -184,7 +231,7 @@ fn a_client_that_says_something_or_stops_talking_still_listens() {
 
 #[test]
 fn a_write_that_does_not_move_ends_the_listener() {
-    let server = Server::start(64, Duration::from_millis(100));
+    let server = Server::start(Some(64), Duration::from_millis(100));
     let mut stuck = server.client();
     server.wait_for_listeners(1);
     // However many of them find room in its queue: more come until its socket is full.

@@ -7,7 +7,7 @@ use crate::support::{Order, PATIENCE, Server};
 #[test]
 fn what_is_queued_is_written_before_the_end() {
     const EVENTS: u64 = 5000;
-    let mut server = Server::start(EVENTS as usize, PATIENCE);
+    let mut server = Server::start(Some(EVENTS as usize), PATIENCE);
     let mut client = server.client();
     server.wait_for_listeners(1);
     server.feed.order(Order::Events { count: EVENTS, more: 500 });
@@ -26,7 +26,7 @@ fn what_is_queued_is_written_before_the_end() {
 #[test]
 fn who_does_not_read_is_left_at_the_deadline() {
     const EVENTS: u64 = 5000;
-    let mut server = Server::start(EVENTS as usize, PATIENCE);
+    let mut server = Server::start(Some(EVENTS as usize), PATIENCE);
     let mut stuck = server.client();
     server.wait_for_listeners(1);
     server.feed.order(Order::Events { count: EVENTS, more: 500 });
@@ -44,7 +44,7 @@ fn who_does_not_read_is_left_at_the_deadline() {
 
 #[test]
 fn an_idle_server_ends_at_once_and_its_clients_with_it() {
-    let mut server = Server::start(10, PATIENCE);
+    let mut server = Server::start(Some(10), PATIENCE);
     let mut client = server.client();
     server.wait_for_listeners(1);
     server.stop(PATIENCE);

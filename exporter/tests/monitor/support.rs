@@ -144,7 +144,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(queue: usize, stall: Duration) -> Self {
+    pub(crate) fn start(queue: Option<usize>, stall: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("monitor.sock");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

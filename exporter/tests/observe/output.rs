@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
+use eyepiece::hubble::extension::is_asked;
 use eyepiece::hubble::json;
 use eyepiece::proto::observer::{
     GetFlowsResponse, GetNamespacesResponse, GetNodesResponse, Namespace, Node, ServerStatusResponse,
@@ -63,6 +64,12 @@ fn flags_are_the_request_and_answers_are_lines() {
     assert_eq!(filters.experimental.clone().unwrap().field_mask, Some(mask));
     assert_eq!(asked.flows[6].field_mask.clone().unwrap().paths, ["IP", "l4", "time"]);
     assert!(asked.flows[0].field_mask.is_none() && asked.flows[0].experimental.is_none());
+    // Names of the ends and the like; JSON is what Hubble's own command line prints.
+    assert!(
+        is_asked(asked.flows[0].extensions.as_ref())
+            && filters.field_mask.clone().unwrap().paths.contains(&"extensions".to_owned())
+    );
+    assert!(asked.flows[6].extensions.is_none());
 }
 
 #[test]

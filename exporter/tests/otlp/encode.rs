@@ -196,7 +196,10 @@ fn transports() {
     };
     let flags = TcpFlags(TcpFlags::SYN | TcpFlags::ACK | TcpFlags::NS);
     has(L4::Tcp { source_port: 1, destination_port: 2, flags }, &["hubble.tcp.flags=[SYN ACK NS]"]);
-    has(L4::Tcp { source_port: 0, destination_port: 0, flags: TcpFlags(0) }, &["hubble.tcp.flags=[]", "source.port=0"]);
+    has(
+        L4::Tcp { source_port: 0, destination_port: 0, flags: TcpFlags(0) },
+        &["network.transport=tcp", "source.port=0"],
+    );
     has(L4::Udp { source_port: 1, destination_port: 65_535 }, &["network.transport=udp", "destination.port=65535"]);
     let sctp = L4::Sctp { source_port: 1, destination_port: 2, chunk_type: Some(0) };
     has(sctp, &["network.transport=sctp", "hubble.sctp.chunk_type=0"]);

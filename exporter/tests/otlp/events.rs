@@ -156,6 +156,15 @@ fn events_of_the_agent() {
         error: String::new(),
         pod_name: "p".into(),
         namespace: "n".into(),
+        interface: String::new(),
+    };
+    let ours = Notification::EndpointUpdate {
+        id: 7,
+        labels: Vec::new(),
+        error: String::new(),
+        pod_name: String::new(),
+        namespace: String::new(),
+        interface: "veth0".into(),
     };
     let failed = Notification::EndpointRegenerate { id: 7, labels: Vec::new(), error: "e".into() };
     for (kind, notification, severity, text, attributes) in [
@@ -200,6 +209,17 @@ fn events_of_the_agent() {
                 "hubble.agent_event.type=ENDPOINT_CREATED",
                 "k8s.namespace.name=n",
                 "k8s.pod.name=p",
+            ],
+        ),
+        (
+            Kind::EndpointCreated,
+            ours,
+            "INFO",
+            "ENDPOINT_CREATED: endpoint 7 at veth0".to_owned(),
+            vec![
+                "hubble.agent_event.endpoint.id=7",
+                "hubble.agent_event.type=ENDPOINT_CREATED",
+                "network.interface.name=veth0",
             ],
         ),
         (

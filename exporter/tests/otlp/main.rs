@@ -7,6 +7,8 @@ mod events;
 mod http;
 mod logs;
 mod metrics;
+mod mistakes;
+mod schema;
 mod scripted;
 mod support;
 mod tls;

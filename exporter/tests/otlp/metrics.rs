@@ -12,7 +12,7 @@ use eyepiece::otlp::metrics_sender::{self, Due, MetricsRequest, Sender};
 use eyepiece::otlp::retry::Outcome;
 use eyepiece::otlp::self_telemetry;
 use eyepiece::stop;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::telemetry::{SERIES_MAX, Telemetry};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -185,8 +185,9 @@ async fn our_own_numbers_arrive() {
     let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
     let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
     let telemetry = Telemetry::default();
-    telemetry.counter("eyepiece.events.lost", &[("eyepiece.reason", "ring"), ("eyepiece.cpu", "3")]).add(5);
-    telemetry.counter("eyepiece.events.lost", &[("eyepiece.reason", "ring"), ("eyepiece.cpu", "4")]).add(6);
+    let drops = |netns| [("hubble.drop.reason", "159"), ("hubble.drop.netns", netns)];
+    telemetry.counter("eyepiece.datapath.drops", &drops("4026531840")).add(5);
+    telemetry.counter("eyepiece.datapath.drops", &drops("4026532000")).add(6);
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(7);
     let (sender, stop) = stop::channel();
     let task = tokio::spawn({
@@ -212,7 +213,7 @@ async fn our_own_numbers_arrive() {
     assert!(last.head.starts_with("POST /v1/metrics "));
     let points = points(&last.body);
     for expected in [
-        "sum eyepiece.events.lost {event} [\"eyepiece.cpu=Some(IntValue(3))\", \"eyepiece.reason=Some(StringValue(\\\"ring\\\"))\"] 5",
+        "sum eyepiece.datapath.drops {packet} [\"hubble.drop.netns=Some(IntValue(4026531840))\", \"hubble.drop.reason=Some(StringValue(\\\"159\\\"))\"] 5",
         "gauge eyepiece.queue.depth {record} [\"eyepiece.queue.name=Some(StringValue(\\\"q\\\"))\"] 9",
         "sum eyepiece.flows.parsed {flow} [] 8",
     ] {
@@ -221,6 +222,30 @@ async fn our_own_numbers_arrive() {
     let request = ExportMetricsServiceRequest::decode(last.body.as_slice()).unwrap();
     let resource = request.resource_metrics[0].resource.as_ref().unwrap();
     assert_eq!(resource.attributes.len(), crate::support::resource().attributes().len());
+}
+
+#[tokio::test]
+async fn own_series_beyond_limit_are_summed() {
+    let receiver = Receiver::default();
+    let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
+    let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+    let telemetry = Telemetry::default();
+    for number in 0..SERIES_MAX + 3 {
+        telemetry.counter("eyepiece.datapath.drops", &[("hubble.drop.netns", &number.to_string())]).add(5);
+    }
+    let (sender, stop) = stop::channel();
+    let task = tokio::spawn(async move {
+        let sender = Sender::new(client, &telemetry);
+        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
+    });
+    eventually(|| !receiver.seen.lock().unwrap().is_empty()).await;
+    sender.send_replace(Some(Instant::now() + PATIENCE));
+    task.await.unwrap();
+    let points = points(&receiver.seen.lock().unwrap().last().unwrap().body);
+    let drops: Vec<_> = points.iter().filter(|point| point.starts_with("sum eyepiece.datapath.drops ")).collect();
+    let shared: Vec<_> = drops.iter().filter(|point| point.contains("overflow")).collect();
+    assert_eq!(drops.len(), SERIES_MAX + 1);
+    assert_eq!(shared, [&"sum eyepiece.datapath.drops {packet} [\"otel.metric.overflow=Some(BoolValue(true))\"] 15"]);
 }
 
 #[tokio::test]

@@ -17,14 +17,14 @@ use crate::http::Receiver;
 use crate::support::{PATIENCE, Received, Running, batch, grpc, options, settings, sums};
 
 /// An authority, and a server's and a client's certificate that it signed.
-struct Pki {
+pub(crate) struct Pki {
     folder: tempfile::TempDir,
     ca: String,
-    server: (String, String),
+    pub(crate) server: (String, String),
 }
 
 impl Pki {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -44,7 +44,7 @@ impl Pki {
         pki
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 

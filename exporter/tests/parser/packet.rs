@@ -1,6 +1,6 @@
 //! Packets behind a notification: every layer, odd and cut ones, tunnels.
 
-use eyepiece::flow::{Flow, L4, Layer, TcpFlags};
+use eyepiece::flow::{Arp, Flow, L4, Layer, TcpFlags};
 
 use crate::payloads::{drop, ethernet, geneve, ipv4, ipv6, padded, tag, tcp, trace, udp, udp_ports, vxlan};
 use crate::{parse, summary};
@@ -88,6 +88,30 @@ fn what_ends_at_the_link_layer() {
 }
 
 #[test]
+fn arp_shows_both_addresses() {
+    let arp = |operation: u8| {
+        let mut packet = vec![0, 1, 8, 0, 6, 4, 0, operation];
+        packet.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        packet
+    };
+    let expected =
+        |operation| Layer::Arp(Arp { operation, sender: [10, 0, 0, 1].into(), target: [10, 0, 0, 2].into() });
+    for (packet, layer) in [
+        (ethernet(0x0806, &arp(1)), expected(1)),
+        (ethernet(0x0806, &arp(2)), expected(2)),
+        // Padded to the least frame, and behind a VLAN tag.
+        (ethernet(0x0806, &[arp(1), vec![0; 18]].concat()), expected(1)),
+        (ethernet(0x8100, &tag(7, 0x0806, &arp(1))), expected(1)),
+        (ethernet(0x0806, &arp(1)[..27]), Layer::Ethernet),
+    ] {
+        let flow = decode(0, &packet);
+        assert_eq!((flow.ip, flow.l4, flow.last_layer), (None, L4::None, layer));
+        // Hubble's words.
+        assert_eq!(summary(&flow), "Ethernet");
+    }
+}
+
+#[test]
 fn vlan_tags() {
     let ip = ipv4(6, &tcp(2));
     for (packet, vlan, expected) in [
@@ -164,6 +188,19 @@ fn ipv6_extension_headers() {
         let flow = decode(0, &ethernet(0x86dd, &ipv6(next, &payload)));
         assert_eq!(flow.l4, expected, "{next} {payload:?}");
         assert_eq!(flow.ip.map(|ip| ip.version), Some(6));
+    }
+    // The length counts from the end of a hop-by-hop header on, as in Hubble.
+    for (protocol, payload, expected) in [
+        (2, [0x16, 0, 0, 0, 224, 0, 0, 9].as_slice(), L4::Igmp { kind: 0x16, group: [224, 0, 0, 9] }),
+        (
+            132,
+            &[3, 232, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 14],
+            L4::Sctp { source_port: 1000, destination_port: 80, chunk_type: Some(14) },
+        ),
+    ] {
+        let mut packet = ipv6(0, &[&extension(protocol, 0, 8), payload].concat());
+        packet[5] -= 8;
+        assert_eq!(decode(0, &ethernet(0x86dd, &packet)).l4, expected, "{protocol}");
     }
     let mut jumbo = ipv6(6, &tcp(2));
     jumbo[4..6].fill(0);
@@ -256,26 +293,73 @@ fn what_the_inner_packet_lacks_stays_unset() {
     assert_eq!((flow.last_layer, summary(&flow)), (Layer::None, String::new()));
 }
 
+/// A frame in VXLAN 1 in a frame, with a UDP payload.
+fn nested(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
+    let inner = ethernet(0x0800, &ipv4(17, &udp_ports(source, destination, payload)));
+    ethernet(0x0800, &ipv4(17, &udp_ports(9, 8472, &vxlan(1, &inner))))
+}
+
 #[test]
 fn tunnels_in_tunnels_tell_the_innermost_id() {
-    let nested = |source, destination, payload: &[u8]| {
-        let inner = ethernet(0x0800, &ipv4(17, &udp_ports(source, destination, payload)));
-        ethernet(0x0800, &ipv4(17, &udp_ports(9, 8472, &vxlan(1, &inner))))
-    };
-    let in_geneve = geneve(3, 0, 0x1234, &[]);
+    let in_geneve = geneve(3, 0, 0x1234, &[0]);
     for (packet, vni, l4, text) in [
         (nested(9, 4789, &vxlan(2, &tcp4())), 2, SYN, "TCP Flags: SYN"),
         (nested(4789, 9, &vxlan(2, &tcp4())), 2, SYN, "TCP Flags: SYN"),
-        // A well-known destination is what it says.
-        (nested(4789, 53, &vxlan(2, &tcp4())), 1, L4::Udp { source_port: 4789, destination_port: 53 }, "UDP"),
         (nested(9, 9, &vxlan(2, &tcp4())), 1, L4::Udp { source_port: 9, destination_port: 9 }, "UDP"),
         // Another kind inside does not change the id.
         (nested(9, 6081, &in_geneve), 1, L4::Udp { source_port: 9, destination_port: 6081 }, "Geneve"),
-        (nested(9, 4789, &[8; 7]), 1, L4::Udp { source_port: 9, destination_port: 4789 }, "UDP"),
+        (nested(9, 6081, &in_geneve[..8]), 1, L4::Udp { source_port: 9, destination_port: 6081 }, "Geneve"),
+        // The header alone, and a frame of a type that nothing is known of.
+        (nested(9, 4789, &vxlan(2, &[])), 2, L4::Udp { source_port: 9, destination_port: 4789 }, "VXLAN"),
+        (
+            nested(9, 4789, &vxlan(2, &ethernet(0x1234, b"data"))),
+            2,
+            L4::Udp { source_port: 9, destination_port: 4789 },
+            "Ethernet",
+        ),
     ] {
         let flow = decode(VXLAN, &packet);
         assert_eq!(flow.tunnel.map(|tunnel| (tunnel.protocol, tunnel.vni)), Some((1, vni)));
         assert_eq!((flow.l4, summary(&flow).as_str()), (l4, text));
         assert_eq!(flow.tunnel.map(|tunnel| tunnel.l4.ports()), Some(Some((9, 8472))));
     }
+}
+
+#[test]
+fn known_destination_port_is_no_tunnel() {
+    let garbage = vxlan(2, &ethernet(0x1234, b"data"));
+    for destination in [53, 123, 666, 1000, 2123, 2222, 3868, 5082, 5083, 6343, 44818] {
+        for source in [4789, 6081] {
+            let flow = decode(VXLAN, &nested(source, destination, &garbage));
+            let expected = L4::Udp { source_port: source, destination_port: destination };
+            assert_eq!((flow.l4, summary(&flow).as_str()), (expected, "UDP"), "{destination}");
+            assert_eq!(flow.tunnel.map(|tunnel| tunnel.vni), Some(1), "{destination}");
+            assert_eq!(flow.ethernet.map(|header| header.source), Some([2, 0, 0, 0, 0, 1]));
+        }
+    }
+}
+
+#[test]
+fn broken_inner_tunnel_leaves_found_layers() {
+    let other = |ethertype, payload: &[u8]| [&[6; 12][..], &u16::to_be_bytes(ethertype), payload].concat();
+    let tagged = other(0x8100, &tag(9, 0x0800, &[0x45; 3]));
+    for payload in [
+        vec![8; 7],
+        vxlan(2, &[6; 13]),
+        vxlan(2, &other(0x0800, &[0x45; 19])),
+        vxlan(2, &other(0x0800, &[0x44; 40])),
+        vxlan(2, &other(0x86dd, &[0x60; 39])),
+        vxlan(2, &other(0x8100, &[0, 1, 8])),
+        vxlan(2, &tagged),
+    ] {
+        let found = decode(VXLAN, &nested(9, 9, &payload));
+        let flow = decode(VXLAN, &nested(9, 4789, &payload));
+        assert_eq!(flow.l4, L4::Udp { source_port: 9, destination_port: 4789 }, "{payload:x?}");
+        assert_eq!((flow.tunnel, flow.ethernet, flow.vlan), (found.tunnel, found.ethernet, found.vlan), "{payload:x?}");
+        assert_eq!((flow.ip, flow.last_layer), (found.ip, Layer::L4), "{payload:x?}");
+    }
+    // Addresses behind the header are a packet's, and have no ports but its own.
+    let flow = decode(VXLAN, &nested(9, 4789, &vxlan(2, &ethernet(0x86dd, &ipv6(6, &tcp(2)[..19])))));
+    assert_eq!((flow.ip.map(|ip| ip.version), flow.l4, flow.last_layer), (Some(6), L4::None, Layer::Ipv6));
+    assert_eq!(flow.tunnel.map(|tunnel| tunnel.vni), Some(2));
 }

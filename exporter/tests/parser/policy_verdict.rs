@@ -1,10 +1,11 @@
 //! Policy verdicts.
 
 use eyepiece::flow::{Direction, Verdict};
-use eyepiece::parser::{Message, ParseError};
+use eyepiece::parser::{self, Message, ParseError};
+use eyepiece::release::Release;
 
-use crate::parse;
 use crate::payloads::{ethernet, ipv4, ipv6, padded, tcp, verdict};
+use crate::{event, parse};
 
 #[test]
 fn verdicts() {
@@ -67,6 +68,20 @@ fn a_form_that_nothing_tells_is_the_new_one() {
     assert!(parse(&data[..40]).is_ok());
     // Cut inside the packet: what is left of it decodes.
     assert!(parse(&data[..60]).unwrap().ethernet.is_some());
+}
+
+#[test]
+fn cut_header_without_packet_is_refused() {
+    let from = |data: &[u8], release: Release| parser::parse_from(&event(data), release.into());
+    let data = verdict(40).bytes();
+    for have in 32..40 {
+        for release in [Release::V1_19, Release::V1_20] {
+            let incomplete = ParseError::Incomplete { message: Message::PolicyVerdict, needed: 40, have };
+            assert_eq!(from(&data[..have], release), Err(incomplete));
+        }
+        // Up to 1.18 these are whole headers.
+        assert!(from(&data[..have], Release::V1_18).is_ok(), "{have}");
+    }
 }
 
 #[test]

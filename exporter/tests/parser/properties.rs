@@ -45,9 +45,9 @@ proptest! {
         agent_notify(&mut data, kind, &text);
         let decoded = parser::decode(&event(&data), Producer::default(), &mut Pairing::new(1));
         match decoded {
-            Ok(Observed::Agent(event)) => prop_assert_eq!(event.kind == AgentEventKind::Unknown, !(2..=12).contains(&kind)),
+            Ok(Observed::Agent(event)) => prop_assert_eq!(event.kind == AgentEventKind::Unknown, !(2..=10).contains(&kind)),
             Ok(other) => prop_assert!(false, "{other:?}"),
-            Err(error) => prop_assert!((2..=12).contains(&kind) && error.reason() == "record_json"),
+            Err(error) => prop_assert!((2..=10).contains(&kind) && error.reason() == "record_json"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use eyepiece::event::{Event, KernelDrop, Lost, LostSource, Meter, RawEvent, Totals};
+use eyepiece::event::{Event, KernelDrop, Lost, LostSource, Meter, RawEvent, Totals, Transport};
 use eyepiece_wire::{Hook, Mark};
 use proptest::collection::vec;
 use proptest::option;
@@ -51,7 +51,10 @@ fn raw() -> impl Strategy<Value = Owned> {
 
 fn totals() -> impl Strategy<Value = Owned> {
     let addresses = option::of((any::<IpAddr>(), any::<IpAddr>()));
-    (meter(), addresses).prop_map(|(meter, addresses)| Owned::Totals(Totals { meter, addresses }))
+    let transport = (any::<u8>(), any::<(u16, u16)>(), any::<bool>());
+    let transport = transport.prop_map(|(protocol, ports, is_reply)| Transport { protocol, ports, is_reply });
+    let parts = (meter(), addresses, transport);
+    parts.prop_map(|(meter, addresses, transport)| Owned::Totals(Totals { meter, addresses, transport }))
 }
 
 fn lost() -> impl Strategy<Value = Owned> {

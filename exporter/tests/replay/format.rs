@@ -1,8 +1,9 @@
 //! The format: what is written is read, whatever is cut or changed costs no more than itself, any bytes are survived.
 
+use eyepiece::event::{Event, Meter, Totals, Transport};
 use eyepiece::source::replay::facts::{self, Fact, Whose};
 use eyepiece::source::replay::format::{self, Damage, HEAD, HeadError, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
-use eyepiece_wire::InterfaceKind;
+use eyepiece_wire::{Hook, InterfaceKind, Mark};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -192,6 +193,40 @@ fn names_and_facts_come_back() {
     assert_eq!((records.len(), damaged.len(), left), (4, 0, 0));
     assert_eq!(records[2], "Reason { number: 2, name: \"NETFILTER_DROP\" }");
     assert!(!format::write_facts(&vec![0; MAX_BODY + 1], 0, &mut bytes), "too many");
+}
+
+#[test]
+fn totals_without_transport_are_read() {
+    let meter = Meter {
+        hook: Hook::ToNetwork,
+        mark: Mark::Local,
+        ifindex: 2,
+        ingress_ifindex: 0,
+        packets: 3,
+        bytes: 300,
+        held_packets: 0,
+        held_bytes: 0,
+    };
+    let addresses = Some(([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
+    let transport = Transport { protocol: 6, ports: (1, 2), is_reply: true };
+    let mut bytes = Vec::new();
+    format::write_event(&Event::Totals(Totals { meter, addresses, transport }), 7, &mut bytes);
+    // As releases before wrote them: without the flag and the last 6 bytes.
+    bytes.truncate(bytes.len() - 6);
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum().to_le_bytes()
+    };
+    let length = u32::try_from(bytes.len() - RECORD_HEAD).expect("a short body");
+    bytes[4..8].copy_from_slice(&length.to_le_bytes());
+    bytes[9] &= !8;
+    let body = crc(&bytes[RECORD_HEAD..]);
+    bytes[20..24].copy_from_slice(&body);
+    let head = crc(&bytes[..24]);
+    bytes[24..28].copy_from_slice(&head);
+    let expected = Totals { meter, addresses, transport: Transport::default() };
+    assert_eq!(read_all(&bytes), (vec![text(&Event::Totals(expected))], vec![], 0));
 }
 
 /// Heads, each of a body that holds all the heads behind it and is not what it says.

@@ -101,7 +101,7 @@ fn compare(reference: &[u8], tables: Option<Tables>, names: impl Fn(&mut Value))
     eprintln!("{counts:?}");
     for (deviation, count) in DEVIATIONS.iter().zip(deviating) {
         eprintln!("{count} deviate: {}", deviation.reason);
-        assert!(count > 0 || ends_are_known, "no row needs it: {}", deviation.reason);
+        assert!(count > 0 || ends_are_known || !deviation.is_in_vectors, "no row needs it: {}", deviation.reason);
     }
     let shown = differences[..differences.len().min(10)].join("\n");
     assert!(differences.is_empty(), "{} differ: {shown}", differences.len());

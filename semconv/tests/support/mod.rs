@@ -43,15 +43,63 @@ pub(crate) struct Attribute {
     pub(crate) brief: Option<String>,
     pub(crate) note: Option<String>,
     pub(crate) examples: Option<serde_yaml_ng::Value>,
-    pub(crate) requirement_level: Option<String>,
+    pub(crate) requirement_level: Option<Level>,
     #[serde(default)]
     pub(crate) annotations: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Whether a metric or an event has an attribute: a word, or a condition.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Level {
+    /// `required`, `opt_in`.
+    Word(String),
+    /// `conditionally_required` or `opt_in`, with the condition.
+    Condition(BTreeMap<String, String>),
 }
 
 impl Attribute {
     /// The name, whether defined or referred to.
     pub(crate) fn name(&self) -> &str {
         self.id.as_deref().or(self.r#ref.as_deref()).expect("an attribute has an id or a ref")
+    }
+
+    /// The type of its values; a reference to an attribute of OpenTelemetry's has it in an annotation.
+    fn kind(&self) -> &str {
+        let annotated = self.annotations.get("otel").and_then(|otel| otel.get("type"));
+        self.r#type.as_deref().or(annotated.map(String::as_str)).unwrap_or("string")
+    }
+
+    fn is_required(&self) -> bool {
+        matches!(&self.requirement_level, Some(Level::Word(word)) if word == "required")
+    }
+}
+
+/// The file that says what the registry is, and where the conventions are that it refers to.
+pub(crate) const MANIFEST: &str = "manifest.yaml";
+
+/// What a manifest may hold, by weaver's `definition-manifest.v2.json`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    pub(crate) schema_url: String,
+    pub(crate) description: Option<String>,
+    pub(crate) stability: String,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// Another registry.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dependency {
+    pub(crate) schema_url: String,
+    pub(crate) registry_path: String,
+}
+
+impl Manifest {
+    pub(crate) fn read() -> Self {
+        let text = std::fs::read_to_string(folder().join("registry").join(MANIFEST)).expect("the manifest");
+        serde_yaml_ng::from_str(&text).expect("a manifest")
     }
 }
 
@@ -72,7 +120,7 @@ impl Registry {
             .expect("the registry's folder")
             .map(|entry| entry.expect("an entry").path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
-            .filter(|path| path.file_name().is_some_and(|name| name != "registry_manifest.yaml"))
+            .filter(|path| path.file_name().is_some_and(|name| name != MANIFEST))
             .collect();
         paths.sort();
         let groups = paths
@@ -114,18 +162,23 @@ impl Registry {
     }
 
     fn write_attributes(&self, out: &mut String) -> std::fmt::Result {
-        out.push_str("/// Attribute names.\npub mod attribute {\n");
+        out.push_str("/// Attribute names.\npub mod attribute {\n    use crate::{Attribute, Type};\n\n");
         for attribute in self.attributes() {
             write_docs(out, attribute.brief.as_deref().unwrap_or_default(), attribute.note.as_deref())?;
             writeln!(out, "    pub const {}: &str = {:?};", constant(attribute.name()), attribute.name())?;
         }
-        out.push_str("}\n\n");
+        out.push_str("\n    /// All of them, ordered by name.\n    pub const ALL: &[Attribute] = &[\n");
+        for attribute in self.attributes() {
+            let (name, kind) = (constant(attribute.name()), kind(attribute.kind()));
+            writeln!(out, "        Attribute {{ name: {name}, r#type: Type::{kind} }},")?;
+        }
+        out.push_str("    ];\n}\n\n");
         Ok(())
     }
 
     fn write_metrics(&self, out: &mut String) -> std::fmt::Result {
         out.push_str(
-            "/// Metrics.\npub mod metric {\n    use super::attribute;\n    use crate::{Instrument, Metric};\n\n",
+            "/// Metrics.\npub mod metric {\n    use super::attribute;\n    use crate::{Instrument, Metric, Usage};\n\n",
         );
         let metrics = self.of("metric");
         for group in &metrics {
@@ -137,9 +190,7 @@ impl Registry {
             writeln!(out, "        description: {:?},", group.brief)?;
             writeln!(out, "        instrument: Instrument::{},", instrument(group.instrument.as_deref()))?;
             out.push_str("        attributes: &[\n");
-            for attribute in &group.attributes {
-                writeln!(out, "            attribute::{},", constant(attribute.name()))?;
-            }
+            write_usages(out, "            ", group)?;
             out.push_str("        ],\n    };\n");
         }
         out.push_str("\n    /// All of them, ordered by name.\n    pub const ALL: &[Metric] = &[\n");
@@ -151,13 +202,23 @@ impl Registry {
     }
 
     fn write_events(&self, out: &mut String) -> std::fmt::Result {
-        out.push_str("/// Event names.\npub mod event {\n");
-        for group in self.of("event") {
+        out.push_str(
+            "/// Event names.\npub mod event {\n    use super::attribute;\n    use crate::{Event, Usage};\n\n",
+        );
+        let events = self.of("event");
+        for group in &events {
             let name = group.name.as_deref().expect("an event has a name");
             write_docs(out, &group.brief, group.note.as_deref())?;
             writeln!(out, "    pub const {}: &str = {name:?};", constant(name))?;
         }
-        out.push_str("}\n\n");
+        out.push_str("\n    /// All of them, ordered by name.\n    pub const ALL: &[Event] = &[\n");
+        for group in &events {
+            let name = constant(group.name.as_deref().expect("an event has a name"));
+            writeln!(out, "        Event {{\n            name: {name},\n            attributes: &[")?;
+            write_usages(out, "                ", group)?;
+            out.push_str("            ],\n        },\n");
+        }
+        out.push_str("    ];\n}\n\n");
         Ok(())
     }
 
@@ -180,6 +241,24 @@ fn write_docs(out: &mut String, brief: &str, note: Option<&str>) -> std::fmt::Re
         writeln!(out, "    ///\n    /// {note}")?;
     }
     Ok(())
+}
+
+fn write_usages(out: &mut String, indent: &str, group: &Group) -> std::fmt::Result {
+    for attribute in &group.attributes {
+        let (name, required) = (constant(attribute.name()), attribute.is_required());
+        writeln!(out, "{indent}Usage {{ name: attribute::{name}, required: {required} }},")?;
+    }
+    Ok(())
+}
+
+fn kind(name: &str) -> &'static str {
+    match name {
+        "string" => "String",
+        "string[]" => "Strings",
+        "int" => "Int",
+        "boolean" => "Boolean",
+        other => panic!("unknown type {other:?}"),
+    }
 }
 
 /// `hubble.drop.reason` → `HUBBLE_DROP_REASON`.

@@ -12,6 +12,8 @@ use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, NumberData
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 
+use crate::schema;
+
 /// Attributes with their values as texts: numbers in decimal, lists joined by commas.
 pub type Attributes = BTreeMap<String, String>;
 
@@ -58,6 +60,8 @@ pub struct Received {
     pub logs: Vec<Log>,
     /// By metric name and attributes.
     pub points: BTreeMap<(String, Attributes), Point>,
+    /// Cumulative sums that fell under the same start time.
+    pub fallen: Vec<String>,
     /// Requests of both signals, whatever became of them.
     pub requests: u64,
     /// Requests that were answered with an error.
@@ -66,6 +70,8 @@ pub struct Received {
     pub rejected: u64,
     /// The largest request, bytes without compression.
     pub largest: usize,
+    /// What of it is not as the registry has it.
+    pub violations: BTreeSet<String>,
     /// Metadata (HTTP/2 headers) of the last request, texts only.
     pub headers: BTreeMap<String, String>,
 }
@@ -116,6 +122,7 @@ impl Received {
 
     /// Keeps the records but the first `leave_out`; how many were left out.
     pub(super) fn take_logs(&mut self, request: ExportLogsServiceRequest, leave_out: u64) -> i64 {
+        self.violations.extend(schema::of_logs(&request));
         let mut left = leave_out;
         for resource_logs in request.resource_logs {
             let resource = resource_attributes(resource_logs.resource);
@@ -140,6 +147,7 @@ impl Received {
 
     /// Keeps the points but the first `leave_out`; how many were left out.
     pub(super) fn take_metrics(&mut self, request: ExportMetricsServiceRequest, leave_out: u64) -> i64 {
+        self.violations.extend(schema::of_metrics(&request));
         let mut left = leave_out;
         for resource_metrics in request.resource_metrics {
             let resource = resource_attributes(resource_metrics.resource);
@@ -150,7 +158,17 @@ impl Received {
                         continue;
                     }
                     point.unit.clone_from(&metric.unit);
-                    self.points.insert((metric.name.clone(), attributes), point);
+                    let (key, start, value) = ((metric.name.clone(), attributes), point.start, point.value);
+                    let falls = |last: &Point| {
+                        last.cumulative_counter
+                            && last.start == start
+                            && last.value > value
+                            && last.resource == resource
+                    };
+                    if let Some(last) = self.points.get(&key).filter(|last| falls(last)) {
+                        self.fallen.push(format!("{key:?}: from {} to {value} since {start}", last.value));
+                    }
+                    self.points.insert(key, point);
                 }
             }
         }

@@ -1,10 +1,17 @@
 //! Our decoder against Hubble's own parser: each payload gives the same flow or event, as protobuf JSON.
 
+#[path = "../../../exporter/tests/vectors/deviation.rs"]
+mod deviation;
 mod generate;
 #[path = "../../../exporter/tests/vectors/json/mod.rs"]
 mod json;
+mod mutate;
+mod mutated;
+mod notices;
+mod packets;
 #[path = "../../../exporter/tests/parser/payloads.rs"]
 mod payloads;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -92,8 +99,16 @@ fn decode(data: &[u8]) -> Result<Value, String> {
 }
 
 /// How Hubble's errors begin that are about a message, not about the packet in it.
-const REFUSALS: [&str; 7] =
-    ["failed to parse", "empty data", "can't decode", "event was skipped", "gob: ", "parsing time", "not enough bytes"];
+const REFUSALS: [&str; 8] = [
+    "failed to parse",
+    "empty data",
+    "can't decode",
+    "event was skipped",
+    "gob: ",
+    "parsing time",
+    "not enough bytes",
+    "agent event",
+];
 
 fn compare(ours: &Result<Value, String>, mut theirs: Value) -> &'static str {
     match (ours, theirs["error"].as_str()) {

@@ -199,3 +199,14 @@ fn every_licence_is_accepted() {
     }
     assert!(checked > 0, "no lock file in the tree");
 }
+
+/// Everything but the program would be sent to the daemon, build products of gigabytes included.
+#[test]
+fn image_context_holds_program_alone() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("a file of the tree");
+    let (ignored, dockerfile) = (read(".dockerignore"), read("docker/Dockerfile"));
+    let rules: Vec<_> = ignored.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let copied = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")?.split(' ').next());
+    let kept: Vec<_> = std::iter::once("*".to_owned()).chain(copied.map(|path| format!("!{path}"))).collect();
+    assert_eq!(rules, kept);
+}

@@ -7,7 +7,7 @@ use super::{Emitter, Feed, Halted, Parts, Running};
 use crate::admin::{ConnectionStatus, NodeStatus};
 use crate::app::AppError;
 use crate::app::names::{Kernel, MachineNames};
-use crate::hubble::address::Address;
+use crate::hubble::address::{Address, AddressError};
 use crate::hubble::client::{Options, TlsOptions};
 use crate::source::hubble::status::View;
 use crate::source::hubble::{self, Config};
@@ -28,23 +28,13 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     Ok(feed)
 }
 
+/// Whether the files can be used was checked before; later they may come and go: each connection reads them anew.
 fn config(settings: &HubbleSource) -> Result<Config, AppError> {
-    let wrong =
-        |error: &dyn std::fmt::Display| AppError::Setting { key: "hubble_source.address", wrong: error.to_string() };
-    let address: Address = settings.address.parse().map_err(|error| wrong(&error))?;
-    let files = [
-        ("hubble_source.tls.ca", &settings.tls.ca),
-        ("hubble_source.tls.cert", &settings.tls.cert),
-        ("hubble_source.tls.key", &settings.tls.key),
-    ];
-    for (key, path) in files {
-        // Later it may come and go: each connection reads it anew.
-        if let Some(path) = path
-            && let Err(error) = std::fs::File::open(path)
-        {
-            return Err(AppError::Setting { key, wrong: format!("{}: {error}", path.display()) });
-        }
-    }
+    let address: Address = settings.address.parse().map_err(|error: AddressError| AppError::Setting {
+        key: "hubble_source.address",
+        wrong: error.to_string(),
+        right: "use unix:// and a path, or a host and a port",
+    })?;
     Ok(Config { address, options: Options { tls: tls(&settings.tls), ..Options::default() } })
 }
 

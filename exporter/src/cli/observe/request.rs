@@ -8,7 +8,8 @@ use super::ObserveError;
 use super::args::{FlowFlags, Form, Selectors};
 use super::filters::{self, Filters};
 use super::when;
-use crate::hubble::json;
+use crate::cli::output;
+use crate::hubble::{extension, json};
 use crate::proto::flow::FlowFilter;
 use crate::proto::observer::get_flows_request::Experimental;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
@@ -19,7 +20,7 @@ const LAST: u64 = 20;
 /// What the texts are made of, of each end and of the flow. All of it is known to servers since 1.15: others refuse a mask
 /// with a field that they do not know.
 const SHOWN_OF_ENDS: [&str; 3] = ["identity", "namespace", "pod_name"];
-const SHOWN: [&str; 20] = [
+const SHOWN: [&str; 21] = [
     "time",
     "source_service",
     "destination_service",
@@ -40,6 +41,7 @@ const SHOWN: [&str; 20] = [
     "traffic_direction",
     "debug_capture_point",
     "sock_xlate_point",
+    "extensions",
 ];
 
 /// Which messages, of any kind.
@@ -107,7 +109,11 @@ pub(super) fn flows(flags: &FlowFlags, now: SystemTime) -> Result<GetFlowsReques
             "-o table is written at the end, and --follow has none: take compact or dict".to_owned(),
         ));
     }
-    let Filters { mut allow, mut deny } = filters::build(&flags.filters).map_err(ObserveError::Usage)?;
+    let Filters { mut allow, mut deny, kernel_reasons } =
+        filters::build(&flags.filters).map_err(ObserveError::Usage)?;
+    if let Some(note) = filters::note(&kernel_reasons) {
+        output::complain(&format!("eyepiece: {note}"));
+    }
     allow.extend(raw("allowlist", &flags.allowlist)?);
     deny.extend(raw("denylist", &flags.denylist)?);
     let mask = mask(flags)?;
@@ -122,7 +128,8 @@ pub(super) fn flows(flags: &FlowFlags, now: SystemTime) -> Result<GetFlowsReques
         // Servers of 1.15 and before read the second, later ones the first; each passes over the other.
         field_mask: mask.clone(),
         experimental: mask.map(|mask| Experimental { field_mask: Some(mask) }),
-        extensions: None,
+        // JSON is to be what Hubble's own command line prints.
+        extensions: (flags.format.output != Form::Json).then(extension::request),
     })
 }
 

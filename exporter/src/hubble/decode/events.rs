@@ -85,7 +85,7 @@ fn notification(told: Told) -> Notification {
         }
         Told::EndpointUpdate(event) => {
             let proto::EndpointUpdateNotification { id, labels, error, pod_name, namespace } = event;
-            Notification::EndpointUpdate { id, labels, error, pod_name, namespace }
+            Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface: String::new() }
         }
         Told::IpcacheUpdate(event) => {
             let proto::IpCacheNotification {

@@ -130,7 +130,14 @@ fn events_of_the_agent_there_and_back() {
         (AgentEventKind::EndpointRegenerateSuccess, Notification::EndpointRegenerate { id, labels: vec![], error }),
         (
             AgentEventKind::EndpointCreated,
-            Notification::EndpointUpdate { id, labels, error: text(), pod_name: "p".into(), namespace: "n".into() },
+            Notification::EndpointUpdate {
+                id,
+                labels,
+                error: text(),
+                pod_name: "p".into(),
+                namespace: "n".into(),
+                interface: String::new(),
+            },
         ),
         (AgentEventKind::IpcacheUpserted, ipcache(Some(0))),
         (AgentEventKind::IpcacheDeleted, ipcache(None)),

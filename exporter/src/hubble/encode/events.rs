@@ -71,13 +71,16 @@ pub(super) fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
             texts(out, 2, labels);
             text(out, 3, error);
         }),
-        Notification::EndpointUpdate { id, labels, error, pod_name, namespace } => message(out, 104, |out| {
-            number(out, 1, *id);
-            texts(out, 2, labels);
-            text(out, 3, error);
-            text(out, 4, pod_name);
-            text(out, 5, namespace);
-        }),
+        // The API has no field for the interface.
+        Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface: _ } => {
+            message(out, 104, |out| {
+                number(out, 1, *id);
+                texts(out, 2, labels);
+                text(out, 3, error);
+                text(out, 4, pod_name);
+                text(out, 5, namespace);
+            });
+        }
         Notification::Ipcache { .. } => message(out, 105, |out| ipcache(&event.notification, out)),
         Notification::ServiceUpsert { .. } => message(out, 106, |out| service(&event.notification, out)),
         Notification::ServiceDelete { id } => message(out, 107, |out| number(out, 1, (*id).into())),

@@ -3,6 +3,7 @@
 use super::{ascii, l7, layers, open_enum, time, wrapped};
 use crate::details::{Details, Emitter, EndDetails, Service};
 use crate::flow::{EVENT_L7, EVENT_SOCK, End, FileInfo, Flow};
+use crate::hubble::extension::kernel_reason;
 use crate::hubble::reserved_label;
 use crate::l7::cluster_name;
 use crate::names::Names;
@@ -149,9 +150,7 @@ impl Flows<'_> {
         if let Some(told) = details.map(|details| &details.summary).filter(|told| !told.is_empty()) {
             return text(out, SUMMARY, told);
         }
-        let in_file = || flow.file.and_then(names::kernel_reason);
-        let reason = flow.kernel_drop.map(|kernel| kernel.reason).or_else(in_file);
-        let Some(reason) = reason else {
+        let Some(reason) = kernel_reason(flow) else {
             // What is written to is memory: that can't fail.
             return written(out, SUMMARY, |out| summary::write(flow, out).unwrap_or_default());
         };

@@ -12,6 +12,7 @@ use crate::agent_event::{AgentEvent, Timestamp};
 use crate::debug_event::DebugEvent;
 use crate::event::{Lost, LostSource};
 use crate::flow::Flow;
+use crate::hubble::extension;
 use crate::hubble::mask::Mask;
 use crate::names::Names;
 use crate::observed::Observed;
@@ -59,6 +60,10 @@ impl Encoder {
     pub fn flow(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
         let start = out.len();
         self::flow(flow, &self.node, &*self.names, out);
+        // What another server knows beyond its fields it has sent itself.
+        if mask.has_extension() && flow.details.as_ref().is_none_or(|details| details.encoded.is_empty()) {
+            extension::write(flow, &*self.names, out);
+        }
         mask.apply(out, start);
     }
 

@@ -7,6 +7,7 @@ use super::names::{self, enum_name};
 use super::paint::{Color, Paint};
 use super::safe::{joined, safe};
 use super::{Options, Printed, header};
+use crate::hubble::extension::Extension;
 use crate::proto::flow::layer4::Protocol;
 use crate::proto::flow::layer7::Record;
 use crate::proto::flow::{
@@ -20,6 +21,8 @@ pub(super) struct Row {
     node: Option<String>,
     source: String,
     destination: String,
+    /// The same with a name of this machine behind, for forms that show no identity.
+    named: [String; 2],
     source_identity: String,
     destination_identity: String,
     kind: String,
@@ -30,23 +33,50 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(flow: &Flow, options: &Options, paint: Paint) -> Self {
+        let known = known(flow, options.ip_translation);
         let (source, destination) = ends(flow, options.ip_translation, paint);
-        let identity = |end: Option<&Endpoint>| {
-            paint.text(Color::Magenta, names::identity_text(end.map(|end| end.identity).unwrap_or_default()))
+        let identity = |end: Option<&Endpoint>, name: &str| {
+            let text = match end.map_or(0, |end| end.identity) {
+                0 if !name.is_empty() => format!("({})", safe(name)),
+                identity => names::identity_text(identity),
+            };
+            paint.text(Color::Magenta, text)
+        };
+        let named = |end: &str, name: &str| {
+            if name.is_empty() { end.to_owned() } else { format!("{end} {}", identity(None, name)) }
         };
         Self {
             time: options.time.text(flow.time.as_ref()),
             node: options.node_name.then(|| safe(&flow.node_name).into_owned()),
+            named: [named(&source, &known.source_name), named(&destination, &known.destination_name)],
+            source_identity: identity(flow.source.as_ref(), &known.source_name),
+            destination_identity: identity(flow.destination.as_ref(), &known.destination_name),
             source,
             destination,
-            source_identity: identity(flow.source.as_ref()),
-            destination_identity: identity(flow.destination.as_ref()),
-            kind: kind(flow),
+            kind: kind(flow, &known),
             verdict: verdict(flow, paint) + &policies(flow, options.policy_names),
-            summary: summary(flow, paint),
+            summary: summary(flow, &known, paint),
             is_reply: flow.is_reply,
         }
     }
+}
+
+/// What our own server adds to a flow. Its names are for ends that Hubble's fields do not name, and only where names
+/// are to be printed.
+fn known(flow: &Flow, translate: bool) -> Extension {
+    let mut known = Extension::read(flow.extensions.as_ref());
+    for (name, endpoint, service, names) in [
+        (&mut known.source_name, &flow.source, &flow.source_service, &flow.source_names),
+        (&mut known.destination_name, &flow.destination, &flow.destination_service, &flow.destination_names),
+    ] {
+        let is_named = endpoint.as_ref().is_some_and(|endpoint| !endpoint.pod_name.is_empty())
+            || service.as_ref().is_some_and(|service| !service.name.is_empty())
+            || !names.is_empty();
+        if is_named || !translate {
+            name.clear();
+        }
+    }
+    known
 }
 
 impl Printed for Row {
@@ -55,7 +85,8 @@ impl Printed for Row {
     }
 
     fn cells(&self) -> Vec<String> {
-        let words = [&self.source, &self.destination, &self.kind, &self.verdict, &self.summary];
+        let [source, destination] = &self.named;
+        let words = [source, destination, &self.kind, &self.verdict, &self.summary];
         std::iter::once(&self.time).chain(&self.node).chain(words).cloned().collect()
     }
 
@@ -64,7 +95,7 @@ impl Printed for Row {
         if let Some(node) = &self.node {
             let _ = writeln!(out, "       NODE: {node}");
         }
-        let _ = writeln!(out, "     SOURCE: {}\nDESTINATION: {}", self.source, self.destination);
+        let _ = writeln!(out, "     SOURCE: {}\nDESTINATION: {}", self.named[0], self.named[1]);
         let _ = writeln!(out, "       TYPE: {}\n    VERDICT: {}", self.kind, self.verdict);
         let _ = writeln!(out, "    SUMMARY: {}", self.summary);
     }
@@ -164,8 +195,8 @@ fn ports(l4: Option<&Layer4>) -> (u32, u32) {
     }
 }
 
-/// What kind of event it was.
-fn kind(flow: &Flow) -> String {
+/// What kind of event it was; a drop of the kernel's has no reason of Cilium's.
+fn kind(flow: &Flow, known: &Extension) -> String {
     if let Some(l7) = &flow.l7 {
         let what = enum_name!(L7FlowType, l7.r#type).to_lowercase();
         return match &l7.record {
@@ -177,7 +208,9 @@ fn kind(flow: &Flow) -> String {
     }
     let event = flow.event_type.unwrap_or_default();
     let text: Cow<'_, str> = match event.r#type {
+        names::TRACE if known.observed_before => format!("{} again", names::trace(event.sub_type)).into(),
         names::TRACE => names::trace(event.sub_type),
+        names::DROP if event.sub_type == 0 && !known.drop_reason.is_empty() => safe(&known.drop_reason),
         names::DROP => names::drop_reason(event.sub_type),
         names::POLICY_VERDICT => {
             let direction = enum_name!(TrafficDirection, flow.traffic_direction);
@@ -231,12 +264,12 @@ fn policies(flow: &Flow, wanted: bool) -> String {
     named.map(text).collect()
 }
 
-fn summary(flow: &Flow, paint: Paint) -> String {
+fn summary(flow: &Flow, known: &Extension, paint: Paint) -> String {
     let mut text = String::new();
     if let Some(trace) = flow.ip_trace_id.filter(|trace| trace.trace_id > 0) {
         let _ = write!(text, "IP Trace ID: {}; ", trace.trace_id);
     }
-    text.push_str(&safe(&flow.summary));
+    text.push_str(&safe(if known.summary.is_empty() { &flow.summary } else { &known.summary }));
     let color = match AuthType::try_from(flow.auth_type) {
         Ok(AuthType::Disabled) => return text,
         Ok(AuthType::TestAlwaysFail) => Color::Red,

@@ -6,7 +6,7 @@ mod debug;
 mod flow;
 mod names;
 mod node;
-mod paint;
+pub mod paint;
 mod safe;
 pub mod status;
 mod table;

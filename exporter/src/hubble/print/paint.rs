@@ -1,15 +1,19 @@
-//! The colours of Hubble's command line.
+//! Colours of text in a terminal: those of Hubble's command line, and those of our own lines.
 
 use std::fmt::Display;
+use std::io::{self, IsTerminal as _};
 
 /// Whether there are colours.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint(pub(super) bool);
+pub struct Paint(pub bool);
 
-/// SGR codes of foreground colours (ECMA-48).
-#[derive(Clone, Copy)]
+/// Select graphic rendition (ECMA-48): foreground colours and weights.
+#[derive(Clone, Copy, Debug)]
 #[repr(u8)]
-pub(super) enum Color {
+#[allow(missing_docs, reason = "the names are the colours'")]
+pub enum Color {
+    Bold = 1,
+    Dim = 2,
     Red = 31,
     Green = 32,
     Yellow = 33,
@@ -18,7 +22,14 @@ pub(super) enum Color {
 }
 
 impl Paint {
-    pub(super) fn text(self, color: Color, text: impl Display) -> String {
+    /// For standard output: with colours where it is a terminal and `NO_COLOR` is not set.
+    pub fn stdout() -> Self {
+        let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self(io::stdout().is_terminal() && !asked_not_to)
+    }
+
+    /// A text in a colour.
+    pub fn text(self, color: Color, text: impl Display) -> String {
         if self.0 { format!("\u{1b}[{}m{text}\u{1b}[0m", color as u8) } else { text.to_string() }
     }
 }

@@ -1,11 +1,14 @@
 //! Texts of messages, row by row.
 
 use proptest::prelude::*;
-use prost_types::Timestamp;
+use prost::Message as _;
+use prost_types::value::Kind;
+use prost_types::{Any, Struct, Timestamp, Value};
 
 use super::{Lines, Options, Output, Printer, TimeFormat, safe, status};
 use crate::hubble::json::read;
 use crate::hubble::json::tests::any;
+use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse, ServerStatusResponse};
 use crate::proto::peer::ChangeNotification;
 
@@ -360,5 +363,65 @@ proptest! {
         }
         drop(status::nodes(&[any(seed), any(seed ^ 1)], bits & 1 != 0));
         drop(status::namespaces(&[any(seed), any(seed ^ 1)], bits & 1 != 0));
+    }
+}
+
+/// A line of a flow to which our own server has added these texts, for clients that ask.
+fn extended(options: Options, flow: &str, added: &[(&str, &str)]) -> String {
+    let value = |text: &str| match text {
+        "true" => Kind::BoolValue(true),
+        text => Kind::StringValue(text.to_owned()),
+    };
+    let field = |&(name, text): &(&str, &str)| (name.to_owned(), Value { kind: Some(value(text)) });
+    let value = Struct { fields: added.iter().map(field).collect() }.encode_to_vec();
+    let mut response = response(flow);
+    let Some(ResponseTypes::Flow(flow)) = &mut response.response_types else { panic!("no flow") };
+    flow.extensions = Some(Any { type_url: "type.googleapis.com/google.protobuf.Struct".to_owned(), value });
+    printed(options, &[response]).out
+}
+
+#[test]
+fn names_stand_where_hubble_has_none() {
+    let names = &[("hubble.source.name", "veth\u{1b}0"), ("hubble.destination.name", "world")][..];
+    let none = &[][..];
+    let ends = r#""IP":{"source":"10.0.0.1","destination":"8.8.8.8"},
+        "l4":{"UDP":{"source_port":5,"destination_port":53}},"destination":{"identity":2}"#;
+    let pod =
+        ends.replace(r#""destination":{"identity":2}"#, r#""source":{"pod_name":"p"},"destination":{"identity":9}"#);
+    let plain = Options::default();
+    let numeric = Options { ip_translation: false, ..plain };
+    let [dict, table] = [Output::Dict, Output::Table].map(|output| Options { output, ..plain });
+    for (options, flow, added, expected) in [
+        (plain, ends, names, ": 10.0.0.1:5 (veth^[0) <> 8.8.8.8:53 (world) "),
+        (plain, &pod, names, ": p:5 (unknown) <> 8.8.8.8:53 (world-ipv4) "),
+        (plain, ends, none, ": 10.0.0.1:5 (unknown) <> 8.8.8.8:53 (world) "),
+        (numeric, ends, names, ": 10.0.0.1:5 (unknown) <> 8.8.8.8:53 (world) "),
+        (dict, ends, names, "SOURCE: 10.0.0.1:5 (veth^[0)\n"),
+        (dict, ends, names, "DESTINATION: 8.8.8.8:53 (world)\n"),
+        (dict, &pod, names, "SOURCE: p:5\n"),
+        (table, ends, names, "10.0.0.1:5 (veth^[0)   8.8.8.8:53 (world)   "),
+        (table, ends, none, "10.0.0.1:5   8.8.8.8:53   "),
+    ] {
+        let text = extended(options, flow, added);
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+fn extension_adds_reason_arp_and_repetition() {
+    let drop = r#""event_type":{"type":1},"verdict":"DROPPED","Summary":"UDP (NO_SOCKET)""#;
+    let denied = drop.replace(r#""type":1"#, r#""type":1,"sub_type":133"#);
+    let trace = r#""event_type":{"type":4},"verdict":"FORWARDED","Summary":"Ethernet""#;
+    let reason = &[("hubble.drop.reason", "NO_SOCKET")][..];
+    let arp = &[("hubble.summary", "ARP: 10.0.0.1 asks for 10.0.0.2"), ("hubble.flow.observed_before", "true")][..];
+    for (flow, added, expected) in [
+        (drop, reason, " NO_SOCKET DROPPED (UDP (NO_SOCKET))\n"),
+        (&denied, reason, " Policy denied DROPPED (UDP (NO_SOCKET))\n"),
+        (drop, &[], " Success DROPPED (UDP (NO_SOCKET))\n"),
+        (trace, arp, " to-endpoint again FORWARDED (ARP: 10.0.0.1 asks for 10.0.0.2)\n"),
+        (trace, &[], " to-endpoint FORWARDED (Ethernet)\n"),
+    ] {
+        let line = extended(Options::default(), flow, added);
+        assert!(line.ends_with(expected), "{expected}: {line}");
     }
 }

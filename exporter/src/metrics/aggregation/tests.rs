@@ -6,10 +6,12 @@ use std::time::Duration;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 use super::{Aggregation, Config, Contexts, MetricContexts};
-use crate::event::{Lost, LostSource, Meter, Totals};
+use crate::event::{Lost, LostSource, Meter, Totals, Transport};
 use crate::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use crate::metrics::{EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value};
 use crate::symbols::{Symbol, Symbols};
+
+mod detail;
 
 const IDLE: u64 = 1000;
 
@@ -46,7 +48,7 @@ fn flow(source: End, destination: End, verdict: Verdict, time: u64) -> Flow {
 }
 
 fn config(max_series: usize, contexts: MetricContexts) -> Config {
-    Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE) }
+    Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() }
 }
 
 fn contexts(source: &str, destination: &str) -> Contexts {
@@ -59,6 +61,12 @@ fn aggregation(max_series: usize) -> Aggregation {
 
 fn metric(snapshot: &Snapshot, kind: MetricKind) -> Option<&Metric> {
     snapshot.metrics.iter().find(|metric| metric.kind == kind)
+}
+
+/// Counts a flow that arrives when it happens.
+fn count(aggregation: &mut Aggregation, flow: &Flow) {
+    aggregation.arrive(flow.time);
+    aggregation.count(flow, InterfaceKind::Endpoint);
 }
 
 /// Source, destination and value of each point, sorted; the overflow has no ends.
@@ -130,7 +138,7 @@ fn usual_contexts_name_both_ends_but_of_flows_processed() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = aggregation(10);
     assert_eq!(aggregation.views.len(), 1, "one look-up is enough");
-    aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
+    count(&mut aggregation, &flow(client, server, Verdict::Forwarded, 5));
     let snapshot = aggregation.snapshot(9);
     let table = [
         (MetricKind::FlowsProcessed, (EndLabel::Absent, EndLabel::Name), Value::None, name(server.name)),
@@ -224,12 +232,10 @@ fn no_sum_is_lost_to_the_cap() {
 fn idle_series_go_and_come_back_with_a_new_start() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(10);
-    let count = |aggregation: &mut Aggregation, source, destination, time| {
-        aggregation.count(&flow(source, destination, Verdict::Forwarded, time), InterfaceKind::Endpoint);
-    };
-    count(&mut aggregation, client, server, 100);
-    count(&mut aggregation, client, world, 100);
-    count(&mut aggregation, client, world, 600);
+    let sent = |source, destination, time| flow(source, destination, Verdict::Forwarded, time);
+    count(&mut aggregation, &sent(client, server, 100));
+    count(&mut aggregation, &sent(client, world, 100));
+    count(&mut aggregation, &sent(client, world, 600));
     let packets = |aggregation: &Aggregation, now| {
         let snapshot = aggregation.snapshot(now);
         let metric = metric(&snapshot, MetricKind::FlowPackets).expect("a metric");
@@ -244,8 +250,8 @@ fn idle_series_go_and_come_back_with_a_new_start() {
     aggregation.expire(101 + IDLE);
     assert_eq!(packets(&aggregation, 1200), [(100, 4)]);
     // Its slot goes to another series, which must not get what is counted for the one before.
-    count(&mut aggregation, server, client, 1200);
-    count(&mut aggregation, client, server, 1300);
+    count(&mut aggregation, &sent(server, client, 1200));
+    count(&mut aggregation, &sent(client, server, 1300));
     assert_eq!(packets(&aggregation, 1300), [(100, 4), (1200, 2), (1300, 2)]);
     let expired = aggregation.occupancy().map(|table| table.expired);
     assert_eq!(expired, [0, 1, 1, 1, 0], "drops, flows, flags, packets; the interface was never idle");
@@ -274,9 +280,9 @@ fn what_series_say_is_theirs_until_they_leave() {
         (symbols, said.interfaces.into_iter().collect::<Vec<_>>())
     };
     assert_eq!(said(&aggregation), (vec![], vec![]));
-    aggregation.count(&flow(client, server, Verdict::Forwarded, 100), InterfaceKind::Endpoint);
-    aggregation.count(&flow(client, world, Verdict::Dropped, 600), InterfaceKind::Endpoint);
-    assert_eq!(said(&aggregation), (vec![client.name, server.name, world.name], vec![7]));
+    count(&mut aggregation, &flow(client, server, Verdict::Forwarded, 100));
+    count(&mut aggregation, &flow(client, world, Verdict::Dropped, 600));
+    assert_eq!(said(&aggregation), (vec![client.name, server.name, world.name], vec![(7, 0)]));
     aggregation.expire(101 + IDLE);
     assert_eq!(said(&aggregation).0, [client.name, world.name]);
     // What was taken out says what it says until it has been read.
@@ -291,11 +297,11 @@ fn what_series_say_is_theirs_until_they_leave() {
 fn what_overflowed_gets_a_place_when_there_is_one() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(1);
-    aggregation.count(&flow(client, world, Verdict::Forwarded, 100), InterfaceKind::Endpoint);
-    aggregation.count(&flow(server, world, Verdict::Forwarded, 500), InterfaceKind::Endpoint);
+    count(&mut aggregation, &flow(client, world, Verdict::Forwarded, 100));
+    count(&mut aggregation, &flow(server, world, Verdict::Forwarded, 500));
     assert!(ends(&aggregation.snapshot(500), MetricKind::FlowIo).contains(&("overflow".to_owned(), 120)));
     aggregation.expire(200 + IDLE);
-    aggregation.count(&flow(server, world, Verdict::Forwarded, 1300), InterfaceKind::Endpoint);
+    count(&mut aggregation, &flow(server, world, Verdict::Forwarded, 1300));
     let own = format!("{:?} {:?}", name(server.name), name(world.name));
     let expected = [(own, 120), ("overflow".to_owned(), 120)];
     assert_eq!(ends(&aggregation.snapshot(1300), MetricKind::FlowIo), expected);
@@ -332,9 +338,10 @@ fn totals_count_packets_and_no_flows() {
     ];
     for (hook, packets, addresses, once, interface) in table {
         let mut aggregation = aggregation(10);
-        let totals = Totals { meter: meter(hook, packets, packets * 60), addresses };
+        let transport = Transport::default();
+        let totals = Totals { meter: meter(hook, packets, packets * 60), addresses, transport };
         for _ in 0..2 {
-            aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint, 5);
+            aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
         }
         let snapshot = aggregation.snapshot(9);
         assert_eq!(total(&snapshot, MetricKind::FlowPackets), 2 * once, "{hook:?}");
@@ -345,8 +352,8 @@ fn totals_count_packets_and_no_flows() {
     // Held packets were at the interface before; now they count for the flow.
     let mut aggregation = aggregation(10);
     let held = Meter { mark: Mark::Local, held_packets: 5, held_bytes: 500, ..meter(Hook::FromNetwork, 1, 60) };
-    let totals = Totals { meter: held, addresses };
-    aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink, 5);
+    let totals = Totals { meter: held, addresses, transport: Transport::default() };
+    aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink);
     let snapshot = aggregation.snapshot(9);
     assert_eq!(total(&snapshot, MetricKind::FlowPackets), 6);
     assert_eq!(total(&snapshot, MetricKind::FlowIo), 560);
@@ -358,8 +365,9 @@ fn flows_and_totals_of_the_same_ends_share_a_series() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = aggregation(10);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
-    let totals = Totals { meter: meter(Hook::FromEndpoint, 3, 180), addresses: Some((address(2), address(3))) };
-    aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint, 6);
+    let (addresses, transport) = (Some((address(2), address(3))), Transport::default());
+    let totals = Totals { meter: meter(Hook::FromEndpoint, 3, 180), addresses, transport };
+    aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
     let snapshot = aggregation.snapshot(9);
     let both = format!("{:?} {:?}", name(client.name), name(server.name));
     assert_eq!(ends(&snapshot, MetricKind::FlowPackets), [(both, 5)]);
@@ -371,27 +379,67 @@ fn interfaces_count_each_way_tracked_or_not() {
     for (hook, packets) in
         [(Hook::FromEndpoint, 1), (Hook::ToEndpoint, 2), (Hook::FromNetwork, 4), (Hook::ToNetwork, 8), (Hook::Drop, 16)]
     {
-        aggregation.count_untracked(7, hook, packets, packets * 60, 5);
+        aggregation.count_untracked(7, hook, packets, packets * 60);
     }
-    aggregation.count_untracked(8, Hook::FromNetwork, 0, 0, 5);
+    aggregation.count_untracked(8, Hook::FromNetwork, 0, 0);
     let snapshot = aggregation.snapshot(9);
     let metric = metric(&snapshot, MetricKind::InterfacePackets).expect("a metric");
     let mut points: Vec<_> = metric.points.iter().map(|point| (point.value, point.identity)).collect();
     points.sort_by_key(|&(value, _)| value);
     let at = |direction| {
-        let labels = Labels::Interface { ifindex: 7, direction };
+        let labels = Labels::Interface { ifindex: 7, generation: 0, direction };
         Identity::Series { source: Value::None, destination: Value::None, labels }
     };
     assert_eq!(points, [(5, at(IoDirection::Receive)), (10, at(IoDirection::Transmit))]);
 }
 
 #[test]
+fn reused_index_begins_anew() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation = aggregation(10);
+    let flow = flow(client, server, Verdict::Forwarded, 100);
+    let packets = |aggregation: &Aggregation| {
+        let snapshot = aggregation.snapshot(9);
+        let metric = metric(&snapshot, MetricKind::InterfacePackets).expect("a metric");
+        let mut points: Vec<_> = metric
+            .points
+            .iter()
+            .map(|point| match point.identity {
+                Identity::Series { labels: Labels::Interface { ifindex: 7, generation, .. }, .. } => {
+                    (generation, point.value)
+                }
+                _ => panic!("{point:?}"),
+            })
+            .collect();
+        points.sort_unstable();
+        points
+    };
+    let count = |aggregation: &mut Aggregation| {
+        aggregation.count(&flow, InterfaceKind::Endpoint);
+        aggregation.count_untracked(7, Hook::FromEndpoint, 10, 600);
+    };
+    (0..3).for_each(|_| count(&mut aggregation));
+    let each = packets(&aggregation)[0].1 / 3;
+    aggregation.set_generations(&[(7, 4), (9, 5)].into_iter().collect());
+    count(&mut aggregation);
+    assert_eq!(packets(&aggregation), [(0, 3 * each), (4, each)]);
+    assert!(aggregation.said().is_some_and(|said| said.interfaces == [(7, 0), (7, 4)].into()));
+}
+
+#[test]
 fn losses_count_as_hubble_counts_them() {
     use LostSource::{HubbleRing, KernelBuffer, ObserverQueue};
     let mut aggregation = Aggregation::new(config(0, MetricContexts::default()), 3);
-    for (source, count, time) in
-        [(KernelBuffer, 50, 5), (KernelBuffer, 7, 6), (HubbleRing, 2, 1), (ObserverQueue, 10, 7), (ObserverQueue, 1, 8)]
-    {
+    for (source, count, time, arrival) in [
+        (HubbleRing, 2, 1, 3),
+        (KernelBuffer, 50, 2, 5),
+        (KernelBuffer, 7, 6, 6),
+        (ObserverQueue, 10, 99, 7),
+        (ObserverQueue, 1, 8, 8),
+    ] {
+        if arrival > 3 {
+            aggregation.arrive(arrival);
+        }
         aggregation.count_lost(&Lost { source, cpu: None, count, time });
     }
     aggregation.expire(100 * IDLE);
@@ -410,13 +458,32 @@ fn losses_count_as_hubble_counts_them() {
 }
 
 #[test]
-fn no_series_is_older_than_the_aggregation() {
+fn series_lives_by_arrival_not_event_time() {
+    let Bench { client, server, .. } = bench();
+    const START: u64 = 10 * IDLE;
+    for (what, happened) in [("long ago", 5), ("now", START + 7), ("in the future", u64::MAX - 1)] {
+        let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), START);
+        for arrival in [START + 7, START + 500] {
+            aggregation.arrive(arrival);
+            aggregation.count(&flow(client, server, Verdict::Forwarded, happened), InterfaceKind::Endpoint);
+        }
+        aggregation.expire(START + 500 + IDLE);
+        let snapshot = aggregation.snapshot(START + 500 + IDLE);
+        assert_eq!(total(&snapshot, MetricKind::FlowPackets), 4, "{what}: young enough to be exported");
+        for metric in &snapshot.metrics {
+            assert!(metric.points.iter().all(|point| point.start == START + 7), "{what}: {metric:?}");
+        }
+        aggregation.expire(START + 501 + IDLE);
+        assert_eq!(aggregation.snapshot(START + 501 + IDLE).metrics, [], "{what}: idle");
+    }
+}
+
+#[test]
+fn series_before_any_read_begins_with_aggregation() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), 50);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
-    let snapshot = aggregation.snapshot(90);
-    assert_eq!(snapshot.time, 90);
-    for metric in &snapshot.metrics {
+    for metric in &aggregation.snapshot(90).metrics {
         assert!(metric.points.iter().all(|point| point.start == 50), "{metric:?}");
     }
 }

@@ -138,9 +138,10 @@ fn packets_that_differ_in_nothing_counted_have_one_key() {
 
 #[test]
 fn interfaces_are_told_apart() {
-    for ifindex in [0, 1, u32::MAX] {
+    for (ifindex, generation) in [(0, 0), (1, 0), (u32::MAX, 0), (0, 1), (u32::MAX, u32::MAX >> 1)] {
         for (ingress, direction) in [(true, IoDirection::Receive), (false, IoDirection::Transmit)] {
-            assert_eq!(interface_of(interface_labels(ifindex, ingress)), Labels::Interface { ifindex, direction });
+            let labels = Labels::Interface { ifindex, generation, direction };
+            assert_eq!(interface_of(interface_labels(ifindex, generation, ingress)), labels);
         }
     }
 }

@@ -9,7 +9,7 @@ use eyepiece_wire::{Hook, InterfaceKind, Mark};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
 use super::{InterfaceNames, KernelNames, Names, Naming, Resolved, Resolver};
-use crate::event::{Meter, Totals};
+use crate::event::{Meter, Totals, Transport};
 use crate::flow::End;
 use crate::metrics::{Aggregation, Config, MetricContexts, MetricKind};
 use crate::symbols::Symbols;
@@ -29,7 +29,7 @@ impl KernelNames for Machine {
 }
 
 impl InterfaceNames for Machine {
-    fn name(&self, ifindex: u32) -> Option<Cow<'_, str>> {
+    fn name(&self, ifindex: u32, _: u32) -> Option<Cow<'_, str>> {
         Some(format!("x{}", ifindex % NAMES).into())
     }
 }
@@ -75,7 +75,7 @@ impl Reader {
         // Addresses as names: mapped into IPv6 or not they have the same text, by different keys.
         let context = "ip".parse().expect("a context");
         let contexts = MetricContexts::usual(&context, &context);
-        let config = Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE) };
+        let config = Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() };
         let (aggregation, symbols) = (Aggregation::new(config, 0), Symbols::default());
         Self { aggregation, symbols, resolver: Resolver::default(), now: 1000, seen: HashMap::new() }
     }
@@ -85,8 +85,10 @@ impl Reader {
         let mapped = IpAddr::V6(std::net::Ipv4Addr::from(v4).to_ipv6_mapped());
         let source = if ifindex.is_multiple_of(2) { v4.into() } else { mapped };
         let end = End { endpoint: 1, ..End::default() };
-        let totals = Totals { meter: meter(ifindex, packets), addresses: Some((source, [10, 0, 0, 99].into())) };
-        self.aggregation.count_totals(&totals, &end, &End::default(), InterfaceKind::Other, self.now);
+        let addresses = Some((source, [10, 0, 0, 99].into()));
+        let totals = Totals { meter: meter(ifindex, packets), addresses, transport: Transport::default() };
+        self.aggregation.arrive(self.now);
+        self.aggregation.count_totals(&totals, &end, &End::default(), InterfaceKind::Other);
     }
 
     fn look(&mut self) -> Vec<Resolved> {

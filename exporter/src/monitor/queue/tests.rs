@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Missed, Next, Numbers, QUEUE_BYTES, Queue};
 use crate::monitor::budget::{Budget, POOL, SHARE, TOTAL};
-use crate::monitor::chunk::{Chunk, Piece};
+use crate::monitor::chunk::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
 use crate::monitor::fanout::LISTENERS_MAX;
 
 /// A chunk of payloads of one byte each, numbered on.
@@ -44,7 +44,7 @@ fn capacity_edges() {
     for offered in [0, 1, N - 1, N, N + 1, N * 8] {
         for step in [1, 3, N * 8] {
             let numbers = Numbers::default();
-            let queue = Queue::new(N, Budget::default(), numbers.clone());
+            let queue = Queue::new(Some(N), Budget::default(), numbers.clone());
             for first in (0..offered).step_by(step) {
                 queue.offer(&chunk(first, step.min(offered - first)));
             }
@@ -62,18 +62,18 @@ fn capacity_edges() {
 
 #[test]
 fn a_queue_without_room_tells_all_as_lost() {
-    let queue = Queue::new(0, Budget::default(), Numbers::default());
+    let queue = Queue::new(Some(0), Budget::default(), Numbers::default());
     queue.offer(&chunk(0, 3));
     queue.offer(&chunk(3, 4));
     assert_eq!(drain(&queue), [-7]);
-    let one = Queue::new(1, Budget::default(), Numbers::default());
+    let one = Queue::new(Some(1), Budget::default(), Numbers::default());
     one.offer(&chunk(0, 3));
     assert_eq!(drain(&one), [0, -2]);
 }
 
 #[test]
 fn losses_stand_where_they_happened() {
-    let queue = Queue::new(4, Budget::default(), Numbers::default());
+    let queue = Queue::new(Some(4), Budget::default(), Numbers::default());
     queue.offer(&chunk(0, 3));
     queue.offer(&chunk(3, 3));
     assert_eq!(pop(&queue), Some((0, vec![0, 1, 2])));
@@ -88,7 +88,7 @@ fn losses_stand_where_they_happened() {
 
 #[test]
 fn a_lost_telling_of_losses_is_told_by_what_it_told() {
-    let queue = Queue::new(1, Budget::default(), Numbers::default());
+    let queue = Queue::new(Some(1), Budget::default(), Numbers::default());
     let mut chunk = Chunk::default();
     chunk.push(|out| out.push(7));
     chunk.push_loss(500, |out| out.push(8));
@@ -100,7 +100,7 @@ fn a_lost_telling_of_losses_is_told_by_what_it_told() {
 
 #[test]
 fn bytes_are_bounded_too() {
-    let queue = Queue::new(1000, Budget::default(), Numbers::default());
+    let queue = Queue::new(Some(1000), Budget::default(), Numbers::default());
     let mut large = Chunk::default();
     for n in 0..3_u8 {
         large.push(|out| out.extend(std::iter::repeat_n(n, QUEUE_BYTES / 2)));
@@ -111,13 +111,31 @@ fn bytes_are_bounded_too() {
     let lost = queue.state().lost;
     assert_eq!((queue.waiting(), lost), (2, 2), "full to the byte");
     assert_eq!(pop(&queue).map(|(lost, bytes)| (lost, bytes.len())), Some((0, QUEUE_BYTES)));
-    let bytes = queue.state().bytes;
-    assert_eq!((bytes, pop(&queue)), (0, Some((2, vec![]))));
+    let held = queue.state().held;
+    assert_eq!((held, pop(&queue)), (0, Some((2, vec![]))));
+}
+
+#[test]
+fn payloads_of_any_size_hold_bounded_memory() {
+    for (bytes, payloads) in [(1, 1), (1, CHUNK_PAYLOADS), (200, 300), (CHUNK_BYTES, 1), (1 << 20, 1)] {
+        let queue = Queue::new(None, Budget::default(), Numbers::default());
+        let mut offered = 0;
+        while !queue.is_full() {
+            let mut chunk = Chunk::default();
+            (0..payloads).for_each(|_| chunk.push_loss(1, |out| out.extend(std::iter::repeat_n(9, bytes))));
+            queue.offer(&Arc::new(chunk));
+            offered += payloads;
+        }
+        let (held, used) = (queue.held(), queue.waiting() * bytes);
+        println!("{payloads} of {bytes}: {} payloads", queue.waiting());
+        assert!(held <= QUEUE_BYTES + 4 * CHUNK_BYTES.max(bytes), "{bytes}: {held}");
+        assert!(used <= held && queue.waiting() > 0 && queue.waiting() < offered, "{bytes}: {used} of {held}");
+    }
 }
 
 #[test]
 fn what_is_not_offered_is_told_as_lost() {
-    let queue = Queue::new(2, Budget::default(), Numbers::default());
+    let queue = Queue::new(Some(2), Budget::default(), Numbers::default());
     let missed = Missed { events: 3, missed: 503 };
     queue.offer(&chunk(0, 2));
     assert!(!queue.is_full(), "all of it was taken");
@@ -145,7 +163,7 @@ async fn a_sleeper_is_woken_by_a_good_part_or_by_the_end_of_a_read() {
     for (capacity, chunks, announced, wakes) in
         [(8, 1, false, false), (8, 1, true, true), (8, 2, false, true), (4, 1, false, true), (8, 0, true, false)]
     {
-        let queue = Arc::new(Queue::new(capacity, Budget::default(), Numbers::default()));
+        let queue = Arc::new(Queue::new(Some(capacity), Budget::default(), Numbers::default()));
         let task = tokio::spawn(sleeper(Arc::clone(&queue)));
         while !queue.state().is_asleep {
             tokio::task::yield_now().await;
@@ -164,7 +182,7 @@ async fn a_sleeper_is_woken_by_a_good_part_or_by_the_end_of_a_read() {
 #[test]
 fn nothing_is_taken_or_kept_after_the_end() {
     let numbers = Numbers::default();
-    let queue = Queue::new(10, Budget::default(), numbers.clone());
+    let queue = Queue::new(Some(10), Budget::default(), numbers.clone());
     queue.offer(&chunk(0, 2));
     queue.close();
     queue.offer(&chunk(2, 20));
@@ -174,7 +192,7 @@ fn nothing_is_taken_or_kept_after_the_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_hears_of_everything() {
-    let queue = Arc::new(Queue::new(50, Budget::default(), Numbers::default()));
+    let queue = Arc::new(Queue::new(Some(50), Budget::default(), Numbers::default()));
     let reader = {
         let queue = Arc::clone(&queue);
         tokio::spawn(async move {
@@ -209,7 +227,7 @@ fn the_bytes_of_all_listeners_are_bounded() {
     // Never touched, so that no memory is behind it.
     const LARGE: usize = 1 << 20;
     let budget = Budget::default();
-    let queue = || Queue::new(usize::MAX, budget.clone(), Numbers::default());
+    let queue = || Queue::new(None, budget.clone(), Numbers::default());
     let queues: Vec<_> = (0..LISTENERS_MAX).map(|_| queue()).collect();
     let (quick, slow) = queues.split_first().unwrap();
     let mut offered = 0;

@@ -9,7 +9,7 @@ use crate::proto::flow::{FlowFilter, TcpFlags as WantedFlags, Workload};
 use super::address::Addresses;
 use super::cel::{self, Programs};
 use super::error::FilterError;
-use super::expression::{Room, any_of};
+use super::expression::{Regex, Room, any_of};
 use super::http::StatusCodes;
 use super::matcher::{EventTypes, Matcher, Protocols};
 use super::names::Names;
@@ -20,6 +20,9 @@ use crate::flow::{EVENT_L7, TcpFlags};
 
 /// Bytes of patterns that cost about what an entry does.
 const BYTES_IN_ONE: usize = 16;
+
+/// Bytes that an entry of a field takes beside its text.
+const BYTES_OF_AN_ENTRY: usize = 64;
 
 /// Compiles the filters of one request, and keeps count of what it asks for.
 pub(super) struct Compiler {
@@ -51,6 +54,12 @@ impl Compiler {
     /// What it costs about to ask all of them: texts are read byte by byte.
     pub(super) fn weight(&self) -> usize {
         self.filters + self.entries + self.bytes / BYTES_IN_ONE + self.programs.used() * cel::WEIGHT
+    }
+
+    /// Bytes that the compiled filters hold, about.
+    pub(super) fn size(&self) -> usize {
+        let entries = self.filters * size_of::<Filter>() + self.entries * BYTES_OF_AN_ENTRY;
+        entries + self.bytes + self.room.size() + self.programs.size()
     }
 
     fn filter(&mut self, filter: &FlowFilter) -> Result<Filter, FilterError> {
@@ -322,7 +331,7 @@ impl Fields<'_> {
         field: &'static str,
         start: &str,
         entries: &[String],
-        matcher: fn(regex::Regex) -> Matcher,
+        matcher: fn(Regex) -> Matcher,
     ) -> Result<(), FilterError> {
         if self.has_texts(field, entries)? {
             let expression = any_of(entries, &mut self.compiler.room);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::cut;
+
 /// Bytes of a value that an error shows at most: it travels in a header of the answer.
 const SHOWN: usize = 128;
 
@@ -22,12 +24,7 @@ pub struct FilterError {
 impl FilterError {
     /// The error of a value.
     pub(super) fn new(field: &'static str, value: &str, why: impl fmt::Display) -> Self {
-        let mut value = value.to_owned();
-        if value.len() > SHOWN {
-            value.truncate(value.floor_char_boundary(SHOWN));
-            value.push('…');
-        }
-        Self { field, value, why: why.to_string() }
+        Self { field, value: cut(value.to_owned(), SHOWN), why: why.to_string() }
     }
 }
 

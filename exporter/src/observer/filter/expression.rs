@@ -2,8 +2,11 @@
 
 mod syntax;
 
-use regex::{Regex, RegexBuilder};
+pub(super) use regex_automata::meta::Regex;
 
+/// Bytes of an expression, a field's entries together, at most. An expression's syntax tree takes some hundred for each;
+/// plain text of that length would be larger than [`PROGRAM_SIZE`] when it is compiled.
+const LONGEST: usize = 64 << 10;
 /// Bytes that one compiled expression takes at most: upstream bounds repetitions alone, at some 100 kB an expression.
 const PROGRAM_SIZE: usize = 1 << 20;
 /// Bytes that the matcher of an expression keeps of what it found out so far, for each thread that uses it.
@@ -16,28 +19,44 @@ const MOST_EXPRESSIONS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Room {
     expressions: usize,
+    size: usize,
+}
+
+impl Room {
+    /// Bytes of the programs that were compiled.
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { expressions: MOST_EXPRESSIONS }
+        Self { expressions: MOST_EXPRESSIONS, size: 0 }
     }
 }
 
-/// Compiles an expression in the syntax of the crate `regex`.
+/// Compiles an expression in the syntax of the crate `regex`. Its own type does not say how large one is.
 pub(super) fn compile(pattern: &str, room: &mut Room) -> Result<Regex, String> {
     room.expressions = room
         .expressions
         .checked_sub(1)
         .ok_or_else(|| format!("more than {MOST_EXPRESSIONS} fields with patterns in one request"))?;
-    RegexBuilder::new(pattern).size_limit(PROGRAM_SIZE).dfa_size_limit(CACHE_SIZE).build().map_err(
-        |error| match error {
-            regex::Error::CompiledTooBig(limit) => {
-                format!("error parsing regexp: more than {limit} bytes when compiled")
-            }
-            other => format!("error parsing regexp: {other}"),
-        },
-    )
+    if pattern.len() > LONGEST {
+        return Err(format!("error parsing regexp: more than {LONGEST} bytes of patterns in one field"));
+    }
+    let config = Regex::config().nfa_size_limit(Some(PROGRAM_SIZE)).hybrid_cache_capacity(CACHE_SIZE);
+    let error = match Regex::builder().configure(config).build(pattern) {
+        Ok(regex) => {
+            room.size += regex.memory_usage();
+            return Ok(regex);
+        }
+        Err(error) => error,
+    };
+    Err(match (error.size_limit(), error.syntax_error()) {
+        (Some(limit), _) => format!("error parsing regexp: more than {limit} bytes when compiled"),
+        (_, Some(syntax)) => format!("error parsing regexp: {syntax}"),
+        _ => format!("error parsing regexp: {error}"),
+    })
 }
 
 /// One expression that matches where any of a field's entries does. Gives the entry that is none with the error.
@@ -55,7 +74,7 @@ pub(super) fn any_of<'a>(entries: &'a [String], room: &mut Room) -> Result<Regex
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_EXPRESSIONS, Room, any_of, compile};
+    use super::{LONGEST, MOST_EXPRESSIONS, Room, any_of, compile};
 
     fn matches(pattern: &str, text: &str) -> bool {
         any_of(&[pattern.to_owned()], &mut Room::default()).expect(pattern).is_match(text)
@@ -212,6 +231,12 @@ mod tests {
         let large = r"\pL{1000}".to_owned();
         let error = any_of(std::slice::from_ref(&large), &mut Room::default()).expect_err("too large");
         assert!(error.1.contains("bytes when compiled"), "{error:?}");
+        // The longest that is taken compiles to too much, so that the bound on length refuses nothing else.
+        for (length, why) in [(LONGEST - 4, "bytes when compiled"), (LONGEST, "bytes of patterns")] {
+            let text = ["a".repeat(length)];
+            let error = any_of(&text, &mut Room::default()).expect_err("too long");
+            assert!(error.1.contains(why), "{}", error.1);
+        }
         let deep = "(".repeat(2000) + &")".repeat(2000);
         assert!(any_of(&[deep], &mut Room::default()).is_err());
     }

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use hashbrown::{Equivalent, HashSet};
-use regex::Regex;
 
 use crate::flow::{EVENT_L7, EVENT_SOCK, Flow, L4, Verdict};
 use crate::l7::{Http, L7Record};
@@ -11,6 +10,7 @@ use crate::observed::Observed;
 
 use super::address::Addresses;
 use super::cel::{Programs, Shared};
+use super::expression::Regex;
 use super::http::{StatusCodes, path, same_fold};
 use super::label::Labels;
 use super::names::Names;
@@ -242,13 +242,13 @@ impl Matcher {
         let record = flow.l7.as_ref().map(|l7| &l7.record);
         let http = |test: &dyn Fn(&Http) -> bool| matches!(record, Some(L7Record::Http(http)) if test(http));
         match self {
-            Self::DnsQuery(query) => matches!(record, Some(L7Record::Dns(dns)) if query.is_match(&dns.query)),
+            Self::DnsQuery(query) => matches!(record, Some(L7Record::Dns(dns)) if query.is_match(dns.query.as_str())),
             Self::HttpStatus(codes) => http(&|http| codes.contain(http.code)),
             Self::HttpMethod(methods) => {
                 http(&|http| !http.method.is_empty() && methods.iter().any(|method| same_fold(method, &http.method)))
             }
-            Self::HttpPath(paths) => http(&|http| path(&http.url).is_some_and(|path| paths.is_match(&path))),
-            Self::HttpUrl(urls) => http(&|http| !http.url.is_empty() && urls.is_match(&http.url)),
+            Self::HttpPath(paths) => http(&|http| path(&http.url).is_some_and(|path| paths.is_match(&*path))),
+            Self::HttpUrl(urls) => http(&|http| !http.url.is_empty() && urls.is_match(http.url.as_str())),
             Self::HttpHeader(headers) => {
                 http(&|http| http.headers.iter().any(|(key, value)| headers.contains(&Pair(key, value))))
             }

@@ -64,6 +64,7 @@ pub struct Filters {
     whitelist: Vec<Filter>,
     blacklist: Vec<Filter>,
     weight: usize,
+    size: usize,
 }
 
 /// One filter: every field has to be met. Without any it matches everything.
@@ -85,7 +86,7 @@ impl Filters {
         let mut compiler = Compiler::new();
         let whitelist = compiler.filters("whitelist", whitelist)?;
         let blacklist = compiler.filters("blacklist", blacklist)?;
-        Ok(Self { whitelist, blacklist, weight: compiler.weight() })
+        Ok(Self { whitelist, blacklist, weight: compiler.weight(), size: compiler.size() })
     }
 
     /// Whether a client wants this: some filter of the whitelist matches it, or there is none, and none of the
@@ -105,6 +106,11 @@ impl Filters {
     /// What a flow costs about at most, where one entry of one field costs 1.
     pub const fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// Bytes that the filters hold, about.
+    pub const fn size(&self) -> usize {
+        self.size
     }
 
     /// Whether everything passes because nobody filters.

@@ -1,9 +1,8 @@
 //! Patterns of DNS names and of nodes, `*` for any part of a name.
 
 use hashbrown::HashSet;
-use regex::Regex;
 
-use super::expression::{Room, compile};
+use super::expression::{Regex, Room, compile};
 
 /// What `*` stands for.
 const WILDCARD: &str = "[-.0-9a-z]*";

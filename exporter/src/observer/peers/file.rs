@@ -80,7 +80,7 @@ impl File {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Peer>, FileError> {
+pub(super) fn read(path: &Path) -> Result<Vec<Peer>, FileError> {
     use io::Read as _;
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_string(&mut text));

@@ -7,7 +7,7 @@ mod own;
 mod roster;
 mod service;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,14 @@ use super::node::Node;
 use crate::grpc::Address;
 use crate::stop::{self, Stop};
 use crate::telemetry::Telemetry;
+
+/// Checks a file of other nodes.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn check_file(path: &Path) -> Result<(), String> {
+    file::read(path).map(drop).map_err(|error| error.to_string())
+}
 
 /// What is told to the owner and waits for it: who tells waits too, so nothing is lost and one of each would do.
 const TOLD: usize = 16;

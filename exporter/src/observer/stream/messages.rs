@@ -46,6 +46,10 @@ impl Messages {
             self.state = State::Ended(Some(leaving()));
             return;
         }
+        if !stream.take_right() {
+            self.state = State::Waiting(Box::pin(next_turn(stream)));
+            return;
+        }
         self.lengths.clear();
         let mut chunk =
             Chunk { bytes: BytesMut::with_capacity(CHUNK + LAST_MESSAGE), lengths: std::mem::take(&mut self.lengths) };
@@ -89,10 +93,16 @@ impl AsyncStream for Messages {
 /// Waits until others have had their turns.
 async fn next_turn(mut stream: Box<Stream>) -> Box<Stream> {
     let mut stop = stream.observer.stop.clone();
+    // With the right or with the end to come, it never comes back for nothing.
+    let leaving = async move {
+        if stop.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
     let next = stream.observer.turns.clone().next(Arc::clone(&stream.lane));
     let right = tokio::select! {
         right = next => right,
-        _ = crate::stop::requested(&mut stop) => None,
+        () = leaving => None,
     };
     stream.right = right;
     stream

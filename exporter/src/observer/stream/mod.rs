@@ -20,7 +20,8 @@ use super::layout::Layout;
 use super::query::{Kind, Query};
 use super::ring::{Followers, Overrun, Reader, Run};
 use super::start::{Search, Start};
-use super::turn::{Right, Turn};
+use super::turn::{Right, Turn, is_dear};
+use crate::grpc::Taken;
 use crate::observed::Observed;
 
 /// Bytes from which on what was gathered is sent: a frame of HTTP/2, so that a client that does not read costs little.
@@ -50,8 +51,12 @@ pub struct Stream {
     reader: Reader,
     /// What its turns queue in, with those of the same connection.
     lane: Arc<Semaphore>,
-    /// To the turn that comes, where it had to wait for it.
+    /// To the turn that comes, where it needs one.
     right: Option<Right>,
+    /// Whether it had a turn.
+    has_begun: bool,
+    /// What its filters take of the bytes that requests may have.
+    _taken: Option<Taken>,
     followers: Followers,
     /// Messages of the kind that was asked for.
     given: u64,
@@ -80,8 +85,14 @@ impl Chunk {
 
 impl Stream {
     /// An answer from its beginning, which is searched for when it is asked for messages. Of one `lane`, one at a time
-    /// does what takes long.
-    pub fn new(observer: Arc<Observer>, query: Query, layout: Layout, lane: Arc<Semaphore>) -> Self {
+    /// does what takes long. `taken` is given back with it.
+    pub fn new(
+        observer: Arc<Observer>,
+        query: Query,
+        layout: Layout,
+        lane: Arc<Semaphore>,
+        taken: Option<Taken>,
+    ) -> Self {
         let ring = observer.ring();
         let (position, search) = match query.start(ring) {
             Start::At(position) => (position, None),
@@ -97,6 +108,8 @@ impl Stream {
             reader,
             lane,
             right: None,
+            has_begun: false,
+            _taken: taken,
             followers,
             given: 0,
             overruns: Overruns::default(),
@@ -104,10 +117,21 @@ impl Stream {
         }
     }
 
+    /// Takes the right to the next turn where it needs one; returns whether that can begin.
+    pub(super) fn take_right(&mut self) -> bool {
+        let filters = &self.query.filters;
+        if self.right.is_none() && !filters.is_empty() && (!self.has_begun || is_dear(filters)) {
+            self.right = self.observer.turns.try_next(&self.lane);
+            return self.right.is_some();
+        }
+        true
+    }
+
     /// Appends messages until there are enough for now.
     pub(super) fn fill(&mut self, out: &mut Chunk) -> Progress {
         // Given back when this turn is over.
         let _right = self.right.take();
+        self.has_begun = true;
         let mut turn = Turn::new(&self.query.filters);
         if let Some(search) = &mut self.search {
             let ring = self.observer.ring();

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited};
 
-use super::{Client, MAX_RESPONSE, chain};
+use super::{Client, MAX_RESPONSE};
 use crate::otlp::config::Compression;
 use crate::otlp::retry::{Outcome, accepted, grpc_code_of_http, grpc_outcome};
 
@@ -27,24 +27,26 @@ pub(super) async fn send(client: &Client, message: Bytes) -> Outcome {
     let body = Chunks(VecDeque::from([frame.freeze(), message]));
     let response = match client.inner.request(client.request(body.boxed())).await {
         Ok(response) => response,
-        Err(error) => return Outcome::unreachable(chain(&error)),
+        Err(error) => return client.target.unreachable(&error),
     };
+    client.target.answered();
     let (parts, body) = response.into_parts();
     // An answer of a status alone has it in the headers.
     if let Some(status) = Status::of(&parts.headers) {
-        return status.outcome(&[]);
+        return client.target.grpc_status(status.code, status.outcome(&[]));
     }
     if parts.status != StatusCode::OK {
         let message = format!("HTTP status {}", parts.status.as_u16());
-        return grpc_outcome(grpc_code_of_http(parts.status.as_u16()), &message, &[]);
+        let outcome = grpc_outcome(grpc_code_of_http(parts.status.as_u16()), &message, &[]);
+        return client.target.no_grpc_status(outcome);
     }
     let collected = match Limited::new(body, MAX_RESPONSE).collect().await {
         Ok(collected) => collected,
-        Err(error) => return Outcome::unreachable(chain(&*error)),
+        Err(error) => return client.target.unreachable(&*error),
     };
     match collected.trailers().and_then(Status::of) {
-        Some(status) => status.outcome(&collected.to_bytes()),
-        None => grpc_outcome(2, "the answer has no grpc-status", &[]),
+        Some(status) => client.target.grpc_status(status.code, status.outcome(&collected.to_bytes())),
+        None => client.target.no_grpc_status(grpc_outcome(2, "the answer has no grpc-status", &[])),
     }
 }
 

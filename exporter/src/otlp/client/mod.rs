@@ -4,12 +4,14 @@
 //! trailers, so the bytes of a request are neither encoded nor copied a second time, and TLS, timeouts and errors are
 //! the same code.
 
+mod failure;
 mod grpc;
 mod http;
 mod tls;
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderValue, Request, header};
@@ -22,6 +24,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
+use self::failure::Target;
 use super::config::{Compression, Config, Protocol, Signal};
 use super::retry::Outcome;
 
@@ -42,6 +45,7 @@ pub struct Client {
     protocol: Protocol,
     compression: Compression,
     timeout: Duration,
+    target: Arc<Target>,
     /// Method, URI and headers of every request.
     template: ::http::request::Parts,
 }
@@ -95,6 +99,7 @@ impl Client {
             protocol: config.protocol,
             compression: config.compression,
             timeout,
+            target: Arc::new(Target::new(&config.uri, config.protocol, signal.name())),
             template: template(config, signal),
         })
     }
@@ -116,7 +121,7 @@ impl Client {
         };
         match timeout(self.timeout, attempt).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::unreachable(format!("no answer within {:?}", self.timeout)),
+            Err(_) => self.target.timed_out(self.timeout),
         }
     }
 
@@ -155,19 +160,4 @@ fn gzip(request: &[u8]) -> std::io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(request.len() / 4), flate2::Compression::fast());
     encoder.write_all(request)?;
     encoder.finish().map(Bytes::from)
-}
-
-/// An error and its causes in one line: hyper's own texts name only the first.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -106,8 +106,9 @@ fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
             wire::signed(out, FIELD, attribute::HUBBLE_AGENT_EVENT_POLICY_RULES, *rule_count);
         }
         Notification::EndpointRegenerate { id, labels, error } => endpoint(*id, labels, error, out),
-        Notification::EndpointUpdate { id, labels, error, pod_name, namespace } => {
+        Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface } => {
             endpoint(*id, labels, error, out);
+            string_if_known(out, attribute::NETWORK_INTERFACE_NAME, interface);
             string_if_known(out, attribute::K8S_NAMESPACE_NAME, namespace);
             string_if_known(out, attribute::K8S_POD_NAME, pod_name);
         }
@@ -161,7 +162,9 @@ fn service(notification: &Notification, out: &mut Vec<u8>) {
         wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_NAME, name.as_bytes());
     }
     string_if_known(out, attribute::HUBBLE_AGENT_EVENT_SERVICE_TYPE, kind);
-    wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_FRONTEND, address(frontend).as_bytes());
+    if !frontend.ip.is_empty() {
+        wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_FRONTEND, address(frontend).as_bytes());
+    }
     let backends: Vec<String> = backends.iter().map(address).collect();
     texts(out, attribute::HUBBLE_AGENT_EVENT_SERVICE_BACKENDS, &backends);
 }

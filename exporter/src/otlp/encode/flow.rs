@@ -123,6 +123,9 @@ impl FlowEncoder {
             wire::int(out, FIELD, attribute::HUBBLE_FLOW_PACKETS, meter.packets);
             wire::int(out, FIELD, attribute::HUBBLE_FLOW_BYTES, meter.bytes);
         }
+        if self.words.observed_before {
+            wire::bool(out, FIELD, attribute::HUBBLE_FLOW_OBSERVED_BEFORE, true);
+        }
     }
 
     /// Addresses.
@@ -198,7 +201,8 @@ fn ends(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
     int_if_known(out, attribute::HUBBLE_DESTINATION_ENDPOINT_ID, flow.destination.endpoint);
 }
 
-const TCP_FLAGS: [(u16, &str); 9] = [
+/// Names of TCP flags, in the order of their bits.
+pub(in crate::otlp) const TCP_FLAGS: [(u16, &str); 9] = [
     (TcpFlags::FIN, "FIN"),
     (TcpFlags::SYN, "SYN"),
     (TcpFlags::RST, "RST"),
@@ -231,7 +235,7 @@ fn transport(flow: &Flow, out: &mut Vec<u8>) {
     match flow.l4 {
         // Neither a proxy nor a socket sees flags.
         L4::Tcp { .. } if flow.l7.is_some() || flow.sock.is_some() => {}
-        L4::Tcp { flags, .. } => {
+        L4::Tcp { flags, .. } if flags.0 != 0 => {
             let names = TCP_FLAGS.iter().filter(|&&(bit, _)| flags.has(bit)).map(|&(_, name)| name);
             wire::strings(out, FIELD, attribute::HUBBLE_TCP_FLAGS, names);
         }
@@ -253,7 +257,7 @@ fn transport(flow: &Flow, out: &mut Vec<u8>) {
             text::address(&mut text, group.into());
             wire::string(out, FIELD, attribute::HUBBLE_IGMP_GROUP, text.as_bytes());
         }
-        L4::None | L4::Udp { .. } | L4::Sctp { .. } => {}
+        L4::None | L4::Tcp { .. } | L4::Udp { .. } | L4::Sctp { .. } => {}
     }
 }
 

@@ -38,12 +38,12 @@ fn texts(out: &mut Vec<u8>, name: &str, values: &[String]) {
 }
 
 fn protocol(out: &mut Vec<u8>, name: &str) {
-    wire::string(out, FIELD, attribute::NETWORK_PROTOCOL_NAME, name.as_bytes());
+    string_if_known(out, attribute::NETWORK_PROTOCOL_NAME, name);
 }
 
 fn dns(kind: L7Kind, dns: &Dns, out: &mut Vec<u8>) {
     protocol(out, "dns");
-    wire::string(out, FIELD, attribute::DNS_QUESTION_NAME, dns.query.as_bytes());
+    string_if_known(out, attribute::DNS_QUESTION_NAME, &dns.query);
     wire::texts(out, FIELD, attribute::HUBBLE_DNS_QUERY_TYPES, dns.qtypes.iter().map(|&code| record_type(code)));
     string_if_known(out, attribute::HUBBLE_DNS_OBSERVATION_SOURCE, &dns.observation_source);
     if kind == L7Kind::Request {

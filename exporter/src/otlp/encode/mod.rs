@@ -7,5 +7,6 @@ mod l7;
 mod request;
 mod wire;
 
+pub(in crate::otlp) use flow::TCP_FLAGS;
 pub use flow::{FlowEncoder, severity};
 pub use request::{LogsRequest, Pushed, RequestBuilder};

@@ -64,18 +64,25 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
 #[test]
 fn a_metric_is_a_cumulative_sum_with_its_series() {
     let overflow = Series { attributes: Vec::new(), overflow: true, start: 7, value: u64::MAX };
-    let metrics = [metric("hubble.flow.io", vec![series("a", 5, 6), series("b", TIME + 1, 7), overflow])];
+    let to_port = Series {
+        attributes: vec![("source", "c".to_owned()), ("destination.port", "443".to_owned())],
+        ..series("", 5, 8)
+    };
+    let metrics = [metric("hubble.flow.io", vec![series("a", 5, 6), series("b", TIME + 1, 7), to_port, overflow])];
     let encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
-    assert_eq!((encoded.points, encoded.oversized, encoded.requests.len()), (3, 0, 1));
+    assert_eq!((encoded.points, encoded.oversized, encoded.requests.len()), (4, 0, 1));
     let decoded = ExportMetricsServiceRequest::decode(encoded.requests[0].encode_to_vec().as_slice()).expect("decodes");
     let metric = &decoded.resource_metrics[0].scope_metrics[0].metrics[0];
     let texts = (metric.name.as_str(), metric.unit.as_str(), metric.description.as_str());
     assert_eq!(texts, ("hubble.flow.io", "By", "Bytes."));
     let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
     let text = |text: &str| any_value::Value::StringValue(text.to_owned());
-    let ends = |source: &str| vec![attribute("source", text(source)), attribute("destination", text(""))];
+    // Without the destination, whose text is empty.
+    let ends = |source: &str| vec![attribute("source", text(source))];
+    let port = any_value::Value::IntValue(443);
+    let to_port = vec![attribute("source", text("c")), attribute("destination.port", port)];
     let spilled = vec![attribute("otel.metric.overflow", any_value::Value::BoolValue(true))];
-    let expected = [(ends("a"), 5, 6), (ends("b"), TIME, 7), (spilled, 7, i64::MAX)];
+    let expected = [(ends("a"), 5, 6), (ends("b"), TIME, 7), (to_port, 5, 8), (spilled, 7, i64::MAX)];
     assert_eq!(sum.data_points.len(), expected.len());
     for (point, (attributes, start, value)) in sum.data_points.iter().zip(expected) {
         assert_eq!(point.attributes, attributes);
@@ -96,7 +103,7 @@ fn every_limit_is_kept_and_no_point_lost() {
     let metrics = [
         metric("one", (0..9).map(|number| series(&format!("{number}"), 1, number)).collect()),
         metric("none", Vec::new()),
-        metric("two", (0..200).map(|number| series(&"x".repeat(number), 1, number as u64)).collect()),
+        metric("two", (0..200).map(|number| series(&"x".repeat(number + 1), 1, number as u64)).collect()),
         metric("three", vec![series("last", 1, 1)]),
     ];
     let whole = encode(&metrics, TIME, &resource(), MAX_REQUEST);

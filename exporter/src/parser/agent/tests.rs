@@ -1,7 +1,8 @@
 //! Texts of the agent, and what is made of them.
 
-use super::{AgentEventKind, Notification, RecordError, notification};
+use super::{AgentEventKind, Notification, RecordError, notification, service};
 use crate::agent_event::{ServiceAddress, Timestamp};
+use crate::release::{Producer, Release};
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|&text| text.to_owned()).collect()
@@ -20,6 +21,15 @@ fn every_kind() {
         error: String::new(),
         pod_name: pod.into(),
         namespace: "n".into(),
+        interface: String::new(),
+    };
+    let ours = Notification::EndpointUpdate {
+        id: 7,
+        labels: Vec::new(),
+        error: String::new(),
+        pod_name: String::new(),
+        namespace: String::new(),
+        interface: "veth0".into(),
     };
     let time = Some(Timestamp { seconds: 1_714_979_289, nanos: 5 });
     for (number, json, kind, expected) in [
@@ -33,7 +43,7 @@ fn every_kind() {
         (6, r#"{"labels":null,"revision":3,"rule_count":-1,"more":{}}"#, Kind::PolicyDeleted, policy(Vec::new())),
         (7, r#"{"id":7,"pod-name":"p","namespace":"n"}"#, Kind::EndpointCreated, updated("p")),
         (8, r#"{"id":7,"namespace":"n"}"#, Kind::EndpointDeleted, updated("")),
-        (12, r#"{"id":9}"#, Kind::ServiceDeleted, Notification::ServiceDelete { id: 9 }),
+        (7, r#"{"id":7,"interface":"veth0"}"#, Kind::EndpointCreated, ours),
     ] {
         assert_eq!(notification(number, json), Ok((kind, expected)), "{number} {json}");
     }
@@ -64,9 +74,12 @@ fn addresses_and_identities() {
     }
 }
 
+const ENDPOINTS: &str =
+    r#""frontend-address":{"ip":"10.96.0.1","port":443},"backend-addresses":[{"ip":"192.0.2.1","port":6443}]"#;
+
 #[test]
 fn services_of_every_release() {
-    let service = |policy: &str, old: &str| Notification::ServiceUpsert {
+    let upserted = |policy: &str, old: &str| Notification::ServiceUpsert {
         id: 3,
         frontend: ServiceAddress { ip: "10.96.0.1".into(), port: 443 },
         backends: vec![ServiceAddress { ip: "192.0.2.1".into(), port: 6443 }],
@@ -79,17 +92,52 @@ fn services_of_every_release() {
     };
     let json = |policies: &str| {
         format!(
-            r#"{{"id":3,"frontend-address":{{"ip":"10.96.0.1","port":443}},"backend-addresses":[{{"ip":"192.0.2.1","port":6443}}],
-            "num-backends-omitted":1,"type":"ClusterIP",{policies}"int-traffic-policy":"Local","name":"kubernetes","namespace":"default"}}"#
+            r#"{{"id":3,{ENDPOINTS},"num-backends-omitted":1,"type":"ClusterIP",{policies}"int-traffic-policy":"Local",
+            "name":"kubernetes","namespace":"default"}}"#
         )
     };
-    for (policies, expected) in [
-        (r#""traffic-policy":"Cluster","#, service("", "Cluster")),
-        (r#""ext-traffic-policy":"Local","#, service("Local", "Local")),
-        ("", service("", "")),
-    ] {
-        assert_eq!(notification(11, &json(policies)), Ok((AgentEventKind::ServiceUpserted, expected)), "{policies}");
+    let guess = Producer { guess_sock: true, ..Producer::default() };
+    for producer in [Release::V1_15.into(), Release::V1_18.into(), guess] {
+        for (policies, expected) in [
+            (r#""traffic-policy":"Cluster","#, upserted("", "Cluster")),
+            (r#""ext-traffic-policy":"Local","#, upserted("Local", "Local")),
+            ("", upserted("", "")),
+        ] {
+            let service = service(11, &json(policies), producer);
+            assert_eq!(service, Some((AgentEventKind::ServiceUpserted, expected)), "{policies}");
+        }
+        let deleted = Some((AgentEventKind::ServiceDeleted, Notification::ServiceDelete { id: 9 }));
+        assert_eq!(service(12, r#"{"id":9}"#, producer), deleted);
     }
+}
+
+#[test]
+fn service_numbers_of_others_are_unknown() {
+    let upserted = format!(r#"{{"id":3,{ENDPOINTS}}}"#);
+    for release in [Release::V1_19, Release::V1_20] {
+        for (number, json) in [(11, upserted.as_str()), (12, r#"{"id":9}"#)] {
+            assert_eq!(service(number, json, release.into()), None, "{release:?} {json}");
+        }
+    }
+    for json in [
+        r#"{"id":7,"labels":["k8s:app=a"],"pod-name":"p","namespace":"n"}"#,
+        r#"{"cidr":"10.0.0.0/24","id":2001,"encrypt-key":0}"#,
+        r#"{"revision":3,"rule_count":1}"#,
+        r#"{"id":3,"frontend-address":{"ip":"10.96.0.1","port":443}}"#,
+        r#"{"id":3,"backend-addresses":null}"#,
+        r#"{"id":-1}"#,
+        r#"{"time":"2024-05-06T07:08:09Z"}"#,
+        "[]",
+        "nul",
+        "",
+    ] {
+        for number in [11, 12] {
+            assert_eq!(service(number, json, Release::V1_15.into()), None, "{json}");
+            let unknown = Notification::Unknown { kind: number, notification: json.to_owned() };
+            assert_eq!(notification(number, json), Ok((AgentEventKind::Unknown, unknown)));
+        }
+    }
+    assert!(service(11, r#"{"id":3,"frontend-address":{},"backend-addresses":null}"#, Release::V1_17.into()).is_some());
 }
 
 #[test]
@@ -101,8 +149,6 @@ fn texts_that_are_not_their_kinds() {
         (7, r#"{"id":"7"}"#),
         (9, r#"{"cidr":1}"#),
         (9, r#"{"id":4294967296}"#),
-        (11, r#"{"backend-addresses":[1]}"#),
-        (12, "nul"),
     ] {
         assert!(matches!(notification(number, json), Err(RecordError::Json { line: 0 | 1, .. })), "{number} {json}");
     }

@@ -29,10 +29,10 @@ mod extension {
 
 /// Decodes an IPv4 header. A fragment, even the first, has no transport layer, as in Hubble.
 pub(super) fn decode_v4<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
-    let Some(header) = data.first_chunk::<V4_LEN>() else { return Next::End };
+    let Some(header) = data.first_chunk::<V4_LEN>() else { return Next::cut(data) };
     let header_length = usize::from(header[0] & 0x0f) * 4;
     if header_length < V4_LEN {
-        return Next::End;
+        return Next::BROKEN;
     }
     flow.ip = Some(Ip {
         source: IpAddr::V4(Ipv4Addr::from(array::<V4_LEN, 4>(header, 12))),
@@ -42,7 +42,7 @@ pub(super) fn decode_v4<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     });
     flow.last_layer = Layer::Ipv4;
     if u16_be(header, 6) & V4_FRAGMENT != 0 {
-        return Next::End;
+        return Next::WHOLE;
     }
     // 0 in packets that segmentation offload or BIG TCP made: as long as the data.
     let total = match u16_be(header, 2) {
@@ -55,7 +55,7 @@ pub(super) fn decode_v4<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
 
 /// Decodes an IPv6 header and the extension headers behind it.
 pub(super) fn decode_v6<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
-    let Some(header) = data.first_chunk::<V6_LEN>() else { return Next::End };
+    let Some(header) = data.first_chunk::<V6_LEN>() else { return Next::cut(data) };
     flow.ip = Some(Ip {
         // Hubble writes IPv4-mapped addresses as IPv4.
         source: IpAddr::V6(Ipv6Addr::from(array::<V6_LEN, 16>(header, 8))).to_canonical(),
@@ -65,14 +65,22 @@ pub(super) fn decode_v6<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     });
     flow.last_layer = Layer::Ipv6;
     let payload = from(data, V6_LEN);
-    let payload = match u16_be(header, 4) {
-        // A jumbogram's length is in a hop-by-hop option: as long as the data.
-        0 => payload,
-        length => clip(payload, usize::from(length)),
+    // 0: a jumbogram's length is in a hop-by-hop option, so it is as long as the data.
+    let length = match u16_be(header, 4) {
+        0 => payload.len(),
+        length => usize::from(length),
     };
     match header[6] {
-        protocol @ (6 | 17 | 58) => Next::Transport(protocol, payload),
-        protocol => behind_extensions(protocol, payload),
+        protocol @ (6 | 17 | 58) => Next::Transport(protocol, clip(payload, length)),
+        protocol => behind_extensions(protocol, clip(payload, length + options(protocol, payload))),
+    }
+}
+
+/// Length of a hop-by-hop header. As in Hubble, the packet's length counts from its end on.
+fn options(protocol: u8, payload: &[u8]) -> usize {
+    match payload {
+        [_, units, ..] if protocol == extension::HOP_BY_HOP => (usize::from(*units) + 1) * 8,
+        _ => 0,
     }
 }
 
@@ -80,7 +88,7 @@ pub(super) fn decode_v6<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
 /// protocols that no transport layer knows.
 fn behind_extensions(mut protocol: u8, mut data: &[u8]) -> Next<'_> {
     loop {
-        let Some(&[next, length]) = data.first_chunk::<2>() else { return Next::End };
+        let Some(&[next, length]) = data.first_chunk::<2>() else { return Next::Transport(protocol, data) };
         let length = usize::from(length);
         let length = match protocol {
             extension::HOP_BY_HOP
@@ -93,11 +101,12 @@ fn behind_extensions(mut protocol: u8, mut data: &[u8]) -> Next<'_> {
             extension::FRAGMENT => match data.first_chunk::<8>() {
                 // An atomic fragment (RFC 6946) is a whole packet.
                 Some(header) if u16_be(header, 2) & V6_FRAGMENT == 0 => 8,
-                _ => return Next::End,
+                Some(_) => return Next::WHOLE,
+                None => return Next::BROKEN,
             },
             _ => return Next::Transport(protocol, data),
         };
-        let Some(rest) = data.get(length..) else { return Next::End };
+        let Some(rest) = data.get(length..) else { return Next::BROKEN };
         (protocol, data) = (next, rest);
     }
 }

@@ -18,22 +18,43 @@ pub(super) enum Next<'a> {
     Ipv6(&'a [u8]),
     /// The payload of an IP packet, and its protocol number.
     Transport(u8, &'a [u8]),
-    /// What UDP carries.
-    UdpPayload(&'a [u8]),
-    /// Nothing that is looked into: data, an unknown protocol, a fragment, or a header that is cut short or odd.
-    End,
+    /// No further layer to decode.
+    End(End<'a>),
 }
 
-/// Decodes as far as it goes; the result is what UDP carries, where UDP came last and carries something.
-pub(super) fn decode<'a>(mut next: Next<'a>, flow: &mut Flow) -> Option<&'a [u8]> {
+/// Why the chain of layers ends.
+#[derive(Clone, Copy)]
+pub(super) enum End<'a> {
+    /// UDP came last: what it carries, at least a byte.
+    Udp(&'a [u8]),
+    /// No byte is left, or none that is looked into: data, an unknown protocol, a fragment.
+    Whole,
+    /// A header is cut short or odd.
+    Broken,
+}
+
+impl<'a> Next<'a> {
+    /// The end of a packet in which nothing more is looked into.
+    const WHOLE: Self = Self::End(End::Whole);
+    /// The end at an odd header.
+    const BROKEN: Self = Self::End(End::Broken);
+
+    /// The end before a header that is longer than the bytes that are left: a layer that carries nothing is whole.
+    #[cold]
+    const fn cut(data: &[u8]) -> Self {
+        if data.is_empty() { Self::WHOLE } else { Self::BROKEN }
+    }
+}
+
+/// Decodes as far as it goes.
+pub(super) fn decode<'a>(mut next: Next<'a>, flow: &mut Flow) -> End<'a> {
     loop {
         next = match next {
             Next::Ethernet(data) => ethernet::decode(data, flow),
             Next::Ipv4(data) => ip::decode_v4(data, flow),
             Next::Ipv6(data) => ip::decode_v6(data, flow),
             Next::Transport(protocol, data) => transport::decode(protocol, data, flow),
-            Next::UdpPayload(data) => return (!data.is_empty()).then_some(data),
-            Next::End => return None,
+            Next::End(end) => return end,
         };
     }
 }

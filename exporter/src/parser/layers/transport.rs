@@ -1,6 +1,6 @@
 //! What an IP packet carries: transport protocols, control messages, and packets of its own kind.
 
-use super::Next;
+use super::{End, Next};
 use crate::flow::{Flow, L4, Layer, TcpFlags};
 use crate::parser::bytes::{array, clip, from, u16_be};
 
@@ -13,6 +13,8 @@ mod protocol {
     pub(super) const UDP: u8 = 17;
     pub(super) const IPV6: u8 = 41;
     pub(super) const ICMPV6: u8 = 58;
+    /// IPv4 within IP, as a host's own protocol; the packets are alike.
+    pub(super) const IPIP: u8 = 94;
     pub(super) const VRRP: u8 = 112;
     pub(super) const SCTP: u8 = 132;
 }
@@ -44,15 +46,14 @@ pub(super) fn decode<'a>(protocol: u8, data: &'a [u8], flow: &mut Flow) -> Next<
         protocol::SCTP => sctp(data),
         protocol::IGMP => data.first_chunk::<IGMP_LEN>().map(|h| L4::Igmp { kind: h[0], group: array(h, 4) }),
         protocol::VRRP => vrrp(data),
-        protocol::IPV4 => return Next::Ipv4(data),
+        protocol::IPV4 | protocol::IPIP => return Next::Ipv4(data),
         protocol::IPV6 => return Next::Ipv6(data),
-        _ => None,
+        _ => return Next::WHOLE,
     };
-    if let Some(l4) = l4 {
-        flow.l4 = l4;
-        flow.last_layer = Layer::L4;
-    }
-    Next::End
+    let Some(l4) = l4 else { return Next::cut(data) };
+    flow.l4 = l4;
+    flow.last_layer = Layer::L4;
+    Next::WHOLE
 }
 
 fn tcp(data: &[u8]) -> Option<L4> {
@@ -65,14 +66,15 @@ fn tcp(data: &[u8]) -> Option<L4> {
 }
 
 fn udp<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
-    let Some(header) = data.first_chunk::<UDP_LEN>() else { return Next::End };
+    let Some(header) = data.first_chunk::<UDP_LEN>() else { return Next::cut(data) };
     flow.l4 = L4::Udp { source_port: u16_be(header, 0), destination_port: u16_be(header, 2) };
     flow.last_layer = Layer::L4;
-    match usize::from(u16_be(header, 4)) {
+    let payload = match usize::from(u16_be(header, 4)) {
         // A length that ends inside the header is odd, but 0 is a jumbogram's (RFC 2675).
-        0 => Next::UdpPayload(from(data, UDP_LEN)),
-        length => Next::UdpPayload(from(clip(data, length), UDP_LEN)),
-    }
+        0 => from(data, UDP_LEN),
+        length => from(clip(data, length), UDP_LEN),
+    };
+    Next::End(if payload.is_empty() { End::Whole } else { End::Udp(payload) })
 }
 
 fn sctp(data: &[u8]) -> Option<L4> {

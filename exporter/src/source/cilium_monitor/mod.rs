@@ -191,7 +191,12 @@ impl CiliumMonitor {
 
     /// The connection is over: tells what is known to be lost, and begins to look for the next one.
     fn end(&mut self, reason: Reason, why: &str, sink: &mut dyn FnMut(&Event<'_>)) {
-        let State::Connected(connected) = std::mem::replace(&mut self.state, State::Stopped) else { return };
+        let before = std::mem::replace(&mut self.state, State::Stopped);
+        let State::Connected(connected) = before else {
+            // What was just read has ended it: another socket at its path is for the next attempt.
+            self.state = before;
+            return;
+        };
         let now = Instant::now();
         let left = self.buffer.filled().len();
         self.buffer.clear();

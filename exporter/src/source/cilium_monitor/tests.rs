@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{CiliumMonitor, Config, GOOD, STALL, State, build};
+use super::{CiliumMonitor, Config, GOOD, Reason, STALL, State, build};
 use crate::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use crate::gob::{EVENT_SAMPLE, Payload};
 use crate::source::Source as _;
@@ -38,6 +38,28 @@ fn flap(good: Duration) -> (CiliumMonitor, Duration, u64) {
         wait = next - controls.view.get().since;
     }
     (source, wait, events)
+}
+
+/// One wait brings both the end of the stream and the news of another socket at its path.
+#[test]
+fn replaced_path_after_end_reconnects() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("m.sock");
+    let _server = UnixListener::bind(&socket).unwrap();
+    let (mut source, controls) = build(Config { socket, stall: STALL, good: GOOD }, &Telemetry::default()).unwrap();
+    source.start().unwrap();
+    let connect = |source: &mut CiliumMonitor| {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !matches!(source.state, State::Connected(_)) {
+            assert!(Instant::now() < end, "{:?}", controls.view.get());
+            source.read(Duration::from_millis(20), &mut |_| ()).unwrap();
+        }
+    };
+    connect(&mut source);
+    source.end(Reason::Closed, "closed", &mut |_| ());
+    source.end(Reason::Replaced, "replaced", &mut |_| ());
+    assert_eq!(controls.view.get().interruptions, 1);
+    connect(&mut source);
 }
 
 #[test]

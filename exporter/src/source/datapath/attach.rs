@@ -1,24 +1,27 @@
 //! Puts the programs on interfaces as they come, tells the kernel maps about them, and lets go as they leave.
 
+mod place;
+mod unseen;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
-use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{Tunnel, map, program};
 use tokio::sync::oneshot;
 
-use super::links::filters::{Ours, remove_empty_clsact};
+use self::place::Place;
+use self::unseen::Unseen;
+use super::links::filters::{Direction, remove_empty_clsact};
 use super::links::requests::Requests;
 use super::links::{Link, LinkEvent, Role};
 use super::object::{self, LoadError, Object};
 use super::presence::Presence;
 use super::sys;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Number, Telemetry};
 
 /// How programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,30 +60,49 @@ pub struct HookState {
 
 /// What is attached where; cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub struct Hooks(Arc<Mutex<BTreeMap<(u32, &'static str), HookState>>>);
+pub struct Hooks(Arc<Mutex<BTreeMap<(u32, &'static str), Reported>>>);
+
+/// A hook's state, and the number that exports it.
+type Reported = (HookState, Number);
 
 impl Hooks {
     /// All hooks now.
     /// The index is 0 for hooks that are not an interface's.
     pub fn list(&self) -> Vec<(u32, HookState)> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.iter().map(|((ifindex, _), state)| (*ifindex, state.clone())).collect()
+        table.iter().map(|((ifindex, _), (state, _))| (*ifindex, state.clone())).collect()
     }
 
-    fn set(&self, ifindex: u32, state: HookState) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((ifindex, state.hook), state);
+    /// Adds a hook, and counts it: by adding, as hooks that have no series of their own share one.
+    fn set(&self, ifindex: u32, state: HookState, telemetry: &Telemetry) {
+        let number = telemetry.gauge(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes(&state));
+        number.add(u64::from(state.error.is_none()));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((ifindex, state.hook), (state, number));
     }
 
-    fn remove(&self, ifindex: u32) -> Vec<HookState> {
+    /// Removes the hooks of an interface, and their numbers.
+    fn remove(&self, ifindex: u32, telemetry: &Telemetry) -> Vec<HookState> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys: Vec<_> = table.keys().filter(|(index, _)| *index == ifindex).copied().collect();
-        keys.iter().filter_map(|key| table.remove(key)).collect()
+        let gone = table.extract_if((ifindex, "")..(ifindex.saturating_add(1), ""), |_, _| true);
+        gone.map(|(_, (state, number))| {
+            number.sub(u64::from(state.error.is_none()));
+            // Else another interface has the name by now.
+            if number.get() == 0 {
+                telemetry.remove(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes(&state));
+            }
+            state
+        })
+        .collect()
     }
+}
+
+fn attributes(state: &HookState) -> [(&'static str, &str); 2] {
+    [(attribute::NETWORK_INTERFACE_NAME, &state.interface), (attribute::EYEPIECE_HOOK_NAME, state.hook)]
 }
 
 struct Attached {
     link: Link,
-    links: Vec<SchedClassifierLink>,
+    places: Vec<Place>,
     /// The clsact queueing discipline is our own work, so its end is too.
     made_clsact: bool,
 }
@@ -88,7 +110,7 @@ struct Attached {
 impl Attached {
     /// Detaches; on a gone interface there is nothing left to detach.
     fn end(self) {
-        drop(self.links);
+        drop(self.places);
         if !self.made_clsact {
             return;
         }
@@ -125,8 +147,7 @@ pub struct Attacher {
     /// Interfaces that were there before us: attached when all of them are known, as packets of one are judged by what
     /// the others are. None from then on.
     waiting: Option<BTreeMap<u32, Link>>,
-    /// What interfaces counted before we were there: told once, whatever becomes of their hooks.
-    unseen: BTreeMap<u32, [u64; 4]>,
+    unseen: Unseen,
     present: Present,
     hooks: Hooks,
     telemetry: Telemetry,
@@ -146,7 +167,7 @@ impl Attacher {
         telemetry: Telemetry,
         synced: oneshot::Sender<()>,
     ) -> Result<Self, LoadError> {
-        let own_namespace = super::links::namespaces::own_inode().map_err(|source| LoadError::Descriptor { source })?;
+        let own_namespace = super::links::namespaces::own_inode().map_err(|source| LoadError::Namespace { source })?;
         let (interfaces, namespaces) = (object.map(map::INTERFACES)?, object.map(map::NAMESPACES)?);
         let tunnels = object.map(map::TUNNELS)?;
         let hooks = Hooks::default();
@@ -163,7 +184,7 @@ impl Attacher {
             told: BTreeMap::new(),
             told_tunnels: BTreeMap::new(),
             waiting: Some(BTreeMap::new()),
-            unseen: BTreeMap::new(),
+            unseen: Unseen::new(telemetry.clone()),
             present,
             hooks,
             telemetry,
@@ -209,15 +230,18 @@ impl Attacher {
             .get(&link.ifindex)
             // What could not be attached is tried again at every change: a rename may have come in between.
             .is_some_and(|attached| {
-                let whole = attached.links.len() == 2;
+                let whole = attached.places.len() == 2;
                 whole && attached.link.role == link.role && attached.link.l3_device == link.l3_device
             });
         if same {
             if let Some(attached) = self.attached.get_mut(&link.ifindex) {
                 let old = std::mem::replace(&mut attached.link, link.clone());
                 if old.name != link.name {
-                    rename(&self.hooks, &self.telemetry, link.ifindex, &link.name);
-                    self.tell_unseen(&link);
+                    for mut state in self.hooks.remove(link.ifindex, &self.telemetry) {
+                        state.interface.clone_from(&link.name);
+                        self.hooks.set(link.ifindex, state, &self.telemetry);
+                    }
+                    self.unseen.rename(link.ifindex, &link.name);
                 }
             }
         } else {
@@ -229,53 +253,39 @@ impl Attacher {
 
     fn attach(&mut self, link: Link) {
         let Some(programs) = programs_of(&link) else { return };
-        if !self.unseen.contains_key(&link.ifindex) {
-            self.unseen.extend(interface_counters(&link.name).map(|counted| (link.ifindex, counted)));
-        }
-        self.tell_unseen(&link);
+        self.unseen.appear(link.ifindex, &link.name);
         self.present.interfaces.arrive(link.ifindex);
-        let (mut links, mut made_clsact) = (Vec::new(), false);
-        for (name, hook, side) in programs {
-            let result = self.attach_one(name, &link.name, side, &mut made_clsact);
-            let error = match result {
-                Ok(attached) => {
-                    links.push(attached);
+        let (mut places, mut made_clsact) = (Vec::new(), false);
+        for (name, hook, direction) in programs {
+            let error = match self.attach_one(name, link.ifindex, direction, &mut made_clsact) {
+                Ok(place) => {
+                    places.push(place);
                     None
                 }
                 Err(error) => Some(error),
             };
             self.report(link.ifindex, &link.name, hook, error);
         }
-        self.attached.insert(link.ifindex, Attached { link, links, made_clsact });
+        self.attached.insert(link.ifindex, Attached { link, places, made_clsact });
     }
 
     fn attach_one(
         &mut self,
         name: &'static str,
-        interface: &str,
-        side: TcAttachType,
+        ifindex: u32,
+        direction: Direction,
         made_clsact: &mut bool,
-    ) -> Result<SchedClassifierLink, String> {
-        let mode = self.mode;
+    ) -> Result<Place, String> {
         let program = self.object.classifier(name).map_err(|error| error.to_string())?;
-        let link = match mode {
-            Mode::Tcx => program.attach_with_options(interface, side, TcAttachOptions::TcxOrder(LinkOrder::first())),
-            Mode::Clsact => {
-                *made_clsact |= make_clsact(interface).map_err(|error| text(&error))?;
-                attach_clsact(program, interface, side)
-            }
-        };
-        let id = link.map_err(|error| text(&error))?;
-        program.take_link(id).map_err(|error| text(&error))
+        let program = program.fd().map_err(|error| text(&error))?.as_fd();
+        Place::take(self.mode, ifindex, direction, (program, name), made_clsact).map_err(|error| error.to_string())
     }
 
     fn detach(&mut self, ifindex: u32) {
         if let Some(attached) = self.attached.remove(&ifindex) {
             attached.end();
             self.present.interfaces.leave(ifindex, Instant::now());
-            for state in self.hooks.remove(ifindex) {
-                forget(&self.telemetry, &state);
-            }
+            self.hooks.remove(ifindex, &self.telemetry);
         }
     }
 
@@ -284,7 +294,7 @@ impl Attacher {
             waiting.remove(&ifindex);
         }
         self.detach(ifindex);
-        self.unseen.remove(&ifindex);
+        self.unseen.gone(ifindex);
         self.tell_tunnels(ifindex, Vec::new());
         if let Err(error) = sys::delete(self.interfaces.as_fd(), &ifindex) {
             tracing::warn!(ifindex, %error, "cannot remove an interface from the kernel's map");
@@ -338,20 +348,7 @@ impl Attacher {
         } else {
             tracing::debug!(interface, hook, mode = self.mode.name(), "attached");
         }
-        let attributes = [(attribute::NETWORK_INTERFACE_NAME, interface), (attribute::EYEPIECE_HOOK_NAME, hook)];
-        self.telemetry.gauge(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes).set(u64::from(error.is_none()));
-        self.hooks.set(ifindex, HookState { interface: interface.to_owned(), hook, error });
-    }
-
-    /// What the interface counted before we were there, under its name of now.
-    fn tell_unseen(&self, link: &Link) {
-        let Some(counted) = self.unseen.get(&link.ifindex) else { return };
-        for (direction, packets, bytes) in [("receive", counted[1], counted[0]), ("transmit", counted[3], counted[2])] {
-            let attributes =
-                [(attribute::NETWORK_INTERFACE_NAME, &*link.name), (attribute::NETWORK_IO_DIRECTION, direction)];
-            self.telemetry.gauge(metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, &attributes).set(packets);
-            self.telemetry.gauge(metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name, &attributes).set(bytes);
-        }
+        self.hooks.set(ifindex, HookState { interface: interface.to_owned(), hook, error }, &self.telemetry);
     }
 }
 
@@ -362,8 +359,8 @@ impl Drop for Attacher {
 }
 
 /// Programs, hook names and sides of an interface; none where nothing is to be attached.
-fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, TcAttachType); 2]> {
-    use TcAttachType::{Egress, Ingress};
+fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, Direction); 2]> {
+    use Direction::{Egress, Ingress};
     match (link.role, link.l3_device) {
         (Role::Endpoint, _) => {
             Some([(program::FROM_ENDPOINT, "from-endpoint", Ingress), (program::TO_ENDPOINT, "to-endpoint", Egress)])
@@ -376,26 +373,6 @@ fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, TcAttachType
         }
         (Role::Ignored(_), _) => None,
     }
-}
-
-/// Makes the clsact queueing discipline. False = it was there: somebody else's, or ours for the other side.
-fn make_clsact(interface: &str) -> Result<bool, TcError> {
-    match tc::qdisc_add_clsact(interface) {
-        Ok(()) => Ok(true),
-        Err(TcError::AlreadyAttached) => Ok(false),
-        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn attach_clsact(
-    program: &mut SchedClassifier,
-    interface: &str,
-    side: TcAttachType,
-) -> Result<tc::SchedClassifierLinkId, ProgramError> {
-    let ours = Ours::default();
-    let options = NlOptions { priority: ours.priority, handle: TcHandle::from(ours.handle), ..NlOptions::default() };
-    program.attach_with_options(interface, side, TcAttachOptions::Netlink(options))
 }
 
 /// Why drops are not seen.
@@ -435,46 +412,4 @@ fn warn(what: &str, result: io::Result<()>) {
     if let Err(error) = result {
         tracing::warn!(%error, "cannot tell the kernel programs of {what}");
     }
-}
-
-fn rename(hooks: &Hooks, telemetry: &Telemetry, ifindex: u32, name: &str) {
-    for mut state in hooks.remove(ifindex) {
-        for (name, attributes) in unseen_of(&state) {
-            // They go on under the new name; kept as well, they would be told twice.
-            telemetry.remove(name, &attributes);
-        }
-        forget(telemetry, &state);
-        name.clone_into(&mut state.interface);
-        let attributes = [(attribute::NETWORK_INTERFACE_NAME, name), (attribute::EYEPIECE_HOOK_NAME, state.hook)];
-        telemetry.gauge(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes).set(u64::from(state.error.is_none()));
-        hooks.set(ifindex, state);
-    }
-}
-
-fn forget(telemetry: &Telemetry, state: &HookState) {
-    let interface = (attribute::NETWORK_INTERFACE_NAME, &*state.interface);
-    telemetry.remove(metric::EYEPIECE_HOOK_ATTACHED.name, &[interface, (attribute::EYEPIECE_HOOK_NAME, state.hook)]);
-    for (name, attributes) in unseen_of(state) {
-        // Counted once and for all: it is told even of an interface that came and went between two exports.
-        telemetry.retire(name, &attributes, Instant::now());
-    }
-}
-
-/// The numbers of unseen packets and bytes of a hook's interface.
-fn unseen_of(state: &HookState) -> impl Iterator<Item = (&'static str, [(&'static str, &str); 2])> {
-    let names = [metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name];
-    names.into_iter().flat_map(|name| {
-        ["receive", "transmit"].map(|direction| {
-            let interface = (attribute::NETWORK_INTERFACE_NAME, &*state.interface);
-            (name, [interface, (attribute::NETWORK_IO_DIRECTION, direction)])
-        })
-    })
-}
-
-/// Received bytes and packets, sent bytes and packets of an interface, from the kernel's /proc/net/dev.
-fn interface_counters(name: &str) -> Option<[u64; 4]> {
-    let text = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
-    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
-    let numbers: Vec<u64> = line.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect();
-    Some([*numbers.first()?, *numbers.get(1)?, *numbers.get(8)?, *numbers.get(9)?])
 }

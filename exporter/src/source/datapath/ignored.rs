@@ -1,11 +1,20 @@
 //! Frees that are no drops, although the kernel reports them through the same tracepoint: the one list of them.
 
-/// Reasons that are never a drop: names as in the kernel's `enum skb_drop_reason` without prefix, and why.
-pub(super) const NO_DROPS: &[(&str, &str)] =
-    &[("CONSUMED", "the packet reached its reader"), ("NOT_DROPPED_YET", "the number 0: no decision was made")];
+use eyepiece_wire::{FUNCTION_LEN, IgnoredFunction};
 
-/// Reasons that are no drop in one function of the kernel: reason, function, and why. At most
-/// `eyepiece_wire::QUIET_PLACES`.
+/// Reasons that are never a drop: names as in the kernel's `enum skb_drop_reason` without prefix, and why.
+pub(super) const NO_DROPS: &[(&str, &str)] = &[
+    ("CONSUMED", "the packet reached its reader"),
+    ("NOT_DROPPED_YET", "the number 0: no decision was made"),
+    ("IPV6DISABLED", "multicast of the neighbours on an interface without IPv6, which has no address to send to"),
+    ("TCP_ABORT_ON_DATA", "data that arrived after a local program had closed its connection; a reset answers it"),
+];
+
+/// Reasons that are no drop of a packet that this process sent over the loopback: reason, and why.
+pub(super) const OF_OWN_LOOPBACK: &[(&str, &str)] =
+    &[("NO_SOCKET", "attempts of our own exports to reach a receiver that is not there: failed exports are counted")];
+
+/// Reasons that are no drop in one function of the kernel: reason, function, and why.
 pub(super) const QUIET: &[(&str, &str, &str)] = &[
     (
         "NOT_SPECIFIED",
@@ -29,3 +38,26 @@ pub(super) const QUIET: &[(&str, &str, &str)] = &[
     ("NOT_SPECIFIED", "tcp_v6_rcv", "the same over IPv6"),
     ("NOT_SPECIFIED", "igmp_rcv", "membership reports of others, which only a multicast router reads"),
 ];
+
+/// The rule for a reason in a function; a name that is too long is cut, and matches nothing.
+pub(super) fn function(reason: u32, name: &str) -> IgnoredFunction {
+    let mut rule = IgnoredFunction { reason, name: [0; FUNCTION_LEN] };
+    rule.name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    rule
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_wire::FUNCTION_LEN;
+
+    use super::{QUIET, function};
+
+    #[test]
+    fn names_of_functions_fit_into_rules() {
+        assert_eq!(function(3, "ip_rcv").name[..7], *b"ip_rcv\0");
+        for (_, name, _) in QUIET {
+            // The kernel ends the name that it writes with a zero.
+            assert!(name.len() < FUNCTION_LEN && !name.contains('.'), "{name}");
+        }
+    }
+}

@@ -25,32 +25,44 @@ struct Tables {
     names: String,
 }
 
+/// Names of an enumeration by number, without a prefix; empty where the kernel has none.
+fn names(types: &Btf, enumeration: &str, prefix: &str) -> HashMap<u32, String> {
+    let strip = |name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
+    let list = types.enumeration(enumeration).unwrap_or_default();
+    list.into_iter().map(|(name, value)| (value, strip(name))).collect()
+}
+
+/// The kernel's drop reasons, by number.
+pub fn reasons(types: &Btf) -> HashMap<u32, String> {
+    names(types, "skb_drop_reason", PREFIX)
+}
+
 impl KernelNames {
     /// Reads the running kernel's names. What cannot be read stays numbers.
     pub fn read(types: &Btf) -> Self {
-        let reasons = types.enumeration("skb_drop_reason").unwrap_or_default();
-        let subsystems = types.enumeration("skb_drop_reason_subsys").unwrap_or_default();
-        let strip = |list: Vec<(String, u32)>, prefix: &str| {
-            let strip = |name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
-            list.into_iter().map(|(name, value)| (value, strip(name))).collect()
-        };
-        let mut tables = Tables {
-            reasons: strip(reasons, PREFIX),
-            subsystems: strip(subsystems, "SKB_DROP_REASON_SUBSYS_"),
-            ..Tables::default()
-        };
+        let subsystems = names(types, "skb_drop_reason_subsys", "SKB_DROP_REASON_SUBSYS_");
+        let mut tables = Tables { reasons: reasons(types), subsystems, ..Tables::default() };
         match std::fs::read_to_string("/proc/kallsyms") {
             Ok(text) => {
                 tables.symbols(&text);
                 if tables.addresses.is_empty() {
                     tracing::warn!(
                         "the kernel hides its symbols: without the capability SYSLOG, or with kernel.kptr_restrict = 2, \
-                         drops have no names of functions, and some frees that are none are reported as drops"
+                         drops have no names of functions"
                     );
                 }
             }
             Err(error) => tracing::warn!(%error, "no kernel symbols: drop locations stay addresses"),
         }
+        Self(Arc::new(tables))
+    }
+
+    /// Names of a made-up kernel: its reasons, and its `/proc/kallsyms`.
+    #[cfg(test)]
+    pub(super) fn of(reasons: &[(u32, &str)], symbols: &str) -> Self {
+        let mut tables = Tables::default();
+        tables.reasons.extend(reasons.iter().map(|&(number, name)| (number, name.to_owned())));
+        tables.symbols(symbols);
         Self(Arc::new(tables))
     }
 
@@ -73,15 +85,20 @@ impl KernelNames {
         self.0.reasons.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
     }
 
-    /// The addresses of a function: its first, and the next one's; none where the kernel does not tell.
-    pub fn function(&self, name: &str) -> Option<(u64, u64)> {
-        let Tables { addresses, ends, names, .. } = &*self.0;
-        let is_it = |&index: &usize| {
-            let start = index.checked_sub(1).map_or(0, |before| ends[before] as usize);
-            &names[start..ends[index] as usize] == name
-        };
-        let index = (0..addresses.len()).find(is_it)?;
-        Some((addresses[index], *addresses.get(index + 1)?))
+    /// Whether the kernel has a function of this name, or only copies and pieces that the compiler made of it
+    /// (`.isra.0`, `.constprop.0`, `.part.0`, `.cold`).
+    pub fn has_function(&self, name: &str) -> bool {
+        let Tables { ends, names, .. } = &*self.0;
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        starts.zip(ends).any(|(start, &end)| {
+            let rest = names[start as usize..end as usize].strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
+    /// Whether the kernel tells addresses of functions.
+    pub fn has_functions(&self) -> bool {
+        !self.0.addresses.is_empty()
     }
 
     /// The function that an address lies in; empty where the kernel does not tell.
@@ -92,6 +109,14 @@ impl KernelNames {
         let start = index.checked_sub(1).map_or(0, |before| ends[before] as usize);
         &names[start..ends[index] as usize]
     }
+}
+
+/// The names that are no drop reasons of this kernel; as [`KernelNames::number`] without reading its symbols.
+pub fn unknown_reasons<'a>(types: &Btf, names: &'a [String]) -> Vec<&'a str> {
+    let known = types.enumeration("skb_drop_reason").unwrap_or_default();
+    let bare = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let is_known = |name: &str| known.iter().any(|(known, _)| bare(known) == bare(&name.to_ascii_uppercase()));
+    names.iter().map(String::as_str).filter(|name| !is_known(name)).collect()
 }
 
 impl Tables {
@@ -144,15 +169,33 @@ mod tests {
     }
 
     #[test]
+    fn functions_are_found_with_their_pieces() {
+        let names = KernelNames::of(
+            &[],
+            "100 T ip_rcv\n140 t ip_rcv_core.isra.0\n180 t ip_rcv.cold\n200 t igmp_rcv.constprop.0.isra.0\n\
+             240 T ping_rcv\n280 t igmp_rcv.part.0.cold\n300 T ping\n340 t last\n",
+        );
+        for (name, expected) in [
+            ("ip_rcv", true),
+            ("ip_rcv_core", true),
+            ("igmp_rcv", true),
+            ("ping", true),
+            ("last", true),
+            ("rcv", false),
+            ("pin", false),
+            ("igmp_rcv.part", true),
+        ] {
+            assert_eq!(names.has_function(name), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn symbols_are_found_by_the_address_within() {
         let names = names();
         for (address, expected) in
             [(0, ""), (0xff, ""), (0x100, "ip_rcv"), (0x17f, "ip_rcv"), (0x180, "ip_forward"), (0x9999, "ip_forward")]
         {
             assert_eq!(names.symbol(address), expected, "{address:x}");
-        }
-        for (name, expected) in [("ip_rcv", Some((0x100, 0x180))), ("ip_forward", None), ("data", None), ("", None)] {
-            assert_eq!(names.function(name), expected, "{name}");
         }
         let mut hidden = Tables::default();
         hidden.symbols("0000000000000000 T ip_rcv\n0000000000000000 t ip_forward\n");

@@ -1,87 +1,57 @@
 //! Tells whether another exporter of this network namespace lives that is attached by clsact.
 //!
-//! Filters of clsact outlive who made them, and do not say whether he lives. Without this a second exporter would take
-//! the first one's filters for leavings, and remove them.
+//! Filters of clsact outlive the process that made them, and do not show whether it lives. Without this a second exporter
+//! would take the first one's filters for leavings, and remove them.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-/// Where locks are. Only root writes in /run, so nobody else can hold one.
-pub const FOLDER: &str = "/run/eyepiece";
+use crate::file_lock;
+pub use crate::file_lock::{Lock, Taken};
 
-/// Held by the exporter that is attached by clsact; it goes with its process, however that ends.
-#[derive(Debug)]
-pub struct Lock {
-    path: PathBuf,
-    /// The kernel's lock (`flock`) is this open file's.
-    _file: File,
-}
+/// Where locks are. Only root writes in /run, so no other user's process can hold one.
+pub const FOLDER: &str = "/run/eyepiece";
 
 /// The lock's file of the network namespace with this inode.
 pub fn path(folder: &Path, namespace: u32) -> PathBuf {
     folder.join(format!("clsact-{namespace}.lock"))
 }
 
-/// Takes the lock of a file, made where it is missing; none where another process has it.
+/// Takes the lock of a file, made where it is missing.
 ///
 /// # Errors
 /// The file or its folder cannot be made or opened.
-pub fn take(path: PathBuf) -> io::Result<Option<Lock>> {
+pub fn take(path: PathBuf) -> io::Result<Taken> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     }
-    loop {
-        // Whoever may open a file may lock it: nobody but its owner.
-        let file =
-            OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        // Its former owner may have removed it between our opening and our locking.
-        if is_at(&file, &path)? {
-            return Ok(Some(Lock { path, _file: file }));
-        }
-    }
-}
-
-/// Whether an open file is the one that a path names now.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let (open, named) = (file.metadata()?, path.metadata());
-    Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove a lock's file");
-        }
-    }
+    file_lock::take(path)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use super::{Lock, Taken, path, take};
 
-    use super::{path, take};
+    fn taken(taken: std::io::Result<Taken>) -> Lock {
+        match taken {
+            Ok(Taken::Ours(lock)) => lock,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
-    fn one_holds_it_until_it_is_dropped() {
+    fn each_namespace_has_its_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = |namespace| path(&folder.path().join("eyepiece"), namespace);
-        let lock = take(path(1)).unwrap().expect("free");
-        assert_eq!(path(1).metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(take(path(1)).unwrap().is_none());
-        let other = take(path(2)).unwrap().expect("of another namespace");
+        let lock = taken(take(path(1)));
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(matches!(take(path(1)), Ok(Taken::Held(Some(pid))) if pid == own));
+        let other = taken(take(path(2)));
         drop(lock);
         assert!(!path(1).exists() && path(2).exists());
         drop(other);
-        // What a process left that was killed.
-        std::fs::write(path(1), "").unwrap();
-        assert!(take(path(1)).unwrap().is_some());
     }
 
     #[test]

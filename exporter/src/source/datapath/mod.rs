@@ -17,6 +17,7 @@ pub mod sys;
 
 mod ignored;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -24,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use eyepiece_semconv::{attribute, metric};
-use eyepiece_wire::{QUIET_PLACES, Quiet, map};
+use eyepiece_wire::{IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_OWN_LOOPBACK, map};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,12 +35,14 @@ use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
 use self::links::filters::{Ours, remove_stale};
 use self::links::requests::Requests;
-use self::lock::Lock;
+use self::lock::{Lock, Taken};
 use self::object::{LoadError, Object, Settings, Transport};
 use self::presence::Presence;
 use self::privileges::{MissingCapabilities, Privileges};
 use self::reader::Reader;
 use self::sweep::{Sweeper, Timeouts};
+use crate::capabilities;
+use crate::socket_owner;
 use crate::source::Source as _;
 use crate::telemetry::Telemetry;
 
@@ -74,10 +77,11 @@ pub enum DatapathError {
         name: String,
     },
     /// Two cannot be attached by clsact: neither could tell its filters from the other's.
-    #[error(
-        "another eyepiece is attached by clsact in this network namespace; stop it, or set datapath.attach to \"tcx\""
-    )]
-    NotAlone,
+    #[error("{owner} is attached by clsact in this network namespace; stop it, or set datapath.attach to \"tcx\"")]
+    NotAlone {
+        /// The process.
+        owner: String,
+    },
     /// Threads, descriptors, maps.
     #[error("cannot start the datapath: {what}: {source}")]
     System {
@@ -163,7 +167,10 @@ pub fn build(
     let hooks = attacher.hooks();
     let attacher = std::thread::Builder::new()
         .name("attacher".into())
-        .spawn(move || follow(attacher, events))
+        .spawn(move || {
+            capabilities::keep(privileges::of_attaching());
+            follow(attacher, events);
+        })
         .map_err(system("the attacher's thread"))?;
     let sweeper = Sweeper::start(parts).map_err(system("the sweeper"))?;
     Ok((Datapath { hooks, mode, names, attacher, sweeper, _lock: lock }, reader, synced))
@@ -184,13 +191,15 @@ fn check_privileges() -> Result<(), DatapathError> {
 fn lock(mode: Mode) -> Result<Option<Lock>, DatapathError> {
     let taken = links::namespaces::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
     match taken {
-        Ok(Some(lock)) => {
+        Ok(Taken::Ours(lock)) => {
             // A run before this one may have had another mode.
             clean_up();
             Ok(Some(lock).filter(|_| mode == Mode::Clsact))
         }
-        Ok(None) if mode == Mode::Clsact => Err(DatapathError::NotAlone),
-        Ok(None) => Ok(None),
+        Ok(Taken::Held(pid)) if mode == Mode::Clsact => {
+            Err(DatapathError::NotAlone { owner: socket_owner::describe(pid) })
+        }
+        Ok(Taken::Held(_)) => Ok(None),
         Err(source) if mode == Mode::Clsact => Err(DatapathError::System { what: "a lock in /run/eyepiece", source }),
         Err(error) => {
             tracing::warn!(%error, "no lock in /run/eyepiece: filters that an earlier run may have left stay");
@@ -218,24 +227,42 @@ fn clean_up() {
 
 /// Tells the drop program which reasons are no drops.
 fn ignore(object: &Object, names: &KernelNames, wishes: &[String]) -> Result<(), DatapathError> {
-    let map = object.map(map::IGNORED)?;
-    let mut reasons = Vec::new();
+    let mut rules: BTreeMap<u32, u32> = BTreeMap::new();
     for name in wishes {
-        reasons.push(names.number(name).ok_or_else(|| DatapathError::UnknownReason { name: name.clone() })?);
+        let reason = names.number(name).ok_or_else(|| DatapathError::UnknownReason { name: name.clone() })?;
+        rules.insert(reason, IGNORE_ALWAYS);
     }
     // A name of ours that this kernel does not have is one that it cannot report.
-    reasons.extend(ignored::NO_DROPS.iter().filter_map(|(name, _)| names.number(name)));
-    let told = |source| DatapathError::System { what: "the list of ignored drop reasons", source };
-    for reason in reasons {
-        sys::update(map.as_fd(), &reason, &1_u32).map_err(told)?;
-    }
-    let map = object.map(map::QUIET)?;
-    let places = ignored::QUIET.iter().filter_map(|(reason, function, _)| {
-        let (start, end) = names.function(function)?;
-        Some(Quiet { start, end, reason: u64::from(names.number(reason)?) })
+    let mut add = |name, rule| {
+        let reason = names.number(name)?;
+        *rules.entry(reason).or_default() |= rule;
+        Some(reason)
+    };
+    ignored::NO_DROPS.iter().for_each(|(name, _)| {
+        add(name, IGNORE_ALWAYS);
     });
-    for (index, place) in (0_u32..QUIET_PLACES).zip(places) {
-        sys::update(map.as_fd(), &index, &place).map_err(told)?;
+    ignored::OF_OWN_LOOPBACK.iter().for_each(|(name, _)| {
+        add(name, IGNORE_OWN_LOOPBACK);
+    });
+    let told = |source| DatapathError::System { what: "the list of ignored drop reasons", source };
+    let mut unmatched = Vec::new();
+    let functions = object.map(map::FUNCTIONS)?;
+    for (name, function, _) in ignored::QUIET {
+        let Some(reason) = add(name, IGNORE_IN_FUNCTIONS) else { continue };
+        sys::update(functions.as_fd(), &ignored::function(reason, function), &1_u32).map_err(told)?;
+        if names.has_functions() && !names.has_function(function) {
+            unmatched.push(format!("{name} in {function}"));
+        }
+    }
+    if !unmatched.is_empty() {
+        tracing::warn!(
+            rules = unmatched.join(", "),
+            "this kernel has no function of these names: frees there are reported as drops, if there are any"
+        );
+    }
+    let map = object.map(map::IGNORED)?;
+    for (reason, rule) in rules {
+        sys::update(map.as_fd(), &reason, &rule).map_err(told)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Loads the kernel programs with their settings and sizes, and gives hands on their maps.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use aya::maps::Map;
@@ -10,6 +11,7 @@ use eyepiece_wire::{Aggregation, MAX_CAPTURE, global, map, program};
 use thiserror::Error;
 
 use super::btf::{Btf, BtfError};
+use super::links::namespaces;
 use super::sys;
 
 /// The kernel programs, built by build.rs.
@@ -111,6 +113,12 @@ pub enum LoadError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The own network namespace is not known.
+    #[error("cannot read the inode of the own network namespace: {source}")]
+    Namespace {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The object and this code do not fit together.
     #[error("the kernel object has no {name}")]
     Missing {
@@ -132,12 +140,16 @@ impl std::fmt::Debug for Object {
 }
 
 impl Object {
-    /// Loads everything; `types` are the running kernel's. A drop program that this kernel can't have is not fatal: see [`Object::drops_missing`].
+    /// Loads everything for the network namespace that the calling thread is in; `types` are the running kernel's. A drop program that this kernel can't have is not fatal: see [`Object::drops_missing`].
     pub fn load(settings: &Settings, types: &Btf) -> Result<Self, LoadError> {
         let mut loader = EbpfLoader::new();
-        let values = Globals::new(settings, types);
+        let namespace = namespaces::own_inode().map_err(|source| LoadError::Namespace { source })?;
+        let values = Globals::new(settings, types, namespace);
         values.set(&mut loader);
+        // The array is looked up by the number of the CPU; 0 = as many as there are.
+        let cpus = sys::possible_cpus().ok().and_then(|cpus| cpus.last().map(|&last| u32::from(last) + 1));
         loader
+            .map_max_entries(map::PERF, cpus.unwrap_or(0))
             .map_max_entries(map::RING, if settings.transport == Transport::Ring { settings.buffer } else { 4096 })
             .map_max_entries(map::CONNECTIONS4, settings.max_connections.max(1))
             .map_max_entries(map::CONNECTIONS6, settings.max_connections.max(1));
@@ -284,19 +296,22 @@ fn chain(error: &dyn std::error::Error) -> String {
 struct Globals {
     bytes: [(&'static str, u8); 3],
     words: Vec<(&'static str, u32)>,
-    longs: [(&'static str, u64); 3],
+    longs: [(&'static str, u64); 5],
     arguments: u8,
     /// The kernel type that the drop program lacks.
     missing: Option<BtfError>,
 }
 
 impl Globals {
-    fn new(settings: &Settings, types: &Btf) -> Self {
+    fn new(settings: &Settings, types: &Btf, namespace: u32) -> Self {
         let hertz = sys::jiffies_per_second();
         let jiffies = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(hertz) / 1000;
         let mut words = vec![(global::CAPTURE, settings.capture_bytes.clamp(MIN_CAPTURE, MAX_CAPTURE))];
+        words.push((global::OWN_NAMESPACE, namespace));
         // A tag that cannot be told is left out of what is captured of drops; everything else works.
         words.push((global::VLAN_OFFSET, types.offset("sk_buff", "vlan_all").unwrap_or(u32::MAX)));
+        words.push((global::OWN_PID, std::process::id()));
+        let pid_namespace = std::fs::metadata("/proc/self/ns/pid").ok();
         let mut missing = None;
         for &(name, structure, field) in global::OFFSETS {
             match types.offset(structure, field) {
@@ -323,6 +338,8 @@ impl Globals {
                 // Wake the reader when an eighth of the ring waits: seldom enough to batch, early enough to keep up.
                 (global::WATERMARK, u64::from(settings.buffer / 8)),
                 (global::HOLD, jiffies(settings.hold)),
+                (global::OWN_PID_NAMESPACE_DEVICE, pid_namespace.as_ref().map_or(0, MetadataExt::dev)),
+                (global::OWN_PID_NAMESPACE, pid_namespace.as_ref().map_or(0, MetadataExt::ino)),
             ],
             arguments,
             missing,

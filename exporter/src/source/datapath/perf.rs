@@ -53,7 +53,7 @@ struct Buffer {
 unsafe impl Send for Buffer {}
 
 impl Buffer {
-    fn open(cpu: usize, page: usize) -> io::Result<Self> {
+    fn open(cpu: u16, page: usize) -> io::Result<Self> {
         let mut attributes = Attributes {
             kind: PERF_TYPE_SOFTWARE,
             size: size_of::<Attributes>() as u32,
@@ -71,7 +71,7 @@ impl Buffer {
                 libc::SYS_perf_event_open,
                 std::ptr::from_mut(&mut attributes),
                 -1,
-                cpu as libc::c_int,
+                libc::c_int::from(cpu),
                 -1,
                 PERF_FLAG_FD_CLOEXEC,
             )
@@ -175,14 +175,14 @@ impl PerfBuffers {
         // SAFETY: asks for a number.
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).map_err(io::Error::other)?;
         let mut buffers = Vec::new();
-        for cpu in 0..sys::possible_cpus()? {
+        for cpu in sys::possible_cpus()? {
             let buffer = match Buffer::open(cpu, page) {
                 Ok(buffer) => buffer,
                 // A CPU that is offline.
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => continue,
                 Err(error) => return Err(error),
             };
-            sys::update(array, &(cpu as u32), &buffer.event.as_raw_fd().cast_unsigned())?;
+            sys::update(array, &u32::from(cpu), &buffer.event.as_raw_fd().cast_unsigned())?;
             buffers.push(buffer);
         }
         Ok(Self { buffers, scratch: Vec::new() })

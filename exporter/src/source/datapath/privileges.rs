@@ -2,30 +2,51 @@
 
 use thiserror::Error;
 
-/// Bits of a capability set (Linux `include/uapi/linux/capability.h`).
-#[derive(Clone, Copy)]
-struct Capability {
-    name: &'static str,
-    bit: u32,
-}
-
-const NET_ADMIN: Capability = Capability { name: "NET_ADMIN", bit: 12 };
-const SYS_PTRACE: Capability = Capability { name: "SYS_PTRACE", bit: 19 };
-const SYS_ADMIN: Capability = Capability { name: "SYS_ADMIN", bit: 21 };
-const PERFMON: Capability = Capability { name: "PERFMON", bit: 38 };
-const BPF: Capability = Capability { name: "BPF", bit: 39 };
+use super::object;
+use crate::capabilities::Capabilities;
 
 /// Without these nothing works. The kernel takes `SYS_ADMIN` for the second and third too (`bpf_capable`,
 /// `perfmon_capable`).
-const NEEDED: [(Capability, Option<Capability>); 3] =
-    [(NET_ADMIN, None), (BPF, Some(SYS_ADMIN)), (PERFMON, Some(SYS_ADMIN))];
+const NEEDED: [(Capabilities, Capabilities); 3] = [
+    (Capabilities::NET_ADMIN, Capabilities::NET_ADMIN),
+    (Capabilities::BPF, Capabilities::SYS_ADMIN),
+    (Capabilities::PERFMON, Capabilities::SYS_ADMIN),
+];
 
 /// Without these a part is lost: the capability, and what. `/proc/PID/ns/net` of a process that may more than we is
 /// shown to those who could trace it (`ptrace(2)`); names of namespaces in /run are anybody's.
-const WANTED: [(Capability, &str); 1] = [(
-    SYS_PTRACE,
+const WANTED: [(Capabilities, &str); 1] = [(
+    Capabilities::SYS_PTRACE,
     "network namespaces are found only in /run/netns and /run/docker/netns; drops in others are not reported",
 )];
+
+/// What attaching and detaching take; the kernel takes `SYS_ADMIN` for `BPF` only where `BPF` is missing.
+pub fn of_attaching() -> Capabilities {
+    Capabilities::NET_ADMIN.with(bpf())
+}
+
+/// What the watcher of interfaces takes, to ask about other namespaces and to find them.
+pub const OF_WATCHING: Capabilities = Capabilities::NET_ADMIN.with(Capabilities::SYS_PTRACE);
+
+/// What reading maps takes: from kernel 5.19 on their descriptors are enough.
+pub fn of_reading() -> Capabilities {
+    if object::kernel_is_at_least(5, 19) { Capabilities::NONE } else { bpf() }
+}
+
+/// What perf buffers take: they are opened whenever a reader comes.
+pub fn of_perf_buffers() -> Capabilities {
+    or_sys_admin(Capabilities::PERFMON).with(Capabilities::IPC_LOCK)
+}
+
+fn bpf() -> Capabilities {
+    or_sys_admin(Capabilities::BPF)
+}
+
+/// A capability, or `SYS_ADMIN` where the process lacks it.
+fn or_sys_admin(capability: Capabilities) -> Capabilities {
+    let is_held = Privileges::of_this_process().is_none_or(|privileges| privileges.0.has(capability));
+    if is_held { capability } else { Capabilities::SYS_ADMIN }
+}
 
 /// Capabilities are missing.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -37,22 +58,13 @@ pub struct MissingCapabilities {
 
 /// The capabilities that are in effect.
 #[derive(Clone, Copy, Debug)]
-pub struct Privileges(u64);
+pub struct Privileges(Capabilities);
 
 impl Privileges {
-    /// Those of this process; none where the kernel does not tell.
+    /// Those of the calling thread; none where the kernel does not tell.
     pub fn of_this_process() -> Option<Self> {
-        Self::parse(&std::fs::read_to_string("/proc/thread-self/status").ok()?)
-    }
-
-    /// From the text of `/proc/PID/status`.
-    fn parse(status: &str) -> Option<Self> {
-        let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(set.trim(), 16).ok().map(Self)
-    }
-
-    const fn has(self, capability: Capability) -> bool {
-        self.0 >> capability.bit & 1 != 0
+        let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+        Capabilities::of_status(&status, "CapEff").map(Self)
     }
 
     /// Whether it can work at all.
@@ -60,30 +72,30 @@ impl Privileges {
     /// # Errors
     /// The capabilities that it lacks for it.
     pub fn check(self) -> Result<(), MissingCapabilities> {
-        let is_missing = |(capability, instead): &&(Capability, Option<Capability>)| {
-            !self.has(*capability) && !instead.is_some_and(|instead| self.has(instead))
-        };
-        let missing: Vec<_> = NEEDED.iter().filter(is_missing).map(|(capability, _)| capability.name).collect();
+        let is_missing =
+            |(capability, instead): &&(Capabilities, Capabilities)| !self.0.has(*capability) && !self.0.has(*instead);
+        let missing: Vec<_> = NEEDED.iter().filter(is_missing).flat_map(|(capability, _)| capability.names()).collect();
         if missing.is_empty() { Ok(()) } else { Err(MissingCapabilities { missing: missing.join(", ") }) }
     }
 
     /// What works less well: the capability that is missing, and what is lost by it.
-    pub fn lacks(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub fn lacks(self) -> impl Iterator<Item = (String, &'static str)> {
         WANTED
             .iter()
-            .filter(move |(capability, _)| !self.has(*capability))
-            .map(|(capability, lost)| (capability.name, *lost))
+            .filter(move |(capability, _)| !self.0.has(*capability))
+            .map(|(capability, lost)| (capability.names().concat(), *lost))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BPF, Capability, NET_ADMIN, PERFMON, Privileges, SYS_ADMIN, SYS_PTRACE};
+    use super::{Capabilities, Privileges};
 
-    fn with(capabilities: &[Capability]) -> Privileges {
-        let set = capabilities.iter().fold(0_u64, |set, capability| set | 1 << capability.bit);
-        Privileges::parse(&format!("Name:\teyepiece\nCapPrm:\t0\nCapEff:\t{set:016x}\nCapBnd:\tf\n")).unwrap()
-    }
+    const BPF: Capabilities = Capabilities::BPF;
+    const NET_ADMIN: Capabilities = Capabilities::NET_ADMIN;
+    const PERFMON: Capabilities = Capabilities::PERFMON;
+    const SYS_ADMIN: Capabilities = Capabilities::SYS_ADMIN;
+    const SYS_PTRACE: Capabilities = Capabilities::SYS_PTRACE;
 
     #[test]
     fn exactly_what_is_missing_is_named() {
@@ -97,18 +109,10 @@ mod tests {
             (&[BPF, NET_ADMIN, PERFMON], None, &["SYS_PTRACE"]),
             (&[BPF, NET_ADMIN, PERFMON, SYS_PTRACE], None, &[]),
         ] {
-            let privileges = with(have);
+            let privileges = Privileges(have.iter().fold(Capabilities::NONE, |set, one| set.with(*one)));
             let found = privileges.check().err().map(|error| error.missing);
             assert_eq!(found.as_deref(), missing);
             assert!(privileges.lacks().map(|(name, _)| name).eq(lacks.iter().copied()), "{missing:?}");
         }
-    }
-
-    #[test]
-    fn a_status_that_is_none() {
-        for text in ["", "CapEff:", "CapEff:\tx", "CapPrm:\tffff"] {
-            assert!(Privileges::parse(text).is_none(), "{text:?}");
-        }
-        assert!(Privileges::of_this_process().is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! The reader of the kernel's buffer, ring or perf: one interface, running only while somebody wants events.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::object::Transport;
 use super::perf::PerfBuffers;
 use super::{record, sys};
 use crate::event::{Event, Lost, LostSource, Totals};
-use crate::source::{Source, Waker};
+use crate::source::{Source, Waker, poll, poll_entry};
 use crate::telemetry::Number;
 
 /// How often the kernel's loss counters are looked at.
@@ -69,6 +69,8 @@ enum State {
 /// What the kernel's counters said last.
 struct Losses {
     due: Instant,
+    /// Whose each of the values is.
+    cpus: Vec<u16>,
     values: Vec<u64>,
     seen: Vec<u64>,
     misses: u64,
@@ -81,6 +83,7 @@ impl Reader {
     /// No descriptor is left, or the list of CPUs cannot be read.
     pub fn new(parts: Parts) -> io::Result<Self> {
         let cpus = sys::possible_cpus()?;
+        let count = cpus.len();
         Ok(Self {
             transport: parts.transport,
             buffer: parts.buffer,
@@ -93,7 +96,7 @@ impl Reader {
             state: State::Stopped,
             clock: Clock::now(),
             clock_due: Instant::now() + CLOCK_INTERVAL,
-            losses: Losses { due: Instant::now(), values: vec![0; cpus], seen: vec![0; cpus], misses: 0 },
+            losses: Losses { due: Instant::now(), cpus, values: vec![0; count], seen: vec![0; count], misses: 0 },
         })
     }
 
@@ -108,17 +111,7 @@ impl Reader {
             State::Perf(buffers) => polled.extend(buffers.descriptors().map(poll_entry)),
             State::Stopped => {}
         }
-        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the entries live until the call returns.
-        let result = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
-        self.waker.reset();
-        match result {
-            ..0 => {
-                let error = io::Error::last_os_error();
-                if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
-            }
-            _ => Ok(()),
-        }
+        poll(&self.waker, &mut polled, timeout)
     }
 
     fn drain(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
@@ -160,12 +153,12 @@ impl Reader {
         losses.due = Instant::now() + LOSS_INTERVAL;
         sys::lookup_per_cpu(self.counters.as_fd(), &(Counter::Lost as u32), &mut losses.values)?;
         let mut told = 0;
-        for (cpu, (now, before)) in losses.values.iter().zip(&mut losses.seen).enumerate() {
+        for (cpu, (now, before)) in losses.cpus.iter().zip(losses.values.iter().zip(&mut losses.seen)) {
             let count = now - *before;
             *before = *now;
             if count > 0 {
                 told += 1;
-                sink(&lost(u16::try_from(cpu).ok(), count));
+                sink(&lost(Some(*cpu), count));
             }
         }
         if let Some(program) = &self.drop_program {
@@ -183,10 +176,6 @@ impl Reader {
 
 fn lost(cpu: Option<u16>, count: u64) -> Event<'static> {
     Event::Lost(Lost { source: LostSource::KernelBuffer, cpu, count, time: unix_now() })
-}
-
-const fn poll_entry(fd: RawFd) -> libc::pollfd {
-    libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
 }
 
 impl Source for Reader {
@@ -233,5 +222,29 @@ impl Source for Reader {
 
     fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::interrupted;
+
+    #[test]
+    fn signal_ends_wait_without_error() {
+        let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let (_sender, totals) = std::sync::mpsc::sync_channel(1);
+        let parts = Parts {
+            transport: Transport::Ring,
+            buffer: file(),
+            emit: file(),
+            counters: file(),
+            drop_program: None,
+            totals,
+            damaged: Number::default(),
+        };
+        let mut reader = Reader::new(parts).unwrap();
+        let read = interrupted(move || reader.read(Duration::from_secs(3600), &mut |_| ()));
+        assert_eq!(read.unwrap(), 0);
     }
 }

@@ -19,8 +19,10 @@ use self::table::Table;
 use self::tallies::Tallies;
 use super::kernel_names::KernelNames;
 use super::presence::Presence;
+use super::privileges;
 use super::sys::{self, BatchReader};
-use crate::event::{Meter, Totals};
+use crate::capabilities;
+use crate::event::{Meter, Totals, Transport};
 use crate::source::Waker;
 use crate::telemetry::{Number, Telemetry};
 
@@ -100,10 +102,11 @@ impl Sweeper {
     /// # Errors
     /// No thread, no list of CPUs.
     pub fn start(parts: Parts) -> io::Result<Self> {
-        let cpus = sys::possible_cpus()?;
+        let cpus = sys::possible_cpus()?.len();
         let (stop, stopped) = sync_channel(1);
         let mut work = Work::new(parts, cpus)?;
         let thread = std::thread::Builder::new().name("sweeper".into()).spawn(move || {
+            capabilities::keep(privileges::of_reading());
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PERIOD) {
                 work.round(false);
             }
@@ -125,7 +128,8 @@ impl Sweeper {
 
 /// What one look at a table found.
 struct Found<K> {
-    take: Vec<K>,
+    /// Each with the half that opened the connection.
+    take: Vec<(K, u8)>,
     kill: Vec<(K, u64)>,
     /// As `kill`, because their interface is gone.
     orphans: Vec<(K, u64)>,
@@ -242,11 +246,12 @@ impl Work {
     fn act<K: Table>(&self, found: &Found<K>, now: Instant, totals: &mut Vec<Totals>) -> io::Result<()> {
         let program = self.parts.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
-            let items: Vec<_> = chunk.iter().map(|key| key.item(0)).collect();
+            let items: Vec<_> = chunk.iter().map(|(key, _)| key.item(0)).collect();
             let items = run::<K>(program, SWEEP_TAKE, items)?;
-            for (key, taken, mark) in items.iter().filter_map(K::taken) {
+            for ((_, origin), item) in chunk.iter().zip(&items) {
+                let Some((key, taken, mark)) = K::taken(item) else { continue };
                 for (index, taken) in taken.iter().enumerate() {
-                    push(totals, &key, index, mark, taken);
+                    push(totals, (&key, *origin), index, mark, taken);
                 }
             }
         }
@@ -337,7 +342,7 @@ fn look<K: Table>(
             // The next packet makes it again, as what it is.
             found.kill.push((*key, u64::MAX));
         } else if entry.half.iter().any(|half| view.is_due(entry, half)) {
-            found.take.push(*key);
+            found.take.push((*key, entry.origin));
         }
     })?;
     failed.map(|()| found)
@@ -360,17 +365,27 @@ fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, vi
             ingress_ifindex: half.ingress_ifindex,
             hook: u32::from(half.hook),
         };
-        push(totals, key, index, mark, &taken);
+        push(totals, (key, entry.origin), index, mark, &taken);
     }
 }
 
-fn push<K: Table>(totals: &mut Vec<Totals>, key: &K, index: usize, mark: Mark, taken: &SweepTotals) {
+/// Adds what was taken of a half of the entry whose half `origin` opened the connection.
+fn push<K: Table>(totals: &mut Vec<Totals>, (key, origin): (&K, u8), index: usize, mark: Mark, taken: &SweepTotals) {
     if taken.packets == 0 && taken.held_packets == 0 {
         return;
     }
     let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
     let meter = meter(hook, key.ifindex(), taken.ingress_ifindex, mark, taken);
-    totals.push(Totals { meter, addresses: key.addresses(index) });
+    let transport = transport(key.protocol(), key.ports(), index, origin);
+    totals.push(Totals { meter, addresses: key.addresses(index), transport });
+}
+
+/// What the packets of a half were carried by; half 0 goes from the first port of a key to the second.
+fn transport(protocol: u8, ports: [u16; 2], half: usize, origin: u8) -> Transport {
+    // The others have the echo identifier there, or type and code.
+    let [low, high] = if matches!(protocol, 6 | 17 | 132) { ports.map(u16::from_be) } else { [0, 0] };
+    let ports = if half == 0 { (low, high) } else { (high, low) };
+    Transport { protocol, ports, is_reply: half != usize::from(origin & 1) }
 }
 
 const fn meter(hook: Hook, ifindex: u32, ingress_ifindex: u32, mark: Mark, taken: &SweepTotals) -> Meter {

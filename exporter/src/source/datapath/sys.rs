@@ -1,9 +1,10 @@
-//! The `bpf()` calls that aya 0.14 does not have: batched reads of maps, test runs by descriptor, recursion misses.
+//! The `bpf()` calls that aya 0.14 does not have: batched reads of maps, test runs by descriptor, recursion misses, and
+//! tcx links by interface index.
 //!
 //! Layouts: `union bpf_attr` in the kernel's include/uapi/linux/bpf.h.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
@@ -12,14 +13,47 @@ const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_MAP_LOOKUP_AND_DELETE_ELEM: libc::c_long = 21;
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+const BPF_LINK_CREATE: libc::c_long = 28;
+/// `enum bpf_attach_type`.
+const BPF_TCX_INGRESS: u32 = 46;
+const BPF_TCX_EGRESS: u32 = 47;
+/// Before all others, where no other is named.
+const BPF_F_BEFORE: u32 = 1 << 3;
 
-fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<()> {
+fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
     // SAFETY: every caller passes a zero-initialised `repr(C)` prefix of `union bpf_attr` whose pointers outlive the
     // call and whose lengths are those of the buffers behind them.
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>() as libc::c_ulong)
     };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct LinkCreate {
+    program: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+    relative: u32,
+    pad: u32,
+    expected_revision: u64,
+}
+
+/// Attaches a tc program by tcx (6.6 and later) at one side of an interface, first in its chain. Closing the descriptor
+/// detaches it.
+pub fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32, ingress: bool) -> io::Result<OwnedFd> {
+    let mut attributes = LinkCreate {
+        program: program.as_raw_fd().cast_unsigned(),
+        target_ifindex: ifindex,
+        attach_type: if ingress { BPF_TCX_INGRESS } else { BPF_TCX_EGRESS },
+        flags: BPF_F_BEFORE,
+        ..LinkCreate::default()
+    };
+    let fd = RawFd::try_from(bpf(BPF_LINK_CREATE, &mut attributes)?).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it for us, with close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[repr(C)]
@@ -58,7 +92,7 @@ unsafe impl Plain for eyepiece_wire::Untracked {}
 // SAFETY: as above.
 unsafe impl Plain for eyepiece_wire::DropKey {}
 // SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Quiet {}
+unsafe impl Plain for eyepiece_wire::IgnoredFunction {}
 
 fn address<T>(data: &T) -> u64 {
     std::ptr::from_ref(data) as u64
@@ -67,7 +101,8 @@ fn address<T>(data: &T) -> u64 {
 /// Writes one element of a map.
 pub fn update<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
     let map = map.as_raw_fd().cast_unsigned();
-    bpf(BPF_MAP_UPDATE_ELEM, &mut Element { map, key: address(key), value: address(value), ..Element::default() })
+    let mut attributes = Element { map, key: address(key), value: address(value), ..Element::default() };
+    bpf(BPF_MAP_UPDATE_ELEM, &mut attributes).map(drop)
 }
 
 /// Removes one element; one that is not there is no error.
@@ -75,7 +110,7 @@ pub fn delete<K: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
     let map = map.as_raw_fd().cast_unsigned();
     match bpf(BPF_MAP_DELETE_ELEM, &mut Element { map, key: address(key), ..Element::default() }) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+        other => other.map(drop),
     }
 }
 
@@ -88,7 +123,7 @@ pub fn lookup_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: 
         value: values.as_mut_ptr() as u64,
         ..Element::default()
     };
-    bpf(BPF_MAP_LOOKUP_ELEM, attributes)
+    bpf(BPF_MAP_LOOKUP_ELEM, attributes).map(drop)
 }
 
 /// Takes one element out of a per-CPU hash map (5.14 and later), with what it held last: a value for every possible
@@ -102,7 +137,7 @@ pub fn take_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: &m
         ..Element::default()
     };
     match bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, attributes) {
-        Ok(()) => Ok(true),
+        Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -155,7 +190,7 @@ impl<K: Plain + Default, V: Plain + Default> BatchReader<K, V> {
             };
             let result = bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes);
             let last = match result {
-                Ok(()) => false,
+                Ok(_) => false,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => true,
                 Err(error) => return Err(error),
             };
@@ -230,11 +265,20 @@ pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// How many values an entry of a per-CPU map has: one for every CPU that could be plugged in.
-pub fn possible_cpus() -> io::Result<usize> {
+/// The CPUs that could be plugged in, in order: an entry of a per-CPU map has a value for each of them, and no others.
+pub fn possible_cpus() -> io::Result<Vec<u16>> {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
-    let last = text.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<usize>().ok());
-    last.map(|last| last + 1).ok_or_else(|| io::Error::other(format!("unreadable CPU list {text:?}")))
+    cpu_list(&text).ok_or_else(|| io::Error::other(format!("unreadable CPU list {text:?}")))
+}
+
+/// Reads the kernel's lists of CPUs: `0,2-3,8`.
+fn cpu_list(text: &str) -> Option<Vec<u16>> {
+    let mut cpus = Vec::new();
+    for range in text.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        cpus.extend(first.parse::<u16>().ok()?..=last.parse().ok()?);
+    }
+    (!cpus.is_empty() && cpus.is_sorted()).then_some(cpus)
 }
 
 /// Jiffies a second: the coarse clock ticks with them.
@@ -243,4 +287,26 @@ pub fn jiffies_per_second() -> u64 {
     let nanoseconds = tick.map(|tick| tick.tv_nsec().cast_unsigned()).unwrap_or_default();
     // 250 is the usual HZ of distributions' kernels.
     1_000_000_000_u64.checked_div(nanoseconds).unwrap_or(250)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cpu_list;
+
+    #[test]
+    fn cpu_lists_may_have_gaps() {
+        for (text, expected) in [
+            ("0\n", Some(&[0][..])),
+            ("0-1\n", Some(&[0, 1])),
+            ("0,2-3,8", Some(&[0, 2, 3, 8])),
+            ("4-5,64", Some(&[4, 5, 64])),
+            ("", None),
+            ("0-", None),
+            ("3-1", None),
+            ("5,1", None),
+            ("0-x", None),
+        ] {
+            assert_eq!(cpu_list(text).as_deref(), expected, "{text:?}");
+        }
+    }
 }

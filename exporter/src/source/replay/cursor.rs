@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use eyepiece_wire::{Hook, Mark};
 
-use crate::event::{KernelDrop, Meter};
+use crate::event::{KernelDrop, Meter, Transport};
 
 /// Takes numbers off the front.
 #[derive(Clone, Copy)]
@@ -49,6 +49,11 @@ impl<'a> Bytes<'a> {
 
     pub(super) fn kernel_drop(&mut self) -> Option<KernelDrop> {
         Some(KernelDrop { reason: self.u32()?, netns: self.u32()?, location: self.u64()? })
+    }
+
+    pub(super) fn transport(&mut self) -> Option<Transport> {
+        let (protocol, is_reply) = (self.u8()?, self.u8()? != 0);
+        Some(Transport { protocol, ports: (self.u16()?, self.u16()?), is_reply })
     }
 
     pub(super) fn address(&mut self) -> Option<IpAddr> {

@@ -13,7 +13,7 @@
 //! | 0 | 4 B | marker `45 50 52 31` ("EPR1"): where to go on behind damage |
 //! | 4 | u32 | length of the body, at most [`MAX_BODY`] |
 //! | 8 | u8 | kind |
-//! | 9 | u8 | flags: 1 meter · 2 kernel drop · 4 addresses |
+//! | 9 | u8 | flags: 1 meter · 2 kernel drop · 4 addresses · 8 transport |
 //! | 10 | u16 | CPU; ffff = none |
 //! | 12 | u64 | time, ns since the Unix epoch |
 //! | 20 | u32 | CRC-32 of the body |
@@ -21,7 +21,7 @@
 //!
 //! CRC-32 is zlib's (RFC 1952). Kinds and bodies:
 //! - 1 raw: meter and kernel drop as flagged, then the monitor payload.
-//! - 2 totals: the meter, then the two addresses as flagged.
+//! - 2 totals: the meter, then the two addresses and the transport as flagged.
 //! - 3 lost: u8 source (0 kernel's buffer, 1 observer's queue, 2 Hubble's ring) · 7 reserved · u64 how many.
 //! - 4 facts: who is who from here on, see [`super::facts`]; replaces the facts before.
 //! - 5 reason: u32 number of a kernel drop reason · its name.
@@ -30,7 +30,8 @@
 //!
 //! meter, 56 B: u8 hook · u8 mark · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64 packets ·
 //! u64 bytes · u64 held packets · u64 held bytes · u64 reserved. kernel drop, 16 B: u32 reason · u32 network namespace ·
-//! u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4.
+//! u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4. transport, 6 B: u8 IP protocol · u8 1 = of a
+//! reply · u16 source port · u16 destination port.
 //!
 //! The file holds what a source delivers. The agent notifications that eyepiece makes itself join behind the source and
 //! are not in it.
@@ -47,7 +48,7 @@ use std::net::IpAddr;
 use flate2::Crc;
 
 use super::cursor::Bytes;
-use crate::event::{Event, Lost, LostSource, Meter, RawEvent, Totals};
+use crate::event::{Event, Lost, LostSource, Meter, RawEvent, Totals, Transport};
 
 /// The first bytes of a file.
 pub const MAGIC: [u8; 8] = *b"\x89EPRAW\r\n";
@@ -74,6 +75,7 @@ const ADDRESS: usize = 17;
 const WITH_METER: u8 = 1;
 const WITH_KERNEL_DROP: u8 = 2;
 const WITH_ADDRESSES: u8 = 4;
+const WITH_TRANSPORT: u8 = 8;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug)]
@@ -228,13 +230,16 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
             });
         }
         Event::Totals(totals) => {
-            let flags = WITH_METER | if totals.addresses.is_some() { WITH_ADDRESSES } else { 0 };
+            let flags = WITH_METER | WITH_TRANSPORT | if totals.addresses.is_some() { WITH_ADDRESSES } else { 0 };
             write(out, (2, flags), NO_CPU, time, |out| {
                 write_meter(&totals.meter, out);
                 if let Some((source, destination)) = &totals.addresses {
                     write_address(source, out);
                     write_address(destination, out);
                 }
+                let Transport { protocol, ports, is_reply } = totals.transport;
+                out.extend([protocol, u8::from(is_reply)]);
+                out.extend([ports.0, ports.1].into_iter().flat_map(u16::to_le_bytes));
             });
         }
         Event::Lost(lost) => write(out, (3, 0), lost.cpu.unwrap_or(NO_CPU), lost.time, |out| {
@@ -434,7 +439,9 @@ fn read(kind: u8, flags: u8, cpu: Option<u16>, time: u64, body: &[u8]) -> Option
             let meter = rest.meter()?;
             let with = flags & WITH_ADDRESSES != 0;
             let addresses = if with { Some((rest.address()?, rest.address()?)) } else { None };
-            Record::Event(Event::Totals(Totals { meter, addresses }))
+            // A recording of before has none.
+            let transport = if flags & WITH_TRANSPORT == 0 { Transport::default() } else { rest.transport()? };
+            Record::Event(Event::Totals(Totals { meter, addresses, transport }))
         }
         3 => {
             let source = match rest.u8()? {

@@ -7,7 +7,7 @@ pub mod known;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
@@ -142,6 +142,21 @@ pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), Re
     replay.head(parts.leave)?;
     let origin = replay.origin(parts.leave)?;
     Ok((replay, Controls { halt, finished, names, origin }))
+}
+
+/// Checks that a file can be read and is a recording; what is no file, as a pipe, is not read before it is played.
+///
+/// # Errors
+/// What is wrong with it, with the path.
+pub fn check(path: &str) -> Result<(), String> {
+    let of_path = |error: &dyn std::fmt::Display| format!("{path}: {error}");
+    if path == STDIN || std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(format::HEAD as u64).read_to_end(&mut head));
+    read.map_err(|error| of_path(&error))?;
+    format::check_head(&head).map_err(|error| of_path(&error))
 }
 
 fn open(path: &str) -> io::Result<File> {

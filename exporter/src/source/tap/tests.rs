@@ -113,7 +113,7 @@ async fn listeners_get_the_bytes_as_they_came_in_order() {
     let second = vec![Item::Raw(7, vec![2; 1000])];
     let (mut tap, agent, _) = setup(vec![first.clone(), first, second]);
     assert_eq!(read(&mut tap), [vec![4, 0, 255], vec![1]], "nobody listens yet");
-    let (one, two) = (agent.listen(100).unwrap(), agent.listen(2).unwrap());
+    let (one, two) = (agent.listen(Some(100)).unwrap(), agent.listen(Some(2)).unwrap());
     assert_eq!(read(&mut tap), [vec![4, 0, 255], vec![1]]);
     assert_eq!(read(&mut tap), [vec![2; 1000]]);
     let all = [
@@ -133,7 +133,7 @@ async fn a_read_of_any_length_comes_whole() {
     for events in [0, 1, CHUNK_PAYLOADS - 1, CHUNK_PAYLOADS, CHUNK_PAYLOADS + 1, CHUNK_PAYLOADS * 8] {
         let items = (0..events).map(|n| Item::Raw(0, (n as u32).to_le_bytes().to_vec())).collect();
         let (mut tap, agent, _) = setup(vec![items]);
-        let listener = agent.listen(events).unwrap();
+        let listener = agent.listen(Some(events)).unwrap();
         assert_eq!(read(&mut tap).len(), events);
         let numbers = received(&listener).await.into_iter().map(|(_, _, _, data)| data);
         assert!(numbers.eq((0..events).map(|n| (n as u32).to_le_bytes().to_vec())), "{events}");
@@ -145,11 +145,11 @@ async fn what_nobody_has_room_for_is_counted_and_a_newcomer_misses_nothing() {
     let events = |count: usize| vec![Item::Raw(0, vec![9]); count];
     let full = [events(100), vec![Item::Lost(None, 7)], events(100)].concat();
     let (mut tap, agent, _) = setup(vec![events(200), full, events(3), events(3)]);
-    let first = agent.listen(1).unwrap();
+    let first = agent.listen(Some(1)).unwrap();
     for events in [200, 200] {
         assert_eq!(read(&mut tap).len(), events);
     }
-    let second = agent.listen(2).unwrap();
+    let second = agent.listen(Some(2)).unwrap();
     read(&mut tap);
     let event = (0, EVENT_SAMPLE, 0, vec![9]);
     let lost = |count| (0, RECORD_LOST, count, vec![]);
@@ -162,15 +162,15 @@ async fn what_nobody_has_room_for_is_counted_and_a_newcomer_misses_nothing() {
 #[tokio::test]
 async fn our_notifications_join_the_stream_while_anybody_wants_events() {
     let (mut tap, agent, notifier) = setup(vec![vec![], vec![Item::Raw(1, vec![4])], vec![]]);
-    let listener = agent.listen(10).unwrap();
-    notifier.send(Notification::EndpointCreated { endpoint: 1 });
+    let listener = agent.listen(Some(10)).unwrap();
+    notifier.send(Notification::EndpointCreated { endpoint: 1, interface: "".into() });
     assert_eq!(read(&mut tap), [[0_u8; 0]; 0], "the source is not started: nobody wants it");
     tap.start().unwrap();
-    notifier.send(Notification::EndpointCreated { endpoint: 2 });
+    notifier.send(Notification::EndpointCreated { endpoint: 2, interface: "".into() });
     let pipeline = read(&mut tap);
     assert_eq!((pipeline.len(), &pipeline[0], pipeline[1][0]), (2, &vec![4], 130));
     tap.stop();
-    notifier.send(Notification::EndpointDeleted { endpoint: 2 });
+    notifier.send(Notification::EndpointDeleted { endpoint: 2, interface: "".into() });
     assert_eq!(read(&mut tap), [[0_u8; 0]; 0]);
     let found = received(&listener).await;
     assert_eq!(found, [(1, EVENT_SAMPLE, 0, vec![4]), (0, EVENT_SAMPLE, 0, pipeline[1].clone())]);
@@ -181,7 +181,7 @@ async fn our_notifications_join_the_stream_while_anybody_wants_events() {
 #[tokio::test]
 async fn who_has_left_is_forgotten_at_the_next_read() {
     let (mut tap, agent, _) = setup(vec![vec![], vec![]]);
-    let listener = agent.listen(10).unwrap();
+    let listener = agent.listen(Some(10)).unwrap();
     read(&mut tap);
     assert!(!tap.publisher.is_idle());
     drop(listener);

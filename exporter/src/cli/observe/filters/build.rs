@@ -1,6 +1,7 @@
 //! The filters that flags add up to.
 
 use super::flags::{Effect, FLAGS, FilterFlags};
+use super::kernel_reason::{self, Reason};
 use crate::proto::flow::FlowFilter;
 
 /// Flags of which only one may be given, each with the reason that it would contradict the others: both ends and one of
@@ -47,6 +48,8 @@ pub(in crate::cli::observe) struct Filters {
     pub(in crate::cli::observe) allow: Vec<FlowFilter>,
     /// None of these may match.
     pub(in crate::cli::observe) deny: Vec<FlowFilter>,
+    /// The kernel's drop reasons that they name.
+    pub(in crate::cli::observe) kernel_reasons: Vec<String>,
 }
 
 /// Adds flags up.
@@ -70,7 +73,8 @@ pub(in crate::cli::observe) fn build(flags: &FilterFlags) -> Result<Filters, Str
     if is_not {
         return Err("--not has no filter behind it".to_owned());
     }
-    Ok(Filters { allow: allow.filters(), deny: deny.filters() })
+    let kernel_reasons = [&allow, &deny].into_iter().flat_map(|side| side.kernel_reasons.clone()).collect();
+    Ok(Filters { allow: allow.filters(), deny: deny.filters(), kernel_reasons })
 }
 
 /// The filters of one list while flags are added: the first or the second must match.
@@ -81,6 +85,7 @@ struct Side {
     either: Vec<String>,
     source: Vec<String>,
     destination: Vec<String>,
+    kernel_reasons: Vec<String>,
     given: Vec<&'static str>,
 }
 
@@ -108,6 +113,13 @@ impl Side {
                 put(value, &mut self.first).map_err(wrong)?;
                 put(value, &mut self.second).map_err(wrong)?;
             }
+            Effect::DropReason => match kernel_reason::parse(value).map_err(wrong)? {
+                Reason::Cilium(reason) => {
+                    self.first.drop_reason_desc.push(reason as i32);
+                    self.second.drop_reason_desc.push(reason as i32);
+                }
+                Reason::Kernel(name) => self.kernel_reasons.push(name),
+            },
             Effect::EitherValue(source, destination) => {
                 source(value, &mut self.first).map_err(wrong)?;
                 destination(value, &mut self.second).map_err(wrong)?;
@@ -155,6 +167,7 @@ impl Side {
             return Vec::new();
         }
         for filter in [&mut self.first, &mut self.second] {
+            kernel_reason::add(&self.kernel_reasons, filter);
             in_namespaces(&mut filter.destination_pod, &mut filter.destination_service, &self.destination);
             in_namespaces(&mut filter.source_pod, &mut filter.source_service, &self.source);
         }

@@ -24,6 +24,8 @@ pub(super) enum Effect {
     Value(Put),
     /// A value about either end.
     EitherValue(Put, Put),
+    /// A reason of drops, of the API's enum or the kernel's.
+    DropReason,
     /// A namespace, for the pods and services that are named without one.
     Namespace(Namespaces),
 }
@@ -53,7 +55,7 @@ impl Flag {
     }
 }
 
-use Effect::{Either, EitherValue, Namespace, Not, Text, Value};
+use Effect::{DropReason, Either, EitherValue, Namespace, Not, Text, Value};
 
 /// In the order of the help.
 pub(super) const FLAGS: &[Flag] = &[
@@ -155,8 +157,8 @@ pub(super) const FLAGS: &[Flag] = &[
     flag(
         "drop-reason-desc",
         "REASON",
-        "Dropped for this reason: POLICY_DENIED, UNSUPPORTED_L3_PROTOCOL …",
-        Value(values::drop_reason),
+        "Dropped for this reason, of Cilium's or the kernel's: POLICY_DENIED, NO_SOCKET …",
+        DropReason,
     ),
     flag(
         "type",

@@ -3,6 +3,7 @@
 
 mod build;
 mod flags;
+mod kernel_reason;
 mod values;
 
 #[cfg(test)]
@@ -10,3 +11,4 @@ mod tests;
 
 pub(super) use build::{Filters, build};
 pub(super) use flags::FilterFlags;
+pub(super) use kernel_reason::note;

@@ -2,8 +2,14 @@
 
 use clap::{Args as _, Command, FromArgMatches as _};
 
-use super::{FilterFlags, build};
+use super::{FilterFlags, build, note};
+use crate::event::KernelDrop;
+use crate::flow::{EVENT_DROP, EVENT_TRACE, EventType, Flow, Layer, Verdict};
 use crate::hubble::json;
+use crate::names::Names;
+use crate::observed::Observed;
+use crate::observer::filter::{self, Context};
+use crate::observer::node::Node;
 use crate::proto::flow::FlowFilter;
 
 fn flags(arguments: &[&str]) -> Result<FilterFlags, String> {
@@ -60,6 +66,16 @@ fn flags_make_filters() {
         ),
         ("--drop-reason-desc policy_denied", r#"{"drop_reason_desc":["POLICY_DENIED"]}"#, ""),
         (
+            "--drop-reason-desc no_socket --from-port 5",
+            r#"{"source_port":["5"],"experimental":{"cel_expression":["_flow.verdict == Verdict.DROPPED \u0026\u0026 _flow.event_type.type == 1 \u0026\u0026 (_flow.Summary == 'NO_SOCKET' || _flow.Summary.endsWith('(NO_SOCKET)'))"]}}"#,
+            "",
+        ),
+        (
+            "--not --drop-reason-desc SKB_DROP_REASON_NO_SOCKET",
+            "",
+            r#"{"experimental":{"cel_expression":["_flow.verdict == Verdict.DROPPED \u0026\u0026 _flow.event_type.type == 1 \u0026\u0026 (_flow.Summary == 'NO_SOCKET' || _flow.Summary.endsWith('(NO_SOCKET)'))"]}}"#,
+        ),
+        (
             "--traffic-direction EGRESS --reply true --reply false",
             r#"{"traffic_direction":["EGRESS"],"reply":[true,false]}"#,
             "",
@@ -105,7 +121,9 @@ fn what_does_not_go_together_is_told() {
         ("--pod b/c -n a", r#""b/c" is not in the namespace "a""#),
         ("--pod a/x --service b/y", r#"the service "b/y" is not in the namespace of the pod "a/x""#),
         ("--verdict MAYBE", r#"--verdict: "MAYBE" is no verdict: write one of VERDICT_UNKNOWN, FORWARDED, DROPPED"#),
-        ("--drop-reason-desc X", "no reason of a drop"),
+        ("--drop-reason-desc X-Y", "no reason of a drop"),
+        ("--drop-reason-desc 1", "no reason of a drop"),
+        ("--drop-reason-desc X')||true||('", "no reason of a drop"),
         ("--type bla", "no event type"),
         ("--type drop:x", "no subtype of drop"),
         ("--type trace:to-nowhere", "no subtype of trace"),
@@ -127,4 +145,73 @@ fn what_does_not_go_together_is_told() {
     // The same words in an allow list and in a deny list are no contradiction.
     assert!(build(&flags(&["--pod", "a", "--not", "--from-pod", "b"]).unwrap()).is_ok());
     assert!(flags(&["--pod"]).is_err() && flags(&["--nonsense", "x"]).is_err());
+}
+
+/// A kernel with two reasons.
+struct Kernel;
+
+impl Names for Kernel {
+    fn interface(&self, _: u32, _: &mut String) {}
+
+    fn kernel_reason(&self, reason: u32, out: &mut String) {
+        out.push_str(["NO_SOCKET", "NETFILTER_DROP"].get(reason as usize).copied().unwrap_or_default());
+    }
+
+    fn kernel_symbol(&self, _: u64, _: &mut String) {}
+}
+
+#[test]
+fn kernel_drop_reasons_filter_by_name() {
+    let drop = |reason, last_layer| Flow {
+        verdict: Verdict::Dropped,
+        kernel_drop: Some(KernelDrop { reason, location: 0, netns: 1 }),
+        last_layer,
+        ..Flow::empty(EventType { kind: EVENT_DROP, subtype: 0 })
+    };
+    let cilium = |drop_reason| Flow {
+        verdict: Verdict::Dropped,
+        drop_reason,
+        last_layer: Layer::Ipv4,
+        ..Flow::empty(EventType { kind: EVENT_DROP, subtype: drop_reason as u8 })
+    };
+    let forwarded = Flow {
+        verdict: Verdict::Forwarded,
+        last_layer: Layer::Ipv4,
+        ..Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 })
+    };
+    // With a layer in the summary and without; another reason of the kernel's; two of Cilium's; no drop.
+    let flows = [drop(0, Layer::Ipv4), drop(0, Layer::None), drop(1, Layer::Ipv4), cilium(133), cilium(181), forwarded];
+    let node = Node { name: "n".to_owned(), cluster: String::new() };
+    let context = Context { node: &node, names: &Kernel };
+    for (arguments, expected) in [
+        ("--drop-reason-desc NO_SOCKET", [true, true, false, false, false, false]),
+        ("--drop-reason-desc no_socket --drop-reason-desc netfilter_drop", [true, true, true, false, false, false]),
+        ("--drop-reason-desc SKB_DROP_REASON_NO_SOCKET", [true, true, false, false, false, false]),
+        ("--drop-reason-desc SOCKET", [false; 6]),
+        ("--drop-reason-desc POLICY_DENIED", [false, false, false, true, false, false]),
+        ("--drop-reason-desc NO_SOCKET --drop-reason-desc POLICY_DENIED", [true, true, false, true, false, false]),
+        ("--not --drop-reason-desc NO_SOCKET", [false, false, true, true, true, true]),
+        (
+            "--drop-reason-desc NO_SOCKET --cel-expression false --cel-expression _flow.Summary.size()<10",
+            [false, true, false, false, false, false],
+        ),
+        ("--drop-reason-desc NO_SOCKET --verdict FORWARDED", [false; 6]),
+    ] {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        let built = build(&flags(&arguments).unwrap()).unwrap();
+        let filters = filter::Filters::compile(&built.allow, &built.deny).unwrap();
+        let matches = flows.clone().map(|flow| filters.matches(&Observed::Flow(flow), &context));
+        assert_eq!(matches, expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn unknown_kernel_reason_is_noted() {
+    assert_eq!(note(&[]), None);
+    // Where the kernel shows its types.
+    if std::path::Path::new(crate::source::datapath::btf::VMLINUX).exists() {
+        assert_eq!(note(&["NO_SOCKET".to_owned()]), None);
+        let note = note(&["NO_SOCKET".to_owned(), "NO_SOKCET".to_owned()]).unwrap();
+        assert!(note.contains(" has NO_SOKCET;"), "{note}");
+    }
 }

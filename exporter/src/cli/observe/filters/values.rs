@@ -3,8 +3,7 @@
 use crate::hubble::print;
 use crate::proto::flow::flow_filter::Experimental;
 use crate::proto::flow::{
-    DropReason, EventTypeFilter, FlowFilter, HttpHeader, IpVersion, NetworkInterface, TcpFlags, TrafficDirection,
-    Verdict, Workload,
+    EventTypeFilter, FlowFilter, HttpHeader, IpVersion, NetworkInterface, TcpFlags, TrafficDirection, Verdict, Workload,
 };
 
 /// Subtypes of agent events: the monitor's numbers, as Hubble's command line sends them.
@@ -116,13 +115,6 @@ pub(super) fn verdict(text: &str, filter: &mut FlowFilter) -> Result<(), String>
         format!("{text:?} is no verdict: write one of {}", names.collect::<Vec<_>>().join(", "))
     })?;
     filter.verdict.push(verdict as i32);
-    Ok(())
-}
-
-pub(super) fn drop_reason(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
-    let reason = DropReason::from_str_name(&text.to_ascii_uppercase());
-    let reason = reason.ok_or_else(|| format!("{text:?} is no reason of a drop"))?;
-    filter.drop_reason_desc.push(reason as i32);
     Ok(())
 }
 

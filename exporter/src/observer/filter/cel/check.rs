@@ -34,7 +34,10 @@ pub(super) enum Step {
     And(Vec<Step>),
     Or(Vec<Step>),
     Conditional(Box<[Step; 3]>),
-    Call(Function, Vec<Step>),
+    Unary(Function, Box<Step>),
+    Binary(Function, Box<[Step; 2]>),
+    /// A list of literals alone: nothing is made for a flow.
+    Literals(Vec<Literal>),
     List(Vec<Step>),
     Map(Vec<(Step, Step)>),
     Fold(Box<Fold>),
@@ -92,13 +95,12 @@ impl Checker {
             Node::Or(operands) => Ok((Step::Or(self.bools(operands, "_||_")?), Kind::Bool)),
             Node::Conditional(parts) => self.conditional(parts),
             Node::List(elements) => {
-                let (steps, kind) = self.alike(elements)?;
-                Ok((Step::List(steps), Kind::List(Box::new(kind))))
+                let (steps, kind) = self.alike(elements.iter())?;
+                Ok((list(steps), Kind::List(Box::new(kind))))
             }
             Node::Map(entries) => {
-                let (keys, values): (Vec<_>, Vec<_>) = entries.iter().cloned().unzip();
-                let (keys, key) = self.alike(&keys)?;
-                let (values, value) = self.alike(&values)?;
+                let (keys, key) = self.alike(entries.iter().map(|(key, _)| key))?;
+                let (values, value) = self.alike(entries.iter().map(|(_, value)| value))?;
                 if !matches!(key, Kind::Bool | Kind::Int | Kind::Uint | Kind::Text | Kind::Dyn) {
                     return Err(format!("unsupported key type: {key}"));
                 }
@@ -108,7 +110,10 @@ impl Checker {
     }
 
     /// Elements and what kind they have in common.
-    fn alike(&mut self, elements: &[Expression]) -> Result<(Vec<Step>, Kind), String> {
+    fn alike<'e>(
+        &mut self,
+        elements: impl ExactSizeIterator<Item = &'e Expression>,
+    ) -> Result<(Vec<Step>, Kind), String> {
         let mut common: Option<Kind> = None;
         let mut steps = Vec::with_capacity(elements.len());
         for element in elements {
@@ -199,15 +204,14 @@ impl Checker {
         }
         let function = Function::by_name(name, target.is_some())
             .ok_or_else(|| format!("undeclared reference to '{name}' (in container '{CONTAINER}')"))?;
-        let mut steps = Vec::with_capacity(1 + arguments.len());
-        let mut kinds = Vec::with_capacity(1 + arguments.len());
+        let (mut steps, mut kinds) = (Vec::new(), Vec::new());
         for argument in target.into_iter().chain(arguments) {
             let (step, kind) = self.expression(argument)?;
             steps.push(step);
             kinds.push(kind);
         }
         let result = function.result(&kinds).ok_or_else(|| no_overload(name, &kinds))?;
-        Ok((Step::Call(function, steps), result))
+        Ok((call(function, steps).ok_or_else(|| no_overload(name, &kinds))?, result))
     }
 
     /// `has(a.b)`.
@@ -275,8 +279,26 @@ impl Checker {
         let function = Function::Matches(regex);
         let result = function.result(std::slice::from_ref(&kind));
         let result = result.ok_or_else(|| no_overload("matches", &[kind, Kind::Text]))?;
-        Ok((Step::Call(function, vec![step]), result))
+        Ok((Step::Unary(function, Box::new(step)), result))
     }
+}
+
+/// A call; none where no function takes so many arguments.
+fn call(function: Function, arguments: Vec<Step>) -> Option<Step> {
+    let arguments = match <[Step; 1]>::try_from(arguments) {
+        Ok([argument]) => return Some(Step::Unary(function, Box::new(argument))),
+        Err(arguments) => arguments,
+    };
+    Some(Step::Binary(function, Box::new(arguments.try_into().ok()?)))
+}
+
+/// A list of elements, which are often literals.
+fn list(elements: Vec<Step>) -> Step {
+    if !elements.iter().all(|element| matches!(element, Step::Literal(_))) {
+        return Step::List(elements);
+    }
+    let literal = |element| if let Step::Literal(literal) = element { Some(literal) } else { None };
+    Step::Literals(elements.into_iter().filter_map(literal).collect())
 }
 
 fn kind_of(literal: &Literal) -> Kind {

@@ -4,30 +4,10 @@ use std::rc::Rc;
 
 use prost_reflect::DynamicMessage;
 
+use super::budget::Budget;
 use super::check::{Fold, FoldKind, Step};
+use super::list::List;
 use super::value::Value;
-
-/// What a flow may still cost, in steps of an expression and parts of what they go through.
-#[derive(Debug)]
-pub(super) struct Budget(usize);
-
-impl Budget {
-    /// As many steps.
-    pub(super) const fn new(steps: usize) -> Self {
-        Self(steps)
-    }
-
-    /// Takes some away; none where that is too many, and then nothing is left.
-    pub(super) fn spend(&mut self, steps: usize) -> Option<()> {
-        let left = self.0.checked_sub(steps);
-        self.0 = left.unwrap_or(0);
-        left.map(|_| ())
-    }
-
-    const fn is_spent(&self) -> bool {
-        self.0 == 0
-    }
-}
 
 /// One evaluation.
 pub(super) struct Evaluation<'a, 'b> {
@@ -48,14 +28,10 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             Step::Literal(literal) => Some(Value::of_literal(literal)),
             Step::Flow => Some(Value::Message(self.flow)),
             Step::Variable(at) => self.variables.get(*at).cloned(),
-            Step::Field(operand, field) => {
-                let value = self.step(operand)?.field(field)?;
-                self.budget.spend(value.weight() / 16)?;
-                Some(value)
-            }
+            Step::Field(operand, field) => self.step(operand)?.field(field),
             Step::HasField(operand, field) => Some(Value::Bool(self.step(operand)?.has_field(field)?)),
-            Step::Key(operand, key) => self.step(operand)?.key(key),
-            Step::HasKey(operand, key) => Some(Value::Bool(self.step(operand)?.has_key(key)?)),
+            Step::Key(operand, key) => self.step(operand)?.key(key, self.budget),
+            Step::HasKey(operand, key) => Some(Value::Bool(self.step(operand)?.has_key(key, self.budget)?)),
             // An operand that fails doesn't matter where another one decides.
             Step::And(operands) => self.junction(operands, false),
             Step::Or(operands) => self.junction(operands, true),
@@ -67,23 +43,31 @@ impl<'a, 'b> Evaluation<'a, 'b> {
                     _ => None,
                 }
             }
-            Step::Call(function, arguments) => {
-                let mut values = Vec::with_capacity(arguments.len());
-                for argument in arguments {
-                    values.push(self.step(argument)?);
-                }
-                let weight: usize = values.iter().map(Value::weight).sum();
-                self.budget.spend(weight / 16)?;
-                function.call(values, self.budget)
+            Step::Unary(function, argument) => {
+                let argument = self.step(argument)?;
+                self.budget.read(argument.weight())?;
+                function.of_one(argument, self.budget)
             }
+            Step::Binary(function, arguments) => {
+                let [one, two] = &**arguments;
+                let (one, two) = (self.step(one)?, self.step(two)?);
+                self.budget.read(one.weight() + two.weight())?;
+                function.of_two(one, two, self.budget)
+            }
+            Step::Literals(literals) => Some(Value::List(List::Literals(literals))),
             Step::List(elements) => {
-                let elements: Option<_> = elements.iter().map(|element| self.step(element)).collect();
-                Some(Value::List(Rc::new(elements?)))
+                let mut values = self.room(elements.len())?;
+                for element in elements {
+                    values.push(self.step(element)?);
+                }
+                Some(Value::of_values(values))
             }
             Step::Map(entries) => {
-                let entries: Option<_> =
-                    entries.iter().map(|(key, value)| Some((self.step(key)?, self.step(value)?))).collect();
-                Some(Value::Map(Rc::new(entries?)))
+                let mut values = self.room(entries.len())?;
+                for (key, value) in entries {
+                    values.push((self.step(key)?, self.step(value)?));
+                }
+                Some(Value::Map(Rc::new(values)))
             }
             Step::Fold(fold) => self.fold(fold),
         }
@@ -102,19 +86,25 @@ impl<'a, 'b> Evaluation<'a, 'b> {
         (!failed).then_some(Value::Bool(!decisive))
     }
 
+    /// An empty list with room for so many.
+    fn room<T>(&mut self, length: usize) -> Option<Vec<T>> {
+        self.budget.allocate(length.checked_mul(size_of::<T>())?)?;
+        Some(Vec::with_capacity(length))
+    }
+
     fn fold(&mut self, fold: &'a Fold) -> Option<Value<'a>> {
-        let elements: Rc<Vec<Value<'a>>> = match self.step(&fold.range)? {
-            Value::List(elements) => elements,
-            Value::Map(entries) => Rc::new(entries.iter().map(|(key, _)| key.clone()).collect()),
-            _ => return None,
+        let range = self.step(&fold.range)?;
+        let (mut failed, mut found) = (false, 0usize);
+        let mut kept = match fold.kind {
+            FoldKind::Map | FoldKind::Filter => self.room(range.length()?)?,
+            FoldKind::All | FoldKind::Exists | FoldKind::ExistsOne => Vec::new(),
         };
-        // Variables are numbered by depth: inside of a macro's body, those around it are there.
-        self.variables.truncate(fold.variable);
-        let (mut failed, mut found, mut kept) = (false, 0usize, Vec::new());
-        for element in elements.iter() {
-            if self.budget.is_spent() {
+        for at in 0..range.length()? {
+            if self.budget.is_exhausted() {
                 return None;
             }
+            let element = range.element(at)?;
+            // Variables are numbered by depth: inside of a macro's body, those around it are there.
             self.variables.truncate(fold.variable);
             self.variables.push(element.clone());
             if let Some(condition) = &fold.condition {
@@ -134,7 +124,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
                 (FoldKind::Map, Some(value)) => kept.push(value),
                 (FoldKind::Filter, Some(Value::Bool(value))) => {
                     if value {
-                        kept.push(element.clone());
+                        kept.push(element);
                     }
                 }
                 (FoldKind::ExistsOne | FoldKind::Map | FoldKind::Filter, _) => return None,
@@ -146,7 +136,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             FoldKind::All => Some(Value::Bool(true)),
             FoldKind::Exists => Some(Value::Bool(false)),
             FoldKind::ExistsOne => Some(Value::Bool(found == 1)),
-            FoldKind::Map | FoldKind::Filter => Some(Value::List(Rc::new(kept))),
+            FoldKind::Map | FoldKind::Filter => Some(Value::of_values(kept)),
         }
     }
 }

@@ -1,13 +1,9 @@
 //! The functions and operators of CEL that a filter may call: what they take and give, and what they do.
 
-use std::borrow::Cow;
-use std::rc::Rc;
-
-use regex::Regex;
-
+use crate::observer::filter::expression::Regex;
 use crate::parser::time::rfc3339;
 
-use super::evaluate::Budget;
+use super::budget::Budget;
 use super::kind::Kind;
 use super::value::Value;
 
@@ -134,17 +130,8 @@ impl Function {
         }
     }
 
-    /// What it gives; none where it can't.
-    pub(super) fn call<'a>(&self, arguments: Vec<Value<'a>>, budget: &mut Budget) -> Option<Value<'a>> {
-        let mut arguments = arguments.into_iter();
-        let one = arguments.next()?;
-        match arguments.next() {
-            None => self.of_one(one),
-            Some(two) => self.of_two(one, two, budget),
-        }
-    }
-
-    fn of_one<'a>(&self, one: Value<'a>) -> Option<Value<'a>> {
+    /// What it gives for one argument; none where it can't.
+    pub(super) fn of_one<'a>(&self, one: Value<'a>, budget: &mut Budget) -> Option<Value<'a>> {
         Some(match (self, one) {
             (Self::Not, Value::Bool(value)) => Value::Bool(!value),
             (Self::Negate, Value::Int(value)) => Value::Int(value.checked_neg()?),
@@ -154,7 +141,10 @@ impl Function {
             (Self::Size, value @ (Value::Bytes(_) | Value::List(_) | Value::Map(_))) => {
                 Value::Int(value.weight().try_into().ok()?)
             }
-            (Self::Matches(regex), Value::Text(text)) => Value::Bool(regex.is_match(&text)),
+            (Self::Matches(regex), Value::Text(text)) => {
+                budget.search(text.len(), regex.memory_usage())?;
+                Value::Bool(regex.is_match(&*text))
+            }
             (Self::ToDyn, value)
             | (Self::ToBool, value @ Value::Bool(_))
             | (Self::ToBytes, value @ Value::Bytes(_))
@@ -164,20 +154,20 @@ impl Function {
             | (Self::ToText, value @ Value::Text(_))
             | (Self::ToTimestamp, value @ Value::Timestamp(_))
             | (Self::ToDuration, value @ Value::Duration(_)) => value,
-            (function, value) => return function.convert(&value),
+            (function, value) => return function.convert(&value, budget),
         })
     }
 
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "CEL's conversions round")]
-    fn convert<'a>(&self, value: &Value<'_>) -> Option<Value<'a>> {
-        let owned = |text: String| Value::Text(Cow::Owned(text));
+    fn convert<'a>(&self, value: &Value<'_>, budget: &mut Budget) -> Option<Value<'a>> {
+        budget.allocate(value.weight())?;
         Some(match (self, value) {
-            (Self::ToBool, Value::Text(text)) => match text.as_ref() {
+            (Self::ToBool, Value::Text(text)) => match &**text {
                 "1" | "t" | "T" | "true" | "TRUE" | "True" => Value::Bool(true),
                 "0" | "f" | "F" | "false" | "FALSE" | "False" => Value::Bool(false),
                 _ => return None,
             },
-            (Self::ToBytes, Value::Text(text)) => Value::Bytes(Cow::Owned(text.as_bytes().to_vec())),
+            (Self::ToBytes, Value::Text(text)) => Value::of_bytes(text.as_bytes().to_vec()),
             (Self::ToDouble, Value::Int(value)) => Value::Double(*value as f64),
             (Self::ToDouble, Value::Uint(value)) => Value::Double(*value as f64),
             (Self::ToDouble, Value::Text(text)) => Value::Double(text.parse().ok()?),
@@ -198,10 +188,10 @@ impl Function {
                 Value::Uint(*value as u64)
             }
             (Self::ToUint, Value::Text(text)) if !text.starts_with('+') => Value::Uint(text.parse().ok()?),
-            (Self::ToText, Value::Bool(value)) => owned(value.to_string()),
-            (Self::ToText, Value::Int(value)) => owned(value.to_string()),
-            (Self::ToText, Value::Uint(value)) => owned(value.to_string()),
-            (Self::ToText, Value::Bytes(bytes)) => owned(String::from_utf8(bytes.to_vec()).ok()?),
+            (Self::ToText, Value::Bool(value)) => Value::of_text(value.to_string()),
+            (Self::ToText, Value::Int(value)) => Value::of_text(value.to_string()),
+            (Self::ToText, Value::Uint(value)) => Value::of_text(value.to_string()),
+            (Self::ToText, Value::Bytes(bytes)) => Value::of_text(String::from_utf8(bytes.to_vec()).ok()?),
             (Self::ToTimestamp, Value::Int(seconds)) => Value::Timestamp(i128::from(*seconds) * 1_000_000_000),
             (Self::ToTimestamp, Value::Text(text)) => {
                 let time = rfc3339(text)?;
@@ -212,7 +202,8 @@ impl Function {
         })
     }
 
-    fn of_two<'a>(&self, one: Value<'a>, two: Value<'a>, budget: &mut Budget) -> Option<Value<'a>> {
+    /// What it gives for two arguments; none where it can't.
+    pub(super) fn of_two<'a>(&self, one: Value<'a>, two: Value<'a>, budget: &mut Budget) -> Option<Value<'a>> {
         Some(match (self, one, two) {
             (Self::Equal, one, two) => Value::Bool(one.equals(&two, budget)?),
             (Self::Unequal, one, two) => Value::Bool(!one.equals(&two, budget)?),
@@ -222,25 +213,34 @@ impl Function {
             (Self::GreaterOrEqual, one, two) => {
                 Value::Bool(ordered(&one, &two)?.is_some_and(std::cmp::Ordering::is_ge))
             }
-            (Self::StartsWith, Value::Text(one), Value::Text(two)) => Value::Bool(one.starts_with(two.as_ref())),
-            (Self::EndsWith, Value::Text(one), Value::Text(two)) => Value::Bool(one.ends_with(two.as_ref())),
-            (Self::Contains, Value::Text(one), Value::Text(two)) => Value::Bool(one.contains(two.as_ref())),
-            (Self::In, one, Value::List(values)) => Value::Bool(one.is_among(values.iter(), budget)?),
+            (Self::StartsWith, Value::Text(one), Value::Text(two)) => Value::Bool(one.starts_with(&*two)),
+            (Self::EndsWith, Value::Text(one), Value::Text(two)) => Value::Bool(one.ends_with(&*two)),
+            (Self::Contains, Value::Text(one), Value::Text(two)) => Value::Bool(one.contains(&*two)),
+            (Self::In, one, Value::List(values)) => Value::Bool(one.position(values.iter(), budget)?.is_some()),
             (Self::In, one, Value::Map(entries)) => {
-                Value::Bool(one.is_among(entries.iter().map(|(key, _)| key), budget)?)
+                let keys = entries.iter().map(|(key, _)| key.clone());
+                Value::Bool(one.position(keys, budget)?.is_some())
             }
-            (Self::Index, Value::List(values), index) => {
-                values.get(usize::try_from(index.as_integer()?).ok()?)?.clone()
-            }
+            (Self::Index, Value::List(values), index) => values.get(usize::try_from(index.as_integer()?).ok()?)?,
             (Self::Index, Value::Map(entries), index) => {
-                let at = index.position(entries.iter().map(|(key, _)| key), budget)??;
+                let at = index.position(entries.iter().map(|(key, _)| key.clone()), budget)??;
                 entries.get(at)?.1.clone()
             }
-            (Self::Add, Value::Text(one), Value::Text(two)) => Value::Text(Cow::Owned(one.into_owned() + &two)),
-            (Self::Add, Value::Bytes(one), Value::Bytes(two)) => Value::Bytes(Cow::Owned([one, two].concat())),
+            (Self::Add, Value::Text(one), Value::Text(two)) => {
+                budget.allocate(one.len() + two.len())?;
+                Value::of_text([&*one, &*two].concat())
+            }
+            (Self::Add, Value::Bytes(one), Value::Bytes(two)) => {
+                budget.allocate(one.len() + two.len())?;
+                Value::of_bytes([&*one, &*two].concat())
+            }
             (Self::Add, Value::List(one), Value::List(two)) => {
-                budget.spend(one.len() + two.len())?;
-                Value::List(Rc::new(one.iter().chain(two.iter()).cloned().collect()))
+                let length = one.len() + two.len();
+                budget.spend(length)?;
+                budget.allocate(length * size_of::<Value<'_>>())?;
+                let mut values = Vec::with_capacity(length);
+                values.extend(one.iter().chain(two.iter()));
+                Value::of_values(values)
             }
             (Self::Subtract, Value::Timestamp(one), Value::Timestamp(two)) => Value::Duration(one - two),
             (function, Value::Timestamp(one), Value::Duration(two)) => {

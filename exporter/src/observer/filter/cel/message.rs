@@ -8,12 +8,12 @@ use crate::observer::filter::Context;
 
 use super::check::flow_descriptor;
 
-/// The flow; of what is none, one that says nothing, as upstream.
-pub(super) fn of(observed: &Observed, context: &Context<'_>) -> Option<DynamicMessage> {
+/// The flow and how many bytes it has; of what is none, one that says nothing, as upstream.
+pub(super) fn of(observed: &Observed, context: &Context<'_>) -> Option<(DynamicMessage, usize)> {
     let descriptor = flow_descriptor()?;
     let mut encoded = Vec::new();
     if let Some(flow) = observed.flow() {
         encode::flow(flow, &context.node.full_name(), context.names, &mut encoded);
     }
-    DynamicMessage::decode(descriptor, encoded.as_slice()).ok()
+    Some((DynamicMessage::decode(descriptor, encoded.as_slice()).ok()?, encoded.len()))
 }

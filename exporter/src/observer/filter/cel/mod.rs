@@ -4,34 +4,36 @@
 //! fields. Not taken, beside what only extensions of CEL have: making messages, types as values, parts of times, texts
 //! from floating point numbers, and patterns that are no literals.
 
+mod budget;
 mod check;
 mod evaluate;
 mod functions;
 mod kind;
 mod lexer;
+mod list;
 mod message;
 mod parser;
+mod rc_cow;
 mod value;
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{OnceCell, RefCell};
 
 use prost_reflect::DynamicMessage;
 
 use crate::observed::Observed;
 
 use super::{Context, expression};
+use budget::Budget;
 use check::Step;
-use evaluate::{Budget, Evaluation};
+use evaluate::Evaluation;
 use value::Value;
 
 /// Bytes of an expression at most. Long lists of constants fit; what is longer is better told by other fields.
 const LONGEST: usize = 16 << 10;
 /// Expressions of a request at most.
 const MOST_PROGRAMS: usize = 32;
-/// Steps that all expressions of a request together take for one flow at most: below a millisecond. The expression that
-/// needs more fails for this flow as one with an error does, and so do those that come after it: their filters do not
-/// match it.
-const STEPS: usize = 20_000;
+/// Bytes that a checked expression takes for each of its text: `1,` is a literal.
+const BYTES_OF_A_BYTE: usize = 32;
 /// What an expression costs at most, beside one entry of another field, in [`super::Filters::weight`]: the flow becomes a
 /// message for it.
 pub(super) const WEIGHT: usize = 1000;
@@ -40,6 +42,8 @@ pub(super) const WEIGHT: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Room {
     programs: usize,
+    /// Bytes of their texts.
+    texts: usize,
     patterns: expression::Room,
 }
 
@@ -48,24 +52,35 @@ impl Room {
     pub(super) const fn used(&self) -> usize {
         MOST_PROGRAMS - self.programs
     }
+
+    /// Bytes that they take, about.
+    pub(super) const fn size(&self) -> usize {
+        self.texts * BYTES_OF_A_BYTE + self.patterns.size()
+    }
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { programs: MOST_PROGRAMS, patterns: expression::Room::default() }
+        Self { programs: MOST_PROGRAMS, texts: 0, patterns: expression::Room::default() }
     }
 }
 
 /// What the expressions of a request share for one flow: the message that it becomes for the first of them, and what
 /// they may still cost.
+#[derive(Default)]
 pub(super) struct Shared {
     flow: OnceCell<Option<DynamicMessage>>,
-    budget: Cell<Budget>,
+    budget: RefCell<Budget>,
 }
 
-impl Default for Shared {
-    fn default() -> Self {
-        Self { flow: OnceCell::new(), budget: Cell::new(Budget::new(STEPS)) }
+impl Shared {
+    fn flow(&self, observed: &Observed, context: &Context<'_>) -> Option<&DynamicMessage> {
+        let make = || {
+            let (flow, bytes) = message::of(observed, context)?;
+            self.budget.borrow_mut().flow_bytes = bytes;
+            Some(flow)
+        };
+        self.flow.get_or_init(make).as_ref()
     }
 }
 
@@ -82,20 +97,15 @@ impl Programs {
 
     /// Whether one of them is true; the first that fails before ends it.
     pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
-        let Some(flow) = shared.flow.get_or_init(|| message::of(observed, context)) else { return false };
-        let mut budget = shared.budget.replace(Budget::new(0));
-        let mut matches = false;
+        let Some(flow) = shared.flow(observed, context) else { return false };
+        let budget = &mut *shared.budget.borrow_mut();
         for program in &self.0 {
-            match Evaluation::new(flow, &mut budget).step(program) {
+            match Evaluation::new(flow, budget).step(program) {
                 Some(Value::Bool(false)) => {}
-                value => {
-                    matches = matches!(value, Some(Value::Bool(true)));
-                    break;
-                }
+                value => return matches!(value, Some(Value::Bool(true))),
             }
         }
-        shared.budget.set(budget);
-        matches
+        false
     }
 }
 
@@ -105,6 +115,7 @@ fn program(text: &str, room: &mut Room) -> Result<Step, String> {
     }
     room.programs =
         room.programs.checked_sub(1).ok_or_else(|| format!("more than {MOST_PROGRAMS} expressions in one request"))?;
+    room.texts += text.len();
     check::check(&parser::parse(text)?, &mut room.patterns)
 }
 

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, ReflectMessage, Value as ProtoValue};
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage, Value as ProtoValue};
 
-use super::evaluate::Budget;
+use super::budget::Budget;
 use super::kind::Kind;
+use super::list::List;
 use super::parser::Literal;
+use super::rc_cow::RcCow;
 
-/// A value.
+/// A value; to clone one copies nothing.
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
     Null,
@@ -18,21 +20,19 @@ pub(super) enum Value<'a> {
     Int(i64),
     Uint(u64),
     Double(f64),
-    Text(Cow<'a, str>),
-    Bytes(Cow<'a, [u8]>),
+    Text(RcCow<'a, str>),
+    Bytes(RcCow<'a, [u8]>),
     /// Nanoseconds since the Unix epoch.
     Timestamp(i128),
     /// Nanoseconds.
     Duration(i128),
-    List(Rc<Vec<Value<'a>>>),
+    List(List<'a>),
     Map(Rc<Vec<(Value<'a>, Value<'a>)>>),
     Message(&'a DynamicMessage),
-    /// One that is not there.
-    Missing(Rc<DynamicMessage>),
+    /// A message that is not there.
+    Missing(MessageDescriptor),
 }
 
-/// What it costs to compare two messages: about as many fields as a flow has with what is in it.
-const MESSAGE_STEPS: usize = 200;
 /// Nanoseconds of a second.
 const SECOND: i128 = 1_000_000_000;
 
@@ -47,9 +47,24 @@ impl<'a> Value<'a> {
             Literal::Int(value) => Self::Int(*value),
             Literal::Uint(value) => Self::Uint(*value),
             Literal::Double(value) => Self::Double(*value),
-            Literal::Text(text) => Self::Text(Cow::Borrowed(text)),
-            Literal::Bytes(bytes) => Self::Bytes(Cow::Borrowed(bytes)),
+            Literal::Text(text) => Self::Text(RcCow::Borrowed(text)),
+            Literal::Bytes(bytes) => Self::Bytes(RcCow::Borrowed(bytes)),
         }
+    }
+
+    /// A text that was made.
+    pub(super) fn of_text(text: String) -> Self {
+        Self::Text(RcCow::Owned(Rc::new(text)))
+    }
+
+    /// Bytes that were made.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self::Bytes(RcCow::Owned(Rc::new(bytes)))
+    }
+
+    /// A list of values that were made.
+    pub(super) fn of_values(values: Vec<Self>) -> Self {
+        Self::List(List::Made(Rc::new(values)))
     }
 
     /// A message's field; where it is not there, what proto3 says it is then.
@@ -57,9 +72,9 @@ impl<'a> Value<'a> {
         match self {
             Self::Message(message) => Some(match message.get_field(field) {
                 Cow::Borrowed(value) => Self::of_proto(value),
-                Cow::Owned(value) => Self::absent(value, field),
+                Cow::Owned(_) => Self::absent(field),
             }),
-            Self::Missing(message) => Some(Self::absent(message.get_field(field).into_owned(), field)),
+            Self::Missing(_) => Some(Self::absent(field)),
             _ => None,
         }
     }
@@ -68,33 +83,32 @@ impl<'a> Value<'a> {
     pub(super) fn has_field(&self, field: &FieldDescriptor) -> Option<bool> {
         match self {
             Self::Message(message) => Some(message.has_field(field)),
-            Self::Missing(message) => Some(message.has_field(field)),
+            Self::Missing(_) => Some(false),
             _ => None,
         }
     }
 
     /// A field that is not there.
-    fn absent(value: ProtoValue, field: &FieldDescriptor) -> Self {
-        if field.cardinality() == Cardinality::Repeated {
-            return Self::List(Rc::new(Vec::new()));
-        }
-        match (Kind::of_field(field), value) {
-            (Kind::Wrapper(_), _) => Self::Null,
-            (Kind::Timestamp, _) => Self::Timestamp(0),
-            (Kind::Duration, _) => Self::Duration(0),
-            (Kind::Dyn, _) => Self::Null,
-            (_, ProtoValue::Message(message)) => Self::Missing(Rc::new(message)),
-            (Kind::Bool, _) => Self::Bool(false),
-            (Kind::Int, ProtoValue::EnumNumber(number)) => Self::Int(number.into()),
-            (Kind::Int, _) => Self::Int(0),
-            (Kind::Uint, _) => Self::Uint(0),
-            (Kind::Double, _) => Self::Double(0.0),
-            (Kind::Bytes, _) => Self::Bytes(Cow::Borrowed(&[])),
-            _ => Self::Text(Cow::Borrowed("")),
+    fn absent(field: &FieldDescriptor) -> Self {
+        match Kind::of_field(field) {
+            Kind::Wrapper(_) | Kind::Null | Kind::Dyn => Self::Null,
+            Kind::Timestamp => Self::Timestamp(0),
+            Kind::Duration => Self::Duration(0),
+            Kind::Message(message) => Self::Missing(message),
+            Kind::Bool => Self::Bool(false),
+            // Of an enum too: proto3 has its first value be 0.
+            Kind::Int => Self::Int(0),
+            Kind::Uint => Self::Uint(0),
+            Kind::Double => Self::Double(0.0),
+            Kind::Bytes => Self::Bytes(RcCow::Borrowed(&[])),
+            Kind::Text => Self::Text(RcCow::Borrowed("")),
+            Kind::List(_) => Self::List(List::Proto(&[])),
+            // No message of flows has one.
+            Kind::Map(..) => Self::Map(Rc::default()),
         }
     }
 
-    fn of_proto(value: &'a ProtoValue) -> Self {
+    pub(super) fn of_proto(value: &'a ProtoValue) -> Self {
         match value {
             ProtoValue::Bool(value) => Self::Bool(*value),
             ProtoValue::I32(value) | ProtoValue::EnumNumber(value) => Self::Int((*value).into()),
@@ -103,9 +117,9 @@ impl<'a> Value<'a> {
             ProtoValue::U64(value) => Self::Uint(*value),
             ProtoValue::F32(value) => Self::Double((*value).into()),
             ProtoValue::F64(value) => Self::Double(*value),
-            ProtoValue::String(text) => Self::Text(Cow::Borrowed(text)),
-            ProtoValue::Bytes(bytes) => Self::Bytes(Cow::Borrowed(bytes)),
-            ProtoValue::List(values) => Self::List(Rc::new(values.iter().map(Self::of_proto).collect())),
+            ProtoValue::String(text) => Self::Text(RcCow::Borrowed(text)),
+            ProtoValue::Bytes(bytes) => Self::Bytes(RcCow::Borrowed(bytes)),
+            ProtoValue::List(values) => Self::List(List::Proto(values)),
             // No message of flows has a map.
             ProtoValue::Map(_) => Self::Map(Rc::default()),
             ProtoValue::Message(message) => Self::of_message(message),
@@ -129,6 +143,24 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// How many elements a macro goes through; none where it goes through none of its kind.
+    pub(super) fn length(&self) -> Option<usize> {
+        match self {
+            Self::List(values) => Some(values.len()),
+            Self::Map(entries) => Some(entries.len()),
+            _ => None,
+        }
+    }
+
+    /// An element of a list, or a key of a map.
+    pub(super) fn element(&self, at: usize) -> Option<Value<'a>> {
+        match self {
+            Self::List(values) => values.get(at),
+            Self::Map(entries) => entries.get(at).map(|(key, _)| key.clone()),
+            _ => None,
+        }
+    }
+
     /// How many elements, characters, bytes or so: what it costs to go through it.
     pub(super) fn weight(&self) -> usize {
         match self {
@@ -141,49 +173,44 @@ impl<'a> Value<'a> {
     }
 
     /// What a map has under a text, or a message in the field of that name.
-    pub(super) fn key(&self, name: &str) -> Option<Value<'a>> {
+    pub(super) fn key(&self, name: &'a str, budget: &mut Budget) -> Option<Value<'a>> {
         match self {
-            Self::Map(entries) => entries
-                .iter()
-                .find(|(key, _)| matches!(key, Self::Text(key) if key == name))
-                .map(|(_, value)| value.clone()),
-            _ => self.field(&self.message()?.descriptor().get_field_by_name(name)?),
+            Self::Map(entries) => self.place_of(name, budget)?.map(|at| entries[at].1.clone()),
+            _ => self.field(&self.named_field(name, budget)?),
         }
     }
 
     /// Whether there is something under a text.
-    pub(super) fn has_key(&self, name: &str) -> Option<bool> {
+    pub(super) fn has_key(&self, name: &'a str, budget: &mut Budget) -> Option<bool> {
         match self {
-            Self::Map(entries) => Some(entries.iter().any(|(key, _)| matches!(key, Self::Text(key) if key == name))),
-            _ => self.has_field(&self.message()?.descriptor().get_field_by_name(name)?),
+            Self::Map(_) => Some(self.place_of(name, budget)?.is_some()),
+            _ => self.has_field(&self.named_field(name, budget)?),
+        }
+    }
+
+    /// Where a map has a text as its key.
+    fn place_of(&self, name: &'a str, budget: &mut Budget) -> Option<Option<usize>> {
+        let Self::Map(entries) = self else { return None };
+        Self::Text(RcCow::Borrowed(name)).position(entries.iter().map(|(key, _)| key.clone()), budget)
+    }
+
+    fn named_field(&self, name: &str, budget: &mut Budget) -> Option<FieldDescriptor> {
+        budget.read(name.len())?;
+        match self {
+            Self::Message(message) => message.descriptor().get_field_by_name(name),
+            Self::Missing(message) => message.get_field_by_name(name),
+            _ => None,
         }
     }
 
     /// The first of some that is the same; none where the budget ends before it.
-    pub(super) fn position<'b>(
-        &self,
-        mut all: impl Iterator<Item = &'b Value<'a>>,
-        budget: &mut Budget,
-    ) -> Option<Option<usize>>
-    where
-        'a: 'b,
-    {
-        let mut at = 0;
-        loop {
-            let Some(one) = all.next() else { return Some(None) };
-            if self.equals(one, budget)? {
+    pub(super) fn position(&self, all: impl IntoIterator<Item = Self>, budget: &mut Budget) -> Option<Option<usize>> {
+        for (at, one) in all.into_iter().enumerate() {
+            if self.equals(&one, budget)? {
                 return Some(Some(at));
             }
-            at += 1;
         }
-    }
-
-    /// Whether it is one of some; none where the budget ends before that is known.
-    pub(super) fn is_among<'b>(&self, all: impl Iterator<Item = &'b Value<'a>>, budget: &mut Budget) -> Option<bool>
-    where
-        'a: 'b,
-    {
-        self.position(all, budget).map(|found| found.is_some())
+        Some(None)
     }
 
     /// Whether two are the same, numbers of different kinds too; none where the budget ends before that is known.
@@ -191,12 +218,14 @@ impl<'a> Value<'a> {
         budget.spend(1)?;
         Some(match (self, other) {
             (Self::Null, Self::Null) => true,
+            (Self::Text(one), Self::Text(two)) => same(one.as_bytes(), two.as_bytes(), budget)?,
+            (Self::Bytes(one), Self::Bytes(two)) => same(one, two, budget)?,
             (Self::List(one), Self::List(two)) => {
                 if one.len() != two.len() {
                     return Some(false);
                 }
                 for (one, two) in one.iter().zip(two.iter()) {
-                    if !one.equals(two, budget)? {
+                    if !one.equals(&two, budget)? {
                         return Some(false);
                     }
                 }
@@ -207,29 +236,24 @@ impl<'a> Value<'a> {
                     return Some(false);
                 }
                 for (key, value) in one.iter() {
-                    let Some(at) = key.position(two.iter().map(|(key, _)| key), budget)? else { return Some(false) };
+                    let keys = two.iter().map(|(key, _)| key.clone());
+                    let Some(at) = key.position(keys, budget)? else { return Some(false) };
                     if !value.equals(&two[at].1, budget)? {
                         return Some(false);
                     }
                 }
                 true
             }
-            _ => match (self.message(), other.message()) {
-                (Some(one), Some(two)) => {
-                    budget.spend(MESSAGE_STEPS)?;
-                    one == two
-                }
-                _ => self.compare(other) == Some(Ordering::Equal),
-            },
+            (Self::Message(one), Self::Message(two)) => {
+                budget.compare_messages()?;
+                one == two
+            }
+            (Self::Missing(one), Self::Missing(two)) => one == two,
+            (Self::Message(one), Self::Missing(two)) | (Self::Missing(two), Self::Message(one)) => {
+                **one == DynamicMessage::new(two.clone())
+            }
+            _ => self.compare(other) == Some(Ordering::Equal),
         })
-    }
-
-    fn message(&self) -> Option<&DynamicMessage> {
-        match self {
-            Self::Message(message) => Some(message),
-            Self::Missing(message) => Some(message),
-            _ => None,
-        }
     }
 
     /// Which comes first; none where they have no order.
@@ -263,4 +287,13 @@ impl<'a> Value<'a> {
             other => other.as_integer().map(|value| value as f64),
         }
     }
+}
+
+/// Whether two are the same bytes.
+fn same(one: &[u8], two: &[u8], budget: &mut Budget) -> Option<bool> {
+    if one.len() != two.len() {
+        return Some(false);
+    }
+    budget.read(one.len())?;
+    Some(one == two)
 }

@@ -1,13 +1,14 @@
 //! The address book: which addresses are behind which endpoint, and which are the machine's own.
 //!
-//! Two sources: what is configured in the namespace behind an endpoint, read by netlink, and what the endpoint sends,
-//! which counts less and ends by itself. Pure data: the caller brings the time.
+//! Two sources: what is configured in the namespace behind an endpoint, read by netlink, and what the endpoint sends.
+//! A packet's source is the sender's own claim: it counts only while the host's own tables lead back to the endpoint
+//! ([`super::routes`]), and it ends by itself. Pure data: the caller brings the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Addresses learned from what an endpoint sends. One that forwards for others would fill any table.
+/// Addresses that an endpoint sends from, confirmed or not. One that forwards for others would fill any table.
 pub const LEARNED_MAX: usize = 64;
 /// Configured addresses of an endpoint that are kept: a bound for what another namespace can make us hold.
 pub const CONFIGURED_MAX: usize = 1024;
@@ -18,16 +19,26 @@ pub const LEARNED_TTL: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 struct Entry {
     configured: BTreeSet<IpAddr>,
-    learned: BTreeMap<IpAddr, Instant>,
+    learned: BTreeMap<IpAddr, Claim>,
+}
+
+/// An address that an endpoint sends from.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    until: Instant,
+    /// Whether the host's tables lead to the endpoint.
+    confirmed: bool,
 }
 
 /// What became of an address that was seen as a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learned {
-    /// It is new.
+    /// It is new, and not confirmed.
     New,
     /// It was known, and lives longer now.
     Known,
+    /// It is configured behind the endpoint.
+    Configured,
     /// The endpoint has [`LEARNED_MAX`] already.
     Full,
     /// It cannot be an endpoint's: multicast, loopback, unspecified, or known to be the machine's or another's.
@@ -49,11 +60,12 @@ impl Book {
         self.host.iter().copied()
     }
 
-    /// The addresses behind an endpoint, the configured ones first; true = learned.
+    /// The addresses behind an endpoint, the configured ones first, then those learned and confirmed; true = learned.
     pub fn endpoint(&self, ifindex: u32) -> impl Iterator<Item = (IpAddr, bool)> {
         let entry = self.endpoints.get(&ifindex);
         let configured = entry.into_iter().flat_map(|entry| entry.configured.iter().map(|&address| (address, false)));
-        configured.chain(entry.into_iter().flat_map(|entry| entry.learned.keys().map(|&address| (address, true))))
+        let learned = entry.into_iter().flat_map(|entry| &entry.learned).filter(|(_, claim)| claim.confirmed);
+        configured.chain(learned.map(|(&address, _)| (address, true)))
     }
 
     /// Takes in the machine's own addresses; says whether something changed.
@@ -101,29 +113,36 @@ impl Book {
         }
         let Some(entry) = self.endpoints.get_mut(&ifindex) else { return Learned::Gone };
         if entry.configured.contains(&address) {
+            return Learned::Configured;
+        }
+        let until = now + LEARNED_TTL;
+        if let Some(known) = entry.learned.get_mut(&address) {
+            known.until = until;
             return Learned::Known;
         }
-        let is_full = entry.learned.len() >= LEARNED_MAX;
-        match entry.learned.entry(address) {
-            std::collections::btree_map::Entry::Occupied(mut known) => {
-                known.insert(now + LEARNED_TTL);
-                Learned::Known
-            }
-            std::collections::btree_map::Entry::Vacant(_) if is_full => Learned::Full,
-            std::collections::btree_map::Entry::Vacant(free) => {
-                free.insert(now + LEARNED_TTL);
-                Learned::New
-            }
+        if entry.learned.len() >= LEARNED_MAX {
+            return Learned::Full;
         }
+        entry.learned.insert(address, Claim { until, confirmed: false });
+        Learned::New
     }
 
-    /// Forgets learned addresses whose time is over; says whether there were any.
+    /// Records whether the host's tables lead to an endpoint by an address that it sent from; returns whether that
+    /// changed anything.
+    pub fn confirm(&mut self, ifindex: u32, address: IpAddr, confirmed: bool) -> bool {
+        let claim = self.endpoints.get_mut(&ifindex).and_then(|entry| entry.learned.get_mut(&address));
+        claim.is_some_and(|claim| std::mem::replace(&mut claim.confirmed, confirmed) != confirmed)
+    }
+
+    /// Removes learned addresses whose time is over; returns whether one of them was confirmed.
     pub fn expire(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for entry in self.endpoints.values_mut() {
-            let before = entry.learned.len();
-            entry.learned.retain(|_, until| *until > now);
-            changed |= entry.learned.len() != before;
+            entry.learned.retain(|_, claim| {
+                let stays = claim.until > now;
+                changed |= !stays && claim.confirmed;
+                stays
+            });
         }
         changed
     }
@@ -159,7 +178,7 @@ mod tests {
         assert!(!book.set_configured(7, [ip("fe80::7"), ip("10.0.0.7"), ip("127.0.0.1"), ip("::1")]));
         book.add(8);
         for (ifindex, address, expected) in [
-            (7, "10.0.0.7", Learned::Known),
+            (7, "10.0.0.7", Learned::Configured),
             (7, "10.0.0.9", Learned::New),
             (7, "10.0.0.9", Learned::Known),
             (8, "10.0.0.9", Learned::New),
@@ -176,7 +195,11 @@ mod tests {
         ] {
             assert_eq!(book.learn(ifindex, ip(address), now), expected, "{ifindex} {address}");
         }
-        let known: Vec<_> = book.endpoint(7).collect();
+        let mut known: Vec<_> = book.endpoint(7).collect();
+        assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false)], "a packet alone proves nothing");
+        assert!(book.confirm(7, ip("10.0.0.9"), true) && !book.confirm(7, ip("10.0.0.9"), true));
+        assert!(!book.confirm(7, ip("10.0.0.8"), true) && !book.confirm(9, ip("10.0.0.9"), true), "not learned");
+        known = book.endpoint(7).collect();
         assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false), (ip("10.0.0.9"), true)]);
         book.set_configured(7, [ip("10.0.0.9")]);
         assert_eq!(book.endpoint(7).collect::<Vec<_>>(), [(ip("10.0.0.9"), false)], "configured is better");
@@ -213,10 +236,27 @@ mod tests {
         book.learn(1, nth(0), start);
         book.learn(1, nth(1), start);
         book.learn(1, nth(1), start + Duration::from_secs(1));
+        book.learn(1, nth(2), start);
+        book.confirm(1, nth(0), true);
+        book.confirm(1, nth(1), true);
         assert!(!book.expire(start + LEARNED_TTL - Duration::from_nanos(1)));
         assert!(book.expire(start + LEARNED_TTL));
         assert_eq!(book.endpoint(1).collect::<Vec<_>>(), [(nth(1), true)]);
         assert!(book.expire(start + LEARNED_TTL + Duration::from_secs(1)));
         assert_eq!(book.endpoint(1).count(), 0);
+    }
+
+    #[test]
+    fn unconfirmed_claims_end_silently() {
+        let start = Instant::now();
+        let mut book = Book::default();
+        book.add(1);
+        book.learn(1, nth(0), start);
+        assert!(!book.expire(start + LEARNED_TTL), "nothing that was published changed");
+        assert_eq!(book.learn(1, nth(0), start + LEARNED_TTL), Learned::New);
+        book.confirm(1, nth(0), true);
+        assert_eq!(book.endpoint(1).count(), 1);
+        assert!(book.confirm(1, nth(0), false));
+        assert_eq!(book.endpoint(1).count(), 0, "the host's tables lead elsewhere by now");
     }
 }

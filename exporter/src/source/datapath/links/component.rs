@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::glob::Filter;
+use super::inventory::Inventory;
 use super::learner::Learner;
 use super::link::LinkEvent;
 use super::namespaces::Places;
@@ -91,6 +92,8 @@ pub struct Links {
     pub learner: Learner,
     /// What is counted.
     pub counts: Counts,
+    /// The interfaces by role; complete when [`LinkEvent::Synced`] is sent.
+    pub inventory: Inventory,
     /// Ends with an error where the kernel can't be asked any more.
     pub task: JoinHandle<Result<(), LinksError>>,
 }

@@ -1,4 +1,4 @@
-//! What an earlier run left at clsact: finds tc filters that are ours, and removes these and no others.
+//! Our tc filters at clsact: adds them, and finds and removes those that are ours, and no others.
 //!
 //! A filter is ours if it is a bpf filter with our handle, our priority and a program name of ours, all three; anybody
 //! may have one or two of them. It cannot be told whether the run that made it still lives, so this is for the start
@@ -9,7 +9,12 @@
 
 use std::io;
 
-use libc::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, RTM_DELQDISC, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWTFILTER};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use libc::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, RTM_DELQDISC, RTM_DELTFILTER, RTM_GETTFILTER,
+    RTM_NEWQDISC, RTM_NEWTFILTER,
+};
 
 use super::netlink::{Attributes, Message, Request, TCMSG, text, u32_at};
 use super::requests::{RequestError, Requests};
@@ -17,8 +22,11 @@ use super::requests::{RequestError, Requests};
 /// `TCA_KIND` and `TCA_OPTIONS` (Linux `include/uapi/linux/rtnetlink.h`).
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
-/// `TCA_BPF_NAME` (Linux `include/uapi/linux/pkt_cls.h`).
+/// `TCA_BPF_FD`, `TCA_BPF_NAME`, `TCA_BPF_FLAGS` and its direct action (Linux `include/uapi/linux/pkt_cls.h`).
+const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
+const TCA_BPF_FLAGS: u16 = 8;
+const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 /// Handle of a clsact qdisc: `TC_H_MAKE(TC_H_CLSACT, 0)`.
 const CLSACT_HANDLE: u32 = 0xffff_0000;
 /// Parent of a clsact qdisc: `TC_H_CLSACT`.
@@ -78,6 +86,58 @@ pub struct TcFilter {
     pub kind: String,
     /// The program's name, of bpf filters.
     pub name: Option<String>,
+}
+
+/// Adds the clsact qdisc to an interface; false where it has one already.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn add_clsact(requests: &mut Requests, ifindex: u32) -> Result<bool, RequestError> {
+    let request = Request::new(RTM_NEWQDISC, creating(), &tcmsg(ifindex, CLSACT_HANDLE, CLSACT_PARENT, 0));
+    match requests.list(&request.attribute(TCA_KIND, b"clsact\0"), |_| None::<()>) {
+        Ok(_) => Ok(true),
+        Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a program as a filter of ours for all packets at one side of an interface that has a clsact qdisc.
+///
+/// # Errors
+/// See [`RequestError`]; refused with `EEXIST` where a filter has the place.
+pub fn add(
+    requests: &mut Requests,
+    ifindex: u32,
+    direction: Direction,
+    program: BorrowedFd<'_>,
+    name: &str,
+) -> Result<TcFilter, RequestError> {
+    let Ours { handle, priority, .. } = Ours::default();
+    let protocol = (libc::ETH_P_ALL as u16).to_be();
+    let options = Request::nested(&[
+        (TCA_BPF_FD, &program.as_raw_fd().to_ne_bytes()),
+        (TCA_BPF_NAME, format!("{name}\0").as_bytes()),
+        (TCA_BPF_FLAGS, &TCA_BPF_FLAG_ACT_DIRECT.to_ne_bytes()),
+    ]);
+    let filter = TcFilter {
+        ifindex,
+        direction,
+        handle,
+        priority,
+        protocol,
+        kind: "bpf".to_owned(),
+        name: Some(name.to_owned()),
+    };
+    let request = Request::new(RTM_NEWTFILTER, creating(), &filter.tcmsg()).attribute(TCA_KIND, b"bpf\0");
+    requests.list(&request.attribute(TCA_OPTIONS, &options), |_| None::<()>).map(|_| filter)
+}
+
+impl TcFilter {
+    /// Names everything: with a handle of 0 the kernel would take the whole priority.
+    fn tcmsg(&self) -> [u8; TCMSG] {
+        let info = u32::from(self.priority) << 16 | u32::from(self.protocol);
+        tcmsg(self.ifindex, self.handle, self.direction.parent(), info)
+    }
 }
 
 /// Removes all filters of ours in this network namespace, and returns them.
@@ -151,11 +211,16 @@ fn is_ours(filter: &TcFilter, ours: &Ours) -> bool {
         && filter.name.as_ref().is_some_and(|name| name.starts_with(ours.prefix))
 }
 
+/// Removes one filter; one that is not there, or whose interface is gone, is no error.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn remove_if_there(requests: &mut Requests, filter: &TcFilter) -> Result<(), RequestError> {
+    remove(requests, filter).or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
+}
+
 fn remove(requests: &mut Requests, filter: &TcFilter) -> Result<(), RequestError> {
-    // Everything is named: with a handle of 0 the kernel would take the whole priority.
-    let info = u32::from(filter.priority) << 16 | u32::from(filter.protocol);
-    let fixed = tcmsg(filter.ifindex, filter.handle, filter.direction.parent(), info);
-    let request = Request::new(RTM_DELTFILTER, acknowledged(), &fixed).attribute(TCA_KIND, b"bpf\0");
+    let request = Request::new(RTM_DELTFILTER, acknowledged(), &filter.tcmsg()).attribute(TCA_KIND, b"bpf\0");
     requests.list(&request, |_| None::<()>).map(|_| ())
 }
 
@@ -206,4 +271,8 @@ fn tcmsg(ifindex: u32, handle: u32, parent: u32, info: u32) -> [u8; TCMSG] {
 /// Request flags all fit into the header's 16 bits.
 const fn acknowledged() -> u16 {
     (NLM_F_REQUEST | NLM_F_ACK) as u16
+}
+
+const fn creating() -> u16 {
+    acknowledged() | (NLM_F_CREATE | NLM_F_EXCL) as u16
 }

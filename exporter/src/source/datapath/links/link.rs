@@ -9,6 +9,8 @@ use super::classify::Role;
 pub struct Link {
     /// Index.
     pub ifindex: u32,
+    /// Another number where another interface may have had the index before; else 0.
+    pub generation: u32,
     /// Name.
     pub name: String,
     /// What it is to us.

@@ -59,7 +59,9 @@ pub fn inodes(
         if !seen.insert((metadata.dev(), metadata.ino())) {
             continue;
         }
+        // The path may lead elsewhere by now: what was opened is what the kernel is asked about.
         let Ok(file) = File::open(&path) else { continue };
+        let Ok(metadata) = file.metadata() else { continue };
         match requests.netns_id(file.as_fd()) {
             Ok(Some(id)) if wanted.contains(&id) => {
                 found.insert(id, inode_of(&metadata));

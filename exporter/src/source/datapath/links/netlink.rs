@@ -10,6 +10,10 @@ pub const IFINFOMSG: usize = 16;
 pub const IFADDRMSG: usize = 8;
 /// Bytes of `struct tcmsg`.
 pub const TCMSG: usize = 20;
+/// Bytes of `struct rtmsg`.
+pub const RTMSG: usize = 12;
+/// Bytes of `struct ndmsg`.
+pub const NDMSG: usize = 12;
 
 /// `NLA_TYPE_MASK`: what is left of an attribute's type without the nested and byte order flags.
 const TYPE_MASK: u16 = 0x3fff;
@@ -102,6 +106,11 @@ pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 /// The u32 at an offset; none past the end.
 pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The u64 at an offset; none past the end.
+pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// The i32 at an offset; none past the end.

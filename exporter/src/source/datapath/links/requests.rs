@@ -11,7 +11,7 @@ use libc::{
 };
 
 use super::facts::{Facts, parse_address};
-use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, Message, Messages, Request, i32_at};
+use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, Message, Messages, Request, i32_at, u64_at};
 use super::socket::{DATAGRAM, Socket};
 
 /// How often a dump is asked for again where what it tells of changed meanwhile.
@@ -25,6 +25,27 @@ const IFA_TARGET_NETNSID: u16 = 10;
 /// `NETNSA_NSID` and `NETNSA_FD` (Linux `include/uapi/linux/net_namespace.h`).
 const NETNSA_NSID: u16 = 1;
 const NETNSA_FD: u16 = 3;
+/// `RTM_NEWSTATS`, `RTM_GETSTATS` (Linux `include/uapi/linux/rtnetlink.h`), and `IFLA_STATS_LINK_64` with its bit of a
+/// filter (`if_link.h`).
+const RTM_NEWSTATS: u16 = 92;
+const RTM_GETSTATS: u16 = 94;
+const IFLA_STATS_LINK_64: u16 = 1;
+const STATS_LINK_64: u32 = 1;
+/// Bytes of `struct if_stats_msg`.
+const IF_STATS_MSG: usize = 12;
+
+/// What an interface has counted since it was made: the first members of `struct rtnl_link_stats64`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+}
 
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +111,30 @@ impl Requests {
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
         let answer = self
             .list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None });
+        match answer {
+            Ok(found) => Ok(found.into_iter().next()),
+            Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What an interface of this namespace has counted; none where it is gone.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn counters(&mut self, ifindex: u32) -> Result<Option<Counters>, RequestError> {
+        let mut fixed = [0; IF_STATS_MSG];
+        fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+        fixed[8..].copy_from_slice(&STATS_LINK_64.to_ne_bytes());
+        let request = Request::new(RTM_GETSTATS, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed);
+        let answer = self.list(&request, |message| {
+            let mut attributes = Attributes::behind(message.payload, IF_STATS_MSG);
+            let found = attributes.find(|&(kind, _)| kind == IFLA_STATS_LINK_64).map(|(_, value)| value)?;
+            let [rx_packets, tx_packets, rx_bytes, tx_bytes] = [0, 8, 16, 24].map(|at| u64_at(found, at));
+            let counters =
+                Counters { rx_packets: rx_packets?, tx_packets: tx_packets?, rx_bytes: rx_bytes?, tx_bytes: tx_bytes? };
+            (message.kind == RTM_NEWSTATS).then_some(counters)
+        });
         match answer {
             Ok(found) => Ok(found.into_iter().next()),
             Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),

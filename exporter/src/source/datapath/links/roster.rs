@@ -1,6 +1,6 @@
 //! Who is on the list of endpoints: what is new on it and what is gone, for those who are told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use super::book::Book;
 use super::table::Table;
 
 /// What happened to endpoints and to what is known of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// There is a new endpoint of this id.
-    Created(u16),
+    /// There is a new endpoint of this id, with an interface of this name.
+    Created(u16, Arc<str>),
     /// It is gone.
-    Deleted(u16),
+    Deleted(u16, Arc<str>),
     /// An address is known to be an endpoint's.
     Learned {
         /// The address.
@@ -54,8 +54,8 @@ impl fmt::Debug for Told {
 #[derive(Debug, Default)]
 pub struct Roster {
     told: Told,
-    /// Id and interface: an id may be given to another interface at once.
-    endpoints: BTreeSet<(u16, u32)>,
+    /// By id and interface, as an id may be given to another interface at once: the interface's name.
+    endpoints: BTreeMap<(u16, u32), Arc<str>>,
     addresses: BTreeMap<IpAddr, u16>,
 }
 
@@ -69,7 +69,7 @@ impl Roster {
     pub fn update(&mut self, table: &Table, book: &Book) {
         let Some(tell) = self.told.0.clone() else { return };
         let links = || table.links().filter(|link| link.endpoint != 0);
-        let endpoints = links().map(|link| (link.endpoint, link.ifindex)).collect();
+        let endpoints = links().map(|link| ((link.endpoint, link.ifindex), link.name.as_str().into())).collect();
         let mut addresses = BTreeMap::new();
         // Configured addresses are surer than learned ones, whoever has them.
         for learned in [false, true] {
@@ -84,13 +84,22 @@ impl Roster {
         self.replace(endpoints, addresses, &*tell);
     }
 
-    fn replace(&mut self, endpoints: BTreeSet<(u16, u32)>, addresses: BTreeMap<IpAddr, u16>, tell: &dyn Fn(Change)) {
+    fn replace(
+        &mut self,
+        endpoints: BTreeMap<(u16, u32), Arc<str>>,
+        addresses: BTreeMap<IpAddr, u16>,
+        tell: &dyn Fn(Change),
+    ) {
         let old = std::mem::replace(&mut self.addresses, addresses);
         for (&address, &endpoint) in old.iter().filter(|(address, _)| !self.addresses.contains_key(address)) {
             tell(Change::Forgotten { address, endpoint });
         }
-        self.endpoints.difference(&endpoints).for_each(|&(id, _)| tell(Change::Deleted(id)));
-        endpoints.difference(&self.endpoints).for_each(|&(id, _)| tell(Change::Created(id)));
+        for (key, name) in self.endpoints.iter().filter(|(key, _)| !endpoints.contains_key(key)) {
+            tell(Change::Deleted(key.0, Arc::clone(name)));
+        }
+        for (key, name) in endpoints.iter().filter(|(key, _)| !self.endpoints.contains_key(key)) {
+            tell(Change::Created(key.0, Arc::clone(name)));
+        }
         self.endpoints = endpoints;
         for (&address, &endpoint) in &self.addresses {
             let before = old.get(&address).copied();
@@ -123,25 +132,28 @@ mod tests {
     fn step(roster: &mut Roster, endpoints: &[(u16, u32)], addresses: &[(&str, u16)]) -> Vec<Change> {
         let told = Arc::new(Mutex::new(Vec::new()));
         let addresses = addresses.iter().map(|&(address, endpoint)| (ip(address), endpoint)).collect();
-        roster.replace(endpoints.iter().copied().collect(), addresses, &|change| told.lock().unwrap().push(change));
+        let endpoints = endpoints.iter().map(|&(id, ifindex)| ((id, ifindex), format!("veth{ifindex}").into()));
+        roster.replace(endpoints.collect(), addresses, &|change| told.lock().unwrap().push(change));
         Arc::try_unwrap(told).unwrap().into_inner().unwrap()
     }
 
     #[test]
     fn only_what_is_different_is_told() {
-        use Change::{Created, Deleted, Forgotten, Learned};
+        use Change::{Forgotten, Learned};
+        let created = |id, name: &str| Change::Created(id, name.into());
+        let deleted = |id, name: &str| Change::Deleted(id, name.into());
         let mut roster = Roster::new(Told::default());
         let (one, two) = (ip("10.0.0.1"), ip("fd00::2"));
         for (endpoints, addresses, told) in [
             (&[][..], &[][..], vec![]),
-            (&[(1, 7)], &[], vec![Created(1)]),
+            (&[(1, 7)], &[], vec![created(1, "veth7")]),
             (&[(1, 7)], &[("10.0.0.1", 1)], vec![Learned { address: one, endpoint: 1, before: None }]),
             (&[(1, 7)], &[("10.0.0.1", 1)], vec![]),
             (
                 &[(1, 7), (2, 8)],
                 &[("10.0.0.1", 2), ("fd00::2", 2)],
                 vec![
-                    Created(2),
+                    created(2, "veth8"),
                     Learned { address: one, endpoint: 2, before: Some(1) },
                     Learned { address: two, endpoint: 2, before: None },
                 ],
@@ -151,13 +163,13 @@ mod tests {
                 &[("10.0.0.1", 1)],
                 vec![
                     Forgotten { address: two, endpoint: 2 },
-                    Deleted(1),
-                    Deleted(2),
-                    Created(1),
+                    deleted(1, "veth7"),
+                    deleted(2, "veth8"),
+                    created(1, "veth9"),
                     Learned { address: one, endpoint: 1, before: Some(2) },
                 ],
             ),
-            (&[], &[], vec![Forgotten { address: one, endpoint: 1 }, Deleted(1)]),
+            (&[], &[], vec![Forgotten { address: one, endpoint: 1 }, deleted(1, "veth9")]),
         ] {
             assert_eq!(step(&mut roster, endpoints, addresses), told, "{endpoints:?} {addresses:?}");
         }

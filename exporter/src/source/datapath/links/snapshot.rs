@@ -64,5 +64,6 @@ pub fn tables(
 fn add(tables: &mut Tables, link: &Link, name: Arc<Lease>) {
     let info = InterfaceInfo { name: name.symbol(), kind: link.wire_kind(), endpoint: link.endpoint };
     tables.add_interface(link.ifindex, info);
+    tables.set_generation(link.ifindex, link.generation);
     tables.hold(link.ifindex, name);
 }

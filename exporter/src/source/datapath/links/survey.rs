@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use super::namespaces::{self, Places};
 use super::requests::{RequestError, Requests};
+use super::routes::{self, Claim};
 
 /// What to look at.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub enum Errand {
     Addresses(BTreeSet<Option<i32>>),
     /// Inodes of the namespaces behind these interfaces.
     Inodes(BTreeMap<u32, i32>),
+    /// Whether the host's tables lead to endpoints by addresses that they sent from.
+    Claims(BTreeSet<Claim>),
 }
 
 /// Addresses of a namespace, each with the index of its interface there.
@@ -28,6 +31,8 @@ pub enum Findings {
     Addresses(BTreeMap<Option<i32>, Addresses>),
     /// What was asked, and inodes by namespace id.
     Inodes(BTreeMap<u32, i32>, Result<BTreeMap<i32, u32>, RequestError>),
+    /// What was asked, each with the answer.
+    Claims(Vec<(Claim, Result<bool, RequestError>)>),
 }
 
 /// Runs an errand; blocks.
@@ -40,6 +45,9 @@ pub fn run(errand: Errand, requests: &mut Requests, places: &Places) -> Findings
             let wanted = asked.values().copied().collect();
             let found = namespaces::inodes(places, &wanted, requests);
             Findings::Inodes(asked, found)
+        }
+        Errand::Claims(claims) => {
+            Findings::Claims(claims.into_iter().map(|claim| (claim, routes::confirm(requests, &claim))).collect())
         }
     }
 }

@@ -6,6 +6,7 @@ use super::classify::{Ignored, Role, classify, is_l3_device};
 use super::facts::Facts;
 use super::glob::Filter;
 use super::ids::EndpointIds;
+use super::inventory::Interfaces;
 use super::link::{Link, LinkEvent, PeerRef};
 
 /// All interfaces of this namespace.
@@ -15,17 +16,33 @@ pub struct Table {
     links: BTreeMap<u32, Link>,
     ids: EndpointIds,
     departed: Vec<Link>,
+    /// The highest index there was. The kernel counts upwards: a new interface below it may have another one's index.
+    highest: u32,
+    /// The last generation that was given.
+    generation: u32,
 }
 
 impl Table {
     /// An empty table.
     pub fn new(filter: Filter) -> Self {
-        Self { filter, links: BTreeMap::new(), ids: EndpointIds::default(), departed: Vec::new() }
+        Self {
+            filter,
+            links: BTreeMap::new(),
+            ids: EndpointIds::default(),
+            departed: Vec::new(),
+            highest: 0,
+            generation: 0,
+        }
     }
 
     /// All interfaces, by index.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.values()
+    }
+
+    /// The interfaces by role, and patterns that match none of them.
+    pub fn interfaces(&self) -> Interfaces {
+        Interfaces::count(&self.links.values(), &self.filter)
     }
 
     /// An interface by index.
@@ -37,6 +54,7 @@ impl Table {
     pub fn update(&mut self, facts: &Facts, events: &mut Vec<LinkEvent>) {
         let old_master = self.links.get(&facts.ifindex).and_then(|link| link.master);
         self.put(facts, events);
+        self.highest = self.highest.max(facts.ifindex);
         for bridge in [old_master, facts.master, Some(facts.ifindex)].into_iter().flatten() {
             self.review_bridge(bridge, events);
         }
@@ -59,6 +77,8 @@ impl Table {
         for facts in list {
             self.put(facts, events);
         }
+        // Behind all of them: a list is in no order.
+        self.highest = list.iter().map(|facts| facts.ifindex).fold(self.highest, u32::max);
         let bridges: Vec<u32> = self.links.values().filter(|link| is_bridge(link)).map(|link| link.ifindex).collect();
         for bridge in bridges {
             self.review_bridge(bridge, events);
@@ -123,8 +143,17 @@ impl Table {
                 0
             }
         };
+        let generation = match old {
+            Some(old) => old.generation,
+            None if facts.ifindex <= self.highest => {
+                self.generation = self.generation.wrapping_add(1).max(1);
+                self.generation
+            }
+            None => 0,
+        };
         let link = Link {
             ifindex: facts.ifindex,
+            generation,
             name: facts.name.clone(),
             role,
             endpoint,
@@ -244,6 +273,24 @@ mod tests {
     }
 
     #[test]
+    fn reused_index_has_another_generation() {
+        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+        let generation = |table: &Table, ifindex| table.get(ifindex).map(|link| link.generation);
+        table.replace(&[facts(9, "bridge"), facts(3, ""), endpoint(7, 0)], &mut events);
+        table.update(&facts(10, "bridge"), &mut events);
+        assert_eq!([3, 7, 9, 10].map(|ifindex| generation(&table, ifindex)), [Some(0); 4], "a list is in no order");
+        table.update(&Facts { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
+        assert_eq!(generation(&table, 7), Some(0));
+        table.remove(7, &mut events);
+        table.update(&endpoint(7, 0), &mut events);
+        // The end of the first one was not heard of.
+        table.update(&facts(9, "dummy"), &mut events);
+        table.replace(&[facts(3, ""), endpoint(8, 0), facts(20, "bridge"), facts(11, "")], &mut events);
+        table.replace(&[facts(3, ""), facts(7, "")], &mut events);
+        assert_eq!([3, 7].map(|ifindex| generation(&table, ifindex)), [Some(0), Some(4)]);
+    }
+
+    #[test]
     fn a_pair_becomes_an_endpoint_when_its_peer_leaves() {
         let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
         let (host, peer) = (facts(7, "veth"), facts(8, "veth"));
@@ -273,6 +320,26 @@ mod tests {
         assert_eq!(told(&mut events), ["~3 EndpointBridge 0"]);
         table.remove(7, &mut events);
         assert_eq!(told(&mut events), ["-7 if7", "~3 Other 0"]);
+    }
+
+    #[test]
+    fn interfaces_and_unmatched_patterns_are_counted() {
+        let filter = Filter {
+            include: ["if?", "eth*", "none"].map(str::to_owned).into(),
+            exclude: ["if9", "wlan*"].map(str::to_owned).into(),
+        };
+        let (mut table, mut events) = (Table::new(filter), Vec::new());
+        table.replace(&[facts(2, ""), facts(3, "bridge"), endpoint(7, 3), facts(9, ""), facts(10, "")], &mut events);
+        let counted = table.interfaces();
+        let unmatched: Vec<_> = counted.unmatched.iter().map(ToString::to_string).collect();
+        assert_eq!((counted.endpoints, counted.uplinks), (1, 1));
+        let left_out = [("bridge: counted at its ports", 1), ("excluded by name", 1), ("not included by name", 1)];
+        assert_eq!(counted.left_out, left_out.into());
+        let [include, exclude] = ["datapath.interfaces.include", "datapath.interfaces.exclude"];
+        assert_eq!(
+            unmatched,
+            [format!("{include} \"eth*\""), format!("{include} \"none\""), format!("{exclude} \"wlan*\"")]
+        );
     }
 
     #[test]

@@ -17,12 +17,14 @@ use super::book::Book;
 use super::classify::Role;
 use super::component::{Config, Counts, Links, LinksError};
 use super::facts::Facts;
+use super::inventory::Inventory;
 use super::learner::{Hint, Learner};
 use super::link::{Link, LinkEvent, PeerRef};
 use super::namespaces::{self, Places};
 use super::netlink::Message;
 use super::requests::{RequestError, Requests};
 use super::roster::Roster;
+use super::routes::Claim;
 use super::snapshot::{self, Departed};
 use super::subscription::{Received, Subscription, Topics};
 use super::survey::Findings;
@@ -70,6 +72,7 @@ pub fn build(
     let counts = Counts::new(telemetry);
     let (learner, hints) = Learner::new(counts.hints_dropped.clone());
     let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let inventory = Inventory::default();
     let entered = runtime.enter();
     let watcher = Watcher {
         table: Table::new(config.filter),
@@ -84,6 +87,7 @@ pub fn build(
         places: config.places,
         own_inode: namespaces::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
+        claims: BTreeSet::new(),
         search: Search { due: Instant::now(), delay: SEARCH },
         inbox: Vec::new(),
         recheck: BTreeSet::new(),
@@ -95,10 +99,11 @@ pub fn build(
         hints,
         events: sender,
         counts: counts.clone(),
+        inventory: inventory.clone(),
     };
     drop(entered);
     let task = runtime.spawn(watcher.run());
-    Ok(Links { events, learner, counts, task })
+    Ok(Links { events, learner, counts, inventory, task })
 }
 
 /// When namespaces are searched for next.
@@ -140,6 +145,8 @@ struct Watcher {
     own_inode: u32,
     /// Namespaces whose addresses are to be listed; none = our own.
     dirty: BTreeSet<Option<i32>>,
+    /// Addresses that endpoints sent from, to be compared with the host's tables.
+    claims: BTreeSet<Claim>,
     search: Search,
     inbox: Vec<Notice>,
     /// Interfaces to ask about, because the other side of their pair came or went.
@@ -154,6 +161,7 @@ struct Watcher {
     hints: mpsc::Receiver<Hint>,
     events: mpsc::Sender<LinkEvent>,
     counts: Counts,
+    inventory: Inventory,
 }
 
 impl Watcher {
@@ -326,6 +334,7 @@ impl Watcher {
             let before = self.publisher.current();
             self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, book, departed));
             self.roster.update(&self.table, &self.book);
+            self.inventory.set(self.table.interfaces());
         }
         for event in self.pending.drain(..) {
             self.events.send(event).await?;

@@ -14,6 +14,8 @@ pub(super) trait Table: Plain + Default {
     fn taken(item: &Self::Item) -> Option<(Self, [SweepTotals; 2], Mark)>;
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)>;
     fn protocol(&self) -> u8;
+    /// As on the wire, the smaller end's first; means something else where the protocol has none.
+    fn ports(&self) -> [u16; 2];
     fn ifindex(&self) -> u32;
     /// What the packets of a half would be as a tunnel's.
     fn tunnel(&self, half: usize) -> Tunnel;
@@ -38,6 +40,10 @@ impl Table for Key4 {
 
     fn protocol(&self) -> u8 {
         self.protocol
+    }
+
+    fn ports(&self) -> [u16; 2] {
+        self.port
     }
 
     fn ifindex(&self) -> u32 {
@@ -74,6 +80,10 @@ impl Table for Key6 {
 
     fn protocol(&self) -> u8 {
         self.protocol
+    }
+
+    fn ports(&self) -> [u16; 2] {
+        self.port
     }
 
     fn ifindex(&self) -> u32 {

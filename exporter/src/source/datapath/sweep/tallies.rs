@@ -14,7 +14,7 @@ use super::super::kernel_names::KernelNames;
 use super::super::presence::Presence;
 use super::super::sys::{self, BatchReader, Plain};
 use super::meter;
-use crate::event::Totals;
+use crate::event::{Totals, Transport};
 use crate::telemetry::{Number, Telemetry};
 
 /// A value that only grows, one for each CPU in the kernel.
@@ -141,7 +141,8 @@ impl Tallies {
             packets.add(grown.packets);
             bytes.add(grown.bytes);
             let taken = SweepTotals { packets: grown.packets, bytes: grown.bytes, ..SweepTotals::default() };
-            totals.push(Totals { meter: meter(hook, key.ifindex, 0, Mark::Unknown, &taken), addresses: None });
+            let meter = meter(hook, key.ifindex, 0, Mark::Unknown, &taken);
+            totals.push(Totals { meter, addresses: None, transport: Transport::default() });
         };
         untracked.read(&mut tell)?;
         untracked.let_go(interfaces, now, |key| key.ifindex, tell)?;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use eyepiece_wire::{Connection, Half, Hook, Key4, Mark, Tunnel, map};
 
-use super::{Totals, View, look};
+use super::{Totals, Transport, View, look, transport};
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::object::{Object, Settings};
 use crate::source::datapath::sys::{self, BatchReader};
@@ -101,4 +101,21 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
     sys::update(map.as_fd(), &KEY, &inside).expect("an entry");
     let found = look(&mut reader, map.as_fd(), &view(&[VXLAN]), false, &mut Vec::new()).expect("a look");
     assert_eq!(found.kill, []);
+}
+
+#[test]
+fn transport_follows_half_and_opener() {
+    let (low, high) = (53_u16, 40_000_u16);
+    for (protocol, half, origin, ports, is_reply) in [
+        (17, 0, 0, (low, high), false),
+        (17, 1, 0, (high, low), true),
+        (17, 0, 1, (low, high), true),
+        (6, 1, 1, (high, low), false),
+        (132, 1, 0, (high, low), true),
+        // The echo identifier is no port.
+        (1, 0, 0, (0, 0), false),
+    ] {
+        let told = transport(protocol, [low.to_be(), high.to_be()], half, origin);
+        assert_eq!(told, Transport { protocol, ports, is_reply }, "{protocol} {half} {origin}");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::book::Learned;
 use super::super::classify::Role;
 use super::super::learner::Hint;
+use super::super::routes::Claim;
 use super::super::survey::{self, Addresses, Errand, Findings};
 use super::{SEARCH_MAX, Watcher};
 
@@ -23,6 +24,8 @@ impl Watcher {
         self.dirty.retain(|id| id.is_none_or(|id| alive.contains(&id)));
         let errand = if !self.dirty.is_empty() {
             Errand::Addresses(std::mem::take(&mut self.dirty))
+        } else if !self.claims.is_empty() {
+            Errand::Claims(std::mem::take(&mut self.claims))
         } else if self.search.due <= Instant::now() {
             let wanted = self.table.without_inode();
             self.search.due = Instant::now() + self.search.delay;
@@ -53,6 +56,17 @@ impl Watcher {
                 self.counts.failures.add(1);
                 tracing::debug!(%error, "namespaces of endpoints");
             }
+            Findings::Claims(answers) => {
+                for (claim, answer) in answers {
+                    match answer {
+                        Ok(leads) => self.is_stale |= self.book.confirm(claim.ifindex, claim.address, leads),
+                        Err(error) => {
+                            self.counts.failures.add(1);
+                            tracing::debug!(?claim, %error, "cannot look up a route");
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -78,17 +92,19 @@ impl Watcher {
         }
     }
 
+    /// Takes in that an endpoint sent from an address that is not known to be its own: perhaps it was configured just
+    /// now. Else the host's tables decide; they are asked again at each hint, as they change without a notification.
     pub(super) fn learn(&mut self, hint: Hint) {
-        match self.book.learn(hint.ifindex, hint.address, Instant::now()) {
-            Learned::New => {
-                self.is_stale = true;
-                // Perhaps it was configured just now.
-                let peer = self.table.get(hint.ifindex).and_then(|link| link.peer);
-                self.dirty.extend(peer.and_then(|peer| peer.netns).map(Some));
-            }
-            Learned::Full => self.counts.learned_refused.add(1),
-            Learned::Known | Learned::Unfit | Learned::Gone => {}
+        let Hint { ifindex, address } = hint;
+        let learned = self.book.learn(ifindex, address, Instant::now());
+        let Some(link) = self.table.get(ifindex) else { return };
+        match learned {
+            Learned::New => self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some)),
+            Learned::Known => {}
+            Learned::Full => return self.counts.learned_refused.add(1),
+            Learned::Configured | Learned::Unfit | Learned::Gone => return,
         }
+        self.claims.insert(Claim { ifindex, address, bridge: link.master });
     }
 
     pub(super) fn expire(&mut self, now: Instant) {

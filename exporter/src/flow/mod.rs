@@ -2,7 +2,11 @@
 //!
 //! Field meanings follow Hubble's `flow.Flow`; numbers that are open enums there stay numbers here.
 
+mod layer;
+
 use std::net::IpAddr;
+
+pub use layer::{Arp, Layer};
 
 use crate::details::Details;
 use crate::event::{KernelDrop, Meter};
@@ -433,26 +437,6 @@ impl Direction {
             Self::Egress => "EGRESS",
         }
     }
-}
-
-/// The last layer that a packet's dissection reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layer {
-    /// Nothing was decoded.
-    #[default]
-    None,
-    /// Link layer only.
-    Ethernet,
-    /// IPv4 without a transport layer that is known.
-    Ipv4,
-    /// IPv6 without a transport layer that is known.
-    Ipv6,
-    /// A VXLAN header inside of another tunnel, without a packet that is known.
-    Vxlan,
-    /// A Geneve header inside of another tunnel, without a packet that is known.
-    Geneve,
-    /// See [`Flow::l4`].
-    L4,
 }
 
 impl Flow {

@@ -1,0 +1,155 @@
+//! Secrets in the open: headers that are sent in the clear, and files that every user can read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use figment::value::{Dict, Value};
+
+use super::{Finding, warning};
+use crate::choices::Protocol;
+use crate::convert;
+use crate::error::Problem;
+use crate::secret::Secret;
+use crate::settings::Settings;
+use crate::signal::Signal;
+
+/// Where headers are set.
+const HEADERS: [&str; 3] = ["otlp.headers", "otlp.metrics.headers", "otlp.logs.headers"];
+
+/// Parts of the names of headers that hold a secret; others name a tenant, or what is accepted.
+const SECRET_PARTS: [&str; 10] =
+    ["auth", "cookie", "credential", "key", "passw", "secret", "session", "signature", "token", "x-honeycomb-team"];
+
+/// The permission of all who are neither the owner nor in the group.
+const OTHERS_READ: u32 = 0o004;
+
+fn is_secret(header: &str) -> bool {
+    let header = header.to_lowercase();
+    SECRET_PARTS.iter().any(|part| header.contains(part))
+}
+
+/// Warns of secret headers that leave this machine in the clear, and of private keys that every user can read.
+pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
+    let otlp = &settings.otlp;
+    let mut warned = BTreeSet::new();
+    for signal in Signal::ALL {
+        let export = otlp.export(signal);
+        let Some(host) = plain_host(&export.endpoint) else { continue };
+        if !export.enabled || export.protocol == Protocol::Stdout || is_loopback(host) {
+            continue;
+        }
+        let own = otlp.signal(signal).1;
+        let key =
+            if own.headers.is_empty() { HEADERS[0].to_owned() } else { format!("otlp.{}.headers", signal.name()) };
+        let names = secret_names(&export.headers);
+        // A warning for each key: both signals may share the headers and the receiver.
+        if names.is_empty() || !warned.insert(key.clone()) {
+            continue;
+        }
+        let wrong = format!("{names} would be sent to {host} unencrypted: the endpoint begins with http://");
+        let right = "use an https:// endpoint, or leave the secret out";
+        let own_endpoint = format!("otlp.{}.endpoint", signal.name());
+        findings.push(warning(&key, wrong, right, &["otlp.endpoint", &own_endpoint]));
+    }
+    let signals = [("otlp.tls.key", &otlp.tls), ("otlp.metrics.tls.key", &otlp.metrics.overrides.tls)];
+    let signals = signals.into_iter().chain([("otlp.logs.tls.key", &otlp.logs.overrides.tls)]);
+    let keys = signals.map(|(key, tls)| (key, tls.key.as_deref()));
+    let hubble = [
+        ("hubble.tls.key", settings.hubble.tls.key.as_deref()),
+        ("hubble_source.tls.key", settings.hubble_source.tls.key.as_deref()),
+    ];
+    for (key, path) in keys.chain(hubble) {
+        if let Some(path) = path.filter(|path| others_can_read(path)) {
+            let wrong = format!("every user of this machine can read {}, which holds a private key", path.display());
+            findings.push(warning(key, wrong, "take the permission from others: chmod o-r", &[]));
+        }
+    }
+}
+
+fn secret_names(headers: &BTreeMap<String, Secret>) -> String {
+    let names: Vec<&str> = headers.keys().map(String::as_str).filter(|name| is_secret(name)).collect();
+    names.join(", ")
+}
+
+/// The host of a URL whose requests are not encrypted.
+fn plain_host(url: &str) -> Option<&str> {
+    let authority = url.strip_prefix("http://")?.split('/').next()?;
+    if let Some(rest) = authority.strip_prefix('[') {
+        return rest.split(']').next();
+    }
+    authority.split(':').next()
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.to_lowercase();
+    let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn others_can_read(path: &Path) -> bool {
+    // A file that is not there is the business of other checks.
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & OTHERS_READ != 0)
+}
+
+/// The warning of a configuration file with secret headers that every user can read.
+pub(crate) fn check_file(path: &Path, values: &Dict) -> Option<Problem> {
+    let values = Value::from(values.clone());
+    let names: BTreeSet<String> =
+        HEADERS.iter().filter_map(|key| values.find_ref(key)).flat_map(names).filter(|name| is_secret(name)).collect();
+    let first = names.first().filter(|_| others_can_read(path))?;
+    Some(Problem {
+        key: path.display().to_string(),
+        origin: String::new(),
+        wrong: format!("every user of this machine can read the file, which holds the header {first}"),
+        right: "take the permission from others: chmod o-r".to_owned(),
+    })
+}
+
+/// Names of headers, in each form that they can be given in.
+fn names(headers: &Value) -> Vec<String> {
+    match headers {
+        Value::Dict(_, table) => table.keys().cloned().collect(),
+        Value::String(_, text) => convert::pairs(text).unwrap_or_default().into_iter().map(|(name, _)| name).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_loopback, is_secret, plain_host};
+
+    #[test]
+    fn secret_headers_are_told_from_others() {
+        for (name, expected) in [
+            ("authorization", true),
+            ("Proxy-Authorization", true),
+            ("x-api-key", true),
+            ("x-honeycomb-team", true),
+            ("cookie", true),
+            ("x-scope-orgid", false),
+            ("user-agent", false),
+        ] {
+            assert_eq!(is_secret(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_plain_urls_are_found() {
+        for (url, host, loopback) in [
+            ("http://collector:4317", Some("collector"), false),
+            ("http://localhost:4318/v1/logs", Some("localhost"), true),
+            ("http://otel.LOCALHOST", Some("otel.LOCALHOST"), true),
+            ("http://127.9.9.9:1", Some("127.9.9.9"), true),
+            ("http://[::1]:4317", Some("::1"), true),
+            ("http://[::ffff:127.0.0.1]:4317", Some("::ffff:127.0.0.1"), true),
+            ("http://[fd00::1]:4317", Some("fd00::1"), false),
+            ("http://localhost.example", Some("localhost.example"), false),
+            ("https://collector:4317", None, false),
+        ] {
+            assert_eq!(plain_host(url), host, "{url}");
+            assert_eq!(host.is_some_and(is_loopback), loopback, "{url}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Metrics on standard output, where they are a table that has to be asked for.
+
+use crate::support::ok;
+
+#[test]
+fn metrics_printed_nowhere_are_told() {
+    for (sets, is_told) in [
+        (&["otlp.protocol=stdout"][..], false),
+        (&["otlp.protocol=stdout", "otlp.logs.enabled=false"], true),
+        (&["otlp.protocol=stdout", "otlp.logs.enabled=false", "otlp.metrics.table=true"], false),
+        (&["otlp.protocol=stdout", "otlp.logs.enabled=false", "otlp.metrics.enabled=false"], false),
+        (&["otlp.metrics.protocol=stdout"], true),
+        (&["otlp.metrics.protocol=stdout", "otlp.logs.protocol=stdout"], false),
+        (&[], false),
+    ] {
+        let warnings: Vec<_> = ok("", &[], sets).warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings.iter().any(|warning| warning.starts_with("otlp.metrics.table ")),
+            is_told,
+            "{sets:?} {warnings:?}"
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! Warnings of secrets that others can see.
+
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use eyepiece_config::{Sources, load};
+
+use crate::support::{file, ok};
+
+/// The warnings about a secret.
+fn warnings(sets: &[&str]) -> Vec<String> {
+    ok("", &[], sets).warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn secret_header_over_plain_http_warns() {
+    const AUTH: &str = "otlp.headers.Authorization=Bearer x";
+    let told = |key: &str, names: &str, host: &str| {
+        format!(
+            "{key}: {names} would be sent to {host} unencrypted: the endpoint begins with http://; use an https:// \
+             endpoint, or leave the secret out"
+        )
+    };
+    let general = told("otlp.headers (from --set otlp.headers.Authorization)", "authorization", "collector");
+    for (sets, expected) in [
+        (&[AUTH, "otlp.endpoint=http://collector:4317"][..], vec![general.clone()]),
+        (&[AUTH, "otlp.endpoint=http://collector:4317", "otlp.logs.endpoint=https://logs:1"], vec![general.clone()]),
+        (&[AUTH, "otlp.endpoint=http://collector:4317", "otlp.metrics.enabled=false"], vec![general]),
+        (
+            &["otlp.logs.headers=a=b,x-api-key=c", "otlp.endpoint=http://collector:4317"],
+            vec![told("otlp.logs.headers (from --set otlp.logs.headers)", "x-api-key", "collector")],
+        ),
+        (&[AUTH], vec![]),
+        (&[AUTH, "otlp.endpoint=https://collector:4317"], vec![]),
+        (&[AUTH, "otlp.endpoint=http://127.0.0.1:4317"], vec![]),
+        (&[AUTH, "otlp.endpoint=http://[::1]:4317"], vec![]),
+        (&[AUTH, "otlp.endpoint=http://collector:4317", "otlp.protocol=stdout"], vec![]),
+        (&["otlp.headers.x-scope-orgid=tenant", "otlp.endpoint=http://collector:4317"], vec![]),
+    ] {
+        assert_eq!(warnings(sets), expected, "{sets:?}");
+    }
+}
+
+fn at(path: &Path, mode: u32) -> Vec<String> {
+    set_permissions(path, Permissions::from_mode(mode)).expect("our own file");
+    let loaded = load(&Sources { file: Some(path.to_owned()), ..Sources::default() });
+    loaded.expect("good settings").warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn readable_file_with_secret_header_warns() {
+    for (text, holds) in [
+        ("[otlp]\nheaders = { Authorization = \"Bearer x\" }", true),
+        ("[otlp.logs]\nheaders = \"x-api-key=secret\"", true),
+        ("[otlp]\nheaders = { x-scope-orgid = \"tenant\" }", false),
+        ("[node]\nname = \"a\"", false),
+    ] {
+        let file = file(text);
+        for (mode, readable) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {
+            let told = at(file.path(), mode);
+            assert_eq!(told.len(), usize::from(holds && readable), "{text} {mode:o}: {told:?}");
+            let start = format!("{}: every user of this machine can read the file", file.path().display());
+            assert!(told.iter().all(|told| told.starts_with(&start)), "{told:?}");
+            assert!(told.iter().all(|told| !told.contains("Bearer x") && !told.contains("=secret")), "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn readable_private_key_warns() {
+    let (key, config) = (file("a key"), file(""));
+    for table in ["otlp.tls", "otlp.logs.tls", "hubble.tls", "hubble_source.tls"] {
+        // Where TLS has a use, so that nothing else is warned of.
+        let text = format!(
+            "otlp.endpoint = \"https://c:1\"\nhubble.listen = [\"127.0.0.1:1\"]\n\
+             hubble_source.address = \"c:1\"\n{table}.cert = \"/c\"\n{table}.key = \"{}\"\n",
+            key.path().display()
+        );
+        std::fs::write(config.path(), text).expect("our own file");
+        for (mode, readable) in [(0o600, false), (0o644, true)] {
+            set_permissions(key.path(), Permissions::from_mode(mode)).expect("our own file");
+            let told = at(config.path(), 0o600);
+            assert_eq!(told.len(), usize::from(readable), "{table} {mode:o}: {told:?}");
+            assert!(told.iter().all(|told| told.starts_with(&format!("{table}.key"))), "{told:?}");
+        }
+    }
+}

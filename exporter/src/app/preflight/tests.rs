@@ -1,0 +1,146 @@
+//! What this machine does not allow is reported with its key, all of it at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use eyepiece_config::{Listen, Secret, Settings, SourceKind};
+use rcgen::{CertificateParams, KeyPair};
+
+use super::check;
+use crate::source::datapath::lock;
+
+/// The problems, each as its text.
+fn problems(settings: &Settings) -> Vec<String> {
+    let origins = BTreeMap::from([("otlp.tls.ca".to_owned(), "--set otlp.tls.ca".to_owned())]);
+    check(settings, &origins)
+        .err()
+        .map_or_else(Vec::new, |error| error.problems.iter().map(ToString::to_string).collect())
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.otlp.endpoint = "https://127.0.0.1:4317".to_owned();
+    settings
+}
+
+/// A certificate and its key in a folder, by these names.
+fn pair(folder: &Path, names: [&str; 2]) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["h".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(folder.join(names[0]), certificate.pem()).unwrap();
+    std::fs::write(folder.join(names[1]), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn unusable_files_are_reported_with_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| (!name.is_empty()).then(|| folder.path().join(name));
+    pair(folder.path(), ["cert", "key"]);
+    pair(folder.path(), ["other", "otherkey"]);
+    std::fs::write(folder.path().join("text"), "hello").unwrap();
+    std::fs::write(folder.path().join("broken"), "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")
+        .unwrap();
+    for (ca, cert, key, expected) in [
+        ("cert", "cert", "key", &[][..]),
+        ("none", "cert", "key", &["otlp.tls.ca (from --set otlp.tls.ca): /|none: No such file"]),
+        ("text", "cert", "key", &["otlp.tls.ca (from --set otlp.tls.ca): /|text: no certificate in the file"]),
+        (
+            "",
+            "text",
+            "text",
+            &["otlp.tls.cert: /|text: no certificate in the file", "otlp.tls.key: /|text: no private key"],
+        ),
+        (
+            "broken",
+            "none",
+            "none",
+            &["otlp.tls.ca (", "otlp.tls.cert: /|none: No such file", "otlp.tls.key: /|none: No such"],
+        ),
+        ("cert", "cert", "otherkey", &["otlp.tls.cert: certificate and key do not belong together"]),
+    ] {
+        let mut settings = settings();
+        settings.otlp.tls.ca = at(ca);
+        (settings.otlp.tls.cert, settings.otlp.tls.key) = (at(cert), at(key));
+        let found = problems(&settings);
+        assert_eq!(found.len(), expected.len(), "{ca} {cert} {key}: {found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            let expected = expected.replace("/|", &format!("{}/", folder.path().display()));
+            assert!(found.starts_with(&expected), "{found} / {expected}");
+        }
+    }
+}
+
+#[test]
+fn own_file_of_signal_names_its_own_key() {
+    let mut settings = settings();
+    settings.otlp.logs.overrides.tls.ca = Some("/nonexistent/logs.pem".into());
+    settings.otlp.tls.ca = Some("/nonexistent/all.pem".into());
+    let found = problems(&settings);
+    assert!(found.len() == 2 && found[0].starts_with("otlp.logs.tls.ca: /nonexistent/logs.pem: "), "{found:#?}");
+    assert!(found[1].starts_with("otlp.tls.ca (from --set otlp.tls.ca): /nonexistent/all.pem: "), "{found:#?}");
+    settings.otlp.logs.enabled = false;
+    settings.otlp.metrics.enabled = false;
+    assert_eq!(problems(&settings), [""; 0], "what is not exported needs no files");
+}
+
+#[test]
+fn foreign_addresses_groups_and_folders_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut settings = Settings::default();
+    settings.admin.listen = Some("203.0.113.7:9966".parse().unwrap());
+    settings.monitor.socket = Some(file.clone());
+    settings.monitor.group = "no-such-group".to_owned();
+    settings.hubble.listen_given = true;
+    settings.hubble.listen = vec![
+        Listen::Tcp("203.0.113.8:4244".parse().unwrap()),
+        Listen::Tcp("127.0.0.1:4244".parse().unwrap()),
+        Listen::Unix("/nonexistent/folder/h.sock".into()),
+        Listen::Unix(folder.path().join("h.sock")),
+        Listen::Unix(Path::new(lock::FOLDER).join("h.sock")),
+    ];
+    settings.hubble.group = "no-such-group".to_owned();
+    let found = problems(&settings);
+    let expected = [
+        "admin.listen: 203.0.113.7 is no address of this machine; ".to_owned(),
+        "hubble.group: there is no group \"no-such-group\" on this machine; ".to_owned(),
+        "hubble.listen: 203.0.113.8 is no address of this machine; ".to_owned(),
+        "hubble.listen: there is no folder /nonexistent/folder; ".to_owned(),
+        "monitor.group: there is no group \"no-such-group\" on this machine; ".to_owned(),
+        format!("monitor.socket: {} is there, and is no socket; ", file.display()),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(&expected), "{found} / {expected}");
+    }
+}
+
+#[test]
+fn unusable_sources_are_reported() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut settings = Settings::default();
+    settings.source.kind = SourceKind::Replay;
+    for (path, expected) in [
+        ("/nonexistent/events".to_owned(), "replay.path: /nonexistent/events: No such file"),
+        (file.path().display().to_string(), "replay.path: "),
+        ("-".to_owned(), ""),
+    ] {
+        settings.replay.path.clone_from(&path);
+        let found = problems(&settings);
+        assert_eq!(found.len(), usize::from(!expected.is_empty()), "{path}: {found:?}");
+        assert!(found.iter().all(|found| found.starts_with(expected)), "{found:?}");
+    }
+    let mut settings = Settings::default();
+    settings.datapath.drops_ignore = ["NO_SUCH", "no_socket", "NEITHER"].map(str::to_owned).into();
+    let found = problems(&settings);
+    assert!(found.len() == 2 && found.iter().all(|found| found.starts_with("datapath.drops_ignore: ")), "{found:?}");
+}
+
+#[test]
+fn headers_of_protocol_are_reported() {
+    let mut settings = Settings::default();
+    settings.otlp.logs.overrides.headers.insert("host".to_owned(), Secret::new("x"));
+    let found = problems(&settings);
+    assert!(found.len() == 1 && found[0].starts_with("otlp.logs.headers: `host` is set by the protocol"), "{found:?}");
+}

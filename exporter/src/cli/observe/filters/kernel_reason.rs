@@ -1,0 +1,65 @@
+//! Drop reasons of the kernel in filters: the API has no field for them, so an expression looks for the name in the summary,
+//! where our server writes it.
+
+use crate::hubble::print::safe;
+use crate::proto::flow::flow_filter::Experimental;
+use crate::proto::flow::{DropReason, FlowFilter};
+use crate::source::datapath::btf::Btf;
+use crate::source::datapath::kernel_names::reasons;
+
+/// The prefix of names in the kernel's sources.
+const PREFIX: &str = "SKB_DROP_REASON_";
+
+/// A reason by its name.
+pub(super) enum Reason {
+    /// One of the API's enum.
+    Cilium(DropReason),
+    /// One of the kernel's, or of a newer API's: its name, without prefix.
+    Kernel(String),
+}
+
+/// Reads a name, in any case.
+pub(super) fn parse(text: &str) -> Result<Reason, String> {
+    let name = text.to_ascii_uppercase();
+    if let Some(reason) = DropReason::from_str_name(&name) {
+        return Ok(Reason::Cilium(reason));
+    }
+    let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+    let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_name { Ok(Reason::Kernel(name.to_owned())) } else { Err(format!("{text:?} is no reason of a drop")) }
+}
+
+/// Adds the kernel's reasons to a filter. Any of its reasons has to match, so those of the API's enum join the expression,
+/// and so do other expressions, of which any one has to match too.
+pub(super) fn add(reasons: &[String], filter: &mut FlowFilter) {
+    if reasons.is_empty() {
+        return;
+    }
+    let names = reasons.iter().map(|name| format!("_flow.Summary == '{name}' || _flow.Summary.endsWith('({name})')"));
+    let numbers = filter.drop_reason_desc.drain(..).map(|number| format!("_flow.drop_reason_desc == {number}"));
+    let any: Vec<_> = names.chain(numbers).collect();
+    let drop = "_flow.verdict == Verdict.DROPPED && _flow.event_type.type == 1";
+    let mut expression = format!("{drop} && ({})", any.join(" || "));
+    let others = &mut filter.experimental.get_or_insert_with(Experimental::default).cel_expression;
+    if !others.is_empty() {
+        let any: Vec<_> = others.drain(..).map(|other| format!("({other})")).collect();
+        expression = format!("{expression} && ({})", any.join(" || "));
+    }
+    others.push(expression);
+}
+
+/// A note about names that are no reasons of this machine's kernel: mistyped, or another kernel's. None where this one's
+/// cannot be read.
+pub(in crate::cli::observe) fn note(names: &[String]) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
+    let known = reasons(&Btf::from_kernel().ok()?);
+    let unknown: Vec<_> =
+        names.iter().filter(|name| !known.values().any(|known| known == *name)).map(|name| safe(name)).collect();
+    (!unknown.is_empty()).then(|| {
+        let names = unknown.join(", ");
+        format!("--drop-reason-desc: neither Hubble nor the kernel of this machine has {names}; another kernel may")
+    })
+}

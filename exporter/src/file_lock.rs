@@ -1,0 +1,151 @@
+//! Locks between processes: a file of mode 0600 that only its owner can open, and so only its owner can lock.
+
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+
+/// A lock that this process holds. Dropping it removes the file; the kernel frees the lock of a process that is killed.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    /// The kernel's lock (`flock`) is this open file's.
+    _file: File,
+}
+
+/// The outcome of taking a lock.
+#[derive(Debug)]
+pub enum Taken {
+    /// This process holds it.
+    Ours(Lock),
+    /// Another process holds it: its id, as it wrote it into the file.
+    Held(Option<i32>),
+}
+
+/// Takes the lock of a file, which is created where it is missing, and writes this process's id into it.
+///
+/// # Errors
+/// The file cannot be created or opened, or it belongs to another user, who could lock it too.
+pub fn take(path: PathBuf) -> io::Result<Taken> {
+    loop {
+        let mut file = open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Taken::Held(owner(file))),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Its former holder may have removed it between our opening and our locking.
+        if is_at(&file, &path)? {
+            file.set_len(0)?;
+            write!(file, "{}", std::process::id())?;
+            return Ok(Taken::Ours(Lock { path, _file: file }));
+        }
+    }
+}
+
+/// The id that the holder has written. `None` if it has only just taken the lock.
+fn owner(mut file: File) -> Option<i32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.parse().ok()
+}
+
+/// Opens the file, and closes it to other users if an earlier run left it open to them. Follows no link, and waits for
+/// no reader where the path is a FIFO.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.uid() != geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not a file of this user"));
+    }
+    if found.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Whether an open file is the one that a path names now.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (open, named) = (file.metadata()?, path.symlink_metadata());
+    Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove a lock's file");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    use nix::unistd::geteuid;
+
+    use super::{Lock, Taken, take};
+
+    /// The user `nobody`, by its number on Debian.
+    const NOBODY: u32 = 65_534;
+
+    fn taken(taken: std::io::Result<Taken>) -> Lock {
+        match taken {
+            Ok(Taken::Ours(lock)) => lock,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn lock_excludes_others_until_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.lock");
+        let lock = taken(take(path.clone()));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(matches!(take(path.clone()), Ok(Taken::Held(Some(pid))) if pid == own));
+        drop(lock);
+        assert!(!path.exists());
+        // What a killed process left behind.
+        std::fs::write(&path, "4194304777").unwrap();
+        let lock = taken(take(path.clone()));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), own.to_string());
+        drop(lock);
+    }
+
+    #[test]
+    fn other_user_cannot_lock_it() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let path = folder.path().join("a.lock");
+        // An earlier run left it open to all.
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let lock = taken(take(path.clone()));
+        let status = Command::new("flock").args(["--nonblock", "--shared"]).arg(&path).arg("true").uid(NOBODY).status();
+        // EX_NOINPUT: the file cannot be opened.
+        assert_eq!(status.unwrap().code(), Some(66));
+        drop(lock);
+        std::fs::write(&path, "").unwrap();
+        chown(&path, Some(NOBODY), None).unwrap();
+        assert_eq!(take(path).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("a.lock"));
+        symlink(&target, &link).unwrap();
+        assert!(take(link).is_err());
+        assert!(!target.exists());
+    }
+}

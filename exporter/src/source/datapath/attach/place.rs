@@ -1,0 +1,49 @@
+//! One program at one side of an interface, named by its index: a name can be another interface's a moment later.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use super::super::links::filters::{Direction, TcFilter, add, add_clsact, remove_if_there};
+use super::super::links::requests::{RequestError, Requests};
+use super::super::sys;
+use super::Mode;
+
+/// An attached program; dropping it detaches.
+pub(super) enum Place {
+    /// The kernel detaches when the descriptor is closed.
+    Tcx { _link: OwnedFd },
+    /// A filter stays until it is removed.
+    Clsact(TcFilter),
+}
+
+impl Place {
+    /// Attaches a program. Sets `made_clsact` where the interface had no clsact queueing discipline before.
+    pub(super) fn take(
+        mode: Mode,
+        ifindex: u32,
+        direction: Direction,
+        (program, name): (BorrowedFd<'_>, &str),
+        made_clsact: &mut bool,
+    ) -> Result<Self, RequestError> {
+        match mode {
+            Mode::Tcx => {
+                let link = sys::attach_tcx(program, ifindex, direction == Direction::Ingress)?;
+                Ok(Self::Tcx { _link: link })
+            }
+            Mode::Clsact => {
+                let mut requests = Requests::open()?;
+                *made_clsact |= add_clsact(&mut requests, ifindex)?;
+                add(&mut requests, ifindex, direction, program, name).map(Self::Clsact)
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self::Clsact(filter) = self else { return };
+        let removed = Requests::open().and_then(|mut requests| remove_if_there(&mut requests, filter));
+        if let Err(error) = removed {
+            tracing::warn!(ifindex = filter.ifindex, %error, "cannot remove a filter of ours");
+        }
+    }
+}

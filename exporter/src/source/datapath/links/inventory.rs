@@ -1,0 +1,92 @@
+//! How many interfaces there are by role, and which patterns match none: for the log and for the status.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::classify::Role;
+use super::glob::{Filter, matches};
+use super::link::Link;
+
+/// The interfaces as they are now: the watcher sets it, others read it. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory(Arc<Mutex<Interfaces>>);
+
+impl Inventory {
+    /// Replaces what is known.
+    pub fn set(&self, interfaces: Interfaces) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = interfaces;
+    }
+
+    /// What is known.
+    pub fn get(&self) -> Interfaces {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Interfaces of this network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// Those with an endpoint's hooks.
+    pub endpoints: u64,
+    /// Those with an uplink's hooks.
+    pub uplinks: u64,
+    /// Those without hooks, by why.
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// Patterns that match no interface.
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// A pattern that matches no interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmatched {
+    /// The key that it is in.
+    pub key: &'static str,
+    /// The pattern.
+    pub pattern: String,
+}
+
+impl fmt::Display for Unmatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.key, self.pattern)
+    }
+}
+
+/// The key of patterns that interfaces have to match.
+pub const INCLUDE: &str = "datapath.interfaces.include";
+/// The key of patterns that leave interfaces out.
+const EXCLUDE: &str = "datapath.interfaces.exclude";
+
+impl Interfaces {
+    /// Counts interfaces, and looks which patterns none of them matches.
+    pub fn count<'a>(links: &(impl Iterator<Item = &'a Link> + Clone), filter: &Filter) -> Self {
+        let mut counted = Self::default();
+        for link in links.clone() {
+            match link.role {
+                Role::Endpoint => counted.endpoints += 1,
+                Role::Uplink => counted.uplinks += 1,
+                Role::Ignored(why) => *counted.left_out.entry(why.why()).or_default() += 1,
+            }
+        }
+        for (key, patterns) in [(INCLUDE, &filter.include), (EXCLUDE, &filter.exclude)] {
+            let unmatched = patterns.iter().filter(|pattern| !links.clone().any(|link| matches(pattern, &link.name)));
+            counted.unmatched.extend(unmatched.map(|pattern| Unmatched { key, pattern: pattern.clone() }));
+        }
+        counted
+    }
+
+    /// Logs what the settings probably did not mean. An excluded interface may well be absent.
+    pub fn log(&self) {
+        for unmatched in &self.unmatched {
+            if unmatched.key == INCLUDE {
+                tracing::warn!("{unmatched} matches no interface now; one that comes later is watched");
+            } else {
+                tracing::info!("{unmatched} matches no interface now");
+            }
+        }
+        if self.endpoints + self.uplinks == 0 {
+            let left_out: Vec<_> = self.left_out.iter().map(|(why, n)| format!("{n}: {why}")).collect();
+            tracing::warn!(left_out = left_out.join("; "), "no interface is watched; one that comes later is");
+        }
+    }
+}

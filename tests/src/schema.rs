@@ -1,0 +1,186 @@
+//! Requests of OTLP against the registry: names, types and presence of every attribute, and what metrics are.
+
+use std::collections::BTreeSet;
+
+use eyepiece_semconv::{Attribute, Event, Instrument, Metric, Type, Usage};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric as Sent, NumberDataPoint};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+
+/// What of log records and their resource is not as the registry has it.
+pub fn of_logs(request: &ExportLogsServiceRequest) -> BTreeSet<String> {
+    let mut violations = BTreeSet::new();
+    for of_resource in &request.resource_logs {
+        check_resource(of_resource.resource.as_ref(), &mut violations);
+        for record in of_resource.scope_logs.iter().flat_map(|scope| &scope.log_records) {
+            let name = &record.event_name;
+            match Event::find(name) {
+                Some(event) => check(name, event.attributes, &record.attributes, &mut violations),
+                None => drop(violations.insert(format!("event {name:?} is not registered"))),
+            }
+        }
+    }
+    violations
+}
+
+/// The same of metrics.
+pub fn of_metrics(request: &ExportMetricsServiceRequest) -> BTreeSet<String> {
+    let mut violations = BTreeSet::new();
+    for of_resource in &request.resource_metrics {
+        check_resource(of_resource.resource.as_ref(), &mut violations);
+        for sent in of_resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
+            let Some(metric) = Metric::find(&sent.name) else {
+                violations.insert(format!("metric {} is not registered", sent.name));
+                continue;
+            };
+            if (sent.unit.as_str(), sent.description.as_str()) != (metric.unit, metric.description) {
+                violations
+                    .insert(format!("metric {} has unit {} and says {:?}", sent.name, sent.unit, sent.description));
+            }
+            match points(sent, metric.instrument) {
+                Some(points) => points
+                    .iter()
+                    .for_each(|point| check(metric.name, metric.attributes, &point.attributes, &mut violations)),
+                None => drop(violations.insert(format!("metric {} is no {:?}", sent.name, metric.instrument))),
+            }
+        }
+    }
+    violations
+}
+
+/// The points of a metric whose data is of the instrument.
+fn points(sent: &Sent, instrument: Instrument) -> Option<&[NumberDataPoint]> {
+    match (sent.data.as_ref()?, instrument) {
+        (Data::Gauge(gauge), Instrument::Gauge) => Some(&gauge.data_points),
+        (Data::Sum(sum), Instrument::Counter | Instrument::UpDownCounter) => {
+            let cumulative = sum.aggregation_temporality() == AggregationTemporality::Cumulative;
+            let monotonic = sum.is_monotonic == (instrument == Instrument::Counter);
+            (cumulative && monotonic).then_some(&sum.data_points)
+        }
+        _ => None,
+    }
+}
+
+fn check(of: &str, usages: &[Usage], attributes: &[KeyValue], violations: &mut BTreeSet<String>) {
+    for attribute in attributes {
+        if !usages.iter().any(|usage| usage.name == attribute.key) {
+            violations.insert(format!("{of} has no attribute {}", attribute.key));
+        }
+        check_attribute(of, attribute, violations);
+    }
+    let names: BTreeSet<&str> = attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+    if names.len() != attributes.len() {
+        violations.insert(format!("{of}: an attribute is there twice: {names:?}"));
+    }
+    let missing = usages.iter().filter(|usage| usage.required && !names.contains(usage.name));
+    violations.extend(missing.map(|usage| format!("{of} lacks {}", usage.name)));
+}
+
+fn check_resource(resource: Option<&Resource>, violations: &mut BTreeSet<String>) {
+    for attribute in resource.map(|resource| resource.attributes.as_slice()).unwrap_or_default() {
+        check_attribute("resource", attribute, violations);
+    }
+}
+
+fn check_attribute(of: &str, attribute: &KeyValue, violations: &mut BTreeSet<String>) {
+    let key = &attribute.key;
+    let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
+    let Some(known) = Attribute::find(key) else {
+        violations.insert(format!("{of}: attribute {key} is not registered"));
+        return;
+    };
+    let is_text = |value: &Option<Value>| matches!(value, Some(Value::StringValue(_)));
+    let is_right = match (known.r#type, value) {
+        (Type::String, Some(Value::StringValue(text))) => !text.is_empty(),
+        (Type::Strings, Some(Value::ArrayValue(list))) => {
+            !list.values.is_empty() && list.values.iter().all(|value| is_text(&value.value))
+        }
+        (Type::Int, Some(Value::IntValue(_))) | (Type::Boolean, Some(Value::BoolValue(_))) => true,
+        _ => false,
+    };
+    if !is_right {
+        violations.insert(format!("{of}: {key} is {value:?}, not {:?}", known.r#type));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_semconv::{attribute, event, metric};
+    use opentelemetry_proto::tonic::common::v1::AnyValue;
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use opentelemetry_proto::tonic::metrics::v1::{Gauge, ResourceMetrics, ScopeMetrics, Sum};
+
+    use super::*;
+
+    fn pair(key: &str, value: Value) -> KeyValue {
+        KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+    }
+
+    fn text(text: &str) -> Value {
+        Value::StringValue(text.to_owned())
+    }
+
+    fn log(event_name: &str, attributes: Vec<KeyValue>) -> BTreeSet<String> {
+        let record = LogRecord { event_name: event_name.to_owned(), attributes, ..LogRecord::default() };
+        let scope_logs = vec![ScopeLogs { log_records: vec![record], ..ScopeLogs::default() }];
+        let resource = Resource { attributes: vec![pair(attribute::SERVICE_NAME, text("x"))], ..Resource::default() };
+        let resource_logs = vec![ResourceLogs { resource: Some(resource), scope_logs, ..ResourceLogs::default() }];
+        of_logs(&ExportLogsServiceRequest { resource_logs })
+    }
+
+    fn lost(further: &[KeyValue]) -> BTreeSet<String> {
+        let mut attributes = vec![
+            pair(attribute::LOG_RECORD_UID, text("u")),
+            pair(attribute::HUBBLE_LOST_SOURCE, text("s")),
+            pair(attribute::HUBBLE_LOST_COUNT, Value::IntValue(1)),
+        ];
+        attributes.extend_from_slice(further);
+        log(event::HUBBLE_LOST_EVENTS, attributes)
+    }
+
+    #[test]
+    fn every_violation_is_found() {
+        assert_eq!(lost(&[pair(attribute::HUBBLE_CPU, Value::IntValue(0))]), BTreeSet::new());
+        for (further, expected) in [
+            (pair("hubble.no", text("x")), "attribute hubble.no is not registered"),
+            (pair(attribute::HUBBLE_VERDICT, text("x")), "has no attribute hubble.verdict"),
+            (pair(attribute::HUBBLE_CPU, text("0")), "hubble.cpu is Some(StringValue"),
+            (pair(attribute::LOG_RECORD_UID, text("u")), "there twice"),
+        ] {
+            let violations = lost(std::slice::from_ref(&further));
+            assert!(violations.iter().any(|violation| violation.contains(expected)), "{expected}: {violations:?}");
+        }
+        let missing = log(event::HUBBLE_LOST_EVENTS, Vec::new());
+        assert_eq!(missing.len(), 3, "{missing:?}");
+        assert_eq!(log("hubble.no", Vec::new()).len(), 1);
+    }
+
+    #[test]
+    fn metric_of_other_kind_is_found() {
+        let right = &metric::EYEPIECE_QUEUE_DEPTH;
+        let point = |value| NumberDataPoint {
+            attributes: vec![pair(attribute::EYEPIECE_QUEUE_NAME, value)],
+            ..NumberDataPoint::default()
+        };
+        let gauge = |value| Data::Gauge(Gauge { data_points: vec![point(value)] });
+        let sum = Data::Sum(Sum { data_points: vec![point(text("q"))], ..Sum::default() });
+        for (name, unit, data, expected) in [
+            (right.name, right.unit, gauge(text("q")), 0),
+            (right.name, "By", gauge(text("q")), 1),
+            (right.name, right.unit, gauge(text("")), 1),
+            (right.name, right.unit, sum, 1),
+            ("hubble.no", right.unit, gauge(text("q")), 1),
+        ] {
+            let (name, unit, description) = (name.to_owned(), unit.to_owned(), right.description.to_owned());
+            let metrics = vec![Sent { name, unit, description, data: Some(data), ..Sent::default() }];
+            let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+            let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+            let violations = of_metrics(&ExportMetricsServiceRequest { resource_metrics });
+            assert_eq!(violations.len(), expected, "{violations:?}");
+        }
+    }
+}
