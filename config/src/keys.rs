@@ -333,7 +333,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice(FlowDetail::NAMES),
         "What hubble.flow.io and hubble.flow.packets tell apart beside source and destination. ends: nothing. transport:\n\
          network.transport. port: also the port of the side that answers, as destination.port, or as source.port of\n\
-         replies. Where nobody knows which side answers, it is the destination's, which may be a new one for each\n\
+         replies. Where it is unknown which side answers, it is the destination's, which may be a new one for each\n\
          connection; max_series holds all the same.",
     ),
     key(
@@ -462,7 +462,7 @@ pub(crate) const KEYS: &[Key] = &[
         "admin.readiness",
         Kind::Choice(Readiness::NAMES),
         "When /readyz answers 200. started: interfaces are attached and the source is read. exporting: and the last request\n\
-         of each exported signal was taken; else it answers 503 with what the receiver or the network said.",
+         of each exported signal was taken; else it answers 503 with the reason that the receiver or the network gave.",
     ),
     key("log.level", Kind::Choice(LogLevel::NAMES), "off, error, warn, info, debug or trace."),
     key("log.format", Kind::Choice(LogFormat::NAMES), "text or json."),
