@@ -22,10 +22,12 @@ fuzz_target!(|input: &[u8]| {
     let mut data = vec![130];
     agent_notify(&mut data, kind.into(), text);
     let event = RawEvent { time: 0, cpu: 0, data: &data, meter: None, kernel_drop: None };
-    let is_known = (2..=12).contains(&kind);
+    let is_known = (2..=10).contains(&kind);
+    // Releases up to 1.18 gave these to services; what is no service's JSON is somebody else's notification.
+    let may_be_service = (11..=12).contains(&kind);
     match decode(&event, Producer::default(), &mut Pairing::new(1)) {
         Ok(Observed::Agent(event)) => {
-            assert_eq!(event.kind == AgentEventKind::Unknown, !is_known);
+            assert!(may_be_service || (event.kind == AgentEventKind::Unknown) != is_known);
             if let Notification::Unknown { kind: number, notification } = event.notification {
                 assert!(number == u32::from(kind) && notification == text);
             }
