@@ -7,11 +7,12 @@ mod report;
 
 use std::hint::black_box;
 
-use eyepiece::event::{KernelDrop, Meter};
-use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece::metrics::{Aggregation, Config, Contexts, MetricContexts};
-use eyepiece::symbols::Symbols;
+use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, MetricContexts};
+use eyepiece_flow::event::{KernelDrop, Meter};
+use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
+
 use measured::Micro;
 use report::{Goal, goal, heading, row};
 
@@ -90,7 +91,7 @@ fn contexts(text: &str) -> MetricContexts {
 /// Every metric with other contexts: no two can share a look-up.
 fn unlike() -> MetricContexts {
     let both = |text: &str| {
-        let context: eyepiece::metrics::Context = text.parse().expect("a context");
+        let context: eyepiece::pipeline::metrics::Context = text.parse().expect("a context");
         Contexts { source: context.clone(), destination: context }
     };
     MetricContexts { drop: both("name"), flows: both("name|ip"), tcp: both("identity"), io: both("ip") }

@@ -14,10 +14,11 @@ mod report;
 
 use std::hint::black_box;
 
-use eyepiece::event::RawEvent;
-use eyepiece::gob::encode::agent_notify;
-use eyepiece::parser::{Pairing, decode, parse};
-use eyepiece::release::Producer;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode::{Pairing, decode, parse};
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::gob::encode::agent_notify;
+
 use measured::Micro;
 use report::{Goal, goal, heading, row};
 

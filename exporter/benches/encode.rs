@@ -12,20 +12,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use eyepiece::event::Meter;
-use eyepiece::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece::names::Names;
-use eyepiece::otlp::client::Client;
-use eyepiece::otlp::config::{Compression, Endpoint, Settings, Signal};
-use eyepiece::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
-use eyepiece::otlp::logs::{self, Options};
-use eyepiece::otlp::resource::Resource;
-use eyepiece::stop;
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::export::otlp::client::Client;
+use eyepiece::export::otlp::config::{Compression, Endpoint, Settings, Signal};
+use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
+use eyepiece::export::otlp::logs;
+use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::resource::Resource;
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::event::Meter;
+use eyepiece_flow::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::Names;
 use eyepiece_semconv::attribute as name;
 use eyepiece_wire::{Hook, Mark};
-use measured::Micro;
 use nix::time::{ClockId, clock_gettime};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
@@ -39,9 +39,11 @@ use opentelemetry_sdk::logs::{
     BatchConfigBuilder, BatchLogProcessor, LogBatch, LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider,
 };
 use prost::Message as _;
-use report::{Goal, goal, heading, row};
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
+
+use measured::Micro;
+use report::{Goal, goal, heading, row};
 
 /// Flows of a request.
 const BATCH: usize = 2048;
@@ -279,11 +281,11 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let config = settings.resolve(Signal::Logs).expect("good settings");
     let client = Client::new(&config, Signal::Logs).expect("good settings");
     let symbols = Symbols::default();
-    let batch = Arc::new(flows(&symbols).into_iter().map(eyepiece::observed::Observed::Flow).collect::<Vec<_>>());
+    let batch = Arc::new(flows(&symbols).into_iter().map(eyepiece_flow::record::Observed::Flow).collect::<Vec<_>>());
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
     let options = Options { max_records, ..Options::default() };
     let (queue, exporter) = logs::build(&options, &resource(), symbols, names, client, &telemetry);
-    let (_stop, receiver) = stop::channel();
+    let (_stop, receiver) = shutdown::channel();
     let _done = logs::spawn_thread("otlp-logs", || exporter.run(receiver)).expect("a thread");
     measure(&sink, 200, |_| {
         while queue.depth() > options.capacity / 2 {

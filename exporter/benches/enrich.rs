@@ -8,12 +8,14 @@ mod report;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use eyepiece::enrich::{InterfaceInfo, Publisher, Tables, enrich};
-use eyepiece::flow::{EVENT_TRACE, EventType, Flow, Ip};
-use eyepiece::symbols::Symbols;
+use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::pipeline::enrich::enrich;
+use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip};
+use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+
 use measured::Micro;
 use report::{heading, row};
 

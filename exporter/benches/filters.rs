@@ -7,14 +7,15 @@ mod report;
 
 use std::hint::black_box;
 
-use eyepiece::details::{Details, EndDetails};
-use eyepiece::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece::names::NoNames;
-use eyepiece::observed::Observed;
-use eyepiece::observer::filter::{Context, Filters};
-use eyepiece::observer::node::Node;
-use eyepiece::proto::flow::FlowFilter;
-use eyepiece::proto::flow::flow_filter::Experimental;
+use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::metadata::{Details, EndDetails};
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
+
 use measured::Micro;
 use report::{heading, row};
 

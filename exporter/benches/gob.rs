@@ -9,8 +9,9 @@ mod report;
 
 use std::hint::black_box;
 
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
-use eyepiece::gob::{EVENT_SAMPLE, Payload, PayloadDecoder, value};
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, PayloadDecoder, value};
+
 use measured::Micro;
 use report::{Goal, goal, heading, row};
 

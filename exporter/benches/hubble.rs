@@ -7,15 +7,16 @@ mod report;
 
 use std::sync::Arc;
 
-use eyepiece::details::{Details, EndDetails};
-use eyepiece::flow::{Direction, End, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece::hubble::encode::Encoder;
-use eyepiece::hubble::mask::Mask;
-use eyepiece::names::Names;
-use eyepiece::observed::Observed;
-use eyepiece::proto::observer::GetFlowsResponse;
-use measured::Micro;
+use eyepiece_flow::flow::{Direction, End, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::metadata::{Details, EndDetails};
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::encode::Encoder;
+use eyepiece_hubble::field_mask::Mask;
+use eyepiece_hubble::proto::observer::GetFlowsResponse;
 use prost::Message as _;
+
+use measured::Micro;
 use report::{Goal, goal, heading, row};
 
 /// Flows of a round.

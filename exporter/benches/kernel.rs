@@ -11,14 +11,15 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use eyepiece::event::{Event, Totals};
 use eyepiece::source::Source as _;
 use eyepiece::source::datapath::btf::Btf;
 use eyepiece::source::datapath::object::{Object, Settings, Transport};
-use eyepiece::source::datapath::reader::{self, Reader};
-use eyepiece::source::datapath::{sweep, sys};
-use eyepiece::telemetry::Number;
+use eyepiece::source::datapath::reader::Reader;
+use eyepiece::source::datapath::{reader, sweep, sys};
+use eyepiece::support::telemetry::Number;
+use eyepiece_flow::event::{Event, Totals};
 use eyepiece_wire::{Aggregation, Connection, Key4, map, program};
+
 use report::{Goal, ROUNDS, goal, heading, row};
 
 /// Runs of one measurement: so many that entering the kernel does not count.

@@ -9,9 +9,10 @@ mod report;
 
 use std::hint::black_box;
 
-use eyepiece::event::RawEvent;
-use eyepiece::flow::{EventType, Flow};
-use eyepiece::parser::parse;
+use eyepiece_flow::decode::parse;
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::flow::{EventType, Flow};
+
 use measured::Micro;
 use report::{Goal, goal, heading, row};
 

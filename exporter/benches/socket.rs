@@ -11,20 +11,22 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use eyepiece::enrich::{Publisher, Tables};
-use eyepiece::event::Event;
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
-use eyepiece::gob::{EVENT_SAMPLE, Payload};
-use eyepiece::metrics::{self, Aggregation};
-use eyepiece::pipeline::{self, Parts};
-use eyepiece::release::Producer;
-use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, GOOD, STALL};
+use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::pipeline;
+use eyepiece::pipeline::metrics::Aggregation;
+use eyepiece::pipeline::{Parts, metrics};
+use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, GOOD, STALL};
 use eyepiece::source::datapath::clock::unix_now;
-use eyepiece::source::{Source, Waker};
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::source::{Source, Waker, cilium_monitor};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::event::Event;
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload};
+use eyepiece_flow::interner::Symbols;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+
 use report::{heading, row};
 
 /// Events of one measurement.

@@ -7,7 +7,7 @@ mod mapping;
 mod monitor;
 mod names;
 pub mod preflight;
-pub mod recorder;
+pub mod record;
 mod signals;
 mod source;
 mod status;
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use eyepiece_config::{Protocol, Settings};
+use eyepiece_flow::interner::Symbols;
 use eyepiece_semconv::metric;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -27,26 +28,25 @@ use tokio::time::timeout_at;
 use self::exports::Shared;
 use self::hubble::Hubble;
 use self::monitor::Monitor;
-use self::recorder::Recorder;
+use self::record::Recorder;
 use self::signals::Signals;
 use self::source::{Feed, Running};
 use self::undelivered::Dropped;
-use crate::admin;
-use crate::admin::report::{counted, kinds};
-use crate::capabilities::{self, Capabilities};
-use crate::enrich::{Publisher, Tables};
-use crate::metrics::Aggregation;
-use crate::monitor::agent::Subscription;
-use crate::pipeline::{self, Sink};
-use crate::serving;
+use crate::metadata::{Publisher, Tables};
+use crate::pipeline;
+use crate::pipeline::Sink;
+use crate::pipeline::metrics::Aggregation;
+use crate::recording::Summary;
+use crate::serve::admin;
+use crate::serve::admin::report::{counted, kinds};
+use crate::serve::monitor::agent::Subscription;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::{Interfaces, Inventory};
 use crate::source::datapath::object::LoadError;
-use crate::source::recording::Summary;
-use crate::stop;
-use crate::symbols::Symbols;
-use crate::telemetry::Telemetry;
+use crate::support::capabilities::Capabilities;
+use crate::support::telemetry::Telemetry;
+use crate::support::{capabilities, server_runtime, shutdown};
 
 /// Threads of the runtime: exports and netlink wait more than they compute.
 const WORKERS: usize = 2;
@@ -124,7 +124,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
 ///
 /// # Errors
 /// What kept it from starting, and the file from being made.
-pub fn record(settings: Settings, options: &recorder::Options) -> Result<Ended, AppError> {
+pub fn record(settings: Settings, options: &record::Options) -> Result<Ended, AppError> {
     run_with(options.settings(settings)?, Some(options))
 }
 
@@ -137,8 +137,8 @@ pub struct Ended {
     pub result: Result<(), AppError>,
 }
 
-fn run_with(settings: Settings, record: Option<&recorder::Options>) -> Result<Ended, AppError> {
-    serving::raise_descriptors();
+fn run_with(settings: Settings, record: Option<&record::Options>) -> Result<Ended, AppError> {
+    server_runtime::raise_descriptors();
     capabilities::confine();
     let signals = Signals::listen(settings.node.drain)?;
     let runtime = runtime()?;
@@ -192,14 +192,14 @@ impl App {
     fn build(
         runtime: &Runtime,
         settings: Settings,
-        record: Option<&recorder::Options>,
+        record: Option<&record::Options>,
         signals: &Signals,
     ) -> Result<Self, AppError> {
         let telemetry = Telemetry::default();
         telemetry.age(metric::EYEPIECE_UPTIME.name);
         // First what can fail without a trace: an address in use is no reason to touch interfaces.
         let listener = status::listen(&settings)?;
-        let serving = serving::runtime().context("cannot start the runtime that serves clients")?;
+        let serving = server_runtime::runtime().context("cannot start the runtime that serves clients")?;
         let (monitor, inbox) = Monitor::bind(&serving, &settings, &telemetry)?;
         let hubble = Hubble::bind(&serving, &settings, &telemetry)?;
         let symbols = Symbols::default();
@@ -235,8 +235,8 @@ impl App {
         // What takes privileges is done: files and sockets are open. Threads that start from here on have no others.
         capabilities::keep(reads_with);
         let resource = identity::resource(&settings, &emitter);
-        let (stop, stopped) = stop::channel();
-        let (end, ended) = stop::channel();
+        let (stop, stopped) = shutdown::channel();
+        let (end, ended) = shutdown::channel();
         let shared = Shared {
             settings: &settings,
             resource: &resource,

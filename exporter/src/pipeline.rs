@@ -1,8 +1,10 @@
 //! The owner loop: event → parse → enrich → count → batch. One thread; it never waits for a sink.
 
 mod ends;
+pub mod enrich;
 mod foreign;
 mod hooks;
+pub mod metrics;
 mod outstanding;
 
 use std::collections::HashMap;
@@ -17,21 +19,22 @@ use eyepiece_wire::InterfaceKind;
 use self::ends::Ends;
 use self::hooks::Hooks;
 pub use self::hooks::{Hook, Next, Sink};
+use eyepiece_flow::agent_event::AgentEvent;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::debug_event::DebugEvent;
+use eyepiece_flow::decode::{EVENT_DEBUG, Pairing};
+use eyepiece_flow::event::{Event, Lost, RawEvent, Totals, Undecodable};
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_flow::{decode, uuid};
+
 use self::outstanding::Outstanding;
-use crate::agent_event::AgentEvent;
-use crate::debug_event::DebugEvent;
-use crate::enrich::{self, Tables};
-use crate::event::{Event, Lost, RawEvent, Totals, Undecodable};
-use crate::flow::Flow;
-use crate::metrics::{Aggregation, Snapshot};
-use crate::observed::{Batch, Observed};
-use crate::parser::{self, EVENT_DEBUG, Pairing};
-use crate::release::Producer;
+use crate::metadata::{Reader, Tables};
+use crate::pipeline::metrics::{Aggregation, Snapshot};
 use crate::source::{Source, Waker};
-use crate::symbols::Symbols;
-use crate::telemetry::{Number, Telemetry};
-use crate::uid;
-use crate::undecodable::Keeper;
+use crate::support::decode_errors::Keeper;
+use crate::support::telemetry::{Number, Telemetry};
 
 /// Flows of a batch: enough to spread the cost of handing it over, few enough to stay in the cache.
 const BATCH: usize = 512;
@@ -42,7 +45,7 @@ const WELL_FILLED: usize = BATCH / 4 * 3;
 const WAIT: Duration = Duration::from_secs(1);
 /// How often idle series are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
-/// Reasons of lost events, in the order of [`crate::event::LostSource`].
+/// Reasons of lost events, in the order of [`eyepiece_flow::event::LostSource`].
 const LOST_SOURCES: [&str; 3] = ["kernel_buffer", "observer_queue", "hubble_ring"];
 /// Message types from here on are written by the agent and its proxies, of any size.
 const FIRST_OF_AGENT: u8 = 128;
@@ -60,7 +63,7 @@ pub struct Parts {
     /// Its name in telemetry.
     pub source_kind: &'static str,
     /// Who is who.
-    pub tables: enrich::Reader,
+    pub tables: Reader,
     /// Where names of ends are kept that a flow brings along.
     pub symbols: Symbols,
     /// Where new addresses are told.
@@ -251,7 +254,7 @@ impl Numbers {
 }
 
 struct Work {
-    tables: enrich::Reader,
+    tables: Reader,
     ends: Ends,
     learn: Learn,
     aggregation: Aggregation,
@@ -306,13 +309,13 @@ impl Work {
 
     fn agent(&mut self, mut event: Box<AgentEvent>) {
         self.counts.agent += 1;
-        event.uuid = uid::random(&mut self.random);
+        event.uuid = uuid::random(&mut self.random);
         self.push(Observed::Agent(event));
     }
 
     fn debug(&mut self, mut event: Box<DebugEvent>) {
         self.counts.debug += 1;
-        event.uuid = uid::random(&mut self.random);
+        event.uuid = uuid::random(&mut self.random);
         self.push(Observed::Debug(event));
     }
 
@@ -325,7 +328,7 @@ impl Work {
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.rare(raw),
             _ => {
-                let mut parsed = parser::parse_from(raw, self.producer);
+                let mut parsed = decode::parse_from(raw, self.producer);
                 match &mut parsed {
                     // Looked at where it is: moving a flow copies it, which is a good part of what it costs.
                     Ok(flow) => {
@@ -345,7 +348,7 @@ impl Work {
     /// What does not come once a packet: it may allocate.
     #[cold]
     fn rare(&mut self, raw: &RawEvent<'_>) {
-        match parser::decode(raw, self.producer, &mut self.pairing) {
+        match decode::decode(raw, self.producer, &mut self.pairing) {
             Ok(Observed::Flow(mut flow)) => {
                 if self.flow(&mut flow) {
                     self.push(Observed::Flow(flow));
@@ -388,7 +391,7 @@ impl Work {
         if !self.hooks.has_sinks() {
             return false;
         }
-        flow.uuid = uid::random(&mut self.random);
+        flow.uuid = uuid::random(&mut self.random);
         true
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use eyepiece::admin::client::{ClientError, fetch};
-use eyepiece::admin::{Admin, AdminError, Config, HookStatus, Ready, SampleStatus, Status};
-use eyepiece::telemetry::Telemetry;
+use eyepiece::client::admin::{ClientError, fetch};
+use eyepiece::serve::admin::{Admin, AdminError, Config, HookStatus, Ready, SampleStatus, Status};
+use eyepiece::support::telemetry::Telemetry;
 
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 

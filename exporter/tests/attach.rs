@@ -9,7 +9,7 @@ use eyepiece::source::datapath::links::requests::Requests;
 use eyepiece::source::datapath::links::{Link, LinkEvent, Role};
 use eyepiece::source::datapath::object::{Object, Settings, kernel_is_at_least};
 use eyepiece::source::datapath::presence::Presence;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::support::telemetry::Telemetry;
 
 fn ip(arguments: &str) {
     assert!(Command::new("ip").args(arguments.split(' ')).status().expect("ip").success(), "ip {arguments}");

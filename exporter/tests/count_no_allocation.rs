@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use eyepiece::event::{KernelDrop, Lost, LostSource, Meter, Totals, Transport};
-use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece::metrics::{Aggregation, Config, FlowDetail, MetricContexts};
-use eyepiece::symbols::Symbols;
+use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, MetricContexts};
+use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Meter, Totals, Transport};
+use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 struct Counting;

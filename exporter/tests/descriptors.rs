@@ -7,9 +7,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eyepiece::grpc::{Address, Bind, Config, Limits};
-use eyepiece::stop;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::serve::grpc::{Address, Bind, Config, Limits};
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::Telemetry;
 use nix::sys::resource::{Resource, setrlimit};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -58,7 +58,7 @@ async fn a_server_without_descriptors_says_so_once() {
     };
     let bound = config.bind().await.unwrap();
     let Address::Tcp(address) = bound.addresses()[0] else { panic!("{:?}", bound.addresses()) };
-    let (_stop, stopped) = stop::channel();
+    let (_stop, stopped) = shutdown::channel();
     tokio::spawn(bound.serve(Routes::default(), None, stopped));
     let number = |name: &str| {
         let samples = telemetry.samples().into_iter();

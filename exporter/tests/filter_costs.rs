@@ -5,14 +5,14 @@ mod counting;
 
 use std::time::Duration;
 
-use eyepiece::details::{Details, EndDetails};
-use eyepiece::flow::{EventType, Flow};
-use eyepiece::names::NoNames;
-use eyepiece::observed::Observed;
-use eyepiece::observer::filter::{Context, Filters};
-use eyepiece::observer::node::Node;
-use eyepiece::proto::flow::FlowFilter;
-use eyepiece::proto::flow::flow_filter::Experimental;
+use eyepiece_flow::flow::{EventType, Flow};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::metadata::{Details, EndDetails};
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
 use nix::time::{ClockId, clock_gettime};
 
 /// Bytes that one flow may take, beside its message: half of it is the expressions' own.

@@ -6,13 +6,13 @@ mod counting;
 use std::hint::black_box;
 use std::net::IpAddr;
 
-use eyepiece::details::{Details, EndDetails, Service, Workload};
-use eyepiece::flow::{Direction, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece::names::NoNames;
-use eyepiece::observed::Observed;
-use eyepiece::observer::filter::{Context, Filters};
-use eyepiece::observer::node::Node;
-use eyepiece::proto::flow::{
+use eyepiece_flow::flow::{Direction, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::metadata::{Details, EndDetails, Service, Workload};
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::flow::{
     EventTypeFilter, FlowFilter, NetworkInterface, TcpFlags as Flags, Workload as WorkloadFilter,
 };
 

@@ -13,13 +13,14 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use eyepiece::grpc::Limits;
-use eyepiece::proto::flow::FlowFilter;
-use eyepiece::proto::flow::flow_filter::Experimental;
-use eyepiece::proto::observer::GetFlowsRequest;
-use support::{Server, status};
+use eyepiece::serve::grpc::Limits;
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+
+use support::{Server, status};
 
 /// Flows of the ring: each is evaluated for each of the clients.
 const ENTRIES: u32 = 4000;

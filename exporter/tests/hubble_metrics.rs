@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use eyepiece::hubble::decode;
-use eyepiece::metrics::{
+use eyepiece::pipeline::metrics::{
     Aggregation, Config, Contexts, InterfaceNames, KernelNames, MetricContexts, Names, Naming, resolve,
 };
-use eyepiece::proto::flow as proto;
-use eyepiece::proto::json;
-use eyepiece::symbols::Symbols;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_hubble::decode;
+use eyepiece_hubble::proto::flow as proto;
+use eyepiece_hubble::proto::json;
 use eyepiece_wire::InterfaceKind;
 use flate2::read::GzDecoder;
 

@@ -7,10 +7,10 @@ mod payloads;
 
 use std::hint::black_box;
 
-use eyepiece::event::RawEvent;
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
-use eyepiece::gob::{EVENT_SAMPLE, Payload, PayloadDecoder};
-use eyepiece::parser::parse;
+use eyepiece_flow::decode::parse;
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, PayloadDecoder};
 
 /// Allocations that a call makes.
 fn count<T>(call: impl FnOnce() -> T) -> usize {

@@ -6,22 +6,23 @@ use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eyepiece::enrich::{Publisher, Tables};
-use eyepiece::event::{Event, Lost, LostSource, RawEvent};
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
-use eyepiece::gob::{Payload, RECORD_LOST};
-use eyepiece::metrics::{Aggregation, Config};
-use eyepiece::monitor::fanout::Fanout;
-use eyepiece::monitor::notification::Notification;
-use eyepiece::monitor::notifier::notifier;
-use eyepiece::observed::{Batch, Observed};
-use eyepiece::pipeline::{self, Parts, Sink};
-use eyepiece::release::Release;
-use eyepiece::source::cilium_monitor::{self, GOOD, STALL};
-use eyepiece::source::tap::Tap;
-use eyepiece::source::{Source, Waker};
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::pipeline;
+use eyepiece::pipeline::metrics::{Aggregation, Config};
+use eyepiece::pipeline::{Parts, Sink};
+use eyepiece::serve::monitor::fanout::Fanout;
+use eyepiece::serve::monitor::notification::Notification;
+use eyepiece::serve::monitor::notifier::notifier;
+use eyepiece::serve::monitor::tap::Tap;
+use eyepiece::source::cilium_monitor::{GOOD, STALL};
+use eyepiece::source::{Source, Waker, cilium_monitor};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::cilium_release::Release;
+use eyepiece_flow::event::{Event, Lost, LostSource, RawEvent};
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
+use eyepiece_flow::gob::{Payload, RECORD_LOST};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::record::{Batch, Observed};
 
 /// Hands over its payloads and a loss between them, once it is started.
 struct Script {

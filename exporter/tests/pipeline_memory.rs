@@ -10,18 +10,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use eyepiece::enrich::{InterfaceInfo, Publisher, Tables};
-use eyepiece::event::{Event, Meter, RawEvent};
-use eyepiece::metrics::{Aggregation, Config};
-use eyepiece::otlp::config::Signal;
-use eyepiece::otlp::delivery::Counters;
-use eyepiece::otlp::queue::{self, DEFAULT_CAPACITY};
-use eyepiece::otlp::wanted::Wanted;
-use eyepiece::pipeline::{self, Handle, Parts, Sink};
-use eyepiece::release::Producer;
+use eyepiece::export::otlp::config::Signal;
+use eyepiece::export::otlp::delivery::Counters;
+use eyepiece::export::otlp::queue;
+use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
+use eyepiece::export::otlp::wanted::Wanted;
+use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::pipeline;
+use eyepiece::pipeline::metrics::{Aggregation, Config};
+use eyepiece::pipeline::{Handle, Parts, Sink};
 use eyepiece::source::{Source, Waker};
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::event::{Event, Meter, RawEvent};
+use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 /// Bytes that may be kept for a record that waits, whatever batch it came in: a flow of 368 in room for a third more,
@@ -180,7 +182,7 @@ fn a_full_queue_is_bounded_in_bytes_however_few_flows_come_at_once() {
         let refused = (reads * flows - DEFAULT_CAPACITY) as u64;
         assert_eq!((sink.depth(), counters.queue_full.get()), (DEFAULT_CAPACITY, refused), "{flows} at once");
         let each = kept / i64::try_from(DEFAULT_CAPACITY).expect("it fits");
-        println!("{flows} at once: {kept} bytes, {each} for a flow of {}", size_of::<eyepiece::flow::Flow>());
+        println!("{flows} at once: {kept} bytes, {each} for a flow of {}", size_of::<eyepiece_flow::flow::Flow>());
         assert!(
             each <= BYTES_OF_A_RECORD && kept <= BYTES_OF_A_FULL_QUEUE,
             "{flows} at once: {kept} bytes, {each} each"

@@ -9,10 +9,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use eyepiece::event::{Event, RawEvent};
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
-use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
-use eyepiece::source::replay::format::{self, Reader, Record, Step};
+use eyepiece_flow::event::{Event, RawEvent};
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use eyepiece_flow::recording::format;
+use eyepiece_flow::recording::format::{Reader, Record, Step};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;

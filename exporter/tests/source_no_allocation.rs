@@ -7,15 +7,16 @@ use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use eyepiece::enrich::{Publisher, Tables};
-use eyepiece::event::Event;
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
-use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
-use eyepiece::source::Source;
-use eyepiece::source::cilium_monitor::{self, Config, GOOD, STALL};
-use eyepiece::source::recording::{self, Context, KernelWords, Open, Recording};
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::recording;
+use eyepiece::recording::{Context, KernelWords, Open, Recording};
+use eyepiece::source::cilium_monitor::{Config, GOOD, STALL};
+use eyepiece::source::{Source, cilium_monitor};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::event::Event;
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use eyepiece_flow::interner::Symbols;
 
 /// Events that are measured, behind as many that warm up.
 const EVENTS: usize = 20_000;

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use eyepiece::event::Event;
-use eyepiece::gob::encode::agent_notify;
-use eyepiece::gob::{EVENT_SAMPLE, PayloadDecoder, RECORD_LOST};
 use eyepiece::source::Source as _;
-use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, GOOD, STALL};
-use eyepiece::telemetry::Telemetry;
+use eyepiece::source::cilium_monitor;
+use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, Controls, GOOD, STALL};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::event::Event;
+use eyepiece_flow::gob::encode::agent_notify;
+use eyepiece_flow::gob::{EVENT_SAMPLE, PayloadDecoder, RECORD_LOST};
 use eyepiece_tests::harness::{Harness, NAME, pipe, read_frame, write_frame};
 use eyepiece_tests::{Eyepiece, Namespace, eventually, peer, skip};
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use eyepiece::proto::observer::GetFlowsRequest;
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use eyepiece_tests::harness::load::{Load, Report, Streams};
 use eyepiece_tests::{Fed, eventually, harness, peer, skip};
 use prost::Message as _;

@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use eyepiece::proto::flow::{Endpoint, Flow, LostEvent};
-use eyepiece::proto::json;
-use eyepiece::proto::observer::{ExportEvent, export_event::ResponseTypes};
-use eyepiece::protobuf;
+use eyepiece_hubble::proto::flow::{Endpoint, Flow, LostEvent};
+use eyepiece_hubble::proto::json;
+use eyepiece_hubble::proto::observer::ExportEvent;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
+use eyepiece_hubble::wire;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::namespace::Namespace;
 use eyepiece_tests::receiver::{Log, Receiver};
@@ -270,7 +271,8 @@ fn chain() -> Result<()> {
     }
     // The CLI leaves out what it does not know; the bytes have it.
     let calls = [address.clone(), format!("unix://{}/eyepiece.sock", folder.path().display())];
-    let request = eyepiece::proto::observer::GetFlowsRequest { number: 100, ..Default::default() }.encode_to_vec();
+    let request =
+        eyepiece_hubble::proto::observer::GetFlowsRequest { number: 100, ..Default::default() }.encode_to_vec();
     let [theirs, ours] = calls.map(|address| {
         harness::load::call(&address, "/observer.Observer/GetFlows", &request, &[]).map(|answer| answer.responses)
     });
@@ -287,7 +289,7 @@ fn chain() -> Result<()> {
 /// The bytes of a response's flow.
 fn raw_flow(response: &[u8]) -> Option<&[u8]> {
     let mut rest = response;
-    while let Some(field) = protobuf::field(rest) {
+    while let Some(field) = wire::field(rest) {
         if field.number == 1 {
             return rest.get(field.value..field.end);
         }

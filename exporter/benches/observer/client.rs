@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes};
-use eyepiece::proto::observer::GetFlowsRequest;
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use http_body_util::BodyExt as _;
 
 use crate::served::{Client, WINDOW};

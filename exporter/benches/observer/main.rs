@@ -13,21 +13,22 @@ mod served;
 
 use std::sync::Arc;
 
-use eyepiece::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece::grpc::Limits;
-use eyepiece::hubble::encode::Encoder;
-use eyepiece::hubble::mask::Mask;
-use eyepiece::names::NoNames;
-use eyepiece::observed::{Batch, Observed};
-use eyepiece::observer::ring::{MAX_CAPACITY, Ring, Writer};
-use eyepiece::proto::flow::FlowFilter;
-use eyepiece::proto::observer::GetFlowsRequest;
-use eyepiece::proto::observer::get_flows_request::Experimental;
-use eyepiece::{serving, stop};
+use eyepiece::serve::grpc::Limits;
+use eyepiece::serve::observer::ring::{MAX_CAPACITY, Ring, Writer};
+use eyepiece::support::{server_runtime, shutdown};
+use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_hubble::encode::Encoder;
+use eyepiece_hubble::field_mask::Mask;
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
+use eyepiece_hubble::proto::observer::get_flows_request::Experimental;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::peer;
-use measured::Micro;
 use prost_types::FieldMask;
+
+use measured::Micro;
 use report::{Goal, goal, heading, row};
 
 /// Flows of a batch, as the pipeline hands them over under load.
@@ -161,8 +162,8 @@ fn answers() {
     let path = folder.path().join("ours.sock");
     let (ring, mut writer) = Ring::new(MAX_CAPACITY);
     fill(&mut writer, MAX_CAPACITY.into());
-    let runtime = serving::runtime().expect("a runtime");
-    let (stop, stopped) = stop::channel();
+    let runtime = server_runtime::runtime().expect("a runtime");
+    let (stop, stopped) = shutdown::channel();
     let server = runtime.block_on(served::serve(&path, ring, Limits::default(), stopped));
     let cilium = ciliums(&folder.path().join("cilium.sock"));
     let requests = [("unfiltered", request(Vec::new())), ("five filters", request(five())), ("with a mask", masked())];

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use eyepiece::grpc::Limits;
-use eyepiece::observer::ring::Ring;
 use eyepiece::pipeline::Sink;
-use eyepiece::proto::flow::FlowFilter;
-use eyepiece::proto::observer::GetFlowsRequest;
-use eyepiece::{serving, stop};
+use eyepiece::serve::grpc::Limits;
+use eyepiece::serve::observer::ring::Ring;
+use eyepiece::support::{server_runtime, shutdown};
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use http_body_util::BodyExt as _;
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
@@ -45,7 +45,7 @@ const CLIENTS: [(Manner, usize); 4] =
     [(Manner::Reads, 750), (Manner::NeverReads, 150), (Manner::Filters, 20), (Manner::Resets, 80)];
 
 pub(crate) fn compare() {
-    serving::raise_descriptors();
+    server_runtime::raise_descriptors();
     let (mut without, mut with) = (Figures::default(), Figures::default());
     for _ in 0..ROUNDS {
         let ring: Box<dyn Sink> = Box::new(Ring::new(RING).1);
@@ -66,12 +66,12 @@ fn followed() -> Figures {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("hubble.sock");
     let (ring, writer) = Ring::new(RING);
-    let (stop, stopped) = stop::channel();
+    let (stop, stopped) = shutdown::channel();
     // Threads inherit the core of who makes them.
     let at = path.clone();
     let server = std::thread::spawn(move || {
         pin(OTHER_CORE);
-        let runtime = serving::runtime().expect("a runtime");
+        let runtime = server_runtime::runtime().expect("a runtime");
         runtime.spawn(std::sync::Arc::clone(&ring).wake_followers());
         runtime.block_on(served::serve(&at, ring, Limits::default(), stopped));
         runtime

@@ -17,36 +17,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use eyepiece::enrich::{InterfaceInfo, Publisher, Tables};
-use eyepiece::event::Event;
-use eyepiece::metrics::{self, Aggregation};
-use eyepiece::monitor::agent::{Agent, Switch};
-use eyepiece::monitor::connection::Connection;
-use eyepiece::monitor::fanout::Fanout;
-use eyepiece::monitor::notifier::notifier;
-use eyepiece::names::NoNames;
-use eyepiece::observed::Batch;
-use eyepiece::otlp::delivery::Transport;
-use eyepiece::otlp::logs::{self, Options};
-use eyepiece::otlp::queue::LogSink;
-use eyepiece::otlp::resource::Resource;
-use eyepiece::otlp::retry::Outcome;
-use eyepiece::pipeline::{self, Parts, Sink};
-use eyepiece::release::Producer;
-use eyepiece::serving;
+use eyepiece::export::otlp::delivery::Transport;
+use eyepiece::export::otlp::logs;
+use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::queue::LogSink;
+use eyepiece::export::otlp::resource::Resource;
+use eyepiece::export::otlp::retry::Outcome;
+use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::pipeline;
+use eyepiece::pipeline::metrics::Aggregation;
+use eyepiece::pipeline::{Parts, Sink, metrics};
+use eyepiece::serve::monitor::agent::{Agent, Switch};
+use eyepiece::serve::monitor::connection::Connection;
+use eyepiece::serve::monitor::fanout::Fanout;
+use eyepiece::serve::monitor::notifier::notifier;
+use eyepiece::serve::monitor::tap::Tap;
 use eyepiece::source::datapath::clock::{Clock, unix_now};
 use eyepiece::source::datapath::record;
-use eyepiece::source::tap::Tap;
 use eyepiece::source::{Source, Waker};
-use eyepiece::stop;
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::{Number, Telemetry};
+use eyepiece::support::telemetry::{Number, Telemetry};
+use eyepiece::support::{server_runtime, shutdown};
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::event::Event;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::Batch;
 use eyepiece_wire::{Header, Hook, InterfaceKind, Mark, NOTIFY_TRACE, TraceNotify};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use report::{Goal, goal, heading, row};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+
+use report::{Goal, goal, heading, row};
 
 /// Different records that the source repeats: 64 connections, both directions, at two endpoints.
 const RECORDS: usize = 256;
@@ -160,7 +162,7 @@ fn serve(fanout: &Fanout, clients: &[Client]) -> Option<Runtime> {
     // Its threads inherit the core of who makes them.
     let made = std::thread::spawn(|| {
         pin(OTHER_CORE);
-        serving::runtime()
+        server_runtime::runtime()
     });
     let runtime = made.join().expect("a thread").expect("runtime");
     let entered = runtime.enter();
@@ -169,7 +171,7 @@ fn serve(fanout: &Fanout, clients: &[Client]) -> Option<Runtime> {
         let (ours, theirs) = UnixStream::pair().expect("sockets");
         let listener = agent.listen(None).expect("listener");
         runtime.spawn(async move {
-            let (sent, (_never, stop)) = (Number::default(), stop::channel());
+            let (sent, (_never, stop)) = (Number::default(), shutdown::channel());
             // Who is stopped is not ended meanwhile.
             Connection::new(&ours, Duration::from_secs(3600), &sent).run(&listener, stop).await
         });
@@ -222,7 +224,7 @@ impl Transport for Nothing {
 }
 
 fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time::Instant>>) {
-    let (stop, stopped) = stop::channel();
+    let (stop, stopped) = shutdown::channel();
     let resource = Resource::new("bench", "1", [], None);
     let names = Arc::new(NoNames);
     let (sink, exporter) =

@@ -4,18 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use eyepiece::grpc::{self, Bind, Limits, MESSAGE};
-use eyepiece::names::NoNames;
-use eyepiece::observer::namespaces::Namespaces;
-use eyepiece::observer::node::Node;
-use eyepiece::observer::ring::Ring;
-use eyepiece::observer::service::ObserverService;
-use eyepiece::observer::{Observer, Parts};
-use eyepiece::proto::observer::GetFlowsRequest;
-use eyepiece::proto::observer::observer_server::ObserverServer;
+use eyepiece::serve::grpc;
+use eyepiece::serve::grpc::{Bind, Limits, MESSAGE};
+use eyepiece::serve::observer::namespaces::Namespaces;
+use eyepiece::serve::observer::ring::Ring;
+use eyepiece::serve::observer::service::ObserverService;
+use eyepiece::serve::observer::{Observer, Parts};
+use eyepiece::services::observer::observer_server::ObserverServer;
 use eyepiece::source::datapath::clock::unix_now;
-use eyepiece::stop;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -29,9 +30,9 @@ use tonic::service::Routes;
 pub(crate) const WINDOW: u32 = 4 << 20;
 
 /// Serves a ring at a unix socket.
-pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: stop::Stop) -> JoinHandle<()> {
+pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: shutdown::Stop) -> JoinHandle<()> {
     let telemetry = Telemetry::default();
-    let options = eyepiece::unix_listener::Options { path: path.to_owned(), mode: 0o600, group: None };
+    let options = eyepiece::support::unix_listener::Options { path: path.to_owned(), mode: 0o600, group: None };
     let config = grpc::Config {
         listen: vec![Bind::Unix(options)],
         tls: None,

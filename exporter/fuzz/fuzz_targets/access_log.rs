@@ -1,19 +1,13 @@
 //! Access-log records: any gob gives a flow with a summary or an error, the second time as well as the first.
 #![no_main]
 
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode::{Pairing, decode};
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::l7::L7Record;
+use eyepiece_flow::record::Observed;
+use eyepiece_flow::summary;
 use libfuzzer_sys::fuzz_target;
-
-#[macro_use]
-#[path = "../decoder.rs"]
-mod decoder;
-
-decoder!();
-
-use event::RawEvent;
-use l7::L7Record;
-use observed::Observed;
-use parser::{Pairing, decode, summary};
-use release::Producer;
 
 fuzz_target!(|value: &[u8]| {
     let data = [&[129], value].concat();

@@ -1,20 +1,13 @@
 //! Notifications of the agent: any number and any text give an event or an error. The first byte is the number.
 #![no_main]
 
+use eyepiece_flow::agent_event::{AgentEventKind, Notification};
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode::{Pairing, decode};
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::gob::encode::agent_notify;
+use eyepiece_flow::record::Observed;
 use libfuzzer_sys::fuzz_target;
-
-#[macro_use]
-#[path = "../decoder.rs"]
-mod decoder;
-
-decoder!();
-
-use agent_event::{AgentEventKind, Notification};
-use event::RawEvent;
-use gob::encode::agent_notify;
-use observed::Observed;
-use parser::{Pairing, decode};
-use release::Producer;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&kind, text)) = input.split_first() else { return };

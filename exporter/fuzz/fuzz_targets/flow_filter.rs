@@ -4,51 +4,18 @@
 
 use std::sync::LazyLock;
 
+use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
+use eyepiece_flow::flow::{EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::l7::{Dns, Http, L7, L7Record};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::metadata::Details;
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
-
-#[macro_use]
-#[path = "../decoder.rs"]
-mod decoder;
-
-decoder!();
-decoder! {
-    names: "../../src/names.rs",
-    protobuf: "../../src/protobuf.rs",
-    text: "../../src/text.rs",
-}
-
-#[allow(dead_code, unused_imports, reason = "the target calls the filters alone")]
-#[path = "../hubble.rs"]
-mod hubble;
-/// The rest counts.
-#[allow(dead_code, unused_imports, reason = "the target counts nothing")]
-#[path = "../../src/metrics"]
-mod metrics {
-    mod once;
-    pub use once::observed_before;
-}
-/// The rest needs a server.
-#[allow(dead_code, reason = "the target calls the filters alone")]
-#[path = "../../src/observer"]
-mod observer {
-    pub mod filter;
-    pub mod node;
-}
-#[allow(dead_code, unused_imports, reason = "the target calls the filters alone")]
-#[path = "../proto.rs"]
-mod proto;
-
-use agent_event::{AgentEvent, AgentEventKind, Notification};
-use details::Details;
-use flow::{EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use l7::{Dns, Http, L7, L7Record};
-use names::NoNames;
-use observed::Observed;
-use observer::filter::{Context, Filters};
-use observer::node::Node;
-use proto::flow::FlowFilter;
-use proto::flow::flow_filter::Experimental;
 
 static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
     let details = || {

@@ -3,55 +3,19 @@
 
 use std::sync::{Arc, LazyLock};
 
+use eyepiece_flow::event::{Lost, LostSource};
+use eyepiece_flow::flow::{EventType, Flow, Ip, L4};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::metadata::Details;
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::encode::Encoder;
+use eyepiece_hubble::filter::Context;
+use eyepiece_hubble::layout::Masks;
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::observer::{GetFlowsRequest, GetFlowsResponse};
+use eyepiece_hubble::request;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
-
-#[macro_use]
-#[path = "../decoder.rs"]
-mod decoder;
-
-decoder!();
-decoder! {
-    names: "../../src/names.rs",
-    protobuf: "../../src/protobuf.rs",
-    text: "../../src/text.rs",
-}
-
-#[allow(dead_code, unused_imports, reason = "the target calls the requests alone")]
-#[path = "../hubble.rs"]
-mod hubble;
-/// The rest counts.
-#[allow(dead_code, unused_imports, reason = "the target counts nothing")]
-#[path = "../../src/metrics"]
-mod metrics {
-    mod once;
-    pub use once::observed_before;
-}
-/// The rest needs a server.
-#[allow(dead_code, reason = "the target calls the requests alone")]
-#[path = "../../src/observer"]
-mod observer {
-    pub mod filter;
-    pub mod layout;
-    pub mod node;
-    pub mod query;
-    pub mod request;
-}
-#[allow(dead_code, unused_imports, reason = "the target calls the requests alone")]
-#[path = "../proto.rs"]
-mod proto;
-
-use details::Details;
-use event::{Lost, LostSource};
-use flow::{EventType, Flow, Ip, L4};
-use hubble::encode::Encoder;
-use names::NoNames;
-use observed::Observed;
-use observer::filter::Context;
-use observer::layout::Masks;
-use observer::node::Node;
-use observer::request;
-use proto::observer::{GetFlowsRequest, GetFlowsResponse};
 
 static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
     let mut details = Details { node_name: "kind/node".to_owned(), ..Details::default() };
@@ -80,8 +44,7 @@ fuzz_target!(|input: &[u8]| {
     let (query, layout) = match request::flows(&Masks::default(), &request) {
         Ok(checked) => checked,
         Err(error) => {
-            let status = tonic::Status::from(error);
-            assert!(!status.message().is_empty());
+            assert!(!error.message().is_empty() && error.grpc_code() > 0);
             return;
         }
     };

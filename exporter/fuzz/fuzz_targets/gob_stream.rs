@@ -1,15 +1,9 @@
 //! Streams of the monitor socket: any bytes give payloads or an error, however they arrive, within the limits.
 #![no_main]
 
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece_flow::gob::{GobError, Limits, Payload, PayloadDecoder};
 use libfuzzer_sys::fuzz_target;
-
-// The decoder by itself: its files know nothing of the program around them, which takes long to build.
-#[allow(dead_code, unused_imports, reason = "the target calls the stream's decoder and the encoder alone")]
-#[path = "../../src/gob/mod.rs"]
-mod gob;
-
-use gob::encode::{PAYLOAD_DESCRIPTOR, payload};
-use gob::{GobError, Limits, Payload, PayloadDecoder};
 
 /// Low ones, which short inputs reach.
 const LIMITS: Limits = Limits { message: 4096, descriptors: 16, descriptor_bytes: 2048 };

@@ -1,14 +1,8 @@
 //! Values with their own descriptors: any bytes give a value or an error, and what follows the value does not matter.
 #![no_main]
 
+use eyepiece_flow::gob::{Value, value};
 use libfuzzer_sys::fuzz_target;
-
-// The decoder by itself: its files know nothing of the program around them, which takes long to build.
-#[allow(dead_code, unused_imports, reason = "the target calls the value's decoder alone")]
-#[path = "../../src/gob/mod.rs"]
-mod gob;
-
-use gob::{Value, value};
 
 /// How many values there are in one.
 fn parts(value: &Value) -> usize {

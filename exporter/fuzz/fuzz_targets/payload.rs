@@ -3,18 +3,12 @@
 
 use std::fmt::{self, Write};
 
+use eyepiece_flow::cilium_release::{Producer, Release};
+use eyepiece_flow::decode::{Pairing, decode, direction};
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::record::Observed;
+use eyepiece_flow::{debug_text, summary};
 use libfuzzer_sys::fuzz_target;
-
-#[macro_use]
-#[path = "../decoder.rs"]
-mod decoder;
-
-decoder!();
-
-use event::RawEvent;
-use observed::Observed;
-use parser::{Pairing, debug, decode, direction, summary};
-use release::{Producer, Release};
 
 /// Counts what is written, so that formatting runs without allocating.
 struct Length(usize);
@@ -39,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
                 assert!(flow.tunnel.is_none_or(|tunnel| tunnel.vni >> 24 == 0));
             }
             Ok(Observed::Debug(event)) => {
-                assert!(debug::write(&event, &mut |_, _| Ok(()), &mut length).is_ok());
+                assert!(debug_text::write(&event, &mut |_, _| Ok(()), &mut length).is_ok());
                 assert!((10..200).contains(&length.0));
             }
             Ok(Observed::Agent(_)) => {}

@@ -1,25 +1,9 @@
 //! Recordings: any bytes are stepped over in full, and what is read can be written and read again.
 #![no_main]
 
+use eyepiece_flow::recording::facts;
 use libfuzzer_sys::fuzz_target;
-
-#[macro_use]
-#[path = "../decoder.rs"]
-mod decoder;
-
-decoder!();
-
-#[allow(dead_code, reason = "the target calls the format alone")]
-#[path = "../../src/source/replay/cursor.rs"]
-mod cursor;
-#[allow(dead_code, reason = "the target calls the format alone")]
-#[path = "../../src/source/replay/facts.rs"]
-mod facts;
-#[allow(dead_code, reason = "the target calls the format alone")]
-#[path = "../../src/source/replay/format.rs"]
-mod format;
-
-use format::{MAX_BODY, RECORD_HEAD, Reader, Record, Step};
+use eyepiece_flow::recording::format::{self, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
 
 /// An event in full.
 fn text(record: &Record<'_>) -> String {
@@ -27,7 +11,7 @@ fn text(record: &Record<'_>) -> String {
 }
 
 /// Writes an event and reads it again.
-fn again(event: &event::Event<'_>, time: u64) {
+fn again(event: &eyepiece_flow::event::Event<'_>, time: u64) {
     let mut out = Vec::new();
     format::write_event(event, time, &mut out);
     match Reader::default().next(&out) {

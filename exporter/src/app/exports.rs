@@ -6,24 +6,27 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use eyepiece_config::{Export, Settings, Signal};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::record::Batch;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::mapping;
 use super::names::MachineNames;
-use crate::hubble::print::paint::Paint;
-use crate::metrics::{Names, Naming, Resolved, Resolver};
-use crate::observed::Batch;
-use crate::otlp::client::Client;
-use crate::otlp::config::{Protocol, Signal as ClientSignal};
-use crate::otlp::metrics_sender::{Due, Sender};
-use crate::otlp::queue::LogSink;
-use crate::otlp::resource::Resource;
-use crate::otlp::{logs, metrics_sender, self_telemetry, stdout, stdout_metrics};
-use crate::pipeline::{self, Sink};
-use crate::stop::{self, Stop};
-use crate::symbols::Symbols;
-use crate::telemetry::Telemetry;
+use crate::export::otlp::client::Client;
+use crate::export::otlp::config::{Protocol, Signal as ClientSignal};
+use crate::export::otlp::metrics_sender::{Due, Sender};
+use crate::export::otlp::queue::LogSink;
+use crate::export::otlp::resource::Resource;
+use crate::export::otlp::{logs, metrics_sender, self_telemetry};
+use crate::export::stdout::{flows, metrics};
+use crate::pipeline;
+use crate::pipeline::Sink;
+use crate::pipeline::metrics::{Names, Naming, Resolved, Resolver};
+use crate::support::paint::Paint;
+use crate::support::shutdown;
+use crate::support::shutdown::Stop;
+use crate::support::telemetry::Telemetry;
 
 impl Sink for LogSink {
     fn send(&mut self, batch: Batch) {
@@ -63,7 +66,7 @@ pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
     let stop = shared.stop.clone();
     let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
-        let (sink, printer) = stdout::build(options.capacity, options.wanted, symbols, names, out, shared.telemetry);
+        let (sink, printer) = flows::build(options.capacity, options.wanted, symbols, names, out, shared.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, ClientSignal::Logs)?;
@@ -154,13 +157,13 @@ impl Producer {
 
     fn due(&self) -> Due {
         let Some((metrics, time)) = self.look() else { return Due::default() };
-        let limit = crate::otlp::metrics::MAX_REQUEST;
-        let encoded = crate::otlp::metrics::encode(&metrics, time, &self.resource, limit);
+        let limit = crate::export::otlp::metrics::MAX_REQUEST;
+        let encoded = crate::export::otlp::metrics::encode(&metrics, time, &self.resource, limit);
         Due { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {
-        self.look().map(|(metrics, _)| stdout_metrics::table(&metrics)).unwrap_or_default()
+        self.look().map(|(metrics, _)| metrics::table(&metrics)).unwrap_or_default()
     }
 }
 
@@ -169,7 +172,7 @@ async fn print(producer: Producer, interval: Duration, mut stop: Stop) {
     loop {
         let ends = tokio::select! {
             () = tokio::time::sleep(interval) => false,
-            _ = stop::requested(&mut stop) => true,
+            _ = shutdown::requested(&mut stop) => true,
         };
         let producer = producer.clone();
         let written = spawn_blocking(move || io::stdout().lock().write_all(producer.text().as_bytes())).await;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use eyepiece_config::{Listen, Settings};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto;
 use http::HeaderValue;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -14,21 +16,20 @@ use tonic::service::Routes;
 
 use super::exports::Shared;
 use super::{AppError, monitor};
-use crate::grpc::health::Health;
-use crate::grpc::{self, Address, Bind, Bound, Limits, MESSAGE, ServerError};
-use crate::observer::namespaces::Namespaces;
-use crate::observer::node::Node;
-use crate::observer::peers::{self, Peers};
-use crate::observer::ring::{Ring, Writer};
-use crate::observer::service::{HUBBLE_VERSION, ObserverService, REVISION};
-use crate::observer::{Observer, Parts};
 use crate::pipeline::Sink;
-use crate::proto;
-use crate::proto::observer::observer_server::ObserverServer;
+use crate::serve::grpc::health::Health;
+use crate::serve::grpc::{Address, Bind, Bound, Limits, MESSAGE, ServerError};
+use crate::serve::observer::namespaces::Namespaces;
+use crate::serve::observer::ring::{Ring, Writer};
+use crate::serve::observer::service::{HUBBLE_VERSION, ObserverService, REVISION};
+use crate::serve::observer::{Observer, Parts};
+use crate::serve::peer::Peers;
+use crate::serve::{grpc, peer};
+use crate::services::observer::observer_server::ObserverServer;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::lock;
-use crate::telemetry::Telemetry;
-use crate::unix_listener::Options;
+use crate::support::telemetry::Telemetry;
+use crate::support::unix_listener::Options;
 
 /// What is there before there is a source.
 pub(super) struct Hubble {
@@ -118,7 +119,7 @@ fn node(settings: &Settings) -> Node {
 /// Who else observes.
 fn peers(settings: &Settings, addresses: Vec<Address>, telemetry: &Telemetry) -> Peers {
     let hubble = &settings.hubble;
-    let config = peers::Config {
+    let config = peer::Config {
         node: node(settings),
         addresses,
         tls: hubble.tls.cert.is_some(),
@@ -126,7 +127,7 @@ fn peers(settings: &Settings, addresses: Vec<Address>, telemetry: &Telemetry) ->
         file: hubble.peers_file.clone(),
         domains: hubble.peers_dns.clone(),
         refresh: hubble.peers_refresh,
-        resolve: peers::system(),
+        resolve: peer::system(),
         telemetry: telemetry.clone(),
     };
     config.build()

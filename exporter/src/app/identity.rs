@@ -3,12 +3,12 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use eyepiece_config::{Settings, SourceKind};
+use eyepiece_flow::text;
 use eyepiece_semconv::attribute;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::source::Emitter;
-use crate::otlp::resource::Resource;
-use crate::text;
+use crate::export::otlp::resource::Resource;
 
 /// The namespace of ids that are made of what an instance is: OpenTelemetry's conventions, `service.instance.id`.
 const NAMESPACE: u128 = 0x4d63009a_8d0f_11ee_aad7_4c796ed8e320;

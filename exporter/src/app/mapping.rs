@@ -6,10 +6,11 @@ use eyepiece_config as config;
 use eyepiece_config::{Export, Settings};
 use eyepiece_wire::Aggregation;
 
-use crate::metrics::{self, Context, FlowDetail, Identifier, MetricContexts, Naming};
-use crate::otlp;
-use crate::otlp::logs::Options;
-use crate::otlp::wanted::Wanted;
+use crate::export::otlp;
+use crate::export::otlp::logs::Options;
+use crate::export::otlp::wanted::Wanted;
+use crate::pipeline::metrics;
+use crate::pipeline::metrics::{Context, FlowDetail, Identifier, MetricContexts, Naming};
 use crate::source::datapath;
 use crate::source::datapath::attach::Mode;
 use crate::source::datapath::links::Filter;

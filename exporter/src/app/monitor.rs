@@ -9,20 +9,22 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::{AppError, hubble};
-use crate::monitor::agent::Agent;
-use crate::monitor::fanout::Fanout;
-use crate::monitor::notification::Notification;
-use crate::monitor::notifier::{Inbox, Notifier, notifier};
-use crate::monitor::server::{self, STALL};
 use crate::pipeline;
+use crate::serve::monitor::agent::Agent;
+use crate::serve::monitor::fanout::Fanout;
+use crate::serve::monitor::notification::Notification;
+use crate::serve::monitor::notifier::{Inbox, Notifier, notifier};
+use crate::serve::monitor::server;
+use crate::serve::monitor::server::STALL;
+use crate::serve::monitor::tap::Tap;
 use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::roster::{Change, Told};
-use crate::source::tap::Tap;
-use crate::stop::Stop;
-use crate::telemetry::Telemetry;
-use crate::unix_listener::{self, Listener, Options};
+use crate::support::shutdown::Stop;
+use crate::support::telemetry::Telemetry;
+use crate::support::unix_listener;
+use crate::support::unix_listener::{Listener, Options};
 
 /// Identity of our endpoints, as long as nothing gives them one.
 const NO_IDENTITY: u32 = 0;

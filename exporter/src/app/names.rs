@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use eyepiece_flow::flow::End;
+use eyepiece_flow::interner::{Symbol, Symbols};
+use eyepiece_flow::lookup::Names;
 use eyepiece_wire::InterfaceKind;
 
-use crate::enrich::Publisher;
-use crate::flow::End;
-use crate::metrics::{InterfaceNames, KernelNames as ReasonNames};
-use crate::names::Names;
+use crate::metadata::Publisher;
+use crate::pipeline::metrics::{InterfaceNames, KernelNames as ReasonNames};
+use crate::recording::known::RecordedNames;
 use crate::source::datapath::kernel_names::KernelNames;
-use crate::source::replay::known::RecordedNames;
-use crate::symbols::{Symbol, Symbols};
 
 /// Whose kernel has names for reasons and addresses.
 #[derive(Clone)]

@@ -16,8 +16,8 @@ use http::Uri;
 
 use self::pem::Files;
 use super::{AppError, hubble, mapping, monitor};
-use crate::hubble::address::Address;
-use crate::otlp::config::Signal as ClientSignal;
+use crate::client::address::Address;
+use crate::export::otlp::config::Signal as ClientSignal;
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::{kernel_names, lock};
 use crate::source::replay;
@@ -42,7 +42,7 @@ pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
     let mut found = Found { origins: &loaded.origins, problems: Vec::new() };
     let hubble = &loaded.settings.hubble;
     if let Some(path) = hubble.peers_file.as_ref().filter(|_| !hubble.listen.is_empty())
-        && let Err(wrong) = crate::observer::peers::check_file(path)
+        && let Err(wrong) = crate::serve::peer::check_file(path)
     {
         found.add("hubble.peers_file", wrong, "until it can be read, its nodes are unknown");
     }

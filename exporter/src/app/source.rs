@@ -6,23 +6,23 @@ mod hubble;
 mod replay;
 
 use eyepiece_config::{Settings, SourceKind};
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::interner::Symbols;
 use eyepiece_semconv::attribute;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::AppError;
 use super::names::MachineNames;
-use crate::admin::ConnectionStatus;
-use crate::capabilities::Capabilities;
-use crate::enrich::Publisher;
+use crate::metadata::Publisher;
 use crate::pipeline::Learn;
-use crate::release::Producer;
+use crate::serve::admin::ConnectionStatus;
 use crate::source::datapath::attach::{Hooks, Mode};
 use crate::source::datapath::links::inventory::Inventory;
 use crate::source::datapath::links::roster::Told;
 use crate::source::{Halt, Source};
-use crate::symbols::Symbols;
-use crate::telemetry::Telemetry;
+use crate::support::capabilities::Capabilities;
+use crate::support::telemetry::Telemetry;
 
 /// What a source is built with.
 pub(super) struct Parts<'a> {

@@ -7,14 +7,16 @@ use anyhow::Context as _;
 use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 
 use super::source::Connection;
-use crate::admin::{Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status};
-use crate::capabilities;
-use crate::export_health::Report;
+use crate::export::health::Report;
+use crate::serve::admin::{
+    Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status,
+};
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::{Interfaces, Inventory};
-use crate::telemetry::Telemetry;
-use crate::undecodable::Example;
+use crate::support::capabilities;
+use crate::support::decode_errors::Example;
+use crate::support::telemetry::Telemetry;
 
 /// What the program shows of its source.
 pub(super) struct Views {
@@ -166,7 +168,7 @@ mod tests {
     use eyepiece_config::Settings;
 
     use super::{example, shown};
-    use crate::undecodable::Examples;
+    use crate::support::decode_errors::Examples;
 
     #[test]
     fn endpoint_is_shown_without_secrets() {

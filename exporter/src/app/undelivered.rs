@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use eyepiece_config::{Protocol, Settings, Signal};
 use eyepiece_semconv::{attribute, metric};
 
-use crate::otlp::metrics_sender::NO_ANSWER;
-use crate::telemetry::Telemetry;
+use crate::export::otlp::metrics_sender::NO_ANSWER;
+use crate::support::telemetry::Telemetry;
 
 /// Records that were dropped so far, by signal and reason.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -74,9 +74,9 @@ fn endpoint(settings: &Settings, signal: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Dropped, endpoint};
-    use crate::otlp::config::Signal;
-    use crate::otlp::delivery::Counters;
-    use crate::telemetry::Telemetry;
+    use crate::export::otlp::config::Signal;
+    use crate::export::otlp::delivery::Counters;
+    use crate::support::telemetry::Telemetry;
 
     #[test]
     fn what_was_dropped_in_between_by_signal_and_reason() {

@@ -9,8 +9,8 @@ use clap_complete::Shell;
 use eyepiece_config::{Aggregation, LogLevel, Protocol, Set};
 
 use super::observe::{ConnectionFlags, Form, ObserveFlags};
-use crate::app::recorder::Options;
-use crate::source::recording::MIN_BYTES;
+use crate::app::record::Options;
+use crate::recording::MIN_BYTES;
 
 const AFTER_HELP: &str = "\
 Examples:

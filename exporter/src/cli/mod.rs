@@ -2,7 +2,7 @@
 
 mod args;
 mod log;
-mod observe;
+pub mod observe;
 mod output;
 mod sources;
 
@@ -13,10 +13,11 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use eyepiece_config::{ConfigError, Loaded, Settings};
 
-use crate::admin::client::ClientError;
-use crate::app::{AppError, Ended, preflight, recorder};
+use crate::app::record::Options as RecordOptions;
+use crate::app::{AppError, Ended, preflight};
+use crate::client::admin::ClientError;
 use crate::demo::{DemoError, Options};
-use crate::source::recording::Summary;
+use crate::recording::Summary;
 use args::{Args, Command, ConfigCommand, Global, StatusFlags};
 use observe::{Form, ObserveError, Surroundings};
 
@@ -94,7 +95,7 @@ impl CliError {
             Self::App(AppError::MissingPrivilege { .. }) => Exit::Privilege,
             Self::NoSuchCommand { .. }
             | Self::Observe(
-                ObserveError::Usage(_) | ObserveError::Client(crate::hubble::client::ClientError::Options(_)),
+                ObserveError::Usage(_) | ObserveError::Client(crate::client::hubble::ClientError::Options(_)),
             ) => Exit::Usage,
             Self::App(AppError::Failed(_) | AppError::Left)
             | Self::Status(_)
@@ -182,7 +183,7 @@ fn logged(loaded: Loaded) -> Result<Settings, CliError> {
 }
 
 /// The summary goes to standard output, however the recording has ended.
-fn record(loaded: Loaded, options: &recorder::Options) -> Result<(), CliError> {
+fn record(loaded: Loaded, options: &RecordOptions) -> Result<(), CliError> {
     // Of what is not exported nothing is checked.
     preflight::check(&options.settings(loaded.settings.clone())?, &loaded.origins)?;
     let Ended { summary, result } = crate::app::record(logged(loaded)?, options)?;
@@ -240,7 +241,7 @@ fn status(global: &Global, flags: &StatusFlags) -> Result<(), CliError> {
     }
     let loaded = sources::load(global, &flags.address.flags())?;
     let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
-    let (text, status) = crate::admin::client::fetch(listen)?;
+    let (text, status) = crate::client::admin::fetch(listen)?;
     Ok(output::write(&if flags.json { text + "\n" } else { status.to_string() })?)
 }
 

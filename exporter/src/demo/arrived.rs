@@ -10,7 +10,8 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 
-use crate::otlp::row::{self, Row};
+use crate::export::stdout::row;
+use crate::export::stdout::row::Row;
 
 /// Attributes as texts.
 pub(super) type Attributes = BTreeMap<String, String>;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use eyepiece_semconv::{attribute, metric};
 
 use super::arrived::Series;
-use crate::hubble::print::paint::{Color, Paint};
-use crate::otlp::row::Row;
+use crate::export::stdout::row::Row;
+use crate::support::paint::{Color, Paint};
 
 /// Where it is written, and whether with colours.
 pub(super) struct Screen<W> {

@@ -7,15 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::interner::{Lease, Symbol, Symbols};
+use eyepiece_flow::metadata::EndDetails;
+use eyepiece_flow::record::Batch;
 use eyepiece_semconv::metric;
 
 use super::outstanding::Outstanding;
-use crate::details::EndDetails;
-use crate::flow::Flow;
-use crate::metrics::reserved_name;
-use crate::observed::Batch;
-use crate::symbols::{Lease, Symbol, Symbols};
-use crate::telemetry::{Number, Telemetry};
+use crate::pipeline::metrics::reserved_name;
+use crate::support::telemetry::{Number, Telemetry};
 
 /// Names at once: the pods of a large cluster and what they talk to, some 10 MiB. Further ends have no name.
 const MAX_NAMES: usize = 1 << 16;
@@ -118,12 +118,13 @@ fn reserved(end: &EndDetails, identity: u32) -> Option<&str> {
 mod tests {
     use std::collections::HashSet;
 
+    use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
+    use eyepiece_flow::interner::{Symbol, Symbols};
+    use eyepiece_flow::metadata::{Details, EndDetails};
+    use eyepiece_flow::record::{Batch, Observed};
+
     use super::Ends;
-    use crate::details::{Details, EndDetails};
-    use crate::flow::{EVENT_TRACE, EventType, Flow};
-    use crate::observed::{Batch, Observed};
-    use crate::symbols::{Symbol, Symbols};
-    use crate::telemetry::Telemetry;
+    use crate::support::telemetry::Telemetry;
 
     fn flow(source: EndDetails, names: &[&str], identity: u32) -> Flow {
         let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });

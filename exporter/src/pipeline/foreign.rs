@@ -1,10 +1,10 @@
 //! What another Hubble observed on its way through the pipeline.
 
+use eyepiece_flow::record::Observed;
+use eyepiece_flow::uuid;
 use eyepiece_wire::InterfaceKind;
 
 use super::{Next, Work};
-use crate::observed::Observed;
-use crate::uid;
 
 impl Work {
     /// What another Hubble observed: nothing that it says is replaced by what we know.
@@ -22,7 +22,7 @@ impl Work {
                 if self.hooks.has_sinks() {
                     // A server of long ago, or another's, gives none.
                     if flow.uuid == [0; 16] {
-                        flow.uuid = uid::random(&mut self.random);
+                        flow.uuid = uuid::random(&mut self.random);
                     }
                     self.push(Observed::Flow(flow));
                 }

@@ -5,12 +5,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::{attribute, metric};
 
-use crate::event::RawEvent;
-use crate::flow::Flow;
-use crate::observed::{Batch, Observed};
-use crate::telemetry::{Number, Telemetry};
+use crate::support::telemetry::{Number, Telemetry};
 
 /// What becomes of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use crate::observed::{Batch, Observed};
+use eyepiece_flow::record::{Batch, Observed};
 
 /// Batches from which on those that are gone are looked for: the queues of sinks usually hold fewer.
 const LOOK: usize = 1024;
@@ -47,8 +47,9 @@ impl Outstanding {
 
 #[cfg(test)]
 mod tests {
+    use eyepiece_flow::record::Batch;
+
     use super::{LOOK, Outstanding};
-    use crate::observed::Batch;
 
     #[test]
     fn batches_count_until_the_last_one_lets_go() {

@@ -2,20 +2,20 @@
 
 use std::sync::{Arc, Mutex};
 
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode::Pairing;
+use eyepiece_flow::event::Meter;
+use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::metric;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 
 use super::hooks::Hooks;
 use super::{BATCH, Counts, Ends, Numbers, Outstanding, Sink, Work};
-use crate::enrich::{InterfaceInfo, Publisher, Tables};
-use crate::event::Meter;
-use crate::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
-use crate::metrics::{Aggregation, Config, Identity, MetricKind, Value};
-use crate::observed::{Batch, Observed};
-use crate::parser::Pairing;
-use crate::release::Producer;
-use crate::symbols::Symbols;
-use crate::telemetry::Telemetry;
+use crate::metadata::{InterfaceInfo, Publisher, Tables};
+use crate::pipeline::metrics::{Aggregation, Config, Identity, MetricKind, Value};
+use crate::support::telemetry::Telemetry;
 
 /// Rounds after which a name is let go that nobody says.
 const ROUNDS: usize = 3;
@@ -167,10 +167,15 @@ impl crate::source::Source for Fails {
     fn read(
         &mut self,
         _: std::time::Duration,
-        sink: &mut dyn FnMut(&crate::event::Event<'_>),
+        sink: &mut dyn FnMut(&eyepiece_flow::event::Event<'_>),
     ) -> std::io::Result<usize> {
-        let lost = crate::event::Lost { source: crate::event::LostSource::KernelBuffer, cpu: None, count: 5, time: 1 };
-        sink(&crate::event::Event::Lost(lost));
+        let lost = eyepiece_flow::event::Lost {
+            source: eyepiece_flow::event::LostSource::KernelBuffer,
+            cpu: None,
+            count: 5,
+            time: 1,
+        };
+        sink(&eyepiece_flow::event::Event::Lost(lost));
         Err(std::io::ErrorKind::Other.into())
     }
 

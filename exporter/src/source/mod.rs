@@ -1,4 +1,4 @@
-//! Where events come from. Every source feeds the same seam: `crate::event`.
+//! Where events come from. Every source feeds the same seam: `eyepiece_flow::event`.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -6,20 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use eyepiece_flow::event::Event;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::event::Event;
-
-mod backoff;
 pub mod buffer;
 pub mod cilium_monitor;
+mod connection_log;
+mod connection_stats;
 pub mod datapath;
 pub mod hubble;
-mod numbers;
-pub mod recording;
 pub mod replay;
-mod said;
-pub mod tap;
 
 /// What the pipeline asks of a source. One thread owns it.
 pub trait Source: Send {

@@ -5,13 +5,14 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use eyepiece::event::Event;
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
-use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use eyepiece::source::Source as _;
+use eyepiece::source::cilium_monitor;
 use eyepiece::source::cilium_monitor::connection::Reason;
-use eyepiece::source::cilium_monitor::{self, CiliumMonitor, Config, Controls, STALL};
-use eyepiece::telemetry::Telemetry;
+use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, Controls, STALL};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::event::Event;
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 
 /// How long a test waits for what must come; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use eyepiece::gob::Payload;
+use eyepiece_flow::gob::Payload;
 
 use crate::scripted::{Reader, Seen, Server, descriptor, lost, message, raw, sample, send};
 

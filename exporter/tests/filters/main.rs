@@ -6,11 +6,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use eyepiece::names::NoNames;
-use eyepiece::observer::filter::{Context, Filters};
-use eyepiece::observer::node::Node;
-use eyepiece::proto::flow::{Flow, FlowFilter};
-use eyepiece::proto::json;
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::flow::{Flow, FlowFilter};
+use eyepiece_hubble::proto::json;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 

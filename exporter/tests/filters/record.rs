@@ -1,12 +1,12 @@
 //! What Hubble has in protobuf as our record: as much of it as filters ask for.
 
-use eyepiece::agent_event::{AgentEvent, AgentEventKind, Notification};
-use eyepiece::debug_event::DebugEvent;
-use eyepiece::details::{Details, EndDetails, Service, Workload};
-use eyepiece::flow::{Direction, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece::l7::{Dns, Http, L7, L7Kind, L7Record};
-use eyepiece::observed::Observed;
-use eyepiece::proto::flow as proto;
+use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
+use eyepiece_flow::debug_event::DebugEvent;
+use eyepiece_flow::flow::{Direction, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::l7::{Dns, Http, L7, L7Kind, L7Record};
+use eyepiece_flow::metadata::{Details, EndDetails, Service, Workload};
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::proto::flow as proto;
 use prost::Message;
 
 const VERDICTS: [Verdict; 8] = [

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece::grpc::{Limits, MESSAGE};
-use eyepiece::proto::flow::FlowFilter;
-use eyepiece::proto::observer::{GetFlowsRequest, ServerStatusRequest};
+use eyepiece::serve::grpc::{Limits, MESSAGE};
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::observer::{GetFlowsRequest, ServerStatusRequest};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::client::conn::http2::{self, SendRequest};

@@ -5,22 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eyepiece::details::Details;
-use eyepiece::flow::{EventType, Flow};
-use eyepiece::grpc::{self, Address, Bind, Limits, MESSAGE};
-use eyepiece::names::NoNames;
-use eyepiece::observed::{Batch, Observed};
-use eyepiece::observer::namespaces::Namespaces;
-use eyepiece::observer::node::Node;
-use eyepiece::observer::ring::{Ring, Writer};
-use eyepiece::observer::service::ObserverService;
-use eyepiece::observer::{Observer, Parts};
-use eyepiece::proto::observer::observer_client::ObserverClient;
-use eyepiece::proto::observer::observer_server::ObserverServer;
-use eyepiece::proto::observer::{ServerStatusRequest, ServerStatusResponse};
-use eyepiece::telemetry::Telemetry;
-use eyepiece::unix_listener::Options;
-use eyepiece::{serving, stop};
+use eyepiece::serve::grpc;
+use eyepiece::serve::grpc::{Address, Bind, Limits, MESSAGE};
+use eyepiece::serve::observer::namespaces::Namespaces;
+use eyepiece::serve::observer::ring::{Ring, Writer};
+use eyepiece::serve::observer::service::ObserverService;
+use eyepiece::serve::observer::{Observer, Parts};
+use eyepiece::services::observer::observer_client::ObserverClient;
+use eyepiece::services::observer::observer_server::ObserverServer;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece::support::unix_listener::Options;
+use eyepiece::support::{server_runtime, shutdown};
+use eyepiece_flow::flow::{EventType, Flow};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::metadata::Details;
+use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::observer::{ServerStatusRequest, ServerStatusResponse};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -68,7 +69,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let unix = folder.path().join("hubble.sock");
         let telemetry = Telemetry::default();
-        let (stop, stopped) = stop::channel();
+        let (stop, stopped) = shutdown::channel();
         let observer = Observer::new(Parts {
             ring: Arc::clone(&ring),
             namespaces: Namespaces::default(),
@@ -86,7 +87,7 @@ impl Server {
             version: "1".parse().unwrap(),
             telemetry: telemetry.clone(),
         };
-        let runtime = serving::runtime().unwrap();
+        let runtime = server_runtime::runtime().unwrap();
         let serve = async move {
             let bound = config.bind().await.unwrap();
             let Address::Tcp(tcp) = bound.addresses()[0] else { panic!("{:?}", bound.addresses()) };

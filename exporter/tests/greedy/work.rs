@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use eyepiece::grpc::Limits;
-use eyepiece::proto::flow::FlowFilter;
-use eyepiece::proto::flow::flow_filter::Experimental;
-use eyepiece::proto::observer::GetFlowsRequest;
+use eyepiece::serve::grpc::Limits;
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 

@@ -3,12 +3,12 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use eyepiece::grpc::health::OBSERVER;
-use eyepiece::grpc::{Bind, Config, Limits, VERSION_HEADER};
-use eyepiece::proto::Encoded;
-use eyepiece::proto::peer::NotifyRequest;
-use eyepiece::proto::peer::peer_client::PeerClient;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::serve::grpc::health::OBSERVER;
+use eyepiece::serve::grpc::{Bind, Config, Limits, VERSION_HEADER};
+use eyepiece::services::peer::peer_client::PeerClient;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_hubble::proto::Encoded;
+use eyepiece_hubble::proto::peer::NotifyRequest;
 use http::uri::PathAndQuery;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -118,8 +118,8 @@ async fn addresses_in_use_are_not_taken_and_named() {
     assert!(!other.exists());
     for address in &server.addresses {
         let url = match address {
-            eyepiece::grpc::Address::Unix(_) => address.to_string(),
-            eyepiece::grpc::Address::Tcp(address) => format!("http://{address}"),
+            eyepiece::serve::grpc::Address::Unix(_) => address.to_string(),
+            eyepiece::serve::grpc::Address::Tcp(address) => format!("http://{address}"),
         };
         assert_eq!(health(connect(&url, None).await.unwrap(), "").await.unwrap(), 1, "{url}");
     }
@@ -166,7 +166,7 @@ async fn the_end_is_told_and_nothing_is_left() {
     let telemetry = server.telemetry.clone();
     server.ended().await;
     assert!(TcpStream::connect(address).await.is_err());
-    let deadline = |sample: &&eyepiece::telemetry::Sample| {
+    let deadline = |sample: &&eyepiece::support::telemetry::Sample| {
         sample.key.attributes.iter().any(|(_, value)| value == "shutdown_deadline")
     };
     assert!(!telemetry.samples().iter().any(|sample| deadline(&sample)), "in order, not by force");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use eyepiece::grpc::{Limits, MESSAGE};
-use eyepiece::proto::peer::NotifyRequest;
-use eyepiece::proto::peer::peer_client::PeerClient;
+use eyepiece::serve::grpc::{Limits, MESSAGE};
+use eyepiece::services::peer::peer_client::PeerClient;
+use eyepiece_hubble::proto::peer::NotifyRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

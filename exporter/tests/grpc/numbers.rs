@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eyepiece::telemetry::{Key, Telemetry};
+use eyepiece::support::telemetry::{Key, Telemetry};
 use tokio::time::{Instant, sleep};
 
 /// A value, 0 where there is none: by its name and, where it has one, its reason or outcome.

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use eyepiece::observer::peers::Resolve;
-use eyepiece::proto::peer::peer_client::PeerClient;
-use eyepiece::proto::peer::{ChangeNotification, NotifyRequest};
+use eyepiece::serve::peer::Resolve;
+use eyepiece::services::peer::peer_client::PeerClient;
+use eyepiece_hubble::proto::peer::{ChangeNotification, NotifyRequest};
 use tokio::time::timeout;
 use tonic::Streaming;
 

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eyepiece::grpc::health::Health;
-use eyepiece::grpc::tls::Files;
-use eyepiece::grpc::{Address, Bind, Config, Limits};
-use eyepiece::observer::node::Node;
-use eyepiece::observer::peers;
-use eyepiece::telemetry::Telemetry;
-use eyepiece::unix_listener::Options;
-use eyepiece::{proto, stop};
+use eyepiece::serve::grpc::health::Health;
+use eyepiece::serve::grpc::tls::Files;
+use eyepiece::serve::grpc::{Address, Bind, Config, Limits};
+use eyepiece::serve::peer;
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece::support::unix_listener::Options;
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tonic::service::Routes;
@@ -42,7 +43,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) peers_file: Option<PathBuf>,
     pub(crate) domains: Vec<String>,
-    pub(crate) resolve: peers::Resolve,
+    pub(crate) resolve: peer::Resolve,
 }
 
 impl Default for Setup {
@@ -53,7 +54,7 @@ impl Default for Setup {
             limits: Limits::default(),
             peers_file: None,
             domains: Vec::new(),
-            resolve: peers::system(),
+            resolve: peer::system(),
         }
     }
 }
@@ -75,7 +76,7 @@ impl Setup {
         };
         let bound = config.bind().await.unwrap();
         let addresses = bound.addresses();
-        let peers = peers::Config {
+        let peers = peer::Config {
             node: Node { name: "us".to_owned(), cluster: "default".to_owned() },
             addresses: addresses.clone(),
             tls,
@@ -90,7 +91,7 @@ impl Setup {
         let peers = peers.build();
         let routes = Routes::new(peers.service.clone().server());
         let (health, routes) = Health::add_to(routes, proto::served()).await.unwrap();
-        let (stop, stopped) = stop::channel();
+        let (stop, stopped) = shutdown::channel();
         let peers = tokio::spawn(peers.run(stopped.clone()));
         let task = tokio::spawn(bound.serve(routes, Some(health), stopped));
         Server { addresses, telemetry, stop, task, peers }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eyepiece::proto::peer::NotifyRequest;
-use eyepiece::proto::peer::peer_client::PeerClient;
+use eyepiece::services::peer::peer_client::PeerClient;
+use eyepiece_hubble::proto::peer::NotifyRequest;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
@@ -152,7 +152,7 @@ async fn a_secret_that_is_swapped() {
     for name in ["cert", "key"] {
         std::os::unix::fs::symlink(format!("..data/{name}"), pki.path(name)).unwrap();
     }
-    let files = eyepiece::grpc::tls::Files { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
+    let files = eyepiece::serve::grpc::tls::Files { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
     let server = Setup { tls: Some(files), ..Setup::default() }.start().await;
     assert!(server.tls_channel(pki.client(None)).await.is_ok());
     for (round, (name, of)) in [("..2", &new), ("..3", &pki)].into_iter().enumerate() {
@@ -173,7 +173,7 @@ async fn files_that_can_not_be_used_are_named_at_the_start() {
     let good = pki.files(Some(&other.ca));
     std::fs::write(pki.path("empty"), "").unwrap();
     std::fs::write(pki.path("other-key"), other.sign(NAME).key).unwrap();
-    let with = |change: &dyn Fn(&mut eyepiece::grpc::tls::Files)| {
+    let with = |change: &dyn Fn(&mut eyepiece::serve::grpc::tls::Files)| {
         let mut files = good.clone();
         change(&mut files);
         files
@@ -185,12 +185,12 @@ async fn files_that_can_not_be_used_are_named_at_the_start() {
         (with(&|files| files.key = pki.path("other-key")), "with key "),
         (with(&|files| files.client_ca = Some(pki.path("key"))), "key: certificate: none in the file"),
     ] {
-        let config = eyepiece::grpc::Config {
+        let config = eyepiece::serve::grpc::Config {
             listen: Vec::new(),
             tls: Some(files),
-            limits: eyepiece::grpc::Limits::default(),
+            limits: eyepiece::serve::grpc::Limits::default(),
             version: "1".parse().unwrap(),
-            telemetry: eyepiece::telemetry::Telemetry::default(),
+            telemetry: eyepiece::support::telemetry::Telemetry::default(),
         };
         let error = config.bind().await.err().expect("no server").to_string();
         assert!(error.contains(expected), "{error}");

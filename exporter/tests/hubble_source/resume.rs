@@ -1,6 +1,6 @@
 //! Interruptions: what comes twice is left out, what is missed is counted.
 
-use eyepiece::proto::relay::NodeState;
+use eyepiece_hubble::proto::relay::NodeState;
 use tonic::Status;
 
 use crate::scripted::{Reader, Seen, Server, agent, flow, lost, nodes};
@@ -153,7 +153,7 @@ fn events_of_the_agent_have_a_stream_of_their_own() {
     let mut reader = Reader::start(&server.address.to_string());
     let (call, events) = (server.call(), server.agent_call());
     let send = |events: &tokio::sync::mpsc::Sender<_>, number| {
-        events.blocking_send(Ok(eyepiece::proto::Encoded(agent(number)))).expect("somebody reads");
+        events.blocking_send(Ok(eyepiece_hubble::proto::Encoded(agent(number)))).expect("somebody reads");
     };
     send(&events, 1);
     send(&events, 2);

@@ -4,21 +4,22 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use eyepiece::event::Event;
-use eyepiece::hubble::client::{Options, TlsOptions};
-use eyepiece::observed::Observed;
-use eyepiece::proto::Encoded;
-use eyepiece::proto::flow::{self, AgentEvent, LostEvent};
-use eyepiece::proto::observer::observer_server::{Observer, ObserverServer};
-use eyepiece::proto::observer::{
+use eyepiece::client::hubble::{Options, TlsOptions};
+use eyepiece::services::observer::observer_server::{Observer, ObserverServer};
+use eyepiece::source::Source as _;
+use eyepiece::source::hubble;
+use eyepiece::source::hubble::{Config, Controls, Hubble, Probing};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::event::Event;
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::proto::flow::{AgentEvent, LostEvent};
+use eyepiece_hubble::proto::observer::{
     GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse,
     GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest, GetNodesResponse, ServerStatusRequest,
     ServerStatusResponse, get_flows_response,
 };
-use eyepiece::proto::relay::{NodeState, NodeStatusEvent};
-use eyepiece::source::Source as _;
-use eyepiece::source::hubble::{self, Config, Controls, Hubble, Probing};
-use eyepiece::telemetry::Telemetry;
+use eyepiece_hubble::proto::relay::{NodeState, NodeStatusEvent};
+use eyepiece_hubble::proto::{Encoded, flow};
 use prost::Message as _;
 use prost_types::Timestamp;
 use tokio::net::TcpListener;

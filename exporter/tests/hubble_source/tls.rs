@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eyepiece::hubble::client::TlsOptions;
+use eyepiece::client::hubble::TlsOptions;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tonic::transport::{Identity, ServerTlsConfig};
 

@@ -5,10 +5,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use eyepiece::enrich::{Publisher, Reader, Tables};
-use eyepiece::source::datapath::links::{self, Config, Link, LinkEvent, Links};
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::metadata::{Publisher, Reader, Tables};
+use eyepiece::source::datapath::links;
+use eyepiece::source::datapath::links::{Config, Link, LinkEvent, Links};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::interner::Symbols;
 
 /// How long a test waits for what must happen. Passing tests never wait that long.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,8 @@ use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eyepiece::source::datapath::links::namespaces::{self, Places};
+use eyepiece::source::datapath::links::namespaces;
+use eyepiece::source::datapath::links::namespaces::Places;
 use eyepiece::source::datapath::links::requests::Requests;
 use eyepiece::source::datapath::links::{Config, Filter, Ignored, Link, LinkEvent, Role};
 use eyepiece_wire::{InterfaceKind, Tunnel};

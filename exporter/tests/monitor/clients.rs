@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
 
-use eyepiece::monitor::fanout::LISTENERS_MAX;
-use eyepiece::monitor::notification::Notification;
+use eyepiece::serve::monitor::fanout::LISTENERS_MAX;
+use eyepiece::serve::monitor::notification::Notification;
 
 use crate::support::{Client, Got, Order, PATIENCE, Server, eventually};
 

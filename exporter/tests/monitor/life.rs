@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 
-use eyepiece::telemetry::Sample;
+use eyepiece::support::telemetry::Sample;
 
 use crate::support::{Order, PATIENCE, Server, eventually};
 

@@ -12,7 +12,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use eyepiece::hubble::json::{self, Named};
+use eyepiece_hubble::json;
+use eyepiece_hubble::json::Named;
 
 /// The command with an environment of nothing.
 fn eyepiece(arguments: &[&str]) -> Command {

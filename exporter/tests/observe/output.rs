@@ -3,12 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
-use eyepiece::hubble::extension::is_asked;
-use eyepiece::hubble::json;
-use eyepiece::proto::observer::{
+use eyepiece_hubble::extension::is_asked;
+use eyepiece_hubble::json;
+use eyepiece_hubble::proto::observer::{
     GetFlowsResponse, GetNamespacesResponse, GetNodesResponse, Namespace, Node, ServerStatusResponse,
 };
-use eyepiece::proto::peer::ChangeNotification;
+use eyepiece_hubble::proto::peer::ChangeNotification;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tonic::Status;

@@ -9,11 +9,11 @@ use std::io::Read as _;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use eyepiece::hubble::json;
-use eyepiece::parser::names::{drop_reason_text, observation_point_text};
-use eyepiece::proto::flow::{Flow, LostEvent};
-use eyepiece::proto::observer::ExportEvent;
-use eyepiece::proto::observer::export_event::ResponseTypes;
+use eyepiece_flow::names::{drop_reason_text, observation_point_text};
+use eyepiece_hubble::json;
+use eyepiece_hubble::proto::flow::{Flow, LostEvent};
+use eyepiece_hubble::proto::observer::ExportEvent;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::{harness, peer, skip};
 use flate2::read::GzDecoder;

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use eyepiece::proto::observer::observer_server::{Observer, ObserverServer};
-use eyepiece::proto::observer::{
+use eyepiece::services::observer::observer_server::{Observer, ObserverServer};
+use eyepiece::services::peer::peer_server::{Peer, PeerServer};
+use eyepiece_hubble::proto::observer::{
     GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse, GetFlowsRequest,
     GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest, GetNodesResponse,
     ServerStatusRequest, ServerStatusResponse,
 };
-use eyepiece::proto::peer::peer_server::{Peer, PeerServer};
-use eyepiece::proto::peer::{ChangeNotification, NotifyRequest};
-use eyepiece::proto::{Encoded, flow};
+use eyepiece_hubble::proto::peer::{ChangeNotification, NotifyRequest};
+use eyepiece_hubble::proto::{Encoded, flow};
 use prost::Message;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, UnixListener};
@@ -186,7 +186,7 @@ fn router(answers: Answers, tls: Option<ServerTlsConfig>, asked: &Arc<Mutex<Aske
     let (reporter, health) = tonic_health::server::health_reporter();
     let status =
         if answers.is_sick { tonic_health::ServingStatus::NotServing } else { tonic_health::ServingStatus::Serving };
-    runtime.block_on(reporter.set_service_status(eyepiece::hubble::HEALTH_SERVICE, status));
+    runtime.block_on(reporter.set_service_status(eyepiece::serve::grpc::health::OBSERVER, status));
     let mut builder = Transport::builder();
     if let Some(tls) = tls {
         builder = builder.tls_config(tls).unwrap();
@@ -198,7 +198,7 @@ fn router(answers: Answers, tls: Option<ServerTlsConfig>, asked: &Arc<Mutex<Aske
 
 /// A flow with a summary, and nothing else.
 pub(crate) fn flow(summary: &str) -> GetFlowsResponse {
-    use eyepiece::proto::observer::get_flows_response::ResponseTypes;
+    use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
     let flow = flow::Flow { summary: summary.to_owned(), node_name: "n1".to_owned(), ..flow::Flow::default() };
     GetFlowsResponse {
         node_name: "n1".to_owned(),

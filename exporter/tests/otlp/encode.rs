@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use eyepiece::event::{KernelDrop, Meter};
-use eyepiece::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Layer, TcpFlags, Tunnel, Verdict};
-use eyepiece::names::{Names, NoNames};
-use eyepiece::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
-use eyepiece::otlp::resource::Resource;
-use eyepiece::release::Release;
-use eyepiece::symbols::Symbols;
+use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
+use eyepiece::export::otlp::resource::Resource;
+use eyepiece_flow::cilium_release::Release;
+use eyepiece_flow::event::{KernelDrop, Meter};
+use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Layer, TcpFlags, Tunnel, Verdict};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::{Names, NoNames};
 use eyepiece_wire::{Hook, Mark};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -88,8 +88,8 @@ fn a_trace_with_everything() {
     flow.proxy_port = 15_001;
     flow.vlan = Some(100);
     flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [2, 0, 0, 0, 0, 0xfe] });
-    flow.source = eyepiece::flow::End { endpoint: 17, identity: 1001, name: symbols.intern("veth0") };
-    flow.destination = eyepiece::flow::End { endpoint: 0, identity: 2, name: symbols.intern("world") };
+    flow.source = eyepiece_flow::flow::End { endpoint: 17, identity: 1001, name: symbols.intern("veth0") };
+    flow.destination = eyepiece_flow::flow::End { endpoint: 0, identity: 2, name: symbols.intern("world") };
     flow.ip.as_mut().unwrap().source_translated = Some([192, 0, 2, 1].into());
     flow.meter = Some(Meter {
         hook: Hook::FromEndpoint,

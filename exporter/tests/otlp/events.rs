@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use eyepiece::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress, Timestamp};
-use eyepiece::debug_event::DebugEvent;
-use eyepiece::event::{Lost, LostSource};
-use eyepiece::flow::{End, EventType, Flow, Ip, L4, Sock, TcpFlags, TranslationPoint, Verdict};
-use eyepiece::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
-use eyepiece::names::Names;
-use eyepiece::observed::Observed;
-use eyepiece::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
-use eyepiece::symbols::Symbols;
+use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
+use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress, Timestamp};
+use eyepiece_flow::debug_event::DebugEvent;
+use eyepiece_flow::event::{Lost, LostSource};
+use eyepiece_flow::flow::{End, EventType, Flow, Ip, L4, Sock, TcpFlags, TranslationPoint, Verdict};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::record::Observed;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;

@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use eyepiece::otlp::client::Client;
-use eyepiece::otlp::config::{Compression, Headers, Protocol, Signal};
-use eyepiece::otlp::logs::Options;
+use eyepiece::export::otlp::client::Client;
+use eyepiece::export::otlp::config::{Compression, Headers, Protocol, Signal};
+use eyepiece::export::otlp::logs::Options;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };

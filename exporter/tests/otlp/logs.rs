@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece::otlp::client::Client;
-use eyepiece::otlp::config::{Compression, Headers, Protocol, Signal};
-use eyepiece::otlp::logs::Options;
+use eyepiece::export::otlp::client::Client;
+use eyepiece::export::otlp::config::{Compression, Headers, Protocol, Signal};
+use eyepiece::export::otlp::logs::Options;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -205,29 +205,30 @@ async fn after_a_hang_the_next_attempt_delivers() {
 
 #[tokio::test]
 async fn requests_stay_below_four_mebibytes() {
-    use eyepiece::otlp::logs::{self, MAX_BYTES, MAX_RECORDS};
+    use eyepiece::export::otlp::logs;
+    use eyepiece::export::otlp::logs::{MAX_BYTES, MAX_RECORDS};
     let received = Received::default();
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
-    let symbols = eyepiece::symbols::Symbols::default();
+    let symbols = eyepiece_flow::interner::Symbols::default();
     let huge = symbols.intern(&"x".repeat(600 * 1024));
     let beyond = symbols.intern(&"y".repeat(2 * 1024 * 1024));
-    let telemetry = eyepiece::telemetry::Telemetry::default();
+    let telemetry = eyepiece::support::telemetry::Telemetry::default();
     let options = Options { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..options() };
-    let names = std::sync::Arc::new(eyepiece::names::NoNames);
+    let names = std::sync::Arc::new(eyepiece_flow::lookup::NoNames);
     let client = client(format!("http://{address}"));
     let (sink, exporter) = logs::build(&options, &crate::support::resource(), symbols, names, client, &telemetry);
-    let (stop, receiver) = eyepiece::stop::channel();
+    let (stop, receiver) = eyepiece::support::shutdown::channel();
     let task = tokio::spawn(exporter.run(receiver));
     let mut flows = Vec::clone(&batch(0..20));
     for (index, observed) in flows.iter_mut().enumerate() {
-        let eyepiece::observed::Observed::Flow(flow) = observed else { panic!("{observed:?}") };
+        let eyepiece_flow::record::Observed::Flow(flow) = observed else { panic!("{observed:?}") };
         // In the attribute and in the body: 1.2 MiB a record, and 4 MiB for those that can't be sent.
         flow.source.name = if index % 5 == 4 { beyond } else { huge };
     }
     sink.try_send(std::sync::Arc::new(flows));
     stop.send_replace(Some(tokio::time::Instant::now() + PATIENCE));
     task.await.unwrap();
-    let counters = eyepiece::otlp::delivery::Counters::new(&telemetry, Signal::Logs);
+    let counters = eyepiece::export::otlp::delivery::Counters::new(&telemetry, Signal::Logs);
     assert_eq!(sums(&counters), (16, [0, 0, 0, 4, 0]));
     assert_eq!(received.numbers().len(), 16);
     for request in received.requests.lock().unwrap().iter() {

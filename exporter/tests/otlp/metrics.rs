@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece::otlp::client::Client;
-use eyepiece::otlp::config::{Protocol, Signal};
-use eyepiece::otlp::delivery::{Counters, Transport};
-use eyepiece::otlp::metrics_sender::{self, Due, MetricsRequest, Sender};
-use eyepiece::otlp::retry::Outcome;
-use eyepiece::otlp::self_telemetry;
-use eyepiece::stop;
-use eyepiece::telemetry::{SERIES_MAX, Telemetry};
+use eyepiece::export::otlp::client::Client;
+use eyepiece::export::otlp::config::{Protocol, Signal};
+use eyepiece::export::otlp::delivery::{Counters, Transport};
+use eyepiece::export::otlp::metrics_sender;
+use eyepiece::export::otlp::metrics_sender::{Due, MetricsRequest, Sender};
+use eyepiece::export::otlp::retry::Outcome;
+use eyepiece::export::otlp::self_telemetry;
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::{SERIES_MAX, Telemetry};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -55,7 +56,7 @@ fn producer() -> impl FnMut() -> std::future::Ready<Due> {
 #[tokio::test(start_paused = true)]
 async fn an_outage_queues_nothing_up() {
     let (store, telemetry) = (Store::default(), Telemetry::default());
-    let (sender, receiver) = stop::channel();
+    let (sender, receiver) = shutdown::channel();
     let set = |outcome| *store.outcome.lock().unwrap() = outcome;
     let task = tokio::spawn({
         let (store, telemetry) = (store.clone(), telemetry.clone());
@@ -108,7 +109,7 @@ impl Transport for Away {
 async fn the_last_values_are_sent_until_they_are_taken_or_the_deadline_is_there() {
     for (away, delivered, lost) in [(0, 10, 0), (3, 10, 0), (60, 0, 10)] {
         let (store, telemetry) = (Store::default(), Telemetry::default());
-        let (sender, receiver) = stop::channel();
+        let (sender, receiver) = shutdown::channel();
         let begun = Instant::now();
         let transport = Away { until: begun + Duration::from_secs(away), store: store.clone() };
         let deadline = begun + Duration::from_secs(5);
@@ -137,7 +138,7 @@ impl Transport for Silent {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_receiver_does_not_hold_up_the_end() {
-    let (sender, receiver) = stop::channel();
+    let (sender, receiver) = shutdown::channel();
     let task = tokio::spawn(async move {
         let sender = Sender::new(Silent, &Telemetry::default());
         metrics_sender::run(sender, Duration::from_secs(1), producer(), receiver).await;
@@ -189,7 +190,7 @@ async fn our_own_numbers_arrive() {
     telemetry.counter("eyepiece.datapath.drops", &drops("4026531840")).add(5);
     telemetry.counter("eyepiece.datapath.drops", &drops("4026532000")).add(6);
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(7);
-    let (sender, stop) = stop::channel();
+    let (sender, stop) = shutdown::channel();
     let task = tokio::spawn({
         let telemetry = telemetry.clone();
         async move {
@@ -233,7 +234,7 @@ async fn own_series_beyond_limit_are_summed() {
     for number in 0..SERIES_MAX + 3 {
         telemetry.counter("eyepiece.datapath.drops", &[("hubble.drop.netns", &number.to_string())]).add(5);
     }
-    let (sender, stop) = stop::channel();
+    let (sender, stop) = shutdown::channel();
     let task = tokio::spawn(async move {
         let sender = Sender::new(client, &telemetry);
         self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
@@ -263,7 +264,7 @@ async fn the_end_comes_in_time_on_one_thread_with_nobody_there() {
 async fn check_end(transport: impl Transport) {
     let telemetry = Telemetry::default();
     telemetry.counter("eyepiece.flows.parsed", &[]).add(1);
-    let (sender, stop) = stop::channel();
+    let (sender, stop) = shutdown::channel();
     let task = tokio::spawn(async move {
         let sender = Sender::new(transport, &telemetry);
         self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;

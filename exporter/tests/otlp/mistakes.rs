@@ -4,9 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 
 use bytes::Bytes;
-use eyepiece::otlp::client::Client;
-use eyepiece::otlp::config::{Protocol, Settings, Signal};
-use eyepiece::otlp::retry::Outcome;
+use eyepiece::export::otlp::client::Client;
+use eyepiece::export::otlp::config::{Protocol, Settings, Signal};
+use eyepiece::export::otlp::retry::Outcome;
 use hyper::service::service_fn;
 use tonic::transport::{Identity, ServerTlsConfig};
 

@@ -7,20 +7,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eyepiece::enrich::{self, Tables};
-use eyepiece::event::{KernelDrop, Lost, LostSource, Meter, RawEvent};
-use eyepiece::hubble::decode;
-use eyepiece::metrics::{
+use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
+use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
+use eyepiece::metadata::Tables;
+use eyepiece::pipeline::enrich;
+use eyepiece::pipeline::metrics::{
     Aggregation, Config, FlowDetail, InterfaceNames, KernelNames, MetricContexts, Names, Naming, resolve,
 };
-use eyepiece::names::NoNames;
-use eyepiece::observed::Observed;
-use eyepiece::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
-use eyepiece::otlp::metrics::{MAX_REQUEST, encode};
-use eyepiece::parser::{self, Pairing};
-use eyepiece::proto::{flow as proto, json};
-use eyepiece::release::Producer;
-use eyepiece::symbols::Symbols;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::Pairing;
+use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Meter, RawEvent};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::decode as hubble;
+use eyepiece_hubble::proto::{flow as proto, json};
 use eyepiece_semconv::{attribute, event, metric};
 use eyepiece_tests::schema;
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
@@ -67,7 +69,7 @@ fn of_payloads() -> Vec<Observed> {
         let meter = (ours && data.first() == Some(&4)).then_some(meter);
         let kernel_drop = (ours && data.first() == Some(&1)).then_some(drop);
         let event = RawEvent { time: 1, cpu: 2, data, meter, kernel_drop };
-        let Ok(mut observed) = parser::decode(&event, Producer::default(), &mut pairing) else { continue };
+        let Ok(mut observed) = decode::decode(&event, Producer::default(), &mut pairing) else { continue };
         if let Observed::Flow(flow) = &mut observed {
             enrich::enrich(flow, &tables);
         }
@@ -79,13 +81,13 @@ fn of_payloads() -> Vec<Observed> {
 fn of_hubble() -> Vec<Observed> {
     let lines = BufReader::new(open("filters/flows.jsonl.gz")).lines();
     let flow = |line: String| json::read::<proto::Flow>(&line).unwrap();
-    lines.map(|line| Observed::Flow(decode::flow(flow(line.unwrap()), Box::default()))).collect()
+    lines.map(|line| Observed::Flow(hubble::flow(flow(line.unwrap()), Box::default()))).collect()
 }
 
 /// The log requests of all.
 fn logs(all: &[Observed]) -> Vec<ExportLogsServiceRequest> {
     let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoNames));
-    let resource = eyepiece::otlp::resource::Resource::new("host", "instance", [], None);
+    let resource = eyepiece::export::otlp::resource::Resource::new("host", "instance", [], None);
     let mut builder = RequestBuilder::new(&resource, 1000, 3 << 20);
     let mut requests = Vec::new();
     for observed in all {

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece::otlp::delivery::Transport;
-use eyepiece::otlp::logs::Options;
-use eyepiece::otlp::retry::{Backoff, Outcome};
+use eyepiece::export::otlp::delivery::Transport;
+use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::retry::{Backoff, Outcome};
 use tokio::time::Instant;
 
 use crate::support::{Running, batch, options, sums};

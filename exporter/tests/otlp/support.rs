@@ -5,18 +5,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eyepiece::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece::names::NoNames;
-use eyepiece::observed::{Batch, Observed};
-use eyepiece::otlp::config::{Config, Endpoint, Protocol, Settings, Signal};
-use eyepiece::otlp::delivery::{Counters, Transport};
-use eyepiece::otlp::logs::{self, Options};
-use eyepiece::otlp::queue::LogSink;
-use eyepiece::otlp::resource::Resource;
-use eyepiece::otlp::retry::Backoff;
-use eyepiece::stop;
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::export::otlp::config::{Config, Endpoint, Protocol, Settings, Signal};
+use eyepiece::export::otlp::delivery::{Counters, Transport};
+use eyepiece::export::otlp::logs;
+use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::queue::LogSink;
+use eyepiece::export::otlp::resource::Resource;
+use eyepiece::export::otlp::retry::Backoff;
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::{Batch, Observed};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
@@ -185,7 +186,7 @@ impl Running {
         let telemetry = Telemetry::default();
         let names = Arc::new(NoNames);
         let (sink, exporter) = logs::build(options, &resource(), Symbols::default(), names, transport, &telemetry);
-        let (stop, receiver) = stop::channel();
+        let (stop, receiver) = shutdown::channel();
         let task = tokio::spawn(exporter.run(receiver));
         Self { sink, counters: Counters::new(&telemetry, Signal::Logs), stop, task }
     }
@@ -203,7 +204,7 @@ pub(crate) fn sums(counters: &Counters) -> (u64, [u64; 5]) {
     let dropped =
         [&counters.queue_full, &counters.rejected, &counters.partial_success, &counters.too_large, &counters.shutdown];
     assert_eq!((counters.closed.get(), counters.queue_depth.get()), (0, 0));
-    (counters.delivered.get(), dropped.map(eyepiece::telemetry::Number::get))
+    (counters.delivered.get(), dropped.map(eyepiece::support::telemetry::Number::get))
 }
 
 /// Waits for a condition that others bring about.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eyepiece::otlp::client::Client;
-use eyepiece::otlp::config::{Protocol, Settings, Signal};
+use eyepiece::export::otlp::client::Client;
+use eyepiece::export::otlp::config::{Protocol, Settings, Signal};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

@@ -1,7 +1,7 @@
 //! Debug captures.
 
-use eyepiece::flow::{Direction, Verdict};
-use eyepiece::parser::Message;
+use eyepiece_flow::decode::Message;
+use eyepiece_flow::flow::{Direction, Verdict};
 
 use crate::payloads::{capture, ethernet, ipv6, udp};
 use crate::{check_cuts, parse};

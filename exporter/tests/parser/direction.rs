@@ -1,7 +1,7 @@
 //! The direction rule, before and after the source's endpoint is known.
 
-use eyepiece::flow::{Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, EventType, Flow};
-use eyepiece::parser::direction;
+use eyepiece_flow::decode::direction;
+use eyepiece_flow::flow::{Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE, EventType, Flow};
 
 /// (message, datapath's endpoint, source's endpoint, trace reason, original address) → direction.
 const TABLE: [(u8, u16, u16, Option<u8>, bool, Direction); 17] = [

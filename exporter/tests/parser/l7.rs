@@ -1,10 +1,11 @@
 //! Access-log records of every release's layout, and records that are none.
 
-use eyepiece::flow::{Direction, End, Flow, L4, TcpFlags, Verdict};
-use eyepiece::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
-use eyepiece::observed::Observed;
-use eyepiece::parser::{self, DecodeError, Pairing};
-use eyepiece::release::Producer;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::{DecodeError, Pairing};
+use eyepiece_flow::flow::{Direction, End, Flow, L4, TcpFlags, Verdict};
+use eyepiece_flow::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
+use eyepiece_flow::record::Observed;
 
 use crate::gob::{Type, Value, encode, text};
 use crate::{event, summary};
@@ -132,7 +133,7 @@ fn record(layout: Layout, kind: &str, part: (&'static str, Value)) -> Value {
 }
 
 fn decode(payload: &[u8], pairing: &mut Pairing) -> Result<Flow, DecodeError> {
-    match parser::decode(&event(payload), Producer::default(), pairing)? {
+    match decode::decode(&event(payload), Producer::default(), pairing)? {
         Observed::Flow(flow) => Ok(flow),
         other => panic!("{other:?}"),
     }
@@ -165,7 +166,7 @@ fn the_same_flow_in_every_layout() {
         let l7 = flow.l7.expect("layer 7");
         let labels = ["k8s:app=web", "k8s:io.cilium.k8s.policy.cluster=kind", "reserved:host"];
         assert_eq!(l7.source_labels, labels, "{layout:?}");
-        assert_eq!(eyepiece::l7::cluster_name(&l7.source_labels), Some("kind"));
+        assert_eq!(eyepiece_flow::l7::cluster_name(&l7.source_labels), Some("kind"));
         assert!(l7.destination_labels.is_empty() && l7.record == L7Record::None);
         assert_eq!(l7.time.map(|time| (time.seconds, time.nanos)), Some((1_714_979_289, 500_000_000)));
     }

@@ -13,9 +13,10 @@ mod recorder;
 mod sock;
 mod trace;
 
-use eyepiece::event::RawEvent;
-use eyepiece::flow::Flow;
-use eyepiece::parser::{self, Fault, Message, ParseError, summary};
+use eyepiece_flow::decode::{Fault, Message, ParseError};
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::{decode, summary};
 
 /// A payload without anything beside it.
 fn event(data: &[u8]) -> RawEvent<'_> {
@@ -23,7 +24,7 @@ fn event(data: &[u8]) -> RawEvent<'_> {
 }
 
 fn parse(data: &[u8]) -> Result<Flow, ParseError> {
-    parser::parse(&event(data))
+    decode::parse(&event(data))
 }
 
 fn summary(flow: &Flow) -> String {
@@ -62,7 +63,7 @@ fn errors_say_what_is_wrong_and_where() {
 
 #[test]
 fn what_stands_beside_the_payload_is_kept() {
-    use eyepiece::event::{KernelDrop, Meter};
+    use eyepiece_flow::event::{KernelDrop, Meter};
     use eyepiece_wire::{Hook, Mark};
     let meter = Meter {
         hook: Hook::ToNetwork,
@@ -77,7 +78,7 @@ fn what_stands_beside_the_payload_is_kept() {
     let kernel_drop = KernelDrop { reason: 2, location: 0xffff_ffff_8100_0000, netns: 4_026_531_840 };
     for (name, data) in payloads::usual() {
         let beside = RawEvent { time: 5, cpu: 6, meter: Some(meter), kernel_drop: Some(kernel_drop), data: &data };
-        let flow = parser::parse(&beside).unwrap();
+        let flow = decode::parse(&beside).unwrap();
         assert_eq!((flow.time, flow.cpu), (5, 6), "{name}");
         assert_eq!((flow.meter, flow.kernel_drop), (Some(meter), Some(kernel_drop)), "{name}");
     }

@@ -1,6 +1,6 @@
 //! Packets behind a notification: every layer, odd and cut ones, tunnels.
 
-use eyepiece::flow::{Arp, Flow, L4, Layer, TcpFlags};
+use eyepiece_flow::flow::{Arp, Flow, L4, Layer, TcpFlags};
 
 use crate::payloads::{drop, ethernet, geneve, ipv4, ipv6, padded, tag, tcp, trace, udp, udp_ports, vxlan};
 use crate::{parse, summary};

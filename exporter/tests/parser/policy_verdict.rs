@@ -1,8 +1,9 @@
 //! Policy verdicts.
 
-use eyepiece::flow::{Direction, Verdict};
-use eyepiece::parser::{self, Message, ParseError};
-use eyepiece::release::Release;
+use eyepiece_flow::cilium_release::Release;
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::{Message, ParseError};
+use eyepiece_flow::flow::{Direction, Verdict};
 
 use crate::payloads::{ethernet, ipv4, ipv6, padded, tcp, verdict};
 use crate::{event, parse};
@@ -72,7 +73,7 @@ fn a_form_that_nothing_tells_is_the_new_one() {
 
 #[test]
 fn cut_header_without_packet_is_refused() {
-    let from = |data: &[u8], release: Release| parser::parse_from(&event(data), release.into());
+    let from = |data: &[u8], release: Release| decode::parse_from(&event(data), release.into());
     let data = verdict(40).bytes();
     for have in 32..40 {
         for release in [Release::V1_19, Release::V1_20] {

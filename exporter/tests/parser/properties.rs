@@ -1,11 +1,12 @@
 //! Any bytes give a flow or an error.
 
-use eyepiece::agent_event::AgentEventKind;
-use eyepiece::flow::{EVENT_DROP, EVENT_SOCK};
-use eyepiece::gob::encode::agent_notify;
-use eyepiece::observed::Observed;
-use eyepiece::parser::{self, EVENT_DEBUG, Pairing, ParseError, debug};
-use eyepiece::release::Producer;
+use eyepiece_flow::agent_event::AgentEventKind;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode::{EVENT_DEBUG, Pairing, ParseError};
+use eyepiece_flow::flow::{EVENT_DROP, EVENT_SOCK};
+use eyepiece_flow::gob::encode::agent_notify;
+use eyepiece_flow::record::Observed;
+use eyepiece_flow::{debug_text, decode};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
@@ -20,11 +21,11 @@ proptest! {
         let data = [&[kind][..], &rest].concat();
         for guess_sock in [false, true] {
             let producer = Producer { guess_sock, ..Producer::default() };
-            match parser::decode(&event(&data), producer, &mut Pairing::new(1)) {
+            match decode::decode(&event(&data), producer, &mut Pairing::new(1)) {
                 Ok(Observed::Flow(flow)) => prop_assert!(summary(&flow).len() < 10 * data.len() + 100),
                 Ok(Observed::Debug(event)) => {
                     let mut message = String::new();
-                    debug::write(&event, &mut |_, _| Ok(()), &mut message).expect("a String takes every text");
+                    debug_text::write(&event, &mut |_, _| Ok(()), &mut message).expect("a String takes every text");
                     prop_assert!(!message.is_empty() && message.len() < 200);
                 }
                 Ok(Observed::Agent(_)) => {}
@@ -43,7 +44,7 @@ proptest! {
     ]) {
         let mut data = vec![130];
         agent_notify(&mut data, kind, &text);
-        let decoded = parser::decode(&event(&data), Producer::default(), &mut Pairing::new(1));
+        let decoded = decode::decode(&event(&data), Producer::default(), &mut Pairing::new(1));
         match decoded {
             Ok(Observed::Agent(event)) => prop_assert_eq!(event.kind == AgentEventKind::Unknown, !(2..=10).contains(&kind)),
             Ok(other) => prop_assert!(false, "{other:?}"),

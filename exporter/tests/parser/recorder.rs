@@ -1,7 +1,7 @@
 //! Recorder captures.
 
-use eyepiece::flow::{Direction, EventType, L4, Verdict};
-use eyepiece::parser::Message;
+use eyepiece_flow::decode::Message;
+use eyepiece_flow::flow::{Direction, EventType, L4, Verdict};
 
 use crate::payloads::{ethernet, ipv4, udp};
 use crate::{check_cuts, parse};

@@ -1,8 +1,9 @@
 //! Socket events of both forms.
 
-use eyepiece::flow::{Flow, L4, Sock, TcpFlags, TranslationPoint, Verdict};
-use eyepiece::parser::{self, Message, ParseError};
-use eyepiece::release::{Producer, Release};
+use eyepiece_flow::cilium_release::{Producer, Release};
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::{Message, ParseError};
+use eyepiece_flow::flow::{Flow, L4, Sock, TcpFlags, TranslationPoint, Verdict};
 
 use crate::{event, summary};
 
@@ -31,7 +32,7 @@ const V4: [u8; 16] = [10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const V6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 
 fn parse(data: &[u8], producer: Producer) -> Result<Flow, ParseError> {
-    parser::parse_from(&event(data), producer)
+    decode::parse_from(&event(data), producer)
 }
 
 fn padded(mut data: Vec<u8>) -> Vec<u8> {

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use eyepiece::flow::{Direction, Verdict};
-use eyepiece::parser::{self, Message};
-use eyepiece::release::Release;
+use eyepiece_flow::cilium_release::Release;
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::Message;
+use eyepiece_flow::flow::{Direction, Verdict};
 
 use crate::payloads::{ethernet, ipv4, ipv6, tcp, trace};
 use crate::{check_cuts, event, parse};
@@ -81,7 +82,7 @@ fn the_release_says_what_reason_8_is() {
             };
             for byte in [reason, reason | 0x80] {
                 let data = trace(1).set(26, &[byte]).packet(&tcp4());
-                let flow = parser::parse_from(&event(&data), release.into()).unwrap();
+                let flow = decode::parse_from(&event(&data), release.into()).unwrap();
                 assert_eq!((flow.trace_reason, flow.is_reply), (Some(reason), expected), "{release:?} {byte}");
             }
         }

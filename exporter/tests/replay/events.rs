@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use eyepiece::event::{Event, KernelDrop, Lost, LostSource, Meter, RawEvent, Totals, Transport};
+use eyepiece_flow::event::{Event, KernelDrop, Lost, LostSource, Meter, RawEvent, Totals, Transport};
 use eyepiece_wire::{Hook, Mark};
 use proptest::collection::vec;
 use proptest::option;

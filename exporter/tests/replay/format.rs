@@ -1,8 +1,9 @@
 //! The format: what is written is read, whatever is cut or changed costs no more than itself, any bytes are survived.
 
-use eyepiece::event::{Event, Meter, Totals, Transport};
-use eyepiece::source::replay::facts::{self, Fact, Whose};
-use eyepiece::source::replay::format::{self, Damage, HEAD, HeadError, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
+use eyepiece_flow::event::{Event, Meter, Totals, Transport};
+use eyepiece_flow::recording::facts::{Fact, Whose};
+use eyepiece_flow::recording::format::{Damage, HEAD, HeadError, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
+use eyepiece_flow::recording::{facts, format};
 use eyepiece_wire::{Hook, InterfaceKind, Mark};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -5,11 +5,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eyepiece::enrich::{Publisher, Tables};
-use eyepiece::source::replay::{self, Config, Controls, Parts, Replay, ReplayError, facts, format};
-use eyepiece::source::{Halt, Source as _, Waker};
-use eyepiece::symbols::Symbols;
-use eyepiece::telemetry::Telemetry;
+use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::source::replay::{Config, Controls, Parts, Replay, ReplayError};
+use eyepiece::source::{Halt, Source as _, Waker, replay};
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::recording::{facts, format};
 use eyepiece_wire::InterfaceKind;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
@@ -153,7 +154,7 @@ fn a_snapshot_is_in_place_before_the_events_behind_it() {
         // As the pipeline: the snapshot is taken before a read, and serves all of it.
         let tables = played.publisher.current();
         let (symbols, names) = (&played.symbols, &mut names);
-        let mut take = |_: &eyepiece::event::Event<'_>| {
+        let mut take = |_: &eyepiece_flow::event::Event<'_>| {
             names.extend(tables.interfaces().map(|(_, info)| symbols.text(info.name).to_string()));
         };
         played.replay.read(Duration::from_secs(1), &mut take).expect("read");

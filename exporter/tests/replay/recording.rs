@@ -5,12 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use eyepiece::enrich::{InterfaceInfo, Publisher, Tables};
-use eyepiece::event::{Event, RawEvent};
-use eyepiece::source::recording::{self, Context, End, KernelWords, Open, Recording, Summary};
-use eyepiece::source::replay::format;
+use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::recording;
+use eyepiece::recording::{Context, End, KernelWords, Open, Recording, Summary};
 use eyepiece::source::{Source, Waker};
-use eyepiece::symbols::Symbols;
+use eyepiece_flow::event::{Event, RawEvent};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::recording::format;
 use eyepiece_wire::InterfaceKind;
 
 use crate::events::{Owned, text};

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use eyepiece::flow::{EVENT_RECORDER_CAPTURE, Flow, L4};
-use eyepiece::observed::Observed;
+use eyepiece_flow::flow::{EVENT_RECORDER_CAPTURE, Flow, L4};
+use eyepiece_flow::record::Observed;
 use serde_json::Value;
 
 /// A kind of difference.

@@ -7,14 +7,17 @@ mod world;
 use std::cell::RefCell;
 use std::io::Read;
 
-use deviation::{DEVIATIONS, Row};
-use eyepiece::enrich::{self, Tables};
-use eyepiece::event::RawEvent;
-use eyepiece::observed::Observed;
-use eyepiece::parser::{self, Pairing};
-use eyepiece::release::Producer;
+use eyepiece::metadata::Tables;
+use eyepiece::pipeline::enrich;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::Pairing;
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::record::Observed;
 use flate2::read::GzDecoder;
 use serde_json::Value;
+
+use deviation::{DEVIATIONS, Row};
 
 /// Generated payloads, some of them mutated or cut: a little-endian u32 with the length, then the bytes.
 const PAYLOADS: &[u8] = include_bytes!("payloads.bin.gz");
@@ -149,7 +152,7 @@ struct Decoder {
 impl Decoder {
     fn decode(&self, data: &[u8]) -> Outcome {
         let event = RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None };
-        let mut observed = match parser::decode(&event, Producer::default(), &mut self.pairing.borrow_mut()) {
+        let mut observed = match decode::decode(&event, Producer::default(), &mut self.pairing.borrow_mut()) {
             Ok(observed) => observed,
             Err(error) => return Outcome::Refused(error.to_string()),
         };

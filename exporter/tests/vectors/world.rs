@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use eyepiece::enrich::{InterfaceInfo, Tables};
-use eyepiece::symbols::Symbols;
+use eyepiece::metadata::{InterfaceInfo, Tables};
+use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::InterfaceKind;
 use serde_json::Value;
 

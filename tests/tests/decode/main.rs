@@ -18,14 +18,16 @@ use std::io::Read;
 use std::net::IpAddr;
 
 use anyhow::ensure;
-use eyepiece::event::RawEvent;
-use eyepiece::observed::Observed;
-use eyepiece::parser::{self, Pairing};
-use eyepiece::release::{Producer, Release};
+use eyepiece_flow::cilium_release::{Producer, Release};
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::Pairing;
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::record::Observed;
 use eyepiece_tests::harness::{NAME, pipe, read_frame, write_frame};
 use eyepiece_tests::{peer, skip};
-use generate::Generator;
 use serde_json::Value;
+
+use generate::Generator;
 
 /// Payloads of the datapath.
 const OF_THE_DATAPATH: usize = 130_000;
@@ -89,11 +91,11 @@ fn decode(data: &[u8]) -> Result<Value, String> {
     let event = RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None };
     let producer = Producer::from(Release::V1_15);
     // Sockets of unknown control groups are not left out here: the harness has Hubble's option for that off.
-    let mut observed = parser::decode(&event, producer, &mut Pairing::new(1)).map_err(|error| error.to_string())?;
+    let mut observed = decode::decode(&event, producer, &mut Pairing::new(1)).map_err(|error| error.to_string())?;
     if let Observed::Flow(flow) = &mut observed {
         // 1.15 does not ask whether there was an address before translation.
         flow.original_ip = false;
-        flow.direction = parser::direction(flow);
+        flow.direction = decode::direction(flow);
     }
     Ok(json::observed(&observed))
 }

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use eyepiece::gob::encode::agent_notify;
+use eyepiece_flow::gob::encode::agent_notify;
 use flate2::read::GzDecoder;
 
 use crate::notices::Notices;

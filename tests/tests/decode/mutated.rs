@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use anyhow::Result;
-use eyepiece::event::RawEvent;
-use eyepiece::observed::Observed;
-use eyepiece::parser::{self, Pairing};
-use eyepiece::release::Producer;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode as decoder;
+use eyepiece_flow::decode::Pairing;
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::record::Observed;
 use eyepiece_tests::harness::{NAME, pipe_through, write_frame};
 use eyepiece_tests::{peer, skip};
 use serde_json::Value;
@@ -143,7 +144,7 @@ fn packet(payload: &[u8]) -> Vec<u8> {
 
 fn against_layers(payload: &[u8], theirs: &Value) -> Outcome {
     let event = RawEvent { time: 0, cpu: 0, data: payload, meter: None, kernel_drop: None };
-    let observed = match parser::decode(&event, Producer::default(), &mut Pairing::new(1)) {
+    let observed = match decoder::decode(&event, Producer::default(), &mut Pairing::new(1)) {
         Ok(observed) if header(payload).is_some() => observed,
         Err(_) if header(payload).is_none() => return Outcome::Right("refused"),
         result => return Outcome::Differs(format!("  ours   {result:?}\n  header {:?}", header(payload))),
@@ -244,7 +245,7 @@ fn is_newer(payload: &[u8]) -> bool {
 /// Notifications: 1.15's, and what becomes of them from 1.19 on.
 fn agent(payload: &[u8], theirs: &Value) -> Outcome {
     let event = RawEvent { time: 0, cpu: 0, data: payload, meter: None, kernel_drop: None };
-    let newest = parser::decode(&event, Producer::default(), &mut Pairing::new(1));
+    let newest = decoder::decode(&event, Producer::default(), &mut Pairing::new(1));
     let newest = newest.map(|observed: Observed| json::observed(&observed)).map_err(|error| error.to_string());
     let ours = decode(payload);
     let is_unknown = |ours: &Result<Value, String>| {

@@ -6,9 +6,9 @@
 //! - IPv4-mapped addresses and ranges: 1.15 takes them for IPv4; prefix lengths with zeros before them, and zones;
 //! - the protocols kafka (1.15 alone), vrrp and igmp (1.20 alone).
 
-use eyepiece::proto::flow as proto;
-use eyepiece::proto::observer::export_event::ResponseTypes;
-use eyepiece::proto::observer::{ExportEvent, GetFlowsRequest};
+use eyepiece_hubble::proto::flow as proto;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
+use eyepiece_hubble::proto::observer::{ExportEvent, GetFlowsRequest};
 
 const ADDRESSES: [&str; 8] =
     ["10.0.0.1", "10.0.1.2", "192.168.0.1", "255.255.255.255", "::1", "fd00::1", "fd00::1:0:0:1", "2001:db8::"];

@@ -4,16 +4,17 @@ mod generate;
 #[path = "../../../exporter/tests/filters/record.rs"]
 mod record;
 
-use eyepiece::names::NoNames;
-use eyepiece::observer::filter::{Context, Filters};
-use eyepiece::observer::node::Node;
-use eyepiece::proto::json;
-use eyepiece::proto::observer::export_event::ResponseTypes;
-use eyepiece::proto::observer::{ExportEvent, GetFlowsRequest};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::json;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
+use eyepiece_hubble::proto::observer::{ExportEvent, GetFlowsRequest};
 use eyepiece_tests::harness::{NAME, filters};
 use eyepiece_tests::{peer, skip};
-use generate::Generator;
 use prost::{Message, Name};
+
+use generate::Generator;
 
 /// Flows and events.
 const EVENTS: usize = 2000;

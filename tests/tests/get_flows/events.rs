@@ -1,12 +1,14 @@
 //! Events as both observers are fed them: our record, and the protobuf message for Cilium's.
 
-use eyepiece::agent_event::{AgentEvent, AgentEventKind, Notification};
-use eyepiece::debug_event::DebugEvent;
-use eyepiece::event::{Lost, LostSource};
-use eyepiece::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Verdict};
-use eyepiece::observed::Observed;
-use eyepiece::proto::flow::{self, LostEventSource};
-use eyepiece::proto::observer::{ExportEvent, export_event::ResponseTypes};
+use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
+use eyepiece_flow::debug_event::DebugEvent;
+use eyepiece_flow::event::{Lost, LostSource};
+use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Verdict};
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::proto::flow;
+use eyepiece_hubble::proto::flow::LostEventSource;
+use eyepiece_hubble::proto::observer::ExportEvent;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use prost_types::Timestamp;
 
 /// When the first event happened, s since the Unix epoch.

@@ -10,9 +10,11 @@ mod servers;
 
 use std::time::Duration;
 
-use eyepiece::proto::flow::{FlowFilter, LostEventSource, Verdict};
-use eyepiece::proto::observer::get_flows_response::ResponseTypes;
-use eyepiece::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse};
+use eyepiece_hubble::proto::flow::{FlowFilter, LostEventSource, Verdict};
+use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
+use eyepiece_hubble::proto::observer::{
+    GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse,
+};
 use eyepiece_tests::harness::NAME;
 use eyepiece_tests::{peer, skip};
 use prost_types::{FieldMask, Timestamp};

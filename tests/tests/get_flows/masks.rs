@@ -1,9 +1,9 @@
 //! Masks: answers held against Cilium's own, which knows them by the number that they had before.
 
-use eyepiece::proto::flow::{Flow, Verdict};
-use eyepiece::proto::observer::get_flows_request::Experimental;
-use eyepiece::proto::observer::get_flows_response::ResponseTypes;
-use eyepiece::proto::observer::{GetFlowsRequest, GetFlowsResponse};
+use eyepiece_hubble::proto::flow::{Flow, Verdict};
+use eyepiece_hubble::proto::observer::get_flows_request::Experimental;
+use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
+use eyepiece_hubble::proto::observer::{GetFlowsRequest, GetFlowsResponse};
 use eyepiece_tests::harness::NAME;
 use eyepiece_tests::{peer, skip};
 use prost_types::FieldMask;

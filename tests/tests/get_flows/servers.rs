@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use eyepiece::names::NoNames;
-use eyepiece::observed::Batch;
-use eyepiece::observer::namespaces::Namespaces;
-use eyepiece::observer::node::Node;
-use eyepiece::observer::ring::{Ring, Writer};
-use eyepiece::observer::service::ObserverService;
-use eyepiece::observer::{Observer, Parts};
-use eyepiece::proto::observer::observer_client::ObserverClient;
-use eyepiece::proto::observer::observer_server::ObserverServer;
-use eyepiece::proto::observer::{
+use eyepiece::serve::observer::namespaces::Namespaces;
+use eyepiece::serve::observer::ring::{Ring, Writer};
+use eyepiece::serve::observer::service::ObserverService;
+use eyepiece::serve::observer::{Observer, Parts};
+use eyepiece::services::observer::observer_client::ObserverClient;
+use eyepiece::services::observer::observer_server::ObserverServer;
+use eyepiece::source::datapath::clock::unix_now;
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::Batch;
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::observer::{
     GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse, ServerStatusRequest,
     ServerStatusResponse,
 };
-use eyepiece::source::datapath::clock::unix_now;
-use eyepiece::stop;
-use eyepiece::telemetry::Telemetry;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use prost::Message as _;
 use prost_types::Timestamp;
@@ -44,7 +44,7 @@ pub(crate) struct Ours {
 impl Ours {
     pub(crate) async fn start(capacity: u32) -> Self {
         let (ring, writer) = Ring::new(capacity);
-        let (stop, stopped) = stop::channel();
+        let (stop, stopped) = shutdown::channel();
         tokio::spawn(Arc::clone(&ring).wake_followers());
         let observer = Observer::new(Parts {
             ring,

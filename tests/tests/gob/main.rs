@@ -7,10 +7,11 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result, ensure};
-use eyepiece::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
-use eyepiece::gob::{EVENT_SAMPLE, Payload, PayloadDecoder, RECORD_LOST};
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, PayloadDecoder, RECORD_LOST};
 use eyepiece_tests::harness::{Harness, NAME, Record, pipe, read_frame, write_frame};
 use eyepiece_tests::{peer, skip};
+
 use script::Script;
 
 /// Payloads of a stream.

@@ -1,7 +1,7 @@
 //! What a value is, in the words of tests/peers/harness/nature.go.
 
 use anyhow::{Context, Result, ensure};
-use eyepiece::gob::{Value, value};
+use eyepiece_flow::gob::{Value, value};
 use serde_json::{Value as Json, json};
 
 /// Compares the Data of an agent or access-log event with what Go says it is.

@@ -1,6 +1,6 @@
 //! Payloads from a seed: both ends of a pipe make the same ones.
 
-use eyepiece::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 
 /// More than the longest perf sample.
 const LONGEST: usize = 70_000;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use eyepiece::gob::encode::agent_notify;
+use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_tests::frame::{flags, protocol};
 use eyepiece_tests::harness::{Harness, pipe, read_frame, write_frame};
 use eyepiece_tests::payload::{Packet, debug, socket, write};

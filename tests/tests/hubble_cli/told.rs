@@ -4,11 +4,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use eyepiece::proto::flow::{
+use eyepiece_hubble::proto::flow::layer4::Protocol;
+use eyepiece_hubble::proto::flow::{
     CiliumEventType, Endpoint, Flow as Message, FlowType, Ip, IpVersion, Layer4, Service, Tcp, TcpFlags, Udp, Verdict,
-    Workload, layer4::Protocol,
+    Workload,
 };
-use eyepiece::proto::observer::{ExportEvent, export_event::ResponseTypes};
+use eyepiece_hubble::proto::observer::ExportEvent;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::{Eyepiece, Hubble, Namespace, eventually};
 use prost::Message as _;

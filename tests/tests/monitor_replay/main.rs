@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use eyepiece::event::{Event, Lost, LostSource, RawEvent};
-use eyepiece::source::replay::format;
+use eyepiece_flow::event::{Event, Lost, LostSource, RawEvent};
+use eyepiece_flow::recording::format;
 use eyepiece_tests::{Background, Eyepiece, Namespace, eventually, harness, peer, skip};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;

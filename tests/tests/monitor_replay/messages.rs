@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
-use eyepiece::gob::encode::agent_notify;
+use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_tests::harness::{pipe, read_frame, write_frame};
 use serde_json::{Value, json};
 

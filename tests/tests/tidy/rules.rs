@@ -309,7 +309,7 @@ fn every_rule_refuses_what_it_is_there_for() {
         ("front ends", "exporter/src/pipeline.rs", "use crate::monitor::Consumer;", 0),
         ("front ends", "exporter/src/source/replay.rs", "use crate::recorder::Sink;", 1),
         ("front ends", "exporter/src/app.rs", "use crate::{otlp, source::datapath};", 0),
-        ("front ends", "exporter/src/main.rs", "use eyepiece::otlp;", 0),
+        ("front ends", "exporter/src/main.rs", "use eyepiece::export::otlp;", 0),
         ("unfinished", "config/src/a.rs", "fn f() { todo!() }", 1),
         ("unfinished", "config/src/a.rs", "fn f() { unimplemented!(\"x\") }", 1),
         ("unfinished", "config/src/a.rs", "#[test]\n#[ignore]\nfn f() {}", 1),

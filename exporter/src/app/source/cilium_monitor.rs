@@ -3,11 +3,12 @@
 use anyhow::Context as _;
 
 use super::{CILIUM, Emitter, Feed, Halted, Parts, Running};
-use crate::admin::ConnectionStatus;
 use crate::app::AppError;
 use crate::app::names::{Kernel, MachineNames};
+use crate::serve::admin::ConnectionStatus;
+use crate::source::cilium_monitor;
 use crate::source::cilium_monitor::status::View;
-use crate::source::cilium_monitor::{self, Config, GOOD, STALL};
+use crate::source::cilium_monitor::{Config, GOOD, STALL};
 
 /// Makes the source; the agent may come later.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {

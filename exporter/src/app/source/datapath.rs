@@ -8,10 +8,12 @@ use super::{Feed, Parts, Running};
 use crate::app::AppError;
 use crate::app::mapping;
 use crate::app::names::{Kernel, MachineNames};
-use crate::capabilities;
-use crate::source::datapath::links::{self, Links};
+use crate::source::datapath;
+use crate::source::datapath::links;
+use crate::source::datapath::links::Links;
 use crate::source::datapath::object::Transport;
-use crate::source::datapath::{self, Datapath, privileges};
+use crate::source::datapath::{Datapath, privileges};
+use crate::support::capabilities;
 
 /// The datapath and the watcher that feeds it; whoever drops it detaches everything.
 pub(in crate::app) struct Attached {

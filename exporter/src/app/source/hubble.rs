@@ -4,13 +4,14 @@ use anyhow::Context as _;
 use eyepiece_config::{HubbleSource, SourceTls};
 
 use super::{Emitter, Feed, Halted, Parts, Running};
-use crate::admin::{ConnectionStatus, NodeStatus};
 use crate::app::AppError;
 use crate::app::names::{Kernel, MachineNames};
-use crate::hubble::address::{Address, AddressError};
-use crate::hubble::client::{Options, TlsOptions};
+use crate::client::address::{Address, AddressError};
+use crate::client::hubble::{Options, TlsOptions};
+use crate::serve::admin::{ConnectionStatus, NodeStatus};
+use crate::source::hubble;
+use crate::source::hubble::Config;
 use crate::source::hubble::status::View;
-use crate::source::hubble::{self, Config};
 
 /// Makes the source; the server may come later.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {

@@ -5,8 +5,9 @@ use anyhow::Context as _;
 use super::{Emitter, Feed, Halted, Parts, Running};
 use crate::app::AppError;
 use crate::app::names::{Kernel, MachineNames};
-use crate::app::recorder::{EMITTER_NAME, EMITTER_VERSION};
-use crate::source::replay::{self, Config, ReplayError};
+use crate::app::record::{EMITTER_NAME, EMITTER_VERSION};
+use crate::source::replay;
+use crate::source::replay::{Config, ReplayError};
 
 /// Opens the recording.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {

@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::filters::FilterFlags;
 use super::server::ServerFlags;
-use crate::hubble::print::{Output, TimeFormat};
+use crate::cli::observe::print::{Output, TimeFormat};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,20 +5,20 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::observer::ExportEvent;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
+use eyepiece_hubble::{decode, json};
 use prost::Message as _;
 use prost_types::Timestamp;
 
 use super::request::Range;
 use super::stream::Print;
 use super::{Kind, ObserveError};
-use crate::hubble::print::Lines;
-use crate::hubble::{decode, json};
-use crate::names::NoNames;
-use crate::observed::Observed;
-use crate::observer::filter::{Context, Filters};
-use crate::observer::node::Node;
-use crate::proto::observer::ExportEvent;
-use crate::proto::observer::export_event::ResponseTypes;
+use crate::cli::observe::print::Lines;
 
 /// A line at most; one that is longer is passed over. Flows have some thousand bytes.
 const MAX_LINE: usize = 16 << 20;

@@ -4,6 +4,7 @@
 mod args;
 mod filters;
 mod input;
+pub mod print;
 mod request;
 mod server;
 mod status;
@@ -15,20 +16,21 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use eyepiece_config::{ConfigError, Hubble};
-use tokio::runtime;
-
-use super::output;
-use crate::hubble::client::{ClientError, Connection, broke, told, version};
-use crate::hubble::json::Named;
-use crate::hubble::print::{self, Lines, Printer, safe};
-use crate::observer::filter::Filters;
-use crate::proto::observer::export_event::ResponseTypes as Exported;
-use crate::proto::observer::get_flows_response::ResponseTypes;
-use crate::proto::observer::{
+use eyepiece_hubble::filter::Filters;
+use eyepiece_hubble::json::Named;
+use eyepiece_hubble::proto::observer::export_event::ResponseTypes as Exported;
+use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
+use eyepiece_hubble::proto::observer::{
     ExportEvent, GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse, GetNamespacesRequest,
     GetNodesRequest,
 };
-use crate::proto::peer::{ChangeNotification, NotifyRequest};
+use eyepiece_hubble::proto::peer::{ChangeNotification, NotifyRequest};
+use eyepiece_hubble::terminal::safe;
+use tokio::runtime;
+
+use super::output;
+use crate::cli::observe::print::{Lines, Printer};
+use crate::client::hubble::{ClientError, Connection, broke, told, version};
 use args::{Color, EventFlags, FlowFlags, Format, ListFlags, ListForm, Observe, Other};
 use input::Wanted;
 use request::Range;

@@ -2,17 +2,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::proto::observer::get_flows_request::Experimental;
+use eyepiece_hubble::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
+use eyepiece_hubble::{extension, json};
 use prost_types::{FieldMask, Timestamp};
 
-use super::ObserveError;
 use super::args::{FlowFlags, Form, Selectors};
 use super::filters::{self, Filters};
-use super::when;
+use super::{ObserveError, when};
 use crate::cli::output;
-use crate::hubble::{extension, json};
-use crate::proto::flow::FlowFilter;
-use crate::proto::observer::get_flows_request::Experimental;
-use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
 
 /// How many are printed where nobody says how many.
 const LAST: u64 = 20;

@@ -7,8 +7,8 @@ use eyepiece_config::{Hubble, Listen};
 
 use super::ObserveError;
 use super::when::duration;
-use crate::hubble::address::Address;
-use crate::hubble::client::{Options, TlsOptions};
+use crate::client::address::Address;
+use crate::client::hubble::{Options, TlsOptions};
 
 /// Where the server is.
 #[derive(Debug, Default, clap::Args)]

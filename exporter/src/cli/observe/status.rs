@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use eyepiece_hubble::proto::observer::{GetNodesRequest, ServerStatusRequest};
 use tonic::{Code, Request};
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::args::Form;
 use super::server::{self, ConnectionFlags};
 use super::{ObserveError, Surroundings, refused, run};
+use crate::cli::observe::print;
 use crate::cli::output;
-use crate::hubble::client::Connection;
-use crate::hubble::print;
-use crate::proto::observer::{GetNodesRequest, ServerStatusRequest};
+use crate::client::hubble::Connection;
 
 /// How long an answer may take, as for Hubble's command line.
 const ANSWER: Duration = Duration::from_secs(12);

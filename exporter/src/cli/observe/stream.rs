@@ -10,7 +10,7 @@ use tonic::codegen::tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
 use super::ObserveError;
-use crate::hubble::print::Lines;
+use crate::cli::observe::print::Lines;
 
 /// Bytes of text that are written at once while messages keep coming.
 const CHUNK: usize = 64 << 10;

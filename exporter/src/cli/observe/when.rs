@@ -1,8 +1,7 @@
 //! Times as Hubble's command line takes them: an age, a date, or a time of RFC 3339 or RFC 1123.
 
+use eyepiece_flow::rfc3339::rfc3339;
 use prost_types::Timestamp;
-
-use crate::parser::time::rfc3339;
 
 /// Go's units of durations, in nanoseconds; longer names first.
 const UNITS: [(&str, i128); 8] = [

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::flow::{EventType, Flow};
+use eyepiece_flow::record::{Batch, Observed};
+
 use super::{Hook, Hooks, Next, Sink};
-use crate::event::RawEvent;
-use crate::flow::{EventType, Flow};
-use crate::observed::{Batch, Observed};
-use crate::telemetry::Telemetry;
+use crate::support::telemetry::Telemetry;
 
 #[derive(Default)]
 struct Seen([AtomicU64; 3]);

@@ -17,27 +17,29 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use eyepiece_flow::event::{Event, Lost, LostSource, RawEvent};
+use eyepiece_flow::gob;
+use eyepiece_flow::gob::{Fault, GobError, PayloadDecoder};
 use thiserror::Error;
 
 use self::connection::Reason;
 use self::status::View;
-use super::backoff::Backoff;
 use super::buffer::Buffer;
 use super::datapath::clock::unix_now;
-use super::numbers::Numbers;
-use super::said::{self, Said};
 use super::{Halt, Source, Waker, wait};
-use crate::event::{Event, Lost, LostSource, RawEvent};
-use crate::gob::{self, Fault, GobError, PayloadDecoder};
-use crate::path_watcher::Watcher;
-use crate::telemetry::Telemetry;
+use crate::source::connection_log;
+use crate::source::connection_log::Said;
+use crate::source::connection_stats::Numbers;
+use crate::support::backoff::Backoff;
+use crate::support::path_watch::Watcher;
+use crate::support::telemetry::Telemetry;
 
 /// Reads of the socket before the pipeline gets a word in: some 4 MiB, as much as it counts in a few milliseconds.
 const FILLS: usize = 16;
 /// How long a message may take from its first byte to its last: an agent writes each in one piece.
 pub const STALL: Duration = Duration::from_secs(10);
 /// A connection that lasted this long was a good one: only after such a one the agent is asked again at once.
-pub const GOOD: Duration = said::GOOD;
+pub const GOOD: Duration = connection_log::GOOD;
 
 /// Whose socket is read.
 #[derive(Clone, Debug)]

@@ -4,11 +4,12 @@ use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
+use eyepiece_flow::gob::{EVENT_SAMPLE, Payload};
+
 use super::{CiliumMonitor, Config, GOOD, Reason, STALL, State, build};
-use crate::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
-use crate::gob::{EVENT_SAMPLE, Payload};
 use crate::source::Source as _;
-use crate::telemetry::Telemetry;
+use crate::support::telemetry::Telemetry;
 
 /// Connections that bring one event each.
 const ROUNDS: u32 = 6;

@@ -21,7 +21,7 @@ use super::links::{Link, LinkEvent, Role};
 use super::object::{self, LoadError, Object};
 use super::presence::Presence;
 use super::sys;
-use crate::telemetry::{Number, Telemetry};
+use crate::support::telemetry::{Number, Telemetry};
 
 /// How programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::file_lock;
-pub use crate::file_lock::{Lock, Taken};
+use crate::support::file_lock;
+pub use crate::support::file_lock::{Lock, Taken};
 
 /// Where locks are. Only root writes in /run, so no other user's process can hold one.
 pub const FOLDER: &str = "/run/eyepiece";

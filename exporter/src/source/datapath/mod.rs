@@ -41,10 +41,10 @@ use self::presence::Presence;
 use self::privileges::{MissingCapabilities, Privileges};
 use self::reader::Reader;
 use self::sweep::{Sweeper, Timeouts};
-use crate::capabilities;
-use crate::socket_owner;
 use crate::source::Source as _;
-use crate::telemetry::Telemetry;
+use crate::support::capabilities;
+use crate::support::socket_owner;
+use crate::support::telemetry::Telemetry;
 
 /// What the datapath is to do.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::object;
-use crate::capabilities::Capabilities;
+use crate::support::capabilities::Capabilities;
 
 /// Without these nothing works. The kernel takes `SYS_ADMIN` for the second and third too (`bpf_capable`,
 /// `perfmon_capable`).

@@ -6,15 +6,15 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, RingBuf};
+use eyepiece_flow::event::{Event, Lost, LostSource, Totals};
 use eyepiece_wire::Counter;
 
 use super::clock::{Clock, unix_now};
 use super::object::Transport;
 use super::perf::PerfBuffers;
 use super::{record, sys};
-use crate::event::{Event, Lost, LostSource, Totals};
 use crate::source::{Source, Waker, poll, poll_entry};
-use crate::telemetry::Number;
+use crate::support::telemetry::Number;
 
 /// How often the kernel's loss counters are looked at.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,9 +1,9 @@
 //! A record of the kernel programs, as an event.
 
+use eyepiece_flow::event::{Event, KernelDrop, Meter, RawEvent};
 use eyepiece_wire::{Header, Hook, Mark};
 
 use super::clock::Clock;
-use crate::event::{Event, KernelDrop, Meter, RawEvent};
 
 /// Bytes of the header before a monitor payload.
 const HEADER: usize = size_of::<Header>();
@@ -38,10 +38,11 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
-    use crate::event::Event;
-    use crate::source::datapath::clock::Clock;
+    use eyepiece_flow::event::Event;
     use eyepiece_wire::Header;
+
+    use super::decode;
+    use crate::source::datapath::clock::Clock;
 
     fn bytes(header: Header, data: &[u8]) -> Vec<u8> {
         // SAFETY: a header is plain data without padding.

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use eyepiece_flow::event::{Meter, Totals, Transport};
 use eyepiece_wire::{
     Connection, Counter, Half, Hook, Key4, Key6, Mark, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, SweepTotals,
     Tunnel,
@@ -21,10 +22,9 @@ use super::kernel_names::KernelNames;
 use super::presence::Presence;
 use super::privileges;
 use super::sys::{self, BatchReader};
-use crate::capabilities;
-use crate::event::{Meter, Totals, Transport};
 use crate::source::Waker;
-use crate::telemetry::{Number, Telemetry};
+use crate::support::capabilities;
+use crate::support::telemetry::{Number, Telemetry};
 
 /// Lists of totals that wait for the pipeline. The sweeper waits when it is full: the totals stay where they are.
 pub const TOTALS_QUEUE: usize = 64;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::hubble::client::Connection;
+use crate::client::hubble::Connection;
 
 /// How a server that tells nothing is found out. By a call, for Go's servers end a connection that pings them more often
 /// than every 5 minutes.

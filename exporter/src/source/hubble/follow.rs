@@ -6,6 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use eyepiece_hubble::proto::observer::{
+    GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, ServerStatusRequest,
+};
+use eyepiece_hubble::proto::relay::NodeStatusEvent;
 use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tonic::{Code, Response, Status, Streaming};
@@ -15,15 +19,14 @@ use super::messages::{self, Kind, What};
 use super::status::View;
 use super::window::{Offer, Window};
 use super::{Item, reason};
-use crate::hubble::address::Address;
-use crate::hubble::client::{self, ClientError, Connection, Options};
-use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, ServerStatusRequest};
-use crate::proto::relay::NodeStatusEvent;
+use crate::client::address::Address;
+use crate::client::hubble;
+use crate::client::hubble::{ClientError, Connection, Options};
 use crate::source::Waker;
-use crate::source::backoff::Backoff;
+use crate::source::connection_log::{GOOD, Said};
+use crate::source::connection_stats::Numbers;
 use crate::source::datapath::clock::unix_now;
-use crate::source::numbers::Numbers;
-use crate::source::said::{GOOD, Said};
+use crate::support::backoff::Backoff;
 
 /// How often a server without entries is looked at.
 const EMPTY: Duration = Duration::from_millis(500);
@@ -83,7 +86,7 @@ struct End {
 
 impl From<Status> for End {
     fn from(status: Status) -> Self {
-        Self { reason: reason::of_stream(status.code()), why: client::told(&status) }
+        Self { reason: reason::of_stream(status.code()), why: hubble::told(&status) }
     }
 }
 
@@ -297,7 +300,7 @@ impl Follower {
         let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
         if !missing.contains(&kind) {
             missing.push(kind);
-            let (call, why) = (kind.path(), client::told(status));
+            let (call, why) = (kind.path(), hubble::told(status));
             tracing::info!(address = %self.address, call, why, "the server does not give these events; its flows are read");
         }
     }

@@ -2,15 +2,16 @@
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::decode;
+use eyepiece_hubble::decode::Told;
+use eyepiece_hubble::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse};
+use eyepiece_hubble::proto::relay::NodeStatusEvent;
 use foldhash::fast::FixedState;
 use prost::Message as _;
 
 use super::Item;
 use super::window::Offered;
-use crate::hubble::decode::{self, Told};
-use crate::observed::Observed;
-use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse};
-use crate::proto::relay::NodeStatusEvent;
 
 /// A stream of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

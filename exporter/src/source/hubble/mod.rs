@@ -24,15 +24,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use self::alive::Probing;
+use eyepiece_flow::event::{Event, Handover, Undecodable};
+use eyepiece_flow::record::Observed;
+
 use self::follow::{Counters, Follower, Out};
 use self::status::{NOT_STARTED, View};
-use super::numbers::Numbers;
 use super::{Halt, Source, Waker, wait};
-use crate::event::{Event, Handover, Undecodable};
-use crate::hubble::address::Address;
-use crate::hubble::client::Options;
-use crate::observed::Observed;
-use crate::telemetry::Telemetry;
+use crate::client::address::Address;
+use crate::client::hubble::Options;
+use crate::source::connection_stats::Numbers;
+use crate::support::telemetry::Telemetry;
 
 /// Events between the stream and the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. Full = the stream
 /// is not read, and the server's ring takes what comes.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use tonic::Code;
 
-use crate::hubble::client::ClientError;
+use crate::client::hubble::ClientError;
 
 /// The server ended the stream, and said nothing.
 pub(super) const CLOSED: &str = "closed";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::proto::relay::{NodeState, NodeStatusEvent};
+use eyepiece_hubble::proto::relay::{NodeState, NodeStatusEvent};
 
 /// Nodes that are shown: more than a cluster has.
 const NODES: usize = 1 << 13;
@@ -83,8 +83,9 @@ impl View {
 
 #[cfg(test)]
 mod tests {
+    use eyepiece_hubble::proto::relay::{NodeState, NodeStatusEvent};
+
     use super::{NODES, View};
-    use crate::proto::relay::{NodeState, NodeStatusEvent};
 
     #[test]
     fn nodes_are_bounded_and_those_that_are_gone_make_room() {

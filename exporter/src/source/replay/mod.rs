@@ -1,10 +1,5 @@
 //! The source `replay`: plays a file of recorded events at its own pace, faster, or as fast as it goes.
 
-mod cursor;
-pub mod facts;
-pub mod format;
-pub mod known;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,18 +7,18 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
 
+use eyepiece_flow::event::Event;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::recording::format::{self, Damage, HeadError, Reader, Record, Step};
 use eyepiece_semconv::{attribute, metric};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use self::format::{Damage, HeadError, Reader, Record, Step};
-use self::known::RecordedNames;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
-use crate::enrich::Publisher;
-use crate::event::Event;
-use crate::symbols::Symbols;
-use crate::telemetry::{Number, Telemetry};
+use crate::metadata::Publisher;
+use crate::recording::known::{self, RecordedNames};
+use crate::support::telemetry::{Number, Telemetry};
 
 /// Steps of one read, events or not: enough to spread its cost, few enough that commands don't wait.
 const BURST: usize = 4096;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use eyepiece::hubble::encode::Encoder;
-use eyepiece::hubble::mask::Mask;
-use eyepiece::names::NoNames;
-use eyepiece::observed::Observed;
-use eyepiece::proto::json::write_encoded;
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::encode::Encoder;
+use eyepiece_hubble::field_mask::Mask;
+use eyepiece_hubble::proto::json::write_encoded;
 use serde_json::{Map, Value};
 
 /// Labels that every reserved identity from 1 on has; the reference knows none without metadata.

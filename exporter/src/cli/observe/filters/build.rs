@@ -1,8 +1,9 @@
 //! The filters that flags add up to.
 
+use eyepiece_hubble::proto::flow::FlowFilter;
+
 use super::flags::{Effect, FLAGS, FilterFlags};
 use super::kernel_reason::{self, Reason};
-use crate::proto::flow::FlowFilter;
 
 /// Flags of which only one may be given, each with the reason that it would contradict the others: both ends and one of
 /// them, or two ways to name the same end.

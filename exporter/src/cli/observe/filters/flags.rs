@@ -1,10 +1,10 @@
 //! The flags that make filters: their names, what they teach, and where their values go.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
+use eyepiece_hubble::proto::flow::{FlowFilter, IpVersion};
 
 use super::build::Namespaces;
 use super::values;
-use crate::proto::flow::{FlowFilter, IpVersion};
 
 /// A field of texts.
 pub(super) type Texts = fn(&mut FlowFilter) -> &mut Vec<String>;

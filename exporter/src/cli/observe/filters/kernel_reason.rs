@@ -1,9 +1,10 @@
 //! Drop reasons of the kernel in filters: the API has no field for them, so an expression looks for the name in the summary,
 //! where our server writes it.
 
-use crate::hubble::print::safe;
-use crate::proto::flow::flow_filter::Experimental;
-use crate::proto::flow::{DropReason, FlowFilter};
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
+use eyepiece_hubble::proto::flow::{DropReason, FlowFilter};
+use eyepiece_hubble::terminal::safe;
+
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::kernel_names::reasons;
 

@@ -1,16 +1,16 @@
 //! Filters of flags, as the JSON that is sent.
 
 use clap::{Args as _, Command, FromArgMatches as _};
+use eyepiece_flow::event::KernelDrop;
+use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, EventType, Flow, Layer, Verdict};
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::record::Observed;
+use eyepiece_hubble::filter::Context;
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::flow::FlowFilter;
+use eyepiece_hubble::{filter, json};
 
 use super::{FilterFlags, build, note};
-use crate::event::KernelDrop;
-use crate::flow::{EVENT_DROP, EVENT_TRACE, EventType, Flow, Layer, Verdict};
-use crate::hubble::json;
-use crate::names::Names;
-use crate::observed::Observed;
-use crate::observer::filter::{self, Context};
-use crate::observer::node::Node;
-use crate::proto::flow::FlowFilter;
 
 fn flags(arguments: &[&str]) -> Result<FilterFlags, String> {
     let command = FilterFlags::augment_args(Command::new("test").no_binary_name(true));

@@ -1,10 +1,11 @@
 //! Values of filters, from the texts of flags.
 
-use crate::hubble::print;
-use crate::proto::flow::flow_filter::Experimental;
-use crate::proto::flow::{
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
+use eyepiece_hubble::proto::flow::{
     EventTypeFilter, FlowFilter, HttpHeader, IpVersion, NetworkInterface, TcpFlags, TrafficDirection, Verdict, Workload,
 };
+
+use crate::cli::observe::print;
 
 /// Subtypes of agent events: the monitor's numbers, as Hubble's command line sends them.
 const AGENT_EVENTS: [&str; 13] = [

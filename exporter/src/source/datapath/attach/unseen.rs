@@ -6,7 +6,7 @@ use std::time::Instant;
 use eyepiece_semconv::{attribute, metric};
 
 use super::super::links::requests::{Counters, Requests};
-use crate::telemetry::Telemetry;
+use crate::support::telemetry::Telemetry;
 
 /// The numbers by interface index.
 pub(super) struct Unseen {

@@ -13,7 +13,7 @@ use super::link::LinkEvent;
 use super::namespaces::Places;
 use super::requests::RequestError;
 use super::roster::Told;
-use crate::telemetry::{Number, Telemetry};
+use crate::support::telemetry::{Number, Telemetry};
 
 /// What the watcher is to look at.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tokio::sync::mpsc;
 
-use crate::telemetry::Number;
+use crate::support::telemetry::Number;
 
 /// Hints that wait for the watcher. It takes them within milliseconds, and a lost one comes again with the next
 /// packet after a minute.
@@ -74,7 +74,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::{HINTS_MAX, Learner, REPEAT};
-    use crate::telemetry::Number;
+    use crate::support::telemetry::Number;
 
     fn nth(n: usize) -> IpAddr {
         IpAddr::from(u32::try_from(0x0a00_0001 + n).unwrap().to_be_bytes())

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use eyepiece_flow::interner::{Lease, Symbols};
+
 use super::book::Book;
 use super::classify::Role;
 use super::link::Link;
 use super::table::Table;
-use crate::enrich::{InterfaceInfo, Tables};
-use crate::symbols::{Lease, Symbols};
+use crate::metadata::{InterfaceInfo, Tables};
 
 /// An interface that is gone, of which events may still be on their way.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
+use eyepiece_flow::interner::Symbols;
 use libc::{RTM_DELLINK, RTM_NEWLINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -29,9 +30,8 @@ use super::snapshot::{self, Departed};
 use super::subscription::{Received, Subscription, Topics};
 use super::survey::Findings;
 use super::table::Table;
-use crate::enrich::Publisher;
-use crate::symbols::Symbols;
-use crate::telemetry::Telemetry;
+use crate::metadata::Publisher;
+use crate::support::telemetry::Telemetry;
 
 mod behind;
 

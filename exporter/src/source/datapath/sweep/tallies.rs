@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
+use eyepiece_flow::event::{Totals, Transport};
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{DropKey, Hook, Mark, SweepTotals, Untracked, UntrackedKey};
 
@@ -14,8 +15,7 @@ use super::super::kernel_names::KernelNames;
 use super::super::presence::Presence;
 use super::super::sys::{self, BatchReader, Plain};
 use super::meter;
-use crate::event::{Totals, Transport};
-use crate::telemetry::{Number, Telemetry};
+use crate::support::telemetry::{Number, Telemetry};
 
 /// A value that only grows, one for each CPU in the kernel.
 trait Sum: Plain + Default {

@@ -8,7 +8,8 @@ use eyepiece_wire::{Connection, Half, Hook, Key4, Mark, Tunnel, map};
 use super::{Totals, Transport, View, look, transport};
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::object::{Object, Settings};
-use crate::source::datapath::sys::{self, BatchReader};
+use crate::source::datapath::sys;
+use crate::source::datapath::sys::BatchReader;
 
 const KEY: Key4 =
     Key4 { address: [1, 2], port: [7, 4789_u16.to_be()], ifindex: 9, protocol: 17, kind: 0, vlan: 0, pad: 0 };

@@ -1,0 +1,30 @@
+//! Debug messages (message type 2): Cilium `bpf/lib/dbg.h`.
+
+use super::bytes::u32_le;
+use super::error::{Message, ParseError};
+use super::header;
+use crate::debug_event::DebugEvent;
+use crate::event::RawEvent;
+use crate::flow::End;
+
+/// The message; what stands behind it is the kernel's padding.
+const LEN: usize = 20;
+
+/// Decodes a debug message.
+///
+/// # Errors
+/// Incomplete where it is not all there.
+pub(super) fn decode(event: &RawEvent<'_>) -> Result<DebugEvent, ParseError> {
+    let head = header::take::<LEN>(event.data, Message::Debug)?;
+    Ok(DebugEvent {
+        time: event.time,
+        uuid: [0; 16],
+        cpu: event.cpu,
+        kind: head[1],
+        source: End { endpoint: header::source(head), ..End::default() },
+        hash: u32_le(head, 4),
+        arg1: u32_le(head, 8),
+        arg2: u32_le(head, 12),
+        arg3: u32_le(head, 16),
+    })
+}

@@ -1,0 +1,56 @@
+//! The 16 bytes that traces, drops, captures and policy verdicts begin with (Cilium `bpf/lib/common.h`, `NOTIFY_CAPTURE_HDR`).
+
+use super::bytes::{clip, from, u16_le};
+use super::error::{Message, ParseError};
+use crate::flow::EventType;
+
+/// Offset of the version byte.
+pub(super) const VERSION: usize = 14;
+
+/// Bits of the flags in traces and drops (Cilium `bpf/lib/notify.h`, `cls_flags`).
+pub(super) mod flag {
+    /// The packet is IPv6.
+    pub(in crate::decode) const IPV6: u8 = 1;
+    /// The packet has no Ethernet header.
+    pub(in crate::decode) const L3_DEVICE: u8 = 2;
+    /// The packet's UDP payload is VXLAN.
+    pub(in crate::decode) const VXLAN: u8 = 4;
+    /// The packet's UDP payload is Geneve.
+    pub(in crate::decode) const GENEVE: u8 = 8;
+}
+
+/// Type and subtype of a payload; 0 for what is not there.
+pub(super) fn event_type(data: &[u8]) -> EventType {
+    match *data {
+        [kind, subtype, ..] => EventType { kind, subtype },
+        [kind] => EventType { kind, subtype: 0 },
+        [] => EventType::default(),
+    }
+}
+
+/// The first `N` bytes.
+///
+/// # Errors
+/// Incomplete where there are fewer.
+#[inline(always)]
+pub(super) fn take<const N: usize>(data: &[u8], message: Message) -> Result<&[u8; N], ParseError> {
+    data.first_chunk().ok_or(ParseError::Incomplete { message, needed: N, have: data.len() })
+}
+
+/// Endpoint id that the datapath wrote, 0 = none.
+#[inline(always)]
+pub(super) const fn source<const N: usize>(header: &[u8; N]) -> u16 {
+    u16_le(header, 2)
+}
+
+/// Captured bytes of the packet; what stands behind them is the kernel's padding.
+#[inline(always)]
+pub(super) const fn captured<const N: usize>(header: &[u8; N]) -> usize {
+    u16_le(header, 12) as usize
+}
+
+/// The captured packet behind a notification header of `length` bytes.
+#[inline(always)]
+pub(super) fn packet<'a, const N: usize>(data: &'a [u8], length: usize, header: &[u8; N]) -> &'a [u8] {
+    clip(from(data, length), captured(header))
+}

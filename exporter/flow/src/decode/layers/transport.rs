@@ -1,0 +1,93 @@
+//! What an IP packet carries: transport protocols, control messages, and packets of its own kind.
+
+use super::{End, Next};
+use crate::decode::bytes::{array, clip, from, u16_be};
+use crate::flow::{Flow, L4, Layer, TcpFlags};
+
+/// Protocol numbers (IANA).
+mod protocol {
+    pub(super) const ICMP: u8 = 1;
+    pub(super) const IGMP: u8 = 2;
+    pub(super) const IPV4: u8 = 4;
+    pub(super) const TCP: u8 = 6;
+    pub(super) const UDP: u8 = 17;
+    pub(super) const IPV6: u8 = 41;
+    pub(super) const ICMPV6: u8 = 58;
+    /// IPv4 within IP, as a host's own protocol; the packets are alike.
+    pub(super) const IPIP: u8 = 94;
+    pub(super) const VRRP: u8 = 112;
+    pub(super) const SCTP: u8 = 132;
+}
+
+/// TCP header without options (RFC 9293).
+const TCP_LEN: usize = 20;
+/// UDP header (RFC 768).
+const UDP_LEN: usize = 8;
+/// SCTP common header (RFC 9260); the first chunk's type is the byte behind it.
+const SCTP_LEN: usize = 12;
+/// ICMP header (RFC 792).
+const ICMP4_LEN: usize = 8;
+/// ICMPv6 header (RFC 4443).
+const ICMP6_LEN: usize = 4;
+/// VRRP version 2 header (RFC 3768), without addresses.
+const VRRP_LEN: usize = 8;
+/// VRRP version 2: the only type there is.
+const VRRP_ADVERTISEMENT: u8 = 1;
+/// IGMP header (RFC 2236).
+const IGMP_LEN: usize = 8;
+
+/// Decodes an IP packet's payload. A packet inside of either family takes the outer one's place, as in Hubble.
+pub(super) fn decode<'a>(protocol: u8, data: &'a [u8], flow: &mut Flow) -> Next<'a> {
+    let l4 = match protocol {
+        protocol::TCP => tcp(data),
+        protocol::UDP => return udp(data, flow),
+        protocol::ICMP => data.first_chunk::<ICMP4_LEN>().map(|h| L4::Icmp4 { kind: h[0], code: h[1] }),
+        protocol::ICMPV6 => data.first_chunk::<ICMP6_LEN>().map(|h| L4::Icmp6 { kind: h[0], code: h[1] }),
+        protocol::SCTP => sctp(data),
+        protocol::IGMP => data.first_chunk::<IGMP_LEN>().map(|h| L4::Igmp { kind: h[0], group: array(h, 4) }),
+        protocol::VRRP => vrrp(data),
+        protocol::IPV4 | protocol::IPIP => return Next::Ipv4(data),
+        protocol::IPV6 => return Next::Ipv6(data),
+        _ => return Next::WHOLE,
+    };
+    let Some(l4) = l4 else { return Next::cut(data) };
+    flow.l4 = l4;
+    flow.last_layer = Layer::L4;
+    Next::WHOLE
+}
+
+fn tcp(data: &[u8]) -> Option<L4> {
+    let header = data.first_chunk::<TCP_LEN>()?;
+    Some(L4::Tcp {
+        source_port: u16_be(header, 0),
+        destination_port: u16_be(header, 2),
+        flags: TcpFlags(u16_be(header, 12) & 0x01ff),
+    })
+}
+
+fn udp<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
+    let Some(header) = data.first_chunk::<UDP_LEN>() else { return Next::cut(data) };
+    flow.l4 = L4::Udp { source_port: u16_be(header, 0), destination_port: u16_be(header, 2) };
+    flow.last_layer = Layer::L4;
+    let payload = match usize::from(u16_be(header, 4)) {
+        // A length that ends inside the header is odd, but 0 is a jumbogram's (RFC 2675).
+        0 => from(data, UDP_LEN),
+        length => from(clip(data, length), UDP_LEN),
+    };
+    Next::End(if payload.is_empty() { End::Whole } else { End::Udp(payload) })
+}
+
+fn sctp(data: &[u8]) -> Option<L4> {
+    let header = data.first_chunk::<SCTP_LEN>()?;
+    Some(L4::Sctp {
+        source_port: u16_be(header, 0),
+        destination_port: u16_be(header, 2),
+        chunk_type: data.get(SCTP_LEN).copied(),
+    })
+}
+
+fn vrrp(data: &[u8]) -> Option<L4> {
+    let header = data.first_chunk::<VRRP_LEN>()?;
+    let kind = header[0] & 0x0f;
+    (kind == VRRP_ADVERTISEMENT).then_some(L4::Vrrp { kind, vrid: header[1], priority: header[2] })
+}

@@ -1,0 +1,123 @@
+//! VXLAN (RFC 7348) and Geneve (RFC 8926) headers, and the packets inside them.
+
+use super::ethernet::{TYPE_ETHERNET, TYPE_IPV4, TYPE_IPV6, TYPE_RAW};
+use super::{End, Next};
+use crate::decode::bytes::{from, u16_be};
+use crate::flow::{Ethernet, Flow, Ip, L4, Layer, Tunnel};
+
+/// VXLAN header, and Geneve header without options.
+const LEN: usize = 8;
+/// UDP port of VXLAN (IANA).
+const PORT_VXLAN: u16 = 4789;
+/// UDP port of Geneve (IANA).
+const PORT_GENEVE: u16 = 6081;
+
+/// Which header the UDP payload begins with; the number is `flow.Tunnel.Protocol`'s.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::decode) enum Kind {
+    /// VXLAN.
+    Vxlan = 1,
+    /// Geneve.
+    Geneve = 2,
+}
+
+/// Looks into a tunnel: the outer network and transport layers move to `flow.tunnel`, the inner packet's take their
+/// place, and what it lacks stays unset. A tunnel header that is cut short leaves the outer packet as it is.
+pub(in crate::decode) fn decode(kind: Kind, payload: &[u8], flow: &mut Flow) {
+    let Some((vni, inner)) = header(kind, payload) else { return };
+    let Some(outer) = flow.ip else { return };
+    flow.tunnel = Some(Tunnel { protocol: kind as u8, vni, ip: outer, l4: flow.l4 });
+    flow.ethernet = None;
+    flow.vlan = None;
+    flow.ip = None;
+    flow.l4 = L4::None;
+    // Hubble's summary does not name the outer tunnel's header, but it names those inside.
+    flow.last_layer = Layer::None;
+    let mut end = super::decode(inner, flow);
+    while let End::Udp(payload) = end
+        // As in Hubble, a tunnel inside is known by its port, and its packet replaces layer by layer.
+        && let Some(nested) = by_port(&flow.l4)
+        && let Some((vni, inner)) = header(nested, payload)
+    {
+        let found = Found::of(flow);
+        if nested == kind
+            && let Some(tunnel) = &mut flow.tunnel
+        {
+            tunnel.vni = vni;
+        }
+        flow.last_layer = match nested {
+            Kind::Vxlan => Layer::Vxlan,
+            Kind::Geneve => Layer::Geneve,
+        };
+        end = super::decode(inner, flow);
+        if let End::Broken = end {
+            found.mend(flow);
+        }
+    }
+}
+
+/// What was found up to a port that may stand for a further tunnel.
+struct Found {
+    tunnel: Option<Tunnel>,
+    ethernet: Option<Ethernet>,
+    vlan: Option<u16>,
+    ip: Option<Ip>,
+    l4: L4,
+}
+
+impl Found {
+    const fn of(flow: &Flow) -> Self {
+        Self { tunnel: flow.tunnel, ethernet: flow.ethernet, vlan: flow.vlan, ip: flow.ip, l4: flow.l4 }
+    }
+
+    /// Where no packet decodes behind the header, the port stood for something else: what was found stands. Where only
+    /// its end is odd, its addresses do not get the ports of the packet around it.
+    #[cold]
+    fn mend(self, flow: &mut Flow) {
+        if matches!(flow.last_layer, Layer::Ipv4 | Layer::Ipv6) {
+            flow.l4 = L4::None;
+            return;
+        }
+        let Self { tunnel, ethernet, vlan, ip, l4 } = self;
+        (flow.tunnel, flow.ethernet, flow.vlan, flow.ip, flow.l4) = (tunnel, ethernet, vlan, ip, l4);
+        flow.last_layer = Layer::L4;
+    }
+}
+
+/// The virtual network id, and what the tunnel carries.
+fn header(kind: Kind, data: &[u8]) -> Option<(u32, Next<'_>)> {
+    let header = data.first_chunk::<LEN>()?;
+    let vni = u32::from_be_bytes([0, header[4], header[5], header[6]]);
+    let next = match kind {
+        Kind::Vxlan => Next::Ethernet(from(data, LEN)),
+        Kind::Geneve => {
+            let options = usize::from(header[0] & 0x3f) * 4;
+            let inner = data.get(LEN + options..)?;
+            match u16_be(header, 2) {
+                TYPE_ETHERNET => Next::Ethernet(inner),
+                TYPE_IPV4 | TYPE_RAW => Next::Ipv4(inner),
+                TYPE_IPV6 => Next::Ipv6(inner),
+                _ => Next::WHOLE,
+            }
+        }
+    };
+    Some((vni, next))
+}
+
+/// The tunnel that an inner packet's ports stand for. The destination port decides; only where it belongs to no protocol
+/// that Hubble's packet library knows by its port, the source port does.
+fn by_port(l4: &L4) -> Option<Kind> {
+    let L4::Udp { source_port, destination_port } = *l4 else { return None };
+    let kind = |port| match port {
+        PORT_VXLAN => Some(Kind::Vxlan),
+        PORT_GENEVE => Some(Kind::Geneve),
+        _ => None,
+    };
+    match destination_port {
+        // DNS, DHCP, NTP, DHCPv6, RMCP, AGUE, APSP, RADIUS.
+        53 | 67 | 68 | 123 | 546 | 547 | 623 | 666 | 1000 | 1812
+        // GTPv2, GTP-U, EtherNet/IP, BFD, Diameter, SIP, sFlow.
+        | 2123 | 2152 | 2222 | 44818 | 3784 | 3868 | 5060 | 5082 | 5083 | 6343 => None,
+        _ => kind(destination_port).or_else(|| kind(source_port)),
+    }
+}

@@ -1,0 +1,122 @@
+//! The decoder: monitor payloads in, flows and events out; pure and total.
+//!
+//! Any bytes give something or an error, never a panic. The datapath's events ([`parse`]) take no allocation. An error
+//! means that the notification header itself cannot be read; a packet behind a good header that is cut short or odd
+//! gives a flow with the layers that did decode. What the agent and its proxies write ([`decode`] knows all) are gob
+//! values of any size, within the decoder's bounds.
+
+pub mod access_log;
+mod agent;
+mod bytes;
+mod capture;
+mod debug;
+mod direction;
+mod drop;
+mod error;
+mod header;
+mod layers;
+mod packet;
+mod pairing;
+mod policy_verdict;
+mod recorder;
+mod sock;
+mod trace;
+
+pub use direction::direction;
+pub use error::{DecodeError, Fault, Message, ParseError, RecordError};
+pub use pairing::{CAPACITY as PAIRING_CAPACITY, Paired, Pairing, Trace};
+
+use crate::cilium_release::Producer;
+use crate::event::RawEvent;
+use crate::flow::{
+    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE,
+    EventType, Flow,
+};
+use crate::record::Observed;
+
+/// Monitor message type: debug message.
+pub const EVENT_DEBUG: u8 = 2;
+/// Monitor message type: notification of the agent.
+pub const EVENT_AGENT: u8 = 130;
+
+/// Decodes a payload of any kind. `pairing` is what a response is told its request by.
+///
+/// # Errors
+/// Those of [`parse`], and those of the agent's and proxies' values.
+pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -> Result<Observed, DecodeError> {
+    Ok(match event.data.first() {
+        Some(&EVENT_DEBUG) => Observed::Debug(Box::new(debug::decode(event)?)),
+        Some(&EVENT_AGENT) => Observed::Agent(Box::new(agent::decode(event, producer).map_err(DecodeError::Agent)?)),
+        Some(&EVENT_L7) => Observed::Flow(access_log::decode(event, pairing).map_err(DecodeError::AccessLog)?),
+        _ => return observed(event, producer),
+    })
+}
+
+/// As [`parse_from`], made where the caller wants it for the same reason.
+#[inline]
+fn observed(event: &RawEvent<'_>, producer: Producer) -> Result<Observed, DecodeError> {
+    const BLANK: Result<Observed, DecodeError> = Ok(Observed::Flow(Flow::empty(EventType { kind: 0, subtype: 0 })));
+    let mut outcome = BLANK;
+    if let Ok(Observed::Flow(flow)) = &mut outcome
+        && let Err(error) = fill(event, producer, flow)
+    {
+        outcome = Err(error.into());
+    }
+    outcome
+}
+
+/// Decodes a trace, drop, capture, policy verdict, recorder capture or socket event into a flow.
+///
+/// No endpoint is known here: `source.endpoint` and `destination.endpoint` are 0, identities are the datapath's, and
+/// the direction is what follows from that; [`direction`] tells it again once the source's endpoint is filled in.
+///
+/// # Errors
+/// [`ParseError::Incomplete`] where the bytes end before the notification header does, [`ParseError::Invalid`] for
+/// message types that are not decoded here and for versions that are not known.
+#[inline]
+pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
+    parse_from(event, Producer::default())
+}
+
+/// As [`parse`], for what a producer's release settles: which form socket events and damaged verdicts have, which files
+/// drops name, and what a trace's reason says of replies.
+///
+/// # Errors
+/// As [`parse`].
+#[inline]
+pub fn parse_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, ParseError> {
+    /// Where every flow starts. Filling in a copy of the whole result is faster than wrapping a filled-in flow: flows
+    /// are big enough for copies to be most of the cost. For the same reason this function is inlined and the work
+    /// stays outside of it: the result is made where the caller wants it.
+    const BLANK: Result<Flow, ParseError> = Ok(Flow::empty(EventType { kind: 0, subtype: 0 }));
+    let mut outcome = BLANK;
+    if let Ok(flow) = &mut outcome
+        && let Err(error) = fill(event, producer, flow)
+    {
+        outcome = Err(error);
+    }
+    outcome
+}
+
+#[inline(never)]
+fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(), ParseError> {
+    let Some(&kind) = event.data.first() else {
+        return Err(ParseError::Incomplete { message: Message::Unknown, needed: 1, have: 0 });
+    };
+    flow.event_type = header::event_type(event.data);
+    flow.time = event.time;
+    flow.cpu = event.cpu;
+    flow.kernel_drop = event.kernel_drop;
+    flow.meter = event.meter;
+    match kind {
+        EVENT_TRACE => trace::decode(event.data, producer.release, flow)?,
+        EVENT_DROP => drop::decode(event.data, producer.release, flow)?,
+        EVENT_CAPTURE => capture::decode(event.data, flow)?,
+        EVENT_POLICY_VERDICT => policy_verdict::decode(event.data, producer.release, flow)?,
+        EVENT_SOCK => sock::decode(event.data, producer, flow)?,
+        EVENT_RECORDER_CAPTURE => recorder::decode(event.data, flow)?,
+        _ => return Err(ParseError::Invalid { message: Message::Unknown, fault: Fault::Kind, offset: 0, value: kind }),
+    }
+    flow.direction = direction(flow);
+    Ok(())
+}

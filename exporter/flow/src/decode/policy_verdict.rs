@@ -1,0 +1,83 @@
+//! Policy verdicts (message type 5): Cilium `bpf/lib/policy_log.h`.
+
+use super::bytes::u32_le;
+use super::error::{Message, ParseError};
+use super::header::{self, flag};
+use super::packet;
+use crate::cilium_release::Release;
+use crate::flow::{Direction, Flow, Verdict};
+
+/// Header up to Cilium 1.18.
+const OLD_LEN: usize = 32;
+/// Header from Cilium 1.19: a cookie and padding at the end.
+const NEW_LEN: usize = 40;
+/// The new header and the most padding have fewer.
+const LONGEST: usize = 48;
+
+/// Bits of the flags: 1 = ingress, else egress.
+const DIRECTION: u8 = 0x03;
+/// Bit of the flags: the packet is IPv6.
+const IPV6: u8 = 0x04;
+/// Bits of the flags: match type, shifted by 3.
+const MATCH: u8 = 0x38;
+/// Bit of the flags: audit mode let pass what policy denies.
+const AUDITED: u8 = 0x40;
+/// Bit of the flags: the packet has no Ethernet header (from Cilium 1.19).
+const L3_DEVICE: u8 = 0x80;
+
+/// Fills a flow from a policy verdict.
+///
+/// # Errors
+/// Incomplete where the header of its form is not all there.
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
+    let head = header::take::<OLD_LEN>(data, Message::PolicyVerdict)?;
+    let length = header_length(data.len(), header::captured(head), release);
+    if data.len() < length {
+        return Err(ParseError::Incomplete { message: Message::PolicyVerdict, needed: length, have: data.len() });
+    }
+    let identity = u32_le(head, 16);
+    let verdict = u32_le(head, 20).cast_signed();
+    let flags = head[27];
+    flow.datapath_endpoint = header::source(head);
+    if flags & DIRECTION == 1 {
+        flow.direction = Direction::Ingress;
+        flow.source.identity = identity;
+    } else {
+        flow.direction = Direction::Egress;
+        flow.destination.identity = identity;
+    }
+    if verdict < 0 {
+        flow.verdict = Verdict::Dropped;
+        flow.drop_reason = verdict.unsigned_abs();
+    } else {
+        flow.verdict = match (verdict, flags & AUDITED) {
+            (0, 0) => Verdict::Forwarded,
+            (0, _) => Verdict::Audit,
+            _ => Verdict::Redirected,
+        };
+        flow.is_reply = Some(false);
+    }
+    flow.policy_match = (flags & MATCH) >> 3;
+    flow.auth_type = head[28];
+    packet::decode(header::packet(data, length, head), framing(flags), flow);
+    Ok(())
+}
+
+/// Which form a verdict has: both say version 1, but what is neither packet nor padding (0 to 7 bytes) is the header.
+/// Damaged ones have the form of their producer's release, and so have those that are shorter than the new header: an
+/// old one among them would carry 7 bytes of a packet at most, so it is a new one that was cut.
+const fn header_length(data: usize, captured: usize, release: Release) -> usize {
+    match data.checked_sub(captured) {
+        Some(OLD_LEN..NEW_LEN) if data >= NEW_LEN => OLD_LEN,
+        Some(NEW_LEN..LONGEST) => NEW_LEN,
+        _ => match release {
+            Release::V1_15 | Release::V1_16 | Release::V1_17 | Release::V1_18 => OLD_LEN,
+            Release::V1_19 | Release::V1_20 => NEW_LEN,
+        },
+    }
+}
+
+/// The flags as traces and drops have them.
+const fn framing(flags: u8) -> u8 {
+    (if flags & IPV6 == 0 { 0 } else { flag::IPV6 }) | (if flags & L3_DEVICE == 0 { 0 } else { flag::L3_DEVICE })
+}

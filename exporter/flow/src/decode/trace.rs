@@ -1,0 +1,106 @@
+//! Trace notifications (message type 4): Cilium `bpf/lib/trace.h`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::bytes::{array, u16_le, u32_le};
+use super::error::{Fault, Message, ParseError};
+use super::header::{self, flag};
+use super::packet;
+use crate::cilium_release::Release;
+use crate::flow::{Flow, Verdict};
+
+/// Header of version 0: ends before the original address.
+const V0_LEN: usize = 32;
+/// Header of version 1 (Cilium 1.15 to 1.18, and our own datapath).
+const V1_LEN: usize = 48;
+/// Header of version 2 (from Cilium 1.19): an IP trace id at the end.
+const V2_LEN: usize = 56;
+
+/// Bit of the reason byte: the packet was or will be encrypted.
+const ENCRYPTED: u8 = 0x80;
+/// Observation point whose destination id is a proxy's port.
+const TO_PROXY: u8 = 1;
+
+/// Trace reason: the packet goes to the side that opened the connection.
+pub(super) const REASON_REPLY: u8 = 2;
+/// Trace reason: connection tracking did not look.
+pub(super) const REASON_UNKNOWN: u8 = 5;
+/// Trace reason: SRv6 encapsulation.
+const REASON_SRV6_ENCAP: u8 = 6;
+/// Trace reason: SRv6 decapsulation.
+const REASON_SRV6_DECAP: u8 = 7;
+/// Trace reason: encapsulation of what is encrypted. Up to Cilium 1.18, of which 1.16 and 1.17 send it; a number without
+/// a meaning in others.
+const REASON_ENCRYPT_OVERLAY: u8 = 8;
+
+/// Fills a flow from a trace.
+///
+/// # Errors
+/// Incomplete where the header of its version is not all there, Invalid for versions above 2.
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
+    let head = header::take::<V0_LEN>(data, Message::Trace)?;
+    let version = head[header::VERSION];
+    let flags = head[27];
+    let (length, original) = match version {
+        0 => (V0_LEN, None),
+        1 => (V1_LEN, original_ip(header::take::<V1_LEN>(data, Message::Trace)?, flags)),
+        2 => {
+            let head = header::take::<V2_LEN>(data, Message::Trace)?;
+            flow.ip_trace_id = u64::from_le_bytes(array(head, 48));
+            (V2_LEN, original_ip(head, flags))
+        }
+        value => {
+            let (fault, offset) = (Fault::Version, header::VERSION);
+            return Err(ParseError::Invalid { message: Message::Trace, fault, offset, value });
+        }
+    };
+    let reason = head[26] & !ENCRYPTED;
+    flow.verdict = Verdict::Forwarded;
+    flow.datapath_endpoint = header::source(head);
+    flow.source.identity = u32_le(head, 16);
+    flow.destination.identity = u32_le(head, 20);
+    flow.observation_point = Some(flow.event_type.subtype);
+    if flow.event_type.subtype == TO_PROXY {
+        flow.proxy_port = u32::from(u16_le(head, 24));
+    }
+    flow.trace_reason = Some(reason);
+    flow.encrypted = head[26] & ENCRYPTED != 0;
+    flow.is_reply = is_reply(reason, release);
+    flow.ifindex = u32_le(head, 28);
+    packet::decode(header::packet(data, length, head), flags, flow);
+    if let Some(original) = original {
+        flow.original_ip = true;
+        translate(flow, original);
+    }
+    Ok(())
+}
+
+/// Whether a packet is a reply, where the reason tells.
+fn is_reply(reason: u8, release: Release) -> Option<bool> {
+    match reason {
+        REASON_ENCRYPT_OVERLAY if release <= Release::V1_18 => None,
+        REASON_UNKNOWN | REASON_SRV6_ENCAP | REASON_SRV6_DECAP => None,
+        _ => Some(reason == REASON_REPLY),
+    }
+}
+
+/// The address before translation; its form follows the header's flag, whatever the packet is. IPv4-mapped ones stay
+/// IPv6, as in Hubble.
+fn original_ip<const N: usize>(head: &[u8; N], flags: u8) -> Option<IpAddr> {
+    let address = if flags & flag::IPV6 == 0 {
+        IpAddr::V4(Ipv4Addr::from(array::<N, 4>(head, 32)))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(array::<N, 16>(head, 32)))
+    };
+    (!address.is_unspecified()).then_some(address)
+}
+
+/// Puts the address before translation in the source's place, where the packet shows another one.
+fn translate(flow: &mut Flow, original: IpAddr) {
+    if let Some(ip) = &mut flow.ip
+        && ip.source != original
+    {
+        ip.source_translated = Some(ip.source);
+        ip.source = original;
+    }
+}

@@ -1,0 +1,204 @@
+//! Interned names: a number in every flow, a text only where a sink writes it.
+//!
+//! A name is either interned for good, or leased: it goes with its last lease. Numbers are never looked up on the hot
+//! path, and one that was let go comes again only after all others had their turn, so that it is not taken for another's.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+
+/// A name's number; equal names have equal numbers within a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Symbol(u32);
+
+impl Symbol {
+    /// The empty text.
+    pub const EMPTY: Self = Self(0);
+
+    /// Its number, for keys that pack it.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The symbol of a number that [`Symbol::number`] gave.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// The table of names. Writers are providers of metadata, readers the sinks: neither is the hot path.
+#[derive(Clone, Debug)]
+pub struct Symbols(Arc<RwLock<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    names: HashMap<u32, Name>,
+    numbers: HashMap<Arc<str>, u32>,
+    /// Where a free number is looked for.
+    next: u32,
+}
+
+#[derive(Debug)]
+struct Name {
+    text: Arc<str>,
+    leases: usize,
+    /// Stays without any lease.
+    is_permanent: bool,
+}
+
+impl Table {
+    /// The name of a text and its number, made where it is new.
+    fn name(&mut self, text: &str) -> (u32, &mut Name) {
+        let number = self.numbers.get(text).copied();
+        let number = number.unwrap_or_else(|| {
+            // 2^32 names do not fit into memory, so there is a free number.
+            while self.names.contains_key(&self.next) {
+                self.next = self.next.wrapping_add(1);
+            }
+            let free = self.next;
+            self.next = free.wrapping_add(1);
+            free
+        });
+        let name = self.names.entry(number).or_insert_with(|| {
+            let text: Arc<str> = text.into();
+            self.numbers.insert(Arc::clone(&text), number);
+            Name { text, leases: 0, is_permanent: false }
+        });
+        (number, name)
+    }
+
+    fn release(&mut self, number: u32) {
+        let Entry::Occupied(mut entry) = self.names.entry(number) else { return };
+        let name = entry.get_mut();
+        name.leases = name.leases.saturating_sub(1);
+        if name.leases == 0 && !name.is_permanent {
+            self.numbers.remove(&entry.remove().text);
+        }
+    }
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        let symbols = Self(Arc::default());
+        let empty = symbols.intern("");
+        debug_assert_eq!(empty, Symbol::EMPTY);
+        symbols
+    }
+}
+
+impl Symbols {
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The symbol of a text, which stays for good: for names whose number is bounded.
+    pub fn intern(&self, text: &str) -> Symbol {
+        let mut table = self.write();
+        let (number, name) = table.name(text);
+        name.is_permanent = true;
+        Symbol(number)
+    }
+
+    /// The symbol of a text for as long as the lease, or another one of the same text, lives.
+    pub fn lease(&self, text: &str) -> Lease {
+        let mut table = self.write();
+        let (number, name) = table.name(text);
+        name.leases += 1;
+        Lease { symbol: Symbol(number), text: Arc::clone(&name.text), symbols: self.clone() }
+    }
+
+    /// The text of a symbol; empty for one of another table, or one that was let go.
+    pub fn text(&self, symbol: Symbol) -> Arc<str> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        table.names.get(&symbol.0).map(|name| Arc::clone(&name.text)).unwrap_or_default()
+    }
+
+    /// Looks for the next free number from this one on, as after a turn through all of them.
+    #[doc(hidden)]
+    pub fn rewind(&self, to: Symbol) {
+        self.write().next = to.0;
+    }
+
+    /// How many names there are now, the empty one included.
+    pub fn count(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).names.len()
+    }
+}
+
+/// Keeps a name.
+#[derive(Debug)]
+pub struct Lease {
+    symbol: Symbol,
+    text: Arc<str>,
+    symbols: Symbols,
+}
+
+impl Lease {
+    /// Its symbol.
+    pub const fn symbol(&self) -> Symbol {
+        self.symbol
+    }
+
+    /// Its text.
+    pub const fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.symbols.write().release(self.symbol.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Symbol, Symbols};
+
+    #[test]
+    fn equal_names_are_equal_symbols() {
+        let symbols = Symbols::default();
+        let (a, b) = (symbols.intern("veth0"), symbols.intern("world"));
+        assert_ne!(a, b);
+        assert_eq!(a, symbols.intern("veth0"));
+        assert_eq!(&*symbols.text(a), "veth0");
+        assert_eq!(symbols.intern(""), Symbol::EMPTY);
+        assert_eq!(&*symbols.text(Symbol(99)), "");
+    }
+
+    #[test]
+    fn a_name_goes_with_its_last_lease() {
+        let symbols = Symbols::default();
+        let (first, second) = (symbols.lease("veth0"), symbols.lease("veth0"));
+        let symbol = first.symbol();
+        assert_eq!((second.symbol(), &**second.text()), (symbol, "veth0"));
+        drop(first);
+        assert_eq!(&*symbols.text(symbol), "veth0");
+        drop(second);
+        assert_eq!((&*symbols.text(symbol), symbols.count()), ("", 1));
+        // Neither the next one nor the one of the same text is taken for it.
+        let (other, same) = (symbols.lease("veth1"), symbols.lease("veth0"));
+        assert!(other.symbol() != symbol && same.symbol() != symbol);
+    }
+
+    #[test]
+    fn what_is_interned_stays() {
+        let symbols = Symbols::default();
+        let lease = symbols.lease("host");
+        assert_eq!(symbols.intern("host"), lease.symbol());
+        let symbol = lease.symbol();
+        drop(lease);
+        drop(symbols.lease("host"));
+        assert_eq!(&*symbols.text(symbol), "host");
+    }
+
+    #[test]
+    fn numbers_come_round_past_those_in_use() {
+        let symbols = Symbols::default();
+        let kept = symbols.lease("kept");
+        symbols.write().next = u32::MAX;
+        let names: Vec<_> = ["a", "b", "c"].iter().map(|text| symbols.lease(text)).collect();
+        let numbers: Vec<_> = names.iter().map(|lease| lease.symbol().number()).collect();
+        assert_eq!((kept.symbol().number(), numbers), (1, vec![u32::MAX, 2, 3]), "0 is the empty text's, 1 in use");
+    }
+}

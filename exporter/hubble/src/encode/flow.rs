@@ -1,0 +1,248 @@
+//! One flow as the bytes of a `flow.Flow`: which fields it has.
+
+use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, End, FileInfo, Flow};
+use eyepiece_flow::l7::cluster_name;
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::metadata::{Details, Emitter, EndDetails, Service};
+use eyepiece_flow::{names, summary, text};
+
+use super::{ascii, l7, layers, open_enum, time, wrapped};
+use crate::extension::kernel_reason;
+use crate::reserved_label;
+use crate::wire::{boolean, message, number, signed, text, texts, written};
+
+/// Who made a flow that brings no emitter.
+const OURS: (&str, &str) = ("eyepiece", env!("CARGO_PKG_VERSION"));
+
+/// `flow.FlowType`, by number.
+const TYPE_L3_L4: u8 = 1;
+const TYPE_L7: u8 = 2;
+const TYPE_SOCK: u8 = 3;
+
+/// What is the same for all flows.
+pub(super) struct Flows<'a> {
+    pub(super) node: &'a str,
+    pub(super) names: &'a dyn Names,
+}
+
+impl Flows<'_> {
+    /// Appends the flow's fields.
+    pub(super) fn write(&self, flow: &Flow, out: &mut Vec<u8>) {
+        let details = flow.details.as_deref();
+        let kind = match flow.event_type.kind {
+            EVENT_SOCK => TYPE_SOCK,
+            EVENT_L7 => TYPE_L7,
+            _ => TYPE_L3_L4,
+        };
+        time(out, 1, flow.time);
+        open_enum(out, 2, flow.verdict as u8);
+        number(out, 3, flow.drop_reason.into());
+        if let Some(ethernet) = &flow.ethernet {
+            layers::ethernet(ethernet, out);
+        }
+        if let Some(ip) = &flow.ip {
+            let known = [!flow.no_source_address, !flow.no_destination_address];
+            message(out, 5, |out| layers::ip(ip, known, flow.encrypted, out));
+        }
+        // Who saw no packet saw no flags.
+        layers::l4(&flow.l4, 6, kind == TYPE_L3_L4, out);
+        let labels = flow.l7.as_ref().map_or([&[][..]; 2], |l7| [&l7.source_labels, &l7.destination_labels]);
+        end(8, flow.source, details.map(|details| &details.source), labels[0], out);
+        end(9, flow.destination, details.map(|details| &details.destination), labels[1], out);
+        open_enum(out, 10, kind);
+        let node = details.map_or("", |details| &details.node_name);
+        text(out, 11, if node.is_empty() { self.node } else { node });
+        if let Some(l7) = &flow.l7 {
+            message(out, 15, |out| l7::write(l7, out));
+        }
+        self.event(flow, details, out);
+        if flow.uuid != [0; 16] {
+            ascii(out, 34, &text::uuid(&flow.uuid));
+        }
+        emitter(details.map(|details| &details.emitter), out);
+        if let Some(details) = details {
+            write_details(details, out);
+        }
+        trace_context(flow, details, out);
+        self.summary(flow, details, out);
+    }
+
+    /// What the datapath says about itself.
+    fn event(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
+        if let Some(is_reply) = flow.is_reply {
+            boolean(out, 16, is_reply);
+            wrapped(out, 26, is_reply.into());
+        }
+        message(out, 19, |out| {
+            open_enum(out, 1, flow.event_type.kind);
+            open_enum(out, 2, flow.event_type.subtype);
+        });
+        open_enum(out, 22, flow.direction as u8);
+        open_enum(out, 23, flow.policy_match);
+        if let Some(point) = flow.observation_point {
+            signed(out, 24, names::observation_point_number(point).into());
+        }
+        // Reasons that have no name of their own are kept: the enum is open.
+        number(out, 25, flow.drop_reason.into());
+        open_enum(out, 27, flow.capture_point.unwrap_or(0));
+        self.interface(flow, details, out);
+        number(out, 29, flow.proxy_port.into());
+        if let Some(sock) = &flow.sock {
+            open_enum(out, 31, sock.point.number());
+            number(out, 32, sock.cookie);
+            number(out, 33, sock.cgroup);
+        }
+        open_enum(out, 35, flow.auth_type);
+        if let Some(reason) = flow.trace_reason {
+            signed(out, 36, names::trace_reason_number(reason).into());
+        }
+        self.file(flow, details, out);
+        if let Some(tunnel) = &flow.tunnel {
+            message(out, 39, |out| layers::tunnel(tunnel, out));
+        }
+        if flow.ip_trace_id != 0 {
+            message(out, 40, |out| number(out, 1, flow.ip_trace_id));
+        }
+    }
+
+    fn interface(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
+        let told = details.map_or("", |details| details.interface_name.as_str());
+        if flow.ifindex == 0 && told.is_empty() {
+            return;
+        }
+        let mut name = String::new();
+        // An index of another machine is nobody's here.
+        if told.is_empty() && details.is_none_or(|details| details.node_name.is_empty()) {
+            self.names.interface(flow.ifindex, &mut name);
+        }
+        message(out, 28, |out| {
+            number(out, 1, flow.ifindex.into());
+            text(out, 2, if told.is_empty() { &name } else { told });
+        });
+    }
+
+    /// Where a drop was decided: the kernel's symbol, or a file of Cilium's.
+    fn file(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
+        let told = details.map_or("", |details| details.file_name.as_str());
+        if flow.file.is_none() && flow.kernel_drop.is_none() && told.is_empty() {
+            return;
+        }
+        let FileInfo { id, line, release } = flow.file.unwrap_or_default();
+        let mut symbol = String::new();
+        if let Some(kernel) = flow.kernel_drop.filter(|_| told.is_empty()) {
+            self.names.kernel_symbol(kernel.location, &mut symbol);
+        }
+        message(out, 38, |out| {
+            match (told, symbol.as_str(), names::drop_file(id, release)) {
+                ("", "", Some(name)) => text(out, 1, name),
+                // As Hubble names a file that it doesn't know.
+                ("", "", None) => text(out, 1, &format!("unknown({id})")),
+                ("", symbol, _) => text(out, 1, symbol),
+                (told, ..) => text(out, 1, told),
+            }
+            number(out, 2, line.into());
+        });
+    }
+
+    /// The summary that came along, or ours; a drop of the kernel's names its reason behind, which no field can.
+    fn summary(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
+        const SUMMARY: u32 = 100_000;
+        if let Some(told) = details.map(|details| &details.summary).filter(|told| !told.is_empty()) {
+            return text(out, SUMMARY, told);
+        }
+        let Some(reason) = kernel_reason(flow) else {
+            // What is written to is memory: that can't fail.
+            return written(out, SUMMARY, |out| summary::write(flow, out).unwrap_or_default());
+        };
+        let mut words = String::new();
+        summary::write(flow, &mut words).unwrap_or_default();
+        let open = if words.is_empty() { "" } else { " (" };
+        words.push_str(open);
+        let before = words.len();
+        self.names.kernel_reason(reason, &mut words);
+        if words.len() == before && flow.kernel_drop.is_some() {
+            words.push_str("kernel reason ");
+            text::decimal(&mut words, reason.into());
+        }
+        // A file alone may be of a Cilium that we don't know: then it is no reason of the kernel's.
+        if words.len() == before {
+            words.truncate(before - open.len());
+        } else if !open.is_empty() {
+            words.push(')');
+        }
+        text(out, SUMMARY, &words);
+    }
+}
+
+/// An `Endpoint`. Labels are those that are known of its identity, else those of the access-log record, else the one
+/// that every reserved identity has.
+pub(super) fn end(field: u32, end: End, details: Option<&EndDetails>, labels: &[String], out: &mut Vec<u8>) {
+    let known = details.map_or(labels, |details| if details.labels.is_empty() { labels } else { &details.labels });
+    message(out, field, |out| {
+        number(out, 1, end.endpoint.into());
+        number(out, 2, end.identity.into());
+        text(out, 3, details.map_or("", |details| &details.namespace));
+        texts(out, 4, known);
+        if known.is_empty()
+            && details.is_none()
+            && let Some(label) = reserved_label(end.identity)
+        {
+            text(out, 4, label);
+        }
+        if let Some(details) = details {
+            text(out, 5, &details.pod_name);
+            for workload in &details.workloads {
+                message(out, 6, |out| {
+                    text(out, 1, &workload.name);
+                    text(out, 2, &workload.kind);
+                });
+            }
+        }
+        let cluster = details.map_or("", |details| &details.cluster_name);
+        text(out, 7, if cluster.is_empty() { cluster_name(known).unwrap_or_default() } else { cluster });
+    });
+}
+
+fn emitter(told: Option<&Emitter>, out: &mut Vec<u8>) {
+    let (name, version) = match told {
+        Some(Emitter { name, version }) if !(name.is_empty() && version.is_empty()) => {
+            (name.as_str(), version.as_str())
+        }
+        _ => OURS,
+    };
+    message(out, 41, |out| {
+        text(out, 1, name);
+        text(out, 2, version);
+    });
+}
+
+/// What somebody told of the flow as a whole.
+fn write_details(details: &Details, out: &mut Vec<u8>) {
+    texts(out, 13, &details.source_names);
+    texts(out, 14, &details.destination_names);
+    let service = |out: &mut Vec<u8>, field, service: &Option<Service>| {
+        if let Some(Service { name, namespace }) = service {
+            message(out, field, |out| {
+                text(out, 1, name);
+                text(out, 2, namespace);
+            });
+        }
+    };
+    service(out, 20, &details.source_service);
+    service(out, 21, &details.destination_service);
+    texts(out, 37, &details.node_labels);
+}
+
+fn trace_context(flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
+    let told = details.map_or("", |details| details.trace_id.as_str());
+    let own = flow.l7.as_ref().and_then(|l7| l7.trace());
+    if told.is_empty() && own.is_none() {
+        return;
+    }
+    message(out, 30, |out| {
+        message(out, 1, |out| match own {
+            Some(id) if told.is_empty() => ascii(out, 1, &text::hex(id)),
+            _ => text(out, 1, told),
+        });
+    });
+}

@@ -1,0 +1,179 @@
+//! What was observed as the bytes of Hubble's messages, without a structure in between.
+
+mod events;
+mod flow;
+mod l7;
+mod layers;
+
+use std::sync::Arc;
+
+use eyepiece_flow::agent_event::{AgentEvent, Timestamp};
+use eyepiece_flow::debug_event::DebugEvent;
+use eyepiece_flow::event::{Lost, LostSource};
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::record::Observed;
+
+use self::flow::Flows;
+use crate::extension;
+use crate::field_mask::Mask;
+use crate::wire::{bytes, key, long_message, message, text, varint};
+
+/// `node_name` of every response.
+const NODE_NAME: u32 = 1000;
+/// `time` of every response.
+const TIME: u32 = 1001;
+// Members of `response_types`; the last two of `ExportEvent` alone.
+const FLOW: u32 = 1;
+const LOST_EVENTS: u32 = 3;
+const AGENT_EVENT: u32 = 4;
+const DEBUG_EVENT: u32 = 5;
+
+/// Encodes for all clients of a node. Every method appends one message without length to `out`.
+pub struct Encoder {
+    node: Box<str>,
+    names: Arc<dyn Names>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// Appends a `flow.Flow` with every field. One that another Hubble sent is what it sent.
+#[inline]
+pub fn flow(flow: &Flow, node: &str, names: &dyn Names, out: &mut Vec<u8>) {
+    match &flow.details {
+        Some(details) if !details.encoded.is_empty() => out.extend_from_slice(&details.encoded),
+        _ => Flows { node, names }.write(flow, out),
+    }
+}
+
+impl Encoder {
+    /// `node` is our name as flows carry it, `name` or `cluster/name`; it may be empty.
+    pub fn new(node: &str, names: Arc<dyn Names>) -> Self {
+        Self { node: node.into(), names }
+    }
+
+    /// A `flow.Flow` with the fields of the mask. One that another Hubble sent is what it sent.
+    #[inline]
+    pub fn flow(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
+        let start = out.len();
+        self::flow(flow, &self.node, &*self.names, out);
+        // What another server knows beyond its fields it has sent itself.
+        if mask.has_extension() && flow.details.as_ref().is_none_or(|details| details.encoded.is_empty()) {
+            extension::write(flow, &*self.names, out);
+        }
+        mask.apply(out, start);
+    }
+
+    /// An `observer.GetFlowsResponse`. Events of the agent and debug events have none: nothing is appended then, and
+    /// false returned.
+    pub fn flows_response(&self, observed: &Observed, mask: &Mask, out: &mut Vec<u8>) -> bool {
+        match observed {
+            Observed::Flow(flow) => self.flow_event(flow, mask, out),
+            Observed::Lost(lost) => self.lost_event(lost, out),
+            Observed::Agent(_) | Observed::Debug(_) => return false,
+        }
+        true
+    }
+
+    /// An `observer.ExportEvent`: a line of a flow log.
+    pub fn export_event(&self, observed: &Observed, mask: &Mask, out: &mut Vec<u8>) {
+        match observed {
+            Observed::Flow(flow) => self.flow_event(flow, mask, out),
+            Observed::Lost(lost) => self.lost_event(lost, out),
+            Observed::Agent(event) => {
+                message(out, AGENT_EVENT, |out| events::agent(event, out));
+                self.head(event.time, out);
+            }
+            Observed::Debug(event) => {
+                message(out, DEBUG_EVENT, |out| self.debug(event, out));
+                self.head(event.time, out);
+            }
+        }
+    }
+
+    /// An `observer.GetAgentEventsResponse`.
+    pub fn agent_events_response(&self, event: &AgentEvent, out: &mut Vec<u8>) {
+        message(out, 1, |out| events::agent(event, out));
+        self.head(event.time, out);
+    }
+
+    /// An `observer.GetDebugEventsResponse`.
+    pub fn debug_events_response(&self, event: &DebugEvent, out: &mut Vec<u8>) {
+        message(out, 1, |out| self.debug(event, out));
+        self.head(event.time, out);
+    }
+
+    /// An `observer.GetFlowsResponse` that tells of entries which the reader of the ring was too slow for; `first` and
+    /// `last` are when it was noticed, ns since the Unix epoch.
+    pub fn overrun(&self, count: u64, first: u64, last: u64, out: &mut Vec<u8>) {
+        let lost = Lost { source: LostSource::HubbleRing, cpu: None, count, time: last };
+        message(out, LOST_EVENTS, |out| events::lost(&lost, first, out));
+        self.head(last, out);
+    }
+
+    fn flow_event(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
+        long_message(out, FLOW, |out| self.flow(flow, mask, out));
+        let node = flow.details.as_ref().map_or("", |details| details.node_name.as_str());
+        text(out, NODE_NAME, if node.is_empty() { &self.node } else { node });
+        time(out, TIME, flow.time);
+    }
+
+    fn lost_event(&self, lost: &Lost, out: &mut Vec<u8>) {
+        message(out, LOST_EVENTS, |out| events::lost(lost, lost.time, out));
+        self.head(lost.time, out);
+    }
+
+    fn debug(&self, event: &DebugEvent, out: &mut Vec<u8>) {
+        events::debug(event, &*self.names, out);
+    }
+
+    /// What every response has: our name and a time.
+    fn head(&self, at: u64, out: &mut Vec<u8>) {
+        text(out, NODE_NAME, &self.node);
+        time(out, TIME, at);
+    }
+}
+
+/// A `google.protobuf.Timestamp` of ns since the Unix epoch.
+#[inline]
+fn time(out: &mut Vec<u8>, field: u32, at: u64) {
+    let (seconds, nanos) = (at / 1_000_000_000, at % 1_000_000_000);
+    timestamp(out, field, Timestamp { seconds: seconds.cast_signed(), nanos: nanos as u32 });
+}
+
+fn timestamp(out: &mut Vec<u8>, field: u32, at: Timestamp) {
+    message(out, field, |out| {
+        crate::wire::signed(out, 1, at.seconds);
+        crate::wire::number(out, 2, at.nanos.into());
+    });
+}
+
+/// A wrapper of a number (`google.protobuf.UInt32Value` …), there for 0 too.
+fn wrapped(out: &mut Vec<u8>, field: u32, value: u64) {
+    message(out, field, |out| crate::wire::number(out, 1, value));
+}
+
+/// An enum; left out at 0.
+#[inline]
+fn open_enum(out: &mut Vec<u8>, field: u32, value: u8) {
+    if value < 0x80 && value != 0 {
+        key(out, field, crate::wire::VARINT);
+        out.push(value);
+    } else if value != 0 {
+        key(out, field, crate::wire::VARINT);
+        varint(out, value.into());
+    }
+}
+
+/// A text of these bytes, which are ASCII.
+#[inline]
+fn ascii(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+    bytes(out, field, value);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What our server knows of a flow and `flow.Flow` has no field for, for clients that ask: names of the ends, the kernel's
+//! reason of a drop, whether the packet was observed before.
+//!
+//! The API has `extensions` in requests and in flows for such things. A request whose `extensions` are [`request`] gets
+//! flows whose `extensions` are a `google.protobuf.Struct`, with fields named as the attributes of our log records. To
+//! other clients nothing changes.
+
+use std::fmt::Write as _;
+
+use eyepiece_flow::flow::{Flow, Layer};
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::names;
+use eyepiece_flow::node_dedup::observed_before;
+use eyepiece_semconv::attribute;
+use prost::Message as _;
+use prost_types::value::Kind;
+use prost_types::{Any, Struct};
+
+use crate::wire::{boolean, bytes, message, text};
+
+/// `extensions` of `flow.Flow`.
+const EXTENSIONS: u32 = 150_000;
+/// The type of a request's `extensions` that asks. Its content is empty.
+const ASKS: &str = "type.googleapis.com/eyepiece.FlowAttributes";
+/// The type of a flow's: one that every protobuf library can show.
+const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
+
+/// The `extensions` of a request that asks for them.
+pub fn request() -> Any {
+    Any { type_url: ASKS.to_owned(), value: Vec::new() }
+}
+
+/// Whether a request's `extensions` ask for them.
+pub fn is_asked(extensions: Option<&Any>) -> bool {
+    extensions.is_some_and(|extensions| extensions.type_url == ASKS)
+}
+
+/// Appends a flow's `extensions`; nothing where we know no more than its other fields.
+pub(super) fn write(flow: &Flow, names: &dyn Names, out: &mut Vec<u8>) {
+    let mut fields = Vec::new();
+    let mut put = |name: &str, write: &dyn Fn(&mut String)| {
+        let mut value = String::new();
+        write(&mut value);
+        if !value.is_empty() {
+            entry(&mut fields, name, |out| text(out, 3, &value));
+        }
+    };
+    put(attribute::HUBBLE_SOURCE_NAME, &|out| names.end(&flow.source, out));
+    put(attribute::HUBBLE_DESTINATION_NAME, &|out| names.end(&flow.destination, out));
+    if let Some(reason) = kernel_reason(flow) {
+        put(attribute::HUBBLE_DROP_REASON, &|out| names.kernel_reason(reason, out));
+    }
+    if let Layer::Arp(arp) = flow.last_layer {
+        // Writing to a String can't fail.
+        put(attribute::HUBBLE_SUMMARY, &|out| write!(out, "{arp}").unwrap_or_default());
+    }
+    if observed_before(flow, |ifindex| names.interface_kind(ifindex)) {
+        entry(&mut fields, attribute::HUBBLE_FLOW_OBSERVED_BEFORE, |out| boolean(out, 4, true));
+    }
+    if !fields.is_empty() {
+        message(out, EXTENSIONS, |out| {
+            text(out, 1, STRUCT);
+            bytes(out, 2, &fields);
+        });
+    }
+}
+
+/// An entry of a `google.protobuf.Struct`; `value` writes a `google.protobuf.Value`.
+fn entry(out: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    message(out, 1, |out| {
+        text(out, 1, name);
+        message(out, 2, value);
+    });
+}
+
+/// The kernel's reason of a drop, of our own datapath or in a file number of ours.
+pub(super) fn kernel_reason(flow: &Flow) -> Option<u32> {
+    flow.kernel_drop.map(|kernel| kernel.reason).or_else(|| flow.file.and_then(names::kernel_reason))
+}
+
+/// What a flow's `extensions` say; all empty where they are another's, or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extension {
+    /// Name of the source: its interface, `host` or `world`.
+    pub source_name: String,
+    /// Name of the destination.
+    pub destination_name: String,
+    /// The kernel's reason of a drop.
+    pub drop_reason: String,
+    /// Which address asks for which, by ARP.
+    pub summary: String,
+    /// The packet was observed before on its node, where it came in.
+    pub observed_before: bool,
+}
+
+impl Extension {
+    /// Reads a flow's `extensions`.
+    pub fn read(extensions: Option<&Any>) -> Self {
+        let of_ours = extensions.filter(|extensions| extensions.type_url == STRUCT);
+        let Some(Ok(mut fields)) = of_ours.map(|ours| Struct::decode(&*ours.value)) else { return Self::default() };
+        let mut take = |name: &str| fields.fields.remove(name).and_then(|value| value.kind);
+        let mut text = |name: &str| match take(name) {
+            Some(Kind::StringValue(text)) => text,
+            _ => String::new(),
+        };
+        Self {
+            source_name: text(attribute::HUBBLE_SOURCE_NAME),
+            destination_name: text(attribute::HUBBLE_DESTINATION_NAME),
+            drop_reason: text(attribute::HUBBLE_DROP_REASON),
+            summary: text(attribute::HUBBLE_SUMMARY),
+            observed_before: matches!(take(attribute::HUBBLE_FLOW_OBSERVED_BEFORE), Some(Kind::BoolValue(true))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_flow::event::{KernelDrop, Meter};
+    use eyepiece_flow::flow::{Arp, End, EventType, Flow, Layer};
+    use eyepiece_flow::interner::{Symbol, Symbols};
+    use eyepiece_flow::lookup::Names;
+    use eyepiece_wire::{Hook, InterfaceKind, Mark};
+    use prost::Message as _;
+    use prost_types::Any;
+
+    use super::{Extension, STRUCT, is_asked, request};
+    use crate::encode::Encoder;
+    use crate::field_mask::Mask;
+    use crate::proto::flow as proto;
+
+    /// Knows one name, reason 5, and that interface 7 is an endpoint's.
+    struct Machine(Symbols);
+
+    impl Names for Machine {
+        fn interface(&self, _: u32, _: &mut String) {}
+
+        fn kernel_reason(&self, reason: u32, out: &mut String) {
+            out.push_str(if reason == 5 { "NO_SOCKET" } else { "" });
+        }
+
+        fn kernel_symbol(&self, _: u64, _: &mut String) {}
+
+        fn end(&self, end: &End, out: &mut String) {
+            if end.name != Symbol::EMPTY {
+                out.push_str(&self.0.text(end.name));
+            }
+        }
+
+        fn interface_kind(&self, ifindex: u32) -> InterfaceKind {
+            if ifindex == 7 { InterfaceKind::Endpoint } else { InterfaceKind::Other }
+        }
+    }
+
+    fn flow(symbols: &Symbols) -> Flow {
+        let mut flow = Flow::empty(EventType { kind: 1, subtype: 0 });
+        (flow.source.name, flow.destination.name) = (symbols.intern("veth0"), symbols.intern("world"));
+        flow.kernel_drop = Some(KernelDrop { reason: 5, location: 0, netns: 1 });
+        flow.last_layer = Layer::Arp(Arp { operation: 1, sender: [10, 0, 0, 1].into(), target: [10, 0, 0, 2].into() });
+        flow.meter = Some(Meter {
+            hook: Hook::ToEndpoint,
+            mark: Mark::Unknown,
+            ifindex: 8,
+            ingress_ifindex: 7,
+            packets: 1,
+            bytes: 60,
+            held_packets: 0,
+            held_bytes: 0,
+        });
+        flow
+    }
+
+    fn sent(symbols: &Symbols, flow: &Flow, mask: &Mask) -> proto::Flow {
+        let mut out = Vec::new();
+        Encoder::new("n", std::sync::Arc::new(Machine(symbols.clone()))).flow(flow, mask, &mut out);
+        proto::Flow::decode(out.as_slice()).unwrap()
+    }
+
+    #[test]
+    fn extension_is_sent_only_if_asked() {
+        let symbols = Symbols::default();
+        let flow = flow(&symbols);
+        let mut asked = sent(&symbols, &flow, &Mask::ALL.with_extension(true));
+        let expected = Extension {
+            source_name: "veth0".to_owned(),
+            destination_name: "world".to_owned(),
+            drop_reason: "NO_SOCKET".to_owned(),
+            summary: "ARP: 10.0.0.1 asks for 10.0.0.2".to_owned(),
+            observed_before: true,
+        };
+        assert_eq!(Extension::read(asked.extensions.as_ref()), expected);
+        let plain = sent(&symbols, &flow, &Mask::ALL);
+        assert_eq!(plain.extensions, None);
+        asked.extensions = None;
+        assert_eq!(asked, plain, "nothing else differs");
+        let mask = |paths: &[&str]| Mask::of_flow(paths).unwrap();
+        assert_eq!(sent(&symbols, &flow, &mask(&["uuid", "extensions"])).extensions, None, "a mask alone does not ask");
+        let masked = sent(&symbols, &flow, &mask(&["uuid", "extensions"]).with_extension(true));
+        assert_eq!(Extension::read(masked.extensions.as_ref()), expected);
+        assert_eq!(sent(&symbols, &flow, &mask(&["uuid"]).with_extension(true)).extensions, None);
+        // Nothing is known beyond its fields.
+        let bare = Flow::empty(EventType { kind: 4, subtype: 0 });
+        assert_eq!(sent(&symbols, &bare, &Mask::ALL.with_extension(true)).extensions, None);
+    }
+
+    #[test]
+    fn foreign_extensions_say_nothing() {
+        let other = |type_url: &str, value: &[u8]| Any { type_url: type_url.to_owned(), value: value.to_vec() };
+        for extensions in [None, Some(other("of.another", &[])), Some(other(STRUCT, &[0xff])), Some(other(STRUCT, &[]))]
+        {
+            assert_eq!(Extension::read(extensions.as_ref()), Extension::default(), "{extensions:?}");
+            assert!(!is_asked(extensions.as_ref()), "{extensions:?}");
+        }
+        assert!(is_asked(Some(&request())));
+    }
+}

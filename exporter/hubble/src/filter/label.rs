@@ -1,0 +1,135 @@
+//! Labels as flows carry them, `source:key=value`, and the reserved ones of identities.
+
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::l7::cluster_name;
+
+use super::Side;
+use crate::reserved_label;
+
+/// Source of labels that name none.
+pub(super) const UNSPECIFIED: &str = "unspec";
+/// Source of the labels of reserved identities.
+const RESERVED: &str = "reserved";
+
+/// A label in its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Label<'a> {
+    pub(super) source: &'a str,
+    pub(super) key: &'a str,
+    pub(super) value: &'a str,
+}
+
+impl<'a> Label<'a> {
+    /// Takes a text apart as Cilium does: `$key` and `reserved.key` are reserved, no source is `unspec`.
+    pub(super) fn parse(text: &'a str) -> Self {
+        let (source, rest) = if let Some(rest) = text.strip_prefix('$') {
+            (RESERVED, rest)
+        } else if let Some((source, rest)) = text.split_once(':') {
+            (source, rest)
+        } else if let Some(rest) = text.strip_prefix("reserved.") {
+            (RESERVED, rest)
+        } else {
+            ("", text)
+        };
+        let (key, value) = match rest.split_once('=') {
+            None => (rest, ""),
+            Some(("", key)) if source == RESERVED => (key, ""),
+            Some(parts) => parts,
+        };
+        Self { source: if source.is_empty() { UNSPECIFIED } else { source }, key, value }
+    }
+}
+
+/// The labels of something.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Labels<'a> {
+    /// Those that came with it.
+    Given(&'a [String]),
+    /// That of its identity, if that is a reserved one.
+    Reserved(Option<&'static str>),
+}
+
+impl<'a> Labels<'a> {
+    /// None.
+    pub(super) const NONE: Self = Self::Reserved(None);
+
+    /// Of one end of a flow: those of its identity, else an access-log record's own, and where nobody told whose it is,
+    /// what the number of its identity says.
+    pub(super) fn of(flow: &'a Flow, side: Side) -> Self {
+        let told = flow.end_details().map(|(source, destination)| side.of(source, destination).labels.as_slice());
+        let own = flow.l7.as_ref().map(|l7| side.of(&l7.source_labels, &l7.destination_labels).as_slice());
+        match told.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
+            [] if told.is_none() => Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity)),
+            labels => Self::Given(labels),
+        }
+    }
+
+    /// The cluster that they name, or nothing.
+    pub(super) fn cluster(self) -> &'a str {
+        match self {
+            Self::Given(labels) => cluster_name(labels).unwrap_or_default(),
+            Self::Reserved(_) => "",
+        }
+    }
+
+    /// The value of the first label with a key, of a source or of any.
+    pub(super) fn value(self, source: Option<&str>, key: &str) -> Option<&'a str> {
+        let fits = |label: &Label<'_>| label.key == key && source.is_none_or(|source| source == label.source);
+        let found = match self {
+            Self::Given(labels) => labels.iter().map(|label| Label::parse(label)).find(fits),
+            Self::Reserved(label) => label.map(Label::parse).filter(fits),
+        };
+        found.map(|label| label.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_flow::flow::{End, EventType, Flow};
+    use eyepiece_flow::l7::L7;
+
+    use super::{Label, Labels};
+    use crate::filter::Side;
+
+    #[test]
+    fn parts() {
+        for (text, source, key, value) in [
+            ("k8s:app=x", "k8s", "app", "x"),
+            ("k8s:app", "k8s", "app", ""),
+            ("k8s:app=x=y:z", "k8s", "app", "x=y:z"),
+            ("app=x", "unspec", "app", "x"),
+            (":app=x", "unspec", "app", "x"),
+            ("reserved:host", "reserved", "host", ""),
+            ("reserved:=host", "reserved", "host", ""),
+            ("k8s:=host", "k8s", "", "host"),
+            ("$host", "reserved", "host", ""),
+            ("reserved.host", "reserved", "host", ""),
+            ("cidr:1.1.1.1/32", "cidr", "1.1.1.1/32", ""),
+            ("a=b:c", "a=b", "c", ""),
+            ("", "unspec", "", ""),
+        ] {
+            assert_eq!(Label::parse(text), Label { source, key, value }, "{text}");
+        }
+    }
+
+    #[test]
+    fn values() {
+        let given = ["k8s:app=a".to_owned(), "container:app=b".to_owned()];
+        let labels = Labels::Given(&given);
+        assert_eq!(labels.value(None, "app"), Some("a"));
+        assert_eq!(labels.value(Some("container"), "app"), Some("b"));
+        assert_eq!(labels.value(Some("any"), "app"), None);
+        let world = End { identity: 2, ..End::default() };
+        let mut flow = Flow { source: world, destination: world, ..Flow::empty(EventType::default()) };
+        assert_eq!(Labels::of(&flow, Side::Source).value(None, "world"), Some(""));
+        let source_labels = vec!["k8s:io.cilium.k8s.policy.cluster=kind".to_owned()];
+        flow.l7 = Some(Box::new(L7 { source_labels, ..L7::default() }));
+        assert_eq!(Labels::of(&flow, Side::Source).value(None, "world"), None);
+        assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
+        assert_eq!(Labels::of(&flow, Side::Destination).value(Some("reserved"), "world"), Some(""));
+        flow.details = Some(Box::default());
+        assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
+        assert_eq!(Labels::of(&flow, Side::Destination).value(None, "world"), None);
+        assert_eq!(Labels::NONE.value(None, "world"), None);
+    }
+}

@@ -1,0 +1,340 @@
+//! What one field of a filter demands, in the form in which it is looked up.
+
+use std::net::IpAddr;
+
+use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, Flow, L4, Verdict};
+use eyepiece_flow::l7::{Http, L7Record};
+use eyepiece_flow::record::Observed;
+use hashbrown::{Equivalent, HashSet};
+
+use super::address::Addresses;
+use super::cel::{Programs, Shared};
+use super::expression::Regex;
+use super::http::{StatusCodes, path, same_fold};
+use super::label::Labels;
+use super::names::Names;
+use super::pattern::{Fqdns, NodeNames};
+use super::selector::Selector;
+use super::{Context, Side};
+
+/// Monitor message type of agent events.
+const EVENT_AGENT: i32 = 130;
+/// Monitor message type of debug events.
+const EVENT_DEBUG: i32 = 2;
+
+/// One field: any of its entries will do.
+#[derive(Debug)]
+pub(super) enum Matcher {
+    /// All zero = flows without one.
+    Uuid(HashSet<[u8; 16]>),
+    EventType(Vec<EventTypes>),
+    /// Bits of the verdicts' numbers.
+    Verdict(u32),
+    DropReason(HashSet<u32>),
+    /// For answers, for what is none.
+    Reply(bool, bool),
+    /// For what is encrypted, for what is not.
+    Encrypted(bool, bool),
+    Identity(Side, HashSet<u32>),
+    Protocol(Protocols),
+    Address(Side, Addresses),
+    AddressTranslated(Addresses),
+    Pod(Side, Names),
+    Service(Side, Names),
+    Workload(Side, Vec<(String, String)>),
+    Cluster(Side, HashSet<String>),
+    Fqdn(Side, Fqdns),
+    DnsQuery(Regex),
+    Label(Side, Vec<Selector>),
+    NodeLabel(Vec<Selector>),
+    Port(Side, HashSet<u16>),
+    HttpStatus(StatusCodes),
+    HttpMethod(Vec<String>),
+    HttpPath(Regex),
+    HttpUrl(Regex),
+    HttpHeader(HashSet<(String, String)>),
+    /// Of each entry the flags that have to be set.
+    TcpFlags(Vec<u16>),
+    NodeName(NodeNames),
+    /// Bits of the versions' numbers, 0 = no address.
+    IpVersion(u32),
+    TraceId(HashSet<String>),
+    IpTraceId(HashSet<u64>),
+    /// Bits of the directions' numbers.
+    Direction(u32),
+    Interface(Vec<(u32, String)>),
+    Cel(Programs),
+}
+
+/// An entry of `event_type`.
+#[derive(Debug)]
+pub(super) struct EventTypes {
+    /// 0 = any.
+    pub(super) kind: i32,
+    /// None = any.
+    pub(super) subtype: Option<i32>,
+}
+
+impl EventTypes {
+    fn contain(&self, kind: i32, subtype: i32) -> bool {
+        (self.kind == 0 || self.kind == kind) && self.subtype.is_none_or(|wanted| wanted == subtype)
+    }
+}
+
+/// Protocols by name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Protocols {
+    pub(super) icmp4: bool,
+    pub(super) icmp6: bool,
+    pub(super) tcp: bool,
+    pub(super) udp: bool,
+    pub(super) sctp: bool,
+    pub(super) vrrp: bool,
+    pub(super) igmp: bool,
+    pub(super) dns: bool,
+    pub(super) http: bool,
+}
+
+impl Protocols {
+    fn contain(self, flow: &Flow) -> bool {
+        let l4 = match flow.l4 {
+            L4::None => false,
+            L4::Tcp { .. } => self.tcp,
+            L4::Udp { .. } => self.udp,
+            L4::Sctp { .. } => self.sctp,
+            L4::Icmp4 { .. } => self.icmp4,
+            L4::Icmp6 { .. } => self.icmp6,
+            L4::Vrrp { .. } => self.vrrp,
+            L4::Igmp { .. } => self.igmp,
+        };
+        l4 || match flow.l7.as_ref().map(|l7| &l7.record) {
+            Some(L7Record::Dns(_)) => self.dns,
+            Some(L7Record::Http(_)) => self.http,
+            _ => false,
+        }
+    }
+}
+
+/// What a set of pairs of owned texts is asked by.
+#[derive(Hash)]
+struct Pair<'a>(&'a str, &'a str);
+
+impl Equivalent<(String, String)> for Pair<'_> {
+    fn equivalent(&self, (first, second): &(String, String)) -> bool {
+        self.0 == first && self.1 == second
+    }
+}
+
+impl Matcher {
+    /// How much it costs about: the cheap ones of a filter are asked first.
+    pub(super) const fn cost(&self) -> u8 {
+        match self {
+            Self::Verdict(_) | Self::Direction(_) | Self::IpVersion(_) | Self::Reply(..) | Self::Encrypted(..) => 0,
+            Self::Protocol(_) | Self::TcpFlags(_) | Self::EventType(_) => 1,
+            Self::Identity(..) | Self::Port(..) | Self::DropReason(_) | Self::IpTraceId(_) | Self::Uuid(_) => 2,
+            Self::HttpStatus(_) | Self::HttpMethod(_) | Self::HttpHeader(_) => 3,
+            Self::Address(..) | Self::AddressTranslated(_) | Self::TraceId(_) | Self::Cluster(..) => 4,
+            Self::Pod(..) | Self::Service(..) | Self::Workload(..) | Self::Fqdn(..) | Self::NodeName(_) => 5,
+            Self::Label(..) | Self::NodeLabel(_) | Self::Interface(_) => 6,
+            Self::DnsQuery(_) | Self::HttpPath(_) | Self::HttpUrl(_) => 7,
+            Self::Cel(_) => 8,
+        }
+    }
+
+    /// Whether what was observed meets it.
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+        if let Self::Cel(programs) = self {
+            return programs.matches(observed, context, shared);
+        }
+        match observed {
+            Observed::Flow(flow) => self.flow(flow, context),
+            Observed::Agent(event) => self.event(EVENT_AGENT, event.kind as i32),
+            Observed::Debug(event) => self.event(EVENT_DEBUG, i32::from(event.kind)),
+            Observed::Lost(_) => true,
+        }
+    }
+
+    /// Events that are no flows have nothing but a type, and what an empty flow has where upstream forgets to ask.
+    fn event(&self, kind: i32, subtype: i32) -> bool {
+        match self {
+            Self::EventType(types) => types.iter().any(|types| types.contain(kind, subtype)),
+            Self::TraceId(ids) => ids.contains(""),
+            Self::IpTraceId(ids) => ids.contains(&0),
+            Self::Label(_, selectors) | Self::NodeLabel(selectors) => {
+                selectors.iter().any(|selector| selector.select(Labels::NONE))
+            }
+            _ => false,
+        }
+    }
+
+    fn flow(&self, flow: &Flow, context: &Context<'_>) -> bool {
+        match self {
+            Self::Uuid(ids) => ids.contains(&flow.uuid),
+            Self::EventType(types) => {
+                let (kind, subtype) = (i32::from(flow.event_type.kind), i32::from(flow.event_type.subtype));
+                kind != 0 && types.iter().any(|types| types.contain(kind, subtype))
+            }
+            Self::Verdict(bits) => bits & 1 << flow.verdict as u32 != 0,
+            Self::DropReason(reasons) => flow.verdict == Verdict::Dropped && reasons.contains(&flow.drop_reason),
+            Self::Reply(answers, others) => match flow.is_reply {
+                Some(true) => *answers,
+                Some(false) => *others,
+                None => *others && flow.verdict == Verdict::Dropped,
+            },
+            Self::Encrypted(encrypted, plain) => {
+                if flow.encrypted && flow.ip.is_some() {
+                    *encrypted
+                } else {
+                    *plain
+                }
+            }
+            Self::Identity(side, ids) => ids.contains(&side.of(&flow.source, &flow.destination).identity),
+            Self::Protocol(protocols) => protocols.contain(flow),
+            Self::Address(side, addresses) => address(flow, *side).is_some_and(|address| addresses.contain(address)),
+            Self::AddressTranslated(addresses) => {
+                flow.ip.and_then(|ip| ip.source_translated).is_some_and(|address| addresses.contain(address))
+            }
+            Self::Label(side, selectors) => {
+                let labels = Labels::of(flow, *side);
+                selectors.iter().any(|selector| selector.select(labels))
+            }
+            Self::Cluster(side, names) => {
+                let told = flow
+                    .end_details()
+                    .map_or("", |(source, destination)| side.of(source, destination).cluster_name.as_str());
+                names.contains(if told.is_empty() { Labels::of(flow, *side).cluster() } else { told })
+            }
+            Self::Port(side, ports) => {
+                flow.l4.ports().is_some_and(|(source, destination)| ports.contains(&side.of(source, destination)))
+            }
+            Self::TcpFlags(entries) => match flow.l4 {
+                // Access-log records and socket events have ports alone.
+                L4::Tcp { flags, .. } if !matches!(flow.event_type.kind, EVENT_L7 | EVENT_SOCK) => {
+                    entries.iter().any(|wanted| flags.0 & wanted == *wanted)
+                }
+                _ => false,
+            },
+            Self::NodeName(names) => match flow.details.as_ref().map_or("", |details| details.node_name.as_str()) {
+                "" => names.fit_node(context.node.cluster().unwrap_or("default"), &context.node.name),
+                name => names.fit(name),
+            },
+            Self::IpVersion(bits) => bits & 1 << version(flow) != 0,
+            Self::TraceId(ids) => trace_id(flow, |id| ids.contains(id)),
+            Self::IpTraceId(ids) => ids.contains(&flow.ip_trace_id),
+            Self::Direction(bits) => bits & 1 << flow.direction as u32 != 0,
+            Self::Interface(wanted) => interface(flow, wanted, context),
+            // Asked before.
+            Self::Cel(_) => false,
+            Self::DnsQuery(_)
+            | Self::HttpStatus(_)
+            | Self::HttpMethod(_)
+            | Self::HttpPath(_)
+            | Self::HttpUrl(_)
+            | Self::HttpHeader(_) => self.l7(flow),
+            Self::Pod(..) | Self::Service(..) | Self::Workload(..) | Self::Fqdn(..) | Self::NodeLabel(_) => {
+                self.details(flow)
+            }
+        }
+    }
+
+    fn l7(&self, flow: &Flow) -> bool {
+        let record = flow.l7.as_ref().map(|l7| &l7.record);
+        let http = |test: &dyn Fn(&Http) -> bool| matches!(record, Some(L7Record::Http(http)) if test(http));
+        match self {
+            Self::DnsQuery(query) => matches!(record, Some(L7Record::Dns(dns)) if query.is_match(dns.query.as_str())),
+            Self::HttpStatus(codes) => http(&|http| codes.contain(http.code)),
+            Self::HttpMethod(methods) => {
+                http(&|http| !http.method.is_empty() && methods.iter().any(|method| same_fold(method, &http.method)))
+            }
+            Self::HttpPath(paths) => http(&|http| path(&http.url).is_some_and(|path| paths.is_match(&*path))),
+            Self::HttpUrl(urls) => http(&|http| !http.url.is_empty() && urls.is_match(http.url.as_str())),
+            Self::HttpHeader(headers) => {
+                http(&|http| http.headers.iter().any(|(key, value)| headers.contains(&Pair(key, value))))
+            }
+            _ => false,
+        }
+    }
+
+    /// What only a flow has of which somebody told whose its ends are.
+    fn details(&self, flow: &Flow) -> bool {
+        let Some(details) = flow.details.as_deref() else {
+            // No labels are labels too: a selector can ask for a missing one.
+            return matches!(self, Self::NodeLabel(selectors) if selectors.iter().any(|one| one.select(Labels::NONE)));
+        };
+        let end = |side: Side| side.of(&details.source, &details.destination);
+        match self {
+            Self::Pod(side, names) => names.contain(&end(*side).namespace, &end(*side).pod_name),
+            Self::Service(side, names) => side
+                .of(&details.source_service, &details.destination_service)
+                .as_ref()
+                .is_some_and(|service| names.contain(&service.namespace, &service.name)),
+            Self::Workload(side, wanted) => end(*side).workloads.iter().any(|workload| {
+                let fits = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
+                wanted.iter().any(|(name, kind)| fits(name, &workload.name) && fits(kind, &workload.kind))
+            }),
+            Self::Fqdn(side, names) => {
+                side.of(&details.source_names, &details.destination_names).iter().any(|name| names.fit(name))
+            }
+            Self::NodeLabel(selectors) => {
+                selectors.iter().any(|selector| selector.select(Labels::Given(&details.node_labels)))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The address of an end, where the record says one.
+fn address(flow: &Flow, side: Side) -> Option<IpAddr> {
+    let ip = flow.ip?;
+    let missing = side.of(flow.no_source_address, flow.no_destination_address);
+    (!missing).then(|| side.of(ip.source, ip.destination))
+}
+
+/// Hubble's `flow.IPVersion`.
+fn version(flow: &Flow) -> u32 {
+    match flow.ip.map(|ip| ip.version) {
+        Some(4) => 1,
+        Some(6) => 2,
+        _ => 0,
+    }
+}
+
+/// Calls with the trace id in hexadecimal digits, or with nothing.
+fn trace_id(flow: &Flow, call: impl FnOnce(&str) -> bool) -> bool {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let told = flow.details.as_ref().map_or("", |details| details.trace_id.as_str());
+    match flow.l7.as_ref().and_then(|l7| l7.trace()) {
+        Some(id) if told.is_empty() => {
+            let mut text = [0; 32];
+            for (pair, byte) in text.chunks_exact_mut(2).zip(id) {
+                pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            }
+            str::from_utf8(&text).is_ok_and(call)
+        }
+        _ => call(told),
+    }
+}
+
+/// Interfaces by index, by name or by both; of our own machine the name is looked up, and only if it is asked for.
+fn interface(flow: &Flow, wanted: &[(u32, String)], context: &Context<'_>) -> bool {
+    let given = flow.details.as_ref().map_or("", |details| details.interface_name.as_str());
+    if flow.ifindex == 0 && given.is_empty() {
+        return false;
+    }
+    // An index of another machine is nobody's here.
+    let is_ours = flow.details.as_ref().is_none_or(|details| details.node_name.is_empty());
+    let mut found = String::new();
+    let mut asked = false;
+    wanted.iter().any(|(index, name)| {
+        if *index != 0 && *index != flow.ifindex {
+            return false;
+        }
+        if name.is_empty() || !given.is_empty() {
+            return name.is_empty() || name == given;
+        }
+        if !std::mem::replace(&mut asked, true) && is_ours {
+            context.names.interface(flow.ifindex, &mut found);
+        }
+        *name == found
+    })
+}

@@ -1,0 +1,95 @@
+//! TLS of the client: own authorities or the system's, and a client certificate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::uri::Scheme;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, crypto};
+
+use crate::export::otlp::config::Config;
+
+/// Why TLS can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that can't be read, or holds nothing of the kind.
+    #[error("{}: {what}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for in it.
+        what: &'static str,
+        /// What went wrong.
+        message: String,
+    },
+    /// No authority to trust: none configured, and the system has none.
+    #[error("the system has no root certificates (install ca-certificates, or set tls.ca){detail}")]
+    NoRoots {
+        /// What the system said.
+        detail: String,
+    },
+    /// Certificate and key do not belong together, or their algorithm is not known.
+    #[error("client certificate {} with key {}: {message}", cert.display(), key.display())]
+    Identity {
+        /// Certificate file.
+        cert: PathBuf,
+        /// Key file.
+        key: PathBuf,
+        /// What went wrong.
+        message: String,
+    },
+    /// The TLS library itself.
+    #[error("TLS: {message}")]
+    Library {
+        /// What went wrong.
+        message: String,
+    },
+}
+
+/// The client's TLS settings. Files are read even for `http://`: a wrong path is told at the start.
+pub(super) fn client_config(config: &Config) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Library { message: error.to_string() })?
+        .with_root_certificates(roots(config)?);
+    let Some((cert, key)) = &config.identity else { return Ok(builder.with_no_client_auth()) };
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, "private key", error))?;
+    builder.with_client_auth_cert(certificates(cert)?, private).map_err(|error| TlsError::Identity {
+        cert: cert.clone(),
+        key: key.clone(),
+        message: error.to_string(),
+    })
+}
+
+fn roots(config: &Config) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(ca) = &config.ca {
+        for certificate in certificates(ca)? {
+            roots.add(certificate).map_err(|error| file(ca, "certificate", error))?;
+        }
+    } else if config.uri.scheme() == Some(&Scheme::HTTPS) {
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let detail = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+            return Err(TlsError::NoRoots { detail });
+        }
+    }
+    Ok(roots)
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| file(path, "certificate", error))?;
+    if certificates.is_empty() {
+        return Err(file(path, "certificate", "none in the file"));
+    }
+    Ok(certificates)
+}
+
+fn file(path: &Path, what: &'static str, error: impl std::fmt::Display) -> TlsError {
+    TlsError::File { path: path.to_owned(), what, message: error.to_string() }
+}

@@ -1,0 +1,113 @@
+//! Whose a flow's ends are, where another Hubble said it, as attributes: Kubernetes' names as OpenTelemetry has them,
+//! behind that of the end, since the resource is the exporter's own.
+
+use eyepiece_flow::metadata::{Details, EndDetails, Service, Workload};
+use eyepiece_semconv::attribute;
+
+use super::flow::string_if_known;
+use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
+
+/// Field number of `LogRecord.trace_id`.
+const TRACE_ID: u8 = 9;
+
+/// The attributes of one end.
+struct Names {
+    cluster: &'static str,
+    namespace: &'static str,
+    pod: &'static str,
+    /// By kind of workload.
+    workloads: [(&'static str, &'static str); 6],
+    other_workloads: &'static str,
+    labels: &'static str,
+    dns: &'static str,
+    service: &'static str,
+    service_namespace: &'static str,
+}
+
+const SOURCE: Names = Names {
+    cluster: attribute::SOURCE_K8S_CLUSTER_NAME,
+    namespace: attribute::SOURCE_K8S_NAMESPACE_NAME,
+    pod: attribute::SOURCE_K8S_POD_NAME,
+    workloads: [
+        ("Deployment", attribute::SOURCE_K8S_DEPLOYMENT_NAME),
+        ("StatefulSet", attribute::SOURCE_K8S_STATEFULSET_NAME),
+        ("DaemonSet", attribute::SOURCE_K8S_DAEMONSET_NAME),
+        ("ReplicaSet", attribute::SOURCE_K8S_REPLICASET_NAME),
+        ("Job", attribute::SOURCE_K8S_JOB_NAME),
+        ("CronJob", attribute::SOURCE_K8S_CRONJOB_NAME),
+    ],
+    other_workloads: attribute::HUBBLE_SOURCE_WORKLOADS,
+    labels: attribute::HUBBLE_SOURCE_LABELS,
+    dns: attribute::HUBBLE_SOURCE_DNS_NAMES,
+    service: attribute::SOURCE_K8S_SERVICE_NAME,
+    service_namespace: attribute::HUBBLE_SOURCE_SERVICE_NAMESPACE,
+};
+
+const DESTINATION: Names = Names {
+    cluster: attribute::DESTINATION_K8S_CLUSTER_NAME,
+    namespace: attribute::DESTINATION_K8S_NAMESPACE_NAME,
+    pod: attribute::DESTINATION_K8S_POD_NAME,
+    workloads: [
+        ("Deployment", attribute::DESTINATION_K8S_DEPLOYMENT_NAME),
+        ("StatefulSet", attribute::DESTINATION_K8S_STATEFULSET_NAME),
+        ("DaemonSet", attribute::DESTINATION_K8S_DAEMONSET_NAME),
+        ("ReplicaSet", attribute::DESTINATION_K8S_REPLICASET_NAME),
+        ("Job", attribute::DESTINATION_K8S_JOB_NAME),
+        ("CronJob", attribute::DESTINATION_K8S_CRONJOB_NAME),
+    ],
+    other_workloads: attribute::HUBBLE_DESTINATION_WORKLOADS,
+    labels: attribute::HUBBLE_DESTINATION_LABELS,
+    dns: attribute::HUBBLE_DESTINATION_DNS_NAMES,
+    service: attribute::DESTINATION_K8S_SERVICE_NAME,
+    service_namespace: attribute::HUBBLE_DESTINATION_SERVICE_NAMESPACE,
+};
+
+/// Appends what is known beyond the flow itself; `has_trace` where its trace id is written already.
+pub(super) fn write(details: &Details, has_trace: bool, out: &mut Vec<u8>) {
+    end(&SOURCE, &details.source, &details.source_names, details.source_service.as_ref(), out);
+    end(&DESTINATION, &details.destination, &details.destination_names, details.destination_service.as_ref(), out);
+    let (cluster, node) = details.node_name.split_once('/').unwrap_or(("", &details.node_name));
+    string_if_known(out, attribute::K8S_CLUSTER_NAME, cluster);
+    string_if_known(out, attribute::K8S_NODE_NAME, node);
+    texts(out, attribute::HUBBLE_NODE_LABELS, &details.node_labels);
+    string_if_known(out, attribute::HUBBLE_EMITTER_NAME, &details.emitter.name);
+    string_if_known(out, attribute::HUBBLE_EMITTER_VERSION, &details.emitter.version);
+    if let Some(id) = trace_id(&details.trace_id).filter(|_| !has_trace) {
+        wire::bytes(out, TRACE_ID, &id);
+    }
+}
+
+fn end(names: &Names, end: &EndDetails, dns: &[String], service: Option<&Service>, out: &mut Vec<u8>) {
+    string_if_known(out, names.cluster, &end.cluster_name);
+    string_if_known(out, names.namespace, &end.namespace);
+    string_if_known(out, names.pod, &end.pod_name);
+    let attribute = |kind: &str| names.workloads.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name);
+    let mut others = Vec::new();
+    for (place, Workload { name, kind }) in end.workloads.iter().enumerate() {
+        // An attribute is there once: of two of a kind the second is among the others.
+        let is_first = end.workloads[..place].iter().all(|before| before.kind != *kind);
+        match attribute(kind).filter(|_| is_first && !name.is_empty()) {
+            Some(attribute) => wire::string(out, FIELD, attribute, name.as_bytes()),
+            None => others.push(format!("{kind}/{name}")),
+        }
+    }
+    texts(out, names.other_workloads, &others);
+    texts(out, names.labels, &end.labels);
+    texts(out, names.dns, dns);
+    if let Some(Service { name, namespace }) = service {
+        string_if_known(out, names.service, name);
+        string_if_known(out, names.service_namespace, namespace);
+    }
+}
+
+fn texts(out: &mut Vec<u8>, name: &str, values: &[String]) {
+    if !values.is_empty() {
+        wire::texts(out, FIELD, name, values.iter().map(String::as_str));
+    }
+}
+
+/// The bytes of a trace id in hex; all zero is none.
+fn trace_id(text: &str) -> Option<[u8; 16]> {
+    let number = u128::from_str_radix(text, 16).ok().filter(|number| text.len() == 32 && *number != 0)?;
+    Some(number.to_be_bytes())
+}

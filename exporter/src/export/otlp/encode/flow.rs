@@ -1,0 +1,309 @@
+//! One flow as the bytes of a `LogRecord`: which attributes it has, by the registry's event `hubble.flow`.
+
+use std::sync::Arc;
+
+use eyepiece_flow::flow::{
+    Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, TcpFlags,
+    Verdict,
+};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::{names, text};
+use eyepiece_semconv::{attribute, event};
+
+use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
+use crate::export::stdout::flow_line;
+use crate::export::stdout::flow_line::{Reader, Words};
+
+/// Severity number and text of a verdict, by `SeverityNumber` of OTLP.
+///
+/// A drop is a warning and an L7 error an error; a flow that a policy in audit mode would have dropped went through,
+/// so it is information, and its verdict says the rest.
+pub const fn severity(verdict: Verdict) -> (u8, &'static str) {
+    match verdict {
+        Verdict::Dropped => (13, "WARN"),
+        Verdict::Error => (17, "ERROR"),
+        Verdict::Unknown
+        | Verdict::Forwarded
+        | Verdict::Audit
+        | Verdict::Redirected
+        | Verdict::Traced
+        | Verdict::Translated => (9, "INFO"),
+    }
+}
+
+/// Encodes flows one by one; its buffers and caches serve them all.
+pub struct FlowEncoder {
+    pub(super) reader: Reader,
+    words: Words,
+    pub(super) body: String,
+    scratch: String,
+    /// For the ids of what has none of its own.
+    pub(super) random: fastrand::Rng,
+}
+
+impl FlowEncoder {
+    /// Names come from these symbols, and from the machine.
+    pub fn new(symbols: Symbols, names: Arc<dyn Names>) -> Self {
+        let (words, body, scratch) = (Words::default(), String::new(), String::new());
+        let random = fastrand::Rng::new();
+        Self { reader: Reader::new(symbols, names), words, body, scratch, random }
+    }
+
+    /// Forgets names that may have changed; call it for each request.
+    pub fn refresh(&mut self) {
+        self.reader.refresh();
+    }
+
+    /// Appends the content of a `LogRecord`; `observed` is when we saw the flow, ns since the Unix epoch.
+    pub fn record(&mut self, flow: &Flow, observed: u64, out: &mut Vec<u8>) {
+        self.reader.read(flow, &mut self.words);
+        self.body.clear();
+        flow_line::write(flow, &self.words, &mut self.body);
+        wire::record(out, (flow.time, observed), severity(flow.verdict), &self.body, event::HUBBLE_FLOW);
+        self.kind(flow, out);
+        self.network(flow, out);
+        ends(flow, &self.words, out);
+        transport(flow, out);
+        if flow.event_type.kind == EVENT_DROP || flow.kernel_drop.is_some() {
+            dropped(flow, &self.words, out);
+        }
+        datapath(flow, &self.words, out);
+        if flow.tunnel.is_some() {
+            self.tunnel(flow, out);
+        }
+        if let Some(l7) = &flow.l7 {
+            super::l7::write(l7, out);
+        }
+        if let Some(sock) = &flow.sock {
+            socket(sock, out);
+        }
+        if let Some(details) = &flow.details {
+            let has_trace = flow.l7.as_ref().is_some_and(|l7| l7.trace().is_some());
+            super::details::write(details, has_trace, out);
+        }
+    }
+
+    /// What happened.
+    fn kind(&self, flow: &Flow, out: &mut Vec<u8>) {
+        wire::string(out, FIELD, attribute::LOG_RECORD_UID, &text::uuid(&flow.uuid));
+        wire::string(out, FIELD, attribute::HUBBLE_VERDICT, flow.verdict.name().as_bytes());
+        let kind = match flow.event_type.kind {
+            EVENT_DROP => "Drop",
+            EVENT_CAPTURE => "Capture",
+            EVENT_TRACE => "Trace",
+            EVENT_POLICY_VERDICT => "PolicyVerdict",
+            EVENT_L7 => "L7",
+            _ => "Unknown",
+        };
+        wire::string(out, FIELD, attribute::HUBBLE_EVENT_TYPE, kind.as_bytes());
+        if let Some(point) = flow.observation_point.and_then(names::observation_point_text) {
+            wire::string(out, FIELD, attribute::HUBBLE_EVENT_SUBTYPE, point.as_bytes());
+            wire::string(out, FIELD, attribute::HUBBLE_OBSERVATION_POINT, point.as_bytes());
+        }
+        if let Some(reason) = flow.trace_reason.and_then(names::trace_reason_text) {
+            wire::string(out, FIELD, attribute::HUBBLE_TRACE_REASON, reason.as_bytes());
+        }
+        if let Some(point) = flow.capture_point.and_then(names::capture_point_name) {
+            wire::string(out, FIELD, attribute::HUBBLE_CAPTURE_POINT, point.as_bytes());
+        }
+        let direction = match flow.direction {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+            Direction::Unknown => "unknown",
+        };
+        wire::string(out, FIELD, attribute::HUBBLE_TRAFFIC_DIRECTION, direction.as_bytes());
+        if let Some(is_reply) = flow.is_reply {
+            wire::bool(out, FIELD, attribute::HUBBLE_IS_REPLY, is_reply);
+        }
+        if !self.words.summary.is_empty() {
+            wire::string(out, FIELD, attribute::HUBBLE_SUMMARY, self.words.summary.as_bytes());
+        }
+        if let Some(meter) = &flow.meter {
+            wire::int(out, FIELD, attribute::HUBBLE_FLOW_PACKETS, meter.packets);
+            wire::int(out, FIELD, attribute::HUBBLE_FLOW_BYTES, meter.bytes);
+        }
+        if self.words.observed_before {
+            wire::bool(out, FIELD, attribute::HUBBLE_FLOW_OBSERVED_BEFORE, true);
+        }
+    }
+
+    /// Addresses.
+    fn network(&mut self, flow: &Flow, out: &mut Vec<u8>) {
+        let Some(ip) = &flow.ip else { return };
+        match ip.version {
+            // Another Hubble may know addresses and not say what packet they were in.
+            0 => {}
+            6 => wire::string(out, FIELD, attribute::NETWORK_TYPE, b"ipv6"),
+            _ => wire::string(out, FIELD, attribute::NETWORK_TYPE, b"ipv4"),
+        }
+        string_if_known(out, attribute::SOURCE_ADDRESS, &self.words.source);
+        string_if_known(out, attribute::DESTINATION_ADDRESS, &self.words.destination);
+        if let Some(translated) = ip.source_translated {
+            self.scratch.clear();
+            text::address(&mut self.scratch, translated);
+            wire::string(out, FIELD, attribute::HUBBLE_SOURCE_ADDRESS_TRANSLATED, self.scratch.as_bytes());
+        }
+    }
+
+    /// The tunnel that was looked through.
+    fn tunnel(&mut self, flow: &Flow, out: &mut Vec<u8>) {
+        let Some(tunnel) = &flow.tunnel else { return };
+        let protocol = match tunnel.protocol {
+            1 => "vxlan",
+            2 => "geneve",
+            _ => "unknown",
+        };
+        wire::string(out, FIELD, attribute::HUBBLE_TUNNEL_PROTOCOL, protocol.as_bytes());
+        wire::int(out, FIELD, attribute::HUBBLE_TUNNEL_VNI, u64::from(tunnel.vni));
+        for (name, address) in [
+            (attribute::HUBBLE_TUNNEL_SOURCE_ADDRESS, tunnel.ip.source),
+            (attribute::HUBBLE_TUNNEL_DESTINATION_ADDRESS, tunnel.ip.destination),
+        ] {
+            self.scratch.clear();
+            text::address(&mut self.scratch, address);
+            wire::string(out, FIELD, name, self.scratch.as_bytes());
+        }
+    }
+}
+
+/// The socket whose addresses were translated.
+fn socket(sock: &Sock, out: &mut Vec<u8>) {
+    if let Some(text) = sock.point.text() {
+        wire::string(out, FIELD, attribute::HUBBLE_SOCK_TRANSLATION_POINT, text.as_bytes());
+    }
+    int_if_known(out, attribute::HUBBLE_SOCK_COOKIE, sock.cookie);
+    int_if_known(out, attribute::HUBBLE_SOCK_CGROUP_ID, sock.cgroup);
+}
+
+/// Appends a number unless it is 0, which stands for "unknown" or "none".
+pub(super) fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
+    let value = value.into();
+    if value != 0 {
+        wire::int(out, FIELD, name, value);
+    }
+}
+
+/// Appends a text unless it is empty.
+pub(super) fn string_if_known(out: &mut Vec<u8>, name: &str, value: &str) {
+    if !value.is_empty() {
+        wire::string(out, FIELD, name, value.as_bytes());
+    }
+}
+
+/// Who sent it and who it is for.
+fn ends(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
+    string_if_known(out, attribute::HUBBLE_SOURCE_NAME, &words.source_name);
+    string_if_known(out, attribute::HUBBLE_DESTINATION_NAME, &words.destination_name);
+    int_if_known(out, attribute::HUBBLE_SOURCE_IDENTITY, flow.source.identity);
+    int_if_known(out, attribute::HUBBLE_DESTINATION_IDENTITY, flow.destination.identity);
+    int_if_known(out, attribute::HUBBLE_SOURCE_ENDPOINT_ID, flow.source.endpoint);
+    int_if_known(out, attribute::HUBBLE_DESTINATION_ENDPOINT_ID, flow.destination.endpoint);
+}
+
+/// Names of TCP flags, in the order of their bits.
+pub(in crate::export) const TCP_FLAGS: [(u16, &str); 9] = [
+    (TcpFlags::FIN, "FIN"),
+    (TcpFlags::SYN, "SYN"),
+    (TcpFlags::RST, "RST"),
+    (TcpFlags::PSH, "PSH"),
+    (TcpFlags::ACK, "ACK"),
+    (TcpFlags::URG, "URG"),
+    (TcpFlags::ECE, "ECE"),
+    (TcpFlags::CWR, "CWR"),
+    (TcpFlags::NS, "NS"),
+];
+
+/// Transport layer; `network.transport` has no other well-known values than tcp and udp, the rest are the
+/// protocols' names in lower case as the convention asks.
+fn transport(flow: &Flow, out: &mut Vec<u8>) {
+    let name = match flow.l4 {
+        L4::None => return,
+        L4::Tcp { .. } => "tcp",
+        L4::Udp { .. } => "udp",
+        L4::Sctp { .. } => "sctp",
+        L4::Icmp4 { .. } => "icmp",
+        L4::Icmp6 { .. } => "icmpv6",
+        L4::Vrrp { .. } => "vrrp",
+        L4::Igmp { .. } => "igmp",
+    };
+    wire::string(out, FIELD, attribute::NETWORK_TRANSPORT, name.as_bytes());
+    if let Some((source, destination)) = flow.l4.ports() {
+        wire::int(out, FIELD, attribute::SOURCE_PORT, u64::from(source));
+        wire::int(out, FIELD, attribute::DESTINATION_PORT, u64::from(destination));
+    }
+    match flow.l4 {
+        // Neither a proxy nor a socket sees flags.
+        L4::Tcp { .. } if flow.l7.is_some() || flow.sock.is_some() => {}
+        L4::Tcp { flags, .. } if flags.0 != 0 => {
+            let names = TCP_FLAGS.iter().filter(|&&(bit, _)| flags.has(bit)).map(|&(_, name)| name);
+            wire::strings(out, FIELD, attribute::HUBBLE_TCP_FLAGS, names);
+        }
+        L4::Sctp { chunk_type: Some(kind), .. } => {
+            wire::int(out, FIELD, attribute::HUBBLE_SCTP_CHUNK_TYPE, u64::from(kind));
+        }
+        L4::Icmp4 { kind, code } | L4::Icmp6 { kind, code } => {
+            wire::int(out, FIELD, attribute::HUBBLE_ICMP_TYPE, u64::from(kind));
+            wire::int(out, FIELD, attribute::HUBBLE_ICMP_CODE, u64::from(code));
+        }
+        L4::Vrrp { kind, vrid, priority } => {
+            wire::int(out, FIELD, attribute::HUBBLE_VRRP_TYPE, u64::from(kind));
+            wire::int(out, FIELD, attribute::HUBBLE_VRRP_VRID, u64::from(vrid));
+            wire::int(out, FIELD, attribute::HUBBLE_VRRP_PRIORITY, u64::from(priority));
+        }
+        L4::Igmp { kind, group } => {
+            wire::int(out, FIELD, attribute::HUBBLE_IGMP_TYPE, u64::from(kind));
+            let mut text = String::with_capacity(15);
+            text::address(&mut text, group.into());
+            wire::string(out, FIELD, attribute::HUBBLE_IGMP_GROUP, text.as_bytes());
+        }
+        L4::None | L4::Tcp { .. } | L4::Udp { .. } | L4::Sctp { .. } => {}
+    }
+}
+
+/// Why and where it was dropped.
+fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
+    string_if_known(out, attribute::HUBBLE_DROP_REASON, &words.drop_reason);
+    string_if_known(out, attribute::HUBBLE_DROP_LOCATION, &words.drop_location);
+    if let Some(kernel) = &flow.kernel_drop {
+        int_if_known(out, attribute::HUBBLE_DROP_NETNS, kernel.netns);
+    }
+    // File ids of the kernel's drops name a subsystem: the reason already tells it.
+    let told = flow.details.as_ref().map(|details| details.file_name.as_str()).filter(|name| !name.is_empty());
+    let file = flow.file.and_then(|file| Some((told.or(names::drop_file(file.id, file.release))?, file.line)));
+    if let Some((name, line)) = file {
+        wire::string(out, FIELD, attribute::HUBBLE_DROP_FILE, name.as_bytes());
+        wire::int(out, FIELD, attribute::HUBBLE_DROP_LINE, u64::from(line));
+    }
+}
+
+/// What the datapath and the link layer say.
+fn datapath(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
+    string_if_known(out, attribute::NETWORK_INTERFACE_NAME, &words.interface);
+    int_if_known(out, attribute::HUBBLE_INTERFACE_INDEX, flow.ifindex);
+    if flow.details.is_none() {
+        // Flows of another Hubble do not say it.
+        wire::int(out, FIELD, attribute::HUBBLE_CPU, u64::from(flow.cpu));
+    }
+    if let Some(ethernet) = &flow.ethernet {
+        wire::string(out, FIELD, attribute::HUBBLE_ETHERNET_SOURCE, &text::mac(&ethernet.source));
+        wire::string(out, FIELD, attribute::HUBBLE_ETHERNET_DESTINATION, &text::mac(&ethernet.destination));
+    }
+    if let Some(vlan) = flow.vlan {
+        wire::int(out, FIELD, attribute::HUBBLE_VLAN_ID, u64::from(vlan));
+    }
+    if flow.event_type.kind == EVENT_POLICY_VERDICT {
+        if let Some(text) = names::policy_match_text(flow.policy_match) {
+            wire::string(out, FIELD, attribute::HUBBLE_POLICY_MATCH_TYPE, text.as_bytes());
+        }
+        if let Some(name) = names::auth_type_name(flow.auth_type) {
+            wire::string(out, FIELD, attribute::HUBBLE_AUTH_TYPE, name.as_bytes());
+        }
+    }
+    int_if_known(out, attribute::HUBBLE_PROXY_PORT, flow.proxy_port);
+    if flow.encrypted {
+        wire::bool(out, FIELD, attribute::HUBBLE_ENCRYPTED, true);
+    }
+    int_if_known(out, attribute::HUBBLE_IP_TRACE_ID, flow.ip_trace_id);
+    int_if_known(out, attribute::HUBBLE_RECORDER_RULE, flow.recorder_rule);
+}

@@ -1,0 +1,12 @@
+//! Encodes flows and events straight to the bytes of an `ExportLogsServiceRequest`, without a structure in between.
+
+mod details;
+mod event;
+mod flow;
+mod l7;
+mod request;
+mod wire;
+
+pub(in crate::export) use flow::TCP_FLAGS;
+pub use flow::{FlowEncoder, severity};
+pub use request::{LogsRequest, Pushed, RequestBuilder};

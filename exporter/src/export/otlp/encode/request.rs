@@ -1,0 +1,145 @@
+//! Collects encoded records into requests that are bounded in records and in bytes.
+
+use bytes::Bytes;
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::record::Observed;
+
+use super::flow::FlowEncoder;
+use super::wire::{bytes, bytes_len, tag_bytes, varint, varint_len};
+use crate::export::otlp::resource::Resource;
+
+/// An encoded `ExportLogsServiceRequest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogsRequest {
+    /// The bytes.
+    pub body: Bytes,
+    /// How many records it holds; never 0.
+    pub records: usize,
+}
+
+/// What became of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is in the request.
+    Added,
+    /// It does not fit any more: finish this request, then push it again.
+    Full,
+    /// It would not fit into an empty request either: it can't be sent.
+    TooLarge,
+}
+
+/// Longest length prefix: requests stay far below 2^35 bytes.
+const LENGTH: usize = 5;
+
+/// Builds one request after the other. The records come first; what stands before them in the message is written
+/// backwards into room that was left for it, when their length is known.
+pub struct RequestBuilder {
+    /// `ResourceLogs.resource` and `ScopeLogs.scope`, with tags and lengths.
+    resource: Vec<u8>,
+    scope: Vec<u8>,
+    max_records: usize,
+    /// Bytes of all records of a request, tags and lengths included.
+    max_payload: usize,
+    /// Room, then `ScopeLogs.log_records`.
+    out: Vec<u8>,
+    records: usize,
+    /// The record that is being encoded.
+    record: Vec<u8>,
+}
+
+impl RequestBuilder {
+    /// Requests of at most `max_records` (at least 1) and `max_bytes`, everything included.
+    pub fn new(resource: &Resource, max_records: usize, max_bytes: usize) -> Self {
+        let mut resource_field = Vec::new();
+        bytes(&mut resource_field, 1, &resource.encoded());
+        let mut instrumentation_scope = Vec::new();
+        bytes(&mut instrumentation_scope, 1, env!("CARGO_PKG_NAME").as_bytes());
+        bytes(&mut instrumentation_scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+        let mut scope = Vec::new();
+        bytes(&mut scope, 1, &instrumentation_scope);
+        let overhead = Self::room(&resource_field, &scope);
+        Self {
+            resource: resource_field,
+            scope,
+            max_records: max_records.max(1),
+            max_payload: max_bytes.saturating_sub(overhead),
+            out: Vec::new(),
+            records: 0,
+            record: Vec::with_capacity(1024),
+        }
+    }
+
+    /// Most bytes that can stand before the records.
+    fn room(resource: &[u8], scope: &[u8]) -> usize {
+        1 + LENGTH + resource.len() + 1 + LENGTH + scope.len()
+    }
+
+    /// How many records wait.
+    pub const fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Appends a flow's record; `observed` is when we saw it, ns since the Unix epoch.
+    pub fn push(&mut self, encoder: &mut FlowEncoder, flow: &Flow, observed: u64) -> Pushed {
+        self.push_record(|record| encoder.record(flow, observed, record))
+    }
+
+    /// Appends the record of a flow, an event or a loss.
+    pub fn push_observed(&mut self, encoder: &mut FlowEncoder, each: &Observed, observed: u64) -> Pushed {
+        match each {
+            Observed::Flow(flow) => self.push(encoder, flow, observed),
+            other => self.push_record(|record| encoder.event(other, observed, record)),
+        }
+    }
+
+    #[inline]
+    fn push_record(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Pushed {
+        if self.records == self.max_records {
+            return Pushed::Full;
+        }
+        self.record.clear();
+        encode(&mut self.record);
+        let length = bytes_len(self.record.len());
+        if length > self.max_payload {
+            // One record of megabytes must not leave its buffer behind.
+            self.record.shrink_to(1024);
+            return Pushed::TooLarge;
+        }
+        let room = Self::room(&self.resource, &self.scope);
+        if self.records == 0 {
+            self.out.resize(room, 0);
+        }
+        if self.out.len() - room + length > self.max_payload {
+            return Pushed::Full;
+        }
+        bytes(&mut self.out, 2, &self.record);
+        self.records += 1;
+        Pushed::Added
+    }
+
+    /// The request with all records since the last one; none where there is no record.
+    pub fn finish(&mut self) -> Option<LogsRequest> {
+        if self.records == 0 {
+            return None;
+        }
+        let room = Self::room(&self.resource, &self.scope);
+        let payload = self.out.len() - room;
+        let scope_logs = self.scope.len() + payload;
+        let resource_logs = self.resource.len() + bytes_len(scope_logs);
+        let mut header = Vec::with_capacity(room);
+        header.push(tag_bytes(1));
+        varint(&mut header, resource_logs as u64);
+        header.extend_from_slice(&self.resource);
+        header.push(tag_bytes(2));
+        varint(&mut header, scope_logs as u64);
+        header.extend_from_slice(&self.scope);
+        debug_assert_eq!(header.len(), 1 + varint_len(resource_logs as u64) + resource_logs - payload);
+        let start = room - header.len();
+        self.out[start..room].copy_from_slice(&header);
+        // The next request is about as long as this one.
+        let next = Vec::with_capacity(self.out.len() + self.out.len() / 8);
+        let body = Bytes::from(std::mem::replace(&mut self.out, next)).slice(start..);
+        let records = std::mem::take(&mut self.records);
+        Some(LogsRequest { body, records })
+    }
+}

@@ -1,0 +1,164 @@
+//! Metrics as OTLP requests: cumulative sums, split so that no receiver refuses a request for its size.
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+
+use super::typed;
+use crate::pipeline::metrics::{Resolved, Series};
+
+/// The most bytes of an encoded request: receivers usually take 4 MiB, and refuse for good what is greater.
+pub const MAX_REQUEST: usize = 3 << 20;
+
+/// The name of the scope that our metrics are of.
+const SCOPE: &str = env!("CARGO_PKG_NAME");
+
+/// A tag and a length of up to 5 bytes: what a message costs inside another one, at most.
+const NESTED: usize = 6;
+
+/// Requests, and what did not fit into any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Encoded {
+    /// Each under the limit, none empty.
+    pub requests: Vec<ExportMetricsServiceRequest>,
+    /// Points in all requests.
+    pub points: u64,
+    /// Points too big for a request of their own: to be counted as dropped.
+    pub oversized: u64,
+}
+
+/// The requests that carry metrics at `time` (ns since the Unix epoch), each of at most `limit` bytes when encoded
+/// ([`MAX_REQUEST`]).
+pub fn encode(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize) -> Encoded {
+    let mut split = Split::new(resource, limit);
+    for metric in metrics {
+        for series in &metric.series {
+            split.push(metric, point(series, time));
+        }
+    }
+    split.finish()
+}
+
+/// Fills one request after the other.
+struct Split<'a> {
+    resource: &'a Resource,
+    limit: usize,
+    /// What a request without metrics takes, lengths of the messages around them included.
+    base: usize,
+    /// What the request in the making takes, at most.
+    size: usize,
+    metrics: Vec<Metric>,
+    done: Encoded,
+}
+
+impl<'a> Split<'a> {
+    fn new(resource: &'a Resource, limit: usize) -> Self {
+        // Both messages around the metrics are in it with lengths of one byte.
+        let base = request(resource, Vec::new()).encoded_len() + 2 * NESTED;
+        Self { resource, limit, base, size: base, metrics: Vec::new(), done: Encoded::default() }
+    }
+
+    fn push(&mut self, metric: &Resolved, point: NumberDataPoint) {
+        let point_size = point.encoded_len() + NESTED;
+        let open = self.metrics.last().is_some_and(|last| last.name == metric.name);
+        if open && self.size + point_size <= self.limit {
+            self.put(point, point_size);
+            return;
+        }
+        let head = empty_metric(metric);
+        // The sum in it has its length again.
+        let head_size = head.encoded_len() + 2 * NESTED;
+        if self.base + head_size + point_size > self.limit {
+            self.done.oversized += 1;
+            return;
+        }
+        if self.size + head_size + point_size > self.limit {
+            self.flush();
+        }
+        self.metrics.push(head);
+        self.size += head_size;
+        self.put(point, point_size);
+    }
+
+    fn put(&mut self, point: NumberDataPoint, size: usize) {
+        if let Some(Data::Sum(sum)) = self.metrics.last_mut().and_then(|metric| metric.data.as_mut()) {
+            sum.data_points.push(point);
+            self.size += size;
+            self.done.points += 1;
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.metrics.is_empty() {
+            self.done.requests.push(request(self.resource, std::mem::take(&mut self.metrics)));
+        }
+        self.size = self.base;
+    }
+
+    fn finish(mut self) -> Encoded {
+        self.flush();
+        self.done
+    }
+}
+
+fn request(resource: &Resource, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
+    let scope = InstrumentationScope {
+        name: SCOPE.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    };
+    let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: String::new() }];
+    let resource_metrics =
+        ResourceMetrics { resource: Some(resource.clone()), scope_metrics, schema_url: String::new() };
+    ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }
+}
+
+fn empty_metric(metric: &Resolved) -> Metric {
+    Metric {
+        name: metric.name.to_owned(),
+        description: metric.description.to_owned(),
+        unit: metric.unit.to_owned(),
+        metadata: Vec::new(),
+        data: Some(Data::Sum(Sum {
+            data_points: Vec::new(),
+            aggregation_temporality: AggregationTemporality::Cumulative.into(),
+            is_monotonic: true,
+        })),
+    }
+}
+
+fn point(series: &Series, time: u64) -> NumberDataPoint {
+    // An empty text says nothing: Prometheus takes such a label for one that is not there.
+    let known = series.attributes.iter().filter(|(_, text)| !text.is_empty());
+    let value = |key: &str, text: &String| match typed::number(key, text) {
+        Some(number) => any_value::Value::IntValue(number),
+        None => any_value::Value::StringValue(text.clone()),
+    };
+    let mut attributes: Vec<KeyValue> = known.map(|(key, text)| attribute(key, value(key, text))).collect();
+    if series.overflow {
+        let name = eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW;
+        attributes.push(attribute(name, any_value::Value::BoolValue(true)));
+    }
+    // OTLP's integers are signed; no sum of ours comes near.
+    let value = i64::try_from(series.value).unwrap_or(i64::MAX);
+    NumberDataPoint {
+        attributes,
+        // A series can't have begun after it is told of, whatever an event's clock says.
+        start_time_unix_nano: series.start.min(time),
+        time_unix_nano: time,
+        value: Some(number_data_point::Value::AsInt(value)),
+        ..NumberDataPoint::default()
+    }
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! The bounded queue of flows and events between the pipeline and the task that exports them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eyepiece_flow::record::{Batch, Observed};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use super::delivery::Counters;
+use super::wanted::Wanted;
+use crate::support::telemetry::Number;
+
+/// Records that wait for export: about a third of a second at 200,000 records/s, longer than a collector's pause for
+/// garbage. A full queue keeps 20 to 26 MiB, by how many flows come at once (`tests/pipeline_memory.rs` measures it):
+/// less than half of the 64 MiB that the program may take.
+pub const DEFAULT_CAPACITY: usize = 65_536;
+
+/// Name of this queue in our telemetry.
+pub const QUEUE_NAME: &str = "otlp_logs";
+
+/// Where the pipeline leaves flows for export. Cloning shares the queue.
+#[derive(Clone, Debug)]
+pub struct LogSink {
+    shared: Arc<Shared>,
+    sender: mpsc::UnboundedSender<Item>,
+}
+
+/// The first wanted observations of a batch: the rest found no room.
+#[derive(Debug)]
+pub struct Item {
+    batch: Batch,
+    records: usize,
+    wanted: Wanted,
+}
+
+impl Item {
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.records
+    }
+
+    /// Never: such an item is not sent.
+    pub const fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Flows, events and losses in their order.
+    pub fn observed(&self) -> impl Iterator<Item = &Observed> {
+        self.batch.iter().filter(|&observed| self.wanted.wants(observed)).take(self.records)
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    wanted: Wanted,
+    /// In records. The channel itself has no bound: this one is kept beside it.
+    capacity: usize,
+    depth: AtomicUsize,
+    /// With this many records waiting the reader need not wait for more.
+    enough: usize,
+    reached: Notify,
+    /// The reader is gone for another reason than shutdown.
+    broken: AtomicBool,
+    gauge: Number,
+    counters: Counters,
+}
+
+/// A queue of `capacity` records, of the wanted kinds, whose reader is woken early with `enough` of them.
+pub fn channel(capacity: usize, enough: usize, wanted: Wanted, counters: Counters) -> (LogSink, Queue) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    counters.queue_capacity.set(capacity as u64);
+    let shared = Arc::new(Shared {
+        wanted,
+        capacity,
+        depth: AtomicUsize::new(0),
+        // A queue smaller than a request must not wait for one.
+        enough: enough.min(capacity / 2).max(1),
+        reached: Notify::new(),
+        broken: AtomicBool::new(false),
+        gauge: counters.queue_depth.clone(),
+        counters,
+    });
+    (LogSink { shared: Arc::clone(&shared), sender }, Queue { shared, receiver })
+}
+
+impl LogSink {
+    /// Leaves flows and events for export and never waits. What finds no room is counted; returns how many were taken.
+    pub fn try_send(&self, batch: Batch) -> usize {
+        let shared = &*self.shared;
+        let offered = batch.iter().filter(|&observed| shared.wanted.wants(observed)).count();
+        if offered == 0 {
+            return 0;
+        }
+        let mut taken = 0;
+        let reserved = shared.depth.fetch_update(Ordering::AcqRel, Ordering::Acquire, |depth| {
+            taken = offered.min(shared.capacity.saturating_sub(depth));
+            (taken > 0).then_some(depth + taken)
+        });
+        shared.counters.queue_full.add((offered - taken) as u64);
+        let Ok(before) = reserved else { return 0 };
+        shared.counters.taken.add(taken as u64);
+        if self.sender.send(Item { batch, records: taken, wanted: shared.wanted }).is_err() {
+            shared.release(taken);
+            shared.count_unread(taken);
+            return 0;
+        }
+        let now = before + taken;
+        shared.gauge.set(now as u64);
+        if before < shared.enough && now >= shared.enough {
+            shared.reached.notify_one();
+        }
+        taken
+    }
+
+    /// Records that wait.
+    pub fn depth(&self) -> usize {
+        self.shared.depth.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    fn release(&self, records: usize) {
+        let before = self.depth.fetch_sub(records, Ordering::AcqRel);
+        self.gauge.set(before.saturating_sub(records) as u64);
+    }
+
+    fn count_unread(&self, records: usize) {
+        let broken = self.broken.load(Ordering::Acquire);
+        let counter = if broken { &self.counters.closed } else { &self.counters.shutdown };
+        counter.add(records as u64);
+    }
+}
+
+/// The reader's end. Dropping it closes the queue and counts what is left.
+#[derive(Debug)]
+pub struct Queue {
+    shared: Arc<Shared>,
+    receiver: mpsc::UnboundedReceiver<Item>,
+}
+
+impl Queue {
+    /// The next flows, once there are some; none when all sinks are gone.
+    pub async fn next(&mut self) -> Option<Item> {
+        let item = self.receiver.recv().await?;
+        self.shared.release(item.records);
+        Some(item)
+    }
+
+    /// The next flows, if there are some.
+    pub fn try_next(&mut self) -> Option<Item> {
+        let item = self.receiver.try_recv().ok()?;
+        self.shared.release(item.records);
+        Some(item)
+    }
+
+    /// Waits until a request's worth of records is there, at most `delay`. The reader sleeps through what comes in
+    /// the meantime: waking it for every batch would cost more than encoding the batch.
+    pub async fn gather(&self, delay: Duration) {
+        let enough = async {
+            while self.shared.depth.load(Ordering::Acquire) < self.shared.enough {
+                self.shared.reached.notified().await;
+            }
+        };
+        // Both ends of the wait mean the same: go on.
+        timeout(delay, enough).await.unwrap_or_default();
+    }
+
+    /// Takes no more; what is inside can still be read.
+    pub fn close(&mut self) {
+        self.receiver.close();
+    }
+
+    /// From here on what can't be read is counted as `closed`, not as `shutdown`.
+    pub fn set_broken(&self) {
+        self.shared.broken.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.close();
+        while let Some(item) = self.try_next() {
+            self.shared.count_unread(item.records);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use eyepiece_flow::event::{Lost, LostSource};
+    use eyepiece_flow::flow::{EventType, Flow};
+    use eyepiece_flow::record::{Batch, Observed};
+
+    use super::{Wanted, channel};
+    use crate::export::otlp::config::Signal;
+    use crate::export::otlp::delivery::Counters;
+    use crate::support::telemetry::Telemetry;
+
+    fn batch(records: usize) -> Batch {
+        Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); records])
+    }
+
+    #[test]
+    fn capacity_edges() {
+        const N: usize = 8;
+        for capacity in [0, 1, N - 1, N, N + 1, N * 8] {
+            for records in [0, 1, N - 1, N, N + 1, N * 8] {
+                let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+                let (sink, mut queue) = channel(capacity, 4, Wanted::default(), counters.clone());
+                let (mut taken, offered) = (0, records * 3);
+                for _ in 0..3 {
+                    taken += sink.try_send(batch(records));
+                }
+                assert_eq!(taken, offered.min(capacity), "{capacity} {records}");
+                assert_eq!(counters.queue_full.get() as usize, offered - taken);
+                assert_eq!(counters.queue_depth.get() as usize, taken);
+                assert_eq!(counters.queue_capacity.get() as usize, capacity);
+                let first = queue.try_next().map_or(0, |item| item.observed().count());
+                assert_eq!(first, records.min(capacity));
+                assert_eq!(sink.depth(), taken - first);
+                drop(queue);
+                assert_eq!(counters.shutdown.get() as usize, taken - first);
+                assert_eq!((sink.try_send(batch(1)), sink.depth()), (0, 0));
+                assert_eq!(counters.shutdown.get() as usize, taken - first + usize::from(capacity > 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_reader_is_told_apart() {
+        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+        let (sink, queue) = channel(10, 4, Wanted::default(), counters.clone());
+        sink.try_send(batch(3));
+        queue.set_broken();
+        drop(queue);
+        sink.try_send(batch(2));
+        assert_eq!((counters.closed.get(), counters.shutdown.get(), counters.queue_full.get()), (5, 0, 0));
+    }
+
+    #[test]
+    fn what_is_not_wanted_takes_no_room() {
+        let flow = || Observed::Flow(Flow::empty(EventType::default()));
+        let lost = || Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: None, count: 1, time: 7 });
+        let batch: Batch = Arc::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
+        for (flows, capacity, taken, full) in [(true, 9, 6, 0), (false, 9, 3, 0), (false, 2, 2, 1), (true, 4, 4, 2)] {
+            let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+            let wanted = Wanted { flows, ..Wanted::default() };
+            let (sink, mut queue) = channel(capacity, 4, wanted, counters.clone());
+            assert_eq!(sink.try_send(Batch::clone(&batch)), taken);
+            assert_eq!((sink.depth(), counters.queue_full.get()), (taken, full));
+            let item = queue.try_next().unwrap();
+            let expected: Vec<_> = batch.iter().filter(|&observed| wanted.wants(observed)).take(taken).collect();
+            assert_eq!((item.len(), item.observed().collect::<Vec<_>>()), (taken, expected));
+            assert_eq!(sink.depth(), 0);
+        }
+        let nothing = Wanted { flows: false, agent: false, lost: false, debug: false };
+        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+        let (sink, mut queue) = channel(9, 4, nothing, counters);
+        assert_eq!(sink.try_send(batch), 0);
+        assert!(queue.try_next().is_none());
+    }
+}

@@ -1,0 +1,345 @@
+//! A flow in one readable line, as `hubble observe` prints it: for log bodies and for standard output.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use eyepiece_flow::flow::{
+    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE, End,
+    Flow, Layer,
+};
+use eyepiece_flow::interner::{Symbol, Symbols};
+use eyepiece_flow::l7::{L7Kind, L7Record};
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::node_dedup::observed_before;
+use eyepiece_flow::{names, summary, text};
+use eyepiece_wire::InterfaceKind;
+use foldhash::HashMap;
+use foldhash::HashMapExt as _;
+
+/// Entries of a name cache before it starts anew: interfaces and endpoints of one machine are far fewer, and a cache
+/// must not grow with pod churn.
+const CACHE: usize = 4096;
+
+/// The texts of one flow that need looking up or formatting; the buffers are used again for the next flow.
+#[derive(Debug, Default)]
+pub struct Words {
+    /// Source address; empty where there is none.
+    pub source: String,
+    /// Destination address; empty where there is none.
+    pub destination: String,
+    /// Name of the source; empty where nobody knows it.
+    pub source_name: Arc<str>,
+    /// Name of the destination.
+    pub destination_name: Arc<str>,
+    /// Name of the interface.
+    pub interface: Arc<str>,
+    /// Why it was dropped, by the enum's name, or by number where it has none; empty for other flows.
+    pub drop_reason: String,
+    /// Kernel symbol where it was dropped.
+    pub drop_location: Arc<str>,
+    /// The flow in a few words: Hubble's, or which address asks for which by ARP.
+    pub summary: String,
+    /// The packet was observed before on this node, where it came in.
+    pub observed_before: bool,
+}
+
+/// Finds the texts of flows.
+pub struct Reader {
+    symbols: Symbols,
+    names: Arc<dyn Names>,
+    texts: HashMap<Symbol, Arc<str>>,
+    interfaces: HashMap<u32, Arc<str>>,
+    reasons: HashMap<u32, Arc<str>>,
+    locations: HashMap<u64, Arc<str>>,
+    kinds: HashMap<u32, InterfaceKind>,
+}
+
+impl Reader {
+    /// Reads symbols of this table, and the machine's names.
+    pub fn new(symbols: Symbols, names: Arc<dyn Names>) -> Self {
+        let (texts, interfaces) = (HashMap::new(), HashMap::new());
+        let (reasons, locations, kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { symbols, names, texts, interfaces, reasons, locations, kinds }
+    }
+
+    /// Forgets names that may change: an interface's index is given away again. Call it now and then.
+    pub fn refresh(&mut self) {
+        self.interfaces.clear();
+        self.kinds.clear();
+    }
+
+    /// Fills in the texts of a flow.
+    pub fn read(&mut self, flow: &Flow, words: &mut Words) {
+        words.source.clear();
+        words.destination.clear();
+        if let Some(ip) = &flow.ip {
+            if !flow.no_source_address {
+                text::address(&mut words.source, ip.source);
+            }
+            if !flow.no_destination_address {
+                text::address(&mut words.destination, ip.destination);
+            }
+        }
+        words.source_name = self.text(flow.source);
+        words.destination_name = self.text(flow.destination);
+        words.interface = match &flow.details {
+            // Its index is the node's that observed it.
+            Some(details) => details.interface_name.as_str().into(),
+            None => self.interface(flow.ifindex),
+        };
+        let names = &self.names;
+        words.drop_reason.clear();
+        words.drop_location = Arc::default();
+        if let Some(kernel) = &flow.kernel_drop {
+            let reason = cached(&mut self.reasons, kernel.reason, |out| names.kernel_reason(kernel.reason, out));
+            words.drop_reason.push_str(&reason);
+            if reason.is_empty() {
+                text::decimal(&mut words.drop_reason, u64::from(kernel.reason));
+            }
+            words.drop_location =
+                cached(&mut self.locations, kernel.location, |out| names.kernel_symbol(kernel.location, out));
+        } else if flow.event_type.kind == EVENT_DROP || flow.drop_reason != 0 {
+            match names::drop_reason_name(flow.drop_reason) {
+                Some(name) => words.drop_reason.push_str(name),
+                None => text::decimal(&mut words.drop_reason, u64::from(flow.drop_reason)),
+            }
+        }
+        words.observed_before = self.observed_before(flow);
+        words.summary.clear();
+        let told = flow.details.as_ref().map(|details| details.summary.as_str()).filter(|told| !told.is_empty());
+        // Writing to a String can't fail.
+        match (told, flow.last_layer) {
+            (Some(told), _) => words.summary.push_str(told),
+            (None, Layer::Arp(arp)) => write!(words.summary, "{arp}").unwrap_or_default(),
+            (None, _) => summary::write(flow, &mut words.summary).unwrap_or_default(),
+        }
+    }
+
+    fn observed_before(&mut self, flow: &Flow) -> bool {
+        let Self { names, kinds, .. } = self;
+        if kinds.len() >= CACHE {
+            kinds.clear();
+        }
+        observed_before(flow, |index| *kinds.entry(index).or_insert_with(|| names.interface_kind(index)))
+    }
+
+    /// Name of an interface; empty where it is not known.
+    pub(super) fn interface(&mut self, ifindex: u32) -> Arc<str> {
+        let names = &self.names;
+        match ifindex {
+            0 => Arc::default(),
+            index => cached(&mut self.interfaces, index, |out| names.interface(index, out)),
+        }
+    }
+
+    /// Name of an end; empty where nobody knows it.
+    pub(in crate::export) fn text(&mut self, end: End) -> Arc<str> {
+        if end.name == Symbol::EMPTY {
+            return Arc::default();
+        }
+        if self.texts.len() >= CACHE {
+            self.texts.clear();
+        }
+        Arc::clone(self.texts.entry(end.name).or_insert_with(|| self.symbols.text(end.name)))
+    }
+}
+
+fn cached<K>(cache: &mut HashMap<K, Arc<str>>, key: K, fill: impl FnOnce(&mut String)) -> Arc<str>
+where
+    K: Copy + Eq + std::hash::Hash,
+{
+    if let Some(text) = cache.get(&key) {
+        return Arc::clone(text);
+    }
+    if cache.len() >= CACHE {
+        cache.clear();
+    }
+    let mut text = String::new();
+    fill(&mut text);
+    let text: Arc<str> = text.into();
+    cache.insert(key, Arc::clone(&text));
+    text
+}
+
+/// Appends `source -> destination point verdict (summary)`, as the compact output of `hubble observe`: a reply's
+/// arrow points back to who opened the connection, `<>` where nobody knows.
+pub fn write(flow: &Flow, words: &Words, out: &mut String) {
+    let ports = flow.l4.ports();
+    let source = (&words.source, ports.map(|ports| ports.0), &words.source_name);
+    let destination = (&words.destination, ports.map(|ports| ports.1), &words.destination_name);
+    let (left, arrow, right) = match flow.is_reply {
+        Some(false) => (source, " -> ", destination),
+        Some(true) => (destination, " <- ", source),
+        None => (source, " <> ", destination),
+    };
+    if flow.ip.is_some() {
+        write_end(left, out);
+        out.push_str(arrow);
+        write_end(right, out);
+        out.push(' ');
+    }
+    write_point(flow, words, out);
+    out.push_str(if words.observed_before { " again " } else { " " });
+    out.push_str(flow.verdict.name());
+    if !words.summary.is_empty() {
+        out.push_str(" (");
+        out.push_str(&words.summary);
+        out.push(')');
+    }
+}
+
+fn write_end((address, port, name): (&String, Option<u16>, &Arc<str>), out: &mut String) {
+    match port {
+        _ if address.is_empty() => out.push('?'),
+        Some(port) if address.contains(':') => {
+            out.push('[');
+            out.push_str(address);
+            out.push_str("]:");
+            text::decimal(out, u64::from(port));
+        }
+        Some(port) => {
+            out.push_str(address);
+            out.push(':');
+            text::decimal(out, u64::from(port));
+        }
+        None => out.push_str(address),
+    }
+    if !name.is_empty() {
+        out.push_str(" (");
+        out.push_str(name);
+        out.push(')');
+    }
+}
+
+/// What the event is: an observation point, a drop's reason, a policy verdict's match.
+pub(super) fn write_point(flow: &Flow, words: &Words, out: &mut String) {
+    match flow.event_type.kind {
+        EVENT_TRACE => out.push_str(flow.observation_point.and_then(names::observation_point_text).unwrap_or("trace")),
+        EVENT_DROP => out.push_str(&words.drop_reason),
+        EVENT_POLICY_VERDICT => {
+            out.push_str("policy-verdict:");
+            out.push_str(names::policy_match_text(flow.policy_match).unwrap_or("unknown"));
+        }
+        EVENT_CAPTURE => out.push_str(flow.capture_point.and_then(names::capture_point_name).unwrap_or("capture")),
+        EVENT_RECORDER_CAPTURE => out.push_str("recorder-capture"),
+        EVENT_SOCK => out.push_str(flow.sock.and_then(|sock| sock.point.text()).unwrap_or("socket")),
+        EVENT_L7 => write_l7(flow, out),
+        kind => {
+            out.push_str("type-");
+            text::decimal(out, u64::from(kind));
+        }
+    }
+}
+
+/// `http-request`, `dns-response`, as `hubble observe` has it.
+fn write_l7(flow: &Flow, out: &mut String) {
+    let Some(l7) = &flow.l7 else { return };
+    out.push_str(match l7.record {
+        L7Record::Dns(_) => "dns",
+        L7Record::Http(_) => "http",
+        L7Record::Kafka(_) => "kafka",
+        L7Record::Generic(_) | L7Record::None => "l7",
+    });
+    out.push_str(match l7.kind {
+        L7Kind::Request => "-request",
+        L7Kind::Response => "-response",
+        L7Kind::Sample => "-sample",
+        L7Kind::Unknown => "",
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use eyepiece_flow::event::KernelDrop;
+    use eyepiece_flow::flow::{Arp, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+    use eyepiece_flow::interner::Symbols;
+    use eyepiece_flow::lookup::Names;
+
+    use super::{Reader, Words, write};
+
+    struct Fixed;
+
+    impl Names for Fixed {
+        fn interface(&self, ifindex: u32, out: &mut String) {
+            out.push_str(["", "lo", "veth0"][ifindex as usize]);
+        }
+
+        fn kernel_reason(&self, reason: u32, out: &mut String) {
+            out.push_str(if reason == 6 { "NETFILTER_DROP" } else { "" });
+        }
+
+        fn kernel_symbol(&self, _: u64, out: &mut String) {
+            out.push_str("nf_hook_slow+0x9c");
+        }
+    }
+
+    fn line(change: impl FnOnce(&mut Flow, &Symbols)) -> String {
+        let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
+        flow.verdict = Verdict::Forwarded;
+        flow.observation_point = Some(0);
+        flow.last_layer = Layer::L4;
+        flow.ip = Some(Ip {
+            source: [10, 0, 0, 1].into(),
+            source_translated: None,
+            destination: [10, 0, 0, 2].into(),
+            version: 4,
+        });
+        flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
+        let symbols = Symbols::default();
+        change(&mut flow, &symbols);
+        let mut words = Words::default();
+        Reader::new(symbols, Arc::new(Fixed)).read(&flow, &mut words);
+        let mut out = String::new();
+        write(&flow, &words, &mut out);
+        out
+    }
+
+    #[test]
+    fn lines() {
+        let ends = "10.0.0.1:40000 <> 10.0.0.2:80";
+        assert_eq!(line(|_, _| {}), format!("{ends} to-endpoint FORWARDED (TCP Flags: SYN)"));
+        let named = line(|flow, symbols| {
+            flow.is_reply = Some(true);
+            flow.source.name = symbols.intern("veth0");
+            flow.destination.name = symbols.intern("world");
+        });
+        let expected = "10.0.0.2:80 (world) <- 10.0.0.1:40000 (veth0) to-endpoint FORWARDED (TCP Flags: SYN)";
+        assert_eq!(named, expected);
+        let v6 = line(|flow, _| {
+            flow.is_reply = Some(false);
+            flow.ip = Some(Ip {
+                source: std::net::Ipv6Addr::LOCALHOST.into(),
+                source_translated: None,
+                destination: std::net::Ipv6Addr::LOCALHOST.into(),
+                version: 6,
+            });
+            flow.l4 = L4::Udp { source_port: 1, destination_port: 53 };
+        });
+        assert_eq!(v6, "[::1]:1 -> [::1]:53 to-endpoint FORWARDED (UDP)");
+        let drop = |reason, kernel: Option<u32>| {
+            line(move |flow, _| {
+                flow.event_type = EventType { kind: 1, subtype: reason as u8 };
+                flow.verdict = Verdict::Dropped;
+                flow.drop_reason = reason;
+                flow.kernel_drop = kernel.map(|reason| KernelDrop { reason, location: 1, netns: 2 });
+            })
+        };
+        let tail = "DROPPED (TCP Flags: SYN)";
+        assert_eq!(drop(133, None), format!("{ends} POLICY_DENIED {tail}"));
+        assert_eq!(drop(1, None), format!("{ends} 1 {tail}"));
+        assert_eq!(drop(0, Some(6)), format!("{ends} NETFILTER_DROP {tail}"));
+        assert_eq!(drop(0, Some(99)), format!("{ends} 99 {tail}"));
+        let arp = line(|flow, _| {
+            let (sender, target) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+            (flow.ip, flow.l4) = (None, L4::None);
+            flow.last_layer = Layer::Arp(Arp { operation: 1, sender, target });
+        });
+        assert_eq!(arp, "to-endpoint FORWARDED (ARP: 10.0.0.1 asks for 10.0.0.2)");
+        let bare = |kind| line(move |flow, _| *flow = Flow::empty(EventType { kind, subtype: 0 }));
+        assert_eq!(bare(8), "type-8 VERDICT_UNKNOWN");
+        assert_eq!(bare(6), "recorder-capture VERDICT_UNKNOWN");
+        assert_eq!(bare(7), "socket VERDICT_UNKNOWN");
+    }
+}

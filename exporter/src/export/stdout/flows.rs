@@ -1,0 +1,285 @@
+//! Prints flows and events as readable lines instead of sending them, in the demo's columns.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::Names;
+use eyepiece_flow::record::Observed;
+use eyepiece_flow::rfc3339::date;
+use eyepiece_semconv::attribute;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::event_line;
+use super::row::{self, Row};
+use crate::export::otlp::config::Signal;
+use crate::export::otlp::delivery::Counters;
+use crate::export::otlp::queue;
+use crate::export::otlp::queue::{Item, LogSink, Queue};
+use crate::export::otlp::wanted::Wanted;
+use crate::export::stdout::flow_line::{Reader, Words};
+use crate::support::paint::{Color, Paint};
+use crate::support::shutdown;
+use crate::support::shutdown::Stop;
+use crate::support::telemetry::Telemetry;
+
+/// Text that is written at once: a pipe's capacity.
+const CHUNK: usize = 64 * 1024;
+
+/// Nanoseconds of a day.
+const DAY: u64 = 86_400 * 1_000_000_000;
+
+/// The task that prints; see [`build`].
+pub struct Printer<W> {
+    queue: Queue,
+    reader: Reader,
+    words: Words,
+    row: Row,
+    /// Days since the Unix epoch, as the last heading has it.
+    day: Option<u64>,
+    paint: Paint,
+    out: W,
+    text: String,
+    /// Records in `text`.
+    pending: u64,
+    counters: Counters,
+}
+
+/// A sink for flows, and the task behind it. Its writing blocks while the reader of a pipe does: run it on a thread
+/// of its own ([`spawn_thread`](crate::export::otlp::logs::spawn_thread)); what finds no room in the queue meanwhile is counted.
+pub fn build<W: Write>(
+    capacity: usize,
+    wanted: Wanted,
+    symbols: Symbols,
+    names: Arc<dyn Names>,
+    (out, paint): (W, Paint),
+    telemetry: &Telemetry,
+) -> (LogSink, Printer<W>) {
+    let counters = Counters::new(telemetry, Signal::Logs);
+    let (sink, queue) = queue::channel(capacity, capacity, wanted, counters.clone());
+    let (words, row, text) = (Words::default(), Row::default(), String::with_capacity(CHUNK + 1024));
+    let reader = Reader::new(symbols, names);
+    (sink, Printer { queue, reader, words, row, day: None, paint, out, text, pending: 0, counters })
+}
+
+impl<W: Write> Printer<W> {
+    /// Prints until told to stop (then what is left, until the deadline), until all sinks are gone, or until nobody
+    /// reads any more: a closed pipe is an end, not an error.
+    ///
+    /// # Errors
+    /// Writing failed in another way.
+    pub async fn run(mut self, mut stop: Stop) -> io::Result<()> {
+        match self.print(&mut stop).await {
+            Err(error) => {
+                self.queue.set_broken();
+                self.counters.closed.add(self.pending);
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    return Err(error);
+                }
+                info!({ attribute::EYEPIECE_SIGNAL } = "logs", "standard output was closed: no more flows are printed");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn print(&mut self, stop: &mut Stop) -> io::Result<()> {
+        loop {
+            let item = tokio::select! {
+                _ = shutdown::requested(stop) => None,
+                item = self.queue.next() => item,
+            };
+            let Some(item) = item else { break };
+            self.item(&item)?;
+            while stop.borrow().is_none()
+                && let Some(item) = self.queue.try_next()
+            {
+                self.item(&item)?;
+            }
+            self.flush()?;
+            self.reader.refresh();
+        }
+        self.queue.close();
+        let deadline = *stop.borrow();
+        while deadline.is_none_or(|deadline| Instant::now() < deadline)
+            && let Some(item) = self.queue.try_next()
+        {
+            self.item(&item)?;
+        }
+        self.flush()
+    }
+
+    fn item(&mut self, item: &Item) -> io::Result<()> {
+        for (index, observed) in item.observed().enumerate() {
+            self.heading(observed.time());
+            match observed {
+                Observed::Flow(flow) => {
+                    self.reader.read(flow, &mut self.words);
+                    self.row.fill(flow, &self.words);
+                    self.row.write(self.paint, &mut self.text);
+                }
+                other => self.event(other),
+            }
+            self.pending += 1;
+            if self.text.len() >= CHUNK
+                && let Err(error) = self.flush()
+            {
+                // The rest of this item is in no queue any more.
+                self.pending += (item.len() - index - 1) as u64;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, observed: &Observed) {
+        row::clock(observed.time(), self.paint, &mut self.text);
+        self.text.push(' ');
+        let start = self.text.len();
+        event_line::write(observed, &mut self.reader, &mut self.text);
+        row::clean(&mut self.text, start);
+        self.text.push('\n');
+    }
+
+    /// The date, above the first line and where another day begins: lines have the time of day alone.
+    fn heading(&mut self, time: u64) {
+        let day = time / DAY;
+        if self.day.replace(day) == Some(day) {
+            return;
+        }
+        let (year, month, day) = date(day.cast_signed());
+        let date = format_args!("{year:04}-{month:02}-{day:02} UTC");
+        self.text.push_str(&self.paint.text(Color::Dim, date));
+        self.text.push('\n');
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.pending > 0 {
+            self.out.write_all(self.text.as_bytes())?;
+            self.out.flush()?;
+            self.text.clear();
+            self.counters.delivered.add(std::mem::take(&mut self.pending));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use eyepiece_flow::event::{Lost, LostSource};
+    use eyepiece_flow::flow::{EventType, Flow, Verdict};
+    use eyepiece_flow::interner::Symbols;
+    use eyepiece_flow::lookup::NoNames;
+    use eyepiece_flow::record::Observed;
+    use tokio::time::Instant;
+
+    use super::{Counters, DAY, Paint, Wanted, build};
+    use crate::export::otlp::config::Signal;
+    use crate::support::shutdown;
+    use crate::support::telemetry::Telemetry;
+
+    /// Takes `room` bytes, then is closed.
+    #[derive(Clone)]
+    struct Pipe {
+        text: Arc<Mutex<Vec<u8>>>,
+        room: usize,
+        kind: io::ErrorKind,
+    }
+
+    impl io::Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut text = self.text.lock().unwrap();
+            if text.len() + bytes.len() > self.room {
+                return Err(self.kind.into());
+            }
+            text.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    async fn print(room: usize, kind: io::ErrorKind, batches: &[usize]) -> (io::Result<()>, String, Counters) {
+        let telemetry = Telemetry::default();
+        let pipe = Pipe { text: Arc::default(), room, kind };
+        let symbols = Symbols::default();
+        let mut flow = Flow::empty(EventType { kind: 1, subtype: 133 });
+        flow.drop_reason = 133;
+        flow.verdict = Verdict::Dropped;
+        flow.source.name = symbols.intern("a\u{1b}[31m");
+        let out = (pipe.clone(), Paint(false));
+        let (sink, printer) = build(100_000, Wanted::default(), symbols, Arc::new(NoNames), out, &telemetry);
+        let (_sender, receiver) = shutdown::channel();
+        for &records in batches {
+            sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
+        }
+        drop(sink);
+        let result = printer.run(receiver).await;
+        let text = String::from_utf8(pipe.text.lock().unwrap().clone()).unwrap();
+        let text = text.strip_prefix("1970-01-01 UTC\n").unwrap_or_default().to_owned();
+        (result, text, Counters::new(&telemetry, Signal::Logs))
+    }
+
+    #[tokio::test]
+    async fn prints_every_flow_in_a_line() {
+        let (result, text, counters) = print(usize::MAX, io::ErrorKind::Other, &[1, 2, 3000]).await;
+        result.unwrap();
+        assert_eq!(text.lines().count(), 3003);
+        let expected = "00:00:00.00 a?[31m                 ✗                                     DROPPED POLICY_DENIED";
+        assert_eq!(text.lines().next(), Some(expected));
+        assert_eq!(counters.delivered.get(), 3003);
+    }
+
+    #[tokio::test]
+    async fn each_day_has_its_heading() {
+        let pipe = Pipe { text: Arc::default(), room: usize::MAX, kind: io::ErrorKind::Other };
+        let out = (pipe.clone(), Paint(false));
+        let telemetry = Telemetry::default();
+        let (sink, printer) = build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), out, &telemetry);
+        let day = DAY * 20_786;
+        for time in [day, day + DAY - 1, day + DAY] {
+            let lost = Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: 7, time };
+            sink.try_send(Arc::new(vec![Observed::Lost(lost)]));
+        }
+        drop(sink);
+        printer.run(shutdown::channel().1).await.unwrap();
+        let text = String::from_utf8(pipe.text.lock().unwrap().clone()).unwrap();
+        let event = "EVENTS LOST: PERF_EVENT_RING_BUFFER 7 (CPU 2)";
+        let expected =
+            format!("2026-11-29 UTC\n00:00:00.00 {event}\n23:59:59.99 {event}\n2026-11-30 UTC\n00:00:00.00 {event}\n");
+        assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn a_closed_pipe_ends_it_and_every_flow_is_counted() {
+        for room in [0, 70_000, 150_000] {
+            let (result, text, counters) = print(room, io::ErrorKind::BrokenPipe, &[1, 5000, 10]).await;
+            result.unwrap();
+            assert_eq!(text.lines().count() as u64, counters.delivered.get());
+            assert_eq!(counters.delivered.get() + counters.closed.get(), 5011, "{room}");
+            assert!(counters.closed.get() > 0);
+        }
+        let (result, ..) = print(0, io::ErrorKind::StorageFull, &[1]).await;
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_at_the_deadline_is_counted() {
+        let telemetry = Telemetry::default();
+        let (sink, printer) =
+            build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), (io::sink(), Paint(false)), &telemetry);
+        let (sender, receiver) = shutdown::channel();
+        sink.try_send(Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
+        sender.send_replace(Some(Instant::now() - Duration::from_secs(1)));
+        printer.run(receiver).await.unwrap();
+        let counters = Counters::new(&telemetry, Signal::Logs);
+        assert_eq!(counters.delivered.get() + counters.shutdown.get(), 7);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a snapshot answers, and how it is handed over.
+
+use std::net::IpAddr;
+
+use eyepiece_flow::interner::{Symbol, Symbols};
+use eyepiece_wire::InterfaceKind;
+
+use super::{EndKind, InterfaceInfo, Publisher, Tables};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn sample(symbols: &Symbols) -> Tables {
+    let mut tables = Tables::new(symbols);
+    for (ifindex, endpoint, name) in [(7, 1, "veth7"), (8, 2, "veth8")] {
+        let kind = InterfaceKind::Endpoint;
+        tables.add_interface(ifindex, InterfaceInfo { name: symbols.intern(name), kind, endpoint });
+    }
+    tables.add_host(ip("192.0.2.1"));
+    tables.add_host(ip("172.17.0.1"));
+    tables.add_endpoint_address(ip("10.0.0.7"), 1, false);
+    tables.add_endpoint_address(ip("fd00::7"), 1, false);
+    tables.add_endpoint_address(ip("fe80::1"), 1, false);
+    tables.add_endpoint_address(ip("fe80::1"), 2, false);
+    tables.add_endpoint_address(ip("172.17.0.1"), 2, false);
+    tables.add_endpoint_address(ip("10.0.0.7"), 2, true);
+    tables.add_endpoint_address(ip("10.0.0.8"), 1, true);
+    tables.add_endpoint_address(ip("10.0.0.8"), 2, false);
+    tables.add_endpoint_address(ip("10.0.0.9"), 2, true);
+    tables
+}
+
+#[test]
+fn ends() {
+    let symbols = Symbols::default();
+    let tables = sample(&symbols);
+    for (address, endpoint, name, kind, shared, learned) in [
+        ("192.0.2.1", 0, "host", EndKind::Host, false, false),
+        ("10.0.0.7", 1, "veth7", EndKind::Endpoint, false, false),
+        ("::ffff:10.0.0.7", 1, "veth7", EndKind::Endpoint, false, false),
+        ("fd00::7", 1, "veth7", EndKind::Endpoint, false, false),
+        ("fe80::1", 1, "veth7", EndKind::Endpoint, true, false),
+        ("172.17.0.1", 0, "host", EndKind::Host, true, false),
+        ("10.0.0.8", 2, "veth8", EndKind::Endpoint, false, false),
+        ("10.0.0.9", 2, "veth8", EndKind::Endpoint, false, true),
+        ("8.8.8.8", 0, "world", EndKind::World, false, false),
+        ("::", 0, "world", EndKind::World, false, false),
+        ("::10.0.0.7", 0, "world", EndKind::World, false, false),
+    ] {
+        let end = tables.end(&ip(address));
+        assert_eq!((end.endpoint, &*symbols.text(end.name), end.kind), (endpoint, name, kind), "{address}");
+        assert_eq!((end.shared, end.learned), (shared, learned), "{address}");
+    }
+}
+
+#[test]
+fn the_longest_prefix_counts() {
+    let symbols = Symbols::default();
+    let mut tables = sample(&symbols);
+    for (address, length, identity) in
+        [("10.0.0.0", 8, 1), ("10.1.2.3", 16, 2), ("10.1.0.7", 99, 3), ("0.0.0.0", 0, 4), ("fd00::", 8, 5)]
+    {
+        tables.add_prefix(ip(address), length, identity);
+    }
+    tables.set_endpoint_identity(1, 1001);
+    for (address, identity) in [
+        ("10.0.0.7", 1001),
+        ("fd00::7", 1001),
+        ("10.0.0.99", 1),
+        ("10.1.9.9", 2),
+        ("10.1.0.7", 3),
+        ("9.9.9.9", 4),
+        ("fdff::1", 5),
+        ("2001:db8::1", 0),
+        ("192.0.2.1", 4),
+        ("::ffff:10.1.9.9", 0),
+    ] {
+        assert_eq!(tables.identity(&ip(address), tables.end(&ip(address))), identity, "{address}");
+    }
+}
+
+#[test]
+fn interfaces_and_namespaces() {
+    let symbols = Symbols::default();
+    let mut tables = sample(&symbols);
+    assert_eq!(tables.interface(7).endpoint, 1);
+    assert_eq!(&*symbols.text(tables.interface(8).name), "veth8");
+    assert_eq!(tables.interface(99), InterfaceInfo::default());
+    assert_eq!((&*symbols.text(tables.endpoint_name(1)), tables.endpoint_name(9)), ("veth7", Symbol::EMPTY));
+    for (inode, endpoint) in [(100, 1), (100, 1), (200, 1), (200, 2), (200, 2), (300, 0)] {
+        tables.add_namespace(inode, endpoint);
+    }
+    let found = [100, 200, 300, 400].map(|inode| tables.namespace(inode));
+    assert_eq!(found, [Some(1), Some(0), Some(0), None]);
+}
+
+#[test]
+fn a_reader_keeps_its_snapshot_until_it_asks() {
+    let symbols = Symbols::default();
+    let publisher = Publisher::new(Tables::new(&symbols));
+    let mut reader = publisher.reader();
+    publisher.publish(sample(&symbols));
+    assert_eq!(reader.tables().address_count(), 0);
+    assert_eq!(reader.refresh().address_count(), 7);
+    publisher.publish(Tables::new(&symbols));
+    publisher.publish(sample(&symbols));
+    assert_eq!(reader.refresh().address_count(), 7);
+    assert_eq!(publisher.reader().tables().address_count(), 7);
+}
+
+#[test]
+fn readers_see_the_last_one_of_many() {
+    let symbols = Symbols::default();
+    let publisher = Publisher::new(Tables::new(&symbols));
+    let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
+    std::thread::scope(|scope| {
+        for reader in &mut readers {
+            scope.spawn(move || while reader.refresh().address_count() == 0 {});
+        }
+        for _ in 0..1000 {
+            publisher.publish(Tables::new(&symbols));
+        }
+        publisher.publish(sample(&symbols));
+    });
+    assert!(readers.iter().all(|reader| reader.tables().address_count() == 7));
+}

@@ -1,0 +1,489 @@
+//! Tables of what is counted where, and when series come and go.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use eyepiece_flow::event::{Lost, LostSource, Meter, Totals, Transport};
+use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::interner::{Symbol, Symbols};
+use eyepiece_wire::{Hook, InterfaceKind, Mark};
+
+use super::{Aggregation, Config, Contexts, MetricContexts};
+use crate::pipeline::metrics::{EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value};
+
+mod detail;
+
+const IDLE: u64 = 1000;
+
+struct Bench {
+    client: End,
+    server: End,
+    world: End,
+}
+
+fn bench() -> Bench {
+    let symbols = Symbols::default();
+    let end = |endpoint, identity, name| End { endpoint, identity, name: symbols.intern(name) };
+    Bench { client: end(1, 100, "veth1"), server: end(2, 200, "veth2"), world: end(0, 2, "world") }
+}
+
+fn meter(hook: Hook, packets: u64, bytes: u64) -> Meter {
+    let mark = Mark::Unknown;
+    Meter { hook, mark, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0 }
+}
+
+fn address(last: u8) -> IpAddr {
+    [10, 0, 0, last].into()
+}
+
+fn flow(source: End, destination: End, verdict: Verdict, time: u64) -> Flow {
+    let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 5 });
+    (flow.time, flow.verdict, flow.source, flow.destination) = (time, verdict, source, destination);
+    let last = |end: &End| address(u8::try_from(end.endpoint).unwrap_or(0) + 1);
+    let (from, to) = (last(&source), last(&destination));
+    flow.ip = Some(Ip { source: from, source_translated: None, destination: to, version: 4 });
+    flow.l4 = L4::Tcp { source_port: 1, destination_port: 2, flags: TcpFlags(TcpFlags::SYN) };
+    flow.meter = Some(meter(Hook::FromEndpoint, 2, 120));
+    flow
+}
+
+fn config(max_series: usize, contexts: MetricContexts) -> Config {
+    Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() }
+}
+
+fn contexts(source: &str, destination: &str) -> Contexts {
+    Contexts { source: source.parse().expect(source), destination: destination.parse().expect(destination) }
+}
+
+fn aggregation(max_series: usize) -> Aggregation {
+    Aggregation::new(config(max_series, MetricContexts::default()), 0)
+}
+
+fn metric(snapshot: &Snapshot, kind: MetricKind) -> Option<&Metric> {
+    snapshot.metrics.iter().find(|metric| metric.kind == kind)
+}
+
+/// Counts a flow that arrives when it happens.
+fn count(aggregation: &mut Aggregation, flow: &Flow) {
+    aggregation.arrive(flow.time);
+    aggregation.count(flow, InterfaceKind::Endpoint);
+}
+
+/// Source, destination and value of each point, sorted; the overflow has no ends.
+fn ends(snapshot: &Snapshot, kind: MetricKind) -> Vec<(String, u64)> {
+    let points = metric(snapshot, kind).map(|metric| metric.points.as_slice()).unwrap_or_default();
+    let mut list: Vec<_> = points
+        .iter()
+        .map(|point| match point.identity {
+            Identity::Overflow => ("overflow".to_owned(), point.value),
+            Identity::Series { source, destination, .. } => (format!("{source:?} {destination:?}"), point.value),
+        })
+        .collect();
+    list.sort();
+    list
+}
+
+fn total(snapshot: &Snapshot, kind: MetricKind) -> u64 {
+    metric(snapshot, kind).map_or(0, |metric| metric.points.iter().map(|point| point.value).sum())
+}
+
+fn name(symbol: Symbol) -> Value {
+    Value::Symbol(symbol)
+}
+
+#[test]
+fn a_flow_is_counted_in_every_metric_that_it_concerns() {
+    use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, TcpFlags as Flags};
+    let Bench { client, server, .. } = bench();
+    let (let_through, dropped) = (Verdict::Forwarded, Verdict::Dropped);
+    let without_ip = |mut flow: Flow| {
+        flow.ip = None;
+        flow
+    };
+    let at = |hook, mut flow: Flow| {
+        flow.meter = Some(meter(hook, 2, 120));
+        flow
+    };
+    let unmetered = |mut flow: Flow| {
+        flow.meter = None;
+        flow
+    };
+    let sent = || flow(client, server, let_through, 5);
+    // drop, flows, flags, packets, bytes, interface packets, interface bytes
+    let table: [(&str, Flow, [u64; 7]); 7] = [
+        ("sent", sent(), [0, 1, 1, 2, 120, 2, 120]),
+        ("delivered", at(Hook::ToEndpoint, sent()), [0, 1, 1, 0, 0, 2, 120]),
+        ("held back", at(Hook::FromNetwork, sent()), [0, 1, 1, 0, 0, 2, 120]),
+        ("not IP", without_ip(sent()), [0, 1, 0, 0, 0, 2, 120]),
+        ("of another source", unmetered(sent()), [0, 1, 1, 0, 0, 0, 0]),
+        ("dropped", at(Hook::Drop, flow(client, server, dropped, 5)), [1, 1, 0, 0, 0, 0, 0]),
+        ("audited", unmetered(flow(client, server, Verdict::Audit, 5)), [0, 1, 0, 0, 0, 0, 0]),
+    ];
+    let kinds = [Drop, FlowsProcessed, Flags, FlowPackets, FlowIo, InterfacePackets, InterfaceIo];
+    for (what, flow, expected) in table {
+        let mut aggregation = aggregation(10);
+        for times in 1..=3 {
+            aggregation.count(&flow, InterfaceKind::Endpoint);
+            let snapshot = aggregation.snapshot(9);
+            for (kind, expected) in kinds.into_iter().zip(expected) {
+                assert_eq!(total(&snapshot, kind), expected * times, "{what}: {kind:?}");
+                assert_eq!(metric(&snapshot, kind).is_some(), expected > 0, "{what}: {kind:?} without a zero series");
+            }
+        }
+    }
+}
+
+#[test]
+fn usual_contexts_name_both_ends_but_of_flows_processed() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation = aggregation(10);
+    assert_eq!(aggregation.views.len(), 1, "one look-up is enough");
+    count(&mut aggregation, &flow(client, server, Verdict::Forwarded, 5));
+    let snapshot = aggregation.snapshot(9);
+    let table = [
+        (MetricKind::FlowsProcessed, (EndLabel::Absent, EndLabel::Name), Value::None, name(server.name)),
+        (MetricKind::TcpFlags, (EndLabel::Name, EndLabel::Name), name(client.name), name(server.name)),
+        (MetricKind::FlowIo, (EndLabel::Name, EndLabel::Name), name(client.name), name(server.name)),
+        (MetricKind::InterfaceIo, (EndLabel::Absent, EndLabel::Absent), Value::None, Value::None),
+    ];
+    for (kind, labels, from, to) in table {
+        let metric = metric(&snapshot, kind).expect("a metric");
+        assert_eq!((metric.source, metric.destination), labels);
+        let [point] = metric.points.as_slice() else { panic!("{metric:?}") };
+        let Identity::Series { source, destination, .. } = point.identity else { panic!("{point:?}") };
+        assert_eq!((source, destination, point.start), (from, to, 5), "{kind:?}");
+    }
+}
+
+#[test]
+fn sources_that_a_metric_does_not_name_share_its_series() {
+    let Bench { client, server, world } = bench();
+    let mut aggregation = aggregation(10);
+    for source in [client, server, client] {
+        aggregation.count(&flow(source, world, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
+    }
+    let snapshot = aggregation.snapshot(9);
+    let to_world = |source| format!("{:?} {:?}", source, name(world.name));
+    assert_eq!(ends(&snapshot, MetricKind::FlowsProcessed), [(to_world(Value::None), 3)]);
+    let both = [(to_world(name(client.name)), 2), (to_world(name(server.name)), 1)];
+    assert_eq!(ends(&snapshot, MetricKind::TcpFlags), both);
+}
+
+#[test]
+fn metrics_may_name_ends_differently() {
+    let Bench { client, server, .. } = bench();
+    let different = MetricContexts {
+        drop: contexts("ip", "ip"),
+        flows: contexts("", ""),
+        tcp: contexts("identity", "reserved-identity|ip"),
+        io: contexts("pod|name", ""),
+    };
+    let mut aggregation = Aggregation::new(config(10, different), 0);
+    assert_eq!(aggregation.views.len(), 3);
+    for verdict in [Verdict::Forwarded, Verdict::Dropped] {
+        aggregation.count(&flow(client, server, verdict, 5), InterfaceKind::Endpoint);
+    }
+    let snapshot = aggregation.snapshot(9);
+    let (from, to) = (Value::Ip(address(2)), Value::Ip(address(3)));
+    assert_eq!(ends(&snapshot, MetricKind::Drop), [(format!("{from:?} {to:?}"), 1)]);
+    assert_eq!(ends(&snapshot, MetricKind::FlowsProcessed), vec![("None None".to_owned(), 1); 2], "by verdict");
+    assert_eq!(ends(&snapshot, MetricKind::TcpFlags), [(format!("{:?} {to:?}", Value::Identity(100)), 1)]);
+    assert_eq!(ends(&snapshot, MetricKind::FlowPackets), [(format!("{:?} None", name(client.name)), 4)]);
+    assert_eq!(metric(&snapshot, MetricKind::Drop).map(|metric| metric.source), Some(EndLabel::Address));
+}
+
+#[test]
+fn no_sum_is_lost_to_the_cap() {
+    let Bench { world, .. } = bench();
+    let symbols = Symbols::default();
+    const N: u16 = 4;
+    for (max, sources) in [(0, 1), (1, 0), (1, 1), (N, N - 1), (N, N), (N, N + 1), (N, N * 8)] {
+        let mut aggregation = aggregation(max.into());
+        for round in 1..=3 {
+            for source in 0..sources {
+                let source = End { endpoint: source + 1, identity: 0, name: symbols.intern(&source.to_string()) };
+                let mut flow = flow(source, world, Verdict::Forwarded, 5);
+                flow.meter = Some(Meter { ifindex: source.endpoint.into(), ..meter(Hook::FromEndpoint, 2, 120) });
+                aggregation.count(&flow, InterfaceKind::Endpoint);
+            }
+            let snapshot = aggregation.snapshot(9);
+            let flows = u64::from(sources) * round;
+            for (kind, each) in [
+                (MetricKind::FlowsProcessed, 1),
+                (MetricKind::TcpFlags, 1),
+                (MetricKind::FlowPackets, 2),
+                (MetricKind::FlowIo, 120),
+                (MetricKind::InterfacePackets, 2),
+                (MetricKind::InterfaceIo, 120),
+            ] {
+                assert_eq!(total(&snapshot, kind), flows * each, "{kind:?} of {sources}, at most {max}");
+            }
+            let list = ends(&snapshot, MetricKind::FlowPackets);
+            let spilled = u64::from(sources.saturating_sub(max));
+            assert_eq!(list.len() as u64, u64::from(sources) - spilled + u64::from(spilled > 0));
+            let overflow = list.into_iter().find(|(ends, _)| ends == "overflow").map(|(_, value)| value);
+            assert_eq!(overflow, (spilled > 0).then_some(spilled * 2 * round));
+            assert_eq!(aggregation.occupancy()[3].overflowed, spilled * round);
+        }
+    }
+}
+
+#[test]
+fn idle_series_go_and_come_back_with_a_new_start() {
+    let Bench { client, server, world } = bench();
+    let mut aggregation = aggregation(10);
+    let sent = |source, destination, time| flow(source, destination, Verdict::Forwarded, time);
+    count(&mut aggregation, &sent(client, server, 100));
+    count(&mut aggregation, &sent(client, world, 100));
+    count(&mut aggregation, &sent(client, world, 600));
+    let packets = |aggregation: &Aggregation, now| {
+        let snapshot = aggregation.snapshot(now);
+        let metric = metric(&snapshot, MetricKind::FlowPackets).expect("a metric");
+        let mut points: Vec<_> = metric.points.iter().map(|point| (point.start, point.value)).collect();
+        points.sort_unstable();
+        points
+    };
+    for now in [0, 100, 100 + IDLE] {
+        aggregation.expire(now);
+        assert_eq!(packets(&aggregation, now), [(100, 2), (100, 4)], "at {now}");
+    }
+    aggregation.expire(101 + IDLE);
+    assert_eq!(packets(&aggregation, 1200), [(100, 4)]);
+    // Its slot goes to another series, which must not get what is counted for the one before.
+    count(&mut aggregation, &sent(server, client, 1200));
+    count(&mut aggregation, &sent(client, server, 1300));
+    assert_eq!(packets(&aggregation, 1300), [(100, 4), (1200, 2), (1300, 2)]);
+    let expired = aggregation.occupancy().map(|table| table.expired);
+    assert_eq!(expired, [0, 1, 1, 1, 0], "drops, flows, flags, packets; the interface was never idle");
+    aggregation.expire(1301 + IDLE);
+    assert_eq!(aggregation.snapshot(1301 + IDLE).metrics, []);
+}
+
+#[test]
+fn zero_is_never_idle() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation =
+        Aggregation::new(Config { idle_expiry: Duration::ZERO, ..config(10, MetricContexts::default()) }, 0);
+    aggregation.count(&flow(client, server, Verdict::Forwarded, 100), InterfaceKind::Endpoint);
+    aggregation.expire(u64::MAX);
+    assert_eq!(total(&aggregation.snapshot(200), MetricKind::FlowPackets), 2);
+}
+
+#[test]
+fn what_series_say_is_theirs_until_they_leave() {
+    let Bench { client, server, world } = bench();
+    let mut aggregation = aggregation(10);
+    let said = |aggregation: &Aggregation| {
+        let said = aggregation.said().expect("no snapshot is in use");
+        let mut symbols: Vec<_> = said.symbols.into_iter().collect();
+        symbols.sort_unstable();
+        (symbols, said.interfaces.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(said(&aggregation), (vec![], vec![]));
+    count(&mut aggregation, &flow(client, server, Verdict::Forwarded, 100));
+    count(&mut aggregation, &flow(client, world, Verdict::Dropped, 600));
+    assert_eq!(said(&aggregation), (vec![client.name, server.name, world.name], vec![(7, 0)]));
+    aggregation.expire(101 + IDLE);
+    assert_eq!(said(&aggregation).0, [client.name, world.name]);
+    // What was taken out says what it says until it has been read.
+    let snapshot = aggregation.snapshot(1500);
+    assert_eq!(aggregation.said(), None);
+    drop(snapshot);
+    aggregation.expire(601 + IDLE);
+    assert_eq!(said(&aggregation), (vec![], vec![]));
+}
+
+#[test]
+fn what_overflowed_gets_a_place_when_there_is_one() {
+    let Bench { client, server, world } = bench();
+    let mut aggregation = aggregation(1);
+    count(&mut aggregation, &flow(client, world, Verdict::Forwarded, 100));
+    count(&mut aggregation, &flow(server, world, Verdict::Forwarded, 500));
+    assert!(ends(&aggregation.snapshot(500), MetricKind::FlowIo).contains(&("overflow".to_owned(), 120)));
+    aggregation.expire(200 + IDLE);
+    count(&mut aggregation, &flow(server, world, Verdict::Forwarded, 1300));
+    let own = format!("{:?} {:?}", name(server.name), name(world.name));
+    let expected = [(own, 120), ("overflow".to_owned(), 120)];
+    assert_eq!(ends(&aggregation.snapshot(1300), MetricKind::FlowIo), expected);
+}
+
+#[test]
+fn more_keys_than_are_remembered_are_counted_all_the_same() {
+    let Bench { world, .. } = bench();
+    let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), 0);
+    let keys = u32::try_from(super::PLANS.start() * 2 + 1).expect("a small number");
+    for _ in 0..2 {
+        for number in 0..keys {
+            let source = End { endpoint: 1, identity: 0, name: Symbol::from_number(number + 1) };
+            aggregation.count(&flow(source, world, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
+        }
+    }
+    let snapshot = aggregation.snapshot(9);
+    assert_eq!(total(&snapshot, MetricKind::FlowsProcessed), 2 * u64::from(keys));
+    assert_eq!(total(&snapshot, MetricKind::FlowPackets), 4 * u64::from(keys));
+    assert_eq!(ends(&snapshot, MetricKind::FlowPackets).len(), 11);
+}
+
+#[test]
+fn totals_count_packets_and_no_flows() {
+    let Bench { client, server, world } = bench();
+    let addresses = Some((address(2), address(3)));
+    let table = [
+        // hook, packets, addresses, counted once per node, at the interface
+        (Hook::FromEndpoint, 2, addresses, 2, 2),
+        (Hook::ToEndpoint, 2, addresses, 0, 2),
+        (Hook::FromEndpoint, 2, None, 0, 2),
+        (Hook::FromEndpoint, 0, addresses, 0, 0),
+        (Hook::Drop, 2, addresses, 0, 0),
+    ];
+    for (hook, packets, addresses, once, interface) in table {
+        let mut aggregation = aggregation(10);
+        let transport = Transport::default();
+        let totals = Totals { meter: meter(hook, packets, packets * 60), addresses, transport };
+        for _ in 0..2 {
+            aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
+        }
+        let snapshot = aggregation.snapshot(9);
+        assert_eq!(total(&snapshot, MetricKind::FlowPackets), 2 * once, "{hook:?}");
+        assert_eq!(total(&snapshot, MetricKind::FlowIo), 2 * once * 60, "{hook:?}");
+        assert_eq!(total(&snapshot, MetricKind::InterfacePackets), 2 * interface, "{hook:?}");
+        assert_eq!(total(&snapshot, MetricKind::FlowsProcessed), 0);
+    }
+    // Held packets were at the interface before; now they count for the flow.
+    let mut aggregation = aggregation(10);
+    let held = Meter { mark: Mark::Local, held_packets: 5, held_bytes: 500, ..meter(Hook::FromNetwork, 1, 60) };
+    let totals = Totals { meter: held, addresses, transport: Transport::default() };
+    aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink);
+    let snapshot = aggregation.snapshot(9);
+    assert_eq!(total(&snapshot, MetricKind::FlowPackets), 6);
+    assert_eq!(total(&snapshot, MetricKind::FlowIo), 560);
+    assert_eq!(total(&snapshot, MetricKind::InterfacePackets), 1);
+}
+
+#[test]
+fn flows_and_totals_of_the_same_ends_share_a_series() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation = aggregation(10);
+    aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
+    let (addresses, transport) = (Some((address(2), address(3))), Transport::default());
+    let totals = Totals { meter: meter(Hook::FromEndpoint, 3, 180), addresses, transport };
+    aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
+    let snapshot = aggregation.snapshot(9);
+    let both = format!("{:?} {:?}", name(client.name), name(server.name));
+    assert_eq!(ends(&snapshot, MetricKind::FlowPackets), [(both, 5)]);
+}
+
+#[test]
+fn interfaces_count_each_way_tracked_or_not() {
+    let mut aggregation = aggregation(10);
+    for (hook, packets) in
+        [(Hook::FromEndpoint, 1), (Hook::ToEndpoint, 2), (Hook::FromNetwork, 4), (Hook::ToNetwork, 8), (Hook::Drop, 16)]
+    {
+        aggregation.count_untracked(7, hook, packets, packets * 60);
+    }
+    aggregation.count_untracked(8, Hook::FromNetwork, 0, 0);
+    let snapshot = aggregation.snapshot(9);
+    let metric = metric(&snapshot, MetricKind::InterfacePackets).expect("a metric");
+    let mut points: Vec<_> = metric.points.iter().map(|point| (point.value, point.identity)).collect();
+    points.sort_by_key(|&(value, _)| value);
+    let at = |direction| {
+        let labels = Labels::Interface { ifindex: 7, generation: 0, direction };
+        Identity::Series { source: Value::None, destination: Value::None, labels }
+    };
+    assert_eq!(points, [(5, at(IoDirection::Receive)), (10, at(IoDirection::Transmit))]);
+}
+
+#[test]
+fn reused_index_begins_anew() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation = aggregation(10);
+    let flow = flow(client, server, Verdict::Forwarded, 100);
+    let packets = |aggregation: &Aggregation| {
+        let snapshot = aggregation.snapshot(9);
+        let metric = metric(&snapshot, MetricKind::InterfacePackets).expect("a metric");
+        let mut points: Vec<_> = metric
+            .points
+            .iter()
+            .map(|point| match point.identity {
+                Identity::Series { labels: Labels::Interface { ifindex: 7, generation, .. }, .. } => {
+                    (generation, point.value)
+                }
+                _ => panic!("{point:?}"),
+            })
+            .collect();
+        points.sort_unstable();
+        points
+    };
+    let count = |aggregation: &mut Aggregation| {
+        aggregation.count(&flow, InterfaceKind::Endpoint);
+        aggregation.count_untracked(7, Hook::FromEndpoint, 10, 600);
+    };
+    (0..3).for_each(|_| count(&mut aggregation));
+    let each = packets(&aggregation)[0].1 / 3;
+    aggregation.set_generations(&[(7, 4), (9, 5)].into_iter().collect());
+    count(&mut aggregation);
+    assert_eq!(packets(&aggregation), [(0, 3 * each), (4, each)]);
+    assert!(aggregation.said().is_some_and(|said| said.interfaces == [(7, 0), (7, 4)].into()));
+}
+
+#[test]
+fn losses_count_as_hubble_counts_them() {
+    use LostSource::{HubbleRing, KernelBuffer, ObserverQueue};
+    let mut aggregation = Aggregation::new(config(0, MetricContexts::default()), 3);
+    for (source, count, time, arrival) in [
+        (HubbleRing, 2, 1, 3),
+        (KernelBuffer, 50, 2, 5),
+        (KernelBuffer, 7, 6, 6),
+        (ObserverQueue, 10, 99, 7),
+        (ObserverQueue, 1, 8, 8),
+    ] {
+        if arrival > 3 {
+            aggregation.arrive(arrival);
+        }
+        aggregation.count_lost(&Lost { source, cpu: None, count, time });
+    }
+    aggregation.expire(100 * IDLE);
+    let snapshot = aggregation.snapshot(9);
+    let metric = metric(&snapshot, MetricKind::LostEvents).expect("a metric");
+    let points: Vec<_> = metric
+        .points
+        .iter()
+        .map(|point| match point.identity {
+            Identity::Series { labels: Labels::Lost(source), .. } => (source, point.value, point.start),
+            _ => panic!("{point:?}"),
+        })
+        .collect();
+    // Neither a cap nor idleness takes them; nothing is older than the aggregation.
+    assert_eq!(points, [(KernelBuffer, 2, 5), (ObserverQueue, 11, 7), (HubbleRing, 2, 3)]);
+}
+
+#[test]
+fn series_lives_by_arrival_not_event_time() {
+    let Bench { client, server, .. } = bench();
+    const START: u64 = 10 * IDLE;
+    for (what, happened) in [("long ago", 5), ("now", START + 7), ("in the future", u64::MAX - 1)] {
+        let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), START);
+        for arrival in [START + 7, START + 500] {
+            aggregation.arrive(arrival);
+            aggregation.count(&flow(client, server, Verdict::Forwarded, happened), InterfaceKind::Endpoint);
+        }
+        aggregation.expire(START + 500 + IDLE);
+        let snapshot = aggregation.snapshot(START + 500 + IDLE);
+        assert_eq!(total(&snapshot, MetricKind::FlowPackets), 4, "{what}: young enough to be exported");
+        for metric in &snapshot.metrics {
+            assert!(metric.points.iter().all(|point| point.start == START + 7), "{what}: {metric:?}");
+        }
+        aggregation.expire(START + 501 + IDLE);
+        assert_eq!(aggregation.snapshot(START + 501 + IDLE).metrics, [], "{what}: idle");
+    }
+}
+
+#[test]
+fn series_before_any_read_begins_with_aggregation() {
+    let Bench { client, server, .. } = bench();
+    let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), 50);
+    aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
+    for metric in &aggregation.snapshot(90).metrics {
+        assert!(metric.points.iter().all(|point| point.start == 50), "{metric:?}");
+    }
+}

@@ -1,0 +1,390 @@
+//! Contexts: what stands for a flow's end in a metric, as Hubble's `sourceContext` and `destinationContext` say it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use eyepiece_flow::flow::End;
+use eyepiece_flow::interner::Symbol;
+
+/// One way to name an end of a flow. Names are those of Hubble's context options; `name` is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identifier {
+    /// The labels of the security identity.
+    Identity,
+    /// The Kubernetes namespace.
+    Namespace,
+    /// Namespace and name of the pod.
+    Pod,
+    /// Name of the pod.
+    PodName,
+    /// DNS names.
+    Dns,
+    /// The IP address.
+    Ip,
+    /// The reserved label of the security identity.
+    ReservedIdentity,
+    /// Namespace and name of the workload.
+    Workload,
+    /// Name of the workload.
+    WorkloadName,
+    /// The application's label.
+    App,
+    /// The endpoint's interface, `host` or `world`: known without any metadata.
+    Name,
+}
+
+impl Identifier {
+    /// Every identifier.
+    pub const ALL: [Self; 11] = [
+        Self::Identity,
+        Self::Namespace,
+        Self::Pod,
+        Self::PodName,
+        Self::Dns,
+        Self::Ip,
+        Self::ReservedIdentity,
+        Self::Workload,
+        Self::WorkloadName,
+        Self::App,
+        Self::Name,
+    ];
+
+    /// The name in the settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Namespace => "namespace",
+            Self::Pod => "pod",
+            Self::PodName => "pod-name",
+            Self::Dns => "dns",
+            Self::Ip => "ip",
+            Self::ReservedIdentity => "reserved-identity",
+            Self::Workload => "workload",
+            Self::WorkloadName => "workload-name",
+            Self::App => "app",
+            Self::Name => "name",
+        }
+    }
+
+    #[inline]
+    fn packed(self, end: &End, address: Option<&IpAddr>) -> Packed {
+        match self {
+            Self::Name if end.name != Symbol::EMPTY => Packed::small(SYMBOL, end.name.number()),
+            Self::Ip => match address {
+                Some(IpAddr::V4(address)) => Packed::small(IPV4, address.to_bits()),
+                Some(IpAddr::V6(address)) => Packed::ipv6(*address),
+                None => Packed::NONE,
+            },
+            Self::Identity if end.identity != 0 => Packed::small(IDENTITY, end.identity),
+            Self::ReservedIdentity if reserved_name(end.identity).is_some() => Packed::small(RESERVED, end.identity),
+            // No metadata tells these yet: an end without it has none of them.
+            _ => Packed::NONE,
+        }
+    }
+}
+
+/// A text that is no context.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown context identifier `{identifier}`: valid ones are {}", Valid)]
+pub struct ContextError {
+    /// What is not known.
+    pub identifier: String,
+}
+
+struct Valid;
+
+impl fmt::Display for Valid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, identifier) in Identifier::ALL.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            f.write_str(identifier.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// Identifiers in order: the first that an end has names it. Without any, the metric has no label for the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Only the first `len` mean something. In place, because every flow reads it.
+    identifiers: [Identifier; Identifier::ALL.len()],
+    len: u8,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self { identifiers: [Identifier::Name; Identifier::ALL.len()], len: 0 }
+    }
+}
+
+impl Context {
+    /// The label is left out.
+    pub fn absent() -> Self {
+        Self::default()
+    }
+
+    /// A context of these identifiers, in order; one that is there already is not added again.
+    pub fn of(identifiers: &[Identifier]) -> Self {
+        let mut context = Self::default();
+        for &identifier in identifiers {
+            if !context.identifiers().contains(&identifier) {
+                // Each is in it once, so there is room.
+                context.identifiers[usize::from(context.len)] = identifier;
+                context.len += 1;
+            }
+        }
+        context
+    }
+
+    /// The identifiers, in order.
+    pub fn identifiers(&self) -> &[Identifier] {
+        self.identifiers.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Whether the label is left out.
+    pub fn is_absent(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether the label is an address and nothing else.
+    pub fn is_address(&self) -> bool {
+        *self.identifiers() == [Identifier::Ip]
+    }
+
+    /// What stands for an end whose address is `address`.
+    pub fn value(&self, end: &End, address: Option<&IpAddr>) -> Value {
+        self.packed(end, address).value()
+    }
+
+    #[inline]
+    pub(super) fn packed(&self, end: &End, address: Option<&IpAddr>) -> Packed {
+        for identifier in self.identifiers() {
+            let packed = identifier.packed(end, address);
+            if packed.tag != NONE {
+                return packed;
+            }
+        }
+        Packed::NONE
+    }
+}
+
+impl FromStr for Context {
+    type Err = ContextError;
+
+    /// Reads `pod|reserved-identity|ip`, in any case, as Hubble does; the empty text leaves the label out.
+    fn from_str(text: &str) -> Result<Self, ContextError> {
+        if text.is_empty() {
+            return Ok(Self::absent());
+        }
+        let identifiers = text
+            .split('|')
+            .map(|part| {
+                let known = Identifier::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(part));
+                known.ok_or_else(|| ContextError { identifier: part.to_owned() })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::of(&identifiers))
+    }
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, identifier) in self.identifiers().iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "|" })?;
+            f.write_str(identifier.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// Name of a reserved security identity: Cilium `pkg/identity/numericidentity.go`.
+pub const fn reserved_name(identity: u32) -> Option<&'static str> {
+    Some(match identity {
+        1 => "host",
+        2 => "world",
+        3 => "unmanaged",
+        4 => "health",
+        5 => "init",
+        6 => "remote-node",
+        7 => "kube-apiserver",
+        8 => "ingress",
+        9 => "world-ipv4",
+        10 => "world-ipv6",
+        _ => return None,
+    })
+}
+
+/// What a context made of an end: a number, whose text is looked up when it is exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// Nothing that the context asks for is known: the empty text.
+    #[default]
+    None,
+    /// A name.
+    Symbol(Symbol),
+    /// An address.
+    Ip(IpAddr),
+    /// A security identity, as its labels.
+    Identity(u32),
+    /// A reserved security identity, as its reserved label.
+    Reserved(u32),
+}
+
+// What a `Packed` holds; all fit 3 bits.
+const NONE: u8 = 0;
+const SYMBOL: u8 = 1;
+const IPV4: u8 = 2;
+const IPV6: u8 = 3;
+const IDENTITY: u8 = 4;
+const RESERVED: u8 = 5;
+
+/// A [`Value`] as plain words, for keys: hashing and comparing them takes no branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packed {
+    /// Which [`Value`] it is; fits 3 bits.
+    pub(super) tag: u8,
+    pub(super) high: u64,
+    pub(super) low: u64,
+}
+
+impl Packed {
+    pub(super) const NONE: Self = Self { tag: NONE, high: 0, low: 0 };
+
+    #[inline]
+    fn small(tag: u8, low: u32) -> Self {
+        Self { tag, high: 0, low: low.into() }
+    }
+
+    #[inline]
+    fn ipv6(address: Ipv6Addr) -> Self {
+        let bits = address.to_bits();
+        // Truncation is meant: the two halves of the address.
+        Self { tag: IPV6, high: (bits >> 64) as u64, low: bits as u64 }
+    }
+
+    pub(super) fn value(self) -> Value {
+        // Truncation is meant: all but an IPv6 address have 32 bits.
+        let low = self.low as u32;
+        match self.tag {
+            SYMBOL => Value::Symbol(Symbol::from_number(low)),
+            IPV4 => Value::Ip(Ipv4Addr::from_bits(low).into()),
+            IPV6 => Value::Ip(Ipv6Addr::from_bits(u128::from(self.high) << 64 | u128::from(self.low)).into()),
+            IDENTITY => Value::Identity(low),
+            RESERVED => Value::Reserved(low),
+            _ => Value::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use eyepiece_flow::flow::End;
+    use eyepiece_flow::interner::{Symbol, Symbols};
+
+    use super::{Context, ContextError, Identifier, Packed, Value, reserved_name};
+
+    #[test]
+    fn contexts_are_read_as_hubble_writes_them() {
+        use Identifier::{Ip, Name, Pod, ReservedIdentity};
+        let unknown = |identifier: &str| Err(ContextError { identifier: identifier.to_owned() });
+        let table: [(&str, Result<&[Identifier], ContextError>); 9] = [
+            ("", Ok(&[])),
+            ("ip", Ok(&[Ip])),
+            ("Pod|RESERVED-identity|ip", Ok(&[Pod, ReservedIdentity, Ip])),
+            ("name|name|ip|name", Ok(&[Name, Ip])),
+            ("pods", unknown("pods")),
+            ("ip|", unknown("")),
+            ("|", unknown("")),
+            ("ip |pod", unknown("ip ")),
+            ("pod|Ip|nAmes", unknown("nAmes")),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse::<Context>(), expected.map(Context::of), "{text:?}");
+        }
+        for identifier in Identifier::ALL {
+            let context: Context = identifier.name().parse().expect("its own name");
+            assert_eq!(context.to_string(), identifier.name());
+        }
+    }
+
+    #[test]
+    fn the_error_names_what_is_wrong_and_what_is_right() {
+        let error = "ip|pds".parse::<Context>().expect_err("pds is no identifier");
+        assert_eq!(
+            error.to_string(),
+            "unknown context identifier `pds`: valid ones are identity, namespace, pod, pod-name, dns, ip, \
+             reserved-identity, workload, workload-name, app, name"
+        );
+    }
+
+    #[test]
+    fn the_first_identifier_that_an_end_has_names_it() {
+        let symbols = Symbols::default();
+        let veth = symbols.intern("veth0");
+        let address: IpAddr = "10.0.0.1".parse().expect("an address");
+        let bare = End::default();
+        let host = End { endpoint: 0, identity: 1, name: symbols.intern("host") };
+        let pod = End { endpoint: 7, identity: 4711, name: veth };
+        let some = Some(address);
+        let table = [
+            ("name", bare, some, Value::None),
+            ("name", pod, some, Value::Symbol(veth)),
+            ("name|ip", bare, some, Value::Ip(address)),
+            ("ip", pod, None, Value::None),
+            ("ip|name", pod, None, Value::Symbol(veth)),
+            ("reserved-identity", host, some, Value::Reserved(1)),
+            ("reserved-identity", pod, some, Value::None),
+            ("reserved-identity|ip", pod, some, Value::Ip(address)),
+            ("identity", host, some, Value::Identity(1)),
+            ("identity", pod, some, Value::Identity(4711)),
+            ("identity", bare, some, Value::None),
+            ("pod|namespace|pod-name|dns|workload|workload-name|app", pod, some, Value::None),
+            ("pod|name", pod, some, Value::Symbol(veth)),
+            ("", pod, some, Value::None),
+        ];
+        for (text, end, address, expected) in table {
+            let context: Context = text.parse().expect(text);
+            assert_eq!(context.value(&end, address.as_ref()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn values_survive_packing_and_differ_packed() {
+        let mut packed = vec![Packed::NONE];
+        for text in ["0.0.0.0", "255.255.255.255", "::", "ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888", "::ffff:0:0"] {
+            let address: IpAddr = text.parse().expect("an address");
+            let end = End::default();
+            packed.push(Context::of(&[Identifier::Ip]).packed(&end, Some(&address)));
+            assert_eq!(packed.last().map(|packed| packed.value()), Some(Value::Ip(address)));
+        }
+        for number in [1, 10, u32::MAX] {
+            let end = End { endpoint: 0, identity: number, name: Symbol::from_number(number) };
+            for identifier in [Identifier::Name, Identifier::Identity, Identifier::ReservedIdentity] {
+                let context = Context::of(&[identifier]);
+                let expected = match identifier {
+                    Identifier::Name => Value::Symbol(end.name),
+                    Identifier::Identity => Value::Identity(number),
+                    _ if number > 10 => continue,
+                    _ => Value::Reserved(number),
+                };
+                packed.push(context.packed(&end, None));
+                assert_eq!(packed.last().map(|packed| packed.value()), Some(expected));
+            }
+        }
+        for (index, one) in packed.iter().enumerate() {
+            assert!(one.tag < 8);
+            assert!(packed.iter().skip(index + 1).all(|other| other != one), "{one:?}");
+        }
+    }
+
+    #[test]
+    fn reserved_identities_are_ciliums() {
+        assert_eq!(reserved_name(0), None);
+        assert_eq!(reserved_name(1), Some("host"));
+        assert_eq!(reserved_name(10), Some("world-ipv6"));
+        assert_eq!(reserved_name(11), None);
+    }
+}

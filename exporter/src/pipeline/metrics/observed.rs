@@ -1,0 +1,324 @@
+//! What Hubble's metrics say of a flow, packed into words: keys of series hold these and no text.
+
+use eyepiece_flow::event::LostSource;
+use eyepiece_flow::flow::{
+    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict,
+};
+use eyepiece_flow::l7::L7Record;
+use eyepiece_wire::Hook;
+
+use super::detail::Carrier;
+
+/// Texts of the `protocol` label; their places are the numbers in keys.
+const PROTOCOLS: [&str; 13] = [
+    "Unknown flow",
+    "Unknown L4",
+    "TCP",
+    "UDP",
+    "SCTP",
+    "ICMPv4",
+    "ICMPv6",
+    "VRRP",
+    "IGMP",
+    "Unknown L7",
+    "DNS",
+    "HTTP",
+    "Kafka",
+];
+const UNKNOWN_L7: u8 = 9;
+
+/// Verdicts by their numbers.
+const VERDICTS: [Verdict; 8] = [
+    Verdict::Unknown,
+    Verdict::Forwarded,
+    Verdict::Dropped,
+    Verdict::Error,
+    Verdict::Audit,
+    Verdict::Redirected,
+    Verdict::Traced,
+    Verdict::Translated,
+];
+
+/// `hubble.tcp_flags` counts these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum TcpFlag {
+    /// FIN.
+    Fin = 0,
+    /// SYN without ACK.
+    Syn = 1,
+    /// SYN with ACK.
+    SynAck = 2,
+    /// RST.
+    Rst = 3,
+}
+
+impl TcpFlag {
+    const ALL: [Self; 4] = [Self::Fin, Self::Syn, Self::SynAck, Self::Rst];
+
+    /// Hubble's text.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fin => "FIN",
+            Self::Syn => "SYN",
+            Self::SynAck => "SYN-ACK",
+            Self::Rst => "RST",
+        }
+    }
+}
+
+/// Why a flow was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DropReason {
+    /// Cilium's code.
+    Cilium(u32),
+    /// The kernel's `skb_drop_reason`.
+    Kernel(u32),
+}
+
+/// Direction of an interface's packets, as the interface on the host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IoDirection {
+    /// Into the machine's stack: what an endpoint sends is received at its interface.
+    Receive,
+    /// Out of the machine's stack.
+    Transmit,
+}
+
+impl IoDirection {
+    /// The value of `network.io.direction`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Transmit => "transmit",
+        }
+    }
+}
+
+/// What tells the series of one metric apart, beside the contexts of its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Labels {
+    /// `hubble.drop`.
+    Drop {
+        /// Why.
+        reason: DropReason,
+        /// Text of the `protocol` label.
+        protocol: &'static str,
+    },
+    /// `hubble.flows_processed`.
+    Flow {
+        /// Text of the `protocol` label.
+        protocol: &'static str,
+        /// Monitor message type.
+        kind: u8,
+        /// Observation point of a trace, else 0.
+        subtype: u8,
+        /// What became of the flow.
+        verdict: Verdict,
+    },
+    /// `hubble.tcp_flags`.
+    Tcp {
+        /// The flag.
+        flag: TcpFlag,
+        /// 4 or 6, or whatever else the packet claims.
+        version: u8,
+    },
+    /// `hubble.flow.io` and `hubble.flow.packets`; empty unless [`super::FlowDetail`] says more.
+    Ends(Carrier),
+    /// `hubble.interface.io` and `hubble.interface.packets`.
+    Interface {
+        /// Interface index.
+        ifindex: u32,
+        /// Tells interfaces that had the index one after the other apart.
+        generation: u32,
+        /// Which way.
+        direction: IoDirection,
+    },
+    /// `hubble.lost_events`.
+    Lost(LostSource),
+}
+
+/// What tells a flow's series apart beside its ends, in three words.
+///
+/// Low to high: `flow` = message type, subtype, protocol, verdict, 8 bits each; TCP flags, a bit each; IP version
+/// (8 bits); a bit each for a kernel's reason, ingress, an interface. `number` = the drop reason of drops, the
+/// interface's index of others. `carrier`: see [`super::detail`]; 0 where the flow's packets do not count here. Bits
+/// that no metric of this flow needs are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Observed {
+    pub(super) flow: u64,
+    pub(super) number: u32,
+    pub(super) carrier: u32,
+}
+
+const FLOW_BITS: u64 = 0xffff_ffff;
+const PROTOCOL_SHIFT: u32 = 16;
+const FLAGS_SHIFT: u32 = 32;
+const VERSION_SHIFT: u32 = 40;
+const KERNEL_SHIFT: u32 = 48;
+const INGRESS_SHIFT: u32 = 49;
+const INTERFACE_SHIFT: u32 = 50;
+/// Bits of [`Observed::flow`] from here on are free.
+pub(super) const FREE_SHIFT: u32 = 56;
+
+const fn byte(word: u64, shift: u32) -> u8 {
+    // Truncation is meant.
+    (word >> shift) as u8
+}
+
+impl Observed {
+    #[inline]
+    pub(super) fn of(flow: &Flow) -> Self {
+        let kind = flow.event_type.kind;
+        let subtype = if kind == EVENT_TRACE { flow.event_type.subtype } else { 0 };
+        let mut observed = Self {
+            flow: u64::from_le_bytes([kind, subtype, protocol(flow), flow.verdict as u8, 0, 0, 0, 0]),
+            number: 0,
+            carrier: 0,
+        };
+        if flow.verdict == Verdict::Dropped {
+            observed.dropped(flow);
+            return observed;
+        }
+        if matches!(flow.verdict, Verdict::Forwarded | Verdict::Redirected) {
+            observed.tcp(flow);
+        }
+        if let Some(meter) = &flow.meter
+            && meter.hook != Hook::Drop
+        {
+            observed.number = meter.ifindex;
+            observed.flow |= 1 << INTERFACE_SHIFT | u64::from(meter.hook.is_ingress()) << INGRESS_SHIFT;
+        }
+        observed
+    }
+
+    fn dropped(&mut self, flow: &Flow) {
+        self.number = flow.kernel_drop.map_or(flow.drop_reason, |drop| drop.reason);
+        self.flow |= u64::from(flow.kernel_drop.is_some()) << KERNEL_SHIFT;
+    }
+
+    #[inline]
+    fn tcp(&mut self, flow: &Flow) {
+        let Some(ip) = &flow.ip else { return };
+        // Without branches: transports and flags are mixed.
+        let flags = if let L4::Tcp { flags, .. } = flow.l4 { flags } else { TcpFlags(0) };
+        let ack = flags.has(TcpFlags::ACK);
+        let syn = flags.has(TcpFlags::SYN);
+        let bits = u64::from(flags.has(TcpFlags::FIN)) << TcpFlag::Fin as u8
+            | u64::from(syn & !ack) << TcpFlag::Syn as u8
+            | u64::from(syn & ack) << TcpFlag::SynAck as u8
+            | u64::from(flags.has(TcpFlags::RST)) << TcpFlag::Rst as u8;
+        let version = if bits == 0 { 0 } else { u64::from(ip.version) };
+        self.flow |= bits << FLAGS_SHIFT | version << VERSION_SHIFT;
+    }
+
+    /// The key's labels in `hubble.flows_processed`.
+    pub(super) const fn flow_labels(self) -> u64 {
+        self.flow & FLOW_BITS
+    }
+
+    /// The key's labels in `hubble.drop`, where the flow is a drop.
+    pub(super) const fn drop_labels(self) -> Option<u64> {
+        if byte(self.flow, 24) != Verdict::Dropped as u8 {
+            return None;
+        }
+        let kernel = self.flow >> KERNEL_SHIFT & 1;
+        let protocol = byte(self.flow, PROTOCOL_SHIFT) as u64;
+        Some(self.number as u64 | protocol << 32 | kernel << 40)
+    }
+
+    /// Whether flows of this key all passed one interface, the same way.
+    pub(super) const fn names_interface(self) -> bool {
+        self.flow >> INTERFACE_SHIFT & 1 == 1
+    }
+
+    /// The key's labels in `hubble.tcp_flags`, one per flag.
+    pub(super) fn tcp_labels(self) -> impl Iterator<Item = u64> {
+        let (flags, version) = (byte(self.flow, FLAGS_SHIFT), byte(self.flow, VERSION_SHIFT));
+        let set = TcpFlag::ALL.into_iter().filter(move |&flag| flags & (1 << flag as u8) != 0);
+        set.map(move |flag| u64::from(flag as u8) | u64::from(version) << 8)
+    }
+}
+
+#[inline]
+fn protocol(flow: &Flow) -> u8 {
+    match flow.event_type.kind {
+        EVENT_DROP | EVENT_CAPTURE | EVENT_TRACE | EVENT_POLICY_VERDICT => match flow.l4 {
+            L4::None => 1,
+            L4::Tcp { .. } => 2,
+            L4::Udp { .. } => 3,
+            L4::Sctp { .. } => 4,
+            L4::Icmp4 { .. } => 5,
+            L4::Icmp6 { .. } => 6,
+            L4::Vrrp { .. } => 7,
+            L4::Igmp { .. } => 8,
+        },
+        EVENT_L7 => l7_protocol(flow),
+        _ => 0,
+    }
+}
+
+#[cold]
+fn l7_protocol(flow: &Flow) -> u8 {
+    match flow.l7.as_ref().map(|l7| &l7.record) {
+        Some(L7Record::Dns(_)) => UNKNOWN_L7 + 1,
+        Some(L7Record::Http(_)) => UNKNOWN_L7 + 2,
+        Some(L7Record::Kafka(_)) => UNKNOWN_L7 + 3,
+        Some(L7Record::Generic(_) | L7Record::None) | None => UNKNOWN_L7,
+    }
+}
+
+fn protocol_text(number: u8) -> &'static str {
+    PROTOCOLS.get(usize::from(number)).copied().unwrap_or_default()
+}
+
+/// Reads [`Observed::flow_labels`].
+pub(super) fn flow_of(labels: u64) -> Labels {
+    Labels::Flow {
+        protocol: protocol_text(byte(labels, PROTOCOL_SHIFT)),
+        kind: byte(labels, 0),
+        subtype: byte(labels, 8),
+        verdict: VERDICTS.get(usize::from(byte(labels, 24))).copied().unwrap_or_default(),
+    }
+}
+
+/// Reads [`Observed::drop_labels`].
+pub(super) fn drop_of(labels: u64) -> Labels {
+    // Truncation is meant.
+    let code = labels as u32;
+    let reason = if byte(labels, 40) == 0 { DropReason::Cilium(code) } else { DropReason::Kernel(code) };
+    Labels::Drop { reason, protocol: protocol_text(byte(labels, 32)) }
+}
+
+/// Reads an item of [`Observed::tcp_labels`].
+pub(super) fn tcp_of(labels: u64) -> Labels {
+    let flag = TcpFlag::ALL[usize::from(byte(labels, 0) & 3)];
+    Labels::Tcp { flag, version: byte(labels, 8) }
+}
+
+/// The key of an interface's series: the way, 32 bits of index, and what fits of the generation.
+pub(super) const fn interface_labels(ifindex: u32, generation: u32, ingress: bool) -> u64 {
+    (generation as u64) << 33 | (ifindex as u64) << 1 | ingress as u64
+}
+
+/// Reads [`interface_labels`].
+pub(super) const fn interface_of(labels: u64) -> Labels {
+    let direction = if labels & 1 == 1 { IoDirection::Receive } else { IoDirection::Transmit };
+    // Truncation is meant: 32 bits above the lowest.
+    Labels::Interface { ifindex: (labels >> 1) as u32, generation: (labels >> 33) as u32, direction }
+}
+
+/// Text of the `type` label: Hubble `pkg/hubble/metrics/flow`.
+pub(super) const fn type_name(kind: u8) -> &'static str {
+    match kind {
+        EVENT_DROP => "Drop",
+        EVENT_CAPTURE => "Capture",
+        EVENT_TRACE => "Trace",
+        EVENT_POLICY_VERDICT => "PolicyVerdict",
+        EVENT_L7 => "L7",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! No series falls under the same start time, whatever begins, grows, is named alike and expires.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use eyepiece_flow::event::{Meter, Totals, Transport};
+use eyepiece_flow::flow::End;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
+
+use super::{InterfaceNames, KernelNames, Names, Naming, Resolved, Resolver};
+use crate::pipeline::metrics::{Aggregation, Config, MetricContexts, MetricKind};
+
+/// Interface indexes; names have a few of them each.
+const INTERFACES: u32 = 9;
+const NAMES: u32 = 3;
+/// ns until an idle series leaves.
+const IDLE: u64 = 100;
+
+struct Machine;
+
+impl KernelNames for Machine {
+    fn reason(&self, _: u32) -> Cow<'_, str> {
+        "".into()
+    }
+}
+
+impl InterfaceNames for Machine {
+    fn name(&self, ifindex: u32, _: u32) -> Option<Cow<'_, str>> {
+        Some(format!("x{}", ifindex % NAMES).into())
+    }
+}
+
+/// What happens between two looks.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Packets pass an interface.
+    Count { ifindex: u32, packets: u64 },
+    /// Time passes.
+    Wait(u64),
+    /// Idle series leave.
+    Expire,
+    /// A reader looks.
+    Look,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..=INTERFACES, 1..1000_u64).prop_map(|(ifindex, packets)| Step::Count { ifindex, packets }),
+        3 => (1..IDLE * 2).prop_map(Step::Wait),
+        2 => Just(Step::Expire),
+        3 => Just(Step::Look),
+    ]
+}
+
+fn meter(ifindex: u32, packets: u64) -> Meter {
+    let (hook, mark) = (Hook::FromEndpoint, Mark::Unknown);
+    Meter { hook, mark, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
+}
+
+/// One reader of an aggregation.
+struct Reader {
+    aggregation: Aggregation,
+    symbols: Symbols,
+    resolver: Resolver,
+    now: u64,
+    seen: HashMap<String, (u64, u64)>,
+}
+
+impl Reader {
+    fn new(max_series: usize) -> Self {
+        // Addresses as names: mapped into IPv6 or not they have the same text, by different keys.
+        let context = "ip".parse().expect("a context");
+        let contexts = MetricContexts::usual(&context, &context);
+        let config = Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() };
+        let (aggregation, symbols) = (Aggregation::new(config, 0), Symbols::default());
+        Self { aggregation, symbols, resolver: Resolver::default(), now: 1000, seen: HashMap::new() }
+    }
+
+    fn count(&mut self, ifindex: u32, packets: u64) {
+        let v4 = [10, 0, 0, (ifindex % NAMES) as u8];
+        let mapped = IpAddr::V6(std::net::Ipv4Addr::from(v4).to_ipv6_mapped());
+        let source = if ifindex.is_multiple_of(2) { v4.into() } else { mapped };
+        let end = End { endpoint: 1, ..End::default() };
+        let addresses = Some((source, [10, 0, 0, 99].into()));
+        let totals = Totals { meter: meter(ifindex, packets), addresses, transport: Transport::default() };
+        self.aggregation.arrive(self.now);
+        self.aggregation.count_totals(&totals, &end, &End::default(), InterfaceKind::Other);
+    }
+
+    fn look(&mut self) -> Vec<Resolved> {
+        let names = Names { symbols: &self.symbols, kernel: &Machine, interfaces: &Machine };
+        self.resolver.resolve(&self.aggregation.snapshot(self.now), &names, Naming::Semconv)
+    }
+
+    /// Looks, and compares with what was told before.
+    fn check(&mut self) {
+        for metric in self.look() {
+            for series in metric.series {
+                let name = format!("{} {:?} {}", metric.name, series.attributes, series.overflow);
+                let now = (series.start, series.value);
+                let last = self.seen.insert(name.clone(), now).unwrap_or_default();
+                assert!(last.0 <= now.0, "{name}: its start goes back: {last:?}, {now:?}");
+                assert!(last.0 < now.0 || last.1 <= now.1, "{name} falls: {last:?}, {now:?}");
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Count { ifindex, packets } => self.count(ifindex, packets),
+            Step::Wait(time) => self.now += time,
+            Step::Expire => self.aggregation.expire(self.now),
+            Step::Look => self.check(),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_series_falls_and_no_start_goes_back(
+        max_series in prop_oneof![Just(0_usize), Just(2), Just(100)],
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let mut reader = Reader::new(max_series);
+        steps.iter().for_each(|step| reader.step(step));
+    }
+}
+
+/// The packets of an interface's name: start and value.
+fn packets(reader: &mut Reader, name: &str) -> Option<(u64, u64)> {
+    let metrics = reader.look();
+    let metric = metrics.iter().find(|metric| metric.name == MetricKind::InterfacePackets.schema().name)?;
+    let series = metric.series.iter().find(|series| series.attributes.iter().any(|(_, text)| text == name))?;
+    Some((series.start, series.value))
+}
+
+#[test]
+fn an_interface_that_is_made_anew_goes_on_where_it_was() {
+    let mut reader = Reader::new(100);
+    // Numbers 1, 4 and 7 have the name x1.
+    reader.count(1, 200);
+    assert_eq!(packets(&mut reader, "x1"), Some((1000, 200)));
+    reader.now += 60;
+    reader.count(4, 50);
+    assert_eq!(packets(&mut reader, "x1"), Some((1000, 250)));
+    reader.now += 50;
+    reader.count(4, 6);
+    reader.aggregation.expire(reader.now);
+    assert_eq!(packets(&mut reader, "x1"), Some((1000, 256)), "what the old one had is carried on");
+    assert_eq!(packets(&mut reader, "x1"), Some((1000, 256)), "once");
+    reader.now += 101;
+    reader.aggregation.expire(reader.now);
+    reader.count(7, 3);
+    assert_eq!(packets(&mut reader, "x1"), Some((1211, 3)), "all that it was is gone: it begins anew");
+    reader.now += 101;
+    reader.aggregation.expire(reader.now);
+    assert_eq!(packets(&mut reader, "x1"), None);
+    assert!(reader.resolver.told.is_empty(), "and nothing is remembered");
+}

@@ -1,0 +1,156 @@
+//! Pieces of a recording on their way from the pipeline's thread to the writer's.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use eyepiece_flow::event::Event;
+use eyepiece_flow::recording::format;
+
+/// Bytes of a chunk: one write(2) that is worth its cost.
+pub(super) const CHUNK: usize = 256 << 10;
+/// Chunks on their way: 16 MiB, a second of 80,000 events, or what a disk needs to wake up.
+const QUEUE: usize = 64;
+
+/// What a piece of a recording holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Monitor payloads.
+    pub events: u64,
+    /// Packets and bytes that no event carried.
+    pub totals: u64,
+    /// Notices of losses.
+    pub losses: u64,
+    /// Events that the source said it had lost.
+    pub lost: u64,
+}
+
+impl Counts {
+    pub(super) fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Raw(_) => self.events += 1,
+            Event::Totals(_) => self.totals += 1,
+            // No payload: recordings of such a source are refused. Notifications join behind what is recorded.
+            Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
+            Event::Lost(lost) => {
+                self.losses += 1;
+                self.lost = self.lost.saturating_add(lost.count);
+            }
+        }
+    }
+
+    /// How many records these are.
+    pub const fn records(self) -> u64 {
+        self.events + self.totals + self.losses
+    }
+
+    /// What is left without another piece's.
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self {
+            events: self.events.saturating_sub(other.events),
+            totals: self.totals.saturating_sub(other.totals),
+            losses: self.losses.saturating_sub(other.losses),
+            lost: self.lost.saturating_sub(other.lost),
+        }
+    }
+
+    /// Adds another piece's.
+    pub const fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.totals += other.totals;
+        self.losses += other.losses;
+        self.lost = self.lost.saturating_add(other.lost);
+    }
+}
+
+/// A piece of a recording.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    pub(super) counts: Counts,
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) chunks: Receiver<Chunk>,
+    /// Where chunks go back, to be filled again.
+    pub(super) used: SyncSender<Chunk>,
+}
+
+/// What came to be recorded in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// All of it.
+    pub(super) all: Counts,
+    /// What of it found no room in the queue.
+    pub(super) unrecorded: Counts,
+}
+
+/// The pipeline's end.
+#[derive(Debug)]
+pub struct Chunks {
+    chunk: Chunk,
+    full: SyncSender<Chunk>,
+    used: Receiver<Chunk>,
+    tell: SyncSender<Told>,
+    told: Told,
+    has_lost: bool,
+}
+
+/// Both ends of the queue, and who hears what came in all once the pipeline's end is gone.
+pub(super) fn queue() -> (Chunks, Inbox, Receiver<Told>) {
+    let (full, chunks) = sync_channel(QUEUE);
+    let (used, back) = sync_channel(QUEUE);
+    let (tell, hears) = sync_channel(1);
+    let chunk = Chunk { bytes: Vec::with_capacity(CHUNK), counts: Counts::default() };
+    let pipeline = Chunks { chunk, full, used: back, tell, told: Told::default(), has_lost: false };
+    (pipeline, Inbox { chunks, used }, hears)
+}
+
+impl Chunks {
+    /// Appends what is no event.
+    pub(super) fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        write(&mut self.chunk.bytes)
+    }
+
+    /// Appends an event.
+    #[inline]
+    pub(super) fn event(&mut self, event: &Event<'_>, now: u64) {
+        format::write_event(event, now, &mut self.chunk.bytes);
+        self.chunk.counts.note(event);
+        if self.chunk.bytes.len() >= CHUNK {
+            self.hand_over();
+        }
+    }
+
+    /// Hands over what there is. Never waits.
+    pub(super) fn hand_over(&mut self) {
+        if self.chunk.bytes.is_empty() {
+            return;
+        }
+        // Chunks that come back are used again; new ones are made until the queue has as many as it holds.
+        let mut next = self.used.try_recv().unwrap_or_default();
+        next.bytes.clear();
+        next.counts = Counts::default();
+        self.told.all.add(self.chunk.counts);
+        match self.full.try_send(std::mem::replace(&mut self.chunk, next)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
+                self.told.unrecorded.add(chunk.counts);
+                self.has_lost = true;
+            }
+        }
+    }
+
+    /// Whether a chunk was lost since it was last asked.
+    pub(super) fn take_loss(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost)
+    }
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        self.hand_over();
+        // The channel has room for the one message that is ever sent; without a writer nobody asks.
+        self.tell.try_send(self.told).unwrap_or_default();
+    }
+}

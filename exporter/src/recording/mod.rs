@@ -1,0 +1,165 @@
+//! A source that writes to a file what another one delivers, while it is delivered.
+//!
+//! The pipeline's thread only appends to a chunk of memory; a thread of its own writes chunks. What finds no room in
+//! the queue between them is counted, and told at the end.
+
+mod chunk;
+pub mod known;
+mod writer;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eyepiece_flow::event::{Event, KernelDrop};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::recording::format;
+
+use self::chunk::Chunks;
+use crate::metadata::{Publisher, Tables};
+use crate::source::{Source, Waker};
+
+pub use chunk::Counts;
+pub use writer::{End, MIN_BYTES, Open, Pending, Summary, Writer, build};
+
+/// Names of the kernel that are remembered as written; far more than there are reasons and places.
+const MAX_NAMES: usize = 65_536;
+
+/// What the machine's kernel calls things; asked once a name.
+pub trait KernelWords: Send {
+    /// A drop reason's name.
+    fn reason(&self, number: u32) -> String;
+    /// Symbol and offset of an address; empty where it is unknown.
+    fn symbol(&self, address: u64) -> String;
+}
+
+/// What is recorded beside the events.
+pub struct Context {
+    /// Who is who.
+    pub publisher: Publisher,
+    /// Names of those.
+    pub symbols: Symbols,
+    /// The kernel's words.
+    pub words: Box<dyn KernelWords>,
+    /// Lines `key=value` about who records what.
+    pub origin: String,
+    /// Wall-clock time, ns since the Unix epoch.
+    pub now: fn() -> u64,
+}
+
+/// The source and its recording.
+pub struct Recording {
+    inner: Box<dyn Source>,
+    tap: Tap,
+}
+
+impl Recording {
+    /// Records what `inner` delivers, by `chunks` that a [`Writer`] writes.
+    pub fn new(inner: Box<dyn Source>, context: Context, chunks: Chunks) -> Self {
+        let known = Known { tables: None, names: HashSet::new(), has_origin: false };
+        Self { inner, tap: Tap { context, chunks, known, facts: Vec::new() } }
+    }
+}
+
+/// What the file knows already.
+struct Known {
+    tables: Option<Arc<Tables>>,
+    names: HashSet<Name>,
+    has_origin: bool,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Name {
+    Reason(u32),
+    Symbol(u64),
+}
+
+struct Tap {
+    context: Context,
+    chunks: Chunks,
+    known: Known,
+    facts: Vec<u8>,
+}
+
+impl Tap {
+    /// Writes who is who, where that has changed.
+    fn begin(&mut self, now: u64) {
+        if !std::mem::replace(&mut self.known.has_origin, true) {
+            let origin = &self.context.origin;
+            self.chunks.append(|out| format::write_origin(origin, now, out));
+        }
+        let tables = self.context.publisher.current();
+        if self.known.tables.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tables)) {
+            return;
+        }
+        self.facts.clear();
+        known::write(&tables, &self.context.symbols, &mut self.facts);
+        let facts = &self.facts;
+        let fits = self.chunks.append(|out| format::write_facts(facts, now, out));
+        if !fits {
+            tracing::warn!(bytes = facts.len(), "too many addresses for a recording: it goes on with the old ones");
+        }
+        self.known.tables = Some(tables);
+    }
+
+    #[inline]
+    fn event(&mut self, event: &Event<'_>, now: u64) {
+        if let Event::Raw(raw) = event
+            && let Some(drop) = &raw.kernel_drop
+        {
+            self.name(drop, now);
+        }
+        self.chunks.event(event, now);
+    }
+
+    /// Writes the kernel's words for a drop, where the file does not know them.
+    fn name(&mut self, drop: &KernelDrop, now: u64) {
+        let words = &self.context.words;
+        if self.known.names.len() >= MAX_NAMES {
+            self.known.names.clear();
+        }
+        if self.known.names.insert(Name::Reason(drop.reason)) {
+            let name = words.reason(drop.reason);
+            self.chunks.append(|out| format::write_reason(drop.reason, &name, now, out));
+        }
+        if self.known.names.insert(Name::Symbol(drop.location)) {
+            let name = words.symbol(drop.location);
+            self.chunks.append(|out| format::write_symbol(drop.location, &name, now, out));
+        }
+    }
+
+    /// Hands over what there is; where a chunk was lost, what it may have told is told again.
+    fn end(&mut self) {
+        self.chunks.hand_over();
+        if self.chunks.take_loss() {
+            self.known = Known { tables: None, names: HashSet::new(), has_origin: false };
+        }
+    }
+}
+
+impl Source for Recording {
+    fn start(&mut self) -> io::Result<()> {
+        self.inner.start()
+    }
+
+    fn stop(&mut self) {
+        self.inner.stop();
+    }
+
+    fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
+        let (tap, inner) = (&mut self.tap, &mut self.inner);
+        let now = (tap.context.now)();
+        tap.begin(now);
+        let result = inner.read(timeout, &mut |event| {
+            tap.event(event, now);
+            sink(event);
+        });
+        tap.end();
+        result
+    }
+
+    fn waker(&self) -> Waker {
+        self.inner.waker()
+    }
+}

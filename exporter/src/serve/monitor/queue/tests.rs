@@ -1,0 +1,266 @@
+//! Edges of the queue's capacity, and that what is lost is told exactly and in order.
+
+use std::sync::Arc;
+
+use super::{Missed, Next, Numbers, QUEUE_BYTES, Queue};
+use crate::serve::monitor::budget::{Budget, POOL, SHARE, TOTAL};
+use crate::serve::monitor::chunk::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
+use crate::serve::monitor::fanout::LISTENERS_MAX;
+
+/// A chunk of payloads of one byte each, numbered on.
+fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
+    let mut chunk = Chunk::default();
+    for n in first..first + payloads {
+        chunk.push(|out| out.push(n as u8));
+    }
+    Arc::new(chunk)
+}
+
+/// What is there now: bytes, with losses as negative numbers.
+fn drain(queue: &Queue) -> Vec<i64> {
+    let mut found = Vec::new();
+    queue.finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        while let Some(Next { lost, piece }) = queue.next().await {
+            if lost > 0 {
+                found.push(-(lost as i64));
+            }
+            found.extend(piece.iter().flat_map(Piece::bytes).map(|&byte| i64::from(byte)));
+        }
+    });
+    found
+}
+
+/// As [`drain`], without ending the queue.
+fn pop(queue: &Queue) -> Option<(u64, Vec<u8>)> {
+    let next = queue.pop(&mut queue.state())?;
+    Some((next.lost, next.piece.map(|piece| piece.bytes().to_vec()).unwrap_or_default()))
+}
+
+#[test]
+fn capacity_edges() {
+    const N: usize = 10;
+    for offered in [0, 1, N - 1, N, N + 1, N * 8] {
+        for step in [1, 3, N * 8] {
+            let numbers = Numbers::default();
+            let queue = Queue::new(Some(N), Budget::default(), numbers.clone());
+            for first in (0..offered).step_by(step) {
+                queue.offer(&chunk(first, step.min(offered - first)));
+            }
+            let kept = offered.min(N);
+            assert_eq!(numbers.depth.get(), kept as u64);
+            let mut expected: Vec<i64> = (0..kept as i64).collect();
+            let lost = offered - kept;
+            expected.extend((lost > 0).then_some(-(lost as i64)));
+            assert_eq!(drain(&queue), expected, "{offered} by {step}");
+            assert_eq!((numbers.lost.get(), numbers.lost_total.get()), (lost as u64, lost as u64));
+            assert_eq!(numbers.depth.get(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_queue_without_room_tells_all_as_lost() {
+    let queue = Queue::new(Some(0), Budget::default(), Numbers::default());
+    queue.offer(&chunk(0, 3));
+    queue.offer(&chunk(3, 4));
+    assert_eq!(drain(&queue), [-7]);
+    let one = Queue::new(Some(1), Budget::default(), Numbers::default());
+    one.offer(&chunk(0, 3));
+    assert_eq!(drain(&one), [0, -2]);
+}
+
+#[test]
+fn losses_stand_where_they_happened() {
+    let queue = Queue::new(Some(4), Budget::default(), Numbers::default());
+    queue.offer(&chunk(0, 3));
+    queue.offer(&chunk(3, 3));
+    assert_eq!(pop(&queue), Some((0, vec![0, 1, 2])));
+    queue.offer(&chunk(6, 5));
+    assert_eq!(pop(&queue), Some((0, vec![3])));
+    assert_eq!(pop(&queue), Some((2, vec![6, 7, 8])), "two lost before them");
+    assert_eq!(pop(&queue), Some((2, vec![])), "and two behind");
+    assert_eq!(pop(&queue), None);
+    queue.offer(&chunk(11, 1));
+    assert_eq!(pop(&queue), Some((0, vec![11])), "told once");
+}
+
+#[test]
+fn a_lost_telling_of_losses_is_told_by_what_it_told() {
+    let queue = Queue::new(Some(1), Budget::default(), Numbers::default());
+    let mut chunk = Chunk::default();
+    chunk.push(|out| out.push(7));
+    chunk.push_loss(500, |out| out.push(8));
+    chunk.push(|out| out.push(9));
+    queue.offer(&Arc::new(chunk));
+    assert_eq!(drain(&queue), [7, -501]);
+    assert_eq!(queue.numbers.lost.get(), 1, "one event of ours; the source's losses are counted elsewhere");
+}
+
+#[test]
+fn bytes_are_bounded_too() {
+    let queue = Queue::new(Some(1000), Budget::default(), Numbers::default());
+    let mut large = Chunk::default();
+    for n in 0..3_u8 {
+        large.push(|out| out.extend(std::iter::repeat_n(n, QUEUE_BYTES / 2)));
+    }
+    queue.offer(&Arc::new(large));
+    assert_eq!(queue.waiting(), 2);
+    queue.offer(&chunk(0, 1));
+    let lost = queue.state().lost;
+    assert_eq!((queue.waiting(), lost), (2, 2), "full to the byte");
+    assert_eq!(pop(&queue).map(|(lost, bytes)| (lost, bytes.len())), Some((0, QUEUE_BYTES)));
+    let held = queue.state().held;
+    assert_eq!((held, pop(&queue)), (0, Some((2, vec![]))));
+}
+
+#[test]
+fn payloads_of_any_size_hold_bounded_memory() {
+    for (bytes, payloads) in [(1, 1), (1, CHUNK_PAYLOADS), (200, 300), (CHUNK_BYTES, 1), (1 << 20, 1)] {
+        let queue = Queue::new(None, Budget::default(), Numbers::default());
+        let mut offered = 0;
+        while !queue.is_full() {
+            let mut chunk = Chunk::default();
+            (0..payloads).for_each(|_| chunk.push_loss(1, |out| out.extend(std::iter::repeat_n(9, bytes))));
+            queue.offer(&Arc::new(chunk));
+            offered += payloads;
+        }
+        let (held, used) = (queue.held(), queue.waiting() * bytes);
+        println!("{payloads} of {bytes}: {} payloads", queue.waiting());
+        assert!(held <= QUEUE_BYTES + 4 * CHUNK_BYTES.max(bytes), "{bytes}: {held}");
+        assert!(used <= held && queue.waiting() > 0 && queue.waiting() < offered, "{bytes}: {used} of {held}");
+    }
+}
+
+#[test]
+fn what_is_not_offered_is_told_as_lost() {
+    let queue = Queue::new(Some(2), Budget::default(), Numbers::default());
+    let missed = Missed { events: 3, missed: 503 };
+    queue.offer(&chunk(0, 2));
+    assert!(!queue.is_full(), "all of it was taken");
+    queue.offer(&chunk(2, 1));
+    assert!(queue.is_full());
+    queue.miss(missed);
+    assert_eq!(pop(&queue), Some((0, vec![0, 1])));
+    queue.offer(&chunk(3, 1));
+    queue.miss(missed);
+    assert_eq!(drain(&queue), [-504, 3, -503]);
+    assert_eq!((queue.numbers.lost.get(), queue.numbers.lost_total.get()), (7, 7), "without the source's losses");
+    assert!(!queue.is_full(), "there is room");
+    queue.miss(missed);
+    assert_eq!((drain(&queue), queue.numbers.lost.get()), (vec![], 7), "nobody listens any more");
+}
+
+/// Takes the first of what comes, and says how much waited.
+async fn sleeper(queue: Arc<Queue>) -> Option<usize> {
+    queue.next().await?;
+    Some(queue.waiting() + 1)
+}
+
+#[tokio::test]
+async fn a_sleeper_is_woken_by_a_good_part_or_by_the_end_of_a_read() {
+    for (capacity, chunks, announced, wakes) in
+        [(8, 1, false, false), (8, 1, true, true), (8, 2, false, true), (4, 1, false, true), (8, 0, true, false)]
+    {
+        let queue = Arc::new(Queue::new(Some(capacity), Budget::default(), Numbers::default()));
+        let task = tokio::spawn(sleeper(Arc::clone(&queue)));
+        while !queue.state().is_asleep {
+            tokio::task::yield_now().await;
+        }
+        (0..chunks).for_each(|n| queue.offer(&chunk(n, 1)));
+        if announced {
+            queue.announce();
+        }
+        let is_asleep = queue.state().is_asleep;
+        assert_eq!(is_asleep, !wakes, "{chunks} of {capacity}, {announced}");
+        queue.finish();
+        assert_eq!(task.await.unwrap(), (chunks > 0).then_some(chunks));
+    }
+}
+
+#[test]
+fn nothing_is_taken_or_kept_after_the_end() {
+    let numbers = Numbers::default();
+    let queue = Queue::new(Some(10), Budget::default(), numbers.clone());
+    queue.offer(&chunk(0, 2));
+    queue.close();
+    queue.offer(&chunk(2, 20));
+    assert_eq!((queue.waiting(), numbers.lost.get()), (0, 0));
+    assert_eq!(drain(&queue), [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_hears_of_everything() {
+    let queue = Arc::new(Queue::new(Some(50), Budget::default(), Numbers::default()));
+    let reader = {
+        let queue = Arc::clone(&queue);
+        tokio::spawn(async move {
+            let (mut received, mut lost) = (0, 0);
+            while let Some(next) = queue.next().await {
+                lost += next.lost;
+                received += next.piece.map_or(0, |piece| piece.payloads() as u64);
+            }
+            (received, lost)
+        })
+    };
+    let writer = std::thread::spawn(move || {
+        for round in 0..10_000 {
+            queue.offer(&chunk(0, round % 40));
+            if round % 3 == 0 {
+                queue.announce();
+            }
+        }
+        queue.announce();
+        queue.finish();
+    });
+    let offered: u64 = (0..10_000).map(|round| round % 40).sum();
+    let (received, lost) = reader.await.unwrap();
+    writer.join().unwrap();
+    assert_eq!(received + lost, offered, "{received} received, {lost} told as lost");
+}
+
+/// Listeners that do not read, each with more payloads waiting than the bytes of all allow: the sum is bounded, one that
+/// keeps up has its share, and each is told exactly what it lost.
+#[test]
+fn the_bytes_of_all_listeners_are_bounded() {
+    // Never touched, so that no memory is behind it.
+    const LARGE: usize = 1 << 20;
+    let budget = Budget::default();
+    let queue = || Queue::new(None, budget.clone(), Numbers::default());
+    let queues: Vec<_> = (0..LISTENERS_MAX).map(|_| queue()).collect();
+    let (quick, slow) = queues.split_first().unwrap();
+    let mut offered = 0;
+    let held = || queues.iter().map(|queue| queue.state().held).sum::<usize>();
+    for _ in 0..QUEUE_BYTES / LARGE {
+        for queue in slow {
+            // A chunk of its own, as if each had become slow at another time.
+            let mut large = Chunk::default();
+            large.push(|out| *out = vec![0; LARGE]);
+            queue.offer(&Arc::new(large));
+        }
+        offered += 1;
+    }
+    assert!(held() <= TOTAL + LISTENERS_MAX * 2 * LARGE && held() > TOTAL / 2, "{}", held());
+    assert!(budget.taken() > POOL - LARGE, "{}", budget.taken());
+    for queue in slow {
+        let (waiting, lost) = (queue.waiting() as u64, queue.state().lost);
+        assert_eq!(waiting + lost, offered);
+        assert!(lost > 0 && queue.state().held >= SHARE - LARGE);
+    }
+    let mut large = Chunk::default();
+    large.push(|out| *out = vec![0; LARGE]);
+    let large = Arc::new(large);
+    for _ in 0..SHARE / LARGE * 4 {
+        quick.offer(&large);
+        assert_eq!(pop(quick).map(|(lost, _)| lost), Some(0), "it reads, and loses nothing");
+    }
+    // What is read, and what is given up, is there for others again.
+    while pop(&slow[0]).is_some() {}
+    assert!(slow[1..].iter().any(|queue| {
+        queue.offer(&large);
+        queue.state().waiting.back().is_some_and(|(lost, _)| *lost > 0)
+    }));
+    queues.iter().for_each(Queue::close);
+    assert_eq!((budget.taken(), held()), (0, 0));
+}

@@ -1,0 +1,160 @@
+//! When answers wait for others: turns that need a permit, filters that wait to be compiled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eyepiece_flow::flow::{EventType, Flow};
+use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_hubble::node::Node;
+use eyepiece_hubble::proto::Encoded;
+use eyepiece_hubble::proto::flow::flow_filter::Experimental;
+use eyepiece_hubble::proto::flow::{EventTypeFilter, FlowFilter};
+use eyepiece_hubble::proto::observer::GetFlowsRequest;
+use eyepiece_hubble::request::flows;
+use prost::Message as _;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tonic::codegen::tokio_stream::StreamExt as _;
+
+use super::compile_pool::{THREADS, WAIT};
+use super::stream::{Messages, Stream};
+use crate::serve::grpc::Client;
+use crate::serve::observer::namespaces::Namespaces;
+use crate::serve::observer::ring::{Ring, Writer};
+use crate::serve::observer::service::ObserverService;
+use crate::serve::observer::{Observer, Parts};
+use crate::services::observer::observer_server::Observer as _;
+use crate::support::shutdown;
+use crate::support::telemetry::{Key, Telemetry};
+
+fn write(writer: &mut Writer, count: u64) {
+    let flow = |time| Observed::Flow(Flow { time, ..Flow::empty(EventType { kind: 4, subtype: 0 }) });
+    writer.write(Batch::new((0..count).map(flow).collect()));
+}
+
+fn observer() -> (Arc<Observer>, Writer) {
+    observer_with(Telemetry::default())
+}
+
+fn observer_with(telemetry: Telemetry) -> (Arc<Observer>, Writer) {
+    let (ring, mut writer) = Ring::new(1000);
+    write(&mut writer, 1);
+    let (_stop, stopped) = shutdown::channel();
+    let observer = Observer::new(Parts {
+        ring,
+        namespaces: Namespaces::default(),
+        node: Node::default(),
+        names: Arc::new(NoNames),
+        telemetry,
+        stop: stopped,
+        now: || 1_700_000_100_000_000_000,
+    });
+    (observer, writer)
+}
+
+fn lane() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(1))
+}
+
+/// The answer to a client that follows from the oldest flow on.
+fn answer(observer: &Arc<Observer>, filters: Vec<FlowFilter>) -> Messages {
+    let since = Some(prost_types::Timestamp::default());
+    let request = GetFlowsRequest { whitelist: filters, follow: true, since, ..GetFlowsRequest::default() };
+    let (query, layout) = flows(&observer.masks, &request).unwrap();
+    Messages::new(Stream::new(Arc::clone(observer), query, layout, lane(), None))
+}
+
+fn dear() -> FlowFilter {
+    let experimental = Some(Experimental { cel_expression: vec!["true".to_owned()] });
+    FlowFilter { experimental, ..FlowFilter::default() }
+}
+
+fn cheap() -> FlowFilter {
+    let event_type = vec![EventTypeFilter { r#type: 4, ..EventTypeFilter::default() }];
+    FlowFilter { event_type, ..FlowFilter::default() }
+}
+
+/// Time in which what can go on does, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Time after which what has not gone on is held up.
+const SHORT: Duration = Duration::from_millis(100);
+
+/// Whether an answer has a message within some time.
+async fn has_message(answer: &mut Messages, within: Duration) -> bool {
+    timeout(within, answer.next()).await.is_ok_and(|message| message.is_some_and(|message| message.is_ok()))
+}
+
+#[tokio::test]
+async fn first_turn_with_filters_needs_permit() {
+    let (observer, _writer) = observer();
+    let held = observer.turns.clone().next(lane()).await;
+    assert!(held.is_some());
+    assert!(has_message(&mut answer(&observer, Vec::new()), PATIENCE).await, "without filters it needs none");
+    let mut answers = [answer(&observer, vec![dear()]), answer(&observer, vec![cheap()])];
+    for answer in &mut answers {
+        assert!(!has_message(answer, SHORT).await, "another answer has the permit");
+    }
+    drop(held);
+    for answer in &mut answers {
+        assert!(has_message(answer, PATIENCE).await);
+    }
+}
+
+#[tokio::test]
+async fn dear_follower_needs_permit_again() {
+    let (observer, mut writer) = observer();
+    let (mut dear, mut cheap) = (answer(&observer, vec![dear()]), answer(&observer, vec![cheap()]));
+    for answer in [&mut dear, &mut cheap] {
+        assert!(has_message(answer, PATIENCE).await && !has_message(answer, SHORT).await, "there is one");
+    }
+    let held = observer.turns.clone().next(lane()).await;
+    assert!(held.is_some());
+    write(&mut writer, 1);
+    tokio::spawn(Arc::clone(observer.ring()).wake_followers());
+    assert!(has_message(&mut cheap, PATIENCE).await, "a cheap one goes on");
+    assert!(!has_message(&mut dear, SHORT).await, "a dear one does not");
+    drop(held);
+    assert!(has_message(&mut dear, PATIENCE).await);
+}
+
+/// A request with a filter, as the server hands it over.
+fn request(filter: FlowFilter) -> tonic::Request<Encoded> {
+    let request = GetFlowsRequest { number: 1, whitelist: vec![filter], ..GetFlowsRequest::default() };
+    tonic::Request::new(Encoded(request.encode_to_vec().into()))
+}
+
+#[tokio::test]
+async fn full_compile_queue_answers_resource_exhausted() {
+    let telemetry = Telemetry::default();
+    let (observer, _writer) = observer_with(telemetry.clone());
+    let service = ObserverService(Arc::clone(&observer));
+    let mut ends = Vec::new();
+    for host in 0..THREADS as u8 {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let observer = Arc::clone(&observer);
+        tokio::spawn(async move {
+            let client = Client::Tcp(([127, 0, 0, host], 1).into());
+            let work = move || (begin.send(()), ended.recv());
+            observer.compiling.run(Some(&client), work).await.map(drop)
+        });
+        begun.await.unwrap();
+        ends.push(end);
+    }
+    let pattern = || FlowFilter { http_path: vec!["^/index".to_owned()], ..FlowFilter::default() };
+    assert!(service.get_flows(request(cheap())).await.is_ok(), "without patterns it waits for none");
+    tokio::time::pause();
+    let asked = {
+        let service = service.clone();
+        tokio::spawn(async move { service.get_flows(request(pattern())).await.map(drop) })
+    };
+    tokio::task::yield_now().await;
+    tokio::time::advance(WAIT * 2).await;
+    assert_eq!(asked.await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
+    let refused = |key: &Key| key.attributes.iter().any(|(_, value)| value == "compiling_too_long");
+    assert_eq!(telemetry.samples().iter().find(|sample| refused(&sample.key)).map(|sample| sample.value), Some(1));
+    tokio::time::resume();
+    drop(ends);
+    assert!(timeout(PATIENCE, service.get_flows(request(pattern()))).await.unwrap().is_ok());
+}

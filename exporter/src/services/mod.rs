@@ -1,0 +1,29 @@
+//! Clients and servers of Hubble's gRPC services, generated; their messages are in [`eyepiece_hubble::proto`].
+
+/// Declares the generated modules, all with the same allowances.
+macro_rules! generated {
+    ($($(#[$doc:meta])* $name:ident)+) => {
+        $($(#[$doc])*
+        #[allow(
+            missing_docs,
+            non_camel_case_types,
+            unreachable_pub,
+            unused_qualifications,
+            clippy::all,
+            clippy::pedantic,
+            clippy::restriction,
+            reason = "generated: the protobuf files are what is read, and their comments come along"
+        )]
+        #[rustfmt::skip]
+        pub mod $name;)+
+    };
+}
+
+generated! {
+    /// The service that clients read flows and events from. Its server answers streams with encoded messages.
+    observer
+    /// The service that names the other nodes.
+    peer
+    /// The service that records packets.
+    recorder
+}

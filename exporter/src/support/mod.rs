@@ -1,0 +1,15 @@
+//! What several rooms need and none of them owns.
+
+pub mod backoff;
+pub mod capabilities;
+pub mod decode_errors;
+pub mod file_lock;
+pub mod file_watch;
+pub mod log_limit;
+pub mod paint;
+pub mod path_watch;
+pub mod server_runtime;
+pub mod shutdown;
+pub mod socket_owner;
+pub mod telemetry;
+pub mod unix_listener;

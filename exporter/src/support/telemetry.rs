@@ -1,0 +1,350 @@
+//! Our own counters: what was received, lost, decoded, exported and dropped, by reason.
+//!
+//! Written per batch, never per event; read by the OTLP self-telemetry and by `eyepiece status`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use eyepiece_semconv::attribute;
+
+use crate::export::health::Exports;
+use crate::support::decode_errors::Examples;
+
+/// What a number means, for those who export it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// A momentary value.
+    Gauge,
+}
+
+/// Name and attributes of one number, in order: the name is of the schema (`eyepiece.events.received`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// Metric name.
+    pub name: &'static str,
+    /// Attribute names and values.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+/// A number that a component keeps; cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Number(Arc<AtomicU64>);
+
+impl Number {
+    /// Adds to a counter what was counted here, one by one: no such sum comes near the end.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Adds to a counter what somebody else said, which may be any number: it stays at the largest then. Costs more than
+    /// [`Number::add`], and is not to be mixed with it.
+    pub fn add_told(&self, n: u64) {
+        let mut now = self.get();
+        while let Err(other) =
+            self.0.compare_exchange_weak(now, now.saturating_add(n), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            now = other;
+        }
+    }
+
+    /// Takes from a gauge what was added to it.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One exported value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Name and attributes.
+    pub key: Key,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// The value.
+    pub value: u64,
+}
+
+/// Series of a metric that have attributes of their own: those of both hooks of 2,048 interfaces. The four metrics that
+/// have so many are 2 MiB of a request then, half of what receivers take by default. Further ones share a series.
+pub const SERIES_MAX: usize = 4096;
+/// Sums of what is gone that are kept at once: what is there comes first.
+const RETIRED_MAX: usize = 1000;
+
+/// The registry of all numbers. Registering takes a lock, counting does not.
+///
+/// Of a metric that has [`SERIES_MAX`] series, new ones share one with the attribute `otel.metric.overflow`: it holds
+/// what is added to it (and taken from it), so a gauge that may have many series is not to be set.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry {
+    numbers: Arc<Mutex<Table>>,
+    examples: Examples,
+    exports: Exports,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: BTreeMap<Key, Entry>,
+    /// How many of them each metric has.
+    series: BTreeMap<&'static str, usize>,
+}
+
+impl Table {
+    fn entry(&mut self, key: Key, new: impl FnOnce() -> Entry) -> &mut Entry {
+        let series = self.series.entry(key.name).or_default();
+        let is_known = *series < SERIES_MAX || self.entries.contains_key(&key);
+        let key = if is_known { key } else { overflow(key.name) };
+        self.entries.entry(key).or_insert_with(|| {
+            *series += 1;
+            new()
+        })
+    }
+
+    fn remove(&mut self, key: &Key) -> bool {
+        let is_there = self.entries.remove(key).is_some();
+        if let Some(series) = self.series.get_mut(key.name).filter(|_| is_there) {
+            *series -= 1;
+        }
+        is_there
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    number: Number,
+    /// Where the value is an age, since when, in seconds.
+    since: Option<Instant>,
+    /// When its subject went; none while it is there.
+    retired: Option<Instant>,
+}
+
+impl Entry {
+    fn value(&self) -> u64 {
+        self.since.map_or_else(|| self.number.get(), |since| since.elapsed().as_secs())
+    }
+}
+
+impl Telemetry {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counter of a name and its attributes, made where it is new.
+    pub fn counter(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
+        self.number(Kind::Counter, name, attributes)
+    }
+
+    /// The gauge of a name and its attributes, made where it is new.
+    pub fn gauge(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
+        self.number(Kind::Gauge, name, attributes)
+    }
+
+    /// Makes a gauge of the seconds since this call.
+    pub fn age(&self, name: &'static str) {
+        let since = Some(Instant::now());
+        let new = Entry { kind: Kind::Gauge, number: Number::default(), since, retired: None };
+        self.table().entry(key(name, &[]), || new);
+    }
+
+    fn number(&self, kind: Kind, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
+        let mut table = self.table();
+        let entry = table.entry(key(name, attributes), || Entry {
+            kind,
+            number: Number::default(),
+            since: None,
+            retired: None,
+        });
+        // Its subject is back, or another one has its name: the sum goes on.
+        entry.retired = None;
+        entry.number.clone()
+    }
+
+    /// Forgets a number whose subject is gone at once: for momentary values (a hook that is no more). Returns whether it
+    /// had a series of its own.
+    pub fn remove(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> bool {
+        self.table().remove(&key(name, attributes))
+    }
+
+    /// Forgets a sum whose subject is gone, but not before [`Telemetry::expire`]'s grace is over: its last value is to be
+    /// seen by an export. One of nothing goes at once, and where too many have gone lately, the one that went first.
+    pub fn retire(&self, name: &'static str, attributes: &[(&'static str, &str)], now: Instant) {
+        let (mut table, key) = (self.table(), key(name, attributes));
+        let Some(entry) = table.entries.get_mut(&key) else { return };
+        if entry.number.get() == 0 {
+            table.remove(&key);
+            return;
+        }
+        entry.retired = Some(now);
+        let mut retired: Vec<_> = table.entries.iter().filter_map(|(key, entry)| Some((entry.retired?, key))).collect();
+        if retired.len() > RETIRED_MAX {
+            retired.sort_unstable();
+            if let Some(first) = retired.first().map(|(_, key)| Key::clone(key)) {
+                table.remove(&first);
+            }
+        }
+    }
+
+    /// Removes what was retired at least `grace` ago; to be called every now and then.
+    pub fn expire(&self, now: Instant, grace: Duration) {
+        let is_over = |retired: Instant| now.saturating_duration_since(retired) >= grace;
+        let mut table = self.table();
+        let entries = table.entries.iter();
+        let over: Vec<_> =
+            entries.filter(|(_, entry)| entry.retired.is_some_and(is_over)).map(|(key, _)| key.clone()).collect();
+        for key in &over {
+            table.remove(key);
+        }
+    }
+
+    /// Examples of events that could not be decoded.
+    pub const fn examples(&self) -> &Examples {
+        &self.examples
+    }
+
+    /// How the exports of signals do.
+    pub const fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    /// All values now, ordered by name and attributes.
+    pub fn samples(&self) -> Vec<Sample> {
+        let table = self.table();
+        table
+            .entries
+            .iter()
+            .map(|(key, entry)| Sample { key: key.clone(), kind: entry.kind, value: entry.value() })
+            .collect()
+    }
+}
+
+fn overflow(name: &'static str) -> Key {
+    key(name, &[(attribute::OTEL_METRIC_OVERFLOW, "true")])
+}
+
+fn key(name: &'static str, attributes: &[(&'static str, &str)]) -> Key {
+    Key { name, attributes: attributes.iter().map(|&(key, value)| (key, value.to_owned())).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Kind, RETIRED_MAX, SERIES_MAX, Telemetry, overflow};
+
+    #[test]
+    fn what_is_retired_leaves_after_the_grace() {
+        const GRACE: Duration = Duration::from_secs(5);
+        let (telemetry, start) = (Telemetry::default(), Instant::now());
+        let values = || telemetry.samples().iter().map(|sample| sample.value).collect::<Vec<_>>();
+        for (netns, drops) in [("1", 2), ("2", 3)] {
+            telemetry.counter("drops", &[("netns", netns)]).add(drops);
+            telemetry.retire("drops", &[("netns", netns)], start);
+        }
+        telemetry.retire("drops", &[("netns", "3")], start);
+        telemetry.expire(start + GRACE - Duration::from_nanos(1), GRACE);
+        assert_eq!(values(), [2, 3], "still to be exported");
+        telemetry.counter("drops", &[("netns", "1")]).add(1);
+        telemetry.expire(start + GRACE, GRACE);
+        assert_eq!(values(), [3], "who is back goes on with the same sum");
+        telemetry.expire(start + GRACE * 9, GRACE);
+        assert_eq!(values(), [3]);
+        telemetry.counter("drops", &[("netns", "4")]);
+        telemetry.retire("drops", &[("netns", "4")], start);
+        assert_eq!(values(), [3], "nothing is left to be seen of 4");
+    }
+
+    #[test]
+    fn capacity_edges_of_what_is_retired() {
+        for n in [0, 1, RETIRED_MAX - 1, RETIRED_MAX, RETIRED_MAX + 1, RETIRED_MAX * 2] {
+            let (telemetry, start) = (Telemetry::default(), Instant::now());
+            for number in 0..n {
+                let (name, now) = (number.to_string(), start + Duration::from_secs(number as u64));
+                telemetry.counter("drops", &[("netns", &name)]).add(number as u64 + 1);
+                telemetry.retire("drops", &[("netns", &name)], now);
+            }
+            let left: u64 = telemetry.samples().iter().map(|sample| sample.value).sum();
+            let expected: usize = (n.saturating_sub(RETIRED_MAX)..n).map(|number| number + 1).sum();
+            assert_eq!(
+                (telemetry.samples().len(), left),
+                (n.min(RETIRED_MAX), expected as u64),
+                "the last ones of {n}"
+            );
+        }
+    }
+
+    #[test]
+    fn further_series_share_the_overflow() {
+        for n in [SERIES_MAX - 1, SERIES_MAX, SERIES_MAX + 1, SERIES_MAX + 5] {
+            let telemetry = Telemetry::default();
+            telemetry.gauge("other", &[]).add(7);
+            let names: Vec<_> = (0..n).map(|number| number.to_string()).collect();
+            let gauge = |name: &String| telemetry.gauge("hooks", &[("interface", name)]);
+            let numbers: Vec<_> = names.iter().map(gauge).collect();
+            numbers.iter().for_each(|number| number.add(1));
+            let shared = || {
+                let samples = telemetry.samples();
+                samples.iter().find(|sample| sample.key == overflow("hooks")).map(|sample| sample.value)
+            };
+            let beyond = n.saturating_sub(SERIES_MAX) as u64;
+            assert_eq!(shared(), (beyond > 0).then_some(beyond), "{n}");
+            gauge(&names[0]).add(1);
+            assert_eq!(numbers[0].get(), 2, "a known one goes on");
+            assert_eq!(telemetry.remove("hooks", &[("interface", &names[n - 1])]), beyond == 0, "{n}");
+            // Room is for newcomers; what shares a series stays there.
+            telemetry.remove("hooks", &[("interface", &names[0])]);
+            telemetry.remove("hooks", &[("interface", &names[1])]);
+            telemetry.gauge("hooks", &[("interface", "new")]).add(1);
+            assert_eq!(shared(), (beyond > 0).then_some(beyond), "{n}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_of_seconds_and_grows_by_itself() {
+        let telemetry = Telemetry::default();
+        telemetry.age("uptime");
+        let value = || telemetry.samples()[0].value;
+        assert!(value() < 1000, "it begins now");
+        let since = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine is up for longer");
+        telemetry.table().entries.values_mut().for_each(|entry| entry.since = Some(since));
+        assert!((100..1100).contains(&value()), "{}", value());
+        assert_eq!(telemetry.samples()[0].kind, Kind::Gauge);
+    }
+
+    #[test]
+    fn what_others_say_never_makes_a_counter_begin_anew() {
+        let number = Telemetry::default().counter("lost", &[]);
+        for (told, sum) in [(0, 0), (7, 7), (u64::MAX - 8, u64::MAX - 1), (1, u64::MAX), (1, u64::MAX)] {
+            number.add_told(told);
+            assert_eq!(number.get(), sum, "{told}");
+        }
+    }
+
+    #[test]
+    fn one_number_for_a_name_and_its_attributes() {
+        let telemetry = Telemetry::default();
+        let (a, b) = (telemetry.counter("lost", &[("cpu", "0")]), telemetry.counter("lost", &[("cpu", "0")]));
+        a.add(2);
+        b.add(3);
+        telemetry.gauge("depth", &[]).set(7);
+        let samples = telemetry.samples();
+        assert_eq!(samples.len(), 2);
+        assert_eq!((samples[0].key.name, samples[0].kind, samples[0].value), ("depth", Kind::Gauge, 7));
+        assert_eq!((samples[1].key.name, samples[1].kind, samples[1].value), ("lost", Kind::Counter, 5));
+        telemetry.remove("lost", &[("cpu", "0")]);
+        assert_eq!(telemetry.samples().len(), 1);
+    }
+}

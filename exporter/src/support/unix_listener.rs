@@ -1,0 +1,235 @@
+//! Unix stream sockets in the file system: never over a live one, closed to others until bound, removed only if ours.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::AtFlags;
+use nix::unistd::{Gid, Group, fchownat, geteuid};
+use tokio::net::{UnixListener, UnixSocket};
+
+use crate::support::file_lock;
+use crate::support::file_lock::{Lock, Taken};
+
+/// Connections that wait to be accepted: what the kernel allows by default (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+/// How often the lock is tried: others hold it for as long as a bind takes.
+const LOCK_TRIES: u32 = 100;
+/// The time between two of them.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody answers there: taking the path would cut them off from their clients.
+    #[error("{}: {} listens there already; stop it, or use another path", path.display(), crate::support::socket_owner::describe(*pid))]
+    InUse {
+        /// The path.
+        path: PathBuf,
+        /// The process, where the kernel tells.
+        pid: Option<i32>,
+    },
+    /// Something else is there, which is not ours to remove.
+    #[error("{}: there is something that is no socket; remove it, or use another path", path.display())]
+    NoSocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Whether the socket that is there is alive cannot be told.
+    #[error("{}: there is a socket of which cannot be told whether anybody listens: {source}", path.display())]
+    Unclear {
+        /// The path.
+        path: PathBuf,
+        /// What connecting said.
+        source: io::Error,
+    },
+    /// Another process of this user prepares the same path, and does not come to an end.
+    #[error("{}: cannot prepare the socket: another process holds {}", path.display(), lock.display())]
+    Locked {
+        /// The path.
+        path: PathBuf,
+        /// The file of the lock.
+        lock: PathBuf,
+    },
+    /// The path cannot be had.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    System {
+        /// The path that is meant.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A group by its name, or by its number, which need not have a name on this machine; none where there is none of that
+/// name.
+///
+/// # Errors
+/// The list of groups cannot be read.
+pub fn group(name: &str) -> io::Result<Option<Gid>> {
+    let named = Group::from_name(name)?.map(|group| group.gid);
+    // chown(2) takes the largest number for "as it is".
+    let number = || name.parse().ok().filter(|&number| number != libc::gid_t::MAX && !name.starts_with('+'));
+    Ok(named.or_else(|| number().map(Gid::from_raw)))
+}
+
+/// Where to listen, and who may connect.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The path.
+    pub path: PathBuf,
+    /// Permission bits of the socket.
+    pub mode: u32,
+    /// Its group; none = the process's.
+    pub group: Option<Gid>,
+}
+
+/// A socket that listens; dropping it removes its path, where that is still its own.
+#[derive(Debug)]
+pub struct Listener {
+    // Dropped first: while the socket lives nobody else's file can have its inode number.
+    path: Bound,
+    socket: UnixListener,
+}
+
+/// A path that was bound.
+#[derive(Debug)]
+struct Bound {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Options {
+    /// Binds and listens. Needs a tokio runtime.
+    ///
+    /// Between binding and listening no client can connect, so mode and group hold before the first one. A lock file
+    /// beside the socket keeps two processes that start at once from taking each other's socket for a stale one; it is
+    /// ours alone, where any user may lock a folder.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub async fn listen(self) -> Result<Listener, ListenError> {
+        let Self { path, mode, group } = self;
+        let failed = |action| {
+            let path = path.clone();
+            move |source| ListenError::System { path, action, source }
+        };
+        let lock = lock(&path).await?;
+        clear(&path).await?;
+        let socket = UnixSocket::new_stream().map_err(failed("make a socket"))?;
+        socket.bind(&path).map_err(failed("bind"))?;
+        let file = pin(&path).map_err(failed("look at the bound path"))?;
+        let bound = Bound::of(path.clone(), &file).map_err(failed("look at the bound path"))?;
+        set_group(&file, group).map_err(failed("set the group"))?;
+        set_mode(&file, mode).map_err(failed("set the mode"))?;
+        let socket = socket.listen(BACKLOG).map_err(failed("listen"))?;
+        drop(lock);
+        Ok(Listener { path: bound, socket })
+    }
+}
+
+impl Listener {
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.path.path
+    }
+
+    /// The socket, for accepting.
+    pub const fn socket(&self) -> &UnixListener {
+        &self.socket
+    }
+}
+
+impl Bound {
+    fn of(path: PathBuf, file: &File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Self { device: found.dev(), inode: found.ino(), path })
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let ours = |found: &std::fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
+        if !self.path.symlink_metadata().is_ok_and(|found| ours(&found)) {
+            tracing::warn!(path = %self.path.display(), "the socket's path is no longer ours, so it stays");
+        } else if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
+        }
+    }
+}
+
+/// The socket's file that was just bound, by a descriptor that is good for its metadata alone (`O_PATH`). What is set by
+/// it reaches this file, whatever the path has become meanwhile.
+fn pin(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path)?;
+    let found = file.metadata()?;
+    if !found.file_type().is_socket() || found.uid() != geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another process has replaced it"));
+    }
+    Ok(file)
+}
+
+fn set_group(file: &File, group: Option<Gid>) -> io::Result<()> {
+    Ok(fchownat(file, "", None, group, AtFlags::AT_EMPTY_PATH)?)
+}
+
+/// Sets the mode by the descriptor's path: `fchmod` takes no descriptor of `O_PATH`, and `fchmodat2` came with Linux 6.6.
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    std::fs::set_permissions(format!("/proc/self/fd/{}", file.as_raw_fd()), Permissions::from_mode(mode))
+}
+
+/// Takes the lock of a socket's path.
+async fn lock(path: &Path) -> Result<Lock, ListenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    for _ in 0..LOCK_TRIES {
+        match file_lock::take(lock.clone()) {
+            Ok(Taken::Ours(lock)) => return Ok(lock),
+            Ok(Taken::Held(_)) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(source) => {
+                let is_missing = source.kind() == io::ErrorKind::NotFound;
+                let action = if is_missing { "find its folder" } else { "take the lock beside it (.lock)" };
+                return Err(ListenError::System { path: path.to_owned(), action, source });
+            }
+        }
+    }
+    Err(ListenError::Locked { path: path.to_owned(), lock })
+}
+
+/// Makes the path free where nobody listens there any more.
+async fn clear(path: &Path) -> Result<(), ListenError> {
+    let failed = |action, source| ListenError::System { path: path.to_owned(), action, source };
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed("look at the path", source)),
+        Ok(found) if !found.file_type().is_socket() => return Err(ListenError::NoSocket { path: path.to_owned() }),
+        Ok(_) => {}
+    }
+    let socket = UnixSocket::new_stream().map_err(|source| failed("make a socket", source))?;
+    match socket.connect(path).await {
+        Ok(stream) => {
+            let pid = stream.peer_cred().ok().and_then(|owner| owner.pid());
+            Err(ListenError::InUse { path: path.to_owned(), pid })
+        }
+        // Its queue of connections is full.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(ListenError::InUse { path: path.to_owned(), pid: None })
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            tracing::info!(path = %path.display(), "removing a socket that nobody listens on");
+            std::fs::remove_file(path).map_err(|source| failed("remove the stale socket", source))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(ListenError::Unclear { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Paths that are free, stale, alive, not ours; and who may connect.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::{ListenError, Options, pin, set_mode};
+use crate::support::file_lock;
+
+fn options(path: &Path) -> Options {
+    Options { path: path.to_owned(), mode: 0o600, group: None }
+}
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    (folder, path)
+}
+
+#[tokio::test]
+async fn a_free_path_is_bound_and_left_free() {
+    let (_folder, path) = place();
+    for mode in [0o600, 0o660, 0o666, 0o000] {
+        let listener = Options { mode, ..options(&path) }.listen().await.unwrap();
+        assert_eq!(listener.path(), path);
+        assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o7777, mode);
+        drop(listener);
+        assert!(!path.exists());
+    }
+}
+
+#[tokio::test]
+async fn clients_are_accepted() {
+    let (_folder, path) = place();
+    let listener = options(&path).listen().await.unwrap();
+    let client = UnixStream::connect(&path).unwrap();
+    let (stream, _) = listener.socket().accept().await.unwrap();
+    drop(client);
+    assert_eq!(stream.peer_cred().unwrap().pid(), Some(std::process::id() as i32));
+}
+
+#[tokio::test]
+async fn a_group_is_set() {
+    let (_folder, path) = place();
+    let own = nix::unistd::getegid();
+    let listener = Options { group: Some(own), ..options(&path) }.listen().await.unwrap();
+    assert_eq!(path.symlink_metadata().unwrap().gid(), own.as_raw());
+    drop(listener);
+    if nix::unistd::geteuid().is_root() {
+        let listener = Options { group: Some(4711.into()), ..options(&path) }.listen().await.unwrap();
+        assert_eq!(path.symlink_metadata().unwrap().gid(), 4711);
+        drop(listener);
+    }
+    assert_eq!(super::group("no-such-group-4711").unwrap(), None);
+    for (text, number) in [
+        ("0", Some(0)),
+        ("4711", Some(4711)),
+        ("4294967294", Some(4_294_967_294)),
+        ("4294967295", None),
+        ("4294967296", None),
+        ("-1", None),
+        ("+1", None),
+        ("", None),
+    ] {
+        assert_eq!(super::group(text).unwrap().map(nix::unistd::Gid::as_raw), number, "{text}");
+    }
+    assert_eq!(super::group("root").unwrap().map(nix::unistd::Gid::as_raw), Some(0));
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced() {
+    let (_folder, path) = place();
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let listener = options(&path).listen().await.unwrap();
+    UnixStream::connect(&path).unwrap();
+    drop(listener);
+}
+
+#[tokio::test]
+async fn a_live_socket_is_left_alone_and_its_owner_named() {
+    let (_folder, path) = place();
+    let other = UnixListener::bind(&path).unwrap();
+    let error = options(&path).listen().await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, ListenError::InUse { pid: Some(pid), .. } if pid == std::process::id() as i32), "{text}");
+    assert!(text.contains(path.to_str().unwrap()) && text.contains(&std::process::id().to_string()), "{text}");
+    other.accept().unwrap();
+    UnixStream::connect(&path).unwrap();
+    other.accept().unwrap();
+}
+
+#[tokio::test]
+async fn a_live_socket_whose_queue_is_full_is_alive() {
+    let (_folder, path) = place();
+    let other = tokio::net::UnixSocket::new_stream().unwrap();
+    other.bind(&path).unwrap();
+    let _other = other.listen(0).unwrap();
+    let _waits = UnixStream::connect(&path).unwrap();
+    let error = options(&path).listen().await.unwrap_err();
+    assert!(matches!(error, ListenError::InUse { pid: None, .. }), "{error}");
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn what_is_no_stream_socket_stays() {
+    let (folder, path) = place();
+    std::fs::write(&path, "precious").unwrap();
+    let error = options(&path).listen().await.unwrap_err();
+    assert!(matches!(error, ListenError::NoSocket { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+
+    let link = folder.path().join("link.sock");
+    symlink(folder.path().join("nothing"), &link).unwrap();
+    assert!(matches!(options(&link).listen().await.unwrap_err(), ListenError::NoSocket { .. }));
+
+    let datagram = folder.path().join("datagram.sock");
+    let _other = UnixDatagram::bind(&datagram).unwrap();
+    let error = options(&datagram).listen().await.unwrap_err();
+    assert!(matches!(error, ListenError::Unclear { .. }), "{error}");
+    assert!(datagram.exists());
+}
+
+#[tokio::test]
+async fn a_path_that_is_another_s_by_now_stays() {
+    let (_folder, path) = place();
+    let listener = options(&path).listen().await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let other = UnixListener::bind(&path).unwrap();
+    drop(listener);
+    UnixStream::connect(&path).unwrap();
+    other.accept().unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let (folder, _) = place();
+    let error = options(&folder.path().join("no/a.sock")).listen().await.unwrap_err();
+    assert!(error.to_string().contains("/no/a.sock: cannot find its folder: "), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_that_start_at_once_one_wins() {
+    let (_folder, path) = place();
+    drop(UnixListener::bind(&path).unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        tasks.spawn(options(&path).listen());
+    }
+    let results = tasks.join_all().await;
+    let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((won.len(), lost.len()), (1, 15));
+    for error in lost.into_iter().filter_map(Result::err) {
+        assert!(matches!(error, ListenError::InUse { .. }), "{error}");
+    }
+    UnixStream::connect(&path).unwrap();
+}
+
+/// Anybody who can read a folder can lock it: that must not keep us from serving.
+#[tokio::test]
+async fn folder_locked_by_nobody_is_served() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    const NOBODY: u32 = 65_534;
+    let (folder, path) = place();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("flock");
+    command.arg("--exclusive").arg(folder.path()).arg("cat").uid(NOBODY).gid(NOBODY).stdin(Stdio::piped());
+    let mut other = command.spawn().unwrap();
+    while File::open(folder.path()).unwrap().try_lock().is_ok() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let listener = options(&path).listen().await.unwrap();
+    UnixStream::connect(&path).unwrap();
+    assert!(File::open(folder.path()).unwrap().try_lock().is_err(), "the other process held it all the time");
+    drop(listener);
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no lock file is left");
+    // `cat` ends with its input, and `flock` with it.
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn lock_held_names_the_socket() {
+    let (folder, path) = place();
+    let _other = file_lock::take(folder.path().join("a.sock.lock")).unwrap();
+    let error = options(&path).listen().await.unwrap_err();
+    let expected = format!("{0}: cannot prepare the socket: another process holds {0}.lock", path.display());
+    assert_eq!(error.to_string(), expected);
+}
+
+/// Between `bind` and what is set on the file, the path may have become another file's.
+#[tokio::test]
+async fn replaced_path_keeps_its_mode() {
+    let (folder, path) = place();
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "").unwrap();
+    std::fs::set_permissions(&precious, Permissions::from_mode(0o640)).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+
+    let _socket = UnixListener::bind(&path).unwrap();
+    let file = pin(&path).unwrap();
+    let moved = folder.path().join("moved");
+    std::fs::rename(&path, &moved).unwrap();
+    symlink(&precious, &path).unwrap();
+    set_mode(&file, 0o606).unwrap();
+    assert_eq!((mode(&precious), mode(&moved)), (0o640, 0o606));
+
+    assert!(pin(&path).is_err(), "a link");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::hard_link(&precious, &path).unwrap();
+    assert!(pin(&path).is_err(), "another file");
+}
