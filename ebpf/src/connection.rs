@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::bpf_map_update_elem;
 use eyepiece_wire::{
-    Aggregation, Connection, Counter, Half, Hook, InterfaceKind, Key4, Key6, Mark, REASON_ESTABLISHED, REASON_NEW,
+    Aggregation, Connection, Counter, Half, Hook, InterfaceKind, Key4, Key6, AnsweredBy, REASON_ESTABLISHED, REASON_NEW,
     REASON_RELATED, REASON_REPLY, REASON_UNKNOWN, Tunnel, Untracked, UntrackedKey,
 };
 
@@ -174,8 +174,8 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
         let moved = leaves(facts.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
         (*side).ingress_ifindex = ingress;
         if facts.created != 0 && is_tunnel(facts) {
-            (*entry).mark = Mark::Tunnel as u8;
-        } else if facts.hook == Hook::ToNetwork as u8 && moved && (*entry).mark != Mark::Tunnel as u8 {
+            (*entry).mark = AnsweredBy::Tunnel as u8;
+        } else if facts.hook == Hook::ToNetwork as u8 && moved && (*entry).mark != AnsweredBy::Tunnel as u8 {
             (*entry).mark = mark(ingress);
         }
         let reason = state(entry, facts);
@@ -211,7 +211,7 @@ fn is_tunnel(facts: &Facts) -> bool {
 #[inline(always)]
 fn mark(ingress: u32) -> u8 {
     if ingress == 0 {
-        return Mark::Local as u8;
+        return AnsweredBy::Local as u8;
     }
     // SAFETY: read only.
     match unsafe { EP_INTERFACES.get(&ingress) } {
@@ -219,9 +219,9 @@ fn mark(ingress: u32) -> u8 {
             if interface.kind == InterfaceKind::Endpoint as u8
                 || interface.kind == InterfaceKind::EndpointBridge as u8 =>
         {
-            Mark::Endpoint as u8
+            AnsweredBy::Endpoint as u8
         }
-        _ => Mark::Forwarded as u8,
+        _ => AnsweredBy::Forwarded as u8,
     }
 }
 
@@ -271,10 +271,10 @@ pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report
         report.held_bytes = 0;
         if (*side).hook == Hook::FromNetwork as u8 + 1 {
             let created = (*entry).created;
-            if (*entry).mark == Mark::Unknown as u8 && now > created && now - created >= HOLD.load() {
-                (*entry).mark = Mark::Local as u8;
+            if (*entry).mark == AnsweredBy::Unknown as u8 && now > created && now - created >= HOLD.load() {
+                (*entry).mark = AnsweredBy::Local as u8;
             }
-            if (*entry).mark != Mark::Unknown as u8 && (*side).held_packets != 0 {
+            if (*entry).mark != AnsweredBy::Unknown as u8 && (*side).held_packets != 0 {
                 report.held_packets = atomic::take(core::ptr::addr_of_mut!((*side).held_packets));
                 report.held_bytes = atomic::take(core::ptr::addr_of_mut!((*side).held_bytes));
             }
@@ -288,7 +288,7 @@ pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report
 pub(crate) unsafe fn hold(entry: *mut Connection, index: usize, report: &Report) {
     unsafe {
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
-        if (*side).hook == Hook::FromNetwork as u8 + 1 && report.mark == Mark::Unknown as u8 {
+        if (*side).hook == Hook::FromNetwork as u8 + 1 && report.mark == AnsweredBy::Unknown as u8 {
             put_held(side, report.packets, report.bytes);
         }
     }
@@ -321,12 +321,12 @@ fn untracked(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 
     let (dead, mark) = unsafe { if entry.is_null() { (false, 0) } else { ((*entry).dead != 0, (*entry).mark) } };
     let every = dead || to_be_said(facts.hook, facts.flags, facts.flags, facts.now, facts.now);
     // Nothing is held back for it, so it counts where it is unless somebody behind us is known to answer.
-    let mark = if mark != Mark::Unknown as u8 {
+    let mark = if mark != AnsweredBy::Unknown as u8 {
         mark
     } else if is_tunnel(facts) {
-        Mark::Tunnel as u8
+        AnsweredBy::Tunnel as u8
     } else {
-        Mark::Local as u8
+        AnsweredBy::Local as u8
     };
     if every && emit::wanted() && emit::untracked(skb, facts, mark) {
         return 0;

@@ -8,10 +8,10 @@ mod report;
 use std::hint::black_box;
 
 use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, MetricContexts};
-use eyepiece_flow::event::{KernelDrop, Meter};
+use eyepiece_flow::event::{KernelDrop, TrafficDelta};
 use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 use measured::Micro;
 use report::{Goal, goal, heading, row};
@@ -51,9 +51,9 @@ fn mix(endpoints: u16) -> Vec<Flow> {
             });
             (flow.source, flow.destination) = if sends { (local, far) } else { (far, local) };
             flow.l4 = l4(percent);
-            flow.meter = (!drop).then_some(Meter {
+            flow.traffic = (!drop).then_some(TrafficDelta {
                 hook: if sends { Hook::FromEndpoint } else { Hook::ToEndpoint },
-                mark: Mark::Unknown,
+                mark: AnsweredBy::Unknown,
                 ifindex: 10 + u32::from(local.endpoint),
                 ingress_ifindex: 2,
                 packets: 3,

@@ -34,7 +34,7 @@ fn main() {
         let is_frequent = matches!(payload[0], 1 | 3 | 4 | 5);
         let event = || {
             let data = black_box(payload.as_slice());
-            RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None }
+            RawEvent { time: 1, cpu: 2, data, traffic: None, kernel_drop: None }
         };
         // Two routines, for the choice is not part of what is measured.
         let figures = if is_frequent {

@@ -20,12 +20,12 @@ use eyepiece::export::otlp::logs::Options;
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece_flow::event::Meter;
+use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_semconv::attribute as name;
-use eyepiece_wire::{Hook, Mark};
+use eyepiece_wire::{AnsweredBy, Hook};
 use nix::time::{ClockId, clock_gettime};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
@@ -52,7 +52,7 @@ const RUNS: usize = 3;
 
 struct Interfaces;
 
-impl Names for Interfaces {
+impl NameLookup for Interfaces {
     fn interface(&self, _: u32, out: &mut String) {
         out.push_str("veth0a1b2c3");
     }
@@ -88,9 +88,9 @@ fn flows(symbols: &Symbols) -> Vec<Flow> {
         flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK | TcpFlags::PSH) };
         flow.source = End { endpoint: 0, identity: 0, name: ends[0] };
         flow.destination = End { endpoint: 0, identity: 0, name: ends[1] };
-        flow.meter = Some(Meter {
+        flow.traffic = Some(TrafficDelta {
             hook: Hook::FromEndpoint,
-            mark: Mark::Unknown,
+            mark: AnsweredBy::Unknown,
             ifindex: 17,
             ingress_ifindex: 0,
             packets: 12,
@@ -111,7 +111,7 @@ fn sdk_record(logger: &SdkLogger, flow: &Flow) {
     record.set_observed_timestamp(SystemTime::UNIX_EPOCH + Duration::from_nanos(flow.time));
     record.set_severity_number(Severity::Info);
     record.set_severity_text("INFO");
-    let (Some(ip), Some((source_port, destination_port)), Some(meter)) = (&flow.ip, flow.l4.ports(), &flow.meter)
+    let (Some(ip), Some((source_port, destination_port)), Some(traffic)) = (&flow.ip, flow.l4.ports(), &flow.traffic)
     else {
         return;
     };
@@ -129,8 +129,8 @@ fn sdk_record(logger: &SdkLogger, flow: &Flow) {
     record.add_attribute(name::HUBBLE_TRAFFIC_DIRECTION, "ingress");
     record.add_attribute(name::HUBBLE_IS_REPLY, flow.is_reply.unwrap_or_default());
     record.add_attribute(name::HUBBLE_SUMMARY, "TCP Flags: ACK, PSH".to_owned());
-    record.add_attribute(name::HUBBLE_FLOW_PACKETS, meter.packets.cast_signed());
-    record.add_attribute(name::HUBBLE_FLOW_BYTES, meter.bytes.cast_signed());
+    record.add_attribute(name::HUBBLE_FLOW_PACKETS, traffic.packets.cast_signed());
+    record.add_attribute(name::HUBBLE_FLOW_BYTES, traffic.bytes.cast_signed());
     record.add_attribute(name::NETWORK_TYPE, "ipv4");
     record.add_attribute(name::SOURCE_ADDRESS, source);
     record.add_attribute(name::DESTINATION_ADDRESS, destination);

@@ -8,8 +8,8 @@ mod report;
 use std::hint::black_box;
 
 use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece_flow::lookup::NoNames;
-use eyepiece_flow::metadata::{Details, EndDetails};
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::metadata::{EndMetadata, Metadata};
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::{Context, Filters};
 use eyepiece_hubble::node::Node;
@@ -29,20 +29,20 @@ fn flow(at: u32) -> Observed {
             .map(|label| if at.is_multiple_of(3) { label.replace("default", "other") } else { label.to_owned() })
             .to_vec()
     };
-    let end = |at: u32| EndDetails {
+    let end = |at: u32| EndMetadata {
         namespace: if at.is_multiple_of(2) { "default" } else { "kube-system" }.to_owned(),
         pod_name: format!("web-{at}"),
         labels: labels(at),
-        ..EndDetails::default()
+        ..EndMetadata::default()
     };
-    let details = Details { source: end(at), destination: end(at + 1), ..Details::default() };
+    let metadata = Metadata { source: end(at), destination: end(at + 1), ..Metadata::default() };
     Observed::Flow(Flow {
         verdict: if at.is_multiple_of(5) { Verdict::Dropped } else { Verdict::Forwarded },
         ip: Some(Ip { source: address(at), source_translated: None, destination: address(at * 7), version: 4 }),
         l4: L4::Tcp { source_port: 40_000, destination_port: (at % 100) as u16, flags: TcpFlags(TcpFlags::ACK) },
         source: End { identity: 2000 + at % 50, ..End::default() },
         destination: End { identity: 2, ..End::default() },
-        details: Some(Box::new(details)),
+        metadata: Some(Box::new(metadata)),
         ..Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 })
     })
 }
@@ -80,7 +80,7 @@ fn main() {
     ];
     let flows: Vec<_> = (0..FLOWS).map(flow).collect();
     let node = Node { name: "node-1".to_owned(), cluster: String::new() };
-    let context = Context { node: &node, names: &NoNames };
+    let context = Context { node: &node, names: &NoLookup };
     let mut micro = Micro::new("filters");
     let mut measured = Vec::new();
     for (name, filters) in filters {

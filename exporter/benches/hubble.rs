@@ -8,8 +8,8 @@ mod report;
 use std::sync::Arc;
 
 use eyepiece_flow::flow::{Direction, End, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece_flow::lookup::Names;
-use eyepiece_flow::metadata::{Details, EndDetails};
+use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::metadata::{EndMetadata, Metadata};
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
@@ -49,7 +49,7 @@ const COMPACT: &[&str] = &[
 
 struct Interfaces;
 
-impl Names for Interfaces {
+impl NameLookup for Interfaces {
     fn interface(&self, _: u32, out: &mut String) {
         out.push_str("lxc0a1b2c3d4e5f");
     }
@@ -61,11 +61,11 @@ impl Names for Interfaces {
 
 /// TCP over IPv4, as the datapath tells it, or with pods at both ends.
 fn flows(pods: bool) -> Vec<Observed> {
-    let details = |name: &str| EndDetails {
+    let metadata = |name: &str| EndMetadata {
         namespace: "default".into(),
         pod_name: format!("{name}-6d8f9c7b5-x2x4z"),
         labels: vec![format!("k8s:app={name}")],
-        ..EndDetails::default()
+        ..EndMetadata::default()
     };
     let flow = |number: usize| {
         let low = number.to_le_bytes();
@@ -86,8 +86,8 @@ fn flows(pods: bool) -> Vec<Observed> {
         flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK | TcpFlags::PSH) };
         flow.source = End { endpoint: 0, identity: 2, ..End::default() };
         flow.destination = End { endpoint: 1234, identity: if pods { 45_678 } else { 0 }, ..End::default() };
-        flow.details = pods.then(|| {
-            Box::new(Details { source: details("xwing"), destination: details("deathstar"), ..Details::default() })
+        flow.metadata = pods.then(|| {
+            Box::new(Metadata { source: metadata("xwing"), destination: metadata("deathstar"), ..Metadata::default() })
         });
         Observed::Flow(flow)
     };

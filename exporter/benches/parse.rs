@@ -29,7 +29,7 @@ fn main() {
         });
         let parsed = micro.measure(name, 1, || {
             let data = black_box(payload.as_slice());
-            parse(&RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None })
+            parse(&RawEvent { time: 1, cpu: 2, data, traffic: None, kernel_drop: None })
         });
         measured.push((name, payload.len(), copy, parsed));
     }

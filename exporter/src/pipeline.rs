@@ -383,10 +383,10 @@ impl Work {
         if self.hooks.on_flow(flow) == Next::Stop {
             return false;
         }
-        let ingress = ingress_kind(tables, flow.meter.map_or(0, |meter| meter.ingress_ifindex));
+        let ingress = ingress_kind(tables, flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex));
         self.aggregation.count(flow, ingress);
-        if is_news && let (Some(meter), Some(ip)) = (&flow.meter, &flow.ip) {
-            (self.learn)(meter.ifindex, ip.source, flow.time);
+        if is_news && let (Some(traffic), Some(ip)) = (&flow.traffic, &flow.ip) {
+            (self.learn)(traffic.ifindex, ip.source, flow.time);
         }
         if !self.hooks.has_sinks() {
             return false;
@@ -409,7 +409,7 @@ impl Work {
     fn totals(&mut self, totals: &Totals) {
         let tables = self.tables.tables();
         let (source, destination) = enrich::ends(totals, tables);
-        let ingress = ingress_kind(tables, totals.meter.ingress_ifindex);
+        let ingress = ingress_kind(tables, totals.traffic.ingress_ifindex);
         self.aggregation.count_totals(totals, &source, &destination, ingress);
     }
 

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, MetricContexts};
-use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Meter, Totals, Transport};
+use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Totals, TrafficDelta, Transport};
 use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 struct Counting;
 
@@ -76,9 +76,9 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
             other => L4::Tcp { source_port: number, destination_port: 80, flags: TcpFlags(0x11 + other) },
         };
         (flow.source, flow.destination) = (ends[usize::from(from)], ends[usize::from(to)]);
-        flow.meter = (!drop).then_some(Meter {
+        flow.traffic = (!drop).then_some(TrafficDelta {
             hook: if number % 2 == 0 { Hook::FromEndpoint } else { Hook::ToEndpoint },
-            mark: Mark::Unknown,
+            mark: AnsweredBy::Unknown,
             ifindex: u32::from(from) + 3,
             ingress_ifindex: 2,
             packets: 1 + u64::from(number % 4),
@@ -128,9 +128,9 @@ fn neither_totals_nor_losses_nor_expiry_allocate() {
         aggregation.arrive(flow.time);
         aggregation.count(flow, InterfaceKind::Uplink);
     }
-    let meter = old.iter().find_map(|flow| flow.meter).expect("a flow with a meter");
+    let traffic = old.iter().find_map(|flow| flow.traffic).expect("a flow with a traffic");
     let addresses = Some(([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
-    let totals = Totals { meter, addresses, transport: Transport { protocol: 6, ports: (1, 2), is_reply: false } };
+    let totals = Totals { traffic, addresses, transport: Transport { protocol: 6, ports: (1, 2), is_reply: false } };
     let lost = Lost { source: LostSource::KernelBuffer, cpu: None, count: 3, time: 100 };
     let ends = (new[0].source, new[0].destination);
     let mut others = |now| {

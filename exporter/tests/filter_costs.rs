@@ -6,8 +6,8 @@ mod counting;
 use std::time::Duration;
 
 use eyepiece_flow::flow::{EventType, Flow};
-use eyepiece_flow::lookup::NoNames;
-use eyepiece_flow::metadata::{Details, EndDetails};
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::metadata::{EndMetadata, Metadata};
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::{Context, Filters};
 use eyepiece_hubble::node::Node;
@@ -28,9 +28,9 @@ fn filters(expression: &str) -> Filters {
 /// A flow with so many labels at each end.
 fn flow(labels: usize) -> Observed {
     let labels: Vec<_> = (0..labels).map(|number| format!("k8s:label-number-{number:05}=value")).collect();
-    let end = || EndDetails { labels: labels.clone(), ..EndDetails::default() };
-    let details = Details { source: end(), destination: end(), ..Details::default() };
-    Observed::Flow(Flow { details: Some(Box::new(details)), ..Flow::empty(EventType { kind: 4, subtype: 0 }) })
+    let end = || EndMetadata { labels: labels.clone(), ..EndMetadata::default() };
+    let metadata = Metadata { source: end(), destination: end(), ..Metadata::default() };
+    Observed::Flow(Flow { metadata: Some(Box::new(metadata)), ..Flow::empty(EventType { kind: 4, subtype: 0 }) })
 }
 
 fn thread_time() -> Duration {
@@ -40,7 +40,7 @@ fn thread_time() -> Duration {
 /// Whether an expression is true for a flow, within what one flow may take beyond what `true` takes.
 fn matches_within_bounds(what: &str, expression: &str, flow: &Observed) -> bool {
     let node = Node::default();
-    let context = Context { node: &node, names: &NoNames };
+    let context = Context { node: &node, names: &NoLookup };
     let (plain, filters) = (filters("true"), filters(expression));
     // A pattern's matcher makes itself room the first time that a thread uses it.
     filters.matches(flow, &context);

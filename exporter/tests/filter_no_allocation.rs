@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use eyepiece_flow::flow::{Direction, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
-use eyepiece_flow::lookup::NoNames;
-use eyepiece_flow::metadata::{Details, EndDetails, Service, Workload};
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::metadata::{EndMetadata, Metadata, Service, Workload};
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::{Context, Filters};
 use eyepiece_hubble::node::Node;
@@ -23,7 +23,7 @@ fn count<T>(call: impl FnOnce() -> T) -> usize {
     counting::allocations() - before
 }
 
-fn flow(details: Option<Details>) -> Observed {
+fn flow(metadata: Option<Metadata>) -> Observed {
     let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
     Observed::Flow(Flow {
         uuid: [7; 16],
@@ -41,13 +41,13 @@ fn flow(details: Option<Details>) -> Observed {
         is_reply: Some(false),
         ifindex: 3,
         ip_trace_id: 5,
-        details: details.map(Box::new),
+        metadata: metadata.map(Box::new),
         ..Flow::empty(EventType { kind: EVENT_TRACE, subtype: 3 })
     })
 }
 
-fn details() -> Details {
-    let end = || EndDetails {
+fn metadata() -> Metadata {
+    let end = || EndMetadata {
         cluster_name: "kind".to_owned(),
         namespace: "default".to_owned(),
         pod_name: "web-1".to_owned(),
@@ -55,7 +55,7 @@ fn details() -> Details {
         workloads: vec![Workload { name: "web".to_owned(), kind: "Deployment".to_owned() }],
     };
     let service = || Some(Service { name: "web".to_owned(), namespace: "default".to_owned() });
-    Details {
+    Metadata {
         node_name: "kind/node-1".to_owned(),
         node_labels: vec!["os=linux".to_owned()],
         source: end(),
@@ -66,11 +66,11 @@ fn details() -> Details {
         destination_service: service(),
         interface_name: "eth0".to_owned(),
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
-        ..Details::default()
+        ..Metadata::default()
     }
 }
 
-/// One filter of each field that a flow of packets can meet; all match the flow with details.
+/// One filter of each field that a flow of packets can meet; all match the flow with metadata.
 fn filters() -> Vec<FlowFilter> {
     let texts = |entries: &[&str]| entries.iter().map(|&entry| entry.to_owned()).collect::<Vec<_>>();
     let empty = FlowFilter::default;
@@ -105,8 +105,8 @@ fn filters() -> Vec<FlowFilter> {
 #[test]
 fn matching_does_not_allocate() {
     let node = Node { name: "node-1".to_owned(), cluster: "kind".to_owned() };
-    let context = Context { node: &node, names: &NoNames };
-    let (bare, told) = (flow(None), flow(Some(details())));
+    let context = Context { node: &node, names: &NoLookup };
+    let (bare, told) = (flow(None), flow(Some(metadata())));
     for filter in filters() {
         let compiled = Filters::compile(std::slice::from_ref(&filter), &[]).expect("a filter");
         // A pattern's matcher makes itself room the first time that a thread uses it.
@@ -124,7 +124,7 @@ fn matching_does_not_allocate() {
 #[test]
 fn ten_thousand_addresses_are_a_filter() {
     let node = Node::default();
-    let context = Context { node: &node, names: &NoNames };
+    let context = Context { node: &node, names: &NoLookup };
     let mut source_ip: Vec<_> =
         (0..10_000u32).map(|at| IpAddr::from((0x0b00_0000 + at).to_be_bytes()).to_string()).collect();
     let without = Filters::compile(&[FlowFilter { source_ip: source_ip.clone(), ..FlowFilter::default() }], &[]);

@@ -30,7 +30,7 @@ fn parsing_does_not_allocate() {
         // Cut at every length: errors and half packets too.
         for length in 0..=payload.len() {
             let data = &payload[..length];
-            let event = RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None };
+            let event = RawEvent { time: 1, cpu: 2, data, traffic: None, kernel_drop: None };
             assert_eq!(count(|| parse(black_box(&event))), 0, "{name}, {length} bytes");
         }
     }

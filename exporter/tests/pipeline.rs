@@ -52,7 +52,7 @@ impl Source for Script {
             if data.is_empty() {
                 sink(&Event::Lost(LOST));
             } else {
-                sink(&Event::Raw(RawEvent { time: 1, cpu: 2, data, meter: None, kernel_drop: None }));
+                sink(&Event::Raw(RawEvent { time: 1, cpu: 2, data, traffic: None, kernel_drop: None }));
             }
         }
         Ok(payloads.len())

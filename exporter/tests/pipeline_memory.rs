@@ -22,9 +22,9 @@ use eyepiece::pipeline::{Handle, Parts, Sink};
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::cilium_release::Producer;
-use eyepiece_flow::event::{Event, Meter, RawEvent};
+use eyepiece_flow::event::{Event, RawEvent, TrafficDelta};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 /// Bytes that may be kept for a record that waits, whatever batch it came in: a flow of 368 in room for a third more,
 /// and its share of the batch's own and of its place in the queue.
@@ -81,9 +81,9 @@ struct Repeated {
     waker: Waker,
 }
 
-fn meter(ifindex: u32) -> Meter {
-    let (hook, mark) = (Hook::FromEndpoint, Mark::Unknown);
-    Meter { hook, mark, ifindex, ingress_ifindex: 0, packets: 1, bytes: 64, held_packets: 0, held_bytes: 0 }
+fn traffic(ifindex: u32) -> TrafficDelta {
+    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets: 1, bytes: 64, held_packets: 0, held_bytes: 0 }
 }
 
 impl Source for Repeated {
@@ -100,8 +100,8 @@ impl Source for Repeated {
         }
         let before = ALLOCATIONS.get();
         for (number, (_, payload)) in self.payloads.iter().enumerate() {
-            let (time, meter) = (1000, Some(meter(number as u32 % 3 + 1)));
-            sink(&Event::Raw(RawEvent { time, cpu: 0, data: payload, meter, kernel_drop: None }));
+            let (time, traffic) = (1000, Some(traffic(number as u32 % 3 + 1)));
+            sink(&Event::Raw(RawEvent { time, cpu: 0, data: payload, traffic, kernel_drop: None }));
         }
         self.allocations.store(ALLOCATIONS.get() - before, Ordering::Release);
         self.done.fetch_add(1, Ordering::AcqRel);

@@ -417,7 +417,7 @@ fn a_try_that_fails_leaves_no_file_and_an_old_one_as_it_was() {
 fn recording(times: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let mut bytes = format::head().to_vec();
     for (port, time) in (1000..).zip(times) {
-        let event = RawEvent { time, cpu: 0, data: &trace(port), meter: None, kernel_drop: None };
+        let event = RawEvent { time, cpu: 0, data: &trace(port), traffic: None, kernel_drop: None };
         format::write_event(&Event::Raw(event), time, &mut bytes);
     }
     bytes

@@ -117,7 +117,7 @@ pub struct Connection {
     pub dead: u32,
     /// Which half opened the connection.
     pub origin: u8,
-    /// A [`crate::Mark`].
+    /// A [`crate::AnsweredBy`].
     pub mark: u8,
     /// 1 once a FIN or RST was seen: expires soon.
     pub closing: u8,
@@ -184,7 +184,7 @@ pub struct SweepItem4 {
     pub last: u64,
     /// Take: set by the program.
     pub totals: [SweepTotals; 2],
-    /// Take: set by the program, a [`crate::Mark`].
+    /// Take: set by the program, a [`crate::AnsweredBy`].
     pub mark: u64,
 }
 const _: () = assert!(size_of::<SweepItem4>() == 128);
@@ -201,7 +201,7 @@ pub struct SweepItem6 {
     pub last: u64,
     /// Take: set by the program.
     pub totals: [SweepTotals; 2],
-    /// Take: set by the program, a [`crate::Mark`].
+    /// Take: set by the program, a [`crate::AnsweredBy`].
     pub mark: u64,
 }
 const _: () = assert!(size_of::<SweepItem6>() == 152);

@@ -18,9 +18,8 @@ pub use notify::{
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
 };
 pub use record::{
-    Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_OWN_LOOPBACK,
-    IgnoredFunction, IgnoredPlace, Interface, InterfaceKind, Mark, Tunnel, Untracked, UntrackedKey, counter_count,
-    shifted,
+    AnsweredBy, Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_OWN_LOOPBACK,
+    IgnoredFunction, IgnoredPlace, Interface, InterfaceKind, Tunnel, Untracked, UntrackedKey, counter_count, shifted,
 };
 
 /// Frames the tc programs look at and count; the names of the programs in the object file.

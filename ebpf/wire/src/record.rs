@@ -38,7 +38,7 @@ impl Hook {
 /// What is known of who answers on a connection seen at an uplink.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum AnsweredBy {
     /// Nothing has left by this uplink yet: what came in is held back (see [`Header::held_packets`]).
     Unknown = 0,
     /// What leaves was forwarded from an endpoint: its packets are counted there, not at the uplink.
@@ -51,8 +51,8 @@ pub enum Mark {
     Tunnel = 4,
 }
 
-impl Mark {
-    /// The mark of a number from the wire; unknown numbers are [`Mark::Unknown`].
+impl AnsweredBy {
+    /// The mark of a number from the wire; unknown numbers are [`AnsweredBy::Unknown`].
     pub const fn from_u8(value: u8) -> Self {
         match value {
             1 => Self::Endpoint,
@@ -74,7 +74,7 @@ pub struct Header {
     pub packets: u64,
     /// Bytes on the wire of these packets, VLAN tags and Ethernet header included.
     pub bytes: u64,
-    /// Packets reported earlier under [`Mark::Unknown`], released by this record's mark.
+    /// Packets reported earlier under [`AnsweredBy::Unknown`], released by this record's mark.
     pub held_packets: u64,
     /// Bytes of [`Header::held_packets`].
     pub held_bytes: u64,
@@ -94,7 +94,7 @@ pub struct Header {
     pub cpu: u16,
     /// A [`Hook`].
     pub hook: u8,
-    /// A [`Mark`].
+    /// A [`AnsweredBy`].
     pub mark: u8,
 }
 const _: () = assert!(size_of::<Header>() == 72);

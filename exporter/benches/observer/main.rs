@@ -17,7 +17,7 @@ use eyepiece::serve::grpc::Limits;
 use eyepiece::serve::observer::ring::{MAX_CAPACITY, Ring, Writer};
 use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
@@ -196,7 +196,7 @@ fn ciliums(path: &std::path::Path) -> Option<(ObserveServer, std::path::PathBuf)
     let listen = format!("unix://{}", path.display());
     let options = Options { listen: &listen, capacity: MAX_CAPACITY, node: "node", ..Options::default() };
     let mut server = ObserveServer::start(&options).expect("Cilium's server");
-    let encoder = Encoder::new("node", Arc::new(NoNames));
+    let encoder = Encoder::new("node", Arc::new(NoLookup));
     // The newest one is hidden: one more shows as many as ours has.
     for number in 0..=u64::from(MAX_CAPACITY) {
         let mut event = Vec::new();

@@ -40,9 +40,9 @@ use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::Event;
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Batch;
-use eyepiece_wire::{Header, Hook, InterfaceKind, Mark, NOTIFY_TRACE, TraceNotify};
+use eyepiece_wire::{AnsweredBy, Header, Hook, InterfaceKind, NOTIFY_TRACE, TraceNotify};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use tokio::net::UnixStream;
@@ -226,7 +226,7 @@ impl Transport for Nothing {
 fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time::Instant>>) {
     let (stop, stopped) = shutdown::channel();
     let resource = Resource::new("bench", "1", [], None);
-    let names = Arc::new(NoNames);
+    let names = Arc::new(NoLookup);
     let (sink, exporter) =
         logs::build(&Options::default(), &resource, Symbols::default(), names, Nothing, &Telemetry::default());
     let done = logs::spawn_thread("otlp-logs", move || {
@@ -339,7 +339,7 @@ fn records() -> Vec<Vec<u8>> {
                 data_len: (size_of::<TraceNotify>() + packet.len()) as u32,
                 cpu: 0,
                 hook: hook as u8,
-                mark: Mark::Unknown as u8,
+                mark: AnsweredBy::Unknown as u8,
                 ..Header::default()
             };
             let notify = TraceNotify {

@@ -14,7 +14,7 @@ use eyepiece::services::observer::observer_server::ObserverServer;
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use http_body_util::Full;
@@ -44,7 +44,7 @@ pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: sh
         ring,
         namespaces: Namespaces::default(),
         node: Node { name: "node".to_owned(), cluster: String::new() },
-        names: Arc::new(NoNames),
+        names: Arc::new(NoLookup),
         telemetry,
         stop: stop.clone(),
         now: unix_now,

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
 
-use eyepiece_wire::{Hook, Mark};
+use eyepiece_wire::{AnsweredBy, Hook};
 
 use crate::record::Observed;
 
@@ -19,7 +19,7 @@ pub enum Event<'a> {
     /// Events that the source could not deliver.
     Lost(Lost),
     /// What another Hubble observed: decoded, with its own time and uuid, and named by who observed it.
-    Observed(&'a Handover),
+    Observed(&'a TakeOnce),
     /// A message of another Hubble that is none.
     Undecodable(Undecodable<'a>),
     /// A monitor payload of our own, which tells of an endpoint or an address: no source has delivered it.
@@ -27,9 +27,9 @@ pub enum Event<'a> {
 }
 
 /// Something that was observed, for the one who takes it: events are passed by without being copied.
-pub struct Handover(Cell<Option<Box<Observed>>>);
+pub struct TakeOnce(Cell<Option<Box<Observed>>>);
 
-impl Handover {
+impl TakeOnce {
     /// Not taken yet.
     pub const fn new(observed: Box<Observed>) -> Self {
         Self(Cell::new(Some(observed)))
@@ -41,9 +41,9 @@ impl Handover {
     }
 }
 
-impl fmt::Debug for Handover {
+impl fmt::Debug for TakeOnce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handover").finish_non_exhaustive()
+        f.debug_struct("TakeOnce").finish_non_exhaustive()
     }
 }
 
@@ -68,18 +68,18 @@ pub struct RawEvent<'a> {
     /// `data[0]` is the message type.
     pub data: &'a [u8],
     /// Totals of our own datapath; none from other sources.
-    pub meter: Option<Meter>,
+    pub traffic: Option<TrafficDelta>,
     /// The kernel's own words about a drop; none from other sources.
     pub kernel_drop: Option<KernelDrop>,
 }
 
 /// What a packet event of our own datapath says about the packets since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meter {
+pub struct TrafficDelta {
     /// Where it was counted.
     pub hook: Hook,
     /// Who answers on the connection, at an uplink.
-    pub mark: Mark,
+    pub mark: AnsweredBy,
     /// The interface of the hook.
     pub ifindex: u32,
     /// The interface the packet came in by; 0 = sent by this machine.
@@ -88,7 +88,7 @@ pub struct Meter {
     pub packets: u64,
     /// Bytes on the wire since the last report.
     pub bytes: u64,
-    /// Segments reported under [`Mark::Unknown`] before, now released.
+    /// Segments reported under [`AnsweredBy::Unknown`] before, now released.
     pub held_packets: u64,
     /// Bytes of `held_packets`.
     pub held_bytes: u64,
@@ -109,7 +109,7 @@ pub struct KernelDrop {
 #[derive(Clone, Copy, Debug)]
 pub struct Totals {
     /// Where and how many.
-    pub meter: Meter,
+    pub traffic: TrafficDelta,
     /// Source and destination; none for packets without addresses, and for packets that no entry could hold.
     pub addresses: Option<(IpAddr, IpAddr)>,
     /// What they were carried by.

@@ -6,7 +6,7 @@ use crate::flow::End;
 
 /// Looks up names that belong to this machine. Called while encoding, a few times for each request at most for the
 /// same number, never by the pipeline: an implementation may take a lock, but must not wait for IO.
-pub trait Names: Send + Sync {
+pub trait NameLookup: Send + Sync {
     /// Appends the name of a network interface; nothing where it is unknown.
     fn interface(&self, ifindex: u32, out: &mut String);
 
@@ -28,9 +28,9 @@ pub trait Names: Send + Sync {
 
 /// Knows no name: for sources that are not this machine's kernel.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoNames;
+pub struct NoLookup;
 
-impl Names for NoNames {
+impl NameLookup for NoLookup {
     fn interface(&self, _: u32, _: &mut String) {}
 
     fn kernel_reason(&self, _: u32, _: &mut String) {}

@@ -4,7 +4,7 @@ use crate::flow::Flow;
 
 /// Filled in only by who knows: a Hubble server's flow has them, one of our own datapath has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Details {
+pub struct Metadata {
     /// The node that observed it as Hubble names it: `name`, or `cluster/name`; empty = this one.
     pub node_name: String,
     /// Labels of that node, `key=value`, sorted.
@@ -12,9 +12,9 @@ pub struct Details {
     /// Who made the flow; empty = we did.
     pub emitter: Emitter,
     /// Whose the source is.
-    pub source: EndDetails,
+    pub source: EndMetadata,
     /// Whose the destination is.
-    pub destination: EndDetails,
+    pub destination: EndMetadata,
     /// DNS names of the source, without trailing dot.
     pub source_names: Vec<String>,
     /// DNS names of the destination.
@@ -46,7 +46,7 @@ pub struct Emitter {
 
 /// Whose one end of a flow is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EndDetails {
+pub struct EndMetadata {
     /// Cluster.
     pub cluster_name: String,
     /// Kubernetes namespace.
@@ -79,7 +79,7 @@ pub struct Service {
 
 impl Flow {
     /// Whose source and destination are, where that is known.
-    pub fn end_details(&self) -> Option<(&EndDetails, &EndDetails)> {
-        self.details.as_ref().map(|details| (&details.source, &details.destination))
+    pub fn end_metadata(&self) -> Option<(&EndMetadata, &EndMetadata)> {
+        self.metadata.as_ref().map(|metadata| (&metadata.source, &metadata.destination))
     }
 }

@@ -1,8 +1,8 @@
 //! Each packet once per node: which of the hooks that a packet passes counts it for `hubble.flow.io`.
 
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
-use crate::event::Meter;
+use crate::event::TrafficDelta;
 use crate::flow::{End, Flow};
 
 /// What is known of one end of a packet.
@@ -20,38 +20,43 @@ impl From<&End> for EndKind {
     }
 }
 
-/// Packets and bytes of a meter that count here; (0, 0) where another hook counts them.
+/// Packets and bytes of a traffic that count here; (0, 0) where another hook counts them.
 ///
 /// A packet counts at its source's endpoint if that is local, else at its destination's, else at the uplink that it
 /// leaves or enters by. A tunnel's device is an uplink for what it carries; its outer packets, which this machine sends
-/// or which end here, count nowhere. `ingress` is the kind of the interface with the meter's `ingress_ifindex`.
+/// or which end here, count nowhere. `ingress` is the kind of the interface with the traffic's `ingress_ifindex`.
 #[inline]
-pub fn once_per_node(meter: &Meter, source: EndKind, destination: EndKind, ingress: InterfaceKind) -> (u64, u64) {
-    if meter.hook == Hook::FromNetwork {
+pub fn once_per_node(
+    traffic: &TrafficDelta,
+    source: EndKind,
+    destination: EndKind,
+    ingress: InterfaceKind,
+) -> (u64, u64) {
+    if traffic.hook == Hook::FromNetwork {
         // The endpoint's own hook counts what goes to it.
-        return if destination == EndKind::Endpoint { (0, 0) } else { by_mark(meter) };
+        return if destination == EndKind::Endpoint { (0, 0) } else { by_mark(traffic) };
     }
-    let at_source = counted_at_source(meter, source, ingress);
+    let at_source = counted_at_source(traffic, source, ingress);
     // What came in by an uplink was counted there, or is of an endpoint.
-    let at_uplink = meter.ingress_ifindex != 0 && ingress == InterfaceKind::Uplink;
+    let at_uplink = traffic.ingress_ifindex != 0 && ingress == InterfaceKind::Uplink;
     // Encapsulation takes the way in off a packet, and what comes out of a tunnel came in by its device. So of packets
     // that look like a tunnel's those that pass through are known when they leave: they were not counted before.
-    let is_tunnel = meter.mark == Mark::Tunnel;
-    let is_new = (!is_tunnel & !at_uplink) | (is_tunnel & (meter.ingress_ifindex != 0));
+    let is_tunnel = traffic.mark == AnsweredBy::Tunnel;
+    let is_new = (!is_tunnel & !at_uplink) | (is_tunnel & (traffic.ingress_ifindex != 0));
     // No short circuits: packets of all hooks are mixed, and a mispredicted branch costs more than these few bits.
     // A drop was counted, if at all, where the packet entered.
-    let counts = (meter.hook == Hook::FromEndpoint)
-        | ((meter.hook == Hook::ToEndpoint) & !at_source)
-        | ((meter.hook == Hook::ToNetwork) & !at_source & is_new);
-    if counts { (meter.packets, meter.bytes) } else { (0, 0) }
+    let counts = (traffic.hook == Hook::FromEndpoint)
+        | ((traffic.hook == Hook::ToEndpoint) & !at_source)
+        | ((traffic.hook == Hook::ToNetwork) & !at_source & is_new);
+    if counts { (traffic.packets, traffic.bytes) } else { (0, 0) }
 }
 
 /// Whether a packet came in by an endpoint's interface, where it was counted.
 ///
 /// An interface of another kind (an overlay's, a CNI's inner one) does not tell by itself: there the source's address
 /// does. What this machine sends itself came in by none.
-fn counted_at_source(meter: &Meter, source: EndKind, ingress: InterfaceKind) -> bool {
-    meter.ingress_ifindex != 0
+fn counted_at_source(traffic: &TrafficDelta, source: EndKind, ingress: InterfaceKind) -> bool {
+    traffic.ingress_ifindex != 0
         && match ingress {
             InterfaceKind::Endpoint | InterfaceKind::EndpointBridge => true,
             InterfaceKind::Other => source == EndKind::Endpoint,
@@ -62,35 +67,37 @@ fn counted_at_source(meter: &Meter, source: EndKind, ingress: InterfaceKind) -> 
 /// Whether a packet of our own datapath was observed before on this node: it leaves for an endpoint or an uplink, and came
 /// in by an interface that is watched, the endpoint's that sent it or an uplink. `kind` looks up an interface's kind.
 pub fn observed_before(flow: &Flow, kind: impl FnOnce(u32) -> InterfaceKind) -> bool {
-    let leaves = |meter: &Meter| meter.ingress_ifindex != 0 && matches!(meter.hook, Hook::ToEndpoint | Hook::ToNetwork);
-    flow.meter.as_ref().filter(|meter| leaves(meter)).is_some_and(|meter| {
-        let ingress = kind(meter.ingress_ifindex);
-        ingress == InterfaceKind::Uplink || counted_at_source(meter, EndKind::from(&flow.source), ingress)
+    let leaves = |traffic: &TrafficDelta| {
+        traffic.ingress_ifindex != 0 && matches!(traffic.hook, Hook::ToEndpoint | Hook::ToNetwork)
+    };
+    flow.traffic.as_ref().filter(|traffic| leaves(traffic)).is_some_and(|traffic| {
+        let ingress = kind(traffic.ingress_ifindex);
+        ingress == InterfaceKind::Uplink || counted_at_source(traffic, EndKind::from(&flow.source), ingress)
     })
 }
 
 /// What came in by an uplink waits in the kernel until it is known who answers.
-const fn by_mark(meter: &Meter) -> (u64, u64) {
-    match meter.mark {
+const fn by_mark(traffic: &TrafficDelta) -> (u64, u64) {
+    match traffic.mark {
         // Held back: comes again as `held_packets`.
-        Mark::Unknown => (0, 0),
+        AnsweredBy::Unknown => (0, 0),
         // Behind a translation was an endpoint: all of it, held or not, was counted there.
-        Mark::Endpoint => (0, 0),
+        AnsweredBy::Endpoint => (0, 0),
         // What is inside counts.
-        Mark::Tunnel => (0, 0),
+        AnsweredBy::Tunnel => (0, 0),
         // Kernel counters never reach 2^64; a broken source must not stop us.
-        Mark::Local | Mark::Forwarded => {
-            (meter.packets.saturating_add(meter.held_packets), meter.bytes.saturating_add(meter.held_bytes))
+        AnsweredBy::Local | AnsweredBy::Forwarded => {
+            (traffic.packets.saturating_add(traffic.held_packets), traffic.bytes.saturating_add(traffic.held_bytes))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use eyepiece_wire::{Hook, InterfaceKind, Mark};
+    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
     use super::{EndKind, observed_before, once_per_node};
-    use crate::event::Meter;
+    use crate::event::TrafficDelta;
     use crate::flow::{End, EventType, Flow};
 
     const NOTHING: (u64, u64) = (0, 0);
@@ -102,14 +109,14 @@ mod tests {
         use EndKind::{Endpoint as Local, Other as Remote};
         use Hook::{Drop, FromEndpoint, FromNetwork, ToEndpoint, ToNetwork};
         use InterfaceKind::{Endpoint, EndpointBridge, Other, Uplink};
-        let unknown = Mark::Unknown;
+        let unknown = AnsweredBy::Unknown;
         #[rustfmt::skip]
         let table = [
             // hook, mark, came in by, its kind, source, destination, expected
             (FromEndpoint, unknown, 5, Endpoint, Local, Remote, OWN),
             (FromEndpoint, unknown, 5, Endpoint, Local, Local, OWN),
             (FromEndpoint, unknown, 5, Endpoint, Remote, Local, OWN),
-            (FromEndpoint, Mark::Endpoint, 5, Endpoint, Local, Remote, OWN),
+            (FromEndpoint, AnsweredBy::Endpoint, 5, Endpoint, Local, Remote, OWN),
             (FromEndpoint, unknown, 0, Other, Remote, Remote, OWN),
             (ToEndpoint, unknown, 5, Endpoint, Local, Local, NOTHING),
             (ToEndpoint, unknown, 5, Endpoint, Remote, Local, NOTHING),
@@ -129,26 +136,26 @@ mod tests {
             (ToNetwork, unknown, 9, Other, Remote, Remote, OWN),
             (ToNetwork, unknown, 9, Other, Local, Remote, NOTHING),
             (FromNetwork, unknown, 2, Uplink, Remote, Remote, NOTHING),
-            (FromNetwork, Mark::Endpoint, 2, Uplink, Remote, Remote, NOTHING),
-            (FromNetwork, Mark::Local, 2, Uplink, Remote, Remote, ALL),
-            (FromNetwork, Mark::Forwarded, 2, Uplink, Remote, Remote, ALL),
+            (FromNetwork, AnsweredBy::Endpoint, 2, Uplink, Remote, Remote, NOTHING),
+            (FromNetwork, AnsweredBy::Local, 2, Uplink, Remote, Remote, ALL),
+            (FromNetwork, AnsweredBy::Forwarded, 2, Uplink, Remote, Remote, ALL),
             (FromNetwork, unknown, 2, Uplink, Remote, Local, NOTHING),
-            (FromNetwork, Mark::Local, 2, Uplink, Remote, Local, NOTHING),
-            (FromNetwork, Mark::Forwarded, 2, Uplink, Remote, Local, NOTHING),
+            (FromNetwork, AnsweredBy::Local, 2, Uplink, Remote, Local, NOTHING),
+            (FromNetwork, AnsweredBy::Forwarded, 2, Uplink, Remote, Local, NOTHING),
             // What a tunnel's device sends and what ends there; then what only looks like it and passes through.
-            (ToNetwork, Mark::Tunnel, 0, Other, Remote, Remote, NOTHING),
-            (FromNetwork, Mark::Tunnel, 2, Uplink, Remote, Remote, NOTHING),
-            (FromNetwork, Mark::Tunnel, 2, Uplink, Remote, Local, NOTHING),
-            (ToNetwork, Mark::Tunnel, 2, Uplink, Remote, Remote, OWN),
-            (ToNetwork, Mark::Tunnel, 9, Other, Remote, Remote, OWN),
-            (ToNetwork, Mark::Tunnel, 5, Endpoint, Local, Remote, NOTHING),
-            (FromEndpoint, Mark::Tunnel, 5, Endpoint, Local, Remote, OWN),
-            (ToEndpoint, Mark::Tunnel, 2, Uplink, Remote, Local, OWN),
+            (ToNetwork, AnsweredBy::Tunnel, 0, Other, Remote, Remote, NOTHING),
+            (FromNetwork, AnsweredBy::Tunnel, 2, Uplink, Remote, Remote, NOTHING),
+            (FromNetwork, AnsweredBy::Tunnel, 2, Uplink, Remote, Local, NOTHING),
+            (ToNetwork, AnsweredBy::Tunnel, 2, Uplink, Remote, Remote, OWN),
+            (ToNetwork, AnsweredBy::Tunnel, 9, Other, Remote, Remote, OWN),
+            (ToNetwork, AnsweredBy::Tunnel, 5, Endpoint, Local, Remote, NOTHING),
+            (FromEndpoint, AnsweredBy::Tunnel, 5, Endpoint, Local, Remote, OWN),
+            (ToEndpoint, AnsweredBy::Tunnel, 2, Uplink, Remote, Local, OWN),
             (Drop, unknown, 2, Uplink, Remote, Local, NOTHING),
-            (Drop, Mark::Local, 0, Other, Remote, Remote, NOTHING),
+            (Drop, AnsweredBy::Local, 0, Other, Remote, Remote, NOTHING),
         ];
         for (hook, mark, ingress_ifindex, ingress, source, destination, expected) in table {
-            let meter = Meter {
+            let traffic = TrafficDelta {
                 hook,
                 mark,
                 ifindex: 2,
@@ -158,8 +165,8 @@ mod tests {
                 held_packets: 2,
                 held_bytes: 220,
             };
-            let counted = once_per_node(&meter, source, destination, ingress);
-            assert_eq!(counted, expected, "{meter:?} from {source:?} to {destination:?} in by {ingress:?}");
+            let counted = once_per_node(&traffic, source, destination, ingress);
+            assert_eq!(counted, expected, "{traffic:?} from {source:?} to {destination:?} in by {ingress:?}");
         }
     }
 
@@ -183,9 +190,9 @@ mod tests {
             (FromNetwork, 5, Uplink, false, false),
             (Drop, 5, Endpoint, true, false),
         ] {
-            let meter = Meter {
+            let traffic = TrafficDelta {
                 hook,
-                mark: Mark::Unknown,
+                mark: AnsweredBy::Unknown,
                 ifindex: 2,
                 ingress_ifindex,
                 packets: 1,
@@ -193,22 +200,22 @@ mod tests {
                 held_packets: 0,
                 held_bytes: 0,
             };
-            let mut flow = Flow { meter: Some(meter), ..Flow::empty(EventType::default()) };
+            let mut flow = Flow { traffic: Some(traffic), ..Flow::empty(EventType::default()) };
             flow.source.endpoint = u16::from(from_endpoint);
             let kind_of = |ifindex| {
                 assert_eq!(ifindex, ingress_ifindex);
                 kind
             };
             assert_eq!(observed_before(&flow, kind_of), expected, "{hook:?} {ingress_ifindex} {kind:?}");
-            assert!(!observed_before(&Flow { meter: None, ..flow }, |_| kind), "another's datapath");
+            assert!(!observed_before(&Flow { traffic: None, ..flow }, |_| kind), "another's datapath");
         }
     }
 
     #[test]
     fn absurd_counts_do_not_overflow() {
-        let meter = Meter {
+        let traffic = TrafficDelta {
             hook: Hook::FromNetwork,
-            mark: Mark::Local,
+            mark: AnsweredBy::Local,
             ifindex: 2,
             ingress_ifindex: 2,
             packets: u64::MAX,
@@ -216,7 +223,7 @@ mod tests {
             held_packets: 1,
             held_bytes: u64::MAX,
         };
-        let counted = once_per_node(&meter, EndKind::Other, EndKind::Other, InterfaceKind::Uplink);
+        let counted = once_per_node(&traffic, EndKind::Other, EndKind::Other, InterfaceKind::Uplink);
         assert_eq!(counted, (u64::MAX, u64::MAX));
     }
 

@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|value: &[u8]| {
     let data = [&[129], value].concat();
-    let event = RawEvent { time: 0, cpu: 0, data: &data, meter: None, kernel_drop: None };
+    let event = RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop: None };
     let mut pairing = Pairing::new(2);
     let first = decode(&event, Producer::default(), &mut pairing);
     let second = decode(&event, Producer::default(), &mut pairing);

@@ -14,7 +14,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(text) else { return };
     let mut data = vec![130];
     agent_notify(&mut data, kind.into(), text);
-    let event = RawEvent { time: 0, cpu: 0, data: &data, meter: None, kernel_drop: None };
+    let event = RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop: None };
     let is_known = (2..=10).contains(&kind);
     // Releases up to 1.18 gave these to services; what is no service's JSON is somebody else's notification.
     let may_be_service = (11..=12).contains(&kind);

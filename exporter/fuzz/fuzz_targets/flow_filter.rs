@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
 use eyepiece_flow::flow::{EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::l7::{Dns, Http, L7, L7Record};
-use eyepiece_flow::lookup::NoNames;
-use eyepiece_flow::metadata::Details;
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::{Context, Filters};
 use eyepiece_hubble::node::Node;
@@ -18,12 +18,12 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message;
 
 static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
-    let details = || {
-        let mut details = Details { node_name: "kind/node".to_owned(), ..Details::default() };
-        details.source.labels = vec!["k8s:app=web".to_owned(), "reserved:host".to_owned()];
-        details.source_names = vec!["www.example.com".to_owned()];
-        details.node_labels = vec!["os=linux".to_owned()];
-        Some(Box::new(details))
+    let metadata = || {
+        let mut metadata = Metadata { node_name: "kind/node".to_owned(), ..Metadata::default() };
+        metadata.source.labels = vec!["k8s:app=web".to_owned(), "reserved:host".to_owned()];
+        metadata.source_names = vec!["www.example.com".to_owned()];
+        metadata.node_labels = vec!["os=linux".to_owned()];
+        Some(Box::new(metadata))
     };
     let flow = |kind, l7: Option<L7Record>| Flow {
         verdict: Verdict::Dropped,
@@ -43,8 +43,8 @@ static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
     let notification = Notification::AgentStart { time: None };
     vec![
         Observed::Flow(flow(4, None)),
-        Observed::Flow(Flow { details: details(), ..flow(1, None) }),
-        Observed::Flow(Flow { details: details(), ..flow(129, Some(L7Record::Http(http))) }),
+        Observed::Flow(Flow { metadata: metadata(), ..flow(1, None) }),
+        Observed::Flow(Flow { metadata: metadata(), ..flow(129, Some(L7Record::Http(http))) }),
         Observed::Flow(flow(129, Some(L7Record::Dns(Dns { query: "a.example.com.".to_owned(), ..Dns::default() })))),
         Observed::Agent(Box::new(AgentEvent {
             time: 1,
@@ -82,7 +82,7 @@ fn of_texts(input: &[u8]) -> Option<FlowFilter> {
 fuzz_target!(|input: &[u8]| {
     let Some(filter) = of_texts(input).or_else(|| FlowFilter::decode(input).ok()) else { return };
     let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
-    let context = Context { node: &node, names: &NoNames };
+    let context = Context { node: &node, names: &NoLookup };
     let filter = std::slice::from_ref(&filter);
     let (allowed, denied) = match (Filters::compile(filter, &[]), Filters::compile(&[], filter)) {
         (Ok(allowed), Ok(denied)) => (allowed, denied),

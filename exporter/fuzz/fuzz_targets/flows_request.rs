@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::{EventType, Flow, Ip, L4};
-use eyepiece_flow::lookup::NoNames;
-use eyepiece_flow::metadata::Details;
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::filter::Context;
@@ -18,9 +18,9 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message;
 
 static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
-    let mut details = Details { node_name: "kind/node".to_owned(), ..Details::default() };
-    details.source.labels = vec!["k8s:app=web".to_owned(), "reserved:host".to_owned()];
-    details.source_names = vec!["www.example.com".to_owned()];
+    let mut metadata = Metadata { node_name: "kind/node".to_owned(), ..Metadata::default() };
+    metadata.source.labels = vec!["k8s:app=web".to_owned(), "reserved:host".to_owned()];
+    metadata.source_names = vec!["www.example.com".to_owned()];
     let flow = Flow {
         ip: Some(Ip {
             source: [10, 0, 0, 1].into(),
@@ -32,7 +32,7 @@ static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
         ..Flow::empty(EventType { kind: 4, subtype: 0 })
     };
     vec![
-        Observed::Flow(Flow { details: Some(Box::new(details)), ..flow.clone() }),
+        Observed::Flow(Flow { metadata: Some(Box::new(metadata)), ..flow.clone() }),
         Observed::Flow(flow),
         Observed::Lost(Lost { source: LostSource::HubbleRing, cpu: Some(1), count: 7, time: 1 }),
     ]
@@ -50,8 +50,8 @@ fuzz_target!(|input: &[u8]| {
     };
     assert!(!(query.first && query.follow));
     let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
-    let context = Context { node: &node, names: &NoNames };
-    let encoder = Encoder::new("kind/node", Arc::new(NoNames));
+    let context = Context { node: &node, names: &NoLookup };
+    let encoder = Encoder::new("kind/node", Arc::new(NoLookup));
     for event in EVENTS.iter() {
         assert_eq!(query.filters.matches(event, &context), query.filters.matches(event, &context));
         let mut answer = Vec::new();

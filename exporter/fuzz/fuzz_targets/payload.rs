@@ -21,7 +21,7 @@ impl Write for Length {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let event = RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None };
+    let event = RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None };
     let guess = Producer { guess_sock: true, ..Producer::default() };
     for producer in [Producer::default(), Producer::from(Release::V1_15), guess] {
         let mut length = Length(0);

@@ -2,8 +2,8 @@
 #![no_main]
 
 use eyepiece_flow::recording::facts;
-use libfuzzer_sys::fuzz_target;
 use eyepiece_flow::recording::format::{self, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
+use libfuzzer_sys::fuzz_target;
 
 /// An event in full.
 fn text(record: &Record<'_>) -> String {

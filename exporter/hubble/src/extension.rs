@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use eyepiece_flow::flow::{Flow, Layer};
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::names;
 use eyepiece_flow::node_dedup::observed_before;
 use eyepiece_semconv::attribute;
@@ -36,7 +36,7 @@ pub fn is_asked(extensions: Option<&Any>) -> bool {
 }
 
 /// Appends a flow's `extensions`; nothing where we know no more than its other fields.
-pub(super) fn write(flow: &Flow, names: &dyn Names, out: &mut Vec<u8>) {
+pub(super) fn write(flow: &Flow, names: &dyn NameLookup, out: &mut Vec<u8>) {
     let mut fields = Vec::new();
     let mut put = |name: &str, write: &dyn Fn(&mut String)| {
         let mut value = String::new();
@@ -115,11 +115,11 @@ impl Extension {
 
 #[cfg(test)]
 mod tests {
-    use eyepiece_flow::event::{KernelDrop, Meter};
+    use eyepiece_flow::event::{KernelDrop, TrafficDelta};
     use eyepiece_flow::flow::{Arp, End, EventType, Flow, Layer};
     use eyepiece_flow::interner::{Symbol, Symbols};
-    use eyepiece_flow::lookup::Names;
-    use eyepiece_wire::{Hook, InterfaceKind, Mark};
+    use eyepiece_flow::lookup::NameLookup;
+    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
     use prost::Message as _;
     use prost_types::Any;
 
@@ -131,7 +131,7 @@ mod tests {
     /// Knows one name, reason 5, and that interface 7 is an endpoint's.
     struct Machine(Symbols);
 
-    impl Names for Machine {
+    impl NameLookup for Machine {
         fn interface(&self, _: u32, _: &mut String) {}
 
         fn kernel_reason(&self, reason: u32, out: &mut String) {
@@ -156,9 +156,9 @@ mod tests {
         (flow.source.name, flow.destination.name) = (symbols.intern("veth0"), symbols.intern("world"));
         flow.kernel_drop = Some(KernelDrop { reason: 5, location: 0, netns: 1 });
         flow.last_layer = Layer::Arp(Arp { operation: 1, sender: [10, 0, 0, 1].into(), target: [10, 0, 0, 2].into() });
-        flow.meter = Some(Meter {
+        flow.traffic = Some(TrafficDelta {
             hook: Hook::ToEndpoint,
-            mark: Mark::Unknown,
+            mark: AnsweredBy::Unknown,
             ifindex: 8,
             ingress_ifindex: 7,
             packets: 1,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::{Symbol, Symbols};
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_wire::InterfaceKind;
 
 use crate::metadata::Publisher;
@@ -42,7 +42,7 @@ impl Kernel {
     }
 }
 
-/// Names of this machine; cloning shares them.
+/// NameLookup of this machine; cloning shares them.
 #[derive(Clone)]
 pub(super) struct MachineNames {
     kernel: Kernel,
@@ -51,7 +51,7 @@ pub(super) struct MachineNames {
 }
 
 impl MachineNames {
-    /// Names from the kernel and from the snapshot of interfaces, which still knows those that are gone.
+    /// NameLookup from the kernel and from the snapshot of interfaces, which still knows those that are gone.
     pub(super) fn new(kernel: Kernel, tables: Publisher, symbols: Symbols) -> Self {
         Self { kernel, tables, symbols }
     }
@@ -65,7 +65,7 @@ impl MachineNames {
     }
 }
 
-impl Names for MachineNames {
+impl NameLookup for MachineNames {
     fn interface(&self, ifindex: u32, out: &mut String) {
         if let Some(name) = self.name_of(ifindex) {
             out.push_str(&name);

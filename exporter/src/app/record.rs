@@ -80,7 +80,7 @@ impl KernelWords for MachineNames {
 
     fn symbol(&self, address: u64) -> String {
         let mut name = String::new();
-        eyepiece_flow::lookup::Names::kernel_symbol(self, address, &mut name);
+        eyepiece_flow::lookup::NameLookup::kernel_symbol(self, address, &mut name);
         name
     }
 }

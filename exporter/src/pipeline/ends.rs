@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::interner::{Lease, Symbol, Symbols};
-use eyepiece_flow::metadata::EndDetails;
+use eyepiece_flow::metadata::EndMetadata;
 use eyepiece_flow::record::Batch;
 use eyepiece_semconv::metric;
 
@@ -55,13 +55,13 @@ impl Ends {
     /// Names both ends by what the flow says of them: `namespace/pod`, else the first DNS name, else the reserved
     /// identity (`world`, `host` …).
     pub(super) fn name(&mut self, flow: &mut Flow) {
-        let Some(details) = flow.details.as_deref() else { return };
-        let source = self.symbol(&details.source, &details.source_names, flow.source.identity);
-        let destination = self.symbol(&details.destination, &details.destination_names, flow.destination.identity);
+        let Some(metadata) = flow.metadata.as_deref() else { return };
+        let source = self.symbol(&metadata.source, &metadata.source_names, flow.source.identity);
+        let destination = self.symbol(&metadata.destination, &metadata.destination_names, flow.destination.identity);
         (flow.source.name, flow.destination.name) = (source, destination);
     }
 
-    fn symbol(&mut self, end: &EndDetails, dns: &[String], identity: u32) -> Symbol {
+    fn symbol(&mut self, end: &EndMetadata, dns: &[String], identity: u32) -> Symbol {
         self.text.clear();
         // Writing to a String can't fail.
         match (&*end.namespace, &*end.pod_name) {
@@ -110,7 +110,7 @@ impl Ends {
 }
 
 /// The reserved identity's name, by its number or, for one of its own (a CIDR of the world), by its labels.
-fn reserved(end: &EndDetails, identity: u32) -> Option<&str> {
+fn reserved(end: &EndMetadata, identity: u32) -> Option<&str> {
     reserved_name(identity).or_else(|| end.labels.iter().find_map(|label| label.strip_prefix("reserved:")))
 }
 
@@ -120,26 +120,26 @@ mod tests {
 
     use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
     use eyepiece_flow::interner::{Symbol, Symbols};
-    use eyepiece_flow::metadata::{Details, EndDetails};
+    use eyepiece_flow::metadata::{EndMetadata, Metadata};
     use eyepiece_flow::record::{Batch, Observed};
 
     use super::Ends;
     use crate::support::telemetry::Telemetry;
 
-    fn flow(source: EndDetails, names: &[&str], identity: u32) -> Flow {
+    fn flow(source: EndMetadata, names: &[&str], identity: u32) -> Flow {
         let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });
         flow.source.identity = identity;
         let source_names = names.iter().map(|&name| name.to_owned()).collect();
-        flow.details = Some(Box::new(Details { source, source_names, ..Details::default() }));
+        flow.metadata = Some(Box::new(Metadata { source, source_names, ..Metadata::default() }));
         flow
     }
 
-    fn pod(namespace: &str, pod: &str) -> EndDetails {
-        EndDetails { namespace: namespace.to_owned(), pod_name: pod.to_owned(), ..EndDetails::default() }
+    fn pod(namespace: &str, pod: &str) -> EndMetadata {
+        EndMetadata { namespace: namespace.to_owned(), pod_name: pod.to_owned(), ..EndMetadata::default() }
     }
 
-    fn labels(labels: &[&str]) -> EndDetails {
-        EndDetails { labels: labels.iter().map(|&label| label.to_owned()).collect(), ..EndDetails::default() }
+    fn labels(labels: &[&str]) -> EndMetadata {
+        EndMetadata { labels: labels.iter().map(|&label| label.to_owned()).collect(), ..EndMetadata::default() }
     }
 
     #[test]
@@ -151,8 +151,8 @@ mod tests {
             (flow(pod("", "cart-1"), &[], 0), "cart-1"),
             (flow(pod("shop", ""), &[], 0), ""),
             (flow(pod("shop", ""), &["a.example", "b.example"], 2), "a.example"),
-            (flow(EndDetails::default(), &[], 2), "world"),
-            (flow(EndDetails::default(), &[], 7), "kube-apiserver"),
+            (flow(EndMetadata::default(), &[], 2), "world"),
+            (flow(EndMetadata::default(), &[], 7), "kube-apiserver"),
             (flow(labels(&["cidr:192.0.2.0/24", "reserved:world"]), &[], 16_777_217), "world"),
             (flow(labels(&["k8s:app=cart"]), &[], 4711), ""),
         ] {

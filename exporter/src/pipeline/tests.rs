@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode::Pairing;
-use eyepiece_flow::event::Meter;
+use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::metric;
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 use super::hooks::Hooks;
 use super::{BATCH, Counts, Ends, Numbers, Outstanding, Sink, Work};
@@ -72,9 +72,17 @@ fn pass(work: &mut Work, ifindex: u32, time: u64) {
     flow.source.endpoint = ifindex as u16;
     let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
     flow.ip = Some(Ip { source, source_translated: None, destination, version: 4 });
-    let (hook, mark) = (Hook::FromEndpoint, Mark::Unknown);
-    flow.meter =
-        Some(Meter { hook, mark, ifindex, ingress_ifindex: 0, packets: 1, bytes: 64, held_packets: 0, held_bytes: 0 });
+    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+    flow.traffic = Some(TrafficDelta {
+        hook,
+        mark,
+        ifindex,
+        ingress_ifindex: 0,
+        packets: 1,
+        bytes: 64,
+        held_packets: 0,
+        held_bytes: 0,
+    });
     work.aggregation.count(&flow, InterfaceKind::Other);
     work.batch.push(Observed::Flow(flow));
     work.hand_over();

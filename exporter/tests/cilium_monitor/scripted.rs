@@ -65,7 +65,7 @@ impl Reader {
         let mut take = |event: &Event<'_>| {
             seen.push(match event {
                 Event::Raw(raw) => {
-                    assert!(raw.time > 1_600_000_000_000_000_000 && raw.meter.is_none());
+                    assert!(raw.time > 1_600_000_000_000_000_000 && raw.traffic.is_none());
                     Seen::Raw(raw.cpu, raw.data.to_vec())
                 }
                 Event::Lost(lost) => Seen::Lost(lost.cpu, lost.count),

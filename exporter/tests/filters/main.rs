@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_hubble::filter::{Context, Filters};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::{Flow, FlowFilter};
@@ -29,7 +29,7 @@ fn text(name: &str) -> String {
 #[test]
 fn every_filter_matches_what_cilium_does() {
     let node = Node::default();
-    let context = Context { node: &node, names: &NoNames };
+    let context = Context { node: &node, names: &NoLookup };
     let flows: Vec<_> =
         text("flows.jsonl.gz").lines().map(|line| record::flow(&json::read::<Flow>(line).expect("a flow"))).collect();
     let filters = text("filters.jsonl");

@@ -4,7 +4,7 @@ use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::flow::{Direction, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::l7::{Dns, Http, L7, L7Kind, L7Record};
-use eyepiece_flow::metadata::{Details, EndDetails, Service, Workload};
+use eyepiece_flow::metadata::{EndMetadata, Metadata, Service, Workload};
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::proto::flow as proto;
 use prost::Message;
@@ -70,7 +70,7 @@ pub(crate) fn flow(from: &proto::Flow) -> Observed {
     flow.ifindex = interface.index;
     flow.l7 = from.l7.as_ref().map(|l7| Box::new(self::l7(l7)));
     let trace = from.trace_context.as_ref().and_then(|context| context.parent.as_ref());
-    let mut details = Details {
+    let mut metadata = Metadata {
         node_name: from.node_name.clone(),
         node_labels: from.node_labels.clone(),
         source_names: from.source_names.clone(),
@@ -80,20 +80,20 @@ pub(crate) fn flow(from: &proto::Flow) -> Observed {
         interface_name: interface.name,
         trace_id: trace.map(|parent| parent.trace_id.clone()).unwrap_or_default(),
         encoded: from.encode_to_vec().into(),
-        ..Details::default()
+        ..Metadata::default()
     };
-    (flow.source, details.source) = end(from.source.as_ref());
-    (flow.destination, details.destination) = end(from.destination.as_ref());
-    flow.details = Some(Box::new(details));
+    (flow.source, metadata.source) = end(from.source.as_ref());
+    (flow.destination, metadata.destination) = end(from.destination.as_ref());
+    flow.metadata = Some(Box::new(metadata));
     Observed::Flow(flow)
 }
 
-fn end(from: Option<&proto::Endpoint>) -> (End, EndDetails) {
+fn end(from: Option<&proto::Endpoint>) -> (End, EndMetadata) {
     let from = from.cloned().unwrap_or_default();
     let workloads = from.workloads.into_iter().map(|one| Workload { name: one.name, kind: one.kind }).collect();
     (
         End { identity: from.identity, ..End::default() },
-        EndDetails {
+        EndMetadata {
             cluster_name: from.cluster_name,
             namespace: from.namespace,
             pod_name: from.pod_name,

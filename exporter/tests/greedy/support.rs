@@ -17,8 +17,8 @@ use eyepiece::support::telemetry::Telemetry;
 use eyepiece::support::unix_listener::Options;
 use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::flow::{EventType, Flow};
-use eyepiece_flow::lookup::NoNames;
-use eyepiece_flow::metadata::Details;
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::observer::{ServerStatusRequest, ServerStatusResponse};
@@ -49,12 +49,12 @@ pub(crate) struct Server {
 /// Flows with everything that filters may take long with.
 fn flows(from: u64, count: u64) -> Batch {
     let flow = |number| {
-        let mut details = Details::default();
-        details.source.labels = (0..8).map(|label| format!("k8s:label{label}={number}")).collect();
-        details.destination.labels = details.source.labels.clone();
+        let mut metadata = Metadata::default();
+        metadata.source.labels = (0..8).map(|label| format!("k8s:label{label}={number}")).collect();
+        metadata.destination.labels = metadata.source.labels.clone();
         let event = EventType { kind: 4, subtype: 0 };
         let time = 1_700_000_000_000_000_000 + number;
-        Observed::Flow(Flow { time, details: Some(Box::new(details)), ..Flow::empty(event) })
+        Observed::Flow(Flow { time, metadata: Some(Box::new(metadata)), ..Flow::empty(event) })
     };
     Batch::new((from..from + count).map(flow).collect())
 }
@@ -74,7 +74,7 @@ impl Server {
             ring: Arc::clone(&ring),
             namespaces: Namespaces::default(),
             node: Node::default(),
-            names: Arc::new(NoNames),
+            names: Arc::new(NoLookup),
             telemetry: telemetry.clone(),
             stop: stopped.clone(),
             now: || 1_700_000_100_000_000_000,

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::sync::{Arc, LazyLock};
 
 use eyepiece_flow::flow::Flow;
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_hubble::decode;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
@@ -26,7 +26,7 @@ fn lines() -> Vec<String> {
 
 fn encoded(flow: &Flow, mask: &Mask) -> Vec<u8> {
     let mut out = Vec::new();
-    Encoder::new("", Arc::new(NoNames)).flow(flow, mask, &mut out);
+    Encoder::new("", Arc::new(NoLookup)).flow(flow, mask, &mut out);
     out
 }
 

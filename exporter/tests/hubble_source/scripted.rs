@@ -253,8 +253,8 @@ impl Reader {
             seen.push(match event {
                 Event::Observed(handover) => match *handover.take().expect("nobody has taken it") {
                     Observed::Flow(flow) => {
-                        let details = flow.details.expect("they come along");
-                        assert!(details.encoded.ends_with(b"new"), "what nobody knows is kept");
+                        let metadata = flow.metadata.expect("they come along");
+                        assert!(metadata.encoded.ends_with(b"new"), "what nobody knows is kept");
                         let number = u128::from_be_bytes(flow.uuid) >> 8;
                         assert_eq!(flow.time, (START as u64 + number as u64) * 1_000_000_000);
                         Seen::Flow(number as u64)

@@ -92,7 +92,7 @@ impl Scripted {
                     self.data.extend(self.next.to_le_bytes());
                     self.data.resize(9 + more, 0x55);
                     let cpu = (self.next % 4) as u16;
-                    sink(&Event::Raw(RawEvent { time: 1, cpu, data: &self.data, meter: None, kernel_drop: None }));
+                    sink(&Event::Raw(RawEvent { time: 1, cpu, data: &self.data, traffic: None, kernel_drop: None }));
                     self.next += 1;
                 }
                 if count > now {

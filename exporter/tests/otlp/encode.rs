@@ -5,11 +5,11 @@ use std::sync::Arc;
 use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece_flow::cilium_release::Release;
-use eyepiece_flow::event::{KernelDrop, Meter};
+use eyepiece_flow::event::{KernelDrop, TrafficDelta};
 use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Layer, TcpFlags, Tunnel, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::{Names, NoNames};
-use eyepiece_wire::{Hook, Mark};
+use eyepiece_flow::lookup::{NameLookup, NoLookup};
+use eyepiece_wire::{AnsweredBy, Hook};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -20,7 +20,7 @@ use crate::support::{flow, numbers, records, resource};
 
 struct Kernel;
 
-impl Names for Kernel {
+impl NameLookup for Kernel {
     fn interface(&self, ifindex: u32, out: &mut String) {
         if ifindex == 4 {
             out.push_str("veth0");
@@ -91,9 +91,9 @@ fn a_trace_with_everything() {
     flow.source = eyepiece_flow::flow::End { endpoint: 17, identity: 1001, name: symbols.intern("veth0") };
     flow.destination = eyepiece_flow::flow::End { endpoint: 0, identity: 2, name: symbols.intern("world") };
     flow.ip.as_mut().unwrap().source_translated = Some([192, 0, 2, 1].into());
-    flow.meter = Some(Meter {
+    flow.traffic = Some(TrafficDelta {
         hook: Hook::FromEndpoint,
-        mark: Mark::Unknown,
+        mark: AnsweredBy::Unknown,
         ifindex: 4,
         ingress_ifindex: 0,
         packets: 44,
@@ -238,7 +238,7 @@ fn severities() {
 
 /// All requests of so many flows.
 fn requests(flows: u32, max_records: usize, max_bytes: usize, resource: &Resource) -> (Vec<LogsRequest>, u32) {
-    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoNames));
+    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoLookup));
     let mut builder = RequestBuilder::new(resource, max_records, max_bytes);
     let (mut requests, mut too_large) = (Vec::new(), 0);
     for number in 0..flows {
@@ -300,7 +300,7 @@ proptest! {
     #[test]
     fn any_name_survives(names in prop::collection::vec(".{0,300}", 1..20), ports in any::<(u16, u16)>(), v6 in any::<u128>()) {
         let symbols = Symbols::default();
-        let mut encoder = FlowEncoder::new(symbols.clone(), Arc::new(NoNames));
+        let mut encoder = FlowEncoder::new(symbols.clone(), Arc::new(NoLookup));
         let mut builder = RequestBuilder::new(&resource(), 100, usize::MAX);
         for (number, name) in names.iter().enumerate() {
             let mut flow = flow(number as u32);

@@ -9,7 +9,7 @@ use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::{End, EventType, Flow, Ip, L4, Sock, TcpFlags, TranslationPoint, Verdict};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -20,7 +20,7 @@ use crate::support::resource;
 
 struct Links;
 
-impl Names for Links {
+impl NameLookup for Links {
     fn interface(&self, ifindex: u32, out: &mut String) {
         out.push_str(if ifindex == 4 { "veth4" } else { "" });
     }

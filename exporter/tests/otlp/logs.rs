@@ -214,7 +214,7 @@ async fn requests_stay_below_four_mebibytes() {
     let beyond = symbols.intern(&"y".repeat(2 * 1024 * 1024));
     let telemetry = eyepiece::support::telemetry::Telemetry::default();
     let options = Options { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..options() };
-    let names = std::sync::Arc::new(eyepiece_flow::lookup::NoNames);
+    let names = std::sync::Arc::new(eyepiece_flow::lookup::NoLookup);
     let client = client(format!("http://{address}"));
     let (sink, exporter) = logs::build(&options, &crate::support::resource(), symbols, names, client, &telemetry);
     let (stop, receiver) = eyepiece::support::shutdown::channel();

@@ -17,15 +17,15 @@ use eyepiece::pipeline::metrics::{
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
 use eyepiece_flow::decode::Pairing;
-use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Meter, RawEvent};
+use eyepiece_flow::event::{KernelDrop, Lost, LostSource, RawEvent, TrafficDelta};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::decode as hubble;
 use eyepiece_hubble::proto::{flow as proto, json};
 use eyepiece_semconv::{attribute, event, metric};
 use eyepiece_tests::schema;
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use prost::Message as _;
@@ -61,14 +61,14 @@ fn of_payloads() -> Vec<Observed> {
         let (data, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
         rest = tail;
         let (packets, bytes) = (3, 300);
-        let (hook, mark) = (Hook::FromEndpoint, Mark::Unknown);
+        let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
         let ours = all.len() % 2 == 0;
-        let meter =
-            Meter { hook, mark, ifindex: 4, ingress_ifindex: 4, packets, bytes, held_packets: 0, held_bytes: 0 };
+        let traffic =
+            TrafficDelta { hook, mark, ifindex: 4, ingress_ifindex: 4, packets, bytes, held_packets: 0, held_bytes: 0 };
         let drop = KernelDrop { reason: 2, location: 7, netns: 4_026_531_840 };
-        let meter = (ours && data.first() == Some(&4)).then_some(meter);
+        let traffic = (ours && data.first() == Some(&4)).then_some(traffic);
         let kernel_drop = (ours && data.first() == Some(&1)).then_some(drop);
-        let event = RawEvent { time: 1, cpu: 2, data, meter, kernel_drop };
+        let event = RawEvent { time: 1, cpu: 2, data, traffic, kernel_drop };
         let Ok(mut observed) = decode::decode(&event, Producer::default(), &mut pairing) else { continue };
         if let Observed::Flow(flow) = &mut observed {
             enrich::enrich(flow, &tables);
@@ -86,7 +86,7 @@ fn of_hubble() -> Vec<Observed> {
 
 /// The log requests of all.
 fn logs(all: &[Observed]) -> Vec<ExportLogsServiceRequest> {
-    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoNames));
+    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoLookup));
     let resource = eyepiece::export::otlp::resource::Resource::new("host", "instance", [], None);
     let mut builder = RequestBuilder::new(&resource, 1000, 3 << 20);
     let mut requests = Vec::new();

@@ -16,7 +16,7 @@ use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::{Batch, Observed};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{
@@ -184,7 +184,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(options: &Options, transport: impl Transport) -> Self {
         let telemetry = Telemetry::default();
-        let names = Arc::new(NoNames);
+        let names = Arc::new(NoLookup);
         let (sink, exporter) = logs::build(options, &resource(), Symbols::default(), names, transport, &telemetry);
         let (stop, receiver) = shutdown::channel();
         let task = tokio::spawn(exporter.run(receiver));

@@ -64,7 +64,7 @@ fn flags_from_version_2_on() {
 fn the_kernels_own() {
     let kernel_drop = Some(KernelDrop { reason: 0x1_0009, location: 1, netns: 2 });
     let data = drop(0).set(1, &[0]).set(28, &[9, 0, 241]).set(32, &[7, 0, 0, 0]).packet(&tcp4());
-    let flow = decode::parse(&RawEvent { time: 0, cpu: 0, data: &data, meter: None, kernel_drop }).unwrap();
+    let flow = decode::parse(&RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop }).unwrap();
     assert_eq!((flow.drop_reason, flow.kernel_drop, flow.ifindex), (0, kernel_drop, 7));
     assert_eq!(flow.file.and_then(names::kernel_reason), Some(0x1_0009));
 }

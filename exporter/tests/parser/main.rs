@@ -20,7 +20,7 @@ use eyepiece_flow::{decode, summary};
 
 /// A payload without anything beside it.
 fn event(data: &[u8]) -> RawEvent<'_> {
-    RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None }
+    RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None }
 }
 
 fn parse(data: &[u8]) -> Result<Flow, ParseError> {
@@ -63,11 +63,11 @@ fn errors_say_what_is_wrong_and_where() {
 
 #[test]
 fn what_stands_beside_the_payload_is_kept() {
-    use eyepiece_flow::event::{KernelDrop, Meter};
-    use eyepiece_wire::{Hook, Mark};
-    let meter = Meter {
+    use eyepiece_flow::event::{KernelDrop, TrafficDelta};
+    use eyepiece_wire::{AnsweredBy, Hook};
+    let traffic = TrafficDelta {
         hook: Hook::ToNetwork,
-        mark: Mark::Local,
+        mark: AnsweredBy::Local,
         ifindex: 3,
         ingress_ifindex: 0,
         packets: 2,
@@ -77,9 +77,9 @@ fn what_stands_beside_the_payload_is_kept() {
     };
     let kernel_drop = KernelDrop { reason: 2, location: 0xffff_ffff_8100_0000, netns: 4_026_531_840 };
     for (name, data) in payloads::usual() {
-        let beside = RawEvent { time: 5, cpu: 6, meter: Some(meter), kernel_drop: Some(kernel_drop), data: &data };
+        let beside = RawEvent { time: 5, cpu: 6, traffic: Some(traffic), kernel_drop: Some(kernel_drop), data: &data };
         let flow = decode::parse(&beside).unwrap();
         assert_eq!((flow.time, flow.cpu), (5, 6), "{name}");
-        assert_eq!((flow.meter, flow.kernel_drop), (Some(meter), Some(kernel_drop)), "{name}");
+        assert_eq!((flow.traffic, flow.kernel_drop), (Some(traffic), Some(kernel_drop)), "{name}");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use eyepiece_flow::event::{Event, KernelDrop, Lost, LostSource, Meter, RawEvent, Totals, Transport};
-use eyepiece_wire::{Hook, Mark};
+use eyepiece_flow::event::{Event, KernelDrop, Lost, LostSource, RawEvent, Totals, TrafficDelta, Transport};
+use eyepiece_wire::{AnsweredBy, Hook};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 /// An event that owns its bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum Owned {
-    Raw { time: u64, cpu: u16, data: Vec<u8>, meter: Option<Meter>, kernel_drop: Option<KernelDrop> },
+    Raw { time: u64, cpu: u16, data: Vec<u8>, traffic: Option<TrafficDelta>, kernel_drop: Option<KernelDrop> },
     Totals(Totals),
     Lost(Lost),
 }
@@ -19,8 +19,8 @@ pub(crate) enum Owned {
 impl Owned {
     pub(crate) fn event(&self) -> Event<'_> {
         match self {
-            Self::Raw { time, cpu, data, meter, kernel_drop } => {
-                Event::Raw(RawEvent { time: *time, cpu: *cpu, data, meter: *meter, kernel_drop: *kernel_drop })
+            Self::Raw { time, cpu, data, traffic, kernel_drop } => {
+                Event::Raw(RawEvent { time: *time, cpu: *cpu, data, traffic: *traffic, kernel_drop: *kernel_drop })
             }
             Self::Totals(totals) => Event::Totals(*totals),
             Self::Lost(lost) => Event::Lost(*lost),
@@ -33,28 +33,28 @@ pub(crate) fn text(event: &Event<'_>) -> String {
     format!("{event:?}")
 }
 
-fn meter() -> impl Strategy<Value = Meter> {
+fn traffic() -> impl Strategy<Value = TrafficDelta> {
     let numbers = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     (0_u8..5, 0_u8..4, numbers).prop_map(|(hook, mark, numbers)| {
         let (ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes) = numbers;
-        let (hook, mark) = (Hook::from_u8(hook).expect("a hook"), Mark::from_u8(mark));
-        Meter { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes }
+        let (hook, mark) = (Hook::from_u8(hook).expect("a hook"), AnsweredBy::from_u8(mark));
+        TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes }
     })
 }
 
 fn raw() -> impl Strategy<Value = Owned> {
     let kernel_drop = (any::<u32>(), any::<u64>(), any::<u32>());
     let kernel_drop = kernel_drop.prop_map(|(reason, location, netns)| KernelDrop { reason, location, netns });
-    let parts = (any::<u64>(), any::<u16>(), vec(any::<u8>(), 0..300), option::of(meter()), option::of(kernel_drop));
-    parts.prop_map(|(time, cpu, data, meter, kernel_drop)| Owned::Raw { time, cpu, data, meter, kernel_drop })
+    let parts = (any::<u64>(), any::<u16>(), vec(any::<u8>(), 0..300), option::of(traffic()), option::of(kernel_drop));
+    parts.prop_map(|(time, cpu, data, traffic, kernel_drop)| Owned::Raw { time, cpu, data, traffic, kernel_drop })
 }
 
 fn totals() -> impl Strategy<Value = Owned> {
     let addresses = option::of((any::<IpAddr>(), any::<IpAddr>()));
     let transport = (any::<u8>(), any::<(u16, u16)>(), any::<bool>());
     let transport = transport.prop_map(|(protocol, ports, is_reply)| Transport { protocol, ports, is_reply });
-    let parts = (meter(), addresses, transport);
-    parts.prop_map(|(meter, addresses, transport)| Owned::Totals(Totals { meter, addresses, transport }))
+    let parts = (traffic(), addresses, transport);
+    parts.prop_map(|(traffic, addresses, transport)| Owned::Totals(Totals { traffic, addresses, transport }))
 }
 
 fn lost() -> impl Strategy<Value = Owned> {

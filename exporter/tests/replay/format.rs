@@ -1,10 +1,10 @@
 //! The format: what is written is read, whatever is cut or changed costs no more than itself, any bytes are survived.
 
-use eyepiece_flow::event::{Event, Meter, Totals, Transport};
+use eyepiece_flow::event::{Event, Totals, TrafficDelta, Transport};
 use eyepiece_flow::recording::facts::{Fact, Whose};
 use eyepiece_flow::recording::format::{Damage, HEAD, HeadError, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
 use eyepiece_flow::recording::{facts, format};
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -198,9 +198,9 @@ fn names_and_facts_come_back() {
 
 #[test]
 fn totals_without_transport_are_read() {
-    let meter = Meter {
+    let traffic = TrafficDelta {
         hook: Hook::ToNetwork,
-        mark: Mark::Local,
+        mark: AnsweredBy::Local,
         ifindex: 2,
         ingress_ifindex: 0,
         packets: 3,
@@ -211,7 +211,7 @@ fn totals_without_transport_are_read() {
     let addresses = Some(([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
     let transport = Transport { protocol: 6, ports: (1, 2), is_reply: true };
     let mut bytes = Vec::new();
-    format::write_event(&Event::Totals(Totals { meter, addresses, transport }), 7, &mut bytes);
+    format::write_event(&Event::Totals(Totals { traffic, addresses, transport }), 7, &mut bytes);
     // As releases before wrote them: without the flag and the last 6 bytes.
     bytes.truncate(bytes.len() - 6);
     let crc = |bytes: &[u8]| {
@@ -226,7 +226,7 @@ fn totals_without_transport_are_read() {
     bytes[20..24].copy_from_slice(&body);
     let head = crc(&bytes[..24]);
     bytes[24..28].copy_from_slice(&head);
-    let expected = Totals { meter, addresses, transport: Transport::default() };
+    let expected = Totals { traffic, addresses, transport: Transport::default() };
     assert_eq!(read_all(&bytes), (vec![text(&Event::Totals(expected))], vec![], 0));
 }
 

@@ -166,7 +166,7 @@ fn a_snapshot_is_in_place_before_the_events_behind_it() {
 }
 
 fn raw_at(time: u64) -> Owned {
-    Owned::Raw { time, cpu: 0, data: vec![4], meter: None, kernel_drop: None }
+    Owned::Raw { time, cpu: 0, data: vec![4], traffic: None, kernel_drop: None }
 }
 
 #[test]

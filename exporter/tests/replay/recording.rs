@@ -198,7 +198,7 @@ fn the_limit_cuts_at_a_record() {
 #[test]
 fn our_own_notifications_are_neither_written_nor_counted() {
     let mut out = Vec::new();
-    let raw = RawEvent { time: 1, cpu: 0, data: &[130], meter: None, kernel_drop: None };
+    let raw = RawEvent { time: 1, cpu: 0, data: &[130], traffic: None, kernel_drop: None };
     format::write_event(&Event::Notification(raw), 1, &mut out);
     assert!(out.is_empty());
 }

@@ -151,7 +151,7 @@ struct Decoder {
 
 impl Decoder {
     fn decode(&self, data: &[u8]) -> Outcome {
-        let event = RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None };
+        let event = RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None };
         let mut observed = match decode::decode(&event, Producer::default(), &mut self.pairing.borrow_mut()) {
             Ok(observed) => observed,
             Err(error) => return Outcome::Refused(error.to_string()),

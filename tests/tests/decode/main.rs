@@ -88,7 +88,7 @@ fn values() -> Vec<Vec<u8>> {
 
 /// Ours, or why there is none.
 fn decode(data: &[u8]) -> Result<Value, String> {
-    let event = RawEvent { time: 0, cpu: 0, data, meter: None, kernel_drop: None };
+    let event = RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None };
     let producer = Producer::from(Release::V1_15);
     // Sockets of unknown control groups are not left out here: the harness has Hubble's option for that off.
     let mut observed = decode::decode(&event, producer, &mut Pairing::new(1)).map_err(|error| error.to_string())?;

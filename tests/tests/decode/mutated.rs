@@ -143,7 +143,7 @@ fn packet(payload: &[u8]) -> Vec<u8> {
 }
 
 fn against_layers(payload: &[u8], theirs: &Value) -> Outcome {
-    let event = RawEvent { time: 0, cpu: 0, data: payload, meter: None, kernel_drop: None };
+    let event = RawEvent { time: 0, cpu: 0, data: payload, traffic: None, kernel_drop: None };
     let observed = match decoder::decode(&event, Producer::default(), &mut Pairing::new(1)) {
         Ok(observed) if header(payload).is_some() => observed,
         Err(_) if header(payload).is_none() => return Outcome::Right("refused"),
@@ -244,7 +244,7 @@ fn is_newer(payload: &[u8]) -> bool {
 
 /// Notifications: 1.15's, and what becomes of them from 1.19 on.
 fn agent(payload: &[u8], theirs: &Value) -> Outcome {
-    let event = RawEvent { time: 0, cpu: 0, data: payload, meter: None, kernel_drop: None };
+    let event = RawEvent { time: 0, cpu: 0, data: payload, traffic: None, kernel_drop: None };
     let newest = decoder::decode(&event, Producer::default(), &mut Pairing::new(1));
     let newest = newest.map(|observed: Observed| json::observed(&observed)).map_err(|error| error.to_string());
     let ours = decode(payload);

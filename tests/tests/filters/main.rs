@@ -4,7 +4,7 @@ mod generate;
 #[path = "../../../exporter/tests/filters/record.rs"]
 mod record;
 
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_hubble::filter::{Context, Filters};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::json;
@@ -48,7 +48,7 @@ fn every_request_gives_what_hubble_gives() {
         })
         .collect();
     let node = Node::default();
-    let context = Context { node: &node, names: &NoNames };
+    let context = Context { node: &node, names: &NoLookup };
     let (mut differences, mut refused, mut matched) = (Vec::new(), 0, 0);
     for (request, theirs) in requests.iter().zip(theirs) {
         let ours = Filters::compile(&request.whitelist, &request.blacklist);

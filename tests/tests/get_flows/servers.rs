@@ -11,7 +11,7 @@ use eyepiece::services::observer::observer_server::ObserverServer;
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Batch;
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::observer::{
@@ -50,7 +50,7 @@ impl Ours {
             ring,
             namespaces: Namespaces::default(),
             node: Node { name: "node".to_owned(), cluster: String::new() },
-            names: Arc::new(NoNames),
+            names: Arc::new(NoLookup),
             telemetry: Telemetry::default(),
             stop: stopped,
             now: unix_now,

@@ -216,7 +216,7 @@ fn write_samples(file: &mut File, samples: &[Sample]) -> Result<()> {
             Event::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(sample.cpu), count: LOST, time: TIME })
         } else {
             let (cpu, data) = (sample.cpu, sample.data.as_slice());
-            Event::Raw(RawEvent { time: TIME, cpu, data, meter: None, kernel_drop: None })
+            Event::Raw(RawEvent { time: TIME, cpu, data, traffic: None, kernel_drop: None })
         };
         format::write_event(&event, TIME, &mut bytes);
     }

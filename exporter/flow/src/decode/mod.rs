@@ -107,7 +107,7 @@ fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(),
     flow.time = event.time;
     flow.cpu = event.cpu;
     flow.kernel_drop = event.kernel_drop;
-    flow.meter = event.meter;
+    flow.traffic = event.traffic;
     match kind {
         EVENT_TRACE => trace::decode(event.data, producer.release, flow)?,
         EVENT_DROP => drop::decode(event.data, producer.release, flow)?,

@@ -9,10 +9,10 @@ use std::net::IpAddr;
 pub use layer::{Arp, Layer};
 
 use crate::cilium_release::Release;
-use crate::event::{KernelDrop, Meter};
+use crate::event::{KernelDrop, TrafficDelta};
 use crate::interner::Symbol;
 use crate::l7::L7;
-use crate::metadata::Details;
+use crate::metadata::Metadata;
 
 /// One decoded event.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +77,7 @@ pub struct Flow {
     /// The last layer that was decoded: what Hubble's summary names.
     pub last_layer: Layer,
     /// Packets and bytes, from our own datapath.
-    pub meter: Option<Meter>,
+    pub traffic: Option<TrafficDelta>,
     /// The record does not say where the packet comes from: `ip.source` means nothing. Access-log records, and socket
     /// events until enriched.
     pub no_source_address: bool,
@@ -90,7 +90,7 @@ pub struct Flow {
     /// Socket translation; socket events only.
     pub sock: Option<Sock>,
     /// Whose its ends are, where somebody told.
-    pub details: Option<Box<Details>>,
+    pub metadata: Option<Box<Metadata>>,
 }
 
 /// What a socket event says beside its addresses.
@@ -472,13 +472,13 @@ impl Flow {
             original_ip: false,
             ip_trace_id: 0,
             last_layer: Layer::None,
-            meter: None,
+            traffic: None,
             no_source_address: false,
             no_destination_address: false,
             recorder_rule: 0,
             l7: None,
             sock: None,
-            details: None,
+            metadata: None,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::event::{KernelDrop, Meter, Transport};
-use eyepiece_wire::{Hook, Mark};
+use crate::event::{KernelDrop, TrafficDelta, Transport};
+use eyepiece_wire::{AnsweredBy, Hook};
 
 /// Takes numbers off the front.
 #[derive(Clone, Copy)]
@@ -38,12 +38,12 @@ impl<'a> Bytes<'a> {
         self.take().map(u64::from_le_bytes)
     }
 
-    pub(super) fn meter(&mut self) -> Option<Meter> {
-        let (hook, mark, _) = (Hook::from_u8(self.u8()?)?, Mark::from_u8(self.u8()?), self.u16()?);
+    pub(super) fn traffic(&mut self) -> Option<TrafficDelta> {
+        let (hook, mark, _) = (Hook::from_u8(self.u8()?)?, AnsweredBy::from_u8(self.u8()?), self.u16()?);
         let (ifindex, ingress_ifindex, _) = (self.u32()?, self.u32()?, self.u32()?);
         let (packets, bytes) = (self.u64()?, self.u64()?);
         let (held_packets, held_bytes, _) = (self.u64()?, self.u64()?, self.u64()?);
-        Some(Meter { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes })
+        Some(TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes })
     }
 
     pub(super) fn kernel_drop(&mut self) -> Option<KernelDrop> {

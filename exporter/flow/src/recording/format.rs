@@ -13,22 +13,22 @@
 //! | 0 | 4 B | marker `45 50 52 31` ("EPR1"): where to go on behind damage |
 //! | 4 | u32 | length of the body, at most [`MAX_BODY`] |
 //! | 8 | u8 | kind |
-//! | 9 | u8 | flags: 1 meter · 2 kernel drop · 4 addresses · 8 transport |
+//! | 9 | u8 | flags: 1 traffic · 2 kernel drop · 4 addresses · 8 transport |
 //! | 10 | u16 | CPU; ffff = none |
 //! | 12 | u64 | time, ns since the Unix epoch |
 //! | 20 | u32 | CRC-32 of the body |
 //! | 24 | u32 | CRC-32 of the 24 bytes before |
 //!
 //! CRC-32 is zlib's (RFC 1952). Kinds and bodies:
-//! - 1 raw: meter and kernel drop as flagged, then the monitor payload.
-//! - 2 totals: the meter, then the two addresses and the transport as flagged.
+//! - 1 raw: traffic and kernel drop as flagged, then the monitor payload.
+//! - 2 totals: the traffic, then the two addresses and the transport as flagged.
 //! - 3 lost: u8 source (0 kernel's buffer, 1 observer's queue, 2 Hubble's ring) · 7 reserved · u64 how many.
 //! - 4 facts: who is who from here on, see [`super::facts`]; replaces the facts before.
 //! - 5 reason: u32 number of a kernel drop reason · its name.
 //! - 6 symbol: u64 kernel address · its name.
 //! - 7 origin: lines `key=value` about who recorded what; the first record.
 //!
-//! meter, 56 B: u8 hook · u8 mark · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64 packets ·
+//! traffic, 56 B: u8 hook · u8 mark · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64 packets ·
 //! u64 bytes · u64 held packets · u64 held bytes · u64 reserved. kernel drop, 16 B: u32 reason · u32 network namespace ·
 //! u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4. transport, 6 B: u8 IP protocol · u8 1 = of a
 //! reply · u16 source port · u16 destination port.
@@ -45,7 +45,7 @@
 
 use std::net::IpAddr;
 
-use crate::event::{Event, Lost, LostSource, Meter, RawEvent, Totals, Transport};
+use crate::event::{Event, Lost, LostSource, RawEvent, Totals, TrafficDelta, Transport};
 use flate2::Crc;
 
 use super::cursor::Bytes;
@@ -213,11 +213,11 @@ pub fn check_head(bytes: &[u8]) -> Result<(), HeadError> {
 pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
     match event {
         Event::Raw(raw) => {
-            let flags = if raw.meter.is_some() { WITH_METER } else { 0 }
+            let flags = if raw.traffic.is_some() { WITH_METER } else { 0 }
                 | if raw.kernel_drop.is_some() { WITH_KERNEL_DROP } else { 0 };
             write(out, (1, flags), raw.cpu, raw.time, |out| {
-                if let Some(meter) = &raw.meter {
-                    write_meter(meter, out);
+                if let Some(traffic) = &raw.traffic {
+                    write_meter(traffic, out);
                 }
                 if let Some(drop) = &raw.kernel_drop {
                     out.extend(drop.reason.to_le_bytes());
@@ -232,7 +232,7 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
         Event::Totals(totals) => {
             let flags = WITH_METER | WITH_TRANSPORT | if totals.addresses.is_some() { WITH_ADDRESSES } else { 0 };
             write(out, (2, flags), NO_CPU, time, |out| {
-                write_meter(&totals.meter, out);
+                write_meter(&totals.traffic, out);
                 if let Some((source, destination)) = &totals.addresses {
                     write_address(source, out);
                     write_address(destination, out);
@@ -309,8 +309,8 @@ fn write(out: &mut Vec<u8>, (kind, flags): (u8, u8), cpu: u16, time: u64, body: 
     head[24..].copy_from_slice(&check.to_le_bytes());
 }
 
-fn write_meter(meter: &Meter, out: &mut Vec<u8>) {
-    let Meter { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes } = *meter;
+fn write_meter(traffic: &TrafficDelta, out: &mut Vec<u8>) {
+    let TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes } = *traffic;
     out.extend([hook as u8, mark as u8, 0, 0]);
     for number in [ifindex, ingress_ifindex, 0] {
         out.extend(number.to_le_bytes());
@@ -429,19 +429,19 @@ fn read(kind: u8, flags: u8, cpu: Option<u16>, time: u64, body: &[u8]) -> Option
     let mut rest = Bytes(body);
     Some(match kind {
         1 => {
-            let meter = if flags & WITH_METER == 0 { None } else { Some(rest.meter()?) };
+            let traffic = if flags & WITH_METER == 0 { None } else { Some(rest.traffic()?) };
             let kernel_drop = if flags & WITH_KERNEL_DROP == 0 { None } else { Some(rest.kernel_drop()?) };
             // No CPU has that number: a source that knows none says 0.
             let cpu = cpu.unwrap_or(NO_CPU);
-            Record::Event(Event::Raw(RawEvent { time, cpu, data: rest.0, meter, kernel_drop }))
+            Record::Event(Event::Raw(RawEvent { time, cpu, data: rest.0, traffic, kernel_drop }))
         }
         2 => {
-            let meter = rest.meter()?;
+            let traffic = rest.traffic()?;
             let with = flags & WITH_ADDRESSES != 0;
             let addresses = if with { Some((rest.address()?, rest.address()?)) } else { None };
             // A recording of before has none.
             let transport = if flags & WITH_TRANSPORT == 0 { Transport::default() } else { rest.transport()? };
-            Record::Event(Event::Totals(Totals { meter, addresses, transport }))
+            Record::Event(Event::Totals(Totals { traffic, addresses, transport }))
         }
         3 => {
             let source = match rest.u8()? {

@@ -3,7 +3,7 @@
 use eyepiece_flow::flow::{
     Direction, EVENT_L7, EVENT_SOCK, End, EventType, FileInfo, Flow, Sock, TranslationPoint, Verdict,
 };
-use eyepiece_flow::metadata::{Details, Emitter, EndDetails, Service, Workload};
+use eyepiece_flow::metadata::{Emitter, EndMetadata, Metadata, Service, Workload};
 
 use super::{l7, layers, nanoseconds, narrow, narrow_some};
 use crate::proto::flow as proto;
@@ -53,12 +53,12 @@ pub fn flow(message: proto::Flow, encoded: Box<[u8]>) -> Flow {
     let trace_id = parent.map_or_else(String::new, |parent| parent.trace_id);
     flow.l7 = message.l7.map(|layer| Box::new(l7::l7(layer, &trace_id)));
     let emitter = message.emitter.unwrap_or_default();
-    flow.details = Some(Box::new(Details {
+    flow.metadata = Some(Box::new(Metadata {
         node_name: message.node_name,
         node_labels: message.node_labels,
         emitter: Emitter { name: emitter.name, version: emitter.version },
-        source: end_details(message.source),
-        destination: end_details(message.destination),
+        source: end_metadata(message.source),
+        destination: end_metadata(message.destination),
         source_names: message.source_names,
         destination_names: message.destination_names,
         source_service: message.source_service.map(service),
@@ -111,12 +111,12 @@ pub(super) fn end(endpoint: Option<&proto::Endpoint>) -> End {
     End { endpoint: narrow(endpoint.id), identity: endpoint.identity, ..End::default() }
 }
 
-fn end_details(endpoint: Option<proto::Endpoint>) -> EndDetails {
+fn end_metadata(endpoint: Option<proto::Endpoint>) -> EndMetadata {
     let proto::Endpoint { id: _, identity: _, cluster_name, namespace, labels, pod_name, workloads } =
         endpoint.unwrap_or_default();
     let workload = |workload: proto::Workload| Workload { name: workload.name, kind: workload.kind };
     let workloads = workloads.into_iter().map(workload).collect();
-    EndDetails { cluster_name, namespace, pod_name, labels, workloads }
+    EndMetadata { cluster_name, namespace, pod_name, labels, workloads }
 }
 
 fn service(service: proto::Service) -> Service {

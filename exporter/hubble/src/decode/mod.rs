@@ -29,7 +29,7 @@ pub enum Told {
     Nothing,
 }
 
-/// Decodes an `observer.GetFlowsResponse`. A flow keeps its bytes ([`eyepiece_flow::metadata::Details::encoded`]), the time and
+/// Decodes an `observer.GetFlowsResponse`. A flow keeps its bytes ([`eyepiece_flow::metadata::Metadata::encoded`]), the time and
 /// the node of the response where it has none itself.
 ///
 /// # Errors
@@ -45,8 +45,8 @@ pub fn flows_response(encoded: &[u8]) -> Result<Told, prost::DecodeError> {
             if !has_time {
                 flow.time = time.unwrap_or(0);
             }
-            if let Some(details) = flow.details.as_mut().filter(|details| details.node_name.is_empty()) {
-                details.node_name = node_name;
+            if let Some(metadata) = flow.metadata.as_mut().filter(|metadata| metadata.node_name.is_empty()) {
+                metadata.node_name = node_name;
             }
             Told::Observed(Observed::Flow(flow))
         }

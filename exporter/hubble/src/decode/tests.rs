@@ -6,7 +6,7 @@ use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, Servi
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::{EventType, Flow};
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use proptest::prelude::*;
 use prost::Message as _;
@@ -20,7 +20,7 @@ use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse, Get
 use crate::proto::relay::NodeStatusEvent;
 
 fn encoder() -> Encoder {
-    Encoder::new("kind/node", Arc::new(NoNames))
+    Encoder::new("kind/node", Arc::new(NoLookup))
 }
 
 #[test]
@@ -41,9 +41,9 @@ fn a_flow_that_came_from_elsewhere_goes_on_as_it_came() {
     // Told in two parts, which are one message.
     let merged = [encoded.as_slice(), &encoded].concat();
     let Ok(Told::Observed(Observed::Flow(observed))) = flows_response(&merged) else { panic!("a flow") };
-    let details = observed.details.expect("somebody told");
-    assert_eq!(proto::Flow::decode(&*details.encoded).expect("a flow").policy_log, ["x", "x"]);
-    assert_eq!(details.node_name, "other");
+    let metadata = observed.metadata.expect("somebody told");
+    assert_eq!(proto::Flow::decode(&*metadata.encoded).expect("a flow").policy_log, ["x", "x"]);
+    assert_eq!(metadata.node_name, "other");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use eyepiece_flow::agent_event::{AgentEvent, Notification, ServiceAddress};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::{debug_text, text};
 
 use super::{flow, open_enum, time, timestamp, wrapped};
@@ -29,7 +29,7 @@ pub(super) fn lost(lost: &Lost, first: u64, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn debug(event: &DebugEvent, names: &dyn Names, out: &mut Vec<u8>) {
+pub(super) fn debug(event: &DebugEvent, names: &dyn NameLookup, out: &mut Vec<u8>) {
     open_enum(out, 1, event.kind);
     if event.source.endpoint != 0 {
         flow::end(2, event.source, None, &[], out);

@@ -2,8 +2,8 @@
 
 use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, End, FileInfo, Flow};
 use eyepiece_flow::l7::cluster_name;
-use eyepiece_flow::lookup::Names;
-use eyepiece_flow::metadata::{Details, Emitter, EndDetails, Service};
+use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::metadata::{Emitter, EndMetadata, Metadata, Service};
 use eyepiece_flow::{names, summary, text};
 
 use super::{ascii, l7, layers, open_enum, time, wrapped};
@@ -22,13 +22,13 @@ const TYPE_SOCK: u8 = 3;
 /// What is the same for all flows.
 pub(super) struct Flows<'a> {
     pub(super) node: &'a str,
-    pub(super) names: &'a dyn Names,
+    pub(super) names: &'a dyn NameLookup,
 }
 
 impl Flows<'_> {
     /// Appends the flow's fields.
     pub(super) fn write(&self, flow: &Flow, out: &mut Vec<u8>) {
-        let details = flow.details.as_deref();
+        let metadata = flow.metadata.as_deref();
         let kind = match flow.event_type.kind {
             EVENT_SOCK => TYPE_SOCK,
             EVENT_L7 => TYPE_L7,
@@ -47,28 +47,28 @@ impl Flows<'_> {
         // Who saw no packet saw no flags.
         layers::l4(&flow.l4, 6, kind == TYPE_L3_L4, out);
         let labels = flow.l7.as_ref().map_or([&[][..]; 2], |l7| [&l7.source_labels, &l7.destination_labels]);
-        end(8, flow.source, details.map(|details| &details.source), labels[0], out);
-        end(9, flow.destination, details.map(|details| &details.destination), labels[1], out);
+        end(8, flow.source, metadata.map(|metadata| &metadata.source), labels[0], out);
+        end(9, flow.destination, metadata.map(|metadata| &metadata.destination), labels[1], out);
         open_enum(out, 10, kind);
-        let node = details.map_or("", |details| &details.node_name);
+        let node = metadata.map_or("", |metadata| &metadata.node_name);
         text(out, 11, if node.is_empty() { self.node } else { node });
         if let Some(l7) = &flow.l7 {
             message(out, 15, |out| l7::write(l7, out));
         }
-        self.event(flow, details, out);
+        self.event(flow, metadata, out);
         if flow.uuid != [0; 16] {
             ascii(out, 34, &text::uuid(&flow.uuid));
         }
-        emitter(details.map(|details| &details.emitter), out);
-        if let Some(details) = details {
-            write_details(details, out);
+        emitter(metadata.map(|metadata| &metadata.emitter), out);
+        if let Some(metadata) = metadata {
+            write_details(metadata, out);
         }
-        trace_context(flow, details, out);
-        self.summary(flow, details, out);
+        trace_context(flow, metadata, out);
+        self.summary(flow, metadata, out);
     }
 
     /// What the datapath says about itself.
-    fn event(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
+    fn event(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
         if let Some(is_reply) = flow.is_reply {
             boolean(out, 16, is_reply);
             wrapped(out, 26, is_reply.into());
@@ -85,7 +85,7 @@ impl Flows<'_> {
         // Reasons that have no name of their own are kept: the enum is open.
         number(out, 25, flow.drop_reason.into());
         open_enum(out, 27, flow.capture_point.unwrap_or(0));
-        self.interface(flow, details, out);
+        self.interface(flow, metadata, out);
         number(out, 29, flow.proxy_port.into());
         if let Some(sock) = &flow.sock {
             open_enum(out, 31, sock.point.number());
@@ -96,7 +96,7 @@ impl Flows<'_> {
         if let Some(reason) = flow.trace_reason {
             signed(out, 36, names::trace_reason_number(reason).into());
         }
-        self.file(flow, details, out);
+        self.file(flow, metadata, out);
         if let Some(tunnel) = &flow.tunnel {
             message(out, 39, |out| layers::tunnel(tunnel, out));
         }
@@ -105,14 +105,14 @@ impl Flows<'_> {
         }
     }
 
-    fn interface(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
-        let told = details.map_or("", |details| details.interface_name.as_str());
+    fn interface(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
+        let told = metadata.map_or("", |metadata| metadata.interface_name.as_str());
         if flow.ifindex == 0 && told.is_empty() {
             return;
         }
         let mut name = String::new();
         // An index of another machine is nobody's here.
-        if told.is_empty() && details.is_none_or(|details| details.node_name.is_empty()) {
+        if told.is_empty() && metadata.is_none_or(|metadata| metadata.node_name.is_empty()) {
             self.names.interface(flow.ifindex, &mut name);
         }
         message(out, 28, |out| {
@@ -122,8 +122,8 @@ impl Flows<'_> {
     }
 
     /// Where a drop was decided: the kernel's symbol, or a file of Cilium's.
-    fn file(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
-        let told = details.map_or("", |details| details.file_name.as_str());
+    fn file(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
+        let told = metadata.map_or("", |metadata| metadata.file_name.as_str());
         if flow.file.is_none() && flow.kernel_drop.is_none() && told.is_empty() {
             return;
         }
@@ -145,9 +145,9 @@ impl Flows<'_> {
     }
 
     /// The summary that came along, or ours; a drop of the kernel's names its reason behind, which no field can.
-    fn summary(&self, flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
+    fn summary(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
         const SUMMARY: u32 = 100_000;
-        if let Some(told) = details.map(|details| &details.summary).filter(|told| !told.is_empty()) {
+        if let Some(told) = metadata.map(|metadata| &metadata.summary).filter(|told| !told.is_empty()) {
             return text(out, SUMMARY, told);
         }
         let Some(reason) = kernel_reason(flow) else {
@@ -176,29 +176,29 @@ impl Flows<'_> {
 
 /// An `Endpoint`. Labels are those that are known of its identity, else those of the access-log record, else the one
 /// that every reserved identity has.
-pub(super) fn end(field: u32, end: End, details: Option<&EndDetails>, labels: &[String], out: &mut Vec<u8>) {
-    let known = details.map_or(labels, |details| if details.labels.is_empty() { labels } else { &details.labels });
+pub(super) fn end(field: u32, end: End, metadata: Option<&EndMetadata>, labels: &[String], out: &mut Vec<u8>) {
+    let known = metadata.map_or(labels, |metadata| if metadata.labels.is_empty() { labels } else { &metadata.labels });
     message(out, field, |out| {
         number(out, 1, end.endpoint.into());
         number(out, 2, end.identity.into());
-        text(out, 3, details.map_or("", |details| &details.namespace));
+        text(out, 3, metadata.map_or("", |metadata| &metadata.namespace));
         texts(out, 4, known);
         if known.is_empty()
-            && details.is_none()
+            && metadata.is_none()
             && let Some(label) = reserved_label(end.identity)
         {
             text(out, 4, label);
         }
-        if let Some(details) = details {
-            text(out, 5, &details.pod_name);
-            for workload in &details.workloads {
+        if let Some(metadata) = metadata {
+            text(out, 5, &metadata.pod_name);
+            for workload in &metadata.workloads {
                 message(out, 6, |out| {
                     text(out, 1, &workload.name);
                     text(out, 2, &workload.kind);
                 });
             }
         }
-        let cluster = details.map_or("", |details| &details.cluster_name);
+        let cluster = metadata.map_or("", |metadata| &metadata.cluster_name);
         text(out, 7, if cluster.is_empty() { cluster_name(known).unwrap_or_default() } else { cluster });
     });
 }
@@ -217,9 +217,9 @@ fn emitter(told: Option<&Emitter>, out: &mut Vec<u8>) {
 }
 
 /// What somebody told of the flow as a whole.
-fn write_details(details: &Details, out: &mut Vec<u8>) {
-    texts(out, 13, &details.source_names);
-    texts(out, 14, &details.destination_names);
+fn write_details(metadata: &Metadata, out: &mut Vec<u8>) {
+    texts(out, 13, &metadata.source_names);
+    texts(out, 14, &metadata.destination_names);
     let service = |out: &mut Vec<u8>, field, service: &Option<Service>| {
         if let Some(Service { name, namespace }) = service {
             message(out, field, |out| {
@@ -228,13 +228,13 @@ fn write_details(details: &Details, out: &mut Vec<u8>) {
             });
         }
     };
-    service(out, 20, &details.source_service);
-    service(out, 21, &details.destination_service);
-    texts(out, 37, &details.node_labels);
+    service(out, 20, &metadata.source_service);
+    service(out, 21, &metadata.destination_service);
+    texts(out, 37, &metadata.node_labels);
 }
 
-fn trace_context(flow: &Flow, details: Option<&Details>, out: &mut Vec<u8>) {
-    let told = details.map_or("", |details| details.trace_id.as_str());
+fn trace_context(flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
+    let told = metadata.map_or("", |metadata| metadata.trace_id.as_str());
     let own = flow.l7.as_ref().and_then(|l7| l7.trace());
     if told.is_empty() && own.is_none() {
         return;

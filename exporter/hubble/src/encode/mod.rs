@@ -11,7 +11,7 @@ use eyepiece_flow::agent_event::{AgentEvent, Timestamp};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::Flow;
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
 
 use self::flow::Flows;
@@ -32,7 +32,7 @@ const DEBUG_EVENT: u32 = 5;
 /// Encodes for all clients of a node. Every method appends one message without length to `out`.
 pub struct Encoder {
     node: Box<str>,
-    names: Arc<dyn Names>,
+    names: Arc<dyn NameLookup>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -43,16 +43,16 @@ impl std::fmt::Debug for Encoder {
 
 /// Appends a `flow.Flow` with every field. One that another Hubble sent is what it sent.
 #[inline]
-pub fn flow(flow: &Flow, node: &str, names: &dyn Names, out: &mut Vec<u8>) {
-    match &flow.details {
-        Some(details) if !details.encoded.is_empty() => out.extend_from_slice(&details.encoded),
+pub fn flow(flow: &Flow, node: &str, names: &dyn NameLookup, out: &mut Vec<u8>) {
+    match &flow.metadata {
+        Some(metadata) if !metadata.encoded.is_empty() => out.extend_from_slice(&metadata.encoded),
         _ => Flows { node, names }.write(flow, out),
     }
 }
 
 impl Encoder {
     /// `node` is our name as flows carry it, `name` or `cluster/name`; it may be empty.
-    pub fn new(node: &str, names: Arc<dyn Names>) -> Self {
+    pub fn new(node: &str, names: Arc<dyn NameLookup>) -> Self {
         Self { node: node.into(), names }
     }
 
@@ -62,7 +62,7 @@ impl Encoder {
         let start = out.len();
         self::flow(flow, &self.node, &*self.names, out);
         // What another server knows beyond its fields it has sent itself.
-        if mask.has_extension() && flow.details.as_ref().is_none_or(|details| details.encoded.is_empty()) {
+        if mask.has_extension() && flow.metadata.as_ref().is_none_or(|metadata| metadata.encoded.is_empty()) {
             extension::write(flow, &*self.names, out);
         }
         mask.apply(out, start);
@@ -117,7 +117,7 @@ impl Encoder {
 
     fn flow_event(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
         long_message(out, FLOW, |out| self.flow(flow, mask, out));
-        let node = flow.details.as_ref().map_or("", |details| details.node_name.as_str());
+        let node = flow.metadata.as_ref().map_or("", |metadata| metadata.node_name.as_str());
         text(out, NODE_NAME, if node.is_empty() { &self.node } else { node });
         time(out, TIME, flow.time);
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use eyepiece_flow::event::KernelDrop;
 use eyepiece_flow::flow::{EVENT_DROP, End, EventType, FileInfo, Flow, L4, Layer, TcpFlags, Verdict};
-use eyepiece_flow::lookup::Names;
-use eyepiece_flow::metadata::Details;
+use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::names::KERNEL_FILES;
 use eyepiece_flow::record::Observed;
 use prost::Message as _;
@@ -19,7 +19,7 @@ use crate::proto::observer::get_flows_response::ResponseTypes;
 /// Knows interface 7, reason 5 and address 0xff.
 struct Machine;
 
-impl Names for Machine {
+impl NameLookup for Machine {
     fn interface(&self, ifindex: u32, out: &mut String) {
         out.push_str(if ifindex == 7 { "eth0" } else { "" });
     }
@@ -72,8 +72,8 @@ fn a_drop_of_the_kernel_says_why_and_where() {
 fn interfaces_are_named_by_who_knows_them() {
     let of = |ifindex, interface_name: &str, node_name: &str| {
         let (interface_name, node_name) = (interface_name.to_owned(), node_name.to_owned());
-        let details = Some(Box::new(Details { interface_name, node_name, ..Details::default() }));
-        let got = encoded(&Flow { ifindex, details, ..Flow::empty(EventType::default()) });
+        let metadata = Some(Box::new(Metadata { interface_name, node_name, ..Metadata::default() }));
+        let got = encoded(&Flow { ifindex, metadata, ..Flow::empty(EventType::default()) });
         got.interface.map(|interface| (interface.index, interface.name))
     };
     assert_eq!(of(0, "", ""), None);
@@ -99,7 +99,7 @@ fn only_reserved_identities_have_a_label_of_their_own() {
         let labels = |flow: &Flow| encoded(flow).source.expect("an end").labels;
         assert_eq!(labels(&flow), Vec::from_iter(expected.map(str::to_owned)), "{identity}");
         // Who knows whose it is knows its labels too.
-        flow.details = Some(Box::default());
+        flow.metadata = Some(Box::default());
         assert_eq!(labels(&flow), Vec::<String>::new(), "{identity}");
     }
 }

@@ -56,7 +56,7 @@ impl<'a> Labels<'a> {
     /// Of one end of a flow: those of its identity, else an access-log record's own, and where nobody told whose it is,
     /// what the number of its identity says.
     pub(super) fn of(flow: &'a Flow, side: Side) -> Self {
-        let told = flow.end_details().map(|(source, destination)| side.of(source, destination).labels.as_slice());
+        let told = flow.end_metadata().map(|(source, destination)| side.of(source, destination).labels.as_slice());
         let own = flow.l7.as_ref().map(|l7| side.of(&l7.source_labels, &l7.destination_labels).as_slice());
         match told.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
             [] if told.is_none() => Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity)),
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(Labels::of(&flow, Side::Source).value(None, "world"), None);
         assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
         assert_eq!(Labels::of(&flow, Side::Destination).value(Some("reserved"), "world"), Some(""));
-        flow.details = Some(Box::default());
+        flow.metadata = Some(Box::default());
         assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
         assert_eq!(Labels::of(&flow, Side::Destination).value(None, "world"), None);
         assert_eq!(Labels::NONE.value(None, "world"), None);

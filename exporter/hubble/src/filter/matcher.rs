@@ -200,7 +200,7 @@ impl Matcher {
             }
             Self::Cluster(side, names) => {
                 let told = flow
-                    .end_details()
+                    .end_metadata()
                     .map_or("", |(source, destination)| side.of(source, destination).cluster_name.as_str());
                 names.contains(if told.is_empty() { Labels::of(flow, *side).cluster() } else { told })
             }
@@ -214,7 +214,7 @@ impl Matcher {
                 }
                 _ => false,
             },
-            Self::NodeName(names) => match flow.details.as_ref().map_or("", |details| details.node_name.as_str()) {
+            Self::NodeName(names) => match flow.metadata.as_ref().map_or("", |metadata| metadata.node_name.as_str()) {
                 "" => names.fit_node(context.node.cluster().unwrap_or("default"), &context.node.name),
                 name => names.fit(name),
             },
@@ -232,7 +232,7 @@ impl Matcher {
             | Self::HttpUrl(_)
             | Self::HttpHeader(_) => self.l7(flow),
             Self::Pod(..) | Self::Service(..) | Self::Workload(..) | Self::Fqdn(..) | Self::NodeLabel(_) => {
-                self.details(flow)
+                self.metadata(flow)
             }
         }
     }
@@ -256,16 +256,16 @@ impl Matcher {
     }
 
     /// What only a flow has of which somebody told whose its ends are.
-    fn details(&self, flow: &Flow) -> bool {
-        let Some(details) = flow.details.as_deref() else {
+    fn metadata(&self, flow: &Flow) -> bool {
+        let Some(metadata) = flow.metadata.as_deref() else {
             // No labels are labels too: a selector can ask for a missing one.
             return matches!(self, Self::NodeLabel(selectors) if selectors.iter().any(|one| one.select(Labels::NONE)));
         };
-        let end = |side: Side| side.of(&details.source, &details.destination);
+        let end = |side: Side| side.of(&metadata.source, &metadata.destination);
         match self {
             Self::Pod(side, names) => names.contain(&end(*side).namespace, &end(*side).pod_name),
             Self::Service(side, names) => side
-                .of(&details.source_service, &details.destination_service)
+                .of(&metadata.source_service, &metadata.destination_service)
                 .as_ref()
                 .is_some_and(|service| names.contain(&service.namespace, &service.name)),
             Self::Workload(side, wanted) => end(*side).workloads.iter().any(|workload| {
@@ -273,10 +273,10 @@ impl Matcher {
                 wanted.iter().any(|(name, kind)| fits(name, &workload.name) && fits(kind, &workload.kind))
             }),
             Self::Fqdn(side, names) => {
-                side.of(&details.source_names, &details.destination_names).iter().any(|name| names.fit(name))
+                side.of(&metadata.source_names, &metadata.destination_names).iter().any(|name| names.fit(name))
             }
             Self::NodeLabel(selectors) => {
-                selectors.iter().any(|selector| selector.select(Labels::Given(&details.node_labels)))
+                selectors.iter().any(|selector| selector.select(Labels::Given(&metadata.node_labels)))
             }
             _ => false,
         }
@@ -302,7 +302,7 @@ fn version(flow: &Flow) -> u32 {
 /// Calls with the trace id in hexadecimal digits, or with nothing.
 fn trace_id(flow: &Flow, call: impl FnOnce(&str) -> bool) -> bool {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let told = flow.details.as_ref().map_or("", |details| details.trace_id.as_str());
+    let told = flow.metadata.as_ref().map_or("", |metadata| metadata.trace_id.as_str());
     match flow.l7.as_ref().and_then(|l7| l7.trace()) {
         Some(id) if told.is_empty() => {
             let mut text = [0; 32];
@@ -317,12 +317,12 @@ fn trace_id(flow: &Flow, call: impl FnOnce(&str) -> bool) -> bool {
 
 /// Interfaces by index, by name or by both; of our own machine the name is looked up, and only if it is asked for.
 fn interface(flow: &Flow, wanted: &[(u32, String)], context: &Context<'_>) -> bool {
-    let given = flow.details.as_ref().map_or("", |details| details.interface_name.as_str());
+    let given = flow.metadata.as_ref().map_or("", |metadata| metadata.interface_name.as_str());
     if flow.ifindex == 0 && given.is_empty() {
         return false;
     }
     // An index of another machine is nobody's here.
-    let is_ours = flow.details.as_ref().is_none_or(|details| details.node_name.is_empty());
+    let is_ours = flow.metadata.as_ref().is_none_or(|metadata| metadata.node_name.is_empty());
     let mut found = String::new();
     let mut asked = false;
     wanted.iter().any(|(index, name)| {

@@ -17,7 +17,7 @@ mod selector;
 
 pub use error::FilterError;
 
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
 
 use crate::node::Node;
@@ -54,8 +54,8 @@ impl Side {
 pub struct Context<'a> {
     /// The node that observes: flows that name no other are its.
     pub node: &'a Node,
-    /// Names of its interfaces.
-    pub names: &'a dyn Names,
+    /// NameLookup of its interfaces.
+    pub names: &'a dyn NameLookup,
 }
 
 /// The compiled filters of a request. Without any, everything passes.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::{Context, Filters};
 use eyepiece_hubble::node::Node;
@@ -46,7 +46,7 @@ impl Wanted {
                     flow.node_name.clone_from(&event.node_name);
                 }
                 let encoded = flow.encode_to_vec().into();
-                let context = Context { node: &Node::default(), names: &NoNames };
+                let context = Context { node: &Node::default(), names: &NoLookup };
                 self.filters.matches(&Observed::Flow(decode::flow(flow, encoded)), &context)
             }
             // Losses and nodes concern everybody.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
@@ -81,7 +81,7 @@ pub fn build<T: Transport>(
     options: &Options,
     resource: &Resource,
     symbols: Symbols,
-    names: Arc<dyn Names>,
+    names: Arc<dyn NameLookup>,
     transport: T,
     telemetry: &Telemetry,
 ) -> (LogSink, LogExporter<T>) {

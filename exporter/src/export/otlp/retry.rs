@@ -75,7 +75,7 @@ struct RpcStatus {
     #[prost(string, tag = "2")]
     message: String,
     #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
+    metadata: Vec<Any>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -146,10 +146,10 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// The outcome of a gRPC status other than OK; `details` is the decoded `grpc-status-details-bin`.
-pub fn grpc_outcome(code: u32, message: &str, details: &[u8]) -> Outcome {
+pub fn grpc_outcome(code: u32, message: &str, metadata: &[u8]) -> Outcome {
     let name = usize::try_from(code).ok().and_then(|code| GRPC_CODES.get(code)).copied().unwrap_or("an unknown code");
     let message = shortened(format!("gRPC {name}: {message}").trim_end_matches(": ").to_owned());
-    let info = retry_info(details);
+    let info = retry_info(metadata);
     match (name, info) {
         ("CANCELLED" | "DEADLINE_EXCEEDED" | "ABORTED" | "OUT_OF_RANGE" | "UNAVAILABLE" | "DATA_LOSS", info) => {
             Outcome::Retry { delay: info, message }
@@ -161,9 +161,9 @@ pub fn grpc_outcome(code: u32, message: &str, details: &[u8]) -> Outcome {
 }
 
 /// The delay of the `google.rpc.RetryInfo` in a `google.rpc.Status`.
-fn retry_info(details: &[u8]) -> Option<Duration> {
-    let status = RpcStatus::decode(details).ok()?;
-    let info = status.details.iter().find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"))?;
+fn retry_info(metadata: &[u8]) -> Option<Duration> {
+    let status = RpcStatus::decode(metadata).ok()?;
+    let info = status.metadata.iter().find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"))?;
     let delay = RetryInfo::decode(info.value.as_slice()).ok()?.delay.unwrap_or_default();
     let seconds = Duration::from_secs(u64::try_from(delay.seconds).unwrap_or(0));
     let nanos = Duration::from_nanos(u64::try_from(delay.nanos).unwrap_or(0));
@@ -283,37 +283,37 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(delay(&http_outcome(503, Some(value), b"", now)), Some(expected), "{value}");
         }
-        let status = RpcStatus { code: 3, message: "too\nbig".into(), details: Vec::new() }.encode_to_vec();
+        let status = RpcStatus { code: 3, message: "too\nbig".into(), metadata: Vec::new() }.encode_to_vec();
         let refused = Outcome::Refused { message: "HTTP status 400: too big".into() };
         assert_eq!(http_outcome(400, None, &status, now), refused);
     }
 
-    fn details(info: Option<RetryInfo>) -> Vec<u8> {
+    fn metadata(info: Option<RetryInfo>) -> Vec<u8> {
         let other = Any { type_url: "type.googleapis.com/google.rpc.DebugInfo".into(), value: vec![1, 2, 3] };
         let info = info.map(|info| Any {
             type_url: "type.googleapis.com/google.rpc.RetryInfo".into(),
             value: info.encode_to_vec(),
         });
-        let details = std::iter::once(other).chain(info).collect();
-        RpcStatus { code: 8, message: String::new(), details }.encode_to_vec()
+        let metadata = std::iter::once(other).chain(info).collect();
+        RpcStatus { code: 8, message: String::new(), metadata }.encode_to_vec()
     }
 
     #[test]
     fn grpc_codes() {
         for code in 1..20 {
             let retryable = matches!(code, 1 | 4 | 10 | 11 | 14 | 15);
-            for details in [Vec::new(), details(None), vec![0xff; 7]] {
+            for metadata in [Vec::new(), metadata(None), vec![0xff; 7]] {
                 let expected = retryable.then_some(None);
-                assert_eq!(delay(&grpc_outcome(code, "m", &details)), expected, "{code}");
+                assert_eq!(delay(&grpc_outcome(code, "m", &metadata)), expected, "{code}");
             }
-            let info = details(Some(RetryInfo { delay: Some(Seconds { seconds: 7, nanos: 0 }) }));
+            let info = metadata(Some(RetryInfo { delay: Some(Seconds { seconds: 7, nanos: 0 }) }));
             let expected = (retryable || code == 8).then_some(Some(7));
             assert_eq!(delay(&grpc_outcome(code, "m", &info)), expected, "{code} with RetryInfo");
         }
         let cases = [(None, 0), (Some((-5, -5)), 0), (Some((i64::MAX, i32::MAX)), MAX_SERVER_DELAY.as_secs())];
         for (given, expected) in cases {
             let delay_given = given.map(|(seconds, nanos)| Seconds { seconds, nanos });
-            let outcome = grpc_outcome(8, "", &details(Some(RetryInfo { delay: delay_given })));
+            let outcome = grpc_outcome(8, "", &metadata(Some(RetryInfo { delay: delay_given })));
             assert_eq!(delay(&outcome), Some(Some(expected)), "{given:?}");
         }
         let message = "gRPC INVALID_ARGUMENT: no".to_owned();

@@ -9,7 +9,7 @@ use eyepiece_flow::flow::{
 };
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::l7::{L7Kind, L7Record};
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::node_dedup::observed_before;
 use eyepiece_flow::{names, summary, text};
 use eyepiece_wire::InterfaceKind;
@@ -46,7 +46,7 @@ pub struct Words {
 /// Finds the texts of flows.
 pub struct Reader {
     symbols: Symbols,
-    names: Arc<dyn Names>,
+    names: Arc<dyn NameLookup>,
     texts: HashMap<Symbol, Arc<str>>,
     interfaces: HashMap<u32, Arc<str>>,
     reasons: HashMap<u32, Arc<str>>,
@@ -56,7 +56,7 @@ pub struct Reader {
 
 impl Reader {
     /// Reads symbols of this table, and the machine's names.
-    pub fn new(symbols: Symbols, names: Arc<dyn Names>) -> Self {
+    pub fn new(symbols: Symbols, names: Arc<dyn NameLookup>) -> Self {
         let (texts, interfaces) = (HashMap::new(), HashMap::new());
         let (reasons, locations, kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { symbols, names, texts, interfaces, reasons, locations, kinds }
@@ -82,9 +82,9 @@ impl Reader {
         }
         words.source_name = self.text(flow.source);
         words.destination_name = self.text(flow.destination);
-        words.interface = match &flow.details {
+        words.interface = match &flow.metadata {
             // Its index is the node's that observed it.
-            Some(details) => details.interface_name.as_str().into(),
+            Some(metadata) => metadata.interface_name.as_str().into(),
             None => self.interface(flow.ifindex),
         };
         let names = &self.names;
@@ -106,7 +106,7 @@ impl Reader {
         }
         words.observed_before = self.observed_before(flow);
         words.summary.clear();
-        let told = flow.details.as_ref().map(|details| details.summary.as_str()).filter(|told| !told.is_empty());
+        let told = flow.metadata.as_ref().map(|metadata| metadata.summary.as_str()).filter(|told| !told.is_empty());
         // Writing to a String can't fail.
         match (told, flow.last_layer) {
             (Some(told), _) => words.summary.push_str(told),
@@ -255,13 +255,13 @@ mod tests {
     use eyepiece_flow::event::KernelDrop;
     use eyepiece_flow::flow::{Arp, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_flow::lookup::Names;
+    use eyepiece_flow::lookup::NameLookup;
 
     use super::{Reader, Words, write};
 
     struct Fixed;
 
-    impl Names for Fixed {
+    impl NameLookup for Fixed {
         fn interface(&self, ifindex: u32, out: &mut String) {
             out.push_str(["", "lo", "veth0"][ifindex as usize]);
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_flow::rfc3339::date;
 use eyepiece_semconv::attribute;
@@ -52,7 +52,7 @@ pub fn build<W: Write>(
     capacity: usize,
     wanted: Wanted,
     symbols: Symbols,
-    names: Arc<dyn Names>,
+    names: Arc<dyn NameLookup>,
     (out, paint): (W, Paint),
     telemetry: &Telemetry,
 ) -> (LogSink, Printer<W>) {
@@ -174,7 +174,7 @@ mod tests {
     use eyepiece_flow::event::{Lost, LostSource};
     use eyepiece_flow::flow::{EventType, Flow, Verdict};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_flow::lookup::NoNames;
+    use eyepiece_flow::lookup::NoLookup;
     use eyepiece_flow::record::Observed;
     use tokio::time::Instant;
 
@@ -215,7 +215,7 @@ mod tests {
         flow.verdict = Verdict::Dropped;
         flow.source.name = symbols.intern("a\u{1b}[31m");
         let out = (pipe.clone(), Paint(false));
-        let (sink, printer) = build(100_000, Wanted::default(), symbols, Arc::new(NoNames), out, &telemetry);
+        let (sink, printer) = build(100_000, Wanted::default(), symbols, Arc::new(NoLookup), out, &telemetry);
         let (_sender, receiver) = shutdown::channel();
         for &records in batches {
             sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
@@ -242,7 +242,7 @@ mod tests {
         let pipe = Pipe { text: Arc::default(), room: usize::MAX, kind: io::ErrorKind::Other };
         let out = (pipe.clone(), Paint(false));
         let telemetry = Telemetry::default();
-        let (sink, printer) = build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), out, &telemetry);
+        let (sink, printer) = build(10, Wanted::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
         let day = DAY * 20_786;
         for time in [day, day + DAY - 1, day + DAY] {
             let lost = Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: 7, time };
@@ -273,8 +273,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_left_at_the_deadline_is_counted() {
         let telemetry = Telemetry::default();
-        let (sink, printer) =
-            build(10, Wanted::default(), Symbols::default(), Arc::new(NoNames), (io::sink(), Paint(false)), &telemetry);
+        let (sink, printer) = build(
+            10,
+            Wanted::default(),
+            Symbols::default(),
+            Arc::new(NoLookup),
+            (io::sink(), Paint(false)),
+            &telemetry,
+        );
         let (sender, receiver) = shutdown::channel();
         sink.try_send(Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
         sender.send_replace(Some(Instant::now() - Duration::from_secs(1)));

@@ -142,11 +142,11 @@ pub fn clean(text: &mut String, start: usize) {
 mod tests {
     use std::sync::Arc;
 
-    use eyepiece_flow::event::Meter;
+    use eyepiece_flow::event::TrafficDelta;
     use eyepiece_flow::flow::{Arp, EVENT_TRACE, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_flow::lookup::Names;
-    use eyepiece_wire::{Hook, InterfaceKind, Mark};
+    use eyepiece_flow::lookup::NameLookup;
+    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
     use super::{Paint, Row, Words, clock};
     use crate::export::stdout::flow_line::Reader;
@@ -189,7 +189,7 @@ mod tests {
     /// Knows that interface 5 is an endpoint's.
     struct Machine;
 
-    impl Names for Machine {
+    impl NameLookup for Machine {
         fn interface(&self, _: u32, _: &mut String) {}
 
         fn kernel_reason(&self, _: u32, _: &mut String) {}
@@ -223,9 +223,9 @@ mod tests {
             version: 4,
         });
         let l4 = L4::Tcp { source_port: 5, destination_port: 80, flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK) };
-        let meter = |ingress_ifindex| Meter {
+        let traffic = |ingress_ifindex| TrafficDelta {
             hook: Hook::ToEndpoint,
-            mark: Mark::Unknown,
+            mark: AnsweredBy::Unknown,
             ifindex: 8,
             ingress_ifindex,
             packets: 1,
@@ -234,7 +234,9 @@ mod tests {
             held_bytes: 0,
         };
         let tcp = |ingress| {
-            trace(|flow| (flow.ip, flow.l4, flow.last_layer, flow.meter) = (ip, l4, Layer::L4, Some(meter(ingress))))
+            trace(|flow| {
+                (flow.ip, flow.l4, flow.last_layer, flow.traffic) = (ip, l4, Layer::L4, Some(traffic(ingress)))
+            })
         };
         assert_eq!(tcp(0), "10.0.0.1:5 → web? 10.0.0.2:80 TCP SYN ACK FORWARDED to-endpoint");
         assert_eq!(tcp(5), "10.0.0.1:5 → web? 10.0.0.2:80 TCP SYN ACK FORWARDED to-endpoint again");

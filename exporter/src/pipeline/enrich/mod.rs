@@ -25,7 +25,7 @@ const FROM_ENDPOINT: u8 = 5;
 /// may tell the watcher of interfaces then.
 #[inline]
 pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
-    if flow.meter.is_none() && flow.kernel_drop.is_none() {
+    if flow.traffic.is_none() && flow.kernel_drop.is_none() {
         foreign(flow, tables);
         return false;
     }
@@ -38,7 +38,7 @@ pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
         match flow.observation_point {
             Some(FROM_ENDPOINT) => {
                 let is_known = source.is_some_and(|end| end.kind != EndKind::World && !end.learned);
-                is_news = source.is_some() && !is_known && flow.meter.is_some();
+                is_news = source.is_some() && !is_known && flow.traffic.is_some();
                 own(&mut source, flow.datapath_endpoint, tables);
             }
             Some(TO_ENDPOINT) => own(&mut destination, flow.datapath_endpoint, tables),
@@ -119,9 +119,9 @@ pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
         Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
         None => (None, None),
     };
-    let endpoint = tables.interface(totals.meter.ifindex).endpoint;
+    let endpoint = tables.interface(totals.traffic.ifindex).endpoint;
     if endpoint != 0 {
-        match totals.meter.hook {
+        match totals.traffic.hook {
             Hook::FromEndpoint => own(&mut source, endpoint, tables),
             Hook::ToEndpoint => own(&mut destination, endpoint, tables),
             Hook::FromNetwork | Hook::ToNetwork | Hook::Drop => {}
@@ -157,10 +157,10 @@ fn fill(end: &mut End, info: Option<EndInfo>) {
 mod tests {
     use std::net::IpAddr;
 
-    use eyepiece_flow::event::Meter;
+    use eyepiece_flow::event::TrafficDelta;
     use eyepiece_flow::flow::{Direction, EVENT_DROP, EVENT_TRACE, EventType, Flow, Ip, Sock, TranslationPoint};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_wire::{Hook, InterfaceKind, Mark};
+    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
     use super::{Tables, enrich, socket};
     use crate::metadata::InterfaceInfo;
@@ -198,9 +198,9 @@ mod tests {
             destination: destination.parse().unwrap(),
             version: 4,
         });
-        flow.meter = Some(Meter {
+        flow.traffic = Some(TrafficDelta {
             hook: Hook::FromEndpoint,
-            mark: Mark::Unknown,
+            mark: AnsweredBy::Unknown,
             ifindex: 7,
             ingress_ifindex: 0,
             packets: 1,
@@ -273,7 +273,7 @@ mod tests {
     fn other_sources_teach_nothing() {
         let symbols = Symbols::default();
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.7.7.7", "9.9.9.9")));
-        flow.meter = None;
+        flow.traffic = None;
         assert!(!enrich(&mut flow, &tables(&symbols)));
     }
 
@@ -294,13 +294,13 @@ mod tests {
             ("192.0.2.1", "10.0.0.2", ["0 host 1", "2 b 0"], Ingress),
         ] {
             let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some((source, destination)));
-            flow.meter = None;
+            flow.traffic = None;
             assert!(!enrich(&mut flow, &tables));
             assert_eq!([text(flow.source), text(flow.destination)], ends, "{source}");
             assert_eq!(flow.direction, direction, "{source}");
         }
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.0.0.1", "9.9.9.9")));
-        (flow.meter, flow.source.identity, flow.destination.identity) = (None, 5, 2);
+        (flow.traffic, flow.source.identity, flow.destination.identity) = (None, 5, 2);
         enrich(&mut flow, &tables);
         assert_eq!([text(flow.source), text(flow.destination)], ["1 a 5", "0 world 2"]);
     }
@@ -320,7 +320,7 @@ mod tests {
             let mut flow = flow(7, None, None, 0, Some(("9.9.9.9", "9.9.9.9")));
             let point = TranslationPoint::from_number(point);
             flow.sock = Some(Sock { point, cookie: 1, cgroup });
-            flow.meter = None;
+            flow.traffic = None;
             (flow.no_source_address, flow.no_destination_address) = (!point.is_reverse(), point.is_reverse());
             flow.ip.as_mut().unwrap().version = version;
             assert_eq!(socket(&mut flow, &tables), expected.is_some());

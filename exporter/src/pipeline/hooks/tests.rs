@@ -57,7 +57,7 @@ impl Sink for Taker {
 }
 
 fn raw(time: u64) -> RawEvent<'static> {
-    RawEvent { time, cpu: 0, data: &[], meter: None, kernel_drop: None }
+    RawEvent { time, cpu: 0, data: &[], traffic: None, kernel_drop: None }
 }
 
 fn flow(time: u64) -> Flow {

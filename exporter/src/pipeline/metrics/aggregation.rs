@@ -132,14 +132,14 @@ impl Aggregation {
         self.tables.now = now;
     }
 
-    /// Counts a flow. `ingress` is the kind of the interface with its meter's `ingress_ifindex`; what it is does not
-    /// matter where the flow has no meter.
+    /// Counts a flow. `ingress` is the kind of the interface with its traffic's `ingress_ifindex`; what it is does not
+    /// matter where the flow has no traffic.
     #[inline]
     pub fn count(&mut self, flow: &Flow, ingress: InterfaceKind) {
         let mut observed = Observed::of(flow);
-        let here = match (&flow.meter, &flow.ip) {
-            (Some(meter), Some(_)) => {
-                once_per_node(meter, EndKind::from(&flow.source), EndKind::from(&flow.destination), ingress)
+        let here = match (&flow.traffic, &flow.ip) {
+            (Some(traffic), Some(_)) => {
+                once_per_node(traffic, EndKind::from(&flow.source), EndKind::from(&flow.destination), ingress)
             }
             // Packets without addresses are in the interfaces' totals alone.
             _ => (0, 0),
@@ -155,10 +155,10 @@ impl Aggregation {
     /// Counts packets that no event carried. `source` and `destination` are what is known of their ends, `ingress` as
     /// in [`Aggregation::count`].
     pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind) {
-        let meter = &totals.meter;
-        self.count_untracked(meter.ifindex, meter.hook, meter.packets, meter.bytes);
+        let traffic = &totals.traffic;
+        self.count_untracked(traffic.ifindex, traffic.hook, traffic.packets, traffic.bytes);
         let Some(addresses) = totals.addresses else { return };
-        let here = once_per_node(meter, source.into(), destination.into(), ingress);
+        let here = once_per_node(traffic, source.into(), destination.into(), ingress);
         if here != (0, 0) {
             let carrier = self.config.flow_detail.of_totals(&totals.transport);
             for view in &self.views {

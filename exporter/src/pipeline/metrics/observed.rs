@@ -183,11 +183,11 @@ impl Observed {
         if matches!(flow.verdict, Verdict::Forwarded | Verdict::Redirected) {
             observed.tcp(flow);
         }
-        if let Some(meter) = &flow.meter
-            && meter.hook != Hook::Drop
+        if let Some(traffic) = &flow.traffic
+            && traffic.hook != Hook::Drop
         {
-            observed.number = meter.ifindex;
-            observed.flow |= 1 << INTERFACE_SHIFT | u64::from(meter.hook.is_ingress()) << INGRESS_SHIFT;
+            observed.number = traffic.ifindex;
+            observed.flow |= 1 << INTERFACE_SHIFT | u64::from(traffic.hook.is_ingress()) << INGRESS_SHIFT;
         }
         observed
     }

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
-use eyepiece_flow::event::Meter;
+use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{End, Flow};
 use eyepiece_wire::Hook;
 use foldhash::fast::RandomState;
@@ -198,14 +198,14 @@ impl View {
             let slot = if plan.io == NONE { self.io(tables, key) } else { plan.io };
             tables.io.add(slot, packets, bytes, now);
         }
-        if let Some(meter) = &flow.meter
+        if let Some(traffic) = &flow.traffic
             && self.members.interfaces
-            && meter.packets | meter.bytes != 0
-            && meter.hook != Hook::Drop
+            && traffic.packets | traffic.bytes != 0
+            && traffic.hook != Hook::Drop
         {
-            let slot = if plan.interface == NONE { self.interface(tables, key, meter) } else { plan.interface };
+            let slot = if plan.interface == NONE { self.interface(tables, key, traffic) } else { plan.interface };
             // What was held was counted at the interface when it was reported first.
-            tables.interfaces.add(slot, meter.packets, meter.bytes, now);
+            tables.interfaces.add(slot, traffic.packets, traffic.bytes, now);
         }
     }
 
@@ -272,8 +272,8 @@ impl View {
     }
 
     #[cold]
-    fn interface(&mut self, tables: &mut Tables, key: PlanKey, meter: &Meter) -> u32 {
-        let labels = tables.interface(meter.ifindex, meter.hook.is_ingress());
+    fn interface(&mut self, tables: &mut Tables, key: PlanKey, traffic: &TrafficDelta) -> u32 {
+        let labels = tables.interface(traffic.ifindex, traffic.hook.is_ingress());
         let slot = tables.interfaces.place(labels, tables.now);
         // The keys of drops say nothing of interfaces: their next one may be at another.
         if key.observed.names_interface()

@@ -74,7 +74,7 @@ impl Inbox {
                     self.data.push(AGENT);
                     agent_notify(&mut self.data, notification.kind(), &text);
                     let data = &self.data;
-                    sink(&Event::Notification(RawEvent { time, cpu: 0, data, meter: None, kernel_drop: None }));
+                    sink(&Event::Notification(RawEvent { time, cpu: 0, data, traffic: None, kernel_drop: None }));
                     count += 1;
                 }
                 Err(error) => tracing::warn!(%error, ?notification, "a notification has no text"),

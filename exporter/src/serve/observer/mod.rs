@@ -14,7 +14,7 @@ mod turn;
 
 use std::sync::Arc;
 
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::filter::Context;
 use eyepiece_hubble::layout::Masks;
@@ -38,7 +38,7 @@ pub struct Parts {
     /// The node that observes.
     pub node: Node,
     /// The machine's names.
-    pub names: Arc<dyn Names>,
+    pub names: Arc<dyn NameLookup>,
     /// Our own numbers.
     pub telemetry: Telemetry,
     /// Tells streams to end.
@@ -52,7 +52,7 @@ pub struct Observer {
     ring: Arc<Ring>,
     namespaces: Namespaces,
     node: Node,
-    names: Arc<dyn Names>,
+    names: Arc<dyn NameLookup>,
     encoder: Encoder,
     cache: Cache,
     masks: Masks,

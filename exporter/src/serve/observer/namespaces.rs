@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use eyepiece_flow::metadata::EndDetails;
+use eyepiece_flow::metadata::EndMetadata;
 use eyepiece_flow::record::{Batch, Observed};
 
 use crate::pipeline::Sink;
@@ -70,8 +70,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    fn see(&mut self, end: &EndDetails, now: u64) {
-        let EndDetails { cluster_name: cluster, namespace: name, .. } = end;
+    fn see(&mut self, end: &EndMetadata, now: u64) {
+        let EndMetadata { cluster_name: cluster, namespace: name, .. } = end;
         if name.is_empty() {
             return;
         }
@@ -123,7 +123,7 @@ impl Sink for Watch {
             self.sweep(now);
         }
         for flow in batch.iter().filter_map(Observed::flow) {
-            if let Some((source, destination)) = flow.end_details() {
+            if let Some((source, destination)) = flow.end_metadata() {
                 self.see(source, now);
                 self.see(destination, now);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::flow::{EventType, Flow};
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::Encoded;
@@ -45,7 +45,7 @@ fn observer_with(telemetry: Telemetry) -> (Arc<Observer>, Writer) {
         ring,
         namespaces: Namespaces::default(),
         node: Node::default(),
-        names: Arc::new(NoNames),
+        names: Arc::new(NoLookup),
         telemetry,
         stop: stopped,
         now: || 1_700_000_100_000_000_000,

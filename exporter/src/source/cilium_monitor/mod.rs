@@ -329,7 +329,7 @@ fn decode(
                         time,
                         cpu: cpu.unwrap_or(0),
                         data: payload.data,
-                        meter: None,
+                        traffic: None,
                         kernel_drop: None,
                     })),
                     gob::RECORD_LOST => sink(&lost(LostSource::KernelBuffer, cpu.ok(), payload.lost, time)),

@@ -1,7 +1,7 @@
 //! A record of the kernel programs, as an event.
 
-use eyepiece_flow::event::{Event, KernelDrop, Meter, RawEvent};
-use eyepiece_wire::{Header, Hook, Mark};
+use eyepiece_flow::event::{Event, KernelDrop, RawEvent, TrafficDelta};
+use eyepiece_wire::{AnsweredBy, Header, Hook};
 
 use super::clock::Clock;
 
@@ -23,9 +23,9 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
         location: header.location,
         netns: header.netns,
     });
-    let meter = Meter {
+    let traffic = TrafficDelta {
         hook,
-        mark: Mark::from_u8(header.mark),
+        mark: AnsweredBy::from_u8(header.mark),
         ifindex: header.ifindex,
         ingress_ifindex: header.ingress_ifindex,
         packets: header.packets,
@@ -33,7 +33,13 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
         held_packets: header.held_packets,
         held_bytes: header.held_bytes,
     };
-    Some(Event::Raw(RawEvent { time: clock.unix(header.time), cpu: header.cpu, data, meter: Some(meter), kernel_drop }))
+    Some(Event::Raw(RawEvent {
+        time: clock.unix(header.time),
+        cpu: header.cpu,
+        data,
+        traffic: Some(traffic),
+        kernel_drop,
+    }))
 }
 
 #[cfg(test)]

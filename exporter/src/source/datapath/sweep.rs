@@ -10,10 +10,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use eyepiece_flow::event::{Meter, Totals, Transport};
+use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
 use eyepiece_wire::{
-    Connection, Counter, Half, Hook, Key4, Key6, Mark, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, SweepTotals,
-    Tunnel,
+    AnsweredBy, Connection, Counter, Half, Hook, Key4, Key6, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader,
+    SweepTotals, Tunnel,
 };
 
 use self::table::Table;
@@ -292,7 +292,7 @@ impl View {
     fn is_mistaken<K: Table>(&self, key: &K, entry: &Connection) -> bool {
         let half = usize::from(entry.origin & 1);
         let hook = entry.half[half].hook.checked_sub(1).and_then(Hook::from_u8);
-        entry.mark != Mark::Tunnel as u8
+        entry.mark != AnsweredBy::Tunnel as u8
             && matches!(hook, Some(Hook::FromNetwork | Hook::ToNetwork))
             && self.tunnels.contains(&key.tunnel(half))
     }
@@ -300,7 +300,7 @@ impl View {
     /// Whether totals of a half have waited long enough, or what is held back can be released.
     const fn is_due(&self, entry: &Connection, half: &Half) -> bool {
         let reportable = half.packets > 0 && half.reported + self.interval <= self.now;
-        let released = entry.mark != Mark::Unknown as u8 || entry.created + self.hold < self.now;
+        let released = entry.mark != AnsweredBy::Unknown as u8 || entry.created + self.hold < self.now;
         reportable || (half.held_packets > 0 && released)
     }
 
@@ -350,10 +350,10 @@ fn look<K: Table>(
 
 /// What an entry on its way out still holds: nobody adds to it any more.
 fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, view: &View) {
-    let mark = match Mark::from_u8(entry.mark) {
-        _ if view.is_mistaken(key, entry) => Mark::Tunnel,
+    let mark = match AnsweredBy::from_u8(entry.mark) {
+        _ if view.is_mistaken(key, entry) => AnsweredBy::Tunnel,
         // Nobody ever answered: what came in ended here.
-        Mark::Unknown => Mark::Local,
+        AnsweredBy::Unknown => AnsweredBy::Local,
         known => known,
     };
     for (index, half) in entry.half.iter().enumerate() {
@@ -370,14 +370,20 @@ fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, vi
 }
 
 /// Adds what was taken of a half of the entry whose half `origin` opened the connection.
-fn push<K: Table>(totals: &mut Vec<Totals>, (key, origin): (&K, u8), index: usize, mark: Mark, taken: &SweepTotals) {
+fn push<K: Table>(
+    totals: &mut Vec<Totals>,
+    (key, origin): (&K, u8),
+    index: usize,
+    mark: AnsweredBy,
+    taken: &SweepTotals,
+) {
     if taken.packets == 0 && taken.held_packets == 0 {
         return;
     }
     let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
-    let meter = meter(hook, key.ifindex(), taken.ingress_ifindex, mark, taken);
+    let traffic = traffic(hook, key.ifindex(), taken.ingress_ifindex, mark, taken);
     let transport = transport(key.protocol(), key.ports(), index, origin);
-    totals.push(Totals { meter, addresses: key.addresses(index), transport });
+    totals.push(Totals { traffic, addresses: key.addresses(index), transport });
 }
 
 /// What the packets of a half were carried by; half 0 goes from the first port of a key to the second.
@@ -388,8 +394,14 @@ fn transport(protocol: u8, ports: [u16; 2], half: usize, origin: u8) -> Transpor
     Transport { protocol, ports, is_reply: half != usize::from(origin & 1) }
 }
 
-const fn meter(hook: Hook, ifindex: u32, ingress_ifindex: u32, mark: Mark, taken: &SweepTotals) -> Meter {
-    Meter {
+const fn traffic(
+    hook: Hook,
+    ifindex: u32,
+    ingress_ifindex: u32,
+    mark: AnsweredBy,
+    taken: &SweepTotals,
+) -> TrafficDelta {
+    TrafficDelta {
         hook,
         mark,
         ifindex,

@@ -95,7 +95,7 @@ fn timed(event: Option<Observed>, node: String, time: u64, message: &[u8]) -> Re
 fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
     Ok(match decode::flows_response(message)? {
         Told::Observed(Observed::Flow(flow)) => {
-            let node = flow.details.as_ref().map(|details| details.node_name.clone()).unwrap_or_default();
+            let node = flow.metadata.as_ref().map(|metadata| metadata.node_name.clone()).unwrap_or_default();
             let (time, uuid) = (flow.time, u128::from_be_bytes(flow.uuid));
             let key = if uuid == 0 { hash(message) } else { uuid };
             Read { what: What::Item(Item::Observed(Box::new(Observed::Flow(flow)))), node, time, key, is_timed: true }

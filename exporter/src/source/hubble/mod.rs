@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use self::alive::Probing;
-use eyepiece_flow::event::{Event, Handover, Undecodable};
+use eyepiece_flow::event::{Event, TakeOnce, Undecodable};
 use eyepiece_flow::record::Observed;
 
 use self::follow::{Counters, Follower, Out};
@@ -122,7 +122,7 @@ impl Hubble {
         // No more than it holds: the pipeline gets a word in.
         while count < CAPACITY {
             match following.items.try_recv() {
-                Ok(Item::Observed(observed)) => sink(&Event::Observed(&Handover::new(observed))),
+                Ok(Item::Observed(observed)) => sink(&Event::Observed(&TakeOnce::new(observed))),
                 Ok(Item::Undecodable { time, data }) => {
                     sink(&Event::Undecodable(Undecodable { reason: "protobuf", time, data: &data }));
                 }

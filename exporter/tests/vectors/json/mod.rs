@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eyepiece_flow::lookup::NoNames;
+use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
@@ -26,7 +26,7 @@ const RESERVED: [&str; 10] = [
 /// As the reference has it, without `emitter`, `uuid` and `time`.
 pub(crate) fn observed(observed: &Observed) -> Value {
     let mut encoded = Vec::new();
-    Encoder::new("", Arc::new(NoNames)).export_event(observed, &Mask::ALL, &mut encoded);
+    Encoder::new("", Arc::new(NoLookup)).export_event(observed, &Mask::ALL, &mut encoded);
     let text = write_encoded("observer.ExportEvent", &encoded).expect("what was encoded is that message");
     let Ok(Value::Object(mut event)) = serde_json::from_str(&text) else { panic!("an object: {text}") };
     assert!(event.remove("time").is_some(), "{text}");

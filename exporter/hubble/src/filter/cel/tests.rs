@@ -1,8 +1,8 @@
 //! What expressions are, and what they say about flows.
 
 use eyepiece_flow::flow::{EventType, Flow};
-use eyepiece_flow::lookup::NoNames;
-use eyepiece_flow::metadata::Details;
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
 use prost::Message as _;
 
@@ -13,8 +13,8 @@ use crate::proto::flow as proto;
 
 /// A flow as another server sent it.
 fn observed(flow: &proto::Flow) -> Observed {
-    let details = Details { encoded: flow.encode_to_vec().into(), ..Details::default() };
-    Observed::Flow(Flow { details: Some(Box::new(details)), ..Flow::empty(EventType::default()) })
+    let metadata = Metadata { encoded: flow.encode_to_vec().into(), ..Metadata::default() };
+    Observed::Flow(Flow { metadata: Some(Box::new(metadata)), ..Flow::empty(EventType::default()) })
 }
 
 fn example() -> proto::Flow {
@@ -38,7 +38,7 @@ fn example() -> proto::Flow {
 fn matches(texts: &[&str], observed: &Observed) -> bool {
     let texts: Vec<_> = texts.iter().map(|&text| text.to_owned()).collect();
     let programs = Programs::new(&texts, &mut Room::default()).expect("expressions");
-    programs.matches(observed, &Context { node: &Node::default(), names: &NoNames }, &Shared::default())
+    programs.matches(observed, &Context { node: &Node::default(), names: &NoLookup }, &Shared::default())
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_flow_costs_no_more_than_the_budget() {
 #[test]
 fn the_budget_is_that_of_all_filters() {
     let (observed, node) = (observed(&example()), Node::default());
-    let context = Context { node: &node, names: &NoNames };
+    let context = Context { node: &node, names: &NoLookup };
     let list = format!("[{}]", "1,".repeat(200));
     let filter = |text: &str| proto::FlowFilter {
         experimental: Some(proto::flow_filter::Experimental { cel_expression: vec![text.to_owned()] }),

@@ -3,7 +3,7 @@
 use clap::{Args as _, Command, FromArgMatches as _};
 use eyepiece_flow::event::KernelDrop;
 use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, EventType, Flow, Layer, Verdict};
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::Context;
 use eyepiece_hubble::node::Node;
@@ -150,7 +150,7 @@ fn what_does_not_go_together_is_told() {
 /// A kernel with two reasons.
 struct Kernel;
 
-impl Names for Kernel {
+impl NameLookup for Kernel {
     fn interface(&self, _: u32, _: &mut String) {}
 
     fn kernel_reason(&self, reason: u32, out: &mut String) {

@@ -18,7 +18,7 @@ pub(super) struct Row {
     time: String,
     node: Option<String>,
     kind: String,
-    details: String,
+    metadata: String,
 }
 
 impl Row {
@@ -29,7 +29,7 @@ impl Row {
             time: options.time.text(response.time.as_ref()),
             node: options.node_name.then(|| safe(&response.node_name).into_owned()),
             kind: enum_name!(AgentEventType, event.r#type).into_owned(),
-            details: details(event, options.time).unwrap_or_else(|| "UNKNOWN".to_owned()),
+            metadata: metadata(event, options.time).unwrap_or_else(|| "UNKNOWN".to_owned()),
         }
     }
 }
@@ -44,7 +44,7 @@ impl Printed for Row {
     }
 
     fn cells(&self) -> Vec<String> {
-        std::iter::once(&self.time).chain(&self.node).chain([&self.kind, &self.details]).cloned().collect()
+        std::iter::once(&self.time).chain(&self.node).chain([&self.kind, &self.metadata]).cloned().collect()
     }
 
     fn dict(&self, out: &mut String) {
@@ -52,7 +52,7 @@ impl Printed for Row {
         if let Some(node) = &self.node {
             let _ = writeln!(out, "       NODE: {node}");
         }
-        let _ = writeln!(out, "       TYPE: {}\n    DETAILS: {}", self.kind, self.details);
+        let _ = writeln!(out, "       TYPE: {}\n    DETAILS: {}", self.kind, self.metadata);
     }
 
     fn compact(&self, out: &mut String) {
@@ -60,12 +60,12 @@ impl Printed for Row {
         if let Some(node) = &self.node {
             let _ = write!(out, " [{node}]");
         }
-        let _ = writeln!(out, ": {} ({})", self.kind, self.details);
+        let _ = writeln!(out, ": {} ({})", self.kind, self.metadata);
     }
 }
 
 /// What the notification says, where it is the one that belongs to the type.
-fn details(event: &AgentEvent, format: TimeFormat) -> Option<String> {
+fn metadata(event: &AgentEvent, format: TimeFormat) -> Option<String> {
     use AgentEventType::{
         AgentEventUnknown, AgentStarted, EndpointCreated, EndpointDeleted, EndpointRegenerateFailure,
         EndpointRegenerateSuccess, IpcacheDeleted, IpcacheUpserted, PolicyDeleted, PolicyUpdated, ServiceDeleted,

@@ -54,20 +54,20 @@ pub(super) async fn send(client: &Client, message: Bytes) -> Outcome {
 struct Status {
     code: u32,
     message: String,
-    details: Vec<u8>,
+    metadata: Vec<u8>,
 }
 
 impl Status {
     fn of(headers: &HeaderMap) -> Option<Self> {
         let code = headers.get("grpc-status")?.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2);
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let details = base64_decoded(text("grpc-status-details-bin")).unwrap_or_default();
-        Some(Self { code, message: percent_decoded(text("grpc-message")), details })
+        let metadata = base64_decoded(text("grpc-status-details-bin")).unwrap_or_default();
+        Some(Self { code, message: percent_decoded(text("grpc-message")), metadata })
     }
 
     fn outcome(&self, body: &[u8]) -> Outcome {
         if self.code != 0 {
-            return grpc_outcome(self.code, &self.message, &self.details);
+            return grpc_outcome(self.code, &self.message, &self.metadata);
         }
         match body.split_at_checked(FRAME_HEADER) {
             // We accept no compression, so a set flag is not ours to read.
@@ -190,8 +190,8 @@ mod tests {
             assert_eq!(outcome(&[("grpc-status", "0")], body), Some(Outcome::Accepted), "{body:?}");
         }
         for status in ["", "x", "-1", "99999999999", "99", "2"] {
-            let details = ("grpc-status-details-bin", "!!!");
-            let refused = outcome(&[("grpc-status", status), details], &[]);
+            let metadata = ("grpc-status-details-bin", "!!!");
+            let refused = outcome(&[("grpc-status", status), metadata], &[]);
             assert!(matches!(refused, Some(Outcome::Refused { .. })), "{status}");
         }
     }

@@ -7,7 +7,7 @@ use eyepiece_flow::flow::{
     Verdict,
 };
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::Names;
+use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::{names, text};
 use eyepiece_semconv::{attribute, event};
 
@@ -43,8 +43,8 @@ pub struct FlowEncoder {
 }
 
 impl FlowEncoder {
-    /// Names come from these symbols, and from the machine.
-    pub fn new(symbols: Symbols, names: Arc<dyn Names>) -> Self {
+    /// NameLookup come from these symbols, and from the machine.
+    pub fn new(symbols: Symbols, names: Arc<dyn NameLookup>) -> Self {
         let (words, body, scratch) = (Words::default(), String::new(), String::new());
         let random = fastrand::Rng::new();
         Self { reader: Reader::new(symbols, names), words, body, scratch, random }
@@ -78,9 +78,9 @@ impl FlowEncoder {
         if let Some(sock) = &flow.sock {
             socket(sock, out);
         }
-        if let Some(details) = &flow.details {
+        if let Some(metadata) = &flow.metadata {
             let has_trace = flow.l7.as_ref().is_some_and(|l7| l7.trace().is_some());
-            super::details::write(details, has_trace, out);
+            super::metadata::write(metadata, has_trace, out);
         }
     }
 
@@ -119,9 +119,9 @@ impl FlowEncoder {
         if !self.words.summary.is_empty() {
             wire::string(out, FIELD, attribute::HUBBLE_SUMMARY, self.words.summary.as_bytes());
         }
-        if let Some(meter) = &flow.meter {
-            wire::int(out, FIELD, attribute::HUBBLE_FLOW_PACKETS, meter.packets);
-            wire::int(out, FIELD, attribute::HUBBLE_FLOW_BYTES, meter.bytes);
+        if let Some(traffic) = &flow.traffic {
+            wire::int(out, FIELD, attribute::HUBBLE_FLOW_PACKETS, traffic.packets);
+            wire::int(out, FIELD, attribute::HUBBLE_FLOW_BYTES, traffic.bytes);
         }
         if self.words.observed_before {
             wire::bool(out, FIELD, attribute::HUBBLE_FLOW_OBSERVED_BEFORE, true);
@@ -201,7 +201,7 @@ fn ends(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
     int_if_known(out, attribute::HUBBLE_DESTINATION_ENDPOINT_ID, flow.destination.endpoint);
 }
 
-/// Names of TCP flags, in the order of their bits.
+/// NameLookup of TCP flags, in the order of their bits.
 pub(in crate::export) const TCP_FLAGS: [(u16, &str); 9] = [
     (TcpFlags::FIN, "FIN"),
     (TcpFlags::SYN, "SYN"),
@@ -269,7 +269,7 @@ fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
         int_if_known(out, attribute::HUBBLE_DROP_NETNS, kernel.netns);
     }
     // File ids of the kernel's drops name a subsystem: the reason already tells it.
-    let told = flow.details.as_ref().map(|details| details.file_name.as_str()).filter(|name| !name.is_empty());
+    let told = flow.metadata.as_ref().map(|metadata| metadata.file_name.as_str()).filter(|name| !name.is_empty());
     let file = flow.file.and_then(|file| Some((told.or(names::drop_file(file.id, file.release))?, file.line)));
     if let Some((name, line)) = file {
         wire::string(out, FIELD, attribute::HUBBLE_DROP_FILE, name.as_bytes());
@@ -281,7 +281,7 @@ fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
 fn datapath(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
     string_if_known(out, attribute::NETWORK_INTERFACE_NAME, &words.interface);
     int_if_known(out, attribute::HUBBLE_INTERFACE_INDEX, flow.ifindex);
-    if flow.details.is_none() {
+    if flow.metadata.is_none() {
         // Flows of another Hubble do not say it.
         wire::int(out, FIELD, attribute::HUBBLE_CPU, u64::from(flow.cpu));
     }

@@ -1,9 +1,9 @@
 //! Encodes flows and events straight to the bytes of an `ExportLogsServiceRequest`, without a structure in between.
 
-mod details;
 mod event;
 mod flow;
 mod l7;
+mod metadata;
 mod request;
 mod wire;
 

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use eyepiece_flow::event::{Lost, LostSource, Meter, Totals, Transport};
+use eyepiece_flow::event::{Lost, LostSource, Totals, TrafficDelta, Transport};
 use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 use super::{Aggregation, Config, Contexts, MetricContexts};
 use crate::pipeline::metrics::{EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value};
@@ -27,9 +27,9 @@ fn bench() -> Bench {
     Bench { client: end(1, 100, "veth1"), server: end(2, 200, "veth2"), world: end(0, 2, "world") }
 }
 
-fn meter(hook: Hook, packets: u64, bytes: u64) -> Meter {
-    let mark = Mark::Unknown;
-    Meter { hook, mark, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0 }
+fn traffic(hook: Hook, packets: u64, bytes: u64) -> TrafficDelta {
+    let mark = AnsweredBy::Unknown;
+    TrafficDelta { hook, mark, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0 }
 }
 
 fn address(last: u8) -> IpAddr {
@@ -43,7 +43,7 @@ fn flow(source: End, destination: End, verdict: Verdict, time: u64) -> Flow {
     let (from, to) = (last(&source), last(&destination));
     flow.ip = Some(Ip { source: from, source_translated: None, destination: to, version: 4 });
     flow.l4 = L4::Tcp { source_port: 1, destination_port: 2, flags: TcpFlags(TcpFlags::SYN) };
-    flow.meter = Some(meter(Hook::FromEndpoint, 2, 120));
+    flow.traffic = Some(traffic(Hook::FromEndpoint, 2, 120));
     flow
 }
 
@@ -101,11 +101,11 @@ fn a_flow_is_counted_in_every_metric_that_it_concerns() {
         flow
     };
     let at = |hook, mut flow: Flow| {
-        flow.meter = Some(meter(hook, 2, 120));
+        flow.traffic = Some(traffic(hook, 2, 120));
         flow
     };
     let unmetered = |mut flow: Flow| {
-        flow.meter = None;
+        flow.traffic = None;
         flow
     };
     let sent = || flow(client, server, let_through, 5);
@@ -203,7 +203,8 @@ fn no_sum_is_lost_to_the_cap() {
             for source in 0..sources {
                 let source = End { endpoint: source + 1, identity: 0, name: symbols.intern(&source.to_string()) };
                 let mut flow = flow(source, world, Verdict::Forwarded, 5);
-                flow.meter = Some(Meter { ifindex: source.endpoint.into(), ..meter(Hook::FromEndpoint, 2, 120) });
+                flow.traffic =
+                    Some(TrafficDelta { ifindex: source.endpoint.into(), ..traffic(Hook::FromEndpoint, 2, 120) });
                 aggregation.count(&flow, InterfaceKind::Endpoint);
             }
             let snapshot = aggregation.snapshot(9);
@@ -339,7 +340,7 @@ fn totals_count_packets_and_no_flows() {
     for (hook, packets, addresses, once, interface) in table {
         let mut aggregation = aggregation(10);
         let transport = Transport::default();
-        let totals = Totals { meter: meter(hook, packets, packets * 60), addresses, transport };
+        let totals = Totals { traffic: traffic(hook, packets, packets * 60), addresses, transport };
         for _ in 0..2 {
             aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
         }
@@ -351,8 +352,9 @@ fn totals_count_packets_and_no_flows() {
     }
     // Held packets were at the interface before; now they count for the flow.
     let mut aggregation = aggregation(10);
-    let held = Meter { mark: Mark::Local, held_packets: 5, held_bytes: 500, ..meter(Hook::FromNetwork, 1, 60) };
-    let totals = Totals { meter: held, addresses, transport: Transport::default() };
+    let held =
+        TrafficDelta { mark: AnsweredBy::Local, held_packets: 5, held_bytes: 500, ..traffic(Hook::FromNetwork, 1, 60) };
+    let totals = Totals { traffic: held, addresses, transport: Transport::default() };
     aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink);
     let snapshot = aggregation.snapshot(9);
     assert_eq!(total(&snapshot, MetricKind::FlowPackets), 6);
@@ -366,7 +368,7 @@ fn flows_and_totals_of_the_same_ends_share_a_series() {
     let mut aggregation = aggregation(10);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
     let (addresses, transport) = (Some((address(2), address(3))), Transport::default());
-    let totals = Totals { meter: meter(Hook::FromEndpoint, 3, 180), addresses, transport };
+    let totals = Totals { traffic: traffic(Hook::FromEndpoint, 3, 180), addresses, transport };
     aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
     let snapshot = aggregation.snapshot(9);
     let both = format!("{:?} {:?}", name(client.name), name(server.name));

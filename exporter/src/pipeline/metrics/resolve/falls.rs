@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use eyepiece_flow::event::{Meter, Totals, Transport};
+use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
 use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{Hook, InterfaceKind, Mark};
+use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
 use super::{InterfaceNames, KernelNames, Names, Naming, Resolved, Resolver};
@@ -56,9 +56,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn meter(ifindex: u32, packets: u64) -> Meter {
-    let (hook, mark) = (Hook::FromEndpoint, Mark::Unknown);
-    Meter { hook, mark, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
+fn traffic(ifindex: u32, packets: u64) -> TrafficDelta {
+    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
 }
 
 /// One reader of an aggregation.
@@ -86,7 +86,7 @@ impl Reader {
         let source = if ifindex.is_multiple_of(2) { v4.into() } else { mapped };
         let end = End { endpoint: 1, ..End::default() };
         let addresses = Some((source, [10, 0, 0, 99].into()));
-        let totals = Totals { meter: meter(ifindex, packets), addresses, transport: Transport::default() };
+        let totals = Totals { traffic: traffic(ifindex, packets), addresses, transport: Transport::default() };
         self.aggregation.arrive(self.now);
         self.aggregation.count_totals(&totals, &end, &End::default(), InterfaceKind::Other);
     }

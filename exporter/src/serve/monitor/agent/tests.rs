@@ -83,7 +83,7 @@ fn listeners_are_bounded_and_leave_no_numbers() {
 }
 
 fn event(data: &[u8]) -> Event<'_> {
-    Event::Raw(RawEvent { time: 1, cpu: 1, data, meter: None, kernel_drop: None })
+    Event::Raw(RawEvent { time: 1, cpu: 1, data, traffic: None, kernel_drop: None })
 }
 
 #[test]

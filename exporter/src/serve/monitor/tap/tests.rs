@@ -42,7 +42,7 @@ impl Source for Script {
         for item in &items {
             sink(&match item {
                 Item::Raw(cpu, data) => {
-                    Event::Raw(RawEvent { time: 1, cpu: *cpu, data, meter: None, kernel_drop: None })
+                    Event::Raw(RawEvent { time: 1, cpu: *cpu, data, traffic: None, kernel_drop: None })
                 }
                 Item::Lost(cpu, count) => {
                     Event::Lost(Lost { source: LostSource::KernelBuffer, cpu: *cpu, count: *count, time: 1 })

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
-use eyepiece_flow::metadata::Details;
+use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::{Batch, Observed};
 
 use super::{LONGEST, MOST, NOTED, Namespaces, REMEMBERED, SECOND, SWEEP, Watch};
@@ -38,13 +38,13 @@ impl Watched {
     /// Flows of a time of their own, each between two namespaces: `cluster/name`, or `name`.
     fn flows<'a>(&mut self, time: u64, ends: impl IntoIterator<Item = (&'a str, &'a str)>) {
         let flow = |(source, destination): (&str, &str)| {
-            let mut details = Details::default();
-            for (end, name) in [(&mut details.source, source), (&mut details.destination, destination)] {
+            let mut metadata = Metadata::default();
+            for (end, name) in [(&mut metadata.source, source), (&mut metadata.destination, destination)] {
                 let (cluster, name) = name.split_once('/').unwrap_or(("", name));
                 (end.cluster_name, end.namespace) = (cluster.to_owned(), name.to_owned());
             }
             let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });
-            (flow.time, flow.details) = (time, Some(Box::new(details)));
+            (flow.time, flow.metadata) = (time, Some(Box::new(metadata)));
             Observed::Flow(flow)
         };
         self.watch.send(Batch::new(ends.into_iter().map(flow).collect()));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use eyepiece_wire::{Key4, Key6, Mark, SWEEP_ALIVE, SweepItem4, SweepItem6, SweepTotals, Tunnel};
+use eyepiece_wire::{AnsweredBy, Key4, Key6, SWEEP_ALIVE, SweepItem4, SweepItem6, SweepTotals, Tunnel};
 
 use super::super::sys::Plain;
 
@@ -11,7 +11,7 @@ pub(super) trait Table: Plain + Default {
     type Item: Copy + Default;
     const FAMILY: u32;
     fn item(self, last: u64) -> Self::Item;
-    fn taken(item: &Self::Item) -> Option<(Self, [SweepTotals; 2], Mark)>;
+    fn taken(item: &Self::Item) -> Option<(Self, [SweepTotals; 2], AnsweredBy)>;
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)>;
     fn protocol(&self) -> u8;
     /// As on the wire, the smaller end's first; means something else where the protocol has none.
@@ -29,8 +29,8 @@ impl Table for Key4 {
         SweepItem4 { key: self, last, ..SweepItem4::default() }
     }
 
-    fn taken(item: &SweepItem4) -> Option<(Self, [SweepTotals; 2], Mark)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, Mark::from_u8(item.mark as u8)))
+    fn taken(item: &SweepItem4) -> Option<(Self, [SweepTotals; 2], AnsweredBy)> {
+        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.mark as u8)))
     }
 
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
@@ -63,8 +63,8 @@ impl Table for Key6 {
         SweepItem6 { key: self, last, ..SweepItem6::default() }
     }
 
-    fn taken(item: &SweepItem6) -> Option<(Self, [SweepTotals; 2], Mark)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, Mark::from_u8(item.mark as u8)))
+    fn taken(item: &SweepItem6) -> Option<(Self, [SweepTotals; 2], AnsweredBy)> {
+        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.mark as u8)))
     }
 
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use eyepiece_flow::event::{Totals, Transport};
 use eyepiece_semconv::{attribute, metric};
-use eyepiece_wire::{DropKey, Hook, Mark, SweepTotals, Untracked, UntrackedKey};
+use eyepiece_wire::{AnsweredBy, DropKey, Hook, SweepTotals, Untracked, UntrackedKey};
 
 use super::super::kernel_names::KernelNames;
 use super::super::presence::Presence;
 use super::super::sys::{self, BatchReader, Plain};
-use super::meter;
+use super::traffic;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// A value that only grows, one for each CPU in the kernel.
@@ -141,8 +141,8 @@ impl Tallies {
             packets.add(grown.packets);
             bytes.add(grown.bytes);
             let taken = SweepTotals { packets: grown.packets, bytes: grown.bytes, ..SweepTotals::default() };
-            let meter = meter(hook, key.ifindex, 0, Mark::Unknown, &taken);
-            totals.push(Totals { meter, addresses: None, transport: Transport::default() });
+            let traffic = traffic(hook, key.ifindex, 0, AnsweredBy::Unknown, &taken);
+            totals.push(Totals { traffic, addresses: None, transport: Transport::default() });
         };
         untracked.read(&mut tell)?;
         untracked.let_go(interfaces, now, |key| key.ifindex, tell)?;

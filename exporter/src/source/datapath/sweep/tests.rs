@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
-use eyepiece_wire::{Connection, Half, Hook, Key4, Mark, Tunnel, map};
+use eyepiece_wire::{AnsweredBy, Connection, Half, Hook, Key4, Tunnel, map};
 
 use super::{Totals, Transport, View, look, transport};
 use crate::source::datapath::btf::Btf;
@@ -29,7 +29,7 @@ fn view(tunnels: &[Tunnel]) -> View {
 }
 
 /// An entry of an uplink that holds three packets.
-fn entry(dead: bool, mark: Mark) -> Connection {
+fn entry(dead: bool, mark: AnsweredBy) -> Connection {
     let half =
         Half { packets: 3, bytes: 300, last: 999, reported: 995, hook: Hook::ToNetwork as u8 + 1, ..Half::default() };
     Connection { half: [half, Half::default()], dead: u32::from(dead), mark: mark as u8, ..Connection::default() }
@@ -44,7 +44,7 @@ fn freeze(map: BorrowedFd<'_>) {
 }
 
 fn packets(totals: &[Totals]) -> u64 {
-    totals.iter().map(|totals| totals.meter.packets).sum()
+    totals.iter().map(|totals| totals.traffic.packets).sum()
 }
 
 #[test]
@@ -57,14 +57,14 @@ fn what_is_told_is_gone() {
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let mut totals = Vec::new();
 
-    sys::update(map.as_fd(), &KEY, &entry(true, Mark::Local)).expect("an entry");
+    sys::update(map.as_fd(), &KEY, &entry(true, AnsweredBy::Local)).expect("an entry");
     look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
     look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
     assert_eq!((totals.len(), packets(&totals)), (1, 3), "once");
 
     // What cannot be removed is met again, so it is not told.
     totals.clear();
-    sys::update(map.as_fd(), &KEY, &entry(true, Mark::Local)).expect("an entry");
+    sys::update(map.as_fd(), &KEY, &entry(true, AnsweredBy::Local)).expect("an entry");
     freeze(map.as_fd());
     for last in [false, true] {
         assert!(look(&mut reader, map.as_fd(), &view(&[]), last, &mut totals).is_err());
@@ -82,10 +82,10 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let other = Tunnel { port: 8472, ..VXLAN };
     for (mark, tunnels, is_killed, told) in [
-        (Mark::Local, &[VXLAN][..], true, Mark::Tunnel),
-        (Mark::Local, &[other], false, Mark::Local),
-        (Mark::Unknown, &[], false, Mark::Local),
-        (Mark::Tunnel, &[VXLAN], false, Mark::Tunnel),
+        (AnsweredBy::Local, &[VXLAN][..], true, AnsweredBy::Tunnel),
+        (AnsweredBy::Local, &[other], false, AnsweredBy::Local),
+        (AnsweredBy::Unknown, &[], false, AnsweredBy::Local),
+        (AnsweredBy::Tunnel, &[VXLAN], false, AnsweredBy::Tunnel),
     ] {
         let mut totals = Vec::new();
         sys::update(map.as_fd(), &KEY, &entry(false, mark)).expect("an entry");
@@ -93,11 +93,11 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
         let killed = if is_killed { vec![(KEY, u64::MAX)] } else { vec![] };
         assert_eq!(found.kill, killed, "{mark:?} {tunnels:?}");
         look(&mut reader, map.as_fd(), &view(tunnels), true, &mut totals).expect("the last look");
-        let marks: Vec<_> = totals.iter().map(|totals| totals.meter.mark).collect();
+        let marks: Vec<_> = totals.iter().map(|totals| totals.traffic.mark).collect();
         assert_eq!(marks, [told], "{mark:?} {tunnels:?}");
     }
     // At an endpoint's hook it is the endpoint's own traffic.
-    let mut inside = entry(false, Mark::Unknown);
+    let mut inside = entry(false, AnsweredBy::Unknown);
     inside.half[0].hook = Hook::FromEndpoint as u8 + 1;
     sys::update(map.as_fd(), &KEY, &inside).expect("an entry");
     let found = look(&mut reader, map.as_fd(), &view(&[VXLAN]), false, &mut Vec::new()).expect("a look");

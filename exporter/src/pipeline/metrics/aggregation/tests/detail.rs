@@ -4,7 +4,7 @@ use eyepiece_flow::event::{Totals, Transport};
 use eyepiece_flow::flow::{L4, Verdict};
 use eyepiece_wire::{Hook, InterfaceKind};
 
-use super::{Bench, address, bench, config, flow, meter, metric, total};
+use super::{Bench, address, bench, config, flow, metric, total, traffic};
 use crate::pipeline::metrics::{
     Aggregation, Config, FlowDetail, Identity, Labels, MetricContexts, MetricKind, Naming, Snapshot,
 };
@@ -50,12 +50,15 @@ fn flow_detail_splits_packets_and_bytes() {
         for protocol in [6, 17] {
             let transport = Transport { protocol, ports: (50_000, 443), is_reply: false };
             let addresses = Some((address(2), address(3)));
-            let totals = Totals { meter: meter(Hook::FromEndpoint, 3, 180), addresses, transport };
+            let totals = Totals { traffic: traffic(Hook::FromEndpoint, 3, 180), addresses, transport };
             aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
         }
         let transport = Transport { protocol: 6, ports: (50_001, 2), is_reply: false };
-        let totals =
-            Totals { meter: meter(Hook::FromEndpoint, 1, 60), addresses: Some((address(2), address(3))), transport };
+        let totals = Totals {
+            traffic: traffic(Hook::FromEndpoint, 1, 60),
+            addresses: Some((address(2), address(3))),
+            transport,
+        };
         aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
         let snapshot = aggregation.snapshot(9);
         let expected: Vec<_> = expected.into_iter().map(|(text, packets)| (text.to_owned(), packets)).collect();

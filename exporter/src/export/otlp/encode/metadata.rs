@@ -1,7 +1,7 @@
 //! Whose a flow's ends are, where another Hubble said it, as attributes: Kubernetes' names as OpenTelemetry has them,
 //! behind that of the end, since the resource is the exporter's own.
 
-use eyepiece_flow::metadata::{Details, EndDetails, Service, Workload};
+use eyepiece_flow::metadata::{EndMetadata, Metadata, Service, Workload};
 use eyepiece_semconv::attribute;
 
 use super::flow::string_if_known;
@@ -63,21 +63,21 @@ const DESTINATION: Names = Names {
 };
 
 /// Appends what is known beyond the flow itself; `has_trace` where its trace id is written already.
-pub(super) fn write(details: &Details, has_trace: bool, out: &mut Vec<u8>) {
-    end(&SOURCE, &details.source, &details.source_names, details.source_service.as_ref(), out);
-    end(&DESTINATION, &details.destination, &details.destination_names, details.destination_service.as_ref(), out);
-    let (cluster, node) = details.node_name.split_once('/').unwrap_or(("", &details.node_name));
+pub(super) fn write(metadata: &Metadata, has_trace: bool, out: &mut Vec<u8>) {
+    end(&SOURCE, &metadata.source, &metadata.source_names, metadata.source_service.as_ref(), out);
+    end(&DESTINATION, &metadata.destination, &metadata.destination_names, metadata.destination_service.as_ref(), out);
+    let (cluster, node) = metadata.node_name.split_once('/').unwrap_or(("", &metadata.node_name));
     string_if_known(out, attribute::K8S_CLUSTER_NAME, cluster);
     string_if_known(out, attribute::K8S_NODE_NAME, node);
-    texts(out, attribute::HUBBLE_NODE_LABELS, &details.node_labels);
-    string_if_known(out, attribute::HUBBLE_EMITTER_NAME, &details.emitter.name);
-    string_if_known(out, attribute::HUBBLE_EMITTER_VERSION, &details.emitter.version);
-    if let Some(id) = trace_id(&details.trace_id).filter(|_| !has_trace) {
+    texts(out, attribute::HUBBLE_NODE_LABELS, &metadata.node_labels);
+    string_if_known(out, attribute::HUBBLE_EMITTER_NAME, &metadata.emitter.name);
+    string_if_known(out, attribute::HUBBLE_EMITTER_VERSION, &metadata.emitter.version);
+    if let Some(id) = trace_id(&metadata.trace_id).filter(|_| !has_trace) {
         wire::bytes(out, TRACE_ID, &id);
     }
 }
 
-fn end(names: &Names, end: &EndDetails, dns: &[String], service: Option<&Service>, out: &mut Vec<u8>) {
+fn end(names: &Names, end: &EndMetadata, dns: &[String], service: Option<&Service>, out: &mut Vec<u8>) {
     string_if_known(out, names.cluster, &end.cluster_name);
     string_if_known(out, names.namespace, &end.namespace);
     string_if_known(out, names.pod, &end.pod_name);
