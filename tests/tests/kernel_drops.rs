@@ -78,7 +78,8 @@ fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
         // The product's own connections on the loopback may lose a segment, as all do.
         let total: u64 = all.iter().map(|one| one.packets).sum();
         let own = [("hubble.source.name", "host"), ("hubble.destination.name", "host")];
-        assert_eq!(received.sum("hubble.drop", &[]) - received.sum("hubble.drop", &own), total);
+        let series: Vec<_> = received.series("hubble.drop", &[]).collect();
+        assert_eq!(received.sum("hubble.drop", &[]) - received.sum("hubble.drop", &own), total, "{series:#?}");
         let dropped = received.logs_with(&[("hubble.verdict", "DROPPED")]);
         assert_eq!(
             dropped.filter(|log| log.attributes.get("hubble.source.name").is_none_or(|name| name != "host")).count()

@@ -28,6 +28,11 @@ pub(super) const QUIET: &[(&str, &str, &str)] = &[
     ),
     ("NO_SOCKET", "ping_rcv", "echo replies: raw sockets, which most ping programs use, got their copies before"),
     ("NOT_SPECIFIED", "bpf_prog_test_run_skb", "the made-up packets of test runs; our own sweep is one"),
+    (
+        "NOT_SPECIFIED",
+        "inet_rtm_getroute",
+        "the made-up packet of a route look-up; our own attribution asks for routes",
+    ),
     ("QUEUE_PURGE", "sk_stream_kill_queues", "data that arrived, and was not read when its socket was closed"),
     ("QUEUE_PURGE", "inet_sock_destruct", "the same for sockets without streams"),
     (
