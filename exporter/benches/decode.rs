@@ -7,8 +7,6 @@
 mod go;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[path = "../tests/parser/payloads.rs"]
-mod payloads;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod report;
 
@@ -65,7 +63,7 @@ fn main() {
 
 /// Those that Cilium 1.15, which the harness is built from, reads too; those of the agent last.
 fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
-    let mut payloads = payloads::usual();
+    let mut payloads = eyepiece_tests::notification::usual();
     payloads.retain(|(name, _)| name.starts_with("trace TCP") || name.starts_with("capture"));
     payloads.push(("debug message", [&[2, 40][..], &[1; 18]].concat()));
     let mut agent = vec![130];

@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[path = "../tests/parser/payloads.rs"]
-mod payloads;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod report;
 
@@ -20,7 +18,7 @@ fn main() {
     let mut micro = Micro::new("parse");
     let empty = micro.measure("an empty flow", 1, || Flow::empty(black_box(EventType { kind: 4, subtype: 0 })));
     let mut measured = Vec::new();
-    for (name, payload) in payloads::usual() {
+    for (name, payload) in eyepiece_tests::notification::usual() {
         let mut buffer = [0u8; 512];
         let copy = micro.measure(&format!("{name}, copied alone"), 1, || {
             let data = black_box(payload.as_slice());
