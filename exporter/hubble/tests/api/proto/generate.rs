@@ -37,14 +37,14 @@ fn code(descriptors: &FileDescriptorSet) -> BTreeMap<String, Vec<u8>> {
     let messages = generated(descriptors.clone(), configure());
     let of_hubble = |mut builder: tonic_prost_build::Builder| {
         for package in PACKAGES {
-            builder = builder.extern_path(format!(".{package}"), format!("eyepiece_hubble::proto::{package}"));
+            builder = builder.extern_path(format!(".{package}"), format!("::eyepiece_hubble::proto::{package}"));
         }
         builder
     };
     let clients = generated(descriptors.clone(), of_hubble(configure().build_client(true)));
     let mut servers = of_hubble(configure().build_server(true));
     for message in ENCODED {
-        servers = servers.extern_path(format!(".observer.{message}"), "eyepiece_hubble::proto::Encoded");
+        servers = servers.extern_path(format!(".observer.{message}"), "::eyepiece_hubble::proto::Encoded");
     }
     let servers = generated(descriptors, servers);
     let mut files = BTreeMap::new();
@@ -54,7 +54,7 @@ fn code(descriptors: &FileDescriptorSet) -> BTreeMap<String, Vec<u8>> {
                 parts.iter().filter_map(|part| part.get(*package)).map(|text| without_allowances(text)).collect();
             if !text.is_empty() {
                 let first = format!(
-                    "//! Package {package}, generated from hubble/proto/{package}/{package}.proto by hubble/tests/proto.\n"
+                    "//! Package {package}, generated from hubble/proto/{package}/{package}.proto by hubble/tests/api/proto.\n"
                 );
                 files.insert(format!("{folder}/{package}.rs"), (first + &text).into_bytes());
             }

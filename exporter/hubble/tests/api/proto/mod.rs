@@ -24,7 +24,7 @@ fn what_is_committed_is_what_the_protobuf_files_give() {
         let committed = std::fs::read(folder.join(name)).unwrap_or_default();
         assert!(
             committed == *content,
-            "exporter/{name} is not what proto/ gives: EYEPIECE_REGENERATE=1 cargo test --test proto writes it"
+            "exporter/{name} is not what proto/ gives: EYEPIECE_REGENERATE=1 cargo test --test api writes it"
         );
     }
 }
