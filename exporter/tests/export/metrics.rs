@@ -225,6 +225,50 @@ async fn our_own_numbers_arrive() {
     assert_eq!(resource.attributes.len(), crate::support::resource().attributes().len());
 }
 
+/// Start and value of the drops that were exported last.
+fn exported_drops(receiver: &Receiver) -> Option<(u64, i64)> {
+    let seen = receiver.seen.lock().unwrap();
+    let request = ExportMetricsServiceRequest::decode(seen.last()?.body.as_slice()).unwrap();
+    let mut metrics = request.resource_metrics.into_iter().flat_map(|of| of.scope_metrics).flat_map(|of| of.metrics);
+    let Some(Data::Sum(sum)) = metrics.find(|metric| metric.name == "eyepiece.datapath.drops")?.data else {
+        return None;
+    };
+    let [point] = sum.data_points.as_slice() else { return None };
+    let Some(Value::AsInt(value)) = point.value else { return None };
+    Some((point.start_time_unix_nano, value))
+}
+
+#[tokio::test]
+async fn same_drop_key_starts_anew() {
+    let receiver = Receiver::default();
+    let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
+    let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+    let telemetry = Telemetry::default();
+    let (sender, stop) = shutdown::channel();
+    let task = tokio::spawn({
+        let telemetry = telemetry.clone();
+        async move {
+            let sender = Sender::new(client, &telemetry);
+            self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
+        }
+    });
+    // A network namespace leaves, and another one gets its inode.
+    let drops = [("hubble.drop.reason", "159"), ("hubble.drop.netns", "4026532000")];
+    let mut starts = Vec::new();
+    for count in [90, 7] {
+        telemetry.counter("eyepiece.datapath.drops", &drops).add(count);
+        eventually(|| exported_drops(&receiver).is_some_and(|(_, value)| value == count as i64)).await;
+        starts.push(exported_drops(&receiver).unwrap().0);
+        let now = std::time::Instant::now();
+        telemetry.retire("eyepiece.datapath.drops", &drops, now);
+        telemetry.expire(now, Duration::ZERO);
+        eventually(|| exported_drops(&receiver).is_none()).await;
+    }
+    sender.send_replace(Some(Instant::now() + PATIENCE));
+    task.await.unwrap();
+    assert!(starts[1] > starts[0], "{starts:?}");
+}
+
 #[tokio::test]
 async fn own_series_beyond_limit_are_summed() {
     let receiver = Receiver::default();

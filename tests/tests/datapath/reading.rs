@@ -87,8 +87,6 @@ fn observe(lab: &Lab, folder: &tempfile::TempDir, arguments: &[&str]) -> Result<
     let mut command = lab.node().command(binary()?);
     let mut command = Background::spawn(command.args(["observe", "--all", "--server", &server]).args(arguments))?;
     let code = command.wait(PATIENCE)?.code();
-    // The pipes are read by threads of their own.
-    std::thread::sleep(Duration::from_millis(100));
     ensure!(code == Some(0), "{arguments:?}: {code:?} {}", command.stderr());
     Ok(command.stdout())
 }
