@@ -197,7 +197,7 @@ fn encode() {
     }
 }
 
-/// Counts records, on a thread of its own whose CPU time is told apart.
+/// Counts records, on a thread of its own, to measure its CPU time apart.
 #[derive(Clone, Default)]
 struct Sink {
     records: Arc<AtomicU64>,
@@ -256,7 +256,7 @@ fn cpu(clock: ClockId) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Sends batches, a warm-up first, and tells CPU time per record and records per second.
+/// Sends batches, a warm-up first, and returns CPU time per record and records per second.
 fn measure(sink: &Sink, batches: u64, mut send: impl FnMut(u64)) -> (f64, f64) {
     let warm_up = 20;
     for batch in 1..=warm_up {

@@ -24,7 +24,7 @@ const BATCH: usize = 1024;
 /// ns, for a response of 371 B and more.
 const GOAL: f64 = 300.0;
 
-/// What `hubble observe` asks for where it is told no other fields.
+/// The fields that `hubble observe` requests by default.
 const COMPACT: &[&str] = &[
     "time",
     "source.identity",
@@ -59,7 +59,7 @@ impl NameLookup for Interfaces {
     fn kernel_symbol(&self, _: u64, _: &mut String) {}
 }
 
-/// TCP over IPv4, as the datapath tells it, or with pods at both ends.
+/// TCP over IPv4, as the datapath reports it, or with pods at both ends.
 fn flows(pods: bool) -> Vec<Observed> {
     let metadata = |name: &str| EndMetadata {
         namespace: "default".into(),

@@ -98,7 +98,7 @@ fn established(types: &Btf) -> Least {
     for case in &mut cases {
         run(&case.program, &mut case.packet, 1);
     }
-    assert_eq!(raw_events(&mut reader), cases.len() - 2, "each connection says that it is new");
+    assert_eq!(raw_events(&mut reader), cases.len() - 2, "each connection is reported as new");
     let mut best = vec![f64::INFINITY; cases.len()];
     for _ in 0..2 * ROUNDS {
         for (case, best) in cases.iter_mut().zip(&mut best) {
@@ -170,7 +170,7 @@ impl Reading {
     }
 }
 
-/// Empties the buffer; gives how many events it held, told losses left out.
+/// Empties the buffer; returns how many events it held, without losses.
 fn raw_events(reader: &mut Reader) -> usize {
     let mut events = 0;
     let mut count = |event: &Event<'_>| events += usize::from(matches!(event, Event::Raw(_)));

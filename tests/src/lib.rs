@@ -1,6 +1,6 @@
 //! The laboratory of the end-to-end tests: hosts in network namespaces, scripted traffic, the product, its receivers.
 //!
-//! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what they say and count it, [`Capture`] and
+//! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what is asked for and count it, [`Capture`] and
 //! [`Inside::counters`] are the witnesses, [`Eyepiece`] runs the product, [`Receiver`] and [`Collector`] take what
 //! it exports. Everything is gone when its value is dropped, after a panic too.
 
@@ -54,7 +54,7 @@ pub use watch::Watch;
 pub struct Count {
     /// Packets.
     pub packets: u64,
-    /// Bytes, link layer header included where not said otherwise.
+    /// Bytes, link layer header included by default.
     pub bytes: u64,
 }
 

@@ -54,7 +54,7 @@ pub fn verdict(length: usize) -> Notification {
 
 /// A length as headers have it.
 fn length(bytes: usize) -> u16 {
-    assert!(bytes <= usize::from(u16::MAX), "no header can tell {bytes} bytes");
+    assert!(bytes <= usize::from(u16::MAX), "no header has a length of {bytes} bytes");
     bytes as u16
 }
 

@@ -84,7 +84,7 @@ fn followed() -> Figures {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let _streams = follow(&path).await;
-            ready.send(()).expect("somebody waits");
+            ready.send(()).expect("the bench waits");
             let _gone = left.await;
         });
     });
@@ -101,7 +101,7 @@ fn followed() -> Figures {
 async fn follow(path: &Path) -> JoinSet<()> {
     let mut streams = JoinSet::new();
     for (manner, count) in CLIENTS {
-        // Who does not read fills a connection's window, which is nobody else's then.
+        // A client that does not read fills its own connection's window.
         let shared = if matches!(manner, Manner::NeverReads) { 1 } else { SHARED };
         for first in (0..count).step_by(shared) {
             let client = Client::connect(path, WINDOW).await;

@@ -1,6 +1,6 @@
 //! Events per second through the whole pipeline on one core: record → parse → enrich → count → batch → sink.
 //!
-//! The records come from memory: this is user space alone. The rows with clients tell the ratio to the row without,
+//! The records come from memory: this is user space alone. The rows with clients show the ratio to the row without,
 //! measured in turns with it.
 
 mod followers;
@@ -60,7 +60,7 @@ const ROUNDS: u64 = 5;
 const COMPARED: u64 = 5_000_000;
 /// What the pipeline may lose to monitor clients.
 const UNHINDERED: Goal = Goal::AtLeast(0.95);
-/// The core of whoever is not the pipeline.
+/// The core of all threads but the pipeline.
 const OTHER_CORE: usize = 1;
 /// Events of a read, as a busy ring gives.
 const BURST: usize = 4096;

@@ -30,7 +30,7 @@ fn parsing_does_not_allocate() {
 }
 
 #[test]
-fn gob_does_not_allocate_behind_the_first_message() {
+fn gob_allocates_for_first_message_only() {
     let mut stream = PAYLOAD_DESCRIPTOR.to_vec();
     let mut decoder = PayloadDecoder::default();
     payload(&mut stream, &Payload::default());

@@ -105,13 +105,13 @@ fn filters() -> Vec<FlowFilter> {
 fn matching_does_not_allocate() {
     let node = Node { name: "node-1".to_owned(), cluster: "kind".to_owned() };
     let context = Context { node: &node, names: &NoLookup };
-    let (bare, told) = (flow(None), flow(Some(metadata())));
+    let (bare, enriched) = (flow(None), flow(Some(metadata())));
     for filter in filters() {
         let compiled = Filters::compile(std::slice::from_ref(&filter), &[]).expect("a filter");
         // A pattern's matcher makes itself room the first time that a thread uses it.
-        assert!(compiled.matches(&told, &context), "{filter:?}");
+        assert!(compiled.matches(&enriched, &context), "{filter:?}");
         compiled.matches(&bare, &context);
-        assert_eq!(count(|| compiled.matches(black_box(&told), &context)), 0, "{filter:?}");
+        assert_eq!(count(|| compiled.matches(black_box(&enriched), &context)), 0, "{filter:?}");
         assert_eq!(count(|| compiled.matches(black_box(&bare), &context)), 0, "{filter:?}");
     }
     let all = Filters::compile(&[], &filters()[1..]).expect("filters");
@@ -121,7 +121,7 @@ fn matching_does_not_allocate() {
 }
 
 #[test]
-fn ten_thousand_addresses_are_a_filter() {
+fn filter_takes_ten_thousand_addresses() {
     let node = Node::default();
     let context = Context { node: &node, names: &NoLookup };
     let mut source_ip: Vec<_> =
@@ -134,7 +134,7 @@ fn ten_thousand_addresses_are_a_filter() {
 }
 
 #[test]
-fn a_request_is_bounded() {
+fn filters_of_request_are_bounded() {
     let many = vec![FlowFilter::default(); 10_001];
     let error = Filters::compile(&many[..5000], &many[..5001]).expect_err("too many");
     assert_eq!((error.field, error.value.as_str()), ("blacklist", "10001"));

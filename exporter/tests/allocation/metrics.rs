@@ -63,7 +63,7 @@ fn config(source: &str, destination: &str, max_series: usize) -> Config {
 }
 
 #[test]
-fn series_that_exist_take_flows_without_allocation() {
+fn flow_into_existing_series_allocates_nothing() {
     let symbols = Symbols::default();
     for (source, destination, max_series) in
         [("name", "name", 2000), ("ip", "reserved-identity|ip", 2000), ("name|ip", "pod|ip", 7), ("ip", "ip", 0)]
@@ -81,7 +81,7 @@ fn series_that_exist_take_flows_without_allocation() {
 }
 
 #[test]
-fn neither_totals_nor_losses_nor_expiry_allocate() {
+fn totals_losses_expiry_allocate_nothing() {
     let symbols = Symbols::default();
     let mut aggregation = Aggregation::new(config("name", "name", 2000), 0);
     let (old, new) = (flows(&symbols, 20, 100), flows(&symbols, 10, 1100));

@@ -30,7 +30,7 @@ const BYTES_OF_A_RECORD: i64 = 496;
 /// What a full queue may keep: half of the 64 MiB that the program may take.
 const BYTES_OF_A_FULL_QUEUE: i64 = 32 << 20;
 
-/// Gives the same events at each read, `reads` times, and tells how many allocations handing the last ones over made.
+/// Gives the same events at each read, `reads` times, and counts the allocations of handing over the last ones.
 struct Repeated {
     payloads: Vec<(&'static str, Vec<u8>)>,
     reads: usize,
@@ -114,7 +114,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
 }
 
 #[test]
-fn an_event_is_parsed_enriched_and_counted_without_allocation() {
+fn event_on_hot_path_allocates_nothing() {
     let payloads: Vec<_> = notification::usual();
     assert!(payloads.len() > 5, "{} payloads", payloads.len());
     // The first times make the series.
@@ -125,7 +125,7 @@ fn an_event_is_parsed_enriched_and_counted_without_allocation() {
 }
 
 #[test]
-fn a_full_queue_is_bounded_in_bytes_however_few_flows_come_at_once() {
+fn full_queue_is_bounded_in_bytes() {
     // Counts the bytes of all threads.
     eyepiece_tests::own_process!();
     let payload = notification::usual().swap_remove(0);

@@ -71,12 +71,12 @@ fn allocations(wrap: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>) -> usize {
 }
 
 #[test]
-fn a_monitors_events_allocate_nothing() {
+fn monitor_events_allocate_nothing() {
     assert_eq!(allocations(|source| source), 0);
 }
 
 #[test]
-fn a_recorded_event_allocates_nothing_once_chunks_go_round() {
+fn recorded_events_reuse_chunks() {
     let folder = tempfile::tempdir().expect("a folder");
     let open = Open { path: folder.path().join("recording"), force: false, max_bytes: None };
     let (chunks, pending) = recording::build(open).expect("a recording");

@@ -35,7 +35,7 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
-fn exit_codes_and_where_the_text_goes() {
+fn commands_have_exit_code_and_stream() {
     let missing = "/nonexistent/eyepiece.toml: cannot be read";
     for (args, exit, stdout, stderr) in [
         (&[][..], 0, "Examples:", ""),
@@ -68,7 +68,7 @@ fn exit_codes_and_where_the_text_goes() {
 }
 
 #[test]
-fn every_command_refuses_a_wrong_configuration() {
+fn wrong_configuration_is_refused_by_commands() {
     for args in [&["run"][..], &["demo"], &["status"], &["config", "check"], &["config", "print"]] {
         let output = run_with("[otlp]\nendpont = \"x\"", args, &[("EYEPIECE_LOG__LEVEL", "loud")]);
         assert_eq!(code(&output), 78, "{args:?}");
@@ -81,7 +81,7 @@ fn every_command_refuses_a_wrong_configuration() {
 }
 
 #[test]
-fn a_file_that_is_missing_is_named_with_its_key() {
+fn missing_file_is_named_with_key() {
     let source = "admin.listen = \"\"\nhubble.listen = []\nsource.kind = \"hubble\"\n[hubble_source]\naddress = \"127.0.0.1:1\"\n";
     for (key, more) in
         [("tls.ca", ""), ("tls.cert", "tls.key = \"/dev/null\""), ("tls.key", "tls.cert = \"/dev/null\"")]
@@ -94,7 +94,7 @@ fn a_file_that_is_missing_is_named_with_its_key() {
 }
 
 #[test]
-fn config_check_and_run_report_the_same() {
+fn config_check_reports_as_run() {
     let text = "hubble.listen = []\nadmin.listen = \"203.0.113.7:9966\"\n[monitor]\nsocket = \"/nonexistent/m.sock\"\n\
                 [otlp]\nendpoint = \"https://127.0.0.1:1\"\ntls.ca = \"/nonexistent/ca.pem\"\n";
     let outputs = [&["config", "check"][..], &["run"], &["record", "--export", "--raw", "/nonexistent/r"]]
@@ -119,7 +119,7 @@ fn config_check_and_run_report_the_same() {
 }
 
 #[test]
-fn absent_file_of_peers_is_a_warning() {
+fn absent_peers_file_is_warning() {
     let text = "hubble.peers_file = \"/nonexistent/peers\"\n";
     let output = run_with(text, &["config", "check"], &[]);
     assert_eq!(code(&output), 0, "{}", err(&output));
@@ -143,7 +143,7 @@ fn flags_of_run_are_settings() {
 }
 
 #[test]
-fn config_check_says_who_set_something() {
+fn config_check_names_origin_of_value() {
     let output = run_with("", &["config", "check"], &[]);
     assert_eq!((code(&output), out(&output).as_str()), (0, "the configuration is good: every key has its default\n"));
     let args = ["config", "check", "--set", "log.level=warn"];
@@ -154,7 +154,7 @@ fn config_check_says_who_set_something() {
 }
 
 #[test]
-fn flags_before_and_behind_the_sub_command_count_all_and_the_last_wins() {
+fn last_flag_wins_around_subcommand() {
     let set = [
         "--set",
         "node.name=a",
@@ -178,7 +178,7 @@ fn flags_before_and_behind_the_sub_command_count_all_and_the_last_wins() {
 }
 
 #[test]
-fn config_print_shows_what_is_in_force_and_no_secret() {
+fn config_print_hides_secrets() {
     let env = [("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret"), ("EYEPIECE_NODE__NAME", "n1")];
     let output = run_with("[admin]\nlisten = \"\"", &["config", "print"], &env);
     assert_eq!(code(&output), 0);
@@ -191,7 +191,7 @@ fn config_print_shows_what_is_in_force_and_no_secret() {
 }
 
 #[test]
-fn what_is_said_in_vain_is_told_beside_what_is_printed() {
+fn ignored_flags_are_reported() {
     for (command, printed) in [("check", "the configuration is good"), ("print", "[otlp.logs]")] {
         let output = run_with("", &["config", command], &[("OTEL_LOG_LEVEL", "verbose")]);
         assert_eq!(code(&output), 0, "{}", err(&output));
@@ -202,21 +202,21 @@ fn what_is_said_in_vain_is_told_beside_what_is_printed() {
 }
 
 #[test]
-fn the_nodes_name_is_the_hosts() {
+fn node_name_defaults_to_host_name() {
     let hostname = nix::unistd::gethostname().unwrap().into_string().unwrap();
     let text = out(&run_with("", &["config", "print"], &[]));
     assert!(text.contains(&format!("name = \"{hostname}\"\n")), "{text}");
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn closed_output_pipe_is_no_error() {
     let script = format!("{} config reference | head -n 1; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_eyepiece"));
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!((code(&output), err(&output).as_str()), (0, ""));
 }
 
 #[test]
-fn completions_and_man_pages_name_the_sub_commands() {
+fn completions_and_manuals_name_subcommands() {
     const COMMANDS: [&str; 7] = ["run", "config", "status", "observe", "demo", "completions", "man"];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = out(&run(&["completions", shell], &[]));
@@ -242,7 +242,7 @@ fn bash_takes_its_completions() {
 }
 
 #[test]
-fn status_reads_the_admin_endpoint() {
+fn status_reads_admin_endpoint() {
     let ready = Ready::default();
     ready.set(true);
     let status = || Status {
@@ -265,8 +265,8 @@ fn status_reads_the_admin_endpoint() {
 }
 
 #[test]
-fn status_without_an_endpoint_names_the_address() {
-    // A free port, given back: nobody listens there.
+fn status_without_server_names_address() {
+    // A free port, given back: no process listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let output = run_with("", &["status", "--address", &address], &[]);
     assert_eq!(code(&output), 1);

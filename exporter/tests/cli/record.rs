@@ -41,7 +41,7 @@ fn message(value: &Payload<'_>) -> Vec<u8> {
     out
 }
 
-/// So many traces, a loss, and something that nobody can decode.
+/// So many traces, a loss, and an undecodable payload.
 fn stream(count: u16) -> Vec<u8> {
     let mut out = PAYLOAD_DESCRIPTOR.to_vec();
     for port in 0..count {
@@ -108,7 +108,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Waits for a line on standard error, then reads on in the background so that nobody waits for us.
+/// Waits for a line on standard error, then reads on in the background so that the writer never blocks.
 fn wait_for(child: &mut Child, wanted: &str) {
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
     let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(wanted));
@@ -122,13 +122,13 @@ fn count_flows(printed: &str) -> usize {
 }
 
 #[test]
-fn an_agents_stream_is_recorded_until_a_signal_and_played_again() {
+fn agent_stream_is_recorded_and_replayed() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
     let child = record(folder.path(), "events", &[]).spawn().expect("start");
     let (mut connection, _) = listener.accept().expect("accept");
     connection.write_all(&stream(500)).expect("write");
-    // What is on the socket when it is told to leave is recorded too.
+    // What is on the socket at the signal is recorded too.
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("signal");
     let output = child.wait_with_output().expect("wait");
     let (summary, log) = (text(&output.stdout), text(&output.stderr));
@@ -158,7 +158,7 @@ fn an_agents_stream_is_recorded_until_a_signal_and_played_again() {
 }
 
 #[test]
-fn a_crash_leaves_what_was_recorded() {
+fn crash_keeps_recorded_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
     let mut child = record(folder.path(), "events", &[]).spawn().expect("start");
@@ -181,7 +181,7 @@ fn a_crash_leaves_what_was_recorded() {
 }
 
 #[test]
-fn it_ends_by_itself_after_a_time_or_at_a_size() {
+fn record_ends_at_time_or_size() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = record(folder.path(), "short", &["--duration", "100ms"]).output().expect("run");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -205,7 +205,7 @@ fn it_ends_by_itself_after_a_time_or_at_a_size() {
     assert_eq!(summarised(&output), held(&folder.path().join("small")));
 }
 
-/// Events that the summary tells.
+/// Events that the summary reports.
 fn summarised(output: &Output) -> usize {
     let summary = text(&output.stdout);
     let events = summary.split(": ").nth(1).and_then(|rest| rest.split(' ').next());
@@ -226,7 +226,7 @@ fn held(file: &Path) -> usize {
 }
 
 #[test]
-fn nothing_is_overwritten_and_mistakes_have_their_exit_codes() {
+fn record_overwrites_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("there"), "precious").expect("a file");
     let output = record(folder.path(), "there", &["--duration", "100ms"]).output().expect("run");
@@ -258,8 +258,8 @@ fn nothing_is_overwritten_and_mistakes_have_their_exit_codes() {
         std::fs::write(folder.path().join("text"), "neither head nor record").expect("a file");
         let output = replay(&folder.path().join(name));
         assert_eq!(output.status.code(), Some(78));
-        let said = text(&output.stderr);
-        assert!(said.contains("replay.path (from --set replay.path): ") && said.contains(wrong), "{said}");
+        let errors = text(&output.stderr);
+        assert!(errors.contains("replay.path (from --set replay.path): ") && errors.contains(wrong), "{errors}");
     }
 }
 
@@ -274,7 +274,7 @@ fn term(child: &Child) {
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("signal");
 }
 
-/// Tells it to leave once it catches signals, which it does before it opens anything.
+/// Signals the child once it catches signals, which it does before it opens anything.
 fn term_while_it_starts(child: &Child) {
     let status = format!("/proc/{}/status", child.id());
     let caught = || {
@@ -289,12 +289,12 @@ fn term_while_it_starts(child: &Child) {
 }
 
 #[test]
-fn it_can_be_stopped_while_the_first_bytes_are_awaited() {
+fn replay_stops_before_first_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let pipe = pipe(folder.path());
     let mut child = replay_command(&pipe).spawn().expect("start");
     term_while_it_starts(&child);
-    assert_eq!(child.wait().expect("wait").code(), Some(0), "nobody writes to the pipe");
+    assert_eq!(child.wait().expect("wait").code(), Some(0), "no writer of the pipe");
     let magic = b"\x89EPRAW\r\n";
     for bytes in [&b""[..], magic] {
         let mut child = replay_command(Path::new("-")).stdin(Stdio::piped()).spawn().expect("start");
@@ -306,14 +306,14 @@ fn it_can_be_stopped_while_the_first_bytes_are_awaited() {
 }
 
 #[test]
-fn it_can_be_stopped_while_damage_goes_on_for_ever() {
+fn replay_stops_within_endless_damage() {
     let folder = tempfile::tempdir().expect("a folder");
     let pipe = pipe(folder.path());
     let mut child = replay_command(&pipe).spawn().expect("start");
     let writer = std::thread::spawn(move || {
         let mut pipe = File::options().write(true).open(pipe).expect("open");
         pipe.write_all(&format::head()).expect("write");
-        // Until nobody reads any more.
+        // Until the reader is gone.
         while pipe.write_all(&[0; 65_536]).is_ok() {}
     });
     wait_for(&mut child, "the recording is damaged");
@@ -323,7 +323,7 @@ fn it_can_be_stopped_while_damage_goes_on_for_ever() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_is_refused_in_words() {
+fn pipe_without_reader_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     pipe(folder.path());
     let output = record(folder.path(), "pipe", &["--force"]).output().expect("run");
@@ -331,7 +331,7 @@ fn a_pipe_that_nobody_reads_is_refused_in_words() {
     assert!(text(&output.stderr).contains("a pipe that nobody reads"), "{}", text(&output.stderr));
 }
 
-/// Records a stream of a MiB to a pipe that somebody holds and does not read.
+/// Records a stream of a MiB to a pipe that is open and not read.
 fn record_to_a_full_pipe(folder: &Path, drain: &str) -> (Child, File, UnixStream) {
     let reader = File::options().read(true).write(true).open(pipe(folder)).expect("open");
     let listener = UnixListener::bind(folder.join("m.sock")).expect("bind");
@@ -343,7 +343,7 @@ fn record_to_a_full_pipe(folder: &Path, drain: &str) -> (Child, File, UnixStream
 }
 
 #[test]
-fn a_file_that_takes_no_more_is_not_waited_for_beyond_the_drain() {
+fn blocked_file_is_bounded_by_drain() {
     let folder = tempfile::tempdir().expect("a folder");
     let (child, reader, _connection) = record_to_a_full_pipe(folder.path(), "node.drain=200ms");
     term(&child);
@@ -355,7 +355,7 @@ fn a_file_that_takes_no_more_is_not_waited_for_beyond_the_drain() {
 }
 
 #[test]
-fn a_second_signal_is_heard_while_a_file_takes_no_more() {
+fn second_signal_ends_blocked_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut child, reader, _connection) = record_to_a_full_pipe(folder.path(), "node.drain=60s");
     let code = loop {
@@ -370,14 +370,14 @@ fn a_second_signal_is_heard_while_a_file_takes_no_more() {
 }
 
 #[test]
-fn a_file_that_can_grow_no_more_ends_with_a_whole_record_that_is_counted() {
+fn full_file_ends_with_whole_record() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = UnixListener::bind(folder.path().join("m.sock")).expect("bind");
     let mut command = record(folder.path(), "full", &[]);
     let limit = || {
         let limit = libc::rlimit { rlim_cur: 65_536, rlim_max: 65_536 };
         // SAFETY: both take what lives until they return. An ignored signal stays ignored in what is started: write(2)
-        // then says what it says on a full disk, some bytes first and an error at the next call.
+        // then fails as a full disk does: some bytes first and an error at the next call.
         unsafe {
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
@@ -400,7 +400,7 @@ fn a_file_that_can_grow_no_more_ends_with_a_whole_record_that_is_counted() {
 }
 
 #[test]
-fn a_try_that_fails_leaves_no_file_and_an_old_one_as_it_was() {
+fn failed_recording_changes_no_file() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("old"), "precious").expect("a file");
     let wrong = ["--export", "--set", "admin.listen=", "--set", "hubble.listen=", "--set"];
@@ -424,7 +424,7 @@ fn recording(times: impl IntoIterator<Item = u64>) -> Vec<u8> {
 }
 
 #[test]
-fn a_long_wait_for_the_next_event_is_told_and_can_be_ended() {
+fn long_pause_is_logged_and_interruptible() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jump");
     // The clock was set from 1970 to 2023 while recording.
@@ -437,7 +437,7 @@ fn a_long_wait_for_the_next_event_is_told_and_can_be_ended() {
 }
 
 #[test]
-fn damage_is_told_in_total_at_the_end() {
+fn damage_is_summed_at_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("damaged");
     let mut bytes = recording(0..10);
@@ -448,11 +448,11 @@ fn damage_is_told_in_total_at_the_end() {
     std::fs::write(&path, &bytes).expect("a file");
     let output = replay(&path);
     assert_eq!(count_flows(&text(&output.stdout)), 7);
-    let told = format!("skipped because of damage reason=\"record_body\" places=3 bytes={}", 3 * record);
-    assert!(text(&output.stderr).contains(&told), "{}", text(&output.stderr));
+    let expected = format!("skipped because of damage reason=\"record_body\" places=3 bytes={}", 3 * record);
+    assert!(text(&output.stderr).contains(&expected), "{}", text(&output.stderr));
 }
 
-/// A terminal, one end of which plays a recording and then says EIO, as a disk does that breaks.
+/// A terminal, one end of which plays a recording and then fails with EIO, as a broken disk does.
 fn breaking(recording: Vec<u8>) -> (File, std::thread::JoinHandle<()>) {
     let master =
         File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx").expect("a terminal");
@@ -464,7 +464,7 @@ fn breaking(recording: Vec<u8>) -> (File, std::thread::JoinHandle<()>) {
         libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags)
     };
     assert!(slave >= 0, "the terminal's other end");
-    // SAFETY: it was just opened, and nobody else has it.
+    // SAFETY: it was just opened, and nothing else has it.
     let slave = unsafe { OwnedFd::from_raw_fd(slave) };
     // SAFETY: all bits zero are a valid termios: no processing at all, which cfmakeraw completes.
     let mut raw: libc::termios = unsafe { std::mem::zeroed() };
@@ -478,7 +478,7 @@ fn breaking(recording: Vec<u8>) -> (File, std::thread::JoinHandle<()>) {
 }
 
 #[test]
-fn what_came_before_the_source_failed_is_handed_over_and_summed_up() {
+fn events_before_source_failure_are_delivered() {
     let folder = tempfile::tempdir().expect("a folder");
     let (terminal, writer) = breaking(recording(0..500));
     let output = replay_command(Path::new("-")).stdin(terminal).output().expect("run");

@@ -49,7 +49,7 @@ fn programs(mode: Mode, requests: &mut Requests, ifindex: u32) -> usize {
 fn chain(ifindex: u32, side: u32) -> usize {
     // `union bpf_attr` of BPF_PROG_QUERY (16): interface and side, flags, ids, and the count that comes back.
     let mut attributes = [u64::from(ifindex) | u64::from(side) << 32, 0, 0, 0, 0, 0, 0, 0];
-    // SAFETY: the attributes are plain numbers that live longer than the call, and their length is told.
+    // SAFETY: the attributes are plain numbers that live longer than the call, and their length is passed.
     let result = unsafe { libc::syscall(libc::SYS_bpf, 16, attributes.as_mut_ptr(), size_of_val(&attributes)) };
     if result < 0 { 0 } else { (attributes[3] & 0xffff_ffff) as usize }
 }

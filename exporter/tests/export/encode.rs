@@ -76,7 +76,7 @@ pub(crate) fn body(record: &LogRecord) -> String {
 }
 
 #[test]
-fn a_trace_with_everything() {
+fn full_trace_has_all_attributes() {
     let symbols = Symbols::default();
     let mut flow = flow(7);
     flow.cpu = 3;
@@ -157,7 +157,7 @@ fn a_trace_with_everything() {
 }
 
 #[test]
-fn a_kernel_drop_and_a_datapath_drop() {
+fn drops_have_reason_attributes() {
     let mut flow = flow(1);
     flow.event_type = EventType { kind: 1, subtype: 0 };
     flow.verdict = Verdict::Dropped;
@@ -283,7 +283,7 @@ fn bounds_in_records_and_bytes() {
 }
 
 #[test]
-fn resource_and_scope_stand_before_the_records() {
+fn resource_and_scope_precede_records() {
     let (requests, _) = requests(1, 1, usize::MAX, &resource());
     let decoded = ExportLogsServiceRequest::decode(requests[0].body.clone()).unwrap();
     assert_eq!(decoded.resource_logs.len(), 1);

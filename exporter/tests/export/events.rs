@@ -122,7 +122,7 @@ fn agent(kind: AgentEventKind, notification: Notification) -> Observed {
 }
 
 #[test]
-fn events_of_the_agent() {
+fn agent_events_have_attributes() {
     use AgentEventKind as Kind;
     let labels = || vec!["k8s:app=a".to_owned(), "x".repeat(200)];
     let long = "x".repeat(200);

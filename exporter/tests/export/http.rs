@@ -79,7 +79,7 @@ impl Receiver {
 }
 
 #[tokio::test]
-async fn what_was_sent_arrives_once() {
+async fn records_arrive_once() {
     let receiver = Receiver::default();
     let mut settings = settings(format!("http://{}/base", receiver.start().await), Protocol::HttpProtobuf);
     settings.headers = Some(Headers(vec![("x-tenant".into(), "t".into())]));

@@ -25,7 +25,7 @@ async fn start(options: &Options, answers: impl IntoIterator<Item = Answer>) -> 
 }
 
 #[tokio::test]
-async fn what_was_sent_arrives_once() {
+async fn records_arrive_once() {
     let (received, running) = start(&options(), []).await;
     for start in [0, 100, 200] {
         assert_eq!(running.sink.try_send(batch(start..start + 100)), 100);
@@ -43,7 +43,7 @@ async fn what_was_sent_arrives_once() {
 }
 
 #[tokio::test]
-async fn a_few_records_leave_after_the_delay() {
+async fn few_records_leave_after_delay() {
     let (received, running) = start(&Options { max_records: 1000, ..options() }, []).await;
     running.sink.try_send(batch(0..3));
     eventually(|| received.numbers().len() == 3).await;
@@ -52,7 +52,7 @@ async fn a_few_records_leave_after_the_delay() {
 }
 
 #[tokio::test]
-async fn no_request_without_a_record() {
+async fn empty_batch_makes_no_request() {
     let (received, running) = start(&options(), []).await;
     assert_eq!(running.sink.try_send(batch(0..0)), 0);
     tokio::time::sleep(Duration::from_millis(30)).await;
@@ -123,19 +123,19 @@ async fn refusals_and_retries_by_code() {
 }
 
 #[tokio::test]
-async fn partial_success_is_counted_and_never_retried() {
-    for (told, counted) in [(0, 0), (3, 3), (10, 10), (99, 10), (-1, 0)] {
-        let (received, running) = start(&Options { in_flight: 1, ..options() }, [Answer::Partial(told)]).await;
+async fn partial_success_is_counted_not_retried() {
+    for (rejected, counted) in [(0, 0), (3, 3), (10, 10), (99, 10), (-1, 0)] {
+        let (received, running) = start(&Options { in_flight: 1, ..options() }, [Answer::Partial(rejected)]).await;
         running.sink.try_send(batch(0..15));
         let counters = running.end(PATIENCE).await;
-        assert_eq!(sums(&counters), (15 - counted, [0, 0, counted, 0, 0]), "{told}");
+        assert_eq!(sums(&counters), (15 - counted, [0, 0, counted, 0, 0]), "{rejected}");
         assert_eq!(received.metadata.lock().unwrap().len(), 2, "no request is repeated");
     }
 }
 
 #[tokio::test]
-async fn a_receiver_that_comes_later_gets_everything() {
-    // An address that nobody listens on yet.
+async fn late_receiver_gets_everything() {
+    // An address without a listener.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let running = Running::start(&options(), client(format!("http://{address}")));
     assert_eq!(running.sink.try_send(batch(0..50)), 50);
@@ -149,7 +149,7 @@ async fn a_receiver_that_comes_later_gets_everything() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_goes_away_and_comes_back_misses_nothing() {
+async fn returning_receiver_misses_nothing() {
     let received = Received::default();
     let (address, server) = grpc(&received, "127.0.0.1:0", None).await;
     let running = Running::start(&options(), client(format!("http://{address}")));
@@ -158,7 +158,7 @@ async fn a_receiver_that_goes_away_and_comes_back_misses_nothing() {
     eventually(|| counters.delivered.get() == 50).await;
     server.abort();
     assert!(server.await.unwrap_err().is_cancelled());
-    // Connections that the server left behind close with their tasks; new records find nobody.
+    // Connections that the server left behind close with their tasks; new records find no server.
     received.answers.lock().unwrap().extend(vec![Answer::Refuse(Status::unavailable("leaving")); 4]);
     running.sink.try_send(batch(50..100));
     eventually(|| counters.requests_retried.get() >= 2).await;
@@ -170,7 +170,7 @@ async fn a_receiver_that_goes_away_and_comes_back_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_hanging_receiver_fills_the_queue_and_every_record_is_counted() {
+async fn hanging_receiver_loses_counted_records() {
     let received = Received::answering(vec![Answer::Hang; 1000]);
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
     let mut settings = settings(format!("http://{address}"), Protocol::Grpc);
@@ -190,7 +190,7 @@ async fn a_hanging_receiver_fills_the_queue_and_every_record_is_counted() {
 }
 
 #[tokio::test]
-async fn after_a_hang_the_next_attempt_delivers() {
+async fn attempt_after_hang_delivers() {
     let received = Received::answering([Answer::Hang, Answer::Hang]);
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
     let mut settings = settings(format!("http://{address}"), Protocol::Grpc);

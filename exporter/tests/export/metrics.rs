@@ -54,7 +54,7 @@ fn producer() -> impl FnMut() -> std::future::Ready<Due> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_queues_nothing_up() {
+async fn outage_queues_no_metrics() {
     let (store, telemetry) = (Store::default(), Telemetry::default());
     let (sender, receiver) = shutdown::channel();
     let set = |outcome| *store.outcome.lock().unwrap() = outcome;
@@ -83,12 +83,12 @@ async fn an_outage_queues_nothing_up() {
     let counters = Counters::new(&telemetry, Signal::Metrics);
     assert_eq!((counters.delivered.get(), counters.rejected.get(), counters.partial_success.get()), (36, 10, 4));
     assert_eq!((counters.requests_ok.get(), counters.requests_failed.get()), (4, 7));
-    // Told by every round.
+    // Counted in every round.
     assert_eq!(counters.too_large.get(), 11);
     assert_eq!(store.attempts.load(Ordering::Relaxed), 11);
 }
 
-/// Takes nothing for as long as it is told, on tokio's clock.
+/// Accepts nothing until a time on tokio's clock.
 #[derive(Clone)]
 struct Away {
     until: Instant,
@@ -106,7 +106,7 @@ impl Transport for Away {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_values_are_sent_until_they_are_taken_or_the_deadline_is_there() {
+async fn last_values_retry_until_deadline() {
     for (away, delivered, lost) in [(0, 10, 0), (3, 10, 0), (60, 0, 10)] {
         let (store, telemetry) = (Store::default(), Telemetry::default());
         let (sender, receiver) = shutdown::channel();
@@ -137,7 +137,7 @@ impl Transport for Silent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_receiver_does_not_hold_up_the_end() {
+async fn silent_receiver_does_not_delay_end() {
     let (sender, receiver) = shutdown::channel();
     let task = tokio::spawn(async move {
         let sender = Sender::new(Silent, &Telemetry::default());
@@ -294,7 +294,7 @@ async fn own_series_beyond_limit_are_summed() {
 }
 
 #[tokio::test]
-async fn the_end_comes_in_time_on_one_thread_with_nobody_there() {
+async fn absent_receiver_does_not_delay_end() {
     for settings in [
         settings("http://127.0.0.1:1".into(), Protocol::Grpc),
         settings("http://127.0.0.1:1".into(), Protocol::HttpProtobuf),

@@ -62,7 +62,7 @@ fn stranger(answer: &'static [u8]) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn wrong_port_names_the_other_protocol() {
+async fn wrong_port_names_other_protocol() {
     let http = http_server(200).await;
     let (grpc, _) = grpc(&Received::default(), "127.0.0.1:0", None).await;
     // The server closes: its answer and a write that fails for it race.
@@ -103,7 +103,7 @@ async fn tls_against_plaintext_names_http() {
 }
 
 #[tokio::test]
-async fn untrusted_certificate_names_the_setting() {
+async fn untrusted_certificate_names_setting() {
     let (pki, other) = (Pki::new(), Pki::new());
     let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pki.server.0, &pki.server.1));
     let (address, _) = grpc(&Received::default(), "127.0.0.1:0", Some(tls)).await;
@@ -127,7 +127,7 @@ async fn plaintext_against_tls_names_https() {
 }
 
 #[tokio::test]
-async fn wrong_path_names_url_and_right_path() {
+async fn wrong_path_names_right_path() {
     let address = http_server(404).await;
     assert_eq!(
         message(&format!("http://{address}/wrong"), Protocol::HttpProtobuf).await,

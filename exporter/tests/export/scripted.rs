@@ -54,7 +54,7 @@ fn slow() -> Options {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_grow_and_stay_below_the_maximum() {
+async fn pauses_grow_up_to_maximum() {
     let script = Script::new(|attempt| if attempt > 12 { Some(Outcome::Accepted) } else { away() });
     let running = Running::start(&slow(), script.clone());
     running.sink.try_send(batch(0..5));
@@ -71,7 +71,7 @@ async fn pauses_grow_and_stay_below_the_maximum() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_receivers_pause_is_kept() {
+async fn pause_of_receiver_is_kept() {
     let script = Script::new(|attempt| match attempt {
         1 => Some(Outcome::Retry { delay: Some(Duration::from_secs(77)), message: "later".into() }),
         _ => Some(Outcome::Accepted),
@@ -84,7 +84,7 @@ async fn the_receivers_pause_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_retrying_the_queue_fills_and_the_rest_is_counted() {
+async fn full_queue_while_retrying_counts_rest() {
     let script = Script::new(|_| away());
     let running = Running::start(&slow(), script.clone());
     let mut offered = 0;
@@ -105,7 +105,7 @@ async fn while_retrying_the_queue_fills_and_the_rest_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_is_back_at_the_end_gets_everything() {
+async fn receiver_back_at_end_gets_everything() {
     let script = Script::new(|attempt| if attempt > 3 { Some(Outcome::Accepted) } else { away() });
     let running = Running::start(&slow(), script);
     running.sink.try_send(batch(0..100));
@@ -114,7 +114,7 @@ async fn a_receiver_that_is_back_at_the_end_gets_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_receiver_does_not_outlast_the_deadline() {
+async fn silent_receiver_ends_at_deadline() {
     for time in [0, 1, 5] {
         let running = Running::start(&slow(), Script::new(|_| None));
         running.sink.try_send(batch(0..100));
@@ -127,7 +127,7 @@ async fn a_silent_receiver_does_not_outlast_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_is_dropped_still_counts() {
+async fn dropped_task_counts_its_records() {
     let running = Running::start(&slow(), Script::new(|_| None));
     running.sink.try_send(batch(0..100));
     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -124,7 +124,7 @@ async fn http_with_both_certificates() {
 }
 
 #[test]
-fn files_that_can_not_be_used_are_named() {
+fn unusable_tls_files_are_named() {
     let pki = Pki::new();
     std::fs::write(pki.path("empty"), "").unwrap();
     let other = Pki::new();

@@ -187,7 +187,7 @@ fn series_begin_when_events_arrive() {
 }
 
 #[test]
-fn our_notifications_are_decoded_and_are_not_the_source_s() {
+fn own_notifications_are_no_source_events() {
     let payloads = vec![trace(), debug(), Vec::new(), socket(9001), socket(9002), vec![99], trace()];
     let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
     let (telemetry, sink) = (Telemetry::default(), Collect::default());
@@ -214,9 +214,9 @@ fn our_notifications_are_decoded_and_are_not_the_source_s() {
     assert_eq!(observed.iter().filter(|one| matches!(one, Observed::Agent(event) if event.time == 3)).count(), 5);
 }
 
-/// An agent may say any number: two of the largest in one read, and then another one.
+/// An agent may send any number: two of the largest in one read, and then another one.
 #[test]
-fn losses_that_lie_stop_nothing_and_never_begin_anew() {
+fn implausible_losses_never_reset_counter() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("m.sock");
     let server = UnixListener::bind(&socket).unwrap();

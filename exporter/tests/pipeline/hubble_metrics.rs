@@ -16,15 +16,15 @@ use eyepiece_hubble::proto::json;
 use eyepiece_tests::reference::vectors;
 use eyepiece_wire::InterfaceKind;
 
-struct Nobody;
+struct NoNames;
 
-impl KernelNames for Nobody {
+impl KernelNames for NoNames {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         reason.to_string().into()
     }
 }
 
-impl InterfaceNames for Nobody {
+impl InterfaceNames for NoNames {
     fn name(&self, _: u32, _: u32) -> Option<Cow<'_, str>> {
         None
     }
@@ -44,7 +44,7 @@ fn expected() -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn drops_flows_and_flags_are_hubbles_to_the_flow() {
+fn metrics_equal_hubbles() {
     let none = Contexts::default();
     let contexts = MetricContexts { drop: none.clone(), flows: none.clone(), tcp: none.clone(), io: none };
     let mut aggregation = Aggregation::new(Config { contexts, ..Config::default() }, 0);
@@ -56,7 +56,7 @@ fn drops_flows_and_flags_are_hubbles_to_the_flow() {
     }
     assert_eq!(flows, 4000);
     let symbols = Symbols::default();
-    let names = Names { symbols: &symbols, kernel: &Nobody, interfaces: &Nobody };
+    let names = Names { symbols: &symbols, kernel: &NoNames, interfaces: &NoNames };
     let mut counted = BTreeMap::new();
     for metric in resolve(&aggregation.snapshot(1), &names, Naming::Hubble) {
         for series in metric.series {

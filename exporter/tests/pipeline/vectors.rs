@@ -29,7 +29,7 @@ fn every_payload_decodes_as_upstream() {
 }
 
 #[test]
-fn in_a_known_world_every_end_is_who_upstream_says() {
+fn endpoints_resolve_as_upstream() {
     let counts = compare(WORLD, Some(world::tables()), world::without_names);
     assert!(counts.flows > 11_000 && counts.events > 1500 && counts.skipped > 800 && counts.refused > 400);
 }

@@ -120,7 +120,7 @@ fn obstacle_keeps_readyz_at_503() {
 }
 
 #[test]
-fn the_client_reads_what_the_source_says() {
+fn client_reads_source_status() {
     let (admin, ready) = admin();
     ready.set(true);
     let (text, fetched) = fetch(admin.addr).unwrap();
@@ -129,7 +129,7 @@ fn the_client_reads_what_the_source_says() {
 }
 
 #[test]
-fn an_address_in_use_names_key_and_address() {
+fn address_in_use_names_key() {
     let (admin, _) = admin();
     let error = config(admin.addr).build(Ready::default(), status).unwrap_err();
     assert!(matches!(error, AdminError::Bind { .. }));
@@ -142,7 +142,7 @@ fn an_address_in_use_names_key_and_address() {
 }
 
 #[test]
-fn dropping_it_frees_the_address() {
+fn dropped_server_frees_address() {
     let (admin, _) = admin();
     let addr = admin.addr;
     assert_eq!(line(addr, "GET /healthz"), "HTTP/1.1 200 OK");
@@ -153,7 +153,7 @@ fn dropping_it_frees_the_address() {
 }
 
 #[test]
-fn strangers_are_answered_or_cut_off_and_the_next_one_is_served() {
+fn malformed_requests_leave_server_usable() {
     let (admin, _) = admin();
     let many_headers = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
     let large = format!("GET /healthz HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(64 << 10));
@@ -174,7 +174,7 @@ fn strangers_are_answered_or_cut_off_and_the_next_one_is_served() {
 }
 
 #[test]
-fn a_body_is_left_unread_and_one_connection_has_one_answer() {
+fn request_body_is_not_read() {
     let (admin, _) = admin();
     let answer =
         talk(admin.addr, b"POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\nabc");
@@ -185,7 +185,7 @@ fn a_body_is_left_unread_and_one_connection_has_one_answer() {
 }
 
 #[test]
-fn slow_clients_are_cut_off_and_hold_nobody_up_for_good() {
+fn slow_clients_are_disconnected() {
     let (admin, _) = admin();
     // More than are served at once; each sends half a head and then waits.
     let slow: Vec<_> = (0..80)
@@ -204,7 +204,7 @@ fn slow_clients_are_cut_off_and_hold_nobody_up_for_good() {
 }
 
 #[test]
-fn many_clients_at_once_are_all_served() {
+fn parallel_clients_are_all_served() {
     let (admin, _) = admin();
     let addr = admin.addr;
     let client = || thread::spawn(move || (0..25).filter(|_| fetch(addr).is_ok()).count());
@@ -213,7 +213,7 @@ fn many_clients_at_once_are_all_served() {
 }
 
 #[test]
-fn connections_that_say_nothing_are_forgotten() {
+fn idle_connections_are_closed() {
     let (admin, _) = admin();
     for _ in 0..200 {
         TcpStream::connect(admin.addr).unwrap().shutdown(Shutdown::Both).unwrap();
@@ -236,7 +236,7 @@ fn stranger(answer: &'static [u8]) -> SocketAddr {
 }
 
 #[test]
-fn the_client_knows_strangers() {
+fn client_rejects_other_servers() {
     for (answer, wrong) in [
         (&b""[..], "it is not HTTP"),
         (b"\xff\xff", "it is not UTF-8"),

@@ -1,4 +1,4 @@
-//! What a server's telemetry says.
+//! Values of a server's telemetry.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where we differ from the reference on purpose, and how a row of each kind is told.
+//! Where we differ from the reference on purpose, and how a row of each kind is recognised.
 
 use std::net::IpAddr;
 
@@ -90,7 +90,7 @@ pub const DEVIATIONS: [Deviation; 10] = [
         },
     },
     Deviation {
-        reason: "Geneve options end where the header says; upstream goes by their own lengths, modulo 256",
+        reason: "Geneve options end where the header ends them; upstream goes by their own lengths, modulo 256",
         of_packets: true,
         is_in_vectors: true,
         explains: |row| odd_geneve_options(row) && equal_but(row, behind(row)),
@@ -145,7 +145,7 @@ pub const DEVIATIONS: [Deviation; 10] = [
     },
 ];
 
-/// All that a packet says.
+/// All fields that come from a packet.
 const LAYERS: [&str; 5] = ["ethernet", "IP", "l4", "Summary", "tunnel"];
 
 /// What differs where one of both sees the layers behind a header: of a tunnel's packet also what a tunnel in it has.
@@ -200,7 +200,7 @@ fn has_tag(row: &Row<'_>) -> bool {
     frames.any(|header| matches!(header[6..], [0x81 | 0x91, 0] | [0x88, 0xa8]))
 }
 
-/// The options of a Geneve header, of the tunnel or of one in it, do not end where the header says.
+/// The options of a Geneve header, of the tunnel or of one in it, do not end where the header ends them.
 fn odd_geneve_options(row: &Row<'_>) -> bool {
     const PORT: [u8; 2] = 6081_u16.to_be_bytes();
     let Some(tunnel) = row.flow().and_then(|flow| flow.tunnel) else { return false };

@@ -49,7 +49,7 @@ pub fn observed(observed: &Observed) -> Value {
             event.into()
         }
         Observed::Agent(_) => event.into(),
-        Observed::Lost(lost) => panic!("no payload tells a loss: {lost:?}"),
+        Observed::Lost(lost) => panic!("no payload is a loss: {lost:?}"),
     }
 }
 

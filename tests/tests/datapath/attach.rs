@@ -7,7 +7,7 @@ use eyepiece_tests::bpf::{Counting, Info, Objects, Order, Side};
 use eyepiece_tests::traffic::udp;
 use eyepiece_tests::{Eyepiece, Inside, Lab, Uplink, eventually};
 
-/// Longest wait for the kernel to free what nobody holds any more.
+/// Longest wait for the kernel to free unused objects.
 const FREED: Duration = Duration::from_secs(10);
 
 fn config(attach: &str) -> String {
@@ -66,7 +66,7 @@ fn foreign(inside: &Inside, attach: &str, order: Order) -> Result<Vec<(Side, Cou
 }
 
 #[test]
-fn programs_of_others_see_every_packet_and_nothing_of_ours_stays() -> Result<()> {
+fn foreign_programs_see_every_packet() -> Result<()> {
     for attach in ["tcx", "clsact"] {
         let lab = lab()?;
         if attach == "clsact" {
@@ -114,7 +114,7 @@ fn programs_of_others_see_every_packet_and_nothing_of_ours_stays() -> Result<()>
 }
 
 #[test]
-fn after_a_kill_tcx_leaves_nothing_and_the_next_start_removes_what_clsact_left() -> Result<()> {
+fn kill_leaves_nothing_after_restart() -> Result<()> {
     for (attach, next) in [("tcx", "tcx"), ("clsact", "clsact"), ("clsact", "tcx")] {
         let lab = lab()?;
         let mut eyepiece = Eyepiece::start(lab.node(), &config(attach))?;
@@ -142,8 +142,8 @@ fn after_a_kill_tcx_leaves_nothing_and_the_next_start_removes_what_clsact_left()
 }
 
 #[test]
-fn a_queueing_discipline_goes_with_who_made_it_unless_others_use_it() -> Result<()> {
-    // ve-a had one before, on ve-b somebody uses ours, ve-c is ours alone.
+fn own_qdisc_is_removed_if_unused() -> Result<()> {
+    // ve-a had one before, on ve-b another program uses ours, ve-c is ours alone.
     let mut lab = lab()?;
     lab.add_endpoint("c")?;
     lab.node().exec("tc qdisc add dev ve-a clsact")?;
@@ -159,7 +159,7 @@ fn a_queueing_discipline_goes_with_who_made_it_unless_others_use_it() -> Result<
 }
 
 #[test]
-fn without_debug_not_an_instruction_of_it_is_loaded() -> Result<()> {
+fn debug_off_loads_no_debug_code() -> Result<()> {
     let lab = lab()?;
     let mut lengths = Vec::new();
     for debug in [false, true] {
@@ -181,9 +181,9 @@ fn without_debug_not_an_instruction_of_it_is_loaded() -> Result<()> {
         lengths.push(traffic.iter().map(|info| info.length).max());
         let messages = || eyepiece.number("eyepiece.events.decoded", &[("eyepiece.event.kind", "debug")]);
         if debug {
-            let told = eventually(FREED, "debug messages", || messages().ok().filter(|&count| count >= 50))
+            let count = eventually(FREED, "debug messages", || messages().ok().filter(|&count| count >= 50))
                 .map_err(|error| error.context(format!("{:#}", eyepiece.status().unwrap())))?;
-            ensure!(told >= 50);
+            ensure!(count >= 50);
         } else {
             assert!(
                 eventually(FREED, "events", || {
@@ -201,10 +201,10 @@ fn without_debug_not_an_instruction_of_it_is_loaded() -> Result<()> {
 }
 
 #[test]
-fn what_was_unseen_is_told_once_whatever_becomes_of_hooks_and_name() -> Result<()> {
+fn unseen_packets_are_counted_once() -> Result<()> {
     let lab = lab()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
-    // Somebody has the place of our filter, so that only one of the two hooks can be attached.
+    // The place of our filter is taken, so that only one of the two hooks can be attached.
     lab.node().exec("tc qdisc add dev ve-a clsact")?;
     let (priority, handle) = (1, 0x65_7965);
     let taken = Counting::clsact(lab.node(), "ve-a", Side::Ingress, priority, handle)?;
@@ -237,6 +237,6 @@ fn what_was_unseen_is_told_once_whatever_becomes_of_hooks_and_name() -> Result<(
     eventually(FREED, "the new name", || attached("ve-new").is_ok_and(|count| count == 2).then_some(()))?;
     eventually(FREED, "the numbers", || unseen("ve-new").is_ok_and(|now| now == before).then_some(()))
         .map_err(|error| error.context(format!("{:?}", unseen("ve-new"))))?;
-    assert_eq!(unseen("ve-a")?, [0; 4], "told under one name");
+    assert_eq!(unseen("ve-a")?, [0; 4], "counted under one name");
     Ok(())
 }

@@ -75,7 +75,7 @@ table! {
 }
 
 #[test]
-fn totals_are_exact_where_events_are_lost() -> Result<()> {
+fn totals_stay_exact_with_losses() -> Result<()> {
     for transport in ["ring", "perf"] {
         let settings =
             [("datapath.transport", transport), ("datapath.aggregation", "none"), ("datapath.buffer", "1MiB")];
@@ -86,7 +86,7 @@ fn totals_are_exact_where_events_are_lost() -> Result<()> {
 }
 
 #[test]
-fn what_passed_before_is_told_as_unseen() -> Result<()> {
+fn packets_before_attach_are_unseen() -> Result<()> {
     let mut lab = Lab::new()?;
     let send = |lab: &Lab, from: &str| -> Result<()> {
         udp(lab.endpoint(from), lab.endpoint("b")).packets(300).run()?;
@@ -96,7 +96,7 @@ fn what_passed_before_is_told_as_unseen() -> Result<()> {
     send(&lab, "a")?;
     let watch = Watch::start(&lab, &[("otlp.logs.enabled", "false")])?;
     send(&lab, "a")?;
-    // An interface that comes, and carries packets before anybody can look at it.
+    // An interface that comes, and carries packets before hooks are attached.
     watch.eyepiece.process.signal(Signal::SIGSTOP)?;
     lab.add_endpoint("late")?;
     send(&lab, "late")?;
@@ -132,7 +132,7 @@ fn last_byte(text: &str, from: IpAddr) -> Option<u64> {
 }
 
 #[test]
-fn a_super_packet_counts_as_its_segments() -> Result<()> {
+fn super_packet_counts_as_segments() -> Result<()> {
     const PAYLOAD: u64 = 20_000_000;
     const ANSWER: u64 = 3000;
     for (far, leaves_by) in [("b", "ve-b"), ("outside", UPLINK)] {

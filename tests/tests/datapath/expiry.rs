@@ -44,7 +44,7 @@ const SMALL: (&str, &str) = ("datapath.max_connections", "1000");
 const SHORT: [(&str, &str); 2] = [("datapath.timeout.udp", "1s"), ("datapath.timeout.other", "1s")];
 
 #[test]
-fn a_full_table() -> Result<()> {
+fn full_table_counts_untracked() -> Result<()> {
     for aggregation in ["medium", "maximum"] {
         let flood = flood(200_000, 1, &[SMALL, ("datapath.aggregation", aggregation)])?;
         // Each direction of each interface of a connection once; the answers' few connections have many packets.
@@ -55,7 +55,7 @@ fn a_full_table() -> Result<()> {
 }
 
 #[test]
-fn a_full_table_whose_entries_leave_during_the_flood() -> Result<()> {
+fn full_table_with_expiry_stays_exact() -> Result<()> {
     for transport in ["ring", "perf"] {
         let flood = flood(200_000, 1, &[SMALL, SHORT[0], SHORT[1], ("datapath.transport", transport)])?;
         assert!(flood.untracked > 0, "the table was never full");
@@ -65,9 +65,9 @@ fn a_full_table_whose_entries_leave_during_the_flood() -> Result<()> {
 }
 
 #[test]
-fn packets_that_meet_entries_on_their_way_out() -> Result<()> {
+fn packets_meeting_dead_entries_are_counted() -> Result<()> {
     let flood = flood(100_000, 2, &[("datapath.max_connections", "500000"), SHORT[0], ("datapath.interval", "1s")])?;
-    // They are said one by one, so that their ends count them too; what found no room in the ring is untracked.
+    // They are reported one by one, so that their ends count them too; what found no room in the ring is untracked.
     assert!(flood.by_ends + flood.untracked >= 200_000, "{} by their ends, {} not", flood.by_ends, flood.untracked);
     assert!(flood.by_ends > 100_000, "{} by their ends", flood.by_ends);
     Ok(())

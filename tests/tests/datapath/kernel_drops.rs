@@ -1,4 +1,4 @@
-//! What the kernel drops is told with its reason and its addresses, and counted to the packet; nothing else is.
+//! Drops of the kernel are reported with reason and addresses, and counted to the packet; nothing else is.
 
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -90,17 +90,17 @@ fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
 }
 
 #[test]
-fn every_drop_is_told_over_the_ring() -> Result<()> {
+fn ring_reports_every_drop() -> Result<()> {
     every_drop("ring", "medium")
 }
 
 #[test]
-fn every_drop_is_told_over_the_perf_buffer_unaggregated() -> Result<()> {
+fn perf_buffer_reports_every_drop() -> Result<()> {
     every_drop("perf", "none")
 }
 
 #[test]
-fn the_end_of_a_connection_is_no_drop() -> Result<()> {
+fn connection_end_is_no_drop() -> Result<()> {
     let lab = Lab::new()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     let watch = Watch::start(&lab, &[])?;
@@ -108,7 +108,7 @@ fn the_end_of_a_connection_is_no_drop() -> Result<()> {
         for close in [Close::Fin, Close::Rst] {
             tcp(a, b).family(family).connections(10).bytes(100_000).close(close).run()?;
         }
-        // The server ends first: what the client says then meets what the kernel keeps of a connection that is over.
+        // The server ends first: what the client sends then meets what the kernel keeps of a closed connection.
         let listener = b.namespace.run(|| TcpListener::bind(SocketAddr::new(b.address(family), 0)))?;
         let mut clients = Vec::new();
         for _ in 0..10 {
@@ -133,7 +133,7 @@ fn the_end_of_a_connection_is_no_drop() -> Result<()> {
 }
 
 #[test]
-fn an_idle_lab_drops_nothing() -> Result<()> {
+fn idle_lab_drops_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let watch = Watch::start(&lab, &[])?;
     std::thread::sleep(Duration::from_secs(10));
@@ -148,7 +148,7 @@ fn an_idle_lab_drops_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_drop_of_a_tagged_packet_has_its_tag() -> Result<()> {
+fn drop_of_tagged_packet_has_tag() -> Result<()> {
     const TAG: u16 = 7;
     let lab = Lab::new()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));

@@ -1,4 +1,4 @@
-//! The lab's own tests: what its generators say they sent is what tcpdump and the interfaces saw.
+//! The lab's own tests: what its generators report is what tcpdump and the interfaces saw.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use eyepiece_tests::traffic::{self, Close, connections, echo, mixed, script, tcp
 use eyepiece_tests::{Capture, Count, Eyepiece, Family, Lab, Uplink, drops, frame};
 
 #[test]
-fn datagrams_are_what_the_witnesses_saw() -> Result<()> {
+fn datagrams_match_witnesses() -> Result<()> {
     let lab = Lab::new()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     for (family, packets, payload) in
@@ -28,7 +28,7 @@ fn datagrams_are_what_the_witnesses_saw() -> Result<()> {
 }
 
 #[test]
-fn frames_of_all_kinds_are_what_the_witnesses_saw() -> Result<()> {
+fn frames_match_witnesses() -> Result<()> {
     for builder in [Lab::builder(), Lab::builder().bridge()] {
         let lab = builder.uplink(Uplink::None).build()?;
         let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
@@ -61,7 +61,7 @@ fn frames_of_all_kinds_are_what_the_witnesses_saw() -> Result<()> {
 }
 
 #[test]
-fn transfers_carry_what_they_say() -> Result<()> {
+fn transfers_carry_stated_bytes() -> Result<()> {
     let lab = Lab::builder().nat().build()?;
     let (a, b, outside) = (lab.endpoint("a"), lab.endpoint("b"), lab.outside());
     for (from, to, family, close) in [
@@ -84,7 +84,7 @@ fn transfers_carry_what_they_say() -> Result<()> {
 }
 
 #[test]
-fn with_offloads_a_write_crosses_as_one_packet() -> Result<()> {
+fn offloaded_write_crosses_as_one_packet() -> Result<()> {
     for (uplink, offloads) in
         [(Uplink::Macvlan, true), (Uplink::Macvlan, false), (Uplink::Tap, true), (Uplink::Tap, false)]
     {
@@ -115,7 +115,7 @@ fn echoes_return() -> Result<()> {
 }
 
 #[test]
-fn an_uplink_is_no_veth_and_counts_every_packet() -> Result<()> {
+fn uplink_counts_every_packet() -> Result<()> {
     for (uplink, kind) in [(Uplink::Macvlan, "macvlan"), (Uplink::Tap, "tun")] {
         let lab = Lab::builder().uplink(uplink).nat().build()?;
         assert_eq!(lab.node().link(UPLINK)?["linkinfo"]["info_kind"], kind);
@@ -135,7 +135,7 @@ fn an_uplink_is_no_veth_and_counts_every_packet() -> Result<()> {
 }
 
 #[test]
-fn a_script_sends_at_least_what_was_asked_for() -> Result<()> {
+fn script_sends_at_least_requested() -> Result<()> {
     let lab = Lab::new()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     for total in [0, 1, 20_000] {
@@ -151,7 +151,7 @@ fn a_script_sends_at_least_what_was_asked_for() -> Result<()> {
 }
 
 #[test]
-fn the_node_is_a_host_too() -> Result<()> {
+fn node_is_host() -> Result<()> {
     for builder in [Lab::builder(), Lab::builder().bridge()] {
         let lab = builder.build()?;
         for host in [lab.endpoint("a"), lab.outside()] {
@@ -170,7 +170,7 @@ fn the_node_is_a_host_too() -> Result<()> {
 }
 
 #[test]
-fn a_vlan_tag_is_in_the_received_bytes_of_a_veth_and_a_tap_but_not_of_a_macvlan() -> Result<()> {
+fn vlan_tag_counts_by_device_kind() -> Result<()> {
     for (uplink, bytes) in [(Uplink::Tap, 6400), (Uplink::Macvlan, 6000)] {
         let lab = Lab::builder().uplink(uplink).build()?;
         for (host, bytes) in [(lab.endpoint("a"), 6400), (lab.outside(), bytes)] {
@@ -186,9 +186,9 @@ fn a_vlan_tag_is_in_the_received_bytes_of_a_veth_and_a_tap_but_not_of_a_macvlan(
 }
 
 #[test]
-fn the_product_is_started_asked_and_stopped() -> Result<()> {
+fn product_starts_answers_and_stops() -> Result<()> {
     let lab = Lab::builder().endpoints([]).uplink(Uplink::None).build()?;
-    // A stand-in for the program: a listener of this test's, and a script that says where.
+    // A stand-in for the program: a listener of this test's, and a script with its address.
     let listener = lab.node().run(|| std::net::TcpListener::bind("127.0.0.1:0"))?;
     let folder = tempfile::tempdir()?;
     let program = folder.path().join("stand-in");
@@ -221,7 +221,7 @@ fn the_product_is_started_asked_and_stopped() -> Result<()> {
 }
 
 #[test]
-fn an_endpoint_comes_and_goes() -> Result<()> {
+fn endpoint_is_added_and_removed() -> Result<()> {
     let mut lab = Lab::builder().endpoints(["a"]).bridge().uplink(Uplink::None).build()?;
     lab.add_endpoint("late")?;
     assert_eq!(lab.node_devices(), ["ve-a", "ve-late"]);
@@ -232,7 +232,7 @@ fn an_endpoint_comes_and_goes() -> Result<()> {
 }
 
 #[test]
-fn drops_are_counted_where_the_kernel_counts_them() -> Result<()> {
+fn drops_match_kernel_counters() -> Result<()> {
     let lab = Lab::new()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     let kernel = oracle::KernelDrops::start()?;
@@ -252,7 +252,7 @@ fn drops_are_counted_where_the_kernel_counts_them() -> Result<()> {
 }
 
 #[test]
-fn nothing_is_left_of_a_lab_or_of_one_that_panicked() -> Result<()> {
+fn dropped_lab_leaves_nothing() -> Result<()> {
     let names = |lab: &Lab| -> Vec<String> {
         lab.endpoints()
             .iter()
@@ -275,7 +275,7 @@ fn nothing_is_left_of_a_lab_or_of_one_that_panicked() -> Result<()> {
     let panicked = std::thread::spawn(move || {
         let lab = Lab::new().expect("a lab");
         sender.send(names(&lab)).expect("someone listens");
-        lab.endpoint("nobody");
+        lab.endpoint("unknown");
     });
     let left = receiver.recv()?;
     assert!(panicked.join().is_err());

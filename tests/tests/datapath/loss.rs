@@ -1,4 +1,4 @@
-//! What the kernel's buffer could not take is told to the last event, and packets are counted all the same.
+//! Events that the kernel's buffer could not take are counted to the last, and packets are counted all the same.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const fn is_even((offered, received, lost): Balance) -> bool {
     offered == received + lost
 }
 
-/// In dry mode, for the kernel does not offer what eyepiece says of itself.
+/// In dry mode: the kernel does not offer eyepiece's own notifications.
 fn config(transport: &str, receiver: &Receiver) -> String {
     format!(
         "[node]\ndry_mode = true\n[datapath]\ntransport = \"{transport}\"\naggregation = \"none\"\nbuffer = \"4KiB\"\ncapture_bytes = 1024\n\
@@ -35,7 +35,7 @@ fn config(transport: &str, receiver: &Receiver) -> String {
 }
 
 #[test]
-fn every_event_is_delivered_or_told_as_lost_and_no_packet_is_missed() -> Result<()> {
+fn events_are_delivered_or_lost() -> Result<()> {
     for transport in ["ring", "perf"] {
         let lab = Lab::builder().uplink(Uplink::None).build()?;
         let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
@@ -43,13 +43,13 @@ fn every_event_is_delivered_or_told_as_lost_and_no_packet_is_missed() -> Result<
         let before = (lab.node().counters("ve-a")?, lab.node().counters("ve-b")?);
         let mut eyepiece = Eyepiece::start(lab.node(), &config(transport, &receiver))?;
 
-        // While nobody reads: traffic and drops of both.
+        // While the reader is stopped: traffic and drops of both.
         eyepiece.process.signal(Signal::SIGSTOP)?;
         let sent = udp(a, b).packets(10_000).payload(1000).flows(20).run()?;
         assert_eq!(sent.received, sent.sent);
         let mut dropped = drops::nft(&lab, a, b, Family::V4, 400)?;
         eyepiece.process.signal(Signal::SIGCONT)?;
-        // While somebody does.
+        // While it runs.
         udp(a, b).family(Family::V6).packets(20_000).payload(1000).flows(20).rate(0).run()?;
         dropped.packets += drops::nft(&lab, a, b, Family::V6, 300)?.packets;
 
@@ -84,15 +84,15 @@ fn every_event_is_delivered_or_told_as_lost_and_no_packet_is_missed() -> Result<
         let netns = dropped.netns.to_string();
         let attributes = [("hubble.drop.reason", dropped.reason), ("hubble.drop.netns", netns.as_str())];
         assert_eq!(receiver.sum("eyepiece.datapath.drops", &attributes), dropped.packets, "{transport}");
-        let told = receiver.sum("hubble.drop", &[]);
-        println!("{transport}: {} packets dropped, {told} drop events came through", dropped.packets);
-        assert!(told < dropped.packets, "{transport}: drop events are lost too in this test");
+        let reported = receiver.sum("hubble.drop", &[]);
+        println!("{transport}: {} packets dropped, {reported} drop events came through", dropped.packets);
+        assert!(reported < dropped.packets, "{transport}: drop events are lost too in this test");
     }
     Ok(())
 }
 
 #[test]
-fn losses_just_before_a_stop_are_told_too() -> Result<()> {
+fn losses_before_stop_are_reported() -> Result<()> {
     for transport in ["ring", "perf"] {
         let lab = Lab::builder().uplink(Uplink::None).build()?;
         let receiver = Receiver::start(lab.node())?;

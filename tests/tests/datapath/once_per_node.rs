@@ -9,7 +9,7 @@ use eyepiece_tests::receiver::Received;
 use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Capture, Count, Family, Host, Lab, Uplink, Watch};
 
-/// Server port of what the node itself says to the outside, by which the witness there tells it from translated packets.
+/// Server port of what the node itself sends to the outside; by it the witness there separates it from translated packets.
 const OWN_PORT: u16 = 8100;
 /// The node's port that leads to endpoint `a`.
 const PUBLISHED: u16 = 8200;
@@ -126,7 +126,7 @@ fn once(lab: &Lab, settings: &[(&str, &str)]) -> Result<()> {
 }
 
 #[test]
-fn on_a_node_that_routes() -> Result<()> {
+fn routed_packets_count_once() -> Result<()> {
     let lab = Lab::builder().nat().build()?;
     once(&lab, &[("datapath.aggregation", "medium")])?;
     lab.node().nft("delete table inet published")?;
@@ -134,13 +134,13 @@ fn on_a_node_that_routes() -> Result<()> {
 }
 
 #[test]
-fn on_a_node_with_a_bridge() -> Result<()> {
+fn bridged_packets_count_once() -> Result<()> {
     let lab = Lab::builder().bridge().uplink(Uplink::Tap).nat().build()?;
     once(&lab, &[("datapath.aggregation", "maximum")])
 }
 
 #[test]
-fn through_the_node_and_back() -> Result<()> {
+fn forwarded_packets_count_once() -> Result<()> {
     // A connection from one endpoint to another by an address of the node: translated in between, and by one that it
     // publishes for itself: in and out at the same interface.
     for client in ["b", "a"] {

@@ -72,7 +72,7 @@ fn once(lab: &Lab, watch: Watch, overlay: &Overlay, most_groups: u64) -> Result<
             );
             total = total + count;
         }
-        // What a new device tells of its groups, from no address of its own.
+        // A new device's group reports, from no address of its own.
         let groups = between(received, "world", "world");
         let all =
             Count { packets: received.sum("hubble.flow.packets", &[]), bytes: received.sum("hubble.flow.io", &[]) };
@@ -86,7 +86,7 @@ fn once(lab: &Lab, watch: Watch, overlay: &Overlay, most_groups: u64) -> Result<
 }
 
 #[test]
-fn where_the_overlay_was_there_before() -> Result<()> {
+fn present_overlay_counts_once() -> Result<()> {
     for (uplink, aggregation) in [(Uplink::Macvlan, "medium"), (Uplink::Tap, "none")] {
         let lab = Lab::builder().uplink(uplink).build()?;
         let overlay = overlay::lay(&lab)?;
@@ -99,7 +99,7 @@ fn where_the_overlay_was_there_before() -> Result<()> {
 }
 
 #[test]
-fn where_the_overlay_comes_later() -> Result<()> {
+fn later_overlay_counts_once() -> Result<()> {
     let lab = Lab::new()?;
     let settings = [("otlp.logs.enabled", "false"), ("datapath.interval", "1s"), ("datapath.timeout.udp", "1s")];
     let watch = Watch::start(&lab, &settings)?;
@@ -115,7 +115,7 @@ fn where_the_overlay_comes_later() -> Result<()> {
 }
 
 #[test]
-fn an_overlay_that_is_left_out_leaves_its_outer_packets_to_the_uplink() -> Result<()> {
+fn excluded_overlay_counts_at_uplink() -> Result<()> {
     let lab = Lab::new()?;
     let overlay = overlay::lay(&lab)?;
     let settings = [("otlp.logs.enabled", "false"), ("datapath.interfaces.exclude", overlay::DEVICE)];

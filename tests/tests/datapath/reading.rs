@@ -35,7 +35,7 @@ fn lab() -> Result<Lab> {
 }
 
 #[test]
-fn stdout_has_the_demo_columns() -> Result<()> {
+fn stdout_has_demo_columns() -> Result<()> {
     let mut lab = lab()?;
     let mut eyepiece = Eyepiece::builder("[datapath]\naggregation = \"none\"\n[otlp.metrics]\ninterval = \"100ms\"\n")
         .argument("--protocol")
@@ -92,7 +92,7 @@ fn observe(lab: &Lab, folder: &tempfile::TempDir, arguments: &[&str]) -> Result<
 }
 
 #[test]
-fn observe_shows_what_stdout_shows() -> Result<()> {
+fn observe_shows_same_as_stdout() -> Result<()> {
     let (lab, folder) = (lab()?, tempfile::tempdir()?);
     let config = format!(
         "[datapath]\naggregation = \"none\"\n[hubble]\nlisten = [\"unix://{}\"]\n[otlp.logs]\nenabled = false\n\

@@ -1,4 +1,4 @@
-//! What keeps the product from starting is said in words, with the exit code that belongs to it.
+//! Errors that keep the product from starting: their texts and exit codes.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ fn config(attach: &str, receiver: &Receiver) -> String {
 }
 
 #[test]
-fn a_wrong_configuration_is_named_with_its_key() -> Result<()> {
+fn wrong_configuration_is_named_with_key() -> Result<()> {
     let lab = lab()?;
     for (config, words) in [
         ("[datapath]\naggregation = \"many\"\n", &["datapath.aggregation", "many"][..]),
@@ -51,26 +51,27 @@ fn a_wrong_configuration_is_named_with_its_key() -> Result<()> {
 }
 
 #[test]
-fn a_missing_privilege_is_named() -> Result<()> {
+fn missing_privilege_is_named() -> Result<()> {
     let lab = lab()?;
     let folder = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir()?;
     let program = folder.path().join("eyepiece");
-    // Where somebody without privileges can reach it.
+    // In a place that a user without privileges can reach.
     std::fs::copy(binary()?, &program)?;
     for who in ["--reuid 65534 --regid 65534 --clear-groups", "--bounding-set -all --inh-caps -all"] {
         let mut command = lab.node().command("setpriv");
         command.args(who.split(' ')).arg(&program).args(["run", "--set", "admin.listen=127.0.0.1:0"]);
         let mut eyepiece = Background::spawn(&mut command)?;
         let code = eyepiece.wait(PATIENCE)?.code();
-        let said = eventually(PATIENCE, "a word", || eyepiece.stderr().contains("missing privilege").then_some(()));
-        assert!(code == Some(77) && said.is_ok(), "{who}: {code:?} {}", eyepiece.stderr());
+        let is_logged =
+            eventually(PATIENCE, "a line", || eyepiece.stderr().contains("missing privilege").then_some(()));
+        assert!(code == Some(77) && is_logged.is_ok(), "{who}: {code:?} {}", eyepiece.stderr());
         assert!(eyepiece.stderr().contains("NET_ADMIN"), "{}", eyepiece.stderr());
     }
     Ok(())
 }
 
 #[test]
-fn the_capabilities_that_are_missing_are_named_and_no_others() -> Result<()> {
+fn only_missing_capabilities_are_named() -> Result<()> {
     let (lab, folder) = (lab()?, tempfile::tempdir()?);
     let all = ["BPF", "NET_ADMIN", "PERFMON", "SYS_ADMIN"];
     for (gone, missing) in [
@@ -83,24 +84,24 @@ fn the_capabilities_that_are_missing_are_named_and_no_others() -> Result<()> {
         let program = with_capabilities(folder.path(), &less.join(","))?;
         let mut eyepiece = Eyepiece::builder("").program(&program).launch(lab.node())?;
         assert_eq!(eyepiece.exit_code()?, Some(77), "{gone:?}: {}", eyepiece.stderr());
-        let said = eyepiece.stderr();
+        let errors = eyepiece.stderr();
         for name in all {
-            assert_eq!(said.contains(name), missing.contains(&name), "{gone:?}: {name}: {said}");
+            assert_eq!(errors.contains(name), missing.contains(&name), "{gone:?}: {name}: {errors}");
         }
-        assert!(said.lines().count() < 5, "{said}");
+        assert!(errors.lines().count() < 5, "{errors}");
     }
     Ok(())
 }
 
 #[test]
-fn with_the_documented_capabilities_alone_it_counts_and_says_what_it_lacks() -> Result<()> {
+fn documented_capabilities_suffice_for_counting() -> Result<()> {
     let (lab, folder) = (lab()?, tempfile::tempdir()?);
     let few = "-all,+bpf,+net_admin,+perfmon";
     let path = with_capabilities(folder.path(), few)?;
     let receiver = Receiver::start(lab.node())?;
     let mut eyepiece = Eyepiece::builder(&config("auto", &receiver)).program(&path).start(lab.node())?;
     udp(lab.endpoint("a"), lab.endpoint("b")).packets(1000).run()?;
-    // Nobody listens there: a drop in the namespace behind an endpoint.
+    // No listener: a drop in the namespace behind an endpoint.
     let (b, target) = (lab.endpoint("b"), (lab.endpoint("a").v4, 9));
     b.namespace.run(|| {
         let socket = std::net::UdpSocket::bind((b.v4, 0))?;
@@ -112,17 +113,17 @@ fn with_the_documented_capabilities_alone_it_counts_and_says_what_it_lacks() -> 
     let ends = [("hubble.source.name", "ve-a"), ("hubble.destination.name", "ve-b")];
     // Each drop has its answer.
     assert_eq!(receiver.sum("hubble.flow.packets", &ends), 1000 + 20, "{}", eyepiece.stderr());
-    let said = eyepiece.stderr();
-    assert!(said.contains("capability SYS_PTRACE"), "{said}");
+    let errors = eyepiece.stderr();
+    assert!(errors.contains("capability SYS_PTRACE"), "{errors}");
     // Where everybody may see the kernel's symbols nothing is lost.
     let shown = lab.node().exec(&format!("setpriv --bounding-set {few} --inh-caps {few} head -n 1 /proc/kallsyms"))?;
     let is_hidden = shown.starts_with("0000000000000000 ");
-    assert_eq!(said.contains("SYSLOG") && said.contains("kernel.kptr_restrict"), is_hidden, "{shown}{said}");
+    assert_eq!(errors.contains("SYSLOG") && errors.contains("kernel.kptr_restrict"), is_hidden, "{shown}{errors}");
     Ok(())
 }
 
 #[test]
-fn nobody_but_root_can_keep_clsact_from_starting() -> Result<()> {
+fn only_root_can_lock_clsact() -> Result<()> {
     let lab = lab()?;
     let name = SocketAddr::from_abstract_name(b"eyepiece/clsact")?;
     let held = lab.node().run(|| UnixDatagram::bind_addr(&name))?;
@@ -137,7 +138,7 @@ fn nobody_but_root_can_keep_clsact_from_starting() -> Result<()> {
 }
 
 #[test]
-fn an_admin_address_in_use_is_named_and_nothing_stays_attached() -> Result<()> {
+fn used_admin_address_leaves_nothing_attached() -> Result<()> {
     let lab = lab()?;
     let taken = lab.node().run(|| std::net::TcpListener::bind("127.0.0.1:0"))?;
     let address = taken.local_addr()?.to_string();
@@ -155,7 +156,7 @@ fn an_admin_address_in_use_is_named_and_nothing_stays_attached() -> Result<()> {
 }
 
 #[test]
-fn two_side_by_side_both_count_or_the_second_says_why_not() -> Result<()> {
+fn two_instances_count_or_second_refuses() -> Result<()> {
     let lab = lab()?;
     let attributes = [("network.interface.name", "ve-b"), ("network.io.direction", "transmit")];
     for (first, second) in [("tcx", "tcx"), ("clsact", "tcx"), ("tcx", "clsact")] {
@@ -181,7 +182,7 @@ fn two_side_by_side_both_count_or_the_second_says_why_not() -> Result<()> {
 }
 
 #[test]
-fn a_closed_standard_output_is_an_end_and_no_error() -> Result<()> {
+fn closed_stdout_ends_without_error() -> Result<()> {
     let lab = lab()?;
     let folder = tempfile::tempdir()?;
     let flags = "run --protocol stdout --set admin.listen=127.0.0.1:0 --set datapath.aggregation=none \

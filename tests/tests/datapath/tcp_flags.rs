@@ -11,7 +11,7 @@ use eyepiece_tests::{Capture, Family, Lab, Watch, drops};
 const KINDS: [(&str, u8, u8); 4] = [("SYN", SYN, ACK), ("SYN-ACK", SYN | ACK, 0), ("FIN", FIN, 0), ("RST", RST, 0)];
 
 /// Records of an interface's observation point whose segments have these flags, and not those.
-fn told(received: &Received, interface: &str, point: &str, (set, clear): (u8, u8)) -> u64 {
+fn flag_packets(received: &Received, interface: &str, point: &str, (set, clear): (u8, u8)) -> u64 {
     let names = [("FIN", FIN), ("SYN", SYN), ("RST", RST), ("ACK", ACK)];
     let flags = |text: &str| {
         text.split(',').filter_map(|name| names.iter().find(|known| known.0 == name)).fold(0, |sum, (_, bit)| sum | bit)
@@ -58,7 +58,7 @@ fn every_flag(transport: &str, aggregation: &str) -> Result<()> {
     let receiver = watch.stop()?;
     receiver.look(|received| {
         for (device, point, kind, flags, packets) in &expected {
-            assert_eq!(told(received, device, point, *flags), *packets, "{kind} at {device} {point}");
+            assert_eq!(flag_packets(received, device, point, *flags), *packets, "{kind} at {device} {point}");
         }
         // The metric counts what all interfaces saw.
         for (kind, ..) in KINDS {
@@ -74,11 +74,11 @@ fn every_flag(transport: &str, aggregation: &str) -> Result<()> {
 }
 
 #[test]
-fn over_the_ring_at_maximum() -> Result<()> {
+fn ring_at_maximum_reports_tcp_flags() -> Result<()> {
     every_flag("ring", "maximum")
 }
 
 #[test]
-fn over_the_perf_buffer_at_medium() -> Result<()> {
+fn perf_at_medium_reports_tcp_flags() -> Result<()> {
     every_flag("perf", "medium")
 }

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Name of a metric, labels, and the value that the script makes.
 type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
 
-/// What Hubble's own metrics would say of [`send_script`].
+/// Hubble's own metrics of [`send_script`].
 #[rustfmt::skip]
 const HUBBLE: &[Row] = &[
     ("hubble_drop_total", &[("source", "ve-a")], 27.0),

@@ -1,4 +1,4 @@
-//! The lab's receivers, tested with a plain OTLP client: what was sent is what they tell.
+//! The lab's receivers, tested with a plain OTLP client: what was sent is what they show.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn namespace(name: &str) -> Result<Namespace> {
 }
 
 #[test]
-fn the_receiver_keeps_what_it_takes_and_misbehaves_on_demand() -> Result<()> {
+fn receiver_keeps_records_and_misbehaves() -> Result<()> {
     let home = namespace("receiver")?;
     let mut receiver = Receiver::start(&home)?;
     let send = |receiver: &Receiver| send_logs(&home, receiver.endpoint());
@@ -100,9 +100,9 @@ fn the_receiver_keeps_what_it_takes_and_misbehaves_on_demand() -> Result<()> {
         assert_eq!(answer.as_ref().map_or_else(Status::code, |_| Code::Ok), code, "{behaviour:?} {answer:?}");
         assert_eq!(receiver.logs().len(), kept, "{behaviour:?}");
         assert_eq!(receiver.look(|received| (received.requests, received.unique_logs())), (1, kept), "{behaviour:?}");
-        let told =
+        let rejected =
             answer.ok().and_then(|answer| answer.partial_success).map_or(0, |partial| partial.rejected_log_records);
-        assert_eq!(told > 0, behaviour == Behaviour::Partial(1), "{behaviour:?}");
+        assert_eq!(rejected > 0, behaviour == Behaviour::Partial(1), "{behaviour:?}");
         if let Behaviour::Throttle(_) = behaviour {
             // 1 s and 500,000,000 ns within RetryInfo within Any.
             let details = send(&receiver).expect_err("throttled").details().to_vec();
@@ -129,7 +129,7 @@ fn the_receiver_keeps_what_it_takes_and_misbehaves_on_demand() -> Result<()> {
 }
 
 #[test]
-fn the_collector_shows_points_and_keeps_records() {
+fn collector_shows_points_and_records() {
     let program = match peer::find("otelcol") {
         Ok(program) => program,
         Err(why) => skip!("{why}"),

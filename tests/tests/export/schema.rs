@@ -1,5 +1,5 @@
 //! What really leaves, against the registry: of the datapath, of another's monitor socket, of another Hubble. And whose
-//! it is said to be.
+//! defines it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -97,7 +97,7 @@ fn attributes_of_every_source_follow_registry() -> Result<()> {
     let clusters =
         receivers.each_ref().map(|receiver| receiver.look(|received| of_resource(received, "k8s.cluster.name")));
     assert_eq!(clusters, [Some("lab".to_owned()), None, None]);
-    // The limit of series holds, and says so.
+    // The limit of series holds, with the overflow attribute.
     let overflow = [("otel.metric.overflow", "true")];
     assert!(from_monitor.look(|received| received.series("hubble.drop", &overflow).next().is_some()
         || received.series("hubble.flows_processed", &overflow).next().is_some()));

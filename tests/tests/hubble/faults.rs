@@ -1,4 +1,4 @@
-//! What clients of Hubble's API do wrong, by real clients: each is told cleanly, and eyepiece serves on.
+//! What clients of Hubble's API do wrong, by real clients: each gets a clear error, and eyepiece serves on.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -86,7 +86,7 @@ fn reflection() -> Result<()> {
 }
 
 #[test]
-fn calls_that_are_wrong_are_told_why() {
+fn wrong_calls_are_answered_with_reason() {
     if let Some(why) = missing() {
         skip!("{why}");
     }
@@ -124,7 +124,7 @@ fn calls_that_are_wrong_are_told_why() {
 }
 
 #[test]
-fn handshakes_that_fail_are_told_and_counted() {
+fn failed_handshakes_are_logged_and_counted() {
     if let Some(why) = missing() {
         skip!("{why}");
     }
@@ -192,7 +192,7 @@ const FLOOD: u64 = 100_000;
 const GROWTH: u64 = 40 << 10;
 
 #[test]
-fn a_stopped_cli_costs_nothing_and_is_told_what_it_has_lost() {
+fn stopped_cli_gets_loss_count() {
     if let Some(why) = missing() {
         skip!("{why}");
     }
@@ -203,8 +203,8 @@ fn lines(text: &str) -> u64 {
     text.lines().filter(|line| line.contains("\"flow\"")).count() as u64
 }
 
-/// What the CLI tells of losses with --debug: it has no other form for them.
-fn told(text: &str) -> u64 {
+/// Losses that the CLI prints with --debug: it has no other form for them.
+fn losses(text: &str) -> u64 {
     let of_ring = text.lines().filter(|line| line.contains("HUBBLE_RING_BUFFER"));
     let count = |line: &str| -> Option<u64> {
         let (_, rest) = line.split_once("num_events_lost:")?;
@@ -221,10 +221,10 @@ fn stopped() -> Result<()> {
     let before = fed.sent() - lines(&follower.stdout());
     // A round fills the ring, so that what the ring holds is no growth.
     fed.send(10_000)?;
-    let whole = |process: &Background| before + lines(&process.stdout()) + told(&process.stderr());
+    let whole = |process: &Background| before + lines(&process.stdout()) + losses(&process.stderr());
     let count = |fed: &Fed, process: &Background| {
         eventually(PATIENCE, "flows and losses", || (whole(process) == fed.sent()).then_some(()))
-            .with_context(|| format!("{} of {}: {}", whole(process), fed.sent(), told(&process.stderr())))
+            .with_context(|| format!("{} of {}: {}", whole(process), fed.sent(), losses(&process.stderr())))
     };
     count(&fed, &follower)?;
     let (shown, memory) = (lines(&follower.stdout()), fed.eyepiece.process.rss_kib()?);
@@ -238,12 +238,12 @@ fn stopped() -> Result<()> {
     // Others are served meanwhile.
     ensure!(hubble.run(&["observe", "--last", "5", "-o", "json"])?.json()?.len() == 5);
     follower.signal(Signal::SIGCONT)?;
-    // What it has lost is told when the next second's first event comes, at the latest.
-    eventually(PATIENCE, "what was lost", || (told(&follower.stderr()) > 0).then_some(()))
+    // The loss is reported with the next second's first event, at the latest.
+    eventually(PATIENCE, "what was lost", || (losses(&follower.stderr()) > 0).then_some(()))
         .with_context(|| follower.stderr())?;
     count(&fed, &follower)?;
     let more = lines(&follower.stdout()) - shown;
-    println!("{more} flows shown and {} lost of {FLOOD}", told(&follower.stderr()));
+    println!("{more} flows shown and {} lost of {FLOOD}", losses(&follower.stderr()));
     ensure!((4095..FLOOD / 2).contains(&more), "{more}");
     ensure!(fed.eyepiece.stop()? == 0, "{}", fed.eyepiece.stderr());
     Ok(())

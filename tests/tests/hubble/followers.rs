@@ -1,4 +1,4 @@
-//! A thousand clients that follow at once, good and bad: who reads loses nothing, who does not is told exactly, and memory
+//! A thousand clients that follow at once, good and bad: readers lose nothing, others get an exact loss count, and memory
 //! is bounded. What the pipeline's own work was is printed; the benches judge it.
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ const FILTER: u64 = 2;
 const REST: u64 = 64 << 10;
 
 #[test]
-fn a_thousand_followers() {
+fn thousand_followers_lose_nothing() {
     if let Err(why) = peer::find(harness::NAME) {
         skip!("{why}");
     }
@@ -143,7 +143,7 @@ fn follow() -> Result<()> {
     ensure!(of(&last, "unread").all(is_behind), "{:?}", of(&last, "unread").find(|report| !is_behind(report)));
     ensure!(of(&last, "reset").all(|report| report.end.as_ref().is_some_and(|(code, _)| code == "Canceled")));
     let losses: u64 = of(&last, "unread").map(lost).sum();
-    println!("{UNREAD} that did not read were told of {} lost events each", losses / u64::from(UNREAD));
+    println!("{UNREAD} that did not read got {} lost events each", losses / u64::from(UNREAD));
     ensure!(fed.eyepiece.stop()? == 0, "{}", fed.eyepiece.stderr());
     Ok(())
 }

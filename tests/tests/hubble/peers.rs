@@ -147,7 +147,7 @@ fn fill(server: &mut ObserveServer, node: &str) -> Result<()> {
 }
 
 #[test]
-fn filters_answer_for_each_event_or_say_why_not() {
+fn filter_peer_answers_or_fails() {
     if let Err(why) = peer::find(harness::NAME) {
         skip!("{why}");
     }
@@ -171,7 +171,7 @@ fn filters_answer_for_each_event_or_say_why_not() {
 }
 
 #[test]
-fn the_cli_shows_what_the_server_was_given() {
+fn cli_shows_flows_of_server() {
     for name in [harness::NAME, hubble::NAME] {
         if let Err(why) = peer::find(name) {
             skip!("{why}");
@@ -190,7 +190,7 @@ fn the_cli_shows_what_the_server_was_given() {
     assert_eq!(numbers(&all), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(all[3]["time"], "2023-11-14T22:13:23Z");
     assert_eq!(all[3]["node_name"], "one");
-    // This CLI has no form for losses, and says so.
+    // This CLI has no form for losses, and prints a message.
     let debug = hubble.run(&["observe", "--all", "-o", "json", "--debug"]).expect("an end");
     assert!(debug.stderr.contains("unknown response type") && debug.stderr.contains("num_events_lost:7"), "{debug:?}");
     // No filter: the agent's and the debug event are two of the five.
@@ -211,7 +211,7 @@ fn the_cli_shows_what_the_server_was_given() {
 }
 
 #[test]
-fn relay_merges_the_flows_of_its_peers() {
+fn relay_merges_flows_of_peers() {
     for name in [harness::NAME, hubble::NAME, relay::NAME] {
         if let Err(why) = peer::find(name) {
             skip!("{why}");
@@ -243,7 +243,7 @@ fn relay_merges_the_flows_of_its_peers() {
 }
 
 #[test]
-fn the_clients_tell_flows_losses_and_ends() {
+fn client_peer_reports_flows_losses_ends() {
     if let Err(why) = peer::find(harness::NAME) {
         skip!("{why}");
     }
@@ -259,7 +259,7 @@ fn the_clients_tell_flows_losses_and_ends() {
     };
     let mut load = Load::start(server.address(), &streams).expect("clients");
     server.keep(&flow(1, "one")).expect("a flow");
-    // A follower sees what comes after it has been let in, which nothing tells but flows.
+    // A follower sees what comes after it has been let in, which only flows show.
     let mut rounds = 0;
     while !load.wait(20, Duration::from_millis(10)).expect("an answer") {
         server.repeat(10, 0).expect("flows");
@@ -273,13 +273,13 @@ fn the_clients_tell_flows_losses_and_ends() {
     server.settle().expect("flows");
     let seen = |load: &mut Load| {
         let reports = load.report().expect("reports");
-        let told = |group: &str| {
+        let has = |group: &str| {
             reports
                 .iter()
                 .filter(|report| report.group == group)
                 .all(|report| report.lost.contains_key("OBSERVER_EVENTS_QUEUE"))
         };
-        (told("read") && told("filtered")).then_some(reports)
+        (has("read") && has("filtered")).then_some(reports)
     };
     let reports = eyepiece_tests::eventually(Duration::from_secs(20), "the loss", || seen(&mut load)).expect("a loss");
     let groups: Vec<&str> = reports.iter().map(|report| report.group.as_str()).collect();
@@ -301,7 +301,7 @@ fn the_clients_tell_flows_losses_and_ends() {
 }
 
 #[test]
-fn any_call_is_answered_with_its_code() {
+fn call_peer_reports_status_code() {
     if let Err(why) = peer::find(harness::NAME) {
         skip!("{why}");
     }

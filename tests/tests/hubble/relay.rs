@@ -221,7 +221,7 @@ fn missing() -> Option<String> {
 }
 
 #[test]
-fn relay_shows_three_nodes_as_one() {
+fn relay_merges_three_nodes() {
     if let Some(why) = missing() {
         skip!("{why}");
     }
@@ -236,7 +236,7 @@ fn plain() -> Result<()> {
 }
 
 #[test]
-fn relay_shows_three_nodes_with_tls_as_one() {
+fn relay_merges_three_nodes_with_tls() {
     if let Some(why) = missing() {
         skip!("{why}");
     }

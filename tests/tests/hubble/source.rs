@@ -1,4 +1,4 @@
-//! The source `hubble` against Cilium's own observer and relay: every flow once, whole, and told as log records; what is
+//! The source `hubble` against Cilium's own observer and relay: every flow once, whole, and as log records; what is
 //! missed is counted; the hubble CLI gets from us what it gets from them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ fn flows(node: &str) -> Result<Vec<Flow>> {
     Ok(flows)
 }
 
-/// As the observer takes it, the flow with a field that nobody knows yet.
+/// As the observer takes it, the flow with an unknown field.
 fn event(flow: &Flow) -> Vec<u8> {
     let mut bytes = flow.encode_to_vec();
     // Field 77,777 with the text "new".
@@ -118,7 +118,7 @@ fn wait_for_flows<'a>(
     })
 }
 
-/// What a record must say of an end.
+/// What a record must have of an end.
 fn end_attributes(end: &str, endpoint: &Endpoint, wanted: &mut BTreeMap<String, String>) {
     let mut add = |name: String, value: &str| {
         if !value.is_empty() {
@@ -167,7 +167,7 @@ fn compare(flow: &Flow, log: &Log) -> Result<()> {
     }
     let time = flow.time.context("it has a time")?;
     ensure!(log.time == time.seconds as u64 * 1_000_000_000 + time.nanos as u64, "{}", log.time);
-    ensure!(!log.attributes.contains_key("hubble.cpu"), "nobody said it");
+    ensure!(!log.attributes.contains_key("hubble.cpu"), "the server does not give it");
     Ok(())
 }
 
@@ -176,7 +176,7 @@ fn peers(names: &[&str]) -> Result<(), String> {
 }
 
 #[test]
-fn every_flow_of_ciliums_observer_comes_once_whatever_becomes_of_it() {
+fn flows_come_once_despite_restarts() {
     if let Err(why) = peers(&[harness::NAME]) {
         skip!("{why}");
     }
@@ -200,8 +200,8 @@ fn once() -> Result<()> {
     wait_for_flows(&receiver, &eyepiece, &flows[1..3499])?;
     let lost = |count: u64| {
         eventually(PATIENCE, "losses", || {
-            let told = eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "observer_queue")]).ok()?;
-            (told == count).then_some(())
+            let lost = eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "observer_queue")]).ok()?;
+            (lost == count).then_some(())
         })
     };
     lost(7)?;
@@ -236,7 +236,7 @@ fn once() -> Result<()> {
 }
 
 #[test]
-fn the_cli_gets_from_us_what_it_gets_from_ciliums_observer() {
+fn cli_output_matches_ciliums_observer() {
     if let Err(why) = peers(&[harness::NAME, hubble::NAME]) {
         skip!("{why}");
     }
@@ -348,7 +348,7 @@ fn of_relay() -> Result<()> {
 }
 
 #[test]
-fn what_the_servers_ring_has_overwritten_is_told() {
+fn ring_overwrite_is_reported_as_loss() {
     if let Err(why) = peers(&[harness::NAME]) {
         skip!("{why}");
     }
@@ -360,7 +360,7 @@ fn overrun() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
     let flows = flows("one")?;
-    // The smallest rings are overrun by whoever is fast.
+    // The smallest rings are overrun by a fast writer.
     let mut server = observer(folder.path(), "one", 7)?;
     feed(&mut server, &flows[..3])?;
     let address = server.address().to_owned();
@@ -370,8 +370,8 @@ fn overrun() -> Result<()> {
     server.repeat(200_000, 0)?;
     server.settle()?;
     let lost = |eyepiece: &Eyepiece| eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "hubble_ring")]);
-    // It tells at a next event, a second later at the soonest.
-    eventually(PATIENCE, "no loss is told", || {
+    // It reports at a next event, a second later at the soonest.
+    eventually(PATIENCE, "no loss is reported", || {
         feed(&mut server, &flows[1000..1001]).ok()?;
         (lost(&eyepiece).ok()? > 0).then_some(())
     })?;

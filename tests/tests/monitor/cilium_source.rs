@@ -113,7 +113,7 @@ impl Reader {
 }
 
 #[test]
-fn a_million_payloads_of_all_types_at_full_speed() {
+fn million_payloads_arrive_in_order() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -141,7 +141,7 @@ fn send_a_million() -> Result<()> {
 }
 
 #[test]
-fn restarts_of_its_server_and_garbage_are_survived() {
+fn server_restart_and_garbage_are_survived() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -207,7 +207,7 @@ fn restart_and_disturb() -> Result<()> {
 }
 
 #[test]
-fn what_an_agent_sends_reaches_our_own_clients_unchanged() {
+fn agent_payloads_reach_clients_unchanged() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -252,7 +252,7 @@ fn hand_on() -> Result<()> {
         ours.display()
     );
     let mut eyepiece = Eyepiece::start(&home, &config)?;
-    assert_eq!(server.ask("listeners")?, "listeners 0", "nobody wants events of us");
+    assert_eq!(server.ask("listeners")?, "listeners 0", "we listen without a use");
     let mut client = UnixStream::connect(&ours)?;
     client.set_read_timeout(Some(SHORT))?;
     eventually(SHORT, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;

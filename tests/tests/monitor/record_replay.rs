@@ -7,7 +7,7 @@ use eyepiece_tests::receiver::{Attributes, Received};
 use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Receiver, drops};
 
-/// In dry mode: a recording has what the source delivers, and what eyepiece says of itself is not the source's.
+/// In dry mode: a recording has what the source delivers, without eyepiece's own notifications.
 fn config(receiver: &Receiver) -> String {
     format!(
         "[node]\ndry_mode = true\n[otlp]\nendpoint = \"{}\"\n[otlp.metrics]\ninterval = \"1s\"\n[otlp.logs]\ndelay = \"50ms\"\n",
@@ -103,12 +103,12 @@ fn same(settings: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn each_packet_as_an_event() -> Result<()> {
+fn unaggregated_recording_replays_same() -> Result<()> {
     same(&["datapath.aggregation=none"])
 }
 
 #[test]
-fn aggregated_with_totals_of_the_sweeper() -> Result<()> {
+fn aggregated_recording_replays_same() -> Result<()> {
     same(&["datapath.aggregation=medium", "datapath.interval=1s"])
 }
 

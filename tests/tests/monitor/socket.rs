@@ -83,14 +83,15 @@ impl Dbg {
     /// Waits for so many lines with these words; then there must be no more, at the end of the test.
     fn wait(&self, words: &[&str], count: u64) -> Result<()> {
         let there = || (self.count(words) >= count).then_some(());
-        eventually(PATIENCE, "lines", there).with_context(|| self.said(&format!("{words:?}: {}", self.count(words))))
+        eventually(PATIENCE, "lines", there)
+            .with_context(|| self.describe(&format!("{words:?}: {}", self.count(words))))
     }
 
     fn check(&self, words: &[&str], count: u64) {
-        assert_eq!(self.count(words), count, "{}", self.said(&format!("{words:?}")));
+        assert_eq!(self.count(words), count, "{}", self.describe(&format!("{words:?}")));
     }
 
-    fn said(&self, what: &str) -> String {
+    fn describe(&self, what: &str) -> String {
         format!("{:?}: {what}\n{}\n{}", self.arguments, self.process.stdout(), self.process.stderr())
     }
 }
@@ -121,7 +122,7 @@ fn reason_number(name: &str) -> Result<String> {
 }
 
 #[test]
-fn every_line_names_what_happened() {
+fn printed_lines_name_events() {
     match peer::find("cilium-dbg") {
         Ok(program) => every_line(&program).unwrap_or_else(|error| panic!("{error:#}")),
         Err(why) => skip!("{why}"),
@@ -229,12 +230,12 @@ fn every_line(program: &Path) -> Result<()> {
     // The payload's bytes.
     let hex = of("--hex -vv")?;
     hex.wait(&["to-endpoint: 107 bytes (107 captured)"], 20)?;
-    assert!(hex.count(&["75 75 75 75 75 75 75 75"]) >= 3 * 20, "{}", hex.said("hex"));
+    assert!(hex.count(&["75 75 75 75 75 75 75 75"]) >= 3 * 20, "{}", hex.describe("hex"));
     json(of("-j")?, of("-j -t drop")?, &a4)?;
     balance(&served, of("-t agent")?)
 }
 
-/// What the source delivered is what became of it; what we tell ourselves is beside it.
+/// What the source delivered is what became of it; our own notifications are beside it.
 fn balance(served: &Served, agent: &Dbg) -> Result<()> {
     let decoded = |kind| served.eyepiece.number("eyepiece.events.decoded", &[("eyepiece.event.kind", kind)]);
     let sides = || -> Result<[u64; 2]> {
@@ -277,26 +278,26 @@ fn json(all: &Dbg, drops: &Dbg, source: &str) -> Result<()> {
         ("trace", None, "7001", 7),
         ("drop", None, "7001", 7),
     ] {
-        assert_eq!(count(&events, kind, point, port), packets, "{kind} {point:?} {port}\n{}", all.said(""));
+        assert_eq!(count(&events, kind, point, port), packets, "{kind} {point:?} {port}\n{}", all.describe(""));
     }
     assert!(
         events.iter().any(|event| event["type"] == "debug") && events.iter().any(|event| event["type"] == "capture")
     );
     let events = parse(drops)?;
-    assert_eq!(count(&events, "drop", None, "7001"), 7, "{}", drops.said(""));
-    assert!(events.iter().all(|event| event["type"] == "drop"), "{}", drops.said(""));
+    assert_eq!(count(&events, "drop", None, "7001"), 7, "{}", drops.describe(""));
+    assert!(events.iter().all(|event| event["type"] == "drop"), "{}", drops.describe(""));
     Ok(())
 }
 
 #[test]
-fn of_ten_clients_one_is_stopped() {
+fn stopped_client_among_ten_loses_alone() {
     match peer::find("cilium-dbg") {
         Ok(program) => ten_clients(&program).unwrap_or_else(|error| panic!("{error:#}")),
         Err(why) => skip!("{why}"),
     }
 }
 
-/// Events that a client printed, and those that it was told to have missed.
+/// Events that a client printed, and those that it lost.
 fn received(client: &Dbg) -> (u64, u64) {
     let lines = client.lines();
     let lost = lines.iter().filter_map(|line| line.split_once(": Lost ")?.1.split(' ').next()?.parse::<u64>().ok());
@@ -330,10 +331,10 @@ fn ten_clients(program: &Path) -> Result<()> {
     }
     let grown = served.eyepiece.process.rss_kib()?.saturating_sub(memory);
     slow.process.signal(Signal::SIGCONT)?;
-    let told = || Some(received(slow)).filter(|(events, lost)| events + lost >= offered);
+    let complete = || Some(received(slow)).filter(|(events, lost)| events + lost >= offered);
     let (events, lost) =
-        eventually(PATIENCE, "what was lost is told", told).with_context(|| format!("{:?}", received(slow)))?;
-    println!("offered {offered}; the stopped one: {events} received + {lost} told as lost; memory grew by {grown} KiB");
+        eventually(PATIENCE, "every event or its loss", complete).with_context(|| format!("{:?}", received(slow)))?;
+    println!("offered {offered}; the stopped one: {events} received + {lost} lost; memory grew by {grown} KiB");
     assert_eq!(events + lost, offered);
     assert!(lost > 0 && grown < SLACK_KIB, "{lost} {grown}");
     let reason = [("eyepiece.reason", "listener_queue_full")];
@@ -342,11 +343,11 @@ fn ten_clients(program: &Path) -> Result<()> {
 }
 
 #[test]
-fn the_reader_is_there_for_clients_alone() -> Result<()> {
+fn reader_runs_for_clients_only() -> Result<()> {
     let lab = Lab::builder().uplink(Uplink::None).build()?;
     let mut served = Served::start(&lab, "", "transport = \"perf\"\naggregation = \"none\"")?;
     let readers = |served: &Served| served.open("perf_event");
-    assert_eq!(readers(&served), 0, "nobody wants events");
+    assert_eq!(readers(&served), 0, "no client wants events");
     let idle = served.eyepiece.process.descriptors()?;
     udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
     assert_eq!(served.number("eyepiece.events.received"), 0);
@@ -392,7 +393,7 @@ fn the_reader_is_there_for_clients_alone() -> Result<()> {
 }
 
 #[test]
-fn a_socket_that_is_not_ours_is_refused_with_words() -> Result<()> {
+fn foreign_socket_is_refused() -> Result<()> {
     let lab = Lab::builder().uplink(Uplink::None).build()?;
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("monitor.sock");
@@ -400,8 +401,8 @@ fn a_socket_that_is_not_ours_is_refused_with_words() -> Result<()> {
     let refused = |settings: &str, code: i32, words: &[&str]| -> Result<()> {
         let mut eyepiece = Eyepiece::builder(&config(&socket, settings, "")).launch(lab.node())?;
         assert_eq!(eyepiece.exit_code()?, Some(code), "{settings}: {}", eyepiece.stderr());
-        let said = || words.iter().all(|word| eyepiece.stderr().contains(word)).then_some(());
-        eventually(PATIENCE, "words", said).with_context(|| eyepiece.stderr())
+        let is_logged = || words.iter().all(|word| eyepiece.stderr().contains(word)).then_some(());
+        eventually(PATIENCE, "words", is_logged).with_context(|| eyepiece.stderr())
     };
     let path = socket.to_string_lossy().into_owned();
     refused("", 1, &["monitor.socket", &path, &format!("process {}", std::process::id())])?;

@@ -39,7 +39,7 @@ impl Demo {
         Self::start_with(name, arguments, &[])
     }
 
-    /// With what the user's environment says.
+    /// With the user's environment.
     fn start_with(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let mark = format!("{MARK}={name}-{}", std::process::id());
         let mut command = Command::new(eyepiece::binary()?);
@@ -98,7 +98,7 @@ fn program_exists(id: u32) -> bool {
     // SAFETY: the pointer and the length describe `attribute`, the beginning of `union bpf_attr`.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, GET_FD_BY_ID, attribute.as_ptr(), size_of_val(&attribute)) };
     if fd >= 0 {
-        // SAFETY: the descriptor was just opened and belongs to nobody else.
+        // SAFETY: the descriptor was just opened and nothing else has it.
         unsafe { libc::close(fd as libc::c_int) };
     }
     fd >= 0
@@ -111,7 +111,7 @@ fn namespaces() -> BTreeSet<u64> {
     places.filter_map(|path| Some(fs::metadata(path).ok()?.ino())).collect()
 }
 
-/// The folder of locks and sockets, removed where nobody uses it: whether somebody does.
+/// Removes the folder of locks and sockets if it is unused; returns whether it is used.
 fn runtime_folder_is_used() -> bool {
     drop(fs::remove_dir(FOLDER));
     Path::new(FOLDER).exists()
@@ -122,7 +122,7 @@ fn interfaces() -> Result<BTreeSet<String>> {
 }
 
 #[test]
-fn it_shows_flows_drops_and_metrics_and_leaves_nothing() -> Result<()> {
+fn demo_shows_all_and_leaves_nothing() -> Result<()> {
     let (before, is_used) = (interfaces()?, runtime_folder_is_used());
     let mut demo = Demo::start("whole", &["--seconds", "4"])?;
     demo.wait_for("TCP SYN")?;
@@ -170,7 +170,7 @@ fn it_shows_flows_drops_and_metrics_and_leaves_nothing() -> Result<()> {
 }
 
 #[test]
-fn whatever_the_users_receiver_is_the_demo_has_its_own() -> Result<()> {
+fn demo_ignores_receiver_of_user() -> Result<()> {
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example:4317"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
@@ -193,7 +193,7 @@ fn whatever_the_users_receiver_is_the_demo_has_its_own() -> Result<()> {
 }
 
 #[test]
-fn an_end_from_outside_leaves_nothing() -> Result<()> {
+fn killed_demo_leaves_nothing() -> Result<()> {
     for (signal, code) in [(Signal::SIGINT, 0), (Signal::SIGTERM, 0), (Signal::SIGKILL, 137)] {
         let mut demo = Demo::start(signal.as_str(), &["--seconds", "600"])?;
         demo.wait_for("TCP SYN")?;
@@ -206,7 +206,7 @@ fn an_end_from_outside_leaves_nothing() -> Result<()> {
 }
 
 #[test]
-fn interrupted_demo_with_clsact_leaves_no_folder() -> Result<()> {
+fn interrupted_clsact_demo_leaves_no_folder() -> Result<()> {
     let is_used = runtime_folder_is_used();
     let mut demo = Demo::start("folder", &["--seconds", "600", "--set", "datapath.attach=clsact"])?;
     demo.wait_for("TCP SYN")?;
@@ -219,7 +219,7 @@ fn interrupted_demo_with_clsact_leaves_no_folder() -> Result<()> {
 }
 
 #[test]
-fn without_root_it_says_so() -> Result<()> {
+fn demo_without_root_names_privilege() -> Result<()> {
     // Readable by everybody, whatever folder the program was built in.
     let folder = tempfile::tempdir()?;
     let program = folder.path().join("eyepiece");
@@ -228,8 +228,8 @@ fn without_root_it_says_so() -> Result<()> {
     let mut command = Command::new(&program);
     let output = eyepiece::without_settings(&mut command).arg("demo").uid(65_534).gid(65_534).output()?;
     assert_eq!(output.status.code(), Some(77));
-    let said = String::from_utf8(output.stderr)?;
-    assert!(said.contains("missing privilege") && said.contains("run it as root"), "{said}");
+    let errors = String::from_utf8(output.stderr)?;
+    assert!(errors.contains("missing privilege") && errors.contains("run it as root"), "{errors}");
     assert!(output.stdout.is_empty());
     Ok(())
 }

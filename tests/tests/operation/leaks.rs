@@ -125,7 +125,7 @@ fn twenty_runs_leave_nothing() -> Result<()> {
 }
 
 #[test]
-fn interfaces_that_come_and_go_leave_nothing() -> Result<()> {
+fn removed_interfaces_leave_nothing() -> Result<()> {
     let lab = Lab::builder().uplink(Uplink::None).build()?;
     let receiver = Receiver::start(lab.node())?;
     for attach in ["tcx", "clsact"] {
@@ -157,7 +157,7 @@ fn interfaces_that_come_and_go_leave_nothing() -> Result<()> {
 }
 
 #[test]
-fn what_was_counted_of_gone_ones_is_told_and_goes_too() -> Result<()> {
+fn counts_of_removed_interfaces_expire() -> Result<()> {
     let mut lab = Lab::builder().uplink(Uplink::None).build()?;
     // A table that is full, so that newcomers are untracked.
     let settings =
@@ -210,16 +210,16 @@ fn what_was_counted_of_gone_ones_is_told_and_goes_too() -> Result<()> {
     let sent = ENDPOINTS as u64 * DROPS;
     println!("{untracked} packets untracked at the hooks of {ENDPOINTS} endpoints, to which {sent} were sent");
     assert!(untracked >= sent, "{untracked} of {sent}");
-    // Nor do exports say them any more, once their series have been idle for long enough.
+    // Nor do exports have them any more, once their series have been idle for long enough.
     let silent = || {
         receiver.clear();
         std::thread::sleep(Duration::from_secs(2));
         receiver.look(|received| {
-            let said = |wanted: &str| {
+            let has = |wanted: &str| {
                 let mut values = received.points.keys().flat_map(|(_, attributes)| attributes.values());
                 values.any(|value| value.starts_with(wanted))
             };
-            (said("ve-a") && !said("ve-gone")).then_some(())
+            (has("ve-a") && !has("ve-gone")).then_some(())
         })
     };
     eventually(PATIENCE * 2, "an export without those that are gone", silent)?;
@@ -275,7 +275,7 @@ fn counted(receiver: &Receiver, device: &str, direction: &str) -> (u64, u64) {
 }
 
 #[test]
-fn a_new_interface_is_attached_soon_and_what_passed_before_is_told() -> Result<()> {
+fn new_interface_is_attached_soon() -> Result<()> {
     let mut lab = Lab::builder().endpoints(["a"]).uplink(Uplink::None).build()?;
     let receiver = Receiver::start(lab.node())?;
     let config = config("auto", &receiver) + "[log]\nlevel = \"debug\"\n";
@@ -297,7 +297,7 @@ fn a_new_interface_is_attached_soon_and_what_passed_before_is_told() -> Result<(
     }
     println!("longest from the netlink message to both hooks attached: {:.1} ms", latest * 1000.0);
 
-    // Before anybody could attach; then with hooks.
+    // Before hooks are attached; then with hooks.
     eyepiece.process.signal(Signal::SIGSTOP)?;
     lab.add_endpoint("quiet")?;
     let host = lab.endpoint("quiet");
@@ -308,8 +308,8 @@ fn a_new_interface_is_attached_soon_and_what_passed_before_is_told() -> Result<(
     eyepiece.process.signal(Signal::SIGCONT)?;
     eyepiece.wait_for_hooks("ve-quiet", true)?;
     send(500)?;
-    let told = || (counted(&receiver, "ve-quiet", "receive") == (500, before)).then_some(());
-    eventually(PATIENCE, "counted", told)
+    let is_counted = || (counted(&receiver, "ve-quiet", "receive") == (500, before)).then_some(());
+    eventually(PATIENCE, "counted", is_counted)
         .with_context(|| format!("{:?}", counted(&receiver, "ve-quiet", "receive")))?;
 
     // Under way while the hooks are attached: none is counted twice; those of the moment itself may be missing.

@@ -94,7 +94,7 @@ fn explained(program: &PathBuf) -> Result<()> {
 }
 
 #[test]
-fn refused_export_is_shown_until_it_recovers() -> Result<()> {
+fn refused_export_shows_until_recovery() -> Result<()> {
     let lab = lab()?;
     let mut receiver = Receiver::start(lab.node())?;
     receiver.away();
@@ -131,7 +131,7 @@ fn refused_export_is_shown_until_it_recovers() -> Result<()> {
 }
 
 #[test]
-fn first_interrupt_announces_delivery_and_end_names_cause() -> Result<()> {
+fn interrupt_announces_delivery_names_cause() -> Result<()> {
     let lab = lab()?;
     let mut receiver = Receiver::start(lab.node())?;
     receiver.away();
@@ -153,7 +153,7 @@ fn first_interrupt_announces_delivery_and_end_names_cause() -> Result<()> {
 }
 
 #[test]
-fn start_counts_interfaces_and_names_unmatched_patterns() -> Result<()> {
+fn start_names_unmatched_patterns() -> Result<()> {
     let lab = lab()?;
     let receiver = Receiver::start(lab.node())?;
     let interfaces = "[datapath.interfaces]\ninclude = [\"ve-?\", \"eth9\"]\nexclude = [\"ve-b\", \"wlan*\"]\n";

@@ -38,7 +38,7 @@ fn reading(eyepiece: &Eyepiece) -> Result<(usize, usize)> {
 }
 
 #[test]
-fn nothing_is_read_where_nobody_wants_it() -> Result<()> {
+fn unused_source_reads_nothing() -> Result<()> {
     let lab = lab()?;
     let receiver = Receiver::start(lab.node())?;
     for transport in ["ring", "perf"] {
@@ -105,7 +105,7 @@ fn hooks_and_numbers_are_shown() -> Result<()> {
 }
 
 #[test]
-fn a_hangup_is_survived_and_told() -> Result<()> {
+fn hangup_is_survived_and_logged() -> Result<()> {
     let lab = lab()?;
     let receiver = Receiver::start(lab.node())?;
     let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "5s"))?;
@@ -124,7 +124,7 @@ fn a_hangup_is_survived_and_told() -> Result<()> {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() -> Result<()> {
+fn second_signal_ends_at_once() -> Result<()> {
     let lab = lab()?;
     let receiver = Receiver::start(lab.node())?;
     receiver.behave(Behaviour::Hang);
@@ -161,7 +161,7 @@ fn capabilities(eyepiece: &Eyepiece) -> Result<Vec<(String, u64)>> {
 }
 
 #[test]
-fn threads_hold_what_they_need() -> Result<()> {
+fn threads_hold_needed_capabilities() -> Result<()> {
     const NET_ADMIN: u64 = 1 << 12;
     const SYS_PTRACE: u64 = 1 << 19;
     const BPF: u64 = 1 << 39;

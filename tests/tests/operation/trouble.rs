@@ -18,7 +18,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_secs(10);
 
 const RECORDS: &str = "eyepiece.export.records";
-/// What is said at the end of what was not delivered.
+/// What is logged at the end about undelivered data.
 const LEFT: &str = "left without delivering all";
 
 fn config(logs: &str, metrics: &str) -> String {
@@ -151,7 +151,7 @@ troubles! {
 }
 
 #[test]
-fn metrics_alone_recover_and_their_receiver_is_missed_once() -> Result<()> {
+fn metrics_only_export_recovers() -> Result<()> {
     let lab = lab()?;
     let mut receiver = Receiver::start(lab.node())?;
     let config =
@@ -189,7 +189,7 @@ fn metrics_alone_recover_and_their_receiver_is_missed_once() -> Result<()> {
 }
 
 #[test]
-fn the_end_comes_in_time_whatever_the_receiver_does_and_the_rest_is_counted() -> Result<()> {
+fn end_is_timely_despite_receiver() -> Result<()> {
     let lab = lab()?;
     let metrics = Receiver::start(lab.node())?;
     for behaviour in [None, Some(Behaviour::Hang), Some(Behaviour::Refuse(Code::Unavailable))] {
@@ -211,14 +211,14 @@ fn the_end_comes_in_time_whatever_the_receiver_does_and_the_rest_is_counted() ->
         let shutdown = metrics.sum(RECORDS, &attributes);
         assert!(parsed >= 1000 && shutdown == parsed, "{behaviour:?}: {shutdown} of {parsed}");
         let (errors, reason) = (eyepiece.stderr(), format!("shutdown={shutdown}"));
-        let told = |line: &&str| [LEFT, &reason, &logs.endpoint()].iter().all(|word| line.contains(word));
-        assert_eq!(errors.lines().filter(told).count(), 1, "{behaviour:?}: {errors}");
+        let is_summary = |line: &&str| [LEFT, &reason, &logs.endpoint()].iter().all(|word| line.contains(word));
+        assert_eq!(errors.lines().filter(is_summary).count(), 1, "{behaviour:?}: {errors}");
     }
     Ok(())
 }
 
 #[test]
-fn all_receivers_away_at_the_end() -> Result<()> {
+fn absent_receivers_at_end_are_counted() -> Result<()> {
     let lab = lab()?;
     let mut receiver = Receiver::start(lab.node())?;
     let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver.endpoint(), &receiver.endpoint()))?;
@@ -233,11 +233,11 @@ fn all_receivers_away_at_the_end() -> Result<()> {
         println!("{behaviour:?}: {:?} with a drain of {DRAIN:?}", begun.elapsed());
         let errors = eyepiece.stderr();
         for signal in ["logs", "metrics"] {
-            let told = |line: &&str| line.contains(LEFT) && line.contains(&format!("signal=\"{signal}\""));
-            assert_eq!(errors.lines().filter(told).count(), 1, "{behaviour:?}, {signal}: {errors}");
+            let is_summary = |line: &&str| line.contains(LEFT) && line.contains(&format!("signal=\"{signal}\""));
+            assert_eq!(errors.lines().filter(is_summary).count(), 1, "{behaviour:?}, {signal}: {errors}");
             let refused = format!("connection refused ({})", receiver.endpoint());
             let names_cause = |line: &str| line.contains(if behaviour.is_none() { &refused } else { "no answer" });
-            assert!(errors.lines().filter(told).all(names_cause), "{behaviour:?}, {signal}: {errors}");
+            assert!(errors.lines().filter(is_summary).all(names_cause), "{behaviour:?}, {signal}: {errors}");
         }
         assert!(!errors.contains("InternalFailure"), "{errors}");
         receiver = Receiver::start(lab.node())?;

@@ -7,7 +7,7 @@ use crate::{check_cuts, parse};
 use eyepiece_tests::notification::{capture, ethernet, ipv6, udp};
 
 #[test]
-fn the_header() {
+fn capture_header_cut_is_incomplete() {
     check_cuts(&capture(4).bytes(), Message::Capture, &[(24, 24)]);
     // No version is checked, no flag is read: always Ethernet.
     let flow = parse(&capture(4).set(14, &[9, 9]).packet(&ethernet(0x86dd, &ipv6(17, &udp(b"")))));
@@ -17,7 +17,7 @@ fn the_header() {
 }
 
 #[test]
-fn the_argument_depends_on_the_point() {
+fn capture_argument_depends_on_point() {
     for (point, ifindex, proxy_port) in [
         (0, 0, 0),
         (3, 0, 0),

@@ -38,7 +38,7 @@ fn headers_of_every_version() {
 }
 
 #[test]
-fn only_the_newest_has_an_ip_trace_id() {
+fn ip_trace_id_needs_newest_version() {
     let flow = parse(&drop(3).set(40, &[1, 2, 3, 4, 5, 6, 7, 8]).packet(&[])).unwrap();
     assert_eq!(flow.ip_trace_id, 0x0807_0605_0403_0201);
 }
@@ -61,7 +61,7 @@ fn flags_from_version_2_on() {
 }
 
 #[test]
-fn the_kernels_own() {
+fn kernel_drop_has_own_reason() {
     let kernel_drop = Some(KernelDrop { reason: 0x1_0009, location: 1, netns: 2 });
     let data = drop(0).set(1, &[0]).set(28, &[9, 0, 241]).set(32, &[7, 0, 0, 0]).packet(&tcp4());
     let flow = decode::parse(&RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop }).unwrap();

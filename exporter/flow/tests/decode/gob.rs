@@ -14,7 +14,7 @@ pub(crate) enum Type {
     Struct(Vec<(&'static str, Type)>),
 }
 
-/// A value; its type says how it is written.
+/// A value; its type defines how it is written.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// Left out, being zero, empty or nil.

@@ -17,7 +17,7 @@ enum Layout {
     V1_16,
     V1_17,
     V1_20,
-    /// Made up: fields in another order, and one that nobody knows.
+    /// Made up: fields in another order, and an unknown one.
     Next,
 }
 
@@ -153,7 +153,7 @@ fn layer(layout: Layout, kind: &str, part: (&'static str, Value)) -> (L7, String
 }
 
 #[test]
-fn the_same_flow_in_every_layout() {
+fn layouts_give_same_flow() {
     for layout in LAYOUTS {
         let flow = decode(&payload(layout, &record(layout, "Response", ("L7", Value::Zero))), &mut Pairing::default());
         let flow = flow.unwrap_or_else(|error| panic!("{layout:?}: {error}"));
@@ -223,7 +223,7 @@ fn dns_in_every_layout() {
 }
 
 #[test]
-fn answers_that_are_none() {
+fn unanswered_responses_are_unset() {
     for (code, text) in [(3, "Non-Existent Domain"), (9, "Server Not Authoritative for zone"), (11, "Unknown")] {
         let part = Value::Struct(vec![("RCode", Value::Int(code))]);
         let (_, summary) = layer(Layout::V1_20, "Response", ("DNS", part));
@@ -272,7 +272,7 @@ fn http_in_every_layout() {
 }
 
 #[test]
-fn a_response_has_its_requests_latency_and_trace() {
+fn response_has_latency_and_trace() {
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut pairing = Pairing::default();
     let mut send = |kind: &str, second: u8, headers: &[(&'static str, &[&str])]| {
@@ -340,7 +340,7 @@ fn other_protocols_in_every_layout() {
 }
 
 #[test]
-fn addresses_that_nobody_knows() {
+fn unknown_addresses_are_flagged() {
     let of = Type::Struct(vec![
         ("Timestamp", Type::Text),
         ("IPVersion", Type::Uint),
@@ -365,12 +365,12 @@ fn addresses_that_nobody_knows() {
     let v6 = flow(1, text("fd00::1"), 1);
     assert_eq!((v6.no_source_address, v6.ip.unwrap().source), (false, "fd00::1".parse().unwrap()));
     assert!(flow(1, Value::Zero, 1).no_source_address);
-    assert!(flow(1, text("nobody"), 1).no_source_address);
+    assert!(flow(1, text("unknown"), 1).no_source_address);
     assert!(flow(2, Value::Zero, 1).ip.is_none());
 }
 
 #[test]
-fn what_is_no_record() {
+fn invalid_records_are_refused() {
     let of = |fields: Vec<(&'static str, Type)>| Type::Struct(fields);
     let error = |of: &Type, value: Value| {
         let payload = [vec![129], encode(of, &value, 64)].concat();

@@ -34,7 +34,7 @@ fn summary(flow: &Flow) -> String {
     out
 }
 
-/// A header cut at every length is incomplete, and says how much of what is missing.
+/// A header cut at every length is incomplete, and the error names the missing length.
 fn check_cuts(header: &[u8], message: Message, needed: &[(usize, usize)]) {
     for have in 1..header.len() {
         let &(_, needed) = needed.iter().find(|&&(below, _)| have < below).expect("the last is the length");
@@ -44,7 +44,7 @@ fn check_cuts(header: &[u8], message: Message, needed: &[(usize, usize)]) {
 }
 
 #[test]
-fn errors_say_what_is_wrong_and_where() {
+fn errors_name_fault_and_offset() {
     for (data, text, reason) in [
         (&[][..], "message ends at offset 0, its header has 1 bytes", "empty"),
         (&[4], "trace ends at offset 1, its header has 32 bytes", "incomplete"),
@@ -63,7 +63,7 @@ fn errors_say_what_is_wrong_and_where() {
 }
 
 #[test]
-fn what_stands_beside_the_payload_is_kept() {
+fn fields_beside_payload_are_kept() {
     use eyepiece_flow::event::{KernelDrop, TrafficDelta};
     use eyepiece_wire::{AnsweredBy, Hook};
     let traffic = TrafficDelta {

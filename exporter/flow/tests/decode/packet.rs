@@ -58,7 +58,7 @@ fn transport_layers_of_both_families() {
 }
 
 #[test]
-fn what_ends_at_the_link_layer() {
+fn link_layer_packets_have_no_ip() {
     for (ethertype, payload) in [
         (0x0806, vec![0; 28]),
         (0x0100, vec![0xaa; 60]),
@@ -199,7 +199,7 @@ fn ipv6_extension_headers() {
 }
 
 #[test]
-fn mapped_addresses_are_ipv4_in_an_ipv6_packet() {
+fn mapped_addresses_in_ipv6_are_ipv4() {
     let mut packet = ipv6(6, &tcp(2));
     packet[8..24].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
     let ip = decode(0, &ethernet(0x86dd, &packet)).ip.unwrap();
@@ -207,7 +207,7 @@ fn mapped_addresses_are_ipv4_in_an_ipv6_packet() {
 }
 
 #[test]
-fn devices_without_ethernet_go_by_the_flag() {
+fn devices_without_ethernet_follow_flag() {
     for (flags, packet, version) in [(2, ipv4(6, &tcp(2)), 4), (3, ipv6(6, &tcp(2)), 6)] {
         let flow = decode(flags, &packet);
         assert_eq!((flow.ethernet, flow.ip.map(|ip| ip.version), flow.l4), (None, Some(version), SYN));
@@ -215,7 +215,7 @@ fn devices_without_ethernet_go_by_the_flag() {
 }
 
 #[test]
-fn ip_in_ip_is_the_inner_one() {
+fn ip_in_ip_gives_inner_packet() {
     for (packet, version, expected) in [
         (ipv4(4, &ipv4(6, &tcp(2))), 4, SYN),
         (ipv4(41, &ipv6(6, &tcp(2))), 6, SYN),
@@ -236,14 +236,14 @@ fn odd_transport_headers() {
 }
 
 #[test]
-fn padding_is_not_the_packets() {
+fn padding_is_no_packet_data() {
     // 7 bytes of IGMP and garbage behind them.
     let flow = decode(0, &ethernet(0x0800, &ipv4(2, &[0x16, 0, 0, 0, 224, 0, 0])));
     assert_eq!(flow.l4, L4::None);
 }
 
 #[test]
-fn tunnels_need_their_flag_and_a_payload() {
+fn tunnels_need_flag_and_payload() {
     let inner = ethernet(0x86dd, &ipv6(17, &udp(b"")));
     let outer = |payload: &[u8]| ethernet(0x0800, &ipv4(17, &udp_ports(9, 8472, payload)));
     let ports = L4::Udp { source_port: 9, destination_port: 8472 };
@@ -276,7 +276,7 @@ fn tunnels_need_their_flag_and_a_payload() {
 }
 
 #[test]
-fn what_the_inner_packet_lacks_stays_unset() {
+fn fields_missing_inside_tunnel_are_unset() {
     let inner = geneve(8, 0, 0x1234, &[0; 20]);
     let tagged = ethernet(0x8100, &tag(5, 0x0800, &ipv4(17, &udp_ports(9, 6081, &inner))));
     let flow = decode(GENEVE, &tagged);
@@ -291,7 +291,7 @@ fn nested(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn tunnels_in_tunnels_tell_the_innermost_id() {
+fn nested_tunnels_give_innermost_id() {
     let in_geneve = geneve(3, 0, 0x1234, &[0]);
     for (packet, vni, l4, text) in [
         (nested(9, 4789, &vxlan(2, &tcp4())), 2, SYN, "TCP Flags: SYN"),

@@ -26,7 +26,7 @@ fn verdicts() {
 }
 
 #[test]
-fn the_flags_tell_direction_and_match() {
+fn flags_give_direction_and_match() {
     for (flags, direction, policy_match) in [
         (0x00, Direction::Egress, 0),
         (0x01, Direction::Ingress, 0),
@@ -56,13 +56,13 @@ fn both_forms_with_any_padding() {
 }
 
 #[test]
-fn a_form_that_nothing_tells_is_the_new_one() {
+fn ambiguous_form_is_newest() {
     let incomplete = |needed, have| Err(ParseError::Incomplete { message: Message::PolicyVerdict, needed, have });
     let data = verdict(40).packet(&ethernet(0x0800, &ipv4(6, &tcp(2))));
     for have in [1, 31] {
         assert_eq!(parse(&data[..have]), incomplete(32, have));
     }
-    // Cut inside the header, and the captured length says so.
+    // Cut inside the header, as the captured length states.
     for have in [32, 39] {
         assert_eq!(parse(&data[..have]), incomplete(40, have));
     }

@@ -36,7 +36,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_of_the_agent(kind in 0..14u32, text in prop_oneof![
+    fn agent_texts_never_panic(kind in 0..14u32, text in prop_oneof![
         "[ -~]{0,80}",
         Just(r#"{"id":1,"labels":[],"cidr":"::/0","old-id":0,"backend-addresses":[{}],"time":""}"#.to_owned()),
         Just("{}".to_owned()),
@@ -61,7 +61,7 @@ proptest! {
     }
 
     #[test]
-    fn any_packet_behind_a_good_header(
+    fn any_packet_behind_header_decodes(
         header in prop_oneof![
             (0..=2u8, any::<u8>()).prop_map(|(version, flags)| trace(version).set(27, &[flags])),
             (2..=3u8, any::<u8>()).prop_map(|(version, flags)| drop(version).set(36, &[flags])),
@@ -107,7 +107,7 @@ fn cut_at_every_length() {
 
 #[test]
 fn packets_in_packets_end() {
-    // As deep as a captured length can tell: no recursion, so no stack to run out of.
+    // As deep as a captured length allows: no recursion, so no stack to run out of.
     let mut packet = Vec::new();
     while packet.len() < 65_000 {
         packet.splice(0..0, ipv4(4, &[]));

@@ -16,7 +16,7 @@ fn capture(direction: u8, packet: &[u8], captured: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_packet_and_its_rule() {
+fn recorder_capture_has_rule() {
     let packet = ethernet(0x0800, &ipv4(17, &udp(b"query")));
     for (number, direction) in [(1, Direction::Ingress), (2, Direction::Egress), (0, Direction::Egress)] {
         let flow = parse(&capture(number, &packet, packet.len() as u32)).unwrap();
@@ -30,6 +30,6 @@ fn a_packet_and_its_rule() {
 }
 
 #[test]
-fn headers_that_are_cut() {
+fn cut_headers_are_incomplete() {
     check_cuts(&capture(1, &[], 0), Message::RecorderCapture, &[(usize::MAX, 24)]);
 }

@@ -61,7 +61,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_at_any_byte_costs_the_last_record(events in vec(event(), 1..4)) {
+    fn cut_costs_last_record(events in vec(event(), 1..4)) {
         let (bytes, ends) = written(&events);
         for cut in 0..bytes.len() {
             let whole = ends.iter().filter(|end| **end <= cut).count();
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_costs_one_record(events in vec(event(), 2..5), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+    fn changed_byte_costs_one_record(events in vec(event(), 2..5), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let (mut bytes, ends) = written(&events);
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn records_of_any_kind_are_read_or_refused(kind in any::<u8>(), flags in any::<u8>(), body in vec(any::<u8>(), 0..100)) {
+    fn any_record_is_read_or_refused(kind in any::<u8>(), flags in any::<u8>(), body in vec(any::<u8>(), 0..100)) {
         // A whole record, as a later version may write it.
         let mut bytes = Vec::new();
         format::write_facts(&body, 1, &mut bytes);
@@ -229,7 +229,7 @@ fn totals_without_transport_are_read() {
     assert_eq!(read_all(&bytes), (vec![text(&Event::Totals(expected))], vec![], 0));
 }
 
-/// Heads, each of a body that holds all the heads behind it and is not what it says.
+/// Heads, each of a body that holds all the heads behind it and does not match its checksum.
 fn nested(count: usize) -> Vec<u8> {
     let mut head = Vec::new();
     assert!(format::write_facts(&vec![0; MAX_BODY], 1, &mut head));
@@ -240,11 +240,11 @@ fn nested(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn bodies_that_are_checked_in_vain_stay_in_proportion_to_the_file() {
+fn false_bodies_cost_linear_checks() {
     let bytes = nested(300);
     let (mut reader, mut at, mut checked) = (Reader::default(), 0, 0);
     while at < 300 * RECORD_HEAD {
-        // Whoever wants to see the body is going to check it.
+        // A reader that wants the body checks it.
         let size = match reader.next(&bytes[at..at + RECORD_HEAD]) {
             Step::Damaged { size, .. } => size,
             Step::Incomplete { needed } => {
@@ -260,7 +260,7 @@ fn bodies_that_are_checked_in_vain_stay_in_proportion_to_the_file() {
 }
 
 #[test]
-fn records_behind_bodies_that_were_checked_in_vain_come_back() {
+fn records_behind_false_bodies_are_found() {
     let mut bytes = nested(300);
     let mut body = Vec::new();
     for ifindex in 1..4 {

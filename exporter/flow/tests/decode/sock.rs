@@ -41,7 +41,7 @@ fn padded(mut data: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn both_forms_say_the_same() {
+fn both_forms_give_same_flow() {
     let (v1_18, v1_19) = (Producer::from(Release::V1_18), Producer::from(Release::V1_19));
     let guess = Producer { guess_sock: true, ..Producer::default() };
     for (point, protocol, flags, address) in [(1, 1, 0, V4), (2, 2, 0, V4), (3, 1, 1, V6), (4, 2, 1, V6), (1, 0, 0, V4)]
@@ -88,7 +88,7 @@ fn ends_verdicts_and_ports() {
 }
 
 #[test]
-fn cut_ones_are_incomplete() {
+fn cut_forms_are_incomplete() {
     for (data, producer) in
         [(new(1, 1, 0, V4), Producer::default()), (old(1, 1, 0, V4), Producer::from(Release::V1_15))]
     {

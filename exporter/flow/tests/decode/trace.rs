@@ -36,7 +36,7 @@ fn headers_of_every_version() {
 }
 
 #[test]
-fn only_the_newest_has_an_ip_trace_id() {
+fn ip_trace_id_needs_newest_version() {
     for (version, expected) in [(1, 0), (2, 0x0807_0605_0403_0201)] {
         let length = trace(version).bytes().len();
         let flow = parse(&trace(version).set(length - 8, &[1, 2, 3, 4, 5, 6, 7, 8]).packet(&[])).unwrap();
@@ -68,10 +68,10 @@ fn reasons() {
     }
 }
 
-/// Only where 8 is an encapsulation it leaves open whether the packet is a reply; what else a reason says is the same in
+/// Only where 8 is an encapsulation it leaves open whether the packet is a reply; every other reason means the same in
 /// all releases.
 #[test]
-fn the_release_says_what_reason_8_is() {
+fn reason_8_depends_on_release() {
     use Release::{V1_15, V1_16, V1_17, V1_18, V1_19, V1_20};
     for release in [V1_15, V1_16, V1_17, V1_18, V1_19, V1_20] {
         for reason in 0..=9 {
@@ -90,7 +90,7 @@ fn the_release_says_what_reason_8_is() {
 }
 
 #[test]
-fn the_destination_is_a_port_only_to_a_proxy() {
+fn proxy_traces_have_destination_port() {
     for (point, port) in [(0, 0), (1, 10_000), (2, 0)] {
         let flow = parse(&trace(1).set(1, &[point]).set(24, &[0x10, 0x27]).packet(&[])).unwrap();
         assert_eq!((flow.observation_point, flow.proxy_port), (Some(point), port));
@@ -102,10 +102,10 @@ fn addresses_before_translation() {
     const V4: [u8; 16] = [192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
     const MAPPED: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1];
     let tcp6 = ethernet(0x86dd, &ipv6(6, &tcp(2)));
-    for (flags, original, packet, told, source, translated) in [
+    for (flags, original, packet, is_reported, source, translated) in [
         (0, [0; 16], tcp4(), false, "10.0.0.1", None),
         (0, V4, tcp4(), true, "192.0.2.1", Some("10.0.0.1")),
-        // The same address: nothing was translated, but the datapath told.
+        // The same address: nothing was translated, but the datapath reports it.
         (0, [10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], tcp4(), true, "10.0.0.1", None),
         // The header's flag decides about the form, not the packet.
         (0, V4, tcp6.clone(), true, "192.0.2.1", Some("fd00::1")),
@@ -116,12 +116,12 @@ fn addresses_before_translation() {
         let flow = parse(&trace(1).set(2, &[9]).set(27, &[flags]).set(32, &original).packet(&packet)).unwrap();
         let ip = flow.ip.unwrap();
         assert_eq!((ip.source, ip.source_translated), (address(source), translated.map(address)));
-        assert_eq!((flow.original_ip, flow.direction == Direction::Egress), (told, told));
+        assert_eq!((flow.original_ip, flow.direction == Direction::Egress), (is_reported, is_reported));
     }
 }
 
 #[test]
-fn a_translated_address_needs_a_packet() {
+fn translated_address_needs_packet() {
     let flow = parse(&trace(1).set(2, &[9]).set(32, &[1; 16]).packet(&[])).unwrap();
     assert_eq!((flow.ip, flow.original_ip, flow.direction), (None, true, Direction::Egress));
 }

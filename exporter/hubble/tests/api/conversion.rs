@@ -41,7 +41,7 @@ const LEFT_OUT: [&str; 7] = [
 ];
 
 #[test]
-fn a_record_has_all_that_hubble_told_but_what_is_named() {
+fn record_keeps_all_fields_but_listed() {
     let mut left_out = 0;
     for (number, line) in lines().iter().enumerate() {
         let mut theirs: Value = serde_json::from_str(line).expect("JSON");
@@ -60,7 +60,7 @@ fn a_record_has_all_that_hubble_told_but_what_is_named() {
 }
 
 #[test]
-fn a_flow_with_its_bytes_goes_on_as_it_came() {
+fn flow_with_bytes_is_unchanged() {
     for line in lines() {
         let message: proto::Flow = json::read(&line).expect("a flow");
         let own = message.encode_to_vec();
@@ -137,7 +137,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_masked_flow_is_the_mask_of_the_flow(
+    fn masked_encoding_equals_mask_of_flow(
         flow in 0..WORLD.flows.len(),
         paths in prop::collection::vec(0..WORLD.paths.len(), 1..12),
         keeps_bytes: bool,

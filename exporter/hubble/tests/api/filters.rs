@@ -1,4 +1,4 @@
-//! What Cilium 1.20 says of each pair of its filters and flows, we say too.
+//! Our filters against the answers of Cilium 1.20 for each pair of filter and flow.
 
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_hubble::filter::{Context, Filters};
@@ -9,7 +9,7 @@ use eyepiece_tests::reference::{record, vectors};
 use serde_json::Value;
 
 #[test]
-fn every_filter_matches_what_cilium_does() {
+fn filters_match_as_cilium() {
     let node = Node::default();
     let context = Context { node: &node, names: &NoLookup };
     let flows: Vec<_> = vectors::text("filters/flows.jsonl.gz")

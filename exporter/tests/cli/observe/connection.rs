@@ -1,4 +1,4 @@
-//! How a server is reached, and how it is told that it is not.
+//! How the client reaches a server, and the errors if it cannot.
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ fn one() -> Answers {
 }
 
 #[test]
-fn a_server_out_of_reach_is_named() {
+fn unreachable_server_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = format!("unix://{}/none.sock", folder.path().display());
     let (code, out, err) = texts(&observe(&missing, &[]));
@@ -27,7 +27,7 @@ fn a_server_out_of_reach_is_named() {
     drop(std::os::unix::net::UnixListener::bind(&gone).unwrap());
     let (code, _, err) = texts(&observe(text(&gone), &[]));
     assert!(code == 1 && err.contains("Connection refused") && err.contains(": its server has gone"), "{err}");
-    // A free port, given back: nobody listens there.
+    // A free port, given back: no process listens there.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (code, _, err) = texts(&observe(&free, &[]));
     assert!(code == 1 && err.starts_with(&format!("eyepiece: cannot reach {free}: Connection refused")), "{err}");
@@ -36,7 +36,7 @@ fn a_server_out_of_reach_is_named() {
 }
 
 #[test]
-fn who_takes_the_connection_and_says_nothing_is_waited_for_no_longer_than_told() {
+fn silent_server_is_bounded_by_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tls://{}", listener.local_addr().unwrap());
     let (code, _, err) = texts(&observe(&address, &["--timeout", "100ms"]));
@@ -44,7 +44,7 @@ fn who_takes_the_connection_and_says_nothing_is_waited_for_no_longer_than_told()
 }
 
 #[test]
-fn the_address_is_said_by_flag_variable_or_configuration() {
+fn address_comes_from_flag_variable_configuration() {
     let (flag, variable, own) = (Server::start(one()), Server::start(one()), Server::start(one()));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
@@ -104,7 +104,7 @@ impl Authority {
 }
 
 #[test]
-fn tls_trusts_whom_it_is_told_to() {
+fn tls_trusts_given_authority() {
     let authority = authority();
     let server = Server::start_tcp(one(), Some(authority.config()));
     let (plain, secure, ca) = (server.address.clone(), format!("tls://{}", server.address), authority.path("ca.pem"));
@@ -143,7 +143,7 @@ fn tls_trusts_whom_it_is_told_to() {
 }
 
 #[test]
-fn a_client_shows_who_it_is() {
+fn client_presents_certificate() {
     let authority = authority();
     let config = authority.config().client_ca_root(Certificate::from_pem(&authority.ca));
     let server = Server::start_tcp(one(), Some(config));

@@ -13,7 +13,7 @@ fn summaries(out: &str) -> Vec<&str> {
 }
 
 #[test]
-fn lines_are_printed_as_a_servers_flows_are() {
+fn input_lines_print_as_server_flows() {
     let whole: String = (0..30).map(|second| event(second) + "\n").collect();
     for (flags, expected) in [
         (&["--input-file", "-"][..], (0..30).collect::<Vec<_>>()),
@@ -47,7 +47,7 @@ fn lines_are_printed_as_a_servers_flows_are() {
 }
 
 #[test]
-fn filters_choose_as_a_server_does() {
+fn filters_on_input_match_server() {
     let flow = |name: &str, address: &str, port: u16| {
         format!(
             r#"{{"flow":{{"verdict":"DROPPED","IP":{{"source":"{address}","destination":"10.0.0.9"}},"l4":{{"TCP":{{"source_port":1,"destination_port":{port}}}}},"Summary":"{name}"}},"node_name":"kind/n","time":"2024-05-06T07:00:00Z"}}"#
@@ -74,7 +74,7 @@ fn filters_choose_as_a_server_does() {
 }
 
 #[test]
-fn broken_lines_are_told_and_the_others_printed() {
+fn broken_lines_are_reported_others_printed() {
     let text = format!("{}\n{{\n\n\u{1b}x\n{}", event(1), event(2));
     let (code, out, err) = texts(&observe_text(&text, &["--input-file", "-"]));
     assert_eq!((code, summaries(&out)), (0, vec!["s1", "s2"]));
@@ -84,7 +84,7 @@ fn broken_lines_are_told_and_the_others_printed() {
 }
 
 #[test]
-fn what_is_newer_is_told_once() {
+fn unknown_fields_are_reported_once() {
     let newer = event(1).replace("\"uuid\"", "\"of_tomorrow\":{},\"uuid\"");
     let (code, out, err) = texts(&observe_text(&format!("{newer}\n{newer}\n"), &["--input-file", "-"]));
     assert_eq!((code, summaries(&out).len(), err.lines().count()), (0, 2, 1), "{err}");

@@ -29,7 +29,7 @@ fn observe(server: &str, flags: &[&str]) -> Output {
 fn observe_text(text: &str, flags: &[&str]) -> Output {
     let mut command = eyepiece(&[&["observe"], flags].concat());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Whoever wants only the first lines closes the pipe before the text's end.
+    // `head` closes the pipe before the text's end.
     drop(child.stdin.take().unwrap().write_all(text.as_bytes()));
     child.wait_with_output().unwrap()
 }

@@ -25,7 +25,7 @@ fn line(summary: &str) -> String {
 }
 
 #[test]
-fn flags_are_the_request_and_answers_are_lines() {
+fn flags_make_request_answers_make_lines() {
     let server = Server::start(flows(&["a", "b"]));
     assert_eq!(texts(&observe(&server.address, &[])), (0, line("a") + &line("b"), String::new()));
     for flags in [
@@ -73,7 +73,7 @@ fn flags_are_the_request_and_answers_are_lines() {
 }
 
 #[test]
-fn usage_is_told_before_a_server_is_asked() {
+fn usage_errors_precede_connection() {
     for (flags, expected) in [
         (&["--first", "1", "--last", "2"][..], "--first and --last can't be combined"),
         (&["--first", "1", "-f"], "--first and --follow can't be combined"),
@@ -171,7 +171,7 @@ fn events_nodes_namespaces_and_peers() {
 }
 
 #[test]
-fn follow_goes_on_until_it_is_told_to_stop() {
+fn follow_continues_until_signal() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let server = Server::start(Answers { then: Then::Wait, ..flows(&["a"]) });
         let mut command = eyepiece(&["observe", "--server", &server.address, "--follow"]);
@@ -190,7 +190,7 @@ fn follow_goes_on_until_it_is_told_to_stop() {
 }
 
 #[test]
-fn a_signal_ends_what_nobody_reads() {
+fn signal_ends_blocked_output() {
     let server = Server::start(Answers { then: Then::Again, ..flows(&["a"]) });
     let mut command = eyepiece(&["observe", "--server", &server.address, "--follow"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -207,7 +207,7 @@ fn a_signal_ends_what_nobody_reads() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn closed_output_pipe_is_no_error() {
     let server = Server::start(Answers { then: Then::Again, ..flows(&["a"]) });
     for form in ["compact", "json", "dict"] {
         let script = format!(
@@ -221,7 +221,7 @@ fn a_reader_that_leaves_is_no_failure() {
 }
 
 #[test]
-fn a_servers_error_is_told_behind_what_came_before() {
+fn server_error_follows_received_flows() {
     for (status, expected) in [
         (Status::unknown("invalid filter\u{1b}"), "eyepiece: the server says: invalid filter^[\n"),
         (Status::unavailable("gone"), "eyepiece: the server says: The service is currently unavailable: gone\n"),
@@ -235,7 +235,7 @@ fn a_servers_error_is_told_behind_what_came_before() {
 }
 
 #[test]
-fn status_of_a_server() {
+fn status_shows_server() {
     let status =
         ServerStatusResponse { num_flows: 1, max_flows: 2, uptime_ns: 1, flows_rate: 3.0, ..Default::default() };
     let server = Server::start(Answers { status: status.clone(), ..Answers::default() });

@@ -1,7 +1,7 @@
 //! Ours beside Hubble's own command line: the same requests of the same flags, and the same texts of the same server,
 //! which is Cilium's.
 //!
-//! The peer is the command line 0.12.3, made of Cilium 1.14. Where ours differs by intent it is said in the tests: what
+//! The peer is the command line 0.12.3, made of Cilium 1.14. Where ours differs by intent the tests state it: what
 //! newer command lines do better, and what is a fault of all of them.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ fn run(program: &str, arguments: &[&str]) -> (i32, String, String) {
 const OURS: &str = env!("CARGO_BIN_EXE_eyepiece");
 
 #[test]
-fn the_same_flags_make_the_same_filters() {
+fn flags_make_filters_as_hubble() {
     let hubble = match hubble() {
         Ok(hubble) => hubble,
         Err(why) => skip!("{why}"),
@@ -107,7 +107,7 @@ fn events() -> Vec<ExportEvent> {
     events.collect()
 }
 
-/// Whether the peer has other words for a flow: for what it does not know yet, and for what newer ones say more about.
+/// Whether the peer prints a flow differently: what it does not know yet, and what newer versions print in more detail.
 fn is_newer(event: &ExportEvent) -> bool {
     let flow = match &event.response_types {
         Some(ResponseTypes::Flow(flow)) => flow,
@@ -159,11 +159,11 @@ fn same(hubble: &str, address: &str, flags: &[&str]) -> Result<usize> {
 }
 
 #[test]
-fn the_same_server_is_printed_the_same() -> Result<()> {
+fn server_output_matches_hubble() -> Result<()> {
     let hubble = match hubble() {
         Ok(hubble) => hubble,
         Err(why) => {
-            skip::record("observe::peers::the_same_server_is_printed_the_same", &why);
+            skip::record("observe::peers::server_output_matches_hubble", &why);
             return Ok(());
         }
     };
@@ -366,11 +366,11 @@ fn explained(theirs: &str, flow: &Flow) -> String {
 }
 
 #[test]
-fn what_all_of_them_get_wrong_is_right_here() -> Result<()> {
+fn known_faults_of_hubble_are_absent() -> Result<()> {
     let hubble = match hubble() {
         Ok(hubble) => hubble,
         Err(why) => {
-            skip::record("observe::peers::what_all_of_them_get_wrong_is_right_here", &why);
+            skip::record("observe::peers::known_faults_of_hubble_are_absent", &why);
             return Ok(());
         }
     };

@@ -1,4 +1,4 @@
-//! A Hubble server with answers that are told it, which remembers what it was asked.
+//! A Hubble server with scripted answers, which keeps the requests.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;

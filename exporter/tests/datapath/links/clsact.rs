@@ -11,13 +11,13 @@ use eyepiece::source::datapath::links::requests::Requests;
 
 use super::host::{ip, isolated};
 
-/// A classifier that says `TC_ACT_UNSPEC`: `r0 = -1; exit`.
+/// A classifier that returns `TC_ACT_UNSPEC`: `r0 = -1; exit`.
 fn program() -> OwnedFd {
     let instructions: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], [0x95, 0, 0, 0, 0, 0, 0, 0]];
     let license = c"GPL";
     // `union bpf_attr` of BPF_PROG_LOAD (5): type BPF_PROG_TYPE_SCHED_CLS (3), count, instructions, license.
     let attributes: [u64; 6] = [3 | 2 << 32, instructions.as_ptr() as u64, license.as_ptr() as u64, 0, 0, 0];
-    // SAFETY: the attributes point to values that live longer than the call, and their length is told.
+    // SAFETY: the attributes point to values that live longer than the call, and their length is passed.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, 5, attributes.as_ptr(), size_of_val(&attributes)) };
     assert!(fd >= 0, "BPF_PROG_LOAD: {}", std::io::Error::last_os_error());
     // SAFETY: the kernel has just opened it for us.
@@ -55,8 +55,8 @@ fn at(requests: &mut Requests, ifindex: u32) -> Vec<(u32, u16, Option<String>)> 
 }
 
 #[test]
-fn only_what_is_ours_is_removed() {
-    isolated(concat!(module_path!(), "::only_what_is_ours_is_removed"), || {
+fn only_own_filters_are_removed() {
+    isolated(concat!(module_path!(), "::only_own_filters_are_removed"), || {
         use Direction::{Egress, Ingress};
         ip("link add eyl0 type veth peer name eyl1");
         ip("link add bare type bridge");

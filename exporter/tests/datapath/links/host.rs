@@ -70,26 +70,26 @@ impl Drop for Other {
     }
 }
 
-/// A watcher, what it told so far, and its snapshots.
+/// A watcher, what it reported so far, and its snapshots.
 pub(crate) struct Watched {
     pub(crate) links: Links,
     pub(crate) symbols: Symbols,
     pub(crate) reader: Reader,
-    /// The current state, as the events tell it, by name.
+    /// The current state from the events, by name.
     pub(crate) table: BTreeMap<String, Link>,
     pub(crate) synced: usize,
     pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 impl Watched {
-    /// A watcher of this thread's namespace, with all that is there already told.
+    /// A watcher of this thread's namespace, with all present interfaces reported.
     pub(crate) fn start(config: Config) -> Self {
         let mut watched = Self::start_silent(config);
         watched.until("the first list", |watched| watched.synced == 1);
         watched
     }
 
-    /// A watcher whose events nobody has read yet.
+    /// A watcher with unread events.
     pub(crate) fn start_silent(config: Config) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
@@ -143,7 +143,7 @@ impl Watched {
         (self.symbols.text(end.name).to_string(), end.endpoint)
     }
 
-    /// Waits until an address is somebody's.
+    /// Waits until an address has an owner.
     pub(crate) fn until_end(&mut self, address: &str, name: &str) {
         self.until(&format!("{address} = {name}"), |watched| watched.end(address).0 == name);
     }

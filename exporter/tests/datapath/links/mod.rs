@@ -22,8 +22,8 @@ fn is_endpoint(name: &'static str) -> impl Fn(&mut Watched) -> bool {
 }
 
 #[test]
-fn what_is_there_and_what_comes() {
-    isolated(concat!(module_path!(), "::what_is_there_and_what_comes"), || {
+fn present_and_later_interfaces_are_reported() {
+    isolated(concat!(module_path!(), "::present_and_later_interfaces_are_reported"), || {
         let other = Other::new();
         ip(&format!("link add old type veth peer name eth0 netns {}", other.0));
         ip("link add inner type veth peer name outer");
@@ -38,7 +38,7 @@ fn what_is_there_and_what_comes() {
             assert_eq!(watched.link(name).role, role, "{name}");
         }
         ip(&format!("link add new type veth peer name eth1 netns {}", other.0));
-        ip(&format!("link add nobody type veth peer name eth2 netns {}", other.0));
+        ip(&format!("link add excluded type veth peer name eth2 netns {}", other.0));
         ip("link add br0 type bridge");
         ip("link add ifb7 type ifb");
         ip("link add vx0 type vxlan id 7 dstport 4789");
@@ -48,7 +48,7 @@ fn what_is_there_and_what_comes() {
         watched.until("the last one", |watched| watched.table.contains_key("mac0"));
         for (name, role, l3_device) in [
             ("new", Role::Endpoint, false),
-            ("nobody", Role::Ignored(Ignored::Excluded), false),
+            ("excluded", Role::Ignored(Ignored::Excluded), false),
             ("br0", Role::Ignored(Ignored::Bridge), false),
             ("ifb7", Role::Ignored(Ignored::NoTraffic), false),
             ("vx0", Role::Uplink, false),
@@ -68,8 +68,8 @@ fn what_is_there_and_what_comes() {
 }
 
 #[test]
-fn a_peer_leaves_and_comes_back() {
-    isolated(concat!(module_path!(), "::a_peer_leaves_and_comes_back"), || {
+fn returning_peer_is_endpoint_again() {
+    isolated(concat!(module_path!(), "::returning_peer_is_endpoint_again"), || {
         let (other, third) = (Other::new(), Other::new());
         let mut watched = Watched::start(Config::default());
         ip("link add host7 type veth peer name eth0");
@@ -91,7 +91,7 @@ fn a_peer_leaves_and_comes_back() {
         watched.until("the next one", is_endpoint("host8"));
         assert_ne!(watched.link("host8").endpoint, id);
         other.ip(&format!("link set eth0 netns {}", third.0));
-        // Nobody tells of a move between other namespaces; a change of the interface shows it, or the next review.
+        // The kernel reports no move between other namespaces; a change of the interface or the next review shows it.
         ip("link set host8 mtu 1400");
         let inode = third.inode();
         watched.until("the third namespace", move |watched| {
@@ -101,8 +101,8 @@ fn a_peer_leaves_and_comes_back() {
 }
 
 #[test]
-fn both_sides_in_one_namespace_again() {
-    isolated(concat!(module_path!(), "::both_sides_in_one_namespace_again"), || {
+fn pair_in_one_namespace_is_ignored() {
+    isolated(concat!(module_path!(), "::pair_in_one_namespace_is_ignored"), || {
         let other = Other::new();
         ip(&format!("link add host7 type veth peer name eth0 netns {}", other.0));
         let mut watched = Watched::start(Config::default());
@@ -192,7 +192,7 @@ fn addresses_behind_endpoints() {
         ] {
             watched.until_end(address, name);
         }
-        // Later ones: the kernel tells of other namespaces as well.
+        // Later ones: the kernel reports other namespaces as well.
         one.ip("addr add 10.1.1.9/32 dev eth1");
         one.ip("addr add fd01::9/128 dev eth1 nodad");
         two.ip("addr add 10.2.0.9 peer 10.2.0.10/32 dev eth0");
@@ -210,7 +210,7 @@ fn addresses_behind_endpoints() {
         ip("addr del 192.0.2.1/24 dev veth-a");
         watched.until_end("10.1.0.1", "world");
         watched.until_end("192.0.2.1", "world");
-        // Who is in a namespace with two endpoints cannot be told by the namespace.
+        // A namespace with two endpoints does not identify one of them.
         let (first, second) = (one.inode(), two.inode());
         let id = watched.link("veth-c").endpoint;
         watched.until("namespaces", move |watched| {
@@ -221,8 +221,8 @@ fn addresses_behind_endpoints() {
 }
 
 #[test]
-fn addresses_by_what_is_sent() {
-    isolated(concat!(module_path!(), "::addresses_by_what_is_sent"), || {
+fn sent_packets_reveal_addresses() {
+    isolated(concat!(module_path!(), "::sent_packets_reveal_addresses"), || {
         let (one, two) = (Other::new(), Other::new());
         ip(&format!("link add veth-a type veth peer name eth0 netns {}", one.0));
         ip(&format!("link add veth-b type veth peer name eth0 netns {}", two.0));
@@ -310,8 +310,8 @@ fn spoofed_addresses_stay_world() {
 }
 
 #[test]
-fn a_dead_namespace_is_let_go() {
-    isolated(concat!(module_path!(), "::a_dead_namespace_is_let_go"), || {
+fn dead_namespace_is_released() {
+    isolated(concat!(module_path!(), "::dead_namespace_is_released"), || {
         let mut watched = Watched::start(Config::default());
         for round in 0..5 {
             let other = Other::new();
@@ -320,7 +320,7 @@ fn a_dead_namespace_is_let_go() {
             watched.until_end("10.1.0.1", &format!("host{round}"));
             let inode = other.inode();
             watched.until("the inode", move |watched| watched.reader.tables().namespace(inode).is_some());
-            // Nobody else holds it: its interfaces go with it, unless the watcher keeps it open.
+            // Nothing else holds it: its interfaces go with it, unless the watcher keeps it open.
             drop(other);
             watched.until("the end", |watched| watched.table.len() == 1);
         }
@@ -364,7 +364,7 @@ fn lost_notifications_are_made_up_for() {
     isolated(concat!(module_path!(), "::lost_notifications_are_made_up_for"), || {
         let other = Other::new();
         let mut watched = Watched::start_silent(Config::default());
-        // Nobody reads events, so the watcher stops reading, and the kernel runs out of room.
+        // The test reads no events, so the watcher stops reading, and the kernel runs out of room.
         let mut batch: String = (0..6000).map(|n| format!("link set lo mtu {}\n", 60000 + n)).collect();
         batch += &format!("link add kept type veth peer name eth0 netns {}\n", other.0);
         batch += "link add short type bridge\nlink del short\n";
@@ -382,8 +382,8 @@ fn lost_notifications_are_made_up_for() {
 }
 
 #[test]
-fn the_watcher_ends_with_its_events() {
-    isolated(concat!(module_path!(), "::the_watcher_ends_with_its_events"), || {
+fn watcher_ends_with_its_receiver() {
+    isolated(concat!(module_path!(), "::watcher_ends_with_its_receiver"), || {
         let watched = Watched::start(Config::default());
         drop(watched.links.events);
         let ended = watched.runtime.block_on(watched.links.task).unwrap();

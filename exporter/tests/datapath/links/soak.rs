@@ -21,12 +21,12 @@ fn resident() -> usize {
         .expect("procfs, /dev/net/tun and the watcher are there")
 }
 
-/// One endpoint comes, is told of, has its address known, and goes. Returns how long the telling took.
+/// Adds an endpoint, waits for it and its address, and removes it. Returns how long both took.
 fn cycle(watched: &mut Watched, n: usize) -> (Duration, Duration) {
     let other = Other::new();
     let name = format!("s{n}");
     ip(&format!("link add {name} type veth peer name eth0 netns {}", other.0));
-    // `ip` has returned: the kernel has told before. What is left is from a point in time after that.
+    // `ip` has returned: the kernel has sent its notification before.
     let start = Instant::now();
     watched.until("an endpoint", |watched| watched.table.get(&name).is_some_and(|link| link.role == Role::Endpoint));
     let appeared = start.elapsed();
@@ -90,7 +90,7 @@ fn nothing_stays_behind() {
         let (descriptors_before, resident_before) = (descriptors(), resident());
         let (appeared, known): (Vec<_>, Vec<_>) = (50..550).map(|n| cycle(&mut watched, n)).unzip();
         let (descriptors_after, resident_after) = (descriptors(), resident());
-        report("told of after `ip` returned", appeared);
+        report("reported after `ip` returned", appeared);
         report("address known after `ip` returned", known);
         report("from the request for a tap until its event", (0..200).map(|_| latency(&mut watched)).collect());
         println!("descriptors {descriptors_before} → {descriptors_after}, KiB {resident_before} → {resident_after}");

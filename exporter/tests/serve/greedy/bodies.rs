@@ -52,7 +52,7 @@ fn ask(sender: &SendRequest<StreamBody<Frames>>, sent: usize) -> JoinHandle<Code
 }
 
 #[tokio::test]
-async fn messages_that_stay_one_byte_short_are_bounded_in_bytes_and_in_time() {
+async fn incomplete_messages_are_bounded() {
     let limits = Limits { request: Duration::from_secs(3), ..Limits::default() };
     let server = Server::start(1, limits).await;
     let senders = [connect(&server).await, connect(&server).await];
@@ -78,7 +78,7 @@ async fn messages_that_stay_one_byte_short_are_bounded_in_bytes_and_in_time() {
 }
 
 #[tokio::test]
-async fn requests_without_a_body_hold_no_places() {
+async fn requests_without_body_hold_no_slot() {
     let limits = Limits { streams: 8, request: Duration::from_secs(2), ..Limits::default() };
     let server = Server::start(1, limits).await;
     let sender = connect(&server).await;
@@ -97,7 +97,7 @@ async fn requests_without_a_body_hold_no_places() {
 }
 
 #[tokio::test]
-async fn a_request_ends_when_its_client_said() {
+async fn request_ends_at_client_deadline() {
     let server = Server::start(1, Limits::default()).await;
     let mut request = Request::new(GetFlowsRequest { follow: true, ..GetFlowsRequest::default() });
     request.metadata_mut().insert("grpc-timeout", "1S".parse().unwrap());

@@ -35,7 +35,7 @@ fn most_memory() -> u64 {
 }
 
 #[tokio::test]
-async fn expressions_of_greedy_clients_keep_memory_bounded() {
+async fn greedy_expressions_keep_memory_bounded() {
     eyepiece_tests::own_process!();
     let server = Server::start(ENTRIES, Limits::default()).await;
     let mut other = server.client().await;

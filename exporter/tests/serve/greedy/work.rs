@@ -1,4 +1,4 @@
-//! Requests whose answers are long work: others have theirs meanwhile, and nobody holds up the end.
+//! Requests with expensive answers: others are served meanwhile, and shutdown is not delayed.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn requests() -> Vec<GetFlowsRequest> {
 }
 
 #[tokio::test]
-async fn long_work_leaves_room_for_others_and_ends_when_we_leave() {
+async fn long_requests_leave_room_for_others() {
     let mut server = Server::start(ENTRIES, Limits::default()).await;
     let requests = requests();
     let mut clients = Vec::new();
@@ -81,7 +81,7 @@ async fn long_work_leaves_room_for_others_and_ends_when_we_leave() {
 }
 
 #[tokio::test]
-async fn work_for_a_client_ends_when_it_leaves() {
+async fn work_ends_when_client_leaves() {
     let server = Server::start(ENTRIES, Limits::default()).await;
     for request in requests() {
         let mut client = server.client().await;
@@ -92,9 +92,9 @@ async fn work_for_a_client_ends_when_it_leaves() {
     }
 }
 
-/// Patterns that are short and take long: their compiling holds up nobody.
+/// Short patterns that take long to compile: they block no other request.
 #[tokio::test]
-async fn patterns_are_compiled_beside_what_is_served() {
+async fn slow_patterns_do_not_block_server() {
     let server = Server::start(1, Limits::default()).await;
     let path = r"(\pL\pN\pS){12}".to_owned();
     let filter = FlowFilter { http_path: vec![path], ..FlowFilter::default() };

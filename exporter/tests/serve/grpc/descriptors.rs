@@ -1,4 +1,4 @@
-//! A server that has no descriptors left says so once, counts, and goes on when there are some again.
+//! A server without free descriptors logs it once, counts, and accepts again when some are free.
 
 use std::fs::File;
 use std::io::Write;
@@ -40,7 +40,7 @@ impl Log {
 }
 
 #[tokio::test]
-async fn a_server_without_descriptors_says_so_once() {
+async fn server_without_descriptors_logs_once() {
     // The limit on descriptors and the log are the whole process\'s.
     eyepiece_tests::own_process!();
     let log = Log::default();

@@ -23,7 +23,7 @@ use tonic_reflection::pb::{v1, v1alpha};
 use super::support::{PATIENCE, Setup, VERSION, connect, health, unix};
 
 #[tokio::test]
-async fn unknown_requests_are_unimplemented_and_every_answer_has_the_version() {
+async fn unknown_requests_are_unimplemented() {
     let server = Setup::default().start().await;
     let channel = server.channel().await;
     for path in ["/observer.Observer/GetFlows", "/peer.Peer/Nothing", "/x"] {
@@ -43,7 +43,7 @@ async fn unknown_requests_are_unimplemented_and_every_answer_has_the_version() {
 }
 
 #[tokio::test]
-async fn health_of_the_names_that_clients_ask_for() {
+async fn health_knows_client_service_names() {
     let server = Setup::default().start().await;
     let channel = server.channel().await;
     for service in ["", OBSERVER] {
@@ -54,7 +54,7 @@ async fn health_of_the_names_that_clients_ask_for() {
 
 /// What `list services` and `describe` of a client like grpcurl ask for.
 #[tokio::test]
-async fn reflection_knows_what_is_served() {
+async fn reflection_lists_services() {
     let server = Setup::default().start().await;
     let channel = server.channel().await;
     let expected = [
@@ -100,7 +100,7 @@ fn config(listen: Vec<Bind>) -> Config {
 }
 
 #[tokio::test]
-async fn addresses_in_use_are_not_taken_and_named() {
+async fn address_in_use_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hubble.sock");
     let v4 = Setup::default().listen.remove(0);
@@ -129,7 +129,7 @@ async fn addresses_in_use_are_not_taken_and_named() {
 }
 
 #[tokio::test]
-async fn one_port_for_both_families() {
+async fn wildcard_port_serves_both_families() {
     let free = std::net::TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
     let any = |text: &str| Bind::Tcp(format!("{text}:{free}").parse().unwrap());
     for listen in [vec![any("[::]")], vec![any("[::]"), any("0.0.0.0")]] {
@@ -149,7 +149,7 @@ async fn watch(channel: Channel) -> tonic::Streaming<tonic_health::pb::HealthChe
 }
 
 #[tokio::test]
-async fn the_end_is_told_and_nothing_is_left() {
+async fn shutdown_notifies_and_leaves_nothing() {
     let server = Setup::default().start().await;
     let channel = server.channel().await;
     let mut peers = PeerClient::new(channel.clone()).notify(NotifyRequest {}).await.unwrap().into_inner();
@@ -174,7 +174,7 @@ async fn the_end_is_told_and_nothing_is_left() {
 
 /// A client that reads nothing cannot hold the end up.
 #[tokio::test]
-async fn the_deadline_holds() {
+async fn shutdown_deadline_holds() {
     use tokio::io::AsyncWriteExt as _;
     let server = Setup::default().start().await;
     let mut silent = TcpStream::connect(server.tcp()).await.unwrap();

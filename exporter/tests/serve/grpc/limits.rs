@@ -26,7 +26,7 @@ async fn until_ended(stream: &mut TcpStream) -> usize {
 }
 
 #[tokio::test]
-async fn who_never_says_what_it_wants_is_ended() {
+async fn connection_without_handshake_is_closed() {
     let pki = Pki::new();
     for tls in [None, Some(pki.files(None))] {
         let limits = Limits { handshake: SHORT, ..Limits::default() };
@@ -45,7 +45,7 @@ async fn who_never_says_what_it_wants_is_ended() {
 }
 
 #[tokio::test]
-async fn who_does_not_answer_pings_is_ended() {
+async fn connection_without_pong_is_closed() {
     let limits = Limits { ping: SHORT, pong: SHORT, handshake: SHORT, ..Limits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let answering = server.channel().await;
@@ -59,7 +59,7 @@ async fn who_does_not_answer_pings_is_ended() {
 }
 
 #[tokio::test]
-async fn connections_have_places_of_their_own_by_kind() {
+async fn connection_slots_are_per_listener_kind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hubble.sock");
     let limits = Limits { tcp_connections: 2, ..Limits::default() };
@@ -98,11 +98,11 @@ async fn requests_have_places_over_all_connections() {
 }
 
 #[tokio::test]
-async fn requests_of_one_connection_wait_for_one_another() {
+async fn requests_of_connection_are_queued() {
     let limits = Limits { streams_per_connection: 1, ..Limits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let channel = server.channel().await;
-    // The first answer says that the settings have come, and with them the limit.
+    // With the first answer the settings have arrived, and with them the limit.
     assert_eq!(health(channel.clone(), "").await.unwrap(), 1);
     let mut held = PeerClient::new(channel.clone()).notify(NotifyRequest {}).await.unwrap().into_inner();
     assert_eq!(held.message().await.unwrap().unwrap().name, "us");
@@ -114,7 +114,7 @@ async fn requests_of_one_connection_wait_for_one_another() {
 }
 
 #[tokio::test]
-async fn messages_and_headers_that_are_too_large() {
+async fn oversized_messages_and_headers_are_refused() {
     let server = Setup::default().start().await;
     let mut client = HealthClient::new(server.channel().await);
     let fits = HealthCheckRequest { service: "x".repeat(MESSAGE - 16) };
@@ -133,7 +133,7 @@ async fn messages_and_headers_that_are_too_large() {
 }
 
 #[tokio::test]
-async fn connections_without_a_request_are_told_to_go() {
+async fn idle_connections_get_goaway() {
     let limits = Limits { idle: SHORT, ..Limits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let busy = server.channel().await;

@@ -31,7 +31,7 @@ fn replace(path: &Path, text: &str) {
 }
 
 #[tokio::test]
-async fn a_file_that_changes() {
+async fn changed_peers_file_is_reloaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers");
     let server = Setup { peers_file: Some(path.clone()), ..Setup::default() }.start().await;
@@ -66,7 +66,7 @@ async fn a_file_that_changes() {
 
 type Answers = Arc<Mutex<BTreeMap<String, Vec<SocketAddr>>>>;
 
-/// A resolver that answers what it is told; a name without an answer fails.
+/// A resolver with scripted answers; a name without an answer fails.
 fn scripted(answers: &Answers) -> Resolve {
     let answers = Arc::clone(answers);
     Arc::new(move |domain| {
@@ -76,7 +76,7 @@ fn scripted(answers: &Answers) -> Resolve {
 }
 
 #[tokio::test]
-async fn names_that_lead_elsewhere() {
+async fn changed_name_notifies_peers() {
     let answers = Answers::default();
     let set = |addresses: &[&str]| {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
@@ -92,7 +92,7 @@ async fn names_that_lead_elsewhere() {
     // Ourselves among them.
     set(&["10.0.0.2:4244", "10.0.0.3:4244", &server.tcp().to_string()]);
     assert_eq!(next(&mut stream).await, "+ 10.0.0.3 10.0.0.3:4244");
-    // A name server that is away takes nobody away.
+    // An unreachable name server removes no peer.
     answers.lock().unwrap().clear();
     while server.number("peer.incidents", "dns") == 0 {
         tokio::task::yield_now().await;
@@ -105,7 +105,7 @@ async fn names_that_lead_elsewhere() {
 
 /// The machine's own resolver: `localhost` is in every /etc/hosts.
 #[tokio::test]
-async fn a_name_that_the_system_knows() {
+async fn system_resolver_answers_peer_name() {
     let server = Setup { domains: vec!["localhost:9".to_owned()], ..Setup::default() }.start().await;
     server.until("peer.count", "", 2).await;
     let mut stream = notify(&server).await;
@@ -114,7 +114,7 @@ async fn a_name_that_the_system_knows() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_alone_is_an_address_too() {
+async fn unix_socket_alone_is_peer_address() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hubble.sock");
     let _server = Setup { listen: vec![unix(&path)], ..Setup::default() }.start().await;

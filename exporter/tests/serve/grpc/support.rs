@@ -1,4 +1,4 @@
-//! A server with the Peer service, health and reflection, and what its telemetry says.
+//! A server with the Peer service, health and reflection, and its telemetry.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -38,7 +38,7 @@ async fn bytes(address: std::net::SocketAddr, bytes: &[u8]) {
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[tokio::test]
-async fn who_is_refused_and_why() {
+async fn unauthorized_clients_are_refused_with_reason() {
     let (pki, clients, other) = (Pki::new(), Pki::new(), Pki::new());
     let server = Setup { tls: Some(pki.files(Some(&clients.ca))), ..Setup::default() }.start().await;
     let (good, bad) = (clients.sign("client"), other.sign("client"));
@@ -67,7 +67,7 @@ async fn who_is_refused_and_why() {
 }
 
 #[tokio::test]
-async fn what_speaks_otherwise_where_there_is_no_tls() {
+async fn tls_client_on_plain_port_fails() {
     let (pki, server) = (Pki::new(), Setup::default().start().await);
     handshake(server.tcp(), pki.raw(&TLS13, b"h2", None)).await;
     server.until("refused", "tls_to_plaintext", 1).await;
@@ -82,7 +82,7 @@ async fn what_speaks_otherwise_where_there_is_no_tls() {
 }
 
 #[tokio::test]
-async fn certificates_change_while_a_stream_goes_on() {
+async fn reload_of_certificates_keeps_streams() {
     let (old, new) = (Pki::new(), Pki::new());
     let list = old.path("peers");
     std::fs::write(&list, "b=10.0.0.2:1").unwrap();
@@ -103,7 +103,7 @@ async fn certificates_change_while_a_stream_goes_on() {
     assert!(server.tls_channel(new.client(None)).await.is_err());
     std::fs::write(old.path("key"), &pair.key).unwrap();
     server.until("reloads", "ok", 1).await;
-    assert!(server.tls_channel(old.client(None)).await.is_err(), "nobody but the new authority's clients");
+    assert!(server.tls_channel(old.client(None)).await.is_err(), "only clients of the new authority");
     let next = server.tls_channel(new.client(None)).await.unwrap();
     assert_eq!(health(next, "").await.unwrap(), 1);
     // The stream and its connection live on.
@@ -111,7 +111,7 @@ async fn certificates_change_while_a_stream_goes_on() {
     let change = timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap();
     assert_eq!((change.name.as_str(), change.address.as_str(), change.r#type), ("b", "10.0.0.2:2", 3));
     assert_eq!(health(channel, "").await.unwrap(), 1);
-    assert_eq!(server.number("reloads", "failed"), 1, "told once");
+    assert_eq!(server.number("reloads", "failed"), 1, "counted once");
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn authorities_of_clients_change_too() {
 
 /// As Kubernetes mounts a secret: the files are links into a folder that is swapped as a whole.
 #[tokio::test]
-async fn a_secret_that_is_swapped() {
+async fn swapped_secret_is_reloaded() {
     let (pki, new) = (Pki::new(), Pki::new());
     let version = |name: &str, pki: &Pki, of: &Pki| {
         let pair = of.sign(NAME);
@@ -168,7 +168,7 @@ async fn a_secret_that_is_swapped() {
 }
 
 #[tokio::test]
-async fn files_that_can_not_be_used_are_named_at_the_start() {
+async fn unusable_tls_files_fail_start() {
     let (pki, other) = (Pki::new(), Pki::new());
     let good = pki.files(Some(&other.ca));
     std::fs::write(pki.path("empty"), "").unwrap();

@@ -1,4 +1,4 @@
-//! What clients get: everything in order, or exactly told what they did not.
+//! Clients get everything in order, or the exact count of what they lost.
 
 use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use eyepiece::serve::monitor::notification::Notification;
 use super::support::{Client, Got, Order, PATIENCE, Server, eventually};
 
 #[test]
-fn no_byte_before_the_first_event() {
+fn no_byte_before_first_event() {
     let server = Server::start(Some(100), PATIENCE);
     let mut client = server.client();
     server.wait_for_listeners(1);
@@ -23,7 +23,7 @@ fn no_byte_before_the_first_event() {
 }
 
 #[test]
-fn losses_of_the_source_and_notifications_come_in_order() {
+fn losses_and_notifications_keep_order() {
     let server = Server::start(Some(1000), PATIENCE);
     let mut client = server.client();
     server.wait_for_listeners(1);
@@ -88,7 +88,7 @@ fn queue_setting_bounds_events_exactly() {
 /// Ten clients of which one never reads until the end: the others get everything, that one what fits and exactly the
 /// number of what did not.
 #[test]
-fn one_that_does_not_read_costs_nobody_but_itself() {
+fn slow_client_loses_alone() {
     const EVENTS: u64 = 200_000;
     const QUEUE: usize = 1000;
     let server = Server::start(Some(QUEUE), PATIENCE);
@@ -114,8 +114,8 @@ fn one_that_does_not_read_costs_nobody_but_itself() {
     }
     for thread in threads {
         let client = thread.join().unwrap();
-        let told = server.number("eyepiece.monitor.listener.lost", "");
-        assert_eq!(client.got.all(), EVENTS, "{:?} {told}", client.got.lost);
+        let lost = server.number("eyepiece.monitor.listener.lost", "");
+        assert_eq!(client.got.all(), EVENTS, "{:?} {lost}", client.got.lost);
         in_order(&client.got);
     }
     assert_eq!(slow.got, Got::default());
@@ -124,10 +124,10 @@ fn one_that_does_not_read_costs_nobody_but_itself() {
     let lost = slow.got.lost_total();
     assert!(lost > EVENTS / 2, "{lost}");
     assert_eq!(server.number("eyepiece.monitor.listener.lost", "monitor_listener_0"), lost);
-    println!("slow: {} received + {lost} told as lost = {EVENTS}", slow.got.numbers.len());
+    println!("slow: {} received + {lost} lost = {EVENTS}", slow.got.numbers.len());
 }
 
-/// Numbers grow by one, and by what was told as lost where something was.
+/// Numbers grow by one, and by the count of each loss.
 fn in_order(got: &Got) {
     let mut expected = 0;
     let mut losses = got.lost.iter().peekable();
@@ -141,7 +141,7 @@ fn in_order(got: &Got) {
 }
 
 #[test]
-fn the_most_listen_and_no_more() {
+fn listener_limit_holds() {
     let server = Server::start(Some(10), PATIENCE);
     let clients: Vec<_> = (0..LISTENERS_MAX).map(|_| server.client()).collect();
     server.wait_for_listeners(LISTENERS_MAX as u64);
@@ -159,7 +159,7 @@ fn the_most_listen_and_no_more() {
 
 /// Many that come and stay: no more than can listen have a task, a thread or a descriptor of ours.
 #[test]
-fn whoever_comes_beyond_the_most_is_closed_at_once() {
+fn client_beyond_limit_is_closed() {
     const CLIENTS: usize = 200;
     let server = Server::start(Some(10), PATIENCE);
     let before = server.runtime.metrics().num_alive_tasks();
@@ -180,19 +180,19 @@ fn whoever_comes_beyond_the_most_is_closed_at_once() {
 }
 
 /// One that only writes, as fast as it can, is read slowly; it still gets its events, and is seen to leave with much of
-/// what it said unread.
+/// what it sent unread.
 #[test]
-fn a_client_that_only_talks_is_held_back() {
+fn client_that_only_sends_is_throttled() {
     use std::io::Write as _;
     const MUCH: usize = 64 << 20;
     let server = Server::start(Some(100), PATIENCE);
     let mut talker = server.client();
     server.wait_for_listeners(1);
     talker.stream.set_nonblocking(true).unwrap();
-    let (mut said, mut waits) = (0, 0);
-    while said < MUCH && waits < 50 {
+    let (mut sent, mut waits) = (0, 0);
+    while sent < MUCH && waits < 50 {
         match talker.stream.write(&[7; 65_536]) {
-            Ok(count) => said += count,
+            Ok(count) => sent += count,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
                 waits += 1;
@@ -200,7 +200,7 @@ fn a_client_that_only_talks_is_held_back() {
             }
         }
     }
-    assert!(said < MUCH / 8, "{said}");
+    assert!(sent < MUCH / 8, "{sent}");
     talker.stream.set_nonblocking(false).unwrap();
     server.feed.order(Order::Events { count: 3, more: 0 });
     talker.read_until(|got| got.numbers.len() == 3);
@@ -210,7 +210,7 @@ fn a_client_that_only_talks_is_held_back() {
 }
 
 #[test]
-fn a_client_that_says_something_or_stops_talking_still_listens() {
+fn half_closed_client_still_receives() {
     use std::io::Write as _;
     let server = Server::start(Some(100), PATIENCE);
     let mut talker = server.client();
@@ -230,7 +230,7 @@ fn a_client_that_says_something_or_stops_talking_still_listens() {
 }
 
 #[test]
-fn a_write_that_does_not_move_ends_the_listener() {
+fn stalled_write_ends_listener() {
     let server = Server::start(Some(64), Duration::from_millis(100));
     let mut stuck = server.client();
     server.wait_for_listeners(1);

@@ -1,11 +1,11 @@
-//! The end: what is queued is written, the path is removed, and nobody is waited for longer than is allowed.
+//! Shutdown: the queue is written, the path is removed, and no client is waited for beyond the deadline.
 
 use std::time::Duration;
 
 use super::support::{Order, PATIENCE, Server};
 
 #[test]
-fn what_is_queued_is_written_before_the_end() {
+fn queue_is_written_before_end() {
     const EVENTS: u64 = 5000;
     let mut server = Server::start(Some(EVENTS as usize), PATIENCE);
     let mut client = server.client();
@@ -24,7 +24,7 @@ fn what_is_queued_is_written_before_the_end() {
 }
 
 #[test]
-fn who_does_not_read_is_left_at_the_deadline() {
+fn stalled_client_ends_at_deadline() {
     const EVENTS: u64 = 5000;
     let mut server = Server::start(Some(EVENTS as usize), PATIENCE);
     let mut stuck = server.client();
@@ -43,7 +43,7 @@ fn who_does_not_read_is_left_at_the_deadline() {
 }
 
 #[test]
-fn an_idle_server_ends_at_once_and_its_clients_with_it() {
+fn idle_server_ends_at_once() {
     let mut server = Server::start(Some(10), PATIENCE);
     let mut client = server.client();
     server.wait_for_listeners(1);

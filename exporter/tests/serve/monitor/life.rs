@@ -12,7 +12,7 @@ fn descriptors() -> usize {
 }
 
 #[test]
-fn the_reader_runs_while_anybody_is_there() {
+fn reader_runs_while_clients_listen() {
     let server = Server::start(Some(100), PATIENCE);
     let running = || server.feed.running.load(Ordering::Acquire);
     assert!(!running());
@@ -38,7 +38,7 @@ fn the_reader_runs_while_anybody_is_there() {
 }
 
 #[test]
-fn a_thousand_quick_clients_leave_nothing() {
+fn thousand_short_clients_leave_nothing() {
     let server = Server::start(Some(100), PATIENCE);
     let before = server.runtime.metrics().num_alive_tasks();
     let mut open = 0;
@@ -74,7 +74,7 @@ fn a_thousand_quick_clients_leave_nothing() {
     let stays = |sample: &Sample| sample.key.name == "eyepiece.monitor.listener.lost" && sample.value > 0;
     let others: Vec<_> = server.telemetry.samples().into_iter().filter(is_of_listener).filter(|s| !stays(s)).collect();
     assert!(others.is_empty(), "{others:?}");
-    // Told that they had left, and by nothing else.
+    // By the end of the connections, and by nothing else.
     assert_eq!(gone(), 1001);
     assert_eq!(server.number("eyepiece.monitor.ended", "write_failed"), 0);
 }

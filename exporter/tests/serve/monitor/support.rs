@@ -116,7 +116,7 @@ impl Source for Scripted {
     }
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
-        // As a kernel's buffer that nobody reads.
+        // As an unread buffer of the kernel.
         let count = if self.feed.running.load(Ordering::Acquire) { self.deliver(sink) } else { 0 };
         if count == 0 {
             std::thread::sleep(timeout.min(Duration::from_millis(2)));
@@ -209,7 +209,7 @@ impl Server {
 pub(crate) struct Got {
     /// Numbers of events, in order.
     pub(crate) numbers: Vec<u64>,
-    /// Losses that were told, by CPU, with the number of events before them.
+    /// Losses, by CPU, with the number of events before them.
     pub(crate) lost: Vec<(i64, u64, usize)>,
     /// Data of other payloads.
     pub(crate) others: Vec<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! Every way that a connection can fail to be made or can end: it is told, counted, and made anew.
+//! Every way that a connection can fail or end: it is logged, counted, and made anew.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -30,7 +30,7 @@ fn works(reader: &mut Reader, server: &Server, mark: u8) -> UnixStream {
 }
 
 #[test]
-fn the_agent_comes_late_and_so_does_its_folder() {
+fn late_agent_is_found() {
     let mut reader = Reader::start_at("run/cilium/m.sock", STALL);
     reader.until_reason(Some("not_there"));
     std::fs::create_dir_all(reader.path.parent().expect("a folder")).expect("the folder");
@@ -41,7 +41,7 @@ fn the_agent_comes_late_and_so_does_its_folder() {
 }
 
 #[test]
-fn the_agent_closes_between_two_messages() {
+fn close_between_messages_reconnects() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     for round in 0..20 {
@@ -56,7 +56,7 @@ fn the_agent_closes_between_two_messages() {
 }
 
 #[test]
-fn the_agent_closes_in_the_middle_of_a_message() {
+fn close_within_message_reconnects() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let whole = sample(1, &[9; 300]);
@@ -72,18 +72,18 @@ fn the_agent_closes_in_the_middle_of_a_message() {
 }
 
 #[test]
-fn the_connection_is_reset() {
+fn reset_connection_reconnects() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let stream = server.accept(&mut reader);
-    // What we would say to it lies unread in its queue when it closes: the kernel resets.
+    // It closes with unread bytes in its queue: the kernel resets.
     drop(stream);
     reader.until("an end", |reader| reader.number("eyepiece.source.interruptions", None) == 1);
     works(&mut reader, &server, 1);
 }
 
 #[test]
-fn garbage_ends_the_connection_and_no_number_is_made_up() {
+fn garbage_reconnects_without_loss_count() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut random = fastrand::Rng::with_seed(7);
@@ -108,7 +108,7 @@ fn garbage_ends_the_connection_and_no_number_is_made_up() {
 }
 
 #[test]
-fn a_good_message_before_garbage_arrives() {
+fn message_before_garbage_is_delivered() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut stream = server.accept(&mut reader);
@@ -119,7 +119,7 @@ fn a_good_message_before_garbage_arrives() {
 }
 
 #[test]
-fn lengths_that_lie() {
+fn wrong_lengths_end_connection() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     // 2^63 bytes; 16 MiB; an empty message, which is not too long.
@@ -134,12 +134,12 @@ fn lengths_that_lie() {
     }
     assert_eq!(reader.number("eyepiece.source.interruptions", Some("message_too_long")), 2);
     assert_eq!(reader.number("eyepiece.source.interruptions", Some("garbage")), 1);
-    // A length that says more than comes: the agent hangs, or so it looks.
+    // A length that is larger than what follows looks like a hanging agent.
     works(&mut reader, &server, 1);
 }
 
 #[test]
-fn an_agent_that_hangs_in_a_message_is_left() {
+fn agent_hanging_within_message_is_left() {
     let mut reader = Reader::start_at("m.sock", Duration::from_millis(50));
     let server = Server::at(&reader.path);
     let mut hanging = server.accept(&mut reader);
@@ -150,7 +150,7 @@ fn an_agent_that_hangs_in_a_message_is_left() {
 }
 
 #[test]
-fn an_agent_without_events_is_not_left() {
+fn idle_agent_stays_connected() {
     let mut reader = Reader::start_at("m.sock", Duration::from_millis(1));
     let server = Server::at(&reader.path);
     let mut quiet = server.accept(&mut reader);
@@ -163,11 +163,11 @@ fn an_agent_without_events_is_not_left() {
 }
 
 #[test]
-fn the_path_becomes_another_agents() {
+fn path_of_new_agent_is_followed() {
     let mut reader = Reader::start();
     let first = Server::at(&reader.path);
     let mut old = works(&mut reader, &first, 1);
-    // The old one says a last word, and stays there without another.
+    // The old agent sends a last message, and stays connected.
     send(
         &mut old,
         &[sample(1, &[2])].map(|mut value| {
@@ -186,7 +186,7 @@ fn the_path_becomes_another_agents() {
 }
 
 #[test]
-fn an_agent_that_was_killed_leaves_its_path_behind() {
+fn stale_path_is_retried() {
     let mut reader = Reader::start();
     drop(Server::at(&reader.path));
     reader.until_reason(Some("refused"));
@@ -196,7 +196,7 @@ fn an_agent_that_was_killed_leaves_its_path_behind() {
 }
 
 #[test]
-fn an_agent_that_accepts_nobody_does_not_hold_us_up() {
+fn full_backlog_does_not_block() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut waiting = Vec::new();
@@ -220,7 +220,7 @@ fn an_agent_that_accepts_nobody_does_not_hold_us_up() {
 }
 
 #[test]
-fn a_path_that_may_not_be_used() {
+fn forbidden_path_is_logged() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     std::fs::set_permissions(&reader.path, std::fs::Permissions::from_mode(0o000)).expect("mode");

@@ -33,19 +33,19 @@ fn payloads_losses_and_cpus() {
 }
 
 #[test]
-fn a_number_that_no_cpu_has_costs_no_event() {
+fn implausible_cpu_costs_no_event() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut stream = server.accept(&mut reader);
     send(&mut stream, &[descriptor()]);
-    for (cpu, told) in [(65_535, Some(65_535)), (65_536, None), (i64::MAX, None), (i64::MIN, None), (-1, None)] {
+    for (cpu, expected) in [(65_535, Some(65_535)), (65_536, None), (i64::MAX, None), (i64::MIN, None), (-1, None)] {
         send(&mut stream, &[sample(cpu, &[1]), lost(cpu, 2)]);
-        assert_eq!(reader.take(2), [raw(told.unwrap_or(0), &[1]), Seen::Lost(told, 2)], "{cpu}");
+        assert_eq!(reader.take(2), [raw(expected.unwrap_or(0), &[1]), Seen::Lost(expected, 2)], "{cpu}");
     }
 }
 
 #[test]
-fn a_stream_in_single_bytes() {
+fn single_bytes_give_whole_events() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut stream = server.accept(&mut reader);
@@ -57,7 +57,7 @@ fn a_stream_in_single_bytes() {
 }
 
 #[test]
-fn nothing_is_read_while_nobody_wants_events() {
+fn paused_source_reads_nothing() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut stream = server.accept(&mut reader);
@@ -75,7 +75,7 @@ fn nothing_is_read_while_nobody_wants_events() {
 }
 
 #[test]
-fn a_drain_takes_what_has_arrived_and_ends_though_the_agent_goes_on() {
+fn drain_takes_arrived_events_and_ends() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut stream = server.accept(&mut reader);

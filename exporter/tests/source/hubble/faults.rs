@@ -11,7 +11,7 @@ use tonic::Status;
 use super::scripted::{Reader, Seen, Server, flow};
 
 #[test]
-fn a_server_that_is_not_there_yet_is_found_later() {
+fn late_server_is_found() {
     let server = Server::start();
     let address = server.address.to_string();
     drop(server);
@@ -26,14 +26,14 @@ fn a_server_that_is_not_there_yet_is_found_later() {
 }
 
 #[test]
-fn a_socket_that_is_not_there_is_told() {
+fn missing_socket_is_logged() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut reader = Reader::start(&format!("unix://{}/hubble.sock", folder.path().display()));
     reader.until_reason("not_there");
 }
 
 #[test]
-fn a_server_that_is_gone_in_the_middle_is_found_again() {
+fn lost_server_is_found_again() {
     let mut server = Server::start();
     let address = server.address.to_string();
     let mut reader = Reader::start(&address);
@@ -51,12 +51,12 @@ fn a_server_that_is_gone_in_the_middle_is_found_again() {
 }
 
 #[test]
-fn somebody_who_does_not_speak_grpc_is_told() {
+fn non_grpc_server_is_logged() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // Whoever connects may be gone already.
+            // The client may be gone already.
             (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap_or_default();
         }
     });
@@ -66,7 +66,7 @@ fn somebody_who_does_not_speak_grpc_is_told() {
 }
 
 #[test]
-fn a_message_that_is_none_ends_nothing() {
+fn undecodable_message_keeps_stream() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     let call = server.call();
@@ -82,7 +82,7 @@ fn a_message_that_is_none_ends_nothing() {
 }
 
 #[test]
-fn a_refusal_is_told_and_tried_again() {
+fn refusal_is_logged_and_retried() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     server.call().fail(Status::permission_denied("not you"));
@@ -92,7 +92,7 @@ fn a_refusal_is_told_and_tried_again() {
 }
 
 #[test]
-fn a_reader_that_is_slow_holds_the_server_back_and_loses_nothing() {
+fn slow_reader_loses_nothing() {
     const FLOWS: u64 = 100_000;
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
@@ -106,19 +106,19 @@ fn a_reader_that_is_slow_holds_the_server_back_and_loses_nothing() {
         }
         call
     });
-    // Nobody reads: at some time no more are taken.
+    // The test reads nothing: at some time no more are taken.
     let mut before = u64::MAX;
     while before != sent.load(Ordering::Relaxed) || before == 0 {
         before = sent.load(Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(500));
     }
-    assert!(before < FLOWS, "all were taken though nobody reads");
+    assert!(before < FLOWS, "all were taken without a reader");
     reader.expect(0..FLOWS);
     drop(sender.join().expect("it sends"));
 }
 
 #[test]
-fn what_has_arrived_is_handed_over_when_the_program_ends() {
+fn arrived_flows_are_delivered_at_end() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     let call = server.call();
@@ -134,7 +134,7 @@ fn what_has_arrived_is_handed_over_when_the_program_ends() {
 }
 
 #[test]
-fn who_wants_events_again_gets_new_ones() {
+fn resumed_reader_gets_new_events() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     let call = server.call();

@@ -6,7 +6,7 @@ use tonic::Status;
 use super::scripted::{Reader, Seen, Server, agent, flow, lost, nodes};
 
 #[test]
-fn at_first_only_new_flows_are_asked_for() {
+fn first_request_asks_new_flows() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     let call = server.call();
@@ -18,7 +18,7 @@ fn at_first_only_new_flows_are_asked_for() {
 }
 
 #[test]
-fn after_an_interruption_nothing_comes_twice() {
+fn reconnect_delivers_nothing_twice() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     let call = server.call();
@@ -45,7 +45,7 @@ fn after_an_interruption_nothing_comes_twice() {
 }
 
 #[test]
-fn nodes_whose_clocks_are_hours_apart_are_all_heard_after_an_interruption() {
+fn reconnect_survives_clock_differences() {
     const HOUR: u64 = 3600;
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
@@ -78,11 +78,11 @@ fn nodes_whose_clocks_are_hours_apart_are_all_heard_after_an_interruption() {
 }
 
 #[test]
-fn a_server_that_has_forgotten_is_a_gap() {
+fn restarted_server_is_counted_gap() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     drop(server.call());
-    // Nothing has come yet: nobody knows from when on to ask.
+    // No flow has come yet: the time to resume from is unknown.
     let call = server.call();
     assert_eq!(call.since(), None);
     call.flows(0..10);
@@ -96,7 +96,7 @@ fn a_server_that_has_forgotten_is_a_gap() {
 }
 
 #[test]
-fn losses_of_the_server_are_handed_on_once() {
+fn server_losses_are_delivered_once() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     let call = server.call();
@@ -115,7 +115,7 @@ fn losses_of_the_server_are_handed_on_once() {
 }
 
 #[test]
-fn nodes_of_a_relay_are_resumed_each_and_shown() {
+fn relay_nodes_are_resumed_each() {
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
     let call = server.call();
@@ -148,12 +148,12 @@ fn nodes_of_a_relay_are_resumed_each_and_shown() {
 }
 
 #[test]
-fn events_of_the_agent_have_a_stream_of_their_own() {
+fn agent_events_have_own_stream() {
     let mut server = Server::start_at("127.0.0.1:0", true, None);
     let mut reader = Reader::start(&server.address.to_string());
     let (call, events) = (server.call(), server.agent_call());
     let send = |events: &tokio::sync::mpsc::Sender<_>, number| {
-        events.blocking_send(Ok(eyepiece_hubble::proto::Encoded(agent(number)))).expect("somebody reads");
+        events.blocking_send(Ok(eyepiece_hubble::proto::Encoded(agent(number)))).expect("the source reads");
     };
     send(&events, 1);
     send(&events, 2);

@@ -46,7 +46,7 @@ pub(crate) struct Call {
 impl Call {
     /// Sends a message.
     pub(crate) fn send(&self, message: Bytes) {
-        self.answer.blocking_send(Ok(Encoded(message))).expect("somebody reads");
+        self.answer.blocking_send(Ok(Encoded(message))).expect("the source reads");
     }
 
     /// Sends flows of these numbers.
@@ -56,7 +56,7 @@ impl Call {
 
     /// Ends the stream with an error.
     pub(crate) fn fail(self, status: Status) {
-        self.answer.blocking_send(Err(status)).expect("somebody reads");
+        self.answer.blocking_send(Err(status)).expect("the source reads");
     }
 
     /// From when on it asks, as the number of a flow.
@@ -65,7 +65,7 @@ impl Call {
     }
 }
 
-/// A response with a flow, a second behind the one before; of a field, too, that nobody knows yet.
+/// A response with a flow, a second behind the one before; of an unknown field, too.
 pub(crate) fn flow(node: &str, number: u64) -> Bytes {
     let time = Some(Timestamp { seconds: START + number as i64, nanos: 0 });
     let hex = format!("{:032x}", u128::from(number) << 8 | u128::from(node.as_bytes()[0]));
@@ -195,7 +195,7 @@ impl Server {
 
 fn next<T>(calls: &mut mpsc::UnboundedReceiver<T>, runtime: &Runtime) -> T {
     let call = runtime.block_on(async { tokio::time::timeout(PATIENCE, calls.recv()).await });
-    call.expect("nobody calls").expect("the server is gone")
+    call.expect("no call arrives").expect("the server is gone")
 }
 
 impl Drop for Server {
@@ -251,10 +251,10 @@ impl Reader {
         let seen = &mut self.seen;
         let mut take = |event: &Event<'_>| {
             seen.push(match event {
-                Event::Observed(handover) => match *handover.take().expect("nobody has taken it") {
+                Event::Observed(handover) => match *handover.take().expect("it is taken once") {
                     Observed::Flow(flow) => {
                         let metadata = flow.metadata.expect("they come along");
-                        assert!(metadata.encoded.ends_with(b"new"), "what nobody knows is kept");
+                        assert!(metadata.encoded.ends_with(b"new"), "unknown fields are kept");
                         let number = u128::from_be_bytes(flow.uuid) >> 8;
                         assert_eq!(flow.time, (START as u64 + number as u64) * 1_000_000_000);
                         Seen::Flow(number as u64)

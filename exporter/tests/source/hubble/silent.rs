@@ -1,4 +1,4 @@
-//! Servers that tell nothing: those that are gone without a word, and those that have nothing to tell.
+//! Silent servers: those that are gone without a close, and those without events.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ struct Network {
 
 #[derive(Default)]
 struct State {
-    /// Connections that were made until now carry nothing any more, and nobody is told.
+    /// Present connections carry nothing any more, and neither end is notified.
     is_parted: AtomicBool,
     /// Times that a client has sent something.
     sent: AtomicU64,
@@ -74,7 +74,7 @@ fn probing(timeout: Duration) -> Probing {
 }
 
 #[test]
-fn a_server_behind_a_network_that_drops_everything_is_left_for_a_new_connection() {
+fn blackholed_connection_is_replaced() {
     let mut server = Server::start();
     let network = Network::to(server.address);
     let mut reader = Reader::start_probing(&network.address.to_string(), None, probing(Duration::from_secs(5)));
@@ -93,20 +93,20 @@ fn a_server_behind_a_network_that_drops_everything_is_left_for_a_new_connection(
 }
 
 #[test]
-fn a_server_that_does_not_answer_its_first_call_is_told_too() {
+fn unanswered_first_call_is_counted() {
     // It takes connections, and reads nothing: as a process that was stopped.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let mut reader = Reader::start_probing(&address.to_string(), None, probing(Duration::from_millis(200)));
     reader.until("two interruptions", |reader| reader.controls.view.get().interruptions >= 2);
-    let told = reader.number("eyepiece.source.interruptions", Some("no_answer"));
-    assert_eq!(told, reader.number("eyepiece.source.interruptions", None));
+    let unanswered = reader.number("eyepiece.source.interruptions", Some("no_answer"));
+    assert_eq!(unanswered, reader.number("eyepiece.source.interruptions", None));
     drop(listener);
 }
 
 #[test]
-fn a_server_without_anything_to_tell_is_asked_and_kept() {
-    // The server knows neither its health nor its status, and says so.
+fn idle_server_is_probed_and_kept() {
+    // The server implements neither health nor status.
     let mut server = Server::start();
     let network = Network::to(server.address);
     let mut reader = Reader::start_probing(&network.address.to_string(), None, probing(PATIENCE));
@@ -121,10 +121,10 @@ fn a_server_without_anything_to_tell_is_asked_and_kept() {
 }
 
 #[test]
-fn a_server_is_not_blamed_for_a_reader_that_is_slow() {
+fn slow_reader_keeps_connection() {
     const FLOWS: u64 = 100_000;
     let mut server = Server::start();
-    // As long as nobody reads nothing comes, and there may be no room for an answer.
+    // Without a reader nothing comes, and there may be no room for an answer.
     let mut reader = Reader::start_probing(&server.address.to_string(), None, probing(Duration::from_secs(3)));
     let call = server.call();
     let sent = Arc::new(AtomicU64::new(0));
@@ -145,7 +145,7 @@ fn a_server_is_not_blamed_for_a_reader_that_is_slow() {
         still = if now == before && now > 0 { still + 1 } else { 0 };
         before = now;
     }
-    assert!(before < FLOWS, "all were taken though nobody reads");
+    assert!(before < FLOWS, "all were taken without a reader");
     reader.expect(0..FLOWS);
     assert_eq!(reader.controls.view.get().interruptions, 0);
     drop(sender.join().expect("it sends"));

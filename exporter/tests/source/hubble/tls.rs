@@ -29,7 +29,7 @@ fn options(ca: &Path, name: &str) -> Option<TlsOptions> {
 }
 
 #[test]
-fn a_server_is_read_whose_certificate_is_right() {
+fn trusted_certificate_is_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = folder.path().join("ca.pem");
     let mut server = Server::start_at("127.0.0.1:0", false, Some(authority(&ca)));
@@ -39,7 +39,7 @@ fn a_server_is_read_whose_certificate_is_right() {
 }
 
 #[test]
-fn others_are_refused_and_told() {
+fn untrusted_certificate_is_refused_and_logged() {
     let folder = tempfile::tempdir().expect("a folder");
     let (ca, other) = (folder.path().join("ca.pem"), folder.path().join("other.pem"));
     authority(&other);

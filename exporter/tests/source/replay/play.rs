@@ -80,7 +80,7 @@ fn texts(events: &[Owned]) -> Vec<String> {
 }
 
 #[test]
-fn everything_in_order_and_then_the_end() {
+fn events_in_order_then_end() {
     let folder = tempfile::tempdir().expect("a folder");
     for count in [0, 1, 4095, 4096, 4097, 20_000] {
         let events = events(count);
@@ -90,7 +90,7 @@ fn everything_in_order_and_then_the_end() {
 }
 
 #[test]
-fn a_cut_tail_is_told_and_everything_before_is_played() {
+fn cut_tail_is_reported_rest_played() {
     let folder = tempfile::tempdir().expect("a folder");
     let events = events(100);
     let bytes = records(&events);
@@ -101,7 +101,7 @@ fn a_cut_tail_is_told_and_everything_before_is_played() {
 }
 
 #[test]
-fn damage_is_counted_and_costs_no_more_than_itself() {
+fn damage_costs_only_damaged_records() {
     let folder = tempfile::tempdir().expect("a folder");
     let events = events(100);
     let mut bytes = records(&events[..50]);
@@ -121,7 +121,7 @@ fn damage_is_counted_and_costs_no_more_than_itself() {
 }
 
 #[test]
-fn what_is_no_recording_is_refused_by_name() {
+fn other_files_are_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("other");
     assert!(matches!(open(&path, 0.0), Err(ReplayError::Open { .. })));
@@ -134,7 +134,7 @@ fn what_is_no_recording_is_refused_by_name() {
 }
 
 #[test]
-fn a_snapshot_is_in_place_before_the_events_behind_it() {
+fn snapshot_precedes_its_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let events = events(3);
     let mut bytes = Vec::new();
@@ -170,7 +170,7 @@ fn raw_at(time: u64) -> Owned {
 }
 
 #[test]
-fn at_its_own_pace_an_event_of_the_next_hour_waits() {
+fn event_of_next_hour_waits() {
     let folder = tempfile::tempdir().expect("a folder");
     let start = 1_700_000_000_000_000_000;
     let hour = 3_600_000_000_000;
@@ -184,14 +184,14 @@ fn at_its_own_pace_an_event_of_the_next_hour_waits() {
     }
     assert_eq!(count, 2);
     assert!(played.controls.finished.try_recv().is_err());
-    // Told to end, it plays no more.
+    // After the stop it plays no more.
     played.controls.halt.ask();
     assert_eq!(played.replay.read(Duration::from_secs(3600), &mut |_| ()).expect("read"), 0);
     assert_eq!(open(&path, 1e6).expect("open").all().len(), 3, "an hour in 3.6 ms");
 }
 
 #[test]
-fn a_pipe_is_played_as_it_is_filled() {
+fn pipe_is_played_while_filled() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = pipe(&folder);
     let events = events(500);
@@ -215,16 +215,16 @@ fn pipe(folder: &tempfile::TempDir) -> PathBuf {
 }
 
 #[test]
-fn a_pipe_whose_first_bytes_do_not_come_is_left_when_asked() {
+fn empty_pipe_is_left_on_stop() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = pipe(&folder);
     let left = |leave: &Halt| matches!(open_until(&path, 0.0, leave), Err(ReplayError::Left));
     let leave = || Halt::new(Waker::new().expect("a waker"));
-    // Nobody has opened it for writing.
+    // It has no writer.
     let asked = leave();
     asked.ask();
     assert!(left(&asked));
-    // Its writer gives the head and no more; told while it waits.
+    // Its writer gives the head and no more; stopped while it waits.
     let mut writer = File::options().read(true).write(true).open(&path).expect("open");
     writer.write_all(&format::head()).expect("write");
     let asked = leave();

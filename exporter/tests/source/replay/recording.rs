@@ -88,7 +88,7 @@ fn texts(events: &[Owned]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_handed_on_is_what_is_played() {
+fn recording_replays_delivered_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("recording");
     let events = events(2000);
@@ -124,7 +124,7 @@ fn what_is_handed_on_is_what_is_played() {
 }
 
 #[test]
-fn a_file_that_is_there_is_replaced_only_by_force() {
+fn existing_file_needs_force() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("recording");
     std::fs::write(&path, vec![1; 1 << 20]).expect("a file");
@@ -143,7 +143,7 @@ fn a_file_that_is_there_is_replaced_only_by_force() {
 }
 
 #[test]
-fn the_limit_is_kept_and_what_came_behind_it_is_told() {
+fn limit_holds_and_rest_is_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let events = events(3000);
     let all = record(options(&folder.path().join("all")), &events).1;
@@ -162,14 +162,14 @@ fn the_limit_is_kept_and_what_came_behind_it_is_told() {
 }
 
 #[test]
-fn a_full_disk_is_an_error() {
+fn full_disk_is_error() {
     let (_, pending) = recording::build(Open { force: true, ..options(Path::new("/dev/full")) }).expect("no file yet");
     let error = pending.start().expect_err("no room");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }
 
 #[test]
-fn there_is_no_file_before_it_starts_and_an_old_one_is_whole_until_then() {
+fn old_file_stays_until_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("recording");
     drop(recording::build(options(&path)).expect("a recording"));
@@ -182,7 +182,7 @@ fn there_is_no_file_before_it_starts_and_an_old_one_is_whole_until_then() {
 }
 
 #[test]
-fn the_limit_cuts_at_a_record() {
+fn limit_cuts_between_records() {
     let folder = tempfile::tempdir().expect("a folder");
     let events = events(300);
     let all = record(options(&folder.path().join("all")), &events).1;
@@ -196,7 +196,7 @@ fn the_limit_cuts_at_a_record() {
 }
 
 #[test]
-fn our_own_notifications_are_neither_written_nor_counted() {
+fn own_notifications_are_not_recorded() {
     let mut out = Vec::new();
     let raw = RawEvent { time: 1, cpu: 0, data: &[130], traffic: None, kernel_drop: None };
     format::write_event(&Event::Notification(raw), 1, &mut out);

@@ -16,7 +16,7 @@ const SERVER_NAME: &str = "node-2.west.hubble-grpc.cilium.io";
 struct Transport {
     name: &'static str,
     hubble: Hubble,
-    /// The name and address of our own peer, as this server tells them.
+    /// The name and address of our own peer, as this server reports them.
     peer: String,
 }
 
@@ -73,7 +73,7 @@ const COMMANDS: [Command; 8] = [
         Ok(())
     }),
     ("list namespaces", |via| {
-        // Who reads Cilium's monitor knows of none: the head alone. Those of another Hubble server are told as theirs.
+        // A reader of Cilium's monitor knows none: the head alone. Namespaces of another Hubble server are passed on.
         for (form, wanted) in [("table", "NAMESPACE\n"), ("json", "null\n")] {
             let printed = via.hubble.run(&["list", "namespaces", "-o", form])?;
             ensure!(printed.ok()? == wanted, "{printed:?}");
@@ -121,19 +121,19 @@ fn commands() -> Result<()> {
     let certificate = ["--tls-client-cert-file", &own.cert, "--tls-client-key-file", &own.key];
     let password = ["--basic-auth-username", "me", "--basic-auth-password", "secret"];
     let by_tls = |server: &str| format!("tls://{server}");
-    let told = |port: u16, tls: bool| {
+    let listed = |port: u16, tls: bool| {
         let tls = if tls { format!(" (TLS.ServerName: {SERVER_NAME})") } else { String::new() };
         format!("PEER_ADDED 127.0.0.1:{port} {CLUSTER}/{NODE}{tls}")
     };
     let transports = [
-        ("unix", played.hubbles[0].clone(), told(PORTS[0], false)),
-        ("unix beside TLS", played.hubbles[2].clone(), told(PORTS[2], true)),
-        ("TCP", at(&plain, &["--timeout", "10s"])?, told(PORTS[0], false)),
-        ("TLS", at(&secure, &[&["--tls"], &trusting[..]].concat())?, told(PORTS[1], true)),
-        ("TLS by the address", at(&by_tls(&secure), &trusting)?, told(PORTS[1], true)),
-        ("TLS with a password", at(&secure, &[&["--tls"], &trusting[..], &password].concat())?, told(PORTS[1], true)),
-        ("TLS unchecked", at(&secure, &["--tls", "--tls-allow-insecure"])?, told(PORTS[1], true)),
-        ("mTLS", at(&mutual, &[&["--tls"], &trusting[..], &certificate].concat())?, told(PORTS[2], true)),
+        ("unix", played.hubbles[0].clone(), listed(PORTS[0], false)),
+        ("unix beside TLS", played.hubbles[2].clone(), listed(PORTS[2], true)),
+        ("TCP", at(&plain, &["--timeout", "10s"])?, listed(PORTS[0], false)),
+        ("TLS", at(&secure, &[&["--tls"], &trusting[..]].concat())?, listed(PORTS[1], true)),
+        ("TLS by the address", at(&by_tls(&secure), &trusting)?, listed(PORTS[1], true)),
+        ("TLS with a password", at(&secure, &[&["--tls"], &trusting[..], &password].concat())?, listed(PORTS[1], true)),
+        ("TLS unchecked", at(&secure, &["--tls", "--tls-allow-insecure"])?, listed(PORTS[1], true)),
+        ("mTLS", at(&mutual, &[&["--tls"], &trusting[..], &certificate].concat())?, listed(PORTS[2], true)),
     ];
     let transports = transports.map(|(name, hubble, peer)| Transport { name, hubble, peer });
     let rows = transports.iter().flat_map(|via| COMMANDS.map(|command| (via, command)));

@@ -11,8 +11,8 @@ pub(crate) enum Scene {
     Live,
     /// Payloads that Cilium's monitor server has sent.
     Played,
-    /// Flows that another Hubble server has told.
-    Told,
+    /// Flows of another Hubble server.
+    Relayed,
 }
 
 type Wanted = Box<dyn Fn(&Flow<'_>) -> bool>;
@@ -139,8 +139,8 @@ fn kinds(facts: &Facts) -> Vec<Row> {
         but(P, "--verdict", "REDIRECTED", &["--type", "drop"], is(&["verdict"], "REDIRECTED")),
         but(P, "--verdict", "AUDIT", &["--type", "drop"], is(&["verdict"], "AUDIT")),
         but(P, "--verdict", "ERROR", &["--type", "drop"], is(&["verdict"], "ERROR")),
-        but(Scene::Told, "--verdict", "TRACED", &["--type", "drop"], is(&["verdict"], "TRACED")),
-        but(Scene::Told, "--verdict", "TRANSLATED", &["--type", "drop"], is(&["verdict"], "TRANSLATED")),
+        but(Scene::Relayed, "--verdict", "TRACED", &["--type", "drop"], is(&["verdict"], "TRACED")),
+        but(Scene::Relayed, "--verdict", "TRANSLATED", &["--type", "drop"], is(&["verdict"], "TRANSLATED")),
         row(L, "--type", "trace", "l7", is_type("4")),
         row(L, "--type", "trace:to-endpoint", "trace:to-proxy", point("TO_ENDPOINT")),
         row(L, "--type", "trace:from-endpoint", "trace:from-overlay", point("FROM_ENDPOINT")),
@@ -148,7 +148,7 @@ fn kinds(facts: &Facts) -> Vec<Row> {
         row(P, "--type", "l7", "trace:to-overlay", is_type("129")),
         row(P, "--type", "policy-verdict", "trace:to-host", is_type("5")),
         row(P, "--type", "capture", "trace:from-host", is_type("3")),
-        row(Scene::Told, "--type", "trace-sock", "policy-verdict", is_type("7")),
+        row(Scene::Relayed, "--type", "trace-sock", "policy-verdict", is_type("7")),
         row(P, "--type", "trace:to-proxy", "trace:to-network", point("TO_PROXY")),
         row(P, "--type", "trace:from-network", "trace:from-proxy", point("FROM_NETWORK")),
         row(P, "--type", "drop", "trace:from-stack", is_type("1")),
@@ -198,7 +198,7 @@ fn is_at(end: &'static str, name: &'static str, wanted: &'static str) -> impl Fn
 
 /// Names of pods, services, workloads and domains: no source of our own gives them yet.
 fn names() -> Vec<Row> {
-    use Scene::Told as T;
+    use Scene::Relayed as T;
     let is_pod = |flow: &Flow<'_>, end: &str, namespace: &str, start: &str| {
         flow.text(&[end, "namespace"]) == namespace && flow.text(&[end, "pod_name"]).starts_with(start)
     };

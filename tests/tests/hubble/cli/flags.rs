@@ -158,7 +158,7 @@ fn lines(text: &str) -> Vec<String> {
 }
 
 impl Live {
-    /// Every flow, printed as some flags say.
+    /// Every flow, printed with some flags.
     fn print(&self, flags: &[&str]) -> Result<Printed> {
         let printed = self.hubble.run(&[&["observe", "--all"], flags].concat())?;
         ensure!(printed.code == Some(0), "{flags:?}: {printed:?}");
@@ -310,7 +310,7 @@ fn follow(live: &Live) -> Result<()> {
     let count = |text: String| text.lines().count();
     eventually(PATIENCE, "the last three", || (count(recent.stdout()) == 3).then_some(()))?;
     let mut sent = 0;
-    // A follower sees what comes once it has been let in, which nothing tells but flows.
+    // A follower sees what comes once it has been let in, which only flows show.
     eventually(PATIENCE, "a flow that is followed", || {
         sent += 1;
         udp(live.lab.endpoint("a"), live.lab.endpoint("b")).port(PORT).packets(1).run().ok()?;

@@ -1,4 +1,4 @@
-//! What a line of `-o jsonpb` says of a flow, in the words that the table of flags needs.
+//! A flow from a line of `-o jsonpb`, with the fields that the table of flags needs.
 
 use serde_json::Value;
 

@@ -16,7 +16,7 @@ pub(crate) const NODE: &str = "node-1.example";
 pub(crate) const TCP: &str = "127.0.0.1:4244";
 /// Ports of the servers of TCP and UDP, by family.
 pub(crate) const PORTS: [(Family, u16, u16); 2] = [(Family::V4, 8004, 9004), (Family::V6, 8006, 9006)];
-/// The port that a rule of the node's firewall drops, and the one that nobody listens on: those of `drops`.
+/// The port that a rule of the node's firewall drops, and the one without a listener: those of `drops`.
 pub(crate) const DROPPED: [(u16, &str); 2] = [(7001, "firewall"), (7004, "closed")];
 /// Datagrams, requests for an echo, datagrams into the firewall, connections to the closed port; in each family.
 const COUNTS: [u64; 4] = [3, 2, 2, 1];

@@ -8,7 +8,7 @@ mod flow;
 mod help;
 mod live;
 mod played;
-mod told;
+mod relayed;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,12 +21,12 @@ use self::filters::{Facts, Row, Scene};
 use self::flow::Flow;
 use self::live::Live;
 use self::played::Played;
-use self::told::Told;
+use self::relayed::Relayed;
 
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Flags that say how to reach a server: those of `commands`.
+/// Flags for how to reach a server: those of `commands`.
 const SERVER: [&str; 10] = [
     "--server",
     "--timeout",
@@ -41,7 +41,7 @@ const SERVER: [&str; 10] = [
 ];
 
 #[test]
-fn every_flag_of_the_help_has_its_row() {
+fn every_help_flag_has_row() {
     if let Err(why) = peer::find(hubble::NAME) {
         skip!("{why}");
     }
@@ -101,7 +101,7 @@ fn named(rows: &[flags::Row]) -> impl Iterator<Item = (String, flags::Row)> + '_
 }
 
 #[test]
-fn every_flag_shows_what_it_says_of_live_traffic() {
+fn flags_hold_on_live_traffic() {
     for name in [harness::NAME, hubble::NAME] {
         if let Err(why) = peer::find(name) {
             skip!("{why}");
@@ -117,7 +117,7 @@ fn every_flag_shows_what_it_says_of_live_traffic() {
 }
 
 #[test]
-fn every_filter_of_proxies_and_policies_shows_what_it_says() {
+fn proxy_and_policy_filters_hold() {
     for name in [harness::NAME, hubble::NAME] {
         if let Err(why) = peer::find(name) {
             skip!("{why}");
@@ -134,15 +134,15 @@ fn every_filter_of_proxies_and_policies_shows_what_it_says() {
 }
 
 #[test]
-fn every_filter_of_names_shows_what_it_says() {
+fn name_filters_hold() {
     for name in [harness::NAME, hubble::NAME] {
         if let Err(why) = peer::find(name) {
             skip!("{why}");
         }
     }
-    let mut told = Told::start().expect("flows with names");
+    let mut relayed = Relayed::start().expect("flows with names");
     let rows = filters::rows(&Facts::default());
-    let of_told = rows.iter().filter(|row| row.scene == Scene::Told).map(|row| (row.flag.to_owned(), row));
-    all(of_told, |row| check(&told.hubble, &told.flows, row));
-    told.check_namespaces().expect("namespaces");
+    let of_relayed = rows.iter().filter(|row| row.scene == Scene::Relayed).map(|row| (row.flag.to_owned(), row));
+    all(of_relayed, |row| check(&relayed.hubble, &relayed.flows, row));
+    relayed.check_namespaces().expect("namespaces");
 }

@@ -53,7 +53,7 @@ const REFUSED: [&[&str]; 5] =
     [&["nothing"], &["uuid", "source.nothing"], &["source.labels.x"], &["uuid.x"], &["verdict."]];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn masked_flows_are_those_of_ciliums_observer() {
+async fn masked_flows_match_ciliums_observer() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -91,14 +91,14 @@ async fn masked_flows_are_those_of_ciliums_observer() {
         let refused = |answer: Answer| answer.expect_err(&format!("{paths:?}"));
         let [ours, ciliums] = servers.answers(&as_it_was(paths, &all)).await.map(refused);
         assert_eq!(ours.0, ciliums.0, "{paths:?}: {ours:?} {ciliums:?}");
-        for said in [ours.1, ciliums.1] {
-            assert!(said.contains("invalid fieldmask"), "{paths:?}: {said}");
+        for message in [ours.1, ciliums.1] {
+            assert!(message.contains("invalid fieldmask"), "{paths:?}: {message}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mask_leaves_time_and_node_to_the_response() {
+async fn mask_keeps_time_and_node() {
     let mut servers = Ours::start(15).await;
     servers.feed(&items(&[FLOW, LOST, FLOW]));
     let old = Experimental { field_mask: Some(mask(&["uuid"])) };

@@ -1,8 +1,8 @@
 //! Streams of the observer held against Cilium's own observer, which was fed the same events: equal answers.
 //!
-//! Cilium hides the newest entry of its ring until the next one is written. It is fed one more at the end, which nobody
-//! sees; ours shows what it has. And whoever reads Cilium's ring from its oldest entry on, when it is full, is told of one
-//! that was lost before anything else, though nobody writes meanwhile: ours must tell of no loss at all.
+//! Cilium hides the newest entry of its ring until the next one is written. It is fed one more at the end, which is not
+//! shown; ours shows what it has. And a reader of Cilium's full ring from its oldest entry on gets the loss of one event
+//! before anything else, without any write meanwhile: ours must report no loss at all.
 
 mod events;
 mod masks;
@@ -28,22 +28,22 @@ use self::servers::{Answer, Ours, Servers};
 
 /// A response, as far as both servers have to agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+enum Response {
     Flow { uuid: String, time: Option<Timestamp>, node: String },
     Lost { source: LostEventSource, count: u64, cpu: Option<i32> },
 }
 
-/// The loss that Cilium's ring tells of, one for each entry; and one where there is none.
-const OF_RING: Said = Said::Lost { source: LostEventSource::HubbleRingBuffer, count: 1, cpu: None };
+/// The loss that Cilium's ring reports, one for each entry; and one where there is none.
+const OF_RING: Response = Response::Lost { source: LostEventSource::HubbleRingBuffer, count: 1, cpu: None };
 
-fn said(response: GetFlowsResponse) -> Said {
+fn response(response: GetFlowsResponse) -> Response {
     match response.response_types {
         Some(ResponseTypes::Flow(flow)) => {
             assert_eq!(flow.time, response.time);
-            Said::Flow { uuid: flow.uuid, time: response.time, node: response.node_name }
+            Response::Flow { uuid: flow.uuid, time: response.time, node: response.node_name }
         }
         Some(ResponseTypes::LostEvents(lost)) => {
-            Said::Lost { source: lost.source(), count: lost.num_events_lost, cpu: lost.cpu }
+            Response::Lost { source: lost.source(), count: lost.num_events_lost, cpu: lost.cpu }
         }
         other => panic!("{other:?}"),
     }
@@ -63,7 +63,7 @@ fn requests(count: i64) -> Vec<(&'static str, GetFlowsRequest)> {
     let all = GetFlowsRequest::default();
     let dropped = verdict(Verdict::Dropped);
     vec![
-        ("nothing said", all.clone()),
+        ("no filter", all.clone()),
         ("last 1", GetFlowsRequest { number: 1, ..all.clone() }),
         ("last 5", GetFlowsRequest { number: 5, ..all.clone() }),
         ("last of all", GetFlowsRequest { number: u64::MAX, ..all.clone() }),
@@ -133,7 +133,7 @@ async fn answers_are_those_of_ciliums_observer() {
         servers.feed(&items);
         servers.hide();
         for (name, request) in requests(items.len() as i64) {
-            let all = |answer: Answer| answer.map(|answer| answer.into_iter().map(said).collect::<Vec<_>>());
+            let all = |answer: Answer| answer.map(|answer| answer.into_iter().map(response).collect::<Vec<_>>());
             let [ours, mut ciliums] = servers.answers(&request).await.map(all);
             // With the hidden one its ring is full.
             if items.len() >= capacity as usize
@@ -155,17 +155,17 @@ async fn answers_are_those_of_ciliums_observer() {
 }
 
 /// The next responses of a stream, until this many flows have come.
-async fn flows(stream: &mut Streaming<GetFlowsResponse>, count: usize) -> Vec<Said> {
+async fn flows(stream: &mut Streaming<GetFlowsResponse>, count: usize) -> Vec<Response> {
     let mut found = Vec::new();
-    while found.iter().filter(|said| matches!(said, Said::Flow { .. })).count() < count {
+    while found.iter().filter(|found| matches!(found, Response::Flow { .. })).count() < count {
         let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
-        found.push(said(next.expect("a response").expect("the stream goes on")));
+        found.push(response(next.expect("a response").expect("the stream goes on")));
     }
     found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn those_who_follow_are_given_the_same_as_by_ciliums_observer() {
+async fn followers_match_ciliums_observer() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -228,10 +228,12 @@ async fn those_who_follow_are_given_the_same_as_by_ciliums_observer() {
         let left = count - seen.len();
         seen.extend(flows(&mut ours, left).await);
         // What was hidden comes into sight with what follows, and is none of the events.
-        let mut theirs: Vec<Said> = Vec::new();
+        let mut theirs: Vec<Response> = Vec::new();
         while theirs.len() < count {
             let next = flows(&mut ciliums, 1).await;
-            theirs.extend(next.into_iter().filter(|said| !matches!(said, Said::Flow { uuid, .. } if *uuid == hidden)));
+            theirs.extend(
+                next.into_iter().filter(|found| !matches!(found, Response::Flow { uuid, .. } if *uuid == hidden)),
+            );
         }
         assert_eq!(seen, theirs, "{name}");
         if ends {
@@ -245,7 +247,7 @@ async fn those_who_follow_are_given_the_same_as_by_ciliums_observer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_is_refused_as_by_ciliums_observer() {
+async fn invalid_requests_fail_as_in_cilium() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -277,7 +279,7 @@ async fn what_cannot_be_is_refused_as_by_ciliums_observer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn those_who_ask_for_events_get_theirs_and_no_losses() {
+async fn event_requests_get_no_losses() {
     let mut servers = Ours::start(63).await;
     let kinds = [FLOW, AGENT, LOST, DEBUG, FLOW, AGENT, FLOW, FLOW, DEBUG, FLOW, AGENT, FLOW, FLOW];
     servers.feed(&items(&kinds));
@@ -299,7 +301,7 @@ fn times(numbers: &[i64]) -> Vec<Option<Timestamp>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_follower_that_does_not_read_is_told_what_it_lost_and_nobody_else_loses() {
+async fn stalled_follower_gets_exact_loss() {
     const COUNT: usize = 60_000;
     let mut servers = Ours::start(1023).await;
     let follow = GetFlowsRequest { follow: true, first: false, number: 1, ..GetFlowsRequest::default() };
@@ -313,14 +315,14 @@ async fn a_follower_that_does_not_read_is_told_what_it_lost_and_nobody_else_lose
         servers.feed(part);
         read.extend(flows(&mut quick, part.len()).await);
     }
-    let told = read.iter().filter(|said| matches!(said, Said::Lost { .. })).count();
-    assert_eq!((told, read.len()), (0, COUNT), "who reads loses nothing");
+    let losses = read.iter().filter(|found| matches!(found, Response::Lost { .. })).count();
+    assert_eq!((losses, read.len()), (0, COUNT), "a reader loses nothing");
     let (mut flows, mut lost) = (0, 0);
     while flows + lost < COUNT as u64 {
         let next = tokio::time::timeout(PATIENCE, slow.message()).await.expect("nothing comes");
-        match said(next.expect("a response").expect("the stream goes on")) {
-            Said::Flow { .. } => flows += 1,
-            Said::Lost { source, count, cpu } => {
+        match response(next.expect("a response").expect("the stream goes on")) {
+            Response::Flow { .. } => flows += 1,
+            Response::Lost { source, count, cpu } => {
                 assert_eq!((source, cpu), (LostEventSource::HubbleRingBuffer, None));
                 lost += count;
             }
@@ -331,7 +333,7 @@ async fn a_follower_that_does_not_read_is_told_what_it_lost_and_nobody_else_lose
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_too_slow_is_told_of_every_flow_or_of_its_loss_as_by_ciliums_observer() {
+async fn slow_readers_match_ciliums_observer() {
     const COUNT: usize = 60_000;
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
@@ -344,21 +346,21 @@ async fn who_is_too_slow_is_told_of_every_flow_or_of_its_loss_as_by_ciliums_obse
     let mut streams = servers.streams(&GetFlowsRequest { follow: true, number: 1, ..GetFlowsRequest::default() }).await;
     for stream in &mut streams {
         let first = flows(stream, 1).await;
-        assert!(matches!(&first[..], [Said::Flow { time, .. }] if *time == at(1, 0)), "{first:?}");
+        assert!(matches!(&first[..], [Response::Flow { time, .. }] if *time == at(1, 0)), "{first:?}");
     }
-    // Nobody reads meanwhile.
+    // Neither stream is read meanwhile.
     servers.feed(&all[2..]);
     servers.hide();
     let [ours, ciliums] = &mut streams;
-    // Cilium's tells, too, of what was hidden between them.
+    // Cilium's includes what was hidden between them.
     for (whose, stream, left) in [("ours", ours, COUNT as u64 - 2), ("Cilium's", ciliums, COUNT as u64 - 1)] {
         let (mut shown, mut lost) = (0, 0);
         while shown + lost < left {
             let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
-            match said(next.expect("a response").expect("the stream goes on")) {
-                Said::Flow { .. } => shown += 1,
-                Said::Lost { source: LostEventSource::HubbleRingBuffer, count, cpu: None } => lost += count,
-                other @ Said::Lost { .. } => panic!("{whose}: {other:?}"),
+            match response(next.expect("a response").expect("the stream goes on")) {
+                Response::Flow { .. } => shown += 1,
+                Response::Lost { source: LostEventSource::HubbleRingBuffer, count, cpu: None } => lost += count,
+                other @ Response::Lost { .. } => panic!("{whose}: {other:?}"),
             }
         }
         println!("{whose}: {shown} shown, {lost} lost");
@@ -370,9 +372,9 @@ async fn who_is_too_slow_is_told_of_every_flow_or_of_its_loss_as_by_ciliums_obse
     let hidden = events::hidden_uuid();
     for stream in &mut streams {
         let mut seen = flows(stream, 1).await;
-        if matches!(&seen[..], [Said::Flow { uuid, .. }] if *uuid == hidden) {
+        if matches!(&seen[..], [Response::Flow { uuid, .. }] if *uuid == hidden) {
             seen = flows(stream, 1).await;
         }
-        assert!(matches!(&seen[..], [Said::Flow { time, .. }] if *time == at(COUNT as i64, 0)), "{seen:?}");
+        assert!(matches!(&seen[..], [Response::Flow { time, .. }] if *time == at(COUNT as i64, 0)), "{seen:?}");
     }
 }

@@ -178,7 +178,7 @@ impl Servers {
 
 async fn connect(address: &str) -> ObserverClient<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-    // Who does not read a stream with the usual 2 MiB holds more small frames than the h2 library bears.
+    // A stalled stream with the usual 2 MiB holds more small frames than the h2 library allows.
     let endpoint = endpoint.initial_stream_window_size(65_535);
     ObserverClient::new(endpoint.connect().await.expect("a connection"))
 }

@@ -156,9 +156,9 @@ fn contains(value: &Value, expected: &Value) -> bool {
 /// A line, and the packet's layers or its bytes: behind it for a capture, before it for a drop and a trace, whose line
 /// the client holds back.
 fn detailed(lines: &[String], wanted: &[&Sample], is_hex: bool) -> Result<usize> {
-    // Lines that begin so tell what the client's decoder does not know: what UDP and TCP carry.
-    let told = |line: &&String| !(line.starts_with("  ") || line.starts_with("---"));
-    let mut lines = lines.iter().filter(told);
+    // Lines that begin so have what the client's decoder does not know: what UDP and TCP carry.
+    let is_decoded = |line: &&String| !(line.starts_with("  ") || line.starts_with("---"));
+    let mut lines = lines.iter().filter(is_decoded);
     let mut count = 0;
     for sample in wanted.iter().filter(|sample| !sample.detailed.is_empty()) {
         let size = if is_hex { sample.packet.len().div_ceil(16) } else { sample.layers.len() };
@@ -260,7 +260,7 @@ impl Player {
 }
 
 #[test]
-fn each_line_is_what_the_payload_holds() {
+fn printed_lines_match_payloads() {
     let program = match peer::find("cilium-dbg").and_then(|program| peer::find(harness::NAME).map(|_| program)) {
         Ok(program) => program,
         Err(why) => skip!("{why}"),

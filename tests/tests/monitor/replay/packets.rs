@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::sample::{Head, Sample};
 
-/// An interface that nobody has: the client prints its number.
+/// An unknown interface: the client prints its number.
 const INTERFACE: u32 = 4711;
 /// Bytes of the packets that were not captured.
 const CUT: u32 = 1000;
 
-/// A packet, and what the client says about it.
+/// A packet, and what the client prints for it.
 pub(crate) struct Packet {
     bytes: Vec<u8>,
     ends: [SocketAddr; 2],

@@ -30,7 +30,7 @@ const OF_THE_DATAPATH: usize = 130_000;
 const OF_THE_AGENT: usize = 80_000;
 
 #[test]
-fn every_payload_is_what_hubble_makes_of_it() {
+fn payloads_decode_as_hubble() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }

@@ -1,4 +1,4 @@
-//! Nearly valid payloads: what their headers say against Cilium 1.15's own parser, and their packets, of every release's
+//! Nearly valid payloads: their headers against Cilium 1.15's own parser, and their packets, of every release's
 //! notifications, against the library that Cilium 1.20's parser decodes them by.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const ROWS: usize = 60_000;
 const CHUNK: usize = 50_000;
 /// The peer that decodes packets.
 pub(crate) const PACKETS: &str = "packets";
-/// What a packet says of a flow.
+/// The fields of a flow that come from its packet.
 const LAYERS: [&str; 5] = ["ethernet", "IP", "l4", "Summary", "tunnel"];
 
 #[test]
@@ -84,7 +84,7 @@ pub(crate) fn answers(peer: &str, arguments: &[&str], frames: &[Vec<u8>]) -> Res
 
 /// How a row compares with an oracle.
 enum Outcome {
-    /// As the word says, and that is right.
+    /// Both agree.
     Right(&'static str),
     /// Not as it should.
     Differs(String),
@@ -191,7 +191,7 @@ fn sees_more(row: &Row<'_>, theirs: &Value) -> bool {
     is_about_ip && has_ip || is_through && error.starts_with("overlay: ")
 }
 
-/// What a packet says, the address before translation aside: that is the header's.
+/// The fields that come from a packet, without the address before translation: that is the header's.
 pub(crate) fn layers(mut flow: Value) -> Value {
     if let Some(ip) = flow.get_mut("IP").and_then(Value::as_object_mut) {
         ip.remove("encrypted");

@@ -26,7 +26,7 @@ fn line<M: Message + Name>(message: &M) -> String {
 }
 
 #[test]
-fn every_request_gives_what_hubble_gives() {
+fn requests_filter_as_hubble() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }

@@ -43,7 +43,7 @@ fn each_payload(input: &mut impl Read, mut take: impl FnMut(&Payload<'_>) -> Res
 }
 
 #[test]
-fn go_reads_what_we_write() {
+fn go_reads_our_gob() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -73,7 +73,7 @@ fn go_reads_what_we_write() {
 }
 
 #[test]
-fn we_read_what_go_writes() {
+fn our_gob_reads_go() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -113,7 +113,7 @@ fn we_read(arguments: &[&str]) {
 }
 
 #[test]
-fn we_read_the_values_of_go() {
+fn our_gob_reads_go_values() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }
@@ -198,7 +198,7 @@ fn read_round(connection: &mut UnixStream, payloads: &[Vec<u8>], first: usize) -
 }
 
 #[test]
-fn ciliums_own_server_is_read_over_its_restarts() {
+fn gob_survives_restarts_of_server() {
     if let Err(why) = peer::find(NAME) {
         skip!("{why}");
     }

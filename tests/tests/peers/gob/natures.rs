@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use eyepiece_flow::gob::{Value, value};
 use serde_json::{Value as Json, json};
 
-/// Compares the Data of an agent or access-log event with what Go says it is.
+/// Compares the Data of an agent or access-log event with what Go decodes it to.
 pub(crate) fn compare(data: &[u8], expected: &[u8]) -> Result<()> {
     let (kind, bytes) = data.split_first().context("no type")?;
     ensure!(matches!(kind, 129 | 130), "type {kind}");

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 
-/// What `fields.md` tells.
-pub(crate) fn told(list: &str) -> BTreeSet<String> {
+/// The entries of `fields.md`.
+pub(crate) fn listed(list: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut package = "";
     for line in list.lines() {
@@ -71,7 +71,7 @@ fn full_type(package: &str, field: &str) -> String {
     format!("{name} {repeated}{}{mark}", well_known.unwrap_or_else(own))
 }
 
-/// What the descriptors say.
+/// The entries of the descriptors.
 pub(crate) fn own(descriptors: &FileDescriptorSet) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for file in descriptors.file.iter().filter(|file| !file.package().starts_with("google.")) {

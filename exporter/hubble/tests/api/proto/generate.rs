@@ -79,7 +79,7 @@ fn generated(descriptors: FileDescriptorSet, builder: tonic_prost_build::Builder
     PACKAGES.iter().filter_map(read).collect()
 }
 
-/// Whoever speaks to clients fills in deprecated fields too: they are no reason to warn. The descriptors keep the mark.
+/// The server fills in deprecated fields too: they are no reason to warn. The descriptors keep the mark.
 fn without_deprecation(file: &mut prost_types::FileDescriptorProto) {
     fn message(of: &mut DescriptorProto) {
         of.options = None;

@@ -1,4 +1,4 @@
-//! The protobuf files, the code generated from them, and what Hubble's own descriptors say.
+//! The protobuf files, the code generated from them, and the list of Hubble's own descriptors.
 
 mod fields;
 mod generate;
@@ -11,7 +11,7 @@ fn of_the_crate(path: &str) -> PathBuf {
 }
 
 #[test]
-fn what_is_committed_is_what_the_protobuf_files_give() {
+fn committed_code_matches_protobuf_files() {
     let generated = generate::everything(&of_the_crate("proto"));
     let folder = of_the_crate("..");
     if std::env::var_os("EYEPIECE_REGENERATE").is_some_and(|value| value == "1") {
@@ -30,11 +30,11 @@ fn what_is_committed_is_what_the_protobuf_files_give() {
 }
 
 #[test]
-fn nothing_of_the_api_is_missing_or_different() {
-    let told = fields::told(include_str!("fields.md"));
+fn api_fields_match_hubbles_list() {
+    let listed = fields::listed(include_str!("fields.md"));
     let own = fields::own(&eyepiece_hubble::proto::descriptors());
-    assert!(told.len() > 700, "the list was not read: {} entries", told.len());
-    let missing: Vec<_> = told.difference(&own).collect();
-    let more: Vec<_> = own.difference(&told).collect();
+    assert!(listed.len() > 700, "the list was not read: {} entries", listed.len());
+    let missing: Vec<_> = listed.difference(&own).collect();
+    let more: Vec<_> = own.difference(&listed).collect();
     assert!(missing.is_empty() && more.is_empty(), "missing: {missing:#?}\nmore: {more:#?}");
 }

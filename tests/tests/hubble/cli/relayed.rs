@@ -23,7 +23,7 @@ use super::flow::Flow;
 pub(crate) const NODE: &str = "far/node-3";
 
 /// A server, eyepiece that reads from it, and what it shows.
-pub(crate) struct Told {
+pub(crate) struct Relayed {
     pub(crate) hubble: Hubble,
     pub(crate) flows: Vec<Value>,
     /// A client of the server itself.
@@ -34,18 +34,18 @@ pub(crate) struct Told {
     _folder: tempfile::TempDir,
 }
 
-impl Told {
+impl Relayed {
     pub(crate) fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let [theirs, ours] = ["theirs", "ours"].map(|name| format!("unix://{}/{name}.sock", folder.path().display()));
         let mut server = ObserveServer::start(&Options { listen: &theirs, ..Options::default() })?;
-        // Whoever follows Cilium's ring while it has hardly an entry gets nothing; and it hides its newest.
+        // A follower of Cilium's ring gets nothing while it has few entries; and it hides its newest.
         let all = flows()?;
         for flow in &all {
             server.event(flow)?;
         }
         server.settle()?;
-        let home = Namespace::create(&format!("ep-{}-told", std::process::id()))?;
+        let home = Namespace::create(&format!("ep-{}-relayed", std::process::id()))?;
         let config = format!(
             "[node]\nname = \"near\"\ndry_mode = true\n[source]\nkind = \"hubble\"\n[hubble_source]\naddress = \"{theirs}\"\n\
              [otlp.logs]\nenabled = false\n[otlp.metrics]\nenabled = false\n[hubble]\nlisten = [\"{ours}\"]\n"
@@ -53,7 +53,7 @@ impl Told {
         let eyepiece = Eyepiece::start(&home, &config)?;
         let hubble = Hubble::new(&ours, None)?;
         let shown = |hubble: &Hubble| hubble.run(&["observe", "--all", "-o", "jsonpb"])?.json();
-        // What it is told from is its own affair, so they are told again until each has come.
+        // From which flow on it follows is up to it, so all are sent again until each has come.
         let is_there = |flows: &[Value]| {
             (0..8).all(|number| flows.iter().any(|line| Flow(line).port("source") == (41_000 + number).to_string()))
         };
@@ -63,7 +63,7 @@ impl Told {
             shown(&hubble).is_ok_and(|flows| is_there(&flows)).then_some(())
         })
         .with_context(|| format!("{:#}\n{}", eyepiece.status().unwrap_or_default(), eyepiece.stderr()))?;
-        // Now nothing is told any more, but some may be on its way.
+        // Nothing is sent any more, but some may be on its way.
         let mut before = 0;
         let flows = eventually(PATIENCE, "an end of the flows", || {
             std::thread::sleep(std::time::Duration::from_millis(500));
@@ -137,7 +137,7 @@ fn pod(namespace: &str, name: &str, workload: &str) -> Endpoint {
     }
 }
 
-/// Eight of them, told apart by their source ports from 41000 on.
+/// Eight of them, with source ports from 41000 on.
 fn flows() -> Result<Vec<Vec<u8>>> {
     let world = Endpoint { identity: 2, labels: vec!["reserved:world".to_owned()], ..Endpoint::default() };
     let (web, bank, plain) =
