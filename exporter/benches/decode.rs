@@ -7,8 +7,6 @@
 mod go;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 
@@ -17,8 +15,8 @@ use eyepiece_flow::decode::{Pairing, decode, parse};
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::gob::encode::agent_notify;
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// How much faster than Cilium's parser a trace is to be decoded.
 const FASTER: Goal = Goal::AtLeast(25.0);

@@ -4,8 +4,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,8 +40,8 @@ use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// Flows of a request.
 const BATCH: usize = 2048;

@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::sync::Arc;
 
@@ -16,8 +14,8 @@ use eyepiece_hubble::field_mask::Mask;
 use eyepiece_hubble::proto::observer::GetFlowsResponse;
 use prost::Message as _;
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// Flows of a round.
 const BATCH: usize = 1024;

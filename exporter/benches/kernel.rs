@@ -4,9 +4,6 @@
 //! machines (mitigations), rises with the kernel's run statistics, and where each run is timed alone it is mostly the
 //! clock. So each row shows also what it costs beyond the empty program, and its ratio to a single look-up.
 
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
-
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -20,7 +17,7 @@ use eyepiece::support::telemetry::Number;
 use eyepiece_flow::event::{Event, Totals};
 use eyepiece_wire::{Aggregation, Connection, Key4, map, program};
 
-use report::{Goal, ROUNDS, goal, heading, row};
+use eyepiece_tests::bench_report::{Goal, ROUNDS, goal, heading, row};
 
 /// Runs of one measurement: so many that entering the kernel does not count.
 const REPEAT: u32 = 50_000;

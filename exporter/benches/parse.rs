@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 
@@ -11,8 +9,8 @@ use eyepiece_flow::decode::parse;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::flow::{EventType, Flow};
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 fn main() {
     let mut micro = Micro::new("parse");

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod bench_report;
 pub mod bpf;
 pub mod capture;
 pub mod collector;

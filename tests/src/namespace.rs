@@ -22,7 +22,7 @@ const NAMES: &str = "/run/netns";
 #[derive(Debug)]
 pub struct Namespace(Inside);
 
-/// The way into a namespace, for those who outlive the borrow of its owner; cloning shares it.
+/// The way into a namespace that outlives the borrow of its owner; cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Inside {
     name: Arc<str>,

@@ -34,3 +34,13 @@ pub fn is_own(test: &str) -> bool {
     assert!(output.status.success() && text.contains("ok. 1 passed"), "{test} in its own process: {}", output.status);
     false
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn test_runs_in_child_process() {
+        crate::own_process!();
+        let name = std::env::var(super::VARIABLE).expect("set by the parent");
+        assert_eq!(name, "own_process::tests::test_runs_in_child_process");
+    }
+}

@@ -17,7 +17,7 @@ macro_rules! skip {
     }};
 }
 
-/// The name of the function around `here`, as `tests/LISTED` writes it: `binary::module::test`.
+/// The name of the function around `here`, as `tests/run.sh` prints it: `binary::module::test`.
 ///
 /// Taken from the type's name and not from the thread's: libtest runs tests on the main thread where it has only one.
 pub fn test_name<T>(_here: &T) -> String {

@@ -1,4 +1,4 @@
-//! The fixed world of the vectors: who has which address, and which control group.
+//! The fixed world of the vectors: the owners of addresses and control groups.
 
 use std::net::IpAddr;
 

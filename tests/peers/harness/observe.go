@@ -4,7 +4,7 @@
 //	E  an ExportEvent: into the ring
 //	L  an ExportEvent: kept for R
 //	R  u64 count, u64 a second: that many events into the ring, those kept over and over; 0 a second is as fast as it goes
-//	P  a peer's ChangeNotification: to all who watch peers, and to who comes later
+//	P  a peer's ChangeNotification: to all present and later watchers of peers
 //	M  a text: when all before it is in the ring, the line `marker TEXT COUNT` with the number of all events ever
 //
 // The end of the input ends the server. Cilium's ring hides its newest event until the next one is written.

@@ -1,4 +1,4 @@
-//! What is attached, beside whom, and what is left of it.
+//! What is attached, beside which programs, and what is left of it.
 
 use std::time::Duration;
 

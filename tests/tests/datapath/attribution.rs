@@ -1,4 +1,4 @@
-//! To whom packets, drops and sums are attributed: not by what a packet claims, nor by a number that others had before.
+//! Attribution of packets, drops and sums: not by what a packet claims, nor by a number with an earlier owner.
 
 use std::time::{Duration, SystemTime};
 

@@ -121,7 +121,7 @@ fn observe_shows_same_as_stdout() -> Result<()> {
     assert!(dropped.lines().count() > 0 && dropped.lines().all(|line| line.contains("(NO_SOCKET)")), "{dropped}");
     let others = observe(&lab, &folder, &["--not", "--drop-reason-desc", "NO_SOCKET"])?;
     assert!(others.lines().count() > 0 && !others.contains("NO_SOCKET"), "{others}");
-    // Who does not ask gets what Hubble has.
+    // A client that does not ask gets what Hubble has.
     let json = observe(&lab, &folder, &["-o", "json"])?;
     assert!(json.lines().count() > 0 && !json.contains("extensions"), "{json}");
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());

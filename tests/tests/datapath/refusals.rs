@@ -57,14 +57,14 @@ fn missing_privilege_is_named() -> Result<()> {
     let program = folder.path().join("eyepiece");
     // In a place that a user without privileges can reach.
     std::fs::copy(binary()?, &program)?;
-    for who in ["--reuid 65534 --regid 65534 --clear-groups", "--bounding-set -all --inh-caps -all"] {
+    for identity in ["--reuid 65534 --regid 65534 --clear-groups", "--bounding-set -all --inh-caps -all"] {
         let mut command = lab.node().command("setpriv");
-        command.args(who.split(' ')).arg(&program).args(["run", "--set", "admin.listen=127.0.0.1:0"]);
+        command.args(identity.split(' ')).arg(&program).args(["run", "--set", "admin.listen=127.0.0.1:0"]);
         let mut eyepiece = Background::spawn(&mut command)?;
         let code = eyepiece.wait(PATIENCE)?.code();
         let is_logged =
             eventually(PATIENCE, "a line", || eyepiece.stderr().contains("missing privilege").then_some(()));
-        assert!(code == Some(77) && is_logged.is_ok(), "{who}: {code:?} {}", eyepiece.stderr());
+        assert!(code == Some(77) && is_logged.is_ok(), "{identity}: {code:?} {}", eyepiece.stderr());
         assert!(eyepiece.stderr().contains("NET_ADMIN"), "{}", eyepiece.stderr());
     }
     Ok(())

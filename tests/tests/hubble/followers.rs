@@ -16,7 +16,7 @@ const RING: u64 = 4095;
 /// Events that are sent in one go: what a reader may be behind, so less than the ring; and so many that the pipeline's
 /// cost is that of its work, not of caches that others have used since the last round.
 const ROUND: u64 = 2000;
-/// Rounds with followers: so many that who does not read falls behind a ring and what waits for it.
+/// Rounds with followers: so many that a stalled client falls behind the ring and its queue.
 const ROUNDS: u64 = 24;
 /// Rounds without: they cost little, and the figure is steadier.
 const ROUNDS_ALONE: u64 = 100;

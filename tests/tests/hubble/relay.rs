@@ -190,7 +190,7 @@ fn one_dies_and_comes_back(cluster: &mut Cluster, clients: &Clients, server_name
     cluster.eyepieces[1].kill()?;
     clients.wait_for_states([CONNECTED, "NODE_UNAVAILABLE", CONNECTED])?;
     clients.status(&["): Ok", "/8,190 (", "Connected Nodes: 2/3"])?;
-    // The others go on, for those who follow and for those who ask anew.
+    // The others go on, for followers and for new requests.
     follow_on(cluster, &following, [true, false, true])?;
     let flows = counts(&clients.flows()?);
     ensure!(flows[0] > each && flows[1] == 0 && flows[2] > each, "{flows:?}");

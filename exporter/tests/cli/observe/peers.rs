@@ -148,7 +148,7 @@ fn same(hubble: &str, address: &str, flags: &[&str]) -> Result<usize> {
     let (theirs, mut ours) = (run(hubble, &arguments), run(OURS, &arguments));
     ensure!(theirs.0 == 0 && ours.0 == 0, "{flags:?}: {} {}", theirs.2, ours.2);
     if flags.contains(&"dict") {
-        // 0.12.3 leaves out who authenticated in this form, newer ones do not.
+        // 0.12.3 leaves out the authentication in this form, newer ones do not.
         ours.1 =
             ours.1.lines().map(|line| format!("{}\n", line.split("; Auth: ").next().unwrap_or_default())).collect();
     }

@@ -105,7 +105,7 @@ fn only_own_filters_are_removed() {
         assert_eq!(names(after.1), ["my_eyepiece_"]);
         assert!(remove_stale(&mut requests, &ours).unwrap().is_empty());
 
-        // The qdisc of who made it: only when it is empty.
+        // A qdisc of our own is removed only when it is empty.
         assert!(!remove_empty_clsact(&mut requests, eyl1).unwrap());
         tc("filter del dev eyl1 ingress");
         assert!(remove_empty_clsact(&mut requests, eyl1).unwrap());

@@ -240,7 +240,7 @@ fn sent_packets_reveal_addresses() {
         watched.until_end("203.0.113.5", "veth-b");
         assert_eq!(watched.end("10.1.0.1").0, "veth-a", "what is configured is not taken away by a packet");
         assert_eq!(watched.end("127.0.0.1").0, "host");
-        // It turns out whose it is.
+        // The owner becomes known.
         one.ip("addr add 203.0.113.5/32 dev eth0");
         watched.until_end("203.0.113.5", "veth-a");
         send(&mut watched, a, "203.0.113.6");

@@ -60,7 +60,7 @@ async fn incomplete_messages_are_bounded() {
     let mut others = server.client().await;
     let mut codes = Vec::new();
     for one in asked {
-        assert_eq!(status(&mut others).await.num_flows, 1, "who wants little is served");
+        assert_eq!(status(&mut others).await.num_flows, 1, "a small request is served");
         codes.push(timeout(PATIENCE, one).await.expect("it is ended").unwrap());
     }
     let of = |code| codes.iter().filter(|found| **found == code).count();

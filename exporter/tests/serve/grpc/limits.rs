@@ -141,7 +141,7 @@ async fn idle_connections_get_goaway() {
     assert_eq!(stream.message().await.unwrap().unwrap().name, "us");
     let idle = server.channel().await;
     server.until("ended", "idle", 1).await;
-    assert_eq!(server.number("connections", ""), 1, "who listens stays");
+    assert_eq!(server.number("connections", ""), 1, "a connection with a stream stays");
     assert_eq!(health(idle, "").await.unwrap(), 1, "a client comes again by itself");
     assert_eq!(server.number("streams", ""), 1);
 }

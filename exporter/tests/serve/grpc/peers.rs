@@ -17,7 +17,7 @@ async fn notify(server: &Server) -> Streaming<ChangeNotification> {
     PeerClient::new(server.channel().await).notify(NotifyRequest {}).await.unwrap().into_inner()
 }
 
-/// The next change: what is done to whom.
+/// The next change and its peer.
 async fn next(stream: &mut Streaming<ChangeNotification>) -> String {
     let change = timeout(PATIENCE, stream.message()).await.expect("a change").unwrap().unwrap();
     format!("{} {} {}", ["?", "+", "-", "~"][change.r#type as usize], change.name, change.address)

@@ -1,4 +1,4 @@
-//! TLS: who is let in, who is not and why, and certificates that change while streams go on.
+//! TLS: accepted and refused clients, the reasons, and certificates that change while streams go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn unauthorized_clients_are_refused_with_reason() {
     }
     drop(TcpStream::connect(server.tcp()).await.unwrap());
     server.until("refused", "closed_early", 1).await;
-    // And who may come in does.
+    // An authorized client is accepted.
     let channel = server.tls_channel(pki.client(Some(&good))).await.unwrap();
     assert_eq!(health(channel, "").await.unwrap(), 1);
     server.ask_to_end(PATIENCE);

@@ -1,4 +1,4 @@
-//! Who comes and goes: the reader runs for those who are there, and nothing stays behind.
+//! Clients connect and leave: the reader runs while there are any, and nothing stays behind.
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;

@@ -87,7 +87,7 @@ fn garbage_reconnects_without_loss_count() {
     let mut reader = Reader::start();
     let server = Server::at(&reader.path);
     let mut random = fastrand::Rng::with_seed(7);
-    // Few: who sends garbage is asked again later and later.
+    // Few: the source reconnects to a sender of garbage after growing pauses.
     let mut garbage: Vec<Vec<u8>> = (0..3).map(|_| (0..200).map(|_| random.u8(..)).collect()).collect();
     garbage.push(b"\x02HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
     garbage.push([descriptor(), descriptor()].concat());

@@ -233,5 +233,5 @@ fn empty_pipe_is_left_on_stop() {
         move || asked.ask()
     });
     assert!(left(&asked));
-    asks.join().expect("who asks");
+    asks.join().expect("the thread that asks");
 }

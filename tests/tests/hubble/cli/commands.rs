@@ -1,4 +1,4 @@
-//! Every sub-command over every transport: the unix socket, TCP, TLS, TLS with certificates of clients; and who is refused.
+//! Every sub-command over every transport: the unix socket, TCP, TLS, TLS with certificates of clients; and refused clients.
 
 use anyhow::{Result, ensure};
 use eyepiece_tests::{Hubble, Pki, harness, hubble, peer, skip};

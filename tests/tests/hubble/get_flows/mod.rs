@@ -217,7 +217,7 @@ async fn followers_match_ciliums_observer() {
             let stream = ciliums.await.expect("no panic");
             ciliums = tokio::spawn(std::future::ready(stream));
         }
-        // Ours is there at once; Cilium's answer to those who follow is seen with what comes.
+        // Ours is there at once; Cilium's answer to followers shows with the next event.
         let seen = flows(&mut ours, before).await;
         streams.push((name, (ours, ciliums), seen, before + after, ends));
     }
@@ -237,10 +237,10 @@ async fn followers_match_ciliums_observer() {
         }
         assert_eq!(seen, theirs, "{name}");
         if ends {
-            for (whose, stream) in [("ours", &mut ours), ("Cilium's", &mut ciliums)] {
+            for (server, stream) in [("ours", &mut ours), ("Cilium's", &mut ciliums)] {
                 let next = tokio::time::timeout(PATIENCE, stream.message()).await;
-                let next = next.unwrap_or_else(|_| panic!("{name}: {whose} does not end"));
-                assert_eq!(next.expect("an end"), None, "{name}: {whose}");
+                let next = next.unwrap_or_else(|_| panic!("{name}: {server} does not end"));
+                assert_eq!(next.expect("an end"), None, "{name}: {server}");
             }
         }
     }
@@ -353,18 +353,18 @@ async fn slow_readers_match_ciliums_observer() {
     servers.hide();
     let [ours, ciliums] = &mut streams;
     // Cilium's includes what was hidden between them.
-    for (whose, stream, left) in [("ours", ours, COUNT as u64 - 2), ("Cilium's", ciliums, COUNT as u64 - 1)] {
+    for (server, stream, left) in [("ours", ours, COUNT as u64 - 2), ("Cilium's", ciliums, COUNT as u64 - 1)] {
         let (mut shown, mut lost) = (0, 0);
         while shown + lost < left {
             let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
             match response(next.expect("a response").expect("the stream goes on")) {
                 Response::Flow { .. } => shown += 1,
                 Response::Lost { source: LostEventSource::HubbleRingBuffer, count, cpu: None } => lost += count,
-                other @ Response::Lost { .. } => panic!("{whose}: {other:?}"),
+                other @ Response::Lost { .. } => panic!("{server}: {other:?}"),
             }
         }
-        println!("{whose}: {shown} shown, {lost} lost");
-        assert!(shown + lost == left && lost > 0, "{whose}: {shown} shown, {lost} lost of {left}");
+        println!("{server}: {shown} shown, {lost} lost");
+        assert!(shown + lost == left && lost > 0, "{server}: {shown} shown, {lost} lost of {left}");
     }
     // And of nothing more than these.
     servers.feed(&next);

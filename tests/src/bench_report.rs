@@ -5,21 +5,23 @@ use std::io::Write as _;
 use std::time::Instant;
 
 /// Rounds; the smallest mean is shown, for other work on the machine only adds to it.
-pub(crate) const ROUNDS: usize = 30;
+pub const ROUNDS: usize = 30;
 
 /// Environment variable with the file that goals are added to, for a summary of all benches.
 const GOALS: &str = "EYEPIECE_BENCH_GOALS";
 
 /// What a figure should be.
-#[derive(Clone, Copy)]
-pub(crate) enum Goal {
+#[derive(Clone, Copy, Debug)]
+pub enum Goal {
+    /// A limit that is not exceeded.
     AtMost(f64),
+    /// A limit that is reached.
     AtLeast(f64),
 }
 
 /// ns an item for each of the routines, each of which handles `items`. They run in turns, so that all of them see the
 /// machine as it is, fast and slow.
-pub(crate) fn compare<const N: usize>(items: usize, mut routines: [&mut dyn FnMut(); N]) -> [f64; N] {
+pub fn compare<const N: usize>(items: usize, mut routines: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut best = [f64::INFINITY; N];
     for _ in 0..ROUNDS {
         for (routine, best) in routines.iter_mut().zip(&mut best) {
@@ -32,7 +34,7 @@ pub(crate) fn compare<const N: usize>(items: usize, mut routines: [&mut dyn FnMu
 }
 
 /// Names the columns of the rows that follow.
-pub(crate) fn heading(title: &str, columns: &[&str]) {
+pub fn heading(title: &str, columns: &[&str]) {
     print!("\n{title:<58}");
     for column in columns {
         print!(" {column:>12}");
@@ -41,7 +43,7 @@ pub(crate) fn heading(title: &str, columns: &[&str]) {
 }
 
 /// A line of figures.
-pub(crate) fn row(name: &str, figures: &[f64]) {
+pub fn row(name: &str, figures: &[f64]) {
     print!("  {name:<56}");
     for &figure in figures {
         if figure >= 10_000.0 {
@@ -54,7 +56,10 @@ pub(crate) fn row(name: &str, figures: &[f64]) {
 }
 
 /// Keeps a figure that has a goal for the summary.
-pub(crate) fn goal(name: &str, figure: f64, unit: &str, goal: Goal) {
+///
+/// # Panics
+/// If the file of goals cannot be written.
+pub fn goal(name: &str, figure: f64, unit: &str, goal: Goal) {
     let (least, limit, missed_by) = match goal {
         Goal::AtMost(limit) => ("<=", limit, figure / limit - 1.0),
         Goal::AtLeast(limit) => (">=", limit, limit / figure - 1.0),

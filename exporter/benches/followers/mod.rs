@@ -14,9 +14,9 @@ use http_body_util::BodyExt as _;
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 
-use super::report::{Goal, goal, heading, row};
 use super::served::{self, Client};
 use super::{COMPARED, Figures, OTHER_CORE, ROUNDS, measure, pin};
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 
 /// Entries of the ring: the default.
 const RING: u32 = 4095;
@@ -24,7 +24,7 @@ const RING: u32 = 4095;
 const SHARED: usize = 50;
 /// Bytes that a client is behind at most, until it reads.
 const WINDOW: u32 = 65_535;
-/// How long a stream of those who reset it lives.
+/// How long a stream of a resetting client lives.
 const LIFE: Duration = Duration::from_millis(200);
 /// Filters of a filtered one.
 const FILTERS: usize = 1000;
@@ -67,7 +67,7 @@ fn followed() -> Figures {
     let path = folder.path().join("hubble.sock");
     let (ring, writer) = Ring::new(RING);
     let (stop, stopped) = shutdown::channel();
-    // Threads inherit the core of who makes them.
+    // Threads inherit the core of their creator.
     let at = path.clone();
     let server = std::thread::spawn(move || {
         pin(OTHER_CORE);

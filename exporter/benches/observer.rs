@@ -1,14 +1,9 @@
-//! Hubble's observer: what a flow costs the one who writes the ring, what a full ring holds, and flows per second to one
+//! Hubble's observer: what a flow costs the ring's writer, what a full ring holds, and flows per second to one
 //! client, beside Cilium's server with the same flows and the same client.
 
-mod client;
 #[allow(dead_code, reason = "each bench uses a part")]
-#[path = "../measured/mod.rs"]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-#[path = "../report/mod.rs"]
-mod report;
-#[path = "../served/mod.rs"]
+mod observer_client;
 mod served;
 
 use std::sync::Arc;
@@ -28,8 +23,8 @@ use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::peer;
 use prost_types::FieldMask;
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// Flows of a batch, as the pipeline hands them over under load.
 const BATCH: u64 = 512;
@@ -170,9 +165,9 @@ fn answers() {
     let mut best = [[0.0_f64; 2]; 3];
     for _ in 0..ANSWERS {
         for ((_, request), best) in requests.iter().zip(&mut best) {
-            best[0] = best[0].max(client::flows_per_second(&path, request));
+            best[0] = best[0].max(observer_client::flows_per_second(&path, request));
             if let Some((_, path)) = &cilium {
-                best[1] = best[1].max(client::flows_per_second(path, request));
+                best[1] = best[1].max(observer_client::flows_per_second(path, request));
             }
         }
     }

@@ -4,10 +4,6 @@
 //! measured in turns with it.
 
 mod followers;
-#[allow(dead_code, reason = "each bench uses a part")]
-#[path = "../report/mod.rs"]
-mod report;
-#[path = "../served/mod.rs"]
 mod served;
 
 use std::io;
@@ -48,7 +44,7 @@ use nix::unistd::Pid;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
-use report::{Goal, goal, heading, row};
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 
 /// Different records that the source repeats: 64 connections, both directions, at two endpoints.
 const RECORDS: usize = 256;
@@ -159,7 +155,7 @@ fn serve(fanout: &Fanout, clients: &[Client]) -> Option<Runtime> {
     if clients.is_empty() {
         return None;
     }
-    // Its threads inherit the core of who makes them.
+    // Its threads inherit the core of their creator.
     let made = std::thread::spawn(|| {
         pin(OTHER_CORE);
         server_runtime::runtime()
