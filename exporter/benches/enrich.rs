@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,8 +14,8 @@ use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use eyepiece_tests::bench_report::{heading, row};
 use measured::Micro;
-use report::{heading, row};
 
 const ENDPOINTS: u16 = 500;
 /// Flows of one iteration.

@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 
@@ -16,8 +14,8 @@ use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::FlowFilter;
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
 
+use eyepiece_tests::bench_report::{heading, row};
 use measured::Micro;
-use report::{heading, row};
 
 /// Flows of a round: more than a branch predictor learns by heart.
 const FLOWS: u32 = 4096;

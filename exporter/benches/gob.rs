@@ -4,16 +4,14 @@
 mod go;
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, PayloadDecoder, value};
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// A trace of 48 bytes with a packet of 136.
 const LENGTH: usize = 184;

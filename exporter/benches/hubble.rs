@@ -2,8 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::sync::Arc;
 
@@ -16,15 +14,15 @@ use eyepiece_hubble::field_mask::Mask;
 use eyepiece_hubble::proto::observer::GetFlowsResponse;
 use prost::Message as _;
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 /// Flows of a round.
 const BATCH: usize = 1024;
 /// ns, for a response of 371 B and more.
 const GOAL: f64 = 300.0;
 
-/// What `hubble observe` asks for where it is told no other fields.
+/// The fields that `hubble observe` requests by default.
 const COMPACT: &[&str] = &[
     "time",
     "source.identity",
@@ -59,7 +57,7 @@ impl NameLookup for Interfaces {
     fn kernel_symbol(&self, _: u64, _: &mut String) {}
 }
 
-/// TCP over IPv4, as the datapath tells it, or with pods at both ends.
+/// TCP over IPv4, as the datapath reports it, or with pods at both ends.
 fn flows(pods: bool) -> Vec<Observed> {
     let metadata = |name: &str| EndMetadata {
         namespace: "default".into(),

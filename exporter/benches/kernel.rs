@@ -4,9 +4,6 @@
 //! machines (mitigations), rises with the kernel's run statistics, and where each run is timed alone it is mostly the
 //! clock. So each row shows also what it costs beyond the empty program, and its ratio to a single look-up.
 
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
-
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -20,7 +17,7 @@ use eyepiece::support::telemetry::Number;
 use eyepiece_flow::event::{Event, Totals};
 use eyepiece_wire::{Aggregation, Connection, Key4, map, program};
 
-use report::{Goal, ROUNDS, goal, heading, row};
+use eyepiece_tests::bench_report::{Goal, ROUNDS, goal, heading, row};
 
 /// Runs of one measurement: so many that entering the kernel does not count.
 const REPEAT: u32 = 50_000;
@@ -98,7 +95,7 @@ fn established(types: &Btf) -> Least {
     for case in &mut cases {
         run(&case.program, &mut case.packet, 1);
     }
-    assert_eq!(raw_events(&mut reader), cases.len() - 2, "each connection says that it is new");
+    assert_eq!(raw_events(&mut reader), cases.len() - 2, "each connection is reported as new");
     let mut best = vec![f64::INFINITY; cases.len()];
     for _ in 0..2 * ROUNDS {
         for (case, best) in cases.iter_mut().zip(&mut best) {
@@ -170,7 +167,7 @@ impl Reading {
     }
 }
 
-/// Empties the buffer; gives how many events it held, told losses left out.
+/// Empties the buffer; returns how many events it held, without losses.
 fn raw_events(reader: &mut Reader) -> usize {
     let mut events = 0;
     let mut count = |event: &Event<'_>| events += usize::from(matches!(event, Event::Raw(_)));

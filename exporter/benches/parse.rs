@@ -2,10 +2,6 @@
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
-#[path = "../tests/parser/payloads.rs"]
-mod payloads;
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
 
 use std::hint::black_box;
 
@@ -13,14 +9,14 @@ use eyepiece_flow::decode::parse;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::flow::{EventType, Flow};
 
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
-use report::{Goal, goal, heading, row};
 
 fn main() {
     let mut micro = Micro::new("parse");
     let empty = micro.measure("an empty flow", 1, || Flow::empty(black_box(EventType { kind: 4, subtype: 0 })));
     let mut measured = Vec::new();
-    for (name, payload) in payloads::usual() {
+    for (name, payload) in eyepiece_tests::notification::usual() {
         let mut buffer = [0u8; 512];
         let copy = micro.measure(&format!("{name}, copied alone"), 1, || {
             let data = black_box(payload.as_slice());

@@ -2,9 +2,6 @@
 //!
 //! `cargo bench -p eyepiece --bench socket`. The server writes bytes that are encoded already, from the other core.
 
-#[allow(dead_code, reason = "each bench uses a part")]
-mod report;
-
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::os::unix::net::UnixListener;
@@ -27,7 +24,7 @@ use eyepiece_flow::interner::Symbols;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use report::{heading, row};
+use eyepiece_tests::bench_report::{heading, row};
 
 /// Events of one measurement.
 const EVENTS: u64 = 5_000_000;

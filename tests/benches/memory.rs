@@ -1,16 +1,12 @@
 //! Resident memory of a running release build of eyepiece: idle, under load, and with a receiver that is away.
 
-#[allow(dead_code, reason = "each bench uses a part")]
-#[path = "../../exporter/benches/report/mod.rs"]
-mod report;
-
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use eyepiece_tests::receiver::Received;
 use eyepiece_tests::traffic::{connections, udp};
 use eyepiece_tests::{Eyepiece, Lab, Receiver, Uplink};
-use report::{Goal, goal, heading, row};
 
 /// Longest wait for records.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 #
 #   tests/peers/build.sh          every peer
 #   tests/peers/build.sh NAME …   only these
-#   tests/peers/build.sh --check  says which are missing or of another version; exit code 1 if any
+#   tests/peers/build.sh --check  prints which are missing or of another version; exit code 1 if any
 #
 # A peer NAME is: a function build_NAME that leaves the program as $1/NAME, and a line in `inputs` with the version and
 # the files that decide what is built. It becomes $EYEPIECE_PEERS/bin/NAME (default ~/.cache/eyepiece/peers).
@@ -41,7 +41,7 @@ is_built() {
     [ -x "$folder/bin/$1" ] && [ "$(cat "$folder/$1.stamp" 2>/dev/null)" = "$(stamp "$1")" ]
 }
 
-# The builder's own `go mod tidy` fails on a dependency that only tests have: its exit code says nothing, so what it
+# The builder's own `go mod tidy` fails on a dependency that only tests have: its exit code means nothing, so what it
 # has written is checked instead.
 build_otelcol() {
     local work=$1 builder="$1/builder"
@@ -141,7 +141,7 @@ for name in "${@:-${all[@]}}"; do
 done
 [ "${#missing[@]}" -gt 0 ] || exit 0
 if [ -n "$check" ]; then
-    say "missing or of another version: ${missing[*]}"
+    log "missing or of another version: ${missing[*]}"
     exit 1
 fi
 

@@ -1,4 +1,4 @@
-//! The kernel's BPF objects as `bpf(2)` tells of them, and tiny programs that stand for somebody else's.
+//! The kernel's BPF objects as `bpf(2)` lists them, and tiny programs that stand for foreign ones.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -86,7 +86,7 @@ impl Counting {
         let program = u64::from(counting.program.as_raw_fd().cast_unsigned());
         let target = u64::from(inside.ifindex(device)?) << 32;
         let kind = if side == Side::Ingress { 46 } else { 47 };
-        // BPF_F_BEFORE or BPF_F_AFTER with nobody named: before or behind all.
+        // BPF_F_BEFORE or BPF_F_AFTER without a program named: before or behind all.
         let flags = if order == Order::First { 1 << 3 } else { 1 << 4 };
         let link = inside.run(|| opened(LINK_CREATE, &[program | target, kind | flags << 32, 0, 0]));
         counting.link = Some(link.with_context(|| format!("tcx at {device}"))?);
@@ -172,10 +172,10 @@ impl Objects {
         for &id in &self.maps {
             let map = opened(MAP_FD_BY_ID, &[u64::from(id), 0]).with_context(|| format!("map {id}"))?;
             // `struct bpf_map_info`: key_size at 8, name at 24.
-            let told = info(&map, &[])?;
-            let own = bytes(&told)[24..40].to_vec();
+            let description = info(&map, &[])?;
+            let own = bytes(&description)[24..40].to_vec();
             if String::from_utf8_lossy(&own).trim_end_matches('\0') == name {
-                return keys(&map, word(&told, 8) as usize).with_context(|| format!("keys of {name}"));
+                return keys(&map, word(&description, 8) as usize).with_context(|| format!("keys of {name}"));
             }
         }
         anyhow::bail!("no map {name}")
@@ -197,7 +197,7 @@ fn keys(map: &OwnedFd, size: usize) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-/// What the kernel tells of a program.
+/// What the kernel has about a program.
 #[derive(Clone, Debug)]
 pub struct Info {
     /// Its name, the first 15 bytes.

@@ -50,16 +50,16 @@ impl Capture {
         Ok(Self { process, folder })
     }
 
-    /// Ends it; an error when tcpdump says that it has missed packets.
+    /// Ends it; an error if tcpdump has missed packets.
     pub fn stop(mut self) -> Result<Captured> {
         // tcpdump hands over what its ring holds once a second, and counts only that.
         std::thread::sleep(Duration::from_millis(1100));
         self.process.stop(Signal::SIGINT, Duration::from_secs(20))?;
-        let said = crate::eventually(Duration::from_secs(5), "tcpdump has not said what it dropped", || {
-            let said = self.process.stderr();
-            said.contains("dropped by kernel").then_some(said)
+        let errors = crate::eventually(Duration::from_secs(5), "no summary of tcpdump", || {
+            let errors = self.process.stderr();
+            errors.contains("dropped by kernel").then_some(errors)
         })?;
-        ensure!(said.lines().any(|line| line.trim() == "0 packets dropped by kernel"), "tcpdump: {said}");
+        ensure!(errors.lines().any(|line| line.trim() == "0 packets dropped by kernel"), "tcpdump: {errors}");
         Ok(Captured { folder: self.folder })
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::lengths;
 
     #[test]
-    fn lengths_are_those_of_the_wire() {
+    fn lengths_are_of_wire() {
         let mut file = vec![0; 24];
         file[..4].copy_from_slice(&0xa1b2_c3d4u32.to_ne_bytes());
         assert_eq!(lengths(&file).expect("an empty file"), [0; 0]);

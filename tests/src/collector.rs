@@ -132,7 +132,7 @@ mod tests {
     use super::samples;
 
     #[test]
-    fn a_page_is_read_line_by_line() {
+    fn page_is_read_by_line() {
         let page = "# HELP a b\n# TYPE a counter\na{x=\"1 2\",y=\"\"} 3\nplain 1e3\n\n";
         let read: Vec<_> = samples(page).collect();
         assert_eq!(read, [("a", "x=\"1 2\",y=\"\"".to_owned(), 3.0), ("plain", String::new(), 1000.0)]);

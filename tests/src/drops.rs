@@ -53,7 +53,7 @@ pub fn iptables(from: &Host, to: &Host, packets: u64) -> Result<Dropped> {
     Ok(Dropped { packets, reason: "NETFILTER_DROP", source, destination, port: Some(PORT), netns })
 }
 
-/// Datagrams to a port that nobody listens on; each is answered with a port unreachable.
+/// Datagrams to a port without a listener; each is answered with a port unreachable.
 pub fn closed_udp(from: &Host, to: &Host, family: Family, packets: u64) -> Result<Dropped> {
     const PORT: u16 = 7003;
     udp(from, to).family(family).port(PORT).packets(packets).send()?;
@@ -62,7 +62,7 @@ pub fn closed_udp(from: &Host, to: &Host, family: Family, packets: u64) -> Resul
     Ok(Dropped { packets, reason: "NO_SOCKET", source, destination, port: Some(PORT), netns })
 }
 
-/// Connections to a port that nobody listens on; each SYN is answered with RST.
+/// Connections to a port without a listener; each SYN is answered with RST.
 pub fn closed_tcp(from: &Host, to: &Host, family: Family, connections: u64) -> Result<Dropped> {
     const PORT: u16 = 7004;
     let address = SocketAddr::new(to.address(family), PORT);

@@ -266,7 +266,7 @@ mod tests {
     use super::{admin_address, with_defaults};
 
     #[test]
-    fn the_admin_line_is_read_in_every_format() {
+    fn admin_line_is_read_in_formats() {
         for (line, address) in [
             ("INFO admin listener on 127.0.0.1:4000", Some("127.0.0.1:4000")),
             ("{\"message\":\"admin listener on [::1]:4000\"}", Some("[::1]:4000")),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_test_does_not_speak_of_is_added() {
+    fn unset_keys_get_defaults() {
         let (admin, hubble) = ("\n[admin]\nlisten = \"127.0.0.1:0\"\n", "\n[hubble]\nlisten = []\n");
         for (config, added) in [
             ("[otlp]", format!("{admin}{hubble}")),

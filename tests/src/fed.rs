@@ -1,4 +1,4 @@
-//! The product behind Cilium's monitor server, which sends as many events as a test says: any number, without a packet.
+//! The product behind Cilium's monitor server, which sends any number of events, without a packet.
 
 use std::time::Duration;
 

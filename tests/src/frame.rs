@@ -72,7 +72,7 @@ pub fn ethernet(destination: [u8; 6], source: [u8; 6], tags: &[(u16, u16)], ethe
     frame
 }
 
-/// What an IPv4 header may say beyond addresses and protocol.
+/// Fields of an IPv4 header beyond addresses and protocol.
 #[derive(Clone, Debug)]
 pub struct Ipv4Header {
     /// Time to live.
@@ -267,7 +267,7 @@ mod tests {
     use super::{checksum, crc32c, udp};
 
     #[test]
-    fn checksums_are_those_of_the_rfcs() {
+    fn checksums_match_rfcs() {
         // RFC 1071 §3: the sum of these words is ddf2.
         assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
         assert_eq!(checksum(&[&[0xff]]), 0x00ff);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_sums_to_zero_with_its_pseudo_header() {
+    fn datagram_with_pseudo_header_sums_zero() {
         let pair = super::Pair { source: [10, 1, 1, 2].into(), destination: [10, 1, 2, 2].into() };
         let datagram = udp(pair, (1, 2), b"odd");
         assert_eq!(checksum(&[&[10, 1, 1, 2, 10, 1, 2, 2, 0, 11, 0, 17], &datagram]), 0);

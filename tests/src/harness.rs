@@ -105,7 +105,7 @@ impl Harness {
     }
 
     /// Cilium's monitor server, listening at `monitor1_2.sock` in a folder (not below /run); needs root.
-    /// [`ask`](Self::ask) tells it what to do, tests/peers/harness/server.go has the lines.
+    /// [`ask`](Self::ask) sends a command; tests/peers/harness/server.go has the list.
     ///
     /// # Errors
     /// Where it does not start.
@@ -165,7 +165,7 @@ impl Harness {
 
 impl Drop for Harness {
     fn drop(&mut self) {
-        // An error says that it has ended already, and that is what is wanted.
+        // An error means that the process has ended already.
         if self.child.kill().is_ok()
             && let Err(error) = self.child.wait()
         {
@@ -177,13 +177,13 @@ impl Drop for Harness {
 /// Writes a frame: the length as a little-endian u32, then the bytes.
 ///
 /// # Errors
-/// What the pipe says.
+/// The pipe's error.
 pub fn write_frame(out: &mut impl Write, frame: &[u8]) -> Result<()> {
     out.write_all(&u32::try_from(frame.len())?.to_le_bytes())?;
     Ok(out.write_all(frame)?)
 }
 
-/// Writes a frame whose first byte says what it is.
+/// Writes a frame with its kind as the first byte.
 fn write_tagged(out: &mut impl Write, kind: u8, body: &[u8]) -> Result<()> {
     out.write_all(&u32::try_from(body.len() + 1)?.to_le_bytes())?;
     out.write_all(&[kind])?;
@@ -224,7 +224,7 @@ impl Record {
     /// Writes it as a frame.
     ///
     /// # Errors
-    /// What the pipe says.
+    /// The pipe's error.
     pub fn write(&self, out: &mut impl Write) -> Result<()> {
         out.write_all(&u32::try_from(RECORD_HEADER + self.data.len())?.to_le_bytes())?;
         out.write_all(&self.cpu.to_le_bytes())?;

@@ -102,7 +102,7 @@ impl Printed {
     /// Standard output, where the command went well.
     ///
     /// # Errors
-    /// Where it did not; with what it said.
+    /// If it did not, with its output.
     pub fn ok(&self) -> Result<&str> {
         ensure!(self.code == Some(0), "hubble: exit code {:?}: {}", self.code, self.stderr);
         Ok(&self.stdout)

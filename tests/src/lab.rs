@@ -120,13 +120,13 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Names of the endpoints, up to 6 letters each; `a` and `b` where not said otherwise.
+    /// Names of the endpoints, up to 6 letters each; `a` and `b` by default.
     pub fn endpoints<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.endpoints = names.into_iter().map(str::to_owned).collect();
         self
     }
 
-    /// Kind of the uplink; [`Uplink::Macvlan`] where not said otherwise.
+    /// Kind of the uplink; [`Uplink::Macvlan`] by default.
     pub const fn uplink(mut self, uplink: Uplink) -> Self {
         self.uplink = uplink;
         self
@@ -144,13 +144,13 @@ impl Builder {
         self
     }
 
-    /// Leaves segmentation and checksum offloads on; off where not said otherwise.
+    /// Leaves segmentation and checksum offloads on; off by default.
     pub const fn offloads(mut self) -> Self {
         self.offloads = true;
         self
     }
 
-    /// MTU of all links; 1500 where not said otherwise.
+    /// MTU of all links; 1500 by default.
     pub const fn mtu(mut self, mtu: u32) -> Self {
         self.mtu = mtu;
         self

@@ -1,11 +1,12 @@
 //! The laboratory of the end-to-end tests: hosts in network namespaces, scripted traffic, the product, its receivers.
 //!
-//! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what they say and count it, [`Capture`] and
+//! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what is asked for and count it, [`Capture`] and
 //! [`Inside::counters`] are the witnesses, [`Eyepiece`] runs the product, [`Receiver`] and [`Collector`] take what
 //! it exports. Everything is gone when its value is dropped, after a panic too.
 
 use std::time::{Duration, Instant};
 
+pub mod bench_report;
 pub mod bpf;
 pub mod capture;
 pub mod collector;
@@ -17,13 +18,17 @@ pub mod harness;
 pub mod hubble;
 pub mod lab;
 pub mod namespace;
+pub mod notification;
 pub mod overlay;
+pub mod own_process;
+pub mod owned_event;
 pub mod packet_socket;
 pub mod payload;
 pub mod peer;
 pub mod pki;
 pub mod process;
 pub mod receiver;
+pub mod reference;
 pub mod relay;
 pub mod schema;
 pub mod skip;
@@ -50,7 +55,7 @@ pub use watch::Watch;
 pub struct Count {
     /// Packets.
     pub packets: u64,
-    /// Bytes, link layer header included where not said otherwise.
+    /// Bytes, link layer header included by default.
     pub bytes: u64,
 }
 

@@ -22,7 +22,7 @@ const NAMES: &str = "/run/netns";
 #[derive(Debug)]
 pub struct Namespace(Inside);
 
-/// The way into a namespace, for those who outlive the borrow of its owner; cloning shares it.
+/// The way into a namespace that outlives the borrow of its owner; cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Inside {
     name: Arc<str>,
@@ -36,14 +36,14 @@ impl std::ops::Deref for Namespace {
     }
 }
 
-/// An interface's counters, as `ip -s link` tells them.
+/// An interface's counters, as `ip -s link` shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets received.
     pub rx_packets: u64,
     /// Bytes received, link layer header included.
     pub rx_bytes: u64,
-    /// Packets that were received and that nobody in the stack wanted: unknown EtherTypes and VLAN ids, too.
+    /// Packets that no protocol of the stack took: unknown EtherTypes and VLAN ids, too.
     pub rx_dropped: u64,
     /// Packets sent.
     pub tx_packets: u64,
@@ -192,7 +192,7 @@ impl Inside {
         Ok(u32::try_from(index)?)
     }
 
-    /// What `ip -j -s -d link show` says of an interface.
+    /// What `ip -j -s -d link show` prints for an interface.
     pub fn link(&self, device: &str) -> Result<serde_json::Value> {
         let text = self.ip(&format!("-j -s -d link show dev {device}"))?;
         let mut links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
@@ -306,7 +306,7 @@ fn processes_in(name: &str) -> Result<Vec<i32>> {
     Ok(text.lines().filter_map(|line| line.trim().parse().ok()).filter(|&pid| pid != own).collect())
 }
 
-/// Runs a command to its end: its output, or an error with what it said.
+/// Runs a command to its end: its output, or an error with its standard error.
 pub fn run_command(command: &mut Command, input: &str) -> Result<String> {
     use std::io::Write;
     let what = format!("{command:?}");
@@ -356,7 +356,7 @@ mod tests {
     use super::parse_answer;
 
     #[test]
-    fn answers_are_read_whole_or_in_chunks() {
+    fn answers_are_read_with_chunks() {
         for (answer, status, body) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"),
             ("HTTP/1.1 503 No\r\n\r\n", 503, ""),

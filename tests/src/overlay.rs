@@ -54,12 +54,12 @@ pub fn lay(lab: &Lab) -> Result<Overlay> {
              neigh replace {} lladdr {other_mac} dev {DEVICE} nud permanent\n",
             own.0, own.1, other.0, other.1
         ))?;
-        // Who is where is told per address, as Flannel does: nothing is sent to all.
+        // Neighbours are configured per address, as Flannel does: nothing is sent to all.
         inside.exec(&format!("bridge fdb add {other_mac} dev {DEVICE} dst {remote}"))?;
         inside.offloads(DEVICE, false)?;
     }
     lab.node().ip_batch(&format!("route add 10.201.0.0/16 via {}\nroute add fd00:201::/32 via {}\n", FAR.0, FAR.1))?;
-    // What the pod's node says over the overlay comes from the pod.
+    // What the pod's node sends over the overlay comes from the pod.
     outside.namespace.ip_batch(&format!(
         "addr add {pod4}/32 dev {DEVICE}\naddr add {pod6}/128 dev {DEVICE} nodad\n\
          route replace 10.1.0.0/16 via {node4} src {pod4}\nroute replace fd00:1::/32 via {node6} src {pod6}\n\

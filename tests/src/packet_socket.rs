@@ -25,14 +25,14 @@ impl PacketSocket {
                 // SAFETY: a plain system call; its result is checked. Protocol 0: no packets are delivered.
                 let descriptor =
                     Errno::result(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
-                // SAFETY: the descriptor was just opened and nobody else has it.
+                // SAFETY: the descriptor was just opened and nothing else has it.
                 let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
                 // SAFETY: sockaddr_ll is plain data, for which all zeros is a value.
                 let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
                 address.sll_family = u16::try_from(libc::AF_PACKET).unwrap_or_default();
                 address.sll_ifindex = index;
                 let length = u32::try_from(size_of_val(&address)).unwrap_or_default();
-                // SAFETY: the address lives on the stack and has the length that is told.
+                // SAFETY: the address lives on the stack and has the length that is passed.
                 Errno::result(unsafe { libc::bind(descriptor, (&raw const address).cast(), length) })?;
                 Ok::<_, Errno>(Self(socket))
             })

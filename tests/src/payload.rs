@@ -12,7 +12,7 @@ use crate::harness::write_frame;
 /// Writes the file of payloads that [`Harness::monitor_server`](crate::Harness::monitor_server) reads.
 ///
 /// # Errors
-/// What the file says.
+/// The file's error.
 pub fn write(path: &Path, payloads: &[Vec<u8>]) -> Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     payloads.iter().try_for_each(|payload| write_frame(&mut file, payload))?;

@@ -28,8 +28,8 @@ pub fn find(name: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_missing_peer_is_named() {
-        let error = super::find("no-such-peer").expect_err("nobody builds it");
+    fn missing_peer_is_named() {
+        let error = super::find("no-such-peer").expect_err("an unknown peer");
         assert!(error.contains("no-such-peer") && error.contains("build.sh"), "{error}");
     }
 }

@@ -115,7 +115,7 @@ impl Background {
             .map_err(|error| error.context(self.stderr()))?
             .with_context(|| what.clone())?;
         let is_read = || [&self.stdout, &self.stderr].iter().all(|output| output.has_ended());
-        // Whoever keeps a pipe open has nothing to do with how this one ended.
+        // A child that keeps a pipe open does not change how this process ended.
         eventually(LAST_WORDS, "its output", || is_read().then_some(())).unwrap_or_default();
         Ok(status)
     }
@@ -152,7 +152,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // An error says that it has ended already, and that is what is wanted.
+        // An error means that the process has ended already.
         if self.child.kill().is_ok()
             && let Err(error) = self.child.wait()
         {

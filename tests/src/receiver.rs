@@ -31,7 +31,7 @@ pub enum Behaviour {
     Hang,
     /// Takes it after a delay.
     Slow(Duration),
-    /// Takes all but the first so many records or points of each request, and says so.
+    /// Takes all but the first so many records or points of each request, with partial success.
     Partial(u64),
 }
 
@@ -169,7 +169,7 @@ impl Service {
                 return Ok(0);
             }
             Behaviour::Hang => std::future::pending().await,
-            Behaviour::Refuse(code) => Status::new(code, "told to refuse"),
+            Behaviour::Refuse(code) => Status::new(code, "scripted refusal"),
             Behaviour::Throttle(delay) => throttled(delay),
         };
         locked(&self.0.received).refused += 1;
@@ -187,7 +187,7 @@ impl logs::logs_service_server::LogsService for Service {
         let rejected = locked(&self.0.received).take_logs(request.into_inner(), leave_out);
         let partial_success = (rejected > 0).then(|| logs::ExportLogsPartialSuccess {
             rejected_log_records: rejected,
-            error_message: "told to reject".to_owned(),
+            error_message: "scripted rejection".to_owned(),
         });
         Ok(Response::new(logs::ExportLogsServiceResponse { partial_success }))
     }
@@ -203,7 +203,7 @@ impl metrics::metrics_service_server::MetricsService for Service {
         let rejected = locked(&self.0.received).take_metrics(request.into_inner(), leave_out);
         let partial_success = (rejected > 0).then(|| metrics::ExportMetricsPartialSuccess {
             rejected_data_points: rejected,
-            error_message: "told to reject".to_owned(),
+            error_message: "scripted rejection".to_owned(),
         });
         Ok(Response::new(metrics::ExportMetricsServiceResponse { partial_success }))
     }
@@ -249,5 +249,5 @@ fn throttled(delay: Duration) -> Status {
         code: Code::ResourceExhausted as i32,
         details: vec![Any { type_url, value: info.encode_to_vec() }],
     };
-    Status::with_details(Code::ResourceExhausted, "told to throttle", status.encode_to_vec().into())
+    Status::with_details(Code::ResourceExhausted, "scripted throttling", status.encode_to_vec().into())
 }

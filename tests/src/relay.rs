@@ -80,7 +80,7 @@ impl Relay {
         self.health
     }
 
-    /// Waits until its log says that a peer is connected.
+    /// Waits for the log line of a connected peer.
     ///
     /// # Errors
     /// Where it is not; with its log.
@@ -97,7 +97,7 @@ impl Relay {
     }
 }
 
-/// Two addresses that nobody listens on. Another process may take them before relay does: it then ends with a message.
+/// Two addresses without a listener. Another process may take them before relay does: it then ends with a message.
 fn free_addresses() -> Result<[SocketAddr; 2]> {
     let listeners = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
     Ok([listeners[0].local_addr()?, listeners[1].local_addr()?])

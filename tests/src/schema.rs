@@ -38,8 +38,10 @@ pub fn of_metrics(request: &ExportMetricsServiceRequest) -> BTreeSet<String> {
                 continue;
             };
             if (sent.unit.as_str(), sent.description.as_str()) != (metric.unit, metric.description) {
-                violations
-                    .insert(format!("metric {} has unit {} and says {:?}", sent.name, sent.unit, sent.description));
+                violations.insert(format!(
+                    "metric {} has unit {} and description {:?}",
+                    sent.name, sent.unit, sent.description
+                ));
             }
             match points(sent, metric.instrument) {
                 Some(points) => points

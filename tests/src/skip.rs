@@ -1,4 +1,4 @@
-//! How a test says that it can't run here, so that the run names it at its end instead of counting it as passed.
+//! Skips a test that can't run here: the run lists it at its end instead of counting it as passed.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ macro_rules! skip {
     }};
 }
 
-/// The name of the function around `here`, as `tests/LISTED` writes it: `binary::module::test`.
+/// The name of the function around `here`, as `tests/run.sh` prints it: `binary::module::test`.
 ///
 /// Taken from the type's name and not from the thread's: libtest runs tests on the main thread where it has only one.
 pub fn test_name<T>(_here: &T) -> String {
@@ -46,13 +46,13 @@ mod tests {
     use super::test_name;
 
     #[test]
-    fn the_name_is_that_of_the_test() {
+    fn name_is_of_calling_test() {
         fn here() {}
-        assert_eq!(test_name(&here), "eyepiece_tests::skip::tests::the_name_is_that_of_the_test");
+        assert_eq!(test_name(&here), "eyepiece_tests::skip::tests::name_is_of_calling_test");
         let inner = || {
             fn here() {}
             test_name(&here)
         };
-        assert_eq!(inner(), "eyepiece_tests::skip::tests::the_name_is_that_of_the_test");
+        assert_eq!(inner(), "eyepiece_tests::skip::tests::name_is_of_calling_test");
     }
 }

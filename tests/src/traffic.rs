@@ -21,7 +21,7 @@ pub use echo::{Echo, echo};
 pub use mixed::{Mixed, Sent, connections, mixed};
 pub use script::{Script, script};
 
-/// Packets a second where not said otherwise: a machine of two cores keeps up in a debug build.
+/// Packets a second by default: a machine of two cores keeps up in a debug build.
 pub const RATE: u64 = 50_000;
 
 /// A stream of datagrams; [`udp`] begins.
@@ -98,7 +98,7 @@ impl Udp<'_> {
         Ok(UdpReport { sent, received: Count { packets, bytes: packets * overhead } })
     }
 
-    /// Sends, whoever listens there.
+    /// Sends, without a listener of its own.
     pub fn send(self) -> Result<Count> {
         let target = SocketAddr::new(self.to.address(self.family), self.port);
         let payload = vec![0x75; self.payload];
@@ -183,7 +183,7 @@ pub(crate) fn receive_buffer(socket: &impl std::os::fd::AsRawFd, bytes: i32) -> 
 /// setsockopt with a value of plain data.
 pub(crate) fn set_option<T: Copy>(socket: &impl std::os::fd::AsRawFd, level: i32, name: i32, value: &T) -> Result<()> {
     let length = u32::try_from(size_of::<T>())?;
-    // SAFETY: the value outlives the call and has the length that is told.
+    // SAFETY: the value outlives the call and has the length that is passed.
     Errno::result(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const *value).cast(), length) })
         .with_context(|| format!("setsockopt {level} {name}"))?;
     Ok(())
@@ -250,7 +250,7 @@ impl Tcp<'_> {
         self
     }
 
-    /// Bytes back in each connection, once the request is complete; at least one, which tells the client so.
+    /// Bytes back in each connection, once the request is complete; at least one, which ends the client's wait.
     pub const fn answer(mut self, bytes: u64) -> Self {
         self.answer = if bytes == 0 { 1 } else { bytes };
         self

@@ -73,7 +73,7 @@ fn carry(ends: &[File; 2], stop: &AtomicBool, lost: &AtomicU64) {
     while !stop.load(Ordering::Relaxed) {
         let mut polled =
             [0, 1].map(|end: usize| libc::pollfd { fd: ends[end].as_raw_fd(), events: libc::POLLIN, revents: 0 });
-        // SAFETY: the array holds two pollfd of open files, as the length says.
+        // SAFETY: the array holds two pollfd of open files, as the length states.
         if unsafe { libc::poll(polled.as_mut_ptr(), 2, 20) } <= 0 {
             continue;
         }

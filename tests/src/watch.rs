@@ -18,7 +18,7 @@ pub struct Watch {
 impl Watch {
     /// Starts the product with settings by key path (`datapath.transport`) and waits until it is ready.
     ///
-    /// Metrics leave every second and records at once, where the settings don't say otherwise.
+    /// Metrics leave every second and records at once, by default.
     pub fn start(lab: &Lab, settings: &[(&str, &str)]) -> Result<Self> {
         Self::start_program(lab, settings, &crate::eyepiece::binary()?)
     }

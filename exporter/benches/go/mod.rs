@@ -10,7 +10,7 @@ use eyepiece_tests::peer;
 use crate::measured::Figures;
 
 /// By name: `gob-encode`, `gob-decode`, and `parse-N` for each of the payloads. The mean has the garbage collector's
-/// part. Says why it has none where that is so.
+/// part. Prints why it has none if the peer is missing.
 pub(crate) fn figures(payloads: &[&[u8]]) -> HashMap<String, Figures> {
     run(payloads).unwrap_or_else(|why| {
         println!("\nGo's figures are left out: {why:#}");

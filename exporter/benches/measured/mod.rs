@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use nix::time::{ClockId, clock_gettime};
 
-/// Shorter samples tell more of the clock than of what is measured.
+/// Shorter samples measure the clock more than the routine.
 const SHORTEST: Duration = Duration::from_micros(20);
 /// Fewer samples are no figure: criterion only tries whether a routine runs.
 const FEWEST: usize = 10;

@@ -1,4 +1,4 @@
-// The agent that Cilium's monitor server asks for: it hands on what it is told to.
+// The agent that Cilium's monitor server asks for: it hands on the payloads that it is given.
 package main
 
 import (
@@ -35,7 +35,7 @@ func (agent *fedAgent) RemoveListener(gone listener.MonitorListener) {
 	gone.Close()
 }
 
-// send gives a payload to every listener, and tells how many there are.
+// send gives a payload to every listener, and returns how many there are.
 func (agent *fedAgent) send(one *payload.Payload) int {
 	agent.mutex.Lock()
 	defer agent.mutex.Unlock()

@@ -120,7 +120,7 @@ func each(ctx context.Context, connection *grpc.ClientConn, method string, reque
 	if err != nil {
 		return err
 	}
-	// io.EOF says that the server has ended the call: its answer tells why.
+	// io.EOF means that the server has ended the call: its status has the reason.
 	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

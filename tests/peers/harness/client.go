@@ -17,7 +17,7 @@ import (
 	observerpb "github.com/cilium/cilium/api/v1/observer"
 )
 
-// report is what is said of a stream.
+// report sums up a stream.
 type report struct {
 	Stream     int    `json:"stream"`
 	Group      string `json:"group"`
@@ -25,7 +25,7 @@ type report struct {
 	Responses  uint64 `json:"responses"`
 	Bytes      uint64 `json:"bytes"`
 	Flows      uint64 `json:"flows"`
-	// Lost sums up the events that LostEvents tell, by their source.
+	// Lost sums up the counts of LostEvents, by their source.
 	Lost         map[string]uint64 `json:"lost"`
 	LostMessages uint64            `json:"lost_messages"`
 	NodeStatus   uint64            `json:"node_status"`
@@ -140,7 +140,7 @@ func (client *client) end(err error) {
 	client.report.Ended, client.report.Code, client.report.Message = true, end.Code().String(), end.Message()
 }
 
-// lacks says whether more is to be waited for.
+// lacks returns whether more is to be waited for.
 func (client *client) lacks(flows uint64) bool {
 	client.mutex.Lock()
 	defer client.mutex.Unlock()

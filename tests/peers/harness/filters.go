@@ -1,10 +1,10 @@
-// Hubble's own filters, over events that are handed in. Each frame in starts with a byte that says what follows:
+// Hubble's own filters, over events that are handed in. Each frame in starts with a byte for its kind:
 //
 //	E  an ExportEvent: one event more; no answer
 //	F  a GetFlowsRequest, of which only whitelist and blacklist count: answered by one frame
 //
 // The answer is a byte 0 and a bitmap over the events so far (event i is bit i%8 of byte i/8), or a byte 1 and why the
-// request can't be. Whoever asks and waits gets the answer at once.
+// request is invalid. Answers are flushed at once.
 package main
 
 import (

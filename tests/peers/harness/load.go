@@ -1,5 +1,5 @@
 // Many clients of a Hubble server's GetFlows in one process, of which some behave badly. The first line out is `open N`:
-// the requests of N streams are sent. Told line by line what to do:
+// the requests of N streams are sent. Commands, one a line:
 //
 //	wait N SECONDS  → done, or late: each stream that is read has N flows (lost ones too), or has ended
 //	read            → done: the unread are read from now on
@@ -109,7 +109,7 @@ func observeLoad(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer) e
 }
 
 // filtered puts before a filter that matches all as many as make up the number, each of an address of 100.64/10, which
-// nobody has: each flow costs them all.
+// no flow has: each flow costs them all.
 func filtered(request []byte, entries int) ([]byte, error) {
 	var message observerpb.GetFlowsRequest
 	if err := proto.Unmarshal(request, &message); err != nil {

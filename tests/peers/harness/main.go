@@ -27,7 +27,7 @@ var commands = []command{
 	{"access-log", "frames of access-log records in JSON in, their events' bytes out", accessLog},
 	{"serve-monitor", "Cilium's monitor server, in a mount namespace of its own", serveMonitor},
 	{"parse", "frames of payloads in, Hubble's flows as lines of JSON out", parse},
-	{"filters", "frames of events and of flow filters in, what Hubble's filters say of each pair out", filter},
+	{"filters", "frames of events and of flow filters in, the answers of Hubble's filters for each pair out", filter},
 	{"observe-server", "Cilium's Hubble server, its ring filled by frames of events", observeServer},
 	{"observe-load", "many clients of GetFlows, good and bad", observeLoad},
 	{"call", "one call of any gRPC method with any bytes", call},

@@ -1,4 +1,4 @@
-// A mount namespace of its own: the monitor's socket has a fixed path, which may belong to somebody.
+// A mount namespace of its own: the monitor's socket has a fixed path, which may be in use.
 package main
 
 import (

@@ -84,7 +84,7 @@ func structNature(value reflect.Value) (map[string]any, error) {
 	return map[string]any{"struct": fields}, nil
 }
 
-// isSent tells what gob sends of a structure's fields: no zeros, no nil, no empty slices, but every structure.
+// isSent returns whether gob sends a structure's field: no zeros, no nil, no empty slices, but every structure.
 func isSent(field reflect.Value) bool {
 	switch field.Kind() {
 	case reflect.Pointer:

@@ -1,10 +1,10 @@
-// Cilium's Hubble server with Cilium's observer, and the peers that it is told. The first line out is `listening ADDRESS`.
-// Each frame in starts with a byte that says what follows:
+// Cilium's Hubble server with Cilium's observer, and the peers that it is given. The first line out is `listening ADDRESS`.
+// Each frame in starts with a byte for its kind:
 //
 //	E  an ExportEvent: into the ring
 //	L  an ExportEvent: kept for R
 //	R  u64 count, u64 a second: that many events into the ring, those kept over and over; 0 a second is as fast as it goes
-//	P  a peer's ChangeNotification: to all who watch peers, and to who comes later
+//	P  a peer's ChangeNotification: to all present and later watchers of peers
 //	M  a text: when all before it is in the ring, the line `marker TEXT COUNT` with the number of all events ever
 //
 // The end of the input ends the server. Cilium's ring hides its newest event until the next one is written.
@@ -34,7 +34,7 @@ import (
 // observing is what the frames act on.
 type observing struct {
 	observer *fedObserver
-	peers    *toldPeers
+	peers    *scriptedPeers
 	kept     []*hubble.Event
 }
 
@@ -64,7 +64,7 @@ func observeServer(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer)
 		return err
 	}
 	hubbleServer, err := grpcserver.NewServer(logging.DefaultLogger,
-		// Of Cilium's own options for it, that for TCP does not tell the port.
+		// Of Cilium's own options for it, that for TCP does not give the port.
 		func(options *serveroption.Options) error { options.Listener = listener; return nil },
 		serveroption.WithInsecure(), serveroption.WithHealthService(),
 		serveroption.WithObserverService(fed), serveroption.WithPeerService(state.peers))
@@ -119,7 +119,7 @@ func (state *observing) act(frame []byte, out *bufio.Writer) error {
 		if err := proto.Unmarshal(body, change); err != nil {
 			return err
 		}
-		state.peers.tell(change)
+		state.peers.notify(change)
 		return nil
 	case 'M':
 		state.observer.settle()

@@ -21,7 +21,7 @@ import (
 	node "github.com/cilium/cilium/pkg/node/types"
 )
 
-// feedQueue is what waits between who feeds and the observer; no more than one event is lost sight of at a time.
+// feedQueue holds what waits between the feeder and the observer; at most one event is in flight at a time.
 const feedQueue = 1024
 
 type fedObserver struct {

@@ -49,7 +49,7 @@ func gobDecode(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer) err
 			err = writeFrame(out, toRecord(&next))
 		}
 		if err != nil {
-			// What was read before is of use to who looks for the place.
+			// What was read before helps to find the place.
 			return errors.Join(err, out.Flush())
 		}
 	}

@@ -1,4 +1,4 @@
-// A peer service that says what it is told: Cilium's own can't give a port or a unix path.
+// A peer service with scripted answers: Cilium's own can't give a port or a unix path.
 package main
 
 import (
@@ -7,19 +7,19 @@ import (
 	peerpb "github.com/cilium/cilium/api/v1/peer"
 )
 
-// toldPeers keeps all changes: a watcher that comes late gets them all, which leaves it with the same peers.
-type toldPeers struct {
+// scriptedPeers keeps all changes: a watcher that comes late gets them all, which leaves it with the same peers.
+type scriptedPeers struct {
 	mutex   sync.Mutex
 	changes []*peerpb.ChangeNotification
 	// more is closed when there are more.
 	more chan struct{}
 }
 
-func newToldPeers() *toldPeers {
-	return &toldPeers{more: make(chan struct{})}
+func newToldPeers() *scriptedPeers {
+	return &scriptedPeers{more: make(chan struct{})}
 }
 
-func (peers *toldPeers) tell(change *peerpb.ChangeNotification) {
+func (peers *scriptedPeers) notify(change *peerpb.ChangeNotification) {
 	peers.mutex.Lock()
 	defer peers.mutex.Unlock()
 	peers.changes = append(peers.changes, change)
@@ -27,14 +27,14 @@ func (peers *toldPeers) tell(change *peerpb.ChangeNotification) {
 	peers.more = make(chan struct{})
 }
 
-func (peers *toldPeers) from(next int) ([]*peerpb.ChangeNotification, <-chan struct{}) {
+func (peers *scriptedPeers) from(next int) ([]*peerpb.ChangeNotification, <-chan struct{}) {
 	peers.mutex.Lock()
 	defer peers.mutex.Unlock()
 	return peers.changes[next:], peers.more
 }
 
 // Notify implements Cilium's peerpb.PeerServer.
-func (peers *toldPeers) Notify(_ *peerpb.NotifyRequest, stream peerpb.Peer_NotifyServer) error {
+func (peers *scriptedPeers) Notify(_ *peerpb.NotifyRequest, stream peerpb.Peer_NotifyServer) error {
 	for sent := 0; ; {
 		changes, more := peers.from(sent)
 		for _, change := range changes {

@@ -1,11 +1,11 @@
-// Cilium's monitor server, told line by line what to do; answers each line with one.
+// Cilium's monitor server; takes a command a line, and answers each with a line.
 //
 //	listeners        → listeners N
 //	send N           → sent N L: the next N payloads of the file, over and over, to L listeners
 //	lost CPU N       → lost L
 //	stop             → stopped: the connections and the socket are gone
 //	start            → started: Cilium's server listens (again)
-//	garbage HEX      → garbage: whoever connects next gets these bytes, and the end
+//	garbage HEX      → garbage: the next client gets these bytes, and the end
 //
 // Cilium's listeners drop silently where their queue is full: with a queue that holds all that is sent, none does.
 package main

@@ -1,4 +1,4 @@
-//! Hubble's own flow filters: what they say of each pair of request and event, by tests/peers/harness/filters.go.
+//! Hubble's own flow filters: their answer for each pair of request and event, by tests/peers/harness/filters.go.
 
 use anyhow::{Result, bail, ensure};
 
@@ -45,7 +45,7 @@ mod tests {
     use super::verdicts;
 
     #[test]
-    fn an_answer_is_a_bit_for_each_event_or_a_text() {
+    fn answer_is_bitmap_or_text() {
         let of = |frame: &[u8]| verdicts(frame, 9).map_err(|error| error.to_string());
         let set = |list: &[usize]| Ok(Ok((0..9).map(|at| list.contains(&at)).collect::<Vec<_>>()));
         assert_eq!(of(&[0, 0b1000_0010, 1]), set(&[1, 7, 8]));

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Harness, pipe};
 
-/// Which streams there are. All follow, but where a request of its own says something else.
+/// Which streams there are. All follow, unless they have a request of their own.
 #[derive(Clone, Debug)]
 pub struct Streams<'a> {
     /// Read as fast as they come.
@@ -58,9 +58,9 @@ pub struct Report {
     pub bytes: u64,
     /// Responses that are flows.
     pub flows: u64,
-    /// Events told as lost, by the source's name (`HUBBLE_RING_BUFFER`).
+    /// Lost events, by the source's name (`HUBBLE_RING_BUFFER`).
     pub lost: BTreeMap<String, u64>,
-    /// Responses that tell losses.
+    /// Responses with losses.
     pub lost_messages: u64,
     /// From the request to the last response.
     pub took: Duration,

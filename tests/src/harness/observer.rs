@@ -71,12 +71,12 @@ impl ObserveServer {
         self.write(b'R', &[count.to_le_bytes(), per_second.to_le_bytes()].concat())
     }
 
-    /// Tells a change of peers, an encoded `peer.ChangeNotification`, to who watches them now or later.
+    /// Sends a change of peers, an encoded `peer.ChangeNotification`, to present and later watchers.
     pub fn peer_change(&mut self, change: &[u8]) -> Result<()> {
         self.write(b'P', change)
     }
 
-    /// Tells of a peer without TLS. Relay takes `IP:PORT`, `HOST:PORT`, a bare `IP` (port 4244 then) and `unix:///PATH`;
+    /// Announces a peer without TLS. Relay takes `IP:PORT`, `HOST:PORT`, a bare `IP` (port 4244 then) and `unix:///PATH`;
     /// it takes `/PATH.sock`, too, but then fails to connect ("missing port in address").
     pub fn add_peer(&mut self, name: &str, address: &str) -> Result<()> {
         let change = PeerAdded { name: name.to_owned(), address: address.to_owned(), kind: 1 };

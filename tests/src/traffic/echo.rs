@@ -93,7 +93,7 @@ impl Echo<'_> {
         };
         // SAFETY: a plain system call; its result is checked.
         let descriptor = Errno::result(unsafe { libc::socket(domain, libc::SOCK_RAW | libc::SOCK_CLOEXEC, protocol) })?;
-        // SAFETY: the descriptor was just opened and nobody else has it.
+        // SAFETY: the descriptor was just opened and nothing else has it.
         let socket = UdpSocket::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
         match self.family {
             Family::V4 => socket.set_ttl(self.ttl)?,

@@ -19,7 +19,7 @@ pub struct Script {
 
 /// Sends scripted traffic between two hosts until at least so many packets have crossed the first one's link.
 ///
-/// How many TCP segments and answers there are is the stacks' decision: the interfaces' counters tell.
+/// How many TCP segments and answers there are is the stacks' decision: the interfaces' counters have it.
 pub fn script(from: &Host, to: &Host, total: u64) -> Result<Script> {
     /// TCP payload of a segment at an MTU of 1500, no options but timestamps, IPv6.
     const SEGMENT: u64 = 1428;

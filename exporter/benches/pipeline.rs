@@ -1,0 +1,380 @@
+//! Events per second through the whole pipeline on one core: record → parse → enrich → count → batch → sink.
+//!
+//! The records come from memory: this is user space alone. The rows with clients show the ratio to the row without,
+//! measured in turns with it.
+
+mod followers;
+mod served;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use eyepiece::export::otlp::delivery::Transport;
+use eyepiece::export::otlp::logs;
+use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::queue::LogSink;
+use eyepiece::export::otlp::resource::Resource;
+use eyepiece::export::otlp::retry::Outcome;
+use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::pipeline;
+use eyepiece::pipeline::metrics::Aggregation;
+use eyepiece::pipeline::{Parts, Sink, metrics};
+use eyepiece::serve::monitor::agent::{Agent, Switch};
+use eyepiece::serve::monitor::connection::Connection;
+use eyepiece::serve::monitor::fanout::Fanout;
+use eyepiece::serve::monitor::notifier::notifier;
+use eyepiece::serve::monitor::tap::Tap;
+use eyepiece::source::datapath::clock::{Clock, unix_now};
+use eyepiece::source::datapath::record;
+use eyepiece::source::{Source, Waker};
+use eyepiece::support::telemetry::{Number, Telemetry};
+use eyepiece::support::{server_runtime, shutdown};
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::event::Event;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::record::Batch;
+use eyepiece_wire::{AnsweredBy, Header, Hook, InterfaceKind, NOTIFY_TRACE, TraceNotify};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+
+/// Different records that the source repeats: 64 connections, both directions, at two endpoints.
+const RECORDS: usize = 256;
+/// Events of one measurement.
+const EVENTS: u64 = 10_000_000;
+/// Rounds of a comparison.
+const ROUNDS: u64 = 5;
+/// Events of each of them: enough for the memory that queues fill to be no part of the figure.
+const COMPARED: u64 = 5_000_000;
+/// What the pipeline may lose to monitor clients.
+const UNHINDERED: Goal = Goal::AtLeast(0.95);
+/// The core of all threads but the pipeline.
+const OTHER_CORE: usize = 1;
+/// Events of a read, as a busy ring gives.
+const BURST: usize = 4096;
+
+/// Runs of each, in turns; the best is shown.
+const RUNS: usize = 5;
+
+/// What a run took.
+#[derive(Clone, Copy, Default)]
+struct Figures {
+    /// Events a second, by the clock on the wall.
+    wall: f64,
+    /// Events a second of the busiest thread's CPU time: the rate where nothing else wants its core.
+    busiest: f64,
+}
+
+impl Figures {
+    fn best(self, other: Self) -> Self {
+        Self { wall: self.wall.max(other.wall), busiest: self.busiest.max(other.busiest) }
+    }
+}
+
+fn main() {
+    heading("whole pipeline, on core 0", &["events/s", "of CPU time", "ns an event"]);
+    let (mut metrics, mut logs) = (Figures::default(), Figures::default());
+    for _ in 0..RUNS {
+        metrics = metrics.best(measure(EVENTS, Vec::new(), &[], || ()));
+        let (sink, stop) = logs_to_nothing();
+        let encoded = || {
+            while sink.depth() > 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        logs = logs.best(measure(EVENTS / 5, vec![Box::new(Waiting(sink.clone()))], &[], encoded));
+        stop.send_replace(Some(tokio::time::Instant::now()));
+    }
+    for (name, figures) in [("metrics on, logs off", metrics), ("metrics and logs, encoded on core 1", logs)] {
+        row(name, &[figures.wall, figures.busiest, 1e9 / figures.busiest]);
+    }
+    goal("pipeline, one core, metrics on, logs off", metrics.busiest, "events/s", Goal::AtLeast(3e6));
+    goal("pipeline, one core, logs to a sink on the other", logs.busiest, "events/s", Goal::AtLeast(5e5));
+    listeners();
+    followers::compare();
+}
+
+/// CPU time in ns of this process' threads that do the work, the busiest's.
+fn busiest() -> u64 {
+    let threads = std::fs::read_dir("/proc/self/task").expect("procfs").filter_map(|entry| {
+        let folder = entry.ok()?.path();
+        let name = std::fs::read_to_string(folder.join("comm")).ok()?;
+        let used = std::fs::read_to_string(folder.join("schedstat")).ok()?;
+        let works = matches!(name.trim(), "pipeline" | "otlp-logs");
+        used.split_whitespace().next()?.parse::<u64>().ok().filter(|_| works)
+    });
+    threads.max().unwrap_or(0)
+}
+
+/// The same with clients of the monitor socket: one that reads, one that never does, ten of which one never does.
+fn listeners() {
+    use Client::{Reads, Stopped};
+    let ten = [vec![Reads; 9], vec![Stopped]].concat();
+    heading(
+        "the same with monitor clients, wall and CPU time",
+        &["events/s", "without", "ratio", "of CPU time", "without", "ratio"],
+    );
+    let rows = [
+        ("one monitor client that reads", vec![Reads]),
+        ("one that never does", vec![Stopped]),
+        ("ten, one of which never does", ten),
+    ];
+    for (name, clients) in rows {
+        // The best of some rounds in turns: what else runs here hits both.
+        let (mut without, mut with) = (Figures::default(), Figures::default());
+        for _ in 0..ROUNDS {
+            without = without.best(measure(COMPARED, Vec::new(), &[], || ()));
+            with = with.best(measure(COMPARED, Vec::new(), &clients, || ()));
+        }
+        let (wall, busiest) = (with.wall / without.wall, with.busiest / without.busiest);
+        row(name, &[with.wall, without.wall, wall, with.busiest, without.busiest, busiest]);
+        goal(&format!("pipeline, {name}: CPU time, to that without"), busiest, "x", UNHINDERED);
+        goal(&format!("pipeline, {name}: wall clock, to that without"), wall, "x", UNHINDERED);
+    }
+}
+
+/// A client of the monitor socket.
+#[derive(Clone, Copy)]
+enum Client {
+    /// Takes what there is and forgets it.
+    Reads,
+    /// Takes nothing.
+    Stopped,
+}
+
+/// Adds these clients to a fan-out; both ends of their sockets are on the other core, and end with the value.
+fn serve(fanout: &Fanout, clients: &[Client]) -> Option<Runtime> {
+    if clients.is_empty() {
+        return None;
+    }
+    // Its threads inherit the core of their creator.
+    let made = std::thread::spawn(|| {
+        pin(OTHER_CORE);
+        server_runtime::runtime()
+    });
+    let runtime = made.join().expect("a thread").expect("runtime");
+    let entered = runtime.enter();
+    let agent = Agent::new(Always, fanout.clone());
+    for &client in clients {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        let listener = agent.listen(None).expect("listener");
+        runtime.spawn(async move {
+            let (sent, (_never, stop)) = (Number::default(), shutdown::channel());
+            // Who is stopped is not ended meanwhile.
+            Connection::new(&ours, Duration::from_secs(3600), &sent).run(&listener, stop).await
+        });
+        runtime.spawn(read(theirs, client));
+    }
+    drop(entered);
+    Some(runtime)
+}
+
+async fn read(stream: UnixStream, client: Client) {
+    let mut buffer = vec![0; 1 << 16];
+    if matches!(client, Client::Stopped) {
+        std::future::pending::<()>().await;
+    }
+    while stream.readable().await.is_ok() && !matches!(stream.try_read(&mut buffer), Ok(0)) {}
+}
+
+/// The source is started by hand.
+struct Always;
+
+impl Switch for Always {
+    fn start(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&self) {}
+}
+
+/// Hands flows to the log exporter and waits where it is full: the rate is then the slower one's.
+struct Waiting(LogSink);
+
+impl Sink for Waiting {
+    fn send(&mut self, batch: Batch) {
+        while self.0.depth() + batch.len() > Options::default().capacity {
+            // Long enough not to be work, short enough that the exporter never waits.
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        self.0.try_send(batch);
+    }
+}
+
+#[derive(Clone)]
+struct Nothing;
+
+impl Transport for Nothing {
+    async fn send(&self, request: Bytes) -> Outcome {
+        std::hint::black_box(request);
+        Outcome::Accepted
+    }
+}
+
+fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time::Instant>>) {
+    let (stop, stopped) = shutdown::channel();
+    let resource = Resource::new("bench", "1", [], None);
+    let names = Arc::new(NoLookup);
+    let (sink, exporter) =
+        logs::build(&Options::default(), &resource, Symbols::default(), names, Nothing, &Telemetry::default());
+    let done = logs::spawn_thread("otlp-logs", move || {
+        pin(OTHER_CORE);
+        exporter.run(stopped)
+    });
+    drop(done.expect("thread"));
+    (sink, stop)
+}
+
+fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: impl FnOnce()) -> Figures {
+    let symbols = Symbols::default();
+    let running = Arc::new(AtomicBool::new(false));
+    let repeat = Repeat {
+        records: records(),
+        left: events,
+        waker: Waker::new().expect("waker"),
+        running: Arc::clone(&running),
+        pinned: false,
+    };
+    let fanout = Fanout::new(&Telemetry::default());
+    let (_notifier, inbox) = notifier(&Telemetry::default(), unix_now);
+    let runtime = serve(&fanout, clients);
+    let parts = Parts {
+        source: Box::new(Tap::new(Box::new(repeat), &fanout, inbox)),
+        producer: Producer::default(),
+        source_kind: "bench",
+        tables: Publisher::new(tables(&symbols)).reader(),
+        symbols: symbols.clone(),
+        learn: Box::new(|_, _: IpAddr, _| {}),
+        aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
+        hooks: Vec::new(),
+        sinks,
+        telemetry: Telemetry::default(),
+        now: unix_now,
+    };
+    let (handle, thread) = pipeline::spawn(parts).expect("pipeline");
+    let start = Instant::now();
+    running.store(true, Ordering::Release);
+    handle.drain().expect("drain");
+    settle();
+    let (elapsed, used) = (start.elapsed().as_secs_f64(), busiest() as f64 / 1e9);
+    drop(handle);
+    thread.join().expect("thread").expect("source");
+    if let Some(runtime) = runtime {
+        runtime.shutdown_background();
+    }
+    Figures { wall: events as f64 / elapsed, busiest: events as f64 / used }
+}
+
+fn tables(symbols: &Symbols) -> Tables {
+    let mut tables = Tables::new(symbols);
+    for (ifindex, endpoint, name) in [(2, 1, "veth1"), (3, 2, "veth2")] {
+        let info = InterfaceInfo { name: symbols.intern(name), kind: InterfaceKind::Endpoint, endpoint };
+        tables.add_interface(ifindex, info);
+        tables.add_endpoint_address(IpAddr::from([10, 0, 0, endpoint as u8]), endpoint, false);
+    }
+    tables
+}
+
+/// The source: the same records again and again, on core 0.
+struct Repeat {
+    records: Vec<Vec<u8>>,
+    left: u64,
+    waker: Waker,
+    running: Arc<AtomicBool>,
+    pinned: bool,
+}
+
+impl Source for Repeat {
+    fn start(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&mut self) {}
+
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.pinned, true) {
+            pin(0);
+        }
+        while !self.running.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        let clock = Clock::now();
+        let count = usize::try_from(self.left).unwrap_or(BURST).min(BURST);
+        for record in self.records.iter().cycle().take(count) {
+            sink(&record::decode(record, clock).expect("a record"));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}
+
+fn records() -> Vec<Vec<u8>> {
+    (0..RECORDS)
+        .map(|index| {
+            let (connection, reply, there) = ((index / 4) as u16, index & 1 == 1, index & 2 == 2);
+            let hook = if there == reply { Hook::FromEndpoint } else { Hook::ToEndpoint };
+            let packet = packet(connection, reply);
+            let header = Header {
+                time: 1_000_000 + index as u64,
+                packets: 3,
+                bytes: 4000,
+                ifindex: if there { 3 } else { 2 },
+                ingress_ifindex: if reply { 3 } else { 2 },
+                data_len: (size_of::<TraceNotify>() + packet.len()) as u32,
+                cpu: 0,
+                hook: hook as u8,
+                mark: AnsweredBy::Unknown as u8,
+                ..Header::default()
+            };
+            let notify = TraceNotify {
+                kind: NOTIFY_TRACE,
+                observation_point: if hook == Hook::FromEndpoint { 5 } else { 0 },
+                source: if there { 2 } else { 1 },
+                len_orig: packet.len() as u32,
+                len_cap: packet.len() as u16,
+                version: 1,
+                reason: if reply { 2 } else { 1 },
+                ifindex: header.ifindex,
+                ..TraceNotify::default()
+            };
+            [bytes(&header), bytes(&notify), packet].concat()
+        })
+        .collect()
+}
+
+fn bytes<T: Copy>(value: &T) -> Vec<u8> {
+    // SAFETY: wire structs are plain data without hidden padding.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }.to_vec()
+}
+
+/// A TCP segment with 74 bytes of payload.
+fn packet(connection: u16, reply: bool) -> Vec<u8> {
+    let (from, to) = if reply { (2, 1) } else { (1, 2) };
+    let mut packet = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0];
+    packet.extend([0x45, 0, 0, 114, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+    let ports = if reply { [443, 30_000 + connection] } else { [30_000 + connection, 443] };
+    packet.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+    packet.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
+    packet.extend([0x55; 74]);
+    packet
+}
+
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(error) = pinned {
+        println!("(not pinned to core {cpu}: {error})");
+    }
+}

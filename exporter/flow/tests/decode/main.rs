@@ -1,0 +1,86 @@
+//! The decoder through its public interface: headers, packets, the direction rule, and any bytes at all.
+
+mod capture;
+mod direction;
+mod drop;
+mod gob;
+mod l7;
+mod packet;
+mod policy_verdict;
+mod properties;
+mod recorder;
+mod recording;
+mod sock;
+mod trace;
+
+use eyepiece_flow::decode::{Fault, Message, ParseError};
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::{decode, summary};
+use eyepiece_tests::notification as payloads;
+
+/// A payload without anything beside it.
+fn event(data: &[u8]) -> RawEvent<'_> {
+    RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None }
+}
+
+fn parse(data: &[u8]) -> Result<Flow, ParseError> {
+    decode::parse(&event(data))
+}
+
+fn summary(flow: &Flow) -> String {
+    let mut out = String::new();
+    summary::write(flow, &mut out).expect("a String takes every text");
+    out
+}
+
+/// A header cut at every length is incomplete, and the error names the missing length.
+fn check_cuts(header: &[u8], message: Message, needed: &[(usize, usize)]) {
+    for have in 1..header.len() {
+        let &(_, needed) = needed.iter().find(|&&(below, _)| have < below).expect("the last is the length");
+        assert_eq!(parse(&header[..have]), Err(ParseError::Incomplete { message, needed, have }));
+    }
+    assert!(parse(header).is_ok(), "{message} without a packet");
+}
+
+#[test]
+fn errors_name_fault_and_offset() {
+    for (data, text, reason) in [
+        (&[][..], "message ends at offset 0, its header has 1 bytes", "empty"),
+        (&[4], "trace ends at offset 1, its header has 32 bytes", "incomplete"),
+        (&[0], "message with unknown type 0 at offset 0", "unknown_type"),
+        (&[2; 20], "message with unknown type 2 at offset 0", "unknown_type"),
+        (&[130; 9], "message with unknown type 130 at offset 0", "unknown_type"),
+        (&payloads::trace(3).bytes(), "trace with unknown version 3 at offset 14", "unknown_version"),
+        (&payloads::drop(4).bytes(), "drop with unknown version 4 at offset 14", "unknown_version"),
+    ] {
+        let error = parse(data).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.reason()), (text, reason));
+    }
+    let message = Message::Trace;
+    let expected = ParseError::Invalid { message, fault: Fault::Version, offset: 14, value: 255 };
+    assert_eq!(parse(&payloads::trace(0).set(14, &[255]).bytes()), Err(expected));
+}
+
+#[test]
+fn fields_beside_payload_are_kept() {
+    use eyepiece_flow::event::{KernelDrop, TrafficDelta};
+    use eyepiece_wire::{AnsweredBy, Hook};
+    let traffic = TrafficDelta {
+        hook: Hook::ToNetwork,
+        mark: AnsweredBy::Local,
+        ifindex: 3,
+        ingress_ifindex: 0,
+        packets: 2,
+        bytes: 120,
+        held_packets: 0,
+        held_bytes: 0,
+    };
+    let kernel_drop = KernelDrop { reason: 2, location: 0xffff_ffff_8100_0000, netns: 4_026_531_840 };
+    for (name, data) in payloads::usual() {
+        let beside = RawEvent { time: 5, cpu: 6, traffic: Some(traffic), kernel_drop: Some(kernel_drop), data: &data };
+        let flow = decode::parse(&beside).unwrap();
+        assert_eq!((flow.time, flow.cpu), (5, 6), "{name}");
+        assert_eq!((flow.traffic, flow.kernel_drop), (Some(traffic), Some(kernel_drop)), "{name}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Hubble's API as data, against what Cilium itself has and does.
+
+mod conversion;
+mod filters;
+mod proto;

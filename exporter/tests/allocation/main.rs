@@ -1,0 +1,9 @@
+//! What must not allocate, counted by the allocator of this test program.
+
+mod counting;
+mod decode;
+mod filter_costs;
+mod filters;
+mod metrics;
+mod pipeline;
+mod source;

@@ -1,0 +1,7 @@
+//! From a source's events to batches and metrics.
+
+mod capture;
+mod hooks_and_sinks;
+mod hubble_metrics;
+mod vectors;
+mod world;

@@ -1,0 +1,175 @@
+//! Every reference payload, compared with what Cilium 1.20.2 makes of it: without metadata, and in a fixed world.
+
+use std::cell::RefCell;
+
+use eyepiece::metadata::Tables;
+use eyepiece::pipeline::enrich;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::decode;
+use eyepiece_flow::decode::Pairing;
+use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::record::Observed;
+use eyepiece_tests::reference::deviation::{DEVIATIONS, Row};
+use eyepiece_tests::reference::{json, vectors};
+use serde_json::Value;
+
+use crate::world;
+
+/// A line for each payload: what Cilium 1.20.2's own parser made of it without any metadata, uuid and time taken out.
+const BARE: &str = "flows-bare.jsonl.gz";
+/// The same in the world of `world.json`.
+const WORLD: &str = "flows-world.jsonl.gz";
+
+#[test]
+fn every_payload_decodes_as_upstream() {
+    let counts = compare(BARE, None, |_| ());
+    // All of upstream's own, and what it refuses.
+    assert!(counts.flows > 10_000 && counts.events > 1500 && counts.skipped > 1500 && counts.refused > 400);
+    assert!(counts.ours_only > 1000);
+}
+
+#[test]
+fn endpoints_resolve_as_upstream() {
+    let counts = compare(WORLD, Some(world::tables()), world::without_names);
+    assert!(counts.flows > 11_000 && counts.events > 1500 && counts.skipped > 800 && counts.refused > 400);
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    flows: usize,
+    events: usize,
+    skipped: usize,
+    refused: usize,
+    ours_only: usize,
+}
+
+/// What became of a payload.
+enum Outcome {
+    Observed(Box<Observed>, Value),
+    Skipped,
+    Refused(String),
+}
+
+/// Compares all rows. `names` takes out of the reference what we do not fill in.
+fn compare(reference: &str, tables: Option<Tables>, names: impl Fn(&mut Value)) -> Counts {
+    let ends_are_known = tables.is_some();
+    let decoder = Decoder { tables: tables.unwrap_or_default(), pairing: RefCell::default() };
+    let mut differences = Vec::new();
+    let mut deviating = [0; DEVIATIONS.len()];
+    let mut counts = Counts::default();
+    for (number, (payload, mut expected)) in rows(reference).into_iter().enumerate() {
+        names(&mut expected);
+        if let Some(Value::String(message)) = expected.pointer_mut("/debug_event/message") {
+            // Upstream's order is random.
+            *message = message.replace("RELATED, OUT", "OUT, RELATED");
+        }
+        if let Some(object) = expected.as_object_mut() {
+            object.remove("emitter");
+        }
+        let ours = decoder.decode(&payload);
+        if is_equal(&ours, &expected, &mut counts) {
+            continue;
+        }
+        let text = match &ours {
+            Outcome::Observed(observed, value) => {
+                let instead = |payload: &[u8]| match decoder.decode(payload) {
+                    Outcome::Observed(_, value) => Some(value),
+                    Outcome::Skipped | Outcome::Refused(_) => None,
+                };
+                let row = Row {
+                    payload: &payload,
+                    observed,
+                    ours: value,
+                    expected: &expected,
+                    ends_are_known,
+                    instead: &instead,
+                };
+                if let Some(kind) = DEVIATIONS.iter().position(|deviation| (deviation.explains)(&row)) {
+                    deviating[kind] += 1;
+                    continue;
+                }
+                value.to_string()
+            }
+            Outcome::Skipped => "skipped".to_owned(),
+            Outcome::Refused(error) => error.clone(),
+        };
+        differences.push(format!("row {number}\n  ours     {text}\n  expected {expected}"));
+    }
+    eprintln!("{counts:?}");
+    for (deviation, count) in DEVIATIONS.iter().zip(deviating) {
+        eprintln!("{count} deviate: {}", deviation.reason);
+        assert!(count > 0 || ends_are_known || !deviation.is_in_vectors, "no row needs it: {}", deviation.reason);
+    }
+    let shown = differences[..differences.len().min(10)].join("\n");
+    assert!(differences.is_empty(), "{} differ: {shown}", differences.len());
+    counts
+}
+
+/// Whether a row's outcome is upstream's, or better.
+fn is_equal(ours: &Outcome, expected: &Value, counts: &mut Counts) -> bool {
+    match (expected["error"].as_str(), ours) {
+        (Some("event was skipped"), ours) => {
+            counts.skipped += 1;
+            matches!(ours, Outcome::Skipped)
+        }
+        // Upstream refuses the message itself.
+        (Some(text), ours) if REFUSALS.iter().any(|refusal| text.starts_with(refusal)) => {
+            counts.refused += 1;
+            matches!(ours, Outcome::Refused(_))
+        }
+        // Upstream loses the event over the packet in it; a flow with the layers that did decode is better.
+        (Some(_), ours) => {
+            counts.ours_only += 1;
+            matches!(ours, Outcome::Observed(..))
+        }
+        (None, Outcome::Observed(observed, value)) => {
+            if observed.flow().is_some() {
+                counts.flows += 1;
+            } else {
+                counts.events += 1;
+            }
+            value == expected
+        }
+        (None, _) => false,
+    }
+}
+
+/// How upstream's errors begin that are about the message itself, not about a packet in it.
+const REFUSALS: [&str; 5] =
+    ["failed to parse", "empty data", "can't decode following payload type", "gob: ", "parsing time"];
+
+struct Decoder {
+    tables: Tables,
+    pairing: RefCell<Pairing>,
+}
+
+impl Decoder {
+    fn decode(&self, data: &[u8]) -> Outcome {
+        let event = RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None };
+        let mut observed = match decode::decode(&event, Producer::default(), &mut self.pairing.borrow_mut()) {
+            Ok(observed) => observed,
+            Err(error) => return Outcome::Refused(error.to_string()),
+        };
+        match &mut observed {
+            Observed::Flow(flow) => {
+                if flow.sock.is_some() && !enrich::socket(flow, &self.tables) {
+                    return Outcome::Skipped;
+                }
+                enrich::enrich(flow, &self.tables);
+            }
+            Observed::Debug(event) => enrich::debug(event, &self.tables),
+            Observed::Agent(_) | Observed::Lost(_) => {}
+        }
+        let value = json::observed(&observed);
+        Outcome::Observed(Box::new(observed), value)
+    }
+}
+
+/// Payloads, each with the reference's line.
+fn rows(reference: &str) -> Vec<(Vec<u8>, Value)> {
+    let payloads = vectors::payloads();
+    let flows: Vec<Value> =
+        vectors::text(reference).lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!((payloads.len(), flows.len()), (20_000, 20_000));
+    payloads.into_iter().zip(flows).collect()
+}

@@ -1,0 +1,9 @@
+//! The gRPC transport and the Peer service on real sockets.
+
+mod descriptors;
+mod life;
+mod limits;
+mod peers;
+mod pki;
+mod support;
+mod tls;

@@ -1,0 +1,9 @@
+//! What the command serves, on real sockets: Hubble's API, the monitor socket and the admin endpoint.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
+
+mod admin;
+mod greedy;
+mod grpc;
+mod monitor;
+mod numbers;

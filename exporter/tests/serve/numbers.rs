@@ -1,0 +1,22 @@
+//! Values of a server's telemetry.
+
+use std::time::Duration;
+
+use eyepiece::support::telemetry::{Key, Telemetry};
+use tokio::time::{Instant, sleep};
+
+/// A value, 0 where there is none: by its name and, where it has one, its reason or outcome.
+pub(crate) fn number(telemetry: &Telemetry, name: &str, reason: &str) -> u64 {
+    let name = format!("eyepiece.hubble.{name}");
+    let is = |key: &Key| key.name == name && key.attributes.iter().all(|(_, value)| value == reason);
+    telemetry.samples().iter().filter(|sample| is(&sample.key)).map(|sample| sample.value).sum()
+}
+
+/// Waits until a value is there.
+pub(crate) async fn until(telemetry: &Telemetry, name: &str, reason: &str, expected: u64, patience: Duration) {
+    let end = Instant::now() + patience;
+    while number(telemetry, name, reason) != expected {
+        assert!(Instant::now() < end, "{name} {reason} is not {expected}: {:#?}", telemetry.samples());
+        sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,5 @@
+//! Our decoder, gob and filters against Cilium's own code.
+
+mod decode;
+mod filters;
+mod gob;
