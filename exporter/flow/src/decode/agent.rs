@@ -52,10 +52,12 @@ fn notification(number: u32, text: &str) -> Result<(AgentEventKind, Notification
     })
 }
 
-/// Notifications of services, which 1.18 and before know. A text that is none of a service is of a number that others
-/// may give another meaning.
+/// Decodes a service notification, which agents up to 1.18 send.
+///
+/// Other agents may use the same numbers for something else: returns `None` if the producer is known to be newer, or if
+/// the JSON is not a service's.
 fn service(number: u32, text: &str, producer: Producer) -> Option<(AgentEventKind, Notification)> {
-    if producer.release > Release::V1_18 && !producer.guess_sock {
+    if producer.is_release_known && producer.release > Release::V1_18 {
         return None;
     }
     match number {
