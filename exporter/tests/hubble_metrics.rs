@@ -13,8 +13,8 @@ use eyepiece::pipeline::metrics::{
 };
 use eyepiece_flow::interner::Symbols;
 use eyepiece_hubble::decode;
+use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
-use eyepiece_hubble::proto::json;
 use eyepiece_wire::InterfaceKind;
 use flate2::read::GzDecoder;
 
@@ -58,7 +58,7 @@ fn drops_flows_and_flags_are_hubbles_to_the_flow() {
     let mut aggregation = Aggregation::new(Config { contexts, ..Config::default() }, 0);
     let mut flows = 0;
     for line in BufReader::new(open("filters/flows.jsonl.gz")).lines() {
-        let message: proto::Flow = json::read(&line.expect("a line")).expect("a flow");
+        let message: proto::Flow = json::read(&line.expect("a line"), true).expect("a flow");
         aggregation.count(&decode::flow(message, Box::default()), InterfaceKind::Other);
         flows += 1;
     }

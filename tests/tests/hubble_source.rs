@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow::{Endpoint, Flow, LostEvent};
-use eyepiece_hubble::proto::json;
 use eyepiece_hubble::proto::observer::ExportEvent;
 use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use eyepiece_hubble::wire;
@@ -33,7 +33,7 @@ fn flows(node: &str) -> Result<Vec<Flow>> {
     let output = unpacked.stdout.take().context("no output")?;
     let mut flows = Vec::new();
     for (number, line) in BufReader::new(output).lines().enumerate() {
-        let mut flow: Flow = json::read(&line?)?;
+        let mut flow: Flow = json::read(&line?, true)?;
         flow.time =
             Some(Timestamp { seconds: START + number as i64 / 1000, nanos: (number % 1000) as i32 * 1_000_000 });
         node.clone_into(&mut flow.node_name);

@@ -10,7 +10,7 @@ use eyepiece_flow::l7::{Dns, Http, L7, L7Record};
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
-use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::filter::{Context, Filters, no_clock};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::FlowFilter;
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
@@ -82,7 +82,7 @@ fn of_texts(input: &[u8]) -> Option<FlowFilter> {
 fuzz_target!(|input: &[u8]| {
     let Some(filter) = of_texts(input).or_else(|| FlowFilter::decode(input).ok()) else { return };
     let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let filter = std::slice::from_ref(&filter);
     let (allowed, denied) = match (Filters::compile(filter, &[]), Filters::compile(&[], filter)) {
         (Ok(allowed), Ok(denied)) => (allowed, denied),

@@ -2,7 +2,7 @@
 
 use prost_reflect::{Kind, MessageDescriptor};
 
-use crate::proto::json;
+use crate::proto;
 use crate::wire;
 use crate::wire::BYTES;
 
@@ -63,8 +63,8 @@ impl Mask {
     /// # Errors
     /// The first path that leads to no field, or into a repeated one.
     pub fn of_flow(paths: &[impl AsRef<str>]) -> Result<Self, InvalidMask> {
-        let invalid = |_| InvalidMask { path: String::new(), message: "flow.Flow".to_owned() };
-        Self::new(&json::descriptor("flow.Flow").map_err(invalid)?, paths)
+        let unknown = || InvalidMask { path: String::new(), message: "flow.Flow".to_owned() };
+        Self::new(&proto::descriptor("flow.Flow").ok_or_else(unknown)?, paths)
     }
 
     /// The mask of any message.

@@ -1,6 +1,6 @@
 //! Requests of the streams, checked: what they ask for, or what is wrong with them.
 
-use eyepiece_flow::text::cut;
+use eyepiece_flow::text::truncate;
 use prost::{Message as _, Name as _};
 use prost_reflect::{Kind, MessageDescriptor};
 use prost_types::Timestamp;
@@ -9,10 +9,9 @@ use crate::field_mask::InvalidMask;
 use crate::filter::{FilterError, Filters, MOST_ENTRIES, MOST_FILTERS};
 use crate::layout::{Layout, Masks};
 use crate::proto::flow::FlowFilter;
-use crate::proto::json;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
 use crate::query::{self, Query};
-use crate::{extension, wire};
+use crate::{extension, proto, wire};
 
 const NANOS: i128 = 1_000_000_000;
 /// Bytes of an error that the answer's header has at most: texts of the request may be in it.
@@ -68,7 +67,7 @@ impl RequestError {
 
     /// The text that the answer has: at most about 2 KiB.
     pub fn message(&self) -> String {
-        cut(self.to_string(), SHOWN)
+        truncate(self.to_string(), SHOWN)
     }
 }
 
@@ -96,8 +95,8 @@ struct Content {
 
 impl Content {
     fn of_flows_request(encoded: &[u8]) -> Result<Self, RequestError> {
-        let message = json::descriptor(&GetFlowsRequest::full_name());
-        let message = message.map_err(|error| RequestError::Wire(error.to_string()))?;
+        let name = GetFlowsRequest::full_name();
+        let message = proto::descriptor(&name).ok_or_else(|| RequestError::Wire(format!("unknown message {name}")))?;
         let mut content = Self::default();
         content.count(&message, encoded)?;
         Ok(content)

@@ -22,7 +22,8 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::decode as hubble;
-use eyepiece_hubble::proto::{flow as proto, json};
+use eyepiece_hubble::json;
+use eyepiece_hubble::proto::flow as proto;
 use eyepiece_semconv::{attribute, event, metric};
 use eyepiece_tests::schema;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
@@ -80,7 +81,7 @@ fn of_payloads() -> Vec<Observed> {
 
 fn of_hubble() -> Vec<Observed> {
     let lines = BufReader::new(open("filters/flows.jsonl.gz")).lines();
-    let flow = |line: String| json::read::<proto::Flow>(&line).unwrap();
+    let flow = |line: String| json::read::<proto::Flow>(&line, true).unwrap();
     lines.map(|line| Observed::Flow(hubble::flow(flow(line.unwrap()), Box::default()))).collect()
 }
 

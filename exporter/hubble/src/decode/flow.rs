@@ -5,7 +5,8 @@ use eyepiece_flow::flow::{
 };
 use eyepiece_flow::metadata::{Emitter, EndMetadata, Metadata, Service, Workload};
 
-use super::{l7, layers, nanoseconds, narrow, narrow_some};
+use super::number::{nanoseconds, narrow, narrow_some};
+use super::{l7, layers};
 use crate::proto::flow as proto;
 
 /// The record of a flow; `encoded` are its bytes, or nothing where they are not to be kept.

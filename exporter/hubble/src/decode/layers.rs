@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use eyepiece_flow::flow::{Ethernet, Flow, Ip, L4, Layer, TcpFlags, Tunnel};
 
-use super::narrow;
+use super::number::narrow;
 use crate::proto::flow as proto;
 use crate::proto::flow::layer4::Protocol;
 

@@ -6,7 +6,8 @@ use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::{debug_text, text};
 
-use super::{flow, open_enum, time, timestamp, wrapped};
+use super::field::{open_enum, time, timestamp, wrapped};
+use super::flow;
 use crate::wire::{message, number, signed, text, texts, written};
 
 /// `first` is when the first of these losses was noticed, ns since the Unix epoch.

@@ -6,7 +6,8 @@ use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::metadata::{Emitter, EndMetadata, Metadata, Service};
 use eyepiece_flow::{names, summary, text};
 
-use super::{ascii, l7, layers, open_enum, time, wrapped};
+use super::field::{ascii, open_enum, time, wrapped};
+use super::{l7, layers};
 use crate::extension::kernel_reason;
 use crate::reserved_label;
 use crate::wire::{boolean, message, number, signed, text, texts, written};

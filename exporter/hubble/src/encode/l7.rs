@@ -3,7 +3,7 @@
 use eyepiece_flow::dns_names::record_type;
 use eyepiece_flow::l7::{Dns, Http, Kafka, L7, L7Record};
 
-use super::open_enum;
+use super::field::open_enum;
 use crate::wire::{bytes, message, number, signed, text, texts};
 
 pub(super) fn write(l7: &L7, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use eyepiece_flow::flow::{Ethernet, Ip, L4, TcpFlags, Tunnel};
 use eyepiece_flow::{names, text};
 
-use super::{ascii, open_enum};
+use super::field::{ascii, open_enum};
 use crate::wire::{boolean, message, number, signed, written};
 
 pub(super) fn ethernet(ethernet: &Ethernet, out: &mut Vec<u8>) {

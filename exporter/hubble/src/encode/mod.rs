@@ -1,23 +1,25 @@
 //! What was observed as the bytes of Hubble's messages, without a structure in between.
 
 mod events;
+mod field;
 mod flow;
 mod l7;
 mod layers;
 
 use std::sync::Arc;
 
-use eyepiece_flow::agent_event::{AgentEvent, Timestamp};
+use eyepiece_flow::agent_event::AgentEvent;
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
 
+use self::field::time;
 use self::flow::Flows;
 use crate::extension;
 use crate::field_mask::Mask;
-use crate::wire::{bytes, key, long_message, message, text, varint};
+use crate::wire::{long_message, message, text};
 
 /// `node_name` of every response.
 const NODE_NAME: u32 = 1000;
@@ -136,43 +138,6 @@ impl Encoder {
         text(out, NODE_NAME, &self.node);
         time(out, TIME, at);
     }
-}
-
-/// A `google.protobuf.Timestamp` of ns since the Unix epoch.
-#[inline]
-fn time(out: &mut Vec<u8>, field: u32, at: u64) {
-    let (seconds, nanos) = (at / 1_000_000_000, at % 1_000_000_000);
-    timestamp(out, field, Timestamp { seconds: seconds.cast_signed(), nanos: nanos as u32 });
-}
-
-fn timestamp(out: &mut Vec<u8>, field: u32, at: Timestamp) {
-    message(out, field, |out| {
-        crate::wire::signed(out, 1, at.seconds);
-        crate::wire::number(out, 2, at.nanos.into());
-    });
-}
-
-/// A wrapper of a number (`google.protobuf.UInt32Value` …), there for 0 too.
-fn wrapped(out: &mut Vec<u8>, field: u32, value: u64) {
-    message(out, field, |out| crate::wire::number(out, 1, value));
-}
-
-/// An enum; left out at 0.
-#[inline]
-fn open_enum(out: &mut Vec<u8>, field: u32, value: u8) {
-    if value < 0x80 && value != 0 {
-        key(out, field, crate::wire::VARINT);
-        out.push(value);
-    } else if value != 0 {
-        key(out, field, crate::wire::VARINT);
-        varint(out, value.into());
-    }
-}
-
-/// A text of these bytes, which are ASCII.
-#[inline]
-fn ascii(out: &mut Vec<u8>, field: u32, value: &[u8]) {
-    bytes(out, field, value);
 }
 
 #[cfg(test)]

@@ -6,16 +6,24 @@ use eyepiece_flow::flow::{EVENT_L7, TcpFlags};
 use hashbrown::HashSet;
 
 use super::address::Addresses;
-use super::cel::{self, Programs};
+use super::cel::{self, ProgramBudget, Programs};
 use super::error::FilterError;
-use super::expression::{Regex, Room, any_of};
+use super::expression::{Regex, any_of};
 use super::http::StatusCodes;
-use super::matcher::{EventTypes, Matcher, Protocols};
+use super::matcher::{EventTypes, Filter, Matcher, Protocols};
 use super::names::Names;
 use super::pattern::{Fqdns, NodeNames};
+use super::pattern_budget::PatternBudget;
 use super::selector::Selector;
-use super::{Filter, MOST_BYTES, MOST_ENTRIES, MOST_FILTERS, Side};
+use super::side::Side;
 use crate::proto::flow::{FlowFilter, TcpFlags as WantedFlags, Workload};
+
+/// Filters of a request, both lists together. Clients send a handful; scripts one for each pod.
+pub const MOST_FILTERS: usize = 10_000;
+/// Entries of a request, all fields of all filters together.
+pub const MOST_ENTRIES: usize = 100_000;
+/// Bytes of all texts of a request: no more than a gRPC message has by default.
+const MOST_BYTES: usize = 4 << 20;
 
 /// Bytes of patterns that cost about what an entry does.
 const BYTES_IN_ONE: usize = 16;
@@ -23,13 +31,14 @@ const BYTES_IN_ONE: usize = 16;
 /// Bytes that an entry of a field takes beside its text.
 const BYTES_OF_AN_ENTRY: usize = 64;
 
-/// Compiles the filters of one request, and keeps count of what it asks for.
+/// Compiles the filters of one request and counts what it holds.
+#[derive(Default)]
 pub(super) struct Compiler {
     filters: usize,
     entries: usize,
     bytes: usize,
-    room: Room,
-    programs: cel::Room,
+    patterns: PatternBudget,
+    programs: ProgramBudget,
 }
 
 /// The matchers of the filter at hand, and the errors of its fields.
@@ -39,10 +48,6 @@ struct Fields<'a> {
 }
 
 impl Compiler {
-    pub(super) fn new() -> Self {
-        Self { filters: 0, entries: 0, bytes: 0, room: Room::default(), programs: cel::Room::default() }
-    }
-
     /// A list of filters.
     pub(super) fn filters(&mut self, list: &'static str, filters: &[FlowFilter]) -> Result<Vec<Filter>, FilterError> {
         self.filters += filters.len();
@@ -58,7 +63,7 @@ impl Compiler {
     /// Bytes that the compiled filters hold, about.
     pub(super) fn size(&self) -> usize {
         let entries = self.filters * size_of::<Filter>() + self.entries * BYTES_OF_AN_ENTRY;
-        entries + self.bytes + self.room.size() + self.programs.size()
+        entries + self.bytes + self.patterns.used_bytes() + self.programs.used_bytes()
     }
 
     fn filter(&mut self, filter: &FlowFilter) -> Result<Filter, FilterError> {
@@ -201,7 +206,7 @@ impl Fields<'_> {
             (Side::Destination, "destination_fqdn", &filter.destination_fqdn),
         ] {
             if self.has_texts(field, entries)? {
-                let fqdns = Fqdns::new(entries, &mut self.compiler.room);
+                let fqdns = Fqdns::new(entries, &mut self.compiler.patterns);
                 self.matchers.push(Matcher::Fqdn(side, told(field, "", fqdns)?));
             }
         }
@@ -282,7 +287,7 @@ impl Fields<'_> {
             self.matchers.push(Matcher::TcpFlags(filter.tcp_flags.iter().map(flags).collect()));
         }
         if self.has_texts("node_name", &filter.node_name)? {
-            let names = NodeNames::new(&filter.node_name, &mut self.compiler.room);
+            let names = NodeNames::new(&filter.node_name, &mut self.compiler.patterns);
             self.matchers.push(Matcher::NodeName(told("node_name", "", names)?));
         }
         for (side, field, entries) in [
@@ -316,7 +321,8 @@ impl Fields<'_> {
         if let Some(experimental) = &filter.experimental {
             let entries = &experimental.cel_expression;
             if self.has_texts("experimental.cel_expression", entries)? {
-                let programs = Programs::new(entries, &mut self.compiler.programs);
+                let Compiler { programs, patterns, .. } = &mut *self.compiler;
+                let programs = Programs::new(entries, programs, patterns);
                 let start = "error compiling CEL expression: ";
                 self.matchers.push(Matcher::Cel(told("experimental.cel_expression", start, programs)?));
             }
@@ -333,7 +339,7 @@ impl Fields<'_> {
         matcher: fn(Regex) -> Matcher,
     ) -> Result<(), FilterError> {
         if self.has_texts(field, entries)? {
-            let expression = any_of(entries, &mut self.compiler.room);
+            let expression = any_of(entries, &mut self.compiler.patterns);
             self.matchers.push(matcher(told(field, start, expression)?));
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use eyepiece_flow::text::cut;
+use eyepiece_flow::text::truncate;
 
 /// Bytes of a value that an error shows at most: it travels in a header of the answer.
 const SHOWN: usize = 128;
@@ -24,7 +24,7 @@ pub struct FilterError {
 impl FilterError {
     /// The error of a value.
     pub(super) fn new(field: &'static str, value: &str, why: impl fmt::Display) -> Self {
-        Self { field, value: cut(value.to_owned(), SHOWN), why: why.to_string() }
+        Self { field, value: truncate(value.to_owned(), SHOWN), why: why.to_string() }
     }
 }
 

@@ -3,7 +3,7 @@
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::l7::cluster_name;
 
-use super::Side;
+use super::side::Side;
 use crate::reserved_label;
 
 /// Source of labels that name none.
@@ -89,7 +89,7 @@ mod tests {
     use eyepiece_flow::l7::L7;
 
     use super::{Label, Labels};
-    use crate::filter::Side;
+    use crate::filter::side::Side;
 
     #[test]
     fn parts() {

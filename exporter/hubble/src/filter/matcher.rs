@@ -9,13 +9,14 @@ use hashbrown::{Equivalent, HashSet};
 
 use super::address::Addresses;
 use super::cel::{Programs, Shared};
+use super::context::Context;
 use super::expression::Regex;
 use super::http::{StatusCodes, path, same_fold};
 use super::label::Labels;
 use super::names::Names;
 use super::pattern::{Fqdns, NodeNames};
 use super::selector::Selector;
-use super::{Context, Side};
+use super::side::Side;
 
 /// Monitor message type of agent events.
 const EVENT_AGENT: i32 = 130;
@@ -115,7 +116,17 @@ impl Protocols {
     }
 }
 
-/// What a set of pairs of owned texts is asked by.
+/// One filter: every field has to match. Without fields it matches everything.
+#[derive(Debug)]
+pub(super) struct Filter(pub(super) Box<[Matcher]>);
+
+impl Filter {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+        self.0.iter().all(|matcher| matcher.matches(observed, context, shared))
+    }
+}
+
+/// A borrowed key of a set of pairs of owned texts.
 #[derive(Hash)]
 struct Pair<'a>(&'a str, &'a str);
 

@@ -2,7 +2,8 @@
 
 use hashbrown::HashSet;
 
-use super::expression::{Regex, Room, compile};
+use super::expression::{Regex, compile};
+use super::pattern_budget::PatternBudget;
 
 /// What `*` stands for.
 const WILDCARD: &str = "[-.0-9a-z]*";
@@ -20,7 +21,7 @@ pub(super) struct Fqdns {
 
 impl Fqdns {
     /// From the entries of a field. Gives the entry that is none with the error.
-    pub(super) fn new<'a>(entries: &'a [String], room: &mut Room) -> Result<Self, (&'a str, String)> {
+    pub(super) fn new<'a>(entries: &'a [String], budget: &mut PatternBudget) -> Result<Self, (&'a str, String)> {
         let (mut exact, mut wild) = (HashSet::new(), Alternatives::default());
         for entry in entries {
             let pattern = canonical(entry).map_err(|why| (entry.as_str(), why))?;
@@ -30,7 +31,7 @@ impl Fqdns {
                 exact.insert(pattern);
             }
         }
-        Ok(Self { exact, wild: wild.compile(room).map_err(|why| ("", why))? })
+        Ok(Self { exact, wild: wild.compile(budget).map_err(|why| ("", why))? })
     }
 
     /// Whether a name, as it is, fits a pattern.
@@ -60,7 +61,7 @@ impl hashbrown::Equivalent<(String, String)> for Pair<'_> {
 
 impl NodeNames {
     /// From the entries of a field. Gives the entry that is none with the error.
-    pub(super) fn new<'a>(entries: &'a [String], room: &mut Room) -> Result<Self, (&'a str, String)> {
+    pub(super) fn new<'a>(entries: &'a [String], budget: &mut PatternBudget) -> Result<Self, (&'a str, String)> {
         let (mut exact, mut wild) = (HashSet::new(), Alternatives::default());
         for entry in entries {
             let (cluster, node) = parts(entry).map_err(|why| (entry.as_str(), why))?;
@@ -75,7 +76,7 @@ impl NodeNames {
                 }),
             }
         }
-        Ok(Self { exact, wild: wild.compile(room).map_err(|why| ("", why))? })
+        Ok(Self { exact, wild: wild.compile(budget).map_err(|why| ("", why))? })
     }
 
     /// Whether `node` or `cluster/node` fits a pattern.
@@ -167,19 +168,19 @@ impl Alternatives {
         write(&mut self.0);
     }
 
-    fn compile(mut self, room: &mut Room) -> Result<Option<Regex>, String> {
+    fn compile(mut self, budget: &mut PatternBudget) -> Result<Option<Regex>, String> {
         if self.0.is_empty() {
             return Ok(None);
         }
         self.0.push_str(r")\z");
-        compile(&self.0, room).map(Some)
+        compile(&self.0, budget).map(Some)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Fqdns, NodeNames};
-    use crate::filter::expression::Room;
+    use crate::filter::pattern_budget::PatternBudget;
 
     #[test]
     fn fqdns() {
@@ -202,11 +203,11 @@ mod tests {
             ("a*b", "xab", false),
         ] {
             let patterns = [pattern.to_owned(), "other.*".to_owned()];
-            let fqdns = Fqdns::new(&patterns, &mut Room::default()).expect("patterns");
+            let fqdns = Fqdns::new(&patterns, &mut PatternBudget::default()).expect("patterns");
             assert_eq!(fqdns.fit(name), expected, "{pattern} {name}");
         }
         for wrong in ["", " ", ".", "a..", "..", "a b", "a/b", "é", "a\u{0}", "[a]"] {
-            assert!(Fqdns::new(&[wrong.to_owned()], &mut Room::default()).is_err(), "{wrong}");
+            assert!(Fqdns::new(&[wrong.to_owned()], &mut PatternBudget::default()).is_err(), "{wrong}");
         }
     }
 
@@ -231,16 +232,16 @@ mod tests {
             ("c/*.com", "c/a.b.com", true),
         ] {
             let patterns = [pattern.to_owned()];
-            let nodes = NodeNames::new(&patterns, &mut Room::default()).expect("patterns");
+            let nodes = NodeNames::new(&patterns, &mut PatternBudget::default()).expect("patterns");
             assert_eq!(nodes.fit(name), expected, "{pattern} {name}");
             if let Some((cluster, node)) = name.split_once('/').filter(|(_, node)| !node.is_empty()) {
                 assert_eq!(nodes.fit_node(cluster, node), expected, "{pattern} {name}");
             }
         }
         let long = "a".repeat(300);
-        assert!(NodeNames::new(&["a*".to_owned()], &mut Room::default()).expect("patterns").fit(&long));
+        assert!(NodeNames::new(&["a*".to_owned()], &mut PatternBudget::default()).expect("patterns").fit(&long));
         for wrong in ["", "a/b/c", "a|b/", "a/b|c", "//", "a../b", " /b"] {
-            assert!(NodeNames::new(&[wrong.to_owned()], &mut Room::default()).is_err(), "{wrong}");
+            assert!(NodeNames::new(&[wrong.to_owned()], &mut PatternBudget::default()).is_err(), "{wrong}");
         }
     }
 }

@@ -1,17 +1,19 @@
 //! JSON there and back.
 
 use proptest::prelude::*;
+use prost::Name;
 use prost_types::{Any, Timestamp};
 
-use super::{Named, read, read_all, write};
+use super::{read, read_all, write};
 use crate::arbitrary::any;
 use crate::proto::flow::{Flow, FlowFilter};
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::observer::{
-    ExportEvent, GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse, ServerStatusResponse,
+    ExportEvent, GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsRequest, GetFlowsResponse,
+    ServerStatusResponse, get_flows_request,
 };
 
-fn text(message: &impl Named) -> String {
+fn text(message: &impl Name) -> String {
     let mut out = String::new();
     write(message, &mut out).unwrap();
     out
@@ -57,7 +59,22 @@ fn several_messages_and_unknown_fields() {
     }
 }
 
-fn there_and_back<M: Named + PartialEq>(seed: u64) {
+#[test]
+fn enums_are_read_by_name_or_number() {
+    for text in [r#"{"verdict":["DROPPED"]}"#, r#"{"verdict":[2]}"#] {
+        assert_eq!(read::<FlowFilter>(text, true).unwrap().verdict, [2]);
+    }
+    assert!(read::<FlowFilter>(r#"{"verdict":["X"]}"#, true).is_err());
+}
+
+#[test]
+fn mask_of_old_clients_is_read() {
+    let request: GetFlowsRequest = read(r#"{"experimental":{"field_mask":"time,source.podName"}}"#, true).unwrap();
+    let get_flows_request::Experimental { field_mask } = request.experimental.unwrap();
+    assert_eq!(field_mask.unwrap().paths, ["time", "source.pod_name"]);
+}
+
+fn there_and_back<M: Name + Default>(seed: u64) {
     let message: M = any(seed);
     let written = text(&message);
     assert!(!written.contains(|c: char| c.is_control()), "{written:?}");

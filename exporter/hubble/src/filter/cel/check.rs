@@ -2,21 +2,22 @@
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
-use crate::filter::expression::{Room, any_of};
-use crate::proto::json::descriptor;
+use crate::filter::expression::any_of;
+use crate::filter::pattern_budget::PatternBudget;
+use crate::proto;
 
 use super::functions::Function;
 use super::kind::Kind;
-use super::parser::{Expression, Literal, Node};
+use super::literal::Literal;
+use super::parser::{Expression, Node};
 
 /// The variable that is the flow.
 const FLOW: &str = "_flow";
 /// Names are looked up in this package first.
 const CONTAINER: &str = "flow";
 
-/// The descriptor of `flow.Flow`. It is part of the program.
 pub(super) fn flow_descriptor() -> Option<MessageDescriptor> {
-    descriptor("flow.Flow").ok()
+    proto::descriptor("flow.Flow")
 }
 
 /// A checked expression, ready to be evaluated.
@@ -64,25 +65,22 @@ pub(super) enum FoldKind {
     Filter,
 }
 
-/// The checker, with the variables of the macros around where it is.
-#[derive(Default)]
-struct Checker {
+/// Checks the nodes of an expression.
+struct Checker<'a> {
+    /// Variables of the macros around the current node.
     variables: Vec<(String, Kind)>,
-    room: Room,
+    patterns: &'a mut PatternBudget,
 }
 
 type Checked = Result<(Step, Kind), String>;
 
-/// Checks an expression, which has to say true or false.
-pub(super) fn check(expression: &Expression, room: &mut Room) -> Result<Step, String> {
-    let mut checker = Checker { variables: Vec::new(), room: std::mem::take(room) };
-    let checked = checker.expression(expression);
-    *room = checker.room;
-    let (step, kind) = checked?;
+/// Checks an expression, which has to be a bool.
+pub(super) fn check(expression: &Expression, patterns: &mut PatternBudget) -> Result<Step, String> {
+    let (step, kind) = Checker { variables: Vec::new(), patterns }.expression(expression)?;
     if kind == Kind::Bool { Ok(step) } else { Err(format!("got \"{kind}\", wanted \"bool\" result type")) }
 }
 
-impl Checker {
+impl Checker<'_> {
     fn expression(&mut self, expression: &Expression) -> Checked {
         match &expression.node {
             Node::Literal(literal) => Ok((Step::Literal(literal.clone()), kind_of(literal))),
@@ -275,7 +273,7 @@ impl Checker {
         let Node::Literal(Literal::Text(pattern)) = &pattern.node else {
             return Err("the pattern of matches() has to be a literal".to_owned());
         };
-        let regex = any_of(std::slice::from_ref(pattern), &mut self.room).map_err(|(_, why)| why)?;
+        let regex = any_of(std::slice::from_ref(pattern), self.patterns).map_err(|(_, error)| error)?;
         let function = Function::Matches(regex);
         let result = function.result(std::slice::from_ref(&kind));
         let result = result.ok_or_else(|| no_overload("matches", &[kind, Kind::Text]))?;

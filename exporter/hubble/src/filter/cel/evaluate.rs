@@ -6,8 +6,7 @@ use prost_reflect::DynamicMessage;
 
 use super::budget::Budget;
 use super::check::{Fold, FoldKind, Step};
-use super::list::List;
-use super::value::Value;
+use super::value::{List, Value};
 
 /// One evaluation.
 pub(super) struct Evaluation<'a, 'b> {

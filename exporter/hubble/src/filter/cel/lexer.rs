@@ -1,6 +1,6 @@
 //! The tokens of a CEL expression.
 
-use super::parser::Literal;
+use super::literal::Literal;
 
 /// A token.
 #[derive(Clone, Debug, PartialEq)]

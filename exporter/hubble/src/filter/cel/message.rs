@@ -5,7 +5,7 @@ use prost_reflect::DynamicMessage;
 
 use super::check::flow_descriptor;
 use crate::encode;
-use crate::filter::Context;
+use crate::filter::context::Context;
 
 /// The flow and how many bytes it has; of what is none, one that says nothing, as upstream.
 pub(super) fn of(observed: &Observed, context: &Context<'_>) -> Option<(DynamicMessage, usize)> {

@@ -2,23 +2,10 @@
 //! given: a client could end the server. This one counts how deep it is.
 
 use super::lexer::{Token, tokens};
+use super::literal::Literal;
 
 /// Levels of an expression at most. Each is a call or two of every later step, on the stack of a worker.
 const DEEPEST: usize = 40;
-
-/// What stands for itself.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Literal {
-    Null,
-    Bool(bool),
-    /// Without its sign.
-    Integer(u64),
-    Int(i64),
-    Uint(u64),
-    Double(f64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
 
 /// An expression with its depth.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,9 @@ use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
 use prost::Message as _;
 
-use super::{Programs, Room, Shared, program};
-use crate::filter::{Context, Filters};
+use super::{ProgramBudget, Programs, Shared};
+use crate::filter::pattern_budget::PatternBudget;
+use crate::filter::{Context, Filters, no_clock};
 use crate::node::Node;
 use crate::proto::flow as proto;
 
@@ -34,11 +35,24 @@ fn example() -> proto::Flow {
     }
 }
 
+fn compile(texts: &[String]) -> Result<Programs, (&str, String)> {
+    Programs::new(texts, &mut ProgramBudget::default(), &mut PatternBudget::default())
+}
+
+/// The error of an invalid expression.
+fn error(text: &str) -> Option<String> {
+    compile(&[text.to_owned()]).err().map(|(_, error)| error)
+}
+
 /// Whether any of the expressions is true for a flow.
 fn matches(texts: &[&str], observed: &Observed) -> bool {
     let texts: Vec<_> = texts.iter().map(|&text| text.to_owned()).collect();
-    let programs = Programs::new(&texts, &mut Room::default()).expect("expressions");
-    programs.matches(observed, &Context { node: &Node::default(), names: &NoLookup }, &Shared::default())
+    let programs = compile(&texts).expect("expressions");
+    programs.matches(
+        observed,
+        &Context { node: &Node::default(), names: &NoLookup, clock: no_clock },
+        &Shared::new(no_clock),
+    )
 }
 
 #[test]
@@ -189,14 +203,13 @@ fn refused_ones() {
         ("'a'.size(1) == 1", "no matching overload"),
         ("startsWith('a', 'b')", "undeclared reference"),
     ] {
-        let error = program(text, &mut Room::default()).expect_err(text);
+        let error = error(text).expect(text);
         assert!(error.contains(why), "{text}: {error}");
     }
-    assert!(program(&("a".repeat(20_000)), &mut Room::default()).is_err());
-    let many = vec!["true".to_owned(); 33];
-    assert!(Programs::new(&many, &mut Room::default()).is_err());
+    assert!(error(&"a".repeat(20_000)).is_some());
+    assert!(compile(&vec!["true".to_owned(); 33]).is_err());
     let patterns = format!("true{}", " && 'a'.matches('a')".repeat(65));
-    assert!(program(&patterns, &mut Room::default()).expect_err("too many").contains("in one request"));
+    assert!(error(&patterns).expect("too many").contains("in one request"));
 }
 
 #[test]
@@ -221,7 +234,7 @@ fn a_flow_costs_no_more_than_the_budget() {
 #[test]
 fn the_budget_is_that_of_all_filters() {
     let (observed, node) = (observed(&example()), Node::default());
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let list = format!("[{}]", "1,".repeat(200));
     let filter = |text: &str| proto::FlowFilter {
         experimental: Some(proto::flow_filter::Experimental { cel_expression: vec![text.to_owned()] }),

@@ -8,8 +8,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectM
 
 use super::budget::Budget;
 use super::kind::Kind;
-use super::list::List;
-use super::parser::Literal;
+use super::literal::Literal;
 use super::rc_cow::RcCow;
 
 /// A value; to clone one copies nothing.
@@ -31,6 +30,39 @@ pub(super) enum Value<'a> {
     Message(&'a DynamicMessage),
     /// A message that is not there.
     Missing(MessageDescriptor),
+}
+
+/// A list. Its elements become values only when they are read; cloning it copies nothing.
+#[derive(Clone, Debug)]
+pub(super) enum List<'a> {
+    /// A field of the flow.
+    Proto(&'a [ProtoValue]),
+    /// Literals of the expression.
+    Literals(&'a [Literal]),
+    /// Made by the expression.
+    Made(Rc<Vec<Value<'a>>>),
+}
+
+impl<'a> List<'a> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Proto(values) => values.len(),
+            Self::Literals(literals) => literals.len(),
+            Self::Made(values) => values.len(),
+        }
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<Value<'a>> {
+        match self {
+            Self::Proto(values) => values.get(at).map(Value::of_proto),
+            Self::Literals(literals) => literals.get(at).map(Value::of_literal),
+            Self::Made(values) => values.get(at).cloned(),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Value<'a>> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
 }
 
 /// Nanoseconds of a second.

@@ -6,8 +6,12 @@ use std::str::Chars;
 
 use hashbrown::HashSet;
 
+use crate::filter::pattern_budget::PatternBudget;
+
 /// Times that a repetition, or repetitions inside of one another, may demand at most (`maxRepeat` of `regexp/syntax`).
 const MOST_REPETITIONS: u32 = 1000;
+/// Characters from which on a range is wide: if case is ignored, the crate `regex` looks at each of them.
+const WIDE_RANGE: u32 = 256;
 /// Groups inside of one another at most: Go takes 1000, the crate `regex` 250 with what it nests itself.
 const DEEPEST: usize = 100;
 
@@ -32,10 +36,13 @@ struct Translator<'a> {
     open: Vec<u32>,
     /// The same for what is outside of all.
     most: u32,
+    /// No `:]` follows: a `[:` begins no class.
+    has_no_posix_end: bool,
+    budget: &'a mut PatternBudget,
 }
 
-/// Rewrites an expression, or says what is wrong with it.
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
+/// Rewrites a pattern, or returns what is wrong with it. Wide classes are charged to the budget.
+pub(super) fn translate(pattern: &str, budget: &mut PatternBudget) -> Result<String, String> {
     let mut translator = Translator {
         rest: pattern.chars().peekable(),
         out: String::with_capacity(pattern.len() + 16),
@@ -43,6 +50,8 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
         before: Before::Nothing,
         open: Vec::new(),
         most: 1,
+        has_no_posix_end: false,
+        budget,
     };
     while let Some(c) = translator.rest.next() {
         translator.one(c)?;
@@ -223,12 +232,12 @@ impl Translator<'_> {
                 return Ok(());
             }
             _ => {
-                let mut class = String::new();
-                match set(&mut self.rest)? {
-                    Escaped::Set(text) => class.push_str(&format!("[{text}]")),
-                    Escaped::Char(c) => push_literal(c, &mut class),
+                match self.escaped()? {
+                    // A class that is one already: inside of another one, folding its case would cost more.
+                    Escaped::Set(text) if text.starts_with('[') => self.out.push_str(&text),
+                    Escaped::Set(text) => self.out.push_str(&format!("[{text}]")),
+                    Escaped::Char(c) => push_literal(c, &mut self.out),
                 }
-                self.out.push_str(&class);
                 self.item(1);
                 return Ok(());
             }
@@ -270,11 +279,14 @@ impl Translator<'_> {
                 continue;
             }
             let low = match c {
-                '\\' => set(&mut self.rest)?,
+                '\\' => self.escaped()?,
                 c => Escaped::Char(c),
             };
             let low = match low {
                 Escaped::Set(text) => {
+                    if text.starts_with('[') {
+                        self.budget.take_wide_class()?;
+                    }
                     self.out.push_str(&text);
                     continue;
                 }
@@ -287,11 +299,14 @@ impl Translator<'_> {
             }
             self.rest = ahead;
             let high = match self.rest.next().ok_or_else(missing)? {
-                '\\' => set(&mut self.rest)?,
+                '\\' => self.escaped()?,
                 c => Escaped::Char(c),
             };
             match high {
                 Escaped::Char(high) if high >= low => {
+                    if u32::from(high) - u32::from(low) >= WIDE_RANGE {
+                        self.budget.take_wide_class()?;
+                    }
                     self.out.push('-');
                     push_literal(high, &mut self.out);
                 }
@@ -309,6 +324,9 @@ impl Translator<'_> {
             "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
             "word", "xdigit",
         ];
+        if self.has_no_posix_end {
+            return Ok(None);
+        }
         let mut ahead = self.rest.clone();
         ahead.next();
         let mut name = String::new();
@@ -316,7 +334,10 @@ impl Translator<'_> {
             match ahead.next() {
                 Some(':') if ahead.peek() == Some(&']') => break,
                 Some(c) => name.push(c),
-                None => return Ok(None),
+                None => {
+                    self.has_no_posix_end = true;
+                    return Ok(None);
+                }
             }
         }
         if !NAMES.contains(&name.strip_prefix('^').unwrap_or(&name)) {
@@ -325,6 +346,14 @@ impl Translator<'_> {
         ahead.next();
         self.rest = ahead;
         Ok(Some(format!("[:{name}:]")))
+    }
+
+    /// Behind `\`, in classes and outside of them.
+    fn escaped(&mut self) -> Result<Escaped, String> {
+        if matches!(self.rest.peek(), Some('p' | 'P')) {
+            self.budget.take_wide_class()?;
+        }
+        set(&mut self.rest)
     }
 }
 
