@@ -1,6 +1,6 @@
 //! Writes payloads and agent events as Go's decoder reads them, without an allocation beyond growth of the output.
 
-use super::Payload;
+use super::payload::Payload;
 
 /// What stands in front of a connection's first message: the descriptor of `Payload` as Go 1.26 writes it, type id 64.
 pub const PAYLOAD_DESCRIPTOR: &[u8] =

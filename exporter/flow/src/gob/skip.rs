@@ -1,9 +1,10 @@
 //! Passes over values that nobody asked for: unknown fields, of any type.
 
+use super::bounds::{LEAST_VALUE, MAX_DEPTH};
+use super::builtin;
 use super::cursor::Cursor;
 use super::descriptor::{Kind, Types};
 use super::error::{Fault, GobError};
-use super::{LEAST_VALUE, MAX_DEPTH, builtin};
 
 /// Passes over one value of a type. Every step takes a byte or more, so the time is bounded by the message.
 pub(super) fn skip(cursor: &mut Cursor<'_>, types: &Types, id: i64) -> Result<(), GobError> {

@@ -1,10 +1,11 @@
 //! Decodes a stream of payload messages, as one connection of the monitor 1.2 socket carries it.
 
+use super::builtin;
 use super::cursor::Cursor;
 use super::descriptor::{Field, Kind, Types};
 use super::error::{Fault, GobError};
+use super::payload::Payload;
 use super::skip::{Walk, skip};
-use super::{Payload, builtin};
 
 /// What a stream may ask of its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::bounds::{LEAST_VALUE, MAX_DEPTH};
+use super::builtin;
 use super::cursor::Cursor;
 use super::descriptor::{Field, Kind, Types};
 use super::error::{Fault, GobError};
 use super::skip::{Walk, array_count, interface_type};
-use super::{LEAST_VALUE, MAX_DEPTH, builtin};
 
 /// Parts of one value: an access-log event has a few hundred; bounds the memory at some 4 MB and what texts hold.
 const MAX_VALUES: usize = 65_536;

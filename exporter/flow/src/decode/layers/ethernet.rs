@@ -1,6 +1,6 @@
 //! Ethernet II and the VLAN tags behind it.
 
-use super::Next;
+use super::next::Next;
 use crate::decode::bytes::{array, from, u16_be};
 use crate::flow::{Arp, Ethernet, Flow, Layer};
 

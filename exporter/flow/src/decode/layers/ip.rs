@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Next;
+use super::next::Next;
 use crate::decode::bytes::{array, clip, from, u16_be};
 use crate::flow::{Flow, Ip, Layer};
 

@@ -1,6 +1,6 @@
 //! What an IP packet carries: transport protocols, control messages, and packets of its own kind.
 
-use super::{End, Next};
+use super::next::{End, Next};
 use crate::decode::bytes::{array, clip, from, u16_be};
 use crate::flow::{Flow, L4, Layer, TcpFlags};
 

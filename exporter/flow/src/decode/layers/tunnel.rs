@@ -1,7 +1,7 @@
 //! VXLAN (RFC 7348) and Geneve (RFC 8926) headers, and the packets inside them.
 
 use super::ethernet::{TYPE_ETHERNET, TYPE_IPV4, TYPE_IPV6, TYPE_RAW};
-use super::{End, Next};
+use super::next::{End, Next};
 use crate::decode::bytes::{from, u16_be};
 use crate::flow::{Ethernet, Flow, Ip, L4, Layer, Tunnel};
 
