@@ -1,7 +1,8 @@
 //! Bounds of values of any type.
 
-/// How deep values may nest; Cilium's nest five levels. Bounds the stack.
+/// Levels of nested values; Cilium's have five. Bounds the stack.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// The least bytes that any value takes: a count, a length, a number or the end of a structure. Counts are checked by it.
+/// Bytes that any value takes at least: a count, a length, a number or the end of a structure. Counts are checked against
+/// it.
 pub(super) const LEAST_VALUE: usize = 1;

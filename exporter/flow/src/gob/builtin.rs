@@ -10,9 +10,9 @@ pub(super) const UINT: i64 = 3;
 pub(super) const FLOAT: i64 = 4;
 /// `[]byte`: a length and as many bytes.
 pub(super) const BYTES: i64 = 5;
-/// Text: as bytes.
+/// A text, encoded as bytes.
 pub(super) const STRING: i64 = 6;
 /// Two floats.
 pub(super) const COMPLEX: i64 = 7;
-/// The name of a type, its id, and a value of it behind its length.
+/// The name of a type, its id, a length and a value of that type.
 pub(super) const INTERFACE: i64 = 8;

@@ -1,11 +1,11 @@
-//! Go's `encoding/gob` for what travels on the monitor 1.2 socket: payloads, and the values inside of some of them.
+//! Go's `encoding/gob`, as far as the monitor 1.2 socket uses it: payloads, and the values inside of some of them.
 //!
-//! A gob stream is self-describing: every message is a length, a type id and a body; a negative id defines the type of
-//! that number, any other names the type of the value behind it. Ids differ between processes and releases, so nothing
-//! is decoded by position: a descriptor is read, then its fields are looked for by name. Source of the format: the
-//! documentation of Go's `encoding/gob`, and bytes that it wrote.
+//! A gob stream is self-describing. Every message is a length, a type id and a body: a negative id defines the type of
+//! that number, any other one precedes a value of its type. Ids differ between processes and releases, so fields are
+//! found by name, not by position. Source of the format: the documentation of Go's `encoding/gob`, and bytes that it
+//! wrote.
 //!
-//! Pure and total: any bytes give a value or a [`GobError`], within bounds that [`Limits`] and constants set.
+//! Any bytes give a value or a [`GobError`], within the bounds of [`Limits`] and constants.
 
 mod bounds;
 mod builtin;

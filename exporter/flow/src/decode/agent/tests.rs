@@ -1,4 +1,4 @@
-//! Texts of the agent, and what is made of them.
+//! Notifications from the agent's JSON.
 
 use super::{AgentEventKind, Notification, RecordError, notification, service};
 use crate::agent_event::{ServiceAddress, Timestamp};
@@ -9,7 +9,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_kind() {
+fn notification_of_each_kind_is_decoded() {
     use AgentEventKind as Kind;
     let labels = || texts(&["k8s:app=a"]);
     let policy = |labels| Notification::Policy { labels, revision: 3, rule_count: -1 };
@@ -50,7 +50,7 @@ fn every_kind() {
 }
 
 #[test]
-fn addresses_and_identities() {
+fn ipcache_change_is_decoded() {
     let ipcache = |old_identity, host: &str, key| Notification::Ipcache {
         cidr: "10.0.0.0/24".into(),
         identity: 2001,
@@ -143,7 +143,7 @@ fn service_number_without_service_is_unknown() {
 }
 
 #[test]
-fn texts_that_are_not_their_kinds() {
+fn json_of_other_kind_is_an_error() {
     for (number, json) in [
         (2, ""),
         (3, "[]x"),

@@ -1,4 +1,4 @@
-//! The layers of a packet, one after the other, each written into the flow as it decodes.
+//! Decodes the layers of a packet into a flow, one after the other.
 
 mod ethernet;
 mod ip;
@@ -10,7 +10,7 @@ pub(super) use next::{End, Next};
 
 use crate::flow::Flow;
 
-/// Decodes as far as it goes.
+/// Decodes layers until the chain ends.
 pub(super) fn decode<'a>(mut next: Next<'a>, flow: &mut Flow) -> End<'a> {
     loop {
         next = match next {

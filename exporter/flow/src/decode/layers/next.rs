@@ -1,6 +1,6 @@
 //! A step of the chain of layers.
 
-/// What comes behind a layer. Every step consumes bytes, so the chain ends.
+/// What follows a layer. Every step consumes bytes, so the chain ends.
 #[derive(Clone, Copy)]
 pub(in crate::decode) enum Next<'a> {
     /// An Ethernet frame.
@@ -9,30 +9,30 @@ pub(in crate::decode) enum Next<'a> {
     Ipv4(&'a [u8]),
     /// An IPv6 packet.
     Ipv6(&'a [u8]),
-    /// The payload of an IP packet, and its protocol number.
+    /// The payload of an IP packet, with its protocol number.
     Transport(u8, &'a [u8]),
-    /// No further layer to decode.
+    /// No further layer.
     End(End<'a>),
 }
 
-/// Why the chain of layers ends.
+/// The end of the chain of layers.
 #[derive(Clone, Copy)]
 pub(in crate::decode) enum End<'a> {
-    /// UDP came last: what it carries, at least a byte.
+    /// After UDP, with its payload of at least a byte.
     Udp(&'a [u8]),
-    /// No byte is left, or none that is looked into: data, an unknown protocol, a fragment.
+    /// After a whole header: no bytes, data, an unknown protocol or a fragment follow.
     Whole,
-    /// A header is cut short or odd.
+    /// At a truncated or invalid header.
     Broken,
 }
 
 impl<'a> Next<'a> {
-    /// The end of a packet in which nothing more is looked into.
+    /// The end after a whole header.
     pub(super) const WHOLE: Self = Self::End(End::Whole);
-    /// The end at an odd header.
+    /// The end at an invalid header.
     pub(super) const BROKEN: Self = Self::End(End::Broken);
 
-    /// The end before a header that is longer than the bytes that are left: a layer that carries nothing is whole.
+    /// The end at a header longer than the rest of the bytes; an empty rest is the end of a whole layer.
     #[cold]
     pub(super) const fn cut(data: &[u8]) -> Self {
         if data.is_empty() { Self::WHOLE } else { Self::BROKEN }
