@@ -69,7 +69,7 @@ impl FromStr for Release {
 impl FromStr for Producer {
     type Err = UnknownRelease;
 
-    /// Parses a release; an empty text is an unknown producer, `guess` one whose socket events are guessed too.
+    /// Parses a release. An empty text is an unknown producer; `guess` is one too, with guessed socket events.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "" => Ok(Self::default()),

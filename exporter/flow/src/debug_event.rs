@@ -13,7 +13,7 @@ pub struct DebugEvent {
     pub cpu: u16,
     /// Subtype, and the number in `flow.DebugEventType`.
     pub kind: u8,
-    /// The endpoint whose program sent the message; id 0 = none.
+    /// The endpoint of the program that sent the message; id 0 = none.
     pub source: End,
     /// Hash of the packet.
     pub hash: u32,

@@ -1,5 +1,5 @@
-//! Filters for flows: any request, as protobuf or as texts for single fields, is refused or compiled, and asked of a few
-//! flows it says the same twice.
+//! Filters for flows: any request, as protobuf or as texts of single fields, is rejected or compiled, and matching the
+//! same flows twice gives the same result.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -55,12 +55,12 @@ static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
     ]
 });
 
-/// A filter of one field that texts come in, which the first byte chooses; they stand between NULs.
+/// A filter of one text field, which the first byte selects; its entries are separated by NULs.
 fn of_texts(input: &[u8]) -> Option<FlowFilter> {
     let (field, texts) = input.split_first()?;
     let texts: Vec<String> = str::from_utf8(texts).ok()?.split('\0').map(str::to_owned).collect();
     let mut filter = FlowFilter::default();
-    let place = match field {
+    let entries = match field {
         b'c' => &mut filter.experimental.insert(Experimental::default()).cel_expression,
         b'l' => &mut filter.source_label,
         b'L' => &mut filter.node_labels,
@@ -75,7 +75,7 @@ fn of_texts(input: &[u8]) -> Option<FlowFilter> {
         b't' => &mut filter.destination_port,
         _ => return None,
     };
-    *place = texts;
+    *entries = texts;
     Some(filter)
 }
 
@@ -88,14 +88,14 @@ fuzz_target!(|input: &[u8]| {
         (Ok(allowed), Ok(denied)) => (allowed, denied),
         (Err(one), Err(two)) => {
             assert_eq!(one, two);
-            assert!(!one.why.is_empty() && one.value.len() < 200);
+            assert!(!one.cause.is_empty() && one.value.len() < 200);
             return;
         }
         other => panic!("{other:?}"),
     };
     for event in EVENTS.iter() {
-        let wanted = allowed.matches(event, &context);
-        assert_eq!(wanted, allowed.matches(event, &context));
-        assert_eq!(wanted, !denied.matches(event, &context));
+        let is_matched = allowed.matches(event, &context);
+        assert_eq!(is_matched, allowed.matches(event, &context));
+        assert_eq!(is_matched, !denied.matches(event, &context));
     }
 });

@@ -1,4 +1,4 @@
-//! Requests for flows: any bytes are no request, a refused one, or one whose answers are messages.
+//! Requests for flows: any bytes are invalid, a rejected request, or one with valid responses.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};

@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
                 assert!((10..200).contains(&length.0));
             }
             Ok(Observed::Agent(_)) => {}
-            Ok(Observed::Lost(_)) => unreachable!("no payload tells a loss"),
+            Ok(Observed::Lost(_)) => unreachable!("no payload is a loss"),
             Err(error) => assert!(!error.reason().is_empty()),
         }
     }

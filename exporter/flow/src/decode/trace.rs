@@ -18,7 +18,7 @@ const V2_LEN: usize = 56;
 
 /// Bit of the reason byte: the packet was or will be encrypted.
 const ENCRYPTED: u8 = 0x80;
-/// Observation point whose destination id is a proxy's port.
+/// Observation point at which the destination id is a proxy's port.
 const TO_PROXY: u8 = 1;
 
 /// Trace reason: the packet goes to the side that opened the connection.

@@ -1,4 +1,4 @@
-//! `AgentEvent`, `DebugEvent` and `LostEvent` as our records.
+//! Decodes `AgentEvent`, `DebugEvent` and `LostEvent`.
 
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress, Timestamp};
 use eyepiece_flow::debug_event::DebugEvent;
@@ -9,13 +9,13 @@ use super::number::{nanoseconds, narrow};
 use crate::proto::flow as proto;
 use crate::proto::flow::agent_event::Notification as ProtoNotification;
 
-/// Losses of another Hubble; `time` is the response's, ns since the Unix epoch.
+/// Converts a loss of another Hubble server; `time` is the response's, ns since the Unix epoch.
 pub fn lost(event: &proto::LostEvent, time: u64) -> Lost {
     Lost {
         source: match event.source {
             1 => LostSource::KernelBuffer,
             3 => LostSource::HubbleRing,
-            // Who doesn't say where lost them on the way.
+            // Without a source, they were lost on the way.
             _ => LostSource::ObserverQueue,
         },
         cpu: event.cpu.and_then(|cpu| cpu.try_into().ok()),
@@ -24,7 +24,7 @@ pub fn lost(event: &proto::LostEvent, time: u64) -> Lost {
     }
 }
 
-/// A debug event; `time` is the response's. Its message is left out: the numbers say the same.
+/// Converts a debug event; `time` is the response's. Its text is omitted, since the numbers have its content.
 pub fn debug(event: &proto::DebugEvent, time: u64) -> DebugEvent {
     DebugEvent {
         time,
@@ -39,7 +39,7 @@ pub fn debug(event: &proto::DebugEvent, time: u64) -> DebugEvent {
     }
 }
 
-/// An event of the agent; `time` is the response's.
+/// Converts an event of the agent; `time` is the response's.
 pub fn agent(event: proto::AgentEvent, time: u64) -> AgentEvent {
     let kind = kind(event.r#type);
     AgentEvent { time, uuid: [0; 16], kind, notification: event.notification.map_or_else(unknown, notification) }

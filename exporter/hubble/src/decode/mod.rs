@@ -1,4 +1,4 @@
-//! Hubble's messages as our records: total, and what a record has no place for stays in the flow's own bytes.
+//! Decodes Hubble's messages to our records. Fields without a place in a record stay in the flow's encoded bytes.
 
 mod events;
 mod flow;
@@ -31,11 +31,11 @@ pub enum FlowsResponse {
     Unknown,
 }
 
-/// Decodes an `observer.GetFlowsResponse`. A flow keeps its bytes ([`eyepiece_flow::metadata::Metadata::encoded`]), the time and
-/// the node of the response where it has none itself.
+/// Decodes an `observer.GetFlowsResponse`. A flow keeps its bytes ([`eyepiece_flow::metadata::Metadata::encoded`]), and
+/// gets the time and the node of the response if it has none.
 ///
 /// # Errors
-/// The bytes are no such message.
+/// The bytes are not such a message.
 pub fn flows_response(encoded: &[u8]) -> Result<FlowsResponse, prost::DecodeError> {
     let GetFlowsResponse { node_name, time, response_types } = GetFlowsResponse::decode(encoded)?;
     let time = time.map(nanoseconds);
@@ -60,7 +60,7 @@ pub fn flows_response(encoded: &[u8]) -> Result<FlowsResponse, prost::DecodeErro
     })
 }
 
-/// The bytes of a response's flow; none where it has several, which count as one that is merged.
+/// Returns the bytes of a response's flow; `None` if there are several, which protobuf merges.
 fn only_flow(encoded: &[u8]) -> Option<&[u8]> {
     let flows = wire::fields(encoded).filter(|(field, _)| field.number == 1 && field.wire_type == BYTES);
     let mut flows = flows.map(|(_, value)| value);

@@ -1,4 +1,4 @@
-//! Responses with odd content, and everything there and back.
+//! Decoding of responses, and encoding and decoding of all records.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn encoder() -> Encoder {
 }
 
 #[test]
-fn a_flow_that_came_from_elsewhere_goes_on_as_it_came() {
+fn foreign_flow_is_forwarded_unchanged() {
     let flow = proto::Flow { verdict: 9, policy_log: vec!["x".into()], uuid: "no uuid".into(), ..Default::default() };
     let mut own = flow.encode_to_vec();
     // Of a later release: field 30000, a number.
@@ -47,7 +47,7 @@ fn a_flow_that_came_from_elsewhere_goes_on_as_it_came() {
 }
 
 #[test]
-fn responses_without_a_flow() {
+fn response_without_flow_is_decoded() {
     let response = |response_types| GetFlowsResponse { response_types, ..Default::default() }.encode_to_vec();
     assert_eq!(flows_response(&response(None)).expect("a response"), FlowsResponse::Unknown);
     let event = NodeStatusEvent { message: "m".into(), ..Default::default() };
@@ -57,7 +57,7 @@ fn responses_without_a_flow() {
 }
 
 #[test]
-fn losses_there_and_back() {
+fn loss_survives_encoding() {
     let time = 3_000_000_001;
     for (source, cpu, encoded_cpu) in [
         (LostSource::KernelBuffer, Some(3), Some(3)),
@@ -97,7 +97,7 @@ fn texts() -> Vec<String> {
 }
 
 #[test]
-fn events_of_the_agent_there_and_back() {
+fn agent_event_survives_encoding() {
     let text = || "text".to_owned();
     let address = |port| ServiceAddress { ip: "10.0.0.1".into(), port };
     let time = Some(Timestamp { seconds: -62_135_596_800, nanos: 999_999_999 });
@@ -164,7 +164,7 @@ fn events_of_the_agent_there_and_back() {
 }
 
 #[test]
-fn debug_events_there_and_back() {
+fn debug_event_survives_encoding() {
     let mut event = DebugEvent {
         time: 9,
         uuid: [0; 16],
@@ -191,7 +191,7 @@ fn debug_events_there_and_back() {
 
 proptest! {
     #[test]
-    fn any_content_is_a_record(numbers in prop::array::uniform8(any::<u32>()), text in ".{0,40}", seconds: i64, nanos: i32) {
+    fn any_flow_becomes_a_record(numbers in prop::array::uniform8(any::<u32>()), text in ".{0,40}", seconds: i64, nanos: i32) {
         let [a, b, c, d, e, f, g, h] = numbers;
         let signed = |number: u32| number.cast_signed();
         let header = || proto::Ip {
@@ -228,7 +228,7 @@ proptest! {
         let own = super::flow(message, Box::default());
         let mut out = Vec::new();
         encoder().flow(&own, &Mask::ALL, &mut out);
-        // What our record holds it holds for good.
+        // A second round changes nothing.
         let again = super::flow(proto::Flow::decode(out.as_slice()).expect("a flow"), Box::default());
         let mut twice = Vec::new();
         encoder().flow(&again, &Mask::ALL, &mut twice);
@@ -236,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_response_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_give_response_or_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = flows_response(&bytes);
         let mut encoded = Vec::new();
         crate::wire::bytes(&mut encoded, 1, &bytes);
@@ -249,7 +249,7 @@ proptest! {
 }
 
 #[test]
-fn a_flow_that_says_nothing_has_its_ends_and_its_type() {
+fn empty_flow_has_ends_and_type() {
     let mut out = Vec::new();
     encoder().flow(&Flow::empty(EventType::default()), &Mask::ALL, &mut out);
     let flow = proto::Flow::decode(out.as_slice()).expect("a flow");

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_as_in_go() {
+    fn pattern_matches_as_in_go() {
         for (pattern, text, expected) in [
             ("", "", true),
             ("a", "xax", true),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_as_go_does() {
+    fn invalid_pattern_is_rejected_as_in_go() {
         for pattern in [
             "(",
             ")",
@@ -198,7 +198,7 @@ mod tests {
             r"\<a",
             r"\b{start}",
         ] {
-            // The last two: what is no extension in Go means something else there.
+            // The last two are extensions of the crate `regex`; in Go they mean something else.
             if pattern.starts_with(r"\<") || pattern.starts_with(r"\b{") {
                 assert!(any_of(&[pattern.to_owned()], &mut PatternBudget::default()).is_ok(), "{pattern}");
                 continue;

@@ -1,19 +1,19 @@
-//! The protobuf files, the code generated from them, and what Hubble's own descriptors say.
+//! The protobuf files against the generated code and against the list of Hubble's fields.
 
 mod fields;
 mod generate;
 
 use std::path::{Path, PathBuf};
 
-/// A folder of this crate.
-fn of_the_crate(path: &str) -> PathBuf {
+/// Returns a path in this crate.
+fn crate_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 #[test]
-fn what_is_committed_is_what_the_protobuf_files_give() {
-    let generated = generate::everything(&of_the_crate("proto"));
-    let folder = of_the_crate("..");
+fn committed_code_equals_generated_code() {
+    let generated = generate::all_files(&crate_path("proto"));
+    let folder = crate_path("..");
     if std::env::var_os("EYEPIECE_REGENERATE").is_some_and(|value| value == "1") {
         for (name, content) in &generated {
             std::fs::write(folder.join(name), content).expect("the folder can be written");
@@ -24,17 +24,17 @@ fn what_is_committed_is_what_the_protobuf_files_give() {
         let committed = std::fs::read(folder.join(name)).unwrap_or_default();
         assert!(
             committed == *content,
-            "exporter/{name} is not what proto/ gives: EYEPIECE_REGENERATE=1 cargo test --test proto writes it"
+            "exporter/{name} differs from proto/: EYEPIECE_REGENERATE=1 cargo test --test proto writes it"
         );
     }
 }
 
 #[test]
-fn nothing_of_the_api_is_missing_or_different() {
-    let told = fields::told(include_str!("fields.md"));
-    let own = fields::own(&eyepiece_hubble::proto::descriptors());
-    assert!(told.len() > 700, "the list was not read: {} entries", told.len());
-    let missing: Vec<_> = told.difference(&own).collect();
-    let more: Vec<_> = own.difference(&told).collect();
+fn descriptors_equal_list_of_fields() {
+    let expected = fields::of_list(include_str!("fields.md"));
+    let found = fields::of_descriptors(&eyepiece_hubble::proto::descriptors());
+    assert!(expected.len() > 700, "the list was not read: {} entries", expected.len());
+    let missing: Vec<_> = expected.difference(&found).collect();
+    let more: Vec<_> = found.difference(&expected).collect();
     assert!(missing.is_empty() && more.is_empty(), "missing: {missing:#?}\nmore: {more:#?}");
 }

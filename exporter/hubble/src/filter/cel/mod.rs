@@ -1,8 +1,8 @@
-//! Filters in CEL (`experimental.cel_expression`): about a flow as Hubble's `flow.Flow` has it, the variable `_flow`.
+//! Filters in CEL (`experimental.cel_expression`). The flow is the variable `_flow`, a `flow.Flow`.
 //!
-//! Only a filter that has such expressions makes flows into messages for them, and only what has passed its other
-//! fields. Not taken, beside what only extensions of CEL have: making messages, types as values, parts of times, texts
-//! from floating point numbers, and patterns that are no literals.
+//! A flow is converted to a message only for a filter with expressions, and only if its other fields match. Not supported
+//! are extensions of CEL, construction of messages, types as values, parts of times, conversion of floating point numbers
+//! to text, and patterns that are not literals.
 
 mod budget;
 mod check;
@@ -28,14 +28,14 @@ use check::Step;
 use evaluate::Evaluation;
 use value::Value;
 
-/// Bytes of an expression at most. Long lists of constants fit; what is longer is better told by other fields.
+/// Bytes of an expression. Long lists of constants fit; still longer ones have better fields.
 const LONGEST: usize = 16 << 10;
-/// Expressions of a request at most.
+/// Expressions of a request.
 const MOST_PROGRAMS: usize = 32;
 /// Bytes that a checked expression takes for each byte of its text: `1,` is a literal.
 const BYTES_PER_TEXT_BYTE: usize = 32;
-/// What an expression costs at most, beside one entry of another field, in [`super::Filters::weight`]: the flow becomes a
-/// message for it.
+/// The cost of an expression in `Filters::weight`, where an entry of another field costs 1: the flow is converted to a
+/// message.
 pub(super) const WEIGHT: usize = 1000;
 
 /// Counts the expressions of a request.
@@ -109,7 +109,7 @@ impl Programs {
         entries.iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether one of them is true; the first that fails before ends it.
+    /// Returns whether an expression is true. The first one that fails ends the evaluation.
     pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
         let Some(flow) = shared.flow(observed, context) else { return false };
         let budget = &mut *shared.budget.borrow_mut();
