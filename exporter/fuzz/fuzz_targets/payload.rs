@@ -10,7 +10,7 @@ use eyepiece_flow::record::Observed;
 use eyepiece_flow::{debug_text, summary};
 use libfuzzer_sys::fuzz_target;
 
-/// Counts what is written, so that formatting runs without allocating.
+/// Counts the written bytes, so that formatting does not allocate.
 struct Length(usize);
 
 impl Write for Length {

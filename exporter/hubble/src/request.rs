@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_and_long_requests_are_not_quick() {
+    fn patterns_and_length_prevent_quick() {
         let texts = |text: &str| vec![text.to_owned()];
         let quick = |request: &GetFlowsRequest| is_quick(&request.encode_to_vec());
         assert!(quick(&GetFlowsRequest::default()));

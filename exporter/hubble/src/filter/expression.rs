@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_pattern_is_rejected_as_in_go() {
+    fn invalid_pattern_fails_as_in_go() {
         for pattern in [
             "(",
             ")",

@@ -60,7 +60,7 @@ fn messages_and_unknown_fields_are_read() {
 }
 
 #[test]
-fn enums_are_read_by_name_or_number() {
+fn enum_is_read_by_either_form() {
     for text in [r#"{"verdict":["DROPPED"]}"#, r#"{"verdict":[2]}"#] {
         assert_eq!(read::<FlowFilter>(text, true).unwrap().verdict, [2]);
     }

@@ -143,7 +143,7 @@ fn service_number_without_service_is_unknown() {
 }
 
 #[test]
-fn json_of_other_kind_is_an_error() {
+fn json_of_other_kind_fails() {
     for (number, json) in [
         (2, ""),
         (3, "[]x"),

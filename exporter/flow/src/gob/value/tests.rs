@@ -11,7 +11,7 @@ fn message(out: &mut Vec<u8>, body: &[&[u8]]) {
     out.extend(body);
 }
 
-/// A structure of type 64 with one field `x` of type `id`, and what stands behind its delta.
+/// A structure of type 64 with one field `x` of type `id` and the bytes `value` after its delta.
 fn field(descriptors: &[&[u8]], id: u8, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for descriptor in descriptors {

@@ -109,7 +109,7 @@ fn expression_is_true() {
         "_flow.extensions == null",
         "[_flow.source, _flow.destination].exists(e, e.identity == 2000u)",
         "_flow.source == _flow.source && _flow.source != _flow.destination",
-        "!(_flow.socket_cookie > 0u) // what follows is no matter",
+        "!(_flow.socket_cookie > 0u) // a comment",
     ] {
         assert!(matches(&[text], &observed), "{text}");
     }

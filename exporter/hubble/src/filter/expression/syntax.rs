@@ -43,7 +43,7 @@ struct Translator<'a> {
     budget: &'a mut PatternBudget,
 }
 
-/// Rewrites a pattern, or returns what is wrong with it. Wide classes are charged to the budget.
+/// Rewrites a pattern, or returns its error. Wide classes are charged to the budget.
 pub(super) fn translate(pattern: &str, budget: &mut PatternBudget) -> Result<String, String> {
     let mut translator = Translator {
         rest: pattern.chars().peekable(),
@@ -166,7 +166,7 @@ impl Translator<'_> {
             }
         }
         if ends {
-            // Flags alone, for what follows in this group. They can't be repeated.
+            // Flags for the rest of this group. They can't be repeated.
             if !flags.is_empty() {
                 self.out.push_str(&format!("(?{flags})"));
             }
