@@ -240,7 +240,7 @@ pub(crate) const KEYS: &[Key] = &[
         "cilium_monitor.version",
         Kind::ReleaseOrEmpty,
         "The agent's release, 1.15 to 1.20, such as \"1.18\", where its payloads do not tell. Empty: the newest that is\n\
-         known, whose agents notify of no services. \"guess\": by what events hold; it errs at times.",
+         known; service notifications are recognized by their JSON. \"guess\": by what events hold; it errs at times.",
     ),
     key(
         "hubble_source.address",

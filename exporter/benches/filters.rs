@@ -9,7 +9,7 @@ use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, V
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::metadata::{EndMetadata, Metadata};
 use eyepiece_flow::record::Observed;
-use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::filter::{Context, Filters, no_clock};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::FlowFilter;
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
@@ -78,7 +78,7 @@ fn main() {
     ];
     let flows: Vec<_> = (0..FLOWS).map(flow).collect();
     let node = Node { name: "node-1".to_owned(), cluster: String::new() };
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let mut micro = Micro::new("filters");
     let mut measured = Vec::new();
     for (name, filters) in filters {

@@ -7,13 +7,13 @@ pub struct AgentEvent {
     pub time: u64,
     /// RFC 9562 version 4, set by the pipeline; all zero until then.
     pub uuid: [u8; 16],
-    /// What kind it is.
+    /// Its kind.
     pub kind: AgentEventKind,
-    /// What it says.
+    /// Its content.
     pub notification: Notification,
 }
 
-/// Hubble's `flow.AgentEventType`, by its numbers: those of the monitor's messages differ.
+/// Hubble's `flow.AgentEventType`, with its numbers; the monitor's messages have others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum AgentEventKind {
@@ -34,13 +34,13 @@ pub enum AgentEventKind {
     EndpointCreated = 7,
     /// An endpoint was deleted.
     EndpointDeleted = 8,
-    /// An address got an identity.
+    /// An address has a new identity.
     IpcacheUpserted = 9,
     /// An address lost its identity.
     IpcacheDeleted = 10,
-    /// A service was added or changed (1.17 and before).
+    /// A service was added or changed (up to 1.18).
     ServiceUpserted = 11,
-    /// A service was deleted (1.17 and before).
+    /// A service was deleted (up to 1.18).
     ServiceDeleted = 12,
 }
 
@@ -64,67 +64,67 @@ impl AgentEventKind {
     }
 }
 
-/// What a notification says; empty texts and lists stand for what the agent left out.
+/// The content of a notification. Texts and lists that the agent left out are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
-    /// Of a kind that is not known.
+    /// A notification of an unknown kind.
     Unknown {
-        /// The monitor's number of it.
+        /// The monitor's number of the kind.
         kind: u32,
-        /// Its JSON as it came.
+        /// Its JSON.
         notification: String,
     },
     /// The agent has started.
     AgentStart {
-        /// When; none where the agent's text was no time.
+        /// When; `None` if the agent's text is not a time.
         time: Option<Timestamp>,
     },
     /// Policy was changed or deleted.
     Policy {
         /// Labels of the rules.
         labels: Vec<String>,
-        /// Revision of the policy from then on.
+        /// The new revision of the policy.
         revision: u64,
         /// How many rules.
         rule_count: i64,
     },
-    /// An endpoint's programs were built, or not.
+    /// An endpoint's programs were built, or the build failed.
     EndpointRegenerate {
         /// The endpoint.
         id: u64,
         /// Its labels.
         labels: Vec<String>,
-        /// What went wrong.
+        /// The error, empty if none.
         error: String,
     },
-    /// An endpoint came or went.
+    /// An endpoint was created or deleted.
     EndpointUpdate {
         /// The endpoint.
         id: u64,
         /// Its labels.
         labels: Vec<String>,
-        /// What went wrong.
+        /// The error, empty if none.
         error: String,
         /// Its pod.
         pod_name: String,
         /// Its pod's namespace.
         namespace: String,
-        /// Its interface on the host, of an endpoint of ours; Cilium's agent names none.
+        /// Its interface on the host; only in eyepiece's own notifications.
         interface: String,
     },
-    /// An address got or lost an identity.
+    /// The identity of addresses was set or removed.
     Ipcache {
         /// The addresses, as a prefix.
         cidr: String,
         /// Their identity.
         identity: u32,
-        /// The one before; none where there was none.
+        /// The identity before, if there was one.
         old_identity: Option<u32>,
-        /// Address of the node behind which they are.
+        /// Address of their node.
         host_ip: String,
-        /// The one before.
+        /// Address of their node before.
         old_host_ip: String,
-        /// Index of the key that encrypts traffic to them; 0 = none.
+        /// Index of the encryption key for traffic to them; 0 = none.
         encrypt_key: u32,
         /// Namespace of the pod.
         namespace: String,
@@ -135,13 +135,13 @@ pub enum Notification {
     ServiceUpsert {
         /// The service.
         id: u32,
-        /// Where it listens.
+        /// The address that it listens on.
         frontend: ServiceAddress,
-        /// Who answers.
+        /// The addresses of its backends.
         backends: Vec<ServiceAddress>,
         /// `ClusterIP`, `NodePort` …
         kind: String,
-        /// Traffic policy of 1.16 and before.
+        /// Traffic policy (up to 1.16).
         traffic_policy: String,
         /// Traffic policy for clients outside of the cluster.
         ext_traffic_policy: String,
@@ -159,7 +159,7 @@ pub enum Notification {
     },
 }
 
-/// Address and port of a service or of one that answers for it.
+/// Address and port of a service or a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceAddress {
     /// The address as a text.
@@ -168,11 +168,11 @@ pub struct ServiceAddress {
     pub port: u32,
 }
 
-/// A time as protobuf has it: any year from 1 to 9999.
+/// A time as in protobuf: years 1 to 9999.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     /// Seconds since the Unix epoch.
     pub seconds: i64,
-    /// Nanoseconds behind them, below 1,000,000,000.
+    /// Nanoseconds to add, below 1,000,000,000.
     pub nanos: u32,
 }

@@ -1,8 +1,8 @@
-//! Which release of Cilium wrote a payload: needed where the bytes themselves do not tell.
+//! The release of Cilium that wrote a payload: decoding needs it where layouts differ without a version in the bytes.
 
 use std::str::FromStr;
 
-/// The releases whose messages differ.
+/// A release of Cilium, as far as its messages differ from those of others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Release {
@@ -21,25 +21,26 @@ pub enum Release {
     V1_20,
 }
 
-/// Who wrote the payloads of a source.
+/// The producer of a source's payloads. By default an unknown one, read as the newest release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Producer {
-    /// Its release.
+    /// Its release, or the newest if it is unknown.
     pub release: Release,
-    /// The release is not known: guess the layout of socket events by what datapaths write into them, and services by
-    /// what notifications say.
+    /// The release is known, not assumed. If it is not, service notifications are recognized by their JSON.
+    pub is_release_known: bool,
+    /// Guess the layout of socket events from their content.
     pub guess_sock: bool,
 }
 
 impl From<Release> for Producer {
     fn from(release: Release) -> Self {
-        Self { release, guess_sock: false }
+        Self { release, is_release_known: true, guess_sock: false }
     }
 }
 
-/// A text that names no release.
+/// The error for a text that names no release.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{text}` is no release of Cilium: one such as 1.18, `guess`, or nothing for the newest")]
+#[error("invalid release of Cilium `{text}`: expected one such as 1.18, `guess`, or an empty text for the newest")]
 pub struct UnknownRelease {
     /// The text.
     pub text: String,
@@ -48,7 +49,7 @@ pub struct UnknownRelease {
 impl FromStr for Release {
     type Err = UnknownRelease;
 
-    /// `1.18`, with whatever a release's own version adds: `v1.18.4`, `1.20.2+g0123abc`.
+    /// Parses `1.18`, `v1.18.4` or `1.20.2+g0123abc`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unknown = || UnknownRelease { text: text.to_owned() };
         let numbers = text.strip_prefix('v').unwrap_or(text);
@@ -68,7 +69,7 @@ impl FromStr for Release {
 impl FromStr for Producer {
     type Err = UnknownRelease;
 
-    /// A release; nothing = the newest; `guess` = the newest, but for socket events and services.
+    /// Parses a release. An empty text is an unknown producer; `guess` is one too, with guessed socket events.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "" => Ok(Self::default()),
@@ -83,9 +84,8 @@ mod tests {
     use super::{Producer, Release};
 
     #[test]
-    fn texts() {
+    fn producer_from_text_has_its_release() {
         for (text, release) in [
-            ("", Release::V1_20),
             ("1.15", Release::V1_15),
             ("1.9", Release::V1_15),
             ("v1.16.0", Release::V1_16),
@@ -98,10 +98,11 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Producer::from(release)), "{text}");
         }
-        assert_eq!("guess".parse(), Ok(Producer { release: Release::V1_20, guess_sock: true }));
+        assert_eq!("".parse(), Ok(Producer::default()));
+        assert_eq!("guess".parse(), Ok(Producer { guess_sock: true, ..Producer::default() }));
         for text in ["1", "1.", "one", "v", "-1.18", "1,x", "99999999999.1"] {
             let error = text.parse::<Producer>().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("`{text}`")), "{error}");
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
         }
     }
 }

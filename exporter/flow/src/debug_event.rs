@@ -1,6 +1,6 @@
-//! A debug message of the datapath (monitor message type 2): numbers; [`crate::debug_text`] has its words.
+//! A debug message of the datapath (monitor message type 2). It has numbers; [`crate::debug_text`] makes its text.
 
-use crate::flow::End;
+use crate::endpoint::End;
 
 /// One debug message. Field meanings follow Hubble's `flow.DebugEvent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +13,11 @@ pub struct DebugEvent {
     pub cpu: u16,
     /// Subtype, and the number in `flow.DebugEventType`.
     pub kind: u8,
-    /// The endpoint that the datapath worked for; id 0 = none.
+    /// The endpoint of the program that sent the message; id 0 = none.
     pub source: End,
     /// Hash of the packet.
     pub hash: u32,
-    /// First argument; what it means depends on the subtype.
+    /// First argument; its meaning depends on the subtype.
     pub arg1: u32,
     /// Second argument.
     pub arg2: u32,

@@ -9,15 +9,15 @@ use std::net::Ipv4Addr;
 use crate::debug_event::DebugEvent;
 use crate::names::drop_reason_text;
 
-/// Name of a subtype in `flow.DebugEventType`, without its prefix `DBG_`; none for those that have no name.
+/// Returns the name of a subtype in `flow.DebugEventType`, without its prefix `DBG_`.
 pub fn name(kind: u8) -> Option<&'static str> {
     texts::TEXTS.get(usize::from(kind)).map(|&(name, _)| name)
 }
 
-/// Writes what a message says. `link` writes the name of an interface; nothing where it is not known, as in Hubble.
+/// Writes the text of a message. `link` writes the name of an interface, or nothing if it is unknown, as in Hubble.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer fails.
 pub fn write<W: Write>(
     event: &DebugEvent,
     link: &mut dyn FnMut(u32, &mut W) -> fmt::Result,
@@ -71,12 +71,12 @@ fn write_form(argument: u32, form: &str, out: &mut impl Write) -> fmt::Result {
     }
 }
 
-/// Sixteen bits of network order.
+/// Converts sixteen bits from network order.
 const fn swapped(half: u32) -> u32 {
     (half & 0xff) << 8 | half >> 8
 }
 
-/// What connection tracking says: a state, else the reason of a drop.
+/// Writes a state of connection tracking, or the reason of a drop.
 fn write_state(argument: u32, out: &mut impl Write) -> fmt::Result {
     if let Some(state) = ["New", "Established", "Reply", "Related"].get(argument as usize) {
         return out.write_str(state);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form() {
+    fn message_of_each_form_has_text() {
         let port = u32::from(80_u16.to_be());
         for (kind, arg1, arg2, arg3, expected) in [
             (0, 1, 2, 3, "Unknown message type=0 arg1=1 arg2=2"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn subtypes_have_names() {
         assert_eq!(
             [0, 1, 66, 68, 69].map(name),
             [Some("EVENT_UNKNOWN"), Some("GENERIC"), Some("SKIP_POLICY"), Some("LB6_LOOPBACK_SNAT_REV"), None]

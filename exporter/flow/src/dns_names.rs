@@ -1,6 +1,6 @@
 //! Names of DNS record types and response codes, as Hubble's flows and metrics spell them.
 
-/// Name of a record type; `Unknown` for those without one.
+/// Returns the name of a record type; `Unknown` for others.
 pub const fn record_type(code: u16) -> &'static str {
     match code {
         1 => "A",
@@ -32,7 +32,7 @@ pub const fn record_type(code: u16) -> &'static str {
     }
 }
 
-/// Text of a response code in a summary. The metrics' texts differ for 9, 11 and 23.
+/// Returns the text of a response code in summaries. The metrics' texts differ for 9, 11 and 23.
 pub const fn response_code(code: u8) -> &'static str {
     match code {
         0 => "No Error",

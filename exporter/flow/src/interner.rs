@@ -1,13 +1,13 @@
-//! Interned names: a number in every flow, a text only where a sink writes it.
+//! Interned names: flows carry a number, sinks look up the text.
 //!
-//! A name is either interned for good, or leased: it goes with its last lease. Numbers are never looked up on the hot
-//! path, and one that was let go comes again only after all others had their turn, so that it is not taken for another's.
+//! A name is either permanent or leased: it is freed with its last lease. A freed number is reused only after all others,
+//! so that a late reader does not take it for another name. The hot path never looks up a number.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-/// A name's number; equal names have equal numbers within a process.
+/// The number of a name; equal names have equal numbers within a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Symbol(u32);
 
@@ -15,18 +15,18 @@ impl Symbol {
     /// The empty text.
     pub const EMPTY: Self = Self(0);
 
-    /// Its number, for keys that pack it.
+    /// The number, for packed keys.
     pub const fn number(self) -> u32 {
         self.0
     }
 
-    /// The symbol of a number that [`Symbol::number`] gave.
+    /// The symbol of a number from [`Symbol::number`].
     pub const fn from_number(number: u32) -> Self {
         Self(number)
     }
 }
 
-/// The table of names. Writers are providers of metadata, readers the sinks: neither is the hot path.
+/// The table of names. Metadata providers write it, sinks read it; neither is the hot path.
 #[derive(Clone, Debug)]
 pub struct Symbols(Arc<RwLock<Table>>);
 
@@ -34,7 +34,7 @@ pub struct Symbols(Arc<RwLock<Table>>);
 struct Table {
     names: HashMap<u32, Name>,
     numbers: HashMap<Arc<str>, u32>,
-    /// Where a free number is looked for.
+    /// The number from which on a free one is searched.
     next: u32,
 }
 
@@ -42,12 +42,12 @@ struct Table {
 struct Name {
     text: Arc<str>,
     leases: usize,
-    /// Stays without any lease.
+    /// Kept without leases.
     is_permanent: bool,
 }
 
 impl Table {
-    /// The name of a text and its number, made where it is new.
+    /// Returns the number and the name of a text, which is added if it is new.
     fn name(&mut self, text: &str) -> (u32, &mut Name) {
         let number = self.numbers.get(text).copied();
         let number = number.unwrap_or_else(|| {
@@ -91,7 +91,7 @@ impl Symbols {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The symbol of a text, which stays for good: for names whose number is bounded.
+    /// Returns the permanent symbol of a text: for bounded sets of names.
     pub fn intern(&self, text: &str) -> Symbol {
         let mut table = self.write();
         let (number, name) = table.name(text);
@@ -99,7 +99,7 @@ impl Symbols {
         Symbol(number)
     }
 
-    /// The symbol of a text for as long as the lease, or another one of the same text, lives.
+    /// Returns a symbol of a text that lives as long as this lease, or another one of the same text.
     pub fn lease(&self, text: &str) -> Lease {
         let mut table = self.write();
         let (number, name) = table.name(text);
@@ -107,25 +107,25 @@ impl Symbols {
         Lease { symbol: Symbol(number), text: Arc::clone(&name.text), symbols: self.clone() }
     }
 
-    /// The text of a symbol; empty for one of another table, or one that was let go.
+    /// Returns the text of a symbol; empty if it was freed or belongs to another table.
     pub fn text(&self, symbol: Symbol) -> Arc<str> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         table.names.get(&symbol.0).map(|name| Arc::clone(&name.text)).unwrap_or_default()
     }
 
-    /// Looks for the next free number from this one on, as after a turn through all of them.
+    /// Searches the next free number from this one on, as after all numbers were used.
     #[doc(hidden)]
     pub fn rewind(&self, to: Symbol) {
         self.write().next = to.0;
     }
 
-    /// How many names there are now, the empty one included.
+    /// Number of names, the empty one included.
     pub fn count(&self) -> usize {
         self.0.read().unwrap_or_else(PoisonError::into_inner).names.len()
     }
 }
 
-/// Keeps a name.
+/// A handle that keeps a name alive.
 #[derive(Debug)]
 pub struct Lease {
     symbol: Symbol,
@@ -156,7 +156,7 @@ mod tests {
     use super::{Symbol, Symbols};
 
     #[test]
-    fn equal_names_are_equal_symbols() {
+    fn equal_names_have_equal_symbols() {
         let symbols = Symbols::default();
         let (a, b) = (symbols.intern("veth0"), symbols.intern("world"));
         assert_ne!(a, b);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_goes_with_its_last_lease() {
+    fn name_is_freed_with_last_lease() {
         let symbols = Symbols::default();
         let (first, second) = (symbols.lease("veth0"), symbols.lease("veth0"));
         let symbol = first.symbol();
@@ -176,13 +176,13 @@ mod tests {
         assert_eq!(&*symbols.text(symbol), "veth0");
         drop(second);
         assert_eq!((&*symbols.text(symbol), symbols.count()), ("", 1));
-        // Neither the next one nor the one of the same text is taken for it.
+        // Neither the next name nor the same text reuses the number.
         let (other, same) = (symbols.lease("veth1"), symbols.lease("veth0"));
         assert!(other.symbol() != symbol && same.symbol() != symbol);
     }
 
     #[test]
-    fn what_is_interned_stays() {
+    fn interned_name_is_permanent() {
         let symbols = Symbols::default();
         let lease = symbols.lease("host");
         assert_eq!(symbols.intern("host"), lease.symbol());
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_round_past_those_in_use() {
+    fn reused_numbers_skip_used_ones() {
         let symbols = Symbols::default();
         let kept = symbols.lease("kept");
         symbols.write().next = u32::MAX;

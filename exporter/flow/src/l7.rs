@@ -1,30 +1,30 @@
-//! What an access-log record says beyond addresses and ports: DNS, HTTP, Kafka or another protocol at layer 7.
+//! Layer 7 of an access-log record: DNS, HTTP, Kafka or another protocol.
 
 use crate::agent_event::Timestamp;
 
-/// Layer 7 of a flow. Field meanings follow Hubble's `flow.Layer7`; a request's record has only what requests have.
+/// Layer 7 of a flow. Field meanings follow Hubble's `flow.Layer7`; fields of responses are empty in requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct L7 {
     /// Request, response or sample.
     pub kind: L7Kind,
-    /// From the request to this response, ns; 0 = not known.
+    /// Time from the request to this response, ns; 0 = unknown.
     pub latency_ns: u64,
-    /// The protocol's own part.
+    /// The fields of the protocol.
     pub record: L7Record,
     /// Trace id of the request's W3C trace context; all zero = none.
     pub trace_id: [u8; 16],
-    /// Span id beside it.
+    /// Span id of that trace context.
     pub span_id: [u8; 8],
-    /// Labels of the source's identity, sorted, as the proxy knew them: `source:key=value`.
+    /// Labels of the source's identity in the record, sorted: `source:key=value`.
     pub source_labels: Vec<String>,
-    /// Labels of the destination's identity.
+    /// Labels of the destination's identity in the record.
     pub destination_labels: Vec<String>,
-    /// When the proxy wrote it, by its own clock.
+    /// When the proxy wrote the record, by its clock.
     pub time: Option<Timestamp>,
 }
 
 impl L7 {
-    /// The trace id, where the flow carries one.
+    /// Returns the trace id, if there is one.
     pub fn trace(&self) -> Option<&[u8; 16]> {
         (self.trace_id != [0; 16]).then_some(&self.trace_id)
     }
@@ -39,7 +39,7 @@ pub enum L7Kind {
     Unknown = 0,
     /// A request.
     Request = 1,
-    /// The answer.
+    /// A response.
     Response = 2,
     /// A sampled packet.
     Sample = 3,
@@ -57,7 +57,7 @@ impl L7Kind {
     }
 }
 
-/// The protocol's own part.
+/// The fields of the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum L7Record {
     /// The record names no protocol.
@@ -67,14 +67,14 @@ pub enum L7Record {
     Dns(Dns),
     /// HTTP.
     Http(Http),
-    /// Kafka (1.19 and before).
+    /// Kafka (up to 1.19).
     Kafka(Kafka),
-    /// Another protocol, as a proxy's own parser tells it.
+    /// Another protocol, parsed by a plugin of the proxy.
     Generic(Generic),
 }
 
 impl L7Record {
-    /// What Hubble's metrics call it in their `protocol` label.
+    /// The name in the `protocol` label of Hubble's metrics.
     pub const fn protocol_name(&self) -> &'static str {
         match self {
             Self::Dns(_) => "DNS",
@@ -88,21 +88,21 @@ impl L7Record {
 /// A DNS message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dns {
-    /// The name that was asked for.
+    /// The name in the question.
     pub query: String,
-    /// Addresses of the answer, as Go prints them.
+    /// Addresses of the answer, in Go's format.
     pub ips: Vec<String>,
-    /// How long the answer holds, s.
+    /// Time to live of the answer, s.
     pub ttl: u32,
-    /// Canonical names on the way to the addresses.
+    /// Canonical names in the answer.
     pub cnames: Vec<String>,
-    /// Who saw it: `proxy`, `standalone-proxy`.
+    /// The observer: `proxy`, `standalone-proxy`.
     pub observation_source: String,
     /// Response code.
     pub rcode: u32,
-    /// Types that were asked for.
+    /// Record types of the question.
     pub qtypes: Vec<u16>,
-    /// Types of the answer's records.
+    /// Record types of the answer.
     pub rrtypes: Vec<u16>,
 }
 
@@ -130,7 +130,7 @@ pub struct Kafka {
     pub api_version: i32,
     /// Name of the API.
     pub api_key: String,
-    /// What tells which response belongs to which request.
+    /// Correlates a response with its request.
     pub correlation_id: i32,
     /// Topic.
     pub topic: String,
@@ -141,11 +141,11 @@ pub struct Kafka {
 pub struct Generic {
     /// Its name.
     pub protocol: String,
-    /// What its parser told, sorted by name.
+    /// The parsed fields, sorted by name.
     pub fields: Vec<(String, String)>,
 }
 
-/// The cluster that labels of an identity name; none where they name none.
+/// Returns the cluster that the labels of an identity name.
 pub fn cluster_name(labels: &[String]) -> Option<&str> {
     labels.iter().find_map(|label| label.strip_prefix("k8s:io.cilium.k8s.policy.cluster="))
 }

@@ -1,32 +1,33 @@
-//! What flows carry as numbers and the kernel knows by name.
+//! Lookup of names for numbers in flows.
 
 use eyepiece_wire::InterfaceKind;
 
-use crate::flow::End;
+use crate::endpoint::End;
 
-/// Looks up names that belong to this machine. Called while encoding, a few times for each request at most for the
-/// same number, never by the pipeline: an implementation may take a lock, but must not wait for IO.
+/// Looks up names of this machine.
+///
+/// Encoders call it, the pipeline does not: an implementation may take a lock, but must not wait for IO.
 pub trait NameLookup: Send + Sync {
-    /// Appends the name of a network interface; nothing where it is unknown.
+    /// Appends the name of a network interface, or nothing if it is unknown.
     fn interface(&self, ifindex: u32, out: &mut String);
 
-    /// Appends the kernel's name of an `enum skb_drop_reason` without its prefix (`NETFILTER_DROP`); the upper
-    /// 16 bits are the subsystem. Nothing where it is unknown.
+    /// Appends the kernel's name of an `enum skb_drop_reason` without its prefix (`NETFILTER_DROP`), or nothing if it is
+    /// unknown. The upper 16 bits are the subsystem.
     fn kernel_reason(&self, reason: u32, out: &mut String);
 
-    /// Appends symbol and offset of a kernel address (`nf_hook_slow+0x9c`); nothing where it is unknown.
+    /// Appends symbol and offset of a kernel address (`nf_hook_slow+0x9c`), or nothing if it is unknown.
     fn kernel_symbol(&self, address: u64, out: &mut String);
 
-    /// Appends the name of a flow's end, [`End::name`]; nothing where it is unknown.
+    /// Appends the name of a flow's source or destination, or nothing if it is unknown.
     fn end(&self, _end: &End, _out: &mut String) {}
 
-    /// The kind of a network interface; `Other` where it is unknown.
+    /// Returns the kind of a network interface; `Other` if it is unknown.
     fn interface_kind(&self, _ifindex: u32) -> InterfaceKind {
         InterfaceKind::Other
     }
 }
 
-/// Knows no name: for sources that are not this machine's kernel.
+/// A lookup without names, for sources other than this machine's kernel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoLookup;
 

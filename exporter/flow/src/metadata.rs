@@ -1,50 +1,49 @@
-//! What is known of a flow beyond what the datapath says: whose its ends are, and what another Hubble added to it.
+//! What is known of a flow beyond the datapath's event: the pods and services at its ends, and what another Hubble server
+//! added to it.
 
-use crate::flow::Flow;
-
-/// Filled in only by who knows: a Hubble server's flow has them, one of our own datapath has none.
+/// The metadata of a flow. Only sources and providers that know it fill it in: a flow of another Hubble server has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
-    /// The node that observed it as Hubble names it: `name`, or `cluster/name`; empty = this one.
+    /// The node that observed the flow, as Hubble names it: `name`, or `cluster/name`; empty = this node.
     pub node_name: String,
     /// Labels of that node, `key=value`, sorted.
     pub node_labels: Vec<String>,
-    /// Who made the flow; empty = we did.
+    /// The program that made the flow; empty = eyepiece.
     pub emitter: Emitter,
-    /// Whose the source is.
+    /// The source's pod.
     pub source: EndMetadata,
-    /// Whose the destination is.
+    /// The destination's pod.
     pub destination: EndMetadata,
     /// DNS names of the source, without trailing dot.
     pub source_names: Vec<String>,
-    /// DNS names of the destination.
+    /// DNS names of the destination, without trailing dot.
     pub destination_names: Vec<String>,
     /// The service that the source belongs to.
     pub source_service: Option<Service>,
     /// The service that the destination belongs to.
     pub destination_service: Option<Service>,
-    /// Name of the interface [`Flow::ifindex`] on the node that observed it.
+    /// Name of the interface `Flow::ifindex` on the node that observed the flow.
     pub interface_name: String,
-    /// Hex trace id of the request that it belongs to (W3C Trace Context); an access-log record has its own.
+    /// Hex trace id of the request that the flow belongs to (W3C Trace Context); access-log records have it in `Flow::l7`.
     pub trace_id: String,
-    /// The summary text where the flow came with one.
+    /// The summary text that came with the flow.
     pub summary: String,
-    /// Name of the file that [`Flow::file`] numbers.
+    /// Name of the file that `Flow::file` numbers.
     pub file_name: String,
-    /// The flow as another Hubble server sent it (`flow.Flow` of protobuf, every field, known or not); empty = ours.
+    /// The flow as another Hubble server sent it (`flow.Flow` of protobuf, unknown fields included); empty = made here.
     pub encoded: Box<[u8]>,
 }
 
-/// Who made a flow.
+/// The program that made a flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Emitter {
-    /// `Hubble` of Cilium's.
+    /// `Hubble` for Cilium's.
     pub name: String,
     /// Its version, without `v`.
     pub version: String,
 }
 
-/// Whose one end of a flow is.
+/// The pod at one end of a flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndMetadata {
     /// Cluster.
@@ -53,13 +52,13 @@ pub struct EndMetadata {
     pub namespace: String,
     /// Pod.
     pub pod_name: String,
-    /// Labels of its identity: `source:key=value`, sorted.
+    /// Labels of the identity: `source:key=value`, sorted.
     pub labels: Vec<String>,
-    /// What the pod belongs to.
+    /// The workloads that the pod belongs to.
     pub workloads: Vec<Workload>,
 }
 
-/// What a pod belongs to.
+/// A workload that a pod belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
     /// Name.
@@ -75,11 +74,4 @@ pub struct Service {
     pub name: String,
     /// Kubernetes namespace.
     pub namespace: String,
-}
-
-impl Flow {
-    /// Whose source and destination are, where that is known.
-    pub fn end_metadata(&self) -> Option<(&EndMetadata, &EndMetadata)> {
-        self.metadata.as_ref().map(|metadata| (&metadata.source, &metadata.destination))
-    }
 }

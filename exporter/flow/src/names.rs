@@ -1,15 +1,15 @@
 //! The names and texts of the datapath's numbers: drop reasons, files, observation points, trace reasons and more.
 //!
-//! "Name" is the protobuf enum's (Cilium `api/v1/flow/flow.proto`), "text" what Cilium's monitor prints. None stands
-//! for numbers without one: the enums are open, callers show the number.
+//! "Name" is the protobuf enum's (Cilium `api/v1/flow/flow.proto`), "text" the one that Cilium's monitor prints. Functions
+//! return `None` for numbers without one: the enums are open, and callers show the number.
 
 use crate::cilium_release::Release;
 use crate::flow::FileInfo;
 
-/// File ids of drops from here on are our own kernel hook's: this plus the subsystem of the kernel's drop reason.
+/// The first file id of drops of our own datapath, which adds the subsystem of the kernel's drop reason.
 pub const KERNEL_FILES: u8 = 240;
 
-/// The kernel's `skb_drop_reason` that our own hook wrote into a drop's file and line; none for Cilium's files.
+/// Returns the kernel's `skb_drop_reason` in the file and line of a drop of our own datapath; `None` for Cilium's files.
 pub const fn kernel_reason(file: FileInfo) -> Option<u32> {
     match file.id.checked_sub(KERNEL_FILES) {
         // `u32::from` is not const.
@@ -102,7 +102,7 @@ pub const fn drop_reason_name(code: u32) -> Option<&'static str> {
     })
 }
 
-/// Text of a drop reason; codes below 130 are no drops and appear in metrics and debug messages.
+/// Text of a drop reason. Codes below 130 are not drops; metrics and debug messages have them.
 pub const fn drop_reason_text(code: u32) -> Option<&'static str> {
     Some(match code {
         0 => "Success",
@@ -201,7 +201,7 @@ pub const fn drop_reason_text(code: u32) -> Option<&'static str> {
     })
 }
 
-/// Name of the source file that a drop names (Cilium `bpf/lib/source_info.h` of that release).
+/// Name of a drop's source file (Cilium `bpf/lib/source_info.h` of that release).
 pub const fn drop_file(id: u8, release: Release) -> Option<&'static str> {
     match (id, release) {
         (1, _) => Some("bpf_host.c"),
@@ -267,7 +267,7 @@ const fn drop_file_1_16(id: u8) -> Option<&'static str> {
     })
 }
 
-/// Text of an observation point: the subtype of traces, and of Hubble's metrics.
+/// Text of an observation point, the subtype of traces.
 pub const fn observation_point_text(point: u8) -> Option<&'static str> {
     Some(match point {
         0 => "to-endpoint",
@@ -288,7 +288,7 @@ pub const fn observation_point_text(point: u8) -> Option<&'static str> {
     })
 }
 
-/// Number of an observation point in `flow.TraceObservationPoint`, where 0 stands for unknown.
+/// Number of an observation point in `flow.TraceObservationPoint`, in which 0 is unknown.
 pub const fn observation_point_number(point: u8) -> i32 {
     // `i32::from` is not const.
     if point == 0 { 101 } else { point as i32 }
@@ -316,7 +316,7 @@ pub const fn observation_point_name(point: u8) -> Option<&'static str> {
     })
 }
 
-/// Text of a trace reason, the encryption bit taken off.
+/// Text of a trace reason without the encryption bit.
 pub const fn trace_reason_text(reason: u8) -> Option<&'static str> {
     Some(match reason {
         0 => "new",
@@ -332,7 +332,7 @@ pub const fn trace_reason_text(reason: u8) -> Option<&'static str> {
     })
 }
 
-/// Number of a trace reason in `flow.TraceReason`, where 0 stands for unknown.
+/// Number of a trace reason in `flow.TraceReason`, in which 0 is unknown.
 pub const fn trace_reason_number(reason: u8) -> i32 {
     match reason {
         // `i32::from` is not const.
@@ -374,7 +374,7 @@ pub const fn capture_point_name(point: u8) -> Option<&'static str> {
     })
 }
 
-/// Text of a policy verdict's match type, as Hubble's metrics and Cilium's monitor have it in lower case.
+/// Text of a policy verdict's match type, as in Hubble's metrics and Cilium's monitor.
 pub const fn policy_match_text(kind: u8) -> Option<&'static str> {
     Some(match kind {
         0 => "none",
@@ -399,7 +399,7 @@ pub const fn auth_type_name(kind: u8) -> Option<&'static str> {
     })
 }
 
-/// Number in `flow.SCTPChunkType` of a chunk type as on the wire (RFC 9260, section 3.2); 0 for those that it leaves out.
+/// Number in `flow.SCTPChunkType` of a chunk type as on the wire (RFC 9260, section 3.2); 0 for types that it lacks.
 pub const fn sctp_chunk_number(chunk: Option<u8>) -> i32 {
     match chunk {
         Some(1) => 1,
@@ -430,7 +430,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drop_reasons() {
+    fn drop_reasons_have_name_and_text() {
         for (code, name, text) in [
             (0, Some("DROP_REASON_UNKNOWN"), Some("Success")),
             (1, None, None),
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn files_by_release() {
+    fn drop_files_differ_by_release() {
         use Release::{V1_15, V1_16, V1_17, V1_18, V1_19, V1_20};
         for (id, v1_15, v1_16, v1_18, v1_19, v1_20) in [
             (0, None, None, None, None, None),
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn kernel_reasons_are_in_the_last_files() {
+    fn kernel_reason_is_in_file_id() {
         for (id, line, reason) in [
             (239, 7, None),
             (240, 0, Some(0)),
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_protobuf() {
+    fn numbers_equal_those_of_protobuf() {
         assert_eq!([0, 1, 13, 200].map(observation_point_number), [101, 1, 13, 200]);
         assert_eq!([0, 4, 5, 6, 127].map(trace_reason_number), [1, 5, 0, 6, 127]);
         for (chunk, name) in [

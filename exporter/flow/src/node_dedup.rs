@@ -1,16 +1,16 @@
-//! Each packet once per node: which of the hooks that a packet passes counts it for `hubble.flow.io`.
+//! Counts each packet once per node: decides which of the hooks on its path counts it for `hubble.flow.io`.
 
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 use crate::event::TrafficDelta;
 use crate::flow::{End, Flow};
 
-/// What is known of one end of a packet.
+/// The kind of a packet's source or destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndKind {
-    /// The address belongs to an endpoint of this machine.
+    /// An endpoint of this machine.
     Endpoint,
-    /// Everything else: this machine itself, or elsewhere.
+    /// This machine itself, or another one.
     Other,
 }
 
@@ -20,11 +20,11 @@ impl From<&End> for EndKind {
     }
 }
 
-/// Packets and bytes of a traffic that count here; (0, 0) where another hook counts them.
+/// Returns the packets and bytes that count at this hook; (0, 0) if another hook counts them.
 ///
 /// A packet counts at its source's endpoint if that is local, else at its destination's, else at the uplink that it
-/// leaves or enters by. A tunnel's device is an uplink for what it carries; its outer packets, which this machine sends
-/// or which end here, count nowhere. `ingress` is the kind of the interface with the traffic's `ingress_ifindex`.
+/// leaves or enters by. A tunnel's device is an uplink for the packets inside; the outer packets, which this machine
+/// sends or receives, count nowhere. `ingress` is the kind of the interface with the traffic's `ingress_ifindex`.
 #[inline]
 pub fn once_per_node(
     traffic: &TrafficDelta,
@@ -33,28 +33,28 @@ pub fn once_per_node(
     ingress: InterfaceKind,
 ) -> (u64, u64) {
     if traffic.hook == Hook::FromNetwork {
-        // The endpoint's own hook counts what goes to it.
-        return if destination == EndKind::Endpoint { (0, 0) } else { by_mark(traffic) };
+        // The endpoint's hook counts packets to it.
+        return if destination == EndKind::Endpoint { (0, 0) } else { counted_at_uplink(traffic) };
     }
     let at_source = counted_at_source(traffic, source, ingress);
-    // What came in by an uplink was counted there, or is of an endpoint.
+    // Packets that came in by an uplink were counted there, or are an endpoint's.
     let at_uplink = traffic.ingress_ifindex != 0 && ingress == InterfaceKind::Uplink;
-    // Encapsulation takes the way in off a packet, and what comes out of a tunnel came in by its device. So of packets
-    // that look like a tunnel's those that pass through are known when they leave: they were not counted before.
+    // Encapsulated packets have no ingress interface, and decapsulated ones have the tunnel's device. So packets that
+    // look like a tunnel's and have one are forwarded: they were not counted before.
     let is_tunnel = traffic.mark == AnsweredBy::Tunnel;
     let is_new = (!is_tunnel & !at_uplink) | (is_tunnel & (traffic.ingress_ifindex != 0));
-    // No short circuits: packets of all hooks are mixed, and a mispredicted branch costs more than these few bits.
-    // A drop was counted, if at all, where the packet entered.
+    // No short circuits: packets of all hooks are mixed, and a mispredicted branch costs more than these operations.
+    // Dropped packets were counted, if at all, where they entered.
     let counts = (traffic.hook == Hook::FromEndpoint)
         | ((traffic.hook == Hook::ToEndpoint) & !at_source)
         | ((traffic.hook == Hook::ToNetwork) & !at_source & is_new);
     if counts { (traffic.packets, traffic.bytes) } else { (0, 0) }
 }
 
-/// Whether a packet came in by an endpoint's interface, where it was counted.
+/// Returns whether a packet came in by an endpoint's interface, where it was counted.
 ///
-/// An interface of another kind (an overlay's, a CNI's inner one) does not tell by itself: there the source's address
-/// does. What this machine sends itself came in by none.
+/// For interfaces of another kind (an overlay's, a CNI's inner one) the source's address decides. Packets that this
+/// machine sends have no ingress interface.
 fn counted_at_source(traffic: &TrafficDelta, source: EndKind, ingress: InterfaceKind) -> bool {
     traffic.ingress_ifindex != 0
         && match ingress {
@@ -64,8 +64,8 @@ fn counted_at_source(traffic: &TrafficDelta, source: EndKind, ingress: Interface
         }
 }
 
-/// Whether a packet of our own datapath was observed before on this node: it leaves for an endpoint or an uplink, and came
-/// in by an interface that is watched, the endpoint's that sent it or an uplink. `kind` looks up an interface's kind.
+/// Returns whether a packet of our own datapath was observed before on this node: it leaves to an endpoint or an uplink,
+/// and came in by a watched interface, its endpoint's or an uplink. `kind` looks up an interface's kind.
 pub fn observed_before(flow: &Flow, kind: impl FnOnce(u32) -> InterfaceKind) -> bool {
     let leaves = |traffic: &TrafficDelta| {
         traffic.ingress_ifindex != 0 && matches!(traffic.hook, Hook::ToEndpoint | Hook::ToNetwork)
@@ -76,16 +76,16 @@ pub fn observed_before(flow: &Flow, kind: impl FnOnce(u32) -> InterfaceKind) -> 
     })
 }
 
-/// What came in by an uplink waits in the kernel until it is known who answers.
-const fn by_mark(traffic: &TrafficDelta) -> (u64, u64) {
+/// Returns the packets and bytes that count at an uplink. The kernel holds them back until the answering side is known.
+const fn counted_at_uplink(traffic: &TrafficDelta) -> (u64, u64) {
     match traffic.mark {
-        // Held back: comes again as `held_packets`.
+        // Held back: reported again as `held_packets`.
         AnsweredBy::Unknown => (0, 0),
-        // Behind a translation was an endpoint: all of it, held or not, was counted there.
+        // An endpoint behind a translation: all packets, held or not, were counted there.
         AnsweredBy::Endpoint => (0, 0),
-        // What is inside counts.
+        // The packets inside count.
         AnsweredBy::Tunnel => (0, 0),
-        // Kernel counters never reach 2^64; a broken source must not stop us.
+        // Kernel counters never reach 2^64; an invalid source must not stop the pipeline.
         AnsweredBy::Local | AnsweredBy::Forwarded => {
             (traffic.packets.saturating_add(traffic.held_packets), traffic.bytes.saturating_add(traffic.held_bytes))
         }
@@ -105,7 +105,7 @@ mod tests {
     const ALL: (u64, u64) = (5, 520);
 
     #[test]
-    fn one_hook_counts_a_packet() {
+    fn one_hook_counts_each_packet() {
         use EndKind::{Endpoint as Local, Other as Remote};
         use Hook::{Drop, FromEndpoint, FromNetwork, ToEndpoint, ToNetwork};
         use InterfaceKind::{Endpoint, EndpointBridge, Other, Uplink};
@@ -142,7 +142,7 @@ mod tests {
             (FromNetwork, unknown, 2, Uplink, Remote, Local, NOTHING),
             (FromNetwork, AnsweredBy::Local, 2, Uplink, Remote, Local, NOTHING),
             (FromNetwork, AnsweredBy::Forwarded, 2, Uplink, Remote, Local, NOTHING),
-            // What a tunnel's device sends and what ends there; then what only looks like it and passes through.
+            // Packets from and to a tunnel's device; then forwarded packets that only look like it.
             (ToNetwork, AnsweredBy::Tunnel, 0, Other, Remote, Remote, NOTHING),
             (FromNetwork, AnsweredBy::Tunnel, 2, Uplink, Remote, Remote, NOTHING),
             (FromNetwork, AnsweredBy::Tunnel, 2, Uplink, Remote, Local, NOTHING),
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn packet_is_observed_before_where_it_came_in() {
+    fn forwarded_packet_was_observed_before() {
         use Hook::{Drop, FromEndpoint, FromNetwork, ToEndpoint, ToNetwork};
         use InterfaceKind::{Endpoint, EndpointBridge, Other, Uplink};
         for (hook, ingress_ifindex, kind, from_endpoint, expected) in [
             (ToEndpoint, 5, Endpoint, true, true),
             (ToEndpoint, 5, EndpointBridge, false, true),
             (ToEndpoint, 5, Uplink, false, true),
-            // An overlay's inner device: the source's address tells.
+            // An overlay's inner device: the source's address decides.
             (ToEndpoint, 5, Other, true, true),
             (ToEndpoint, 5, Other, false, false),
             // This machine sends.
@@ -207,12 +207,12 @@ mod tests {
                 kind
             };
             assert_eq!(observed_before(&flow, kind_of), expected, "{hook:?} {ingress_ifindex} {kind:?}");
-            assert!(!observed_before(&Flow { traffic: None, ..flow }, |_| kind), "another's datapath");
+            assert!(!observed_before(&Flow { traffic: None, ..flow }, |_| kind), "another datapath");
         }
     }
 
     #[test]
-    fn absurd_counts_do_not_overflow() {
+    fn implausible_counts_do_not_overflow() {
         let traffic = TrafficDelta {
             hook: Hook::FromNetwork,
             mark: AnsweredBy::Local,
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_with_an_endpoint_is_local() {
+    fn end_with_endpoint_is_local() {
         assert_eq!(EndKind::from(&End { endpoint: 1, ..End::default() }), EndKind::Endpoint);
         assert_eq!(EndKind::from(&End { identity: 1, ..End::default() }), EndKind::Other);
     }

@@ -1,28 +1,28 @@
-//! What the pipeline hands to the sinks: flows, events and losses, in the order in which they came.
+//! The entries that the pipeline hands to the sinks: flows, events and losses, in the order of their arrival.
 
 use std::sync::Arc;
 
 use crate::agent_event::AgentEvent;
 use crate::debug_event::DebugEvent;
-use crate::event::Lost;
 use crate::flow::Flow;
+use crate::loss::Lost;
 
-/// One thing that was observed.
+/// One entry.
 #[allow(clippy::large_enum_variant, reason = "flows are nearly all of them, and a box would be an allocation each")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
-    /// A flow. It stays inline: nearly everything is a flow, and its way allocates nothing.
+    /// A flow, inline: nearly all entries are flows, and their path does not allocate.
     Flow(Flow),
     /// A notification of Cilium's agent.
     Agent(Box<AgentEvent>),
     /// A debug message of the datapath.
     Debug(Box<DebugEvent>),
-    /// Events that were lost here, between those before and those behind.
+    /// Events that were lost at this place of the order.
     Lost(Lost),
 }
 
 impl Observed {
-    /// The flow, where it is one.
+    /// Returns the flow, if the entry is one.
     pub const fn flow(&self) -> Option<&Flow> {
         match self {
             Self::Flow(flow) => Some(flow),
@@ -41,9 +41,9 @@ impl Observed {
     }
 }
 
-/// What travels together from the pipeline to the sinks.
+/// The entries that the pipeline hands over together.
 ///
-/// As long as a batch lives, the names in its flows can be looked up: who keeps a flow for later keeps its batch.
+/// A batch keeps the names of its flows alive: a sink that keeps a flow for later has to keep its batch.
 pub type Batch = Arc<Vec<Observed>>;
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
     use crate::flow::Flow;
 
     #[test]
-    fn a_flow_is_no_larger_for_being_one_of_four() {
+    fn entry_is_as_small_as_flow() {
         assert_eq!(size_of::<Observed>(), size_of::<Flow>());
     }
 }

@@ -1,4 +1,4 @@
-//! RFC 3339 times, as Go writes and reads them.
+//! Times in RFC 3339's format, as Go reads and writes them.
 
 use std::fmt::{self, Write};
 
@@ -7,8 +7,8 @@ use crate::agent_event::Timestamp;
 /// Days from 0000-03-01 to 1970-01-01 in the Gregorian calendar.
 const EPOCH: i64 = 719_468;
 
-/// The time of a text such as `2024-05-06T07:08:09.337493482Z`; none where it is no time, or outside of the years 1 to
-/// 9999. Digits behind the ninth of a fraction are dropped.
+/// Parses a time such as `2024-05-06T07:08:09.337493482Z`. Returns `None` if it is not a time of the years 1 to 9999.
+/// Digits of the fraction after the ninth are ignored.
 pub fn rfc3339(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.split_once('T')?;
     let mut date = date.splitn(3, '-');
@@ -35,10 +35,10 @@ pub fn rfc3339(text: &str) -> Option<Timestamp> {
     (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Timestamp { seconds, nanos })
 }
 
-/// Writes a time in UTC, with as many digits of a fraction as it has: none or nine.
+/// Writes a time in UTC, with nine digits of a fraction or none.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer fails.
 pub fn write_rfc3339(time: Timestamp, out: &mut impl Write) -> fmt::Result {
     let clock = time.seconds.rem_euclid(86_400);
     let (year, month, day) = date(time.seconds.div_euclid(86_400));
@@ -50,7 +50,7 @@ pub fn write_rfc3339(time: Timestamp, out: &mut impl Write) -> fmt::Result {
     }
 }
 
-/// Year, month and day of days since 1970-01-01 in the Gregorian calendar: the inverse of `days`.
+/// Converts days since 1970-01-01 to year, month and day in the Gregorian calendar: the inverse of `days`.
 pub const fn date(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
@@ -62,12 +62,12 @@ pub const fn date(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + if month <= 2 { 1 } else { 0 }, month, day)
 }
 
-/// A number of exactly so many digits.
+/// Parses a number of exactly so many digits.
 fn digits(text: &str, count: usize) -> Option<i64> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// Nanoseconds of a fraction, and what is behind it.
+/// Returns the nanoseconds of a fraction and the text after it.
 fn fraction(text: &str) -> Option<(u32, &str)> {
     let Some(rest) = text.strip_prefix(['.', ',']) else { return Some((0, text)) };
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -82,7 +82,7 @@ fn fraction(text: &str) -> Option<(u32, &str)> {
     Some((nanos, &rest[end..]))
 }
 
-/// Seconds that a zone is east of UTC.
+/// Returns the seconds that a zone is east of UTC.
 fn offset(zone: &str) -> Option<i64> {
     if zone == "Z" {
         return Some(0);
@@ -106,7 +106,7 @@ const fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01. Years are taken to begin in March, so that the leap day is a year's last.
+/// Returns the days since 1970-01-01. Years are counted from March, so that the leap day is a year's last.
 const fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -120,7 +120,7 @@ mod tests {
     use super::{rfc3339, write_rfc3339};
 
     #[test]
-    fn written_as_read() {
+    fn time_survives_read_and_write() {
         for text in [
             "1970-01-01T00:00:00Z",
             "2024-05-06T07:08:09.337493482Z",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn valid_times_are_parsed() {
         for (text, seconds, nanos) in [
             ("1970-01-01T00:00:00Z", 0, 0),
             ("2024-05-06T07:08:09.337493482Z", 1_714_979_289, 337_493_482),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn no_times() {
+    fn invalid_times_are_rejected() {
         for text in [
             "",
             "yesterday",

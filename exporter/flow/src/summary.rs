@@ -1,4 +1,4 @@
-//! Hubble's one-line text for a flow, and the names of ICMP types in it.
+//! Hubble's one-line summary of a flow, and its names of ICMP types.
 
 mod l7;
 mod quote;
@@ -20,10 +20,10 @@ const TCP_FLAGS: [(u16, &str); 9] = [
     (TcpFlags::NS, "NS"),
 ];
 
-/// Writes the summary of a flow; nothing where no layer was decoded.
+/// Writes the summary of a flow, or nothing if no layer was decoded.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer fails.
 pub fn write(flow: &Flow, out: &mut impl fmt::Write) -> fmt::Result {
     if let Some(l7) = &flow.l7 {
         return l7::write(l7, out);
@@ -71,10 +71,10 @@ fn write_l4(l4: &L4, out: &mut impl fmt::Write) -> fmt::Result {
     }
 }
 
-/// Writes flag names with commas between them.
+/// Writes flag names, separated by commas.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer fails.
 pub fn write_tcp_flags(flags: TcpFlags, out: &mut impl fmt::Write) -> fmt::Result {
     let mut separator = "";
     for (bit, name) in TCP_FLAGS {
@@ -90,7 +90,7 @@ pub fn write_tcp_flags(flags: TcpFlags, out: &mut impl fmt::Write) -> fmt::Resul
 /// Writes the name of an ICMP type and code, as in summaries and in the `type` label of Hubble's metrics.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer fails.
 pub fn write_icmp4(kind: u8, code: u8, out: &mut impl fmt::Write) -> fmt::Result {
     write_icmp(icmp4_name(kind), kind, code, out)
 }
@@ -98,12 +98,12 @@ pub fn write_icmp4(kind: u8, code: u8, out: &mut impl fmt::Write) -> fmt::Result
 /// Writes the name of an ICMPv6 type and code, as [`write_icmp4`].
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer fails.
 pub fn write_icmp6(kind: u8, code: u8, out: &mut impl fmt::Write) -> fmt::Result {
     write_icmp(icmp6_name(kind), kind, code, out)
 }
 
-/// A type without names for codes stands alone at code 0.
+/// Writes the type alone at code 0 if its codes have no names.
 fn write_icmp(name: Option<IcmpName>, kind: u8, code: u8, out: &mut impl fmt::Write) -> fmt::Result {
     let Some((name, codes)) = name else { return write!(out, "{kind}({code})") };
     match codes.get(usize::from(code)) {
@@ -113,7 +113,7 @@ fn write_icmp(name: Option<IcmpName>, kind: u8, code: u8, out: &mut impl fmt::Wr
     }
 }
 
-/// A type's name, and its codes' from 0 on.
+/// The name of a type, and those of its codes from 0 on.
 type IcmpName = (&'static str, &'static [&'static str]);
 
 /// RFC 792, 950, 1256 and the codes of RFC 1122 and 1812.
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn layers() {
+    fn summary_names_last_layer() {
         for (layer, expected) in [
             (Layer::None, ""),
             (Layer::Ethernet, "Ethernet"),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_flags_in_order() {
+    fn tcp_flags_have_hubbles_order() {
         for (flags, expected) in [
             (0, "TCP Flags: "),
             (TcpFlags::SYN, "TCP Flags: SYN"),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn types_and_codes() {
+    fn icmp_types_and_codes_have_names() {
         for (kind, code, icmp4, icmp6) in [
             (0, 0, "ICMPv4 EchoReply", "ICMPv6 0(0)"),
             (0, 8, "ICMPv4 EchoReply(Code: 8)", "ICMPv6 0(8)"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others() {
+    fn other_protocols_have_summaries() {
         let (source_port, destination_port) = (1, 2);
         for (l4, expected) in [
             (L4::Udp { source_port, destination_port }, "UDP"),

@@ -1,9 +1,9 @@
-//! Texts of numbers and addresses, written without the formatting machinery where it is hot.
+//! Texts of numbers and addresses. Those of hot paths do not use `std::fmt`.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Appends a number in decimal. Here and below, what is written to is memory: writing to it can't fail.
+/// Appends a number in decimal. Writers here are memory, which cannot fail.
 pub fn decimal(out: &mut impl Write, mut value: u64) {
     // u64::MAX has 20 digits.
     let mut digits = [0_u8; 20];
@@ -20,10 +20,10 @@ pub fn decimal(out: &mut impl Write, mut value: u64) {
     out.write_str(std::str::from_utf8(&digits[start..]).unwrap_or_default()).unwrap_or_default();
 }
 
-/// The beginning of a text that may be long, with `…` where something was cut off.
-pub fn cut(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        text.truncate(text.floor_char_boundary(most));
+/// Cuts a text to so many bytes, at a character, and appends `…` if it was longer.
+pub fn truncate(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit));
         text.push('…');
     }
     text
@@ -61,7 +61,7 @@ fn address4(out: &mut impl Write, address: Ipv4Addr) {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// A UUID as in RFC 9562.
+/// Formats a UUID (RFC 9562).
 pub fn uuid(bytes: &[u8; 16]) -> [u8; 36] {
     let mut text = [b'-'; 36];
     let mut at = 0;
@@ -76,7 +76,7 @@ pub fn uuid(bytes: &[u8; 16]) -> [u8; 36] {
     text
 }
 
-/// Bytes in hex.
+/// Formats bytes in hex.
 pub fn hex(bytes: &[u8; 16]) -> [u8; 32] {
     std::array::from_fn(|index| {
         let byte = bytes[index / 2];
@@ -84,7 +84,7 @@ pub fn hex(bytes: &[u8; 16]) -> [u8; 32] {
     })
 }
 
-/// A link layer address, bytes with colons between.
+/// Formats a link layer address, with colons between the bytes.
 pub fn mac(bytes: &[u8; 6]) -> [u8; 17] {
     let mut text = [b':'; 17];
     for (index, byte) in bytes.iter().enumerate() {
@@ -99,7 +99,7 @@ mod tests {
     use super::{address, decimal, hex, mac, uuid};
 
     #[test]
-    fn like_the_formatting_machinery() {
+    fn texts_equal_those_of_fmt() {
         for value in [0, 9, 10, 99, 100, 12_345, u64::MAX - 1, u64::MAX] {
             let mut out = "x".to_owned();
             decimal(&mut out, value);

@@ -1,6 +1,6 @@
-//! Names for what is told once and must be known again: random UUIDs, RFC 9562 version 4.
+//! Random UUIDs (RFC 9562, version 4), which identify flows and events.
 
-/// A random UUID. Not a secret: a fast generator does.
+/// Returns a random UUID. It is not a secret, so a fast generator suffices.
 #[inline]
 pub fn random(random: &mut fastrand::Rng) -> [u8; 16] {
     let mut bytes = random.u128(..).to_ne_bytes();

@@ -1,4 +1,4 @@
-//! Access-log records: any gob gives a flow with a summary or an error, the second time as well as the first.
+//! Access-log records: any gob gives a flow with a summary or an error, and the same result twice.
 #![no_main]
 
 use eyepiece_flow::cilium_release::Producer;
@@ -20,7 +20,7 @@ fuzz_target!(|value: &[u8]| {
         Ok(Observed::Flow(flow)) => {
             let mut text = String::new();
             assert!(summary::write(&flow, &mut text).is_ok());
-            // Every byte of a summary but its own words is in the record; an escaped one takes ten.
+            // The variable bytes of a summary are in the record; an escaped one takes ten.
             assert!(text.len() <= 200 + 40 * data.len());
             let layer = flow.l7.expect("layer 7");
             assert!(layer.source_labels.is_sorted() && layer.destination_labels.is_sorted());

@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     agent_notify(&mut data, kind.into(), text);
     let event = RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop: None };
     let is_known = (2..=10).contains(&kind);
-    // Releases up to 1.18 gave these to services; what is no service's JSON is somebody else's notification.
+    // Services of releases up to 1.18; with other JSON they are unknown.
     let may_be_service = (11..=12).contains(&kind);
     match decode(&event, Producer::default(), &mut Pairing::new(1)) {
         Ok(Observed::Agent(event)) => {
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         Ok(_) => unreachable!("another kind of event"),
-        // Only the JSON can be wrong.
+        // Only the JSON can be invalid.
         Err(error) => assert!(is_known && error.reason() == "record_json"),
     }
 });

@@ -1,5 +1,5 @@
-//! Filters for flows: any request, as protobuf or as texts for single fields, is refused or compiled, and asked of a few
-//! flows it says the same twice.
+//! Filters for flows: any request, as protobuf or as texts of single fields, is rejected or compiled, and matching the
+//! same flows twice gives the same result.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use eyepiece_flow::l7::{Dns, Http, L7, L7Record};
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
-use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::filter::{Context, Filters, no_clock};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::FlowFilter;
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
@@ -55,12 +55,12 @@ static EVENTS: LazyLock<Vec<Observed>> = LazyLock::new(|| {
     ]
 });
 
-/// A filter of one field that texts come in, which the first byte chooses; they stand between NULs.
+/// A filter of one text field, which the first byte selects; its entries are separated by NULs.
 fn of_texts(input: &[u8]) -> Option<FlowFilter> {
     let (field, texts) = input.split_first()?;
     let texts: Vec<String> = str::from_utf8(texts).ok()?.split('\0').map(str::to_owned).collect();
     let mut filter = FlowFilter::default();
-    let place = match field {
+    let entries = match field {
         b'c' => &mut filter.experimental.insert(Experimental::default()).cel_expression,
         b'l' => &mut filter.source_label,
         b'L' => &mut filter.node_labels,
@@ -75,27 +75,27 @@ fn of_texts(input: &[u8]) -> Option<FlowFilter> {
         b't' => &mut filter.destination_port,
         _ => return None,
     };
-    *place = texts;
+    *entries = texts;
     Some(filter)
 }
 
 fuzz_target!(|input: &[u8]| {
     let Some(filter) = of_texts(input).or_else(|| FlowFilter::decode(input).ok()) else { return };
     let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let filter = std::slice::from_ref(&filter);
     let (allowed, denied) = match (Filters::compile(filter, &[]), Filters::compile(&[], filter)) {
         (Ok(allowed), Ok(denied)) => (allowed, denied),
         (Err(one), Err(two)) => {
             assert_eq!(one, two);
-            assert!(!one.why.is_empty() && one.value.len() < 200);
+            assert!(!one.cause.is_empty() && one.value.len() < 200);
             return;
         }
         other => panic!("{other:?}"),
     };
     for event in EVENTS.iter() {
-        let wanted = allowed.matches(event, &context);
-        assert_eq!(wanted, allowed.matches(event, &context));
-        assert_eq!(wanted, !denied.matches(event, &context));
+        let is_matched = allowed.matches(event, &context);
+        assert_eq!(is_matched, allowed.matches(event, &context));
+        assert_eq!(is_matched, !denied.matches(event, &context));
     }
 });

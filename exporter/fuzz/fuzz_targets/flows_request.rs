@@ -1,4 +1,4 @@
-//! Requests for flows: any bytes are no request, a refused one, or one whose answers are messages.
+//! Requests for flows: any bytes are invalid, a rejected request, or one with valid responses.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -9,7 +9,7 @@ use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::encode::Encoder;
-use eyepiece_hubble::filter::Context;
+use eyepiece_hubble::filter::{Context, no_clock};
 use eyepiece_hubble::layout::Masks;
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::observer::{GetFlowsRequest, GetFlowsResponse};
@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| {
     };
     assert!(!(query.first && query.follow));
     let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let encoder = Encoder::new("kind/node", Arc::new(NoLookup));
     for event in EVENTS.iter() {
         assert_eq!(query.filters.matches(event, &context), query.filters.matches(event, &context));

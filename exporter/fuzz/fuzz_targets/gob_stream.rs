@@ -1,14 +1,14 @@
-//! Streams of the monitor socket: any bytes give payloads or an error, however they arrive, within the limits.
+//! Streams of the monitor socket: any bytes give payloads or an error within the limits, in any pieces.
 #![no_main]
 
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{GobError, Limits, Payload, PayloadDecoder};
 use libfuzzer_sys::fuzz_target;
 
-/// Low ones, which short inputs reach.
+/// Low limits, which short inputs reach.
 const LIMITS: Limits = Limits { message: 4096, descriptors: 16, descriptor_bytes: 2048 };
 
-/// All payloads of a stream that is there at once, and how it ends: an error, or bytes that wait for more.
+/// Decodes a whole stream. Returns its payloads and its end: an error, or the number of incomplete bytes.
 fn whole(bytes: &[u8]) -> (Vec<Payload<'_>>, Result<usize, GobError>) {
     let mut decoder = PayloadDecoder::new(LIMITS);
     let (mut found, mut start) = (Vec::new(), 0);
@@ -32,7 +32,7 @@ fn whole(bytes: &[u8]) -> (Vec<Payload<'_>>, Result<usize, GobError>) {
     }
 }
 
-/// The same, but only as much as is needed is given each time.
+/// Decodes a stream in the smallest pieces that the decoder accepts.
 fn little_by_little(bytes: &[u8]) -> (usize, Result<usize, GobError>) {
     let mut decoder = PayloadDecoder::new(LIMITS);
     let (mut count, mut start, mut end) = (0, 0, 0);
@@ -58,7 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
     for one in &found {
         payload(&mut again, one);
     }
-    // With the longer names of ours a message may be longer than it was: limits for all.
+    // Our descriptor may be longer than the stream's: default limits.
     let mut decoder = PayloadDecoder::default();
     let mut start = 0;
     for one in &found {

@@ -1,10 +1,10 @@
-//! Values with their own descriptors: any bytes give a value or an error, and what follows the value does not matter.
+//! Values with their descriptors: any bytes give a value or an error, independent of the bytes after the value.
 #![no_main]
 
 use eyepiece_flow::gob::{Value, value};
 use libfuzzer_sys::fuzz_target;
 
-/// How many values there are in one.
+/// Counts the values in a value.
 fn parts(value: &Value) -> usize {
     1 + match value {
         Value::List(list) => list.iter().map(parts).sum(),
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     match value(bytes) {
         Ok((found, used)) => {
             assert!(used > 0 && used <= bytes.len());
-            // A value takes a byte or more; the two parts of a complex number are in the one that it is.
+            // A value takes a byte or more; a complex number has two parts beside itself.
             assert!(parts(&found) <= 3 * bytes.len());
             let again = value(&bytes[..used]);
             assert!(again.is_ok_and(|(again, length)| length == used && parts(&again) == parts(&found)));

@@ -10,7 +10,7 @@ use eyepiece_flow::record::Observed;
 use eyepiece_flow::{debug_text, summary};
 use libfuzzer_sys::fuzz_target;
 
-/// Counts what is written, so that formatting runs without allocating.
+/// Counts the written bytes, so that formatting does not allocate.
 struct Length(usize);
 
 impl Write for Length {
@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
                 assert!((10..200).contains(&length.0));
             }
             Ok(Observed::Agent(_)) => {}
-            Ok(Observed::Lost(_)) => unreachable!("no payload tells a loss"),
+            Ok(Observed::Lost(_)) => unreachable!("no payload is a loss"),
             Err(error) => assert!(!error.reason().is_empty()),
         }
     }

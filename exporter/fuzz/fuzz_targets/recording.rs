@@ -1,11 +1,11 @@
-//! Recordings: any bytes are stepped over in full, and what is read can be written and read again.
+//! Recordings: any bytes are read to their end, and records can be written and read again.
 #![no_main]
 
 use eyepiece_flow::recording::facts;
 use eyepiece_flow::recording::format::{self, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
 use libfuzzer_sys::fuzz_target;
 
-/// An event in full.
+/// Formats a record.
 fn text(record: &Record<'_>) -> String {
     format!("{record:?}")
 }
@@ -22,7 +22,7 @@ fn again(event: &eyepiece_flow::event::Event<'_>, time: u64) {
     }
 }
 
-/// Makes the checks of a record's head and body fit, so that the fuzzer gets behind them.
+/// Corrects the CRCs of a record's head and body, so that the fuzzer gets beyond them.
 fn mend(bytes: &mut [u8]) {
     let Some(length) = bytes.len().checked_sub(RECORD_HEAD) else { return };
     let crc = |bytes: &[u8]| {

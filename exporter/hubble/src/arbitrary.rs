@@ -1,18 +1,17 @@
-//! Messages of random content, for property tests of this crate and of those that print its messages.
+//! Messages of random content, for property tests of this crate and its users.
 
-use prost::Message as _;
+use prost::Name;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
 
-use crate::json::{Named, descriptor};
+use crate::proto;
 
-/// A message of any content: every field of every kind may be set, enums to numbers without a name too.
+/// Returns a message of random content: any field may be set, enums also to numbers without a name.
 ///
 /// # Panics
-/// When the message is not in the descriptors.
-pub fn any<M: Named>(seed: u64) -> M {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let message = fill(&descriptor::<M>().expect("the descriptors are part of the program"), &mut random, 0);
-    M::decode(message.encode_to_vec().as_slice()).expect("a message of its own descriptor")
+/// The message is not part of the API.
+pub fn any<M: Name + Default>(seed: u64) -> M {
+    let descriptor = proto::descriptor(&M::full_name()).expect("a message of the API");
+    fill(&descriptor, &mut fastrand::Rng::with_seed(seed), 0).transcode_to().expect("a message of its own descriptor")
 }
 
 fn fill(descriptor: &MessageDescriptor, random: &mut fastrand::Rng, depth: usize) -> DynamicMessage {

@@ -1,9 +1,8 @@
-//! What our server knows of a flow and `flow.Flow` has no field for, for clients that ask: names of the ends, the kernel's
-//! reason of a drop, whether the packet was observed before.
+//! Attributes of flows without a field in `flow.Flow`, on request: names of source and destination, the kernel's drop
+//! reason, whether the packet was observed before.
 //!
-//! The API has `extensions` in requests and in flows for such things. A request whose `extensions` are [`request`] gets
-//! flows whose `extensions` are a `google.protobuf.Struct`, with fields named as the attributes of our log records. To
-//! other clients nothing changes.
+//! Requests and flows of the API have `extensions`. A request with the `extensions` of [`request`] gets flows with a
+//! `google.protobuf.Struct` in theirs, with fields named as the attributes of our log records. Other clients get none.
 
 use std::fmt::Write as _;
 
@@ -20,22 +19,22 @@ use crate::wire::{boolean, bytes, message, text};
 
 /// `extensions` of `flow.Flow`.
 const EXTENSIONS: u32 = 150_000;
-/// The type of a request's `extensions` that asks. Its content is empty.
-const ASKS: &str = "type.googleapis.com/eyepiece.FlowAttributes";
-/// The type of a flow's: one that every protobuf library can show.
+/// The type of a request's `extensions`; its content is empty.
+const REQUEST: &str = "type.googleapis.com/eyepiece.FlowAttributes";
+/// The type of a flow's `extensions`, which every protobuf library can show.
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
 
-/// The `extensions` of a request that asks for them.
+/// Returns the `extensions` of a request for them.
 pub fn request() -> Any {
-    Any { type_url: ASKS.to_owned(), value: Vec::new() }
+    Any { type_url: REQUEST.to_owned(), value: Vec::new() }
 }
 
-/// Whether a request's `extensions` ask for them.
-pub fn is_asked(extensions: Option<&Any>) -> bool {
-    extensions.is_some_and(|extensions| extensions.type_url == ASKS)
+/// Returns whether a request has them.
+pub fn is_requested(extensions: Option<&Any>) -> bool {
+    extensions.is_some_and(|extensions| extensions.type_url == REQUEST)
 }
 
-/// Appends a flow's `extensions`; nothing where we know no more than its other fields.
+/// Appends a flow's `extensions`, or nothing if there are no attributes.
 pub(super) fn write(flow: &Flow, names: &dyn NameLookup, out: &mut Vec<u8>) {
     let mut fields = Vec::new();
     let mut put = |name: &str, write: &dyn Fn(&mut String)| {
@@ -65,7 +64,7 @@ pub(super) fn write(flow: &Flow, names: &dyn NameLookup, out: &mut Vec<u8>) {
     }
 }
 
-/// An entry of a `google.protobuf.Struct`; `value` writes a `google.protobuf.Value`.
+/// Appends an entry of a `google.protobuf.Struct`; `value` writes a `google.protobuf.Value`.
 fn entry(out: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
     message(out, 1, |out| {
         text(out, 1, name);
@@ -73,31 +72,32 @@ fn entry(out: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
     });
 }
 
-/// The kernel's reason of a drop, of our own datapath or in a file number of ours.
+/// Returns the kernel's drop reason, from our own datapath or from a drop's file id.
 pub(super) fn kernel_reason(flow: &Flow) -> Option<u32> {
     flow.kernel_drop.map(|kernel| kernel.reason).or_else(|| flow.file.and_then(names::kernel_reason))
 }
 
-/// What a flow's `extensions` say; all empty where they are another's, or none.
+/// The content of a flow's `extensions`; empty if they are missing or of another type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extension {
     /// Name of the source: its interface, `host` or `world`.
     pub source_name: String,
     /// Name of the destination.
     pub destination_name: String,
-    /// The kernel's reason of a drop.
+    /// The kernel's drop reason.
     pub drop_reason: String,
-    /// Which address asks for which, by ARP.
+    /// Operation and addresses of an ARP packet.
     pub summary: String,
-    /// The packet was observed before on its node, where it came in.
+    /// The packet was observed on its node before, at its ingress interface.
     pub observed_before: bool,
 }
 
 impl Extension {
     /// Reads a flow's `extensions`.
     pub fn read(extensions: Option<&Any>) -> Self {
-        let of_ours = extensions.filter(|extensions| extensions.type_url == STRUCT);
-        let Some(Ok(mut fields)) = of_ours.map(|ours| Struct::decode(&*ours.value)) else { return Self::default() };
+        let extensions = extensions.filter(|extensions| extensions.type_url == STRUCT);
+        let decoded = extensions.map(|extensions| Struct::decode(&*extensions.value));
+        let Some(Ok(mut fields)) = decoded else { return Self::default() };
         let mut take = |name: &str| fields.fields.remove(name).and_then(|value| value.kind);
         let mut text = |name: &str| match take(name) {
             Some(Kind::StringValue(text)) => text,
@@ -123,12 +123,12 @@ mod tests {
     use prost::Message as _;
     use prost_types::Any;
 
-    use super::{Extension, STRUCT, is_asked, request};
+    use super::{Extension, STRUCT, is_requested, request};
     use crate::encode::Encoder;
     use crate::field_mask::Mask;
     use crate::proto::flow as proto;
 
-    /// Knows one name, reason 5, and that interface 7 is an endpoint's.
+    /// Has one name, reason 5, and interface 7 of an endpoint.
     struct Machine(Symbols);
 
     impl NameLookup for Machine {
@@ -176,10 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn extension_is_sent_only_if_asked() {
+    fn extension_is_sent_on_request() {
         let symbols = Symbols::default();
         let flow = flow(&symbols);
-        let mut asked = sent(&symbols, &flow, &Mask::ALL.with_extension(true));
+        let mut extended = sent(&symbols, &flow, &Mask::ALL.with_extension(true));
         let expected = Extension {
             source_name: "veth0".to_owned(),
             destination_name: "world".to_owned(),
@@ -187,29 +187,33 @@ mod tests {
             summary: "ARP: 10.0.0.1 asks for 10.0.0.2".to_owned(),
             observed_before: true,
         };
-        assert_eq!(Extension::read(asked.extensions.as_ref()), expected);
+        assert_eq!(Extension::read(extended.extensions.as_ref()), expected);
         let plain = sent(&symbols, &flow, &Mask::ALL);
         assert_eq!(plain.extensions, None);
-        asked.extensions = None;
-        assert_eq!(asked, plain, "nothing else differs");
+        extended.extensions = None;
+        assert_eq!(extended, plain, "nothing else differs");
         let mask = |paths: &[&str]| Mask::of_flow(paths).unwrap();
-        assert_eq!(sent(&symbols, &flow, &mask(&["uuid", "extensions"])).extensions, None, "a mask alone does not ask");
+        assert_eq!(
+            sent(&symbols, &flow, &mask(&["uuid", "extensions"])).extensions,
+            None,
+            "a mask alone is not a request"
+        );
         let masked = sent(&symbols, &flow, &mask(&["uuid", "extensions"]).with_extension(true));
         assert_eq!(Extension::read(masked.extensions.as_ref()), expected);
         assert_eq!(sent(&symbols, &flow, &mask(&["uuid"]).with_extension(true)).extensions, None);
-        // Nothing is known beyond its fields.
+        // There are no attributes.
         let bare = Flow::empty(EventType { kind: 4, subtype: 0 });
         assert_eq!(sent(&symbols, &bare, &Mask::ALL.with_extension(true)).extensions, None);
     }
 
     #[test]
-    fn foreign_extensions_say_nothing() {
+    fn other_extensions_are_ignored() {
         let other = |type_url: &str, value: &[u8]| Any { type_url: type_url.to_owned(), value: value.to_vec() };
         for extensions in [None, Some(other("of.another", &[])), Some(other(STRUCT, &[0xff])), Some(other(STRUCT, &[]))]
         {
             assert_eq!(Extension::read(extensions.as_ref()), Extension::default(), "{extensions:?}");
-            assert!(!is_asked(extensions.as_ref()), "{extensions:?}");
+            assert!(!is_requested(extensions.as_ref()), "{extensions:?}");
         }
-        assert!(is_asked(Some(&request())));
+        assert!(is_requested(Some(&request())));
     }
 }

@@ -1,27 +1,27 @@
-//! Field masks: of an encoded message only the fields that a client asked for.
+//! Field masks: reduce an encoded message to the fields that a client requested.
 
 use prost_reflect::{Kind, MessageDescriptor};
 
-use crate::proto::json;
+use crate::proto;
 use crate::wire;
 use crate::wire::BYTES;
 
-/// The fields to keep; all of them by default.
+/// The fields to keep; by default all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask {
-    /// None = all.
+    /// `None` = all.
     fields: Option<Node>,
     /// See [`Mask::with_extension`].
     extension: bool,
 }
 
-/// Why a mask can't be used.
+/// The error of an invalid mask.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("invalid fieldmask: {path:?} is no field of {message}")]
+#[error("invalid fieldmask: {path:?} is not a field of {message}")]
 pub struct InvalidMask {
-    /// The path that leads nowhere, or into a repeated field.
+    /// The path, which is unknown or leads into a repeated field.
     pub path: String,
-    /// The message that it is for.
+    /// The full name of the message.
     pub message: String,
 }
 
@@ -29,16 +29,16 @@ pub struct InvalidMask {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Node(Vec<(u32, Part)>);
 
-/// What is kept of a field.
+/// The part of a field to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
-    /// The field as it is.
+    /// All of it.
     Whole,
-    /// Some fields of the message in it.
+    /// Some fields of its message.
     Some {
         fields: Node,
-        /// One of a `oneof`, which is there only where it was chosen.
-        chosen: bool,
+        /// The field is a member of a `oneof`, which is kept only if it is set.
+        in_oneof: bool,
     },
 }
 
@@ -46,7 +46,7 @@ impl Mask {
     /// Keeps all fields.
     pub const ALL: Self = Self { fields: None, extension: false };
 
-    /// The same, and whether flows get our own extension ([`crate::extension`]) before fields are taken out.
+    /// Sets whether flows get our own extension ([`crate::extension`]) before the mask is applied.
     #[must_use]
     pub fn with_extension(self, extension: bool) -> Self {
         Self { extension, ..self }
@@ -57,14 +57,14 @@ impl Mask {
         self.extension
     }
 
-    /// The mask of `flow.Flow` with these paths, in the protobuf files' names (`source.pod_name`, `IP.ipVersion`);
-    /// without paths it keeps everything.
+    /// The mask of `flow.Flow` with these paths, by the names in the protobuf files (`source.pod_name`, `IP.ipVersion`).
+    /// Without paths it keeps everything.
     ///
     /// # Errors
-    /// The first path that leads to no field, or into a repeated one.
+    /// A path is unknown, or leads into a repeated field.
     pub fn of_flow(paths: &[impl AsRef<str>]) -> Result<Self, InvalidMask> {
-        let invalid = |_| InvalidMask { path: String::new(), message: "flow.Flow".to_owned() };
-        Self::new(&json::descriptor("flow.Flow").map_err(invalid)?, paths)
+        let unknown = || InvalidMask { path: String::new(), message: "flow.Flow".to_owned() };
+        Self::new(&proto::descriptor("flow.Flow").ok_or_else(unknown)?, paths)
     }
 
     /// The mask of any message.
@@ -85,9 +85,9 @@ impl Mask {
         self.fields.is_none()
     }
 
-    /// Takes out of the encoded message, which begins at `start` and ends with `out`, what is not to be kept.
+    /// Applies the mask to the encoded message from `start` to the end of `out`.
     ///
-    /// A message on a path is there even if nothing of it is; a member of a `oneof` only where it was chosen.
+    /// A message on a path is kept even if it is empty, a member of a `oneof` only if it is set.
     pub fn apply(&self, out: &mut Vec<u8>, start: usize) {
         let Some(node) = &self.fields else { return };
         let end = out.len();
@@ -99,13 +99,13 @@ impl Mask {
 }
 
 impl Node {
-    /// Adds a path; none where it is no path of that message.
+    /// Adds a path. Returns `None` if it is unknown.
     fn add(&mut self, message: &MessageDescriptor, path: &str) -> Option<()> {
         let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
         let field = message.get_field_by_name(name)?;
-        let place = self.0.binary_search_by_key(&field.number(), |(number, _)| *number);
+        let index = self.0.binary_search_by_key(&field.number(), |(number, _)| *number);
         let Some(rest) = rest else {
-            match place {
+            match index {
                 Ok(at) => self.0[at].1 = Part::Whole,
                 Err(at) => self.0.insert(at, (field.number(), Part::Whole)),
             }
@@ -115,26 +115,26 @@ impl Node {
         if field.is_list() || field.is_map() {
             return None;
         }
-        let at = place.unwrap_or_else(|at| {
-            let chosen = field.containing_oneof().is_some();
-            self.0.insert(at, (field.number(), Part::Some { fields: Self::default(), chosen }));
+        let at = index.unwrap_or_else(|at| {
+            let in_oneof = field.containing_oneof().is_some();
+            self.0.insert(at, (field.number(), Part::Some { fields: Self::default(), in_oneof }));
             at
         });
         match &mut self.0[at].1 {
             Part::Some { fields, .. } => fields.add(&inner, rest),
-            // All of it is kept already; the path must be one even so.
+            // The whole field is kept already; the path is checked only.
             Part::Whole => Self::default().add(&inner, rest),
         }
     }
 
-    /// Appends what is kept of the message that lies in `out` from `at` to `end`.
+    /// Appends the kept part of the message in `out` from `at` to `end`.
     fn select(&self, out: &mut Vec<u8>, mut at: usize, end: usize) {
-        // Fields that were there, by their place in this node; the API's messages have fewer than 64.
+        // The fields that were found, by index in this node; the API's messages have fewer than 64.
         let mut seen = 0_u64;
         while let Some(field) = wire::field(&out[at..end]) {
-            if let Ok(place) = self.0.binary_search_by_key(&field.number, |(number, _)| *number) {
-                seen |= 1_u64.checked_shl(place as u32).unwrap_or(0);
-                match &self.0[place].1 {
+            if let Ok(index) = self.0.binary_search_by_key(&field.number, |(number, _)| *number) {
+                seen |= 1_u64.checked_shl(index as u32).unwrap_or(0);
+                match &self.0[index].1 {
                     Part::Some { fields, .. } if field.wire_type == BYTES => {
                         let (value, end) = (at + field.value, at + field.end);
                         wire::message(out, field.number, |out| fields.select(out, value, end));
@@ -144,9 +144,9 @@ impl Node {
             }
             at += field.end;
         }
-        for (place, (number, part)) in self.0.iter().enumerate() {
-            if let Part::Some { fields, chosen: false } = part
-                && seen & 1_u64.checked_shl(place as u32).unwrap_or(0) == 0
+        for (index, (number, part)) in self.0.iter().enumerate() {
+            if let Part::Some { fields, in_oneof: false } = part
+                && seen & 1_u64.checked_shl(index as u32).unwrap_or(0) == 0
             {
                 wire::message(out, *number, |out| fields.select(out, 0, 0));
             }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_asked_for_is_kept() {
+    fn requested_fields_are_kept() {
         let all = flow();
         assert_eq!(masked(&all, &[]), all);
         let got = masked(&all, &["source.pod_name", "Summary", "uuid", "source.workloads", "uuid"]);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_a_path_is_there() {
+    fn messages_on_path_are_kept() {
         let got = masked(&flow(), &["IP.source", "destination.ID", "trace_context.parent.trace_id", "time", "tunnel"]);
         let trace_context = got.trace_context.clone();
         assert!(trace_context.is_some_and(|context| context.parent.is_some()));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_choice_only_the_chosen_is_there() {
+    fn unset_oneof_members_are_omitted() {
         let paths = ["l4.TCP.flags.SYN", "l4.UDP.source_port", "l7.dns.query"];
         let got = masked(&flow(), &paths);
         let tcp = Tcp { flags: Some(TcpFlags { syn: true, ..TcpFlags::default() }), ..Tcp::default() };
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_lead_nowhere_are_refused() {
+    fn invalid_path_is_rejected() {
         for path in [
             "",
             ".",
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_message_end_there() {
+    fn invalid_message_is_truncated() {
         for bytes in [&[0xff][..], &[0x42, 0x05, 1], &[0x42, 0x02, 0xff, 0xff], &[0x40, 0x01]] {
             let mut out = bytes.to_vec();
             Mask::of_flow(&["source.ID", "uuid"]).unwrap().apply(&mut out, 0);

@@ -5,82 +5,52 @@ mod ordered;
 mod tests;
 
 use std::io;
-use std::sync::LazyLock;
 
-use prost::Message;
-use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value,
-};
+use prost::Name;
+use prost_reflect::{DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
-use crate::proto::{FILE_DESCRIPTOR_SET, flow, observer};
+use crate::proto;
 use crate::terminal::is_harmful;
 use ordered::{Ordered, WELL_KNOWN};
 
-/// A message with its name in the protobuf files.
-pub trait Named: Message + Default {
-    /// Package and name.
-    const NAME: &'static str;
-}
-
-macro_rules! named {
-    ($($type:ty => $name:literal),+ $(,)?) => {
-        $(impl Named for $type {
-            const NAME: &'static str = $name;
-        })+
-    };
-}
-
-named! {
-    flow::FlowFilter => "flow.FlowFilter",
-    observer::ExportEvent => "observer.ExportEvent",
-    observer::GetAgentEventsResponse => "observer.GetAgentEventsResponse",
-    observer::GetDebugEventsResponse => "observer.GetDebugEventsResponse",
-    observer::GetFlowsResponse => "observer.GetFlowsResponse",
-    observer::Namespace => "observer.Namespace",
-    observer::Node => "observer.Node",
-    observer::ServerStatusResponse => "observer.ServerStatusResponse",
-}
-
-static POOL: LazyLock<DescriptorPool> =
-    // They are part of the program, and a test compares them with the protobuf files.
-    LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap_or_default());
-
-/// Why there is no JSON, or no message.
+/// The error for a message that cannot become JSON, or a text that is not the JSON of a message.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// A name that is not in the protobuf files.
-    #[error("the message {0} is not known")]
-    Unknown(&'static str),
+    /// A message that the protobuf files do not have.
+    #[error("unknown message {name}")]
+    UnknownMessage {
+        /// Its package and name.
+        name: String,
+    },
     /// A message that does not fit its descriptor.
     #[error(transparent)]
     Message(#[from] prost::DecodeError),
-    /// A text that is no JSON, or not of this message.
+    /// A text that is not JSON, or not of this message.
     #[error(transparent)]
     Text(#[from] serde_json::Error),
 }
 
-pub(crate) fn descriptor<M: Named>() -> Result<MessageDescriptor, JsonError> {
-    POOL.get_message_by_name(M::NAME).ok_or(JsonError::Unknown(M::NAME))
+fn descriptor<M: Name>() -> Result<MessageDescriptor, JsonError> {
+    let name = M::full_name();
+    proto::descriptor(&name).ok_or(JsonError::UnknownMessage { name })
 }
 
-/// Appends a message as one line of JSON without its end: proto names, names of enums, 64-bit integers as texts, what is
-/// unset left out. What JSON has no form for (a message of a type that we do not know, a time outside of the years 1 to
-/// 9999) is left out too: the rest is worth having.
+/// Appends a message as one line of JSON without its end: proto names, names of enums, 64-bit integers as strings, unset
+/// fields left out. Fields without a JSON form are left out too: an `Any` of a type outside the API, a time outside the
+/// years 1 to 9999.
 ///
 /// # Errors
 /// None with the generated messages.
-pub fn write<M: Named>(message: &M, out: &mut String) -> Result<(), JsonError> {
+pub fn write<M: Name>(message: &M, out: &mut String) -> Result<(), JsonError> {
     let mut dynamic = DynamicMessage::new(descriptor::<M>()?);
     dynamic.transcode_from(message)?;
-    match text(&dynamic) {
-        Ok(text) => out.push_str(&text),
-        Err(_) => {
-            cut(&mut dynamic);
-            out.push_str(&text(&dynamic)?);
-        }
-    }
+    let text = text(&dynamic).or_else(|_| {
+        remove_unwritable(&mut dynamic);
+        text(&dynamic)
+    })?;
+    out.push_str(&text);
     Ok(())
 }
 
@@ -92,76 +62,73 @@ fn text(message: &DynamicMessage) -> Result<String, serde_json::Error> {
     Ok(String::from_utf8(bytes).unwrap_or_default())
 }
 
-/// Takes out what can't be written, as deep as it lies.
-fn cut(message: &mut DynamicMessage) {
+/// Clears the fields without a JSON form, at any depth.
+fn remove_unwritable(message: &mut DynamicMessage) {
     let fields: Vec<_> = message.fields().map(|(field, _)| field).collect();
     for field in fields {
         if !matches!(field.kind(), Kind::Message(_)) {
             continue;
         }
-        let is_good = match message.get_field_mut(&field) {
-            Value::Message(inner) => mended(inner),
+        let is_writable = match message.get_field_mut(&field) {
+            Value::Message(inner) => make_writable(inner),
             Value::List(list) => {
                 list.retain_mut(|value| match value {
-                    Value::Message(inner) => mended(inner),
+                    Value::Message(inner) => make_writable(inner),
                     _ => true,
                 });
                 true
             }
             _ => true,
         };
-        if !is_good {
+        if !is_writable {
             message.clear_field(&field);
         }
     }
 }
 
-/// Whether a message can be written, perhaps after parts were taken out.
-fn mended(message: &mut DynamicMessage) -> bool {
+/// Returns whether a message has a JSON form, if need be without some of its fields.
+fn make_writable(message: &mut DynamicMessage) -> bool {
     if text(message).is_ok() {
         return true;
     }
     if message.descriptor().full_name().starts_with(WELL_KNOWN) {
         return false;
     }
-    cut(message);
+    remove_unwritable(message);
     text(message).is_ok()
 }
 
-/// The message in a text, which holds nothing else.
+/// Reads a text that holds one message: names as in the protobuf files or in lower camel case, enums by name or number.
 ///
 /// # Errors
-/// It is no JSON, or not of this message; with `strict` also where it has a field that we do not know.
-pub fn read<M: Named>(text: &str, strict: bool) -> Result<M, JsonError> {
+/// The text is not JSON, or not of this message; with `strict` also if it has a field that the message has not.
+pub fn read<M: Name + Default>(text: &str, strict: bool) -> Result<M, JsonError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let message = one(&mut deserializer, strict)?;
+    let message = read_one(&mut deserializer, strict)?;
     deserializer.end()?;
     Ok(message)
 }
 
-/// The messages in a text, one behind the other, with nothing or white space between them.
+/// Reads a text of several messages, one after the other, with nothing or white space between them.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_all<M: Named>(text: &str, strict: bool) -> Result<Vec<M>, JsonError> {
-    let mut messages = Vec::new();
-    for value in serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>() {
-        messages.push(one(value?, strict)?);
-    }
-    Ok(messages)
+pub fn read_all<M: Name + Default>(text: &str, strict: bool) -> Result<Vec<M>, JsonError> {
+    let values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
+    values.map(|value| read_one(value?, strict)).collect()
 }
 
-fn one<'de, M: Named, D>(deserializer: D, strict: bool) -> Result<M, JsonError>
+fn read_one<'de, M: Name + Default, D>(deserializer: D, strict: bool) -> Result<M, JsonError>
 where
     D: serde::Deserializer<'de, Error = serde_json::Error>,
 {
     let options = DeserializeOptions::new().deny_unknown_fields(strict);
     let dynamic = DynamicMessage::deserialize_with_options(descriptor::<M>()?, deserializer, &options)?;
-    Ok(M::decode(dynamic.encode_to_vec().as_slice())?)
+    Ok(dynamic.transcode_to()?)
 }
 
-/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and what else moves a terminal. The
-/// values are the same.
+/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and what controls a terminal. The
+/// values stay the same.
 struct Escaping;
 
 impl Formatter for Escaping {

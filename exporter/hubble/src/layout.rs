@@ -1,4 +1,4 @@
-//! How a client wants its messages: of which kind, and with which fields.
+//! The layout of a client's messages: their kind and their fields.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,26 +10,26 @@ use crate::encode::Encoder;
 use crate::field_mask::{InvalidMask, Mask};
 use crate::query::Kind;
 
-/// Masks that are known, those that were asked for last: clients have a handful of their programs' own, and each costs the
-/// memory of its messages. A stream whose mask is known no more shares its messages with those that began as it did.
+/// Masks that keep their number, most recently used first. Programs have a handful, and each costs the memory of its
+/// cached messages. A stream keeps its number if its mask is evicted, and shares messages with streams of that number.
 const KEPT: usize = 8;
 
-/// The masks that clients have used.
+/// The masks of clients, numbered.
 #[derive(Debug, Default)]
 pub struct Masks(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// With their numbers, the last one that was asked for first.
+    /// Masks and their numbers, most recently used first.
     masks: VecDeque<(Mask, u64)>,
-    /// The next number. None is given twice: messages of the mask that had it may still be kept.
+    /// The next number. Numbers are not reused: messages of an evicted mask may still be cached.
     next: u64,
 }
 
 impl Known {
     fn number(&mut self, mask: &Mask) -> u64 {
-        let place = self.masks.iter().position(|(known, _)| known == mask);
-        let known = place.and_then(|place| self.masks.remove(place)).unwrap_or_else(|| {
+        let index = self.masks.iter().position(|(known, _)| known == mask);
+        let known = index.and_then(|index| self.masks.remove(index)).unwrap_or_else(|| {
             let number = self.next;
             self.next += 1;
             (mask.clone(), number)
@@ -42,11 +42,11 @@ impl Known {
 }
 
 impl Masks {
-    /// The layout of a flow with the fields of a mask; all of them where there is none. With our own extension if the client
-    /// asks for it.
+    /// Returns the layout of flows with the fields of a mask, or with all fields without one; on request with our own
+    /// extension.
     ///
     /// # Errors
-    /// A path is none.
+    /// A path of the mask is invalid.
     pub fn layout(&self, mask: Option<&FieldMask>, extension: bool) -> Result<Layout, InvalidMask> {
         let mask = Mask::of_flow(mask.map_or(&[][..], |mask| &mask.paths))?.with_extension(extension);
         let number = self.0.lock().unwrap_or_else(PoisonError::into_inner).number(&mask);
@@ -54,7 +54,7 @@ impl Masks {
     }
 }
 
-/// A layout.
+/// The layout of a stream's messages.
 #[derive(Debug)]
 pub struct Layout {
     kind: Kind,
@@ -63,17 +63,17 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of other events than flows: always whole.
+    /// The layout of events other than flows, without a mask.
     pub const fn event(kind: Kind) -> Self {
         Self { kind, mask: Mask::ALL, number: None }
     }
 
-    /// A number for messages of this layout; none where they are not worth to be kept.
+    /// The number of this layout, for a cache of messages; `None` if they are not to be cached.
     pub const fn number(&self) -> Option<u64> {
         self.number
     }
 
-    /// Appends the message of an entry, which is of the layout's kind or a loss.
+    /// Appends the message of an entry of the layout's kind, or of a loss.
     pub fn write(&self, encoder: &Encoder, observed: &Observed, out: &mut Vec<u8>) {
         match (self.kind, observed) {
             (Kind::AgentEvents, Observed::Agent(event)) => encoder.agent_events_response(event, out),
@@ -92,7 +92,7 @@ mod tests {
     use super::{KEPT, Masks};
 
     #[test]
-    fn masks_that_others_once_had_keep_nobody_out() {
+    fn evicted_mask_gets_new_number() {
         let masks = Masks::default();
         let number = |path: &str| {
             let mask = FieldMask { paths: vec![path.to_owned()] };
@@ -105,10 +105,10 @@ mod tests {
         for (path, before) in paths.iter().zip(&numbers).rev().take(KEPT) {
             assert_eq!(number(path), *before, "{path}");
         }
-        // Whose turn was longest ago makes room, and comes again with a number that nobody had.
+        // The least recently used one was evicted, and gets an unused number.
         let again = number(paths[0]);
         assert!(!numbers.contains(&again));
         assert_eq!(number(paths[0]), again);
-        assert_eq!(number(paths[2]), numbers[2], "it was asked for last");
+        assert_eq!(number(paths[2]), numbers[2], "it was used recently");
     }
 }

@@ -1,6 +1,6 @@
-//! The node that observes, as Hubble names it.
+//! The name of the observing node, in Hubble's form.
 
-/// The cluster whose name is left out of node names, as if there were none.
+/// The cluster that node names omit.
 const NO_CLUSTER: &str = "default";
 
 /// This node.
@@ -8,17 +8,17 @@ const NO_CLUSTER: &str = "default";
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// Its cluster; `default` or nothing = none.
+    /// Its cluster; `default` or empty = none.
     pub cluster: String,
 }
 
 impl Node {
-    /// The name that flows and responses carry: `name`, or `cluster/name`.
+    /// Returns the name in flows and responses: `name`, or `cluster/name`.
     pub fn full_name(&self) -> String {
         self.cluster().map_or_else(|| self.name.clone(), |cluster| format!("{cluster}/{}", self.name))
     }
 
-    /// The cluster, where it has one that is named.
+    /// Returns the cluster, unless it is omitted.
     pub fn cluster(&self) -> Option<&str> {
         Some(self.cluster.as_str()).filter(|cluster| !cluster.is_empty() && *cluster != NO_CLUSTER)
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::Node;
 
     #[test]
-    fn names() {
+    fn full_name_has_cluster() {
         for (cluster, name, full) in
             [("", "a", "a"), ("default", "a.example", "a.example"), ("kind", "a", "kind/a"), ("", "", "")]
         {

@@ -1,13 +1,13 @@
-//! What a client asks for.
+//! The query of a stream.
 
 use eyepiece_flow::record::Observed;
 
 use crate::filter::{Context, Filters};
 
-/// Which entries are asked for.
+/// The kind of a stream's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Flows, and what was lost of them.
+    /// Flows and losses.
     Flows,
     /// Notifications of the agent.
     AgentEvents,
@@ -16,7 +16,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether an entry is of this kind. A loss is of none: it is told to those who ask for flows, uncounted.
+    /// Returns whether an entry is of this kind. Losses are of no kind: streams of flows send them, uncounted.
     pub const fn has(self, observed: &Observed) -> bool {
         matches!(
             (self, observed),
@@ -27,27 +27,27 @@ impl Kind {
     }
 }
 
-/// A request of one of the streams.
+/// The query of a stream.
 #[derive(Debug)]
 pub struct Query {
-    /// Which entries.
+    /// The kind of entries.
     pub kind: Kind,
-    /// How many, 0 = all that are there.
+    /// Number of entries; 0 = all.
     pub number: u64,
-    /// The oldest, not the newest.
+    /// Start with the oldest entry, not with the newest ones.
     pub first: bool,
-    /// Those to come, too; how many then says only where to begin.
+    /// Go on with new entries; `number` then sets only the start.
     pub follow: bool,
-    /// None that happened before, ns since the Unix epoch.
+    /// Skip entries before this time, ns since the Unix epoch.
     pub since: Option<u64>,
-    /// The first entry of any kind that happened later ends the answer, ns since the Unix epoch.
+    /// The first entry of any kind after this time ends the stream, ns since the Unix epoch.
     pub until: Option<u64>,
-    /// Which flows.
+    /// Filters of flows.
     pub filters: Filters,
 }
 
 impl Query {
-    /// Whether an entry counts towards `number` when the start is searched for from the newest entry back.
+    /// Returns whether an entry counts towards `number` when the start is searched from the newest entry back.
     pub fn counts_backwards(&self, observed: &Observed, context: &Context<'_>) -> bool {
         match observed {
             Observed::Lost(_) => false,

@@ -1,6 +1,6 @@
-//! Requests of the streams, checked: what they ask for, or what is wrong with them.
+//! Checks the requests of the streams, and compiles them to queries and layouts.
 
-use eyepiece_flow::text::cut;
+use eyepiece_flow::text::truncate;
 use prost::{Message as _, Name as _};
 use prost_reflect::{Kind, MessageDescriptor};
 use prost_types::Timestamp;
@@ -9,42 +9,41 @@ use crate::field_mask::InvalidMask;
 use crate::filter::{FilterError, Filters, MOST_ENTRIES, MOST_FILTERS};
 use crate::layout::{Layout, Masks};
 use crate::proto::flow::FlowFilter;
-use crate::proto::json;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
 use crate::query::{self, Query};
-use crate::{extension, wire};
+use crate::{extension, proto, wire};
 
 const NANOS: i128 = 1_000_000_000;
-/// Bytes of an error that the answer's header has at most: texts of the request may be in it.
+/// Bytes of an error in the response's header: texts of the request may be in it.
 const SHOWN: usize = 2048;
-/// The first and the last second that a protobuf timestamp can say: the years 1 and 9999.
+/// The range of seconds of a protobuf timestamp: the years 1 to 9999.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// What is wrong with a request. Codes are those of Hubble's own server.
+/// An invalid request. Codes are those of Hubble's own server.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The oldest entries, and those to come.
+    /// The oldest entries and new ones are requested together.
     #[error("first cannot be specified with follow")]
     FirstAndFollow,
-    /// A filter that cannot be.
+    /// An invalid filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A field mask that fits no flow.
+    /// An invalid field mask.
     #[error(transparent)]
     Mask(#[from] InvalidMask),
-    /// More than a request may have.
+    /// A bound is exceeded.
     #[error("more than {most} {what} in one request")]
     TooMany {
-        /// Filters, or entries of them and of masks.
+        /// `filters`, or `entries` of them and of masks.
         what: &'static str,
-        /// How many there may be.
+        /// The bound.
         most: usize,
     },
-    /// Bytes that are no request.
-    #[error("the request is no message: {0}")]
+    /// The bytes are not a request.
+    #[error("invalid request: {0}")]
     Wire(String),
-    /// A time that is none.
-    #[error("invalid {field}: {seconds} s and {nanos} ns are no time between the years 1 and 9999")]
+    /// An invalid time.
+    #[error("invalid {field}: expected a time of the years 1 to 9999, got {seconds} s and {nanos} ns")]
     Time {
         /// `since` or `until`.
         field: &'static str,
@@ -56,19 +55,19 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The status code of gRPC that the answer has (`google/rpc/code.proto`).
+    /// The status code of the response (`google/rpc/code.proto`).
     pub const fn grpc_code(&self) -> i32 {
         match self {
             Self::FirstAndFollow | Self::TooMany { .. } => code::INVALID_ARGUMENT,
             Self::Wire(_) => code::INTERNAL,
-            // Hubble returns these as they are, and gRPC for Go knows no code of theirs.
+            // Hubble returns these errors without a code.
             Self::Filter(_) | Self::Mask(_) | Self::Time { .. } => code::UNKNOWN,
         }
     }
 
-    /// The text that the answer has: at most about 2 KiB.
+    /// The message of the response: at most about 2 KiB.
     pub fn message(&self) -> String {
-        cut(self.to_string(), SHOWN)
+        truncate(self.to_string(), SHOWN)
     }
 }
 
@@ -79,36 +78,36 @@ mod code {
     pub(super) const INTERNAL: i32 = 13;
 }
 
-/// Bytes of an encoded request up to which its filters are compiled while others wait, where none of them is a pattern.
+/// Bytes of an encoded request up to which its filters are compiled on the serving thread, if none is a pattern.
 const QUICK: usize = 4 << 10;
-/// Fields of filters that are compiled to programs, by their names.
+/// Names of the fields of filters that are compiled to programs.
 const PATTERNS: [&str; 7] =
     ["source_fqdn", "destination_fqdn", "dns_query", "http_path", "http_url", "node_name", "experimental"];
 
-/// What an encoded request holds, counted before anything of it is decoded.
+/// The content of an encoded request, counted before it is decoded.
 #[derive(Debug, Default)]
 struct Content {
     filters: usize,
-    /// Elements of lists, the filters' lists and those of masks.
+    /// Elements of the lists in filters and masks.
     entries: usize,
     has_patterns: bool,
 }
 
 impl Content {
     fn of_flows_request(encoded: &[u8]) -> Result<Self, RequestError> {
-        let message = json::descriptor(&GetFlowsRequest::full_name());
-        let message = message.map_err(|error| RequestError::Wire(error.to_string()))?;
+        let name = GetFlowsRequest::full_name();
+        let message = proto::descriptor(&name).ok_or_else(|| RequestError::Wire(format!("unknown message {name}")))?;
         let mut content = Self::default();
         content.count(&message, encoded)?;
         Ok(content)
     }
 
-    /// Counts what is in a message, and in those within it.
+    /// Counts the content of a message and its inner messages.
     fn count(&mut self, message: &MessageDescriptor, encoded: &[u8]) -> Result<(), RequestError> {
         let mut end = 0;
         for (field, value) in wire::fields(encoded) {
             end += field.end;
-            // What is unknown is passed over when it is decoded.
+            // Unknown fields are skipped when the request is decoded.
             let Some(known) = message.get_field(field.number) else { continue };
             let kind = known.kind();
             self.has_patterns |= PATTERNS.contains(&known.name());
@@ -122,7 +121,7 @@ impl Content {
                 self.count(inner, value)?;
             }
         }
-        let error = || RequestError::Wire(format!("no field of {} begins at its byte {end}", message.full_name()));
+        let error = || RequestError::Wire(format!("no field of {} starts at its byte {end}", message.full_name()));
         if end < encoded.len() { Err(error()) } else { Ok(()) }
     }
 
@@ -136,7 +135,7 @@ impl Content {
     }
 }
 
-/// Elements of a list in one of its fields: one, or those that are packed into it.
+/// Returns the elements of a list in one field: one, or those packed into it.
 fn elements(kind: &Kind, field: &wire::Field, value: &[u8]) -> usize {
     match kind {
         Kind::Message(_) | Kind::String | Kind::Bytes => 1,
@@ -148,25 +147,25 @@ fn elements(kind: &Kind, field: &wire::Field, value: &[u8]) -> usize {
     }
 }
 
-/// Whether an encoded request for flows is compiled in no time, whatever is in it.
+/// Returns whether an encoded request for flows compiles quickly.
 pub fn is_quick(encoded: &[u8]) -> bool {
     encoded.len() <= QUICK && Content::of_flows_request(encoded).is_ok_and(|content| !content.has_patterns)
 }
 
-/// Decodes a request for flows once it is known that it does not become much larger than its bytes: an empty filter takes
-/// two of them, and a kilobyte when it is decoded.
+/// Decodes a request for flows after its content is counted: an encoded empty filter has two bytes, a decoded one a
+/// kilobyte.
 ///
 /// # Errors
-/// The bytes are no request, or hold more filters or entries than a request may.
+/// The bytes are not a request, or it has too many filters or entries.
 pub fn decode(encoded: &[u8]) -> Result<GetFlowsRequest, RequestError> {
     Content::of_flows_request(encoded)?;
     GetFlowsRequest::decode(encoded).map_err(|error| RequestError::Wire(error.to_string()))
 }
 
-/// A request for flows, with the masks of those before it.
+/// Compiles a request for flows.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The request is invalid.
 pub fn flows(masks: &Masks, request: &GetFlowsRequest) -> Result<(Query, Layout), RequestError> {
     let query = Query {
         kind: query::Kind::Flows,
@@ -177,26 +176,26 @@ pub fn flows(masks: &Masks, request: &GetFlowsRequest) -> Result<(Query, Layout)
         until: time("until", request.until.as_ref())?,
         filters: Filters::compile(&request.whitelist, &request.blacklist)?,
     };
-    // What clients before 1.16 called experimental counts where nothing else is said.
+    // Clients before 1.16 set the experimental mask.
     let old = request.experimental.as_ref().and_then(|old| old.field_mask.as_ref());
-    let extension = extension::is_asked(request.extensions.as_ref());
+    let extension = extension::is_requested(request.extensions.as_ref());
     let layout = masks.layout(request.field_mask.as_ref().or(old), extension)?;
     Ok((checked(query)?, layout))
 }
 
-/// A request for notifications of the agent.
+/// Compiles a request for notifications of the agent.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The request is invalid.
 pub fn agent_events(request: &GetAgentEventsRequest) -> Result<(Query, Layout), RequestError> {
     let GetAgentEventsRequest { number, first, follow, since, until } = request;
     events(query::Kind::AgentEvents, (*number, *first, *follow), since.as_ref(), until.as_ref())
 }
 
-/// A request for debug messages.
+/// Compiles a request for debug messages.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The request is invalid.
 pub fn debug_events(request: &GetDebugEventsRequest) -> Result<(Query, Layout), RequestError> {
     let GetDebugEventsRequest { number, first, follow, since, until } = request;
     events(query::Kind::DebugEvents, (*number, *first, *follow), since.as_ref(), until.as_ref())
@@ -217,7 +216,7 @@ fn checked(query: Query) -> Result<Query, RequestError> {
     if query.first && query.follow { Err(RequestError::FirstAndFollow) } else { Ok(query) }
 }
 
-/// A time as ns since the Unix epoch; before it and after the year 2554 are its ends.
+/// Converts a time to ns since the Unix epoch; times before it or after the year 2554 saturate.
 fn time(field: &'static str, time: Option<&Timestamp>) -> Result<Option<u64>, RequestError> {
     let Some(&Timestamp { seconds, nanos }) = time else { return Ok(None) };
     let parts = i128::from(nanos);
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_become_far_larger_than_its_bytes_is_not_decoded() {
+    fn too_many_filters_are_not_decoded() {
         for (key, field) in [(0x2a, "blacklist"), (0x32, "whitelist")] {
             let empty = |filters: usize| [key, 0].repeat(filters);
             assert!(is_quick(&empty(1)) && decode(&empty(MOST_FILTERS)).is_ok(), "{field}");
@@ -289,8 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_hidden_from_the_count() {
-        // A group, which decoders pass over, at the top, in a filter and in what is in one; a field that is cut short.
+    fn uncountable_request_is_rejected() {
+        // A group, which decoders skip, at the top, in a filter and in its field; a truncated field.
         for encoded in [
             &[0x0b, 0x0c, 0x32, 0][..],
             &[0x32, 4, 0x0b, 0x0c, 0x0a, 0],
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_and_long_requests_are_not_quick() {
+    fn patterns_and_length_prevent_quick() {
         let texts = |text: &str| vec![text.to_owned()];
         let quick = |request: &GetFlowsRequest| is_quick(&request.encode_to_vec());
         assert!(quick(&GetFlowsRequest::default()));
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_long_texts_are_short() {
+    fn error_of_long_text_is_truncated() {
         let long = vec!["(".repeat(60_000)];
         let mask = Some(FieldMask { paths: long.clone() });
         for request in [

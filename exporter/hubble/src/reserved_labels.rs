@@ -14,7 +14,7 @@ const RESERVED: [&str; 10] = [
     "reserved:world-ipv6",
 ];
 
-/// The label that every Cilium gives a reserved identity, 1 to 10; none for others.
+/// Returns the label of a reserved identity, 1 to 10, in every release of Cilium.
 pub fn reserved_label(identity: u32) -> Option<&'static str> {
     let index = usize::try_from(identity).ok()?.checked_sub(1)?;
     RESERVED.get(index).copied()

@@ -1,11 +1,10 @@
-//! Texts from peers made fit for a terminal: what would move the cursor, change colours, forge a line or turn the
-//! direction of writing is shown, not obeyed.
+//! Escapes texts from peers for a terminal: characters that move the cursor, change colours, forge a line or change the
+//! direction of writing become visible.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// A text in which every control character is visible: ESC as `^[`, as Hubble's command line shows it, the rest as in
-/// program text.
+/// Makes control characters visible: ESC as `^[`, as Hubble's command line does, others as in source code.
 pub fn safe(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -30,14 +29,14 @@ pub fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters of ASCII and of Latin 1 (U+009B is an escape sequence's start too), line and paragraph separators,
-/// and what embeds, overrides or isolates a direction (Unicode TR 9).
+/// Returns whether a character is a control of ASCII or Latin 1 (U+009B starts an escape sequence too), a line or
+/// paragraph separator, or a control of direction (Unicode TR 9).
 pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
 }
 
-/// Texts, safe, with something between them.
+/// Joins escaped texts.
 pub fn joined(texts: &[String], between: &str) -> String {
     let texts: Vec<_> = texts.iter().map(|text| safe(text)).collect();
     texts.join(between)

@@ -1,4 +1,4 @@
-//! Protobuf's wire format: what our own encoders write with, and how fields are told apart in encoded messages.
+//! Protobuf's wire format: appends fields, and iterates over the fields of encoded messages.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub const BYTES: u32 = 2;
 /// Wire type of 32-bit numbers of fixed length.
 pub const FIXED32: u32 = 5;
 
-/// Bytes of a number as a varint: 1 to 10.
+/// Returns the bytes of a varint: 1 to 10.
 pub const fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
@@ -27,11 +27,11 @@ pub fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a field's key: its number and the wire type of what follows.
+/// Appends a field's key: its number and wire type.
 #[inline]
 pub fn key(out: &mut Vec<u8>, field: u32, wire_type: u32) {
     let key = field << 3 | wire_type;
-    // Numbers are constants where this is called: one branch of these is left.
+    // Field numbers are constants at every call: one of these branches remains.
     if key < 0x80 {
         out.push(key as u8);
     } else if key < 0x4000 {
@@ -41,7 +41,7 @@ pub fn key(out: &mut Vec<u8>, field: u32, wire_type: u32) {
     }
 }
 
-/// Appends an unsigned number; nothing for 0, as proto3 has it.
+/// Appends an unsigned number; nothing for 0, as in proto3.
 #[inline]
 pub fn number(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
@@ -62,7 +62,7 @@ pub fn boolean(out: &mut Vec<u8>, field: u32, value: bool) {
     number(out, field, u64::from(value));
 }
 
-/// Appends bytes, or a message that is encoded already; an empty one too.
+/// Appends bytes or an encoded message, even if empty.
 #[inline]
 pub fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     key(out, field, BYTES);
@@ -78,26 +78,26 @@ pub fn text(out: &mut Vec<u8>, field: u32, value: &str) {
     }
 }
 
-/// Appends a list of texts, empty ones too.
+/// Appends a list of texts, including empty ones.
 pub fn texts(out: &mut Vec<u8>, field: u32, values: &[String]) {
     for value in values {
         bytes(out, field, value.as_bytes());
     }
 }
 
-/// Appends a message whose content `body` writes; it is there even if empty.
+/// Appends a message with the content that `body` writes, even if empty.
 #[inline]
 pub fn message(out: &mut Vec<u8>, field: u32, body: impl FnOnce(&mut Vec<u8>)) {
     nested::<1>(out, field, body);
 }
 
-/// The same for one that is rarely shorter than 128 bytes: what is guessed right is not moved.
+/// As [`message`], for messages of usually 128 bytes or more: the content is then not moved.
 #[inline]
 pub fn long_message(out: &mut Vec<u8>, field: u32, body: impl FnOnce(&mut Vec<u8>)) {
     nested::<2>(out, field, body);
 }
 
-/// Appends a text that `write` writes; nothing where it writes nothing.
+/// Appends the text that `write` writes; nothing if it is empty.
 #[inline]
 pub fn written(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Text<'_>)) {
     let start = out.len();
@@ -130,7 +130,7 @@ fn nested<const LENGTH: usize>(out: &mut Vec<u8>, field: u32, body: impl FnOnce(
     }
 }
 
-/// Bytes that a text is appended to.
+/// A writer that appends text to bytes.
 #[derive(Debug)]
 pub struct Text<'a>(&'a mut Vec<u8>);
 
@@ -149,14 +149,14 @@ pub struct Field {
     pub number: u32,
     /// Its wire type.
     pub wire_type: u32,
-    /// Where its value begins, behind key and length.
+    /// Start of its value, after key and length.
     pub value: usize,
-    /// Where the next field begins.
+    /// Start of the next field.
     pub end: usize,
 }
 
-/// The field at the beginning of `encoded`, places counted from there; none at the end, and where the bytes are none:
-/// cut short, or a group, which proto3 has not.
+/// Returns the field at the start of `encoded`; offsets count from there. Returns `None` at the end and for invalid bytes:
+/// truncated ones, or a group, which proto3 does not have.
 pub fn field(encoded: &[u8]) -> Option<Field> {
     let (key, at) = take_varint(encoded, 0)?;
     let key = u32::try_from(key).ok()?;
@@ -175,7 +175,7 @@ pub fn field(encoded: &[u8]) -> Option<Field> {
     (number != 0).then_some(Field { number, wire_type, value, end })
 }
 
-/// Fields and their values, up to the end or to bytes that are none; the places of each count from where it begins.
+/// Iterates over fields and their values, up to the end or to invalid bytes. Offsets count from the start of each field.
 pub fn fields(mut encoded: &[u8]) -> impl Iterator<Item = (Field, &[u8])> {
     std::iter::from_fn(move || {
         let field = field(encoded)?;
@@ -185,7 +185,7 @@ pub fn fields(mut encoded: &[u8]) -> impl Iterator<Item = (Field, &[u8])> {
     })
 }
 
-/// A varint, and where the next byte is.
+/// Reads a varint; returns it with the offset of the next byte.
 fn take_varint(encoded: &[u8], mut at: usize) -> Option<(u64, usize)> {
     let mut value = 0;
     for shift in (0..70).step_by(7) {
@@ -209,7 +209,7 @@ mod tests {
     use crate::proto::flow::Policy;
 
     #[test]
-    fn varints() {
+    fn varint_has_expected_bytes() {
         for (value, expected) in [
             (0, &[0][..]),
             (127, &[0x7f]),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_as_prost_reads_them() {
+    fn fields_equal_those_of_prost() {
         let policy = Policy {
             name: "a".repeat(200),
             labels: vec!["x".into(), String::new()],
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_field_is_none() {
+    fn invalid_field_is_none() {
         for (bytes, expected) in [
             (&[][..], None),
             (&[0x08], None),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::facts;
-use eyepiece_flow::recording::facts::{Fact, Whose};
+use eyepiece_flow::recording::facts::{AddressKind, Fact};
 
 use crate::metadata::{EndInfo, EndKind, InterfaceInfo, Tables};
 
@@ -22,9 +22,9 @@ pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
     for (address, info) in tables.ends() {
         let EndInfo { endpoint, identity, name, kind, shared, learned } = info;
         let kind = match kind {
-            EndKind::Endpoint => Whose::Endpoint,
-            EndKind::Host => Whose::Host,
-            EndKind::World => Whose::World,
+            EndKind::Endpoint => AddressKind::Endpoint,
+            EndKind::Host => AddressKind::Host,
+            EndKind::World => AddressKind::World,
         };
         let name = &symbols.text(name);
         facts::write(&Fact::Address { address, kind, endpoint, identity, shared, learned, name }, out);
@@ -43,9 +43,9 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
         }
         Fact::Address { address, kind, endpoint, identity, shared, learned, name } => {
             let kind = match kind {
-                Whose::Endpoint => EndKind::Endpoint,
-                Whose::Host => EndKind::Host,
-                Whose::World => EndKind::World,
+                AddressKind::Endpoint => EndKind::Endpoint,
+                AddressKind::Host => EndKind::Host,
+                AddressKind::World => EndKind::World,
             };
             let name = symbols.intern(name);
             tables.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned });

@@ -12,4 +12,5 @@ pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;
 pub mod telemetry;
+pub mod thread_time;
 pub mod unix_listener;

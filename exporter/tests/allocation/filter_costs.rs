@@ -39,7 +39,7 @@ fn thread_time() -> Duration {
 /// Whether an expression is true for a flow, within what one flow may take beyond what `true` takes.
 fn matches_within_bounds(what: &str, expression: &str, flow: &Observed) -> bool {
     let node = Node::default();
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: thread_time };
     let (plain, filters) = (filters("true"), filters(expression));
     // A pattern's matcher makes itself room the first time that a thread uses it.
     filters.matches(flow, &context);

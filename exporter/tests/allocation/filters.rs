@@ -7,7 +7,7 @@ use eyepiece_flow::flow::{Direction, EVENT_TRACE, End, EventType, Flow, Ip, L4, 
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::metadata::{EndMetadata, Metadata, Service, Workload};
 use eyepiece_flow::record::Observed;
-use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::filter::{Context, Filters, no_clock};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::{
     EventTypeFilter, FlowFilter, NetworkInterface, TcpFlags as Flags, Workload as WorkloadFilter,
@@ -104,7 +104,7 @@ fn filters() -> Vec<FlowFilter> {
 #[test]
 fn matching_does_not_allocate() {
     let node = Node { name: "node-1".to_owned(), cluster: "kind".to_owned() };
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let (bare, enriched) = (flow(None), flow(Some(metadata())));
     for filter in filters() {
         let compiled = Filters::compile(std::slice::from_ref(&filter), &[]).expect("a filter");
@@ -123,7 +123,7 @@ fn matching_does_not_allocate() {
 #[test]
 fn filter_takes_ten_thousand_addresses() {
     let node = Node::default();
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let mut source_ip: Vec<_> =
         (0..10_000u32).map(|at| IpAddr::from((0x0b00_0000 + at).to_be_bytes()).to_string()).collect();
     let without = Filters::compile(&[FlowFilter { source_ip: source_ip.clone(), ..FlowFilter::default() }], &[]);

@@ -11,6 +11,7 @@ use eyepiece::pipeline::metrics::{
 };
 use eyepiece_flow::interner::Symbols;
 use eyepiece_hubble::decode;
+use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
 use eyepiece_hubble::proto::json;
 use eyepiece_tests::reference::vectors;

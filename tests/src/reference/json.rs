@@ -6,7 +6,9 @@ use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
-use eyepiece_hubble::proto::json::write_encoded;
+use eyepiece_hubble::json;
+use eyepiece_hubble::proto::observer::ExportEvent;
+use prost::Message as _;
 use serde_json::{Map, Value};
 
 /// Labels that every reserved identity from 1 on has; the reference knows none without metadata.
@@ -27,7 +29,9 @@ const RESERVED: [&str; 10] = [
 pub fn observed(observed: &Observed) -> Value {
     let mut encoded = Vec::new();
     Encoder::new("", Arc::new(NoLookup)).export_event(observed, &Mask::ALL, &mut encoded);
-    let text = write_encoded("observer.ExportEvent", &encoded).expect("what was encoded is that message");
+    let message = ExportEvent::decode(encoded.as_slice()).expect("an event");
+    let mut text = String::new();
+    json::write(&message, &mut text).expect("JSON");
     let Ok(Value::Object(mut event)) = serde_json::from_str(&text) else { panic!("an object: {text}") };
     assert!(event.remove("time").is_some(), "{text}");
     match observed {

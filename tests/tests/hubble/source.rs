@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow::{Endpoint, Flow, LostEvent};
-use eyepiece_hubble::proto::json;
 use eyepiece_hubble::proto::observer::ExportEvent;
 use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use eyepiece_hubble::wire;

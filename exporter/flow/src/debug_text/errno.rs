@@ -1,6 +1,6 @@
-//! What the C library calls Linux's error numbers, in lower case as Go prints them.
+//! The C library's texts of Linux's error numbers, in lower case, as Go prints them.
 
-/// By number less one; empty for those that Linux does not use.
+/// Texts by number − 1; empty for numbers that Linux does not use.
 pub(super) const TEXTS: [&str; 132] = [
     "operation not permitted",
     "no such file or directory",

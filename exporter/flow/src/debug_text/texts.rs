@@ -1,9 +1,9 @@
-//! Names and texts of debug messages by subtype. In a text `{1:n}` stands for an argument and how it is printed.
+//! Names and texts of debug messages by subtype. In a text, `{1:n}` is an argument and its format.
 
-/// Of a subtype: its name in `flow.DebugEventType` without `DBG_`, and its text. The datapath's list has no text for 0,
+/// The name of each subtype in `flow.DebugEventType` without `DBG_`, and its text. The datapath's list has no text for 0,
 /// and Cilium's none for 66.
 ///
-/// Cilium 1.20's own list lacks `SKIP_POLICY`, so that its texts of 66 and 67 belong to 67 and 68. Here each stands with
+/// Cilium 1.20's own list lacks `SKIP_POLICY`, so that its texts of 66 and 67 belong to 67 and 68. Here each text is with
 /// its name.
 pub(super) const TEXTS: [(&str, &str); 69] = [
     ("EVENT_UNKNOWN", ""),

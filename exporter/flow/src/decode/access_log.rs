@@ -1,5 +1,5 @@
-//! Access-log records (message type 129): a gob value of Cilium's `accesslog.LogRecord`, read by the descriptor that
-//! travels with it, so that every release's layout is understood.
+//! Access-log records (message type 129): a gob value of Cilium's `accesslog.LogRecord`. It brings its descriptor, so the
+//! layouts of all releases are decoded.
 
 mod fields;
 mod record;
@@ -27,15 +27,15 @@ const SCTP: u8 = 132;
 const IPV4: u64 = 0;
 /// `IPVersion`: IPv6.
 const IPV6: u64 = 1;
-/// What tells which response belongs to which request; HTTP's names are in Go's canonical form.
+/// The header that correlates a response with its request; header names are in Go's canonical form.
 const REQUEST_ID: &str = "X-Request-Id";
-/// Carries the trace context.
+/// The header with the trace context.
 const TRACEPARENT: &str = "Traceparent";
 
-/// Decodes an access-log record, and pairs it with what came before.
+/// Decodes an access-log record, and finds the request of a response.
 ///
 /// # Errors
-/// The bytes are no gob, the record has a field of another type, or no time.
+/// The bytes are not gob, a field has another type, or the time is invalid.
 pub(super) fn decode(event: &RawEvent<'_>, pairing: &mut Pairing) -> Result<Flow, RecordError> {
     let (value, _) = gob::value(event.data.get(1..).unwrap_or_default())?;
     let record = Fields::of(&value, "LogRecord")?;
@@ -79,7 +79,7 @@ fn kind(text: &str) -> L7Kind {
 
 type Ends<'a> = (Option<Fields<'a>>, Option<Fields<'a>>);
 
-/// Addresses as the record's IP version says. An empty text is an address that the proxy did not know.
+/// Sets the addresses of the record's IP version. The proxy leaves unknown addresses empty.
 fn addresses(record: &Fields<'_>, ends: &Ends<'_>, flow: &mut Flow) -> Result<(), RecordError> {
     let (field, version) = match record.uint("IPVersion")? {
         IPV4 => ("IPv4", 4),
@@ -104,7 +104,7 @@ fn addresses(record: &Fields<'_>, ends: &Ends<'_>, flow: &mut Flow) -> Result<()
 }
 
 fn transport(record: &Fields<'_>, ends: &Ends<'_>, flow: &mut Flow) -> Result<(), RecordError> {
-    // Ports are sixteen bits and protocols eight; what is wider was cut by the writer too.
+    // Ports have 16 bits and protocols eight; Cilium truncates wider values too.
     let port = |end: &Option<Fields<'_>>| end.as_ref().map_or(Ok(0), |end| end.uint("Port")).map(|port| port as u16);
     let (source_port, destination_port) = (port(&ends.0)?, port(&ends.1)?);
     flow.l4 = match record.uint("TransportProtocol")? as u8 {
@@ -116,10 +116,10 @@ fn transport(record: &Fields<'_>, ends: &Ends<'_>, flow: &mut Flow) -> Result<()
     Ok(())
 }
 
-/// Who an end is, and the labels of its identity, sorted.
+/// Returns the source or destination, and the sorted labels of its identity.
 fn end(fields: Option<&Fields<'_>>) -> Result<(End, Vec<String>), RecordError> {
     let Some(fields) = fields else { return Ok(Default::default()) };
-    // Endpoint ids have 16 bits and identities 32, whatever the field has.
+    // Endpoint ids have 16 bits and identities 32; the fields are wider.
     let endpoint = u16::try_from(fields.uint("ID")?).unwrap_or(0);
     let identity = fields.uint("Identity")? as u32;
     let mut labels = fields.labels("Labels")?;
@@ -127,7 +127,7 @@ fn end(fields: Option<&Fields<'_>>) -> Result<(End, Vec<String>), RecordError> {
     Ok((End { endpoint, identity, ..End::default() }, labels))
 }
 
-/// Latency and trace context, by the request's id.
+/// Sets latency and trace context, by the request's id.
 fn pair(l7: &mut L7, pairing: &mut Pairing) {
     let L7Record::Http(http) = &l7.record else { return };
     let Some(time) = l7.time else { return };

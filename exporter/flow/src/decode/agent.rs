@@ -14,7 +14,7 @@ use crate::rfc3339::rfc3339;
 /// Decodes a notification.
 ///
 /// # Errors
-/// The bytes are no gob, or the text of a kind that is known is not its JSON.
+/// The bytes are not gob, or the text of a known kind is not its JSON.
 pub(super) fn decode(event: &RawEvent<'_>, producer: Producer) -> Result<AgentEvent, RecordError> {
     let (value, _) = gob::value(event.data.get(1..).unwrap_or_default())?;
     let fields = value.as_struct().ok_or(RecordError::Field { field: "AgentNotify", wanted: "a structure" })?;
@@ -26,7 +26,7 @@ pub(super) fn decode(event: &RawEvent<'_>, producer: Producer) -> Result<AgentEv
         None => "",
         Some(text) => Value::as_text(text).ok_or(RecordError::Field { field: "Text", wanted: "a text" })?,
     };
-    // It has 32 bits in Go; a wider one is none of those known.
+    // It has 32 bits in Go; a wider one is unknown.
     let kind = u32::try_from(kind).unwrap_or(u32::MAX);
     let (kind, notification) = match service(kind, text, producer) {
         Some(service) => service,
@@ -35,7 +35,8 @@ pub(super) fn decode(event: &RawEvent<'_>, producer: Producer) -> Result<AgentEv
     Ok(AgentEvent { time: event.time, uuid: [0; 16], kind, notification })
 }
 
-/// By the monitor's numbers (Cilium `pkg/monitor/api`, `AgentNotification`), which are not protobuf's.
+/// Decodes all notifications but services. The numbers are the monitor's (Cilium `pkg/monitor/api`,
+/// `AgentNotification`), not protobuf's.
 fn notification(number: u32, text: &str) -> Result<(AgentEventKind, Notification), RecordError> {
     use AgentEventKind as Kind;
     Ok(match number {
@@ -52,10 +53,12 @@ fn notification(number: u32, text: &str) -> Result<(AgentEventKind, Notification
     })
 }
 
-/// Notifications of services, which 1.18 and before know. A text that is none of a service is of a number that others
-/// may give another meaning.
+/// Decodes a service notification, which agents up to 1.18 send.
+///
+/// Other agents may use the same numbers for something else: returns `None` if the producer is known to be newer, or if
+/// the JSON is not a service's.
 fn service(number: u32, text: &str, producer: Producer) -> Option<(AgentEventKind, Notification)> {
-    if producer.release > Release::V1_18 && !producer.guess_sock {
+    if producer.is_release_known && producer.release > Release::V1_18 {
         return None;
     }
     match number {
@@ -89,7 +92,7 @@ struct Endpoint {
     error: String,
     pod_name: String,
     namespace: String,
-    /// Our own addition.
+    /// Only in eyepiece's own notifications.
     interface: String,
 }
 
@@ -149,7 +152,7 @@ impl From<Ipcache> for Notification {
     }
 }
 
-/// What an agent never leaves out of a service has to be there.
+/// An upserted service. Fields that every agent sends are required.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Service {
@@ -171,7 +174,7 @@ struct Service {
     namespace: String,
 }
 
-/// A number alone: endpoints and identities, which have one too, have more.
+/// A deleted service: an id alone. Endpoints and identities have other fields beside it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeletedService {
@@ -199,7 +202,7 @@ impl From<Address> for ServiceAddress {
 
 impl From<Service> for Notification {
     fn from(service: Service) -> Self {
-        // Hubble fills the old field for all traffic with the policy for external traffic.
+        // Hubble sets the old field for all traffic to the policy for external traffic.
         let traffic_policy =
             if service.traffic_policy.is_empty() { service.ext_traffic_policy.clone() } else { service.traffic_policy };
         Self::ServiceUpsert {

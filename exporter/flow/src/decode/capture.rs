@@ -6,13 +6,13 @@ use super::header;
 use super::packet;
 use crate::flow::Flow;
 
-/// Header of every version.
+/// Bytes of the header of every version.
 const LEN: usize = 24;
 
 /// Fills a flow from a debug capture.
 ///
 /// # Errors
-/// Incomplete where the header is not all there.
+/// The header is incomplete.
 pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<LEN>(data, Message::Capture)?;
     let argument = u32_le(head, 16);
@@ -21,7 +21,7 @@ pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
     match flow.event_type.subtype {
         // Delivery, from-lb, after NAT46 and NAT64, before and after SNAT: an interface.
         4..=7 | 10 | 11 => flow.ifindex = argument,
-        // Before and after a proxy: its port in network order, widened; Hubble turns all four bytes round.
+        // Before and after a proxy: its port in network order, widened; Hubble swaps all four bytes.
         8 | 9 => flow.proxy_port = argument.swap_bytes(),
         _ => {}
     }

@@ -7,13 +7,13 @@ use crate::debug_event::DebugEvent;
 use crate::event::RawEvent;
 use crate::flow::End;
 
-/// The message; what stands behind it is the kernel's padding.
+/// Bytes of the message; the kernel's padding may follow it.
 const LEN: usize = 20;
 
 /// Decodes a debug message.
 ///
 /// # Errors
-/// Incomplete where it is not all there.
+/// The message is incomplete.
 pub(super) fn decode(event: &RawEvent<'_>) -> Result<DebugEvent, ParseError> {
     let head = header::take::<LEN>(event.data, Message::Debug)?;
     Ok(DebugEvent {

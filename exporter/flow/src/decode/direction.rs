@@ -1,13 +1,13 @@
-//! Hubble's rule for a flow's direction, seen from the endpoint that the datapath event belongs to.
+//! Hubble's rule for the direction of a flow, seen from the endpoint of the datapath's event.
 
 use super::trace::{REASON_REPLY, REASON_UNKNOWN};
 use crate::flow::{Direction, EVENT_DROP, EVENT_TRACE, Flow};
 
-/// The direction of a flow, as far as its source's endpoint is known.
+/// Returns the direction of a flow, as far as its source's endpoint is known.
 ///
-/// Drops: the endpoint that dropped is the source (egress) or not (ingress). Traces: the same, turned round for
-/// replies; a translated source is egress. Without an endpoint in the event, or without connection tracking, a drop
-/// or trace has none. Everything else keeps the direction that it has (policy verdicts carry it).
+/// Drops are egress if the event's endpoint is the source, else ingress. Traces follow the same rule, reversed for
+/// replies; a translated source is egress. Drops and traces without an endpoint, and traces without connection tracking,
+/// have no direction. Other flows keep theirs (policy verdicts carry it).
 pub fn direction(flow: &Flow) -> Direction {
     let from_source = flow.datapath_endpoint == flow.source.endpoint;
     match flow.event_type.kind {

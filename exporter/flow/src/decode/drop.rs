@@ -17,7 +17,7 @@ const V3_LEN: usize = 48;
 /// Fills a flow from a drop.
 ///
 /// # Errors
-/// Incomplete where the header of its version is not all there, Invalid for versions above 3.
+/// The header is incomplete, or the version is above 3.
 pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<V1_LEN>(data, Message::Drop)?;
     let (length, flags) = match head[header::VERSION] {
@@ -40,7 +40,7 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
     flow.destination.identity = u32_le(head, 20);
     flow.file = Some(FileInfo { id: head[30], line: u16_le(head, 28), release });
     if flow.kernel_drop.is_some() {
-        // Hubble shows no interface for Cilium's drops; for the kernel's own it is worth telling.
+        // Hubble shows no interface for Cilium's drops; the kernel's have one.
         flow.ifindex = u32_le(head, 32);
     }
     packet::decode(header::packet(data, length, head), flags, flow);

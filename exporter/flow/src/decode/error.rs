@@ -1,4 +1,4 @@
-//! Why a payload gives no flow.
+//! Errors of decoding.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use thiserror::Error;
 
 use crate::gob::GobError;
 
-/// A notification header that cannot be read.
+/// An invalid notification header.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ParseError {
-    /// The bytes end inside the notification header: more of them would help.
+    /// The bytes end inside the notification header.
     #[error("{message} ends at offset {have}, its header has {needed} bytes")]
     Incomplete {
-        /// What was to be read.
+        /// The message.
         message: Message,
         /// Bytes of its header.
         needed: usize,
-        /// Bytes that are there.
+        /// Bytes of the payload.
         have: usize,
     },
-    /// A byte has a value that nobody can read on from.
+    /// A byte has an unknown value, so the rest cannot be decoded.
     #[error("{message} with unknown {fault} {value} at offset {offset}")]
     Invalid {
-        /// What was to be read.
+        /// The message.
         message: Message,
-        /// What the byte means.
+        /// The meaning of the byte.
         fault: Fault,
-        /// Where it stands, bytes from the start of the payload.
+        /// Offset of the byte in the payload.
         offset: usize,
         /// Its value.
         value: u8,
@@ -34,7 +34,7 @@ pub enum ParseError {
 }
 
 impl ParseError {
-    /// A word for counters: one of four, whatever the input.
+    /// The reason in telemetry: one of four.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Incomplete { have: 0, .. } => "empty",
@@ -48,7 +48,7 @@ impl ParseError {
 /// The message that was being decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Its type is not known yet, or not decoded here.
+    /// A message of an unknown or another type.
     Unknown,
     /// Trace notification.
     Trace,
@@ -81,7 +81,7 @@ impl fmt::Display for Message {
     }
 }
 
-/// Which byte of the notification header has an unknown value.
+/// The byte of a notification header with an unknown value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The message type.
@@ -99,10 +99,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A value of the agent or of a proxy that cannot be read.
+/// An invalid notification of the agent, or an invalid record of a proxy.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RecordError {
-    /// It is no gob.
+    /// The bytes are not gob.
     #[error("{0}")]
     Gob(#[from] GobError),
     /// A field has another type than Cilium's.
@@ -110,10 +110,10 @@ pub enum RecordError {
     Field {
         /// Its name in Go.
         field: &'static str,
-        /// What it should be.
+        /// The expected type.
         wanted: &'static str,
     },
-    /// The text of a notification is not what its kind says.
+    /// The text of a notification is not the JSON of its kind.
     #[error("notification is not the JSON of its kind, at line {line}, column {column}")]
     Json {
         /// Line in the JSON, from 1.
@@ -121,27 +121,27 @@ pub enum RecordError {
         /// Column in the line.
         column: usize,
     },
-    /// A record without a time, or with one that is none.
-    #[error("Timestamp is no time as RFC 3339 has it")]
+    /// The time of a record is missing or invalid.
+    #[error("invalid Timestamp: expected a time of RFC 3339")]
     Time,
 }
 
-/// Why a payload gives neither a flow nor an event.
+/// The error of a payload of any kind.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The datapath's part.
+    /// An event of the datapath.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// The agent's notification.
+    /// A notification of the agent.
     #[error("agent notification: {0}")]
     Agent(#[source] RecordError),
-    /// The proxy's record.
+    /// An access-log record of a proxy.
     #[error("access log: {0}")]
     AccessLog(#[source] RecordError),
 }
 
 impl DecodeError {
-    /// A word for counters: one of a few, whatever the input.
+    /// The reason in telemetry: one of a fixed set.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Parse(error) => error.reason(),

@@ -1,4 +1,5 @@
-//! The 16 bytes that traces, drops, captures and policy verdicts begin with (Cilium `bpf/lib/common.h`, `NOTIFY_CAPTURE_HDR`).
+//! The common header of traces, drops, captures and policy verdicts, 16 bytes (Cilium `bpf/lib/common.h`,
+//! `NOTIFY_CAPTURE_HDR`).
 
 use super::bytes::{clip, from, u16_le};
 use super::error::{Message, ParseError};
@@ -19,7 +20,7 @@ pub(super) mod flag {
     pub(in crate::decode) const GENEVE: u8 = 8;
 }
 
-/// Type and subtype of a payload; 0 for what is not there.
+/// Returns type and subtype of a payload; 0 for missing bytes.
 pub(super) fn event_type(data: &[u8]) -> EventType {
     match *data {
         [kind, subtype, ..] => EventType { kind, subtype },
@@ -28,28 +29,28 @@ pub(super) fn event_type(data: &[u8]) -> EventType {
     }
 }
 
-/// The first `N` bytes.
+/// Returns the first `N` bytes.
 ///
 /// # Errors
-/// Incomplete where there are fewer.
+/// There are fewer.
 #[inline(always)]
 pub(super) fn take<const N: usize>(data: &[u8], message: Message) -> Result<&[u8; N], ParseError> {
     data.first_chunk().ok_or(ParseError::Incomplete { message, needed: N, have: data.len() })
 }
 
-/// Endpoint id that the datapath wrote, 0 = none.
+/// Returns the endpoint id; 0 = none.
 #[inline(always)]
 pub(super) const fn source<const N: usize>(header: &[u8; N]) -> u16 {
     u16_le(header, 2)
 }
 
-/// Captured bytes of the packet; what stands behind them is the kernel's padding.
+/// Returns the length of the captured packet; the kernel's padding may follow it.
 #[inline(always)]
 pub(super) const fn captured<const N: usize>(header: &[u8; N]) -> usize {
     u16_le(header, 12) as usize
 }
 
-/// The captured packet behind a notification header of `length` bytes.
+/// Returns the captured packet after a notification header of `length` bytes.
 #[inline(always)]
 pub(super) fn packet<'a, const N: usize>(data: &'a [u8], length: usize, header: &[u8; N]) -> &'a [u8] {
     clip(from(data, length), captured(header))

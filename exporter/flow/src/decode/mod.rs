@@ -1,9 +1,9 @@
-//! The decoder: monitor payloads in, flows and events out; pure and total.
+//! Decodes monitor payloads to flows and events. Any bytes give a result or an error, never a panic.
 //!
-//! Any bytes give something or an error, never a panic. The datapath's events ([`parse`]) take no allocation. An error
-//! means that the notification header itself cannot be read; a packet behind a good header that is cut short or odd
-//! gives a flow with the layers that did decode. What the agent and its proxies write ([`decode`] knows all) are gob
-//! values of any size, within the decoder's bounds.
+//! The datapath's events ([`parse`]) are decoded without an allocation. An error means that the notification header is
+//! invalid; a truncated or invalid packet behind a valid header gives a flow with the layers that did decode.
+//! Notifications of the agent and access-log records of its proxies are gob values, within the decoder's bounds;
+//! [`decode`] handles all kinds.
 
 pub mod access_log;
 mod agent;
@@ -39,10 +39,10 @@ pub const EVENT_DEBUG: u8 = 2;
 /// Monitor message type: notification of the agent.
 pub const EVENT_AGENT: u8 = 130;
 
-/// Decodes a payload of any kind. `pairing` is what a response is told its request by.
+/// Decodes a payload of any kind. `pairing` finds the request of a response.
 ///
 /// # Errors
-/// Those of [`parse`], and those of the agent's and proxies' values.
+/// As [`parse`], or an invalid notification or record.
 pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -> Result<Observed, DecodeError> {
     Ok(match event.data.first() {
         Some(&EVENT_DEBUG) => Observed::Debug(Box::new(debug::decode(event)?)),
@@ -52,7 +52,7 @@ pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -
     })
 }
 
-/// As [`parse_from`], made where the caller wants it for the same reason.
+/// As [`parse_from`], inlined for the same reason.
 #[inline]
 fn observed(event: &RawEvent<'_>, producer: Producer) -> Result<Observed, DecodeError> {
     const BLANK: Result<Observed, DecodeError> = Ok(Observed::Flow(Flow::empty(EventType { kind: 0, subtype: 0 })));
@@ -67,27 +67,27 @@ fn observed(event: &RawEvent<'_>, producer: Producer) -> Result<Observed, Decode
 
 /// Decodes a trace, drop, capture, policy verdict, recorder capture or socket event into a flow.
 ///
-/// No endpoint is known here: `source.endpoint` and `destination.endpoint` are 0, identities are the datapath's, and
-/// the direction is what follows from that; [`direction`] tells it again once the source's endpoint is filled in.
+/// Endpoint ids are unknown here: `source.endpoint` and `destination.endpoint` are 0, and identities are the datapath's.
+/// [`direction`] has to be called again once the source's endpoint is set.
 ///
 /// # Errors
-/// [`ParseError::Incomplete`] where the bytes end before the notification header does, [`ParseError::Invalid`] for
-/// message types that are not decoded here and for versions that are not known.
+/// [`ParseError::Incomplete`] if the bytes end inside the notification header, [`ParseError::Invalid`] for other message
+/// types and for unknown versions.
 #[inline]
 pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
     parse_from(event, Producer::default())
 }
 
-/// As [`parse`], for what a producer's release settles: which form socket events and damaged verdicts have, which files
-/// drops name, and what a trace's reason says of replies.
+/// As [`parse`], for a known producer: its release decides the form of socket events and damaged verdicts, the names of
+/// files in drops, and the meaning of trace reasons.
 ///
 /// # Errors
 /// As [`parse`].
 #[inline]
 pub fn parse_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, ParseError> {
-    /// Where every flow starts. Filling in a copy of the whole result is faster than wrapping a filled-in flow: flows
-    /// are big enough for copies to be most of the cost. For the same reason this function is inlined and the work
-    /// stays outside of it: the result is made where the caller wants it.
+    /// The initial result. Filling in the whole result is faster than wrapping a finished flow, since copies of flows
+    /// are most of the cost. For the same reason this function is inlined and the work is not: the result is built in
+    /// the caller's place.
     const BLANK: Result<Flow, ParseError> = Ok(Flow::empty(EventType { kind: 0, subtype: 0 }));
     let mut outcome = BLANK;
     if let Ok(flow) = &mut outcome

@@ -1,4 +1,4 @@
-//! A captured packet: its layers, and the packet inside where the datapath says that it is a tunnel's.
+//! Decodes a captured packet and, if the datapath marked it as a tunnel's, the packet inside.
 
 use super::header::flag;
 use super::layers::tunnel::Kind;
@@ -8,8 +8,8 @@ use crate::flow::Flow;
 /// Flags of a packet with an Ethernet header and no tunnel.
 pub(super) const ETHERNET: u8 = 0;
 
-/// Fills in the layers of a packet. The flags are those of traces and drops: on devices without an Ethernet header
-/// they tell the family, elsewhere the ethertype does; only they tell that a UDP payload is a tunnel's.
+/// Fills in the layers of a packet. The flags are those of traces and drops: they mark tunnels, and the family on devices
+/// without an Ethernet header; on others the ethertype decides.
 pub(super) fn decode(packet: &[u8], flags: u8, flow: &mut Flow) {
     let first = if flags & flag::L3_DEVICE == 0 {
         Next::Ethernet(packet)

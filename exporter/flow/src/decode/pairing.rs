@@ -1,27 +1,26 @@
-//! Which response belongs to which request: by request id, so that a response knows its latency and its trace.
+//! Finds the request of a response by its id, for the response's latency and trace.
 
 use std::collections::HashMap;
 
 use crate::agent_event::Timestamp;
 
-/// Requests that wait for their response, as many as Hubble's parser keeps; the one that was not asked for longest
-/// leaves for a new one.
+/// Requests that are kept until their response, as many as in Hubble's parser. The least recently used one is evicted.
 pub const CAPACITY: usize = 10_000;
-/// Longest request id that is kept, bytes: Envoy's have 36. Bounds the memory at some 4 MB.
+/// Bytes of a request id: Envoy's have 36. Bounds the memory at some 4 MB.
 const LONGEST_ID: usize = 256;
 
 /// Trace context of a request: trace id and span id.
 pub type Trace = ([u8; 16], [u8; 8]);
 
-/// Requests without a response so far, at most [`CAPACITY`]. The pipeline owns it.
+/// Requests without a response so far, least recently used first. The pipeline owns it.
 #[derive(Debug)]
 pub struct Pairing {
     capacity: usize,
-    places: HashMap<String, usize>,
-    /// A ring of entries, linked by age.
+    slots: HashMap<String, usize>,
+    /// Entries, linked by age.
     entries: Vec<Entry>,
     free: Vec<usize>,
-    /// Place of the oldest entry; none = none.
+    /// Slot of the oldest entry.
     oldest: Option<usize>,
     newest: Option<usize>,
 }
@@ -35,10 +34,10 @@ struct Entry {
     newer: Option<usize>,
 }
 
-/// What a response learns of its request.
+/// What a response gets from its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paired {
-    /// From request to response, ns; 0 where there was no request, or the response's time is before it.
+    /// Time from request to response, ns; 0 if there was no request, or the response's time is before it.
     pub latency_ns: u64,
     /// The request's trace context.
     pub trace: Option<Trace>,
@@ -51,70 +50,70 @@ impl Default for Pairing {
 }
 
 impl Pairing {
-    /// Room for so many requests.
+    /// Keeps at most so many requests.
     pub fn new(capacity: usize) -> Self {
-        let (places, entries, free) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { capacity, places, entries, free, oldest: None, newest: None }
+        let (slots, entries, free) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { capacity, slots, entries, free, oldest: None, newest: None }
     }
 
-    /// How many requests wait.
+    /// Number of requests without a response.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.slots.len()
     }
 
-    /// Whether none waits.
+    /// Whether there is no such request.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.slots.is_empty()
     }
 
-    /// Remembers a request. One with the same id takes the place of the former, whose trace stays where it has none.
+    /// Adds a request. It replaces one with the same id, but keeps that one's trace if it has none.
     pub fn request(&mut self, id: &str, time: Timestamp, trace: Option<Trace>) {
         if id.is_empty() || id.len() > LONGEST_ID || self.capacity == 0 {
             return;
         }
-        if let Some(&place) = self.places.get(id) {
-            let entry = &mut self.entries[place];
+        if let Some(&slot) = self.slots.get(id) {
+            let entry = &mut self.entries[slot];
             entry.time = time;
             entry.trace = trace.or(entry.trace);
-            self.unlink(place);
-            self.link(place);
+            self.unlink(slot);
+            self.link(slot);
             return;
         }
-        if self.places.len() >= self.capacity
+        if self.slots.len() >= self.capacity
             && let Some(oldest) = self.oldest
         {
             self.remove(oldest);
         }
         let entry = Entry { id: id.to_owned(), time, trace, older: None, newer: None };
-        let place = if let Some(place) = self.free.pop() {
-            self.entries[place] = entry;
-            place
+        let slot = if let Some(slot) = self.free.pop() {
+            self.entries[slot] = entry;
+            slot
         } else {
             self.entries.push(entry);
             self.entries.len() - 1
         };
-        self.places.insert(id.to_owned(), place);
-        self.link(place);
+        self.slots.insert(id.to_owned(), slot);
+        self.link(slot);
     }
 
-    /// What the request of a response said; it is forgotten then.
+    /// Takes the request of a response.
     pub fn response(&mut self, id: &str, time: Timestamp) -> Paired {
-        let Some(&place) = self.places.get(id) else { return Paired::default() };
-        let entry = &self.entries[place];
+        let Some(&slot) = self.slots.get(id) else { return Paired::default() };
+        let entry = &self.entries[slot];
         let paired = Paired { latency_ns: latency(entry.time, time), trace: entry.trace };
-        self.remove(place);
+        self.remove(slot);
         paired
     }
 
-    fn remove(&mut self, place: usize) {
-        self.unlink(place);
-        let id = std::mem::take(&mut self.entries[place].id);
-        self.places.remove(&id);
-        self.free.push(place);
+    fn remove(&mut self, slot: usize) {
+        self.unlink(slot);
+        let id = std::mem::take(&mut self.entries[slot].id);
+        self.slots.remove(&id);
+        self.free.push(slot);
     }
 
-    fn unlink(&mut self, place: usize) {
-        let (older, newer) = (self.entries[place].older.take(), self.entries[place].newer.take());
+    fn unlink(&mut self, slot: usize) {
+        let (older, newer) = (self.entries[slot].older.take(), self.entries[slot].newer.take());
         match older {
             Some(older) => self.entries[older].newer = newer,
             None => self.oldest = newer,
@@ -125,18 +124,18 @@ impl Pairing {
         }
     }
 
-    /// Makes an entry that is in no list the newest.
-    fn link(&mut self, place: usize) {
-        self.entries[place].older = self.newest;
+    /// Makes an unlinked entry the newest.
+    fn link(&mut self, slot: usize) {
+        self.entries[slot].older = self.newest;
         match self.newest {
-            Some(newest) => self.entries[newest].newer = Some(place),
-            None => self.oldest = Some(place),
+            Some(newest) => self.entries[newest].newer = Some(slot),
+            None => self.oldest = Some(slot),
         }
-        self.newest = Some(place);
+        self.newest = Some(slot);
     }
 }
 
-/// As Go's durations: at most 2^63 - 1 ns.
+/// Returns the latency, at most that of Go's durations: 2^63 - 1 ns.
 fn latency(request: Timestamp, response: Timestamp) -> u64 {
     let ns = |time: Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
     u64::try_from((ns(response) - ns(request)).clamp(0, i64::MAX.into())).unwrap_or(0)
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_knows_its_request_once() {
+    fn response_gets_request_once() {
         let mut pairing = Pairing::default();
         let trace = Some(([1; 16], [2; 8]));
         pairing.request("a", at(5), trace);
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_request_takes_the_place_of_the_first() {
+    fn repeated_request_replaces_the_first() {
         let mut pairing = Pairing::default();
         let trace = Some(([1; 16], [2; 8]));
         pairing.request("a", at(5), trace);
@@ -180,12 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_leaves() {
+    fn least_recently_used_is_evicted() {
         for capacity in [0, 1, 7, 8] {
             let mut pairing = Pairing::new(capacity);
             for number in 0..8 {
                 pairing.request(&number.to_string(), at(number), None);
-                // Asked for again: 0 becomes the newest each time.
+                // Used again: 0 becomes the newest each time.
                 pairing.request("0", at(0), None);
             }
             assert_eq!(pairing.len(), capacity.min(8));
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_none() {
+    fn empty_or_long_ids_are_ignored() {
         let mut pairing = Pairing::default();
         pairing.request("", at(1), None);
         pairing.request(&"x".repeat(LONGEST_ID + 1), at(1), None);

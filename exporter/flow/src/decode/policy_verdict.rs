@@ -7,11 +7,11 @@ use super::packet;
 use crate::cilium_release::Release;
 use crate::flow::{Direction, Flow, Verdict};
 
-/// Header up to Cilium 1.18.
+/// Bytes of the header up to Cilium 1.18.
 const OLD_LEN: usize = 32;
-/// Header from Cilium 1.19: a cookie and padding at the end.
+/// Bytes of the header from Cilium 1.19, with a cookie and padding at the end.
 const NEW_LEN: usize = 40;
-/// The new header and the most padding have fewer.
+/// More than the new header and the longest padding have.
 const LONGEST: usize = 48;
 
 /// Bits of the flags: 1 = ingress, else egress.
@@ -20,7 +20,7 @@ const DIRECTION: u8 = 0x03;
 const IPV6: u8 = 0x04;
 /// Bits of the flags: match type, shifted by 3.
 const MATCH: u8 = 0x38;
-/// Bit of the flags: audit mode let pass what policy denies.
+/// Bit of the flags: policy denies the packet, audit mode forwarded it.
 const AUDITED: u8 = 0x40;
 /// Bit of the flags: the packet has no Ethernet header (from Cilium 1.19).
 const L3_DEVICE: u8 = 0x80;
@@ -28,7 +28,7 @@ const L3_DEVICE: u8 = 0x80;
 /// Fills a flow from a policy verdict.
 ///
 /// # Errors
-/// Incomplete where the header of its form is not all there.
+/// The header is incomplete.
 pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<OLD_LEN>(data, Message::PolicyVerdict)?;
     let length = header_length(data.len(), header::captured(head), release);
@@ -63,9 +63,9 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
     Ok(())
 }
 
-/// Which form a verdict has: both say version 1, but what is neither packet nor padding (0 to 7 bytes) is the header.
-/// Damaged ones have the form of their producer's release, and so have those that are shorter than the new header: an
-/// old one among them would carry 7 bytes of a packet at most, so it is a new one that was cut.
+/// Returns the header's length. Both forms have version 1, but all bytes beside packet and padding (0 to 7 bytes) are the
+/// header. Damaged verdicts have the form of their producer's release, as do those shorter than the new header: an old one
+/// of that length would carry 7 bytes of a packet at most, so it is a truncated new one.
 const fn header_length(data: usize, captured: usize, release: Release) -> usize {
     match data.checked_sub(captured) {
         Some(OLD_LEN..NEW_LEN) if data >= NEW_LEN => OLD_LEN,
@@ -77,7 +77,7 @@ const fn header_length(data: usize, captured: usize, release: Release) -> usize 
     }
 }
 
-/// The flags as traces and drops have them.
+/// Returns the flags in the form of traces and drops.
 const fn framing(flags: u8) -> u8 {
     (if flags & IPV6 == 0 { 0 } else { flag::IPV6 }) | (if flags & L3_DEVICE == 0 { 0 } else { flag::L3_DEVICE })
 }

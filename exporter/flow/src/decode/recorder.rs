@@ -6,7 +6,7 @@ use super::header;
 use super::packet;
 use crate::flow::{Direction, Flow};
 
-/// The header; the packet stands behind it.
+/// Bytes of the header; the packet follows it.
 const LEN: usize = 24;
 /// Direction byte: into the machine.
 const INGRESS: u8 = 1;
@@ -14,7 +14,7 @@ const INGRESS: u8 = 1;
 /// Fills a flow from a recorder's capture.
 ///
 /// # Errors
-/// Incomplete where the header is not all there.
+/// The header is incomplete.
 pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<LEN>(data, Message::RecorderCapture)?;
     flow.direction = if head[1] == INGRESS { Direction::Ingress } else { Direction::Egress };

@@ -8,9 +8,9 @@ use super::header;
 use crate::cilium_release::{Producer, Release};
 use crate::flow::{Flow, Ip, L4, Sock, TcpFlags, TranslationPoint, Verdict};
 
-/// The packed form up to Cilium 1.18.
+/// Bytes of the packed form up to Cilium 1.18.
 const OLD_LEN: usize = 38;
-/// The form from Cilium 1.19 on, its fields in other places.
+/// Bytes of the form from Cilium 1.19 on, with its fields in another order.
 const NEW_LEN: usize = 40;
 
 /// Bit of the flags: the address is IPv6.
@@ -20,7 +20,7 @@ const TCP: u8 = 1;
 /// `l4_proto`: UDP.
 const UDP: u8 = 2;
 
-/// The fields of both forms; neither has a version.
+/// The fields of both forms, which have no version.
 struct Notification {
     point: u8,
     protocol: u8,
@@ -31,10 +31,10 @@ struct Notification {
     address: [u8; 16],
 }
 
-/// Fills a flow from a socket event. The socket's own address is not in it: its end is marked as not known.
+/// Fills a flow from a socket event. It has no address of the socket itself, which is marked as unknown.
 ///
 /// # Errors
-/// Incomplete where the form is not all there.
+/// The event is incomplete.
 pub(super) fn decode(data: &[u8], producer: Producer, flow: &mut Flow) -> Result<(), ParseError> {
     let notification = if is_old(data, producer) { old(data)? } else { new(data)? };
     let peer = notification.peer();
@@ -59,8 +59,8 @@ pub(super) fn decode(data: &[u8], producer: Producer, flow: &mut Flow) -> Result
     Ok(())
 }
 
-/// Both forms arrive as 44 bytes: the producer's release decides, or what its datapath never writes, where a guess is
-/// asked for.
+/// Returns whether an event has the old form. Both arrive as 44 bytes: the producer's release decides, or, if a guess is
+/// configured, values that the new form never has.
 fn is_old(data: &[u8], producer: Producer) -> bool {
     if !producer.guess_sock {
         return producer.release < Release::V1_19;
@@ -98,7 +98,7 @@ fn old(data: &[u8]) -> Result<Notification, ParseError> {
 }
 
 impl Notification {
-    /// The other end's address, IPv4 in the first four bytes.
+    /// The peer's address; IPv4 in the first four bytes.
     fn peer(&self) -> IpAddr {
         if self.flags & IPV6 == 0 {
             IpAddr::V4(Ipv4Addr::from(array::<16, 4>(&self.address, 0)))

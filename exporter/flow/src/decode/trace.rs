@@ -9,34 +9,33 @@ use super::packet;
 use crate::cilium_release::Release;
 use crate::flow::{Flow, Verdict};
 
-/// Header of version 0: ends before the original address.
+/// Bytes of the header of version 0, without original address.
 const V0_LEN: usize = 32;
-/// Header of version 1 (Cilium 1.15 to 1.18, and our own datapath).
+/// Bytes of the header of version 1 (Cilium 1.15 to 1.18, and our own datapath).
 const V1_LEN: usize = 48;
-/// Header of version 2 (from Cilium 1.19): an IP trace id at the end.
+/// Bytes of the header of version 2 (from Cilium 1.19), with an IP trace id at the end.
 const V2_LEN: usize = 56;
 
 /// Bit of the reason byte: the packet was or will be encrypted.
 const ENCRYPTED: u8 = 0x80;
-/// Observation point whose destination id is a proxy's port.
+/// Observation point at which the destination id is a proxy's port.
 const TO_PROXY: u8 = 1;
 
 /// Trace reason: the packet goes to the side that opened the connection.
 pub(super) const REASON_REPLY: u8 = 2;
-/// Trace reason: connection tracking did not look.
+/// Trace reason: no connection tracking.
 pub(super) const REASON_UNKNOWN: u8 = 5;
 /// Trace reason: SRv6 encapsulation.
 const REASON_SRV6_ENCAP: u8 = 6;
 /// Trace reason: SRv6 decapsulation.
 const REASON_SRV6_DECAP: u8 = 7;
-/// Trace reason: encapsulation of what is encrypted. Up to Cilium 1.18, of which 1.16 and 1.17 send it; a number without
-/// a meaning in others.
+/// Trace reason: encapsulation of encrypted packets. Sent by Cilium 1.16 and 1.17; without a meaning from 1.19 on.
 const REASON_ENCRYPT_OVERLAY: u8 = 8;
 
 /// Fills a flow from a trace.
 ///
 /// # Errors
-/// Incomplete where the header of its version is not all there, Invalid for versions above 2.
+/// The header is incomplete, or the version is above 2.
 pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
     let head = header::take::<V0_LEN>(data, Message::Trace)?;
     let version = head[header::VERSION];
@@ -75,7 +74,7 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
     Ok(())
 }
 
-/// Whether a packet is a reply, where the reason tells.
+/// Returns whether a packet is a reply, if the reason implies it.
 fn is_reply(reason: u8, release: Release) -> Option<bool> {
     match reason {
         REASON_ENCRYPT_OVERLAY if release <= Release::V1_18 => None,
@@ -84,8 +83,8 @@ fn is_reply(reason: u8, release: Release) -> Option<bool> {
     }
 }
 
-/// The address before translation; its form follows the header's flag, whatever the packet is. IPv4-mapped ones stay
-/// IPv6, as in Hubble.
+/// Returns the address before translation. Its family follows the header's flag, not the packet. IPv4-mapped addresses
+/// stay IPv6, as in Hubble.
 fn original_ip<const N: usize>(head: &[u8; N], flags: u8) -> Option<IpAddr> {
     let address = if flags & flag::IPV6 == 0 {
         IpAddr::V4(Ipv4Addr::from(array::<N, 4>(head, 32)))
@@ -95,7 +94,7 @@ fn original_ip<const N: usize>(head: &[u8; N], flags: u8) -> Option<IpAddr> {
     (!address.is_unspecified()).then_some(address)
 }
 
-/// Puts the address before translation in the source's place, where the packet shows another one.
+/// Replaces the source by the address before translation, if they differ.
 fn translate(flow: &mut Flow, original: IpAddr) {
     if let Some(ip) = &mut flow.ip
         && ip.source != original

@@ -1,9 +1,9 @@
-//! The last layer of a packet that was decoded, and what ARP says, which no other field has.
+//! The last layer of a packet that was decoded, with the content of ARP packets.
 
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// The last layer that a packet's dissection reached.
+/// The last layer of a packet that was decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layer {
     /// Nothing was decoded.
@@ -11,17 +11,17 @@ pub enum Layer {
     None,
     /// Link layer only.
     Ethernet,
-    /// ARP of IPv4 over Ethernet. To Hubble, which does not look into it, it is Ethernet.
+    /// ARP of IPv4 over Ethernet. Hubble does not decode it and shows it as Ethernet.
     Arp(Arp),
-    /// IPv4 without a transport layer that is known.
+    /// IPv4 without a known transport layer.
     Ipv4,
-    /// IPv6 without a transport layer that is known.
+    /// IPv6 without a known transport layer.
     Ipv6,
-    /// A VXLAN header inside of another tunnel, without a packet that is known.
+    /// A VXLAN header inside of another tunnel, without a known packet behind it.
     Vxlan,
-    /// A Geneve header inside of another tunnel, without a packet that is known.
+    /// A Geneve header inside of another tunnel, without a known packet behind it.
     Geneve,
-    /// See [`super::Flow::l4`].
+    /// The transport layer, in `Flow::l4`.
     L4,
 }
 
@@ -32,12 +32,12 @@ pub struct Arp {
     pub operation: u16,
     /// The sender's address.
     pub sender: Ipv4Addr,
-    /// The address that is asked for, or that is answered.
+    /// The address that a request asks for, or that a reply goes to.
     pub target: Ipv4Addr,
 }
 
 impl fmt::Display for Arp {
-    /// Which address asks for which: `ARP: 10.0.0.1 asks for 10.0.0.2`.
+    /// Writes the operation and both addresses: `ARP: 10.0.0.1 asks for 10.0.0.2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, sender, target } = self;
         match operation {
@@ -55,7 +55,7 @@ mod tests {
     use super::Arp;
 
     #[test]
-    fn text_shows_which_address_asks() {
+    fn arp_text_names_both_addresses() {
         for (operation, target, expected) in [
             (1, [10, 0, 0, 2], "ARP: 10.0.0.1 asks for 10.0.0.2"),
             (2, [10, 0, 0, 2], "ARP: 10.0.0.1 answers 10.0.0.2"),

@@ -1,6 +1,6 @@
-//! Our one record of a flow: plain data without serialisation; every sink converts it for itself.
+//! The record of a flow: plain data without serialisation, which each sink converts.
 //!
-//! Field meanings follow Hubble's `flow.Flow`; numbers that are open enums there stay numbers here.
+//! Field meanings follow Hubble's `flow.Flow`; its open enums are numbers here.
 
 mod layer;
 
@@ -8,99 +8,100 @@ use std::net::IpAddr;
 
 pub use layer::{Arp, Layer};
 
-use crate::cilium_release::Release;
-use crate::event::{KernelDrop, TrafficDelta};
-use crate::interner::Symbol;
-use crate::l7::L7;
-use crate::metadata::Metadata;
+pub use crate::endpoint::End;
 
-/// One decoded event.
+use crate::cilium_release::Release;
+use crate::l7::L7;
+use crate::metadata::{EndMetadata, Metadata};
+use crate::traffic_delta::{KernelDrop, TrafficDelta};
+
+/// One flow: a decoded event of a packet, a socket or a proxy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
     /// When it happened, ns since the Unix epoch.
     pub time: u64,
     /// RFC 9562 version 4, set by the pipeline; all zero until then.
     pub uuid: [u8; 16],
-    /// What became of the packet.
+    /// What happened to the packet.
     pub verdict: Verdict,
     /// The monitor message's type and subtype.
     pub event_type: EventType,
     /// The CPU that it happened on.
     pub cpu: u16,
-    /// Endpoint id that the datapath wrote into the event, 0 = none: the direction rule needs it.
+    /// Endpoint id in the datapath's event; 0 = none. The direction depends on it.
     pub datapath_endpoint: u16,
-    /// Cilium's drop reason, 0 = none or unknown.
+    /// Cilium's drop reason; 0 = none or unknown.
     pub drop_reason: u32,
-    /// The kernel's own drop reason, from our own hook.
+    /// The kernel's drop reason, from our own datapath.
     pub kernel_drop: Option<KernelDrop>,
-    /// Where in the datapath's source a drop was decided.
+    /// The source line that decided the drop.
     pub file: Option<FileInfo>,
     /// Link layer addresses.
     pub ethernet: Option<Ethernet>,
-    /// Outermost VLAN id, where the packet has a tag.
+    /// Outermost VLAN id, if the packet has a tag.
     pub vlan: Option<u16>,
     /// Network layer.
     pub ip: Option<Ip>,
     /// Transport layer.
     pub l4: L4,
-    /// The innermost tunnel that was looked into; `ip` and `l4` are then the inner packet's.
+    /// The innermost tunnel that was decoded; `ip` and `l4` are then the inner packet's.
     pub tunnel: Option<Tunnel>,
-    /// Where the packet comes from.
+    /// Source.
     pub source: End,
-    /// Where it goes.
+    /// Destination.
     pub destination: End,
-    /// Seen from the endpoint it belongs to.
+    /// Direction, seen from the endpoint of the event.
     pub direction: Direction,
-    /// Whether it goes from the answering to the opening side; none where nobody knows.
+    /// The packet goes from the answering side to the side that opened the connection; `None` if unknown.
     pub is_reply: Option<bool>,
-    /// Where the datapath saw it; traces only.
+    /// Observation point in the datapath; traces only.
     pub observation_point: Option<u8>,
-    /// What connection tracking said, the encryption bit taken off; traces only.
+    /// The state of connection tracking, without the encryption bit; traces only.
     pub trace_reason: Option<u8>,
     /// The packet was or will be encrypted; traces only.
     pub encrypted: bool,
     /// Interface index; 0 = unknown.
     pub ifindex: u32,
-    /// Port of a proxy that the packet goes to or comes from; 0 = none.
+    /// Port of the proxy that the packet goes to or comes from; 0 = none.
     pub proxy_port: u32,
-    /// Which capture point; captures only.
+    /// Capture point; captures only.
     pub capture_point: Option<u8>,
     /// Policy verdicts: match type.
     pub policy_match: u8,
     /// Policy verdicts: authentication type.
     pub auth_type: u8,
-    /// The datapath told an address before translation, even one equal to the packet's; traces only. The direction
-    /// rule needs it.
+    /// The event has the address before translation, even if equal to the packet's; traces only. The direction
+    /// depends on it.
     pub original_ip: bool,
-    /// IP trace id of the datapath; 0 = none.
+    /// IP trace id; 0 = none.
     pub ip_trace_id: u64,
-    /// The last layer that was decoded: what Hubble's summary names.
+    /// The last layer that was decoded; Hubble's summary names it.
     pub last_layer: Layer,
-    /// Packets and bytes, from our own datapath.
+    /// Packets and bytes; our own datapath only.
     pub traffic: Option<TrafficDelta>,
-    /// The record does not say where the packet comes from: `ip.source` means nothing. Access-log records, and socket
-    /// events until enriched.
+    /// `ip.source` is a placeholder, since the event has no source address: access-log records, and socket events until
+    /// enriched.
     pub no_source_address: bool,
     /// The same for `ip.destination`.
     pub no_destination_address: bool,
-    /// Rule of a recorder's capture; 0 = none.
+    /// Rule id of a recorder's capture; 0 = none.
     pub recorder_rule: u16,
     /// Layer 7; access-log records only.
     pub l7: Option<Box<L7>>,
     /// Socket translation; socket events only.
     pub sock: Option<Sock>,
-    /// Whose its ends are, where somebody told.
+    /// Pods, services and more, if known.
     pub metadata: Option<Box<Metadata>>,
 }
 
-/// What a socket event says beside its addresses.
+/// Content of a socket event beside its addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sock {
-    /// Before or after translation, on which way.
+    /// Before or after translation, and the direction.
     pub point: TranslationPoint,
     /// The kernel's cookie of the socket; 0 = none.
     pub cookie: u64,
-    /// The control group of its process.
+    /// Id of its process's control group.
     pub cgroup: u64,
 }
 
@@ -123,7 +124,7 @@ pub enum TranslationPoint {
 }
 
 impl TranslationPoint {
-    /// The point of a number of the datapath, which is protobuf's.
+    /// The point of a number; the datapath and protobuf number alike.
     pub const fn from_number(number: u8) -> Self {
         match number {
             0 => Self::Unknown,
@@ -135,7 +136,7 @@ impl TranslationPoint {
         }
     }
 
-    /// Its number.
+    /// The number.
     pub const fn number(self) -> u8 {
         match self {
             Self::Unknown => 0,
@@ -159,7 +160,7 @@ impl TranslationPoint {
         }
     }
 
-    /// What Cilium's monitor prints.
+    /// The name that Cilium's monitor prints.
     pub const fn text(self) -> Option<&'static str> {
         match self {
             Self::PreForward => Some("pre-xlate-fwd"),
@@ -170,7 +171,7 @@ impl TranslationPoint {
         }
     }
 
-    /// The way back: the socket is the destination.
+    /// Whether the socket is the destination.
     pub const fn is_reverse(self) -> bool {
         matches!(self, Self::PreReverse | Self::PostReverse)
     }
@@ -183,13 +184,13 @@ pub enum Verdict {
     /// Not known.
     #[default]
     Unknown = 0,
-    /// Let through.
+    /// Forwarded.
     Forwarded = 1,
     /// Dropped.
     Dropped = 2,
     /// An error at L7.
     Error = 3,
-    /// Would have been dropped.
+    /// Forwarded in audit mode, but denied by policy.
     Audit = 4,
     /// Sent to a proxy.
     Redirected = 5,
@@ -239,14 +240,14 @@ pub const EVENT_SOCK: u8 = 7;
 /// Monitor message type: access log.
 pub const EVENT_L7: u8 = 129;
 
-/// Where a drop was decided: Cilium's file id and line, or 240 + subsystem and reason of the kernel's.
+/// The source line that decided a drop: Cilium's file id and line, or 240 + the kernel's subsystem and its reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileInfo {
     /// File id.
     pub id: u8,
     /// Line.
     pub line: u16,
-    /// Whose numbering `id` follows.
+    /// The release that numbers the files.
     pub release: Release,
 }
 
@@ -262,20 +263,20 @@ pub struct Ethernet {
 /// IPv4 or IPv6 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ip {
-    /// Source, before translation where the datapath told.
+    /// Source, before translation if the datapath reported it.
     pub source: IpAddr,
-    /// The header's source where `source` is another one.
+    /// The header's source, if it differs from `source`.
     pub source_translated: Option<IpAddr>,
     /// Destination.
     pub destination: IpAddr,
-    /// 4 or 6: of the packet, whatever the form of the addresses.
+    /// 4 or 6: of the packet, independent of the form of the addresses.
     pub version: u8,
 }
 
 /// Transport header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum L4 {
-    /// None, not decoded, or a protocol without an arm here.
+    /// None, not decoded, or another protocol.
     #[default]
     None,
     /// TCP.
@@ -300,7 +301,7 @@ pub enum L4 {
         source_port: u16,
         /// Destination port.
         destination_port: u16,
-        /// Type of the first chunk as on the wire; none where there is no chunk.
+        /// Type of the first chunk as on the wire, if there is a chunk.
         chunk_type: Option<u8>,
     },
     /// ICMP.
@@ -346,7 +347,7 @@ impl L4 {
         }
     }
 
-    /// The name that Hubble's `protocol` label has, `Unknown L4` for none.
+    /// The name in Hubble's `protocol` label; `Unknown L4` for none.
     pub const fn protocol_name(&self) -> &'static str {
         match self {
             Self::None => "Unknown L4",
@@ -391,7 +392,7 @@ impl TcpFlags {
     }
 }
 
-/// A tunnel header that was looked through.
+/// A tunnel header that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     /// 1 VXLAN, 2 Geneve, as `flow.Tunnel.Protocol`.
@@ -402,17 +403,6 @@ pub struct Tunnel {
     pub ip: Ip,
     /// Outer transport layer.
     pub l4: L4,
-}
-
-/// One end of a flow. Names are symbols: the hot path copies numbers, sinks look up texts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct End {
-    /// Local endpoint id, 0 = no local endpoint.
-    pub endpoint: u16,
-    /// Security identity, 0 = unknown.
-    pub identity: u32,
-    /// The endpoint's interface name, `host`, or `world`; [`Symbol::EMPTY`] until enriched.
-    pub name: Symbol,
 }
 
 /// Hubble's `flow.TrafficDirection`.
@@ -440,7 +430,7 @@ impl Direction {
 }
 
 impl Flow {
-    /// A flow that says nothing yet, of an event type.
+    /// An empty flow of an event type.
     pub const fn empty(event_type: EventType) -> Self {
         Self {
             time: 0,
@@ -457,8 +447,8 @@ impl Flow {
             ip: None,
             l4: L4::None,
             tunnel: None,
-            source: End { endpoint: 0, identity: 0, name: Symbol::EMPTY },
-            destination: End { endpoint: 0, identity: 0, name: Symbol::EMPTY },
+            source: End::UNKNOWN,
+            destination: End::UNKNOWN,
             direction: Direction::Unknown,
             is_reply: None,
             observation_point: None,
@@ -480,5 +470,10 @@ impl Flow {
             sock: None,
             metadata: None,
         }
+    }
+
+    /// Metadata of source and destination.
+    pub fn end_metadata(&self) -> Option<(&EndMetadata, &EndMetadata)> {
+        self.metadata.as_ref().map(|metadata| (&metadata.source, &metadata.destination))
     }
 }

@@ -1,8 +1,8 @@
-//! Reads gob's numbers and byte strings, and knows where it is.
+//! Reads gob's numbers and byte strings.
 
 use super::error::{Fault, GobError};
 
-/// A place in bytes that end where the message does.
+/// A position in the bytes of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -10,17 +10,17 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// At `at` of `bytes`; offsets count from the start of `bytes`.
+    /// A cursor at an offset; offsets count from the start of `bytes`.
     pub(super) const fn new(bytes: &'a [u8], at: usize) -> Self {
         Self { bytes, at }
     }
 
-    /// Where it is.
+    /// The offset.
     pub(super) const fn at(&self) -> usize {
         self.at
     }
 
-    /// Bytes from here on.
+    /// Number of bytes from here on.
     pub(super) const fn left(&self) -> usize {
         self.bytes.len().saturating_sub(self.at)
     }
@@ -31,7 +31,7 @@ impl<'a> Cursor<'a> {
         GobError { offset: self.at, fault }
     }
 
-    /// An unsigned number: itself below 128, else the negated count of its big-endian bytes and those.
+    /// Reads an unsigned number: one byte below 128, else the negated count of its big-endian bytes and those.
     #[inline]
     pub(super) fn uint(&mut self) -> Result<u64, GobError> {
         match self.bytes.get(self.at) {
@@ -40,7 +40,7 @@ impl<'a> Cursor<'a> {
                 Ok(u64::from(byte))
             }
             Some(&byte) => self.long_uint(byte),
-            None => Err(self.error(Fault::Ended)),
+            None => Err(self.error(Fault::UnexpectedEnd)),
         }
     }
 
@@ -50,13 +50,13 @@ impl<'a> Cursor<'a> {
             return Err(self.error(Fault::Number { bytes: count }));
         }
         let Some(digits) = self.bytes.get(self.at + 1..self.at + 1 + count) else {
-            return Err(self.error(Fault::Ended));
+            return Err(self.error(Fault::UnexpectedEnd));
         };
         self.at += 1 + count;
         Ok(digits.iter().fold(0, |number, &digit| number << 8 | u64::from(digit)))
     }
 
-    /// A signed number: the sign is the lowest bit, a negative one is complemented.
+    /// Reads a signed number: the sign is the lowest bit, a negative one is complemented.
     #[inline]
     pub(super) fn int(&mut self) -> Result<i64, GobError> {
         let number = self.uint()?;
@@ -64,7 +64,7 @@ impl<'a> Cursor<'a> {
         Ok(if number & 1 == 0 { half } else { !half })
     }
 
-    /// A count of values that take at least `least` bytes each: as many must be left.
+    /// Reads a count of values of at least `least` bytes each; as many bytes must be left.
     #[inline]
     pub(super) fn count(&mut self, least: usize) -> Result<usize, GobError> {
         let start = *self;
@@ -75,25 +75,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A length and as many bytes.
+    /// Reads a length and as many bytes.
     #[inline]
     pub(super) fn byte_string(&mut self) -> Result<&'a [u8], GobError> {
         let length = self.count(1)?;
         self.take(length)
     }
 
-    /// As many bytes.
+    /// Reads as many bytes.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], GobError> {
         let end = self.at.checked_add(length);
         let Some(taken) = end.and_then(|end| self.bytes.get(self.at..end)) else {
-            return Err(self.error(Fault::Ended));
+            return Err(self.error(Fault::UnexpectedEnd));
         };
         self.at += length;
         Ok(taken)
     }
 
-    /// A length and a part of as many bytes, whose offsets count from the start of the whole; this goes on behind it.
+    /// Reads a length and returns a cursor over as many bytes, which are skipped here. Its offsets count from the same
+    /// start.
     pub(super) fn part(&mut self) -> Result<Self, GobError> {
         let length = self.count(1)?;
         let start = self.at;
@@ -101,12 +102,12 @@ impl<'a> Cursor<'a> {
         Ok(Self { bytes: &self.bytes[..self.at], at: start })
     }
 
-    /// Nothing may be left.
+    /// Checks that no bytes are left.
     #[inline]
     pub(super) fn finish(&self) -> Result<(), GobError> {
         match self.left() {
             0 => Ok(()),
-            bytes => Err(self.error(Fault::Behind { bytes })),
+            bytes => Err(self.error(Fault::TrailingBytes { bytes })),
         }
     }
 }
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_go_writes_them() {
+    fn numbers_of_go_are_read() {
         let uint = |bytes: &[u8]| Cursor::new(bytes, 0).uint();
         assert_eq!(uint(&[0]), Ok(0));
         assert_eq!(uint(&[0x7f]), Ok(127));
@@ -125,8 +126,8 @@ mod tests {
         assert_eq!(uint(&[0xf8, 255, 255, 255, 255, 255, 255, 255, 255]), Ok(u64::MAX));
         assert_eq!(uint(&[0xf7, 0]), Err(GobError { offset: 0, fault: Fault::Number { bytes: 9 } }));
         assert_eq!(uint(&[0x80]), Err(GobError { offset: 0, fault: Fault::Number { bytes: 128 } }));
-        assert_eq!(uint(&[0xfe, 1]), Err(GobError { offset: 0, fault: Fault::Ended }));
-        assert_eq!(uint(&[]), Err(GobError { offset: 0, fault: Fault::Ended }));
+        assert_eq!(uint(&[0xfe, 1]), Err(GobError { offset: 0, fault: Fault::UnexpectedEnd }));
+        assert_eq!(uint(&[]), Err(GobError { offset: 0, fault: Fault::UnexpectedEnd }));
         let int = |bytes: &[u8]| Cursor::new(bytes, 0).int();
         assert_eq!(int(&[0x7f]), Ok(-64));
         assert_eq!(int(&[0xff, 0x80]), Ok(64));
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_lengths_that_lie_are_refused() {
+    fn implausible_counts_are_rejected() {
         assert_eq!(
             Cursor::new(&[3, 1, 2], 0).byte_string(),
             Err(GobError { offset: 0, fault: Fault::Count { count: 3, left: 2 } })

@@ -1,4 +1,4 @@
-//! What types a stream has defined: the wireType values, by the id of the message that brought them.
+//! The types that a stream has defined: `wireType` values, by the id of their message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::error::{Fault, GobError};
 
-/// A type that a descriptor has defined.
+/// A type of a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// As many elements of a type.
+    /// A fixed number of elements of a type.
     Array {
         /// The elements' type.
         element: i64,
-        /// How many.
+        /// Number of elements.
         length: u64,
     },
     /// Any number of elements of a type.
@@ -30,7 +30,7 @@ pub(super) enum Kind {
         /// The values' type.
         element: i64,
     },
-    /// Bytes that the type's own code has made: a GobEncoder, BinaryMarshaler or TextMarshaler.
+    /// Bytes of a GobEncoder, BinaryMarshaler or TextMarshaler.
     Opaque,
 }
 
@@ -56,8 +56,8 @@ impl Types {
         self.known.get(&id)
     }
 
-    /// Reads a whole descriptor, behind the negative id of its message; at most `number` of them, of `bytes` together.
-    pub(super) fn learn(
+    /// Reads a descriptor after the negative id of its message; at most `number` of them, of `bytes` together.
+    pub(super) fn define(
         &mut self,
         cursor: &mut Cursor<'_>,
         id: i64,
@@ -72,7 +72,7 @@ impl Types {
         if self.known.len() >= number {
             return Err(start.error(Fault::Descriptors { what: "number", limit: number }));
         }
-        // The ids below are Go's own: predefined, and those of the descriptors' types.
+        // Lower ids are predefined, or those of the descriptors' own types.
         if id < 64 {
             return Err(start.error(Fault::Descriptor { id }));
         }
@@ -85,7 +85,7 @@ impl Types {
     }
 }
 
-/// Walks the fields of one of the descriptors' own structures: `read` is called with each field's number.
+/// Reads the fields of one of the descriptors' own structures: calls `read` with each field's number.
 fn fields<'a>(
     cursor: &mut Cursor<'a>,
     id: i64,
@@ -105,7 +105,7 @@ fn fields<'a>(
     }
 }
 
-/// A wireType value: exactly one of its fields is there.
+/// Reads a `wireType` value, which has exactly one field.
 fn kind(cursor: &mut Cursor<'_>, id: i64) -> Result<Kind, GobError> {
     let start = *cursor;
     let mut found = None;
@@ -120,14 +120,14 @@ fn kind(cursor: &mut Cursor<'_>, id: i64) -> Result<Kind, GobError> {
     found.ok_or_else(|| start.error(Fault::Descriptor { id }))
 }
 
-/// What a descriptor's inner structure holds; fields that are not there are zero, as in Go.
+/// The content of a descriptor's inner structure; missing fields are zero, as in Go.
 #[derive(Default)]
 struct Parts {
     numbers: [i64; 2],
     fields: Vec<Field>,
 }
 
-/// The inner structure of a wireType: the common part first, then what its form has.
+/// Reads the inner structure of a `wireType`: the common part first, then the fields of its form.
 fn composed(cursor: &mut Cursor<'_>, id: i64, form: u64) -> Result<Kind, GobError> {
     let start = *cursor;
     let mut parts = Parts::default();
@@ -154,7 +154,7 @@ fn composed(cursor: &mut Cursor<'_>, id: i64, form: u64) -> Result<Kind, GobErro
     })
 }
 
-/// The common part: a name and an id. Neither is needed: a type is known by the id of its descriptor's message.
+/// Skips the common part, a name and an id: the id of the descriptor's message identifies the type.
 fn common(cursor: &mut Cursor<'_>, id: i64) -> Result<(), GobError> {
     fields(cursor, id, |cursor, number| match number {
         1 => cursor.byte_string().map(drop),
@@ -164,7 +164,7 @@ fn common(cursor: &mut Cursor<'_>, id: i64) -> Result<(), GobError> {
 }
 
 fn field_list(cursor: &mut Cursor<'_>, id: i64) -> Result<Vec<Field>, GobError> {
-    // At least a delta, a type and the end each: the descriptor's own length bounds the list.
+    // At least a delta, a type and the end each: the descriptor's length bounds the list.
     let count = cursor.count(3)?;
     let mut list = Vec::with_capacity(count);
     for _ in 0..count {

@@ -1,13 +1,13 @@
-//! Writes payloads and agent events as Go's decoder reads them, without an allocation beyond growth of the output.
+//! Encodes payloads and agent events for Go's decoder. Only the output's growth allocates.
 
-use super::Payload;
+use super::payload::Payload;
 
-/// What stands in front of a connection's first message: the descriptor of `Payload` as Go 1.26 writes it, type id 64.
+/// The descriptor of `Payload`, type id 64, as Go 1.26 writes it: precedes a connection's first message.
 pub const PAYLOAD_DESCRIPTOR: &[u8] =
     b"\x37\x7f\x03\x01\x01\x07Payload\x01\xff\x80\x00\x01\x04\x01\x04Data\x01\x0a\x00\x01\x03CPU\x01\x04\x00\
       \x01\x04Lost\x01\x06\x00\x01\x04Type\x01\x04\x00\x00\x00";
 
-/// The type id 64 in front of a payload's value.
+/// The type id 64, which precedes a payload's value.
 const PAYLOAD_ID: [u8; 2] = [0xff, 0x80];
 
 /// The descriptor of `AgentNotify{Type uint32, Text string}`, type id 66.
@@ -15,7 +15,7 @@ const AGENT_DESCRIPTOR: &[u8] =
     b"\x2b\xff\x83\x03\x01\x01\x0bAgentNotify\x01\xff\x84\x00\x01\x02\x01\x04Type\x01\x06\x00\x01\x04Text\x01\x0c\x00\
       \x00\x00";
 
-/// The type id 66 in front of an agent event's value.
+/// The type id 66, which precedes an agent event's value.
 const AGENT_ID: [u8; 2] = [0xff, 0x84];
 
 /// Bytes of the longest number.
@@ -23,7 +23,7 @@ const NUMBER: usize = 9;
 
 /// Appends one complete message: length, type id, and the fields that are not zero.
 ///
-/// In front of a stream's first message, and of no other, stands [`PAYLOAD_DESCRIPTOR`]: Go refuses it a second time.
+/// The caller writes [`PAYLOAD_DESCRIPTOR`] before a stream's first message only: Go rejects a second one.
 #[inline]
 pub fn payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
     match frame(payload) {
@@ -32,14 +32,14 @@ pub fn payload(out: &mut Vec<u8>, payload: &Payload<'_>) {
     }
 }
 
-/// What stands around the data of an event, each in a register: bytes that are written one by one and then copied by
-/// the word make the processor wait for itself, which costs as much as the data.
+/// The bytes before and after the data of an event, each in a register. Bytes that are written one by one and then
+/// copied by words stall the processor, which costs as much as copying the data.
 struct Frame {
     head: Register,
     tail: Register,
 }
 
-/// The frame of a payload that is as events are: data below 64 KiB, a CPU of 16 bits, a small type, no losses.
+/// Returns the frame of a usual payload: data below 64 KiB, a CPU of 16 bits, a small type, no losses.
 #[inline]
 fn frame(payload: &Payload<'_>) -> Option<Frame> {
     let usual = u16::try_from(payload.data.len()).is_ok_and(|length| length > 0)
@@ -58,7 +58,7 @@ fn frame(payload: &Payload<'_>) -> Option<Frame> {
     tail.uint(int(payload.kind));
     tail.byte(0);
     let length = payload.data.len() as u64;
-    // Field delta and length of the data are counted in; a message's length is not part of itself.
+    // The length counts type id, field delta and length of the data, but not itself.
     head.uint(PAYLOAD_ID.len() as u64 + 1 + size(length) as u64 + length + u64::from(tail.length));
     head.byte(PAYLOAD_ID[0]);
     head.byte(PAYLOAD_ID[1]);
@@ -75,7 +75,7 @@ fn framed(out: &mut Vec<u8>, data: &[u8], frame: &Frame) {
     frame.tail.write(out);
 }
 
-/// Up to 16 bytes in a register, the first one lowest.
+/// Up to 16 bytes in a register, the first one in the lowest bits.
 #[derive(Clone, Copy, Default)]
 struct Register {
     bytes: u128,
@@ -93,18 +93,17 @@ impl Register {
     #[inline]
     const fn uint(&mut self, number: u64) {
         if number < 128 {
-            // Below 128, as was just checked.
             return self.byte(number as u8);
         }
         let count = digits(number);
         // 1 to 8.
         self.byte((count as u8).wrapping_neg());
-        // Big-endian, as bytes from the lowest one on.
+        // Big-endian, the first byte lowest.
         self.bytes |= ((number.swap_bytes() >> (64 - 8 * count)) as u128) << (8 * self.length);
         self.length += count as u32;
     }
 
-    /// Always 16 bytes, and what is too much is taken back.
+    /// Appends all 16 bytes and truncates the excess.
     #[inline]
     fn write(self, out: &mut Vec<u8>) {
         let end = out.len() + self.length as usize;
@@ -113,11 +112,12 @@ impl Register {
     }
 }
 
-/// Any payload.
+/// Appends any payload.
 #[inline(never)]
 fn general(out: &mut Vec<u8>, payload: &Payload<'_>) {
     let data = payload.data;
-    // What follows the data comes first: the message's length is known then. Three fields with their deltas, the end.
+    // The fields after the data are encoded first, since the message's length depends on them: three numbers with their
+    // deltas, and the end.
     let mut tail = Short::<{ 3 * (1 + NUMBER) + 1 }>::new();
     let mut last = u8::from(!data.is_empty());
     for (field, number) in [(2, int(payload.cpu)), (3, payload.lost), (4, int(payload.kind))] {
@@ -145,7 +145,7 @@ fn general(out: &mut Vec<u8>, payload: &Payload<'_>) {
     out.extend_from_slice(tail.written());
 }
 
-/// Appends the descriptor and the value of an agent event, as they stand behind the type byte 130.
+/// Appends the descriptor and the value of an agent event, which follow the type byte 130.
 ///
 /// `kind` is Cilium's number of the event, `text` its JSON.
 pub fn agent_notify(out: &mut Vec<u8>, kind: u32, text: &str) {
@@ -169,22 +169,22 @@ pub fn agent_notify(out: &mut Vec<u8>, kind: u32, text: &str) {
     out.push(0);
 }
 
-/// A signed number as an unsigned one: the sign becomes the lowest bit, a negative one is complemented.
+/// Converts a signed number to an unsigned one: the sign becomes the lowest bit, a negative one is complemented.
 const fn int(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
 
-/// Bytes that an unsigned number takes.
+/// Returns the encoded bytes of an unsigned number.
 const fn size(number: u64) -> usize {
     if number < 128 { 1 } else { 1 + digits(number) }
 }
 
-/// Bytes of a number without leading zeros; 1 to 8.
+/// Returns the bytes of a number without leading zeros; 1 to 8.
 const fn digits(number: u64) -> usize {
     8 - (number | 1).leading_zeros() as usize / 8
 }
 
-/// A few bytes on the stack, as many as its numbers take at their longest.
+/// A few bytes on the stack; `N` has room for the longest numbers.
 struct Short<const N: usize> {
     bytes: [u8; N],
     length: usize,
@@ -208,17 +208,16 @@ impl<const N: usize> Short<N> {
         self.byte(second);
     }
 
-    /// Itself below 128, else the negated count of its big-endian bytes and those.
+    /// Appends a number: one byte below 128, else the negated count of its big-endian bytes and those.
     #[inline]
     fn uint(&mut self, number: u64) {
         if number < 128 {
-            // Below 128, as was just checked.
             return self.byte(number as u8);
         }
         let count = digits(number);
         // 1 to 8.
         self.byte((count as u8).wrapping_neg());
-        // Always 8 bytes, at a place that has them: what is behind the number is written over, or not taken.
+        // Always 8 bytes, for which there is room: those after the number are overwritten or not used.
         let shifted = (number << (64 - 8 * count)).to_be_bytes();
         self.bytes[self.length..self.length + 8].copy_from_slice(&shifted);
         self.length += count;

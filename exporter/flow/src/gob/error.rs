@@ -1,81 +1,81 @@
-//! Why bytes are no gob, and where.
+//! Errors of decoding gob.
 
 use thiserror::Error;
 
-/// What is wrong, and where: the bytes are of no use from there on.
+/// An error at an offset. Nothing after it can be decoded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("gob: {fault} at offset {offset}")]
 pub struct GobError {
-    /// Bytes from the start of what was to be decoded.
+    /// Offset from the start of the decoded bytes.
     pub offset: usize,
-    /// What is wrong there.
+    /// The error.
     pub fault: Fault,
 }
 
-/// What is wrong with the bytes.
+/// An error of the encoded bytes.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The message, or what was given, ends inside a value.
+    /// The message or the input ends inside a value.
     #[error("the bytes end inside of a value")]
-    Ended,
+    UnexpectedEnd,
     /// A number of more than 8 bytes.
     #[error("a number of {bytes} bytes")]
     Number {
-        /// How many bytes it says it has.
+        /// Its bytes, as encoded.
         bytes: usize,
     },
-    /// A message that may not be as long, or an empty one.
+    /// A message that is empty or longer than the limit.
     #[error("a message of {length} bytes, at most {limit} are read")]
     MessageLength {
-        /// How long it says it is.
+        /// Its bytes, as encoded.
         length: u64,
-        /// The longest that is read.
+        /// The limit.
         limit: usize,
     },
-    /// A length or count of more than there is.
+    /// A length or count beyond the end of the message.
     #[error("a count of {count} where {left} bytes are left")]
     Count {
-        /// How many it says there are.
+        /// The count, as encoded.
         count: u64,
-        /// Bytes left.
+        /// Bytes that are left.
         left: usize,
     },
-    /// An array with another count than its type has.
+    /// An array of another length than its type.
     #[error("an array of {count}, its type has {length}")]
     ArrayLength {
-        /// How many it says there are.
+        /// The count, as encoded.
         count: u64,
-        /// How many the type has.
+        /// The length in the type.
         length: u64,
     },
-    /// More bytes in a message than its value has.
+    /// Bytes in a message after its value.
     #[error("{bytes} bytes behind the value of a message")]
-    Behind {
-        /// How many.
+    TrailingBytes {
+        /// Their number.
         bytes: usize,
     },
-    /// A value of a type that no descriptor has defined.
+    /// A value of an undefined type.
     #[error("a value of the unknown type {id}")]
     UnknownType {
         /// The type's id.
         id: i64,
     },
-    /// A structure with a field that its descriptor does not have.
+    /// A structure with a field that its type does not have.
     #[error("a field {delta} behind the last, the type {id} has no such field")]
     UnknownField {
         /// The type's id.
         id: i64,
-        /// How far from the field before.
+        /// Difference to the number of the field before.
         delta: u64,
     },
-    /// A value that is no payload.
-    #[error("a value of type {id}, which is no payload")]
+    /// A value of a type other than a payload.
+    #[error("a value of type {id}, which is not a payload")]
     NoPayload {
         /// The type's id.
         id: i64,
     },
-    /// A field of the payload with a type that it can't have.
+    /// A field of the payload with another type.
     #[error("the payload's field {field} has type {id}")]
     FieldType {
         /// The field's name.
@@ -83,60 +83,62 @@ pub enum Fault {
         /// Its type's id.
         id: i64,
     },
-    /// A descriptor that describes nothing, or twice.
-    #[error("a descriptor of type {id} that is none")]
+    /// A descriptor without a form, or with two.
+    #[error("an invalid descriptor of type {id}")]
     Descriptor {
         /// The type's id.
         id: i64,
     },
-    /// A type id that is defined already.
+    /// A type that is defined already.
     #[error("a second descriptor of type {id}")]
     Duplicate {
         /// The type's id.
         id: i64,
     },
-    /// More descriptors than are kept.
-    #[error("more descriptors than are kept ({what}: {limit})")]
+    /// Too many descriptors.
+    #[error("too many descriptors (limit of {what}: {limit})")]
     Descriptors {
         /// `number` or `bytes`.
         what: &'static str,
-        /// How many are kept.
+        /// The limit.
         limit: usize,
     },
-    /// An interface's value whose type is defined inside of it: Go spreads such a value over several messages. None of
-    /// Cilium's types has an interface.
+    /// An interface's value that defines its type: Go spreads such a value over several messages. None of Cilium's types
+    /// has an interface.
     #[error("an interface's value that defines the type {id}")]
     Interface {
         /// The type's id.
         id: i64,
     },
-    /// Values in values in values.
+    /// Values nested too deeply.
     #[error("values nested deeper than {limit}")]
     Depth {
-        /// How deep they may be.
+        /// The limit of levels.
         limit: usize,
     },
-    /// A value of more parts than are kept.
+    /// A value of too many parts.
     #[error("more than {limit} values in one")]
     Values {
-        /// How many are kept.
+        /// The limit.
         limit: usize,
     },
-    /// A value that is neither a structure nor begins as others do, or a bool that is neither.
-    #[error("a byte {value:#04x} where {wanted} belongs")]
+    /// A byte with an invalid value, in a bool or before a value that is not a structure.
+    #[error("invalid byte {value:#04x}: expected {wanted}")]
     Byte {
-        /// What stands there.
+        /// The byte.
         value: u8,
-        /// What should.
+        /// The expected content.
         wanted: &'static str,
     },
 }
 
 impl GobError {
-    /// A word for counters: one of a few, whatever the input.
+    /// The reason in telemetry: one of a fixed set.
     pub const fn reason(&self) -> &'static str {
         match self.fault {
-            Fault::Ended | Fault::Count { .. } | Fault::ArrayLength { .. } | Fault::Behind { .. } => "gob_length",
+            Fault::UnexpectedEnd | Fault::Count { .. } | Fault::ArrayLength { .. } | Fault::TrailingBytes { .. } => {
+                "gob_length"
+            }
             Fault::MessageLength { .. } => "gob_message_length",
             Fault::UnknownType { .. } | Fault::UnknownField { .. } => "gob_unknown_type",
             Fault::NoPayload { .. } | Fault::FieldType { .. } => "gob_no_payload",

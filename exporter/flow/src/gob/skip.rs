@@ -1,11 +1,12 @@
-//! Passes over values that nobody asked for: unknown fields, of any type.
+//! Skips the values of unknown fields, of any type.
 
+use super::bounds::{LEAST_VALUE, MAX_DEPTH};
+use super::builtin;
 use super::cursor::Cursor;
 use super::descriptor::{Kind, Types};
 use super::error::{Fault, GobError};
-use super::{LEAST_VALUE, MAX_DEPTH, builtin};
 
-/// Passes over one value of a type. Every step takes a byte or more, so the time is bounded by the message.
+/// Skips one value of a type. Every step takes a byte or more, so the message's length bounds the time.
 pub(super) fn skip(cursor: &mut Cursor<'_>, types: &Types, id: i64) -> Result<(), GobError> {
     nested(cursor, types, id, MAX_DEPTH)
 }
@@ -50,7 +51,7 @@ fn nested(cursor: &mut Cursor<'_>, types: &Types, id: i64, depth: usize) -> Resu
     }
 }
 
-/// Passes over an interface's value.
+/// Skips an interface's value.
 fn interface(cursor: &mut Cursor<'_>) -> Result<(), GobError> {
     match interface_type(cursor)? {
         Some(_) => cursor.byte_string().map(drop),
@@ -58,8 +59,8 @@ fn interface(cursor: &mut Cursor<'_>) -> Result<(), GobError> {
     }
 }
 
-/// What stands in front of an interface's value, which follows behind its length: the type's name (empty: there is no
-/// value) and its id.
+/// Reads the type before an interface's value: its name and its id. Returns `None` if the name is empty: there is no
+/// value. A length and the value follow.
 pub(super) fn interface_type(cursor: &mut Cursor<'_>) -> Result<Option<i64>, GobError> {
     if cursor.byte_string()?.is_empty() {
         return Ok(None);
@@ -72,7 +73,7 @@ pub(super) fn interface_type(cursor: &mut Cursor<'_>) -> Result<Option<i64>, Gob
     Ok(Some(id))
 }
 
-/// The count in front of an array's elements: its type's, or it lies.
+/// Reads the count before an array's elements, which must be its type's.
 pub(super) fn array_count(cursor: &mut Cursor<'_>, length: u64) -> Result<usize, GobError> {
     let start = *cursor;
     let count = cursor.count(LEAST_VALUE)?;
@@ -82,22 +83,22 @@ pub(super) fn array_count(cursor: &mut Cursor<'_>, length: u64) -> Result<usize,
     }
 }
 
-/// A walk through the fields of a structure that are there: deltas between their numbers, 0 at the end.
+/// Iterates over the fields of a structure that are present: deltas between their numbers, 0 at the end.
 pub(super) struct Walk {
     id: i64,
     fields: usize,
-    /// The number behind the last field's: deltas are at least 1, and count from −1.
+    /// The number after the last field's: deltas are at least 1, and count from −1.
     next: usize,
 }
 
 impl Walk {
-    /// Through a structure of type `id` with as many fields.
+    /// Iterates over a structure of type `id` with so many fields.
     #[inline]
     pub(super) const fn new(id: i64, fields: usize) -> Self {
         Self { id, fields, next: 0 }
     }
 
-    /// The number of the next field that is there, or none behind the last.
+    /// Returns the number of the next field, or `None` after the last.
     #[inline]
     pub(super) fn next(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<usize>, GobError> {
         let start = *cursor;
@@ -108,7 +109,7 @@ impl Walk {
         if delta > (self.fields - self.next) as u64 {
             return Err(start.error(Fault::UnknownField { id: self.id, delta }));
         }
-        // At most the number of fields, as was just checked.
+        // At most the number of fields.
         self.next += delta as usize;
         Ok(Some(self.next - 1))
     }

@@ -1,65 +1,67 @@
-//! Decodes a stream of payload messages, as one connection of the monitor 1.2 socket carries it.
+//! Decodes a stream of payload messages: one connection of the monitor 1.2 socket.
 
+use super::builtin;
 use super::cursor::Cursor;
 use super::descriptor::{Field, Kind, Types};
 use super::error::{Fault, GobError};
+use super::payload::Payload;
 use super::skip::{Walk, skip};
-use super::{Payload, builtin};
 
-/// What a stream may ask of its reader.
+/// Limits of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest message, in bytes behind its length.
+    /// Bytes of a message, without its length.
     pub message: usize,
-    /// How many types a stream may define.
+    /// Types that a stream may define.
     pub descriptors: usize,
-    /// The bytes of all descriptors of a stream together.
+    /// Bytes of all descriptors of a stream together.
     pub descriptor_bytes: usize,
 }
 
 impl Default for Limits {
-    /// A payload of 1 MiB, far above the 64 KiB of a perf sample and the longest access-log event, and what a message
-    /// has around it; Cilium defines a single type of 56 bytes.
+    /// A payload of 1 MiB with its frame, far above the 64 KiB of a perf sample and the longest access-log event; Cilium
+    /// defines a single type of 56 bytes.
     fn default() -> Self {
         Self { message: (1 << 20) + 64, descriptors: 64, descriptor_bytes: 16 << 10 }
     }
 }
 
-/// What a field of the payload's structure is to us.
+/// The role of a field in the payload's structure.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Data,
     Cpu,
     Lost,
     Kind,
-    /// Of that type, to be passed over.
+    /// An unknown field of that type, which is skipped.
     Unknown(i64),
 }
 
-/// Decodes one stream. After an error it is of no use: the bytes that follow have no known beginning.
+/// Decodes one stream. After an error the stream cannot go on: the start of the next message is unknown.
 #[derive(Debug)]
 pub struct PayloadDecoder {
     limits: Limits,
     types: Types,
-    /// The type of the last payload, and what its fields are.
+    /// The type of the last payload, and the roles of its fields.
     plan: Option<(i64, Vec<Role>)>,
-    /// Bytes at the beginning of the next call that are descriptors which are learned already.
-    learned: usize,
+    /// Bytes at the start of the next input that are descriptors already defined.
+    defined: usize,
     needed: usize,
 }
 
 impl PayloadDecoder {
-    /// For a new stream.
+    /// A decoder of a new stream.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, types: Types::default(), plan: None, learned: 0, needed: 1 }
+        Self { limits, types: Types::default(), plan: None, defined: 0, needed: 1 }
     }
 
-    /// The next payload, and how many bytes it took with the descriptors in front of it; none where more are needed.
+    /// Decodes the next payload. Returns it with the number of bytes that it and the descriptors before it took, or `None`
+    /// if more bytes are needed.
     ///
-    /// `bytes` begins where the last payload ended. After `Ok(None)` the next call's begins with the same bytes.
+    /// `bytes` starts at the end of the last payload. After `Ok(None)` the next input starts with the same bytes.
     ///
     /// # Errors
-    /// What is wrong, with the offset from the start of `bytes`.
+    /// The bytes are invalid; offsets count from the start of `bytes`.
     pub fn decode<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(Payload<'a>, usize)>, GobError> {
         loop {
             let Some((start, end)) = self.message(bytes)? else {
@@ -69,35 +71,36 @@ impl PayloadDecoder {
             let id = cursor.int()?;
             if id >= 0 {
                 let payload = self.payload(&mut cursor, id)?;
-                self.learned = 0;
+                self.defined = 0;
                 self.needed = 1;
                 return Ok(Some((payload, end)));
             }
             let Limits { descriptors, descriptor_bytes, .. } = self.limits;
-            self.types.learn(&mut cursor, id.wrapping_neg(), descriptors, descriptor_bytes)?;
-            self.learned = end;
+            self.types.define(&mut cursor, id.wrapping_neg(), descriptors, descriptor_bytes)?;
+            self.defined = end;
         }
     }
 
-    /// How many bytes the next call needs at least to get on, after one that gave none: what it was given, and more.
-    /// Never more than [`longest`](Self::longest).
+    /// After `Ok(None)`, the least bytes that the next input needs: the same bytes and more, at most
+    /// [`longest`](Self::longest).
     pub const fn needed(&self) -> usize {
         self.needed
     }
 
-    /// The most that a reader has to keep for a payload: all descriptors and the longest message, with their lengths.
+    /// The most bytes that a reader has to keep for a payload: all descriptors and the longest message, with their
+    /// lengths.
     pub const fn longest(&self) -> usize {
         // A message's length and a descriptor's id have at most 9 bytes each.
         self.limits.message + self.limits.descriptor_bytes + 18 * (self.limits.descriptors + 1)
     }
 
-    /// Where the next message's body is, if all of it is there.
+    /// Returns start and end of the next message's body, if it is complete.
     #[inline]
     fn message(&mut self, bytes: &[u8]) -> Result<Option<(usize, usize)>, GobError> {
-        let mut cursor = Cursor::new(bytes, self.learned);
+        let mut cursor = Cursor::new(bytes, self.defined);
         let length = match cursor.uint() {
             Ok(length) => length,
-            Err(GobError { fault: Fault::Ended, .. }) => {
+            Err(GobError { fault: Fault::UnexpectedEnd, .. }) => {
                 self.needed = bytes.len() + 1;
                 return Ok(None);
             }
@@ -107,7 +110,7 @@ impl PayloadDecoder {
         let body = match usize::try_from(length) {
             Ok(body) if (1..=limit).contains(&body) => body,
             _ => {
-                return Err(GobError { offset: self.learned, fault: Fault::MessageLength { length, limit } });
+                return Err(GobError { offset: self.defined, fault: Fault::MessageLength { length, limit } });
             }
         };
         if body > cursor.left() {
@@ -117,7 +120,7 @@ impl PayloadDecoder {
         Ok(Some((cursor.at(), cursor.at() + body)))
     }
 
-    /// The value of a message, of a type with a payload's fields.
+    /// Reads the value of a message.
     #[inline]
     fn payload<'a>(&mut self, cursor: &mut Cursor<'a>, id: i64) -> Result<Payload<'a>, GobError> {
         if self.plan.as_ref().is_none_or(|(planned, _)| *planned != id) {
@@ -146,7 +149,7 @@ impl Default for PayloadDecoder {
     }
 }
 
-/// What the fields of a type are to us. The structure's own name does not matter, as for Go's decoder.
+/// Returns the roles of a type's fields. As in Go's decoder, the structure's name does not matter.
 fn plan(types: &Types, id: i64) -> Result<Vec<Role>, Fault> {
     let fields = match types.get(id) {
         Some(Kind::Struct(fields)) => fields,
@@ -154,7 +157,7 @@ fn plan(types: &Types, id: i64) -> Result<Vec<Role>, Fault> {
         None => return Err(Fault::UnknownType { id }),
     };
     let roles = fields.iter().map(role).collect::<Result<Vec<Role>, Fault>>()?;
-    // Go refuses a structure that has nothing in common with the one it was asked for.
+    // Go rejects a structure without a field in common.
     if roles.iter().all(|role| matches!(role, Role::Unknown(_))) {
         return Err(Fault::NoPayload { id });
     }

@@ -1,14 +1,15 @@
-//! Decodes a whole value that brings its own descriptors, as stands behind the type byte of types 129 and 130.
+//! Decodes a value with its descriptors, which follows the type byte in messages 129 and 130.
 
 use std::sync::Arc;
 
+use super::bounds::{LEAST_VALUE, MAX_DEPTH};
+use super::builtin;
 use super::cursor::Cursor;
 use super::descriptor::{Field, Kind, Types};
 use super::error::{Fault, GobError};
 use super::skip::{Walk, array_count, interface_type};
-use super::{LEAST_VALUE, MAX_DEPTH, builtin};
 
-/// Parts of one value: an access-log event has a few hundred; bounds the memory at some 4 MB and what texts hold.
+/// Parts of one value: an access-log event has a few hundred. Bounds the memory at some 4 MB beside texts.
 const MAX_VALUES: usize = 65_536;
 /// Types of one value; an access-log event has 18.
 const MAX_DESCRIPTORS: usize = 128;
@@ -28,21 +29,21 @@ pub enum Value {
     Float(f64),
     /// A slice of bytes.
     Bytes(Vec<u8>),
-    /// A string; what is no UTF-8 is replaced.
+    /// A string; bytes that are not UTF-8 are replaced.
     Text(String),
     /// A slice or an array, or the two parts of a complex number.
     List(Vec<Value>),
-    /// A map, in the order it came in: Go's is random.
+    /// A map, in the encoded order: Go's is random.
     Map(Vec<(Value, Value)>),
     /// A structure.
     Struct(Struct),
-    /// What a GobEncoder, BinaryMarshaler or TextMarshaler wrote.
+    /// Bytes of a GobEncoder, BinaryMarshaler or TextMarshaler.
     Binary(Vec<u8>),
     /// An interface without a value.
     Nil,
 }
 
-/// A structure: the fields that were sent.
+/// A structure, with the fields that were sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Struct {
     fields: Arc<[Field]>,
@@ -50,7 +51,7 @@ pub struct Struct {
 }
 
 impl Struct {
-    /// A field by its name in Go. None: the type has no such field, or it was left out, being zero, empty or nil.
+    /// Returns a field by its name in Go; `None` if the type has no such field, or its value is zero, empty or nil.
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.iter().find_map(|(name, value)| (name == field).then_some(value))
     }
@@ -67,7 +68,7 @@ impl Struct {
 }
 
 impl Value {
-    /// The text of a string.
+    /// Returns the text of a string.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -75,7 +76,7 @@ impl Value {
         }
     }
 
-    /// An unsigned number.
+    /// Returns an unsigned number.
     pub const fn as_uint(&self) -> Option<u64> {
         match self {
             Self::Uint(number) => Some(*number),
@@ -83,7 +84,7 @@ impl Value {
         }
     }
 
-    /// A signed number.
+    /// Returns a signed number.
     pub const fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),
@@ -91,7 +92,7 @@ impl Value {
         }
     }
 
-    /// The bytes of a byte slice, or of what the type's own code wrote.
+    /// Returns the bytes of a byte slice or of a marshaler.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) | Self::Binary(bytes) => Some(bytes),
@@ -99,7 +100,7 @@ impl Value {
         }
     }
 
-    /// The elements of a slice or array.
+    /// Returns the elements of a slice or array.
     pub fn as_list(&self) -> Option<&[Self]> {
         match self {
             Self::List(list) => Some(list),
@@ -107,7 +108,7 @@ impl Value {
         }
     }
 
-    /// The keys and values of a map.
+    /// Returns the keys and values of a map.
     pub fn as_map(&self) -> Option<&[(Self, Self)]> {
         match self {
             Self::Map(map) => Some(map),
@@ -115,7 +116,7 @@ impl Value {
         }
     }
 
-    /// A structure.
+    /// Returns a structure.
     pub const fn as_struct(&self) -> Option<&Struct> {
         match self {
             Self::Struct(fields) => Some(fields),
@@ -124,12 +125,11 @@ impl Value {
     }
 }
 
-/// The value at the beginning of `bytes`, with the descriptors in front of it, and how many bytes they took together:
-/// padding may follow.
+/// Decodes the value at the start of `bytes`, after its descriptors. Returns it with the number of bytes that they took
+/// together; padding may follow.
 ///
 /// # Errors
-/// What is wrong, with the offset from the start of `bytes`. Bytes that end too early are an error too: all of the value
-/// is there or it never will be.
+/// The bytes are invalid or incomplete; offsets count from the start of `bytes`.
 pub fn value(bytes: &[u8]) -> Result<(Value, usize), GobError> {
     let mut types = Types::default();
     let mut cursor = Cursor::new(bytes, 0);
@@ -137,7 +137,7 @@ pub fn value(bytes: &[u8]) -> Result<(Value, usize), GobError> {
         let mut message = cursor.part()?;
         let id = message.int()?;
         if id < 0 {
-            types.learn(&mut message, id.wrapping_neg(), MAX_DESCRIPTORS, MAX_DESCRIPTOR_BYTES)?;
+            types.define(&mut message, id.wrapping_neg(), MAX_DESCRIPTORS, MAX_DESCRIPTOR_BYTES)?;
             continue;
         }
         let mut reader = Reader { types: &types, values_left: MAX_VALUES };
@@ -147,17 +147,17 @@ pub fn value(bytes: &[u8]) -> Result<(Value, usize), GobError> {
     }
 }
 
-/// Reads values, as many as may be kept.
+/// Reads values up to the limit of parts.
 struct Reader<'a> {
     types: &'a Types,
     values_left: usize,
 }
 
 impl Reader<'_> {
-    /// A value that stands by itself: one that is no structure has a zero in front, where a structure has a delta.
+    /// Reads a value outside of a structure: any but a structure is preceded by a zero.
     fn whole(&mut self, cursor: &mut Cursor<'_>, id: i64, depth: usize) -> Result<Value, GobError> {
         if !matches!(self.types.get(id), Some(Kind::Struct(_))) {
-            let wanted = "the zero before a value that is no structure";
+            let wanted = "the zero before a value that is not a structure";
             match cursor.take(1)? {
                 [0] => {}
                 other => return Err(cursor.error(Fault::Byte { value: other[0], wanted })),
@@ -212,7 +212,7 @@ impl Reader<'_> {
         count: usize,
         depth: usize,
     ) -> Result<Vec<Value>, GobError> {
-        // Before the list is allocated: each element spends its own again, which only halves the limit for lists.
+        // Charged before the list is allocated, and again for each element, which only halves the limit for lists.
         self.spend(cursor, count)?;
         let mut list = Vec::with_capacity(count);
         for _ in 0..count {
@@ -252,7 +252,7 @@ impl Reader<'_> {
         Ok(Struct { fields: Arc::clone(fields), values })
     }
 
-    /// What an interface holds, if anything.
+    /// Reads an interface's value.
     fn interface(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, GobError> {
         let Some(id) = interface_type(cursor)? else {
             return Ok(Value::Nil);
@@ -263,7 +263,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    /// Takes some of what may be kept.
+    /// Charges parts.
     fn spend(&mut self, cursor: &Cursor<'_>, count: usize) -> Result<(), GobError> {
         let left = self.values_left.checked_sub(count);
         self.values_left = left.ok_or_else(|| cursor.error(Fault::Values { limit: MAX_VALUES }))?;
@@ -276,12 +276,12 @@ fn boolean(cursor: &mut Cursor<'_>) -> Result<Value, GobError> {
     match cursor.uint()? {
         0 => Ok(Value::Bool(false)),
         1 => Ok(Value::Bool(true)),
-        // Its lowest byte tells enough.
+        // The error shows the lowest byte.
         other => Err(start.error(Fault::Byte { value: other as u8, wanted: "a bool" })),
     }
 }
 
-/// The bits in reversed byte order, so that small numbers with few digits are short.
+/// Reads a float: its bits in reversed byte order, so that numbers with few digits are short.
 fn float(cursor: &mut Cursor<'_>) -> Result<Value, GobError> {
     Ok(Value::Float(f64::from_bits(cursor.uint()?.swap_bytes())))
 }

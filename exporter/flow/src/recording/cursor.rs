@@ -1,11 +1,11 @@
-//! Takes what a recording is made of off the front of its bytes.
+//! Reads the values of a recording from the front of its bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::event::{KernelDrop, TrafficDelta, Transport};
 use eyepiece_wire::{AnsweredBy, Hook};
 
-/// Takes numbers off the front.
+/// The bytes that are left.
 #[derive(Clone, Copy)]
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 

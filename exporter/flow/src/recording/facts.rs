@@ -1,6 +1,6 @@
-//! Who is who, as bytes of a recording: what the snapshot of interfaces and addresses held when events were made.
+//! The snapshot of interfaces and addresses at the time of the recorded events, as bytes of a recording.
 //!
-//! Entries one behind the other, numbers little-endian, texts as u16 length and UTF-8:
+//! Entries follow one another, numbers are little-endian, texts are a u16 length and UTF-8:
 //! - u8 1 · u32 interface · u8 kind (0 other, 1 endpoint, 2 uplink, 3 bridge of endpoints) · u16 endpoint · text name
 //! - u8 2 · u128 address (IPv4 as IPv4-mapped IPv6) · u8 kind (0 endpoint, 1 host, 2 world) · u16 endpoint ·
 //!   u32 security identity · u8 flags (1 shared, 2 learned) · text name
@@ -10,7 +10,7 @@ use eyepiece_wire::InterfaceKind;
 
 use super::cursor::Bytes;
 
-/// One fact.
+/// One entry of the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact<'a> {
     /// An interface.
@@ -28,36 +28,36 @@ pub enum Fact<'a> {
     Address {
         /// The address, IPv4 as IPv4-mapped IPv6.
         address: u128,
-        /// Who is behind it.
-        kind: Whose,
+        /// The kind of its owner.
+        kind: AddressKind,
         /// Endpoint id; 0 for all but endpoints.
         endpoint: u16,
-        /// Security identity; 0 = not known.
+        /// Security identity; 0 = unknown.
         identity: u32,
-        /// Several have it.
+        /// Several endpoints have it.
         shared: bool,
-        /// Known from packets only.
+        /// Learned from packets only.
         learned: bool,
-        /// What names it.
+        /// The owner's name.
         name: &'a str,
     },
-    /// A network namespace whose drops are ours to report.
+    /// A network namespace; the source reports its drops.
     Namespace {
         /// Its inode.
         inode: u32,
-        /// Its only endpoint; 0 where there are several, or none.
+        /// Its endpoint; 0 if it has several or none.
         endpoint: u16,
     },
 }
 
-/// Who is behind an address.
+/// The kind of an address's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum AddressKind {
     /// An endpoint.
     Endpoint,
     /// The machine itself.
     Host,
-    /// Somebody else.
+    /// Another machine.
     World,
 }
 
@@ -75,9 +75,9 @@ pub fn write(fact: &Fact<'_>, out: &mut Vec<u8>) {
             out.push(2);
             out.extend(address.to_le_bytes());
             out.push(match kind {
-                Whose::Endpoint => 0,
-                Whose::Host => 1,
-                Whose::World => 2,
+                AddressKind::Endpoint => 0,
+                AddressKind::Host => 1,
+                AddressKind::World => 2,
             });
             out.extend(endpoint.to_le_bytes());
             out.extend(identity.to_le_bytes());
@@ -94,12 +94,12 @@ pub fn write(fact: &Fact<'_>, out: &mut Vec<u8>) {
 
 fn text(name: &str, out: &mut Vec<u8>) {
     let name = &name[..name.floor_char_boundary(usize::from(u16::MAX))];
-    // It was just made to fit.
+    // The name was cut to fit.
     out.extend(u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes());
     out.extend_from_slice(name.as_bytes());
 }
 
-/// Calls `each` with every fact; false where the bytes are damaged: what was read before stays true.
+/// Calls `each` with every fact. Returns false if the bytes are damaged; the facts before the damage are valid.
 pub fn read<'a>(bytes: &'a [u8], mut each: impl FnMut(Fact<'a>)) -> bool {
     let mut rest = Bytes(bytes);
     while !rest.0.is_empty() {
@@ -128,9 +128,9 @@ fn one<'a>(rest: &mut Bytes<'a>) -> Option<Fact<'a>> {
         2 => {
             let address = rest.take().map(u128::from_le_bytes)?;
             let kind = match rest.u8()? {
-                0 => Whose::Endpoint,
-                1 => Whose::Host,
-                2 => Whose::World,
+                0 => AddressKind::Endpoint,
+                1 => AddressKind::Host,
+                2 => AddressKind::World,
                 _ => return None,
             };
             let (endpoint, identity, flags) = (rest.u16()?, rest.u32()?, rest.u8()?);

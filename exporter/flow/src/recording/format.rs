@@ -1,7 +1,7 @@
-//! The file of recorded events: bytes to records and back, pure, total over any bytes.
+//! The file of recorded events. Any bytes can be read.
 //!
-//! All numbers are little-endian. A file is a head, then records until its end; nothing is ever rewritten, so a file
-//! whose writer was killed is a good file with a cut tail.
+//! All numbers are little-endian. A file is a head, then records until its end. Nothing is rewritten, so a file of a
+//! killed writer is a valid file with a truncated tail.
 //!
 //! Head, 16 B: magic `89 45 50 52 41 57 0d 0a` (as PNG's, it does not survive a transfer as text) · u16 version (1) ·
 //! u16 reserved (0) · u32 CRC-32 of the 12 bytes before.
@@ -10,7 +10,7 @@
 //!
 //! | off | type | field |
 //! |---|---|---|
-//! | 0 | 4 B | marker `45 50 52 31` ("EPR1"): where to go on behind damage |
+//! | 0 | 4 B | marker `45 50 52 31` ("EPR1"): reading goes on at the next one after damage |
 //! | 4 | u32 | length of the body, at most [`MAX_BODY`] |
 //! | 8 | u8 | kind |
 //! | 9 | u8 | flags: 1 traffic · 2 kernel drop · 4 addresses · 8 transport |
@@ -23,25 +23,24 @@
 //! - 1 raw: traffic and kernel drop as flagged, then the monitor payload.
 //! - 2 totals: the traffic, then the two addresses and the transport as flagged.
 //! - 3 lost: u8 source (0 kernel's buffer, 1 observer's queue, 2 Hubble's ring) · 7 reserved · u64 how many.
-//! - 4 facts: who is who from here on, see [`super::facts`]; replaces the facts before.
+//! - 4 facts: interfaces and addresses from here on, see [`super::facts`]; replaces the facts before.
 //! - 5 reason: u32 number of a kernel drop reason · its name.
 //! - 6 symbol: u64 kernel address · its name.
-//! - 7 origin: lines `key=value` about who recorded what; the first record.
+//! - 7 origin: lines `key=value` about the recording; the first record.
 //!
 //! traffic, 56 B: u8 hook · u8 mark · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64 packets ·
 //! u64 bytes · u64 held packets · u64 held bytes · u64 reserved. kernel drop, 16 B: u32 reason · u32 network namespace ·
 //! u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4. transport, 6 B: u8 IP protocol · u8 1 = of a
 //! reply · u16 source port · u16 destination port.
 //!
-//! The file holds what a source delivers. The agent notifications that eyepiece makes itself join behind the source and
-//! are not in it.
+//! The file holds the events of a source, without the agent notifications that eyepiece makes itself.
 //!
-//! Damage: bytes that are no head are skipped up to the next head. A body that its CRC does not fit is skipped whole
-//! where a head follows it; else bytes are missing, and what follows is looked for inside of it. A file may be made so
-//! that every head within a body asks for another CRC over the same bytes: bodies that are checked in vain are paid from
-//! a credit, [`CREDIT`] at first, which grows by twice the bytes that are stepped over. A head whose body the credit
-//! does not pay for is skipped unread: so a reader's work stays in proportion to the file, and only a file with many
-//! such heads loses whole records by it.
+//! Damage: bytes that are not a head are skipped up to the next head. A body with a wrong CRC is skipped as a whole if a
+//! head follows it; else bytes are missing, and the next head is searched inside of it. A malicious file may have many
+//! heads inside a body, each of which asks for a CRC over the same bytes. Bodies with a wrong CRC are therefore charged to
+//! a credit, [`CREDIT`] at first, which grows by twice the bytes that are passed. A head is skipped if the credit does not
+//! cover its body: so a reader's work is proportional to the file, and only a file with many such heads loses whole
+//! records.
 
 use std::net::IpAddr;
 
@@ -58,31 +57,31 @@ pub const VERSION: u16 = 1;
 pub const HEAD: usize = 16;
 /// Bytes of a record before its body.
 pub const RECORD_HEAD: usize = 28;
-/// The most bytes of a body: facts of 60,000 addresses, and 60 times what the monitor's longest texts take.
+/// Bytes of a body: facts of 60,000 addresses, and 60 times the monitor's longest texts.
 pub const MAX_BODY: usize = 4 << 20;
 
-/// What bodies that are checked in vain may cost, in bytes: some of the largest, more than a disk ever damages at once.
+/// Bytes of bodies with a wrong CRC: some of the largest, more than a disk damages at once.
 pub const CREDIT: usize = 4 * MAX_BODY;
-/// What a byte that is stepped over adds to the credit.
+/// Credit for each byte that is passed.
 const CREDIT_PER_BYTE: usize = 2;
 
 const MARKER: [u8; 4] = *b"EPR1";
 const NO_CPU: u16 = u16::MAX;
-const METER: usize = 56;
+const TRAFFIC: usize = 56;
 const KERNEL_DROP: usize = 16;
 const ADDRESS: usize = 17;
 
-const WITH_METER: u8 = 1;
+const WITH_TRAFFIC: u8 = 1;
 const WITH_KERNEL_DROP: u8 = 2;
 const WITH_ADDRESSES: u8 = 4;
 const WITH_TRANSPORT: u8 = 8;
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// An event of the source.
     Event(Event<'a>),
-    /// Who is who from here on: [`super::facts::read`] reads it.
+    /// Interfaces and addresses from here on: [`super::facts::read`] reads them.
     Facts(&'a [u8]),
     /// Name of a kernel drop reason.
     Reason {
@@ -98,11 +97,11 @@ pub enum Record<'a> {
         /// Symbol and offset.
         name: &'a str,
     },
-    /// Lines `key=value` about who recorded what.
+    /// Lines `key=value` about the recording.
     Origin(&'a str),
 }
 
-/// Why a file is none of ours.
+/// The error of a file that is not a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// Shorter than a head.
@@ -112,12 +111,12 @@ pub enum HeadError {
         length: usize,
     },
     /// Other first bytes.
-    #[error("it does not begin as a recording of eyepiece does")]
+    #[error("it is not a recording of eyepiece")]
     Magic,
-    /// The head's check does not fit.
+    /// The head's CRC is wrong.
     #[error("its head is damaged")]
     Check,
-    /// A version that is not known.
+    /// An unknown version.
     #[error("it has version {version}; this eyepiece knows {VERSION}")]
     Version {
         /// The version.
@@ -125,19 +124,19 @@ pub enum HeadError {
     },
 }
 
-/// What is wrong with a place in a file.
+/// The kind of damage at a place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Damage {
-    /// No record begins here.
+    /// No record starts here.
     Head,
-    /// The body is not what was written.
+    /// The body's CRC is wrong.
     Body,
-    /// A whole record that makes no sense, or one of a later version.
+    /// A record with invalid content, or one of a later version.
     Unknown,
 }
 
 impl Damage {
-    /// For telemetry and messages.
+    /// The name in telemetry and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Head => "record_head",
@@ -147,28 +146,28 @@ impl Damage {
     }
 }
 
-/// What comes next in a file.
+/// The next part of a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
     /// A record of this many bytes.
     Record {
         /// When it was written or happened, ns since the Unix epoch.
         time: u64,
-        /// What it says.
+        /// Its content.
         record: Record<'a>,
-        /// Bytes to step over.
+        /// Its bytes.
         size: usize,
     },
-    /// Bytes that are no record.
+    /// Damaged bytes.
     Damaged {
-        /// Why.
+        /// The kind of damage.
         damage: Damage,
-        /// Bytes to step over, at least 1.
+        /// Bytes to skip, at least 1.
         size: usize,
     },
-    /// So many bytes are needed to say, more than there are.
+    /// More bytes are needed.
     Incomplete {
-        /// At most [`RECORD_HEAD`] + [`MAX_BODY`].
+        /// Bytes needed, from the same start; at most [`RECORD_HEAD`] + [`MAX_BODY`].
         needed: usize,
     },
 }
@@ -179,7 +178,7 @@ fn crc(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// A file's head.
+/// Returns the head of a file.
 pub fn head() -> [u8; HEAD] {
     let mut head = [0; HEAD];
     head[..8].copy_from_slice(&MAGIC);
@@ -209,30 +208,30 @@ pub fn check_head(bytes: &[u8]) -> Result<(), HeadError> {
     }
 }
 
-/// Appends an event; `time` is that of totals, which have none of their own.
+/// Appends an event; `time` is used for totals, which have none.
 pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
     match event {
         Event::Raw(raw) => {
-            let flags = if raw.traffic.is_some() { WITH_METER } else { 0 }
+            let flags = if raw.traffic.is_some() { WITH_TRAFFIC } else { 0 }
                 | if raw.kernel_drop.is_some() { WITH_KERNEL_DROP } else { 0 };
             write(out, (1, flags), raw.cpu, raw.time, |out| {
                 if let Some(traffic) = &raw.traffic {
-                    write_meter(traffic, out);
+                    write_traffic(traffic, out);
                 }
                 if let Some(drop) = &raw.kernel_drop {
                     out.extend(drop.reason.to_le_bytes());
                     out.extend(drop.netns.to_le_bytes());
                     out.extend(drop.location.to_le_bytes());
                 }
-                // A payload that finds no room is cut: its packet was cut anyway.
-                let room = MAX_BODY - METER - KERNEL_DROP;
+                // A payload that is too long is truncated, as its packet was.
+                let room = MAX_BODY - TRAFFIC - KERNEL_DROP;
                 out.extend_from_slice(&raw.data[..raw.data.len().min(room)]);
             });
         }
         Event::Totals(totals) => {
-            let flags = WITH_METER | WITH_TRANSPORT | if totals.addresses.is_some() { WITH_ADDRESSES } else { 0 };
+            let flags = WITH_TRAFFIC | WITH_TRANSPORT | if totals.addresses.is_some() { WITH_ADDRESSES } else { 0 };
             write(out, (2, flags), NO_CPU, time, |out| {
-                write_meter(&totals.traffic, out);
+                write_traffic(&totals.traffic, out);
                 if let Some((source, destination)) = &totals.addresses {
                     write_address(source, out);
                     write_address(destination, out);
@@ -251,12 +250,12 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
             out.extend([source, 0, 0, 0, 0, 0, 0, 0]);
             out.extend(lost.count.to_le_bytes());
         }),
-        // The file holds a source's payloads: the first two have none, the last is our own.
+        // The file holds a source's payloads: the first two have none, the last is not the source's.
         Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
     }
 }
 
-/// Appends facts that [`super::facts`] has written; false and nothing where they are too many.
+/// Appends facts that [`super::facts`] wrote. Returns false, and appends nothing, if they are too long.
 pub fn write_facts(facts: &[u8], time: u64, out: &mut Vec<u8>) -> bool {
     let fits = facts.len() <= MAX_BODY;
     if fits {
@@ -281,12 +280,12 @@ pub fn write_symbol(address: u64, name: &str, time: u64, out: &mut Vec<u8>) {
     });
 }
 
-/// Appends who records what: lines `key=value`.
+/// Appends lines `key=value` about the recording.
 pub fn write_origin(lines: &str, time: u64, out: &mut Vec<u8>) {
     write(out, (7, 0), NO_CPU, time, |out| out.extend_from_slice(clipped(lines).as_bytes()));
 }
 
-/// The longest name: longer than any symbol of the kernel (KSYM_NAME_LEN is 512).
+/// Truncates a name to a length beyond that of kernel symbols (KSYM_NAME_LEN is 512).
 fn clipped(name: &str) -> &str {
     &name[..name.floor_char_boundary(4096)]
 }
@@ -301,7 +300,7 @@ fn write(out: &mut Vec<u8>, (kind, flags): (u8, u8), cpu: u16, time: u64, body: 
     out.extend([0; 8]);
     body(out);
     let (head, body) = out[start..].split_at_mut(RECORD_HEAD);
-    // Every writer above keeps to MAX_BODY, which fits.
+    // All callers keep to MAX_BODY, which fits.
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     head[4..8].copy_from_slice(&length.to_le_bytes());
     head[20..24].copy_from_slice(&crc(body).to_le_bytes());
@@ -309,7 +308,7 @@ fn write(out: &mut Vec<u8>, (kind, flags): (u8, u8), cpu: u16, time: u64, body: 
     head[24..].copy_from_slice(&check.to_le_bytes());
 }
 
-fn write_meter(traffic: &TrafficDelta, out: &mut Vec<u8>) {
+fn write_traffic(traffic: &TrafficDelta, out: &mut Vec<u8>) {
     let TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes } = *traffic;
     out.extend([hook as u8, mark as u8, 0, 0]);
     for number in [ifindex, ingress_ifindex, 0] {
@@ -338,7 +337,7 @@ fn write_address(address: &IpAddr, out: &mut Vec<u8>) {
 /// Reads a file record by record.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// For bodies that are checked in vain; at most [`CREDIT`].
+    /// Bytes of bodies with a wrong CRC that may still be checked; at most [`CREDIT`].
     credit: usize,
 }
 
@@ -349,7 +348,7 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// What begins a file's rest behind its head. Whoever gets a step with a size asks again behind it.
+    /// Reads the next part of a file after its head. After a step with a size, the next call starts behind it.
     pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
         let step = self.look(bytes);
         if let Step::Record { size, .. } | Step::Damaged { size, .. } = &step {
@@ -360,7 +359,7 @@ impl Reader {
 
     fn look<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
         let Some(head) = bytes.first_chunk::<RECORD_HEAD>() else {
-            // Bytes that no record can begin with need not wait for more.
+            // Bytes that cannot start a record need no more bytes.
             let begins = bytes.len() < MARKER.len() && MARKER.starts_with(bytes) || bytes.starts_with(&MARKER);
             return if begins || bytes.is_empty() {
                 Step::Incomplete { needed: RECORD_HEAD }
@@ -390,12 +389,13 @@ impl Reader {
     }
 }
 
-/// At a file's end, behind [`Step::Incomplete`]: bytes to skip where records go on behind a gap; none = a cut tail.
+/// Returns the bytes to skip to the next record at a file's end, after [`Step::Incomplete`]; `None` if the tail is
+/// truncated.
 pub fn after_gap(bytes: &[u8]) -> Option<usize> {
     find(bytes, 1)
 }
 
-/// Length of the body, where this is a record's head.
+/// Returns the length of the body, if this is a record's head.
 fn length(head: &[u8; RECORD_HEAD]) -> Option<usize> {
     let mut rest = Bytes(&head[4..]);
     let length = rest.u32()? as usize;
@@ -403,22 +403,22 @@ fn length(head: &[u8; RECORD_HEAD]) -> Option<usize> {
     (head.starts_with(&MARKER) && length <= MAX_BODY && check == crc(&head[..24])).then_some(length)
 }
 
-/// Where the next record begins, from an offset on; none where no whole head is left.
+/// Returns the start of the next record, from an offset on.
 fn find(bytes: &[u8], from: usize) -> Option<usize> {
     let starts = bytes.windows(RECORD_HEAD).enumerate().skip(from);
     let mut starts = starts.filter(|(_, window)| window.starts_with(&MARKER));
     starts.find_map(|(at, window)| length(window.first_chunk()?).map(|_| at))
 }
 
-/// Steps over what is no record.
+/// Skips damaged bytes.
 fn search(bytes: &[u8], damage: Damage) -> Step<'_> {
-    // The last bytes may be the beginning of a head.
+    // The last bytes may be the start of a head.
     let kept = RECORD_HEAD - 1;
     let size = find(bytes, 1).unwrap_or_else(|| bytes.len().saturating_sub(kept).max(1));
     Step::Damaged { damage, size }
 }
 
-/// Bytes were changed, and the next record is where it should be; or some are missing, and it is nearer.
+/// Skips a damaged body: up to the next record if it follows the body, else to the first one inside of it.
 fn broken_body(bytes: &[u8], size: usize) -> Step<'_> {
     let follows = bytes[size..].first_chunk().is_some_and(|head| length(head).is_some());
     let size = if follows { size } else { find(bytes, 1).unwrap_or(size) };
@@ -429,9 +429,9 @@ fn read(kind: u8, flags: u8, cpu: Option<u16>, time: u64, body: &[u8]) -> Option
     let mut rest = Bytes(body);
     Some(match kind {
         1 => {
-            let traffic = if flags & WITH_METER == 0 { None } else { Some(rest.traffic()?) };
+            let traffic = if flags & WITH_TRAFFIC == 0 { None } else { Some(rest.traffic()?) };
             let kernel_drop = if flags & WITH_KERNEL_DROP == 0 { None } else { Some(rest.kernel_drop()?) };
-            // No CPU has that number: a source that knows none says 0.
+            // No CPU has that number; sources without CPUs set 0.
             let cpu = cpu.unwrap_or(NO_CPU);
             Record::Event(Event::Raw(RawEvent { time, cpu, data: rest.0, traffic, kernel_drop }))
         }
@@ -439,7 +439,7 @@ fn read(kind: u8, flags: u8, cpu: Option<u16>, time: u64, body: &[u8]) -> Option
             let traffic = rest.traffic()?;
             let with = flags & WITH_ADDRESSES != 0;
             let addresses = if with { Some((rest.address()?, rest.address()?)) } else { None };
-            // A recording of before has none.
+            // Older recordings have none.
             let transport = if flags & WITH_TRANSPORT == 0 { Transport::default() } else { rest.transport()? };
             Record::Event(Event::Totals(Totals { traffic, addresses, transport }))
         }

@@ -1,4 +1,4 @@
-//! Hubble's one-line text for a flow of layer 7.
+//! Hubble's one-line summary of a flow with layer 7.
 
 use std::fmt::{self, Write};
 
@@ -6,13 +6,13 @@ use super::quote;
 use crate::dns_names::{record_type, response_code};
 use crate::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
 
-/// Who saw a DNS answer, where it was the proxy.
+/// `Dns::observation_source` of the proxy.
 const PROXY: &str = "proxy";
 
-/// Writes the summary; nothing where Hubble has none.
+/// Writes the summary, or nothing if Hubble has none.
 ///
 /// # Errors
-/// Those of the writer.
+/// The writer fails.
 pub(super) fn write(l7: &L7, out: &mut impl Write) -> fmt::Result {
     match &l7.record {
         L7Record::Dns(dns) => match l7.kind {
@@ -42,7 +42,7 @@ fn types(dns: &Dns, out: &mut impl Write) -> fmt::Result {
 
 fn answer(dns: &Dns, out: &mut impl Write) -> fmt::Result {
     out.write_str("DNS Answer ")?;
-    // Codes have eight bits here.
+    // Hubble keeps the lower eight bits of a code.
     let code = dns.rcode as u8;
     if code == 0 {
         if !dns.ips.is_empty() {

@@ -1,8 +1,8 @@
-//! Texts in double quotes, as Go's `%q` writes them.
+//! Quoted texts, as Go's `%q` writes them.
 
 use std::fmt::{self, Write};
 
-/// Writes a text in double quotes; what is not printable is escaped.
+/// Writes a text in double quotes and escapes characters that are not printable.
 pub(super) fn write(text: &str, out: &mut impl Write) -> fmt::Result {
     out.write_char('"')?;
     for character in text.chars() {
@@ -20,7 +20,7 @@ pub(super) fn write(text: &str, out: &mut impl Write) -> fmt::Result {
             '\u{b}' => out.write_str("\\v")?,
             ' '..='~' => out.write_char(character)?,
             '\0'..='\u{7f}' => write!(out, "\\x{:02x}", u32::from(character))?,
-            // Rust's own escapes tell which of the others are printable: by the same tables of Unicode as Go's.
+            // Rust escapes the characters that are not printable by the same Unicode tables as Go.
             _ if character.escape_debug().count() == 1 && !character.is_whitespace() => out.write_char(character)?,
             _ if u32::from(character) < 0x1_0000 => write!(out, "\\u{:04x}", u32::from(character))?,
             _ => write!(out, "\\U{:08x}", u32::from(character))?,
@@ -34,7 +34,7 @@ mod tests {
     use super::write;
 
     #[test]
-    fn escapes() {
+    fn quoted_text_equals_go() {
         for (text, expected) in [
             ("a.b,c", r#""a.b,c""#),
             ("a\"b\\", r#""a\"b\\""#),

@@ -382,7 +382,7 @@ fn invalid_records_are_refused() {
         (
             of(vec![("Timestamp", Type::Text)]),
             Value::Struct(vec![]),
-            ("access log: Timestamp is no time as RFC 3339 has it", "record_time"),
+            ("access log: invalid Timestamp: expected a time of RFC 3339", "record_time"),
         ),
         (
             of(vec![("Verdict", Type::Int)]),

@@ -1,7 +1,7 @@
 //! The format: what is written is read, whatever is cut or changed costs no more than itself, any bytes are survived.
 
 use eyepiece_flow::event::{Event, Totals, TrafficDelta, Transport};
-use eyepiece_flow::recording::facts::{Fact, Whose};
+use eyepiece_flow::recording::facts::{AddressKind, Fact};
 use eyepiece_flow::recording::format::{Damage, HEAD, HeadError, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
 use eyepiece_flow::recording::{facts, format};
 use eyepiece_tests::owned_event::{Owned, event, text};
@@ -156,7 +156,7 @@ fn names_and_facts_come_back() {
         Fact::Interface { ifindex: 9, kind: InterfaceKind::EndpointBridge, endpoint: 0, name: "" },
         Fact::Address {
             address: 1 << 127,
-            kind: Whose::World,
+            kind: AddressKind::World,
             endpoint: 0,
             identity: 2,
             shared: true,
@@ -165,7 +165,7 @@ fn names_and_facts_come_back() {
         },
         Fact::Address {
             address: 5,
-            kind: Whose::Endpoint,
+            kind: AddressKind::Endpoint,
             endpoint: 3,
             identity: 70_000,
             shared: false,

@@ -1,20 +1,21 @@
-//! `AgentEvent`, `DebugEvent` and `LostEvent` as our records.
+//! Decodes `AgentEvent`, `DebugEvent` and `LostEvent`.
 
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress, Timestamp};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
 
-use super::{flow, nanoseconds, narrow};
+use super::flow;
+use super::number::{nanoseconds, narrow};
 use crate::proto::flow as proto;
-use crate::proto::flow::agent_event::Notification as Told;
+use crate::proto::flow::agent_event::Notification as ProtoNotification;
 
-/// Losses of another Hubble; `time` is the response's, ns since the Unix epoch.
+/// Converts a loss of another Hubble server; `time` is the response's, ns since the Unix epoch.
 pub fn lost(event: &proto::LostEvent, time: u64) -> Lost {
     Lost {
         source: match event.source {
             1 => LostSource::KernelBuffer,
             3 => LostSource::HubbleRing,
-            // Who doesn't say where lost them on the way.
+            // Without a source, they were lost on the way.
             _ => LostSource::ObserverQueue,
         },
         cpu: event.cpu.and_then(|cpu| cpu.try_into().ok()),
@@ -23,7 +24,7 @@ pub fn lost(event: &proto::LostEvent, time: u64) -> Lost {
     }
 }
 
-/// A debug event; `time` is the response's. Its message is left out: the numbers say the same.
+/// Converts a debug event; `time` is the response's. Its text is omitted, since the numbers have its content.
 pub fn debug(event: &proto::DebugEvent, time: u64) -> DebugEvent {
     DebugEvent {
         time,
@@ -38,7 +39,7 @@ pub fn debug(event: &proto::DebugEvent, time: u64) -> DebugEvent {
     }
 }
 
-/// An event of the agent; `time` is the response's.
+/// Converts an event of the agent; `time` is the response's.
 pub fn agent(event: proto::AgentEvent, time: u64) -> AgentEvent {
     let kind = kind(event.r#type);
     AgentEvent { time, uuid: [0; 16], kind, notification: event.notification.map_or_else(unknown, notification) }
@@ -65,30 +66,30 @@ pub(super) const fn unknown() -> Notification {
     Notification::Unknown { kind: 0, notification: String::new() }
 }
 
-fn notification(told: Told) -> Notification {
-    match told {
-        Told::Unknown(event) => {
+fn notification(notification: ProtoNotification) -> Notification {
+    match notification {
+        ProtoNotification::Unknown(event) => {
             Notification::Unknown { kind: event.r#type.parse().unwrap_or(0), notification: event.notification }
         }
-        Told::AgentStart(event) => {
+        ProtoNotification::AgentStart(event) => {
             let nanos = |nanos| u32::try_from(nanos).ok().filter(|&nanos| nanos < 1_000_000_000);
             let stamp =
                 |time: prost_types::Timestamp| Some(Timestamp { seconds: time.seconds, nanos: nanos(time.nanos)? });
             Notification::AgentStart { time: event.time.and_then(stamp) }
         }
-        Told::PolicyUpdate(event) => {
+        ProtoNotification::PolicyUpdate(event) => {
             let proto::PolicyUpdateNotification { labels, revision, rule_count } = event;
             Notification::Policy { labels, revision, rule_count }
         }
-        Told::EndpointRegenerate(event) => {
+        ProtoNotification::EndpointRegenerate(event) => {
             let proto::EndpointRegenNotification { id, labels, error } = event;
             Notification::EndpointRegenerate { id, labels, error }
         }
-        Told::EndpointUpdate(event) => {
+        ProtoNotification::EndpointUpdate(event) => {
             let proto::EndpointUpdateNotification { id, labels, error, pod_name, namespace } = event;
             Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface: String::new() }
         }
-        Told::IpcacheUpdate(event) => {
+        ProtoNotification::IpcacheUpdate(event) => {
             let proto::IpCacheNotification {
                 cidr,
                 identity,
@@ -110,8 +111,8 @@ fn notification(told: Told) -> Notification {
                 pod_name,
             }
         }
-        Told::ServiceUpsert(event) => service(event),
-        Told::ServiceDelete(event) => Notification::ServiceDelete { id: event.id },
+        ProtoNotification::ServiceUpsert(event) => service(event),
+        ProtoNotification::ServiceDelete(event) => Notification::ServiceDelete { id: event.id },
     }
 }
 

@@ -1,21 +1,22 @@
-//! One `flow.Flow` as our record.
+//! Decodes `flow.Flow`.
 
 use eyepiece_flow::flow::{
     Direction, EVENT_L7, EVENT_SOCK, End, EventType, FileInfo, Flow, Sock, TranslationPoint, Verdict,
 };
 use eyepiece_flow::metadata::{Emitter, EndMetadata, Metadata, Service, Workload};
 
-use super::{l7, layers, nanoseconds, narrow, narrow_some};
+use super::number::{nanoseconds, narrow, narrow_some};
+use super::{l7, layers};
 use crate::proto::flow as proto;
 
-/// The record of a flow; `encoded` are its bytes, or nothing where they are not to be kept.
+/// Converts a flow; `encoded` are its bytes, empty if they are not to be kept.
 ///
-/// Numbers that do not fit and texts that are no addresses are left out of the record.
-pub fn flow(message: proto::Flow, encoded: Box<[u8]>) -> Flow {
+/// Numbers that do not fit and invalid addresses are omitted.
+pub fn flow(mut message: proto::Flow, encoded: Box<[u8]>) -> Flow {
     let event = message.event_type.unwrap_or_default();
     let mut flow = Flow::empty(EventType { kind: narrow(event.r#type), subtype: narrow(event.sub_type) });
     if message.event_type.is_none() {
-        // Whoever told no type told at least which of these it is.
+        // Flows without an event type have this coarser one.
         flow.event_type.kind = match message.r#type() {
             proto::FlowType::L7 => EVENT_L7,
             proto::FlowType::Sock => EVENT_SOCK,
@@ -25,7 +26,7 @@ pub fn flow(message: proto::Flow, encoded: Box<[u8]>) -> Flow {
     flow.time = message.time.map_or(0, nanoseconds);
     flow.uuid = uuid(&message.uuid).unwrap_or_default();
     flow.verdict = verdict(message.verdict);
-    // The older field says the same.
+    // The older field has the same number.
     flow.drop_reason = narrow_some(message.drop_reason_desc).unwrap_or(message.drop_reason);
     layers::write(&message, &mut flow);
     (flow.source, flow.destination) = (end(message.source.as_ref()), end(message.destination.as_ref()));
@@ -49,11 +50,16 @@ pub fn flow(message: proto::Flow, encoded: Box<[u8]>) -> Flow {
         let point = TranslationPoint::from_number(narrow(point));
         flow.sock = Some(Sock { point, cookie, cgroup });
     }
-    let parent = message.trace_context.and_then(|context| context.parent);
+    let parent = message.trace_context.take().and_then(|context| context.parent);
     let trace_id = parent.map_or_else(String::new, |parent| parent.trace_id);
-    flow.l7 = message.l7.map(|layer| Box::new(l7::l7(layer, &trace_id)));
+    flow.l7 = message.l7.take().map(|layer| Box::new(l7::l7(layer, &trace_id)));
+    flow.metadata = Some(Box::new(metadata(message, trace_id, encoded)));
+    flow
+}
+
+fn metadata(message: proto::Flow, trace_id: String, encoded: Box<[u8]>) -> Metadata {
     let emitter = message.emitter.unwrap_or_default();
-    flow.metadata = Some(Box::new(Metadata {
+    Metadata {
         node_name: message.node_name,
         node_labels: message.node_labels,
         emitter: Emitter { name: emitter.name, version: emitter.version },
@@ -68,11 +74,10 @@ pub fn flow(message: proto::Flow, encoded: Box<[u8]>) -> Flow {
         summary: message.summary,
         file_name: message.file.map_or_else(String::new, |file| file.name),
         encoded,
-    }));
-    flow
+    }
 }
 
-/// The bytes of a UUID with or without hyphens.
+/// Parses a UUID, with or without hyphens.
 fn uuid(text: &str) -> Option<[u8; 16]> {
     let mut digits = text.bytes().filter(|&byte| byte != b'-');
     let mut uuid = [0; 16];
@@ -96,12 +101,12 @@ const fn verdict(number: i32) -> Verdict {
     }
 }
 
-/// The datapath's number of an observation point, where 0 is to-endpoint.
+/// Returns the datapath's number of an observation point, in which 0 is to-endpoint.
 const fn observation_point(number: u8) -> u8 {
     if number == 101 { 0 } else { number }
 }
 
-/// The datapath's number of a trace reason, where 0 is new.
+/// Returns the datapath's number of a trace reason, in which 0 is new.
 const fn trace_reason(number: u8) -> u8 {
     if number <= 5 { number.saturating_sub(1) } else { number }
 }

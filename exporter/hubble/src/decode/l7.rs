@@ -1,4 +1,4 @@
-//! Layer 7 of a `flow.Flow`.
+//! Decodes layer 7 of a `flow.Flow`.
 
 use eyepiece_flow::dns_names::record_type;
 use eyepiece_flow::l7::{Dns, Http, Kafka, L7, L7Kind, L7Record};
@@ -6,10 +6,10 @@ use eyepiece_flow::l7::{Dns, Http, Kafka, L7, L7Kind, L7Record};
 use crate::proto::flow as proto;
 use crate::proto::flow::layer7::Record;
 
-/// The highest code of a DNS record type that has a name.
+/// The highest code of a named DNS record type.
 const LAST_NAMED: u16 = 256;
 
-/// The layer; `trace_id` is the flow's, in hex.
+/// Converts layer 7; `trace_id` is the flow's, in hex.
 pub(super) fn l7(layer: proto::Layer7, trace_id: &str) -> L7 {
     L7 {
         kind: match layer.r#type {
@@ -36,7 +36,7 @@ fn dns(dns: proto::Dns) -> Dns {
     Dns { query, ips, ttl, cnames, observation_source, rcode, qtypes: codes(qtypes), rrtypes: codes(rrtypes) }
 }
 
-/// The code of a record type's name; 0, which has none, for other names.
+/// Returns the code of a record type; 0, which has no name, for unknown ones.
 fn code(name: &str) -> u16 {
     (1..=LAST_NAMED).find(|&code| record_type(code) == name && name != record_type(0)).unwrap_or(0)
 }

@@ -1,10 +1,10 @@
-//! Link, network and transport layer, and tunnels, of a `flow.Flow`.
+//! Decodes link, network and transport layer, and tunnels, of a `flow.Flow`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use eyepiece_flow::flow::{Ethernet, Flow, Ip, L4, Layer, TcpFlags, Tunnel};
 
-use super::narrow;
+use super::number::narrow;
 use crate::proto::flow as proto;
 use crate::proto::flow::layer4::Protocol;
 
@@ -25,7 +25,7 @@ pub(super) fn write(message: &proto::Flow, flow: &mut Flow) {
         l4: tunnel.l4.as_ref().map_or(L4::None, l4),
     });
     flow.last_layer = match (&flow.l4, &flow.ip, &flow.ethernet) {
-        // Who had no words for the flow decoded nothing.
+        // A flow without summary has no decoded layer.
         _ if message.summary.is_empty() => Layer::None,
         (L4::None, Some(Ip { version: 6, .. }), _) => Layer::Ipv6,
         (L4::None, Some(_), _) => Layer::Ipv4,
@@ -39,7 +39,7 @@ fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok()
 }
 
-/// An address that is none means nothing; its family is the header's.
+/// Converts an IP header. An invalid address becomes the unspecified one of the header's family.
 fn ip(header: &proto::Ip) -> Ip {
     let version = match header.ip_version {
         1 => 4,
@@ -56,7 +56,7 @@ fn ip(header: &proto::Ip) -> Ip {
     }
 }
 
-/// None where neither address is one.
+/// Converts an Ethernet header; `None` if both addresses are invalid.
 fn ethernet(header: &proto::Ethernet) -> Option<Ethernet> {
     let (source, destination) = (mac(&header.source), mac(&header.destination));
     (source.is_some() || destination.is_some())
@@ -101,7 +101,7 @@ fn l4(layer: &proto::Layer4) -> L4 {
     }
 }
 
-/// The type as on the wire (RFC 9260) of a chunk by its number in `flow.SCTPChunkType`.
+/// Returns a chunk type as on the wire (RFC 9260), by its number in `flow.SCTPChunkType`.
 const fn chunk(number: i32) -> Option<u8> {
     Some(match number {
         1 => 1,

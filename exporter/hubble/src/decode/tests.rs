@@ -1,4 +1,4 @@
-//! Responses with odd content, and everything there and back.
+//! Decoding of responses, and encoding and decoding of all records.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use eyepiece_flow::record::Observed;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::{Told, agent, debug, flows_response, lost};
+use super::{FlowsResponse, agent, debug, flows_response, lost};
 use crate::encode::Encoder;
 use crate::field_mask::Mask;
 use crate::proto::flow as proto;
@@ -24,7 +24,7 @@ fn encoder() -> Encoder {
 }
 
 #[test]
-fn a_flow_that_came_from_elsewhere_goes_on_as_it_came() {
+fn foreign_flow_is_forwarded_unchanged() {
     let flow = proto::Flow { verdict: 9, policy_log: vec!["x".into()], uuid: "no uuid".into(), ..Default::default() };
     let mut own = flow.encode_to_vec();
     // Of a later release: field 30000, a number.
@@ -33,33 +33,33 @@ fn a_flow_that_came_from_elsewhere_goes_on_as_it_came() {
     crate::wire::bytes(&mut encoded, 1, &own);
     crate::wire::text(&mut encoded, 1000, "other");
     crate::wire::message(&mut encoded, 1001, |out| crate::wire::number(out, 1, 7));
-    let Ok(Told::Observed(observed)) = flows_response(&encoded) else { panic!("a flow") };
+    let Ok(FlowsResponse::Observed(observed)) = flows_response(&encoded) else { panic!("a flow") };
     assert_eq!(observed.time(), 7_000_000_000);
     let mut again = Vec::new();
     assert!(encoder().flows_response(&observed, &Mask::ALL, &mut again));
     assert_eq!(again, encoded);
-    // Told in two parts, which are one message.
+    // A flow in two parts, which are merged.
     let merged = [encoded.as_slice(), &encoded].concat();
-    let Ok(Told::Observed(Observed::Flow(observed))) = flows_response(&merged) else { panic!("a flow") };
-    let metadata = observed.metadata.expect("somebody told");
+    let Ok(FlowsResponse::Observed(Observed::Flow(observed))) = flows_response(&merged) else { panic!("a flow") };
+    let metadata = observed.metadata.expect("metadata");
     assert_eq!(proto::Flow::decode(&*metadata.encoded).expect("a flow").policy_log, ["x", "x"]);
     assert_eq!(metadata.node_name, "other");
 }
 
 #[test]
-fn responses_without_a_flow() {
+fn response_without_flow_is_decoded() {
     let response = |response_types| GetFlowsResponse { response_types, ..Default::default() }.encode_to_vec();
-    assert_eq!(flows_response(&response(None)).expect("a response"), Told::Nothing);
+    assert_eq!(flows_response(&response(None)).expect("a response"), FlowsResponse::Unknown);
     let event = NodeStatusEvent { message: "m".into(), ..Default::default() };
     let encoded = response(Some(ResponseTypes::NodeStatus(event.clone())));
-    assert_eq!(flows_response(&encoded).expect("a response"), Told::NodeStatus(event));
+    assert_eq!(flows_response(&encoded).expect("a response"), FlowsResponse::NodeStatus(event));
     assert!(flows_response(&[0xff]).is_err());
 }
 
 #[test]
-fn losses_there_and_back() {
+fn loss_survives_encoding() {
     let time = 3_000_000_001;
-    for (source, cpu, told) in [
+    for (source, cpu, encoded_cpu) in [
         (LostSource::KernelBuffer, Some(3), Some(3)),
         (LostSource::KernelBuffer, None, None),
         (LostSource::ObserverQueue, None, Some(0)),
@@ -69,20 +69,26 @@ fn losses_there_and_back() {
         let one = Lost { source, cpu, count: 300, time };
         assert!(encoder().flows_response(&Observed::Lost(one), &Mask::of_flow(&["uuid"]).expect("a mask"), &mut out));
         let response = GetFlowsResponse::decode(out.as_slice()).expect("a response");
-        assert_eq!((response.node_name.as_str(), response.time.map(super::nanoseconds)), ("kind/node", Some(time)));
+        assert_eq!(
+            (response.node_name.as_str(), response.time.map(super::number::nanoseconds)),
+            ("kind/node", Some(time))
+        );
         assert_eq!(
             flows_response(&out).expect("a response"),
-            Told::Observed(Observed::Lost(Lost { cpu: told, ..one }))
+            FlowsResponse::Observed(Observed::Lost(Lost { cpu: encoded_cpu, ..one }))
         );
         let Some(ResponseTypes::LostEvents(event)) = response.response_types else { panic!("a loss") };
         let at = (source != LostSource::KernelBuffer).then_some(time);
-        assert_eq!((event.first.map(super::nanoseconds), event.last.map(super::nanoseconds)), (at, at));
+        assert_eq!((event.first.map(super::number::nanoseconds), event.last.map(super::number::nanoseconds)), (at, at));
     }
     let mut out = Vec::new();
     encoder().overrun(9, 1, 2, &mut out);
     let response = GetFlowsResponse::decode(out.as_slice()).expect("a response");
     let Some(ResponseTypes::LostEvents(event)) = response.response_types else { panic!("a loss") };
-    assert_eq!((event.first.map(super::nanoseconds), event.last.map(super::nanoseconds)), (Some(1), Some(2)));
+    assert_eq!(
+        (event.first.map(super::number::nanoseconds), event.last.map(super::number::nanoseconds)),
+        (Some(1), Some(2))
+    );
     assert_eq!(lost(&event, 77), Lost { source: LostSource::HubbleRing, cpu: None, count: 9, time: 2 });
 }
 
@@ -91,7 +97,7 @@ fn texts() -> Vec<String> {
 }
 
 #[test]
-fn events_of_the_agent_there_and_back() {
+fn agent_event_survives_encoding() {
     let text = || "text".to_owned();
     let address = |port| ServiceAddress { ip: "10.0.0.1".into(), port };
     let time = Some(Timestamp { seconds: -62_135_596_800, nanos: 999_999_999 });
@@ -158,7 +164,7 @@ fn events_of_the_agent_there_and_back() {
 }
 
 #[test]
-fn debug_events_there_and_back() {
+fn debug_event_survives_encoding() {
     let mut event = DebugEvent {
         time: 9,
         uuid: [0; 16],
@@ -175,17 +181,17 @@ fn debug_events_there_and_back() {
         let mut out = Vec::new();
         encoder().debug_events_response(&event, &mut out);
         let response = GetDebugEventsResponse::decode(out.as_slice()).expect("a response");
-        let told = response.debug_event.expect("an event");
-        assert_eq!(told.hash, Some(0));
-        assert!(!told.message.is_empty());
-        assert_eq!(debug(&told, 9), event);
+        let decoded = response.debug_event.expect("an event");
+        assert_eq!(decoded.hash, Some(0));
+        assert!(!decoded.message.is_empty());
+        assert_eq!(debug(&decoded, 9), event);
         assert!(!encoder().flows_response(&Observed::Debug(event.into()), &Mask::ALL, &mut out));
     }
 }
 
 proptest! {
     #[test]
-    fn any_content_is_a_record(numbers in prop::array::uniform8(any::<u32>()), text in ".{0,40}", seconds: i64, nanos: i32) {
+    fn any_flow_becomes_a_record(numbers in prop::array::uniform8(any::<u32>()), text in ".{0,40}", seconds: i64, nanos: i32) {
         let [a, b, c, d, e, f, g, h] = numbers;
         let signed = |number: u32| number.cast_signed();
         let header = || proto::Ip {
@@ -222,7 +228,7 @@ proptest! {
         let own = super::flow(message, Box::default());
         let mut out = Vec::new();
         encoder().flow(&own, &Mask::ALL, &mut out);
-        // What our record holds it holds for good.
+        // A second round changes nothing.
         let again = super::flow(proto::Flow::decode(out.as_slice()).expect("a flow"), Box::default());
         let mut twice = Vec::new();
         encoder().flow(&again, &Mask::ALL, &mut twice);
@@ -230,11 +236,11 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_response_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_give_response_or_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = flows_response(&bytes);
         let mut encoded = Vec::new();
         crate::wire::bytes(&mut encoded, 1, &bytes);
-        if let Ok(Told::Observed(observed)) = flows_response(&encoded) {
+        if let Ok(FlowsResponse::Observed(observed)) = flows_response(&encoded) {
             let mut out = Vec::new();
             encoder().flows_response(&observed, &Mask::of_flow(&["IP.source", "l4.TCP.flags"]).expect("a mask"), &mut out);
             prop_assert!(GetFlowsResponse::decode(out.as_slice()).is_ok());
@@ -243,7 +249,7 @@ proptest! {
 }
 
 #[test]
-fn a_flow_that_says_nothing_has_its_ends_and_its_type() {
+fn empty_flow_has_ends_and_type() {
     let mut out = Vec::new();
     encoder().flow(&Flow::empty(EventType::default()), &Mask::ALL, &mut out);
     let flow = proto::Flow::decode(out.as_slice()).expect("a flow");

@@ -1,4 +1,4 @@
-//! Events of the agent, debug events and losses as the fields of `AgentEvent`, `DebugEvent` and `LostEvent`.
+//! Encodes the fields of `AgentEvent`, `DebugEvent` and `LostEvent`.
 
 use eyepiece_flow::agent_event::{AgentEvent, Notification, ServiceAddress};
 use eyepiece_flow::debug_event::DebugEvent;
@@ -6,10 +6,11 @@ use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::{debug_text, text};
 
-use super::{flow, open_enum, time, timestamp, wrapped};
+use super::field::{open_enum, time, timestamp, wrapped};
+use super::flow;
 use crate::wire::{message, number, signed, text, texts, written};
 
-/// `first` is when the first of these losses was noticed, ns since the Unix epoch.
+/// `first` is the time of the first of these losses, ns since the Unix epoch.
 pub(super) fn lost(lost: &Lost, first: u64, out: &mut Vec<u8>) {
     let source = match lost.source {
         LostSource::KernelBuffer => 1,
@@ -20,7 +21,7 @@ pub(super) fn lost(lost: &Lost, first: u64, out: &mut Vec<u8>) {
     number(out, 2, lost.count);
     match (lost.source, lost.cpu) {
         (LostSource::HubbleRing, _) | (LostSource::KernelBuffer, None) => {}
-        // A queue belongs to no CPU; Hubble says 0.
+        // A queue belongs to no CPU; Hubble sends 0.
         (_, cpu) => wrapped(out, 3, cpu.unwrap_or(0).into()),
     }
     if lost.source != LostSource::KernelBuffer {
@@ -43,7 +44,7 @@ pub(super) fn debug(event: &DebugEvent, names: &dyn NameLookup, out: &mut Vec<u8
             names.interface(ifindex, &mut name);
             std::fmt::Write::write_str(out, &name)
         };
-        // What is written to is memory: that can't fail.
+        // Writing to memory cannot fail.
         debug_text::write(event, &mut link, out).unwrap_or_default();
     });
     wrapped(out, 8, event.cpu.into());

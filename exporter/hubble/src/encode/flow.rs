@@ -1,4 +1,4 @@
-//! One flow as the bytes of a `flow.Flow`: which fields it has.
+//! Encodes the fields of `flow.Flow`.
 
 use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, End, FileInfo, Flow};
 use eyepiece_flow::l7::cluster_name;
@@ -6,20 +6,21 @@ use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::metadata::{Emitter, EndMetadata, Metadata, Service};
 use eyepiece_flow::{names, summary, text};
 
-use super::{ascii, l7, layers, open_enum, time, wrapped};
+use super::field::{ascii, open_enum, time, wrapped};
+use super::{l7, layers};
 use crate::extension::kernel_reason;
 use crate::reserved_label;
 use crate::wire::{boolean, message, number, signed, text, texts, written};
 
-/// Who made a flow that brings no emitter.
-const OURS: (&str, &str) = ("eyepiece", env!("CARGO_PKG_VERSION"));
+/// Name and version of the emitter, if a flow has none.
+const EYEPIECE: (&str, &str) = ("eyepiece", env!("CARGO_PKG_VERSION"));
 
 /// `flow.FlowType`, by number.
 const TYPE_L3_L4: u8 = 1;
 const TYPE_L7: u8 = 2;
 const TYPE_SOCK: u8 = 3;
 
-/// What is the same for all flows.
+/// The context of all flows.
 pub(super) struct Flows<'a> {
     pub(super) node: &'a str,
     pub(super) names: &'a dyn NameLookup,
@@ -44,7 +45,7 @@ impl Flows<'_> {
             let known = [!flow.no_source_address, !flow.no_destination_address];
             message(out, 5, |out| layers::ip(ip, known, flow.encrypted, out));
         }
-        // Who saw no packet saw no flags.
+        // Only events of packets have flags.
         layers::l4(&flow.l4, 6, kind == TYPE_L3_L4, out);
         let labels = flow.l7.as_ref().map_or([&[][..]; 2], |l7| [&l7.source_labels, &l7.destination_labels]);
         end(8, flow.source, metadata.map(|metadata| &metadata.source), labels[0], out);
@@ -67,7 +68,7 @@ impl Flows<'_> {
         self.summary(flow, metadata, out);
     }
 
-    /// What the datapath says about itself.
+    /// Appends the fields of the datapath's event.
     fn event(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
         if let Some(is_reply) = flow.is_reply {
             boolean(out, 16, is_reply);
@@ -82,7 +83,7 @@ impl Flows<'_> {
         if let Some(point) = flow.observation_point {
             signed(out, 24, names::observation_point_number(point).into());
         }
-        // Reasons that have no name of their own are kept: the enum is open.
+        // The enum is open: reasons without a name are kept.
         number(out, 25, flow.drop_reason.into());
         open_enum(out, 27, flow.capture_point.unwrap_or(0));
         self.interface(flow, metadata, out);
@@ -106,76 +107,76 @@ impl Flows<'_> {
     }
 
     fn interface(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
-        let told = metadata.map_or("", |metadata| metadata.interface_name.as_str());
-        if flow.ifindex == 0 && told.is_empty() {
+        let known = metadata.map_or("", |metadata| metadata.interface_name.as_str());
+        if flow.ifindex == 0 && known.is_empty() {
             return;
         }
         let mut name = String::new();
-        // An index of another machine is nobody's here.
-        if told.is_empty() && metadata.is_none_or(|metadata| metadata.node_name.is_empty()) {
+        // This machine cannot name an interface of another one.
+        if known.is_empty() && metadata.is_none_or(|metadata| metadata.node_name.is_empty()) {
             self.names.interface(flow.ifindex, &mut name);
         }
         message(out, 28, |out| {
             number(out, 1, flow.ifindex.into());
-            text(out, 2, if told.is_empty() { &name } else { told });
+            text(out, 2, if known.is_empty() { &name } else { known });
         });
     }
 
-    /// Where a drop was decided: the kernel's symbol, or a file of Cilium's.
+    /// Appends where a drop was decided: the kernel's symbol, or a file of Cilium's.
     fn file(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
-        let told = metadata.map_or("", |metadata| metadata.file_name.as_str());
-        if flow.file.is_none() && flow.kernel_drop.is_none() && told.is_empty() {
+        let known = metadata.map_or("", |metadata| metadata.file_name.as_str());
+        if flow.file.is_none() && flow.kernel_drop.is_none() && known.is_empty() {
             return;
         }
         let FileInfo { id, line, release } = flow.file.unwrap_or_default();
         let mut symbol = String::new();
-        if let Some(kernel) = flow.kernel_drop.filter(|_| told.is_empty()) {
+        if let Some(kernel) = flow.kernel_drop.filter(|_| known.is_empty()) {
             self.names.kernel_symbol(kernel.location, &mut symbol);
         }
         message(out, 38, |out| {
-            match (told, symbol.as_str(), names::drop_file(id, release)) {
+            match (known, symbol.as_str(), names::drop_file(id, release)) {
                 ("", "", Some(name)) => text(out, 1, name),
-                // As Hubble names a file that it doesn't know.
+                // Hubble's name for an unknown file.
                 ("", "", None) => text(out, 1, &format!("unknown({id})")),
                 ("", symbol, _) => text(out, 1, symbol),
-                (told, ..) => text(out, 1, told),
+                (known, ..) => text(out, 1, known),
             }
             number(out, 2, line.into());
         });
     }
 
-    /// The summary that came along, or ours; a drop of the kernel's names its reason behind, which no field can.
+    /// Appends the summary of the metadata, or ours. A drop of the kernel has its reason at the end, since no field has it.
     fn summary(&self, flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
         const SUMMARY: u32 = 100_000;
-        if let Some(told) = metadata.map(|metadata| &metadata.summary).filter(|told| !told.is_empty()) {
-            return text(out, SUMMARY, told);
+        if let Some(known) = metadata.map(|metadata| &metadata.summary).filter(|known| !known.is_empty()) {
+            return text(out, SUMMARY, known);
         }
         let Some(reason) = kernel_reason(flow) else {
-            // What is written to is memory: that can't fail.
+            // Writing to memory cannot fail.
             return written(out, SUMMARY, |out| summary::write(flow, out).unwrap_or_default());
         };
-        let mut words = String::new();
-        summary::write(flow, &mut words).unwrap_or_default();
-        let open = if words.is_empty() { "" } else { " (" };
-        words.push_str(open);
-        let before = words.len();
-        self.names.kernel_reason(reason, &mut words);
-        if words.len() == before && flow.kernel_drop.is_some() {
-            words.push_str("kernel reason ");
-            text::decimal(&mut words, reason.into());
+        let mut summary_text = String::new();
+        summary::write(flow, &mut summary_text).unwrap_or_default();
+        let open = if summary_text.is_empty() { "" } else { " (" };
+        summary_text.push_str(open);
+        let before = summary_text.len();
+        self.names.kernel_reason(reason, &mut summary_text);
+        if summary_text.len() == before && flow.kernel_drop.is_some() {
+            summary_text.push_str("kernel reason ");
+            text::decimal(&mut summary_text, reason.into());
         }
-        // A file alone may be of a Cilium that we don't know: then it is no reason of the kernel's.
-        if words.len() == before {
-            words.truncate(before - open.len());
+        // A file id without kernel drop may be of a newer Cilium: then it is not a reason of the kernel.
+        if summary_text.len() == before {
+            summary_text.truncate(before - open.len());
         } else if !open.is_empty() {
-            words.push(')');
+            summary_text.push(')');
         }
-        text(out, SUMMARY, &words);
+        text(out, SUMMARY, &summary_text);
     }
 }
 
-/// An `Endpoint`. Labels are those that are known of its identity, else those of the access-log record, else the one
-/// that every reserved identity has.
+/// Appends an `Endpoint`. Its labels are those of the metadata, else those of the access-log record, else that of a
+/// reserved identity.
 pub(super) fn end(field: u32, end: End, metadata: Option<&EndMetadata>, labels: &[String], out: &mut Vec<u8>) {
     let known = metadata.map_or(labels, |metadata| if metadata.labels.is_empty() { labels } else { &metadata.labels });
     message(out, field, |out| {
@@ -203,12 +204,12 @@ pub(super) fn end(field: u32, end: End, metadata: Option<&EndMetadata>, labels: 
     });
 }
 
-fn emitter(told: Option<&Emitter>, out: &mut Vec<u8>) {
-    let (name, version) = match told {
+fn emitter(known: Option<&Emitter>, out: &mut Vec<u8>) {
+    let (name, version) = match known {
         Some(Emitter { name, version }) if !(name.is_empty() && version.is_empty()) => {
             (name.as_str(), version.as_str())
         }
-        _ => OURS,
+        _ => EYEPIECE,
     };
     message(out, 41, |out| {
         text(out, 1, name);
@@ -216,7 +217,7 @@ fn emitter(told: Option<&Emitter>, out: &mut Vec<u8>) {
     });
 }
 
-/// What somebody told of the flow as a whole.
+/// Appends the metadata of the flow as a whole.
 fn write_details(metadata: &Metadata, out: &mut Vec<u8>) {
     texts(out, 13, &metadata.source_names);
     texts(out, 14, &metadata.destination_names);
@@ -234,15 +235,15 @@ fn write_details(metadata: &Metadata, out: &mut Vec<u8>) {
 }
 
 fn trace_context(flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {
-    let told = metadata.map_or("", |metadata| metadata.trace_id.as_str());
+    let known = metadata.map_or("", |metadata| metadata.trace_id.as_str());
     let own = flow.l7.as_ref().and_then(|l7| l7.trace());
-    if told.is_empty() && own.is_none() {
+    if known.is_empty() && own.is_none() {
         return;
     }
     message(out, 30, |out| {
         message(out, 1, |out| match own {
-            Some(id) if told.is_empty() => ascii(out, 1, &text::hex(id)),
-            _ => text(out, 1, told),
+            Some(id) if known.is_empty() => ascii(out, 1, &text::hex(id)),
+            _ => text(out, 1, known),
         });
     });
 }

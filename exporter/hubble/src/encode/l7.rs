@@ -1,9 +1,9 @@
-//! Layer 7 of a flow as the fields of a `Layer7`.
+//! Encodes the fields of `Layer7`.
 
 use eyepiece_flow::dns_names::record_type;
 use eyepiece_flow::l7::{Dns, Http, Kafka, L7, L7Record};
 
-use super::open_enum;
+use super::field::open_enum;
 use crate::wire::{bytes, message, number, signed, text, texts};
 
 pub(super) fn write(l7: &L7, out: &mut Vec<u8>) {
@@ -13,7 +13,7 @@ pub(super) fn write(l7: &L7, out: &mut Vec<u8>) {
         L7Record::Dns(record) => message(out, 100, |out| dns(record, out)),
         L7Record::Http(record) => message(out, 101, |out| http(record, out)),
         L7Record::Kafka(record) => message(out, 102, |out| kafka(record, out)),
-        // Hubble has no message for it: its fields are in the summary.
+        // Hubble has no message for it; the summary has its fields.
         L7Record::Generic(_) | L7Record::None => {}
     }
 }

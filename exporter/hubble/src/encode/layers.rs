@@ -1,9 +1,9 @@
-//! Link, network and transport layer, and tunnels, as the messages of `flow.Flow`.
+//! Encodes link, network and transport layer, and tunnels.
 
 use eyepiece_flow::flow::{Ethernet, Ip, L4, TcpFlags, Tunnel};
 use eyepiece_flow::{names, text};
 
-use super::{ascii, open_enum};
+use super::field::{ascii, open_enum};
 use crate::wire::{boolean, message, number, signed, written};
 
 pub(super) fn ethernet(ethernet: &Ethernet, out: &mut Vec<u8>) {
@@ -13,7 +13,7 @@ pub(super) fn ethernet(ethernet: &Ethernet, out: &mut Vec<u8>) {
     });
 }
 
-/// The fields of an `IP`; `known` tells whether source and destination mean something.
+/// Appends the fields of an `IP`; `known` = the addresses are known.
 pub(super) fn ip(ip: &Ip, known: [bool; 2], encrypted: bool, out: &mut Vec<u8>) {
     if known[0] {
         written(out, 1, |out| text::address(out, ip.source));
@@ -33,10 +33,10 @@ pub(super) fn ip(ip: &Ip, known: [bool; 2], encrypted: bool, out: &mut Vec<u8>) 
     }
 }
 
-/// The fields of a `Tunnel`.
+/// Appends the fields of a `Tunnel`.
 pub(super) fn tunnel(tunnel: &Tunnel, out: &mut Vec<u8>) {
     open_enum(out, 1, tunnel.protocol);
-    // A tunnel without outer addresses comes from others alone.
+    // Only tunnels of other servers may lack outer addresses.
     if tunnel.ip.version != 0 {
         message(out, 2, |out| ip(&tunnel.ip, [true; 2], false, out));
     }
@@ -44,7 +44,7 @@ pub(super) fn tunnel(tunnel: &Tunnel, out: &mut Vec<u8>) {
     number(out, 4, tunnel.vni.into());
 }
 
-/// A `Layer4`, where there is one; `is_packet` = its flags were seen.
+/// Appends a `Layer4`, if there is one; `is_packet` = with TCP flags.
 pub(super) fn l4(l4: &L4, field: u32, is_packet: bool, out: &mut Vec<u8>) {
     match *l4 {
         L4::None => {}
@@ -75,7 +75,7 @@ pub(super) fn l4(l4: &L4, field: u32, is_packet: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A protocol's message in its `Layer4`.
+/// Appends a protocol's message in its `Layer4`.
 #[inline]
 fn nested(field: u32, protocol: u32, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     message(out, field, |out| message(out, protocol, body));
@@ -91,7 +91,7 @@ fn icmp(kind: u8, code: u8, out: &mut Vec<u8>) {
     number(out, 2, code.into());
 }
 
-/// Field numbers of `TCPFlags` are the bits from FIN on.
+/// Appends `TCPFlags`: its field numbers are the bits from FIN on.
 fn tcp_flags(flags: TcpFlags, out: &mut Vec<u8>) {
     for bit in 0..9 {
         boolean(out, bit + 1, flags.has(1 << bit));

@@ -1,35 +1,37 @@
-//! What was observed as the bytes of Hubble's messages, without a structure in between.
+//! Encodes records as Hubble's messages, without generated structures in between.
 
 mod events;
+mod field;
 mod flow;
 mod l7;
 mod layers;
 
 use std::sync::Arc;
 
-use eyepiece_flow::agent_event::{AgentEvent, Timestamp};
+use eyepiece_flow::agent_event::AgentEvent;
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
 
+use self::field::time;
 use self::flow::Flows;
 use crate::extension;
 use crate::field_mask::Mask;
-use crate::wire::{bytes, key, long_message, message, text, varint};
+use crate::wire::{long_message, message, text};
 
 /// `node_name` of every response.
 const NODE_NAME: u32 = 1000;
 /// `time` of every response.
 const TIME: u32 = 1001;
-// Members of `response_types`; the last two of `ExportEvent` alone.
+// Members of `response_types`; the last two only in `ExportEvent`.
 const FLOW: u32 = 1;
 const LOST_EVENTS: u32 = 3;
 const AGENT_EVENT: u32 = 4;
 const DEBUG_EVENT: u32 = 5;
 
-/// Encodes for all clients of a node. Every method appends one message without length to `out`.
+/// Encodes for all clients of a node. Every method appends one message without its length.
 pub struct Encoder {
     node: Box<str>,
     names: Arc<dyn NameLookup>,
@@ -41,7 +43,7 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
-/// Appends a `flow.Flow` with every field. One that another Hubble sent is what it sent.
+/// Appends a `flow.Flow` with all fields. The bytes of a flow from another Hubble server are unchanged.
 #[inline]
 pub fn flow(flow: &Flow, node: &str, names: &dyn NameLookup, out: &mut Vec<u8>) {
     match &flow.metadata {
@@ -51,25 +53,24 @@ pub fn flow(flow: &Flow, node: &str, names: &dyn NameLookup, out: &mut Vec<u8>) 
 }
 
 impl Encoder {
-    /// `node` is our name as flows carry it, `name` or `cluster/name`; it may be empty.
+    /// `node` is this node's name in flows, `name` or `cluster/name`; it may be empty.
     pub fn new(node: &str, names: Arc<dyn NameLookup>) -> Self {
         Self { node: node.into(), names }
     }
 
-    /// A `flow.Flow` with the fields of the mask. One that another Hubble sent is what it sent.
+    /// A `flow.Flow` with the fields of the mask. The bytes of a flow from another Hubble server are used as they are.
     #[inline]
     pub fn flow(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
         let start = out.len();
         self::flow(flow, &self.node, &*self.names, out);
-        // What another server knows beyond its fields it has sent itself.
+        // A flow of another server has that server's extensions.
         if mask.has_extension() && flow.metadata.as_ref().is_none_or(|metadata| metadata.encoded.is_empty()) {
             extension::write(flow, &*self.names, out);
         }
         mask.apply(out, start);
     }
 
-    /// An `observer.GetFlowsResponse`. Events of the agent and debug events have none: nothing is appended then, and
-    /// false returned.
+    /// An `observer.GetFlowsResponse`. Returns false, and appends nothing, for events of the agent and debug events.
     pub fn flows_response(&self, observed: &Observed, mask: &Mask, out: &mut Vec<u8>) -> bool {
         match observed {
             Observed::Flow(flow) => self.flow_event(flow, mask, out),
@@ -107,8 +108,8 @@ impl Encoder {
         self.head(event.time, out);
     }
 
-    /// An `observer.GetFlowsResponse` that tells of entries which the reader of the ring was too slow for; `first` and
-    /// `last` are when it was noticed, ns since the Unix epoch.
+    /// An `observer.GetFlowsResponse` with the entries that a slow reader of the ring lost; `first` and `last` are the
+    /// times of the first and the last loss, ns since the Unix epoch.
     pub fn overrun(&self, count: u64, first: u64, last: u64, out: &mut Vec<u8>) {
         let lost = Lost { source: LostSource::HubbleRing, cpu: None, count, time: last };
         message(out, LOST_EVENTS, |out| events::lost(&lost, first, out));
@@ -131,48 +132,11 @@ impl Encoder {
         events::debug(event, &*self.names, out);
     }
 
-    /// What every response has: our name and a time.
+    /// The fields of every response: this node's name and a time.
     fn head(&self, at: u64, out: &mut Vec<u8>) {
         text(out, NODE_NAME, &self.node);
         time(out, TIME, at);
     }
-}
-
-/// A `google.protobuf.Timestamp` of ns since the Unix epoch.
-#[inline]
-fn time(out: &mut Vec<u8>, field: u32, at: u64) {
-    let (seconds, nanos) = (at / 1_000_000_000, at % 1_000_000_000);
-    timestamp(out, field, Timestamp { seconds: seconds.cast_signed(), nanos: nanos as u32 });
-}
-
-fn timestamp(out: &mut Vec<u8>, field: u32, at: Timestamp) {
-    message(out, field, |out| {
-        crate::wire::signed(out, 1, at.seconds);
-        crate::wire::number(out, 2, at.nanos.into());
-    });
-}
-
-/// A wrapper of a number (`google.protobuf.UInt32Value` …), there for 0 too.
-fn wrapped(out: &mut Vec<u8>, field: u32, value: u64) {
-    message(out, field, |out| crate::wire::number(out, 1, value));
-}
-
-/// An enum; left out at 0.
-#[inline]
-fn open_enum(out: &mut Vec<u8>, field: u32, value: u8) {
-    if value < 0x80 && value != 0 {
-        key(out, field, crate::wire::VARINT);
-        out.push(value);
-    } else if value != 0 {
-        key(out, field, crate::wire::VARINT);
-        varint(out, value.into());
-    }
-}
-
-/// A text of these bytes, which are ASCII.
-#[inline]
-fn ascii(out: &mut Vec<u8>, field: u32, value: &[u8]) {
-    bytes(out, field, value);
 }
 
 #[cfg(test)]

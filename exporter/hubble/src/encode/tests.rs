@@ -1,4 +1,4 @@
-//! What only our own datapath's flows have: names of this machine, and the kernel's words about a drop.
+//! Encoding of flows of our own datapath, with names of this machine and the kernel's drop reasons.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::proto::flow as proto;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 
-/// Knows interface 7, reason 5 and address 0xff.
+/// Has interface 7, reason 5 and address 0xff.
 struct Machine;
 
 impl NameLookup for Machine {
@@ -51,7 +51,7 @@ fn dropped(reason: u32, location: u64, last_layer: Layer) -> Flow {
 }
 
 #[test]
-fn a_drop_of_the_kernel_says_why_and_where() {
+fn kernel_drop_has_reason_and_symbol() {
     for (reason, location, layer, summary, file) in [
         (5, 0xff, Layer::L4, "TCP Flags: SYN (NETFILTER_DROP)", "nf_hook_slow+0x9c"),
         (5, 1, Layer::None, "NETFILTER_DROP", "unknown(240)"),
@@ -61,7 +61,7 @@ fn a_drop_of_the_kernel_says_why_and_where() {
         assert_eq!(got.summary, summary);
         assert_eq!(got.file, Some(proto::FileInfo { name: file.into(), line: reason }));
     }
-    // Recorded and read again: what the record carries is enough for the reason.
+    // From a recording: the file id and line suffice for the reason.
     let got = encoded(&Flow { kernel_drop: None, ..dropped(5, 0, Layer::L4) });
     assert_eq!(got.summary, "TCP Flags: SYN (NETFILTER_DROP)");
     let got = encoded(&Flow { kernel_drop: None, ..dropped(6, 0, Layer::L4) });
@@ -69,7 +69,7 @@ fn a_drop_of_the_kernel_says_why_and_where() {
 }
 
 #[test]
-fn interfaces_are_named_by_who_knows_them() {
+fn interface_name_of_metadata_is_preferred() {
     let of = |ifindex, interface_name: &str, node_name: &str| {
         let (interface_name, node_name) = (interface_name.to_owned(), node_name.to_owned());
         let metadata = Some(Box::new(Metadata { interface_name, node_name, ..Metadata::default() }));
@@ -85,7 +85,7 @@ fn interfaces_are_named_by_who_knows_them() {
 }
 
 #[test]
-fn only_reserved_identities_have_a_label_of_their_own() {
+fn reserved_identity_has_label() {
     for (identity, expected) in [
         (0, None),
         (1, Some("reserved:host")),
@@ -98,14 +98,14 @@ fn only_reserved_identities_have_a_label_of_their_own() {
         let mut flow = Flow { source, ..Flow::empty(EventType::default()) };
         let labels = |flow: &Flow| encoded(flow).source.expect("an end").labels;
         assert_eq!(labels(&flow), Vec::from_iter(expected.map(str::to_owned)), "{identity}");
-        // Who knows whose it is knows its labels too.
+        // Metadata without labels replaces the label.
         flow.metadata = Some(Box::default());
         assert_eq!(labels(&flow), Vec::<String>::new(), "{identity}");
     }
 }
 
 #[test]
-fn a_response_has_time_and_node_whatever_the_mask_leaves_of_the_flow() {
+fn masked_response_has_time_and_node() {
     let flow = Flow { time: 5, ..Flow::empty(EventType::default()) };
     let mut out = Vec::new();
     let mask = Mask::of_flow(&["verdict"]).expect("a mask");

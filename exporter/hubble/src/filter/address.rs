@@ -1,24 +1,22 @@
-//! Addresses: exact ones by their text, and ranges.
+//! Matches addresses and address ranges.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use hashbrown::HashSet;
 
-/// Addresses and ranges of a field: looked up, not walked, for some clients send thousands.
+/// Addresses and ranges of a field, in hash sets: some clients send thousands.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    /// Upstream compares texts; those here are texts that a flow can have.
+    /// Upstream compares texts; only addresses in the form of flows are here.
     exact: HashSet<IpAddr>,
-    /// Networks of IPv4, host bits cleared, with the length of their prefix.
-    four: Networks,
-    /// The same of IPv6.
-    six: Networks,
+    v4: Networks,
+    v6: Networks,
 }
 
-/// Networks of one family, addresses aligned to the left.
+/// Networks of one family: prefix length and address, left-aligned, host bits cleared.
 #[derive(Debug, Default)]
 struct Networks {
-    /// Each length that occurs.
+    /// The distinct prefix lengths.
     lengths: Vec<u8>,
     networks: HashSet<(u8, u128)>,
 }
@@ -31,12 +29,12 @@ impl Networks {
         self.networks.insert((length, masked(bits, length)));
     }
 
-    fn contain(&self, bits: u128) -> bool {
+    fn contains(&self, bits: u128) -> bool {
         self.lengths.iter().any(|&length| self.networks.contains(&(length, masked(bits, length))))
     }
 }
 
-/// The first bits alone.
+/// Clears all but the first bits.
 const fn masked(bits: u128, length: u8) -> u128 {
     match length {
         0 => 0,
@@ -49,7 +47,7 @@ impl Addresses {
     pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
         let Some((address, length)) = text.split_once('/') else {
             let address: IpAddr = text.parse().map_err(|_| format!("invalid IP address in filter: {text:?}"))?;
-            // Another spelling of an address is an address, but no flow has that text.
+            // Flows do not have other spellings of an address.
             if address.to_string() == text {
                 self.exact.insert(address);
             }
@@ -58,23 +56,23 @@ impl Addresses {
         let range = || Some((address.parse::<IpAddr>().ok()?, prefix_length(length)?));
         let fits = |(address, length): &(IpAddr, u8)| *length <= if address.is_ipv4() { 32 } else { 128 };
         match range().filter(fits).ok_or_else(|| format!("invalid CIDR in filter: {text:?}"))? {
-            (IpAddr::V4(address), length) => self.four.add(u128::from(address.to_bits()) << 96, length),
-            (IpAddr::V6(address), length) => self.six.add(address.to_bits(), length),
+            (IpAddr::V4(address), length) => self.v4.add(u128::from(address.to_bits()) << 96, length),
+            (IpAddr::V6(address), length) => self.v6.add(address.to_bits(), length),
         }
         Ok(())
     }
 
-    /// Whether this is one of them.
-    pub(super) fn contain(&self, address: IpAddr) -> bool {
+    /// Returns whether an address matches.
+    pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.exact.contains(&address)
             || match address {
-                IpAddr::V4(address) => self.four.contain(u128::from(address.to_bits()) << 96),
-                IpAddr::V6(address) => self.six.contain(Ipv6Addr::to_bits(address)),
+                IpAddr::V4(address) => self.v4.contains(u128::from(address.to_bits()) << 96),
+                IpAddr::V6(address) => self.v6.contains(Ipv6Addr::to_bits(address)),
             }
     }
 }
 
-/// Digits without sign and without zeros before them.
+/// Parses digits without sign and leading zeros.
 fn prefix_length(text: &str) -> Option<u8> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
@@ -85,7 +83,7 @@ mod tests {
     use super::Addresses;
 
     #[test]
-    fn table() {
+    fn address_matches_entry() {
         for (entry, address, expected) in [
             ("10.0.0.1", "10.0.0.1", true),
             ("10.0.0.1", "10.0.0.2", false),
@@ -111,7 +109,7 @@ mod tests {
         ] {
             let mut addresses = Addresses::default();
             addresses.add(entry).expect(entry);
-            assert_eq!(addresses.contain(address.parse().expect("an address")), expected, "{entry} {address}");
+            assert_eq!(addresses.contains(address.parse().expect("an address")), expected, "{entry} {address}");
         }
         for wrong in [
             "",

@@ -1,4 +1,5 @@
-//! From `flow.FlowFilter` to matchers. Fields are read in upstream's order: of several faults, the first one is told.
+//! Compiles `flow.FlowFilter` to matchers. Fields are read in upstream's order, so of several errors the same one is
+//! reported.
 
 use std::fmt::Display;
 
@@ -6,65 +7,74 @@ use eyepiece_flow::flow::{EVENT_L7, TcpFlags};
 use hashbrown::HashSet;
 
 use super::address::Addresses;
-use super::cel::{self, Programs};
+use super::cel::{self, ProgramBudget, Programs};
 use super::error::FilterError;
-use super::expression::{Regex, Room, any_of};
+use super::expression::{Regex, any_of};
 use super::http::StatusCodes;
-use super::matcher::{EventTypes, Matcher, Protocols};
-use super::names::Names;
+use super::matcher::{EventTypes, Filter, Matcher, Protocols};
+use super::names::NamePrefixes;
 use super::pattern::{Fqdns, NodeNames};
+use super::pattern_budget::PatternBudget;
 use super::selector::Selector;
-use super::{Filter, MOST_BYTES, MOST_ENTRIES, MOST_FILTERS, Side};
-use crate::proto::flow::{FlowFilter, TcpFlags as WantedFlags, Workload};
+use super::side::Side;
+use crate::proto::flow::{FlowFilter, TcpFlags as ProtoTcpFlags, Workload};
 
-/// Bytes of patterns that cost about what an entry does.
-const BYTES_IN_ONE: usize = 16;
+/// Filters of a request, both lists together. Clients send a handful; scripts one for each pod.
+pub const MOST_FILTERS: usize = 10_000;
+/// Entries of a request, all fields of all filters together.
+pub const MOST_ENTRIES: usize = 100_000;
+/// Bytes of all texts of a request: no more than a gRPC message has by default.
+const MOST_BYTES: usize = 4 << 20;
 
-/// Bytes that an entry of a field takes beside its text.
-const BYTES_OF_AN_ENTRY: usize = 64;
+/// Bytes of texts that cost about as much as an entry.
+const BYTES_PER_ENTRY_COST: usize = 16;
 
-/// Compiles the filters of one request, and keeps count of what it asks for.
+/// Bytes of a compiled entry beside its text.
+const ENTRY_BYTES: usize = 64;
+
+/// Compiles the filters of one request and counts what it holds.
+#[derive(Default)]
 pub(super) struct Compiler {
     filters: usize,
     entries: usize,
     bytes: usize,
-    room: Room,
-    programs: cel::Room,
+    patterns: PatternBudget,
+    programs: ProgramBudget,
 }
 
-/// The matchers of the filter at hand, and the errors of its fields.
+/// The matchers of the filter that is being compiled.
 struct Fields<'a> {
     matchers: Vec<Matcher>,
     compiler: &'a mut Compiler,
 }
 
 impl Compiler {
-    pub(super) fn new() -> Self {
-        Self { filters: 0, entries: 0, bytes: 0, room: Room::default(), programs: cel::Room::default() }
-    }
-
-    /// A list of filters.
+    /// Compiles a list of filters.
     pub(super) fn filters(&mut self, list: &'static str, filters: &[FlowFilter]) -> Result<Vec<Filter>, FilterError> {
         self.filters += filters.len();
         bounded(list, "filters", self.filters, MOST_FILTERS)?;
         filters.iter().map(|filter| self.filter(filter)).collect()
     }
 
-    /// What it costs about to ask all of them: texts are read byte by byte.
+    /// The estimated cost of matching all filters: texts are read byte by byte.
     pub(super) fn weight(&self) -> usize {
-        self.filters + self.entries + self.bytes / BYTES_IN_ONE + self.programs.used() * cel::WEIGHT
+        self.filters + self.entries + self.bytes / BYTES_PER_ENTRY_COST + self.programs.used() * cel::WEIGHT
     }
 
-    /// Bytes that the compiled filters hold, about.
+    /// Bytes that the compiled filters hold, estimated.
     pub(super) fn size(&self) -> usize {
-        let entries = self.filters * size_of::<Filter>() + self.entries * BYTES_OF_AN_ENTRY;
-        entries + self.bytes + self.room.size() + self.programs.size()
+        let entries = self.filters * size_of::<Filter>() + self.entries * ENTRY_BYTES;
+        entries + self.bytes + self.patterns.used_bytes() + self.programs.used_bytes()
     }
 
     fn filter(&mut self, filter: &FlowFilter) -> Result<Filter, FilterError> {
         let mut fields = Fields { matchers: Vec::new(), compiler: self };
         fields.plain(filter)?;
-        fields.ends(filter)?;
+        fields.addresses(filter)?;
+        fields.names(filter)?;
+        fields.patterns(filter)?;
+        fields.labels(filter)?;
+        fields.ports(filter)?;
         fields.http(filter)?;
         fields.rest(filter)?;
         let mut matchers = fields.matchers;
@@ -73,7 +83,7 @@ impl Compiler {
     }
 }
 
-/// An error where there is more of something than a request may have.
+/// Checks a bound of a request.
 fn bounded(field: &'static str, what: &str, count: usize, most: usize) -> Result<(), FilterError> {
     if count <= most {
         return Ok(());
@@ -81,13 +91,13 @@ fn bounded(field: &'static str, what: &str, count: usize, most: usize) -> Result
     Err(FilterError::new(field, &count.to_string(), format!("more than {most} {what} in one request")))
 }
 
-/// The bits of an enum's numbers; those beyond are of no flow.
+/// Returns a bit set of an enum's numbers. No flow has numbers beyond it.
 fn bits(numbers: &[i32]) -> u32 {
     numbers.iter().filter_map(|&number| 1u32.checked_shl(u32::try_from(number).ok()?)).fold(0, |all, bit| all | bit)
 }
 
 impl Fields<'_> {
-    /// Whether a field is there; counts its entries and the bytes of their texts.
+    /// Returns whether a field is set. Counts its entries and the bytes of their texts.
     fn has<T>(&mut self, field: &'static str, entries: &[T], bytes: impl Fn(&T) -> usize) -> Result<bool, FilterError> {
         let compiler = &mut *self.compiler;
         compiler.entries += entries.len();
@@ -105,7 +115,7 @@ impl Fields<'_> {
         self.has(field, entries, String::len)
     }
 
-    /// Fields that need no more than their numbers.
+    /// Compiles fields of numbers and the like.
     fn plain(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         if self.has_texts("uuid", &filter.uuid)? {
             self.matchers.push(Matcher::Uuid(filter.uuid.iter().filter_map(|text| uuid(text)).collect()));
@@ -141,16 +151,15 @@ impl Fields<'_> {
         if self.has_texts("protocol", &filter.protocol)? {
             let mut protocols = Protocols::default();
             for entry in &filter.protocol {
-                let why = || format!("invalid protocol filter: unknown protocol: {entry:?}");
-                add_protocol(&mut protocols, entry).ok_or_else(|| FilterError::new("protocol", entry, why()))?;
+                let error = || format!("invalid protocol filter: unknown protocol: {entry:?}");
+                add_protocol(&mut protocols, entry).ok_or_else(|| FilterError::new("protocol", entry, error()))?;
             }
             self.matchers.push(Matcher::Protocol(protocols));
         }
         Ok(())
     }
 
-    /// Fields of which each end has its own.
-    fn ends(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
+    fn addresses(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, entries) in [
             (Some(Side::Source), "source_ip", &filter.source_ip),
             (Some(Side::Destination), "destination_ip", &filter.destination_ip),
@@ -166,6 +175,11 @@ impl Fields<'_> {
                 None => Matcher::AddressTranslated(addresses),
             });
         }
+        Ok(())
+    }
+
+    /// Compiles names of pods, workloads and services.
+    fn names(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, entries) in [
             (Side::Source, "source_pod", &filter.source_pod),
             (Side::Destination, "destination_pod", &filter.destination_pod),
@@ -196,13 +210,18 @@ impl Fields<'_> {
                 self.matchers.push(Matcher::Service(side, names(field, start, entries)?));
             }
         }
+        Ok(())
+    }
+
+    /// Compiles patterns of DNS names.
+    fn patterns(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, entries) in [
             (Side::Source, "source_fqdn", &filter.source_fqdn),
             (Side::Destination, "destination_fqdn", &filter.destination_fqdn),
         ] {
             if self.has_texts(field, entries)? {
-                let fqdns = Fqdns::new(entries, &mut self.compiler.room);
-                self.matchers.push(Matcher::Fqdn(side, told(field, "", fqdns)?));
+                let fqdns = Fqdns::new(entries, &mut self.compiler.patterns);
+                self.matchers.push(Matcher::Fqdn(side, field_error(field, "", fqdns)?));
             }
         }
         self.expression(
@@ -210,7 +229,10 @@ impl Fields<'_> {
             "invalid DNS query filter: failed to compile regexp: ",
             &filter.dns_query,
             Matcher::DnsQuery,
-        )?;
+        )
+    }
+
+    fn labels(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, start, entries) in [
             (Some(Side::Source), "source_label", "invalid source label filter: ", &filter.source_label),
             (
@@ -230,6 +252,10 @@ impl Fields<'_> {
                 None => Matcher::NodeLabel(selectors),
             });
         }
+        Ok(())
+    }
+
+    fn ports(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, start, entries) in [
             (Side::Source, "source_port", "invalid source port filter: ", &filter.source_port),
             (Side::Destination, "destination_port", "invalid destination port filter: ", &filter.destination_port),
@@ -242,13 +268,13 @@ impl Fields<'_> {
         Ok(())
     }
 
-    /// Fields of HTTP, which exclude an `event_type` that has no access-log records.
+    /// Compiles fields of HTTP, which an `event_type` without access-log records excludes.
     fn http(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
-        let any =
+        let has_l7 =
             filter.event_type.is_empty() || filter.event_type.iter().any(|entry| entry.r#type == i32::from(EVENT_L7));
         let needs_l7 = |field: &'static str, what: &str| {
-            let why = || format!("filtering by {what} requires the event type filter to only match 'l7' events");
-            if any { Ok(()) } else { Err(FilterError::new(field, "", why())) }
+            let error = || format!("filtering by {what} requires the event type filter to only match 'l7' events");
+            if has_l7 { Ok(()) } else { Err(FilterError::new(field, "", error())) }
         };
         if self.has_texts("http_status_code", &filter.http_status_code)? {
             needs_l7("http_status_code", "http status code")?;
@@ -277,22 +303,23 @@ impl Fields<'_> {
         Ok(())
     }
 
+    /// Compiles the fields that upstream reads last.
     fn rest(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         if self.has_numbers("tcp_flags", &filter.tcp_flags)? {
             self.matchers.push(Matcher::TcpFlags(filter.tcp_flags.iter().map(flags).collect()));
         }
         if self.has_texts("node_name", &filter.node_name)? {
-            let names = NodeNames::new(&filter.node_name, &mut self.compiler.room);
-            self.matchers.push(Matcher::NodeName(told("node_name", "", names)?));
+            let names = NodeNames::new(&filter.node_name, &mut self.compiler.patterns);
+            self.matchers.push(Matcher::NodeName(field_error("node_name", "", names)?));
         }
         for (side, field, entries) in [
             (Side::Source, "source_cluster_name", &filter.source_cluster_name),
             (Side::Destination, "destination_cluster_name", &filter.destination_cluster_name),
         ] {
             if self.has_texts(field, entries)? {
-                let why = "invalid filter, name must not be empty".to_owned();
+                let error = "invalid filter, name must not be empty".to_owned();
                 let names: Vec<_> = collect(field, "", entries, |entry| {
-                    if entry.is_empty() { Err(why.clone()) } else { Ok(entry.to_owned()) }
+                    if entry.is_empty() { Err(error.clone()) } else { Ok(entry.to_owned()) }
                 })?;
                 self.matchers.push(Matcher::Cluster(side, names.into_iter().collect()));
             }
@@ -316,15 +343,16 @@ impl Fields<'_> {
         if let Some(experimental) = &filter.experimental {
             let entries = &experimental.cel_expression;
             if self.has_texts("experimental.cel_expression", entries)? {
-                let programs = Programs::new(entries, &mut self.compiler.programs);
+                let Compiler { programs, patterns, .. } = &mut *self.compiler;
+                let programs = Programs::new(entries, programs, patterns);
                 let start = "error compiling CEL expression: ";
-                self.matchers.push(Matcher::Cel(told("experimental.cel_expression", start, programs)?));
+                self.matchers.push(Matcher::Cel(field_error("experimental.cel_expression", start, programs)?));
             }
         }
         Ok(())
     }
 
-    /// A field of regular expressions.
+    /// Compiles a field of regular expressions.
     fn expression(
         &mut self,
         field: &'static str,
@@ -333,44 +361,45 @@ impl Fields<'_> {
         matcher: fn(Regex) -> Matcher,
     ) -> Result<(), FilterError> {
         if self.has_texts(field, entries)? {
-            let expression = any_of(entries, &mut self.compiler.room);
-            self.matchers.push(matcher(told(field, start, expression)?));
+            let expression = any_of(entries, &mut self.compiler.patterns);
+            self.matchers.push(matcher(field_error(field, start, expression)?));
         }
         Ok(())
     }
 }
 
-/// The error of an entry as one of its field; `start` is what upstream's text starts with.
-fn told<T>(field: &'static str, start: &str, result: Result<T, (&str, String)>) -> Result<T, FilterError> {
-    result.map_err(|(entry, why)| FilterError::new(field, entry, format_args!("{start}{why}")))
+/// Converts the error of an entry; `start` is the start of upstream's text.
+fn field_error<T>(field: &'static str, start: &str, result: Result<T, (&str, String)>) -> Result<T, FilterError> {
+    result.map_err(|(entry, error)| FilterError::new(field, entry, format_args!("{start}{error}")))
 }
 
-/// Calls for each entry of a field.
+/// Calls a function for each entry of a field.
 fn each(
     field: &'static str,
     start: &str,
     entries: &[String],
     mut call: impl FnMut(&str) -> Result<(), String>,
 ) -> Result<(), FilterError> {
-    entries.iter().try_for_each(|entry| told(field, start, call(entry).map_err(|why| (entry.as_str(), why))))
+    entries.iter().try_for_each(|entry| field_error(field, start, call(entry).map_err(|error| (entry.as_str(), error))))
 }
 
-/// Reads each entry of a field.
+/// Parses each entry of a field.
 fn collect<T, E: Display>(
     field: &'static str,
     start: &str,
     entries: &[String],
     read: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Vec<T>, FilterError> {
-    let one = |entry: &String| told(field, start, read(entry).map_err(|why| (entry.as_str(), why.to_string())));
+    let one =
+        |entry: &String| field_error(field, start, read(entry).map_err(|error| (entry.as_str(), error.to_string())));
     entries.iter().map(one).collect()
 }
 
-fn names(field: &'static str, start: &str, entries: &[String]) -> Result<Names, FilterError> {
-    told(field, start, Names::new(entries).map_err(|why| ("", why)))
+fn names(field: &'static str, start: &str, entries: &[String]) -> Result<NamePrefixes, FilterError> {
+    field_error(field, start, NamePrefixes::new(entries).map_err(|error| ("", error)))
 }
 
-/// A UUID as flows print it; what is none is of no flow, and none at all is that of flows without.
+/// Parses a UUID in the form of flows. No flow has another form; an empty text matches flows without UUID.
 fn uuid(text: &str) -> Option<[u8; 16]> {
     if text.is_empty() {
         return Some([0; 16]);
@@ -394,12 +423,12 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
     (value != 0).then(|| value.to_be_bytes())
 }
 
-/// A decimal number without sign.
+/// Parses a decimal number without sign.
 fn port(text: &str) -> Result<u16, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let why = if digits { "value out of range" } else { "invalid syntax" };
+    let cause = if digits { "value out of range" } else { "invalid syntax" };
     let port = text.parse().ok().filter(|_| digits);
-    port.ok_or_else(|| format!("invalid port {text:?}: strconv.ParseUint: parsing {text:?}: {why}"))
+    port.ok_or_else(|| format!("invalid port {text:?}: strconv.ParseUint: parsing {text:?}: {cause}"))
 }
 
 fn add_protocol(protocols: &mut Protocols, text: &str) -> Option<()> {
@@ -419,17 +448,17 @@ fn add_protocol(protocols: &mut Protocols, text: &str) -> Option<()> {
     Some(())
 }
 
-fn flags(wanted: &WantedFlags) -> u16 {
+fn flags(flags: &ProtoTcpFlags) -> u16 {
     [
-        (wanted.fin, TcpFlags::FIN),
-        (wanted.syn, TcpFlags::SYN),
-        (wanted.rst, TcpFlags::RST),
-        (wanted.psh, TcpFlags::PSH),
-        (wanted.ack, TcpFlags::ACK),
-        (wanted.urg, TcpFlags::URG),
-        (wanted.ece, TcpFlags::ECE),
-        (wanted.cwr, TcpFlags::CWR),
-        (wanted.ns, TcpFlags::NS),
+        (flags.fin, TcpFlags::FIN),
+        (flags.syn, TcpFlags::SYN),
+        (flags.rst, TcpFlags::RST),
+        (flags.psh, TcpFlags::PSH),
+        (flags.ack, TcpFlags::ACK),
+        (flags.urg, TcpFlags::URG),
+        (flags.ece, TcpFlags::ECE),
+        (flags.cwr, TcpFlags::CWR),
+        (flags.ns, TcpFlags::NS),
     ]
     .into_iter()
     .filter(|(set, _)| *set)

@@ -1,30 +1,29 @@
-//! Why a filter is refused.
+//! The error of an invalid filter.
 
 use std::fmt;
 
-use eyepiece_flow::text::cut;
+use eyepiece_flow::text::truncate;
 
-/// Bytes of a value that an error shows at most: it travels in a header of the answer.
+/// Bytes of a value in an error, which is sent in a header of the response.
 const SHOWN: usize = 128;
 
-/// A filter that cannot be.
+/// An invalid filter.
 ///
-/// Its text starts with the words of Cilium's for the same fault where it has one: clients show them to people.
+/// The text starts with Cilium's text for the same error, if there is one: clients show it to users.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why} (in {field}: {value:?})")]
+#[error("{cause} (in {field}: {value:?})")]
 pub struct FilterError {
-    /// Name of the field of `flow.FlowFilter`, or `whitelist`, `blacklist` for the lists themselves.
+    /// The field of `flow.FlowFilter`, or `whitelist` and `blacklist` for the lists themselves.
     pub field: &'static str,
-    /// The value, cut where it is long.
+    /// The value, truncated.
     pub value: String,
-    /// What is wrong with it.
-    pub why: String,
+    /// The error.
+    pub cause: String,
 }
 
 impl FilterError {
-    /// The error of a value.
-    pub(super) fn new(field: &'static str, value: &str, why: impl fmt::Display) -> Self {
-        Self { field, value: cut(value.to_owned(), SHOWN), why: why.to_string() }
+    pub(super) fn new(field: &'static str, value: &str, cause: impl fmt::Display) -> Self {
+        Self { field, value: truncate(value.to_owned(), SHOWN), cause: cause.to_string() }
     }
 }
 
@@ -33,7 +32,7 @@ mod tests {
     use super::FilterError;
 
     #[test]
-    fn long_values_are_cut_between_characters() {
+    fn long_value_is_truncated_between_characters() {
         let error = FilterError::new("uuid", &"é".repeat(100), "no");
         assert_eq!(error.value, format!("{}…", "é".repeat(64)));
         assert!(error.to_string().starts_with("no (in uuid: \"éé"), "{error}");

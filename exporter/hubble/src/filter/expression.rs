@@ -1,87 +1,73 @@
-//! Regular expressions of clients: Go's syntax, in linear time, in bounded room.
+//! Regular expressions of clients: Go's syntax, matched in linear time, within the budget of a request.
 
 mod syntax;
 
 pub(super) use regex_automata::meta::Regex;
 
-/// Bytes of an expression, a field's entries together, at most. An expression's syntax tree takes some hundred for each;
-/// plain text of that length would be larger than [`PROGRAM_SIZE`] when it is compiled.
+use super::pattern_budget::PatternBudget;
+
+/// Bytes of a pattern. Its syntax tree takes some hundred bytes for each.
 const LONGEST: usize = 64 << 10;
-/// Bytes that one compiled expression takes at most: upstream bounds repetitions alone, at some 100 kB an expression.
+/// Bytes of the forward program of one compiled pattern. Upstream bounds repetitions alone, at some 100 kB a pattern.
 const PROGRAM_SIZE: usize = 1 << 20;
-/// Bytes that the matcher of an expression keeps of what it found out so far, for each thread that uses it.
-const CACHE_SIZE: usize = 1 << 18;
-/// Expressions of a request at most, a field's entries together being one: with [`PROGRAM_SIZE`] and [`CACHE_SIZE`] it
-/// bounds what a request makes the server hold.
-const MOST_EXPRESSIONS: usize = 64;
+/// Bytes of the states that a lazy DFA keeps.
+const CACHE_SIZE: std::ops::RangeInclusive<usize> = 32 << 10..=256 << 10;
+/// Bytes of [`CACHE_SIZE`] for each of a pattern: long ones have more states.
+const CACHE_PER_BYTE: usize = 32;
+/// Lazy DFAs of a pattern: forwards and backwards.
+const LAZY_DFAS: usize = 2;
 
-/// What is left for a request.
-#[derive(Debug)]
-pub(super) struct Room {
-    expressions: usize,
-    size: usize,
+/// Compiles a pattern in the syntax of the crate `regex`.
+pub(super) fn compile(pattern: &str, budget: &mut PatternBudget) -> Result<Regex, String> {
+    budget.take_pattern()?;
+    check_length(pattern.len())?;
+    let program_size = PROGRAM_SIZE.min(budget.left_bytes());
+    let cache_size = (pattern.len() * CACHE_PER_BYTE).clamp(*CACHE_SIZE.start(), *CACHE_SIZE.end());
+    let config = Regex::config().nfa_size_limit(Some(program_size)).hybrid_cache_capacity(cache_size);
+    let regex = Regex::builder().configure(config).build(pattern).map_err(|error| {
+        let cause = match (error.size_limit(), error.syntax_error()) {
+            (Some(limit), _) => format!("more than {limit} bytes when compiled"),
+            (_, Some(syntax)) => syntax.to_string(),
+            _ => error.to_string(),
+        };
+        format!("error parsing regexp: {cause}")
+    })?;
+    budget.take_bytes(regex.memory_usage() + regex.create_cache().memory_usage() + LAZY_DFAS * cache_size)?;
+    Ok(regex)
 }
 
-impl Room {
-    /// Bytes of the programs that were compiled.
-    pub(super) const fn size(&self) -> usize {
-        self.size
+fn check_length(bytes: usize) -> Result<(), String> {
+    if bytes <= LONGEST {
+        return Ok(());
     }
+    Err(format!("error parsing regexp: more than {LONGEST} bytes of patterns in one field"))
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { expressions: MOST_EXPRESSIONS, size: 0 }
-    }
-}
-
-/// Compiles an expression in the syntax of the crate `regex`. Its own type does not say how large one is.
-pub(super) fn compile(pattern: &str, room: &mut Room) -> Result<Regex, String> {
-    room.expressions = room
-        .expressions
-        .checked_sub(1)
-        .ok_or_else(|| format!("more than {MOST_EXPRESSIONS} fields with patterns in one request"))?;
-    if pattern.len() > LONGEST {
-        return Err(format!("error parsing regexp: more than {LONGEST} bytes of patterns in one field"));
-    }
-    let config = Regex::config().nfa_size_limit(Some(PROGRAM_SIZE)).hybrid_cache_capacity(CACHE_SIZE);
-    let error = match Regex::builder().configure(config).build(pattern) {
-        Ok(regex) => {
-            room.size += regex.memory_usage();
-            return Ok(regex);
-        }
-        Err(error) => error,
-    };
-    Err(match (error.size_limit(), error.syntax_error()) {
-        (Some(limit), _) => format!("error parsing regexp: more than {limit} bytes when compiled"),
-        (_, Some(syntax)) => format!("error parsing regexp: {syntax}"),
-        _ => format!("error parsing regexp: {error}"),
-    })
-}
-
-/// One expression that matches where any of a field's entries does. Gives the entry that is none with the error.
-pub(super) fn any_of<'a>(entries: &'a [String], room: &mut Room) -> Result<Regex, (&'a str, String)> {
+/// Compiles one pattern that matches where any of a field's entries does. An error comes with the invalid entry.
+pub(super) fn any_of<'a>(entries: &'a [String], budget: &mut PatternBudget) -> Result<Regex, (&'a str, String)> {
     let mut all = String::new();
     for entry in entries {
-        let translated =
-            syntax::translate(entry).map_err(|why| (entry.as_str(), format!("error parsing regexp: {why}")))?;
+        check_length(all.len() + entry.len()).map_err(|error| (entry.as_str(), error))?;
+        let translated = syntax::translate(entry, budget)
+            .map_err(|cause| (entry.as_str(), format!("error parsing regexp: {cause}")))?;
         all.push_str(if all.is_empty() { "(?:" } else { "|(?:" });
         all.push_str(&translated);
         all.push(')');
     }
-    compile(&all, room).map_err(|why| (entries.first().map_or("", String::as_str), why))
+    compile(&all, budget).map_err(|error| (entries.first().map_or("", String::as_str), error))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, MOST_EXPRESSIONS, Room, any_of, compile};
+    use super::{LONGEST, any_of, compile};
+    use crate::filter::pattern_budget::{MOST_PATTERNS, MOST_WIDE_CLASSES, PatternBudget};
 
     fn matches(pattern: &str, text: &str) -> bool {
-        any_of(&[pattern.to_owned()], &mut Room::default()).expect(pattern).is_match(text)
+        any_of(&[pattern.to_owned()], &mut PatternBudget::default()).expect(pattern).is_match(text)
     }
 
     #[test]
-    fn matches_as_in_go() {
+    fn pattern_matches_as_in_go() {
         for (pattern, text, expected) in [
             ("", "", true),
             ("a", "xax", true),
@@ -146,12 +132,12 @@ mod tests {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text:?}");
         }
         let both = ["a".to_owned(), "^b|c".to_owned()];
-        let both = any_of(&both, &mut Room::default()).expect("two");
+        let both = any_of(&both, &mut PatternBudget::default()).expect("two");
         assert!(both.is_match("xa") && both.is_match("bx") && both.is_match("xc") && !both.is_match("xb"));
     }
 
     #[test]
-    fn refuses_as_go_does() {
+    fn invalid_pattern_fails_as_in_go() {
         for pattern in [
             "(",
             ")",
@@ -212,32 +198,63 @@ mod tests {
             r"\<a",
             r"\b{start}",
         ] {
-            // The last two: what is no extension in Go means something else there.
+            // The last two are extensions of the crate `regex`; in Go they mean something else.
             if pattern.starts_with(r"\<") || pattern.starts_with(r"\b{") {
-                assert!(any_of(&[pattern.to_owned()], &mut Room::default()).is_ok(), "{pattern}");
+                assert!(any_of(&[pattern.to_owned()], &mut PatternBudget::default()).is_ok(), "{pattern}");
                 continue;
             }
-            assert!(any_of(&[pattern.to_owned()], &mut Room::default()).is_err(), "{pattern}");
+            assert!(any_of(&[pattern.to_owned()], &mut PatternBudget::default()).is_err(), "{pattern}");
         }
     }
 
     #[test]
-    fn room_is_bounded() {
-        let mut room = Room::default();
-        for _ in 0..MOST_EXPRESSIONS {
-            assert!(compile("a", &mut room).is_ok());
+    fn pattern_beyond_its_bounds_fails() {
+        let mut budget = PatternBudget::default();
+        for _ in 0..MOST_PATTERNS {
+            assert!(compile("a", &mut budget).is_ok());
         }
-        assert!(compile("a", &mut room).is_err());
+        assert!(compile("a", &mut budget).is_err());
         let large = r"\pL{1000}".to_owned();
-        let error = any_of(std::slice::from_ref(&large), &mut Room::default()).expect_err("too large");
+        let error = any_of(std::slice::from_ref(&large), &mut PatternBudget::default()).expect_err("too large");
         assert!(error.1.contains("bytes when compiled"), "{error:?}");
-        // The longest that is taken compiles to too much, so that the bound on length refuses nothing else.
-        for (length, why) in [(LONGEST - 4, "bytes when compiled"), (LONGEST, "bytes of patterns")] {
+        // The longest text that is accepted compiles to too much, so that the bound on length rejects nothing else.
+        for (length, cause) in [(LONGEST - 4, "bytes when compiled"), (LONGEST + 1, "bytes of patterns")] {
             let text = ["a".repeat(length)];
-            let error = any_of(&text, &mut Room::default()).expect_err("too long");
-            assert!(error.1.contains(why), "{}", error.1);
+            let error = any_of(&text, &mut PatternBudget::default()).expect_err("too long");
+            assert!(error.1.contains(cause), "{}", error.1);
         }
         let deep = "(".repeat(2000) + &")".repeat(2000);
-        assert!(any_of(&[deep], &mut Room::default()).is_err());
+        assert!(any_of(&[deep], &mut PatternBudget::default()).is_err());
+    }
+
+    #[test]
+    fn large_patterns_exceed_the_budget() {
+        let (mut budget, mut compiled) = (PatternBudget::default(), 0);
+        let pattern = [r"\pL{8}".to_owned()];
+        let error = loop {
+            let before = budget.used_bytes();
+            match any_of(&pattern, &mut budget) {
+                Ok(regex) => assert!(budget.used_bytes() - before > regex.memory_usage()),
+                Err((_, error)) => break error,
+            }
+            compiled += 1;
+        };
+        assert!((2..MOST_PATTERNS / 2).contains(&compiled), "{compiled}");
+        assert!(error.contains("bytes"), "{error}");
+    }
+
+    #[test]
+    fn wide_classes_are_bounded() {
+        for (class, cost) in
+            [(r"\pL", 1), (r"[\D]", 1), (r"[\x{0}-\x{10ffff}]", 1), (r"\D", 0), ("[^/]", 0), ("[a-z]", 0)]
+        {
+            let mut budget = PatternBudget::default();
+            let most = [format!("(?i){}", class.repeat(MOST_WIDE_CLASSES))];
+            let is_ok = any_of(&most, &mut budget).is_ok_and(|_| any_of(&[class.to_owned()], &mut budget).is_ok());
+            assert!(!is_ok || cost == 0, "{class}");
+            let more = [class.repeat(MOST_WIDE_CLASSES + 1)];
+            let error = any_of(&more, &mut PatternBudget::default()).err().map(|(_, error)| error);
+            assert_eq!(error.is_some_and(|error| error.contains("Unicode classes")), cost == 1, "{class}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What filters compare of HTTP: status codes by their first digits, methods in any case, paths of URLs.
+//! Matches fields of HTTP: status codes by their first digits, methods in any case, paths of URLs.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -26,9 +26,9 @@ impl StatusCodes {
         Ok(())
     }
 
-    /// Whether a code is meant; 0 is none.
-    pub(super) fn contain(&self, code: u32) -> bool {
-        // A code has at least three digits, with zeros before it.
+    /// Returns whether a code matches; 0 does not.
+    pub(super) fn contains(&self, code: u32) -> bool {
+        // Prefixes are compared with the first digits of codes, which have at least three.
         let mut first = code;
         while first >= 1000 {
             first /= 10;
@@ -38,7 +38,7 @@ impl StatusCodes {
     }
 }
 
-/// Whether two texts are the same but for the case of their letters.
+/// Returns whether two texts are equal if case is ignored.
 pub(super) fn same_fold(one: &str, other: &str) -> bool {
     if one.is_ascii() && other.is_ascii() {
         return one.eq_ignore_ascii_case(other);
@@ -48,9 +48,9 @@ pub(super) fn same_fold(one: &str, other: &str) -> bool {
     one.chars().count() == other.chars().count() && one.chars().zip(other.chars()).all(same)
 }
 
-/// The decoded path of a request's URL, an absolute one or one that begins with its path; none of any other.
+/// Returns the decoded path of a request's URL, which is absolute or starts with its path; `None` if it is invalid.
 ///
-/// Follows what Go's `url.ParseRequestURI` takes: a `#` is part of a path, and what is opaque has an empty one.
+/// As in Go's `url.ParseRequestURI`, a `#` is part of the path, and an opaque URL has an empty one.
 pub(super) fn path(url: &str) -> Option<Cow<'_, str>> {
     if url.is_empty() || url.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
         return None;
@@ -69,7 +69,7 @@ pub(super) fn path(url: &str) -> Option<Cow<'_, str>> {
     if is_authority(&scheme, authority) { decode(path) } else { None }
 }
 
-/// The scheme, where there is one, and what is behind it; nothing where there is but its colon.
+/// Splits off the scheme, if there is one. Returns `None` if there is only its colon.
 fn split_scheme(url: &str) -> Option<(Option<&str>, &str)> {
     for (at, byte) in url.bytes().enumerate() {
         match byte {
@@ -83,7 +83,7 @@ fn split_scheme(url: &str) -> Option<(Option<&str>, &str)> {
     Some((None, url))
 }
 
-/// `user:password@host:port`, roughly as strict as Go is.
+/// Returns whether a text is `user:password@host:port`, about as strict as Go.
 fn is_authority(scheme: &str, authority: &str) -> bool {
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let in_user = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte);
@@ -98,12 +98,12 @@ fn is_authority(scheme: &str, authority: &str) -> bool {
         let (address, zone) = inside.split_once("%25").map_or((inside, None), |(address, zone)| (address, Some(zone)));
         return is_port(port) && address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_zone);
     }
-    // Some schemes list hosts with their ports; those of HTTP have one.
+    // Some schemes have lists of hosts with ports; HTTP has one host.
     let colon = if matches!(scheme, "http" | "https") { host.find(':') } else { host.rfind(':') };
     is_port(colon.map_or("", |at| &host[at..])) && is_host(host)
 }
 
-/// No character that a host may not have; percent signs for what is beyond ASCII alone.
+/// Returns whether all characters are valid in a host; only bytes beyond ASCII may be percent-encoded.
 fn is_host(host: &str) -> bool {
     let bytes = host.as_bytes();
     let mut at = 0;
@@ -118,21 +118,21 @@ fn is_host(host: &str) -> bool {
     true
 }
 
-/// A zone's escapes may be of anything.
+/// Returns whether a zone is valid; any byte may be percent-encoded.
 fn is_zone(zone: &str) -> bool {
     !zone.is_empty()
         && decode(zone).is_some()
         && !zone.bytes().any(|byte| matches!(byte, b' ' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'))
 }
 
-/// The byte of `%41`.
+/// Decodes `%41`.
 fn escaped(bytes: &[u8]) -> Option<u8> {
     let &[b'%', high, low, ..] = bytes else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-/// A text without its escapes; none where one is broken. What is no UTF-8 then is U+FFFD, for each byte, as to Go.
+/// Decodes percent-encoding. Returns `None` if it is invalid. Each byte that is not UTF-8 becomes U+FFFD, as in Go.
 fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
@@ -157,7 +157,7 @@ mod tests {
     use super::{StatusCodes, path, same_fold};
 
     #[test]
-    fn status_codes() {
+    fn status_code_matches_entry() {
         for (entry, code, expected) in [
             ("404", 404, true),
             ("404", 403, false),
@@ -174,7 +174,7 @@ mod tests {
         ] {
             let mut codes = StatusCodes::default();
             codes.add(entry).expect(entry);
-            assert_eq!(codes.contain(code), expected, "{entry} {code}");
+            assert_eq!(codes.contains(code), expected, "{entry} {code}");
         }
         for wrong in ["", "+", "2", "20", "600", "6+", "0+", "40++", "4040", "404+", "-40", "+40", "４04", "4x"] {
             assert!(StatusCodes::default().add(wrong).is_err(), "{wrong}");
@@ -182,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn folding() {
+    fn texts_are_equal_in_any_case() {
         assert!(same_fold("get", "GET") && same_fold("É", "é") && same_fold("k", "\u{212a}") && same_fold("ſ", "S"));
         assert!(!same_fold("get", "GETS") && !same_fold("é", "e"));
     }
 
     #[test]
-    fn paths() {
+    fn path_of_url_equals_go() {
         for (url, expected) in [
             ("/a/b?c=d", Some("/a/b")),
             ("/a#b", Some("/a#b")),

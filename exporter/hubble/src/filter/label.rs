@@ -1,17 +1,17 @@
-//! Labels as flows carry them, `source:key=value`, and the reserved ones of identities.
+//! Labels of flows, `source:key=value`, and of reserved identities.
 
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::l7::cluster_name;
 
-use super::Side;
+use super::side::Side;
 use crate::reserved_label;
 
-/// Source of labels that name none.
+/// Source of labels without one.
 pub(super) const UNSPECIFIED: &str = "unspec";
 /// Source of the labels of reserved identities.
 const RESERVED: &str = "reserved";
 
-/// A label in its parts.
+/// A parsed label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Label<'a> {
     pub(super) source: &'a str,
@@ -20,7 +20,7 @@ pub(super) struct Label<'a> {
 }
 
 impl<'a> Label<'a> {
-    /// Takes a text apart as Cilium does: `$key` and `reserved.key` are reserved, no source is `unspec`.
+    /// Parses a label as Cilium does: `$key` and `reserved.key` are reserved, a missing source is `unspec`.
     pub(super) fn parse(text: &'a str) -> Self {
         let (source, rest) = if let Some(rest) = text.strip_prefix('$') {
             (RESERVED, rest)
@@ -40,31 +40,31 @@ impl<'a> Label<'a> {
     }
 }
 
-/// The labels of something.
+/// The labels of a source, destination or node.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Labels<'a> {
-    /// Those that came with it.
+    /// Labels of the flow.
     Given(&'a [String]),
-    /// That of its identity, if that is a reserved one.
+    /// The label of a reserved identity.
     Reserved(Option<&'static str>),
 }
 
 impl<'a> Labels<'a> {
-    /// None.
+    /// No labels.
     pub(super) const NONE: Self = Self::Reserved(None);
 
-    /// Of one end of a flow: those of its identity, else an access-log record's own, and where nobody told whose it is,
-    /// what the number of its identity says.
+    /// Returns the labels of a flow's source or destination: those of its metadata, else those of an access-log record,
+    /// else, without metadata, that of a reserved identity.
     pub(super) fn of(flow: &'a Flow, side: Side) -> Self {
-        let told = flow.end_metadata().map(|(source, destination)| side.of(source, destination).labels.as_slice());
+        let known = flow.end_metadata().map(|(source, destination)| side.of(source, destination).labels.as_slice());
         let own = flow.l7.as_ref().map(|l7| side.of(&l7.source_labels, &l7.destination_labels).as_slice());
-        match told.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
-            [] if told.is_none() => Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity)),
+        match known.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
+            [] if known.is_none() => Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity)),
             labels => Self::Given(labels),
         }
     }
 
-    /// The cluster that they name, or nothing.
+    /// Returns the cluster in the labels; empty if there is none.
     pub(super) fn cluster(self) -> &'a str {
         match self {
             Self::Given(labels) => cluster_name(labels).unwrap_or_default(),
@@ -72,7 +72,7 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// The value of the first label with a key, of a source or of any.
+    /// Returns the value of the first label with a key, of a source or of any.
     pub(super) fn value(self, source: Option<&str>, key: &str) -> Option<&'a str> {
         let fits = |label: &Label<'_>| label.key == key && source.is_none_or(|source| source == label.source);
         let found = match self {
@@ -89,10 +89,10 @@ mod tests {
     use eyepiece_flow::l7::L7;
 
     use super::{Label, Labels};
-    use crate::filter::Side;
+    use crate::filter::side::Side;
 
     #[test]
-    fn parts() {
+    fn label_is_parsed_as_in_cilium() {
         for (text, source, key, value) in [
             ("k8s:app=x", "k8s", "app", "x"),
             ("k8s:app", "k8s", "app", ""),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn values() {
+    fn label_values_are_found_by_key() {
         let given = ["k8s:app=a".to_owned(), "container:app=b".to_owned()];
         let labels = Labels::Given(&given);
         assert_eq!(labels.value(None, "app"), Some("a"));

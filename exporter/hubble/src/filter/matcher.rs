@@ -1,46 +1,48 @@
-//! What one field of a filter demands, in the form in which it is looked up.
+//! The compiled fields of a filter.
 
 use std::net::IpAddr;
 
 use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, Flow, L4, Verdict};
 use eyepiece_flow::l7::{Http, L7Record};
 use eyepiece_flow::record::Observed;
+use eyepiece_flow::text::hex;
 use hashbrown::{Equivalent, HashSet};
 
 use super::address::Addresses;
 use super::cel::{Programs, Shared};
+use super::context::Context;
 use super::expression::Regex;
 use super::http::{StatusCodes, path, same_fold};
 use super::label::Labels;
-use super::names::Names;
+use super::names::NamePrefixes;
 use super::pattern::{Fqdns, NodeNames};
 use super::selector::Selector;
-use super::{Context, Side};
+use super::side::Side;
 
 /// Monitor message type of agent events.
 const EVENT_AGENT: i32 = 130;
 /// Monitor message type of debug events.
 const EVENT_DEBUG: i32 = 2;
 
-/// One field: any of its entries will do.
+/// One field, which matches if any of its entries does.
 #[derive(Debug)]
 pub(super) enum Matcher {
-    /// All zero = flows without one.
+    /// All zero = flows without UUID.
     Uuid(HashSet<[u8; 16]>),
     EventType(Vec<EventTypes>),
-    /// Bits of the verdicts' numbers.
+    /// Bit set of the verdicts' numbers.
     Verdict(u32),
     DropReason(HashSet<u32>),
-    /// For answers, for what is none.
+    /// Matches replies, matches others.
     Reply(bool, bool),
-    /// For what is encrypted, for what is not.
+    /// Matches encrypted packets, matches others.
     Encrypted(bool, bool),
     Identity(Side, HashSet<u32>),
     Protocol(Protocols),
     Address(Side, Addresses),
     AddressTranslated(Addresses),
-    Pod(Side, Names),
-    Service(Side, Names),
+    Pod(Side, NamePrefixes),
+    Service(Side, NamePrefixes),
     Workload(Side, Vec<(String, String)>),
     Cluster(Side, HashSet<String>),
     Fqdn(Side, Fqdns),
@@ -53,14 +55,14 @@ pub(super) enum Matcher {
     HttpPath(Regex),
     HttpUrl(Regex),
     HttpHeader(HashSet<(String, String)>),
-    /// Of each entry the flags that have to be set.
+    /// For each entry, the flags that have to be set.
     TcpFlags(Vec<u16>),
     NodeName(NodeNames),
-    /// Bits of the versions' numbers, 0 = no address.
+    /// Bit set of the versions' numbers; 0 = no address.
     IpVersion(u32),
     TraceId(HashSet<String>),
     IpTraceId(HashSet<u64>),
-    /// Bits of the directions' numbers.
+    /// Bit set of the directions' numbers.
     Direction(u32),
     Interface(Vec<(u32, String)>),
     Cel(Programs),
@@ -71,12 +73,12 @@ pub(super) enum Matcher {
 pub(super) struct EventTypes {
     /// 0 = any.
     pub(super) kind: i32,
-    /// None = any.
+    /// `None` = any.
     pub(super) subtype: Option<i32>,
 }
 
 impl EventTypes {
-    fn contain(&self, kind: i32, subtype: i32) -> bool {
+    fn contains(&self, kind: i32, subtype: i32) -> bool {
         (self.kind == 0 || self.kind == kind) && self.subtype.is_none_or(|wanted| wanted == subtype)
     }
 }
@@ -96,7 +98,7 @@ pub(super) struct Protocols {
 }
 
 impl Protocols {
-    fn contain(self, flow: &Flow) -> bool {
+    fn contains(self, flow: &Flow) -> bool {
         let l4 = match flow.l4 {
             L4::None => false,
             L4::Tcp { .. } => self.tcp,
@@ -115,7 +117,17 @@ impl Protocols {
     }
 }
 
-/// What a set of pairs of owned texts is asked by.
+/// One filter: every field has to match. Without fields it matches everything.
+#[derive(Debug)]
+pub(super) struct Filter(pub(super) Box<[Matcher]>);
+
+impl Filter {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+        self.0.iter().all(|matcher| matcher.matches(observed, context, shared))
+    }
+}
+
+/// A borrowed key of a set of pairs of owned texts.
 #[derive(Hash)]
 struct Pair<'a>(&'a str, &'a str);
 
@@ -126,7 +138,7 @@ impl Equivalent<(String, String)> for Pair<'_> {
 }
 
 impl Matcher {
-    /// How much it costs about: the cheap ones of a filter are asked first.
+    /// The estimated cost: cheap fields of a filter are matched first.
     pub(super) const fn cost(&self) -> u8 {
         match self {
             Self::Verdict(_) | Self::Direction(_) | Self::IpVersion(_) | Self::Reply(..) | Self::Encrypted(..) => 0,
@@ -141,7 +153,7 @@ impl Matcher {
         }
     }
 
-    /// Whether what was observed meets it.
+    /// Returns whether an entry matches.
     pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
         if let Self::Cel(programs) = self {
             return programs.matches(observed, context, shared);
@@ -154,14 +166,14 @@ impl Matcher {
         }
     }
 
-    /// Events that are no flows have nothing but a type, and what an empty flow has where upstream forgets to ask.
+    /// Matches an event other than a flow: it has a type only. Some fields match it as an empty flow, as upstream does.
     fn event(&self, kind: i32, subtype: i32) -> bool {
         match self {
-            Self::EventType(types) => types.iter().any(|types| types.contain(kind, subtype)),
+            Self::EventType(types) => types.iter().any(|types| types.contains(kind, subtype)),
             Self::TraceId(ids) => ids.contains(""),
             Self::IpTraceId(ids) => ids.contains(&0),
             Self::Label(_, selectors) | Self::NodeLabel(selectors) => {
-                selectors.iter().any(|selector| selector.select(Labels::NONE))
+                selectors.iter().any(|selector| selector.matches(Labels::NONE))
             }
             _ => false,
         }
@@ -172,58 +184,43 @@ impl Matcher {
             Self::Uuid(ids) => ids.contains(&flow.uuid),
             Self::EventType(types) => {
                 let (kind, subtype) = (i32::from(flow.event_type.kind), i32::from(flow.event_type.subtype));
-                kind != 0 && types.iter().any(|types| types.contain(kind, subtype))
+                kind != 0 && types.iter().any(|types| types.contains(kind, subtype))
             }
             Self::Verdict(bits) => bits & 1 << flow.verdict as u32 != 0,
             Self::DropReason(reasons) => flow.verdict == Verdict::Dropped && reasons.contains(&flow.drop_reason),
-            Self::Reply(answers, others) => match flow.is_reply {
-                Some(true) => *answers,
-                Some(false) => *others,
+            Self::Reply(replies, others) => match flow.is_reply {
+                Some(is_reply) => *if is_reply { replies } else { others },
                 None => *others && flow.verdict == Verdict::Dropped,
             },
-            Self::Encrypted(encrypted, plain) => {
-                if flow.encrypted && flow.ip.is_some() {
-                    *encrypted
-                } else {
-                    *plain
-                }
-            }
+            Self::Encrypted(true, true) => true,
+            Self::Encrypted(encrypted, _) => *encrypted == (flow.encrypted && flow.ip.is_some()),
             Self::Identity(side, ids) => ids.contains(&side.of(&flow.source, &flow.destination).identity),
-            Self::Protocol(protocols) => protocols.contain(flow),
-            Self::Address(side, addresses) => address(flow, *side).is_some_and(|address| addresses.contain(address)),
+            Self::Protocol(protocols) => protocols.contains(flow),
+            Self::Address(side, addresses) => address(flow, *side).is_some_and(|address| addresses.contains(address)),
             Self::AddressTranslated(addresses) => {
-                flow.ip.and_then(|ip| ip.source_translated).is_some_and(|address| addresses.contain(address))
+                flow.ip.and_then(|ip| ip.source_translated).is_some_and(|address| addresses.contains(address))
             }
             Self::Label(side, selectors) => {
                 let labels = Labels::of(flow, *side);
-                selectors.iter().any(|selector| selector.select(labels))
+                selectors.iter().any(|selector| selector.matches(labels))
             }
-            Self::Cluster(side, names) => {
-                let told = flow
-                    .end_metadata()
-                    .map_or("", |(source, destination)| side.of(source, destination).cluster_name.as_str());
-                names.contains(if told.is_empty() { Labels::of(flow, *side).cluster() } else { told })
-            }
+            Self::Cluster(side, names) => names.contains(cluster(flow, *side)),
             Self::Port(side, ports) => {
                 flow.l4.ports().is_some_and(|(source, destination)| ports.contains(&side.of(source, destination)))
             }
-            Self::TcpFlags(entries) => match flow.l4 {
-                // Access-log records and socket events have ports alone.
-                L4::Tcp { flags, .. } if !matches!(flow.event_type.kind, EVENT_L7 | EVENT_SOCK) => {
-                    entries.iter().any(|wanted| flags.0 & wanted == *wanted)
-                }
-                _ => false,
-            },
+            Self::TcpFlags(entries) => {
+                tcp_flags(flow).is_some_and(|flags| entries.iter().any(|set| flags & set == *set))
+            }
             Self::NodeName(names) => match flow.metadata.as_ref().map_or("", |metadata| metadata.node_name.as_str()) {
-                "" => names.fit_node(context.node.cluster().unwrap_or("default"), &context.node.name),
-                name => names.fit(name),
+                "" => names.matches_node(context.node.cluster().unwrap_or("default"), &context.node.name),
+                name => names.matches(name),
             },
             Self::IpVersion(bits) => bits & 1 << version(flow) != 0,
             Self::TraceId(ids) => trace_id(flow, |id| ids.contains(id)),
             Self::IpTraceId(ids) => ids.contains(&flow.ip_trace_id),
             Self::Direction(bits) => bits & 1 << flow.direction as u32 != 0,
             Self::Interface(wanted) => interface(flow, wanted, context),
-            // Asked before.
+            // Matched by the caller.
             Self::Cel(_) => false,
             Self::DnsQuery(_)
             | Self::HttpStatus(_)
@@ -242,7 +239,7 @@ impl Matcher {
         let http = |test: &dyn Fn(&Http) -> bool| matches!(record, Some(L7Record::Http(http)) if test(http));
         match self {
             Self::DnsQuery(query) => matches!(record, Some(L7Record::Dns(dns)) if query.is_match(dns.query.as_str())),
-            Self::HttpStatus(codes) => http(&|http| codes.contain(http.code)),
+            Self::HttpStatus(codes) => http(&|http| codes.contains(http.code)),
             Self::HttpMethod(methods) => {
                 http(&|http| !http.method.is_empty() && methods.iter().any(|method| same_fold(method, &http.method)))
             }
@@ -255,42 +252,58 @@ impl Matcher {
         }
     }
 
-    /// What only a flow has of which somebody told whose its ends are.
+    /// Matches fields of metadata.
     fn metadata(&self, flow: &Flow) -> bool {
         let Some(metadata) = flow.metadata.as_deref() else {
-            // No labels are labels too: a selector can ask for a missing one.
-            return matches!(self, Self::NodeLabel(selectors) if selectors.iter().any(|one| one.select(Labels::NONE)));
+            // A selector may require that a label is missing.
+            return matches!(self, Self::NodeLabel(selectors) if selectors.iter().any(|one| one.matches(Labels::NONE)));
         };
         let end = |side: Side| side.of(&metadata.source, &metadata.destination);
         match self {
-            Self::Pod(side, names) => names.contain(&end(*side).namespace, &end(*side).pod_name),
+            Self::Pod(side, names) => names.contains(&end(*side).namespace, &end(*side).pod_name),
             Self::Service(side, names) => side
                 .of(&metadata.source_service, &metadata.destination_service)
                 .as_ref()
-                .is_some_and(|service| names.contain(&service.namespace, &service.name)),
+                .is_some_and(|service| names.contains(&service.namespace, &service.name)),
             Self::Workload(side, wanted) => end(*side).workloads.iter().any(|workload| {
                 let fits = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
                 wanted.iter().any(|(name, kind)| fits(name, &workload.name) && fits(kind, &workload.kind))
             }),
             Self::Fqdn(side, names) => {
-                side.of(&metadata.source_names, &metadata.destination_names).iter().any(|name| names.fit(name))
+                side.of(&metadata.source_names, &metadata.destination_names).iter().any(|name| names.matches(name))
             }
             Self::NodeLabel(selectors) => {
-                selectors.iter().any(|selector| selector.select(Labels::Given(&metadata.node_labels)))
+                selectors.iter().any(|selector| selector.matches(Labels::Given(&metadata.node_labels)))
             }
             _ => false,
         }
     }
 }
 
-/// The address of an end, where the record says one.
+/// Returns the address of a source or destination, if it is known.
 fn address(flow: &Flow, side: Side) -> Option<IpAddr> {
     let ip = flow.ip?;
     let missing = side.of(flow.no_source_address, flow.no_destination_address);
     (!missing).then(|| side.of(ip.source, ip.destination))
 }
 
-/// Hubble's `flow.IPVersion`.
+/// Returns the TCP flags of a packet. Access-log records and socket events have ports only.
+fn tcp_flags(flow: &Flow) -> Option<u16> {
+    match flow.l4 {
+        L4::Tcp { flags, .. } if !matches!(flow.event_type.kind, EVENT_L7 | EVENT_SOCK) => Some(flags.0),
+        _ => None,
+    }
+}
+
+/// Returns the cluster of a source or destination, from the metadata or its labels; empty if unknown.
+fn cluster(flow: &Flow, side: Side) -> &str {
+    match flow.end_metadata().map(|(source, destination)| side.of(source, destination).cluster_name.as_str()) {
+        None | Some("") => Labels::of(flow, side).cluster(),
+        Some(name) => name,
+    }
+}
+
+/// Returns the number in Hubble's `flow.IPVersion`.
 fn version(flow: &Flow) -> u32 {
     match flow.ip.map(|ip| ip.version) {
         Some(4) => 1,
@@ -299,32 +312,25 @@ fn version(flow: &Flow) -> u32 {
     }
 }
 
-/// Calls with the trace id in hexadecimal digits, or with nothing.
+/// Calls a function with the trace id in hexadecimal digits, empty if there is none.
 fn trace_id(flow: &Flow, call: impl FnOnce(&str) -> bool) -> bool {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let told = flow.metadata.as_ref().map_or("", |metadata| metadata.trace_id.as_str());
+    let known = flow.metadata.as_ref().map_or("", |metadata| metadata.trace_id.as_str());
     match flow.l7.as_ref().and_then(|l7| l7.trace()) {
-        Some(id) if told.is_empty() => {
-            let mut text = [0; 32];
-            for (pair, byte) in text.chunks_exact_mut(2).zip(id) {
-                pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-            }
-            str::from_utf8(&text).is_ok_and(call)
-        }
-        _ => call(told),
+        Some(id) if known.is_empty() => str::from_utf8(&hex(id)).is_ok_and(call),
+        _ => call(known),
     }
 }
 
-/// Interfaces by index, by name or by both; of our own machine the name is looked up, and only if it is asked for.
+/// Matches interfaces by index, name or both. The name of this machine's interface is looked up if an entry needs it.
 fn interface(flow: &Flow, wanted: &[(u32, String)], context: &Context<'_>) -> bool {
     let given = flow.metadata.as_ref().map_or("", |metadata| metadata.interface_name.as_str());
     if flow.ifindex == 0 && given.is_empty() {
         return false;
     }
-    // An index of another machine is nobody's here.
+    // This machine cannot name an interface of another one.
     let is_ours = flow.metadata.as_ref().is_none_or(|metadata| metadata.node_name.is_empty());
     let mut found = String::new();
-    let mut asked = false;
+    let mut is_looked_up = false;
     wanted.iter().any(|(index, name)| {
         if *index != 0 && *index != flow.ifindex {
             return false;
@@ -332,7 +338,7 @@ fn interface(flow: &Flow, wanted: &[(u32, String)], context: &Context<'_>) -> bo
         if name.is_empty() || !given.is_empty() {
             return name.is_empty() || name == given;
         }
-        if !std::mem::replace(&mut asked, true) && is_ours {
+        if !std::mem::replace(&mut is_looked_up, true) && is_ours {
             context.names.interface(flow.ifindex, &mut found);
         }
         *name == found

@@ -1,18 +1,18 @@
-//! Names in namespaces: pods and services by `namespace/prefix`.
+//! Matches names of pods and services by `namespace/prefix`.
 
 use hashbrown::HashMap;
 
-/// The namespace of a pattern that names none.
+/// The namespace of entries without one.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Namespaced prefixes of a field.
+/// The prefixes of a field, by namespace.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct NamePrefixes {
     any_namespace: Prefixes,
     namespaces: HashMap<String, Prefixes>,
 }
 
-/// Sorted prefixes, none of which is a prefix of another: the last that is not greater than a name decides.
+/// Sorted prefixes, none of which is a prefix of another: only the last one not greater than a name can match it.
 #[derive(Debug, Default)]
 struct Prefixes(Vec<String>);
 
@@ -22,14 +22,14 @@ impl Prefixes {
         self.0.dedup_by(|longer, shorter| longer.starts_with(shorter.as_str()));
     }
 
-    fn match_start(&self, name: &str) -> bool {
-        let behind = self.0.partition_point(|prefix| prefix.as_str() <= name);
-        behind.checked_sub(1).is_some_and(|at| name.starts_with(&self.0[at]))
+    fn match_name(&self, name: &str) -> bool {
+        let next = self.0.partition_point(|prefix| prefix.as_str() <= name);
+        next.checked_sub(1).is_some_and(|at| name.starts_with(&self.0[at]))
     }
 }
 
-impl Names {
-    /// From the entries of a field.
+impl NamePrefixes {
+    /// Compiles the entries of a field.
     pub(super) fn new(entries: &[String]) -> Result<Self, String> {
         let mut names = Self::default();
         for entry in entries {
@@ -37,7 +37,7 @@ impl Names {
             let (namespace, prefix) = match (parts.next().unwrap_or_default(), parts.next()) {
                 ("", None) => return Err("invalid filter, name must not be empty".to_owned()),
                 (prefix, None) => (DEFAULT_NAMESPACE, prefix),
-                // What follows a second slash means nothing.
+                // Text after a second slash is ignored.
                 (namespace, Some(prefix)) => (namespace, prefix),
             };
             let prefixes = match namespace {
@@ -51,22 +51,23 @@ impl Names {
         Ok(names)
     }
 
-    /// Whether an entry has this namespace and the start of this name. Nothing at all matches none.
-    pub(super) fn contain(&self, namespace: &str, name: &str) -> bool {
+    /// Returns whether an entry has this namespace and a prefix of this name. An empty name without namespace never
+    /// matches.
+    pub(super) fn contains(&self, namespace: &str, name: &str) -> bool {
         if namespace.is_empty() && name.is_empty() {
             return false;
         }
-        self.any_namespace.match_start(name)
-            || self.namespaces.get(namespace).is_some_and(|prefixes| prefixes.match_start(name))
+        self.any_namespace.match_name(name)
+            || self.namespaces.get(namespace).is_some_and(|prefixes| prefixes.match_name(name))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Names;
+    use super::NamePrefixes;
 
     #[test]
-    fn table() {
+    fn name_matches_prefix_in_namespace() {
         for (entries, namespace, name, expected) in [
             (&["default/a"][..], "default", "abc", true),
             (&["default/a"], "default", "b", false),
@@ -88,9 +89,9 @@ mod tests {
             (&["n/b"], "n", "a", false),
         ] {
             let entries: Vec<_> = entries.iter().map(|&entry| entry.to_owned()).collect();
-            let names = Names::new(&entries).expect("names");
-            assert_eq!(names.contain(namespace, name), expected, "{entries:?} {namespace}/{name}");
+            let names = NamePrefixes::new(&entries).expect("names");
+            assert_eq!(names.contains(namespace, name), expected, "{entries:?} {namespace}/{name}");
         }
-        assert!(Names::new(&["a".to_owned(), String::new()]).is_err());
+        assert!(NamePrefixes::new(&["a".to_owned(), String::new()]).is_err());
     }
 }

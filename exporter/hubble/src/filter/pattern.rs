@@ -1,17 +1,18 @@
-//! Patterns of DNS names and of nodes, `*` for any part of a name.
+//! Matches patterns of DNS names and of nodes, with `*` for any part of a name.
 
 use hashbrown::HashSet;
 
-use super::expression::{Regex, Room, compile};
+use super::expression::{Regex, compile};
+use super::pattern_budget::PatternBudget;
 
-/// What `*` stands for.
+/// The expression for `*`.
 const WILDCARD: &str = "[-.0-9a-z]*";
-/// A whole name, where a node's pattern leaves one out.
+/// The expression for a whole name, if a node's pattern lacks it.
 const ANY_NAME: &str = r"[-0-9_a-z]+(?:\.[-0-9_a-z]+)*";
-/// The cluster of node names without one.
+/// The cluster of nodes without one.
 const DEFAULT_CLUSTER: &str = "default";
 
-/// Patterns of DNS names: those without a wildcard are looked up.
+/// Patterns of DNS names. Those without wildcard are in a hash set.
 #[derive(Debug)]
 pub(super) struct Fqdns {
     exact: HashSet<String>,
@@ -19,22 +20,22 @@ pub(super) struct Fqdns {
 }
 
 impl Fqdns {
-    /// From the entries of a field. Gives the entry that is none with the error.
-    pub(super) fn new<'a>(entries: &'a [String], room: &mut Room) -> Result<Self, (&'a str, String)> {
+    /// Compiles the entries of a field. An error comes with the invalid entry.
+    pub(super) fn new<'a>(entries: &'a [String], budget: &mut PatternBudget) -> Result<Self, (&'a str, String)> {
         let (mut exact, mut wild) = (HashSet::new(), Alternatives::default());
         for entry in entries {
-            let pattern = canonical(entry).map_err(|why| (entry.as_str(), why))?;
+            let pattern = canonical(entry).map_err(|error| (entry.as_str(), error))?;
             if pattern.contains('*') {
                 wild.push(|out| write(&pattern, out));
             } else {
                 exact.insert(pattern);
             }
         }
-        Ok(Self { exact, wild: wild.compile(room).map_err(|why| ("", why))? })
+        Ok(Self { exact, wild: wild.compile(budget).map_err(|error| ("", error))? })
     }
 
-    /// Whether a name, as it is, fits a pattern.
-    pub(super) fn fit(&self, name: &str) -> bool {
+    /// Returns whether a name matches.
+    pub(super) fn matches(&self, name: &str) -> bool {
         self.exact.contains(name) || self.wild.as_ref().is_some_and(|wild| wild.is_match(name))
     }
 }
@@ -44,11 +45,11 @@ impl Fqdns {
 pub(super) struct NodeNames {
     /// Cluster and node.
     exact: HashSet<(String, String)>,
-    /// Of `cluster/node`.
+    /// Matches `cluster/node`.
     wild: Option<Regex>,
 }
 
-/// What `HashSet` is asked by, for tuples of owned texts can't be borrowed as tuples.
+/// A borrowed key of a set of pairs of owned texts.
 #[derive(Hash)]
 struct Pair<'a>(&'a str, &'a str);
 
@@ -59,11 +60,11 @@ impl hashbrown::Equivalent<(String, String)> for Pair<'_> {
 }
 
 impl NodeNames {
-    /// From the entries of a field. Gives the entry that is none with the error.
-    pub(super) fn new<'a>(entries: &'a [String], room: &mut Room) -> Result<Self, (&'a str, String)> {
+    /// Compiles the entries of a field. An error comes with the invalid entry.
+    pub(super) fn new<'a>(entries: &'a [String], budget: &mut PatternBudget) -> Result<Self, (&'a str, String)> {
         let (mut exact, mut wild) = (HashSet::new(), Alternatives::default());
         for entry in entries {
-            let (cluster, node) = parts(entry).map_err(|why| (entry.as_str(), why))?;
+            let (cluster, node) = parts(entry).map_err(|error| (entry.as_str(), error))?;
             match (cluster, node) {
                 (Some(cluster), Some(node)) if !cluster.contains('*') && !node.contains('*') => {
                     exact.insert((cluster, node));
@@ -75,23 +76,23 @@ impl NodeNames {
                 }),
             }
         }
-        Ok(Self { exact, wild: wild.compile(room).map_err(|why| ("", why))? })
+        Ok(Self { exact, wild: wild.compile(budget).map_err(|error| ("", error))? })
     }
 
-    /// Whether `node` or `cluster/node` fits a pattern.
-    pub(super) fn fit(&self, full_name: &str) -> bool {
+    /// Returns whether `node` or `cluster/node` matches.
+    pub(super) fn matches(&self, full_name: &str) -> bool {
         match full_name.split_once('/') {
             _ if full_name.is_empty() => false,
             Some((cluster, node)) => {
                 self.exact.contains(&Pair(cluster, node))
                     || self.wild.as_ref().is_some_and(|wild| wild.is_match(full_name))
             }
-            None => self.fit_node(DEFAULT_CLUSTER, full_name),
+            None => self.matches_node(DEFAULT_CLUSTER, full_name),
         }
     }
 
-    /// The same for a node whose cluster stands beside its name.
-    pub(super) fn fit_node(&self, cluster: &str, node: &str) -> bool {
+    /// Returns whether a node of a cluster matches.
+    pub(super) fn matches_node(&self, cluster: &str, node: &str) -> bool {
         if node.is_empty() {
             return false;
         }
@@ -100,18 +101,18 @@ impl NodeNames {
     }
 }
 
-/// Calls with `cluster/node`, which nearly always fits on the stack.
+/// Calls a function with `cluster/node`, built on the stack if it is short.
 fn joined(cluster: &str, node: &str, call: impl FnOnce(&str) -> bool) -> bool {
     let mut buffer = [0; 256];
     let length = cluster.len() + 1 + node.len();
-    let Some(room) = buffer.get_mut(..length) else { return call(&format!("{cluster}/{node}")) };
-    room[..cluster.len()].copy_from_slice(cluster.as_bytes());
-    room[cluster.len()] = b'/';
-    room[cluster.len() + 1..].copy_from_slice(node.as_bytes());
-    str::from_utf8(room).is_ok_and(call)
+    let Some(text) = buffer.get_mut(..length) else { return call(&format!("{cluster}/{node}")) };
+    text[..cluster.len()].copy_from_slice(cluster.as_bytes());
+    text[cluster.len()] = b'/';
+    text[cluster.len() + 1..].copy_from_slice(node.as_bytes());
+    str::from_utf8(text).is_ok_and(call)
 }
 
-/// Cluster and node of a pattern; none = any.
+/// Splits a pattern into cluster and node; `None` = any.
 fn parts(pattern: &str) -> Result<(Option<String>, Option<String>), String> {
     let (cluster, node) = match pattern.split_once('/') {
         _ if pattern.is_empty() => return Err("empty pattern".to_owned()),
@@ -123,7 +124,7 @@ fn parts(pattern: &str) -> Result<(Option<String>, Option<String>), String> {
     Ok((part(cluster)?, part(node)?))
 }
 
-/// A pattern without white space around it and without its one trailing dot, in lower case.
+/// Trims white space and a trailing dot, converts to lower case, and checks the characters.
 fn canonical(pattern: &str) -> Result<String, String> {
     let trimmed = pattern.trim();
     let pattern = trimmed.strip_suffix('.').unwrap_or(trimmed).to_lowercase();
@@ -138,7 +139,7 @@ fn canonical(pattern: &str) -> Result<String, String> {
     Ok(pattern)
 }
 
-/// The expression of a pattern, or of any name.
+/// Appends the expression of a pattern, or of any name.
 fn write_or_any(pattern: Option<&str>, out: &mut String) {
     match pattern {
         Some(pattern) => write(pattern, out),
@@ -146,7 +147,7 @@ fn write_or_any(pattern: Option<&str>, out: &mut String) {
     }
 }
 
-/// The expression of a pattern.
+/// Appends the expression of a pattern.
 fn write(pattern: &str, out: &mut String) {
     for c in pattern.chars() {
         match c {
@@ -157,7 +158,7 @@ fn write(pattern: &str, out: &mut String) {
     }
 }
 
-/// An expression for one of many whole texts.
+/// An expression that matches any of several whole texts.
 #[derive(Default)]
 struct Alternatives(String);
 
@@ -167,22 +168,22 @@ impl Alternatives {
         write(&mut self.0);
     }
 
-    fn compile(mut self, room: &mut Room) -> Result<Option<Regex>, String> {
+    fn compile(mut self, budget: &mut PatternBudget) -> Result<Option<Regex>, String> {
         if self.0.is_empty() {
             return Ok(None);
         }
         self.0.push_str(r")\z");
-        compile(&self.0, room).map(Some)
+        compile(&self.0, budget).map(Some)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Fqdns, NodeNames};
-    use crate::filter::expression::Room;
+    use crate::filter::pattern_budget::PatternBudget;
 
     #[test]
-    fn fqdns() {
+    fn dns_name_matches_pattern() {
         for (pattern, name, expected) in [
             ("example.com", "example.com", true),
             (" EXAMPLE.com. ", "example.com", true),
@@ -202,16 +203,16 @@ mod tests {
             ("a*b", "xab", false),
         ] {
             let patterns = [pattern.to_owned(), "other.*".to_owned()];
-            let fqdns = Fqdns::new(&patterns, &mut Room::default()).expect("patterns");
-            assert_eq!(fqdns.fit(name), expected, "{pattern} {name}");
+            let fqdns = Fqdns::new(&patterns, &mut PatternBudget::default()).expect("patterns");
+            assert_eq!(fqdns.matches(name), expected, "{pattern} {name}");
         }
         for wrong in ["", " ", ".", "a..", "..", "a b", "a/b", "é", "a\u{0}", "[a]"] {
-            assert!(Fqdns::new(&[wrong.to_owned()], &mut Room::default()).is_err(), "{wrong}");
+            assert!(Fqdns::new(&[wrong.to_owned()], &mut PatternBudget::default()).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn nodes() {
+    fn node_matches_pattern() {
         for (pattern, name, expected) in [
             ("k8s1", "k8s1", true),
             ("k8s1", "default/k8s1", true),
@@ -231,16 +232,16 @@ mod tests {
             ("c/*.com", "c/a.b.com", true),
         ] {
             let patterns = [pattern.to_owned()];
-            let nodes = NodeNames::new(&patterns, &mut Room::default()).expect("patterns");
-            assert_eq!(nodes.fit(name), expected, "{pattern} {name}");
+            let nodes = NodeNames::new(&patterns, &mut PatternBudget::default()).expect("patterns");
+            assert_eq!(nodes.matches(name), expected, "{pattern} {name}");
             if let Some((cluster, node)) = name.split_once('/').filter(|(_, node)| !node.is_empty()) {
-                assert_eq!(nodes.fit_node(cluster, node), expected, "{pattern} {name}");
+                assert_eq!(nodes.matches_node(cluster, node), expected, "{pattern} {name}");
             }
         }
         let long = "a".repeat(300);
-        assert!(NodeNames::new(&["a*".to_owned()], &mut Room::default()).expect("patterns").fit(&long));
+        assert!(NodeNames::new(&["a*".to_owned()], &mut PatternBudget::default()).expect("patterns").matches(&long));
         for wrong in ["", "a/b/c", "a|b/", "a/b|c", "//", "a../b", " /b"] {
-            assert!(NodeNames::new(&[wrong.to_owned()], &mut Room::default()).is_err(), "{wrong}");
+            assert!(NodeNames::new(&[wrong.to_owned()], &mut PatternBudget::default()).is_err(), "{wrong}");
         }
     }
 }

@@ -1,41 +1,41 @@
-//! Label selectors of Kubernetes, with the sources of Cilium's labels before the keys: `k8s:app in (a, b), !reserved:host`.
+//! Kubernetes' label selectors, with the sources of Cilium's labels before the keys: `k8s:app in (a, b), !reserved:host`.
 
 use super::label::{Labels, UNSPECIFIED};
 
-/// Source of keys that fit labels of every source.
+/// Source of keys that match labels of every source.
 const ANY_SOURCE: &str = "any";
-/// Bytes of a label's value, and of the name in its key, at most (Kubernetes).
+/// Bytes of a label's value, and of the name in its key (Kubernetes).
 const NAME_LENGTH: usize = 63;
-/// Bytes of the domain before the slash of a key at most (Kubernetes).
+/// Bytes of the domain before the slash of a key (Kubernetes).
 const DOMAIN_LENGTH: usize = 253;
 
-/// A selector: every requirement has to be met. Without any it selects everything.
+/// A selector, which matches if all of its requirements do. Without requirements it matches everything.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Selector(Vec<Requirement>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Requirement {
-    /// None = any.
+    /// `None` = any.
     source: Option<String>,
     key: String,
     test: Test,
 }
 
-/// What a label has to be.
+/// The condition of a requirement.
 #[derive(Debug, PartialEq, Eq)]
 enum Test {
     Exists,
     Missing,
     In(Vec<String>),
-    /// Missing, or another value.
+    /// Missing, or with another value.
     NotIn(Vec<String>),
     Above(i64),
     Below(i64),
 }
 
 impl Selector {
-    /// Whether these labels are selected.
-    pub(super) fn select(&self, labels: Labels<'_>) -> bool {
+    /// Returns whether labels match.
+    pub(super) fn matches(&self, labels: Labels<'_>) -> bool {
         self.0.iter().all(|requirement| {
             let value = labels.value(requirement.source.as_deref(), &requirement.key);
             let is_one_of = |values: &[String]| value.is_some_and(|value| values.iter().any(|one| one == value));
@@ -51,7 +51,7 @@ impl Selector {
         })
     }
 
-    /// Reads a selector's text.
+    /// Parses a selector.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut tokens = Tokens::new(text);
         let mut requirements = Vec::new();
@@ -59,7 +59,8 @@ impl Selector {
             return Ok(Self::default());
         }
         loop {
-            requirements.push(requirement(&mut tokens).map_err(|why| format!("unable to parse requirement: {why}"))?);
+            requirements
+                .push(requirement(&mut tokens).map_err(|error| format!("unable to parse requirement: {error}"))?);
             match tokens.next() {
                 Token::End => return Ok(Self(requirements)),
                 Token::Comma => {}
@@ -69,7 +70,7 @@ impl Selector {
     }
 }
 
-/// One requirement, up to the comma or the end behind it.
+/// Parses one requirement, up to a comma or the end.
 fn requirement(tokens: &mut Tokens<'_>) -> Result<Requirement, String> {
     let negated = tokens.skip(Token::Not);
     let key = tokens.word().map_err(|other| format!("found '{other}', expected: identifier"))?;
@@ -82,7 +83,7 @@ fn requirement(tokens: &mut Tokens<'_>) -> Result<Requirement, String> {
     Ok(Requirement { source, key, test })
 }
 
-/// Operator and values.
+/// Parses operator and values.
 fn test(tokens: &mut Tokens<'_>) -> Result<Test, String> {
     Ok(match tokens.next() {
         Token::Equal => Test::In(vec![tokens.value()?]),
@@ -99,7 +100,7 @@ fn integer(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer: {text:?}"))
 }
 
-/// Source and key of `source:key`, or of `key` alone. Cilium checks both together, joined by a dot.
+/// Parses `source:key` or `key`. Cilium checks both together, joined by a dot.
 fn key_of(text: &str) -> Result<(Option<String>, String), String> {
     let (source, key) = text.split_once(':').unwrap_or((ANY_SOURCE, text));
     let source = if source.is_empty() { ANY_SOURCE } else { source };
@@ -117,14 +118,14 @@ fn key_of(text: &str) -> Result<(Option<String>, String), String> {
     if domain.is_some_and(|domain| !is_domain(domain)) {
         return Err(format!("Invalid value: {whole:?}: prefix part must be a lowercase RFC 1123 subdomain"));
     }
-    // What stands before the first dot is the source from then on.
+    // The text before the first dot is the source then.
     let (source, key) = whole.split_once('.').unwrap_or((ANY_SOURCE, key));
-    // Labels without a source are of this one, but in a selector it means the same as `any`.
+    // `unspec` is the source of labels without one, but in a selector it means the same as `any`.
     let is_any = source == ANY_SOURCE || source == UNSPECIFIED;
     Ok(((!is_any).then(|| source.to_owned()), key.to_owned()))
 }
 
-/// A name of Kubernetes: alphanumeric at both ends; nothing is one too.
+/// Returns whether a text is a Kubernetes name, alphanumeric at both ends; it may be empty.
 fn is_name(text: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let end = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
@@ -132,7 +133,7 @@ fn is_name(text: &str) -> bool {
     bytes.len() <= NAME_LENGTH && bytes.iter().copied().all(inside) && end(bytes.first()) && end(bytes.last())
 }
 
-/// A domain of RFC 1123 in lower case.
+/// Returns whether a text is a domain of RFC 1123 in lower case.
 fn is_domain(text: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = |label: &str| {
@@ -141,7 +142,7 @@ fn is_domain(text: &str) -> bool {
     text.len() <= DOMAIN_LENGTH && text.split('.').all(is_label)
 }
 
-/// A piece of a selector.
+/// A token of a selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
     End,
@@ -153,7 +154,7 @@ enum Token<'a> {
     Unequal,
     Greater,
     Less,
-    /// Everything else, up to white space or one of the above; `in` and `notin` too.
+    /// Anything else, up to white space or one of the above; also `in` and `notin`.
     Word(&'a str),
 }
 
@@ -174,7 +175,7 @@ impl std::fmt::Display for Token<'_> {
     }
 }
 
-/// The pieces that are left of a text.
+/// The tokens that are left of a text.
 struct Tokens<'a> {
     rest: &'a str,
 }
@@ -184,7 +185,7 @@ impl<'a> Tokens<'a> {
         Self { rest: text }
     }
 
-    /// The next piece, and what is behind it. A NUL ends a text, as in Kubernetes.
+    /// Returns the next token and the text after it. A NUL ends the text, as in Kubernetes.
     fn split(&self) -> (Token<'a>, &'a str) {
         const SPECIAL: [char; 6] = ['=', '!', '(', ')', ',', '>'];
         const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -236,7 +237,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The one value behind an operator; nothing is a value.
+    /// Reads the value after an operator; it may be empty.
     fn value(&mut self) -> Result<String, String> {
         if matches!(self.peek(), Token::End | Token::Comma) {
             return Ok(String::new());
@@ -244,7 +245,7 @@ impl<'a> Tokens<'a> {
         checked(self.word().map_err(|other| format!("found '{other}', expected: identifier"))?)
     }
 
-    /// Values in parentheses; between two commas, and in `()`, is one that is empty.
+    /// Reads values in parentheses. Between two commas, and in `()`, there is an empty one.
     fn values(&mut self) -> Result<Vec<String>, String> {
         match self.next() {
             Token::Open => {}
@@ -284,9 +285,9 @@ impl<'a> Tokens<'a> {
 }
 
 fn checked(value: &str) -> Result<String, String> {
-    let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must \
+    let cause = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must \
                start and end with an alphanumeric character";
-    if is_name(value) { Ok(value.to_owned()) } else { Err(format!("Invalid value: {value:?}: {why}")) }
+    if is_name(value) { Ok(value.to_owned()) } else { Err(format!("Invalid value: {value:?}: {cause}")) }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! A message as its bytes: a server stub takes it in place of the generated one, and so may a client.
+//! An encoded message, in place of the generated type in servers and clients.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType};
 use prost::{DecodeError, Message};
 
-/// The bytes of one whole message; they go out as they are. To clone it copies nothing.
+/// The bytes of one message, which are sent unchanged. Cloning copies nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded(pub Bytes);
 
@@ -20,11 +20,11 @@ impl Message for Encoded {
         buffer: &mut impl Buf,
         context: DecodeContext,
     ) -> Result<(), DecodeError> {
-        // Only what is within another message would come by this way, and this one never is.
+        // Called for fields of inner messages only, and this type is never one.
         prost::encoding::skip_field(wire_type, tag, buffer, context)
     }
 
-    /// Takes all bytes; nothing is looked into.
+    /// Takes all bytes without decoding.
     fn merge(&mut self, mut buffer: impl Buf) -> Result<(), DecodeError> {
         self.0 = buffer.copy_to_bytes(buffer.remaining());
         Ok(())

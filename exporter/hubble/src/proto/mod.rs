@@ -1,14 +1,16 @@
 //! Hubble's gRPC API: messages, clients and servers generated from `exporter/proto`, and their descriptors.
 
 mod encoded;
-pub mod json;
+
+use std::sync::LazyLock;
 
 use prost::Message;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 use prost_types::FileDescriptorSet;
 
 pub use encoded::Encoded;
 
-/// Declares the generated modules, all with the same allowances.
+/// Declares the generated modules with the same lint levels.
 macro_rules! generated {
     ($($(#[$doc:meta])* $name:ident)+) => {
         $($(#[$doc])*
@@ -20,7 +22,7 @@ macro_rules! generated {
             clippy::all,
             clippy::pedantic,
             clippy::restriction,
-            reason = "generated: the protobuf files are what is read, and their comments come along"
+            reason = "generated, with the comments of the protobuf files"
         )]
         #[rustfmt::skip]
         pub mod $name;)+
@@ -32,27 +34,34 @@ generated! {
     flow
     /// The service that clients read flows and events from. Its server answers streams with [`Encoded`] messages.
     observer
-    /// Who else observes.
+    /// The service that lists the nodes that observe flows.
     peer
     /// The service that records packets.
     recorder
-    /// What a relay tells of its nodes.
+    /// The states of nodes that a relay reports.
     relay
 }
 
-/// The `FileDescriptorSet` of all packages and of what they import, as bytes.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptors.bin");
+/// The encoded `FileDescriptorSet` of all packages and their imports. A test compares it with the protobuf files, so it
+/// always decodes.
+const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptors.bin");
 
-/// The descriptors of what we serve: all but the package of Cilium's packet recorder.
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap_or_default());
+
+/// Returns the descriptor of a message of the API, by its full name: `flow.Flow`.
+pub fn descriptor(name: &str) -> Option<MessageDescriptor> {
+    POOL.get_message_by_name(name)
+}
+
+/// Returns the descriptors of the services that eyepiece serves: all but Cilium's packet recorder.
 pub fn served() -> FileDescriptorSet {
     let mut descriptors = descriptors();
     descriptors.file.retain(|file| file.package() != "recorder");
     descriptors
 }
 
-/// [`FILE_DESCRIPTOR_SET`], decoded.
-///
-/// It is part of the program and compared with the protobuf files by a test: an empty set cannot come.
+/// Returns the descriptors of all packages and their imports.
 pub fn descriptors() -> FileDescriptorSet {
     FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ use super::request::Range;
 use super::stream::Print;
 use super::{Kind, ObserveError};
 use crate::cli::observe::print::Lines;
+use crate::support::thread_time::thread_cpu_time;
 
 /// A line at most; one that is longer is passed over. Flows have some thousand bytes.
 const MAX_LINE: usize = 16 << 20;
@@ -46,7 +47,7 @@ impl Wanted {
                     flow.node_name.clone_from(&event.node_name);
                 }
                 let encoded = flow.encode_to_vec().into();
-                let context = Context { node: &Node::default(), names: &NoLookup };
+                let context = Context { node: &Node::default(), names: &NoLookup, clock: thread_cpu_time };
                 self.filters.matches(&Observed::Flow(decode::flow(flow, encoded)), &context)
             }
             // Losses and nodes concern everybody.

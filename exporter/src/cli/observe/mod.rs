@@ -17,7 +17,6 @@ use std::time::SystemTime;
 
 use eyepiece_config::{ConfigError, Hubble};
 use eyepiece_hubble::filter::Filters;
-use eyepiece_hubble::json::Named;
 use eyepiece_hubble::proto::observer::export_event::ResponseTypes as Exported;
 use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
 use eyepiece_hubble::proto::observer::{
@@ -26,6 +25,7 @@ use eyepiece_hubble::proto::observer::{
 };
 use eyepiece_hubble::proto::peer::{ChangeNotification, NotifyRequest};
 use eyepiece_hubble::terminal::safe;
+use prost::Name;
 use tokio::runtime;
 
 use super::output;
@@ -305,7 +305,7 @@ fn namespaces(flags: &ListFlags, around: &Surroundings<'_>) -> Result<(), Observ
     Ok(output::write(&list(&answer.into_inner().namespaces, flags.output, print::status::namespaces))?)
 }
 
-fn list<M: Named>(messages: &[M], form: ListForm, table: impl Fn(&[M], bool) -> String) -> String {
+fn list<M: Name>(messages: &[M], form: ListForm, table: impl Fn(&[M], bool) -> String) -> String {
     match form {
         ListForm::Table => table(messages, false),
         ListForm::Wide => table(messages, true),

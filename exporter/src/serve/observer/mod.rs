@@ -28,6 +28,7 @@ use self::stream::Cache;
 use self::turn::Turns;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
+use crate::support::thread_time::thread_cpu_time;
 
 /// What an observer is made of.
 pub struct Parts {
@@ -107,7 +108,7 @@ impl Observer {
 
     /// What filters need to know.
     pub fn context(&self) -> Context<'_> {
-        Context { node: &self.node, names: &*self.names }
+        Context { node: &self.node, names: &*self.names, clock: thread_cpu_time }
     }
 
     /// A client was too slow for so many entries.

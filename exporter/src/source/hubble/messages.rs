@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::decode;
-use eyepiece_hubble::decode::Told;
+use eyepiece_hubble::decode::FlowsResponse;
 use eyepiece_hubble::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse};
 use eyepiece_hubble::proto::relay::NodeStatusEvent;
 use foldhash::fast::FixedState;
@@ -94,19 +94,19 @@ fn timed(event: Option<Observed>, node: String, time: u64, message: &[u8]) -> Re
 
 fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
     Ok(match decode::flows_response(message)? {
-        Told::Observed(Observed::Flow(flow)) => {
+        FlowsResponse::Observed(Observed::Flow(flow)) => {
             let node = flow.metadata.as_ref().map(|metadata| metadata.node_name.clone()).unwrap_or_default();
             let (time, uuid) = (flow.time, u128::from_be_bytes(flow.uuid));
             let key = if uuid == 0 { hash(message) } else { uuid };
             Read { what: What::Item(Item::Observed(Box::new(Observed::Flow(flow)))), node, time, key, is_timed: true }
         }
-        Told::Observed(other) => {
+        FlowsResponse::Observed(other) => {
             let Head { node_name, time } = Head::decode(message)?;
             let what = What::Item(Item::Observed(Box::new(other)));
             Read { what, node: node_name, time: nanoseconds(time), key: hash(message), is_timed: false }
         }
-        Told::NodeStatus(event) => none(What::NodeStatus(event)),
-        Told::Nothing => none(What::Nothing),
+        FlowsResponse::NodeStatus(event) => none(What::NodeStatus(event)),
+        FlowsResponse::Unknown => none(What::Nothing),
     })
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use eyepiece_hubble::json;
-use eyepiece_hubble::json::Named;
+use prost::Name;
 
 /// The command with an environment of nothing.
 fn eyepiece(arguments: &[&str]) -> Command {
@@ -40,7 +40,7 @@ fn texts(output: &Output) -> (i32, String, String) {
 }
 
 /// A message of its JSON.
-fn of<M: Named>(text: &str) -> M {
+fn of<M: Name + Default>(text: &str) -> M {
     json::read(text, true).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
-use eyepiece_hubble::extension::is_asked;
+use eyepiece_hubble::extension::is_requested;
 use eyepiece_hubble::json;
 use eyepiece_hubble::proto::observer::{
     GetFlowsResponse, GetNamespacesResponse, GetNodesResponse, Namespace, Node, ServerStatusResponse,
@@ -66,7 +66,7 @@ fn flags_make_request_answers_make_lines() {
     assert!(asked.flows[0].field_mask.is_none() && asked.flows[0].experimental.is_none());
     // Names of the ends and the like; JSON is what Hubble's own command line prints.
     assert!(
-        is_asked(asked.flows[0].extensions.as_ref())
+        is_requested(asked.flows[0].extensions.as_ref())
             && filters.field_mask.clone().unwrap().paths.contains(&"extensions".to_owned())
     );
     assert!(asked.flows[6].extensions.is_none());

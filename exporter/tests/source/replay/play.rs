@@ -127,7 +127,7 @@ fn other_files_are_refused_by_name() {
     assert!(matches!(open(&path, 0.0), Err(ReplayError::Open { .. })));
     std::fs::write(&path, "[source]\nkind = \"replay\"\n").expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
-    assert_eq!(error, format!("replay.path: {}: it does not begin as a recording of eyepiece does", path.display()));
+    assert_eq!(error, format!("replay.path: {}: it is not a recording of eyepiece", path.display()));
     std::fs::write(&path, &format::head()[..9]).expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
     assert_eq!(error, format!("replay.path: {}: it is too short: 9 bytes, a head has 16", path.display()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use anyhow::Result;
-use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::cilium_release::{Producer, Release};
 use eyepiece_flow::decode as decoder;
 use eyepiece_flow::decode::Pairing;
 use eyepiece_flow::event::RawEvent;
@@ -246,7 +246,7 @@ fn is_newer(payload: &[u8]) -> bool {
 /// Notifications: 1.15's, and what becomes of them from 1.19 on.
 fn agent(payload: &[u8], theirs: &Value) -> Outcome {
     let event = RawEvent { time: 0, cpu: 0, data: payload, traffic: None, kernel_drop: None };
-    let newest = decoder::decode(&event, Producer::default(), &mut Pairing::new(1));
+    let newest = decoder::decode(&event, Producer::from(Release::V1_20), &mut Pairing::new(1));
     let newest = newest.map(|observed: Observed| json::observed(&observed)).map_err(|error| error.to_string());
     let ours = decode(payload);
     let is_unknown = |ours: &Result<Value, String>| {

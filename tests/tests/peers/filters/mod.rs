@@ -3,9 +3,9 @@
 mod generate;
 
 use eyepiece_flow::lookup::NoLookup;
-use eyepiece_hubble::filter::{Context, Filters};
+use eyepiece_hubble::filter::{Context, Filters, no_clock};
+use eyepiece_hubble::json;
 use eyepiece_hubble::node::Node;
-use eyepiece_hubble::proto::json;
 use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use eyepiece_hubble::proto::observer::{ExportEvent, GetFlowsRequest};
 use eyepiece_tests::harness::{NAME, filters};
@@ -22,7 +22,9 @@ const REQUESTS: usize = 6000;
 
 /// A message as one line.
 fn line<M: Message + Name>(message: &M) -> String {
-    json::write(message).expect("JSON")
+    let mut line = String::new();
+    json::write(message, &mut line).expect("JSON");
+    line
 }
 
 #[test]
@@ -47,7 +49,7 @@ fn requests_filter_as_hubble() {
         })
         .collect();
     let node = Node::default();
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let (mut differences, mut refused, mut matched) = (Vec::new(), 0, 0);
     for (request, theirs) in requests.iter().zip(theirs) {
         let ours = Filters::compile(&request.whitelist, &request.blacklist);

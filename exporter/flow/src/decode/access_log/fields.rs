@@ -1,17 +1,17 @@
-//! Reads the fields of a gob structure by name: what was left out is zero, another type is an error.
+//! Reads the fields of a gob structure by name. A missing field is zero, a field of another type is an error.
 
 use crate::decode::error::RecordError;
 use crate::gob::{Struct, Value};
 
-/// A structure.
+/// The fields of a structure.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(&'a Struct);
 
 impl<'a> Fields<'a> {
-    /// The structure that a value is.
+    /// The fields of a value.
     ///
     /// # Errors
-    /// It is none.
+    /// The value is not a structure.
     pub(super) fn of(value: &'a Value, name: &'static str) -> Result<Self, RecordError> {
         value.as_struct().map(Self).ok_or(RecordError::Field { field: name, wanted: "a structure" })
     }
@@ -26,7 +26,7 @@ impl<'a> Fields<'a> {
         read(value).map(Some).ok_or(RecordError::Field { field, wanted })
     }
 
-    /// A text; empty where it was left out.
+    /// A text.
     pub(super) fn text(&self, field: &'static str) -> Result<&'a str, RecordError> {
         Ok(self.read(field, "a text", Value::as_text)?.unwrap_or_default())
     }
@@ -41,12 +41,12 @@ impl<'a> Fields<'a> {
         Ok(self.read(field, "a signed number", Value::as_int)?.unwrap_or_default())
     }
 
-    /// A structure within this one; none where it was left out, as a nil pointer is.
+    /// A structure within this one; `None` if it is missing, as a nil pointer is.
     pub(super) fn part(&self, field: &'static str) -> Result<Option<Self>, RecordError> {
         self.read(field, "a structure", |value| value.as_struct().map(Self))
     }
 
-    /// Bytes that a type's own code wrote, as a text.
+    /// A text that the type's marshaler wrote.
     pub(super) fn marshaled(&self, field: &'static str) -> Result<String, RecordError> {
         let bytes = self.read(field, "bytes", Value::as_bytes)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(bytes).into_owned())
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
         Ok(entries)
     }
 
-    /// Labels as `source:key=value`: texts in 1.15, structures since.
+    /// Labels as `source:key=value`: texts in 1.15, structures from 1.16 on.
     pub(super) fn labels(&self, field: &'static str) -> Result<Vec<String>, RecordError> {
         self.list(field, "a list of labels", |value| match value {
             Value::Text(text) => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! The protocol's own part of an access-log record.
+//! The protocol's part of an access-log record.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,7 +9,7 @@ use crate::decode::error::RecordError;
 use crate::gob::Value;
 use crate::l7::{Dns, Generic, Http, Kafka, L7Kind, L7Record};
 
-/// The record's protocol; a request has only what requests have.
+/// Decodes the protocol's part; fields of responses are ignored in requests.
 pub(super) fn decode(record: &Fields<'_>, kind: L7Kind) -> Result<L7Record, RecordError> {
     let is_request = kind == L7Kind::Request;
     if let Some(fields) = record.part("DNS")? {
@@ -28,7 +28,7 @@ pub(super) fn decode(record: &Fields<'_>, kind: L7Kind) -> Result<L7Record, Reco
 }
 
 fn dns(fields: &Fields<'_>, is_request: bool) -> Result<Dns, RecordError> {
-    // Numbers keep the bits that protobuf's fields have.
+    // Numbers are truncated to the width of protobuf's fields.
     let types = |field| fields.list(field, "a list of numbers", |value| value.as_uint().map(|number| number as u16));
     let request = Dns {
         query: fields.text("Query")?.to_owned(),
@@ -49,8 +49,8 @@ fn dns(fields: &Fields<'_>, is_request: bool) -> Result<Dns, RecordError> {
     })
 }
 
-/// An address as Go prints it: `net.IP`, which is a slice of bytes, up to 1.16; `netip.Addr`, which has its own code,
-/// since.
+/// Formats an address as Go does. Up to 1.16 it is a `net.IP`, a slice of bytes; then a `netip.Addr`, which has its own
+/// marshaler.
 fn address(value: &Value) -> Option<String> {
     Some(match value {
         Value::Bytes(bytes) => match *bytes.as_slice() {

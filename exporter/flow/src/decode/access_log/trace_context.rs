@@ -7,8 +7,8 @@ const LAST_VERSION: u8 = 254;
 /// Flags of version 0: sampled, and random trace id.
 const LAST_FLAGS: u8 = 2;
 
-/// Trace id and span id of a header; none where it is malformed, or one of them is zero. Version 0 has nothing behind
-/// its flags, and no flags above 2: so OpenTelemetry's Go library reads it, which Cilium uses.
+/// Parses trace id and span id of a header. Returns `None` if it is malformed, or one of them is zero. Version 0 has no
+/// fields after its flags, and no flags above 2, as in OpenTelemetry's Go library, which Cilium uses.
 pub(super) fn parse(header: &str) -> Option<Trace> {
     let mut parts = header.splitn(5, '-');
     let [version] = hex::<1>(parts.next()?)?;
@@ -23,7 +23,7 @@ pub(super) fn parse(header: &str) -> Option<Trace> {
     is_valid.then_some((trace, span))
 }
 
-/// Bytes of exactly twice as many lower-case hexadecimal digits.
+/// Parses exactly `2 * N` lower-case hexadecimal digits.
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let text: &[u8] = text.as_bytes();
     if text.len() != 2 * N {
@@ -52,7 +52,7 @@ mod tests {
     const SPAN: &str = "b7ad6b7169203331";
 
     #[test]
-    fn headers() {
+    fn traceparent_is_parsed_or_rejected() {
         for (header, is_valid) in [
             (format!("00-{TRACE}-{SPAN}-01"), true),
             (format!("00-{TRACE}-{SPAN}-02"), true),

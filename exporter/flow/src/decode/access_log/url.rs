@@ -1,9 +1,9 @@
-//! Takes passwords out of URLs.
+//! Redacts passwords in URLs.
 
-/// What stands where a password was; Hubble's word.
+/// The replacement of a password, as in Hubble.
 const REDACTED: &str = "HUBBLE_REDACTED";
 
-/// A URL whose password, where its authority has one, is replaced (RFC 3986, 3.2.1).
+/// Replaces the password in a URL's authority (RFC 3986, 3.2.1).
 pub(super) fn redacted(url: String) -> String {
     match password(&url) {
         Some((start, end)) => [&url[..start], REDACTED, &url[end..]].concat(),
@@ -11,7 +11,7 @@ pub(super) fn redacted(url: String) -> String {
     }
 }
 
-/// Where the password begins and ends.
+/// Returns start and end of the password.
 fn password(url: &str) -> Option<(usize, usize)> {
     let start = authority(url)?;
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |end| start + end);
@@ -20,7 +20,7 @@ fn password(url: &str) -> Option<(usize, usize)> {
     Some((start + colon + 1, end))
 }
 
-/// Where the authority begins: behind the two slashes after the scheme, or at the front.
+/// Returns the start of the authority: after the scheme and two slashes, or after two slashes at the start.
 fn authority(url: &str) -> Option<usize> {
     if url.starts_with("//") {
         return Some(2);
@@ -34,7 +34,7 @@ mod tests {
     use super::redacted;
 
     #[test]
-    fn passwords() {
+    fn password_of_authority_is_redacted() {
         for (url, expected) in [
             ("http://user:pw@host:8080/x%20y?q=1", "http://user:HUBBLE_REDACTED@host:8080/x%20y?q=1"),
             ("http://user:@host", "http://user:HUBBLE_REDACTED@host"),

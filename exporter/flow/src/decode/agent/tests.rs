@@ -1,4 +1,4 @@
-//! Texts of the agent, and what is made of them.
+//! Notifications from the agent's JSON.
 
 use super::{AgentEventKind, Notification, RecordError, notification, service};
 use crate::agent_event::{ServiceAddress, Timestamp};
@@ -9,7 +9,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_kind() {
+fn notification_of_each_kind_is_decoded() {
     use AgentEventKind as Kind;
     let labels = || texts(&["k8s:app=a"]);
     let policy = |labels| Notification::Policy { labels, revision: 3, rule_count: -1 };
@@ -50,7 +50,7 @@ fn every_kind() {
 }
 
 #[test]
-fn addresses_and_identities() {
+fn ipcache_change_is_decoded() {
     let ipcache = |old_identity, host: &str, key| Notification::Ipcache {
         cidr: "10.0.0.0/24".into(),
         identity: 2001,
@@ -78,7 +78,7 @@ const ENDPOINTS: &str =
     r#""frontend-address":{"ip":"10.96.0.1","port":443},"backend-addresses":[{"ip":"192.0.2.1","port":6443}]"#;
 
 #[test]
-fn services_of_every_release() {
+fn service_json_is_a_service() {
     let upserted = |policy: &str, old: &str| Notification::ServiceUpsert {
         id: 3,
         frontend: ServiceAddress { ip: "10.96.0.1".into(), port: 443 },
@@ -97,7 +97,7 @@ fn services_of_every_release() {
         )
     };
     let guess = Producer { guess_sock: true, ..Producer::default() };
-    for producer in [Release::V1_15.into(), Release::V1_18.into(), guess] {
+    for producer in [Release::V1_15.into(), Release::V1_18.into(), Producer::default(), guess] {
         for (policies, expected) in [
             (r#""traffic-policy":"Cluster","#, upserted("", "Cluster")),
             (r#""ext-traffic-policy":"Local","#, upserted("Local", "Local")),
@@ -112,7 +112,7 @@ fn services_of_every_release() {
 }
 
 #[test]
-fn service_numbers_of_others_are_unknown() {
+fn service_number_without_service_is_unknown() {
     let upserted = format!(r#"{{"id":3,{ENDPOINTS}}}"#);
     for release in [Release::V1_19, Release::V1_20] {
         for (number, json) in [(11, upserted.as_str()), (12, r#"{"id":9}"#)] {
@@ -132,7 +132,9 @@ fn service_numbers_of_others_are_unknown() {
         "",
     ] {
         for number in [11, 12] {
-            assert_eq!(service(number, json, Release::V1_15.into()), None, "{json}");
+            for producer in [Release::V1_15.into(), Producer::default()] {
+                assert_eq!(service(number, json, producer), None, "{json}");
+            }
             let unknown = Notification::Unknown { kind: number, notification: json.to_owned() };
             assert_eq!(notification(number, json), Ok((AgentEventKind::Unknown, unknown)));
         }
@@ -141,7 +143,7 @@ fn service_numbers_of_others_are_unknown() {
 }
 
 #[test]
-fn texts_that_are_not_their_kinds() {
+fn json_of_other_kind_fails() {
     for (number, json) in [
         (2, ""),
         (3, "[]x"),

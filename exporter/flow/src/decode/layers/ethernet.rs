@@ -1,14 +1,14 @@
 //! Ethernet II and the VLAN tags behind it.
 
-use super::Next;
+use super::next::Next;
 use crate::decode::bytes::{array, from, u16_be};
 use crate::flow::{Arp, Ethernet, Flow, Layer};
 
-/// Ethernet header: two addresses and the ethertype.
+/// Bytes of an Ethernet header: two addresses and the ethertype.
 const LEN: usize = 14;
-/// VLAN tag behind an ethertype that announces it: 3 bits priority, 1 bit DEI, 12 bits id; then the next ethertype.
+/// Bytes of a VLAN tag after its ethertype: 3 bits priority, 1 bit DEI, 12 bits id; then the next ethertype.
 const TAG_LEN: usize = 4;
-/// Tags that are looked through: 802.1ad has two.
+/// VLAN tags that are decoded: 802.1ad has two.
 const MAX_TAGS: usize = 2;
 
 /// IPv4 (IEEE 802 numbers).
@@ -17,18 +17,18 @@ pub(super) const TYPE_IPV4: u16 = 0x0800;
 pub(super) const TYPE_IPV6: u16 = 0x86dd;
 /// ARP.
 const TYPE_ARP: u16 = 0x0806;
-/// An ARP packet's head where hardware is Ethernet and the protocol IPv4: types, and lengths of addresses (RFC 826).
+/// First bytes of an ARP packet of IPv4 over Ethernet: types, and lengths of addresses (RFC 826).
 const ARP_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
-/// An ARP packet of IPv4 over Ethernet: that head, the operation, and two addresses of each kind.
+/// Bytes of an ARP packet of IPv4 over Ethernet.
 const ARP_LEN: usize = 28;
-/// Transparent Ethernet bridging: a frame inside, which takes the outer one's place, as in Hubble.
+/// Transparent Ethernet bridging: an inner frame, which replaces the outer one, as in Hubble.
 pub(super) const TYPE_ETHERNET: u16 = 0x6558;
-/// Reserved (RFC 1701); IPv4 to Hubble's packet library.
+/// Reserved (RFC 1701); Hubble's packet library decodes it as IPv4.
 pub(super) const TYPE_RAW: u16 = 0xffff;
-/// 802.1Q, 802.1ad, and what came before 802.1ad.
+/// 802.1Q, 802.1ad, and the predecessor of 802.1ad.
 const TYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
-/// Decodes a frame's header. LLC and unknown ethertypes end it, ARP too.
+/// Decodes a frame's header. LLC, ARP and unknown ethertypes end the chain.
 pub(super) fn decode<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     let Some(header) = data.first_chunk::<LEN>() else { return Next::cut(data) };
     flow.ethernet = Some(Ethernet { destination: array(header, 0), source: array(header, 6) });
@@ -37,13 +37,13 @@ pub(super) fn decode<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     match u16_be(header, 12) {
         TYPE_IPV4 => Next::Ipv4(payload),
         TYPE_IPV6 => Next::Ipv6(payload),
-        ethertype => rarer(ethertype, payload, flow),
+        ethertype => decode_rare(ethertype, payload, flow),
     }
 }
 
-/// The rarer ethertypes: looks through VLAN tags; the outermost id is the flow's.
+/// Decodes other ethertypes and VLAN tags; the flow has the outermost VLAN id.
 #[cold]
-fn rarer<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'a> {
+fn decode_rare<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     for _ in 0..MAX_TAGS {
         if !TYPES_VLAN.contains(&ethertype) {
             break;
@@ -62,7 +62,7 @@ fn rarer<'a>(mut ethertype: u16, mut data: &'a [u8], flow: &mut Flow) -> Next<'a
     }
 }
 
-/// ARP of other addresses, or one that is cut short, stays a frame that is not looked into.
+/// Decodes ARP of IPv4. Truncated ARP, or ARP of other addresses, is left as a frame.
 fn arp<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     if let Some(packet) = data.first_chunk::<ARP_LEN>()
         && packet.starts_with(&ARP_IPV4)

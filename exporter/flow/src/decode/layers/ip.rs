@@ -1,16 +1,16 @@
-//! IPv4 (RFC 791) with options, and IPv6 (RFC 8200) with its extension headers looked through.
+//! IPv4 (RFC 791) with options, and IPv6 (RFC 8200) with extension headers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Next;
+use super::next::Next;
 use crate::decode::bytes::{array, clip, from, u16_be};
 use crate::flow::{Flow, Ip, Layer};
 
-/// IPv4 header without options.
+/// Bytes of an IPv4 header without options.
 const V4_LEN: usize = 20;
-/// IPv4: the more-fragments bit and the fragment offset. Don't-fragment and the reserved bit are not in it.
+/// IPv4: the more-fragments bit and the fragment offset, without don't-fragment and the reserved bit.
 const V4_FRAGMENT: u16 = 0x3fff;
-/// IPv6 header without extensions.
+/// Bytes of an IPv6 header without extensions.
 const V6_LEN: usize = 40;
 /// IPv6 fragment header: offset and the more-fragments bit.
 const V6_FRAGMENT: u16 = 0xfff9;
@@ -44,12 +44,12 @@ pub(super) fn decode_v4<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     if u16_be(header, 6) & V4_FRAGMENT != 0 {
         return Next::WHOLE;
     }
-    // 0 in packets that segmentation offload or BIG TCP made: as long as the data.
+    // 0 in packets of segmentation offload or BIG TCP: as long as the data.
     let total = match u16_be(header, 2) {
         0 => data.len(),
         total => usize::from(total),
     };
-    // Empty where the total length ends inside the header: no transport layer decodes from that.
+    // Empty if the total length ends inside the header: no transport layer decodes from that.
     Next::Transport(header[9], from(clip(data, total), header_length))
 }
 
@@ -72,11 +72,11 @@ pub(super) fn decode_v6<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     };
     match header[6] {
         protocol @ (6 | 17 | 58) => Next::Transport(protocol, clip(payload, length)),
-        protocol => behind_extensions(protocol, clip(payload, length + options(protocol, payload))),
+        protocol => skip_extensions(protocol, clip(payload, length + options(protocol, payload))),
     }
 }
 
-/// Length of a hop-by-hop header. As in Hubble, the packet's length counts from its end on.
+/// Returns the length of a hop-by-hop header. As in Hubble, the packet's length counts from its end on.
 fn options(protocol: u8, payload: &[u8]) -> usize {
     match payload {
         [_, units, ..] if protocol == extension::HOP_BY_HOP => (usize::from(*units) + 1) * 8,
@@ -84,9 +84,9 @@ fn options(protocol: u8, payload: &[u8]) -> usize {
     }
 }
 
-/// Looks through extension headers. Fragments and headers that are cut short end it; ESP and "no next header" are
-/// protocols that no transport layer knows.
-fn behind_extensions(mut protocol: u8, mut data: &[u8]) -> Next<'_> {
+/// Skips extension headers. Fragments and truncated headers end the chain; ESP and "no next header" are protocols without
+/// a transport layer.
+fn skip_extensions(mut protocol: u8, mut data: &[u8]) -> Next<'_> {
     loop {
         let Some(&[next, length]) = data.first_chunk::<2>() else { return Next::Transport(protocol, data) };
         let length = usize::from(length);

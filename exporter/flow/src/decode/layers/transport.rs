@@ -1,6 +1,6 @@
-//! What an IP packet carries: transport protocols, control messages, and packets of its own kind.
+//! The payload of an IP packet: transport protocols, control messages, and IP packets inside.
 
-use super::{End, Next};
+use super::next::{End, Next};
 use crate::decode::bytes::{array, clip, from, u16_be};
 use crate::flow::{Flow, L4, Layer, TcpFlags};
 
@@ -13,30 +13,30 @@ mod protocol {
     pub(super) const UDP: u8 = 17;
     pub(super) const IPV6: u8 = 41;
     pub(super) const ICMPV6: u8 = 58;
-    /// IPv4 within IP, as a host's own protocol; the packets are alike.
+    /// IPv4 within IP, with the same packets as 4.
     pub(super) const IPIP: u8 = 94;
     pub(super) const VRRP: u8 = 112;
     pub(super) const SCTP: u8 = 132;
 }
 
-/// TCP header without options (RFC 9293).
+/// Bytes of a TCP header without options (RFC 9293).
 const TCP_LEN: usize = 20;
-/// UDP header (RFC 768).
+/// Bytes of a UDP header (RFC 768).
 const UDP_LEN: usize = 8;
-/// SCTP common header (RFC 9260); the first chunk's type is the byte behind it.
+/// Bytes of the SCTP common header (RFC 9260); the first chunk's type is the next byte.
 const SCTP_LEN: usize = 12;
-/// ICMP header (RFC 792).
+/// Bytes of an ICMP header (RFC 792).
 const ICMP4_LEN: usize = 8;
-/// ICMPv6 header (RFC 4443).
+/// Bytes of an ICMPv6 header (RFC 4443).
 const ICMP6_LEN: usize = 4;
-/// VRRP version 2 header (RFC 3768), without addresses.
+/// Bytes of a VRRP version 2 header (RFC 3768), without addresses.
 const VRRP_LEN: usize = 8;
-/// VRRP version 2: the only type there is.
+/// The only type of VRRP version 2.
 const VRRP_ADVERTISEMENT: u8 = 1;
-/// IGMP header (RFC 2236).
+/// Bytes of an IGMP header (RFC 2236).
 const IGMP_LEN: usize = 8;
 
-/// Decodes an IP packet's payload. A packet inside of either family takes the outer one's place, as in Hubble.
+/// Decodes an IP packet's payload. An inner IP packet replaces the outer one, as in Hubble.
 pub(super) fn decode<'a>(protocol: u8, data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     let l4 = match protocol {
         protocol::TCP => tcp(data),
@@ -70,7 +70,7 @@ fn udp<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
     flow.l4 = L4::Udp { source_port: u16_be(header, 0), destination_port: u16_be(header, 2) };
     flow.last_layer = Layer::L4;
     let payload = match usize::from(u16_be(header, 4)) {
-        // A length that ends inside the header is odd, but 0 is a jumbogram's (RFC 2675).
+        // A length that ends inside the header is invalid, but 0 is a jumbogram's (RFC 2675).
         0 => from(data, UDP_LEN),
         length => from(clip(data, length), UDP_LEN),
     };

@@ -1,18 +1,18 @@
 //! VXLAN (RFC 7348) and Geneve (RFC 8926) headers, and the packets inside them.
 
 use super::ethernet::{TYPE_ETHERNET, TYPE_IPV4, TYPE_IPV6, TYPE_RAW};
-use super::{End, Next};
+use super::next::{End, Next};
 use crate::decode::bytes::{from, u16_be};
 use crate::flow::{Ethernet, Flow, Ip, L4, Layer, Tunnel};
 
-/// VXLAN header, and Geneve header without options.
+/// Bytes of a VXLAN header, and of a Geneve header without options.
 const LEN: usize = 8;
 /// UDP port of VXLAN (IANA).
 const PORT_VXLAN: u16 = 4789;
 /// UDP port of Geneve (IANA).
 const PORT_GENEVE: u16 = 6081;
 
-/// Which header the UDP payload begins with; the number is `flow.Tunnel.Protocol`'s.
+/// The tunnel protocol, by its number in `flow.Tunnel.Protocol`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::decode) enum Kind {
     /// VXLAN.
@@ -21,8 +21,8 @@ pub(in crate::decode) enum Kind {
     Geneve = 2,
 }
 
-/// Looks into a tunnel: the outer network and transport layers move to `flow.tunnel`, the inner packet's take their
-/// place, and what it lacks stays unset. A tunnel header that is cut short leaves the outer packet as it is.
+/// Decodes a tunnel: the outer network and transport layers move to `flow.tunnel`, and the inner packet's layers replace
+/// them. A truncated tunnel header leaves the outer packet as it is.
 pub(in crate::decode) fn decode(kind: Kind, payload: &[u8], flow: &mut Flow) {
     let Some((vni, inner)) = header(kind, payload) else { return };
     let Some(outer) = flow.ip else { return };
@@ -31,15 +31,15 @@ pub(in crate::decode) fn decode(kind: Kind, payload: &[u8], flow: &mut Flow) {
     flow.vlan = None;
     flow.ip = None;
     flow.l4 = L4::None;
-    // Hubble's summary does not name the outer tunnel's header, but it names those inside.
+    // Hubble's summary does not name the outer tunnel's header, but names inner ones.
     flow.last_layer = Layer::None;
     let mut end = super::decode(inner, flow);
     while let End::Udp(payload) = end
-        // As in Hubble, a tunnel inside is known by its port, and its packet replaces layer by layer.
+        // As in Hubble, an inner tunnel is recognized by its port, and its packet replaces layer by layer.
         && let Some(nested) = by_port(&flow.l4)
         && let Some((vni, inner)) = header(nested, payload)
     {
-        let found = Found::of(flow);
+        let saved = Saved::of(flow);
         if nested == kind
             && let Some(tunnel) = &mut flow.tunnel
         {
@@ -51,13 +51,13 @@ pub(in crate::decode) fn decode(kind: Kind, payload: &[u8], flow: &mut Flow) {
         };
         end = super::decode(inner, flow);
         if let End::Broken = end {
-            found.mend(flow);
+            saved.restore(flow);
         }
     }
 }
 
-/// What was found up to a port that may stand for a further tunnel.
-struct Found {
+/// The layers before a header that may be another tunnel's.
+struct Saved {
     tunnel: Option<Tunnel>,
     ethernet: Option<Ethernet>,
     vlan: Option<u16>,
@@ -65,15 +65,15 @@ struct Found {
     l4: L4,
 }
 
-impl Found {
+impl Saved {
     const fn of(flow: &Flow) -> Self {
         Self { tunnel: flow.tunnel, ethernet: flow.ethernet, vlan: flow.vlan, ip: flow.ip, l4: flow.l4 }
     }
 
-    /// Where no packet decodes behind the header, the port stood for something else: what was found stands. Where only
-    /// its end is odd, its addresses do not get the ports of the packet around it.
+    /// Restores the layers if no packet decoded behind the header: the port was another protocol's. If only the inner
+    /// packet's end is invalid, its addresses must not get the outer packet's ports.
     #[cold]
-    fn mend(self, flow: &mut Flow) {
+    fn restore(self, flow: &mut Flow) {
         if matches!(flow.last_layer, Layer::Ipv4 | Layer::Ipv6) {
             flow.l4 = L4::None;
             return;
@@ -84,7 +84,7 @@ impl Found {
     }
 }
 
-/// The virtual network id, and what the tunnel carries.
+/// Returns the virtual network id and what follows the header.
 fn header(kind: Kind, data: &[u8]) -> Option<(u32, Next<'_>)> {
     let header = data.first_chunk::<LEN>()?;
     let vni = u32::from_be_bytes([0, header[4], header[5], header[6]]);
@@ -104,8 +104,8 @@ fn header(kind: Kind, data: &[u8]) -> Option<(u32, Next<'_>)> {
     Some((vni, next))
 }
 
-/// The tunnel that an inner packet's ports stand for. The destination port decides; only where it belongs to no protocol
-/// that Hubble's packet library knows by its port, the source port does.
+/// Returns the tunnel of an inner packet's ports. The destination port decides; the source port only if Hubble's packet
+/// library knows no protocol of the destination port.
 fn by_port(l4: &L4) -> Option<Kind> {
     let L4::Udp { source_port, destination_port } = *l4 else { return None };
     let kind = |port| match port {

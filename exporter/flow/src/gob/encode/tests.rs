@@ -1,4 +1,4 @@
-//! Our bytes are Go's bytes.
+//! Encoded bytes against those of Go.
 
 use super::*;
 use crate::gob::{EVENT_SAMPLE, RECORD_LOST, Value, value};
@@ -10,7 +10,7 @@ fn encoded(payload: Payload<'_>) -> Vec<u8> {
 }
 
 #[test]
-fn the_bytes_are_those_of_go() {
+fn payload_equals_that_of_go() {
     let data: &[u8] = &[4, 0, 255];
     for (payload, bytes) in [
         (Payload { data, cpu: 0, lost: 0, kind: EVENT_SAMPLE }, &b"\x0a\xff\x80\x01\x03\x04\x00\xff\x03\x12\x00"[..]),
@@ -30,7 +30,7 @@ fn the_bytes_are_those_of_go() {
 }
 
 #[test]
-fn numbers_are_as_short_as_they_can_be() {
+fn number_is_encoded_in_fewest_bytes() {
     for (lost, bytes) in [
         (1, &[1u8][..]),
         (127, &[127]),
@@ -49,7 +49,7 @@ fn numbers_are_as_short_as_they_can_be() {
 }
 
 #[test]
-fn the_usual_form_is_the_general_one() {
+fn usual_payload_equals_general_encoding() {
     let data = vec![7; 70_000];
     let lengths = [1, 2, 108, 119, 120, 127, 128, 184, 247, 248, 255, 256, 9000, 65_535, 65_536, 70_000];
     for data in lengths.map(|length| &data[..length]) {
@@ -67,14 +67,14 @@ fn the_usual_form_is_the_general_one() {
 }
 
 #[test]
-fn what_is_longest_has_room() {
+fn longest_payload_has_room() {
     let longest = encoded(Payload { data: &[7; 70_000], cpu: i64::MIN, lost: u64::MAX, kind: i64::MAX });
-    // The length's own 4 bytes, the id's 2, and for each field a delta and a number; 9, 4 and the end.
+    // 4 bytes of length, 2 of the type id, a delta and a number for each field, and the end.
     assert_eq!(longest.len(), 4 + 2 + (1 + 4 + 70_000) + 3 * 10 + 1);
 }
 
 #[test]
-fn what_fits_is_not_allocated_for() {
+fn payload_that_fits_allocates_nothing() {
     let mut out = Vec::with_capacity(4096);
     let start = out.as_ptr();
     for _ in 0..10 {
@@ -84,7 +84,7 @@ fn what_fits_is_not_allocated_for() {
 }
 
 #[test]
-fn an_agent_event_is_that_of_go() {
+fn agent_event_equals_that_of_go() {
     let text = r#"{"time":"2026-01-02T03:04:05Z"}"#;
     let mut out = Vec::new();
     agent_notify(&mut out, 2, text);
@@ -98,7 +98,7 @@ fn an_agent_event_is_that_of_go() {
 }
 
 #[test]
-fn an_agent_event_without_kind_or_text_is_one() {
+fn agent_event_may_lack_fields() {
     for (kind, text) in [(0, ""), (0, "x"), (7, ""), (u32::MAX, "{}")] {
         let mut out = Vec::new();
         agent_notify(&mut out, kind, text);

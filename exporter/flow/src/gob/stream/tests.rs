@@ -1,4 +1,4 @@
-//! Streams of Go's bytes, of ours, and of anybody's.
+//! Streams of Go's bytes, of ours, and of any bytes.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ fn fails(bytes: &[u8], offset: usize, fault: Fault) {
 }
 
 #[test]
-fn the_bytes_of_go_are_read() {
+fn payloads_of_go_are_read() {
     for (bytes, expected) in [
         ("0aff80010304 00ff 03 12 00", Payload { data: &[4, 0, 255], cpu: 0, lost: 0, kind: EVENT_SAMPLE }),
         ("0cff80010304 00ff 0106 0212 00", Payload { data: &[4, 0, 255], cpu: 3, lost: 0, kind: EVENT_SAMPLE }),
@@ -42,7 +42,7 @@ fn the_bytes_of_go_are_read() {
 }
 
 #[test]
-fn an_older_go_begins_at_another_id() {
+fn other_type_ids_are_read() {
     let mut bytes = hex("38ff81 03 010107 5061796c6f6164 01ff8200 0104");
     bytes.extend(&PAYLOAD_DESCRIPTOR[19..]);
     bytes.extend(hex("0aff82 0103 0400ff 0312 00"));
@@ -51,7 +51,7 @@ fn an_older_go_begins_at_another_id() {
 }
 
 #[test]
-fn bytes_may_come_one_by_one() {
+fn payload_is_read_byte_by_byte() {
     let bytes = stream("0cff80010304 00ff 0106 0212 00 0bff80 020a 01fe012c 0104 00");
     let mut decoder = PayloadDecoder::default();
     let (mut start, mut found) = (0, Vec::new());
@@ -72,7 +72,7 @@ fn bytes_may_come_one_by_one() {
 }
 
 #[test]
-fn fields_of_any_order_and_form_are_passed_over() {
+fn unknown_fields_are_skipped() {
     // Types: 68 slice of string, 69 map of string to float, 74 array of two uint, 71 opaque, 65 a structure of a string.
     let mut bytes = Vec::new();
     descriptor(&mut bytes, 68, &[&[2, 1, 2], &int(68), &[0, 1, 12, 0, 0]]);
@@ -138,7 +138,7 @@ fn descriptor(out: &mut Vec<u8>, id: i64, parts: &[&[u8]]) {
 }
 
 #[test]
-fn what_lies_is_refused() {
+fn invalid_stream_is_rejected() {
     let at = PAYLOAD_DESCRIPTOR.len();
     let limit = Limits::default().message;
     fails(&[0], 0, Fault::MessageLength { length: 0, limit });
@@ -148,10 +148,10 @@ fn what_lies_is_refused() {
     fails(&hex("03ff8000"), 3, Fault::UnknownType { id: 64 });
     fails(&stream("0aff80 01 7f 0400ff 0312 00"), at + 4, Fault::Count { count: 127, left: 6 });
     fails(&stream("05ff80 05 12 00"), at + 3, Fault::UnknownField { id: 64, delta: 5 });
-    fails(&stream("06ff80 04 12 00 00"), at + 6, Fault::Behind { bytes: 1 });
-    fails(&stream("04ff80 04 12"), at + 5, Fault::Ended);
+    fails(&stream("06ff80 04 12 00 00"), at + 6, Fault::TrailingBytes { bytes: 1 });
+    fails(&stream("04ff80 04 12"), at + 5, Fault::UnexpectedEnd);
     fails(&stream(&hex_of(PAYLOAD_DESCRIPTOR)), at + 2, Fault::Duplicate { id: 64 });
-    // A type of Go's own, a form that nobody knows, two forms at once, and a list that says it has more.
+    // A predefined type, an unknown form, two forms at once, and a list with too large a count.
     fails(&hex("0407 0300 00"), 2, Fault::Descriptor { id: 4 });
     fails(&hex("057f 0801 0000"), 3, Fault::Descriptor { id: 64 });
     fails(&hex("067f 0300 0100 00"), 5, Fault::Descriptor { id: 64 });
@@ -163,7 +163,7 @@ fn hex_of(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn other_structures_are_no_payloads() {
+fn other_structures_are_rejected() {
     let mut bytes = Vec::new();
     descriptor(&mut bytes, 64, &[&[3, 2, 1, 1, 1, b'x', 1, 12, 0, 0, 0]]);
     let at = bytes.len() + 3;
@@ -177,7 +177,7 @@ fn other_structures_are_no_payloads() {
 }
 
 #[test]
-fn descriptors_without_end_are_refused() {
+fn too_many_descriptors_are_rejected() {
     let mut bytes = Vec::new();
     let id = |number: i64| 64 + number;
     for number in 0..64 {
@@ -190,7 +190,7 @@ fn descriptors_without_end_are_refused() {
 }
 
 #[test]
-fn a_type_within_itself_has_a_depth() {
+fn recursive_type_is_bounded_by_depth() {
     // Type 65 = a slice of itself, in a field beside the data.
     let mut bytes = Vec::new();
     descriptor(&mut bytes, 65, &[&[2, 2], &int(65), &[0, 0]]);
@@ -212,7 +212,7 @@ fn payloads() -> impl Strategy<Value = (Vec<u8>, i64, u64, i64)> {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded(payloads in prop::collection::vec(payloads(), 1..20), cut in 0usize..100_000) {
+    fn encoded_payloads_are_decoded(payloads in prop::collection::vec(payloads(), 1..20), cut in 0usize..100_000) {
         let mut bytes = PAYLOAD_DESCRIPTOR.to_vec();
         let mut ends = Vec::new();
         for (data, cpu, lost, kind) in &payloads {
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_payloads_or_an_error(
+    fn any_stream_gives_payloads_or_error(
         noise in prop::collection::vec(any::<u8>(), 0..300),
         place in any::<prop::sample::Index>(),
         keep in any::<bool>(),

@@ -1,4 +1,4 @@
-//! Values as Go wrote them, as we write them, and as anybody might.
+//! Values of Go's bytes, of ours, and of any bytes.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ fn message(out: &mut Vec<u8>, body: &[&[u8]]) {
     out.extend(body);
 }
 
-/// A structure of type 64 with one field `x` of type `id`, and what stands behind its delta.
+/// A structure of type 64 with one field `x` of type `id` and the bytes `value` after its delta.
 fn field(descriptors: &[&[u8]], id: u8, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for descriptor in descriptors {
@@ -43,7 +43,7 @@ const OPAQUE: &[u8] = &[0xff, 135, 6, 0, 0];
 const NESTED: &[u8] = &[0xff, 137, 2, 2, 0xff, 138, 0, 0];
 
 #[test]
-fn every_form_is_read() {
+fn value_of_each_form_is_read() {
     let text = |text: &str| Value::Text(text.to_owned());
     reads(&field(&[], 1, &[1]), &Value::Bool(true));
     reads(&field(&[], 2, &[3]), &Value::Int(-2));
@@ -63,13 +63,13 @@ fn every_form_is_read() {
 }
 
 #[test]
-fn a_value_may_be_no_structure() {
+fn value_need_not_be_a_structure() {
     assert_eq!(value(b"\x05\x0c\x00\x02hi"), Ok((Value::Text("hi".to_owned()), 6)));
-    fails(b"\x05\x0c\x01\x02hi", &Fault::Byte { value: 1, wanted: "the zero before a value that is no structure" });
+    fails(b"\x05\x0c\x01\x02hi", &Fault::Byte { value: 1, wanted: "the zero before a value that is not a structure" });
 }
 
 #[test]
-fn absent_fields_are_known_to_the_type() {
+fn type_lists_missing_fields() {
     let mut bytes = field(&[], 6, b"\x02hi");
     bytes.truncate(bytes.len() - 8);
     message(&mut bytes, &[&[0xff, 0x80, 0]]);
@@ -89,8 +89,8 @@ fn padding_may_follow() {
 }
 
 #[test]
-fn what_lies_is_refused() {
-    fails(&[], &Fault::Ended);
+fn invalid_value_is_rejected() {
+    fails(&[], &Fault::UnexpectedEnd);
     fails(&[5, 12, 0], &Fault::Count { count: 5, left: 2 });
     fails(&field(&[], 1, &[2]), &Fault::Byte { value: 2, wanted: "a bool" });
     fails(&field(&[], 6, &[9, b'x']), &Fault::Count { count: 9, left: 2 });
@@ -103,7 +103,7 @@ fn what_lies_is_refused() {
 }
 
 #[test]
-fn a_value_of_too_many_parts_is_refused() {
+fn too_many_parts_are_rejected() {
     let mut bytes = Vec::new();
     message(&mut bytes, &[SLICE]);
     bytes.extend([0xfd, 2, 0, 7, 0xff, 130, 0, 0xfd, 2, 0, 0]);
@@ -112,7 +112,7 @@ fn a_value_of_too_many_parts_is_refused() {
 }
 
 #[test]
-fn every_cut_is_an_error() {
+fn truncated_value_is_an_error() {
     let mut bytes = Vec::new();
     agent_notify(&mut bytes, 3, r#"{"id":7}"#);
     for end in 0..bytes.len() {
@@ -122,7 +122,7 @@ fn every_cut_is_an_error() {
 
 proptest! {
     #[test]
-    fn agent_events_come_back(kind: u32, text: String) {
+    fn encoded_agent_event_is_decoded(kind: u32, text: String) {
         let mut bytes = Vec::new();
         agent_notify(&mut bytes, kind, &text);
         let (found, used) = value(&bytes).expect("gob");
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_a_value_or_an_error(
+    fn any_bytes_give_value_or_error(
         noise in prop::collection::vec(any::<u8>(), 0..100),
         place in any::<prop::sample::Index>(),
         form in 0usize..6,

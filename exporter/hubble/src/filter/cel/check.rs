@@ -1,22 +1,23 @@
-//! CEL's checker: names are resolved and kinds are known before any flow comes, and what cannot be is told to the client.
+//! CEL's checker: resolves names and kinds of a parsed expression, and rejects invalid ones.
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
-use crate::filter::expression::{Room, any_of};
-use crate::proto::json::descriptor;
+use crate::filter::expression::any_of;
+use crate::filter::pattern_budget::PatternBudget;
+use crate::proto;
 
 use super::functions::Function;
 use super::kind::Kind;
-use super::parser::{Expression, Literal, Node};
+use super::literal::Literal;
+use super::parser::{Expression, Node};
 
-/// The variable that is the flow.
+/// The variable of the flow.
 const FLOW: &str = "_flow";
-/// Names are looked up in this package first.
+/// The package in which names are looked up first.
 const CONTAINER: &str = "flow";
 
-/// The descriptor of `flow.Flow`. It is part of the program.
 pub(super) fn flow_descriptor() -> Option<MessageDescriptor> {
-    descriptor("flow.Flow").ok()
+    proto::descriptor("flow.Flow")
 }
 
 /// A checked expression, ready to be evaluated.
@@ -28,7 +29,7 @@ pub(super) enum Step {
     Variable(usize),
     Field(Box<Step>, FieldDescriptor),
     HasField(Box<Step>, FieldDescriptor),
-    /// The same of maps, and of what is known only then.
+    /// A key of a map, or a field or key of a value of a kind that is known only at evaluation.
     Key(Box<Step>, String),
     HasKey(Box<Step>, String),
     And(Vec<Step>),
@@ -36,7 +37,7 @@ pub(super) enum Step {
     Conditional(Box<[Step; 3]>),
     Unary(Function, Box<Step>),
     Binary(Function, Box<[Step; 2]>),
-    /// A list of literals alone: nothing is made for a flow.
+    /// A list of literals only, which needs no allocation at evaluation.
     Literals(Vec<Literal>),
     List(Vec<Step>),
     Map(Vec<(Step, Step)>),
@@ -48,13 +49,13 @@ pub(super) enum Step {
 pub(super) struct Fold {
     pub(super) kind: FoldKind,
     pub(super) range: Step,
-    /// The variable that the element is in.
+    /// The variable of the element.
     pub(super) variable: usize,
     pub(super) condition: Option<Step>,
     pub(super) body: Step,
 }
 
-/// Which macro.
+/// The kind of a macro.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoldKind {
     All,
@@ -64,25 +65,22 @@ pub(super) enum FoldKind {
     Filter,
 }
 
-/// The checker, with the variables of the macros around where it is.
-#[derive(Default)]
-struct Checker {
+/// Checks the nodes of an expression.
+struct Checker<'a> {
+    /// Variables of the macros around the current node.
     variables: Vec<(String, Kind)>,
-    room: Room,
+    patterns: &'a mut PatternBudget,
 }
 
 type Checked = Result<(Step, Kind), String>;
 
-/// Checks an expression, which has to say true or false.
-pub(super) fn check(expression: &Expression, room: &mut Room) -> Result<Step, String> {
-    let mut checker = Checker { variables: Vec::new(), room: std::mem::take(room) };
-    let checked = checker.expression(expression);
-    *room = checker.room;
-    let (step, kind) = checked?;
+/// Checks an expression, which has to be a bool.
+pub(super) fn check(expression: &Expression, patterns: &mut PatternBudget) -> Result<Step, String> {
+    let (step, kind) = Checker { variables: Vec::new(), patterns }.expression(expression)?;
     if kind == Kind::Bool { Ok(step) } else { Err(format!("got \"{kind}\", wanted \"bool\" result type")) }
 }
 
-impl Checker {
+impl Checker<'_> {
     fn expression(&mut self, expression: &Expression) -> Checked {
         match &expression.node {
             Node::Literal(literal) => Ok((Step::Literal(literal.clone()), kind_of(literal))),
@@ -109,7 +107,7 @@ impl Checker {
         }
     }
 
-    /// Elements and what kind they have in common.
+    /// Checks elements and returns their common kind.
     fn alike<'e>(
         &mut self,
         elements: impl ExactSizeIterator<Item = &'e Expression>,
@@ -145,7 +143,7 @@ impl Checker {
         Ok((Step::Conditional(Box::new([condition, then, otherwise])), result))
     }
 
-    /// A variable or the value of an enum.
+    /// Resolves a variable or the value of an enum.
     fn name(&self, name: &str, absolute: bool) -> Option<(Step, Kind)> {
         if !absolute {
             if let Some(at) = self.variables.iter().rposition(|(variable, _)| variable == name) {
@@ -163,8 +161,8 @@ impl Checker {
 
     fn select(&mut self, whole: &Expression, operand: &Expression, field: &str) -> Checked {
         if let Some((name, absolute, root)) = qualified(whole) {
-            let hidden = !absolute && self.variables.iter().any(|(variable, _)| variable == root);
-            if let Some(found) = (!hidden).then(|| self.name(&name, absolute)).flatten() {
+            let is_hidden = !absolute && self.variables.iter().any(|(variable, _)| variable == root);
+            if let Some(found) = (!is_hidden).then(|| self.name(&name, absolute)).flatten() {
                 return Ok(found);
             }
         }
@@ -275,7 +273,7 @@ impl Checker {
         let Node::Literal(Literal::Text(pattern)) = &pattern.node else {
             return Err("the pattern of matches() has to be a literal".to_owned());
         };
-        let regex = any_of(std::slice::from_ref(pattern), &mut self.room).map_err(|(_, why)| why)?;
+        let regex = any_of(std::slice::from_ref(pattern), self.patterns).map_err(|(_, error)| error)?;
         let function = Function::Matches(regex);
         let result = function.result(std::slice::from_ref(&kind));
         let result = result.ok_or_else(|| no_overload("matches", &[kind, Kind::Text]))?;
@@ -283,7 +281,7 @@ impl Checker {
     }
 }
 
-/// A call; none where no function takes so many arguments.
+/// Returns a call; `None` if no function has so many arguments.
 fn call(function: Function, arguments: Vec<Step>) -> Option<Step> {
     let arguments = match <[Step; 1]>::try_from(arguments) {
         Ok([argument]) => return Some(Step::Unary(function, Box::new(argument))),
@@ -292,7 +290,7 @@ fn call(function: Function, arguments: Vec<Step>) -> Option<Step> {
     Some(Step::Binary(function, Box::new(arguments.try_into().ok()?)))
 }
 
-/// A list of elements, which are often literals.
+/// Returns a list of elements, which are often literals.
 fn list(elements: Vec<Step>) -> Step {
     if !elements.iter().all(|element| matches!(element, Step::Literal(_))) {
         return Step::List(elements);
@@ -313,7 +311,7 @@ fn kind_of(literal: &Literal) -> Kind {
     }
 }
 
-/// `a.b.c`, whether a dot is before it, and `a`.
+/// Returns `a.b.c`, whether a dot precedes it, and `a`.
 fn qualified(expression: &Expression) -> Option<(String, bool, &str)> {
     match &expression.node {
         Node::Name { name, absolute } => Some((name.clone(), *absolute, name)),
@@ -329,7 +327,7 @@ fn known_field(message: &MessageDescriptor, name: &str) -> Result<FieldDescripto
     message.get_field_by_name(name).ok_or_else(|| format!("undefined field '{name}'"))
 }
 
-/// The number of `package.Enum.VALUE`.
+/// Returns the number of `package.Enum.VALUE`.
 fn enum_value(name: &str) -> Option<(Step, Kind)> {
     let (kind, value) = name.rsplit_once('.')?;
     let value = flow_descriptor()?.parent_pool().get_enum_by_name(kind)?.get_value_by_name(value)?;

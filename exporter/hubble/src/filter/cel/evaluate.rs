@@ -1,4 +1,4 @@
-//! Evaluates a checked expression: as far as a budget goes, for what a client writes runs for every flow.
+//! Evaluates a checked expression within a budget, since a client's expression runs for every flow.
 
 use std::rc::Rc;
 
@@ -6,8 +6,7 @@ use prost_reflect::DynamicMessage;
 
 use super::budget::Budget;
 use super::check::{Fold, FoldKind, Step};
-use super::list::List;
-use super::value::Value;
+use super::value::{List, Value};
 
 /// One evaluation.
 pub(super) struct Evaluation<'a, 'b> {
@@ -21,7 +20,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
         Self { flow, budget, variables: Vec::new() }
     }
 
-    /// What a step says; none where it fails.
+    /// Evaluates a step; `None` if it fails.
     pub(super) fn step(&mut self, step: &'a Step) -> Option<Value<'a>> {
         self.budget.spend(1)?;
         match step {
@@ -32,7 +31,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             Step::HasField(operand, field) => Some(Value::Bool(self.step(operand)?.has_field(field)?)),
             Step::Key(operand, key) => self.step(operand)?.key(key, self.budget),
             Step::HasKey(operand, key) => Some(Value::Bool(self.step(operand)?.has_key(key, self.budget)?)),
-            // An operand that fails doesn't matter where another one decides.
+            // A failing operand does not matter if another one decides.
             Step::And(operands) => self.junction(operands, false),
             Step::Or(operands) => self.junction(operands, true),
             Step::Conditional(parts) => {
@@ -56,14 +55,14 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             }
             Step::Literals(literals) => Some(Value::List(List::Literals(literals))),
             Step::List(elements) => {
-                let mut values = self.room(elements.len())?;
+                let mut values = self.allocate(elements.len())?;
                 for element in elements {
                     values.push(self.step(element)?);
                 }
                 Some(Value::of_values(values))
             }
             Step::Map(entries) => {
-                let mut values = self.room(entries.len())?;
+                let mut values = self.allocate(entries.len())?;
                 for (key, value) in entries {
                     values.push((self.step(key)?, self.step(value)?));
                 }
@@ -73,7 +72,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
         }
     }
 
-    /// All or any of the operands: `decisive` ends it.
+    /// Evaluates all or any of the operands: the value `decisive` ends it.
     fn junction(&mut self, operands: &'a [Step], decisive: bool) -> Option<Value<'a>> {
         let mut failed = false;
         for operand in operands {
@@ -86,8 +85,8 @@ impl<'a, 'b> Evaluation<'a, 'b> {
         (!failed).then_some(Value::Bool(!decisive))
     }
 
-    /// An empty list with room for so many.
-    fn room<T>(&mut self, length: usize) -> Option<Vec<T>> {
+    /// Allocates a list for so many values.
+    fn allocate<T>(&mut self, length: usize) -> Option<Vec<T>> {
         self.budget.allocate(length.checked_mul(size_of::<T>())?)?;
         Some(Vec::with_capacity(length))
     }
@@ -96,7 +95,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
         let range = self.step(&fold.range)?;
         let (mut failed, mut found) = (false, 0usize);
         let mut kept = match fold.kind {
-            FoldKind::Map | FoldKind::Filter => self.room(range.length()?)?,
+            FoldKind::Map | FoldKind::Filter => self.allocate(range.length()?)?,
             FoldKind::All | FoldKind::Exists | FoldKind::ExistsOne => Vec::new(),
         };
         for at in 0..range.length()? {
@@ -104,7 +103,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
                 return None;
             }
             let element = range.element(at)?;
-            // Variables are numbered by depth: inside of a macro's body, those around it are there.
+            // Variables are numbered by depth: those of the macros around this one precede its own.
             self.variables.truncate(fold.variable);
             self.variables.push(element.clone());
             if let Some(condition) = &fold.condition {

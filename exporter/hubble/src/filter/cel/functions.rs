@@ -1,10 +1,10 @@
-//! The functions and operators of CEL that a filter may call: what they take and give, and what they do.
+//! The functions and operators of CEL that a filter may call.
 
 use eyepiece_flow::rfc3339::rfc3339;
 
 use super::budget::Budget;
 use super::kind::Kind;
-use super::value::Value;
+use super::value::{List, Value};
 use crate::filter::expression::Regex;
 
 /// A function.
@@ -29,7 +29,7 @@ pub(super) enum Function {
     StartsWith,
     EndsWith,
     Contains,
-    /// With its pattern, which has to be a literal: nothing is compiled while flows pass.
+    /// With its pattern, a literal: nothing is compiled at evaluation.
     Matches(Regex),
     ToBool,
     ToBytes,
@@ -43,7 +43,7 @@ pub(super) enum Function {
 }
 
 impl Function {
-    /// The function of a name; of methods `text.startsWith(…)` the target is the first argument.
+    /// Returns the function of a name. Of methods (`text.startsWith(…)`), the target is the first argument.
     pub(super) fn by_name(name: &str, method: bool) -> Option<Self> {
         Some(match (name, method) {
             ("_==_", false) => Self::Equal,
@@ -78,7 +78,7 @@ impl Function {
         })
     }
 
-    /// What it gives for arguments of these kinds; none where it doesn't take them.
+    /// Returns the kind of the result; `None` if there is no overload for these kinds of arguments.
     pub(super) fn result(&self, arguments: &[Kind]) -> Option<Kind> {
         use Kind::{Bool, Bytes, Double, Duration, Dyn, Int, List, Map, Text, Timestamp, Uint};
         match arguments {
@@ -130,7 +130,7 @@ impl Function {
         }
     }
 
-    /// What it gives for one argument; none where it can't.
+    /// Calls the function with one argument; `None` if it fails.
     pub(super) fn of_one<'a>(&self, one: Value<'a>, budget: &mut Budget) -> Option<Value<'a>> {
         Some(match (self, one) {
             (Self::Not, Value::Bool(value)) => Value::Bool(!value),
@@ -184,7 +184,7 @@ impl Function {
             (Self::ToUint, Value::Int(value)) => Value::Uint((*value).try_into().ok()?),
             (Self::ToUint, Value::Double(value)) if *value >= 0.0 && *value < 18_446_744_073_709_549_568.0 =>
             {
-                #[allow(clippy::cast_sign_loss, reason = "it has none")]
+                #[allow(clippy::cast_sign_loss, reason = "the value is not negative")]
                 Value::Uint(*value as u64)
             }
             (Self::ToUint, Value::Text(text)) if !text.starts_with('+') => Value::Uint(text.parse().ok()?),
@@ -202,16 +202,13 @@ impl Function {
         })
     }
 
-    /// What it gives for two arguments; none where it can't.
+    /// Calls the function with two arguments; `None` if it fails.
     pub(super) fn of_two<'a>(&self, one: Value<'a>, two: Value<'a>, budget: &mut Budget) -> Option<Value<'a>> {
         Some(match (self, one, two) {
             (Self::Equal, one, two) => Value::Bool(one.equals(&two, budget)?),
             (Self::Unequal, one, two) => Value::Bool(!one.equals(&two, budget)?),
-            (Self::Less, one, two) => Value::Bool(ordered(&one, &two)?.is_some_and(std::cmp::Ordering::is_lt)),
-            (Self::LessOrEqual, one, two) => Value::Bool(ordered(&one, &two)?.is_some_and(std::cmp::Ordering::is_le)),
-            (Self::Greater, one, two) => Value::Bool(ordered(&one, &two)?.is_some_and(std::cmp::Ordering::is_gt)),
-            (Self::GreaterOrEqual, one, two) => {
-                Value::Bool(ordered(&one, &two)?.is_some_and(std::cmp::Ordering::is_ge))
+            (Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual, one, two) => {
+                Value::Bool(ordered(&one, &two)?.is_some_and(|order| self.accepts(order)))
             }
             (Self::StartsWith, Value::Text(one), Value::Text(two)) => Value::Bool(one.starts_with(&*two)),
             (Self::EndsWith, Value::Text(one), Value::Text(two)) => Value::Bool(one.ends_with(&*two)),
@@ -234,14 +231,7 @@ impl Function {
                 budget.allocate(one.len() + two.len())?;
                 Value::of_bytes([&*one, &*two].concat())
             }
-            (Self::Add, Value::List(one), Value::List(two)) => {
-                let length = one.len() + two.len();
-                budget.spend(length)?;
-                budget.allocate(length * size_of::<Value<'_>>())?;
-                let mut values = Vec::with_capacity(length);
-                values.extend(one.iter().chain(two.iter()));
-                Value::of_values(values)
-            }
+            (Self::Add, Value::List(one), Value::List(two)) => concat_lists(&one, &two, budget)?,
             (Self::Subtract, Value::Timestamp(one), Value::Timestamp(two)) => Value::Duration(one - two),
             (function, Value::Timestamp(one), Value::Duration(two)) => {
                 Value::Timestamp(function.of_integers(one, two)?)
@@ -256,15 +246,32 @@ impl Function {
             (function, Value::Uint(one), Value::Uint(two)) => {
                 Value::Uint(function.of_integers(one.into(), two.into())?.try_into().ok()?)
             }
-            (Self::Add, Value::Double(one), Value::Double(two)) => Value::Double(one + two),
-            (Self::Subtract, Value::Double(one), Value::Double(two)) => Value::Double(one - two),
-            (Self::Multiply, Value::Double(one), Value::Double(two)) => Value::Double(one * two),
-            (Self::Divide, Value::Double(one), Value::Double(two)) => Value::Double(one / two),
+            (function, Value::Double(one), Value::Double(two)) => Value::Double(function.of_doubles(one, two)?),
             _ => return None,
         })
     }
 
-    /// Of integers of 64 bits; whoever called finds out whether the result is one.
+    /// Returns whether a comparison is true for an order.
+    const fn accepts(&self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            _ => order.is_ge(),
+        }
+    }
+
+    fn of_doubles(&self, one: f64, two: f64) -> Option<f64> {
+        match self {
+            Self::Add => Some(one + two),
+            Self::Subtract => Some(one - two),
+            Self::Multiply => Some(one * two),
+            Self::Divide => Some(one / two),
+            _ => None,
+        }
+    }
+
+    /// Calculates with integers of 64 bits; the caller checks the range of the result.
     fn of_integers(&self, one: i128, two: i128) -> Option<i128> {
         match self {
             Self::Add => one.checked_add(two),
@@ -277,14 +284,23 @@ impl Function {
     }
 }
 
-/// The order of two values: none where such have none, nothing inside where one is no number.
+fn concat_lists<'a>(one: &List<'a>, two: &List<'a>, budget: &mut Budget) -> Option<Value<'a>> {
+    let length = one.len() + two.len();
+    budget.spend(length)?;
+    budget.allocate(length * size_of::<Value<'_>>())?;
+    let mut values = Vec::with_capacity(length);
+    values.extend(one.iter().chain(two.iter()));
+    Some(Value::of_values(values))
+}
+
+/// Returns the order of two values: `None` if their kinds have none, `Some(None)` if one is NaN.
 fn ordered(one: &Value<'_>, two: &Value<'_>) -> Option<Option<std::cmp::Ordering>> {
     let order = one.compare(two);
     let is_double = |value: &Value<'_>| matches!(value, Value::Double(_));
     (order.is_some() || is_double(one) || is_double(two)).then_some(order)
 }
 
-/// `1h30m`, `-1.5s`, as Go's durations; nanoseconds.
+/// Parses a duration in Go's format, `1h30m` or `-1.5s`, to nanoseconds.
 fn duration(text: &str) -> Option<i128> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -317,7 +333,7 @@ fn duration(text: &str) -> Option<i128> {
             break;
         }
     }
-    // As many as fit into Go's 64 bits.
+    // Go's durations have 64 bits.
     i64::try_from(sign * nanos).ok().map(i128::from)
 }
 
@@ -326,7 +342,7 @@ mod tests {
     use super::duration;
 
     #[test]
-    fn durations() {
+    fn duration_is_parsed_as_in_go() {
         for (text, nanos) in [
             ("0", Some(0)),
             ("1s", Some(1_000_000_000)),

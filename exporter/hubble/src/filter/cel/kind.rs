@@ -1,4 +1,4 @@
-//! What CEL's checker knows of a value before there is one.
+//! Kinds of values, as CEL's checker knows them.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind as ProtoKind, MessageDesc
 /// The kind of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// Any: told only by the value itself.
+    /// Known only at evaluation.
     Dyn,
     Null,
     Bool,
@@ -26,7 +26,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// That of a field.
+    /// Returns the kind of a field.
     pub(super) fn of_field(field: &FieldDescriptor) -> Self {
         let one = Self::of_one(&field.kind());
         if field.cardinality() == Cardinality::Repeated { Self::List(Box::new(one)) } else { one }
@@ -58,12 +58,12 @@ impl Kind {
         }
     }
 
-    /// What a wrapper wraps, else the kind itself.
+    /// Returns the wrapped kind of a wrapper, else the kind itself.
     pub(super) fn inner(&self) -> &Self {
         if let Self::Wrapper(kind) = self { kind } else { self }
     }
 
-    /// The kind of what may be one or the other; none where they have nothing in common.
+    /// Returns the common kind of two; `None` if there is none.
     pub(super) fn unify(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Dyn, kind) | (kind, Self::Dyn) => Some(kind.clone()),
@@ -83,7 +83,7 @@ impl Kind {
     }
 }
 
-/// What a wrapper's message wraps.
+/// Returns the wrapped kind of a wrapper message.
 fn wrapped(name: &str) -> Option<Kind> {
     Some(match name.strip_prefix("google.protobuf.")? {
         "BoolValue" => Kind::Bool,

@@ -1,6 +1,6 @@
 //! The tokens of a CEL expression.
 
-use super::parser::Literal;
+use super::literal::Literal;
 
 /// A token.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub(super) enum Token {
     Sign(&'static str),
 }
 
-/// Words that name nothing.
+/// Reserved words.
 const RESERVED: [&str; 17] = [
     "as",
     "break",
@@ -33,13 +33,13 @@ const RESERVED: [&str; 17] = [
     "while",
 ];
 
-/// Signs, longer ones before those that they start with.
+/// Signs; a longer one precedes its prefixes.
 const SIGNS: [&str; 24] = [
     "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "-", "+", "*", "/", "%", "?", ":", ".", ",", "(", ")", "[", "]",
     "{", "}",
 ];
 
-/// Takes an expression apart.
+/// Splits an expression into tokens.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -85,7 +85,7 @@ fn word(word: &str) -> Result<Token, String> {
     })
 }
 
-/// `1`, `1u`, `0x1f`, `1.5`, `.5`, `1e3`. A sign before it is an operator: the parser joins the two.
+/// Reads `1`, `1u`, `0x1f`, `1.5`, `.5` or `1e3`. A sign is an operator, which the parser joins with the number.
 fn number(text: &str) -> Result<(Literal, &str), String> {
     let invalid = |digits: &str| format!("invalid number literal: {digits}");
     let hexadecimal = text.strip_prefix("0x").filter(|rest| rest.starts_with(|c: char| c.is_ascii_hexdigit()));
@@ -102,7 +102,7 @@ fn number(text: &str) -> Result<(Literal, &str), String> {
     if radix == 10 {
         let mut length = digits.len();
         if let Some((fraction, _)) = rest.strip_prefix('.').map(|rest| split(rest, |c| c.is_ascii_digit())) {
-            // `1.f` is no fraction.
+            // `1.f` has no fraction.
             length += if fraction.is_empty() { 0 } else { 1 + fraction.len() };
         }
         if let Some(exponent) = text[length..].strip_prefix(['e', 'E']) {
@@ -122,7 +122,7 @@ fn number(text: &str) -> Result<(Literal, &str), String> {
     })
 }
 
-/// A text or bytes, where some start here: `'a'`, `"a"`, either three times, with `r` or `b` or both before it.
+/// Reads a text or bytes, if one starts here: `'a'`, `"a"`, or with three quotes, after `r`, `b` or both.
 fn text_literal(text: &str) -> Result<Option<(Literal, &str)>, String> {
     let (mut raw, mut bytes) = (false, false);
     let mut rest = text;
@@ -149,7 +149,7 @@ fn text_literal(text: &str) -> Result<Option<(Literal, &str)>, String> {
         match c {
             '\n' | '\r' if quote.len() == 1 => return Err(unclosed()),
             '\\' if !raw => rest = escape(rest, bytes, &mut out)?,
-            // Behind a backslash even the quote belongs to a raw text.
+            // In a raw text, a quote after a backslash does not end it.
             '\\' => {
                 out.push(b'\\');
                 let next = rest.chars().next().ok_or_else(unclosed)?;
@@ -162,7 +162,7 @@ fn text_literal(text: &str) -> Result<Option<(Literal, &str)>, String> {
     if bytes {
         return Ok(Some((Literal::Bytes(out), rest)));
     }
-    let text = String::from_utf8(out).map_err(|_| "a text that is no UTF-8".to_owned())?;
+    let text = String::from_utf8(out).map_err(|_| "a text that is not UTF-8".to_owned())?;
     Ok(Some((Literal::Text(text), rest)))
 }
 
@@ -170,7 +170,7 @@ fn push(c: char, out: &mut Vec<u8>) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// Behind a backslash; gives what follows the escape.
+/// Reads an escape after its backslash; returns the text after it.
 fn escape<'a>(text: &'a str, bytes: bool, out: &mut Vec<u8>) -> Result<&'a str, String> {
     let invalid = || "invalid escape sequence".to_owned();
     let kind = text.chars().next().ok_or_else(invalid)?;
@@ -215,7 +215,7 @@ mod tests {
     use super::{Literal, Token, tokens};
 
     #[test]
-    fn literals() {
+    fn literals_are_read() {
         let text = |text: &str| Literal::Text(text.to_owned());
         for (source, literal) in [
             ("1", Literal::Integer(1)),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn others() {
+    fn tokens_are_read_or_rejected() {
         let identifier = |name: &str| Token::Identifier(name.to_owned());
         let found = tokens(" a.b1 // comment\n in r<=1.f").expect("tokens");
         assert_eq!(

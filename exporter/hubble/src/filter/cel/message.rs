@@ -1,13 +1,13 @@
-//! What was observed as a message that expressions look into.
+//! Converts an entry to the message that expressions read.
 
 use eyepiece_flow::record::Observed;
 use prost_reflect::DynamicMessage;
 
 use super::check::flow_descriptor;
 use crate::encode;
-use crate::filter::Context;
+use crate::filter::context::Context;
 
-/// The flow and how many bytes it has; of what is none, one that says nothing, as upstream.
+/// Returns the flow and its encoded bytes; an empty flow for other events, as upstream does.
 pub(super) fn of(observed: &Observed, context: &Context<'_>) -> Option<(DynamicMessage, usize)> {
     let descriptor = flow_descriptor()?;
     let mut encoded = Vec::new();

@@ -1,8 +1,8 @@
-//! Filters in CEL (`experimental.cel_expression`): about a flow as Hubble's `flow.Flow` has it, the variable `_flow`.
+//! Filters in CEL (`experimental.cel_expression`). The flow is the variable `_flow`, a `flow.Flow`.
 //!
-//! Only a filter that has such expressions makes flows into messages for them, and only what has passed its other
-//! fields. Not taken, beside what only extensions of CEL have: making messages, types as values, parts of times, texts
-//! from floating point numbers, and patterns that are no literals.
+//! A flow is converted to a message only for a filter with expressions, and only if its other fields match. Not supported
+//! are extensions of CEL, construction of messages, types as values, parts of times, conversion of floating point numbers
+//! to text, and patterns that are not literals.
 
 mod budget;
 mod check;
@@ -10,7 +10,7 @@ mod evaluate;
 mod functions;
 mod kind;
 mod lexer;
-mod list;
+mod literal;
 mod message;
 mod parser;
 mod rc_cow;
@@ -21,58 +21,67 @@ use std::cell::{OnceCell, RefCell};
 use eyepiece_flow::record::Observed;
 use prost_reflect::DynamicMessage;
 
-use super::{Context, expression};
+use super::context::{Context, CpuClock};
+use super::pattern_budget::PatternBudget;
 use budget::Budget;
 use check::Step;
 use evaluate::Evaluation;
 use value::Value;
 
-/// Bytes of an expression at most. Long lists of constants fit; what is longer is better told by other fields.
+/// Bytes of an expression. Long lists of constants fit; still longer ones have better fields.
 const LONGEST: usize = 16 << 10;
-/// Expressions of a request at most.
+/// Expressions of a request.
 const MOST_PROGRAMS: usize = 32;
-/// Bytes that a checked expression takes for each of its text: `1,` is a literal.
-const BYTES_OF_A_BYTE: usize = 32;
-/// What an expression costs at most, beside one entry of another field, in [`super::Filters::weight`]: the flow becomes a
-/// message for it.
+/// Bytes that a checked expression takes for each byte of its text: `1,` is a literal.
+const BYTES_PER_TEXT_BYTE: usize = 32;
+/// The cost of an expression in `Filters::weight`, where an entry of another field costs 1: the flow is converted to a
+/// message.
 pub(super) const WEIGHT: usize = 1000;
 
-/// What is left for the expressions of a request.
-#[derive(Debug)]
-pub(super) struct Room {
+/// Counts the expressions of a request.
+#[derive(Debug, Default)]
+pub(super) struct ProgramBudget {
     programs: usize,
     /// Bytes of their texts.
-    texts: usize,
-    patterns: expression::Room,
+    text_bytes: usize,
 }
 
-impl Room {
-    /// How many expressions there are.
+impl ProgramBudget {
+    /// Expressions so far.
     pub(super) const fn used(&self) -> usize {
-        MOST_PROGRAMS - self.programs
+        self.programs
     }
 
-    /// Bytes that they take, about.
-    pub(super) const fn size(&self) -> usize {
-        self.texts * BYTES_OF_A_BYTE + self.patterns.size()
+    /// Bytes that the checked expressions hold, about, without their patterns.
+    pub(super) const fn used_bytes(&self) -> usize {
+        self.text_bytes * BYTES_PER_TEXT_BYTE
+    }
+
+    /// Charges an expression that is about to be checked.
+    fn take(&mut self, text: &str) -> Result<(), String> {
+        if text.len() > LONGEST {
+            return Err(format!("more than {LONGEST} bytes"));
+        }
+        if self.programs == MOST_PROGRAMS {
+            return Err(format!("more than {MOST_PROGRAMS} expressions in one request"));
+        }
+        self.programs += 1;
+        self.text_bytes += text.len();
+        Ok(())
     }
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { programs: MOST_PROGRAMS, texts: 0, patterns: expression::Room::default() }
-    }
-}
-
-/// What the expressions of a request share for one flow: the message that it becomes for the first of them, and what
-/// they may still cost.
-#[derive(Default)]
+/// What the expressions of a request share for one flow: its message, made for the first of them, and the budget.
 pub(super) struct Shared {
     flow: OnceCell<Option<DynamicMessage>>,
     budget: RefCell<Budget>,
 }
 
 impl Shared {
+    pub(super) const fn new(clock: CpuClock) -> Self {
+        Self { flow: OnceCell::new(), budget: RefCell::new(Budget::new(clock)) }
+    }
+
     fn flow(&self, observed: &Observed, context: &Context<'_>) -> Option<&DynamicMessage> {
         let make = || {
             let (flow, bytes) = message::of(observed, context)?;
@@ -88,13 +97,19 @@ impl Shared {
 pub(super) struct Programs(Vec<Step>);
 
 impl Programs {
-    /// From the entries of the field. Gives the entry that is none with the error.
-    pub(super) fn new<'a>(entries: &'a [String], room: &mut Room) -> Result<Self, (&'a str, String)> {
-        let one = |entry: &'a String| program(entry, room).map_err(|why| (entry.as_str(), why));
-        entries.iter().map(one).collect::<Result<_, _>>().map(Self)
+    /// Compiles the entries of the field. An error comes with the invalid entry.
+    pub(super) fn new<'a>(
+        entries: &'a [String],
+        programs: &mut ProgramBudget,
+        patterns: &mut PatternBudget,
+    ) -> Result<Self, (&'a str, String)> {
+        let compile = |entry: &'a String| {
+            programs.take(entry).and_then(|()| program(entry, patterns)).map_err(|error| (entry.as_str(), error))
+        };
+        entries.iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether one of them is true; the first that fails before ends it.
+    /// Returns whether an expression is true. The first one that fails ends the evaluation.
     pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
         let Some(flow) = shared.flow(observed, context) else { return false };
         let budget = &mut *shared.budget.borrow_mut();
@@ -108,14 +123,8 @@ impl Programs {
     }
 }
 
-fn program(text: &str, room: &mut Room) -> Result<Step, String> {
-    if text.len() > LONGEST {
-        return Err(format!("more than {LONGEST} bytes"));
-    }
-    room.programs =
-        room.programs.checked_sub(1).ok_or_else(|| format!("more than {MOST_PROGRAMS} expressions in one request"))?;
-    room.texts += text.len();
-    check::check(&parser::parse(text)?, &mut room.patterns)
+fn program(text: &str, patterns: &mut PatternBudget) -> Result<Step, String> {
+    check::check(&parser::parse(text)?, patterns)
 }
 
 #[cfg(test)]

@@ -1,24 +1,11 @@
-//! The grammar of CEL. Both parsers of the crate `cel` run out of stack on a few thousand bytes, whatever limit they are
-//! given: a client could end the server. This one counts how deep it is.
+//! The parser of CEL. Both parsers of the crate `cel` overflow the stack on a few thousand bytes, whatever their limit, so
+//! that a client could crash the server. This one counts its depth.
 
 use super::lexer::{Token, tokens};
+use super::literal::Literal;
 
-/// Levels of an expression at most. Each is a call or two of every later step, on the stack of a worker.
+/// Levels of an expression. Each is a call or two of every later step, on the stack of a worker.
 const DEEPEST: usize = 40;
-
-/// What stands for itself.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Literal {
-    Null,
-    Bool(bool),
-    /// Without its sign.
-    Integer(u64),
-    Int(i64),
-    Uint(u64),
-    Double(f64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
 
 /// An expression with its depth.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,13 +18,13 @@ pub(super) struct Expression {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Literal(Literal),
-    /// With a dot before it, a name is no other's end.
+    /// `absolute` = a dot precedes it, so it is not looked up in the container.
     Name {
         name: String,
         absolute: bool,
     },
     Select(Box<Expression>, String),
-    /// Operators are calls too, by CEL's own names of them: `_==_`.
+    /// A function or an operator, by CEL's name of it: `_==_`.
     Call {
         target: Option<Box<Expression>>,
         name: String,
@@ -50,7 +37,7 @@ pub(super) enum Node {
     Map(Vec<(Expression, Expression)>),
 }
 
-/// Reads an expression.
+/// Parses an expression.
 pub(super) fn parse(text: &str) -> Result<Expression, String> {
     let mut parser = Parser { tokens: tokens(text)?.into_iter().peekable(), depth: 0 };
     let expression = parser.expression()?;
@@ -69,7 +56,7 @@ fn unexpected(token: &Token) -> String {
     }
 }
 
-/// Operators of two operands with their strength, and their names as calls.
+/// Binary operators with their precedence, and their names as calls.
 const BINARY: [(&str, u8, &str); 12] = [
     ("==", 1, "_==_"),
     ("!=", 1, "_!=_"),
@@ -106,7 +93,7 @@ impl Parser {
         }
     }
 
-    /// An expression of parts: one level above the deepest.
+    /// Returns an expression one level above its parts.
     fn over(node: Node, parts: &[usize]) -> Result<Expression, String> {
         let depth = 1 + parts.iter().max().copied().unwrap_or(0);
         if depth > DEEPEST { Err(too_deep()) } else { Ok(Expression { node, depth }) }
@@ -136,7 +123,7 @@ impl Parser {
         expression
     }
 
-    /// One or more, joined by a sign: side by side, for long chains are usual.
+    /// Parses one or more operands, joined by a sign, as one list: long chains are usual.
     fn many(
         &mut self,
         sign: &'static str,
@@ -155,17 +142,17 @@ impl Parser {
         all.pop().ok_or_else(too_deep)
     }
 
-    fn binary(&mut self, strength: u8) -> Result<Expression, String> {
-        if strength > 3 {
+    fn binary(&mut self, precedence: u8) -> Result<Expression, String> {
+        if precedence > 3 {
             return self.unary();
         }
-        let mut left = self.binary(strength + 1)?;
+        let mut left = self.binary(precedence + 1)?;
         loop {
             let Some(Token::Sign(sign)) = self.tokens.peek() else { return Ok(left) };
-            let operator = BINARY.into_iter().find(|(one, level, _)| one == sign && *level == strength);
+            let operator = BINARY.into_iter().find(|(one, level, _)| one == sign && *level == precedence);
             let Some((_, _, name)) = operator else { return Ok(left) };
             self.next();
-            let right = self.binary(strength + 1)?;
+            let right = self.binary(precedence + 1)?;
             left = Self::call(None, name, vec![left, right])?;
         }
     }
@@ -179,7 +166,7 @@ impl Parser {
         while self.skip(sign) {
             times += 1;
         }
-        // Two take each other back, as in Go's.
+        // Two cancel each other, as in Go's parser.
         let odd = times % 2 == 1;
         if let (true, "-", Some(Token::Literal(literal))) = (odd, sign, self.tokens.peek().cloned()) {
             let negated = match literal {
@@ -190,7 +177,7 @@ impl Parser {
             if let Some(negated) = negated {
                 self.next();
                 let primary = Self::over(Node::Literal(negated), &[])?;
-                return self.behind(primary);
+                return self.postfix(primary);
             }
         }
         let operand = self.member()?;
@@ -203,15 +190,15 @@ impl Parser {
 
     fn member(&mut self) -> Result<Expression, String> {
         let primary = self.primary()?;
-        self.behind(primary)
+        self.postfix(primary)
     }
 
-    /// Selections, calls and indexes behind an expression.
-    fn behind(&mut self, mut left: Expression) -> Result<Expression, String> {
+    /// Parses selections, calls and indexes after an expression.
+    fn postfix(&mut self, mut left: Expression) -> Result<Expression, String> {
         loop {
             if self.skip(".") {
                 let Token::Identifier(name) = self.next() else {
-                    return Err("Syntax error: no identifier behind '.'".to_owned());
+                    return Err("Syntax error: expected identifier after '.'".to_owned());
                 };
                 if self.skip("(") {
                     let arguments = self.list(")")?;
@@ -264,7 +251,7 @@ impl Parser {
         Self::over(node, &[])
     }
 
-    /// Expressions between commas up to a closing bracket; a comma before it is fine but in calls.
+    /// Parses expressions between commas up to a closing bracket. Except in calls, a comma may precede it.
     fn list(&mut self, end: &'static str) -> Result<Vec<Expression>, String> {
         let mut elements = Vec::new();
         if self.skip(end) {
@@ -282,7 +269,7 @@ impl Parser {
         }
     }
 
-    /// Behind `{`.
+    /// Parses a map after `{`.
     fn map(&mut self) -> Result<Expression, String> {
         let mut entries = Vec::new();
         while !self.skip("}") {
@@ -308,8 +295,8 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn nothing_is_too_much() {
-        // On the smallest stack that a worker may have.
+    fn deep_expressions_do_not_overflow() {
+        // The smallest stack of a worker.
         let all = || {
             for (part, end) in [
                 ("(", ""),
@@ -351,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_ones() {
+    fn invalid_expression_is_rejected() {
         for wrong in [
             "",
             "1 +",

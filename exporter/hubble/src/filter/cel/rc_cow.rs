@@ -1,15 +1,15 @@
-//! A text or bytes, borrowed where they can be, else shared: to clone them copies nothing.
+//! A text or bytes, borrowed or shared: cloning copies nothing.
 
 use std::borrow::Borrow;
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// As [`std::borrow::Cow`], with what is owned behind a reference count.
+/// As [`std::borrow::Cow`], with a reference count for the owned value.
 #[derive(Debug)]
 pub(super) enum RcCow<'a, T: ToOwned + ?Sized> {
-    /// Of the flow or of the expression.
+    /// Part of the flow or of the expression.
     Borrowed(&'a T),
-    /// Made by the expression.
+    /// Made at evaluation.
     Owned(Rc<T::Owned>),
 }
 

@@ -1,4 +1,4 @@
-//! What expressions are, and what they say about flows.
+//! Expressions against flows, and invalid expressions.
 
 use eyepiece_flow::flow::{EventType, Flow};
 use eyepiece_flow::lookup::NoLookup;
@@ -6,12 +6,13 @@ use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
 use prost::Message as _;
 
-use super::{Programs, Room, Shared, program};
-use crate::filter::{Context, Filters};
+use super::{ProgramBudget, Programs, Shared};
+use crate::filter::pattern_budget::PatternBudget;
+use crate::filter::{Context, Filters, no_clock};
 use crate::node::Node;
 use crate::proto::flow as proto;
 
-/// A flow as another server sent it.
+/// A flow from another server.
 fn observed(flow: &proto::Flow) -> Observed {
     let metadata = Metadata { encoded: flow.encode_to_vec().into(), ..Metadata::default() };
     Observed::Flow(Flow { metadata: Some(Box::new(metadata)), ..Flow::empty(EventType::default()) })
@@ -34,15 +35,28 @@ fn example() -> proto::Flow {
     }
 }
 
+fn compile(texts: &[String]) -> Result<Programs, (&str, String)> {
+    Programs::new(texts, &mut ProgramBudget::default(), &mut PatternBudget::default())
+}
+
+/// The error of an invalid expression.
+fn error(text: &str) -> Option<String> {
+    compile(&[text.to_owned()]).err().map(|(_, error)| error)
+}
+
 /// Whether any of the expressions is true for a flow.
 fn matches(texts: &[&str], observed: &Observed) -> bool {
     let texts: Vec<_> = texts.iter().map(|&text| text.to_owned()).collect();
-    let programs = Programs::new(&texts, &mut Room::default()).expect("expressions");
-    programs.matches(observed, &Context { node: &Node::default(), names: &NoLookup }, &Shared::default())
+    let programs = compile(&texts).expect("expressions");
+    programs.matches(
+        observed,
+        &Context { node: &Node::default(), names: &NoLookup, clock: no_clock },
+        &Shared::new(no_clock),
+    )
 }
 
 #[test]
-fn true_ones() {
+fn expression_is_true() {
     let observed = observed(&example());
     for text in [
         "true",
@@ -95,14 +109,14 @@ fn true_ones() {
         "_flow.extensions == null",
         "[_flow.source, _flow.destination].exists(e, e.identity == 2000u)",
         "_flow.source == _flow.source && _flow.source != _flow.destination",
-        "!(_flow.socket_cookie > 0u) // what follows is no matter",
+        "!(_flow.socket_cookie > 0u) // a comment",
     ] {
         assert!(matches(&[text], &observed), "{text}");
     }
 }
 
 #[test]
-fn false_and_failing_ones() {
+fn expression_is_false_or_fails() {
     let observed = observed(&example());
     for text in [
         "false",
@@ -125,7 +139,7 @@ fn false_and_failing_ones() {
     ] {
         assert!(!matches(&[text], &observed), "{text}");
         let negated = format!("!({text})");
-        // What fails stays so.
+        // The negation of a failing expression fails too.
         let fails =
             text.contains('/') || text.contains('[') || text.contains('(') || text.contains('+') || text.contains("- ");
         assert!(fails || matches(&[&negated], &observed), "{negated}");
@@ -134,12 +148,12 @@ fn false_and_failing_ones() {
     assert!(!matches(&["1 / 0 == 1", "true"], &observed));
     assert!(matches(&["false", "true", "1 / 0 == 1"], &observed));
     let unset = self::observed(&proto::Flow::default());
-    assert!(!matches(&["!_flow.is_reply"], &unset), "null is no truth");
+    assert!(!matches(&["!_flow.is_reply"], &unset), "null is not a bool");
     assert!(matches(&["_flow.is_reply == null && !has(_flow.is_reply)"], &unset));
 }
 
 #[test]
-fn events_are_flows_that_say_nothing() {
+fn other_events_are_empty_flows() {
     let observed = Observed::Debug(Box::new(eyepiece_flow::debug_event::DebugEvent {
         time: 1,
         uuid: [0; 16],
@@ -156,7 +170,7 @@ fn events_are_flows_that_say_nothing() {
 }
 
 #[test]
-fn refused_ones() {
+fn invalid_expression_is_rejected() {
     for (text, why) in [
         ("", "mismatched input"),
         ("1 + 1", "got \"int\", wanted \"bool\""),
@@ -189,18 +203,17 @@ fn refused_ones() {
         ("'a'.size(1) == 1", "no matching overload"),
         ("startsWith('a', 'b')", "undeclared reference"),
     ] {
-        let error = program(text, &mut Room::default()).expect_err(text);
+        let error = error(text).expect(text);
         assert!(error.contains(why), "{text}: {error}");
     }
-    assert!(program(&("a".repeat(20_000)), &mut Room::default()).is_err());
-    let many = vec!["true".to_owned(); 33];
-    assert!(Programs::new(&many, &mut Room::default()).is_err());
+    assert!(error(&"a".repeat(20_000)).is_some());
+    assert!(compile(&vec!["true".to_owned(); 33]).is_err());
     let patterns = format!("true{}", " && 'a'.matches('a')".repeat(65));
-    assert!(program(&patterns, &mut Room::default()).expect_err("too many").contains("in one request"));
+    assert!(error(&patterns).expect("too many").contains("in one request"));
 }
 
 #[test]
-fn a_flow_costs_no_more_than_the_budget() {
+fn evaluation_is_bounded_by_budget() {
     let observed = observed(&example());
     let list = format!("[{}]", "1,".repeat(200));
     let doubled = format!("['a']{}.size() > 0", ".map(x, x + x)".repeat(30));
@@ -213,15 +226,15 @@ fn a_flow_costs_no_more_than_the_budget() {
         doubled,
         shared,
     ] {
-        // Without an end, some of these would take years and others all memory.
+        // Without bounds, some of these would take years and others all memory.
         assert!(!matches(&[&text], &observed), "{text}");
     }
 }
 
 #[test]
-fn the_budget_is_that_of_all_filters() {
+fn filters_share_the_budget() {
     let (observed, node) = (observed(&example()), Node::default());
-    let context = Context { node: &node, names: &NoLookup };
+    let context = Context { node: &node, names: &NoLookup, clock: no_clock };
     let list = format!("[{}]", "1,".repeat(200));
     let filter = |text: &str| proto::FlowFilter {
         experimental: Some(proto::flow_filter::Experimental { cel_expression: vec![text.to_owned()] }),
@@ -233,7 +246,7 @@ fn the_budget_is_that_of_all_filters() {
     let greedy = filter(&format!("!{list}.all(a, {list}.all(b, {list}.all(c, true)))"));
     let short = format!("[{}]", "1,".repeat(60));
     let (most, yes) = (filter(&format!("!{short}.all(a, {short}.all(b, b > 0))")), filter("true"));
-    assert!(matches(&[yes.clone(), greedy.clone()]), "who comes before is asked before");
+    assert!(matches(&[yes.clone(), greedy.clone()]), "the filter before is evaluated first");
     assert!(!matches(&[greedy.clone(), yes.clone()]), "nothing is left");
     assert!(matches(&[most.clone(), yes.clone()]), "what is left is enough");
     assert!(!matches(&[most.clone(), most, yes]), "and here it is not");

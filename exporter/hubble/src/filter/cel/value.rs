@@ -1,4 +1,4 @@
-//! The values that an expression works with, borrowed from the flow wherever they can be.
+//! The values of an evaluation, borrowed from the flow if possible.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -8,11 +8,10 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectM
 
 use super::budget::Budget;
 use super::kind::Kind;
-use super::list::List;
-use super::parser::Literal;
+use super::literal::Literal;
 use super::rc_cow::RcCow;
 
-/// A value; to clone one copies nothing.
+/// A value; cloning it copies nothing.
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
     Null,
@@ -29,20 +28,53 @@ pub(super) enum Value<'a> {
     List(List<'a>),
     Map(Rc<Vec<(Value<'a>, Value<'a>)>>),
     Message(&'a DynamicMessage),
-    /// A message that is not there.
+    /// An unset message.
     Missing(MessageDescriptor),
+}
+
+/// A list. Its elements become values only when they are read; cloning it copies nothing.
+#[derive(Clone, Debug)]
+pub(super) enum List<'a> {
+    /// A field of the flow.
+    Proto(&'a [ProtoValue]),
+    /// Literals of the expression.
+    Literals(&'a [Literal]),
+    /// Made at evaluation.
+    Made(Rc<Vec<Value<'a>>>),
+}
+
+impl<'a> List<'a> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Proto(values) => values.len(),
+            Self::Literals(literals) => literals.len(),
+            Self::Made(values) => values.len(),
+        }
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<Value<'a>> {
+        match self {
+            Self::Proto(values) => values.get(at).map(Value::of_proto),
+            Self::Literals(literals) => literals.get(at).map(Value::of_literal),
+            Self::Made(values) => values.get(at).cloned(),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Value<'a>> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
 }
 
 /// Nanoseconds of a second.
 const SECOND: i128 = 1_000_000_000;
 
 impl<'a> Value<'a> {
-    /// What a literal stands for.
+    /// Returns the value of a literal.
     pub(super) fn of_literal(literal: &'a Literal) -> Self {
         match literal {
             Literal::Null => Self::Null,
             Literal::Bool(value) => Self::Bool(*value),
-            // The grammar makes the first kind into the second.
+            // The parser turns these into `Int`.
             Literal::Integer(value) => Self::Int(value.cast_signed()),
             Literal::Int(value) => Self::Int(*value),
             Literal::Uint(value) => Self::Uint(*value),
@@ -52,22 +84,22 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A text that was made.
+    /// Returns an owned text.
     pub(super) fn of_text(text: String) -> Self {
         Self::Text(RcCow::Owned(Rc::new(text)))
     }
 
-    /// Bytes that were made.
+    /// Returns owned bytes.
     pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
         Self::Bytes(RcCow::Owned(Rc::new(bytes)))
     }
 
-    /// A list of values that were made.
+    /// Returns an owned list.
     pub(super) fn of_values(values: Vec<Self>) -> Self {
         Self::List(List::Made(Rc::new(values)))
     }
 
-    /// A message's field; where it is not there, what proto3 says it is then.
+    /// Returns a message's field; proto3's default if it is unset.
     pub(super) fn field(&self, field: &FieldDescriptor) -> Option<Value<'a>> {
         match self {
             Self::Message(message) => Some(match message.get_field(field) {
@@ -79,7 +111,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether a message's field is there: set, or for plain values and lists, other than nothing.
+    /// Returns whether a message's field is set; for plain values and lists, whether it is not the default.
     pub(super) fn has_field(&self, field: &FieldDescriptor) -> Option<bool> {
         match self {
             Self::Message(message) => Some(message.has_field(field)),
@@ -88,7 +120,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A field that is not there.
+    /// Returns proto3's default of a field.
     fn absent(field: &FieldDescriptor) -> Self {
         match Kind::of_field(field) {
             Kind::Wrapper(_) | Kind::Null | Kind::Dyn => Self::Null,
@@ -96,7 +128,7 @@ impl<'a> Value<'a> {
             Kind::Duration => Self::Duration(0),
             Kind::Message(message) => Self::Missing(message),
             Kind::Bool => Self::Bool(false),
-            // Of an enum too: proto3 has its first value be 0.
+            // Also of enums: in proto3 their first value is 0.
             Kind::Int => Self::Int(0),
             Kind::Uint => Self::Uint(0),
             Kind::Double => Self::Double(0.0),
@@ -143,7 +175,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// How many elements a macro goes through; none where it goes through none of its kind.
+    /// Returns the number of elements that a macro visits; `None` if it cannot.
     pub(super) fn length(&self) -> Option<usize> {
         match self {
             Self::List(values) => Some(values.len()),
@@ -152,7 +184,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// An element of a list, or a key of a map.
+    /// Returns an element of a list, or a key of a map.
     pub(super) fn element(&self, at: usize) -> Option<Value<'a>> {
         match self {
             Self::List(values) => values.get(at),
@@ -161,7 +193,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// How many elements, characters, bytes or so: what it costs to go through it.
+    /// Returns the number of elements or bytes: the cost of reading the value.
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -172,24 +204,24 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What a map has under a text, or a message in the field of that name.
+    /// Returns the value of a map's key, or of a message's field.
     pub(super) fn key(&self, name: &'a str, budget: &mut Budget) -> Option<Value<'a>> {
         match self {
-            Self::Map(entries) => self.place_of(name, budget)?.map(|at| entries[at].1.clone()),
+            Self::Map(entries) => self.index_of(name, budget)?.map(|at| entries[at].1.clone()),
             _ => self.field(&self.named_field(name, budget)?),
         }
     }
 
-    /// Whether there is something under a text.
+    /// Returns whether a map has a key, or a message's field is set.
     pub(super) fn has_key(&self, name: &'a str, budget: &mut Budget) -> Option<bool> {
         match self {
-            Self::Map(_) => Some(self.place_of(name, budget)?.is_some()),
+            Self::Map(_) => Some(self.index_of(name, budget)?.is_some()),
             _ => self.has_field(&self.named_field(name, budget)?),
         }
     }
 
-    /// Where a map has a text as its key.
-    fn place_of(&self, name: &'a str, budget: &mut Budget) -> Option<Option<usize>> {
+    /// Returns the index of a map's key.
+    fn index_of(&self, name: &'a str, budget: &mut Budget) -> Option<Option<usize>> {
         let Self::Map(entries) = self else { return None };
         Self::Text(RcCow::Borrowed(name)).position(entries.iter().map(|(key, _)| key.clone()), budget)
     }
@@ -203,7 +235,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The first of some that is the same; none where the budget ends before it.
+    /// Returns the index of the first equal value; `None` if the budget is exceeded.
     pub(super) fn position(&self, all: impl IntoIterator<Item = Self>, budget: &mut Budget) -> Option<Option<usize>> {
         for (at, one) in all.into_iter().enumerate() {
             if self.equals(&one, budget)? {
@@ -213,7 +245,7 @@ impl<'a> Value<'a> {
         Some(None)
     }
 
-    /// Whether two are the same, numbers of different kinds too; none where the budget ends before that is known.
+    /// Returns whether two values are equal, also numbers of different kinds; `None` if the budget is exceeded.
     pub(super) fn equals(&self, other: &Self, budget: &mut Budget) -> Option<bool> {
         budget.spend(1)?;
         Some(match (self, other) {
@@ -256,7 +288,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// Which comes first; none where they have no order.
+    /// Returns the order of two values, if they have one.
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Bool(one), Self::Bool(two)) => Some(one.cmp(two)),
@@ -271,7 +303,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Any integer.
+    /// Returns a signed or unsigned integer.
     pub(super) fn as_integer(&self) -> Option<i128> {
         match self {
             Self::Int(value) => Some((*value).into()),
@@ -289,7 +321,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Whether two are the same bytes.
+/// Returns whether bytes are equal.
 fn same(one: &[u8], two: &[u8], budget: &mut Budget) -> Option<bool> {
     if one.len() != two.len() {
         return Some(false);

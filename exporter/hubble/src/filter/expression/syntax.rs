@@ -1,41 +1,50 @@
-//! Go's syntax of regular expressions, written as the crate `regex` takes it: the two differ in what escapes and classes
-//! mean, in repetitions, and in what is an error.
+//! Rewrites Go's syntax of regular expressions to that of the crate `regex`. The two differ in the meaning of escapes and
+//! classes, in repetitions, and in errors.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
 use hashbrown::HashSet;
 
-/// Times that a repetition, or repetitions inside of one another, may demand at most (`maxRepeat` of `regexp/syntax`).
+use crate::filter::pattern_budget::PatternBudget;
+
+/// The most repetitions of an item, the product of nested ones (`maxRepeat` of `regexp/syntax`).
 const MOST_REPETITIONS: u32 = 1000;
-/// Groups inside of one another at most: Go takes 1000, the crate `regex` 250 with what it nests itself.
+/// Characters from which on a range is wide: if case is ignored, the crate `regex` looks at each of them.
+const WIDE_RANGE: u32 = 256;
+/// Levels of nested groups. Go allows 1000, the crate `regex` 250, its own ones included.
 const DEEPEST: usize = 100;
 
-/// What stands before a repetition.
+const MISSING_BRACKET: &str = "missing closing ]";
+
+/// The item before a repetition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
-    /// Nothing that can be repeated.
+    /// None that can be repeated.
     Nothing,
-    /// An item, which demands as many repetitions inside of itself.
+    /// An item, with the repetitions inside of it.
     Item(u32),
-    /// A repetition, which is not repeated again.
+    /// A repetition, which cannot be repeated again.
     Repetition(u32),
 }
 
-/// The one expression being rewritten.
+/// The state of rewriting one pattern.
 struct Translator<'a> {
     rest: Peekable<Chars<'a>>,
     out: String,
     names: HashSet<String>,
     before: Before,
-    /// For each open group, the most repetitions that are demanded in it so far.
+    /// For each open group, the most repetitions in the groups around it so far.
     open: Vec<u32>,
-    /// The same for what is outside of all.
+    /// The most repetitions in the current group so far.
     most: u32,
+    /// No `:]` follows: a `[:` begins no class.
+    has_no_posix_end: bool,
+    budget: &'a mut PatternBudget,
 }
 
-/// Rewrites an expression, or says what is wrong with it.
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
+/// Rewrites a pattern, or returns its error. Wide classes are charged to the budget.
+pub(super) fn translate(pattern: &str, budget: &mut PatternBudget) -> Result<String, String> {
     let mut translator = Translator {
         rest: pattern.chars().peekable(),
         out: String::with_capacity(pattern.len() + 16),
@@ -43,6 +52,8 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
         before: Before::Nothing,
         open: Vec::new(),
         most: 1,
+        has_no_posix_end: false,
+        budget,
     };
     while let Some(c) = translator.rest.next() {
         translator.one(c)?;
@@ -119,7 +130,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// `n}`, `n,}` or `n,m}`; anything else is no repetition, and nothing is taken.
+    /// Reads `n}`, `n,}` or `n,m}`. Anything else is not a repetition, and nothing is consumed.
     fn bounds(&mut self) -> Option<(u32, Option<u32>)> {
         let mut ahead = self.rest.clone();
         let least = number(&mut ahead)?;
@@ -137,7 +148,7 @@ impl Translator<'_> {
         Some(bounds)
     }
 
-    /// Behind `(`. Nobody asks for what a group took, so none takes anything.
+    /// Reads the start of a group after `(`. Captures are not used, so no group captures.
     fn group(&mut self) -> Result<(), String> {
         if self.open.len() >= DEEPEST {
             return Err("expression nests too deeply".to_owned());
@@ -155,7 +166,7 @@ impl Translator<'_> {
             }
         }
         if ends {
-            // Flags alone, for what follows in this group. They can't be repeated.
+            // Flags for the rest of this group. They can't be repeated.
             if !flags.is_empty() {
                 self.out.push_str(&format!("(?{flags})"));
             }
@@ -168,7 +179,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// `<name>`.
+    /// Reads `<name>`.
     fn name(&mut self) -> Result<(), String> {
         let mut name = String::new();
         if self.rest.next() != Some('<') {
@@ -184,13 +195,13 @@ impl Translator<'_> {
         if self.names.insert(name.clone()) { Ok(()) } else { Err(format!("duplicate capture group name: `{name}`")) }
     }
 
-    /// Flags up to `)`, which is true, or `:`.
+    /// Reads flags up to `)` or `:`; returns them with whether `)` ended them.
     fn flags(&mut self) -> Result<(String, bool), String> {
         let (mut flags, mut negated, mut any) = (String::new(), false, false);
         loop {
             match self.rest.next() {
                 Some(c @ ('i' | 'm' | 's' | 'U')) => {
-                    // The crate `regex` refuses a flag that is given twice; the last one counts in Go.
+                    // The crate `regex` rejects a repeated flag; in Go the last one counts.
                     let on = flags.split('-').next().unwrap_or_default();
                     if !if negated { flags.len() > on.len() && flags[on.len()..].contains(c) } else { on.contains(c) } {
                         if negated && on.contains(c) {
@@ -210,7 +221,7 @@ impl Translator<'_> {
         }
     }
 
-    /// Behind `\`, outside of classes.
+    /// Reads an escape after `\`, outside of classes.
     fn escape(&mut self) -> Result<(), String> {
         let Some(&c) = self.rest.peek() else { return Err("trailing backslash at end of expression".to_owned()) };
         match c {
@@ -223,12 +234,12 @@ impl Translator<'_> {
                 return Ok(());
             }
             _ => {
-                let mut class = String::new();
-                match set(&mut self.rest)? {
-                    Escaped::Set(text) => class.push_str(&format!("[{text}]")),
-                    Escaped::Char(c) => push_literal(c, &mut class),
+                match self.escaped()? {
+                    // A nested class would cost more: folding case looks at each of its characters.
+                    Escaped::Set(text) if text.starts_with('[') => self.out.push_str(&text),
+                    Escaped::Set(text) => self.out.push_str(&format!("[{text}]")),
+                    Escaped::Char(c) => push_literal(c, &mut self.out),
                 }
-                self.out.push_str(&class);
                 self.item(1);
                 return Ok(());
             }
@@ -238,7 +249,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// Behind `\Q`: as it is up to `\E` or the end.
+    /// Reads literal text after `\Q`, up to `\E` or the end.
     fn quoted(&mut self) {
         while let Some(c) = self.rest.next() {
             if c == '\\' && self.rest.next_if_eq(&'E').is_some() {
@@ -248,16 +259,15 @@ impl Translator<'_> {
         }
     }
 
-    /// Behind `[`.
+    /// Reads a class after `[`.
     fn class(&mut self) -> Result<(), String> {
-        let missing = || "missing closing ]".to_owned();
         self.out.push('[');
         if self.rest.next_if_eq(&'^').is_some() {
             self.out.push('^');
         }
         let mut first = true;
         loop {
-            let c = self.rest.next().ok_or_else(missing)?;
+            let c = self.rest.next().ok_or(MISSING_BRACKET)?;
             if c == ']' && !first {
                 break;
             }
@@ -270,45 +280,60 @@ impl Translator<'_> {
                 continue;
             }
             let low = match c {
-                '\\' => set(&mut self.rest)?,
+                '\\' => self.escaped()?,
                 c => Escaped::Char(c),
             };
             let low = match low {
                 Escaped::Set(text) => {
+                    if text.starts_with('[') {
+                        self.budget.take_wide_class()?;
+                    }
                     self.out.push_str(&text);
                     continue;
                 }
                 Escaped::Char(low) => low,
             };
             push_literal(low, &mut self.out);
-            let mut ahead = self.rest.clone();
-            if ahead.next() != Some('-') || ahead.peek().is_none_or(|&c| c == ']') {
-                continue;
-            }
-            self.rest = ahead;
-            let high = match self.rest.next().ok_or_else(missing)? {
-                '\\' => set(&mut self.rest)?,
-                c => Escaped::Char(c),
-            };
-            match high {
-                Escaped::Char(high) if high >= low => {
-                    self.out.push('-');
-                    push_literal(high, &mut self.out);
-                }
-                _ => return Err(format!("invalid character class range: `{low}-`")),
-            }
+            self.range_end(low)?;
         }
         self.out.push(']');
         self.item(1);
         Ok(())
     }
 
-    /// At the colon of `[:name:]`; nothing where no `:]` follows.
+    /// Reads `-` and the end of a range after its start, if they follow.
+    fn range_end(&mut self, low: char) -> Result<(), String> {
+        let mut ahead = self.rest.clone();
+        if ahead.next() != Some('-') || ahead.peek().is_none_or(|&c| c == ']') {
+            return Ok(());
+        }
+        self.rest = ahead;
+        let high = match self.rest.next() {
+            Some('\\') => self.escaped()?,
+            Some(c) => Escaped::Char(c),
+            None => return Err(MISSING_BRACKET.to_owned()),
+        };
+        let Escaped::Char(high) = high else { return Err(format!("invalid character class range: `{low}-`")) };
+        if high < low {
+            return Err(format!("invalid character class range: `{low}-`"));
+        }
+        if u32::from(high) - u32::from(low) >= WIDE_RANGE {
+            self.budget.take_wide_class()?;
+        }
+        self.out.push('-');
+        push_literal(high, &mut self.out);
+        Ok(())
+    }
+
+    /// Reads `[:name:]` from its colon on. Returns `None` if no `:]` follows.
     fn posix_class(&mut self) -> Result<Option<String>, String> {
         const NAMES: [&str; 14] = [
             "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
             "word", "xdigit",
         ];
+        if self.has_no_posix_end {
+            return Ok(None);
+        }
         let mut ahead = self.rest.clone();
         ahead.next();
         let mut name = String::new();
@@ -316,7 +341,10 @@ impl Translator<'_> {
             match ahead.next() {
                 Some(':') if ahead.peek() == Some(&']') => break,
                 Some(c) => name.push(c),
-                None => return Ok(None),
+                None => {
+                    self.has_no_posix_end = true;
+                    return Ok(None);
+                }
             }
         }
         if !NAMES.contains(&name.strip_prefix('^').unwrap_or(&name)) {
@@ -326,25 +354,33 @@ impl Translator<'_> {
         self.rest = ahead;
         Ok(Some(format!("[:{name}:]")))
     }
+
+    /// Reads an escape after `\`, in classes and outside of them; charges properties.
+    fn escaped(&mut self) -> Result<Escaped, String> {
+        if matches!(self.rest.peek(), Some('p' | 'P')) {
+            self.budget.take_wide_class()?;
+        }
+        set(&mut self.rest)
+    }
 }
 
-/// Between two characters of words or two others, by ASCII alone.
+/// `\B` for words of ASCII.
 const NOT_AT_BOUNDARY: &str = r"(?-u:\B)";
 
-/// What an escape stands for.
+/// The meaning of an escape.
 enum Escaped {
     Char(char),
-    /// The inside of a class.
+    /// The content of a class.
     Set(String),
 }
 
-/// Behind `\`, in classes and outside of them.
+/// Reads an escape after `\`, in classes and outside of them.
 fn set(rest: &mut Peekable<Chars<'_>>) -> Result<Escaped, String> {
     let c = rest.next().ok_or("trailing backslash at end of expression")?;
     let invalid = || format!(r"invalid escape sequence: `\{c}`");
     let as_set = |text: &str| Ok(Escaped::Set(text.to_owned()));
     Ok(Escaped::Char(match c {
-        // ASCII alone, unlike the crate `regex`.
+        // ASCII only, unlike in the crate `regex`.
         'd' => return as_set("0-9"),
         'D' => return as_set("[^0-9]"),
         's' => return as_set(r"\t\n\x0c\r\x20"),
@@ -360,14 +396,14 @@ fn set(rest: &mut Peekable<Chars<'_>>) -> Result<Escaped, String> {
         'v' => '\x0b',
         'x' => hexadecimal(rest).ok_or_else(invalid)?,
         '0' => octal(0, rest),
-        // A digit alone would refer back to a group.
+        // A single digit would be a backreference.
         '1'..='7' if matches!(rest.peek(), Some('0'..='7')) => octal(c.to_digit(8).unwrap_or_default(), rest),
         c if c.is_ascii() && !c.is_ascii_alphanumeric() => c,
         _ => return Err(invalid()),
     }))
 }
 
-/// Up to two octal digits more.
+/// Reads up to two more octal digits.
 fn octal(mut value: u32, rest: &mut Peekable<Chars<'_>>) -> char {
     for _ in 0..2 {
         let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else { break };
@@ -377,7 +413,7 @@ fn octal(mut value: u32, rest: &mut Peekable<Chars<'_>>) -> char {
     char::from_u32(value).unwrap_or_default()
 }
 
-/// `41` or `{41}`.
+/// Reads `41` or `{41}`.
 fn hexadecimal(rest: &mut Peekable<Chars<'_>>) -> Option<char> {
     let mut value = 0;
     if rest.next_if_eq(&'{').is_some() {
@@ -397,7 +433,7 @@ fn hexadecimal(rest: &mut Peekable<Chars<'_>>) -> Option<char> {
     char::from_u32(value)
 }
 
-/// `N`, `{Greek}` or `{^Greek}`; whether there is one of that name, the crate `regex` says.
+/// Reads `N`, `{Greek}` or `{^Greek}`; the crate `regex` checks the name.
 fn property(mut negated: bool, rest: &mut Peekable<Chars<'_>>) -> Result<String, String> {
     let invalid = |name: &str| format!("invalid character class range: `\\p{{{name}}}`");
     let mut name = String::new();
@@ -413,7 +449,7 @@ fn property(mut negated: bool, rest: &mut Peekable<Chars<'_>>) -> Result<String,
         Some(c) if c.is_ascii_uppercase() => name.push(c),
         _ => return Err(invalid(&name)),
     }
-    // Names are exact in Go; the crate takes any case, and long names of the general categories.
+    // Go's names are case-sensitive; the crate ignores case, and has long names of the general categories.
     if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
         return Err(invalid(&name));
     }
@@ -422,7 +458,7 @@ fn property(mut negated: bool, rest: &mut Peekable<Chars<'_>>) -> Result<String,
     Ok(written)
 }
 
-/// A number as Go takes it: no zeros before it. Too large ones stay too large.
+/// Reads a number without leading zeros, as in Go. Too large numbers saturate.
 fn number(rest: &mut Peekable<Chars<'_>>) -> Option<u32> {
     let mut value: Option<u32> = None;
     let zero = rest.peek() == Some(&'0');
@@ -435,9 +471,9 @@ fn number(rest: &mut Peekable<Chars<'_>>) -> Option<u32> {
     value.filter(|_| !zero || digits == 1)
 }
 
-/// A character that stands for itself, in and outside of classes.
+/// Appends a literal character, in classes and outside of them.
 fn push_literal(c: char, out: &mut String) {
-    // An escaped angle bracket is the start or the end of a word.
+    // An escaped angle bracket would be the start or the end of a word.
     if c.is_ascii_punctuation() && !matches!(c, '_' | '<' | '>') {
         out.push('\\');
     }

@@ -1,4 +1,4 @@
-//! Selectors on labels, and texts that are none.
+//! Selectors against labels, and invalid selectors.
 
 use super::Selector;
 use crate::filter::label::Labels;
@@ -13,7 +13,7 @@ const LABELS: [&str; 6] = [
 ];
 
 #[test]
-fn selects() {
+fn selector_matches_labels() {
     let labels = LABELS.map(str::to_owned);
     for (selector, expected) in [
         ("", true),
@@ -63,16 +63,16 @@ fn selects() {
     ] {
         let parsed = Selector::parse(selector);
         if selector.contains('\0') {
-            // Lexed as Kubernetes does: the text ends there.
+            // A NUL ends the text, as in Kubernetes.
             assert_eq!(parsed, Selector::parse("app=web"));
             continue;
         }
-        assert_eq!(parsed.expect(selector).select(Labels::Given(&labels)), expected, "{selector}");
+        assert_eq!(parsed.expect(selector).matches(Labels::Given(&labels)), expected, "{selector}");
     }
 }
 
 #[test]
-fn refuses() {
+fn invalid_selector_is_rejected() {
     for (selector, why) in [
         ("((", "found '('"),
         ("a in (", "found '', expected: ',', ')' or identifier"),
@@ -102,7 +102,7 @@ fn refuses() {
         let error = Selector::parse(selector).expect_err(selector);
         assert!(error.contains(why), "{selector}: {error}");
     }
-    // With `any.` before it, the name may have four bytes less.
+    // The name may have four bytes less, since `any.` precedes it.
     assert!(Selector::parse(&"a".repeat(59)).is_ok());
     assert!(Selector::parse(&"a".repeat(60)).is_err());
     assert!(Selector::parse(&format!("a={}", "a".repeat(64))).is_err());

@@ -27,7 +27,7 @@ pub(crate) fn listed(list: &str) -> BTreeSet<String> {
     found
 }
 
-/// `: Name (Request) → stream Response · …`.
+/// Reads `: Name (Request) → stream Response · …`.
 fn methods(package: &str, name: &str, body: &str, found: &mut BTreeSet<String>) {
     for method in body.trim_start_matches(": ").split(" · ") {
         let method = method.replace(['(', ')'], "").replace(" →", "");
@@ -35,7 +35,7 @@ fn methods(package: &str, name: &str, body: &str, found: &mut BTreeSet<String>) 
     }
 }
 
-/// Fields of a message or values of an enum.
+/// Reads the fields of a message or the values of an enum.
 fn definition(package: &str, name: &str, body: &str, found: &mut BTreeSet<String>) {
     let (body, reserved) = body.split_once("; reserved ").unwrap_or((body, ""));
     let deprecated = body.ends_with(" [deprecated]");
@@ -59,7 +59,7 @@ fn definition(package: &str, name: &str, body: &str, found: &mut BTreeSet<String
     }
 }
 
-/// A field with its type's full name; values of enums have no type.
+/// Returns a field with its type's full name; values of enums have no type.
 fn full_type(package: &str, field: &str) -> String {
     let (bare, mark) = field.strip_suffix('†').map_or((field, ""), |bare| (bare, "†"));
     let Some((name, kind)) = bare.split_once(' ') else { return field.to_owned() };

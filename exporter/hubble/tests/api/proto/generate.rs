@@ -1,4 +1,4 @@
-//! Generates the Rust code and the descriptors from the protobuf files, without a `protoc` of the system.
+//! Generates the Rust code and the descriptors from the protobuf files, without the system's `protoc`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,12 +9,12 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 /// The packages, each in a file of its name.
 const PACKAGES: &[&str] = &["flow", "observer", "peer", "recorder", "relay"];
 
-/// Messages that the server has as bytes, never as generated messages: answers that the observer encoded, and the request
-/// that may become far larger than its bytes.
+/// Messages that the server has as bytes: responses that the observer encodes, and the request, which is counted before it
+/// is decoded.
 const ENCODED: &[&str] = &["GetFlowsRequest", "GetFlowsResponse", "GetAgentEventsResponse", "GetDebugEventsResponse"];
 
-/// Every generated file, by its path below `exporter/`.
-pub(crate) fn everything(protos: &Path) -> BTreeMap<String, Vec<u8>> {
+/// Generates all files, by their path below `exporter/`.
+pub(crate) fn all_files(protos: &Path) -> BTreeMap<String, Vec<u8>> {
     let compiled = |comments| {
         let mut compiler = protox::Compiler::new([protos]).expect("the folder of the protobuf files");
         compiler.include_imports(true).include_source_info(comments);
@@ -29,7 +29,7 @@ pub(crate) fn everything(protos: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The Rust code: messages in the pure crate, clients and servers where the transport is.
+/// Generates the Rust code: messages in this crate, clients and servers in `eyepiece`.
 fn code(descriptors: &FileDescriptorSet) -> BTreeMap<String, Vec<u8>> {
     let mut descriptors = descriptors.clone();
     descriptors.file.iter_mut().for_each(without_deprecation);
@@ -63,13 +63,13 @@ fn code(descriptors: &FileDescriptorSet) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// What a generator writes, by package.
+/// Runs a generator; returns its code by package.
 fn generated(descriptors: FileDescriptorSet, builder: tonic_prost_build::Builder) -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut config = prost_build::Config::new();
     // JSON finds a message's descriptor by its name.
     config.enable_type_names();
-    // Who connects, and how, is not these modules' work.
+    // The modules do not connect.
     let builder = builder.build_transport(false).out_dir(folder.path()).emit_rerun_if_changed(false);
     builder.compile_fds_with_config(descriptors, config).expect("code is generated");
     let read = |package: &&str| {
@@ -93,7 +93,7 @@ fn without_deprecation(file: &mut prost_types::FileDescriptorProto) {
     }
 }
 
-/// A text without the generator's own `allow(…)`: the module's allowance covers it, with its reason.
+/// Removes the generator's own `allow(…)`: the module's covers it, with a reason.
 fn without_allowances(text: &str) -> String {
     let (mut rest, mut kept) = (text, String::new());
     let next = |text: &str| ["#![allow(", "#[allow("].iter().filter_map(|allow| text.find(allow)).min();

@@ -5,8 +5,8 @@ mod generate;
 
 use std::path::{Path, PathBuf};
 
-/// A folder of this crate.
-fn of_the_crate(path: &str) -> PathBuf {
+/// Returns a path in this crate.
+fn crate_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 

@@ -5,7 +5,7 @@ use eyepiece_flow::event::KernelDrop;
 use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, EventType, Flow, Layer, Verdict};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
-use eyepiece_hubble::filter::Context;
+use eyepiece_hubble::filter::{Context, no_clock};
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::FlowFilter;
 use eyepiece_hubble::{filter, json};
@@ -182,7 +182,7 @@ fn kernel_drop_reasons_filter_by_name() {
     // With a layer in the summary and without; another reason of the kernel's; two of Cilium's; no drop.
     let flows = [drop(0, Layer::Ipv4), drop(0, Layer::None), drop(1, Layer::Ipv4), cilium(133), cilium(181), forwarded];
     let node = Node { name: "n".to_owned(), cluster: String::new() };
-    let context = Context { node: &node, names: &Kernel };
+    let context = Context { node: &node, names: &Kernel, clock: no_clock };
     for (arguments, expected) in [
         ("--drop-reason-desc NO_SOCKET", [true, true, false, false, false, false]),
         ("--drop-reason-desc no_socket --drop-reason-desc netfilter_drop", [true, true, true, false, false, false]),

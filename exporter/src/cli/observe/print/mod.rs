@@ -15,10 +15,10 @@ mod time;
 mod tests;
 
 use eyepiece_hubble::json;
-use eyepiece_hubble::json::Named;
 use eyepiece_hubble::proto::flow::LostEvent;
 use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
 use eyepiece_hubble::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse};
+use prost::Name;
 
 pub use names::{event_type, identity, identity_names, observation_point};
 pub use time::TimeFormat;
@@ -207,7 +207,7 @@ fn header(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn line_of_json(message: &impl Named, out: &mut String) {
+fn line_of_json(message: &impl Name, out: &mut String) {
     let start = out.len();
     if json::write(message, out).is_err() {
         // Not with a generated message; a half line would spoil what follows.

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use eyepiece_hubble::json;
-use eyepiece_hubble::json::Named;
 use eyepiece_hubble::proto::observer::{Namespace, Node, ServerStatusResponse};
 use eyepiece_hubble::proto::peer::{ChangeNotification, ChangeNotificationType};
 use eyepiece_hubble::proto::relay::NodeState;
 use eyepiece_hubble::terminal::safe;
+use prost::Name;
 
 use super::names::enum_name;
 use super::table::Table;
@@ -155,7 +155,7 @@ pub fn namespaces(namespaces: &[Namespace], wide: bool) -> String {
 }
 
 /// A list of messages as JSON, indented by two spaces.
-pub fn json_list<M: Named>(messages: &[M]) -> String {
+pub fn json_list<M: Name>(messages: &[M]) -> String {
     let mut list = Vec::new();
     for message in messages {
         let mut text = String::new();

@@ -1,0 +1,15 @@
+//! The literals of an expression.
+
+/// A literal.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Literal {
+    Null,
+    Bool(bool),
+    /// Of an unsigned text; the parser turns it into [`Self::Int`].
+    Integer(u64),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
