@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eyepiece::serve::grpc::{Limits, MESSAGE};
+use eyepiece::serve::grpc::{Limits, MAX_MESSAGE_BYTES};
 use eyepiece::services::peer::peer_client::PeerClient;
 use eyepiece_hubble::proto::peer::NotifyRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -117,9 +117,9 @@ async fn requests_of_one_connection_wait_for_one_another() {
 async fn messages_and_headers_that_are_too_large() {
     let server = Setup::default().start().await;
     let mut client = HealthClient::new(server.channel().await);
-    let fits = HealthCheckRequest { service: "x".repeat(MESSAGE - 16) };
+    let fits = HealthCheckRequest { service: "x".repeat(MAX_MESSAGE_BYTES - 16) };
     assert_eq!(client.check(fits).await.unwrap_err().code(), Code::NotFound, "no such service");
-    let large = HealthCheckRequest { service: "x".repeat(MESSAGE) };
+    let large = HealthCheckRequest { service: "x".repeat(MAX_MESSAGE_BYTES) };
     assert_eq!(client.check(large).await.unwrap_err().code(), Code::OutOfRange);
     let mut request = Request::new(HealthCheckRequest::default());
     request.metadata_mut().insert("x", "y".repeat(15 << 10).parse().unwrap());

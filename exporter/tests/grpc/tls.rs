@@ -152,7 +152,7 @@ async fn a_secret_that_is_swapped() {
     for name in ["cert", "key"] {
         std::os::unix::fs::symlink(format!("..data/{name}"), pki.path(name)).unwrap();
     }
-    let files = eyepiece::serve::grpc::tls::Files { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
+    let files = eyepiece::serve::grpc::tls::TlsFiles { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
     let server = Setup { tls: Some(files), ..Setup::default() }.start().await;
     assert!(server.tls_channel(pki.client(None)).await.is_ok());
     for (round, (name, of)) in [("..2", &new), ("..3", &pki)].into_iter().enumerate() {
@@ -173,7 +173,7 @@ async fn files_that_can_not_be_used_are_named_at_the_start() {
     let good = pki.files(Some(&other.ca));
     std::fs::write(pki.path("empty"), "").unwrap();
     std::fs::write(pki.path("other-key"), other.sign(NAME).key).unwrap();
-    let with = |change: &dyn Fn(&mut eyepiece::serve::grpc::tls::Files)| {
+    let with = |change: &dyn Fn(&mut eyepiece::serve::grpc::tls::TlsFiles)| {
         let mut files = good.clone();
         change(&mut files);
         files

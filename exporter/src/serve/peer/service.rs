@@ -12,7 +12,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::Incidents;
-use crate::serve::grpc::MESSAGE;
+use crate::serve::grpc::MAX_MESSAGE_BYTES;
 use crate::serve::peer::registry::{Subscription, Told};
 use crate::services::peer::peer_server::{Peer, PeerServer};
 
@@ -29,7 +29,7 @@ impl PeerService {
 
     /// For the routes, with the limits of all services.
     pub fn server(self) -> PeerServer<Self> {
-        PeerServer::new(self).max_decoding_message_size(MESSAGE)
+        PeerServer::new(self).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
 
