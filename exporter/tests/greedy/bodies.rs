@@ -53,7 +53,7 @@ fn ask(sender: &SendRequest<StreamBody<Frames>>, sent: usize) -> JoinHandle<Code
 
 #[tokio::test]
 async fn messages_that_stay_one_byte_short_are_bounded_in_bytes_and_in_time() {
-    let limits = Limits { request: Duration::from_secs(3), ..Limits::default() };
+    let limits = Limits { request_timeout: Duration::from_secs(3), ..Limits::default() };
     let server = Server::start(1, limits).await;
     let senders = [connect(&server).await, connect(&server).await];
     let asked: Vec<_> = (0..60).map(|number| ask(&senders[number % 2], MAX_MESSAGE_BYTES - 1)).collect();
@@ -79,7 +79,7 @@ async fn messages_that_stay_one_byte_short_are_bounded_in_bytes_and_in_time() {
 
 #[tokio::test]
 async fn requests_without_a_body_hold_no_places() {
-    let limits = Limits { streams: 8, request: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { streams: 8, request_timeout: Duration::from_secs(2), ..Limits::default() };
     let server = Server::start(1, limits).await;
     let sender = connect(&server).await;
     let asked: Vec<_> = (0..8).map(|_| ask(&sender, 0)).collect();

@@ -29,7 +29,7 @@ async fn until_ended(stream: &mut TcpStream) -> usize {
 async fn who_never_says_what_it_wants_is_ended() {
     let pki = Pki::new();
     for tls in [None, Some(pki.files(None))] {
-        let limits = Limits { handshake: SHORT, ..Limits::default() };
+        let limits = Limits { handshake_timeout: SHORT, ..Limits::default() };
         let server = Setup { tls, limits, ..Setup::default() }.start().await;
         for (number, text) in [&b""[..], b"PRI * HTTP/2.0\r\n", &[0x16, 0x03, 0x01, 0x02, 0x00]].iter().enumerate() {
             let mut stream = TcpStream::connect(server.tcp()).await.unwrap();
@@ -46,7 +46,7 @@ async fn who_never_says_what_it_wants_is_ended() {
 
 #[tokio::test]
 async fn who_does_not_answer_pings_is_ended() {
-    let limits = Limits { ping: SHORT, pong: SHORT, handshake: SHORT, ..Limits::default() };
+    let limits = Limits { ping_interval: SHORT, ping_timeout: SHORT, handshake_timeout: SHORT, ..Limits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let answering = server.channel().await;
     let mut silent = TcpStream::connect(server.tcp()).await.unwrap();
@@ -134,7 +134,7 @@ async fn messages_and_headers_that_are_too_large() {
 
 #[tokio::test]
 async fn connections_without_a_request_are_told_to_go() {
-    let limits = Limits { idle: SHORT, ..Limits::default() };
+    let limits = Limits { idle_timeout: SHORT, ..Limits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let busy = server.channel().await;
     let mut stream = PeerClient::new(busy).notify(NotifyRequest {}).await.unwrap().into_inner();

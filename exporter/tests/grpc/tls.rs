@@ -179,11 +179,11 @@ async fn files_that_can_not_be_used_are_named_at_the_start() {
         files
     };
     for (files, expected) in [
-        (with(&|files| files.cert = pki.path("missing")), "missing: certificate: "),
-        (with(&|files| files.cert = pki.path("empty")), "empty: certificate: none in the file"),
-        (with(&|files| files.key = pki.path("empty")), "empty: private key: "),
+        (with(&|files| files.cert = pki.path("missing")), "missing: "),
+        (with(&|files| files.cert = pki.path("empty")), "empty: none in the file"),
+        (with(&|files| files.key = pki.path("empty")), "empty: "),
         (with(&|files| files.key = pki.path("other-key")), "with key "),
-        (with(&|files| files.client_ca = Some(pki.path("key"))), "key: certificate: none in the file"),
+        (with(&|files| files.client_ca = Some(pki.path("key"))), "key: none in the file"),
     ] {
         let config = eyepiece::serve::grpc::Config {
             listen: Vec::new(),

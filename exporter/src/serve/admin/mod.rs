@@ -8,7 +8,7 @@ pub mod status;
 pub(crate) mod table;
 
 pub use ready::Ready;
-pub use server::{Admin, AdminError, Bound, Config, StatusSource};
+pub use server::{Admin, AdminError, Bound, Config};
 pub use status::{
     ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, PrivilegesStatus,
     SampleStatus, Status, ThreadsStatus,

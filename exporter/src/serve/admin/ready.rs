@@ -15,7 +15,8 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Returns a state that is ready only while `obstacle` returns `None`. It runs on the admin thread, once per request.
+    /// Returns a state that is ready only while `obstacle` returns `None`. It runs on the admin thread, once per
+    /// request.
     pub fn unless(obstacle: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         Self { is_started: Arc::default(), obstacle: Some(Arc::new(obstacle)) }
     }

@@ -178,8 +178,8 @@ fn interfaces(interfaces: &InterfacesStatus) -> Vec<[String; 2]> {
     [watched, [format!("{out} left out"), reasons.join("; ")]].into_iter().chain(excluded).collect()
 }
 
-/// Whether an unmatched pattern needs attention: one of `include` leaves an interface unwatched, one of `exclude` does not
-/// matter.
+/// Whether an unmatched pattern needs attention: one of `include` leaves an interface unwatched, one of `exclude` does
+/// not matter.
 fn is_alarm(pattern: &str) -> bool {
     pattern.starts_with(INCLUDE)
 }

@@ -1,7 +1,7 @@
 //! The admin endpoint's HTTP server.
 //!
-//! It has a thread and a runtime of its own, so that it answers while the data path is busy. A client occupies a bounded
-//! buffer for a bounded time.
+//! It has a thread and a runtime of its own, so that it answers while the data path is busy. A client occupies a
+//! bounded buffer for a bounded time.
 
 use std::convert::Infallible;
 use std::io;
@@ -48,17 +48,8 @@ pub struct Config {
     pub hosts: Vec<String>,
 }
 
-/// Provides the status. Called on the admin thread, once per request of /status.
-pub trait StatusSource: Send + Sync + 'static {
-    /// Returns the current status.
-    fn status(&self) -> Status;
-}
-
-impl<F: Fn() -> Status + Send + Sync + 'static> StatusSource for F {
-    fn status(&self) -> Status {
-        self()
-    }
-}
+/// Returns the current status. Called on the admin thread, once per request of /status.
+type StatusSource = dyn Fn() -> Status + Send + Sync;
 
 /// Why the admin endpoint could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -117,8 +108,8 @@ impl Config {
     ///
     /// # Errors
     /// The address cannot be bound, or the thread cannot be started.
-    pub fn build(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
-        self.bind()?.serve(ready, source)
+    pub fn build(self, ready: Ready, status: impl Fn() -> Status + Send + Sync + 'static) -> Result<Admin, AdminError> {
+        self.bind()?.serve(ready, status)
     }
 }
 
@@ -127,7 +118,7 @@ impl Bound {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn serve(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
+    pub fn serve(self, ready: Ready, status: impl Fn() -> Status + Send + Sync + 'static) -> Result<Admin, AdminError> {
         let Self { addr, listener, hosts } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| AdminError::Start { source })?;
@@ -136,7 +127,7 @@ impl Bound {
             TcpListener::from_std(listener).map_err(|source| AdminError::Start { source })?
         };
         let (stop, stopped) = oneshot::channel();
-        let shared = Arc::new(Shared { ready, source: Box::new(source), hosts });
+        let shared = Arc::new(Shared { ready, status: Box::new(status), hosts });
         let work = move || {
             capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
@@ -167,7 +158,7 @@ impl Drop for Admin {
 
 struct Shared {
     ready: Ready,
-    source: Box<dyn StatusSource>,
+    status: Box<StatusSource>,
     hosts: Vec<String>,
 }
 
@@ -236,7 +227,7 @@ fn respond(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>
 }
 
 fn status(shared: &Shared) -> Response<Full<Bytes>> {
-    let status = Status { ready: shared.ready.get(), ..shared.source.status() };
+    let status = Status { ready: shared.ready.get(), ..(shared.status)() };
     match serde_json::to_vec(&status) {
         Ok(body) => response(StatusCode::OK, "application/json", body.into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),

@@ -27,7 +27,7 @@ pub(super) enum ConnectionEnd {
     Refused(RefusalReason),
     /// The client closed it.
     PeerClosed,
-    /// It had no request for [`Limits::idle`].
+    /// It had no request for [`Limits::idle_timeout`].
     Idle,
     /// The client did not answer a ping.
     Unanswered,
@@ -63,7 +63,7 @@ pub(super) enum Incoming {
 impl Incoming {
     /// Serves the connection until it ends.
     pub(super) async fn serve(self, client: Client, limits: &Limits, shared: Arc<Shared>) -> ConnectionEnd {
-        let handshake = Instant::now() + limits.handshake;
+        let handshake = Instant::now() + limits.handshake_timeout;
         match self {
             Self::Unix(stream) => serve(stream, handshake, client, limits, shared).await,
             Self::Tcp(stream, tls) => {
@@ -102,7 +102,7 @@ where
     let queue = ConnectionQueue::default();
     let service = Service { shared, client: client.clone(), idleness: idleness.clone(), queue, budget };
     let connection = builder(limits).serve_connection(TokioIo::new(stream), service);
-    let (handshake_end, idle_check) = (sleep_until(handshake), sleep_until(Instant::now() + limits.idle));
+    let (handshake_end, idle_check) = (sleep_until(handshake), sleep_until(Instant::now() + limits.idle_timeout));
     tokio::pin!(connection, deadline, handshake_end, idle_check);
     let mut closing = None;
     let mut is_handshake_checked = false;
@@ -126,13 +126,13 @@ where
             () = &mut idle_check => {
                 // A client that ignores GOAWAY and is gone is noticed by its pings.
                 let left = match idleness.idle_for() {
-                    Some(idle) if idle >= limits.idle && closing.is_none() => {
+                    Some(idle) if idle >= limits.idle_timeout && closing.is_none() => {
                         closing = Some(ConnectionEnd::Idle);
                         connection.as_mut().graceful_shutdown();
-                        limits.idle
+                        limits.idle_timeout
                     }
-                    Some(idle) => limits.idle.saturating_sub(idle).max(MIN_IDLE_CHECK),
-                    None => limits.idle,
+                    Some(idle) => limits.idle_timeout.saturating_sub(idle).max(MIN_IDLE_CHECK),
+                    None => limits.idle_timeout,
                 };
                 idle_check.as_mut().reset(Instant::now() + left);
             }
@@ -148,12 +148,12 @@ fn builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_per_connection)
-        .max_header_list_size(limits.headers)
+        .max_header_list_size(limits.header_bytes)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(limits.ping)
-        .keep_alive_timeout(limits.pong);
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout);
     builder
 }
 

@@ -18,7 +18,7 @@ pub struct Health {
 
 /// The descriptor sets of the services are invalid together.
 #[derive(Debug, thiserror::Error)]
-#[error("gRPC reflection: {source}")]
+#[error("cannot build gRPC reflection: {source}")]
 pub struct ReflectionError {
     #[from]
     source: tonic_reflection::server::Error,

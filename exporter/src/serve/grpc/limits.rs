@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Bytes of one request's message, for each service's `max_decoding_message_size`; a larger one gets OUT_OF_RANGE. It is
-/// gRPC's default: the largest usual request, filters of a thousand pods, has a tenth of it.
+/// Bytes of one request's message, for each service's `max_decoding_message_size`; a larger one gets OUT_OF_RANGE. It
+/// is gRPC's default: the largest usual request, filters of a thousand pods, has a tenth of it.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// HTTP/2 receive window of a connection, in bytes: a sixteenth of the largest message.
@@ -22,7 +22,8 @@ pub struct Limits {
     pub tcp_connections: usize,
     /// Connections over unix sockets: counted apart, so that remote clients never lock out local ones.
     pub unix_connections: usize,
-    /// Requests in progress over all TCP connections, and as many over unix sockets. Each follower reads the whole ring.
+    /// Requests in progress over all TCP connections, and as many over unix sockets. Each follower reads the whole
+    /// ring.
     pub streams: usize,
     /// Requests in progress over one connection: what gRPC servers usually allow.
     pub streams_per_connection: u32,
@@ -31,19 +32,19 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The same for one connection: two of the largest messages, so that no client takes all of it.
     pub request_bytes_per_connection: usize,
-    /// Time from a request's headers to the end of its body. A streaming request, as of reflection, has the same time for
-    /// all its messages.
-    pub request: Duration,
+    /// Time from a request's headers to the end of its body. A streaming request, as of reflection, has the same time
+    /// for all its messages.
+    pub request_timeout: Duration,
     /// Time from the connection to the first HTTP/2 frame, TLS included.
-    pub handshake: Duration,
+    pub handshake_timeout: Duration,
     /// Bytes of a request's headers: gRPC's default, 16 KiB with HTTP/2's overhead for each.
-    pub headers: u32,
+    pub header_bytes: u32,
     /// Interval of HTTP/2 pings. Middleboxes drop idle connections after minutes.
-    pub ping: Duration,
+    pub ping_interval: Duration,
     /// Time for the answer to a ping.
-    pub pong: Duration,
+    pub ping_timeout: Duration,
     /// Time without a request after which the connection gets GOAWAY; the client reconnects for its next request.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -55,12 +56,12 @@ impl Default for Limits {
             streams_per_connection: 100,
             request_bytes: 32 << 20,
             request_bytes_per_connection: 2 * (MAX_MESSAGE_BYTES + (4 << 10)),
-            request: Duration::from_secs(10),
-            handshake: Duration::from_secs(10),
-            headers: 16 << 10,
-            ping: Duration::from_secs(60),
-            pong: Duration::from_secs(20),
-            idle: Duration::from_secs(30 * 60),
+            request_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            header_bytes: 16 << 10,
+            ping_interval: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(30 * 60),
         }
     }
 }

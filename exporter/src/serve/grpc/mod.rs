@@ -1,7 +1,7 @@
 //! The gRPC transport: addresses, TLS, limits, health, reflection. The caller passes the services as tonic routes.
 //!
-//! `Config::bind` claims the addresses before anything else starts, `Bound::serve` accepts clients. Services know nothing
-//! of connections; the transport ends their responses at the deadline of a shutdown.
+//! `Config::bind` claims the addresses before anything else starts, `Bound::serve` accepts clients. Services know
+//! nothing of connections; the transport ends their responses at the deadline of a shutdown.
 
 mod connection;
 mod deadline;

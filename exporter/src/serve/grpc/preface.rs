@@ -2,55 +2,37 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The client's connection preface (RFC 9113, 3.4).
-const PREFACE_BYTES: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// First bytes that are kept: with their count they fit into one `u64`.
-const KEPT_BYTES: usize = 7;
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The first bytes of a connection; clones share them.
+/// The first bytes of a connection, up to the length of the preface; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Preface {
-    read: Arc<AtomicU64>,
-    /// Whether the bytes differ from the preface.
-    is_different: Arc<AtomicBool>,
-    /// The first bytes, at most [`KEPT_BYTES`]; the highest byte is their count.
-    first: Arc<AtomicU64>,
-}
+pub(super) struct Preface(Arc<Mutex<Vec<u8>>>);
 
 impl Preface {
     /// Whether the whole preface was received.
     pub(super) fn is_complete(&self) -> bool {
-        self.read.load(Ordering::Relaxed) >= PREFACE_BYTES.len() as u64 && !self.is_different.load(Ordering::Relaxed)
+        *self.bytes() == PREFACE
     }
 
-    /// The first bytes that were received, at most [`KEPT_BYTES`].
+    /// The bytes that were received.
     pub(super) fn first_bytes(&self) -> Vec<u8> {
-        let bytes = self.first.load(Ordering::Relaxed).to_le_bytes();
-        bytes[..usize::from(bytes[KEPT_BYTES]).min(KEPT_BYTES)].to_vec()
+        self.bytes().clone()
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self, new: &[u8]) {
-        let before = self.read.fetch_add(new.len() as u64, Ordering::Relaxed);
-        let rest = usize::try_from(before).ok().and_then(|before| PREFACE_BYTES.get(before..)).unwrap_or_default();
-        if rest.iter().zip(new).any(|(expected, byte)| expected != byte) {
-            self.is_different.store(true, Ordering::Relaxed);
-        }
-        if before < KEPT_BYTES as u64 {
-            let mut bytes = self.first.load(Ordering::Relaxed).to_le_bytes();
-            let mut count = usize::from(bytes[KEPT_BYTES]);
-            for &byte in new.iter().take(KEPT_BYTES - count) {
-                bytes[count] = byte;
-                count += 1;
-            }
-            bytes[KEPT_BYTES] = u8::try_from(count).unwrap_or(0);
-            self.first.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
-        }
+        let mut bytes = self.bytes();
+        let missing = PREFACE.len() - bytes.len();
+        bytes.extend_from_slice(&new[..new.len().min(missing)]);
     }
 }
 
@@ -104,21 +86,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PrefaceStream<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::Preface;
+    use super::{PREFACE, Preface};
 
     #[test]
     fn split_preface_is_recognized() {
         let preface = Preface::default();
-        assert_eq!(preface.first_bytes(), b"");
-        for (piece, kept) in [("", ""), ("PR", "PR"), ("I * H", "PRI * H"), ("TTP/2.0\r\n\r\nSM\r\n\r", "PRI * H")] {
-            preface.record(piece.as_bytes());
-            assert_eq!(preface.first_bytes(), kept.as_bytes());
+        for split in [0, 2, 7, 23] {
+            preface.record(&PREFACE[preface.first_bytes().len()..split]);
+            assert_eq!(preface.first_bytes(), PREFACE[..split]);
             assert!(!preface.is_complete());
         }
-        preface.record(b"\n");
-        assert!(preface.is_complete());
-        preface.record(b"frames");
-        assert!(preface.is_complete());
+        for rest in [&b"\n"[..], b"frames"] {
+            preface.record(rest);
+            assert!(preface.is_complete());
+        }
         let other = Preface::default();
         other.record(&[0x16; 100]);
         assert!(!other.is_complete());

@@ -16,12 +16,12 @@ use super::metrics::ServerMetrics;
 use super::refusal::RefusalReason;
 use crate::support::byte_budget::{ByteBudget, Reservation};
 
-/// Bytes that each request has beside all budgets, so that a small request is served whatever others send. Most requests
-/// have some hundred.
+/// Bytes that each request has beside all budgets, so that a small request is served whatever others send. Most
+/// requests have some hundred.
 const REQUEST_ALLOWANCE: usize = 4 << 10;
 
-/// The bytes of one request, from its first frame on. The body has one clone, the request's extensions another: a service
-/// keeps that for as long as it keeps the message. The last clone returns the bytes.
+/// The bytes of one request, from its first frame on. The body has one clone, the request's extensions another: a
+/// service keeps that for as long as it keeps the message. The last clone returns the bytes.
 #[derive(Clone, Debug)]
 pub struct ReservedBytes(Arc<Reservation>);
 

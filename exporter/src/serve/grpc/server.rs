@@ -79,8 +79,8 @@ impl Bound {
     }
 
     /// Serves clients until a shutdown. Then the server accepts no client, removes its unix sockets, sets health to
-    /// NOT_SERVING and sends GOAWAY; requests in progress have until the deadline. Streams that do not end by themselves
-    /// end with UNAVAILABLE in the middle of that time.
+    /// NOT_SERVING and sends GOAWAY; requests in progress have until the deadline. Streams that do not end by
+    /// themselves end with UNAVAILABLE in the middle of that time.
     pub async fn serve(self, routes: Routes, health: Option<Health>, mut stop: Stop) {
         let Self { listeners, tls, limits, version, metrics } = self;
         let slots = RequestSlots::new(limits.streams);
@@ -91,7 +91,7 @@ impl Bound {
             version,
             slots: slots.clone(),
             budget: ByteBudget::new(limits.request_bytes),
-            request_timeout: limits.request,
+            request_timeout: limits.request_timeout,
             metrics: metrics.clone(),
             stop: stop.clone(),
         });

@@ -29,7 +29,7 @@ pub struct TlsFiles {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// A file is unreadable, or lacks what it should contain.
-    #[error("{}: {what}: {message}", path.display())]
+    #[error("cannot use the {what} in {}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum TlsError {
         message: String,
     },
     /// Certificate and key do not match, or their algorithm is unsupported.
-    #[error("certificate {} with key {}: {message}", cert.display(), key.display())]
+    #[error("cannot use certificate {} with key {}: {message}", cert.display(), key.display())]
     Pair {
         /// Certificate file.
         cert: PathBuf,
@@ -49,7 +49,7 @@ pub enum TlsError {
         message: String,
     },
     /// The TLS library rejects the authorities or the version.
-    #[error("TLS: {message}")]
+    #[error("cannot configure TLS: {message}")]
     Library {
         /// The cause.
         message: String,
@@ -135,7 +135,7 @@ fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match certificates {
         Err(error) => Err(file(path, "certificate", error)),
-        Ok(certificates) if certificates.is_empty() => Err(file(path, "certificate", "the file has none")),
+        Ok(certificates) if certificates.is_empty() => Err(file(path, "certificate", "none in the file")),
         Ok(certificates) => Ok(certificates),
     }
 }

@@ -68,7 +68,7 @@ impl TlsReloader {
             // Several files are written one by one: the next change follows.
             Err(error) if self.is_failing => tracing::debug!(%error, "cannot use the changed certificates yet"),
             Err(error) => {
-                tracing::warn!(%error, "cannot use the changed certificates; the previous ones stay in use until the files change again");
+                tracing::warn!(%error, "cannot use the changed certificates; the previous ones stay");
                 metrics.count_reload("failed");
                 self.is_failing = true;
             }

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes after which a chunk is published: large enough that publishing costs little per event, small enough that a slow
-/// listener frees memory in small steps.
+/// Bytes after which a chunk is published: large enough that publishing costs little per event, small enough that a
+/// slow listener frees memory in small steps.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Payloads after which a chunk is published, for small payloads.
 pub const CHUNK_PAYLOADS: usize = 512;
 /// Published chunks that are tracked for reuse: as many as a listener that keeps up holds, 2 MiB.
 pub const POOL_CHUNKS: usize = 32;
-/// Memory of a piece in a queue beside its payloads, in bytes: the chunk, the two counters of its `Arc`, and the entry of
-/// the queue. With one event per chunk that is as much as the event.
+/// Memory of a piece in a queue beside its payloads, in bytes: the chunk, the two counters of its `Arc`, and the entry
+/// of the queue. With one event per chunk that is as much as the event.
 const PIECE_BYTES: usize = size_of::<Chunk>() + 2 * size_of::<usize>() + size_of::<(u64, Piece)>();
 
 /// Payloads: whole gob messages, one after the other.
@@ -85,8 +85,8 @@ impl Chunk {
         self.losses.iter().filter(|(at, _)| payloads.contains(at)).map(|&(_, count)| count)
     }
 
-    /// Returns the collected payloads and starts a new chunk, from the pool if one is free. A mostly empty chunk is copied,
-    /// so that queues hold no unused memory.
+    /// Returns the collected payloads and starts a new chunk, from the pool if one is free. A mostly empty chunk is
+    /// copied, so that queues hold no unused memory.
     pub fn take(&mut self, pool: &mut ChunkPool) -> Arc<Self> {
         if self.bytes.len() * 2 >= self.bytes.capacity() {
             let chunk = Arc::new(std::mem::replace(self, pool.get()));
@@ -115,8 +115,8 @@ impl Chunk {
     }
 }
 
-/// Published chunks, reused as soon as all listeners have dropped them: their memory is in the CPU's cache, and only the
-/// publishing thread frees it.
+/// Published chunks, reused as soon as all listeners have dropped them: their memory is in the CPU's cache, and only
+/// the publishing thread frees it.
 #[derive(Debug, Default)]
 pub struct ChunkPool(VecDeque<Arc<Chunk>>);
 

@@ -64,7 +64,7 @@ impl Fanout {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a listener whose queue has at most `capacity` payloads, if given; `None` if all slots are taken.
+    /// Adds a listener with a queue of at most `capacity` payloads, if given; `None` if all slots are taken.
     pub(super) fn add(&self, capacity: Option<usize>) -> Option<ListenerSlot> {
         let shared = &self.0;
         let mut queues = self.queues();
@@ -117,7 +117,8 @@ impl Drop for ListenerSlot {
         };
         remove(&metric::EYEPIECE_QUEUE_DEPTH);
         remove(&metric::EYEPIECE_QUEUE_CAPACITY);
-        // A sum stays for the slot's next listener: a counter that starts again would fall. There are as many sums as slots.
+        // A sum stays for the slot's next listener: a counter that starts again would fall. There are as many sums as
+        // slots.
         if self.queue.lost() == 0 {
             remove(&metric::EYEPIECE_MONITOR_LISTENER_LOST);
         }

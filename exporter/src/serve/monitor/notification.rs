@@ -7,8 +7,8 @@ use eyepiece_flow::agent_event::Timestamp;
 use eyepiece_flow::rfc3339::write_rfc3339;
 use serde::Serialize;
 
-/// An agent notification, with the numbers and texts of Cilium's (`pkg/monitor/api`). An endpoint has an additional field
-/// `interface`, which Cilium's clients show or ignore.
+/// An agent notification, with the numbers and texts of Cilium's (`pkg/monitor/api`). An endpoint has an additional
+/// field `interface`, which Cilium's clients show or ignore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// The agent has started: all hooks are attached.

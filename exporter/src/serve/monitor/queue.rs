@@ -79,8 +79,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Returns a queue of at most [`QUEUE_BYTES`] and `capacity` payloads. Its memory beyond [`QUEUE_SHARE_BYTES`] counts
-    /// against `pool`.
+    /// Returns a queue of at most [`QUEUE_BYTES`] and `capacity` payloads. Its memory beyond [`QUEUE_SHARE_BYTES`]
+    /// counts against `pool`.
     pub fn new(capacity: Option<usize>, pool: &ByteBudget, metrics: QueueMetrics) -> Self {
         let (is_full, memory) = (AtomicBool::new(false), pool.reserve(QUEUE_SHARE_BYTES));
         Self { state: Mutex::default(), changed: Notify::new(), is_full, capacity, memory, metrics }

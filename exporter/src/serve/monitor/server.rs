@@ -22,11 +22,11 @@ use crate::support::unix_listener::Listener as Socket;
 pub const STALL: Duration = Duration::from_secs(60);
 /// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Clients with a task at the same time: all listeners, and some that are being refused or disconnected, each of which may
-/// use a blocking thread. Further clients are closed at once.
+/// Clients with a task at the same time: all listeners, and some that are being refused or disconnected, each of which
+/// may use a blocking thread. Further clients are closed at once.
 const CLIENTS_MAX: usize = LISTENERS_MAX + 8;
-/// Log lines about connections in a [`LogLimit`]'s interval: as many as if all listeners connect at once. Refusals get one
-/// line.
+/// Log lines about connections in a [`LogLimit`]'s interval: as many as if all listeners connect at once. Refusals get
+/// one line.
 const CONNECTION_LINES: u32 = LISTENERS_MAX as u32;
 
 /// What a server is built from.
@@ -57,8 +57,8 @@ struct Shared {
 }
 
 impl Config {
-    /// Serves clients until a shutdown: then the server accepts no client, removes the socket's path, and writes the queues
-    /// until the deadline.
+    /// Serves clients until a shutdown: then the server accepts no client, removes the socket's path, and writes the
+    /// queues until the deadline.
     pub async fn run(self, mut stop: Stop) {
         let Self { socket, queue, stall, agent, telemetry } = self;
         let sent = telemetry.counter(metric::EYEPIECE_MONITOR_SENT.name, &[]);
@@ -72,7 +72,8 @@ impl Config {
         let mut resume = None::<Instant>;
         loop {
             tokio::select! {
-                // In this order: a shutdown never waits, and disconnected clients make room before the next one is accepted.
+                // In this order: a shutdown never waits, and disconnected clients make room before the next one is
+                // accepted.
                 biased;
                 _ = shutdown::requested(&mut stop) => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(ended),

@@ -1,9 +1,10 @@
-//! Compiles filters on blocking threads, apart from the threads that serve: a request does not show how long that takes.
+//! Compiles filters on blocking threads, apart from the threads that serve: a request does not show how long that
+//! takes.
 //!
-//! The queue for the threads is fair between clients: one request of each client waits in it, further ones wait for that
-//! one. A client is a user of this machine (unix sockets) or an IP address (TCP). Clients behind one relay or one NAT
-//! gateway have its address and thus share one place, and processes of one user share one as well. A request that waits
-//! too long is refused; the limit of requests in progress bounds the queue.
+//! The queue for the threads is fair between clients: one request of each client waits in it, further ones wait for
+//! that one. A client is a user of this machine (unix sockets) or an IP address (TCP). Clients behind one relay or one
+//! NAT gateway have its address and thus share one place, and processes of one user share one as well. A request that
+//! waits too long is refused; the limit of requests in progress bounds the queue.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn processes_of_one_user_share_one_thread() {
+    async fn processes_of_one_user_share_thread() {
         let pool = pool(Duration::from_millis(50));
         let _end = occupy(&pool, user(1, 1)).await;
         assert_eq!(pool.run(Some(&user(1, 2)), || ()).await, Err(CompileError::Busy), "another process");

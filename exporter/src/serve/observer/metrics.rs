@@ -38,8 +38,8 @@ impl Observer {
     }
 }
 
-/// Flows of the last minute per second. If the ring does not reach back a minute: all its flows by the age of its oldest
-/// entry (Cilium `pkg/hubble/observer/local_observer.go`).
+/// Flows of the last minute per second. If the ring does not reach back a minute: all its flows by the age of its
+/// oldest entry (Cilium `pkg/hubble/observer/local_observer.go`).
 fn rate(ring: &Ring, now: u64) -> f64 {
     let (since, oldest) = (now.saturating_sub(MINUTE), ring.oldest());
     let (mut flows, mut earliest) = (0_u64, now);

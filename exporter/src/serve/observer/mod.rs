@@ -4,6 +4,7 @@
 //! entries that it was too slow for.
 
 mod compile_pool;
+mod message_cache;
 pub mod metrics;
 pub mod namespaces;
 pub mod ring;

@@ -10,9 +10,9 @@ use eyepiece_hubble::node::Node;
 use eyepiece_semconv::{attribute, metric};
 
 use super::compile_pool::CompilePool;
+use super::message_cache::MessageCache;
 use super::namespaces::Namespaces;
 use super::ring::Ring;
-use super::stream::Cache;
 use super::time_slice::ScanLimiter;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
@@ -42,7 +42,7 @@ pub struct Observer {
     pub(super) node: Node,
     pub(super) names: Arc<dyn NameLookup>,
     pub(super) encoder: Encoder,
-    pub(super) cache: Cache,
+    pub(super) cache: MessageCache,
     pub(super) masks: Masks,
     pub(super) scans: ScanLimiter,
     pub(super) compile_pool: CompilePool,
@@ -77,7 +77,7 @@ impl Observer {
             node,
             names,
             encoder,
-            cache: Cache::default(),
+            cache: MessageCache::default(),
             masks: Masks::default(),
             scans: ScanLimiter::default(),
             compile_pool: CompilePool::new(refused("compiling_too_long")),

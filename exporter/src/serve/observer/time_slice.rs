@@ -1,9 +1,9 @@
 //! Bounds how long one response occupies a thread of the server.
 //!
-//! Filters make an entry cost some nanoseconds or some milliseconds, so a slice is measured in time. A response that has
-//! used up its slice waits for a permit for the next one. Responses with filters need a permit for their first slice, and
-//! those with expensive filters for each. All of them share one permit, so that one of the server's threads stays free
-//! for cheap requests.
+//! Filters make an entry cost some nanoseconds or some milliseconds, so a slice is measured in time. A response that
+//! has used up its slice waits for a permit for the next one. Responses with filters need a permit for their first
+//! slice, and those with expensive filters for each. All of them share one permit, so that one of the server's threads
+//! stays free for cheap requests.
 
 use std::future::poll_fn;
 use std::sync::Arc;

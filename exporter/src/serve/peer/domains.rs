@@ -57,7 +57,7 @@ impl DomainWatch {
                 }
                 Err(error) => {
                     if !is_failing {
-                        tracing::warn!(name = %self.domain, %error, "cannot resolve the name of other nodes; the previous addresses stay");
+                        tracing::warn!(name = %self.domain, %error, "cannot resolve the name of other nodes; previous addresses stay");
                     }
                     is_failing = true;
                     self.incidents.count("dns");

@@ -171,8 +171,8 @@ impl PeerRegistry {
         std::mem::replace(&mut self.nodes, nodes)
     }
 
-    /// Returns the notifications from the old list to the current one: deleted nodes first, so that a renamed node is never
-    /// listed twice.
+    /// Returns the notifications from the old list to the current one: deleted nodes first, so that a renamed node is
+    /// never listed twice.
     fn changes(&self, old: &BTreeMap<String, Shared>) -> Vec<Shared> {
         let of = |kind| move |(name, node): (&String, &Shared)| self.change(name, &node.address, kind);
         let deleted = old.iter().filter(|(name, _)| !self.nodes.contains_key(*name));

@@ -5,8 +5,8 @@ const NO_CLUSTER: &str = "default";
 /// The suffix of names in server certificates.
 const DOMAIN: &str = "hubble-grpc.cilium.io";
 
-/// Returns the name in a node's certificate, `<node>.<cluster>.hubble-grpc.cilium.io`. Dots and colons of the node's name
-/// become dashes, so that it stays one valid label.
+/// Returns the name in a node's certificate, `<node>.<cluster>.hubble-grpc.cilium.io`. Dots and colons of the node's
+/// name become dashes, so that it stays one valid label.
 pub fn server_name(node: &str) -> String {
     let (cluster, name) = node.split_once('/').unwrap_or((NO_CLUSTER, node));
     let label = |part: &str| part.replace(['.', ':'], "-");

@@ -121,7 +121,7 @@ fn bytes_are_bounded() {
 }
 
 #[test]
-fn payloads_of_any_size_have_bounded_memory() {
+fn memory_of_any_payloads_is_bounded() {
     for (bytes, payloads) in [(1, 1), (1, CHUNK_PAYLOADS), (200, 300), (CHUNK_BYTES, 1), (1 << 20, 1)] {
         let queue = new_queue(None);
         let mut offered = 0;

@@ -142,7 +142,7 @@ async fn read_of_any_length_is_complete() {
 }
 
 #[tokio::test]
-async fn skipped_events_count_only_for_full_queues() {
+async fn skipped_events_count_for_full_queues() {
     let events = |count: usize| vec![Item::Raw(0, vec![9]); count];
     let full = [events(100), vec![Item::Lost(None, 7)], events(100)].concat();
     let (mut tap, agent, _) = setup(vec![events(200), full, events(3), events(3)]);
@@ -182,7 +182,7 @@ async fn notifications_join_started_source() {
 }
 
 #[tokio::test]
-async fn dropped_listener_is_removed_at_next_read() {
+async fn next_read_removes_dropped_listener() {
     let (mut tap, agent, _) = setup(vec![vec![], vec![]]);
     let listener = agent.listen(Some(10)).unwrap();
     read(&mut tap);

@@ -1,7 +1,7 @@
 //! Wakes followers of new entries at a bounded cost.
 //!
-//! The writer wakes one task at most, whatever the number of followers; that task wakes the followers. It pauses between
-//! two rounds, longer with more followers, so that each follower finds more entries at once.
+//! The writer wakes one task at most, whatever the number of followers; that task wakes the followers. It pauses
+//! between two rounds, longer with more followers, so that each follower finds more entries at once.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -2,12 +2,10 @@
 //!
 //! The ring is the only queue. A client that is too slow finds entries overwritten and receives their number.
 
-mod cache;
 mod chunk;
 mod messages;
 mod overruns;
 mod scan;
 
-pub use cache::Cache;
 pub use messages::MessageStream;
 pub use scan::Scan;

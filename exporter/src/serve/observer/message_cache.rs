@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::serve::observer::ring::Block;
+use super::ring::Block;
 
 /// Bytes of cached messages: some 20,000 flows. Followers read the last few hundred.
 const CAPACITY: usize = 8 * 1024 * 1024;
 
 /// Messages by block and layout.
 #[derive(Debug, Default)]
-pub struct Cache {
+pub(super) struct MessageCache {
     blocks: Mutex<BTreeMap<(u64, u64), Arc<CachedMessages>>>,
     bytes: Arc<AtomicUsize>,
 }
@@ -32,7 +32,7 @@ struct Encoded {
     bytes: Vec<u8>,
 }
 
-impl Cache {
+impl MessageCache {
     /// Returns the messages of a block; `None` if the layout is not cacheable or the block is too old.
     pub(super) fn open(&self, block: &Block, layout: Option<u64>) -> Option<Arc<CachedMessages>> {
         let key = (block.number(), layout?);
