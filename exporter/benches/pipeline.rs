@@ -23,7 +23,7 @@ use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Parts, Sink, metrics};
-use eyepiece::serve::monitor::agent::{Agent, Switch};
+use eyepiece::serve::monitor::agent::{Agent, SourceSwitch};
 use eyepiece::serve::monitor::connection::Connection;
 use eyepiece::serve::monitor::fanout::Fanout;
 use eyepiece::serve::monitor::notifier::notifier;
@@ -188,7 +188,7 @@ async fn read(stream: UnixStream, client: Client) {
 /// The source is started by hand.
 struct Always;
 
-impl Switch for Always {
+impl SourceSwitch for Always {
     fn start(&self) -> io::Result<()> {
         Ok(())
     }

@@ -38,7 +38,7 @@ use crate::pipeline::Sink;
 use crate::pipeline::metrics::Aggregation;
 use crate::recording::Summary;
 use crate::serve::admin;
-use crate::serve::admin::report::{counted, kinds};
+use crate::serve::admin::table::{counted, kinds};
 use crate::serve::monitor::agent::Subscription;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::clock::unix_now;

@@ -889,6 +889,8 @@ pub mod metric {
         ],
     };
     /// Entries that a queue can hold.
+    ///
+    /// Absent for queues of the monitor socket (`monitor_listener_N`) unless `monitor.queue` bounds their payloads: by default only their memory is bounded.
     pub const EYEPIECE_QUEUE_CAPACITY: Metric = Metric {
         name: "eyepiece.queue.capacity",
         unit: "{record}",

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use eyepiece::serve::grpc;
-use eyepiece::serve::grpc::{Bind, Limits, MESSAGE};
+use eyepiece::serve::grpc::{Bind, Limits, MAX_MESSAGE_BYTES};
 use eyepiece::serve::observer::namespaces::Namespaces;
 use eyepiece::serve::observer::ring::Ring;
 use eyepiece::serve::observer::service::ObserverService;
-use eyepiece::serve::observer::{Observer, Parts};
+use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_server::ObserverServer;
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::support::shutdown;
@@ -40,7 +40,7 @@ pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: sh
         version: http::HeaderValue::from_static("0"),
         telemetry: telemetry.clone(),
     };
-    let observer = Observer::new(Parts {
+    let observer = Observer::new(Deps {
         ring,
         namespaces: Namespaces::default(),
         node: Node { name: "node".to_owned(), cluster: String::new() },
@@ -49,7 +49,8 @@ pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: sh
         stop: stop.clone(),
         now: unix_now,
     });
-    let routes = Routes::new(ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE));
+    let routes =
+        Routes::new(ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MAX_MESSAGE_BYTES));
     let bound = config.bind().await.expect("a socket");
     tokio::spawn(bound.serve(routes, None, stop))
 }

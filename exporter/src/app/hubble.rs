@@ -18,11 +18,11 @@ use super::exports::Shared;
 use super::{AppError, monitor};
 use crate::pipeline::Sink;
 use crate::serve::grpc::health::Health;
-use crate::serve::grpc::{Address, Bind, Bound, Limits, MESSAGE, ServerError};
+use crate::serve::grpc::{Address, Bind, Bound, Limits, MAX_MESSAGE_BYTES, ServerError};
 use crate::serve::observer::namespaces::Namespaces;
 use crate::serve::observer::ring::{Ring, Writer};
 use crate::serve::observer::service::{HUBBLE_VERSION, ObserverService, REVISION};
-use crate::serve::observer::{Observer, Parts};
+use crate::serve::observer::{Deps, Observer};
 use crate::serve::peer::Peers;
 use crate::serve::{grpc, peer};
 use crate::services::observer::observer_server::ObserverServer;
@@ -88,8 +88,8 @@ impl Hubble {
     ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
         let Self { bound, ring, writer, namespaces } = self;
         let Shared { settings, names, telemetry, stop, .. } = *shared;
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch(unix_now))];
-        let observer = Observer::new(Parts {
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.recorder(unix_now))];
+        let observer = Observer::new(Deps {
             ring: Arc::clone(&ring),
             namespaces,
             node: node(settings),
@@ -98,7 +98,7 @@ impl Hubble {
             stop: stop.clone(),
             now: unix_now,
         });
-        let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE);
+        let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let peers = peers(settings, bound.addresses(), telemetry);
         let routes = Routes::new(service).add_service(peers.service.clone().server());
         let (health, routes) = runtime.block_on(Health::add_to(routes, proto::served()))?;
@@ -159,7 +159,7 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
 }
 
 /// The files of the API's certificates; none where it has none.
-pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {
+pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::TlsFiles> {
     let tls = &settings.hubble.tls;
-    Some(grpc::tls::Files { cert: tls.cert.clone()?, key: tls.key.clone()?, client_ca: tls.client_ca.clone() })
+    Some(grpc::tls::TlsFiles { cert: tls.cert.clone()?, key: tls.key.clone()?, client_ca: tls.client_ca.clone() })
 }

@@ -1,6 +1,6 @@
-//! Clients and servers of Hubble's gRPC services, generated; their messages are in [`eyepiece_hubble::proto`].
+//! Generated clients and servers of Hubble's gRPC services; their messages are in [`eyepiece_hubble::proto`].
 
-/// Declares the generated modules, all with the same allowances.
+/// Declares the generated modules, all with the same lint exceptions.
 macro_rules! generated {
     ($($(#[$doc:meta])* $name:ident)+) => {
         $($(#[$doc])*
@@ -12,7 +12,7 @@ macro_rules! generated {
             clippy::all,
             clippy::pedantic,
             clippy::restriction,
-            reason = "generated: the protobuf files are what is read, and their comments come along"
+            reason = "generated from protobuf files, with their comments"
         )]
         #[rustfmt::skip]
         pub mod $name;)+
@@ -20,9 +20,9 @@ macro_rules! generated {
 }
 
 generated! {
-    /// The service that clients read flows and events from. Its server answers streams with encoded messages.
+    /// The service that sends flows and events to clients. Its server streams encoded messages.
     observer
-    /// The service that names the other nodes.
+    /// The service that lists the other nodes.
     peer
     /// The service that records packets.
     recorder

@@ -1,6 +1,7 @@
 //! What several rooms need and none of them owns.
 
 pub mod backoff;
+pub mod byte_budget;
 pub mod capabilities;
 pub mod decode_errors;
 pub mod file_lock;

@@ -1,38 +1,38 @@
-//! Which `Host` a request may name: a web page in a browser on this machine must not read /status under its own name.
+//! Checks a request's `Host` against DNS rebinding.
 //!
-//! A page can let its name resolve to 127.0.0.1 (DNS rebinding), and the browser then takes our answers for the page's
-//! own. What it cannot change is the `Host` that the browser sends.
+//! A web page can resolve its own name to 127.0.0.1; a browser on this machine would then let it read /status. The page
+//! cannot change the `Host` that the browser sends.
 
 use std::net::IpAddr;
 use std::str::FromStr as _;
 
 use http::{HeaderMap, StatusCode, Uri, Version, header, uri::Authority};
 
-/// Whether the endpoint may answer a request.
+/// Checks the host of a request.
 ///
 /// # Errors
-/// The status to refuse it with: 421 for a name that is not ours, 400 for no `Host`, several, or one that is none.
+/// The status of the refusal: 421 for another host's name, 400 for a missing, repeated or invalid `Host`.
 pub(super) fn check(uri: &Uri, version: Version, headers: &HeaderMap, hosts: &[String]) -> Result<(), StatusCode> {
-    let mut given = headers.get_all(header::HOST).iter();
-    let host = match (given.next(), given.next()) {
+    let mut values = headers.get_all(header::HOST).iter();
+    let host = match (values.next(), values.next()) {
         (Some(host), None) => Some(host.to_str().ok().and_then(|host| Authority::from_str(host).ok())),
         (Some(_), Some(_)) => return Err(StatusCode::BAD_REQUEST),
-        // No browser omits it, and HTTP/1.0 need not have it.
+        // Optional in HTTP/1.0; browsers always send it.
         (None, _) if version <= Version::HTTP_10 => None,
         (None, _) => return Err(StatusCode::BAD_REQUEST),
     };
     let host = host.map(|host| host.ok_or(StatusCode::BAD_REQUEST)).transpose()?;
-    // The absolute form of a request names a host too.
+    // A request target in absolute form has a host too.
     for name in host.iter().chain(uri.authority()).map(Authority::host) {
-        if !is_ours(name, hosts) {
+        if !is_allowed(name, hosts) {
             return Err(StatusCode::MISDIRECTED_REQUEST);
         }
     }
     Ok(())
 }
 
-/// A web page's name is none of these: an IP address, `localhost`, or what the settings name.
-fn is_ours(name: &str, hosts: &[String]) -> bool {
+/// Whether a name is an IP address, `localhost`, or in `admin.hosts`: a web page's name is none of these.
+fn is_allowed(name: &str, hosts: &[String]) -> bool {
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     let bare = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let name = bare(name);
@@ -46,7 +46,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn host_is_address_localhost_or_configured() {
+    fn only_own_hosts_are_allowed() {
         let refused = Err(StatusCode::MISDIRECTED_REQUEST);
         let invalid = Err(StatusCode::BAD_REQUEST);
         for (uri, hosts, version, expected) in [

@@ -1,13 +1,13 @@
-//! Whether the program is ready, as /readyz answers.
+//! The state of readiness that /readyz answers.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What keeps a started program from being ready; none where nothing does.
+/// Returns why a started program is not ready; `None` if it is.
 type Obstacle = dyn Fn() -> Option<String> + Send + Sync;
 
-/// The state of readiness; cloning shares it.
+/// The state of readiness; clones share it.
 #[derive(Clone, Default)]
 pub struct Ready {
     is_started: Arc<AtomicBool>,
@@ -15,22 +15,23 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// A state that is ready only while there is no obstacle; `obstacle` runs on the admin thread, once a request.
+    /// Returns a state that is ready only while `obstacle` returns `None`. It runs on the admin thread, once per
+    /// request.
     pub fn unless(obstacle: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         Self { is_started: Arc::default(), obstacle: Some(Arc::new(obstacle)) }
     }
 
-    /// Sets whether the start is over.
+    /// Sets whether the program has started.
     pub fn set(&self, is_started: bool) {
         self.is_started.store(is_started, Ordering::Release);
     }
 
-    /// Whether it is ready.
+    /// Whether the program is ready.
     pub fn get(&self) -> bool {
         self.why_not().is_none()
     }
 
-    /// Why it is not ready; none where it is.
+    /// Returns why the program is not ready; `None` if it is.
     pub fn why_not(&self) -> Option<String> {
         if !self.is_started.load(Ordering::Acquire) {
             return Some("starting".to_owned());

@@ -1,14 +1,99 @@
-//! The parts of the status for people that are made of several values: what is wrong, sums, counts of interfaces.
+//! The status as text for people.
 
 use std::fmt;
+use std::time::Duration;
 
+use eyepiece_config::format_duration;
 use eyepiece_semconv::{attribute, metric};
 
-use super::status::{ExportStatus, HookStatus, InterfacesStatus, Status, printable};
+use super::status::{
+    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, SampleStatus, Status,
+    ThreadsStatus,
+};
+use super::table::{grouped, kinds, printable, section};
 use crate::export::health::seconds;
 
-/// What is wrong now, a line each, and an empty line behind them; nothing where all is well.
-pub(super) fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+/// The key of patterns for interfaces to watch.
+const INCLUDE: &str = "datapath.interfaces.include";
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        alarms(f, self)?;
+        let uptime = format_duration(Duration::from_secs(self.uptime_seconds));
+        let ready = if self.ready { "ready" } else { "not ready" };
+        writeln!(f, "eyepiece {} on {}: {ready}, up {uptime}, source {}", self.version, self.node, self.source)?;
+        section(f, "In short", summary(self))?;
+        section(f, "Connection", self.connection.iter().map(ConnectionStatus::row).collect())?;
+        let nodes = self.connection.iter().flat_map(|connection| &connection.nodes);
+        section(f, "Nodes", nodes.map(NodeStatus::row).collect())?;
+        section(f, "Interfaces", self.interfaces.iter().flat_map(interfaces).collect())?;
+        section(f, "Hooks", self.hooks.iter().map(HookStatus::row).collect())?;
+        section(f, "Capabilities of threads", self.privileges.threads.iter().map(ThreadsStatus::row).collect())?;
+        section(f, "Not decoded, the last of each reason", self.undecodable.iter().map(ExampleStatus::row).collect())?;
+        let settings = self.settings.iter().filter(|(_, value)| !value.is_empty());
+        section(f, "Settings", settings.map(|(key, value)| [key.clone(), value.clone()]).collect())?;
+        let (shown, zero): (Vec<_>, Vec<_>) = self.samples.iter().partition(|sample| sample.value > 0);
+        let (gauges, counters): (Vec<_>, Vec<_>) = shown.into_iter().partition(|sample| sample.kind == "gauge");
+        section(f, "Counted since the start", counters.into_iter().map(SampleStatus::row).collect())?;
+        section(f, "Now", gauges.into_iter().map(SampleStatus::row).collect())?;
+        zeros(f, zero.len())
+    }
+}
+
+impl ConnectionStatus {
+    fn row(&self) -> [String; 3] {
+        let state = match &self.reason {
+            None if self.connected => "connected".to_owned(),
+            Some(reason) => format!("not connected ({reason})"),
+            None => "not connected".to_owned(),
+        };
+        let since = format_duration(Duration::from_secs(self.since_seconds));
+        [self.peer.clone(), format!("{state} for {since}"), format!("interrupted {} times", self.interruptions)]
+    }
+}
+
+impl NodeStatus {
+    fn row(&self) -> [String; 3] {
+        let since = format_duration(Duration::from_secs(self.since_seconds));
+        [self.name.clone(), format!("{} for {since}", self.state), self.message.clone()]
+    }
+}
+
+impl HookStatus {
+    fn row(&self) -> [String; 4] {
+        let state = match (&self.error, self.attached) {
+            (Some(error), _) => format!("not attached: {error}"),
+            (None, true) => "attached".to_owned(),
+            (None, false) => "not attached".to_owned(),
+        };
+        let interface = if self.interface.is_empty() { "(whole machine)" } else { &self.interface };
+        [interface.to_owned(), self.hook.clone(), self.by.clone(), state]
+    }
+}
+
+impl ThreadsStatus {
+    fn row(&self) -> [String; 2] {
+        let capabilities = if self.capabilities.is_empty() { "none".to_owned() } else { self.capabilities.join(" ") };
+        [capabilities, self.names.join(" ")]
+    }
+}
+
+impl ExampleStatus {
+    fn row(&self) -> [String; 4] {
+        let ago = format_duration(Duration::from_secs(self.seconds_ago));
+        [self.reason.clone(), format!("{ago} ago"), format!("{} bytes", self.length), self.bytes.clone()]
+    }
+}
+
+impl SampleStatus {
+    fn row(&self) -> [String; 3] {
+        let attributes: Vec<_> = self.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        [self.name.clone(), grouped(self.value), attributes.join(" ")]
+    }
+}
+
+/// Writes what needs attention, one line each, and an empty line after them; nothing if there is none.
+fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     let exports = status.exports.iter().filter(|export| export.failing).map(ToString::to_string);
     let connection = status.connection.iter().filter(|connection| !connection.connected).map(|connection| {
         let reason = connection.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -19,7 +104,8 @@ pub(super) fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result
         format!("hook {} {interface} NOT ATTACHED: {}", hook.hook, hook.error.as_deref().unwrap_or("reason unknown"))
     });
     let patterns = status.interfaces.iter().flat_map(|interfaces| &interfaces.unmatched);
-    let patterns = patterns.map(|pattern| format!("{pattern} matches no interface"));
+    let patterns =
+        patterns.filter(|pattern| is_alarm(pattern)).map(|pattern| format!("{pattern} matches no interface"));
     let unwatched = status.interfaces.iter().filter(|interfaces| interfaces.endpoints + interfaces.uplinks == 0);
     let unwatched = unwatched.map(|_| "no interface is watched".to_owned());
     let alarms: Vec<_> = exports.chain(connection).chain(hooks).chain(patterns).chain(unwatched).collect();
@@ -29,7 +115,7 @@ pub(super) fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result
     if alarms.is_empty() { Ok(()) } else { writeln!(f) }
 }
 
-/// A hook that a setting leaves out.
+/// Whether a setting disables the hook.
 fn is_switched_off(hook: &HookStatus) -> bool {
     hook.error.as_deref().is_some_and(|error| error.starts_with("switched off"))
 }
@@ -45,8 +131,8 @@ impl fmt::Display for ExportStatus {
     }
 }
 
-/// Events and records, and what became of them.
-pub(super) fn summary(status: &Status) -> Vec<[String; 7]> {
+/// Rows of received and lost events, and of delivered and dropped records.
+fn summary(status: &Status) -> Vec<[String; 7]> {
     let sum = |name: &str, attributes: &[(&str, &str)]| {
         let samples = status.samples.iter().filter(|sample| {
             sample.name == name
@@ -80,30 +166,26 @@ pub(super) fn summary(status: &Status) -> Vec<[String; 7]> {
     rows
 }
 
-/// How many interfaces are watched and how many are not, by what they are.
-pub(super) fn interfaces(interfaces: &InterfacesStatus) -> [[String; 2]; 2] {
+/// Rows of interfaces: watched, left out, and exclude patterns that match none.
+fn interfaces(interfaces: &InterfacesStatus) -> Vec<[String; 2]> {
     let InterfacesStatus { endpoints, uplinks, left_out, .. } = interfaces;
     let reasons: Vec<_> =
         left_out.iter().map(|(why, n)| if *n == 1 { why.clone() } else { format!("{why} ({n})") }).collect();
     let out: u64 = left_out.values().sum();
-    [
-        [format!("{} watched", endpoints + uplinks), kinds(*endpoints, *uplinks)],
-        [format!("{out} left out"), reasons.join("; ")],
-    ]
+    let watched = [format!("{} watched", endpoints + uplinks), kinds(*endpoints, *uplinks)];
+    let excluded = interfaces.unmatched.iter().filter(|pattern| !is_alarm(pattern));
+    let excluded = excluded.map(|pattern| ["unmatched".to_owned(), pattern.clone()]);
+    [watched, [format!("{out} left out"), reasons.join("; ")]].into_iter().chain(excluded).collect()
 }
 
-/// Interfaces by kind: `1 endpoint, 2 uplinks`.
-pub(crate) fn kinds(endpoints: u64, uplinks: u64) -> String {
-    format!("{}, {}", counted(endpoints, "endpoint"), counted(uplinks, "uplink"))
+/// Whether an unmatched pattern needs attention: one of `include` leaves an interface unwatched, one of `exclude` does
+/// not matter.
+fn is_alarm(pattern: &str) -> bool {
+    pattern.starts_with(INCLUDE)
 }
 
-/// A number and its noun: `1 uplink`, `2 uplinks`.
-pub(crate) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// How many numbers are not shown.
-pub(super) fn zeros(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
+/// Writes how many zero values are omitted.
+fn zeros(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
     match count {
         0 => Ok(()),
         1 => writeln!(f, "\n1 number is 0 and left out; --json has it"),
@@ -111,43 +193,5 @@ pub(super) fn zeros(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
     }
 }
 
-/// A number with a comma between groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{grouped, kinds};
-    use crate::serve::admin::Status;
-
-    #[test]
-    fn digits_in_groups_of_three() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (123_456, "123,456"), (u64::MAX, "18,446,744,073,709,551,615")]
-        {
-            assert_eq!(grouped(number), text);
-        }
-    }
-
-    #[test]
-    fn interfaces_are_counted_by_kind() {
-        assert_eq!(
-            (kinds(0, 0), kinds(1, 2)),
-            ("0 endpoints, 0 uplinks".to_owned(), "1 endpoint, 2 uplinks".to_owned())
-        );
-    }
-
-    #[test]
-    fn healthy_status_begins_with_its_head() {
-        assert!(Status::default().to_string().starts_with("eyepiece  on : not ready"));
-    }
-}
+mod tests;

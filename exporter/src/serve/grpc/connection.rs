@@ -1,4 +1,4 @@
-//! One connection: its handshakes in time, its requests, its end.
+//! One connection: its handshakes, its requests, its end.
 
 use std::io;
 use std::sync::Arc;
@@ -11,34 +11,36 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::extensions::{Client, ConnectionQueue};
+use super::idle::Idleness;
 use super::limits::{CONNECTION_WINDOW, Limits, SEND_BUFFER, STREAM_WINDOW};
-use super::reason::{Reason, tls_cause};
-use super::reload::Current;
-use super::service::{Client, Idleness, Lane, Service, Shared};
-use super::sniff::{Beginning, Sniffed};
+use super::preface::{Preface, PrefaceStream};
+use super::refusal::{RefusalReason, tls_cause};
+use super::service::{Service, Shared};
+use super::tls_reload::CurrentTls;
 use crate::support::shutdown;
 
-/// How a connection that was served came to its end.
+/// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum ConnectionEnd {
     /// It was never served.
-    Refused(Reason),
+    Refused(RefusalReason),
     /// The client closed it.
     PeerClosed,
-    /// It had no request for long.
+    /// It had no request for [`Limits::idle_timeout`].
     Idle,
-    /// The client did not say that it is there.
+    /// The client did not answer a ping.
     Unanswered,
-    /// It broke HTTP/2's rules, or broke off.
+    /// A violation of HTTP/2, or an interruption.
     Failed,
-    /// We leave, and its requests have ended.
+    /// A shutdown, after its last request.
     Drained,
-    /// We leave, and the time was over.
+    /// The deadline of a shutdown.
     Deadline,
 }
 
-impl Ended {
-    /// The reason in telemetry; none where it was never served.
+impl ConnectionEnd {
+    /// The reason in telemetry; `None` if it was never served.
     pub(super) const fn reason(self) -> Option<&'static str> {
         match self {
             Self::Refused(_) => None,
@@ -52,16 +54,16 @@ impl Ended {
     }
 }
 
-/// A client that has come in.
+/// An accepted connection.
 pub(super) enum Incoming {
     Unix(UnixStream),
-    Tcp(TcpStream, Option<Current>),
+    Tcp(TcpStream, Option<CurrentTls>),
 }
 
 impl Incoming {
-    /// Serves it to its end.
-    pub(super) async fn serve(self, client: Client, limits: &Limits, shared: Arc<Shared>) -> Ended {
-        let handshake = Instant::now() + limits.handshake;
+    /// Serves the connection until it ends.
+    pub(super) async fn serve(self, client: Client, limits: &Limits, shared: Arc<Shared>) -> ConnectionEnd {
+        let handshake = Instant::now() + limits.handshake_timeout;
         match self {
             Self::Unix(stream) => serve(stream, handshake, client, limits, shared).await,
             Self::Tcp(stream, tls) => {
@@ -73,13 +75,13 @@ impl Incoming {
                 let mut stop = shared.stop.clone();
                 let accepted = tokio::select! {
                     accepted = timeout_at(handshake, TlsAcceptor::from(config).accept(stream)) => accepted,
-                    _ = shutdown::requested(&mut stop) => return Ended::Refused(Reason::ClosedEarly),
+                    _ = shutdown::requested(&mut stop) => return ConnectionEnd::Refused(RefusalReason::ClosedEarly),
                 };
                 match accepted {
-                    Err(_) => Ended::Refused(Reason::HandshakeTimeout),
+                    Err(_) => ConnectionEnd::Refused(RefusalReason::HandshakeTimeout),
                     Ok(Err(error)) => {
-                        tracing::debug!(%client, %error, "no TLS");
-                        Ended::Refused(Reason::of_handshake(&error))
+                        tracing::debug!(%client, %error, "TLS handshake failed");
+                        ConnectionEnd::Refused(RefusalReason::of_handshake(&error))
                     }
                     Ok(Ok(stream)) => serve(stream, handshake, client, limits, shared).await,
                 }
@@ -88,91 +90,97 @@ impl Incoming {
     }
 }
 
-async fn serve<S>(stream: S, handshake: Instant, client: Client, limits: &Limits, shared: Arc<Shared>) -> Ended
+async fn serve<S>(stream: S, handshake: Instant, client: Client, limits: &Limits, shared: Arc<Shared>) -> ConnectionEnd
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (stream, beginning) = Sniffed::new(stream);
+    let (stream, preface) = PrefaceStream::new(stream);
     let idleness = Idleness::new();
     let mut stop = shared.stop.clone();
-    let late = shutdown::deadline_passed(stop.clone());
-    let budget = shared.budget.share(limits.request_bytes_per_connection);
-    let service = Service { shared, client: client.clone(), idleness: idleness.clone(), lane: Lane::default(), budget };
+    let deadline = shutdown::deadline_passed(stop.clone());
+    let budget = shared.budget.child(limits.request_bytes_per_connection);
+    let queue = ConnectionQueue::default();
+    let service = Service { shared, client: client.clone(), idleness: idleness.clone(), queue, budget };
     let connection = builder(limits).serve_connection(TokioIo::new(stream), service);
-    let (preface, look) = (sleep_until(handshake), sleep_until(Instant::now() + limits.idle));
-    tokio::pin!(connection, late, preface, look);
-    let mut leaving = None;
-    let mut is_begun = false;
+    let (handshake_end, idle_check) = (sleep_until(handshake), sleep_until(Instant::now() + limits.idle_timeout));
+    tokio::pin!(connection, deadline, handshake_end, idle_check);
+    let mut closing = None;
+    let mut is_handshake_checked = false;
     loop {
         tokio::select! {
-            result = &mut connection => return ended(result, leaving, &beginning, &client),
-            () = &mut late => return Ended::Deadline,
-            _ = shutdown::requested(&mut stop), if leaving != Some(Ended::Drained) => {
-                leaving = Some(Ended::Drained);
-                if !beginning.is_over() {
-                    return Ended::Refused(Reason::ClosedEarly);
+            result = &mut connection => return end_of(result, closing, &preface, &client),
+            () = &mut deadline => return ConnectionEnd::Deadline,
+            _ = shutdown::requested(&mut stop), if closing != Some(ConnectionEnd::Drained) => {
+                closing = Some(ConnectionEnd::Drained);
+                if !preface.is_complete() {
+                    return ConnectionEnd::Refused(RefusalReason::ClosedEarly);
                 }
                 connection.as_mut().graceful_shutdown();
             }
-            () = &mut preface, if !is_begun => {
-                is_begun = true;
-                if !beginning.is_over() {
-                    return Ended::Refused(Reason::HandshakeTimeout);
+            () = &mut handshake_end, if !is_handshake_checked => {
+                is_handshake_checked = true;
+                if !preface.is_complete() {
+                    return ConnectionEnd::Refused(RefusalReason::HandshakeTimeout);
                 }
             }
-            () = &mut look => {
-                // A client that was told to go and does not answer is gone with its pings.
+            () = &mut idle_check => {
+                // A client that ignores GOAWAY and is gone is noticed by its pings.
                 let left = match idleness.idle_for() {
-                    Some(idle) if idle >= limits.idle && leaving.is_none() => {
-                        leaving = Some(Ended::Idle);
+                    Some(idle) if idle >= limits.idle_timeout && closing.is_none() => {
+                        closing = Some(ConnectionEnd::Idle);
                         connection.as_mut().graceful_shutdown();
-                        limits.idle
+                        limits.idle_timeout
                     }
-                    Some(idle) => limits.idle.saturating_sub(idle).max(LEAST_LOOK),
-                    None => limits.idle,
+                    Some(idle) => limits.idle_timeout.saturating_sub(idle).max(MIN_IDLE_CHECK),
+                    None => limits.idle_timeout,
                 };
-                look.as_mut().reset(Instant::now() + left);
+                idle_check.as_mut().reset(Instant::now() + left);
             }
         }
     }
 }
 
-/// The least time between two looks at whether a connection is idle.
-const LEAST_LOOK: Duration = Duration::from_millis(100);
+/// The shortest time between two checks whether a connection is idle.
+const MIN_IDLE_CHECK: Duration = Duration::from_millis(100);
 
 fn builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_per_connection)
-        .max_header_list_size(limits.headers)
+        .max_header_list_size(limits.header_bytes)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(limits.ping)
-        .keep_alive_timeout(limits.pong);
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout);
     builder
 }
 
-fn ended(result: hyper::Result<()>, leaving: Option<Ended>, beginning: &Beginning, client: &Client) -> Ended {
+fn end_of(
+    result: hyper::Result<()>,
+    closing: Option<ConnectionEnd>,
+    preface: &Preface,
+    client: &Client,
+) -> ConnectionEnd {
     let Err(error) = result else {
-        return match leaving {
+        return match closing {
             Some(ended) => ended,
-            None if beginning.is_over() => Ended::PeerClosed,
-            None => Ended::Refused(Reason::of_beginning(&beginning.bytes())),
+            None if preface.is_complete() => ConnectionEnd::PeerClosed,
+            None => ConnectionEnd::Refused(RefusalReason::of_first_bytes(&preface.first_bytes())),
         };
     };
-    tracing::debug!(%client, error = ?error, "a connection failed");
+    tracing::debug!(%client, error = ?error, "a gRPC connection failed");
     match tls_cause(&error) {
-        Some(reason) => Ended::Refused(reason),
-        None if !beginning.is_over() => Ended::Refused(Reason::of_beginning(&beginning.bytes())),
-        None if error.is_timeout() => Ended::Unanswered,
-        None if is_closed(&error) => leaving.unwrap_or(Ended::PeerClosed),
-        None => leaving.unwrap_or(Ended::Failed),
+        Some(reason) => ConnectionEnd::Refused(reason),
+        None if !preface.is_complete() => ConnectionEnd::Refused(RefusalReason::of_first_bytes(&preface.first_bytes())),
+        None if error.is_timeout() => ConnectionEnd::Unanswered,
+        None if is_closed(&error) => closing.unwrap_or(ConnectionEnd::PeerClosed),
+        None => closing.unwrap_or(ConnectionEnd::Failed),
     }
 }
 
-/// Whether the client just went: with or without a word, that is no fault.
+/// Whether the client closed the connection, orderly or not.
 fn is_closed(error: &hyper::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

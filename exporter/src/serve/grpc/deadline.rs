@@ -1,4 +1,4 @@
-//! When a request's time is over: its own (`grpc-timeout`), or that of a shutdown.
+//! When a request ends: at its own deadline (`grpc-timeout`), or during a shutdown.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,42 +10,47 @@ use tonic::Status;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 
-/// The header with a request's time (gRPC over HTTP/2, "Timeout").
+/// The header with a request's timeout (gRPC over HTTP/2, "Timeout").
 const TIMEOUT: &str = "grpc-timeout";
-/// Digits of it at most.
-const DIGITS: usize = 8;
-/// The part of a shutdown's time that streams have to end by themselves; in the rest the clients hear that they ended.
-const OWN_SHARE: u32 = 2;
+/// Digits of the timeout at most.
+const MAX_DIGITS: usize = 8;
+/// Streams have half of a shutdown's time to end by themselves; the other half is for sending the status to clients.
+const STREAM_SHARE: u32 = 2;
 
-/// Says how a request that is late ends, once it is.
-pub(super) type Late = Pin<Box<dyn Future<Output = Status> + Send>>;
+/// Returns the status of a request whose time is over.
+pub(super) type RequestDeadline = Pin<Box<dyn Future<Output = Status> + Send>>;
 
-/// Of a request with such headers.
-pub(super) fn late(headers: &HeaderMap, stop: Stop) -> Late {
-    // A time that the clock does not reach is none.
+/// The status of requests that a shutdown ends.
+pub fn shutting_down() -> Status {
+    Status::unavailable("the server is shutting down")
+}
+
+/// Returns the deadline of a request with these headers.
+pub(super) fn of_request(headers: &HeaderMap, stop: Stop) -> RequestDeadline {
+    // A timeout that overflows the clock is no timeout.
     let own = timeout(headers).and_then(|timeout| Instant::now().checked_add(timeout));
     Box::pin(async move {
         tokio::select! {
-            () = leaving(stop) => Status::unavailable("the server is shutting down"),
+            () = shutdown_share_used(stop) => shutting_down(),
             () = sleep_until(own.unwrap_or_else(Instant::now)), if own.is_some() => {
-                Status::deadline_exceeded("the request's time is over")
+                Status::deadline_exceeded("the request's timeout has passed")
             }
         }
     })
 }
 
-/// Returns when streams that have not ended by themselves are to be ended.
-async fn leaving(mut stop: Stop) {
+/// Returns when a shutdown has used the share of its time in which streams end by themselves.
+async fn shutdown_share_used(mut stop: Stop) {
     let deadline = shutdown::requested(&mut stop).await;
     let left = deadline.saturating_duration_since(Instant::now());
-    sleep_until(deadline - left / OWN_SHARE).await;
+    sleep_until(deadline - left / STREAM_SHARE).await;
 }
 
-/// What a client gives us; what is no time is none.
+/// The timeout of a request; `None` if the header is missing or invalid.
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     let number = digits.parse().ok()?;
@@ -69,7 +74,7 @@ mod tests {
     use super::{TIMEOUT, timeout};
 
     #[test]
-    fn times_of_requests() {
+    fn timeout_header_is_parsed() {
         for (text, expected) in [
             ("1H", Some(Duration::from_secs(3600))),
             ("2M", Some(Duration::from_secs(120))),

@@ -1,55 +1,55 @@
-//! Health (grpc.health.v1) and server reflection (v1 and v1alpha), as Hubble's clients ask for them.
+//! Health (grpc.health.v1) and server reflection (v1 and v1alpha).
 
 use prost_types::FileDescriptorSet;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
-use super::limits::MESSAGE;
+use super::limits::MAX_MESSAGE_BYTES;
 
-/// What Hubble's CLI asks for (`hubble status`), beside the empty name: the whole server.
+/// The service whose health `hubble status` requests; the empty name stands for the whole server.
 pub const OBSERVER: &str = "hubble.server.Observer";
 
-/// Says whether we serve; cloning shares it.
+/// The server's health; clones share it.
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
 }
 
-/// The files of what is served do not go together.
+/// The descriptor sets of the services are invalid together.
 #[derive(Debug, thiserror::Error)]
-#[error("gRPC reflection: {source}")]
+#[error("cannot build gRPC reflection: {source}")]
 pub struct ReflectionError {
     #[from]
     source: tonic_reflection::server::Error,
 }
 
 impl Health {
-    /// Adds health and reflection to the services; `descriptors` are those of what they serve.
+    /// Adds health and reflection to the routes; `descriptors` describe the services in `routes`.
     ///
     /// # Errors
-    /// A descriptor set cannot be read.
+    /// A descriptor set is invalid.
     pub async fn add_to(routes: Routes, descriptors: FileDescriptorSet) -> Result<(Self, Routes), ReflectionError> {
         let (reporter, service) = health_reporter();
         let health = Self { reporter };
         health.set(true).await;
-        let both = || {
+        let builder = || {
             tonic_reflection::server::Builder::configure()
                 .register_file_descriptor_set(descriptors.clone())
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let (v1, v1alpha) = (both(), both());
-        // Each tells of the other one too.
+        let (v1, v1alpha) = (builder(), builder());
+        // Each version lists the other one too.
         let v1 = v1.register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
         let v1alpha = v1alpha.register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET);
         let routes = routes
-            .add_service(service.max_decoding_message_size(MESSAGE))
-            .add_service(v1.build_v1()?.max_decoding_message_size(MESSAGE))
-            .add_service(v1alpha.build_v1alpha()?.max_decoding_message_size(MESSAGE));
+            .add_service(service.max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(v1.build_v1()?.max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(v1alpha.build_v1alpha()?.max_decoding_message_size(MAX_MESSAGE_BYTES));
         Ok((health, routes))
     }
 
-    /// SERVING or NOT_SERVING, for whoever asks and for whoever watches.
+    /// Sets the health to SERVING or NOT_SERVING; watching clients are notified.
     pub async fn set(&self, is_serving: bool) {
         let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in ["", OBSERVER] {

@@ -1,50 +1,50 @@
-//! How much clients may take, each with its reason.
+//! Limits on what clients use, each with its reason.
 
 use std::time::Duration;
 
-/// Bytes of one request's message; larger ones are answered with OUT_OF_RANGE. What gRPC takes by default: the largest
-/// request of ours, filters of a thousand pods, has a tenth of it. For each service's `max_decoding_message_size`.
-pub const MESSAGE: usize = 4 << 20;
+/// Bytes of one request's message, for each service's `max_decoding_message_size`; a larger one gets OUT_OF_RANGE. It
+/// is gRPC's default: the largest usual request, filters of a thousand pods, has a tenth of it.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
-/// Bytes of a connection's requests that may be on their way before they are read: a tenth of a message is no hindrance.
+/// HTTP/2 receive window of a connection, in bytes: a sixteenth of the largest message.
 pub(super) const CONNECTION_WINDOW: u32 = 256 << 10;
-/// The same of one request: HTTP/2's default.
+/// HTTP/2 receive window of a request, in bytes: HTTP/2's default.
 pub(super) const STREAM_WINDOW: u32 = 65_535;
-/// Bytes of answers that wait for a client, in each stream. What it does not take stays in the ring.
+/// Bytes of responses that wait for the client, in each stream. Further flows stay in the ring.
 pub(super) const SEND_BUFFER: usize = 64 << 10;
-/// Pause after a failed accept (no file descriptors left), so that it does not spin.
+/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What clients may take; tests have smaller ones.
+/// Limits of one server; tests have smaller ones.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections to all IP addresses together. A relay has one or two, a CLI one.
+    /// Connections over TCP. A relay has one or two, a CLI one.
     pub tcp_connections: usize,
-    /// Connections to all unix sockets together: of their own, so that the network never locks this machine out.
+    /// Connections over unix sockets: counted apart, so that remote clients never lock out local ones.
     pub unix_connections: usize,
-    /// Requests that are answered at the same time, over all connections of a kind: those of unix sockets have places of
-    /// their own as well. Each follower reads the whole ring.
+    /// Requests in progress over all TCP connections, and as many over unix sockets. Each follower reads the whole
+    /// ring.
     pub streams: usize,
-    /// The same over one connection: what gRPC servers usually allow.
+    /// Requests in progress over one connection: what gRPC servers usually allow.
     pub streams_per_connection: u32,
-    /// Bytes of all requests that are not read yet and of compiled filters of those that are answered, beside the first
-    /// 4 KiB of each; the message that a request becomes takes a multiple while it is compiled.
+    /// Bytes of all unread requests and of the compiled filters of all requests in progress, beside the first 4 KiB of
+    /// each. A message takes a multiple of that while its filters are compiled.
     pub request_bytes: usize,
-    /// The same of one connection: two of the largest messages, so that nobody has all of it.
+    /// The same for one connection: two of the largest messages, so that no client takes all of it.
     pub request_bytes_per_connection: usize,
-    /// How long a request may take from its headers to its end. One has to be there as a whole before it is answered; a
-    /// client of reflection, which may ask one thing after the other, has as long for all it asks.
-    pub request: Duration,
-    /// How long a client may take until its first HTTP/2 frame, TLS included.
-    pub handshake: Duration,
+    /// Time from a request's headers to the end of its body. A streaming request, as of reflection, has the same time
+    /// for all its messages.
+    pub request_timeout: Duration,
+    /// Time from the connection to the first HTTP/2 frame, TLS included.
+    pub handshake_timeout: Duration,
     /// Bytes of a request's headers: gRPC's default, 16 KiB with HTTP/2's overhead for each.
-    pub headers: u32,
-    /// How often a client is asked whether it is there. Middleboxes forget idle connections after minutes.
-    pub ping: Duration,
-    /// How long it may take to say so.
-    pub pong: Duration,
-    /// How long a connection may be without a request; it is told to go, and comes again when it has one.
-    pub idle: Duration,
+    pub header_bytes: u32,
+    /// Interval of HTTP/2 pings. Middleboxes drop idle connections after minutes.
+    pub ping_interval: Duration,
+    /// Time for the answer to a ping.
+    pub ping_timeout: Duration,
+    /// Time without a request after which the connection gets GOAWAY; the client reconnects for its next request.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -55,13 +55,13 @@ impl Default for Limits {
             streams: 2048,
             streams_per_connection: 100,
             request_bytes: 32 << 20,
-            request_bytes_per_connection: 2 * (MESSAGE + (4 << 10)),
-            request: Duration::from_secs(10),
-            handshake: Duration::from_secs(10),
-            headers: 16 << 10,
-            ping: Duration::from_secs(60),
-            pong: Duration::from_secs(20),
-            idle: Duration::from_secs(30 * 60),
+            request_bytes_per_connection: 2 * (MAX_MESSAGE_BYTES + (4 << 10)),
+            request_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            header_bytes: 16 << 10,
+            ping_interval: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(30 * 60),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Addresses that are ours: unix sockets and IP addresses, bound before anything is served.
+//! Binds the server's addresses: unix sockets and IP addresses.
 
 use std::fmt;
 use std::io;
@@ -12,24 +12,24 @@ use crate::support::socket_owner;
 use crate::support::unix_listener;
 use crate::support::unix_listener::{ListenError, Options};
 
-/// Connections that wait to be accepted: as many as there are places.
+/// Connections that wait in the kernel's accept queue.
 const BACKLOG: u32 = 256;
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Clone, Debug)]
 pub enum Bind {
-    /// A unix socket: never encrypted.
+    /// A unix socket, always without TLS.
     Unix(Options),
-    /// An IP address and a port; port 0 takes a free one. With TLS, where there is a certificate.
+    /// An IP address and a port; port 0 selects a free one. With TLS if there is a certificate.
     Tcp(SocketAddr),
 }
 
-/// Where we listen.
+/// A bound address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A unix socket's path.
     Unix(PathBuf),
-    /// An IP address with the port that it got.
+    /// An IP address with the bound port.
     Tcp(SocketAddr),
 }
 
@@ -42,29 +42,29 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why an address cannot be had.
+/// Why an address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Of a unix socket.
+    /// A unix socket.
     #[error("cannot listen on unix://{source}")]
     Unix {
-        /// What is wrong, with the path.
+        /// The cause, with the path.
         #[from]
         source: ListenError,
     },
-    /// Of an IP address.
+    /// An IP address.
     #[error("cannot listen on {address}: {source}{owner}")]
     Tcp {
         /// The address.
         address: SocketAddr,
-        /// The process that has it, behind a colon; empty where it is not in use.
+        /// The process that holds the address, after a colon; empty if it is not in use.
         owner: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// A socket that listens.
+/// A listening socket.
 #[derive(Debug)]
 pub(super) enum Listener {
     Unix(unix_listener::Listener),
@@ -80,7 +80,7 @@ impl Listener {
     }
 }
 
-/// Binds all of them, or none.
+/// Binds all addresses, or none.
 pub(super) async fn bind(binds: Vec<Bind>) -> Result<Vec<Listener>, BindError> {
     let tcp = binds.iter().filter_map(|bind| if let Bind::Tcp(address) = bind { Some(*address) } else { None });
     let v4: Vec<_> = tcp.filter(SocketAddr::is_ipv4).map(|address| address.port()).collect();
@@ -89,7 +89,7 @@ pub(super) async fn bind(binds: Vec<Bind>) -> Result<Vec<Listener>, BindError> {
         listeners.push(match bind {
             Bind::Unix(options) => Listener::Unix(options.listen().await?),
             Bind::Tcp(address) => {
-                // [::] takes IPv4 too, unless somebody else of ours does.
+                // [::] takes IPv4 too, unless another address of ours does.
                 let only_v6 = address.is_ipv6() && v4.contains(&address.port());
                 let bound = tcp_listener(address, only_v6).and_then(|listener| {
                     let address = listener.local_addr()?;
@@ -108,7 +108,7 @@ fn tcp_listener(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6V6Only, &only_v6)?;
     }
-    // A restart need not wait for connections of the one before.
+    // A restart does not wait for connections of the previous process (TIME_WAIT).
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

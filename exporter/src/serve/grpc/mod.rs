@@ -1,25 +1,28 @@
-//! The gRPC transport: addresses, TLS, limits, health, reflection. What is served is handed in as tonic routes.
+//! The gRPC transport: addresses, TLS, limits, health, reflection. The caller passes the services as tonic routes.
 //!
-//! `Config::bind` has the addresses before anything else is touched, `Bound::serve` lets clients in. Services know
-//! nothing of connections; what they answer is ended here when the time of a shutdown is over.
+//! `Config::bind` claims the addresses before anything else starts, `Bound::serve` accepts clients. Services know
+//! nothing of connections; the transport ends their responses at the deadline of a shutdown.
 
-mod body;
 mod connection;
-mod counters;
 mod deadline;
+mod extensions;
 pub mod health;
+mod idle;
 mod limits;
 mod listen;
-mod reason;
-mod reload;
-mod request;
+mod metrics;
+mod preface;
+mod refusal;
+mod request_body;
+mod response_body;
 mod server;
 mod service;
-mod sniff;
 pub mod tls;
+mod tls_reload;
 
-pub use limits::{Limits, MESSAGE};
+pub use deadline::shutting_down;
+pub use extensions::{Client, ConnectionQueue, VERSION_HEADER};
+pub use limits::{Limits, MAX_MESSAGE_BYTES};
 pub use listen::{Address, Bind, BindError};
-pub use request::Taken;
+pub use request_body::ReservedBytes;
 pub use server::{Bound, Config, ServerError};
-pub use service::{Client, Lane, VERSION_HEADER};

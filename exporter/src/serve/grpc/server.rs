@@ -1,4 +1,4 @@
-//! Accepts clients on all addresses, each with a task of its own, until told to stop.
+//! Accepts clients on all addresses until a shutdown; each connection has its own task.
 
 use std::io;
 use std::sync::Arc;
@@ -9,39 +9,40 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout_at};
 use tonic::service::Routes;
 
-use super::connection::{Ended, Incoming};
-use super::counters::{Counters, Present};
+use super::connection::{ConnectionEnd, Incoming};
+use super::extensions::Client;
 use super::health::Health;
 use super::limits::{ACCEPT_PAUSE, Limits};
 use super::listen::{self, Address, Bind, BindError, Listener};
-use super::reason::Reason;
-use super::reload::{Current, Reload};
-use super::request::Budget;
-use super::service::{Client, Places, Shared};
-use super::tls::{Files, TlsError};
+use super::metrics::{GaugeGuard, ServerMetrics};
+use super::refusal::RefusalReason;
+use super::service::{RequestSlots, Shared};
+use super::tls::{TlsError, TlsFiles};
+use super::tls_reload::{CurrentTls, TlsReloader};
+use crate::support::byte_budget::ByteBudget;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
-/// What a server is made of.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
+    /// Addresses to listen on.
     pub listen: Vec<Bind>,
-    /// Certificates of the IP addresses; none = plaintext.
-    pub tls: Option<Files>,
-    /// What clients may take.
+    /// Certificates of the IP addresses; `None`: plaintext.
+    pub tls: Option<TlsFiles>,
+    /// Limits on what clients use.
     pub limits: Limits,
-    /// What [`super::VERSION_HEADER`] says.
+    /// Value of [`super::VERSION_HEADER`].
     pub version: HeaderValue,
-    /// Our own counters.
+    /// The registry of our own metrics.
     pub telemetry: Telemetry,
 }
 
-/// Why there is no server.
+/// Why a server cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// An address cannot be had.
+    /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The certificates cannot be used.
@@ -49,63 +50,63 @@ pub enum ServerError {
     Tls(#[from] TlsError),
 }
 
-/// Addresses that are ours; whoever connects waits until it is served.
+/// A server with bound addresses; clients wait in the kernel's queue until it serves.
 pub struct Bound {
     listeners: Vec<Listener>,
-    tls: Option<(Reload, Current)>,
+    tls: Option<(TlsReloader, CurrentTls)>,
     limits: Limits,
     version: HeaderValue,
-    counters: Counters,
+    metrics: ServerMetrics,
 }
 
 impl Config {
-    /// Reads the certificates and binds the addresses. Needs the runtime that will serve.
+    /// Reads the certificates and binds the addresses. Call it on the runtime that will serve.
     ///
     /// # Errors
     /// See [`ServerError`].
     pub async fn bind(self) -> Result<Bound, ServerError> {
         let Self { listen, tls, limits, version, telemetry } = self;
-        let tls = tls.map(Reload::new).transpose()?;
+        let tls = tls.map(TlsReloader::new).transpose()?;
         let listeners = listen::bind(listen).await?;
-        Ok(Bound { listeners, tls, limits, version, counters: Counters::new(&telemetry) })
+        Ok(Bound { listeners, tls, limits, version, metrics: ServerMetrics::new(&telemetry) })
     }
 }
 
 impl Bound {
-    /// Where it listens, in the order of the settings.
+    /// The bound addresses, in the order of [`Config::listen`].
     pub fn addresses(&self) -> Vec<Address> {
         self.listeners.iter().map(Listener::address).collect()
     }
 
-    /// Serves clients until told to stop: then nobody new is accepted, unix sockets' paths are removed, health says
-    /// NOT_SERVING, clients are told to go, and what is being answered has until the deadline. Streams that do not end
-    /// by themselves are ended with UNAVAILABLE in the middle of that time.
+    /// Serves clients until a shutdown. Then the server accepts no client, removes its unix sockets, sets health to
+    /// NOT_SERVING and sends GOAWAY; requests in progress have until the deadline. Streams that do not end by
+    /// themselves end with UNAVAILABLE in the middle of that time.
     pub async fn serve(self, routes: Routes, health: Option<Health>, mut stop: Stop) {
-        let Self { listeners, tls, limits, version, counters } = self;
-        let places = Places::new(limits.streams);
+        let Self { listeners, tls, limits, version, metrics } = self;
+        let slots = RequestSlots::new(limits.streams);
         let (tcp, unix) = (limits.tcp_connections, limits.unix_connections);
         let (tcp, unix) = (Arc::new(Semaphore::new(tcp)), Arc::new(Semaphore::new(unix)));
         let shared = Arc::new(Shared {
             routes: routes.prepare(),
             version,
-            places: places.clone(),
-            budget: Budget::new(limits.request_bytes),
-            request_time: limits.request,
-            counters: counters.clone(),
+            slots: slots.clone(),
+            budget: ByteBudget::new(limits.request_bytes),
+            request_timeout: limits.request_timeout,
+            metrics: metrics.clone(),
             stop: stop.clone(),
         });
         let mut tasks = JoinSet::new();
-        let (reload, current) = tls.unzip();
-        if let Some(reload) = reload {
-            tasks.spawn(reload.run(counters.clone(), stop.clone()));
+        let (reloader, current) = tls.unzip();
+        if let Some(reloader) = reloader {
+            tasks.spawn(reloader.run(metrics.clone(), stop.clone()));
         }
         for listener in listeners {
-            let places = if matches!(listener, Listener::Unix(_)) { &unix } else { &tcp };
+            let slots = if matches!(listener, Listener::Unix(_)) { &unix } else { &tcp };
             let acceptor = Acceptor {
                 tls: current.clone(),
                 limits: limits.clone(),
                 shared: Arc::clone(&shared),
-                places: Arc::clone(places),
+                slots: Arc::clone(slots),
                 connections: JoinSet::new(),
                 failed: 0,
             };
@@ -116,23 +117,23 @@ impl Bound {
             health.set(false).await;
         }
         while let Some(ended) = tasks.join_next().await {
-            note(ended);
+            log_panic(ended);
         }
-        // Requests live a moment longer than their connections.
-        if timeout_at(deadline, places.free()).await.is_err() {
-            tracing::debug!("requests of clients that are gone are still there");
+        // Requests outlive their connections for a moment.
+        if timeout_at(deadline, slots.all_free()).await.is_err() {
+            tracing::debug!("requests of closed connections have not ended by the shutdown's deadline");
         }
     }
 }
 
 /// Accepts the clients of one address.
 struct Acceptor {
-    tls: Option<Current>,
+    tls: Option<CurrentTls>,
     limits: Limits,
     shared: Arc<Shared>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     connections: JoinSet<()>,
-    /// Attempts that failed since one did not.
+    /// Failed attempts since the last success.
     failed: u64,
 }
 
@@ -141,7 +142,7 @@ impl Acceptor {
         loop {
             tokio::select! {
                 _ = shutdown::requested(&mut stop) => break,
-                Some(ended) = self.connections.join_next(), if !self.connections.is_empty() => note(ended),
+                Some(ended) = self.connections.join_next(), if !self.connections.is_empty() => log_panic(ended),
                 accepted = accept(&listener, self.tls.as_ref()) => match accepted {
                     Ok((incoming, client)) => {
                         let failed = std::mem::take(&mut self.failed);
@@ -151,12 +152,12 @@ impl Acceptor {
                         self.admit(incoming, client);
                     }
                     Err(error) => {
-                        // Told once: it fails ten times a second until something is changed.
+                        // Logged once: it fails ten times a second until the cause is gone.
                         if self.failed == 0 {
                             tracing::warn!(%error, address = %listener.address(), "cannot accept clients");
                         }
                         self.failed += 1;
-                        self.shared.counters.refused(Reason::NotAccepted);
+                        self.shared.metrics.count_refused(RefusalReason::NotAccepted);
                         sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -164,39 +165,40 @@ impl Acceptor {
         }
         drop(listener);
         while let Some(ended) = self.connections.join_next().await {
-            note(ended);
+            log_panic(ended);
         }
     }
 
     fn admit(&mut self, incoming: Incoming, client: Client) {
-        let counters = &self.shared.counters;
-        counters.accepted.add(1);
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            tracing::debug!(%client, "too many connections");
-            return counters.refused(Reason::TooManyConnections);
+        let metrics = &self.shared.metrics;
+        metrics.accepted.add(1);
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            tracing::debug!(%client, "too many gRPC connections");
+            return metrics.count_refused(RefusalReason::TooManyConnections);
         };
         let (shared, limits) = (Arc::clone(&self.shared), self.limits.clone());
-        let present = Present::new(&counters.connections);
+        let gauge = GaugeGuard::new(&metrics.connections);
         self.connections.spawn(async move {
-            let counters = shared.counters.clone();
+            let metrics = shared.metrics.clone();
             let ended = incoming.serve(client.clone(), &limits, shared).await;
-            tracing::debug!(%client, ?ended, "a client is gone");
+            tracing::debug!(%client, ?ended, "a gRPC connection ended");
             match (ended, ended.reason()) {
-                (Ended::Refused(reason), _) => counters.refused(reason),
-                (_, Some(reason)) => counters.ended(reason),
+                (ConnectionEnd::Refused(reason), _) => metrics.count_refused(reason),
+                (_, Some(reason)) => metrics.count_ended(reason),
                 (_, None) => {}
             }
-            drop((present, place));
+            drop((gauge, slot));
         });
     }
 }
 
-async fn accept(listener: &Listener, tls: Option<&Current>) -> io::Result<(Incoming, Client)> {
+async fn accept(listener: &Listener, tls: Option<&CurrentTls>) -> io::Result<(Incoming, Client)> {
     match listener {
         Listener::Unix(listener) => {
             let (stream, _) = listener.socket().accept().await?;
-            let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
-            Ok((Incoming::Unix(stream), Client::Unix(pid)))
+            let peer = stream.peer_cred().ok();
+            let client = Client::Unix { pid: peer.and_then(|peer| peer.pid()), uid: peer.map(|peer| peer.uid()) };
+            Ok((Incoming::Unix(stream), client))
         }
         Listener::Tcp(listener, _) => {
             let (stream, address) = listener.accept().await?;
@@ -205,8 +207,8 @@ async fn accept(listener: &Listener, tls: Option<&Current>) -> io::Result<(Incom
     }
 }
 
-fn note(ended: Result<(), JoinError>) {
+fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a task of the gRPC server was lost");
+        tracing::error!(%error, "a task of the gRPC server panicked");
     }
 }

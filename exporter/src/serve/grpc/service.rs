@@ -1,91 +1,57 @@
-//! Requests of a connection to the routes: a place and a time for each, the version's header on every answer.
+//! Passes a connection's requests to the routes: each takes a slot and gets a deadline and the version header.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service as _;
 
-use super::body::{Answer, Held};
-use super::counters::{Counters, Present};
 use super::deadline;
-use super::reason::Reason;
-use super::request::{Asked, Budget, Taken};
+use super::extensions::{Client, ConnectionQueue, VERSION_HEADER};
+use super::idle::Idleness;
+use super::metrics::{GaugeGuard, ServerMetrics};
+use super::refusal::RefusalReason;
+use super::request_body::{LimitedBody, ReservedBytes};
+use super::response_body::{RequestGuards, ResponseBody};
+use crate::support::byte_budget::ByteBudget;
 use crate::support::shutdown::Stop;
 
-/// What tells clients our version: the CLI warns where its own is older.
-pub const VERSION_HEADER: &str = "hubble-server-version";
-
-/// Who asks; an extension of each request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Client {
-    /// By a unix socket; the process, where the kernel tells.
-    Unix(Option<i32>),
-    /// By TCP.
-    Tcp(SocketAddr),
-}
-
-impl fmt::Display for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(Some(pid)) => write!(f, "process {pid}"),
-            Self::Unix(None) => f.write_str("a process"),
-            Self::Tcp(address) => address.fmt(f),
-        }
-    }
-}
-
-/// What requests of one connection queue in for work that takes long: one at a time, so that no client has more of it by
-/// asking more often. An extension of each request.
+/// Bounds the requests in progress, separately for TCP and unix sockets.
 #[derive(Clone, Debug)]
-pub struct Lane(pub Arc<Semaphore>);
-
-impl Default for Lane {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
-    }
-}
-
-/// Places of requests that are being answered.
-#[derive(Clone, Debug)]
-pub(super) struct Places {
+pub(super) struct RequestSlots {
     tcp: Arc<Semaphore>,
     unix: Arc<Semaphore>,
     each: usize,
 }
 
-impl Places {
-    /// So many for each kind of connection.
+impl RequestSlots {
+    /// `each` slots for either kind of connection.
     pub(super) fn new(each: usize) -> Self {
-        let places = || Arc::new(Semaphore::new(each));
-        Self { tcp: places(), unix: places(), each }
+        let slots = || Arc::new(Semaphore::new(each));
+        Self { tcp: slots(), unix: slots(), each }
     }
 
     fn of(&self, client: &Client) -> &Arc<Semaphore> {
         match client {
             Client::Tcp(_) => &self.tcp,
-            Client::Unix(_) => &self.unix,
+            Client::Unix { .. } => &self.unix,
         }
     }
 
-    /// Returns when all of them are free.
-    pub(super) async fn free(&self) {
+    /// Returns when all slots are free.
+    pub(super) async fn all_free(&self) {
         let each = u32::try_from(self.each).unwrap_or(u32::MAX);
-        for places in [&self.tcp, &self.unix] {
-            // They are never closed.
-            drop(places.acquire_many(each).await);
+        for slots in [&self.tcp, &self.unix] {
+            // An error would mean a closed semaphore: these are never closed.
+            drop(slots.acquire_many(each).await);
         }
     }
 }
@@ -94,55 +60,13 @@ impl Places {
 pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) version: HeaderValue,
-    pub(super) places: Places,
-    /// What requests of all connections may take while they come in.
-    pub(super) budget: Budget,
-    /// How long one may take until it is there.
-    pub(super) request_time: Duration,
-    pub(super) counters: Counters,
+    pub(super) slots: RequestSlots,
+    /// Bytes of the requests of all connections.
+    pub(super) budget: ByteBudget,
+    /// Time for a request's body to arrive.
+    pub(super) request_timeout: Duration,
+    pub(super) metrics: ServerMetrics,
     pub(super) stop: Stop,
-}
-
-/// Requests of one connection that are being answered; each clone but the first is one.
-#[derive(Debug)]
-pub(super) struct Busy {
-    state: Arc<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    requests: AtomicUsize,
-    /// When the last one ended.
-    since: watch::Sender<Instant>,
-}
-
-/// Whether a connection has requests, for who looks.
-#[derive(Clone, Debug)]
-pub(super) struct Idleness {
-    state: Arc<State>,
-}
-
-impl Idleness {
-    pub(super) fn new() -> Self {
-        Self { state: Arc::new(State { requests: AtomicUsize::new(0), since: watch::Sender::new(Instant::now()) }) }
-    }
-
-    /// How long there has been no request; none while there is one.
-    pub(super) fn idle_for(&self) -> Option<Duration> {
-        (self.state.requests.load(Ordering::Acquire) == 0).then(|| self.state.since.borrow().elapsed())
-    }
-
-    fn busy(&self) -> Busy {
-        self.state.requests.fetch_add(1, Ordering::AcqRel);
-        Busy { state: Arc::clone(&self.state) }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.state.since.send_replace(Instant::now());
-        self.state.requests.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// The service of one connection.
@@ -150,45 +74,47 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     pub(super) client: Client,
     pub(super) idleness: Idleness,
-    pub(super) lane: Lane,
-    pub(super) budget: Budget,
+    pub(super) queue: ConnectionQueue,
+    pub(super) budget: ByteBudget,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 impl hyper::service::Service<Request<Incoming>> for Service {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = ResponseFuture;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answering {
+    fn call(&self, mut request: Request<Incoming>) -> ResponseFuture {
         let shared = Arc::clone(&self.shared);
-        shared.counters.requests.add(1);
-        let place = Arc::clone(shared.places.of(&self.client)).try_acquire_owned();
-        let busy = self.idleness.busy();
-        let taken = Taken::new(self.budget.clone());
+        shared.metrics.requests.add(1);
+        let slot = Arc::clone(shared.slots.of(&self.client)).try_acquire_owned();
+        let in_flight = self.idleness.begin_request();
+        let reserved = ReservedBytes::new(&self.budget);
         let extensions = request.extensions_mut();
         extensions.insert(self.client.clone());
-        extensions.insert(self.lane.clone());
-        extensions.insert(taken.clone());
-        let mut late = deadline::late(request.headers(), shared.stop.clone());
-        let request = request.map(|body| Asked::new(body, taken, shared.request_time, shared.counters.clone()));
+        extensions.insert(self.queue.clone());
+        extensions.insert(reserved.clone());
+        let mut deadline = deadline::of_request(request.headers(), shared.stop.clone());
+        let request =
+            request.map(|body| LimitedBody::new(body, reserved, shared.request_timeout, shared.metrics.clone()));
         Box::pin(async move {
-            let mut response = match place {
-                Ok(place) => {
-                    let held = Held { place, present: Present::new(&shared.counters.streams), busy };
-                    // Routes are always ready: each clone is a table.
+            let mut response = match slot {
+                Ok(slot) => {
+                    let gauge = GaugeGuard::new(&shared.metrics.streams);
+                    let guards = RequestGuards { slot, gauge, in_flight };
+                    // Cheap to clone, and always ready.
                     let mut routes = shared.routes.clone();
                     tokio::select! {
-                        answered = routes.call(request) => answered
+                        response = routes.call(request) => response
                             .unwrap_or_else(|never| match never {})
-                            .map(|inner| Body::new(Answer::new(inner, held, late))),
-                        status = &mut late => status.into_http(),
+                            .map(|inner| Body::new(ResponseBody::new(inner, guards, deadline))),
+                        status = &mut deadline => status.into_http(),
                     }
                 }
                 Err(_) => {
-                    shared.counters.refused(Reason::TooManyStreams);
-                    Status::resource_exhausted("too many requests are being answered; try again later").into_http()
+                    shared.metrics.count_refused(RefusalReason::TooManyStreams);
+                    Status::resource_exhausted("too many requests are in progress; try again later").into_http()
                 }
             };
             response.headers_mut().insert(HeaderName::from_static(VERSION_HEADER), shared.version.clone());

@@ -1,4 +1,4 @@
-//! TLS of the server: 1.3 alone, HTTP/2 alone, client certificates where they are asked for.
+//! TLS of the server: TLS 1.3 and HTTP/2 only; client certificates if authorities are configured.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,66 +11,66 @@ use rustls::{RootCertStore, ServerConfig, crypto, version};
 
 /// HTTP/2 in ALPN (RFC 9113, 3.2).
 const ALPN: &[u8] = b"h2";
-/// The largest PEM file that is read: a chain or a list of authorities has some kilobytes each.
-const FILE_MAX: u64 = 4 << 20;
+/// The largest PEM file: a chain or a list of authorities has some kilobytes for each certificate.
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// PEM files.
+/// The PEM files of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// Our certificate and the ones that vouch for it.
+pub struct TlsFiles {
+    /// The server's certificate chain.
     pub cert: PathBuf,
-    /// Its private key.
+    /// The certificate's private key.
     pub key: PathBuf,
-    /// Authorities of the clients' certificates; none = clients need none.
+    /// Authorities of client certificates; `None`: clients need no certificate.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why the files cannot be used. Never holds what is in them.
+/// Why the files cannot be used. Never contains their contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// A file that cannot be read, or holds nothing of the kind.
-    #[error("{}: {what}: {message}", path.display())]
+    /// A file is unreadable, or lacks what it should contain.
+    #[error("cannot use the {what} in {}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What was looked for in it.
+        /// What the file should contain.
         what: &'static str,
-        /// What is wrong.
+        /// The cause.
         message: String,
     },
-    /// Certificate and key do not belong together, or their algorithm is not known.
-    #[error("certificate {} with key {}: {message}", cert.display(), key.display())]
+    /// Certificate and key do not match, or their algorithm is unsupported.
+    #[error("cannot use certificate {} with key {}: {message}", cert.display(), key.display())]
     Pair {
         /// Certificate file.
         cert: PathBuf,
         /// Key file.
         key: PathBuf,
-        /// What is wrong.
+        /// The cause.
         message: String,
     },
-    /// The authorities cannot be used, or the library has no such version.
-    #[error("TLS: {message}")]
+    /// The TLS library rejects the authorities or the version.
+    #[error("cannot configure TLS: {message}")]
     Library {
-        /// What is wrong.
+        /// The cause.
         message: String,
     },
 }
 
-/// What is in the files, as it was read.
+/// The files' contents.
 #[derive(PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct TlsContents {
     cert: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
 }
 
-impl Files {
-    /// All of them, for who watches.
+impl TlsFiles {
+    /// All paths.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect()
     }
 
-    /// Reads them, and tries whether a server can be made of them.
+    /// Reads the files and checks whether they make a server configuration.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -78,16 +78,16 @@ impl Files {
         self.config(&self.read()?).map(drop)
     }
 
-    pub(super) fn read(&self) -> Result<Contents, TlsError> {
-        Ok(Contents {
+    pub(super) fn read(&self) -> Result<TlsContents, TlsError> {
+        Ok(TlsContents {
             cert: read(&self.cert, "certificate")?,
             key: read(&self.key, "private key")?,
             client_ca: self.client_ca.as_ref().map(|path| read(path, "certificate")).transpose()?,
         })
     }
 
-    /// The server's settings out of what the files hold.
-    pub(super) fn config(&self, contents: &Contents) -> Result<Arc<ServerConfig>, TlsError> {
+    /// Builds rustls' configuration from the contents.
+    pub(super) fn config(&self, contents: &TlsContents) -> Result<Arc<ServerConfig>, TlsError> {
         let library = |error: &dyn std::fmt::Display| TlsError::Library { message: error.to_string() };
         let provider = Arc::new(crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -120,10 +120,12 @@ impl Files {
 fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
     use io::Read as _;
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     match read {
         Err(error) => Err(file(path, what, error)),
-        Ok(size) if size as u64 > FILE_MAX => Err(file(path, what, format!("the file has more than {FILE_MAX} bytes"))),
+        Ok(size) if size as u64 > MAX_FILE_BYTES => {
+            Err(file(path, what, format!("the file has more than {MAX_FILE_BYTES} bytes")))
+        }
         Ok(_) => Ok(bytes),
     }
 }

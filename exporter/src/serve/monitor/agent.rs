@@ -1,24 +1,25 @@
-//! The monitor agent: the reader starts with the first subscriber, listener or consumer, and stops with the last.
+//! The monitor agent: starts the source for the first subscriber and stops it after the last one.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::fanout::{Fanout, LISTENERS_MAX, Seat};
-use super::queue::Next;
+use super::fanout::{Fanout, ListenerSlot};
+use super::limits::LISTENERS_MAX;
+use super::queue::QueueItem;
 
-/// What subscriptions switch on and off: the pipeline's reading.
-pub trait Switch: Send + Sync {
-    /// The first subscriber came.
+/// Starts and stops the pipeline's source.
+pub trait SourceSwitch: Send + Sync {
+    /// Starts the source, for the first subscriber.
     ///
     /// # Errors
-    /// What the system said.
+    /// The source cannot be started.
     fn start(&self) -> io::Result<()>;
 
-    /// The last one left.
+    /// Stops the source, after the last subscriber.
     fn stop(&self);
 }
 
-impl Switch for crate::pipeline::Handle {
+impl SourceSwitch for crate::pipeline::Handle {
     fn start(&self) -> io::Result<()> {
         Self::start(self)
     }
@@ -29,54 +30,53 @@ impl Switch for crate::pipeline::Handle {
 }
 
 struct Shared {
-    /// Subscribers. The lock is held while reading is switched, so that a stop never overtakes a start.
-    count: Mutex<usize>,
-    switch: Box<dyn Switch>,
+    /// The lock is held during a start or stop, so that a stop never overtakes a start.
+    subscribers: Mutex<usize>,
+    switch: Box<dyn SourceSwitch>,
     fanout: Fanout,
 }
 
-/// Why somebody cannot listen.
+/// Why a client cannot become a listener.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// There are enough.
-    #[error("{LISTENERS_MAX} listen already, which is the most")]
+    /// The limit of listeners is reached.
+    #[error("too many listeners: the limit is {LISTENERS_MAX}")]
     Full,
-    /// The reader did not start.
-    #[error("the source cannot be read: {source}")]
+    /// The source did not start.
+    #[error("cannot start the source: {source}")]
     Start {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Counts subscribers; cloning shares it.
+/// Counts subscribers; clones share the count.
 #[derive(Clone)]
 pub struct Agent(Arc<Shared>);
 
 impl Agent {
-    /// An agent without subscribers: nothing is read.
-    pub fn new(switch: impl Switch + 'static, fanout: Fanout) -> Self {
-        Self(Arc::new(Shared { count: Mutex::new(0), switch: Box::new(switch), fanout }))
+    /// Returns an agent without subscribers; the source is stopped.
+    pub fn new(switch: impl SourceSwitch + 'static, fanout: Fanout) -> Self {
+        Self(Arc::new(Shared { subscribers: Mutex::new(0), switch: Box::new(switch), fanout }))
     }
 
-    /// Wants raw payloads for as long as the listener lives, of which as many wait as its memory holds, and no more than
-    /// `capacity`.
+    /// Subscribes to raw payloads. The queue is bounded in memory, and by `capacity` payloads if there is one.
     ///
     /// # Errors
-    /// Too many listen, or reading could not be started.
+    /// There are too many listeners, or the source cannot be started.
     pub fn listen(&self, capacity: Option<usize>) -> Result<Listener, ListenError> {
-        // First the queue, then the reader: not even the first event is missed.
-        let seat = self.0.fanout.add(capacity).ok_or(ListenError::Full)?;
+        // The queue exists before the source starts, so that the first event is not missed.
+        let slot = self.0.fanout.add(capacity).ok_or(ListenError::Full)?;
         let subscription = self.subscribe().map_err(|source| ListenError::Start { source })?;
-        Ok(Listener { _subscription: subscription, seat })
+        Ok(Listener { _subscription: subscription, slot })
     }
 
-    /// Wants events for as long as the subscription lives: an in-process consumer, which gets them decoded.
+    /// Subscribes an in-process consumer, which receives decoded events from the pipeline.
     ///
     /// # Errors
-    /// Reading could not be started; nothing is subscribed then.
+    /// The source cannot be started.
     pub fn subscribe(&self) -> io::Result<Subscription> {
-        let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         if *count == 0 {
             self.0.switch.start()?;
         }
@@ -84,20 +84,20 @@ impl Agent {
         Ok(Subscription(self.clone()))
     }
 
-    /// How many subscribers there are.
+    /// Number of subscribers.
     pub fn subscribers(&self) -> usize {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Somebody wants events; dropping it ends that.
+/// A subscription to events; ends on drop.
 #[must_use]
 pub struct Subscription(Agent);
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         let shared = &self.0.0;
-        let mut count = shared.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = shared.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
         *count -= 1;
         if *count == 0 {
             shared.switch.stop();
@@ -105,41 +105,40 @@ impl Drop for Subscription {
     }
 }
 
-/// Somebody who gets raw payloads; dropping it ends that. What waits for it is freed at once; then reading may stop, which
-/// takes a lock that whoever starts reading holds for as long as a source takes to open; its slot is free after that.
+/// A subscription to raw payloads; ends on drop. A drop frees the queue first, then may wait for a start or stop of the
+/// source, and frees the slot last.
 #[must_use]
 pub struct Listener {
-    // Before the seat: a slot that is free again is nobody's subscription.
+    // Dropped before the slot: a free slot has no subscription.
     _subscription: Subscription,
-    seat: Seat,
+    slot: ListenerSlot,
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.seat.queue.close();
+        self.slot.queue.close();
     }
 }
 
 impl Listener {
-    /// What is next, as soon as there is something; none after [`Listener::finish`] and what was there then. For one
-    /// task only.
-    pub async fn next(&self) -> Option<Next> {
-        self.seat.queue.next().await
+    /// Waits for the next item; `None` after [`Listener::finish`] once the queue is empty. For one task only.
+    pub async fn next(&self) -> Option<QueueItem> {
+        self.slot.queue.next().await
     }
 
-    /// Wants nothing new.
+    /// Accepts no further payloads.
     pub fn finish(&self) {
-        self.seat.queue.finish();
+        self.slot.queue.finish();
     }
 
-    /// Payloads that wait for it.
+    /// Payloads in the queue.
     pub fn waiting(&self) -> usize {
-        self.seat.queue.waiting()
+        self.slot.queue.waiting()
     }
 
-    /// Its number among the listeners, from 0; given away again when it is gone.
+    /// The number of its slot, from 0; reused after its end.
     pub const fn slot(&self) -> usize {
-        self.seat.slot
+        self.slot.number
     }
 }
 

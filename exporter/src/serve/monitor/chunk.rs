@@ -1,55 +1,55 @@
-//! Encoded payloads of several events in one piece of memory, which all listeners share.
+//! Encoded payloads of several events in one allocation, which all listeners share.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes after which a chunk is handed out: large enough that handing over costs nothing per event, small enough that
-/// what a slow listener holds is freed in small steps.
+/// Bytes after which a chunk is published: large enough that publishing costs little per event, small enough that a
+/// slow listener frees memory in small steps.
 pub const CHUNK_BYTES: usize = 64 * 1024;
-/// Payloads after which a chunk is handed out, for small ones.
+/// Payloads after which a chunk is published, for small payloads.
 pub const CHUNK_PAYLOADS: usize = 512;
-/// Chunks that wait to be filled again: as many as a listener that keeps up holds, 2 MiB.
-pub const POOL: usize = 32;
-/// Memory of a chunk in a queue beside what it points to: where events come one by one, as much as they are. A chunk,
-/// the two counters of its `Arc`, and a place in the queue with the losses before it.
+/// Published chunks that are tracked for reuse: as many as a listener that keeps up holds, 2 MiB.
+pub const POOL_CHUNKS: usize = 32;
+/// Memory of a piece in a queue beside its payloads, in bytes: the chunk, the two counters of its `Arc`, and the entry
+/// of the queue. With one event per chunk that is as much as the event.
 const PIECE_BYTES: usize = size_of::<Chunk>() + 2 * size_of::<usize>() + size_of::<(u64, Piece)>();
 
-/// Payloads, whole gob messages one behind the other.
+/// Payloads: whole gob messages, one after the other.
 #[derive(Debug, Default)]
 pub struct Chunk {
     bytes: Vec<u8>,
-    /// Where each payload ends.
+    /// End of each payload in `bytes`.
     ends: Vec<usize>,
-    /// Payloads that tell of losses: which one, and how many events it tells of.
+    /// Payloads that report losses: index and number of lost events.
     losses: Vec<(usize, u64)>,
 }
 
 impl Chunk {
-    /// Appends one payload, which `encode` writes behind what is there.
+    /// Appends the payload that `encode` writes at the end.
     #[inline]
     pub fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(&mut self.bytes);
         self.ends.push(self.bytes.len());
     }
 
-    /// Appends a payload that tells of losses.
+    /// Appends a payload that reports the loss of `count` events.
     pub fn push_loss(&mut self, count: u64, encode: impl FnOnce(&mut Vec<u8>)) {
         self.losses.push((self.ends.len(), count));
         self.push(encode);
     }
 
-    /// How many payloads.
+    /// Number of payloads.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no payload.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Whether it is time to hand it out.
+    /// Whether the chunk should be published.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.bytes.len() >= CHUNK_BYTES || self.ends.len() >= CHUNK_PAYLOADS
@@ -60,34 +60,34 @@ impl Chunk {
         payloads.checked_sub(1).map_or(0, |last| self.ends[last])
     }
 
-    /// How many payloads from the start have no more than `bytes` bytes together.
+    /// Number of payloads from the start that end within `bytes` bytes.
     fn within(&self, bytes: usize) -> usize {
         self.ends.partition_point(|&end| end <= bytes)
     }
 
-    /// How many payloads from the start fit into this room.
+    /// Number of payloads from the start that fit into `payloads` and `bytes`.
     pub fn fitting(&self, payloads: usize, bytes: usize) -> usize {
         self.within(bytes).min(payloads)
     }
 
-    /// Events among the payloads of a range.
+    /// Events in a range of payloads, without reports of losses.
     pub fn events(&self, payloads: Range<usize>) -> u64 {
         (payloads.len() - self.losses_in(&payloads).count()) as u64
     }
 
-    /// Events that whoever misses these payloads misses: those in it, and those whose loss it tells of.
+    /// Events that a listener without these payloads misses: those in them, and those whose loss they report.
     pub fn missed(&self, payloads: Range<usize>) -> u64 {
-        let told: u64 = self.losses_in(&payloads).fold(0, u64::saturating_add);
-        self.events(payloads).saturating_add(told)
+        let lost: u64 = self.losses_in(&payloads).fold(0, u64::saturating_add);
+        self.events(payloads).saturating_add(lost)
     }
 
     fn losses_in(&self, payloads: &Range<usize>) -> impl Iterator<Item = u64> {
         self.losses.iter().filter(|(at, _)| payloads.contains(at)).map(|&(_, count)| count)
     }
 
-    /// Hands out what was collected and begins anew, with one of the pool where one has come back. What is mostly empty
-    /// is copied, so that what is kept holds no memory that it does not use.
-    pub fn take(&mut self, pool: &mut Pool) -> Arc<Self> {
+    /// Returns the collected payloads and starts a new chunk, from the pool if one is free. A mostly empty chunk is
+    /// copied, so that queues hold no unused memory.
+    pub fn take(&mut self, pool: &mut ChunkPool) -> Arc<Self> {
         if self.bytes.len() * 2 >= self.bytes.capacity() {
             let chunk = Arc::new(std::mem::replace(self, pool.get()));
             pool.track(&chunk);
@@ -115,13 +115,13 @@ impl Chunk {
     }
 }
 
-/// Chunks that are handed out, to be filled again as soon as all listeners have let go of them: memory that is in the
-/// cache, and that no other thread frees.
+/// Published chunks, reused as soon as all listeners have dropped them: their memory is in the CPU's cache, and only
+/// the publishing thread frees it.
 #[derive(Debug, Default)]
-pub struct Pool(VecDeque<Arc<Chunk>>);
+pub struct ChunkPool(VecDeque<Arc<Chunk>>);
 
-impl Pool {
-    /// One that nobody holds any more, or a new one.
+impl ChunkPool {
+    /// Returns a chunk that no listener holds any more, or a new one.
     fn get(&mut self) -> Chunk {
         let free = self.0.iter().position(|chunk| Arc::strong_count(chunk) == 1);
         let chunk = free.and_then(|at| self.0.remove(at)).and_then(Arc::into_inner);
@@ -131,13 +131,13 @@ impl Pool {
         })
     }
 
-    /// Takes note of one that is handed out. The oldest ones are forgotten: whoever still holds them is slow.
+    /// Tracks a published chunk. The oldest ones are dropped: only slow listeners still hold them.
     fn track(&mut self, chunk: &Arc<Chunk>) {
-        // A large payload's memory is given back.
+        // The memory of a large payload is not reused.
         if chunk.bytes.capacity() > CHUNK_BYTES * 2 {
             return;
         }
-        if self.0.len() == POOL {
+        if self.0.len() == POOL_CHUNKS {
             self.0.pop_front();
         }
         self.0.push_back(Arc::clone(chunk));
@@ -152,7 +152,7 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// The first `payloads` of a chunk: shared, or copied where most of the chunk would be held for nothing.
+    /// Returns the first `payloads` of a chunk: shared, or copied if they are less than half of the chunk.
     pub fn of(chunk: &Arc<Chunk>, payloads: usize) -> Self {
         let bytes = chunk.prefix(payloads);
         if bytes * 2 >= chunk.bytes.len() {
@@ -163,23 +163,23 @@ impl Piece {
         Self { chunk: Arc::new(Chunk { ends, ..copy }), payloads }
     }
 
-    /// Their bytes.
+    /// The payloads' bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.chunk.bytes[..self.chunk.prefix(self.payloads)]
     }
 
-    /// How many.
+    /// Number of payloads.
     pub const fn payloads(&self) -> usize {
         self.payloads
     }
 
-    /// How many payloads are whole in the first `bytes` bytes.
+    /// Number of payloads that are complete in the first `bytes` bytes.
     pub fn whole(&self, bytes: usize) -> usize {
         self.chunk.within(bytes).min(self.payloads)
     }
 
-    /// Bytes of memory that it keeps from being freed, alone or with others.
-    pub fn held(&self) -> usize {
+    /// Bytes of memory that the piece keeps allocated, alone or together with others.
+    pub fn memory(&self) -> usize {
         let Chunk { bytes, ends, losses } = &*self.chunk;
         PIECE_BYTES
             + bytes.capacity()
@@ -192,7 +192,7 @@ impl Piece {
 mod tests {
     use std::sync::Arc;
 
-    use super::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, POOL, Piece, Pool};
+    use super::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, ChunkPool, POOL_CHUNKS, Piece};
 
     fn chunk(payloads: usize, bytes: usize) -> Chunk {
         let mut chunk = Chunk::default();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits() {
+    fn fitting_counts_whole_payloads() {
         let chunk = chunk(10, 7);
         for (payloads, bytes, fitting) in [
             (0, 100, 0),
@@ -221,17 +221,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_there_to_its_last_byte_is_whole() {
+    fn only_complete_payloads_are_whole() {
         let piece = Piece::of(&Arc::new(chunk(10, 7)), 8);
         for (bytes, whole) in [(0, 0), (1, 0), (6, 0), (7, 1), (13, 1), (55, 7), (56, 8), (70, 8), (usize::MAX, 8)] {
             assert_eq!(piece.whole(bytes), whole, "{bytes}");
         }
-        assert!(piece.held() >= 70 + 10 * size_of::<usize>(), "the whole chunk: {}", piece.held());
-        assert!(Piece::of(&Arc::new(chunk(100, 700)), 1).held() < 1000, "a copy");
+        assert!(piece.memory() >= 70 + 10 * size_of::<usize>(), "the whole chunk: {}", piece.memory());
+        assert!(Piece::of(&Arc::new(chunk(100, 700)), 1).memory() < 1000, "a copy");
     }
 
     #[test]
-    fn payloads_that_tell_of_losses_weigh_what_they_tell() {
+    fn loss_report_counts_lost_events() {
         let mut chunk = chunk(2, 1);
         chunk.push_loss(500, |out| out.push(9));
         chunk.push(|out| out.push(3));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn full_by_bytes_or_by_number() {
+    fn full_by_bytes_or_payloads() {
         for (payloads, bytes, full) in [
             (CHUNK_PAYLOADS - 1, 1, false),
             (CHUNK_PAYLOADS, 1, true),
@@ -258,9 +258,9 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_comes_back_empty_once_nobody_holds_it() {
-        let (mut building, mut pool) = (Chunk::with_room(), Pool::default());
-        let mut fill = |pool: &mut Pool| {
+    fn dropped_chunk_is_reused_empty() {
+        let (mut building, mut pool) = (Chunk::with_room(), ChunkPool::default());
+        let mut fill = |pool: &mut ChunkPool| {
             (0..CHUNK_PAYLOADS).for_each(|_| building.push_loss(1, |out| out.extend([1; 128])));
             let taken = building.take(pool);
             assert_eq!((taken.len(), taken.missed(0..CHUNK_PAYLOADS)), (CHUNK_PAYLOADS, CHUNK_PAYLOADS as u64));
@@ -268,16 +268,16 @@ mod tests {
         };
         let held = fill(&mut pool);
         let first = fill(&mut pool).bytes.as_ptr();
-        // The one that is built meanwhile is the one that came back.
+        // The reused chunk is the one being filled meanwhile.
         assert_ne!(fill(&mut pool).bytes.as_ptr(), first);
         assert_eq!(fill(&mut pool).bytes.as_ptr(), first);
-        let many: Vec<_> = (0..POOL * 2).map(|_| fill(&mut pool)).collect();
-        assert_eq!((pool.0.len(), held.len(), many.len()), (POOL, CHUNK_PAYLOADS, POOL * 2));
+        let many: Vec<_> = (0..POOL_CHUNKS * 2).map(|_| fill(&mut pool)).collect();
+        assert_eq!((pool.0.len(), held.len(), many.len()), (POOL_CHUNKS, CHUNK_PAYLOADS, POOL_CHUNKS * 2));
     }
 
     #[test]
-    fn what_is_kept_holds_no_more_than_it_uses() {
-        let (mut building, mut pool) = (Chunk::with_room(), Pool::default());
+    fn kept_chunk_has_no_unused_memory() {
+        let (mut building, mut pool) = (Chunk::with_room(), ChunkPool::default());
         for (payloads, bytes) in [(1, 100), (300, 200), (1, CHUNK_BYTES * 3), (2, 100)] {
             for n in 0..payloads {
                 building.push(|out| out.extend(std::iter::repeat_n(n as u8, bytes)));
@@ -286,7 +286,7 @@ mod tests {
             assert!(building.is_empty() && taken.len() == payloads && taken.prefix(payloads) == payloads * bytes);
             assert!(taken.bytes.capacity() <= taken.bytes.len() * 2, "{payloads} {bytes}");
         }
-        assert!(pool.0.is_empty(), "a large one does not come back, and the usual one is being filled");
+        assert!(pool.0.is_empty(), "large chunks are not reused, and the usual one is being filled");
         let whole = Arc::new(chunk(10, 100));
         for (payloads, shared) in [(1, false), (4, false), (5, true), (10, true)] {
             let piece = Piece::of(&whole, payloads);

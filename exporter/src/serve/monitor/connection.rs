@@ -1,4 +1,4 @@
-//! One client of the monitor socket: what its queue holds is written to it, until it or we are gone.
+//! One client of the monitor socket: writes its queue to it until the client closes or a shutdown ends.
 
 use std::io;
 use std::time::Duration;
@@ -11,37 +11,34 @@ use tokio::time::{sleep, timeout};
 use super::agent::Listener;
 use super::chunk::Piece;
 use super::fanout::record_lost;
-use super::queue::Next;
+use super::queue::QueueItem;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Number;
 
-/// How often a client that has closed only its sending side is looked at: nothing else tells of its end while there
-/// are no events.
-const LOOK: Duration = Duration::from_secs(1);
-/// Bytes that are read at once of what a client says, which nobody listens to: it is read at all so that a client that
-/// says something is not stuck with it.
-const IGNORED: usize = 4096;
-/// Pause after each such read: one that does nothing but write, 40 KB a second, costs nothing worth mentioning, and
-/// soon waits itself.
-const IGNORED_PAUSE: Duration = Duration::from_millis(100);
+/// Interval of checks whether a client that closed its sending side has gone: without events nothing else shows it.
+const CLOSE_CHECK: Duration = Duration::from_secs(1);
+/// Bytes of one read from the client. Its data is discarded, so that a client that writes does not block.
+const DISCARD_BYTES: usize = 4096;
+/// Pause after each such read: it limits a client that only writes to 40 KB a second.
+const DISCARD_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a connection ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ConnectionEnd {
     /// The client closed it.
     PeerClosed,
-    /// We leave, and all that was queued is written.
+    /// A shutdown, after the queue was written.
     Drained,
-    /// We leave, and the time was over before all was written.
+    /// The deadline of a shutdown, before the queue was written.
     Deadline,
-    /// A write did not move for too long.
+    /// The client took no byte for too long.
     Stalled,
     /// The socket failed.
     Failed(io::Error),
 }
 
-impl Ended {
+impl ConnectionEnd {
     /// The reason in telemetry.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -61,12 +58,12 @@ impl Ended {
     }
 }
 
-/// Writes to a client, each message's bytes in order. No byte before the first event.
+/// Writes to a client; nothing before the first event.
 pub struct Connection<'a> {
     stream: &'a UnixStream,
-    /// How long a write may not move.
+    /// Time after which a client that takes no byte is disconnected.
     stall: Duration,
-    /// What goes before the next payloads: the descriptor, losses.
+    /// Bytes before the next payloads: the descriptor, reports of losses.
     head: Vec<u8>,
     sent: &'a Number,
     in_flight: Option<InFlight>,
@@ -75,55 +72,55 @@ pub struct Connection<'a> {
 /// Payloads that are being written.
 struct InFlight {
     piece: Piece,
-    /// Bytes of it that are.
+    /// Bytes that are written.
     written: usize,
-    /// Payloads whose every byte is.
+    /// Payloads that are written completely.
     whole: usize,
 }
 
 impl<'a> Connection<'a> {
-    /// A connection on which nothing has been written; counts payloads that were.
+    /// Returns a connection without written bytes; `sent` counts completely written payloads.
     pub fn new(stream: &'a UnixStream, stall: Duration, sent: &'a Number) -> Self {
         Self { stream, stall, head: PAYLOAD_DESCRIPTOR.to_vec(), sent, in_flight: None }
     }
 
-    /// Payloads of the last write that are not written to their last byte.
+    /// Payloads of the last write that are not written completely.
     pub fn in_flight(&self) -> usize {
         self.in_flight.as_ref().map_or(0, |current| current.piece.payloads() - current.whole)
     }
 
-    /// Writes what the listener gets until it ends.
-    pub async fn run(&mut self, listener: &Listener, mut stop: Stop) -> Ended {
-        let (closed, late) = (closed(self.stream), shutdown::deadline_passed(stop.clone()));
-        tokio::pin!(closed, late);
+    /// Writes the listener's queue until the connection ends.
+    pub async fn run(&mut self, listener: &Listener, mut stop: Stop) -> ConnectionEnd {
+        let (closed, deadline) = (closed(self.stream), shutdown::deadline_passed(stop.clone()));
+        tokio::pin!(closed, deadline);
         let mut is_finishing = false;
         loop {
-            let next = tokio::select! {
-                next = listener.next() => next,
+            let item = tokio::select! {
+                item = listener.next() => item,
                 ended = &mut closed => return ended,
-                () = &mut late => return Ended::Deadline,
+                () = &mut deadline => return ConnectionEnd::Deadline,
                 _ = shutdown::requested(&mut stop), if !is_finishing => {
                     is_finishing = true;
                     listener.finish();
                     continue;
                 }
             };
-            let Some(next) = next else { return Ended::Drained };
+            let Some(item) = item else { return ConnectionEnd::Drained };
             tokio::select! {
-                written = self.write(next) => if let Err(ended) = written {
+                written = self.write(item) => if let Err(ended) = written {
                     return ended;
                 },
-                () = &mut late => return Ended::Deadline,
+                () = &mut deadline => return ConnectionEnd::Deadline,
             }
         }
     }
 
-    /// Writes what comes next; where it is given up in between, [`Connection::in_flight`] knows what is missing.
-    async fn write(&mut self, next: Next) -> Result<(), Ended> {
-        if next.lost > 0 {
-            record_lost(&mut self.head, None, next.lost);
+    /// Writes an item; if the future is dropped, [`Connection::in_flight`] has the number of missing payloads.
+    async fn write(&mut self, item: QueueItem) -> Result<(), ConnectionEnd> {
+        if item.lost > 0 {
+            record_lost(&mut self.head, None, item.lost);
         }
-        self.in_flight = next.piece.map(|piece| InFlight { piece, written: 0, whole: 0 });
+        self.in_flight = item.piece.map(|piece| InFlight { piece, written: 0, whole: 0 });
         let (stream, stall) = (self.stream, self.stall);
         let head = std::mem::take(&mut self.head);
         let mut rest = &head[..];
@@ -143,48 +140,48 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Writes as much as the client takes at once; waits for it where it takes nothing.
-async fn write_some(stream: &UnixStream, stall: Duration, bytes: &[u8]) -> Result<usize, Ended> {
+/// Waits until the client takes bytes; returns their number.
+async fn write_some(stream: &UnixStream, stall: Duration, bytes: &[u8]) -> Result<usize, ConnectionEnd> {
     loop {
         match timeout(stall, stream.writable()).await {
-            Err(_) => return Err(Ended::Stalled),
-            Ok(ready) => ready.map_err(Ended::of)?,
+            Err(_) => return Err(ConnectionEnd::Stalled),
+            Ok(ready) => ready.map_err(ConnectionEnd::of)?,
         }
         match stream.try_write(bytes) {
             Ok(written) => return Ok(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(Ended::of(error)),
+            Err(error) => return Err(ConnectionEnd::of(error)),
         }
     }
 }
 
-/// Returns when the client is gone. What it says is read, slowly, and forgotten.
-async fn closed(stream: &UnixStream) -> Ended {
-    let mut ignored = [0; IGNORED];
+/// Returns when the client has closed; discards what it writes.
+async fn closed(stream: &UnixStream) -> ConnectionEnd {
+    let mut discarded = [0; DISCARD_BYTES];
     loop {
-        // One that has left is seen at once, however much of what it said is still to be read.
+        // A closed client is noticed at once, even with unread data.
         let ready = match stream.readable().await {
             Ok(()) => stream.ready(Interest::READABLE | Interest::WRITABLE).await,
             Err(error) => Err(error),
         };
         match ready {
-            Ok(ready) if ready.is_write_closed() => return Ended::PeerClosed,
+            Ok(ready) if ready.is_write_closed() => return ConnectionEnd::PeerClosed,
             Ok(_) => {}
-            Err(error) => return Ended::of(error),
+            Err(error) => return ConnectionEnd::of(error),
         }
-        match stream.try_read(&mut ignored) {
-            // It says nothing more; it may still listen (`socat`, `nc` with an empty standard input).
+        match stream.try_read(&mut discarded) {
+            // The client closed its sending side; it may still read (`socat`, `nc` with an empty standard input).
             Ok(0) => break,
-            Ok(_) => sleep(IGNORED_PAUSE).await,
+            Ok(_) => sleep(DISCARD_PAUSE).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Ended::of(error),
+            Err(error) => return ConnectionEnd::of(error),
         }
     }
     loop {
         match stream.ready(Interest::READABLE | Interest::WRITABLE).await {
-            Ok(ready) if ready.is_write_closed() => return Ended::PeerClosed,
-            Ok(_) => sleep(LOOK).await,
-            Err(error) => return Ended::of(error),
+            Ok(ready) if ready.is_write_closed() => return ConnectionEnd::PeerClosed,
+            Ok(_) => sleep(CLOSE_CHECK).await,
+            Err(error) => return ConnectionEnd::of(error),
         }
     }
 }

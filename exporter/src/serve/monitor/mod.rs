@@ -1,14 +1,14 @@
-//! Who wants events, and so whether they are read at all; raw payloads for those who listen on the monitor socket.
+//! Cilium's monitor socket: raw payloads for its clients, and the subscriptions that start and stop the source.
 //!
-//! [`crate::serve::monitor::tap`] stands between a source and the pipeline: whatever passes is published by [`fanout`] to the queues of
-//! listeners, and what we have to tell ourselves ([`notification`]) joins the stream there. [`server`] accepts
-//! listeners, [`connection`] writes to one. [`agent`] starts the source for the first of all who want events.
+//! [`tap`] stands between the source and the pipeline: [`fanout`] publishes what passes to the queues of listeners, and
+//! our own notifications ([`notification`]) join the stream there. [`server`] accepts clients, [`connection`] writes to
+//! one. [`agent`] starts the source for the first subscriber.
 
 pub mod agent;
-pub mod budget;
 pub mod chunk;
 pub mod connection;
 pub mod fanout;
+pub mod limits;
 pub mod notification;
 pub mod notifier;
 pub mod queue;

@@ -1,47 +1,49 @@
-//! Agent notifications of our own: what happened to endpoints and addresses, in Cilium's JSON.
+//! Our own agent notifications about endpoints and addresses, in Cilium's JSON.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use eyepiece_flow::agent_event::Timestamp;
+use eyepiece_flow::rfc3339::write_rfc3339;
 use serde::Serialize;
 
-/// What is told. Numbers and texts are those of Cilium's agent notifications (`pkg/monitor/api`); beside an endpoint's id
-/// stands `interface`, which Cilium's clients show or pass over.
+/// An agent notification, with the numbers and texts of Cilium's (`pkg/monitor/api`). An endpoint has an additional
+/// field `interface`, which Cilium's clients show or ignore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
-    /// We have started: everything is attached.
+    /// The agent has started: all hooks are attached.
     Started {
-        /// When, ns since the Unix epoch.
+        /// Time of the start, ns since the Unix epoch.
         time: u64,
     },
-    /// There is a new endpoint.
+    /// A new endpoint.
     EndpointCreated {
         /// Its id.
         endpoint: u16,
         /// Name of its interface on the host.
         interface: Arc<str>,
     },
-    /// An endpoint is gone.
+    /// A removed endpoint.
     EndpointDeleted {
         /// Its id.
         endpoint: u16,
         /// The last name of its interface.
         interface: Arc<str>,
     },
-    /// It became known whose an address is, or whose it is now.
+    /// An address has a new owner.
     AddressUpserted {
         /// The address.
         address: IpAddr,
-        /// The security identity behind it; 0 where none is known.
+        /// The security identity of the address; 0 if unknown.
         identity: u32,
-        /// The identity that was behind it before, where somebody was.
+        /// The previous identity, if the address had an owner.
         old_identity: Option<u32>,
     },
-    /// Nobody has an address any more.
+    /// An address without owner.
     AddressDeleted {
         /// The address.
         address: IpAddr,
-        /// The security identity that was behind it.
+        /// The previous security identity of the address.
         identity: u32,
     },
 }
@@ -75,7 +77,7 @@ const fn is_zero(number: &u16) -> bool {
 }
 
 impl Notification {
-    /// Its number, `AgentNotify.Type`.
+    /// The number of its type, `AgentNotify.Type`.
     pub const fn kind(&self) -> u32 {
         match self {
             Self::Started { .. } => 2,
@@ -89,7 +91,7 @@ impl Notification {
     /// Its JSON, `AgentNotify.Text`.
     ///
     /// # Errors
-    /// None that these structs can have.
+    /// Never for these types.
     pub fn text(&self) -> serde_json::Result<String> {
         match *self {
             Self::Started { time } => serde_json::to_string(&Time { time: rfc3339(time) }),
@@ -112,30 +114,16 @@ impl Address {
     }
 }
 
-/// RFC 3339 in UTC with nanoseconds, without zeros at the end, as Go's `time.RFC3339Nano` writes it.
+/// RFC 3339 in UTC without trailing zeros, like Go's `time.RFC3339Nano`; `time` in ns since the Unix epoch.
 fn rfc3339(time: u64) -> String {
-    let (seconds, nanoseconds) = (time / 1_000_000_000, time % 1_000_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let fraction = format!(".{nanoseconds:09}");
-    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
-}
-
-/// The date of a number of days since 1970-01-01. Counts from 0000-03-01, so that a leap day ends its year.
-const fn civil(days: u64) -> (u64, u64, u64) {
-    const ERA: u64 = 146_097;
-    let days = days + 719_468;
-    let (era, day) = (days / ERA, days % ERA);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // Months from March on, 153 days in every five.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let is_next_year = month >= 10;
-    let month = if is_next_year { month - 9 } else { month + 3 };
-    (era * 400 + year + is_next_year as u64, month, day)
+    let seconds = i64::try_from(time / 1_000_000_000).unwrap_or(i64::MAX);
+    let mut text = String::new();
+    let written = write_rfc3339(Timestamp { seconds, nanos: (time % 1_000_000_000) as u32 }, &mut text);
+    debug_assert!(written.is_ok(), "a String never fails");
+    match text.strip_suffix('Z') {
+        Some(whole) if whole.contains('.') => format!("{}Z", whole.trim_end_matches('0')),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +133,7 @@ mod tests {
     use super::{Notification, rfc3339};
 
     #[test]
-    fn texts() {
+    fn notifications_have_cilium_json() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         for (notification, kind, text) in [
             (Notification::Started { time: 1_700_000_000_123_456_000 }, 2, r#"{"time":"2023-11-14T22:13:20.123456Z"}"#),
@@ -176,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn times_are_rfc3339() {
         // Seconds by `date -u -d TIME +%s`.
         for (seconds, nanoseconds, text) in [
             (0, 0, "1970-01-01T00:00:00Z"),

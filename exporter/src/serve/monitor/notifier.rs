@@ -1,4 +1,4 @@
-//! The way of our own agent notifications to the thread that reads the source: bounded, never waiting.
+//! The queue of our own agent notifications to the thread that reads the source: bounded, never blocking.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -11,14 +11,14 @@ use super::fanout::Wake;
 use super::notification::Notification;
 use crate::support::telemetry::{Number, Telemetry};
 
-/// Notifications that wait for the pipeline's thread, which takes them within milliseconds: room for a thousand
-/// endpoints that appear at once, each with its addresses.
+/// Notifications that wait for the pipeline's thread, which takes them within milliseconds: room for a thousand new
+/// endpoints with their addresses.
 pub const NOTIFICATIONS_MAX: usize = 4096;
 
 /// Monitor message type of agent notifications (Cilium `pkg/monitor/api`, `MessageTypeAgent`).
 const AGENT: u8 = 130;
 
-/// Where notifications are sent; cloning shares it.
+/// The sending side; clones share the queue.
 #[derive(Clone)]
 pub struct Notifier {
     sender: SyncSender<(u64, Notification)>,
@@ -27,14 +27,14 @@ pub struct Notifier {
     now: fn() -> u64,
 }
 
-/// Where they come out.
+/// The receiving side.
 pub struct Inbox {
     receiver: Receiver<(u64, Notification)>,
     wake: Arc<OnceLock<Wake>>,
     data: Vec<u8>,
 }
 
-/// A notifier and its inbox; `now` is wall-clock time, ns since the Unix epoch.
+/// Returns a notifier and its inbox; `now` is wall-clock time, ns since the Unix epoch.
 pub fn notifier(telemetry: &Telemetry, now: fn() -> u64) -> (Notifier, Inbox) {
     let (sender, receiver) = sync_channel(NOTIFICATIONS_MAX);
     let wake = Arc::<OnceLock<Wake>>::default();
@@ -44,7 +44,7 @@ pub fn notifier(telemetry: &Telemetry, now: fn() -> u64) -> (Notifier, Inbox) {
 }
 
 impl Notifier {
-    /// Tells something to listeners and consumers.
+    /// Sends a notification to listeners and consumers; counts it as lost if the queue is full.
     pub fn send(&self, notification: Notification) {
         if self.sender.try_send(((self.now)(), notification)).is_err() {
             self.dropped.add(1);
@@ -56,16 +56,17 @@ impl Notifier {
 }
 
 impl Inbox {
-    /// Has the source's wait end when there is something.
-    pub fn wake_by(&self, wake: Wake) {
+    /// Sets the function that ends the source's wait at a new notification.
+    pub fn set_wake(&self, wake: Wake) {
         self.wake.get_or_init(|| wake);
     }
 
-    /// Hands over what there is as events, or forgets it where nobody wants it. Gives how many events there were.
-    pub fn deliver(&mut self, is_wanted: bool, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
+    /// Passes the waiting notifications to `sink` as events, or drops them if the source is stopped. Returns the number
+    /// of events.
+    pub fn deliver(&mut self, is_started: bool, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         while let Ok((time, notification)) = self.receiver.try_recv() {
-            if !is_wanted {
+            if !is_started {
                 continue;
             }
             match notification.text() {
@@ -77,7 +78,7 @@ impl Inbox {
                     sink(&Event::Notification(RawEvent { time, cpu: 0, data, traffic: None, kernel_drop: None }));
                     count += 1;
                 }
-                Err(error) => tracing::warn!(%error, ?notification, "a notification has no text"),
+                Err(error) => tracing::warn!(%error, ?notification, "cannot encode a notification"),
             }
         }
         count

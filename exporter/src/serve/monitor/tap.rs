@@ -1,4 +1,4 @@
-//! A source with listeners: whatever it delivers is published to them on its way, and our notifications join it.
+//! A source with listeners: publishes its events to them, and adds our own notifications.
 
 use std::io;
 use std::time::Duration;
@@ -18,19 +18,19 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Taps a source.
+    /// Wraps a source.
     pub fn new(source: Box<dyn Source>, fanout: &Fanout, inbox: Inbox) -> Self {
         let wake = || {
             let waker = source.waker();
             Box::new(move || waker.wake())
         };
-        inbox.wake_by(wake());
+        inbox.set_wake(wake());
         let publisher = fanout.publisher(wake());
         Self { source, publisher, inbox, is_started: false }
     }
 
     fn read_source(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
-        // Without listeners the source's events go straight to the pipeline.
+        // Without listeners the source's events go directly to the pipeline.
         if self.publisher.is_idle() {
             let count = self.source.read(timeout, sink)?;
             return Ok(count + self.inbox.deliver(self.is_started, sink));

@@ -1,7 +1,10 @@
-//! Threads that compile filters, beside those that serve: how long that takes is not seen in a request.
+//! Compiles filters on blocking threads, apart from the threads that serve: a request does not show how long that
+//! takes.
 //!
-//! The queue for them is fair between clients, as each has one request in it: its others wait behind that one. A request
-//! that waits too long is refused; as many wait as requests have places.
+//! The queue for the threads is fair between clients: one request of each client waits in it, further ones wait for
+//! that one. A client is a user of this machine (unix sockets) or an IP address (TCP). Clients behind one relay or one
+//! NAT gateway have its address and thus share one place, and processes of one user share one as well. A request that
+//! waits too long is refused; the limit of requests in progress bounds the queue.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,83 +17,83 @@ use tokio::time::timeout;
 use crate::serve::grpc::Client;
 use crate::support::telemetry::Number;
 
-/// Threads at most.
+/// Compilations at the same time.
 pub(super) const THREADS: usize = 4;
-/// How long a request may wait for one: filters that clients usually have compile in a millisecond.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
+/// The longest wait for a thread: usual filters compile in a millisecond.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// A client as the queue knows it, over all its connections.
+/// What identifies a client in the queue, over all its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Process(Option<i32>),
+enum ClientKey {
+    User(Option<u32>),
     Host(IpAddr),
     Unknown,
 }
 
-impl Key {
+impl ClientKey {
     fn of(client: Option<&Client>) -> Self {
         match client {
-            Some(Client::Unix(process)) => Self::Process(*process),
+            Some(Client::Unix { uid, .. }) => Self::User(*uid),
             Some(Client::Tcp(address)) => Self::Host(address.ip().to_canonical()),
             None => Self::Unknown,
         }
     }
 }
 
-/// Why work was not done.
+/// Why work did not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotDone {
-    /// Others took too long.
+pub(super) enum CompileError {
+    /// Other requests occupied the threads for too long.
     Busy,
-    /// The runtime ends, or the work panicked.
-    Ended,
+    /// The runtime stops, or the work panicked.
+    Stopped,
 }
 
 /// The threads and their queue.
 #[derive(Debug)]
 pub(super) struct CompilePool {
     threads: Arc<Semaphore>,
-    wait: Duration,
-    /// What requests of one client queue in before they queue for a thread.
-    clients: Mutex<HashMap<Key, Weak<Semaphore>>>,
+    max_wait: Duration,
+    /// The queue of each client: its first request waits for a thread.
+    clients: Mutex<HashMap<ClientKey, Weak<Semaphore>>>,
     refused: Number,
 }
 
 impl CompilePool {
-    /// A pool that counts the requests that it refuses.
+    /// Returns a pool that counts refused requests.
     pub(super) fn new(refused: Number) -> Self {
-        Self { threads: Arc::new(Semaphore::new(THREADS)), wait: WAIT, clients: Mutex::default(), refused }
+        Self { threads: Arc::new(Semaphore::new(THREADS)), max_wait: MAX_WAIT, clients: Mutex::default(), refused }
     }
 
-    /// Does some work of a client.
+    /// Runs work for a client.
     ///
     /// # Errors
-    /// It was not done.
+    /// The work did not run.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         client: Option<&Client>,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NotDone> {
-        let queue = self.queue(Key::of(client));
-        let places = async {
-            // Neither is ever closed.
+    ) -> Result<T, CompileError> {
+        let queue = self.queue(ClientKey::of(client));
+        let permits = async {
+            // The semaphores are never closed.
             let first = queue.acquire_owned().await.ok()?;
             Some((first, Arc::clone(&self.threads).acquire_owned().await.ok()?))
         };
-        let Ok(places) = timeout(self.wait, places).await else {
+        let Ok(permits) = timeout(self.max_wait, permits).await else {
             self.refused.add(1);
-            return Err(NotDone::Busy);
+            return Err(CompileError::Busy);
         };
-        let places = places.ok_or(NotDone::Ended)?;
-        // They are kept until the work is done, also if the client leaves meanwhile.
+        let permits = permits.ok_or(CompileError::Stopped)?;
+        // Held until the work ends, even if the client disconnects meanwhile.
         let work = move || {
-            let _places = places;
+            let _permits = permits;
             work()
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| NotDone::Ended)
+        tokio::task::spawn_blocking(work).await.map_err(|_| CompileError::Stopped)
     }
 
-    fn queue(&self, key: Key) -> Arc<Semaphore> {
+    fn queue(&self, key: ClientKey) -> Arc<Semaphore> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = clients.get(&key).and_then(Weak::upgrade) {
             return queue;
@@ -109,7 +112,7 @@ mod tests {
     use std::sync::mpsc::{Sender, channel};
     use std::time::{Duration, Instant};
 
-    use super::{CompilePool, NotDone, THREADS};
+    use super::{CompileError, CompilePool, THREADS};
     use crate::serve::grpc::Client;
     use crate::support::telemetry::Telemetry;
 
@@ -119,12 +122,16 @@ mod tests {
         Client::Tcp(SocketAddr::from(([127, 0, 0, host], port)))
     }
 
-    fn pool(wait: Duration) -> Arc<CompilePool> {
-        let refused = Telemetry::default().counter("test", &[]);
-        Arc::new(CompilePool { wait, ..CompilePool::new(refused) })
+    fn user(uid: u32, pid: i32) -> Client {
+        Client::Unix { pid: Some(pid), uid: Some(uid) }
     }
 
-    /// Work of a client that lasts until the sender is dropped; returns once it has begun.
+    fn pool(max_wait: Duration) -> Arc<CompilePool> {
+        let refused = Telemetry::default().counter("test", &[]);
+        Arc::new(CompilePool { max_wait, ..CompilePool::new(refused) })
+    }
+
+    /// Starts work of a client that lasts until the sender is dropped.
     async fn occupy(pool: &Arc<CompilePool>, client: Client) -> Sender<()> {
         let (end, ended) = channel::<()>();
         let (begin, begun) = tokio::sync::oneshot::channel();
@@ -145,20 +152,28 @@ mod tests {
         let pool = pool(Duration::from_millis(50));
         let _end = occupy(&pool, client(1, 1)).await;
         let same = pool.run(Some(&client(1, 2)), || ()).await;
-        assert_eq!(same, Err(NotDone::Busy), "another connection of the same host");
+        assert_eq!(same, Err(CompileError::Busy), "another connection of the same host");
         assert_eq!(pool.run(Some(&client(2, 1)), || 7).await, Ok(7));
-        assert_eq!(pool.run(Some(&Client::Unix(Some(1))), || 7).await, Ok(7));
+        assert_eq!(pool.run(Some(&user(1, 1)), || 7).await, Ok(7));
     }
 
     #[tokio::test]
-    async fn waiting_too_long_is_refused() {
+    async fn processes_of_one_user_share_thread() {
+        let pool = pool(Duration::from_millis(50));
+        let _end = occupy(&pool, user(1, 1)).await;
+        assert_eq!(pool.run(Some(&user(1, 2)), || ()).await, Err(CompileError::Busy), "another process");
+        assert_eq!(pool.run(Some(&user(2, 3)), || 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn request_beyond_max_wait_is_refused() {
         let pool = pool(Duration::from_millis(50));
         let mut ends = Vec::new();
         for host in 1..=THREADS as u8 {
             ends.push(occupy(&pool, client(host, 1)).await);
         }
         let start = Instant::now();
-        assert_eq!(pool.run(Some(&client(100, 1)), || ()).await, Err(NotDone::Busy));
+        assert_eq!(pool.run(Some(&client(100, 1)), || ()).await, Err(CompileError::Busy));
         assert!(start.elapsed() < PATIENCE);
         ends.pop();
         let last = client(100, 1);
@@ -167,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clients_without_requests_are_forgotten() {
+    async fn clients_without_requests_are_removed() {
         let pool = pool(PATIENCE);
         for host in 1..100 {
             assert_eq!(pool.run(Some(&client(host, 1)), || 7).await, Ok(7));

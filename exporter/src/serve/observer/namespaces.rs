@@ -1,4 +1,4 @@
-//! The Kubernetes namespaces that flows came from and went to.
+//! The Kubernetes namespaces of recent flows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,20 +9,19 @@ use eyepiece_flow::record::{Batch, Observed};
 use crate::pipeline::Sink;
 
 const SECOND: u64 = 1_000_000_000;
-/// How long one is remembered since a flow that named it arrived, ns (Cilium `pkg/hubble/observer/namespace`).
-const REMEMBERED: u64 = 3600 * SECOND;
-/// How often those that were not seen for that long are forgotten, ns (as Cilium does).
-const SWEEP: u64 = 300 * SECOND;
-/// How often one that is known is noted again, ns: an hour need not be exact to the flow.
-const NOTED: u64 = 60 * SECOND;
-/// Namespaces that are remembered: more than Kubernetes clusters are said to bear (10,000), for several of them, some 8 MiB.
-/// Full = no further one is listed before a sweep has made room; flows that name one are counted and told in the log.
-const MOST: usize = 65_536;
-/// Bytes of a name that is remembered: Kubernetes has none that is longer, and a server that we read from sends what it
-/// likes. A longer one is not listed.
-const LONGEST: usize = 253;
+/// How long a namespace is listed after the last flow that has it, ns (Cilium `pkg/hubble/observer/namespace`).
+const TTL: u64 = 3600 * SECOND;
+/// How often expired namespaces are removed, ns (as in Cilium).
+const SWEEP_INTERVAL: u64 = 300 * SECOND;
+/// How often the time of a known namespace is updated, ns: the hour need not be exact.
+const UPDATE_INTERVAL: u64 = 60 * SECOND;
+/// Listed namespaces at most, some 8 MiB: several clusters of Kubernetes' limit, 10,000 each. Beyond that a new one is
+/// ignored until a sweep makes room; flows with ignored namespaces are counted and logged.
+const MAX_NAMESPACES: usize = 65_536;
+/// Bytes of a name at most: Kubernetes' limit. A remote Hubble server may send longer ones, which are ignored.
+const MAX_NAME_BYTES: usize = 253;
 
-/// A namespace in a cluster; the order is that of Hubble's answer.
+/// A namespace in a cluster, ordered as in Hubble's response.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Namespace {
     /// The cluster's name.
@@ -31,22 +30,22 @@ pub struct Namespace {
     pub name: String,
 }
 
-/// Those that were seen within the last hour, with when that was: by when flows arrived, whatever time they have of their
-/// own, for they may be played back, or come from a node whose clock is wrong.
+/// The namespaces of the last hour, by the arrival of their last flow; clones share them. A flow's own time does not
+/// matter: it may be replayed, or come from a node with a wrong clock.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces(Arc<Mutex<BTreeMap<Namespace, u64>>>);
 
 impl Namespaces {
-    /// Those that are remembered at a time, ns since the Unix epoch; sorted.
+    /// Returns the namespaces listed at a time, ns since the Unix epoch; sorted.
     pub fn list(&self, now: u64) -> Vec<Namespace> {
         let seen = self.seen();
-        let remembered = seen.iter().filter(|&(_, &at)| now.saturating_sub(at) < REMEMBERED);
-        remembered.map(|(namespace, _)| namespace.clone()).collect()
+        let listed = seen.iter().filter(|&(_, &at)| now.saturating_sub(at) < TTL);
+        listed.map(|(namespace, _)| namespace.clone()).collect()
     }
 
-    /// What notes them, on the pipeline's thread; `now` is the wall-clock time, ns since the Unix epoch.
-    pub fn watch(&self, now: fn() -> u64) -> Watch {
-        Watch { namespaces: self.clone(), now, noted: HashMap::new(), count: 0, swept: 0, refused: 0 }
+    /// Returns the pipeline's sink that records namespaces; `now` is the wall-clock time, ns since the Unix epoch.
+    pub fn recorder(&self, now: fn() -> u64) -> NamespaceRecorder {
+        NamespaceRecorder { namespaces: self.clone(), now, recorded: HashMap::new(), count: 0, swept: 0, ignored: 0 }
     }
 
     fn seen(&self) -> MutexGuard<'_, BTreeMap<Namespace, u64>> {
@@ -54,37 +53,37 @@ impl Namespaces {
     }
 }
 
-/// Looks at flows. Only those that know their pods cost more than a glance.
+/// Records the namespaces of flows. Flows without metadata cost one check.
 #[derive(Debug)]
-pub struct Watch {
+pub struct NamespaceRecorder {
     namespaces: Namespaces,
     now: fn() -> u64,
-    /// When each of those that are remembered was noted last, by cluster and name: to know one takes no lock and no copy.
-    noted: HashMap<String, HashMap<String, u64>>,
-    /// How many those are.
+    /// The last update of each namespace, by cluster and name: a known one takes no lock and no copy.
+    recorded: HashMap<String, HashMap<String, u64>>,
+    /// Number of recorded namespaces.
     count: usize,
-    /// When they were swept last.
+    /// Time of the last sweep, ns.
     swept: u64,
-    /// Ends of flows since then whose namespaces are not remembered for want of room, or as none that can be.
-    refused: u64,
+    /// Endpoints of flows since then with an ignored namespace: beyond the limit, or too long.
+    ignored: u64,
 }
 
-impl Watch {
-    fn see(&mut self, end: &EndMetadata, now: u64) {
+impl NamespaceRecorder {
+    fn record(&mut self, end: &EndMetadata, now: u64) {
         let EndMetadata { cluster_name: cluster, namespace: name, .. } = end;
         if name.is_empty() {
             return;
         }
-        match self.noted.get_mut(cluster).and_then(|names| names.get_mut(name)) {
-            // The clock may have been set back, too.
-            Some(noted) if now.abs_diff(*noted) < NOTED => return,
-            Some(noted) => *noted = now,
-            None if self.count >= MOST || cluster.len().max(name.len()) > LONGEST => {
-                self.refused += 1;
+        match self.recorded.get_mut(cluster).and_then(|names| names.get_mut(name)) {
+            // `abs_diff`: the clock may have been set back.
+            Some(at) if now.abs_diff(*at) < UPDATE_INTERVAL => return,
+            Some(at) => *at = now,
+            None if self.count >= MAX_NAMESPACES || cluster.len().max(name.len()) > MAX_NAME_BYTES => {
+                self.ignored += 1;
                 return;
             }
             None => {
-                self.noted.entry(cluster.clone()).or_default().insert(name.clone(), now);
+                self.recorded.entry(cluster.clone()).or_default().insert(name.clone(), now);
                 self.count += 1;
             }
         }
@@ -93,39 +92,39 @@ impl Watch {
 
     fn sweep(&mut self, now: u64) {
         self.swept = now;
-        let is_remembered = |at: &mut u64| {
-            // Where the clock was set back, the hour begins anew.
+        let is_listed = |at: &mut u64| {
+            // If the clock was set back, the hour begins again.
             *at = now.min(*at);
-            now - *at < REMEMBERED
+            now - *at < TTL
         };
-        self.noted.retain(|_, names| {
-            names.retain(|_, at| is_remembered(at));
+        self.recorded.retain(|_, names| {
+            names.retain(|_, at| is_listed(at));
             !names.is_empty()
         });
-        self.count = self.noted.values().map(HashMap::len).sum();
-        self.namespaces.seen().retain(|_, at| is_remembered(at));
-        let refused = std::mem::take(&mut self.refused);
-        if refused > 0 {
+        self.count = self.recorded.values().map(HashMap::len).sum();
+        self.namespaces.seen().retain(|_, at| is_listed(at));
+        let ignored = std::mem::take(&mut self.ignored);
+        if ignored > 0 {
             tracing::warn!(
-                refused,
-                most = MOST,
-                longest = LONGEST,
-                "ends of flows whose namespaces are too many or too long to be listed"
+                endpoints = ignored,
+                max_namespaces = MAX_NAMESPACES,
+                max_name_bytes = MAX_NAME_BYTES,
+                "ignored namespaces of flows: too many namespaces or too long names"
             );
         }
     }
 }
 
-impl Sink for Watch {
+impl Sink for NamespaceRecorder {
     fn send(&mut self, batch: Batch) {
         let now = (self.now)();
-        if now.abs_diff(self.swept) >= SWEEP {
+        if now.abs_diff(self.swept) >= SWEEP_INTERVAL {
             self.sweep(now);
         }
         for flow in batch.iter().filter_map(Observed::flow) {
             if let Some((source, destination)) = flow.end_metadata() {
-                self.see(source, now);
-                self.see(destination, now);
+                self.record(source, now);
+                self.record(destination, now);
             }
         }
     }

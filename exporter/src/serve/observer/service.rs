@@ -14,86 +14,91 @@ use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use super::Observer;
-use super::compile_pool::NotDone;
-use super::stream::{Messages, Stream, leaving};
-use crate::serve::grpc::{Client, Lane, Taken};
+use super::compile_pool::CompileError;
+use super::stream::{MessageStream, Scan};
+use crate::serve::grpc::{Client, ConnectionQueue, ReservedBytes, shutting_down};
 use crate::services::observer::observer_server::Observer as Service;
 
-/// What clients compare their own version with: they warn where ours has a lower minor number. It is the release of
-/// Cilium whose API this is.
+/// The release of Cilium whose API this is. Clients warn if its minor version is lower than their own.
 pub const HUBBLE_VERSION: &str = "1.20.2";
-/// What stands for the revision in versions: who serves it.
+/// The revision in versions: it names this program.
 pub const REVISION: &str = concat!("geyepiece-", env!("CARGO_PKG_VERSION"));
 
-/// The service around an observer.
+/// The service of an observer.
 #[derive(Clone, Debug)]
 pub struct ObserverService(pub Arc<Observer>);
 
 impl ObserverService {
-    fn answer(
+    fn respond(
         &self,
-        lane: Arc<Semaphore>,
-        taken: Option<Taken>,
+        connection: Arc<Semaphore>,
+        reserved: Option<ReservedBytes>,
         request: Result<(Query, Layout), RequestError>,
-    ) -> Result<Response<Messages>, Status> {
+    ) -> Result<Response<MessageStream>, Status> {
         let (query, layout) = request.map_err(|error| Status::new(error.grpc_code().into(), error.message()))?;
-        if taken.as_ref().is_some_and(|taken| !taken.grow_to(query.filters.size())) {
+        if reserved.as_ref().is_some_and(|reserved| !reserved.grow_to(query.filters.size())) {
             self.0.too_large.add(1);
-            return Err(Status::resource_exhausted("filters of all requests take too many bytes; try again later"));
+            return Err(Status::resource_exhausted("filters of all requests have too many bytes; try again later"));
         }
-        Ok(Response::new(Messages::new(Stream::new(Arc::clone(&self.0), query, layout, lane, taken))))
+        let scan = Scan::new(Arc::clone(&self.0), query, layout, connection, reserved);
+        Ok(Response::new(MessageStream::new(scan)))
     }
 }
 
-/// What long work of a request queues in; one of its own where no connection is known.
-fn lane<T>(request: &Request<T>) -> Arc<Semaphore> {
-    let lane = request.extensions().get::<Lane>().cloned().unwrap_or_default();
-    lane.0
+/// The queue of the request's connection; a new one if the transport set none.
+fn connection_queue<T>(request: &Request<T>) -> Arc<Semaphore> {
+    request.extensions().get::<ConnectionQueue>().cloned().unwrap_or_default().0
 }
 
 #[tonic::async_trait]
 impl Service for ObserverService {
-    type GetFlowsStream = Messages;
-    type GetAgentEventsStream = Messages;
-    type GetDebugEventsStream = Messages;
+    type GetFlowsStream = MessageStream;
+    type GetAgentEventsStream = MessageStream;
+    type GetDebugEventsStream = MessageStream;
 
-    async fn get_flows(&self, request: Request<Encoded>) -> Result<Response<Messages>, Status> {
-        let lane = lane(&request);
-        // As long as the message or its filters are there, they count as a request that comes in.
-        let taken = request.extensions().get::<Taken>().cloned();
-        let taken_while_compiling = taken.clone();
+    async fn get_flows(&self, request: Request<Encoded>) -> Result<Response<MessageStream>, Status> {
+        let connection = connection_queue(&request);
+        // Held as long as the message or its filters.
+        let reserved = request.extensions().get::<ReservedBytes>().cloned();
+        let reserved_while_compiling = reserved.clone();
         let client = request.extensions().get::<Client>().cloned();
         let Encoded(encoded) = request.into_inner();
         let observer = Arc::clone(&self.0);
         let is_quick = request::is_quick(&encoded);
         let compile = move || {
             let compiled = request::decode(&encoded).and_then(|request| request::flows(&observer.masks, &request));
-            drop((encoded, taken_while_compiling));
+            drop((encoded, reserved_while_compiling));
             compiled
         };
         let compiled = if is_quick {
             compile()
         } else {
-            self.0.compiling.run(client.as_ref(), compile).await.map_err(|why| match why {
-                NotDone::Busy => {
+            self.0.compile_pool.run(client.as_ref(), compile).await.map_err(|error| match error {
+                CompileError::Busy => {
                     Status::resource_exhausted("filters of other requests are being compiled; try again later")
                 }
-                NotDone::Ended => leaving(),
+                CompileError::Stopped => shutting_down(),
             })?
         };
-        self.answer(lane, taken, compiled)
+        self.respond(connection, reserved, compiled)
     }
 
-    async fn get_agent_events(&self, request: Request<GetAgentEventsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(lane(&request), None, request::agent_events(request.get_ref()))
+    async fn get_agent_events(
+        &self,
+        request: Request<GetAgentEventsRequest>,
+    ) -> Result<Response<MessageStream>, Status> {
+        self.respond(connection_queue(&request), None, request::agent_events(request.get_ref()))
     }
 
-    async fn get_debug_events(&self, request: Request<GetDebugEventsRequest>) -> Result<Response<Messages>, Status> {
-        self.answer(lane(&request), None, request::debug_events(request.get_ref()))
+    async fn get_debug_events(
+        &self,
+        request: Request<GetDebugEventsRequest>,
+    ) -> Result<Response<MessageStream>, Status> {
+        self.respond(connection_queue(&request), None, request::debug_events(request.get_ref()))
     }
 
     async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {
-        // One node knows of no other: a relay asks them all.
+        // Only a relay knows all nodes.
         Err(Status::unimplemented("GetNodes not implemented"))
     }
 
@@ -107,14 +112,14 @@ impl Service for ObserverService {
     }
 
     async fn server_status(&self, _: Request<ServerStatusRequest>) -> Result<Response<ServerStatusResponse>, Status> {
-        let numbers = self.0.numbers();
+        let metrics = self.0.metrics();
         Ok(Response::new(ServerStatusResponse {
-            num_flows: numbers.entries,
-            max_flows: numbers.capacity,
-            seen_flows: numbers.flows,
-            uptime_ns: numbers.uptime,
+            num_flows: metrics.entries,
+            max_flows: metrics.capacity,
+            seen_flows: metrics.flows,
+            uptime_ns: metrics.uptime,
             version: format!("cilium v{HUBBLE_VERSION}+{REVISION}"),
-            flows_rate: numbers.rate,
+            flows_rate: metrics.rate,
             ..ServerStatusResponse::default()
         }))
     }

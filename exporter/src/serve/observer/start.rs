@@ -1,92 +1,97 @@
-//! Where in the ring an answer begins.
+//! Where in the ring a response begins.
 
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::Context;
 use eyepiece_hubble::query::{Kind, Query};
 
 use super::ring::Ring;
-use super::turn::Turn;
+use super::time_slice::TimeSlice;
 
-/// What is found at once, or has to be searched for.
+/// A known position, or the search for it.
 #[derive(Debug)]
 pub(super) enum Start {
-    /// The position where the answer begins.
+    /// The position where the response begins.
     At(u64),
-    /// Entries have to be looked at.
-    Behind(Search),
+    /// The position depends on the ring's entries.
+    Search(Search),
 }
 
-/// A search as far as it has come. It keeps numbers only: what is overwritten meanwhile is not kept for it.
+/// The progress of a search. It does not keep entries: they may be overwritten meanwhile.
 ///
-/// As Hubble's own (Cilium `pkg/hubble/observer/local_observer.go`) it goes back from the newest entry: with `since` to
-/// the first one that is older, else until it has counted `number`. Entries that the filters let pass count there
-/// whatever their kind, so that the answer may hold fewer flows than were asked for; those who ask for agent or debug
-/// events are given theirs, which Hubble does not.
+/// Like Hubble (Cilium `pkg/hubble/observer/local_observer.go`) it goes back from the newest entry: with `since` to the
+/// first older one, else until it has counted `number`. For flows it counts entries of any kind that match the filters,
+/// so the response may have fewer flows than requested. For agent and debug events it counts only these, unlike Hubble.
 #[derive(Debug)]
 pub(super) struct Search {
-    /// The block behind the one that is looked at.
+    /// The number of the current block, plus one.
     blocks: u64,
-    /// How many of that one's entries were looked at, from its end.
-    looked: usize,
-    /// Entries that are still to be counted.
+    /// Entries of the current block that were examined, from its end.
+    examined: usize,
+    /// Entries that remain to be counted.
     left: u64,
 }
 
 impl Start {
-    /// Where the answer begins, by what the ring holds now.
+    /// Returns the start of a response, from the current state of the ring.
     pub(super) fn of(query: &Query, ring: &Ring) -> Self {
         let (oldest, end) = (ring.oldest(), ring.end());
         if query.since.is_some() || (query.number != 0 && !query.first) {
-            return Self::Behind(Search { blocks: ring.blocks(), looked: 0, left: query.number });
+            return Self::Search(Search { blocks: ring.blocks(), examined: 0, left: query.number });
         }
         Self::At(if query.follow && query.number == 0 { end.saturating_sub(1).max(oldest) } else { oldest })
     }
 }
 
 impl Search {
-    /// Goes on for a turn; the position once it is found.
-    pub(super) fn go_on(&mut self, query: &Query, ring: &Ring, context: &Context<'_>, turn: &mut Turn) -> Option<u64> {
-        while !turn.is_over() {
+    /// Searches for one slice; returns the position once it is known.
+    pub(super) fn advance(
+        &mut self,
+        query: &Query,
+        ring: &Ring,
+        context: &Context<'_>,
+        slice: &mut TimeSlice,
+    ) -> Option<u64> {
+        while !slice.is_over() {
             let oldest = ring.oldest();
             let block = self.blocks.checked_sub(1).and_then(|number| ring.block(number));
             let Some(block) = block.filter(|block| block.end() > oldest) else { return Some(oldest) };
             let entries = block.from(oldest);
             let start = block.end() - entries.len() as u64;
-            let rest = entries.len().saturating_sub(self.looked);
-            let is_passed = self.looked == 0
+            let rest = entries.len().saturating_sub(self.examined);
+            let is_skipped = self.examined == 0
                 && match query.since {
-                    // Nearly all blocks are passed by their times alone.
+                    // The times suffice to skip most blocks.
                     Some(since) => block.times().0 >= since,
-                    // Or by their size.
+                    // Or the number of entries.
                     None => {
                         let is_whole = start == block.first() && query.filters.is_empty() && query.kind == Kind::Flows;
                         let count = entries.len() as u64 - u64::from(block.lost()).min(entries.len() as u64);
-                        let is_passed = is_whole && count < self.left;
-                        self.left -= if is_passed { count } else { 0 };
-                        is_passed
+                        let is_skipped = is_whole && count < self.left;
+                        self.left -= if is_skipped { count } else { 0 };
+                        is_skipped
                     }
                 };
-            if is_passed {
-                turn.spend();
+            if is_skipped {
+                slice.spend();
             } else {
                 for (place, observed) in entries[..rest].iter().enumerate().rev() {
-                    if turn.is_over() {
+                    if slice.is_over() {
                         return None;
                     }
-                    turn.spend();
-                    self.looked += 1;
-                    if let Some(behind) = self.ends(query, observed, context) {
-                        return Some(start + place as u64 + behind);
+                    slice.spend();
+                    self.examined += 1;
+                    if let Some(offset) = self.ends(query, observed, context) {
+                        return Some(start + place as u64 + offset);
                     }
                 }
             }
             self.blocks -= 1;
-            self.looked = 0;
+            self.examined = 0;
         }
         None
     }
 
-    /// Whether the search ends with an entry: how far behind it the answer begins.
+    /// Returns the offset from this entry at which the response begins; `None` if the search continues.
     fn ends(&mut self, query: &Query, observed: &Observed, context: &Context<'_>) -> Option<u64> {
         match query.since {
             Some(since) => (observed.time() < since && query.counts_backwards(observed, context)).then_some(1),

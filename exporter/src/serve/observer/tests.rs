@@ -1,4 +1,4 @@
-//! When answers wait for others: turns that need a permit, filters that wait to be compiled.
+//! When responses wait for others: scans that need a permit, filters that wait to be compiled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::codegen::tokio_stream::StreamExt as _;
 
-use super::compile_pool::{THREADS, WAIT};
-use super::stream::{Messages, Stream};
+use super::compile_pool::{MAX_WAIT, THREADS};
+use super::stream::{MessageStream, Scan};
 use crate::serve::grpc::Client;
 use crate::serve::observer::namespaces::Namespaces;
 use crate::serve::observer::ring::{Ring, Writer};
 use crate::serve::observer::service::ObserverService;
-use crate::serve::observer::{Observer, Parts};
+use crate::serve::observer::{Deps, Observer};
 use crate::services::observer::observer_server::Observer as _;
 use crate::support::shutdown;
 use crate::support::telemetry::{Key, Telemetry};
@@ -41,7 +41,7 @@ fn observer_with(telemetry: Telemetry) -> (Arc<Observer>, Writer) {
     let (ring, mut writer) = Ring::new(1000);
     write(&mut writer, 1);
     let (_stop, stopped) = shutdown::channel();
-    let observer = Observer::new(Parts {
+    let observer = Observer::new(Deps {
         ring,
         namespaces: Namespaces::default(),
         node: Node::default(),
@@ -53,19 +53,19 @@ fn observer_with(telemetry: Telemetry) -> (Arc<Observer>, Writer) {
     (observer, writer)
 }
 
-fn lane() -> Arc<Semaphore> {
+fn connection_queue() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(1))
 }
 
-/// The answer to a client that follows from the oldest flow on.
-fn answer(observer: &Arc<Observer>, filters: Vec<FlowFilter>) -> Messages {
+/// The response to a client that follows from the oldest flow on.
+fn response(observer: &Arc<Observer>, filters: Vec<FlowFilter>) -> MessageStream {
     let since = Some(prost_types::Timestamp::default());
     let request = GetFlowsRequest { whitelist: filters, follow: true, since, ..GetFlowsRequest::default() };
     let (query, layout) = flows(&observer.masks, &request).unwrap();
-    Messages::new(Stream::new(Arc::clone(observer), query, layout, lane(), None))
+    MessageStream::new(Scan::new(Arc::clone(observer), query, layout, connection_queue(), None))
 }
 
-fn dear() -> FlowFilter {
+fn expensive() -> FlowFilter {
     let experimental = Some(Experimental { cel_expression: vec!["true".to_owned()] });
     FlowFilter { experimental, ..FlowFilter::default() }
 }
@@ -75,50 +75,50 @@ fn cheap() -> FlowFilter {
     FlowFilter { event_type, ..FlowFilter::default() }
 }
 
-/// Time in which what can go on does, on a busy machine.
+/// Time for expected progress, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Time after which what has not gone on is held up.
+/// Time after which a response without progress is blocked.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Whether an answer has a message within some time.
-async fn has_message(answer: &mut Messages, within: Duration) -> bool {
-    timeout(within, answer.next()).await.is_ok_and(|message| message.is_some_and(|message| message.is_ok()))
+/// Whether a response has a message within some time.
+async fn has_message(response: &mut MessageStream, within: Duration) -> bool {
+    timeout(within, response.next()).await.is_ok_and(|message| message.is_some_and(|message| message.is_ok()))
 }
 
 #[tokio::test]
-async fn first_turn_with_filters_needs_permit() {
+async fn first_slice_with_filters_needs_permit() {
     let (observer, _writer) = observer();
-    let held = observer.turns.clone().next(lane()).await;
-    assert!(held.is_some());
-    assert!(has_message(&mut answer(&observer, Vec::new()), PATIENCE).await, "without filters it needs none");
-    let mut answers = [answer(&observer, vec![dear()]), answer(&observer, vec![cheap()])];
-    for answer in &mut answers {
-        assert!(!has_message(answer, SHORT).await, "another answer has the permit");
+    let permit = observer.scans.clone().acquire(connection_queue()).await;
+    assert!(permit.is_some());
+    assert!(has_message(&mut response(&observer, Vec::new()), PATIENCE).await, "without filters it needs none");
+    let mut responses = [response(&observer, vec![expensive()]), response(&observer, vec![cheap()])];
+    for response in &mut responses {
+        assert!(!has_message(response, SHORT).await, "another response has the permit");
     }
-    drop(held);
-    for answer in &mut answers {
-        assert!(has_message(answer, PATIENCE).await);
+    drop(permit);
+    for response in &mut responses {
+        assert!(has_message(response, PATIENCE).await);
     }
 }
 
 #[tokio::test]
-async fn dear_follower_needs_permit_again() {
+async fn expensive_follower_needs_permit_again() {
     let (observer, mut writer) = observer();
-    let (mut dear, mut cheap) = (answer(&observer, vec![dear()]), answer(&observer, vec![cheap()]));
-    for answer in [&mut dear, &mut cheap] {
-        assert!(has_message(answer, PATIENCE).await && !has_message(answer, SHORT).await, "there is one");
+    let (mut expensive, mut cheap) = (response(&observer, vec![expensive()]), response(&observer, vec![cheap()]));
+    for response in [&mut expensive, &mut cheap] {
+        assert!(has_message(response, PATIENCE).await && !has_message(response, SHORT).await, "there is one");
     }
-    let held = observer.turns.clone().next(lane()).await;
-    assert!(held.is_some());
+    let permit = observer.scans.clone().acquire(connection_queue()).await;
+    assert!(permit.is_some());
     write(&mut writer, 1);
     tokio::spawn(Arc::clone(observer.ring()).wake_followers());
-    assert!(has_message(&mut cheap, PATIENCE).await, "a cheap one goes on");
-    assert!(!has_message(&mut dear, SHORT).await, "a dear one does not");
-    drop(held);
-    assert!(has_message(&mut dear, PATIENCE).await);
+    assert!(has_message(&mut cheap, PATIENCE).await, "a cheap follower continues");
+    assert!(!has_message(&mut expensive, SHORT).await, "an expensive one does not");
+    drop(permit);
+    assert!(has_message(&mut expensive, PATIENCE).await);
 }
 
-/// A request with a filter, as the server hands it over.
+/// A request with a filter, as the transport passes it.
 fn request(filter: FlowFilter) -> tonic::Request<Encoded> {
     let request = GetFlowsRequest { number: 1, whitelist: vec![filter], ..GetFlowsRequest::default() };
     tonic::Request::new(Encoded(request.encode_to_vec().into()))
@@ -137,21 +137,21 @@ async fn full_compile_queue_answers_resource_exhausted() {
         tokio::spawn(async move {
             let client = Client::Tcp(([127, 0, 0, host], 1).into());
             let work = move || (begin.send(()), ended.recv());
-            observer.compiling.run(Some(&client), work).await.map(drop)
+            observer.compile_pool.run(Some(&client), work).await.map(drop)
         });
         begun.await.unwrap();
         ends.push(end);
     }
     let pattern = || FlowFilter { http_path: vec!["^/index".to_owned()], ..FlowFilter::default() };
-    assert!(service.get_flows(request(cheap())).await.is_ok(), "without patterns it waits for none");
+    assert!(service.get_flows(request(cheap())).await.is_ok(), "without patterns it needs no thread");
     tokio::time::pause();
-    let asked = {
+    let blocked = {
         let service = service.clone();
         tokio::spawn(async move { service.get_flows(request(pattern())).await.map(drop) })
     };
     tokio::task::yield_now().await;
-    tokio::time::advance(WAIT * 2).await;
-    assert_eq!(asked.await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
+    tokio::time::advance(MAX_WAIT * 2).await;
+    assert_eq!(blocked.await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
     let refused = |key: &Key| key.attributes.iter().any(|(_, value)| value == "compiling_too_long");
     assert_eq!(telemetry.samples().iter().find(|sample| refused(&sample.key)).map(|sample| sample.value), Some(1));
     tokio::time::resume();

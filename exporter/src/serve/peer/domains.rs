@@ -1,4 +1,4 @@
-//! Names whose addresses are other nodes, looked up again and again.
+//! Names whose addresses are other nodes, resolved periodically.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,18 +11,18 @@ use eyepiece_config::PeerDomain;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::Incidents;
-use crate::serve::peer::registry::Told;
+use super::incidents::Incidents;
+use super::registry::PeerUpdate;
 
-/// The longest that a look-up may take: twice what the system's resolver waits for one server (resolv.conf(5)).
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest look-up: twice the time that the system's resolver waits for one server (resolv.conf(5)).
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A look-up.
-pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
-/// Looks a name up.
-pub type Resolve = Arc<dyn Fn(PeerDomain) -> Resolving + Send + Sync>;
+/// A look-up in progress.
+pub type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+/// Resolves a name.
+pub type Resolve = Arc<dyn Fn(PeerDomain) -> Lookup + Send + Sync>;
 
-/// The system's resolver: /etc/hosts, DNS, whatever the machine asks.
+/// Returns the system's resolver: /etc/hosts, DNS and other sources of nsswitch.conf(5).
 pub fn system() -> Resolve {
     Arc::new(|domain| {
         Box::pin(async move {
@@ -32,8 +32,8 @@ pub fn system() -> Resolve {
     })
 }
 
-/// A name that is followed.
-pub(super) struct Domain {
+/// One watched name.
+pub(super) struct DomainWatch {
     pub(super) index: usize,
     pub(super) domain: PeerDomain,
     pub(super) refresh: Duration,
@@ -41,23 +41,23 @@ pub(super) struct Domain {
     pub(super) incidents: Incidents,
 }
 
-impl Domain {
-    /// Follows it until the owner is gone. Where it cannot be looked up, what was known stays.
-    pub(super) async fn run(self, told: mpsc::Sender<Told>) {
+impl DomainWatch {
+    /// Resolves the name until the registry is dropped. After a failed look-up the previous addresses stay.
+    pub(super) async fn run(self, updates: mpsc::Sender<PeerUpdate>) {
         let mut is_failing = false;
         loop {
-            let late = || io::Error::from(io::ErrorKind::TimedOut);
-            let found = timeout(PATIENCE, (self.resolve)(self.domain.clone())).await.unwrap_or_else(|_| Err(late()));
+            let found = timeout(LOOKUP_TIMEOUT, (self.resolve)(self.domain.clone())).await;
+            let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             match found {
                 Ok(found) => {
                     is_failing = false;
-                    if told.send(Told::Domain(self.index, of_one_family(found))).await.is_err() {
+                    if updates.send(PeerUpdate::Domain(self.index, of_one_family(found))).await.is_err() {
                         return;
                     }
                 }
                 Err(error) => {
                     if !is_failing {
-                        tracing::warn!(name = %self.domain, %error, "cannot look up other nodes, what was known stays");
+                        tracing::warn!(name = %self.domain, %error, "cannot resolve the name of other nodes; previous addresses stay");
                     }
                     is_failing = true;
                     self.incidents.count("dns");
@@ -68,7 +68,7 @@ impl Domain {
     }
 }
 
-/// The IPv4 addresses where there are any: a node that has both is still one.
+/// Returns the IPv4 addresses if there are any, else the IPv6 ones: a node with both families is listed once.
 fn of_one_family(found: Vec<SocketAddr>) -> BTreeSet<SocketAddr> {
     let (v4, v6): (BTreeSet<_>, BTreeSet<_>) = found.into_iter().partition(SocketAddr::is_ipv4);
     if v4.is_empty() { v6 } else { v4 }

@@ -1,4 +1,4 @@
-//! The file of other nodes: read when it changes, and all of it or nothing.
+//! The file of other nodes: read when it changes, used as a whole or not at all.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,47 +7,47 @@ use std::path::{Path, PathBuf};
 use eyepiece_config::Peer;
 use tokio::sync::mpsc;
 
-use super::Incidents;
-use crate::serve::peer::registry::{MAX_PEERS, Told};
+use super::incidents::Incidents;
+use super::registry::{MAX_PEERS, PeerUpdate};
 use crate::support::file_watch::FileWatch;
 
 /// The largest file: [`MAX_PEERS`] lines of 250 bytes.
-const FILE_MAX: u64 = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{}: line {line}: {wrong}; a line is name=address, such as b=10.0.0.2:4244, or begins with #", path.display())]
-    Line { path: PathBuf, line: usize, wrong: String },
-    #[error("{}: has more than {most}", path.display())]
-    TooLarge { path: PathBuf, most: String },
+    #[error("invalid line {line} of {}: {cause}; expected name=address, such as b=10.0.0.2:4244, or a comment with #", path.display())]
+    Line { path: PathBuf, line: usize, cause: String },
+    #[error("{} has more than {limit}", path.display())]
+    TooLarge { path: PathBuf, limit: String },
 }
 
-/// A file that is followed.
-pub(super) struct File {
+/// The watched file.
+pub(super) struct FileWatcher {
     path: PathBuf,
-    /// What was wrong with it, where something was: it is told once.
-    wrong: Option<String>,
-    /// What was told last.
+    /// The last error; the same error is logged once.
+    error: Option<String>,
+    /// The nodes that were sent last.
     peers: Option<Vec<Peer>>,
 }
 
-impl File {
+impl FileWatcher {
     /// Reads it for the first time.
     pub(super) fn new(path: PathBuf, incidents: &Incidents) -> (Self, Vec<Peer>) {
-        let mut file = Self { path, wrong: None, peers: None };
-        let found = file.look(incidents).unwrap_or_default();
+        let mut file = Self { path, error: None, peers: None };
+        let found = file.read_changes(incidents).unwrap_or_default();
         (file, found)
     }
 
-    /// Follows it until the owner is gone.
-    pub(super) async fn run(mut self, told: mpsc::Sender<Told>, incidents: Incidents) {
+    /// Watches the file until the registry is dropped.
+    pub(super) async fn run(mut self, updates: mpsc::Sender<PeerUpdate>, incidents: Incidents) {
         let mut watch = FileWatch::new(vec![self.path.clone()]);
         loop {
-            if let Some(peers) = self.look(&incidents)
-                && told.send(Told::File(peers)).await.is_err()
+            if let Some(peers) = self.read_changes(&incidents)
+                && updates.send(PeerUpdate::File(peers)).await.is_err()
             {
                 return;
             }
@@ -55,25 +55,25 @@ impl File {
         }
     }
 
-    /// What is in it, where that is something new.
-    fn look(&mut self, incidents: &Incidents) -> Option<Vec<Peer>> {
+    /// Returns the file's nodes if they changed.
+    fn read_changes(&mut self, incidents: &Incidents) -> Option<Vec<Peer>> {
         match read(&self.path) {
             Ok(peers) => {
-                self.wrong = None;
+                self.error = None;
                 if self.peers.as_ref() == Some(&peers) {
                     return None;
                 }
-                tracing::info!(path = %self.path.display(), peers = peers.len(), "other nodes read from the file");
+                tracing::info!(path = %self.path.display(), peers = peers.len(), "read other nodes from the file");
                 self.peers = Some(peers.clone());
                 Some(peers)
             }
             Err(error) => {
-                let wrong = error.to_string();
-                if self.wrong.as_ref() != Some(&wrong) {
-                    tracing::warn!(%error, "the file of other nodes cannot be used, what was known of them stays");
+                let text = error.to_string();
+                if self.error.as_ref() != Some(&text) {
+                    tracing::warn!(%error, "cannot use the file of other nodes; the previous nodes stay");
                     incidents.count("file");
                 }
-                self.wrong = Some(wrong);
+                self.error = Some(text);
                 None
             }
         }
@@ -83,11 +83,11 @@ impl File {
 pub(super) fn read(path: &Path) -> Result<Vec<Peer>, FileError> {
     use io::Read as _;
     let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_string(&mut text));
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
     match read {
         Err(source) => Err(FileError::Read { path: path.to_owned(), source }),
-        Ok(size) if size as u64 > FILE_MAX => {
-            Err(FileError::TooLarge { path: path.to_owned(), most: format!("{FILE_MAX} bytes") })
+        Ok(size) if size as u64 > MAX_FILE_BYTES => {
+            Err(FileError::TooLarge { path: path.to_owned(), limit: format!("{MAX_FILE_BYTES} bytes") })
         }
         Ok(_) => parse(path, &text),
     }
@@ -100,15 +100,15 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Peer>, FileError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let wrong = |wrong| FileError::Line { path: path.to_owned(), line: number, wrong };
-        let peer: Peer = line.parse().map_err(wrong)?;
+        let invalid = |cause| FileError::Line { path: path.to_owned(), line: number, cause };
+        let peer: Peer = line.parse().map_err(invalid)?;
         if let Some(before) = lines.insert(peer.name.clone(), number) {
-            return Err(wrong(format!("{:?} is in line {before} already", peer.name)));
+            return Err(invalid(format!("{:?} is in line {before} too", peer.name)));
         }
         peers.push(peer);
     }
     if peers.len() > MAX_PEERS {
-        return Err(FileError::TooLarge { path: path.to_owned(), most: format!("{MAX_PEERS} nodes") });
+        return Err(FileError::TooLarge { path: path.to_owned(), limit: format!("{MAX_PEERS} nodes") });
     }
     Ok(peers)
 }
@@ -120,22 +120,25 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn lines() {
+    fn lines_are_nodes_or_comments() {
         let parsed = |text: &str| match parse(Path::new("/p"), text) {
             Ok(peers) => peers.iter().map(|peer| format!("{peer} ")).collect(),
             Err(error) => error.to_string(),
         };
-        const FORM: &str = "a line is name=address, such as b=10.0.0.2:4244, or begins with #";
+        const FORM: &str = "expected name=address, such as b=10.0.0.2:4244, or a comment with #";
         for (text, expected) in [
             ("", ""),
-            ("# who else\n\n  b = 10.0.0.2:4244\r\nc/d=e.example\n", "b=10.0.0.2:4244 c/d=e.example "),
-            ("b=1.2.3.4\n\nwhat", &format!("/p: line 3: \"what\" has no name=address form; {FORM}")),
-            ("b=1.2.3.4\nb=1.2.3.5", &format!("/p: line 2: \"b\" is in line 1 already; {FORM}")),
-            ("b=1.2.3.4:0", &format!("/p: line 1: \"b=1.2.3.4:0\" has the port \"0\", which is none; {FORM}")),
+            ("# other nodes\n\n  b = 10.0.0.2:4244\r\nc/d=e.example\n", "b=10.0.0.2:4244 c/d=e.example "),
+            ("b=1.2.3.4\n\nwhat", &format!("invalid line 3 of /p: \"what\" has no name=address form; {FORM}")),
+            ("b=1.2.3.4\nb=1.2.3.5", &format!("invalid line 2 of /p: \"b\" is in line 1 too; {FORM}")),
+            (
+                "b=1.2.3.4:0",
+                &format!("invalid line 1 of /p: \"b=1.2.3.4:0\" has the port \"0\", which is none; {FORM}"),
+            ),
         ] {
             assert_eq!(parsed(text), *expected, "{text:?}");
         }
         let many: String = (0..=super::MAX_PEERS).map(|number| format!("n{number}=h\n")).collect();
-        assert_eq!(parsed(&many), "/p: has more than 16384 nodes");
+        assert_eq!(parsed(&many), "/p has more than 16384 nodes");
     }
 }

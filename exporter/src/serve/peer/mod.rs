@@ -1,10 +1,11 @@
-//! The Peer service: who else observes, from the settings, a file and DNS, and ourselves first.
+//! The Peer service: lists the observing nodes, this one first; the others come from settings, a file and DNS.
 
 mod domains;
 mod file;
-mod names;
-mod own;
+mod incidents;
+mod local_addresses;
 mod registry;
+mod server_name;
 mod service;
 
 use std::path::{Path, PathBuf};
@@ -12,22 +13,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_config::{Peer, PeerDomain};
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_hubble::node::Node;
+use eyepiece_semconv::metric;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-pub use domains::{Resolve, Resolving, system};
-pub use names::server_name;
-pub use registry::QUEUE;
+pub use domains::{Lookup, Resolve, system};
+pub use registry::CHANGE_QUEUE;
+pub use server_name::server_name;
 pub use service::PeerService;
 
-use eyepiece_hubble::node::Node;
-
-use self::domains::Domain;
-use self::file::File;
-use self::own::Own;
-use self::registry::{Roster, Told};
+use self::domains::DomainWatch;
+use self::file::FileWatcher;
+use self::incidents::Incidents;
+use self::local_addresses::LocalAddresses;
+use self::registry::{PeerRegistry, PeerUpdate};
 use crate::serve::grpc::Address;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -36,116 +37,103 @@ use crate::support::telemetry::Telemetry;
 /// Checks a file of other nodes.
 ///
 /// # Errors
-/// Why it cannot be used.
+/// Why the file cannot be used.
 pub(crate) fn check_file(path: &Path) -> Result<(), String> {
     file::read(path).map(drop).map_err(|error| error.to_string())
 }
 
-/// What is told to the owner and waits for it: who tells waits too, so nothing is lost and one of each would do.
-const TOLD: usize = 16;
+/// Updates that wait for the registry. Senders wait for room, so no update is lost and a short queue suffices.
+const UPDATE_QUEUE: usize = 16;
 
-/// Who we are, and where others are named.
+/// The configuration of the Peer service.
 pub struct Config {
-    /// Who we are.
+    /// This node.
     pub node: Node,
-    /// Where we listen.
+    /// The addresses that this node's API listens on.
     pub addresses: Vec<Address>,
-    /// Whether our IP addresses, and so those of others, are behind TLS.
+    /// Whether this node's IP addresses, and thus those of other nodes, use TLS.
     pub tls: bool,
-    /// Others.
+    /// Other nodes.
     pub peers: Vec<Peer>,
-    /// A file of others.
+    /// A file of other nodes.
     pub file: Option<PathBuf>,
-    /// Names whose addresses are others.
+    /// Names whose addresses are other nodes.
     pub domains: Vec<PeerDomain>,
-    /// How often names and our own address are looked up.
+    /// Interval of look-ups, of names and of this node's own address.
     pub refresh: Duration,
-    /// Looks names up; [`system`] outside tests.
+    /// Resolves names; [`system`] outside tests.
     pub resolve: Resolve,
-    /// Our own counters.
+    /// The registry of our own metrics.
     pub telemetry: Telemetry,
 }
 
-/// The list of nodes, and what keeps it up to date.
+/// The Peer service and its sources of nodes.
 pub struct Peers {
-    /// For the routes.
+    /// The service, for the routes.
     pub service: PeerService,
-    task: Task,
-}
-
-struct Task {
-    roster: Roster,
-    told: mpsc::Receiver<Told>,
-    sender: mpsc::Sender<Told>,
-    own: Vec<Address>,
-    file: Option<File>,
-    domains: Vec<PeerDomain>,
+    registry: PeerRegistry,
+    updates: mpsc::Receiver<PeerUpdate>,
+    sender: mpsc::Sender<PeerUpdate>,
+    addresses: Vec<Address>,
+    file: Option<FileWatcher>,
+    domains: Vec<DomainWatch>,
     refresh: Duration,
-    resolve: Resolve,
     incidents: Incidents,
 }
 
 impl Config {
-    /// Reads the file for the first time; names are looked up once it runs.
+    /// Reads the file for the first time; names are resolved once the service runs.
     pub fn build(self) -> Peers {
         let Self { node, addresses, tls, peers, file, domains, refresh, resolve, telemetry } = self;
         let incidents = Incidents(telemetry.clone());
-        let (sender, told) = mpsc::channel(TOLD);
-        let own = Own::look(&addresses);
+        let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
         let count = telemetry.gauge(metric::EYEPIECE_HUBBLE_PEER_COUNT.name, &[]);
-        let mut roster = Roster::new(node.full_name(), tls, own, peers, domains.len(), count);
+        let local = LocalAddresses::find(&addresses);
+        let mut registry = PeerRegistry::new(node.full_name(), tls, local, peers, domains.len(), count);
         let file = file.map(|path| {
-            let (file, found) = File::new(path, &incidents);
-            roster.start_with(found);
+            let (file, found) = FileWatcher::new(path, &incidents);
+            registry.start_with(found);
             file
         });
+        let domains = domains.into_iter().enumerate().map(|(index, domain)| {
+            let (resolve, incidents) = (Arc::clone(&resolve), incidents.clone());
+            DomainWatch { index, domain, refresh, resolve, incidents }
+        });
+        let domains = domains.collect();
         let service = PeerService::new(sender.clone());
-        let own = addresses;
-        Peers { service, task: Task { roster, told, sender, own, file, domains, refresh, resolve, incidents } }
+        Peers { service, registry, updates, sender, addresses, file, domains, refresh, incidents }
     }
 }
 
 impl Peers {
-    /// Keeps the list up to date and tells clients, until told to stop; then their streams end.
+    /// Updates the list and notifies clients until a shutdown; then their streams end.
     pub async fn run(self, mut stop: Stop) {
-        let Task { roster, told, sender, own, file, domains, refresh, resolve, incidents } = self.task;
-        let mut feeders = JoinSet::new();
-        let mut ended = stop.clone();
+        let Self { service: _, registry, updates, sender, addresses, file, domains, refresh, incidents } = self;
+        let mut sources = JoinSet::new();
+        let mut stopped = stop.clone();
         if let Some(file) = file {
-            feeders.spawn(file.run(sender.clone(), incidents.clone()));
+            sources.spawn(file.run(sender.clone(), incidents.clone()));
         }
-        for (index, domain) in domains.into_iter().enumerate() {
-            let (resolve, incidents) = (Arc::clone(&resolve), incidents.clone());
-            feeders.spawn(Domain { index, domain, refresh, resolve, incidents }.run(sender.clone()));
+        for domain in domains {
+            sources.spawn(domain.run(sender.clone()));
         }
-        feeders.spawn(follow_own(own, refresh, sender));
+        sources.spawn(follow_local_addresses(addresses, refresh, sender));
         tokio::select! {
-            () = roster.run(told, incidents, stop.clone()) => {}
-            // They wait for files and names: whatever they are at can be left.
+            () = registry.run(updates, incidents, stop.clone()) => {}
             _ = shutdown::requested(&mut stop) => {}
         }
-        shutdown::requested(&mut ended).await;
-        feeders.shutdown().await;
+        shutdown::requested(&mut stopped).await;
+        // They wait for files and names: they can stop at any point.
+        sources.shutdown().await;
     }
 }
 
-/// Tells our own address again and again: machines get new ones.
-async fn follow_own(addresses: Vec<Address>, refresh: Duration, told: mpsc::Sender<Told>) {
+/// Sends this node's addresses periodically: they may change.
+async fn follow_local_addresses(addresses: Vec<Address>, refresh: Duration, updates: mpsc::Sender<PeerUpdate>) {
     loop {
         sleep(refresh).await;
-        if told.send(Told::Own(Own::look(&addresses))).await.is_err() {
+        if updates.send(PeerUpdate::Local(LocalAddresses::find(&addresses))).await.is_err() {
             return;
         }
-    }
-}
-
-/// Counts what went wrong.
-#[derive(Clone, Debug)]
-struct Incidents(Telemetry);
-
-impl Incidents {
-    fn count(&self, reason: &str) {
-        let attributes = [(attribute::EYEPIECE_REASON, reason)];
-        self.0.counter(metric::EYEPIECE_HUBBLE_PEER_INCIDENTS.name, &attributes).add(1);
     }
 }

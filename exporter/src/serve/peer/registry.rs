@@ -1,4 +1,4 @@
-//! The owner of the list: what is told of nodes becomes changes, which are kept once for all streams.
+//! The owner of the list of nodes: turns updates into notifications, kept once for all streams.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -8,106 +8,115 @@ use eyepiece_config::Peer;
 use eyepiece_hubble::proto::peer::{ChangeNotification, ChangeNotificationType, Tls};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::Incidents;
-use super::names::server_name;
-use super::own::Own;
+use super::incidents::Incidents;
+use super::local_addresses::LocalAddresses;
+use super::server_name::server_name;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Number;
 
-/// Changes that are kept for all clients together; one that is further behind is ended, as Hubble does.
-pub const QUEUE: usize = 65_536;
-/// Nodes at most: three times the largest Kubernetes cluster. Should all of them change their names, it fits the queue.
+/// Changes that are kept for all clients together. The stream of a client further behind ends, as in Hubble.
+pub const CHANGE_QUEUE: usize = 65_536;
+/// Nodes at most: three times the largest Kubernetes cluster. A change of all names fits the queue.
 pub(super) const MAX_PEERS: usize = 16_384;
-const _: () = assert!(2 * MAX_PEERS <= QUEUE);
-/// Where clients connect to where an address has no port.
+const _: () = assert!(2 * MAX_PEERS <= CHANGE_QUEUE);
+/// The port to which clients connect if an address has none.
 const DEFAULT_PORT: u16 = 4244;
 
-/// What the owner is told.
-pub(super) enum Told {
-    /// Our own address.
-    Own(Own),
-    /// What the file names.
+/// An update of the registry.
+#[derive(Debug)]
+pub(super) enum PeerUpdate {
+    /// This node's addresses.
+    Local(LocalAddresses),
+    /// The nodes of the file.
     File(Vec<Peer>),
-    /// What the name of this index leads to.
+    /// The addresses of the name with this index.
     Domain(usize, BTreeSet<SocketAddr>),
-    /// A client wants to hear of changes, and of all nodes first.
+    /// A client subscribes.
     Subscribe(oneshot::Sender<Subscription>),
 }
 
 /// Notifications that clients share.
 type Shared = Arc<ChangeNotification>;
 
-/// What one client is told: a place in what all of them share.
+/// One client's subscription.
+#[derive(Debug)]
 pub(super) struct Subscription {
-    /// The nodes of its beginning, ourselves first.
+    /// The nodes at the subscription, this one first.
     pub(super) nodes: Arc<[Shared]>,
-    /// What came later.
+    /// The changes since.
     pub(super) changes: broadcast::Receiver<Shared>,
     pub(super) incidents: Incidents,
 }
 
 /// The list of nodes.
-pub(super) struct Roster {
+pub(super) struct PeerRegistry {
     name: String,
     tls: bool,
-    own: Own,
-    fixed: Vec<Peer>,
+    local: LocalAddresses,
+    configured: Vec<Peer>,
     file: Vec<Peer>,
     domains: Vec<BTreeSet<SocketAddr>>,
-    /// What clients know, by name, as it is told who is new.
+    /// The nodes that clients know, by name, as `PEER_ADDED` notifications.
     nodes: BTreeMap<String, Shared>,
-    /// The same in the order in which it is told, for those who come before the next change.
-    told: Option<Arc<[Shared]>>,
-    /// There while a client listens: its queue is made as a whole.
+    /// The same for new clients, this node first; `None` after a change.
+    snapshot: Option<Arc<[Shared]>>,
+    /// `Some` while a client is subscribed: the queue has its whole size from the start.
     changes: Option<broadcast::Sender<Shared>>,
     count: Number,
     is_full: bool,
 }
 
-impl Roster {
-    /// A list of what is known from the start.
-    pub(super) fn new(name: String, tls: bool, own: Own, fixed: Vec<Peer>, domains: usize, count: Number) -> Self {
-        let mut roster = Self {
+impl PeerRegistry {
+    /// Returns a registry with the configured nodes; `domains` is the number of names.
+    pub(super) fn new(
+        name: String,
+        tls: bool,
+        local: LocalAddresses,
+        configured: Vec<Peer>,
+        domains: usize,
+        count: Number,
+    ) -> Self {
+        let mut registry = Self {
             name,
             tls,
-            own,
-            fixed,
+            local,
+            configured,
             file: Vec::new(),
             domains: vec![BTreeSet::new(); domains],
             nodes: BTreeMap::new(),
-            told: None,
+            snapshot: None,
             changes: None,
             count,
             is_full: false,
         };
-        drop(roster.renew());
-        roster
+        drop(registry.rebuild());
+        registry
     }
 
-    /// Takes what the file names before anybody listens.
+    /// Sets the nodes of the file before the first subscription.
     pub(super) fn start_with(&mut self, file: Vec<Peer>) {
         self.file = file;
-        drop(self.renew());
+        drop(self.rebuild());
     }
 
-    /// Keeps the list until told to stop.
-    pub(super) async fn run(mut self, mut told: mpsc::Receiver<Told>, incidents: Incidents, mut stop: Stop) {
+    /// Applies updates until a shutdown.
+    pub(super) async fn run(mut self, mut updates: mpsc::Receiver<PeerUpdate>, incidents: Incidents, mut stop: Stop) {
         loop {
             let next = tokio::select! {
-                next = told.recv() => next,
+                next = updates.recv() => next,
                 _ = shutdown::requested(&mut stop) => None,
             };
             match next {
                 None => return,
-                Some(Told::Own(own)) => self.own = own,
-                Some(Told::File(peers)) => self.file = peers,
-                Some(Told::Domain(index, found)) => {
+                Some(PeerUpdate::Local(local)) => self.local = local,
+                Some(PeerUpdate::File(peers)) => self.file = peers,
+                Some(PeerUpdate::Domain(index, found)) => {
                     if let Some(known) = self.domains.get_mut(index) {
                         *known = found;
                     }
                 }
-                Some(Told::Subscribe(reply)) => {
+                Some(PeerUpdate::Subscribe(reply)) => {
                     self.subscribe(reply, &incidents);
                     continue;
                 }
@@ -117,36 +126,36 @@ impl Roster {
     }
 
     fn subscribe(&mut self, reply: oneshot::Sender<Subscription>, incidents: &Incidents) {
-        let nodes = self.told.get_or_insert_with(|| {
+        let nodes = self.snapshot.get_or_insert_with(|| {
             let own = self.nodes.get(&self.name);
             let others = self.nodes.iter().filter(|(name, _)| **name != self.name).map(|(_, node)| node);
             own.into_iter().chain(others).cloned().collect()
         });
-        let changes = self.changes.get_or_insert_with(|| broadcast::Sender::new(QUEUE)).subscribe();
+        let changes = self.changes.get_or_insert_with(|| broadcast::Sender::new(CHANGE_QUEUE)).subscribe();
         let subscription = Subscription { nodes: Arc::clone(nodes), changes, incidents: incidents.clone() };
-        // A client that has left meanwhile wants nothing.
+        // Fails if the client has disconnected.
         drop(reply.send(subscription));
     }
 
-    /// Tells what is different now.
+    /// Rebuilds the list and notifies clients of the changes.
     fn update(&mut self, incidents: &Incidents) {
         let was_full = self.is_full;
-        let old = self.renew();
+        let old = self.rebuild();
         if self.is_full && !was_full {
-            tracing::warn!(most = MAX_PEERS, "there are more nodes than clients are told of");
+            tracing::warn!(limit = MAX_PEERS, "too many nodes: clients receive only a part of them");
             incidents.count("too_many");
         }
         self.changes.take_if(|changes| changes.receiver_count() == 0);
         let Some(changes) = &self.changes else { return };
         for change in self.changes(&old) {
-            // The last one has left meanwhile: it wants nothing.
+            // Fails if the last client has disconnected.
             drop(changes.send(change));
         }
     }
 
-    /// Takes what is known now; returns what was before. Nodes that stay the same stay the same in memory too: clients
-    /// that do not read keep what was, and all of them the same.
-    fn renew(&mut self) -> BTreeMap<String, Shared> {
+    /// Rebuilds the list; returns the previous one. Unchanged nodes keep their allocation, so that slow clients with an
+    /// older snapshot share it.
+    fn rebuild(&mut self) -> BTreeMap<String, Shared> {
         let addresses = self.compute();
         let mut nodes = BTreeMap::new();
         for (name, address) in addresses {
@@ -157,26 +166,28 @@ impl Roster {
         self.count.set(nodes.len() as u64);
         let is_same = |(old, new): (&Shared, &Shared)| Arc::ptr_eq(old, new);
         if nodes.len() != self.nodes.len() || !self.nodes.values().zip(nodes.values()).all(is_same) {
-            self.told = None;
+            self.snapshot = None;
         }
         std::mem::replace(&mut self.nodes, nodes)
     }
 
-    /// From what clients know to what is: who is gone before who came, so that a node's new name is no second node.
+    /// Returns the notifications from the old list to the current one: deleted nodes first, so that a renamed node is
+    /// never listed twice.
     fn changes(&self, old: &BTreeMap<String, Shared>) -> Vec<Shared> {
         let of = |kind| move |(name, node): (&String, &Shared)| self.change(name, &node.address, kind);
-        let gone = old.iter().filter(|(name, _)| !self.nodes.contains_key(*name));
+        let deleted = old.iter().filter(|(name, _)| !self.nodes.contains_key(*name));
         let updated =
             self.nodes.iter().filter(|(name, node)| old.get(*name).is_some_and(|old| old.address != node.address));
         let added = self.nodes.iter().filter(|(name, _)| !old.contains_key(*name)).map(|(_, node)| Arc::clone(node));
-        gone.map(of(ChangeNotificationType::PeerDeleted))
+        deleted
+            .map(of(ChangeNotificationType::PeerDeleted))
             .chain(updated.map(of(ChangeNotificationType::PeerUpdated)))
             .chain(added)
             .collect()
     }
 
     fn change(&self, name: &str, address: &str, kind: ChangeNotificationType) -> Shared {
-        // Unix sockets are never encrypted.
+        // Unix sockets have no TLS.
         let tls = self.tls && !address.is_empty() && !address.starts_with("unix://");
         Arc::new(ChangeNotification {
             name: name.to_owned(),
@@ -186,16 +197,16 @@ impl Roster {
         })
     }
 
-    /// All nodes: ourselves, then whom the settings name, then the file, then DNS; who is first has the name.
+    /// Returns the address of each node: this one, then settings, file and DNS. The first source of a name wins.
     fn compute(&mut self) -> BTreeMap<String, String> {
-        let named = || self.fixed.iter().chain(&self.file);
-        let own = named().find(|peer| peer.name == self.name).map_or(&self.own.address, |peer| &peer.address);
+        let named = || self.configured.iter().chain(&self.file);
+        let own = named().find(|peer| peer.name == self.name).map_or(&self.local.advertised, |peer| &peer.address);
         let mut nodes = BTreeMap::from([(self.name.clone(), own.clone())]);
         for peer in named() {
             nodes.entry(peer.name.clone()).or_insert_with(|| peer.address.clone());
         }
         let known: BTreeSet<_> = nodes.values().map(|address| with_port(address)).collect();
-        for address in self.domains.iter().flatten().filter(|address| !self.own.ways.contains(address)) {
+        for address in self.domains.iter().flatten().filter(|address| !self.local.reachable.contains(address)) {
             let text = address.to_string();
             if !known.contains(&text) {
                 nodes.entry(address.ip().to_canonical().to_string()).or_insert(text);
@@ -210,7 +221,7 @@ impl Roster {
     }
 }
 
-/// An address as clients take it, to compare it with those of DNS.
+/// Returns an address with a port, to compare it with resolved ones.
 fn with_port(address: &str) -> String {
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     match bare.parse() {

@@ -1,110 +1,80 @@
-//! `peer.Peer/Notify`: a stream for each client.
+//! `peer.Peer/Notify`: a stream of changes for each client.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use eyepiece_hubble::proto::peer::{ChangeNotification, NotifyRequest};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
+use tokio_stream::wrappers::BroadcastStream;
 use tonic::{Request, Response, Status};
 
-use super::Incidents;
-use crate::serve::grpc::MESSAGE;
-use crate::serve::peer::registry::{Subscription, Told};
+use super::incidents::Incidents;
+use super::registry::{PeerUpdate, Subscription};
+use crate::serve::grpc::{MAX_MESSAGE_BYTES, shutting_down};
 use crate::services::peer::peer_server::{Peer, PeerServer};
 
-/// The service; cloning shares it.
+/// The service; clones share the registry.
 #[derive(Clone, Debug)]
 pub struct PeerService {
-    told: mpsc::Sender<Told>,
+    updates: mpsc::Sender<PeerUpdate>,
 }
 
 impl PeerService {
-    pub(super) const fn new(told: mpsc::Sender<Told>) -> Self {
-        Self { told }
+    pub(super) const fn new(updates: mpsc::Sender<PeerUpdate>) -> Self {
+        Self { updates }
     }
 
-    /// For the routes, with the limits of all services.
+    /// Returns the service for the routes, with the limit of all services.
     pub fn server(self) -> PeerServer<Self> {
-        PeerServer::new(self).max_decoding_message_size(MESSAGE)
+        PeerServer::new(self).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
-}
-
-fn leaving() -> Status {
-    Status::unavailable("the server is shutting down")
 }
 
 #[tonic::async_trait]
 impl Peer for PeerService {
-    type NotifyStream = Changes;
+    type NotifyStream = Notifications;
 
-    async fn notify(&self, _request: Request<NotifyRequest>) -> Result<Response<Changes>, Status> {
+    async fn notify(&self, _request: Request<NotifyRequest>) -> Result<Response<Notifications>, Status> {
         let (reply, subscription) = oneshot::channel();
-        self.told.send(Told::Subscribe(reply)).await.map_err(|_| leaving())?;
-        let subscription = subscription.await.map_err(|_| leaving())?;
-        Ok(Response::new(Changes { state: State::Nodes(subscription, 0) }))
+        self.updates.send(PeerUpdate::Subscribe(reply)).await.map_err(|_| shutting_down())?;
+        let Subscription { nodes, changes, incidents } = subscription.await.map_err(|_| shutting_down())?;
+        let changes = Some(BroadcastStream::new(changes));
+        Ok(Response::new(Notifications { nodes: Some(nodes), sent: 0, changes, incidents }))
     }
 }
 
-/// What one client is told.
-pub struct Changes {
-    state: State,
+/// One client's notifications: first the known nodes, then changes.
+pub struct Notifications {
+    /// `Some` until all of them are sent.
+    nodes: Option<Arc<[Arc<ChangeNotification>]>>,
+    sent: usize,
+    /// `Some` until the stream ends.
+    changes: Option<BroadcastStream<Arc<ChangeNotification>>>,
+    incidents: Incidents,
 }
 
-enum State {
-    /// The nodes of the beginning, and how many were told.
-    Nodes(Subscription, usize),
-    /// What changes then.
-    Listening(Listening),
-    Ended,
-}
-
-type Changed = Result<Arc<ChangeNotification>, RecvError>;
-type Listening = Pin<Box<dyn Future<Output = (Changed, Receiver<Arc<ChangeNotification>>, Incidents)> + Send>>;
-
-fn listen(mut changes: Receiver<Arc<ChangeNotification>>, incidents: Incidents) -> State {
-    State::Listening(Box::pin(async move { (changes.recv().await, changes, incidents) }))
-}
-
-impl Stream for Changes {
+impl Stream for Notifications {
     type Item = Result<ChangeNotification, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Ended) {
-                State::Nodes(subscription, told) => {
-                    if let Some(node) = subscription.nodes.get(told).cloned() {
-                        self.state = State::Nodes(subscription, told + 1);
-                        return Poll::Ready(Some(Ok(ChangeNotification::clone(&node))));
-                    }
-                    self.state = listen(subscription.changes, subscription.incidents);
-                }
-                State::Listening(mut listening) => {
-                    let Poll::Ready((changed, changes, incidents)) = listening.as_mut().poll(cx) else {
-                        self.state = State::Listening(listening);
-                        return Poll::Pending;
-                    };
-                    return Poll::Ready(Some(match changed {
-                        Ok(change) => {
-                            self.state = listen(changes, incidents);
-                            Ok(ChangeNotification::clone(&change))
-                        }
-                        Err(RecvError::Lagged(_)) => {
-                            incidents.count("stream_behind");
-                            Err(behind())
-                        }
-                        Err(RecvError::Closed) => Err(leaving()),
-                    }));
-                }
-                State::Ended => return Poll::Ready(None),
-            }
+        let this = &mut *self;
+        if let Some(node) = this.nodes.as_ref().and_then(|nodes| nodes.get(this.sent)) {
+            this.sent += 1;
+            return Poll::Ready(Some(Ok(ChangeNotification::clone(node))));
         }
+        this.nodes = None;
+        let Some(changes) = &mut this.changes else { return Poll::Ready(None) };
+        let status = match ready!(Pin::new(changes).poll_next(cx)) {
+            Some(Ok(change)) => return Poll::Ready(Some(Ok(ChangeNotification::clone(&change)))),
+            Some(Err(_)) => {
+                this.incidents.count("stream_behind");
+                Status::resource_exhausted("the client is too many changes behind; subscribe again for all nodes")
+            }
+            None => shutting_down(),
+        };
+        this.changes = None;
+        Poll::Ready(Some(Err(status)))
     }
-}
-
-fn behind() -> Status {
-    Status::resource_exhausted("the client is too many changes of nodes behind; ask anew for all of them")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece::serve::grpc::{Limits, MESSAGE};
+use eyepiece::serve::grpc::{Limits, MAX_MESSAGE_BYTES};
 use eyepiece_hubble::proto::flow::FlowFilter;
 use eyepiece_hubble::proto::observer::{GetFlowsRequest, ServerStatusRequest};
 use http_body::Frame;
@@ -32,7 +32,7 @@ async fn connect(server: &Server) -> SendRequest<StreamBody<Frames>> {
 fn ask(sender: &SendRequest<StreamBody<Frames>>, sent: usize) -> JoinHandle<Code> {
     let mut sender = sender.clone();
     let mut head = vec![0];
-    head.extend((MESSAGE as u32).to_be_bytes());
+    head.extend((MAX_MESSAGE_BYTES as u32).to_be_bytes());
     let pieces = (0..sent).step_by(64 << 10).map(move |at| vec![0; (64 << 10).min(sent - at)]);
     let pieces = (sent > 0).then_some(head).into_iter().chain(pieces);
     let frames = tokio_stream::iter(pieces.map(|piece| Ok(Frame::data(Bytes::from(piece)))));
@@ -53,10 +53,10 @@ fn ask(sender: &SendRequest<StreamBody<Frames>>, sent: usize) -> JoinHandle<Code
 
 #[tokio::test]
 async fn incomplete_messages_are_bounded() {
-    let limits = Limits { request: Duration::from_secs(3), ..Limits::default() };
+    let limits = Limits { request_timeout: Duration::from_secs(3), ..Limits::default() };
     let server = Server::start(1, limits).await;
     let senders = [connect(&server).await, connect(&server).await];
-    let asked: Vec<_> = (0..60).map(|number| ask(&senders[number % 2], MESSAGE - 1)).collect();
+    let asked: Vec<_> = (0..60).map(|number| ask(&senders[number % 2], MAX_MESSAGE_BYTES - 1)).collect();
     let mut others = server.client().await;
     let mut codes = Vec::new();
     for one in asked {
@@ -70,7 +70,7 @@ async fn incomplete_messages_are_bounded() {
     assert_eq!(server.number("refused", "request_timeout"), late as u64);
     server.until("streams", "", 0).await;
     // What they had is given back.
-    let filter = FlowFilter { http_method: vec!["x".repeat(MESSAGE - 100)], ..FlowFilter::default() };
+    let filter = FlowFilter { http_method: vec!["x".repeat(MAX_MESSAGE_BYTES - 100)], ..FlowFilter::default() };
     let request = GetFlowsRequest { whitelist: vec![filter], ..GetFlowsRequest::default() };
     for _ in 0..10 {
         assert!(others.get_flows(request.clone()).await.unwrap().into_inner().message().await.unwrap().is_none());

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece::serve::grpc;
-use eyepiece::serve::grpc::{Address, Bind, Limits, MESSAGE};
+use eyepiece::serve::grpc::{Address, Bind, Limits, MAX_MESSAGE_BYTES};
 use eyepiece::serve::observer::namespaces::Namespaces;
 use eyepiece::serve::observer::ring::{Ring, Writer};
 use eyepiece::serve::observer::service::ObserverService;
-use eyepiece::serve::observer::{Observer, Parts};
+use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_client::ObserverClient;
 use eyepiece::services::observer::observer_server::ObserverServer;
 use eyepiece::support::telemetry::Telemetry;
@@ -70,7 +70,7 @@ impl Server {
         let unix = folder.path().join("hubble.sock");
         let telemetry = Telemetry::default();
         let (stop, stopped) = shutdown::channel();
-        let observer = Observer::new(Parts {
+        let observer = Observer::new(Deps {
             ring: Arc::clone(&ring),
             namespaces: Namespaces::default(),
             node: Node::default(),
@@ -91,7 +91,7 @@ impl Server {
         let serve = async move {
             let bound = config.bind().await.unwrap();
             let Address::Tcp(tcp) = bound.addresses()[0] else { panic!("{:?}", bound.addresses()) };
-            let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MESSAGE);
+            let service = ObserverServer::new(ObserverService(observer)).max_decoding_message_size(MAX_MESSAGE_BYTES);
             tokio::spawn(ring.wake_followers());
             (tcp, tokio::spawn(bound.serve(Routes::new(service), None, stopped)))
         };
@@ -143,7 +143,7 @@ fn text(path: &Path) -> &str {
 
 async fn connect(url: &str) -> ObserverClient<Channel> {
     let channel = Endpoint::from_shared(url.to_owned()).unwrap().connect().await.unwrap();
-    ObserverClient::new(channel).max_encoding_message_size(MESSAGE)
+    ObserverClient::new(channel).max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// What `hubble status` asks for, which has to come whatever others do.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eyepiece::serve::grpc::{Limits, MESSAGE};
+use eyepiece::serve::grpc::{Limits, MAX_MESSAGE_BYTES};
 use eyepiece::services::peer::peer_client::PeerClient;
 use eyepiece_hubble::proto::peer::NotifyRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -29,7 +29,7 @@ async fn until_ended(stream: &mut TcpStream) -> usize {
 async fn connection_without_handshake_is_closed() {
     let pki = Pki::new();
     for tls in [None, Some(pki.files(None))] {
-        let limits = Limits { handshake: SHORT, ..Limits::default() };
+        let limits = Limits { handshake_timeout: SHORT, ..Limits::default() };
         let server = Setup { tls, limits, ..Setup::default() }.start().await;
         for (number, text) in [&b""[..], b"PRI * HTTP/2.0\r\n", &[0x16, 0x03, 0x01, 0x02, 0x00]].iter().enumerate() {
             let mut stream = TcpStream::connect(server.tcp()).await.unwrap();
@@ -117,9 +117,9 @@ async fn requests_of_connection_are_queued() {
 async fn oversized_messages_and_headers_are_refused() {
     let server = Setup::default().start().await;
     let mut client = HealthClient::new(server.channel().await);
-    let fits = HealthCheckRequest { service: "x".repeat(MESSAGE - 16) };
+    let fits = HealthCheckRequest { service: "x".repeat(MAX_MESSAGE_BYTES - 16) };
     assert_eq!(client.check(fits).await.unwrap_err().code(), Code::NotFound, "no such service");
-    let large = HealthCheckRequest { service: "x".repeat(MESSAGE) };
+    let large = HealthCheckRequest { service: "x".repeat(MAX_MESSAGE_BYTES) };
     assert_eq!(client.check(large).await.unwrap_err().code(), Code::OutOfRange);
     let mut request = Request::new(HealthCheckRequest::default());
     request.metadata_mut().insert("x", "y".repeat(15 << 10).parse().unwrap());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use eyepiece::serve::grpc::tls::Files;
+use eyepiece::serve::grpc::tls::TlsFiles;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -51,13 +51,13 @@ impl Pki {
     }
 
     /// Writes a server's files; `client_ca` is an authority's text.
-    pub(crate) fn files(&self, client_ca: Option<&str>) -> Files {
+    pub(crate) fn files(&self, client_ca: Option<&str>) -> TlsFiles {
         self.write(&self.sign(NAME));
         let client_ca = client_ca.map(|text| {
             std::fs::write(self.path("client-ca"), text).unwrap();
             self.path("client-ca")
         });
-        Files { cert: self.path("cert"), key: self.path("key"), client_ca }
+        TlsFiles { cert: self.path("cert"), key: self.path("key"), client_ca }
     }
 
     pub(crate) fn write(&self, pair: &Pair) {

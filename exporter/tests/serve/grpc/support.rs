@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyepiece::serve::grpc::health::Health;
-use eyepiece::serve::grpc::tls::Files;
+use eyepiece::serve::grpc::tls::TlsFiles;
 use eyepiece::serve::grpc::{Address, Bind, Config, Limits};
 use eyepiece::serve::peer;
 use eyepiece::support::shutdown;
@@ -39,7 +39,7 @@ pub(crate) struct Server {
 /// What is served, and how.
 pub(crate) struct Setup {
     pub(crate) listen: Vec<Bind>,
-    pub(crate) tls: Option<Files>,
+    pub(crate) tls: Option<TlsFiles>,
     pub(crate) limits: Limits,
     pub(crate) peers_file: Option<PathBuf>,
     pub(crate) domains: Vec<String>,

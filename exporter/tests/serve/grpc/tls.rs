@@ -152,7 +152,7 @@ async fn swapped_secret_is_reloaded() {
     for name in ["cert", "key"] {
         std::os::unix::fs::symlink(format!("..data/{name}"), pki.path(name)).unwrap();
     }
-    let files = eyepiece::serve::grpc::tls::Files { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
+    let files = eyepiece::serve::grpc::tls::TlsFiles { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
     let server = Setup { tls: Some(files), ..Setup::default() }.start().await;
     assert!(server.tls_channel(pki.client(None)).await.is_ok());
     for (round, (name, of)) in [("..2", &new), ("..3", &pki)].into_iter().enumerate() {
@@ -173,17 +173,17 @@ async fn unusable_tls_files_fail_start() {
     let good = pki.files(Some(&other.ca));
     std::fs::write(pki.path("empty"), "").unwrap();
     std::fs::write(pki.path("other-key"), other.sign(NAME).key).unwrap();
-    let with = |change: &dyn Fn(&mut eyepiece::serve::grpc::tls::Files)| {
+    let with = |change: &dyn Fn(&mut eyepiece::serve::grpc::tls::TlsFiles)| {
         let mut files = good.clone();
         change(&mut files);
         files
     };
     for (files, expected) in [
-        (with(&|files| files.cert = pki.path("missing")), "missing: certificate: "),
-        (with(&|files| files.cert = pki.path("empty")), "empty: certificate: none in the file"),
-        (with(&|files| files.key = pki.path("empty")), "empty: private key: "),
+        (with(&|files| files.cert = pki.path("missing")), "missing: "),
+        (with(&|files| files.cert = pki.path("empty")), "empty: none in the file"),
+        (with(&|files| files.key = pki.path("empty")), "empty: "),
         (with(&|files| files.key = pki.path("other-key")), "with key "),
-        (with(&|files| files.client_ca = Some(pki.path("key"))), "key: certificate: none in the file"),
+        (with(&|files| files.client_ca = Some(pki.path("key"))), "key: none in the file"),
     ] {
         let config = eyepiece::serve::grpc::Config {
             listen: Vec::new(),

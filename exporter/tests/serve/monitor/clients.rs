@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
 
-use eyepiece::serve::monitor::fanout::LISTENERS_MAX;
+use eyepiece::serve::monitor::limits::LISTENERS_MAX;
 use eyepiece::serve::monitor::notification::Notification;
 
 use super::support::{Client, Got, Order, PATIENCE, Server, eventually};

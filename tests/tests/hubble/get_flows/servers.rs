@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eyepiece::serve::observer::namespaces::Namespaces;
 use eyepiece::serve::observer::ring::{Ring, Writer};
 use eyepiece::serve::observer::service::ObserverService;
-use eyepiece::serve::observer::{Observer, Parts};
+use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_client::ObserverClient;
 use eyepiece::services::observer::observer_server::ObserverServer;
 use eyepiece::source::datapath::clock::unix_now;
@@ -46,7 +46,7 @@ impl Ours {
         let (ring, writer) = Ring::new(capacity);
         let (stop, stopped) = shutdown::channel();
         tokio::spawn(Arc::clone(&ring).wake_followers());
-        let observer = Observer::new(Parts {
+        let observer = Observer::new(Deps {
             ring,
             namespaces: Namespaces::default(),
             node: Node { name: "node".to_owned(), cluster: String::new() },

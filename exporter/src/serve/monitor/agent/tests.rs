@@ -1,4 +1,4 @@
-//! Who comes and goes, and when reading starts and stops.
+//! Subscribers and listeners, and when the source starts and stops.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use eyepiece_flow::event::{Event, RawEvent};
 
-use super::{Agent, ListenError, Switch};
-use crate::serve::monitor::fanout::{Fanout, LISTENERS_MAX};
+use super::{Agent, ListenError, SourceSwitch};
+use crate::serve::monitor::fanout::Fanout;
+use crate::serve::monitor::limits::LISTENERS_MAX;
 use crate::serve::monitor::queue::Queue;
 use crate::support::telemetry::{Kind, Telemetry};
 
@@ -27,7 +28,7 @@ impl Recorder {
     }
 }
 
-impl Switch for Recorder {
+impl SourceSwitch for Recorder {
     fn start(&self) -> io::Result<()> {
         self.calls.lock().unwrap().push("start");
         if self.fails { Err(io::Error::other("no")) } else { Ok(()) }
@@ -39,7 +40,7 @@ impl Switch for Recorder {
 }
 
 #[test]
-fn the_first_starts_and_the_last_stops() {
+fn first_subscriber_starts_last_stops() {
     let recorder = Recorder::default();
     let agent = recorder.agent(&Telemetry::default());
     let first = agent.subscribe().unwrap();
@@ -55,7 +56,7 @@ fn the_first_starts_and_the_last_stops() {
 }
 
 #[test]
-fn a_start_that_fails_subscribes_nobody() {
+fn failed_start_leaves_no_subscriber() {
     let recorder = Recorder { fails: true, ..Recorder::default() };
     let telemetry = Telemetry::default();
     let agent = recorder.agent(&telemetry);
@@ -68,7 +69,7 @@ fn a_start_that_fails_subscribes_nobody() {
 }
 
 #[test]
-fn listeners_are_bounded_and_leave_no_numbers() {
+fn listeners_are_bounded_without_stale_metrics() {
     let telemetry = Telemetry::default();
     let agent = Recorder::default().agent(&telemetry);
     let before = telemetry.samples();
@@ -87,7 +88,7 @@ fn event(data: &[u8]) -> Event<'_> {
 }
 
 #[test]
-fn unread_burst_waits_within_its_bounds() {
+fn unread_burst_stays_within_bounds() {
     const EVENTS: usize = 100_000;
     // A trace of a packet that is cut at 128 bytes; read one by one, and as from a busy ring.
     let data = [0x55; size_of::<eyepiece_wire::TraceNotify>() + 128];
@@ -106,13 +107,13 @@ fn unread_burst_waits_within_its_bounds() {
             }
         }
         publisher.flush();
-        println!("{read} {capacity:?}: {} bytes", listener.seat.queue.held());
-        let lost = listener.seat.queue.lost();
+        println!("{read} {capacity:?}: {} bytes", listener.slot.queue.memory());
+        let lost = listener.slot.queue.lost();
         assert_eq!((listener.waiting(), lost), (kept, (EVENTS - kept) as u64), "{read} {capacity:?}");
     }
 }
 
-/// Listeners come, lose events and leave, in any order, and others get their slots.
+/// Listeners join, lose events and leave in random order; slots are reused.
 #[test]
 fn sums_never_fall_when_listeners_leave() {
     let mut random = fastrand::Rng::with_seed(1);
@@ -143,32 +144,32 @@ fn sums_never_fall_when_listeners_leave() {
     assert!(of_all > 1000 && of_slots == of_all, "{of_slots} of {of_all}");
 }
 
-/// Says how much waits for the listener when the last subscription ends.
-struct Look(Arc<Mutex<Option<Arc<Queue>>>>);
+/// Checks the queue when the last subscription ends.
+struct QueueCheck(Arc<Mutex<Option<Arc<Queue>>>>);
 
-impl Switch for Look {
+impl SourceSwitch for QueueCheck {
     fn start(&self) -> io::Result<()> {
         Ok(())
     }
 
     fn stop(&self) {
         let queue = self.0.lock().unwrap().take().unwrap();
-        assert_eq!(queue.waiting(), 0, "freed before anything is waited for");
+        assert_eq!(queue.waiting(), 0, "the queue is freed first");
     }
 }
 
 #[test]
-fn what_waits_is_freed_before_reading_is_stopped() {
+fn queue_is_freed_before_source_stops() {
     let fanout = Fanout::new(&Telemetry::default());
     let seen = Arc::<Mutex<Option<Arc<Queue>>>>::default();
-    let agent = Agent::new(Look(Arc::clone(&seen)), fanout.clone());
+    let agent = Agent::new(QueueCheck(Arc::clone(&seen)), fanout.clone());
     let listener = agent.listen(Some(10)).unwrap();
     let mut publisher = fanout.publisher(Box::new(|| {}));
     publisher.refresh();
     publisher.publish(&event(&[1; 100]));
     publisher.flush();
     assert_eq!(listener.waiting(), 1);
-    *seen.lock().unwrap() = Some(Arc::clone(&listener.seat.queue));
+    *seen.lock().unwrap() = Some(Arc::clone(&listener.slot.queue));
     drop(listener);
-    assert!(seen.lock().unwrap().is_none(), "it was looked at");
+    assert!(seen.lock().unwrap().is_none(), "the queue was checked");
 }

@@ -1,13 +1,15 @@
-//! Edges of the queue's capacity, and that what is lost is told exactly and in order.
+//! The queue's bounds, and exact, ordered reports of losses.
 
 use std::sync::Arc;
 
-use super::{Missed, Next, Numbers, QUEUE_BYTES, Queue};
-use crate::serve::monitor::budget::{Budget, POOL, SHARE, TOTAL};
+use super::{Missed, Queue, QueueItem, QueueMetrics};
 use crate::serve::monitor::chunk::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
-use crate::serve::monitor::fanout::LISTENERS_MAX;
+use crate::serve::monitor::limits::{
+    LISTENERS_MAX, QUEUE_BYTES, QUEUE_POOL_BYTES, QUEUE_SHARE_BYTES, QUEUES_TOTAL_BYTES,
+};
+use crate::support::byte_budget::ByteBudget;
 
-/// A chunk of payloads of one byte each, numbered on.
+/// A chunk of payloads of one byte each, with consecutive metrics.
 fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
     let mut chunk = Chunk::default();
     for n in first..first + payloads {
@@ -16,13 +18,13 @@ fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
     Arc::new(chunk)
 }
 
-/// What is there now: bytes, with losses as negative numbers.
+/// The queue's rest as bytes, with losses as negative metrics.
 fn drain(queue: &Queue) -> Vec<i64> {
     let mut found = Vec::new();
     queue.finish();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        while let Some(Next { lost, piece }) = queue.next().await {
+        while let Some(QueueItem { lost, piece }) = queue.next().await {
             if lost > 0 {
                 found.push(-(lost as i64));
             }
@@ -32,7 +34,11 @@ fn drain(queue: &Queue) -> Vec<i64> {
     found
 }
 
-/// As [`drain`], without ending the queue.
+fn new_queue(capacity: Option<usize>) -> Queue {
+    Queue::new(capacity, &ByteBudget::new(QUEUE_POOL_BYTES), QueueMetrics::default())
+}
+
+/// The next item, without ending the queue.
 fn pop(queue: &Queue) -> Option<(u64, Vec<u8>)> {
     let next = queue.pop(&mut queue.state())?;
     Some((next.lost, next.piece.map(|piece| piece.bytes().to_vec()).unwrap_or_default()))
@@ -43,37 +49,37 @@ fn capacity_edges() {
     const N: usize = 10;
     for offered in [0, 1, N - 1, N, N + 1, N * 8] {
         for step in [1, 3, N * 8] {
-            let numbers = Numbers::default();
-            let queue = Queue::new(Some(N), Budget::default(), numbers.clone());
+            let queue = new_queue(Some(N));
+            let metrics = queue.metrics.clone();
             for first in (0..offered).step_by(step) {
                 queue.offer(&chunk(first, step.min(offered - first)));
             }
             let kept = offered.min(N);
-            assert_eq!(numbers.depth.get(), kept as u64);
+            assert_eq!(metrics.depth.get(), kept as u64);
             let mut expected: Vec<i64> = (0..kept as i64).collect();
             let lost = offered - kept;
             expected.extend((lost > 0).then_some(-(lost as i64)));
             assert_eq!(drain(&queue), expected, "{offered} by {step}");
-            assert_eq!((numbers.lost.get(), numbers.lost_total.get()), (lost as u64, lost as u64));
-            assert_eq!(numbers.depth.get(), 0);
+            assert_eq!((metrics.lost.get(), metrics.lost_total.get()), (lost as u64, lost as u64));
+            assert_eq!(metrics.depth.get(), 0);
         }
     }
 }
 
 #[test]
-fn a_queue_without_room_tells_all_as_lost() {
-    let queue = Queue::new(Some(0), Budget::default(), Numbers::default());
+fn queue_without_room_reports_all_lost() {
+    let queue = new_queue(Some(0));
     queue.offer(&chunk(0, 3));
     queue.offer(&chunk(3, 4));
     assert_eq!(drain(&queue), [-7]);
-    let one = Queue::new(Some(1), Budget::default(), Numbers::default());
+    let one = new_queue(Some(1));
     one.offer(&chunk(0, 3));
     assert_eq!(drain(&one), [0, -2]);
 }
 
 #[test]
-fn losses_stand_where_they_happened() {
-    let queue = Queue::new(Some(4), Budget::default(), Numbers::default());
+fn losses_are_reported_in_order() {
+    let queue = new_queue(Some(4));
     queue.offer(&chunk(0, 3));
     queue.offer(&chunk(3, 3));
     assert_eq!(pop(&queue), Some((0, vec![0, 1, 2])));
@@ -83,24 +89,24 @@ fn losses_stand_where_they_happened() {
     assert_eq!(pop(&queue), Some((2, vec![])), "and two behind");
     assert_eq!(pop(&queue), None);
     queue.offer(&chunk(11, 1));
-    assert_eq!(pop(&queue), Some((0, vec![11])), "told once");
+    assert_eq!(pop(&queue), Some((0, vec![11])), "reported once");
 }
 
 #[test]
-fn a_lost_telling_of_losses_is_told_by_what_it_told() {
-    let queue = Queue::new(Some(1), Budget::default(), Numbers::default());
+fn lost_loss_report_counts_its_events() {
+    let queue = new_queue(Some(1));
     let mut chunk = Chunk::default();
     chunk.push(|out| out.push(7));
     chunk.push_loss(500, |out| out.push(8));
     chunk.push(|out| out.push(9));
     queue.offer(&Arc::new(chunk));
     assert_eq!(drain(&queue), [7, -501]);
-    assert_eq!(queue.numbers.lost.get(), 1, "one event of ours; the source's losses are counted elsewhere");
+    assert_eq!(queue.metrics.lost.get(), 1, "one event of ours; the source's losses are counted elsewhere");
 }
 
 #[test]
-fn bytes_are_bounded_too() {
-    let queue = Queue::new(Some(1000), Budget::default(), Numbers::default());
+fn bytes_are_bounded() {
+    let queue = new_queue(Some(1000));
     let mut large = Chunk::default();
     for n in 0..3_u8 {
         large.push(|out| out.extend(std::iter::repeat_n(n, QUEUE_BYTES / 2)));
@@ -111,14 +117,13 @@ fn bytes_are_bounded_too() {
     let lost = queue.state().lost;
     assert_eq!((queue.waiting(), lost), (2, 2), "full to the byte");
     assert_eq!(pop(&queue).map(|(lost, bytes)| (lost, bytes.len())), Some((0, QUEUE_BYTES)));
-    let held = queue.state().held;
-    assert_eq!((held, pop(&queue)), (0, Some((2, vec![]))));
+    assert_eq!((queue.memory(), pop(&queue)), (0, Some((2, vec![]))));
 }
 
 #[test]
-fn payloads_of_any_size_hold_bounded_memory() {
+fn memory_of_any_payloads_is_bounded() {
     for (bytes, payloads) in [(1, 1), (1, CHUNK_PAYLOADS), (200, 300), (CHUNK_BYTES, 1), (1 << 20, 1)] {
-        let queue = Queue::new(None, Budget::default(), Numbers::default());
+        let queue = new_queue(None);
         let mut offered = 0;
         while !queue.is_full() {
             let mut chunk = Chunk::default();
@@ -126,7 +131,7 @@ fn payloads_of_any_size_hold_bounded_memory() {
             queue.offer(&Arc::new(chunk));
             offered += payloads;
         }
-        let (held, used) = (queue.held(), queue.waiting() * bytes);
+        let (held, used) = (queue.memory(), queue.waiting() * bytes);
         println!("{payloads} of {bytes}: {} payloads", queue.waiting());
         assert!(held <= QUEUE_BYTES + 4 * CHUNK_BYTES.max(bytes), "{bytes}: {held}");
         assert!(used <= held && queue.waiting() > 0 && queue.waiting() < offered, "{bytes}: {used} of {held}");
@@ -134,8 +139,8 @@ fn payloads_of_any_size_hold_bounded_memory() {
 }
 
 #[test]
-fn what_is_not_offered_is_told_as_lost() {
-    let queue = Queue::new(Some(2), Budget::default(), Numbers::default());
+fn skipped_events_are_reported_lost() {
+    let queue = new_queue(Some(2));
     let missed = Missed { events: 3, missed: 503 };
     queue.offer(&chunk(0, 2));
     assert!(!queue.is_full(), "all of it was taken");
@@ -146,53 +151,53 @@ fn what_is_not_offered_is_told_as_lost() {
     queue.offer(&chunk(3, 1));
     queue.miss(missed);
     assert_eq!(drain(&queue), [-504, 3, -503]);
-    assert_eq!((queue.numbers.lost.get(), queue.numbers.lost_total.get()), (7, 7), "without the source's losses");
+    assert_eq!((queue.metrics.lost.get(), queue.metrics.lost_total.get()), (7, 7), "without the source's losses");
     assert!(!queue.is_full(), "there is room");
     queue.miss(missed);
-    assert_eq!((drain(&queue), queue.numbers.lost.get()), (vec![], 7), "nobody listens any more");
+    assert_eq!((drain(&queue), queue.metrics.lost.get()), (vec![], 7), "the queue is finished");
 }
 
-/// Takes the first of what comes, and says how much waited.
+/// Reads the first item; returns the number of items that waited.
 async fn sleeper(queue: Arc<Queue>) -> Option<usize> {
     queue.next().await?;
     Some(queue.waiting() + 1)
 }
 
 #[tokio::test]
-async fn a_sleeper_is_woken_by_a_good_part_or_by_the_end_of_a_read() {
-    for (capacity, chunks, announced, wakes) in
+async fn reader_wakes_by_fraction_or_flush() {
+    for (capacity, chunks, is_flushed, wakes) in
         [(8, 1, false, false), (8, 1, true, true), (8, 2, false, true), (4, 1, false, true), (8, 0, true, false)]
     {
-        let queue = Arc::new(Queue::new(Some(capacity), Budget::default(), Numbers::default()));
+        let queue = Arc::new(new_queue(Some(capacity)));
         let task = tokio::spawn(sleeper(Arc::clone(&queue)));
         while !queue.state().is_asleep {
             tokio::task::yield_now().await;
         }
         (0..chunks).for_each(|n| queue.offer(&chunk(n, 1)));
-        if announced {
-            queue.announce();
+        if is_flushed {
+            queue.flush();
         }
         let is_asleep = queue.state().is_asleep;
-        assert_eq!(is_asleep, !wakes, "{chunks} of {capacity}, {announced}");
+        assert_eq!(is_asleep, !wakes, "{chunks} of {capacity}, {is_flushed}");
         queue.finish();
         assert_eq!(task.await.unwrap(), (chunks > 0).then_some(chunks));
     }
 }
 
 #[test]
-fn nothing_is_taken_or_kept_after_the_end() {
-    let numbers = Numbers::default();
-    let queue = Queue::new(Some(10), Budget::default(), numbers.clone());
+fn closed_queue_is_empty() {
+    let queue = new_queue(Some(10));
+    let metrics = queue.metrics.clone();
     queue.offer(&chunk(0, 2));
     queue.close();
     queue.offer(&chunk(2, 20));
-    assert_eq!((queue.waiting(), numbers.lost.get()), (0, 0));
+    assert_eq!((queue.waiting(), metrics.lost.get()), (0, 0));
     assert_eq!(drain(&queue), [0; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_hears_of_everything() {
-    let queue = Arc::new(Queue::new(Some(50), Budget::default(), Numbers::default()));
+async fn concurrent_reader_counts_every_payload() {
+    let queue = Arc::new(new_queue(Some(50)));
     let reader = {
         let queue = Arc::clone(&queue);
         tokio::spawn(async move {
@@ -208,59 +213,58 @@ async fn whoever_waits_hears_of_everything() {
         for round in 0..10_000 {
             queue.offer(&chunk(0, round % 40));
             if round % 3 == 0 {
-                queue.announce();
+                queue.flush();
             }
         }
-        queue.announce();
+        queue.flush();
         queue.finish();
     });
     let offered: u64 = (0..10_000).map(|round| round % 40).sum();
     let (received, lost) = reader.await.unwrap();
     writer.join().unwrap();
-    assert_eq!(received + lost, offered, "{received} received, {lost} told as lost");
+    assert_eq!(received + lost, offered, "{received} received, {lost} reported lost");
 }
 
-/// Listeners that do not read, each with more payloads waiting than the bytes of all allow: the sum is bounded, one that
-/// keeps up has its share, and each is told exactly what it lost.
+/// Slow listeners fill the pool: the sum is bounded, a listener that keeps up has its share, and each loss is exact.
 #[test]
-fn the_bytes_of_all_listeners_are_bounded() {
-    // Never touched, so that no memory is behind it.
+fn bytes_of_all_listeners_are_bounded() {
+    // Never written, so that the kernel maps no memory.
     const LARGE: usize = 1 << 20;
-    let budget = Budget::default();
-    let queue = || Queue::new(None, budget.clone(), Numbers::default());
+    let pool = ByteBudget::new(QUEUE_POOL_BYTES);
+    let queue = || Queue::new(None, &pool, QueueMetrics::default());
     let queues: Vec<_> = (0..LISTENERS_MAX).map(|_| queue()).collect();
     let (quick, slow) = queues.split_first().unwrap();
     let mut offered = 0;
-    let held = || queues.iter().map(|queue| queue.state().held).sum::<usize>();
+    let held = || queues.iter().map(Queue::memory).sum::<usize>();
     for _ in 0..QUEUE_BYTES / LARGE {
         for queue in slow {
-            // A chunk of its own, as if each had become slow at another time.
+            // A chunk of its own, as if each became slow at another time.
             let mut large = Chunk::default();
             large.push(|out| *out = vec![0; LARGE]);
             queue.offer(&Arc::new(large));
         }
         offered += 1;
     }
-    assert!(held() <= TOTAL + LISTENERS_MAX * 2 * LARGE && held() > TOTAL / 2, "{}", held());
-    assert!(budget.taken() > POOL - LARGE, "{}", budget.taken());
+    assert!(held() <= QUEUES_TOTAL_BYTES + LISTENERS_MAX * 2 * LARGE && held() > QUEUES_TOTAL_BYTES / 2, "{}", held());
+    assert!(pool.used() > QUEUE_POOL_BYTES - LARGE, "{}", pool.used());
     for queue in slow {
         let (waiting, lost) = (queue.waiting() as u64, queue.state().lost);
         assert_eq!(waiting + lost, offered);
-        assert!(lost > 0 && queue.state().held >= SHARE - LARGE);
+        assert!(lost > 0 && queue.memory() >= QUEUE_SHARE_BYTES - LARGE);
     }
     let mut large = Chunk::default();
     large.push(|out| *out = vec![0; LARGE]);
     let large = Arc::new(large);
-    for _ in 0..SHARE / LARGE * 4 {
+    for _ in 0..QUEUE_SHARE_BYTES / LARGE * 4 {
         quick.offer(&large);
-        assert_eq!(pop(quick).map(|(lost, _)| lost), Some(0), "it reads, and loses nothing");
+        assert_eq!(pop(quick).map(|(lost, _)| lost), Some(0), "it reads and loses nothing");
     }
-    // What is read, and what is given up, is there for others again.
+    // Memory that is read or freed is available to others.
     while pop(&slow[0]).is_some() {}
     assert!(slow[1..].iter().any(|queue| {
         queue.offer(&large);
         queue.state().waiting.back().is_some_and(|(lost, _)| *lost > 0)
     }));
     queues.iter().for_each(Queue::close);
-    assert_eq!((budget.taken(), held()), (0, 0));
+    assert_eq!((pool.used(), held()), (0, 0));
 }

@@ -1,4 +1,4 @@
-//! What listeners get of what passes, in which order, and that without them nothing is made.
+//! What listeners receive, and in which order; without listeners nothing is encoded.
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use eyepiece_flow::gob::value::Value;
 use eyepiece_flow::gob::{EVENT_SAMPLE, RECORD_LOST};
 
 use super::Tap;
-use crate::serve::monitor::agent::{Agent, Listener, Switch};
+use crate::serve::monitor::agent::{Agent, Listener, SourceSwitch};
 use crate::serve::monitor::chunk::{CHUNK_PAYLOADS, Piece};
 use crate::serve::monitor::fanout::Fanout;
 use crate::serve::monitor::notification::Notification;
@@ -57,9 +57,9 @@ impl Source for Script {
     }
 }
 
-struct Nothing;
+struct NoSwitch;
 
-impl Switch for Nothing {
+impl SourceSwitch for NoSwitch {
     fn start(&self) -> io::Result<()> {
         Ok(())
     }
@@ -73,10 +73,10 @@ fn setup(reads: Vec<Vec<Item>>) -> (Tap, Agent, Notifier) {
     let (notifier, inbox) = notifier(&telemetry, || 5);
     let source = Script { reads: reads.into_iter(), waker: Waker::new().unwrap() };
     let tap = Tap::new(Box::new(source), &fanout, inbox);
-    (tap, Agent::new(Nothing, fanout), notifier)
+    (tap, Agent::new(NoSwitch, fanout), notifier)
 }
 
-/// What the pipeline gets of one read: the raw events' bytes.
+/// What the pipeline receives in one read: the bytes of raw events.
 fn read(tap: &mut Tap) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     tap.read(Duration::ZERO, &mut |event| {
@@ -88,7 +88,7 @@ fn read(tap: &mut Tap) -> Vec<Vec<u8>> {
     found
 }
 
-/// Everything that a listener has got: CPU, kind, losses, data.
+/// Everything that a listener received: CPU, kind, losses, data.
 async fn received(listener: &Listener) -> Vec<(i64, i64, u64, Vec<u8>)> {
     listener.finish();
     let mut bytes = eyepiece_flow::gob::encode::PAYLOAD_DESCRIPTOR.to_vec();
@@ -108,12 +108,12 @@ async fn received(listener: &Listener) -> Vec<(i64, i64, u64, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn listeners_get_the_bytes_as_they_came_in_order() {
+async fn listeners_receive_payloads_in_order() {
     let first =
         vec![Item::Raw(3, vec![4, 0, 255]), Item::Lost(Some(1), 300), Item::Raw(0, vec![1]), Item::Lost(None, 2)];
     let second = vec![Item::Raw(7, vec![2; 1000])];
     let (mut tap, agent, _) = setup(vec![first.clone(), first, second]);
-    assert_eq!(read(&mut tap), [vec![4, 0, 255], vec![1]], "nobody listens yet");
+    assert_eq!(read(&mut tap), [vec![4, 0, 255], vec![1]], "without listeners");
     let (one, two) = (agent.listen(Some(100)).unwrap(), agent.listen(Some(2)).unwrap());
     assert_eq!(read(&mut tap), [vec![4, 0, 255], vec![1]]);
     assert_eq!(read(&mut tap), [vec![2; 1000]]);
@@ -125,12 +125,12 @@ async fn listeners_get_the_bytes_as_they_came_in_order() {
         (7, EVENT_SAMPLE, 0, vec![2; 1000]),
     ];
     assert_eq!(received(&one).await, all);
-    // An event, what the source lost, another event: 1 + 2 + 1.
+    // Two events and two lost by the source: 1 + 2 + 1.
     assert_eq!(received(&two).await, [all[0].clone(), all[1].clone(), (0, RECORD_LOST, 4, vec![])]);
 }
 
 #[tokio::test]
-async fn a_read_of_any_length_comes_whole() {
+async fn read_of_any_length_is_complete() {
     for events in [0, 1, CHUNK_PAYLOADS - 1, CHUNK_PAYLOADS, CHUNK_PAYLOADS + 1, CHUNK_PAYLOADS * 8] {
         let items = (0..events).map(|n| Item::Raw(0, (n as u32).to_le_bytes().to_vec())).collect();
         let (mut tap, agent, _) = setup(vec![items]);
@@ -142,7 +142,7 @@ async fn a_read_of_any_length_comes_whole() {
 }
 
 #[tokio::test]
-async fn what_nobody_has_room_for_is_counted_and_a_newcomer_misses_nothing() {
+async fn skipped_events_count_for_full_queues() {
     let events = |count: usize| vec![Item::Raw(0, vec![9]); count];
     let full = [events(100), vec![Item::Lost(None, 7)], events(100)].concat();
     let (mut tap, agent, _) = setup(vec![events(200), full, events(3), events(3)]);
@@ -156,16 +156,16 @@ async fn what_nobody_has_room_for_is_counted_and_a_newcomer_misses_nothing() {
     let lost = |count| (0, RECORD_LOST, count, vec![]);
     assert_eq!(received(&second).await, [event.clone(), event.clone(), lost(1)]);
     read(&mut tap);
-    // 199 that did not fit, 200 and 7 that were not encoded, twice 3.
+    // 199 that did not fit, 200 and 7 that were skipped, twice 3.
     assert_eq!(received(&first).await, [event, lost(199 + 207 + 6)]);
 }
 
 #[tokio::test]
-async fn our_notifications_join_the_stream_while_anybody_wants_events() {
+async fn notifications_join_started_source() {
     let (mut tap, agent, notifier) = setup(vec![vec![], vec![Item::Raw(1, vec![4])], vec![]]);
     let listener = agent.listen(Some(10)).unwrap();
     notifier.send(Notification::EndpointCreated { endpoint: 1, interface: "".into() });
-    assert_eq!(read(&mut tap), [[0_u8; 0]; 0], "the source is not started: nobody wants it");
+    assert_eq!(read(&mut tap), [[0_u8; 0]; 0], "the source is stopped");
     tap.start().unwrap();
     notifier.send(Notification::EndpointCreated { endpoint: 2, interface: "".into() });
     let pipeline = read(&mut tap);
@@ -182,7 +182,7 @@ async fn our_notifications_join_the_stream_while_anybody_wants_events() {
 }
 
 #[tokio::test]
-async fn who_has_left_is_forgotten_at_the_next_read() {
+async fn next_read_removes_dropped_listener() {
     let (mut tap, agent, _) = setup(vec![vec![], vec![]]);
     let listener = agent.listen(Some(10)).unwrap();
     read(&mut tap);

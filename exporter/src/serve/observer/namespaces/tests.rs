@@ -1,4 +1,4 @@
-//! What is listed, by when flows arrived; and what is not kept.
+//! Which namespaces are listed, by the arrival of flows, and which are ignored.
 
 use std::cell::Cell;
 
@@ -6,7 +6,9 @@ use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
 use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::{Batch, Observed};
 
-use super::{LONGEST, MOST, NOTED, Namespaces, REMEMBERED, SECOND, SWEEP, Watch};
+use super::{
+    MAX_NAME_BYTES, MAX_NAMESPACES, NamespaceRecorder, Namespaces, SECOND, SWEEP_INTERVAL, TTL, UPDATE_INTERVAL,
+};
 use crate::pipeline::Sink as _;
 
 /// Some time in 2023.
@@ -24,18 +26,18 @@ fn wait(time: u64) {
     NOW.set(NOW.get() + time);
 }
 
-struct Watched {
+struct Fixture {
     namespaces: Namespaces,
-    watch: Watch,
+    recorder: NamespaceRecorder,
 }
 
-impl Watched {
+impl Fixture {
     fn new() -> Self {
         let namespaces = Namespaces::default();
-        Self { watch: namespaces.watch(now), namespaces }
+        Self { recorder: namespaces.recorder(now), namespaces }
     }
 
-    /// Flows of a time of their own, each between two namespaces: `cluster/name`, or `name`.
+    /// Sends flows with this time, each between two namespaces: `cluster/name`, or `name`.
     fn flows<'a>(&mut self, time: u64, ends: impl IntoIterator<Item = (&'a str, &'a str)>) {
         let flow = |(source, destination): (&str, &str)| {
             let mut metadata = Metadata::default();
@@ -47,7 +49,7 @@ impl Watched {
             (flow.time, flow.metadata) = (time, Some(Box::new(metadata)));
             Observed::Flow(flow)
         };
-        self.watch.send(Batch::new(ends.into_iter().map(flow).collect()));
+        self.recorder.send(Batch::new(ends.into_iter().map(flow).collect()));
     }
 
     fn list(&self) -> Vec<String> {
@@ -57,101 +59,105 @@ impl Watched {
 }
 
 #[test]
-fn both_ends_are_listed_once_and_sorted_by_cluster() {
-    let mut watched = Watched::new();
-    watched.flows(START, [("west/shop", "east/shop"), ("", "bank"), ("west/shop", "west/bank"), ("bank", "")]);
-    // Those of our own datapath know no pods.
-    watched.watch.send(Batch::new(vec![Observed::Flow(Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 }))]));
-    assert_eq!(watched.list(), ["/bank", "east/shop", "west/bank", "west/shop"]);
+fn namespaces_are_listed_once_and_sorted() {
+    let mut fixture = Fixture::new();
+    fixture.flows(START, [("west/shop", "east/shop"), ("", "bank"), ("west/shop", "west/bank"), ("bank", "")]);
+    // Flows of our own datapath have no pods.
+    fixture.recorder.send(Batch::new(vec![Observed::Flow(Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 }))]));
+    assert_eq!(fixture.list(), ["/bank", "east/shop", "west/bank", "west/shop"]);
 }
 
 #[test]
-fn they_are_remembered_for_an_hour_whatever_time_flows_have() {
-    let mut watched = Watched::new();
-    watched.flows(0, [("none", "")]);
-    watched.flows(START - 2 * REMEMBERED, [("past", "")]);
-    watched.flows(START + 2 * REMEMBERED, [("future", "")]);
-    watched.flows(START, [("now", "")]);
+fn arrival_time_decides_the_hour() {
+    let mut fixture = Fixture::new();
+    fixture.flows(0, [("none", "")]);
+    fixture.flows(START - 2 * TTL, [("past", "")]);
+    fixture.flows(START + 2 * TTL, [("future", "")]);
+    fixture.flows(START, [("now", "")]);
     let all = ["/future", "/none", "/now", "/past"];
-    assert_eq!(watched.list(), all);
-    wait(REMEMBERED - 1);
-    assert_eq!(watched.list(), all);
+    assert_eq!(fixture.list(), all);
+    wait(TTL - 1);
+    assert_eq!(fixture.list(), all);
     wait(1);
-    assert_eq!(watched.list(), Vec::<String>::new());
+    assert_eq!(fixture.list(), Vec::<String>::new());
 }
 
 #[test]
-fn who_is_seen_again_stays_and_the_others_are_swept() {
-    let mut watched = Watched::new();
-    watched.flows(START, [("stays", "goes")]);
-    for _ in 0..REMEMBERED / NOTED {
-        wait(NOTED);
-        watched.flows(START, [("stays", "")]);
+fn only_expired_namespaces_are_swept() {
+    let mut fixture = Fixture::new();
+    fixture.flows(START, [("stays", "goes")]);
+    for _ in 0..TTL / UPDATE_INTERVAL {
+        wait(UPDATE_INTERVAL);
+        fixture.flows(START, [("stays", "")]);
     }
-    assert_eq!(watched.list(), ["/stays"]);
-    wait(SWEEP);
-    watched.flows(START, [("", "")]);
-    let kept = |watched: &Watched| (watched.namespaces.seen().len(), watched.watch.count, watched.watch.noted.len());
-    assert_eq!(kept(&watched), (1, 1, 1));
-    wait(REMEMBERED);
-    watched.flows(START, [("", "")]);
-    assert_eq!(kept(&watched), (0, 0, 0));
-    watched.flows(START, [("stays", "")]);
-    assert_eq!(watched.list(), ["/stays"]);
+    assert_eq!(fixture.list(), ["/stays"]);
+    wait(SWEEP_INTERVAL);
+    fixture.flows(START, [("", "")]);
+    let kept =
+        |fixture: &Fixture| (fixture.namespaces.seen().len(), fixture.recorder.count, fixture.recorder.recorded.len());
+    assert_eq!(kept(&fixture), (1, 1, 1));
+    wait(TTL);
+    fixture.flows(START, [("", "")]);
+    assert_eq!(kept(&fixture), (0, 0, 0));
+    fixture.flows(START, [("stays", "")]);
+    assert_eq!(fixture.list(), ["/stays"]);
 }
 
 #[test]
-fn nothing_is_swept_between_sweeps() {
-    let mut watched = Watched::new();
-    watched.flows(START, [("old", "")]);
-    wait(REMEMBERED - SWEEP + 1);
-    watched.flows(START, [("a", "")]);
-    wait(SWEEP - 1);
-    // It is not listed any more, and goes with the next sweep.
-    watched.flows(START, [("b", "")]);
-    assert_eq!((watched.list(), watched.namespaces.seen().len()), (vec!["/a".to_owned(), "/b".to_owned()], 3));
+fn expired_namespace_stays_until_sweep() {
+    let mut fixture = Fixture::new();
+    fixture.flows(START, [("old", "")]);
+    wait(TTL - SWEEP_INTERVAL + 1);
+    fixture.flows(START, [("a", "")]);
+    wait(SWEEP_INTERVAL - 1);
+    // No longer listed, but kept until the next sweep.
+    fixture.flows(START, [("b", "")]);
+    assert_eq!((fixture.list(), fixture.namespaces.seen().len()), (vec!["/a".to_owned(), "/b".to_owned()], 3));
     wait(1);
-    watched.flows(START, [("", "")]);
-    assert_eq!(watched.namespaces.seen().len(), 2);
+    fixture.flows(START, [("", "")]);
+    assert_eq!(fixture.namespaces.seen().len(), 2);
 }
 
 #[test]
-fn where_the_clock_is_set_back_the_hour_begins_anew() {
-    let mut watched = Watched::new();
-    watched.flows(START, [("a", "b")]);
-    NOW.set(START - 24 * REMEMBERED);
-    watched.flows(START, [("a", "")]);
-    assert_eq!(watched.list(), ["/a", "/b"]);
-    wait(REMEMBERED - 1);
-    assert_eq!(watched.list(), ["/a", "/b"]);
+fn hour_restarts_when_clock_goes_back() {
+    let mut fixture = Fixture::new();
+    fixture.flows(START, [("a", "b")]);
+    NOW.set(START - 24 * TTL);
+    fixture.flows(START, [("a", "")]);
+    assert_eq!(fixture.list(), ["/a", "/b"]);
+    wait(TTL - 1);
+    assert_eq!(fixture.list(), ["/a", "/b"]);
     wait(1);
-    assert_eq!(watched.list(), Vec::<String>::new());
+    assert_eq!(fixture.list(), Vec::<String>::new());
 }
 
 #[test]
-fn no_more_than_fit_are_kept_and_a_sweep_makes_room() {
-    let mut watched = Watched::new();
-    let names: Vec<String> = (0..MOST + 2).map(|number| format!("{}/n{number:05}", number % 3)).collect();
-    watched.flows(START, names[..MOST].iter().map(|name| (name.as_str(), "")));
-    assert_eq!((watched.list().len(), watched.watch.refused), (MOST, 0));
-    watched.flows(START, [(names[MOST].as_str(), names[MOST + 1].as_str())]);
-    assert_eq!((watched.list().len(), watched.watch.count, watched.watch.refused), (MOST, MOST, 2));
-    wait(NOTED);
-    // Those that are known stay known.
-    watched.flows(START, [(names[0].as_str(), names[MOST].as_str())]);
-    assert_eq!((watched.list().len(), watched.watch.refused), (MOST, 3));
-    wait(REMEMBERED - NOTED);
-    watched.flows(START, [(names[MOST].as_str(), "")]);
-    let (first, new) = (names[0].clone(), names[MOST].clone());
-    let mut listed = watched.list();
+fn namespaces_beyond_limit_are_ignored() {
+    let mut fixture = Fixture::new();
+    let names: Vec<String> = (0..MAX_NAMESPACES + 2).map(|number| format!("{}/n{number:05}", number % 3)).collect();
+    fixture.flows(START, names[..MAX_NAMESPACES].iter().map(|name| (name.as_str(), "")));
+    assert_eq!((fixture.list().len(), fixture.recorder.ignored), (MAX_NAMESPACES, 0));
+    fixture.flows(START, [(names[MAX_NAMESPACES].as_str(), names[MAX_NAMESPACES + 1].as_str())]);
+    assert_eq!(
+        (fixture.list().len(), fixture.recorder.count, fixture.recorder.ignored),
+        (MAX_NAMESPACES, MAX_NAMESPACES, 2)
+    );
+    wait(UPDATE_INTERVAL);
+    // Known namespaces stay.
+    fixture.flows(START, [(names[0].as_str(), names[MAX_NAMESPACES].as_str())]);
+    assert_eq!((fixture.list().len(), fixture.recorder.ignored), (MAX_NAMESPACES, 3));
+    wait(TTL - UPDATE_INTERVAL);
+    fixture.flows(START, [(names[MAX_NAMESPACES].as_str(), "")]);
+    let (first, new) = (names[0].clone(), names[MAX_NAMESPACES].clone());
+    let mut listed = fixture.list();
     listed.sort_by_key(|name| *name == new);
-    assert_eq!((listed, watched.watch.refused), (vec![first, new], 0));
+    assert_eq!((listed, fixture.recorder.ignored), (vec![first, new], 0));
 }
 
 #[test]
-fn names_that_are_none_are_not_kept() {
-    let mut watched = Watched::new();
-    let (fits, long) = ("n".repeat(LONGEST), "n".repeat(LONGEST + 1));
-    watched.flows(START, [(fits.as_str(), long.as_str()), (&*format!("{long}/a"), "")]);
-    assert_eq!((watched.list(), watched.watch.refused), (vec![format!("/{fits}")], 2));
+fn too_long_names_are_ignored() {
+    let mut fixture = Fixture::new();
+    let (fits, long) = ("n".repeat(MAX_NAME_BYTES), "n".repeat(MAX_NAME_BYTES + 1));
+    fixture.flows(START, [(fits.as_str(), long.as_str()), (&*format!("{long}/a"), "")]);
+    assert_eq!((fixture.list(), fixture.recorder.ignored), (vec![format!("/{fits}")], 2));
 }

@@ -1,19 +1,20 @@
-//! A place in the ring, for one reader.
+//! One reader's position in the ring.
 
 use std::sync::Arc;
 
-use super::{Block, Ring};
+use super::block::Block;
+use super::buffer::Ring;
 
-/// Where a reader is. It keeps a position only: what it was too slow for is not kept for it.
+/// A position in the ring. It does not keep entries: a slow reader finds them overwritten.
 #[derive(Clone, Debug)]
 pub struct Reader {
     ring: Arc<Ring>,
     position: u64,
-    /// The block that was read last: most likely the one with the next position, or the one before it.
+    /// The block of the last read: the next position is most likely in it or in the one after it.
     block: u64,
 }
 
-/// Entries that follow each other.
+/// Consecutive entries of one block.
 #[derive(Debug)]
 pub struct Run {
     block: Arc<Block>,
@@ -21,30 +22,25 @@ pub struct Run {
 }
 
 impl Run {
-    /// The block that they are in.
+    /// The block that contains the entries.
     pub fn block(&self) -> &Block {
         &self.block
     }
 
-    /// Position of the first one.
+    /// Position of the first entry.
     pub const fn position(&self) -> u64 {
         self.position
     }
 }
 
-/// So many entries were overwritten before they could be read.
+/// The number of entries that were overwritten before they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overrun(pub u64);
 
 impl Reader {
-    /// A reader that begins at a position.
+    /// Returns a reader that starts at a position.
     pub fn new(ring: Arc<Ring>, position: u64) -> Self {
         Self { ring, position, block: 0 }
-    }
-
-    /// The ring.
-    pub fn ring(&self) -> &Arc<Ring> {
-        &self.ring
     }
 
     /// The position of the next entry.
@@ -52,12 +48,12 @@ impl Reader {
         self.position
     }
 
-    /// The entries from here to the end of their block; none where there is nothing to read now. What is read is told
-    /// by [`Reader::advance`].
+    /// Returns the entries from here to the end of their block; `None` if there is no new entry. The position stays
+    /// until [`Reader::advance`].
     ///
     /// # Errors
-    /// Entries were overwritten; the next call goes on behind them.
-    #[expect(clippy::should_implement_trait, reason = "what it gives is not taken by giving it")]
+    /// Entries were overwritten; the next call continues after them.
+    #[expect(clippy::should_implement_trait, reason = "it does not advance, and fails")]
     pub fn next(&mut self) -> Result<Option<Run>, Overrun> {
         if self.position >= self.ring.end() {
             return Ok(None);
@@ -67,10 +63,10 @@ impl Reader {
             .find_map(|number| self.ring.block(number).filter(|block| block.end() > self.position));
         let hinted = hinted.filter(|block| block.first() <= self.position);
         let Some(block) = hinted.or_else(|| self.ring.find(self.position)) else {
-            // Overwritten while it was looked for: the next attempt sees newer blocks.
+            // Overwritten during the search: the next attempt sees newer blocks.
             return self.skip(self.ring.oldest());
         };
-        // An entry that is too old may be in a block that is not: the ring holds no more than its capacity.
+        // A block may contain entries that the ring's capacity excludes already.
         let oldest = self.ring.oldest().max(block.first());
         if self.position < oldest {
             return self.skip(oldest);
@@ -85,7 +81,7 @@ impl Reader {
         if lost == 0 { Ok(None) } else { Err(Overrun(lost)) }
     }
 
-    /// So many entries were read.
+    /// Moves the position past entries that were read.
     pub fn advance(&mut self, entries: u64) {
         self.position += entries;
     }

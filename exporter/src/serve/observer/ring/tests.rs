@@ -1,4 +1,4 @@
-//! Capacity to the entry, overruns to the number, and readers beside a writer.
+//! Exact capacity, exact overruns, and readers concurrent with the writer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +9,15 @@ use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::{EventType, Flow};
 use eyepiece_flow::record::{Batch, Observed};
 
-use super::{MAX_CAPACITY, Overrun, Reader, Ring, Writer};
+use super::{Follower, MAX_CAPACITY, Overrun, Reader, Ring, Writer};
 
-/// A batch of flows that happened at these times.
+/// A batch of flows with these times.
 fn batch(times: impl IntoIterator<Item = u64>) -> Batch {
     let flow = |time| Observed::Flow(Flow { time, ..Flow::empty(EventType::default()) });
     Batch::new(times.into_iter().map(flow).collect())
 }
 
-/// Everything that can be read now, and how many were lost before.
+/// All readable entries, and the number of overwritten ones.
 fn read(reader: &mut Reader) -> (Vec<u64>, u64) {
     let (mut times, mut lost) = (Vec::new(), 0);
     loop {
@@ -45,7 +45,7 @@ fn fill(writer: &mut Writer, from: u64, count: u64, sizes: &[u64]) {
 }
 
 #[test]
-fn it_holds_its_capacity_to_the_entry() {
+fn ring_holds_exactly_its_capacity() {
     for capacity in [1, 2, 3, 7, 255] {
         let c = u64::from(capacity);
         for sizes in [&[1][..], &[2], &[3, 1], &[512], &[5, 1, 1, 90]] {
@@ -64,20 +64,20 @@ fn it_holds_its_capacity_to_the_entry() {
 }
 
 #[test]
-fn blocks_go_when_none_of_their_entries_is_left() {
+fn block_without_current_entries_is_dropped() {
     let (ring, mut writer) = Ring::new(7);
     let first = batch([1, 2, 3]);
     let held = Arc::downgrade(&first);
     writer.write(first);
     fill(&mut writer, 4, 6, &[1]);
-    assert!(held.upgrade().is_some(), "3 can still be read");
+    assert!(held.upgrade().is_some(), "entry 3 is still in the ring");
     fill(&mut writer, 10, 1, &[1]);
     assert!(held.upgrade().is_none());
     assert_eq!(ring.newest_first().map(|block| block.first()).collect::<Vec<_>>(), [9, 8, 7, 6, 5, 4, 3]);
 }
 
 #[test]
-fn blocks_tell_what_is_in_them() {
+fn block_counts_entries_and_times() {
     let (ring, mut writer) = Ring::new(15);
     let lost = Lost { source: LostSource::KernelBuffer, cpu: None, count: 4, time: 9 };
     let mut entries = batch([5, 3, 7]).to_vec();
@@ -85,12 +85,12 @@ fn blocks_tell_what_is_in_them() {
     writer.write(Batch::new(entries));
     writer.write(Batch::default());
     let blocks: Vec<_> = ring.newest_first().collect();
-    assert_eq!(blocks.len(), 1, "nothing is no block");
+    assert_eq!(blocks.len(), 1, "an empty batch makes no block");
     assert_eq!((blocks[0].flows(), blocks[0].lost(), blocks[0].times()), (3, 1, (3, 9)));
 }
 
 #[test]
-fn a_reader_that_is_overrun_learns_how_many_it_lost_and_goes_on() {
+fn overrun_reader_gets_exact_loss_count() {
     let (ring, mut writer) = Ring::new(3);
     let mut reader = Reader::new(Arc::clone(&ring), ring.end());
     fill(&mut writer, 1, 2, &[2]);
@@ -102,7 +102,7 @@ fn a_reader_that_is_overrun_learns_how_many_it_lost_and_goes_on() {
 }
 
 #[test]
-fn a_position_in_the_middle_of_anything_is_found() {
+fn any_position_is_found() {
     let (ring, mut writer) = Ring::new(MAX_CAPACITY);
     fill(&mut writer, 1, 100_000, &[1, 512, 7, 64]);
     for position in (ring.oldest()..ring.end()).step_by(997) {
@@ -112,7 +112,7 @@ fn a_position_in_the_middle_of_anything_is_found() {
 }
 
 #[test]
-fn readers_beside_the_writer_see_every_entry_once_or_are_told() {
+fn concurrent_readers_count_every_entry_once() {
     const COUNT: u64 = 400_000;
     let (ring, mut writer) = Ring::new(1023);
     let done = AtomicBool::new(false);
@@ -157,7 +157,7 @@ fn readers_beside_the_writer_see_every_entry_once_or_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn followers_hear_of_every_entry() {
+async fn followers_wake_for_every_entry() {
     const COUNT: u64 = 2_000;
     let (ring, mut writer) = Ring::new(4095);
     let waking = tokio::spawn(Arc::clone(&ring).wake_followers());
@@ -165,9 +165,9 @@ async fn followers_hear_of_every_entry() {
         .map(|_| {
             let ring = Arc::clone(&ring);
             tokio::spawn(async move {
-                let (mut followers, mut reader) = (ring.followers(), Reader::new(Arc::clone(&ring), 0));
+                let (mut follower, mut reader) = (Follower::new(Arc::clone(&ring)), Reader::new(Arc::clone(&ring), 0));
                 while reader.position() < COUNT {
-                    followers.changed(reader.position()).await;
+                    follower.wait_beyond(reader.position()).await;
                     let (read, lost) = read(&mut reader);
                     assert!(!read.is_empty() && lost == 0);
                 }
@@ -181,7 +181,7 @@ async fn followers_hear_of_every_entry() {
         }
     }
     for follower in followers {
-        tokio::time::timeout(Duration::from_secs(30), follower).await.expect("nobody woke it").unwrap();
+        tokio::time::timeout(Duration::from_secs(30), follower).await.expect("follower never woke").unwrap();
     }
     waking.abort();
 }

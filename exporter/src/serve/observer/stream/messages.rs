@@ -1,27 +1,22 @@
-//! A stream as tonic takes it: one encoded message after the other.
+//! A response as tonic sends it: a stream of encoded messages.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use eyepiece_hubble::proto::Encoded;
 use tonic::Status;
-use tonic::codegen::tokio_stream::Stream as AsyncStream;
+use tonic::codegen::tokio_stream::Stream;
 
-use super::{CHUNK, Chunk, Progress, Stream};
+use super::chunk::Chunk;
+use super::scan::{Progress, Scan};
+use crate::serve::grpc::shutting_down;
+use crate::support::shutdown;
 
-/// Room beyond [`CHUNK`] for the message that reaches it.
-const LAST_MESSAGE: usize = 2048;
-
-/// How answers end when we leave.
-pub(in crate::serve::observer) fn leaving() -> Status {
-    Status::unavailable("the server is shutting down")
-}
-
-/// The messages of an answer. It takes from the ring only when it is asked for more.
-pub struct Messages {
+/// The messages of a response. It reads from the ring only when it is polled.
+pub struct MessageStream {
     state: State,
     bytes: Bytes,
     /// Lengths of the messages in `bytes`, the first one last.
@@ -29,44 +24,40 @@ pub struct Messages {
 }
 
 enum State {
-    Reading(Box<Stream>),
-    /// Until there is something to read, losses are due, or others have had their turns.
-    Waiting(Pin<Box<dyn Future<Output = Box<Stream>> + Send>>),
+    Scanning(Box<Scan>),
+    /// Waits for new entries, due losses, or a permit.
+    Waiting(Pin<Box<dyn Future<Output = Box<Scan>> + Send>>),
     Ended(Option<Status>),
 }
 
-impl Messages {
-    /// The messages of an answer.
-    pub fn new(stream: Stream) -> Self {
-        Self { state: State::Reading(Box::new(stream)), bytes: Bytes::new(), lengths: Vec::new() }
+impl MessageStream {
+    /// Returns the messages of a scan.
+    pub fn new(scan: Scan) -> Self {
+        Self { state: State::Scanning(Box::new(scan)), bytes: Bytes::new(), lengths: Vec::new() }
     }
 
-    fn fill(&mut self, mut stream: Box<Stream>) {
-        if stream.observer.stop.borrow().is_some() {
-            self.state = State::Ended(Some(leaving()));
+    fn fill(&mut self, mut scan: Box<Scan>) {
+        if scan.observer.stop.borrow().is_some() {
+            self.state = State::Ended(Some(shutting_down()));
             return;
         }
-        if !stream.take_right() {
-            self.state = State::Waiting(Box::pin(next_turn(stream)));
+        if !scan.take_permit() {
+            self.state = State::Waiting(Box::pin(wait_for_permit(scan)));
             return;
         }
-        self.lengths.clear();
-        let mut chunk =
-            Chunk { bytes: BytesMut::with_capacity(CHUNK + LAST_MESSAGE), lengths: std::mem::take(&mut self.lengths) };
-        let progress = stream.fill(&mut chunk);
-        self.bytes = chunk.bytes.freeze();
-        self.lengths = chunk.lengths;
-        self.lengths.reverse();
+        let mut chunk = Chunk::new(std::mem::take(&mut self.lengths));
+        let progress = scan.fill(&mut chunk);
+        (self.bytes, self.lengths) = chunk.into_parts();
         self.state = match progress {
-            Progress::More => State::Reading(stream),
-            Progress::TurnOver => State::Waiting(Box::pin(next_turn(stream))),
-            Progress::Idle => State::Waiting(Box::pin(wait(stream))),
+            Progress::More => State::Scanning(scan),
+            Progress::SliceOver => State::Waiting(Box::pin(wait_for_permit(scan))),
+            Progress::Idle => State::Waiting(Box::pin(wait_for_entries(scan))),
             Progress::Ended => State::Ended(None),
         };
     }
 }
 
-impl AsyncStream for Messages {
+impl Stream for MessageStream {
     type Item = Result<Encoded, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -76,9 +67,9 @@ impl AsyncStream for Messages {
                 return Poll::Ready(Some(Ok(Encoded(this.bytes.split_to(length as usize)))));
             }
             match std::mem::replace(&mut this.state, State::Ended(None)) {
-                State::Reading(stream) => this.fill(stream),
+                State::Scanning(scan) => this.fill(scan),
                 State::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
-                    Poll::Ready(stream) => this.state = State::Reading(stream),
+                    Poll::Ready(scan) => this.state = State::Scanning(scan),
                     Poll::Pending => {
                         this.state = State::Waiting(waiting);
                         return Poll::Pending;
@@ -90,33 +81,33 @@ impl AsyncStream for Messages {
     }
 }
 
-/// Waits until others have had their turns.
-async fn next_turn(mut stream: Box<Stream>) -> Box<Stream> {
-    let mut stop = stream.observer.stop.clone();
-    // With the right or with the end to come, it never comes back for nothing.
-    let leaving = async move {
+/// Waits for the permit of the next slice.
+async fn wait_for_permit(mut scan: Box<Scan>) -> Box<Scan> {
+    let mut stop = scan.observer.stop.clone();
+    // Returns only with a permit or at a shutdown.
+    let stopped = async move {
         if stop.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     };
-    let next = stream.observer.turns.clone().next(Arc::clone(&stream.lane));
-    let right = tokio::select! {
-        right = next => right,
-        () = leaving => None,
+    let acquire = scan.observer.scans.clone().acquire(Arc::clone(&scan.connection));
+    let permit = tokio::select! {
+        permit = acquire => permit,
+        () = stopped => None,
     };
-    stream.right = right;
-    stream
+    scan.permit = permit;
+    scan
 }
 
-/// Waits until a stream has something to do again.
-async fn wait(mut stream: Box<Stream>) -> Box<Stream> {
-    let position = stream.reader.position();
-    let due = stream.overruns.due().map(|due| Duration::from_nanos(due.saturating_sub((stream.observer.now)())));
-    let mut stop = stream.observer.stop.clone();
+/// Waits for new entries, due losses, or a shutdown.
+async fn wait_for_entries(mut scan: Box<Scan>) -> Box<Scan> {
+    let position = scan.reader.position();
+    let due = scan.overruns.due().map(|due| Duration::from_nanos(due.saturating_sub((scan.observer.now)())));
+    let mut stop = scan.observer.stop.clone();
     tokio::select! {
-        () = stream.followers.changed(position) => {}
+        () = scan.follower.wait_beyond(position) => {}
         () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
-        _ = crate::support::shutdown::requested(&mut stop) => {}
+        _ = shutdown::requested(&mut stop) => {}
     }
-    stream
+    scan
 }

@@ -1,4 +1,4 @@
-//! An answer's body: counted while it lives, and ended in order when its time runs out.
+//! A response's body: holds its request's guards, and ends with a status at the request's deadline.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,33 +10,33 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::counters::Present;
-use super::deadline::Late;
-use super::service::Busy;
+use super::deadline::RequestDeadline;
+use super::idle::InFlight;
+use super::metrics::GaugeGuard;
 
 /// A body that is being sent.
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     inner: Body,
-    late: Late,
+    deadline: RequestDeadline,
     is_over: bool,
-    _held: Held,
+    _guards: RequestGuards,
 }
 
-/// What an answer holds while it lives.
-#[expect(dead_code, reason = "their drops are what they are for")]
-pub(super) struct Held {
-    pub(super) place: OwnedSemaphorePermit,
-    pub(super) present: Present,
-    pub(super) busy: Busy,
+/// What a request holds until its response is sent.
+#[expect(dead_code, reason = "held for their drops")]
+pub(super) struct RequestGuards {
+    pub(super) slot: OwnedSemaphorePermit,
+    pub(super) gauge: GaugeGuard,
+    pub(super) in_flight: InFlight,
 }
 
-impl Answer {
-    pub(super) fn new(inner: Body, held: Held, late: Late) -> Self {
-        Self { inner, late, is_over: false, _held: held }
+impl ResponseBody {
+    pub(super) fn new(inner: Body, guards: RequestGuards, deadline: RequestDeadline) -> Self {
+        Self { inner, deadline, is_over: false, _guards: guards }
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -44,8 +44,8 @@ impl HttpBody for Answer {
         if self.is_over {
             return Poll::Ready(None);
         }
-        // First: a stream that always has something would never get to it.
-        if let Poll::Ready(status) = self.late.as_mut().poll(cx) {
+        // First, for a stream that is always ready.
+        if let Poll::Ready(status) = self.deadline.as_mut().poll(cx) {
             self.is_over = true;
             return Poll::Ready(Some(Ok(Frame::trailers(trailers(&status)))));
         }
@@ -65,11 +65,10 @@ impl HttpBody for Answer {
     }
 }
 
-/// How a stream ends that we end.
 fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if let Err(error) = status.add_header(&mut trailers) {
-        tracing::debug!(%error, "a status that is no header");
+        tracing::debug!(%error, "cannot encode a gRPC status as trailers");
     }
     trailers
 }

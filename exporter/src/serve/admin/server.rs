@@ -1,12 +1,7 @@
-//! The admin endpoint: /healthz, /readyz and /status over HTTP/1.1, on a thread of its own.
+//! The admin endpoint's HTTP server.
 //!
-//! Its own small runtime keeps it answering while the data path is busy. Whoever connects can hold no more than a
+//! It has a thread and a runtime of its own, so that it answers while the data path is busy. A client occupies a
 //! bounded buffer for a bounded time.
-
-mod host;
-mod ready;
-pub(crate) mod report;
-pub mod status;
 
 use std::convert::Infallible;
 use std::io;
@@ -25,47 +20,36 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::host;
+use super::ready::Ready;
+use super::status::Status;
+use crate::support::capabilities::{self, Capabilities};
 use crate::support::socket_owner;
 
-pub use ready::Ready;
-pub use status::{
-    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, PrivilegesStatus,
-    SampleStatus, Status, ThreadsStatus,
-};
-
-/// Connections served at once; further ones wait in the kernel's queue. Probes and people need a handful.
+/// Connections at the same time; further ones wait in the kernel's queue. Probes and people need a handful.
 const MAX_CONNECTIONS: usize = 64;
-/// Bytes of a request's head: the smallest that hyper takes, and far above what a probe sends.
-const MAX_HEAD: usize = 8 * 1024;
-/// Headers of a request.
+/// Bytes of a request's head: hyper's minimum, and far above what a probe sends.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+/// Headers of a request at most.
 const MAX_HEADERS: usize = 64;
-/// Time to send a request's head: a client that drips bytes is cut off.
-const HEAD_TIME: Duration = Duration::from_secs(2);
-/// Time for a whole connection: a client that does not read is cut off.
-const CONNECTION_TIME: Duration = Duration::from_secs(10);
-/// Pause after a failed accept (no file descriptors left), so that it does not spin.
+/// Time for a request's head, against clients that send slowly.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for a whole connection, against clients that do not read.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the admin endpoint listens, and by which names it is asked.
+/// The configuration of the admin endpoint.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `admin.listen`; port 0 takes a free one.
+    /// `admin.listen`; port 0 selects a free one.
     pub listen: SocketAddr,
-    /// `admin.hosts`: names in a request's `Host`, beside IP addresses and `localhost`.
+    /// `admin.hosts`: allowed names in a request's `Host`, beside IP addresses and `localhost`.
     pub hosts: Vec<String>,
 }
 
-/// Who knows how the program does. Called on the admin thread, once for each request of /status.
-pub trait StatusSource: Send + Sync + 'static {
-    /// How it does now.
-    fn status(&self) -> Status;
-}
-
-impl<F: Fn() -> Status + Send + Sync + 'static> StatusSource for F {
-    fn status(&self) -> Status {
-        self()
-    }
-}
+/// Returns the current status. Called on the admin thread, once per request of /status.
+type StatusSource = dyn Fn() -> Status + Send + Sync;
 
 /// Why the admin endpoint could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -75,30 +59,30 @@ pub enum AdminError {
     Bind {
         /// The address.
         listen: SocketAddr,
-        /// The process that has it, behind a colon; empty where it is not in use.
+        /// The process that holds the address, after a colon; empty if it is not in use.
         owner: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// No thread or no runtime could be made.
-    #[error("admin: cannot start its thread: {source}")]
+    /// The thread or its runtime could not be started.
+    #[error("cannot start the admin thread: {source}")]
     Start {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// The admin endpoint at work; dropping it ends it.
+/// The running admin endpoint; stops on drop.
 #[derive(Debug)]
 pub struct Admin {
-    /// Where it listens.
+    /// The bound address.
     pub addr: SocketAddr,
-    /// Its thread, until it is ended.
+    /// `Some` until the drop.
     task: Option<JoinHandle<()>>,
     stop: Option<oneshot::Sender<Infallible>>,
 }
 
-/// An address that is ours; whoever connects waits until it is served.
+/// A bound address; clients wait in the kernel's queue until it is served.
 #[derive(Debug)]
 pub struct Bound {
     addr: SocketAddr,
@@ -110,7 +94,7 @@ impl Config {
     /// Binds the address.
     ///
     /// # Errors
-    /// It can't be bound.
+    /// The address cannot be bound.
     pub fn bind(self) -> Result<Bound, AdminError> {
         let Self { listen, hosts } = self;
         let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
@@ -123,18 +107,18 @@ impl Config {
     /// Binds the address and serves it.
     ///
     /// # Errors
-    /// The address can't be bound, or no thread be started.
-    pub fn build(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
-        self.bind()?.serve(ready, source)
+    /// The address cannot be bound, or the thread cannot be started.
+    pub fn build(self, ready: Ready, status: impl Fn() -> Status + Send + Sync + 'static) -> Result<Admin, AdminError> {
+        self.bind()?.serve(ready, status)
     }
 }
 
 impl Bound {
-    /// Serves it.
+    /// Serves the address.
     ///
     /// # Errors
-    /// No thread can be started.
-    pub fn serve(self, ready: Ready, source: impl StatusSource) -> Result<Admin, AdminError> {
+    /// The thread cannot be started.
+    pub fn serve(self, ready: Ready, status: impl Fn() -> Status + Send + Sync + 'static) -> Result<Admin, AdminError> {
         let Self { addr, listener, hosts } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| AdminError::Start { source })?;
@@ -143,12 +127,13 @@ impl Bound {
             TcpListener::from_std(listener).map_err(|source| AdminError::Start { source })?
         };
         let (stop, stopped) = oneshot::channel();
-        let shared = Arc::new(Shared { ready, source: Box::new(source), hosts });
+        let shared = Arc::new(Shared { ready, status: Box::new(status), hosts });
         let work = move || {
+            capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
                 tokio::select! {
                     () = accept(&listener, &shared) => {}
-                    // The sender never sends: it is dropped.
+                    // Ends when the sender is dropped.
                     _ = stopped => {}
                 }
             });
@@ -173,24 +158,24 @@ impl Drop for Admin {
 
 struct Shared {
     ready: Ready,
-    source: Box<dyn StatusSource>,
+    status: Box<StatusSource>,
     hosts: Vec<String>,
 }
 
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let shared = Arc::clone(shared);
                 tokio::spawn(async move {
                     serve(stream, shared).await;
-                    drop(place);
+                    drop(slot);
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "admin: cannot accept a connection");
+                tracing::warn!(%error, "cannot accept an admin connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -199,30 +184,30 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| {
-        let response = answer(&request, &shared);
+        let response = respond(&request, &shared);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(MAX_HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        // One request a connection: nobody holds a place for longer than its answer takes.
+        // One request per connection: an idle client occupies no slot.
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_TIME, connection).await {
+    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
-        // What a client sends or breaks off is its own affair: worth a word only to who looks for it.
-        Ok(Err(error)) => tracing::debug!(%error, "admin: a connection failed"),
-        Err(_) => tracing::debug!("admin: a connection took too long"),
+        // Usually caused by the client.
+        Ok(Err(error)) => tracing::debug!(%error, "an admin connection failed"),
+        Err(_) => tracing::debug!(timeout = ?CONNECTION_TIMEOUT, "an admin connection took too long"),
     }
 }
 
-fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     match host::check(request.uri(), request.version(), request.headers(), &shared.hosts) {
         Ok(()) => {}
-        Err(StatusCode::BAD_REQUEST) => return text(StatusCode::BAD_REQUEST, "a request has one Host\n"),
-        Err(code) => return text(code, "Host is no IP address, not localhost, and not in admin.hosts\n"),
+        Err(StatusCode::BAD_REQUEST) => return text(StatusCode::BAD_REQUEST, "invalid Host: expected one\n"),
+        Err(code) => return text(code, "invalid Host: expected an IP address, localhost or a name of admin.hosts\n"),
     }
     let known = matches!(request.uri().path(), "/healthz" | "/readyz" | "/status");
     match (request.method(), request.uri().path()) {
@@ -233,16 +218,16 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>>
         },
         (&Method::GET | &Method::HEAD, "/status") => status(shared),
         _ if known => {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "invalid method: expected GET or HEAD\n");
             response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "known here: /healthz, /readyz, /status\n"),
+        _ => text(StatusCode::NOT_FOUND, "invalid path: expected /healthz, /readyz or /status\n"),
     }
 }
 
 fn status(shared: &Shared) -> Response<Full<Bytes>> {
-    let status = Status { ready: shared.ready.get(), ..shared.source.status() };
+    let status = Status { ready: shared.ready.get(), ..(shared.status)() };
     match serde_json::to_vec(&status) {
         Ok(body) => response(StatusCode::OK, "application/json", body.into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
@@ -259,4 +244,32 @@ fn response(code: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::sync::Arc;
+    use std::sync::Mutex;
+
+    use super::{Config, Ready, Status};
+    use crate::support::capabilities::Capabilities;
+
+    #[test]
+    fn admin_thread_has_no_capabilities() {
+        let held = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&held);
+        let status = move || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            *seen.lock().unwrap() = Capabilities::of_status(&status, "CapPrm");
+            Status::default()
+        };
+        let config = Config { listen: (Ipv4Addr::LOCALHOST, 0).into(), hosts: Vec::new() };
+        let admin = config.build(Ready::default(), status).unwrap();
+        let mut stream = TcpStream::connect(admin.addr).unwrap();
+        stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(*held.lock().unwrap(), Some(Capabilities::NONE));
+    }
 }

@@ -1,4 +1,4 @@
-//! Where others reach us: by what we listen on, and by the machine's addresses.
+//! The addresses at which other nodes reach this one, from the listeners and the machine's interfaces.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -8,40 +8,40 @@ use nix::net::if_::InterfaceFlags;
 
 use crate::serve::grpc::Address;
 
-/// Addresses of documentation (RFC 5737, RFC 3849): nothing is sent to them, the kernel only says where it would go out.
+/// Documentation addresses (RFC 5737, RFC 3849), to look up the kernel's route to the outside; nothing is sent.
 const OUTSIDE: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 /// Any port but 0 (discard, RFC 863).
 const PORT: u16 = 9;
 
-/// What is known of us.
+/// This node's addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Own {
-    /// What clients are told; empty where we listen nowhere.
-    pub(super) address: String,
-    /// Addresses by which a name would lead to ourselves.
-    pub(super) ways: BTreeSet<SocketAddr>,
+pub(super) struct LocalAddresses {
+    /// The address that clients receive; empty if there is no listener.
+    pub(super) advertised: String,
+    /// All addresses of the TCP listeners: a resolved name with one of them is this node.
+    pub(super) reachable: BTreeSet<SocketAddr>,
 }
 
-impl Own {
-    /// As it is now.
-    pub(super) fn look(listen: &[Address]) -> Self {
-        let machine = Machine::look();
-        Self { address: machine.address(listen), ways: machine.ways(listen) }
+impl LocalAddresses {
+    /// Finds the current addresses of these listeners.
+    pub(super) fn find(listen: &[Address]) -> Self {
+        let host = HostAddresses::find();
+        Self { advertised: host.advertised(listen), reachable: host.reachable(listen) }
     }
 }
 
-/// The machine's addresses.
+/// The addresses of the machine's interfaces.
 #[derive(Clone, Debug, Default)]
-struct Machine {
-    /// By which it reaches others: IPv4, IPv6.
+struct HostAddresses {
+    /// The source address of packets to the outside.
     v4: Option<IpAddr>,
     v6: Option<IpAddr>,
     all: Vec<IpAddr>,
 }
 
-impl Machine {
-    fn look() -> Self {
+impl HostAddresses {
+    fn find() -> Self {
         let (mut all, mut others) = (Vec::new(), Vec::new());
         match getifaddrs() {
             Ok(list) => {
@@ -63,13 +63,13 @@ impl Machine {
         }
         let first = |outside: IpAddr| {
             let of_family = |ip: &&IpAddr| ip.is_ipv4() == outside.is_ipv4();
-            way_out(outside).or_else(|| others.iter().find(of_family).copied())
+            source_address(outside).or_else(|| others.iter().find(of_family).copied())
         };
         Self { v4: first(OUTSIDE[0]), v6: first(OUTSIDE[1]), all }
     }
 
-    /// The address that others reach best: not loopback, then IPv4; without TCP the first unix socket's.
-    fn address(&self, listen: &[Address]) -> String {
+    /// Returns the best address for other nodes: not loopback, IPv4 before IPv6; without TCP the first unix socket.
+    fn advertised(&self, listen: &[Address]) -> String {
         let mut candidates = Vec::new();
         for address in listen {
             let Address::Tcp(address) = address else { continue };
@@ -77,7 +77,7 @@ impl Machine {
                 IpAddr::V4(ip) if ip.is_unspecified() => {
                     candidates.push((self.v4.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), address.port()));
                 }
-                // It takes IPv4 too, or another one of ours does.
+                // [::] takes IPv4 too, or another listener does.
                 IpAddr::V6(ip) if ip.is_unspecified() => {
                     let best = self.v4.or(self.v6).unwrap_or(IpAddr::V6(Ipv6Addr::LOCALHOST));
                     candidates.push((best, address.port()));
@@ -92,17 +92,17 @@ impl Machine {
         listen.first().map(ToString::to_string).unwrap_or_default()
     }
 
-    fn ways(&self, listen: &[Address]) -> BTreeSet<SocketAddr> {
-        let mut ways = BTreeSet::new();
+    fn reachable(&self, listen: &[Address]) -> BTreeSet<SocketAddr> {
+        let mut reachable = BTreeSet::new();
         for address in listen {
             let Address::Tcp(address) = address else { continue };
             if address.ip().is_unspecified() {
-                ways.extend(self.all.iter().map(|ip| SocketAddr::new(*ip, address.port())));
+                reachable.extend(self.all.iter().map(|ip| SocketAddr::new(*ip, address.port())));
             } else {
-                ways.insert(*address);
+                reachable.insert(*address);
             }
         }
-        ways
+        reachable
     }
 }
 
@@ -113,8 +113,8 @@ fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
-/// The address that packets to the outside would have for their source; none without a route.
-fn way_out(outside: IpAddr) -> Option<IpAddr> {
+/// Returns the source address of packets to the outside; `None` without a route.
+fn source_address(outside: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = if outside.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect((outside, PORT)).ok()?;
@@ -124,7 +124,7 @@ fn way_out(outside: IpAddr) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::Machine;
+    use super::HostAddresses;
     use crate::serve::grpc::Address;
 
     fn listen(texts: &[&str]) -> Vec<Address> {
@@ -136,12 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn what_others_are_told() {
+    fn listeners_decide_the_addresses() {
         let ip = |text: &str| text.parse().unwrap();
-        let both =
-            Machine { v4: Some(ip("10.0.0.1")), v6: Some(ip("fd00::1")), all: vec![ip("127.0.0.1"), ip("10.0.0.1")] };
-        let (only_v6, none) = (Machine { v4: None, ..both.clone() }, Machine::default());
-        for (machine, texts, expected) in [
+        let both = HostAddresses {
+            v4: Some(ip("10.0.0.1")),
+            v6: Some(ip("fd00::1")),
+            all: vec![ip("127.0.0.1"), ip("10.0.0.1")],
+        };
+        let (only_v6, none) = (HostAddresses { v4: None, ..both.clone() }, HostAddresses::default());
+        for (host, texts, expected) in [
             (&both, &["unix:///a", "0.0.0.0:1"][..], "10.0.0.1:1"),
             (&both, &["[::]:1"], "10.0.0.1:1"),
             (&both, &["127.0.0.1:1", "[fd00::7]:2"], "[fd00::7]:2"),
@@ -153,9 +156,12 @@ mod tests {
             (&only_v6, &["0.0.0.0:1"], "127.0.0.1:1"),
             (&none, &["[::]:1"], "[::1]:1"),
         ] {
-            assert_eq!(machine.address(&listen(texts)), expected, "{texts:?}");
+            assert_eq!(host.advertised(&listen(texts)), expected, "{texts:?}");
         }
-        let ways: Vec<_> = both.ways(&listen(&["0.0.0.0:1", "[::1]:2", "unix:///a"])).into_iter().collect();
-        assert_eq!(ways.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.1:1", "127.0.0.1:1", "[::1]:2"]);
+        let reachable: Vec<_> = both.reachable(&listen(&["0.0.0.0:1", "[::1]:2", "unix:///a"])).into_iter().collect();
+        assert_eq!(
+            reachable.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.1:1", "127.0.0.1:1", "[::1]:2"]
+        );
     }
 }

@@ -1,32 +1,34 @@
-//! What the observer says of itself.
+//! The observer's metrics, as `ServerStatus` reports them.
+
+use eyepiece_flow::record::Observed;
 
 use super::Observer;
 use super::ring::Ring;
 
 const SECOND: u64 = 1_000_000_000;
-/// The time that the rate of flows is about, ns.
+/// The time over which the rate of flows is computed, ns.
 const MINUTE: u64 = 60 * SECOND;
 
-/// Numbers of an observer.
+/// Metrics of an observer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Numbers {
+pub struct ObserverMetrics {
     /// Entries in the ring, of all kinds.
     pub entries: u64,
-    /// What the ring has room for.
+    /// Capacity of the ring, in entries.
     pub capacity: u64,
     /// Flows since the start.
     pub flows: u64,
-    /// Age, ns.
+    /// Time since the start, ns.
     pub uptime: u64,
-    /// Flows per second of late.
+    /// Flows per second over the last minute.
     pub rate: f64,
 }
 
 impl Observer {
-    /// Its numbers now.
-    pub fn numbers(&self) -> Numbers {
+    /// The current metrics.
+    pub fn metrics(&self) -> ObserverMetrics {
         let now = (self.now)();
-        Numbers {
+        ObserverMetrics {
             entries: self.ring.len(),
             capacity: self.ring.capacity(),
             flows: self.ring.flows(),
@@ -36,7 +38,7 @@ impl Observer {
     }
 }
 
-/// Flows of the last minute per second; where the ring does not reach back so far, all its flows by the age of its
+/// Flows of the last minute per second. If the ring does not reach back a minute: all its flows by the age of its
 /// oldest entry (Cilium `pkg/hubble/observer/local_observer.go`).
 fn rate(ring: &Ring, now: u64) -> f64 {
     let (since, oldest) = (now.saturating_sub(MINUTE), ring.oldest());
@@ -49,9 +51,9 @@ fn rate(ring: &Ring, now: u64) -> f64 {
             earliest = earliest.min(block.times().0);
             continue;
         }
-        let of_late = |time: u64| time >= since;
-        flows += entries.iter().filter_map(|observed| observed.flow()).filter(|flow| of_late(flow.time)).count() as u64;
-        if let Some(time) = entries.iter().map(eyepiece_flow::record::Observed::time).min() {
+        let recent = entries.iter().filter_map(Observed::flow).filter(|flow| flow.time >= since);
+        flows += recent.count() as u64;
+        if let Some(time) = entries.iter().map(Observed::time).min() {
             earliest = earliest.min(time);
         }
         if block.times().0 < since {

@@ -1,12 +1,12 @@
-//! How nodes are called in certificates.
+//! The names of nodes in certificates.
 
-/// The cluster of nodes that name none.
+/// The cluster of a node without one.
 const NO_CLUSTER: &str = "default";
-/// What the names in servers' certificates end with.
+/// The suffix of names in server certificates.
 const DOMAIN: &str = "hubble-grpc.cilium.io";
 
-/// The name in the certificate of a node that is named so: `<node>.<cluster>.hubble-grpc.cilium.io`, with dashes for what
-/// would be further labels (dots), or none (an IPv6 address's colons).
+/// Returns the name in a node's certificate, `<node>.<cluster>.hubble-grpc.cilium.io`. Dots and colons of the node's
+/// name become dashes, so that it stays one valid label.
 pub fn server_name(node: &str) -> String {
     let (cluster, name) = node.split_once('/').unwrap_or((NO_CLUSTER, node));
     let label = |part: &str| part.replace(['.', ':'], "-");
@@ -18,7 +18,7 @@ mod tests {
     use super::server_name;
 
     #[test]
-    fn names() {
+    fn node_becomes_one_label() {
         for (node, server) in [
             ("a", "a.default"),
             ("prod.eu/a.example", "a-example.prod-eu"),

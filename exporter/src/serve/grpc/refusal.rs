@@ -1,52 +1,52 @@
-//! Why a connection or a request is turned away, out of what libraries say and what was read.
+//! Why a connection or a request is refused, from library errors and from the first bytes.
 
 use std::error::Error as _;
 use std::io;
 
 use rustls::{AlertDescription, Error as TlsError, PeerIncompatible};
 
-/// Why.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// It could not be accepted, most likely for want of descriptors; counted for each attempt.
+pub(super) enum RefusalReason {
+    /// accept(2) failed, usually because no file descriptor is left; each attempt counts.
     NotAccepted,
-    /// All places are taken.
+    /// The limit of connections is reached.
     TooManyConnections,
-    /// All requests' places are taken.
+    /// The limit of requests in progress is reached.
     TooManyStreams,
-    /// There is no room for more bytes of requests.
+    /// The limit of request bytes is reached.
     TooManyBytes,
-    /// It was not there in time.
+    /// The request's body was not complete in time.
     RequestTimeout,
-    /// Its first frame did not come in time.
+    /// The client's first frame did not arrive in time.
     HandshakeTimeout,
-    /// It left before it had said anything of use: a port scan, a probe.
+    /// The client closed before it sent a preface: a port scan, a probe.
     ClosedEarly,
-    /// It speaks in the clear where TLS is.
+    /// Plaintext to a TLS listener.
     PlaintextToTls,
-    /// It speaks TLS where none is.
+    /// TLS to a plaintext listener.
     TlsToPlaintext,
-    /// It speaks HTTP/1.
+    /// The client speaks HTTP/1.
     Http1,
-    /// It speaks something else.
+    /// The client speaks another protocol.
     NotHttp2,
-    /// It does not speak TLS 1.3.
+    /// The client does not offer TLS 1.3.
     TlsVersion,
-    /// Its protocols (ALPN) are others than HTTP/2.
+    /// The client's ALPN does not offer HTTP/2.
     NoHttp2Offered,
-    /// It has no certificate, and has to have one.
+    /// The client has no certificate, and one is required.
     NoClientCertificate,
-    /// Its certificate is of none of our authorities, out of date, or otherwise bad.
+    /// The client's certificate is expired, of an unknown authority, or otherwise invalid.
     BadClientCertificate,
-    /// It does not trust our certificate.
+    /// The client does not trust our certificate.
     NotTrusted,
-    /// Another fault of TLS.
+    /// Another TLS error.
     Tls,
     /// The socket failed.
     Io,
 }
 
-impl Reason {
+impl RefusalReason {
     /// The reason in telemetry.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Reason {
         }
     }
 
-    /// Of a TLS handshake that failed.
+    /// The reason of a failed TLS handshake.
     pub(super) fn of_handshake(error: &io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
         match (tls, error.kind()) {
@@ -83,7 +83,7 @@ impl Reason {
         }
     }
 
-    /// Of a fault of TLS: a client's certificate is refused after the handshake has ended for the client.
+    /// The reason of a TLS error. A client certificate is refused after the client considers the handshake complete.
     pub(super) fn of_tls(error: &TlsError) -> Self {
         match error {
             TlsError::InvalidMessage(_) => Self::PlaintextToTls,
@@ -95,7 +95,7 @@ impl Reason {
             TlsError::InvalidCertificate(_) | TlsError::InvalidCertRevocationList(_) => Self::BadClientCertificate,
             TlsError::AlertReceived(
                 AlertDescription::UnknownCA
-                // Its authority has the name of ours and another key.
+                // The client's authority has the name of ours and another key.
                 | AlertDescription::DecryptError
                 | AlertDescription::BadCertificate
                 | AlertDescription::CertificateUnknown
@@ -106,8 +106,8 @@ impl Reason {
         }
     }
 
-    /// Of a connection that ended before its preface was there, by what it began with.
-    pub(super) fn of_beginning(bytes: &[u8]) -> Self {
+    /// The reason of a connection that ended before its preface was complete, by its first bytes.
+    pub(super) fn of_first_bytes(bytes: &[u8]) -> Self {
         const METHODS: [&[u8]; 7] = [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"DELE", b"CONN"];
         match bytes {
             [] => Self::ClosedEarly,
@@ -119,14 +119,14 @@ impl Reason {
     }
 }
 
-/// The fault of TLS that an error of HTTP/2 comes from.
-pub(super) fn tls_cause(error: &hyper::Error) -> Option<Reason> {
+/// The TLS error behind an error of HTTP/2.
+pub(super) fn tls_cause(error: &hyper::Error) -> Option<RefusalReason> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
             && let Some(found) = found.downcast_ref::<TlsError>()
         {
-            return Some(Reason::of_tls(found));
+            return Some(RefusalReason::of_tls(found));
         }
         cause = error.source();
     }

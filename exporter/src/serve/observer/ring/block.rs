@@ -1,0 +1,67 @@
+//! One batch in the ring, with what readers need to skip it.
+
+use eyepiece_flow::record::{Batch, Observed};
+
+/// A batch and its position.
+#[derive(Debug)]
+pub struct Block {
+    number: u64,
+    first: u64,
+    batch: Batch,
+    flows: u32,
+    lost: u32,
+    earliest: u64,
+    latest: u64,
+}
+
+impl Block {
+    pub(super) fn new(number: u64, first: u64, batch: Batch) -> Self {
+        let (mut flows, mut lost, mut earliest, mut latest) = (0, 0, u64::MAX, 0);
+        for observed in batch.iter() {
+            match observed {
+                Observed::Flow(_) => flows += 1,
+                Observed::Lost(_) => lost += 1,
+                Observed::Agent(_) | Observed::Debug(_) => {}
+            }
+            earliest = earliest.min(observed.time());
+            latest = latest.max(observed.time());
+        }
+        Self { number, first, batch, flows, lost, earliest, latest }
+    }
+
+    /// Its number, from 0.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Position of its first entry.
+    pub const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Position after its last entry.
+    pub fn end(&self) -> u64 {
+        self.first + self.batch.len() as u64
+    }
+
+    /// Its entries from a position on, the oldest first.
+    pub fn from(&self, position: u64) -> &[Observed] {
+        let start = usize::try_from(position.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.batch.get(start..).unwrap_or_default()
+    }
+
+    /// How many of its entries are flows.
+    pub const fn flows(&self) -> u32 {
+        self.flows
+    }
+
+    /// How many of its entries are losses.
+    pub const fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    /// The earliest and the latest time of its entries, ns since the Unix epoch.
+    pub const fn times(&self) -> (u64, u64) {
+        (self.earliest, self.latest)
+    }
+}
