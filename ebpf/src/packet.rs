@@ -1,5 +1,5 @@
-//! Reads what the fast path does not: VLAN tags in the packet, IP options, extension headers, fragments, other
-//! protocols, and headers that lie outside the linear part of the buffer.
+//! Reads packets that the fast path leaves out: VLAN tags in the packet, IP options, extension headers, fragments, other
+//! protocols, and headers outside the linear part of the buffer.
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
@@ -7,10 +7,10 @@ use eyepiece_wire::{Key4, Key6, word};
 
 use crate::headers::*;
 
-/// Most extension headers that are looked through: the verifier wants a bound, and no sane packet has more.
+/// The most extension headers that are read: the verifier needs a bound, and no valid packet has more.
 const EXTENSION_HEADERS: usize = 8;
 
-/// What the connection table needs to know of a packet.
+/// What the connection table needs of a packet.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Packet {
@@ -18,7 +18,7 @@ pub(crate) struct Packet {
     pub(crate) key4: Key4,
     /// IPv6.
     pub(crate) key6: Key6,
-    /// Bytes before the transport payload: what every further segment of a super-packet repeats.
+    /// Bytes before the transport payload, which every further segment of a super-packet repeats.
     pub(crate) headers: u32,
     /// 4, 6, or 0 = not IP (then `key4` holds the ethertype).
     pub(crate) family: u8,
@@ -30,14 +30,14 @@ pub(crate) struct Packet {
     pub(crate) half: u8,
 }
 
-/// Loads `T` from the packet, wherever it lies.
+/// Loads `T` from the packet, from its linear part or not.
 #[inline(always)]
 fn load<T: Copy>(skb: *mut __sk_buff, offset: u32, into: &mut T) -> bool {
     // SAFETY: the buffer is `size_of::<T>()` bytes, a constant, and T is plain bytes.
     unsafe { bpf_skb_load_bytes(skb.cast(), offset, core::ptr::from_mut(into).cast(), size_of::<T>() as u32) == 0 }
 }
 
-/// Fills in `packet` as far as the headers go. What can't be read stays zero: the packet is counted all the same.
+/// Fills in `packet` as far as the headers go. Unreadable fields stay zero: the packet is counted nevertheless.
 #[inline(never)]
 pub(crate) fn read(skb: *mut __sk_buff, packet: &mut Packet, l3_device: bool, vlan: u16) -> i32 {
     let mut offset = 0_u32;

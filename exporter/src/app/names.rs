@@ -59,7 +59,7 @@ impl MachineNames {
     fn name_of(&self, ifindex: u32) -> Option<Arc<str>> {
         let name = self.tables.current().interface(ifindex).name;
         if name == Symbol::EMPTY {
-            return self.tables.departed_name(ifindex);
+            return self.tables.retired_name(ifindex);
         }
         Some(self.symbols.text(name))
     }

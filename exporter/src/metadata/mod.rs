@@ -1,7 +1,7 @@
 //! What is known of endpoints, interfaces and addresses, and how readers get it.
 
-mod departed;
+mod retired_names;
 mod tables;
 
-pub use departed::Departed;
+pub use retired_names::RetiredName;
 pub use tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Publisher, Reader, Tables};

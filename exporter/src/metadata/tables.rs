@@ -11,7 +11,7 @@ use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::departed::{Departed, Names};
+use super::retired_names::{InterfaceNames, RetiredName};
 
 /// Reserved identity of the machine itself (Cilium `pkg/identity/numericidentity.go`).
 pub const IDENTITY_HOST: u32 = 1;
@@ -69,7 +69,7 @@ impl Default for InterfaceInfo {
 pub struct Tables {
     ends: HashMap<u128, EndInfo, RandomState>,
     interfaces: HashMap<u32, InterfaceInfo, RandomState>,
-    /// Names and identities by endpoint id.
+    /// InterfaceNames and identities by endpoint id.
     endpoints: HashMap<u16, (Symbol, u32), RandomState>,
     /// Identities by prefix, as an ipcache has them: the address, what is behind the prefix being zero, and the length.
     prefixes: HashMap<(IpAddr, u8), u32, RandomState>,
@@ -78,7 +78,7 @@ pub struct Tables {
     /// IPv4 and IPv6 address of a process's pod by the id of its control group.
     control_groups: HashMap<u64, [Option<IpAddr>; 2], RandomState>,
     namespaces: HashMap<u32, u16, RandomState>,
-    /// Names of interfaces that are leased, by index.
+    /// InterfaceNames of interfaces that are leased, by index.
     leases: Vec<(u32, Arc<Lease>)>,
     /// Generations of interfaces that are not 0, by index.
     generations: HashMap<u32, u32, RandomState>,
@@ -300,7 +300,7 @@ struct Cell {
 struct Place {
     tables: Arc<Tables>,
     number: u64,
-    names: Names,
+    names: InterfaceNames,
 }
 
 impl Cell {
@@ -343,7 +343,7 @@ impl Publisher {
     }
 
     /// The last name of an interface that is gone, where something may still say it.
-    pub fn departed_name(&self, ifindex: u32) -> Option<Arc<str>> {
+    pub fn retired_name(&self, ifindex: u32) -> Option<Arc<str>> {
         self.0.place().names.text(ifindex)
     }
 
@@ -393,7 +393,7 @@ impl Reader {
 
     /// Lets go of names of gone interfaces that are needed no more; for the one thread that enriches flows, every now and
     /// then. Says whether there were any.
-    pub fn release_names(&self, is_needed: impl Fn(&Departed) -> bool) -> bool {
+    pub fn release_names(&self, is_needed: impl Fn(&RetiredName) -> bool) -> bool {
         self.cell.place().names.release(self.number, is_needed)
     }
 }

@@ -78,7 +78,7 @@ pub(super) struct Inbox {
 
 /// What came to be recorded in all.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct QueueTotals {
     /// All of it.
     pub(super) all: Counts,
     /// What of it found no room in the queue.
@@ -91,19 +91,19 @@ pub struct Chunks {
     chunk: Chunk,
     full: SyncSender<Chunk>,
     used: Receiver<Chunk>,
-    tell: SyncSender<Told>,
-    told: Told,
+    send_totals: SyncSender<QueueTotals>,
+    totals: QueueTotals,
     has_lost: bool,
 }
 
 /// Both ends of the queue, and who hears what came in all once the pipeline's end is gone.
-pub(super) fn queue() -> (Chunks, Inbox, Receiver<Told>) {
+pub(super) fn queue() -> (Chunks, Inbox, Receiver<QueueTotals>) {
     let (full, chunks) = sync_channel(QUEUE);
     let (used, back) = sync_channel(QUEUE);
-    let (tell, hears) = sync_channel(1);
+    let (send_totals, queue_totals) = sync_channel(1);
     let chunk = Chunk { bytes: Vec::with_capacity(CHUNK), counts: Counts::default() };
-    let pipeline = Chunks { chunk, full, used: back, tell, told: Told::default(), has_lost: false };
-    (pipeline, Inbox { chunks, used }, hears)
+    let pipeline = Chunks { chunk, full, used: back, send_totals, totals: QueueTotals::default(), has_lost: false };
+    (pipeline, Inbox { chunks, used }, queue_totals)
 }
 
 impl Chunks {
@@ -131,11 +131,11 @@ impl Chunks {
         let mut next = self.used.try_recv().unwrap_or_default();
         next.bytes.clear();
         next.counts = Counts::default();
-        self.told.all.add(self.chunk.counts);
+        self.totals.all.add(self.chunk.counts);
         match self.full.try_send(std::mem::replace(&mut self.chunk, next)) {
             Ok(()) => {}
             Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
-                self.told.unrecorded.add(chunk.counts);
+                self.totals.unrecorded.add(chunk.counts);
                 self.has_lost = true;
             }
         }
@@ -151,6 +151,6 @@ impl Drop for Chunks {
     fn drop(&mut self) {
         self.hand_over();
         // The channel has room for the one message that is ever sent; without a writer nobody asks.
-        self.tell.try_send(self.told).unwrap_or_default();
+        self.send_totals.try_send(self.totals).unwrap_or_default();
     }
 }

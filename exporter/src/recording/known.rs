@@ -55,7 +55,7 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
     whole.then_some(tables)
 }
 
-/// The kernel's words that came with a recording; cloning shares them.
+/// The kernel's kernel_names that came with a recording; cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct RecordedNames(Arc<Mutex<Names>>);
 
@@ -82,13 +82,13 @@ impl RecordedNames {
         }
     }
 
-    /// A reason's name; its number where the recording does not tell.
+    /// A reason's name; its number where the recording does not send_totals.
     pub fn reason(&self, number: u32) -> Cow<'static, str> {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Cow::Owned(names.reasons.get(&number).map_or_else(|| number.to_string(), |name| (**name).to_owned()))
     }
 
-    /// Symbol and offset of an address; nothing where the recording does not tell.
+    /// Symbol and offset of an address; nothing where the recording does not send_totals.
     pub fn symbol(&self, address: u64) -> Option<Arc<str>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).symbols.get(&address).cloned()
     }

@@ -27,7 +27,7 @@ pub use writer::{End, MIN_BYTES, Open, Pending, Summary, Writer, build};
 const MAX_NAMES: usize = 65_536;
 
 /// What the machine's kernel calls things; asked once a name.
-pub trait KernelWords: Send {
+pub trait KernelNameLookup: Send {
     /// A drop reason's name.
     fn reason(&self, number: u32) -> String;
     /// Symbol and offset of an address; empty where it is unknown.
@@ -35,13 +35,13 @@ pub trait KernelWords: Send {
 }
 
 /// What is recorded beside the events.
-pub struct Context {
+pub struct Deps {
     /// Who is who.
     pub publisher: Publisher,
     /// Names of those.
     pub symbols: Symbols,
-    /// The kernel's words.
-    pub words: Box<dyn KernelWords>,
+    /// The kernel's kernel_names.
+    pub kernel_names: Box<dyn KernelNameLookup>,
     /// Lines `key=value` about who records what.
     pub origin: String,
     /// Wall-clock time, ns since the Unix epoch.
@@ -56,9 +56,9 @@ pub struct Recording {
 
 impl Recording {
     /// Records what `inner` delivers, by `chunks` that a [`Writer`] writes.
-    pub fn new(inner: Box<dyn Source>, context: Context, chunks: Chunks) -> Self {
+    pub fn new(inner: Box<dyn Source>, deps: Deps, chunks: Chunks) -> Self {
         let known = Known { tables: None, names: HashSet::new(), has_origin: false };
-        Self { inner, tap: Tap { context, chunks, known, facts: Vec::new() } }
+        Self { inner, tap: Tap { deps, chunks, known, facts: Vec::new() } }
     }
 }
 
@@ -76,7 +76,7 @@ enum Name {
 }
 
 struct Tap {
-    context: Context,
+    deps: Deps,
     chunks: Chunks,
     known: Known,
     facts: Vec<u8>,
@@ -86,15 +86,15 @@ impl Tap {
     /// Writes who is who, where that has changed.
     fn begin(&mut self, now: u64) {
         if !std::mem::replace(&mut self.known.has_origin, true) {
-            let origin = &self.context.origin;
+            let origin = &self.deps.origin;
             self.chunks.append(|out| format::write_origin(origin, now, out));
         }
-        let tables = self.context.publisher.current();
+        let tables = self.deps.publisher.current();
         if self.known.tables.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tables)) {
             return;
         }
         self.facts.clear();
-        known::write(&tables, &self.context.symbols, &mut self.facts);
+        known::write(&tables, &self.deps.symbols, &mut self.facts);
         let facts = &self.facts;
         let fits = self.chunks.append(|out| format::write_facts(facts, now, out));
         if !fits {
@@ -113,18 +113,18 @@ impl Tap {
         self.chunks.event(event, now);
     }
 
-    /// Writes the kernel's words for a drop, where the file does not know them.
+    /// Writes the kernel's kernel_names for a drop, where the file does not know them.
     fn name(&mut self, drop: &KernelDrop, now: u64) {
-        let words = &self.context.words;
+        let kernel_names = &self.deps.kernel_names;
         if self.known.names.len() >= MAX_NAMES {
             self.known.names.clear();
         }
         if self.known.names.insert(Name::Reason(drop.reason)) {
-            let name = words.reason(drop.reason);
+            let name = kernel_names.reason(drop.reason);
             self.chunks.append(|out| format::write_reason(drop.reason, &name, now, out));
         }
         if self.known.names.insert(Name::Symbol(drop.location)) {
-            let name = words.symbol(drop.location);
+            let name = kernel_names.symbol(drop.location);
             self.chunks.append(|out| format::write_symbol(drop.location, &name, now, out));
         }
     }
@@ -149,7 +149,7 @@ impl Source for Recording {
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let (tap, inner) = (&mut self.tap, &mut self.inner);
-        let now = (tap.context.now)();
+        let now = (tap.deps.now)();
         tap.begin(now);
         let result = inner.read(timeout, &mut |event| {
             tap.event(event, now);

@@ -14,7 +14,9 @@ use eyepiece_flow::recording::format::{Record, Step};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::sync::oneshot;
 
-use super::chunk::{Chunk, Chunks, Counts, Inbox, Told, queue};
+use super::chunk::{Chunk, Chunks, Counts, Inbox, QueueTotals, queue};
+use crate::support::capabilities;
+use crate::support::capabilities::Capabilities;
 
 /// Payloads are packets: nobody else may read them.
 const MODE: u32 = 0o600;
@@ -96,7 +98,7 @@ struct Progress {
 pub struct Pending {
     open: Open,
     inbox: Inbox,
-    told: Receiver<Told>,
+    queue_totals: Receiver<QueueTotals>,
 }
 
 /// The running writer.
@@ -104,7 +106,7 @@ pub struct Pending {
 pub struct Writer {
     path: PathBuf,
     progress: Arc<Mutex<Progress>>,
-    told: Receiver<Told>,
+    queue_totals: Receiver<QueueTotals>,
     /// Hears when the thread is done; without a word where it panicked.
     done: Receiver<()>,
 }
@@ -118,7 +120,7 @@ impl Writer {
     /// Waits until everything is on the disk, for so long at most. The source that is recorded must be gone.
     pub fn finish(self, patience: Duration) -> Summary {
         let deadline = Instant::now() + patience;
-        let Told { all, unrecorded } = self.told.recv_timeout(patience).unwrap_or_default();
+        let QueueTotals { all, unrecorded } = self.queue_totals.recv_timeout(patience).unwrap_or_default();
         let done = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let mut progress = lock(&self.progress);
         let end = match done {
@@ -142,8 +144,8 @@ pub fn build(open: Open) -> io::Result<(Chunks, Pending)> {
     if !open.force && open.path.symlink_metadata().is_ok() {
         return Err(io::Error::from_raw_os_error(libc::EEXIST));
     }
-    let (chunks, inbox, told) = queue();
-    Ok((chunks, Pending { open, inbox, told }))
+    let (chunks, inbox, queue_totals) = queue();
+    Ok((chunks, Pending { open, inbox, queue_totals }))
 }
 
 impl Pending {
@@ -153,7 +155,7 @@ impl Pending {
     /// What the system said; no file is left that was not there. A file that is there is an error where it may not be
     /// replaced.
     pub fn start(self) -> io::Result<(Writer, oneshot::Receiver<()>)> {
-        let Self { open, inbox, told } = self;
+        let Self { open, inbox, queue_totals } = self;
         let (file, is_new) = create(&open.path, open.force)?;
         let started = begin(file, &open, inbox);
         if started.is_err() && is_new {
@@ -161,7 +163,7 @@ impl Pending {
             drop(fs::remove_file(&open.path));
         }
         let (progress, done, full) = started?;
-        Ok((Writer { path: open.path, progress, told, done }, full))
+        Ok((Writer { path: open.path, progress, queue_totals, done }, full))
     }
 }
 
@@ -175,12 +177,14 @@ fn begin(mut file: File, open: &Open, inbox: Inbox) -> io::Result<Begun> {
     let progress = Progress { bytes: format::HEAD as u64, written: Counts::default(), end: Ok(End::Done) };
     let progress = Arc::new(Mutex::new(progress));
     let (full, is_full) = oneshot::channel();
-    let (tell, done) = mpsc::sync_channel(1);
+    let (send_done, done) = mpsc::sync_channel(1);
     let (thread, max_bytes) = (Arc::clone(&progress), open.max_bytes);
     std::thread::Builder::new().name("recording".into()).spawn(move || {
+        // The file is open: writing it takes none.
+        capabilities::keep(Capabilities::NONE);
         write(&mut file, max_bytes, &inbox, full, &thread);
         // Whoever waited may have left.
-        tell.try_send(()).unwrap_or_default();
+        send_done.try_send(()).unwrap_or_default();
     })?;
     Ok((progress, done, is_full))
 }

@@ -12,7 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub mod buffer;
 pub mod cilium_monitor;
 mod connection_log;
-mod connection_stats;
+mod connection_metrics;
 pub mod datapath;
 pub mod hubble;
 pub mod replay;

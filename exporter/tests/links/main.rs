@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eyepiece::source::datapath::links::namespaces;
-use eyepiece::source::datapath::links::namespaces::Places;
+use eyepiece::source::datapath::links::namespaces::SearchPaths;
 use eyepiece::source::datapath::links::requests::Requests;
 use eyepiece::source::datapath::links::{Config, Filter, Ignored, Link, LinkEvent, Role};
 use eyepiece_wire::{InterfaceKind, Tunnel};
@@ -406,7 +406,7 @@ fn swapped_namespaces_keep_their_inodes() {
         let targets = others.each_ref().map(|other| format!("/run/netns/{}", other.0));
         let (path, next, is_over) = (folder.path().join("a"), folder.path().join(".next"), AtomicBool::new(false));
         std::os::unix::fs::symlink(&targets[0], &path).unwrap();
-        let places = Places { directories: vec![folder.path().into()], processes: folder.path().join("none") };
+        let places = SearchPaths { directories: vec![folder.path().into()], processes: folder.path().join("none") };
         let wanted = inodes.keys().copied().collect();
         std::thread::scope(|scope| {
             scope.spawn(|| {

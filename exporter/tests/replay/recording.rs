@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::recording;
-use eyepiece::recording::{Context, End, KernelWords, Open, Recording, Summary};
+use eyepiece::recording::{Deps, End, KernelNameLookup, Open, Recording, Summary};
 use eyepiece::source::{Source, Waker};
 use eyepiece_flow::event::{Event, RawEvent};
 use eyepiece_flow::interner::Symbols;
@@ -40,7 +40,7 @@ impl Source for Delivers {
 
 struct Words;
 
-impl KernelWords for Words {
+impl KernelNameLookup for Words {
     fn reason(&self, number: u32) -> String {
         format!("R{number}")
     }
@@ -63,7 +63,7 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let context = Context {
         publisher: publisher.clone(),
         symbols: symbols.clone(),
-        words: Box::new(Words),
+        kernel_names: Box::new(Words),
         origin: "program=test\nemitter=cilium\n".to_owned(),
         now: || 5,
     };

@@ -99,7 +99,7 @@ pub fn address(path: &Path) -> Option<libc::sockaddr_un> {
 /// # Errors
 /// What the system said.
 pub fn connect(address: &libc::sockaddr_un) -> io::Result<UnixStream> {
-    // SAFETY: takes numbers.
+    // SAFETY: takes metrics.
     let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());

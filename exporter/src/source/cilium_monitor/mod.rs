@@ -28,8 +28,8 @@ use super::buffer::Buffer;
 use super::datapath::clock::unix_now;
 use super::{Halt, Source, Waker, wait};
 use crate::source::connection_log;
-use crate::source::connection_log::Said;
-use crate::source::connection_stats::Numbers;
+use crate::source::connection_log::ReconnectLog;
+use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::backoff::Backoff;
 use crate::support::path_watch::Watcher;
 use crate::support::telemetry::Telemetry;
@@ -39,7 +39,7 @@ const FILLS: usize = 16;
 /// How long a message may take from its first byte to its last: an agent writes each in one piece.
 pub const STALL: Duration = Duration::from_secs(10);
 /// A connection that lasted this long was a good one: only after such a one the agent is asked again at once.
-pub const GOOD: Duration = connection_log::GOOD;
+pub const STABLE_AFTER: Duration = connection_log::STABLE_AFTER;
 
 /// Whose socket is read.
 #[derive(Clone, Debug)]
@@ -48,8 +48,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// How long a message may take to arrive; [`STALL`] outside of tests.
     pub stall: Duration,
-    /// How long a connection must last to be a good one; [`GOOD`] outside of tests.
-    pub good: Duration,
+    /// How long a connection must last to be a good one; [`STABLE_AFTER`] outside of tests.
+    pub stable_after: Duration,
 }
 
 /// Why the source can't be built.
@@ -77,8 +77,8 @@ pub struct CiliumMonitor {
     buffer: Buffer,
     watcher: Watcher,
     backoff: Backoff,
-    numbers: Numbers,
-    said: Said,
+    metrics: ConnectionMetrics,
+    reconnect_log: ReconnectLog,
     view: View,
     waker: Waker,
     halt: Halt,
@@ -95,7 +95,7 @@ struct Connected {
     decoder: PayloadDecoder,
     since: Instant,
     /// It has lasted.
-    is_good: bool,
+    is_stable: bool,
     /// Which file the path was.
     identity: Option<(u64, u64)>,
     /// Since when the beginning of a message waits for its rest.
@@ -128,8 +128,8 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
         state: State::Stopped,
         buffer: Buffer::new(PayloadDecoder::default().longest()),
         backoff: Backoff::new(fastrand::Rng::new()),
-        numbers: Numbers::new(telemetry),
-        said: Said::default(),
+        metrics: ConnectionMetrics::new(telemetry),
+        reconnect_log: ReconnectLog::default(),
         view: view.clone(),
         waker,
         halt: halt.clone(),
@@ -146,7 +146,7 @@ impl CiliumMonitor {
             // Whoever made the path may listen only a moment later: quick attempts again.
             self.backoff.reset();
         } else if Instant::now() < next {
-            self.numbers.away(Instant::now());
+            self.metrics.publish_away(Instant::now());
             return Ok(());
         }
         // Before it is connected to: where it is replaced meanwhile, the connection is found to be old.
@@ -160,10 +160,10 @@ impl CiliumMonitor {
 
     fn begin(&mut self, stream: UnixStream, identity: Option<(u64, u64)>) {
         let since = Instant::now();
-        self.numbers.connected(since);
+        self.metrics.connected(since);
         self.buffer.clear();
         self.view.change(|now| (now.since, now.reason) = (since, None));
-        if self.said.connected() {
+        if self.reconnect_log.on_connect() {
             tracing::info!(socket = %self.config.socket.display(), "connected to the agent's monitor");
         }
         // A new stream has its own type ids.
@@ -172,7 +172,7 @@ impl CiliumMonitor {
             stream,
             decoder,
             since,
-            is_good: false,
+            is_stable: false,
             identity,
             partial: None,
             is_shut: false,
@@ -181,10 +181,10 @@ impl CiliumMonitor {
 
     fn failed(&mut self, error: &io::Error) {
         let reason = Reason::of_connecting(error);
-        self.numbers.failed(reason.name());
-        self.numbers.away(Instant::now());
+        self.metrics.failed(reason.name());
+        self.metrics.publish_away(Instant::now());
         self.view.change(|now| now.reason = Some(reason));
-        if self.said.away(reason.name()) {
+        if self.reconnect_log.on_disconnect(reason.name()) {
             let socket = self.config.socket.display();
             tracing::warn!(%socket, reason = reason.name(), %error, "cannot connect to the agent's monitor; will go on trying");
         }
@@ -204,25 +204,26 @@ impl CiliumMonitor {
         self.buffer.clear();
         if connected.is_shut {
             // We ended it ourselves: what is behind is read, and no other connection follows.
-            self.numbers.stopped(now);
+            self.metrics.stopped(now);
             self.view.change(|view| (view.since, view.reason) = (now, Some(Reason::NotStarted)));
             return;
         }
-        self.numbers.ended(reason.name(), left, now);
+        self.metrics.ended(reason.name(), left, now);
         if left > 0 && reason != Reason::Garbage {
             // A message that began is an event that its agent had.
             sink(&lost(LostSource::ObserverQueue, None, 1, unix_now()));
         }
-        let is_good = connected.is_good || now.saturating_duration_since(connected.since) >= self.config.good;
-        if is_good {
+        let is_stable =
+            connected.is_stable || now.saturating_duration_since(connected.since) >= self.config.stable_after;
+        if is_stable {
             self.backoff.reset();
         }
-        self.said.over(is_good);
+        self.reconnect_log.on_end(is_stable);
         self.view.change(|view| {
             view.interruptions += 1;
             (view.since, view.reason) = (now, Some(reason));
         });
-        if self.said.away(reason.name()) {
+        if self.reconnect_log.on_disconnect(reason.name()) {
             let socket = self.config.socket.display();
             tracing::warn!(%socket, reason = reason.name(), why, bytes = left, "the connection to the agent's monitor has ended; will connect again");
         }
@@ -232,12 +233,12 @@ impl CiliumMonitor {
     /// Takes note of a connection that has become a good one. Once a read.
     fn look_at_age(&mut self) {
         let State::Connected(connected) = &mut self.state else { return };
-        if !connected.is_good && connected.since.elapsed() >= self.config.good {
-            connected.is_good = true;
+        if !connected.is_stable && connected.since.elapsed() >= self.config.stable_after {
+            connected.is_stable = true;
             self.backoff.reset();
-            if let Some(unsaid) = self.said.lasts() {
+            if let Some(suppressed) = self.reconnect_log.on_stable() {
                 let socket = self.config.socket.display();
-                tracing::info!(%socket, unsaid, "the connection to the agent's monitor lasts again");
+                tracing::info!(%socket, suppressed, "the connection to the agent's monitor lasts again");
             }
         }
     }
@@ -285,7 +286,7 @@ impl CiliumMonitor {
                     return count;
                 }
                 Ok(_) => {
-                    let (taken, error) = decode(connected, &mut self.buffer, &mut self.numbers, sink);
+                    let (taken, error) = decode(connected, &mut self.buffer, &mut self.metrics, sink);
                     count += taken;
                     if let Some(error) = error {
                         // One of no bytes is too short for any: it is nobody's stream.
@@ -312,7 +313,7 @@ impl CiliumMonitor {
 fn decode(
     connected: &mut Connected,
     buffer: &mut Buffer,
-    numbers: &mut Numbers,
+    metrics: &mut ConnectionMetrics,
     sink: &mut dyn FnMut(&Event<'_>),
 ) -> (usize, Option<GobError>) {
     // What is read at once has arrived at once: one look at the clock.
@@ -333,7 +334,7 @@ fn decode(
                         kernel_drop: None,
                     })),
                     gob::RECORD_LOST => sink(&lost(LostSource::KernelBuffer, cpu.ok(), payload.lost, time)),
-                    _ => numbers.skipped("unknown_payload"),
+                    _ => metrics.skipped("unknown_payload"),
                 }
                 buffer.consume(size);
                 count += 1;
@@ -362,7 +363,7 @@ fn watched(watcher: &Watcher) -> Option<RawFd> {
 impl Source for CiliumMonitor {
     fn start(&mut self) -> io::Result<()> {
         if matches!(self.state, State::Stopped) {
-            self.numbers.started(Instant::now());
+            self.metrics.started(Instant::now());
             self.state = State::Away { next: Instant::now() };
         }
         Ok(())
@@ -371,12 +372,12 @@ impl Source for CiliumMonitor {
     fn stop(&mut self) {
         if !matches!(self.state, State::Stopped) {
             if let State::Connected(connected) = &self.state {
-                self.said.over(connected.is_good);
+                self.reconnect_log.on_end(connected.is_stable);
             }
             self.state = State::Stopped;
             self.buffer.clear();
             self.backoff.reset();
-            self.numbers.stopped(Instant::now());
+            self.metrics.stopped(Instant::now());
             self.view.change(|now| (now.since, now.reason) = (Instant::now(), Some(Reason::NotStarted)));
         }
     }

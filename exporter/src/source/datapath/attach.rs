@@ -1,6 +1,6 @@
 //! Puts the programs on interfaces as they come, tells the kernel maps about them, and lets go as they leave.
 
-mod place;
+mod attachment;
 mod unseen;
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{Tunnel, map, program};
 use tokio::sync::oneshot;
 
-use self::place::Place;
+use self::attachment::Attachment;
 use self::unseen::Unseen;
 use super::links::filters::{Direction, remove_empty_clsact};
 use super::links::requests::Requests;
@@ -102,7 +102,7 @@ fn attributes(state: &HookState) -> [(&'static str, &str); 2] {
 
 struct Attached {
     link: Link,
-    places: Vec<Place>,
+    attachments: Vec<Attachment>,
     /// The clsact queueing discipline is our own work, so its end is too.
     made_clsact: bool,
 }
@@ -110,7 +110,7 @@ struct Attached {
 impl Attached {
     /// Detaches; on a gone interface there is nothing left to detach.
     fn end(self) {
-        drop(self.places);
+        drop(self.attachments);
         if !self.made_clsact {
             return;
         }
@@ -124,7 +124,7 @@ impl Attached {
 
 /// Whom the programs count for, as others are to know it.
 #[derive(Debug)]
-pub struct Present {
+pub struct Presences {
     /// Interfaces with hooks.
     pub interfaces: Presence,
     /// Namespaces whose drops are counted.
@@ -141,14 +141,14 @@ pub struct Attacher {
     own_namespace: u32,
     attached: BTreeMap<u32, Attached>,
     /// Namespaces behind endpoints, with how many endpoints each, and the id of the only one.
-    told: BTreeMap<u32, u32>,
+    published_namespaces: BTreeMap<u32, u32>,
     /// Tunnel devices, and what they send.
-    told_tunnels: BTreeMap<u32, Vec<Tunnel>>,
+    published_tunnels: BTreeMap<u32, Vec<Tunnel>>,
     /// Interfaces that were there before us: attached when all of them are known, as packets of one are judged by what
     /// the others are. None from then on.
     waiting: Option<BTreeMap<u32, Link>>,
     unseen: Unseen,
-    present: Present,
+    presences: Presences,
     hooks: Hooks,
     telemetry: Telemetry,
     /// Whom to tell that the interfaces that were there are attached.
@@ -163,7 +163,7 @@ impl Attacher {
     pub fn new(
         mut object: Object,
         mode: Mode,
-        present: Present,
+        presences: Presences,
         telemetry: Telemetry,
         synced: oneshot::Sender<()>,
     ) -> Result<Self, LoadError> {
@@ -181,16 +181,16 @@ impl Attacher {
             tunnels,
             own_namespace,
             attached,
-            told: BTreeMap::new(),
-            told_tunnels: BTreeMap::new(),
+            published_namespaces: BTreeMap::new(),
+            published_tunnels: BTreeMap::new(),
             waiting: Some(BTreeMap::new()),
             unseen: Unseen::new(telemetry.clone()),
-            present,
+            presences,
             hooks,
             telemetry,
             synced: Some(synced),
         };
-        attacher.tell_namespaces();
+        attacher.publish_namespaces();
         attacher.report(0, "", "kfree_skb", error.and_then(DropsError::into_text));
         Ok(attacher)
     }
@@ -217,7 +217,7 @@ impl Attacher {
 
     fn update(&mut self, link: Link) {
         // First the maps: the programs look there as soon as they run.
-        self.tell_tunnels(link.ifindex, if link.role == Role::Uplink { link.tunnels.clone() } else { Vec::new() });
+        self.publish_tunnels(link.ifindex, if link.role == Role::Uplink { link.tunnels.clone() } else { Vec::new() });
         if let Err(error) = sys::update(self.interfaces.as_fd(), &link.ifindex, &link.wire()) {
             tracing::warn!(interface = link.name, %error, "cannot tell the kernel programs of an interface");
         }
@@ -230,7 +230,7 @@ impl Attacher {
             .get(&link.ifindex)
             // What could not be attached is tried again at every change: a rename may have come in between.
             .is_some_and(|attached| {
-                let whole = attached.places.len() == 2;
+                let whole = attached.attachments.len() == 2;
                 whole && attached.link.role == link.role && attached.link.l3_device == link.l3_device
             });
         if same {
@@ -248,25 +248,25 @@ impl Attacher {
             self.detach(link.ifindex);
             self.attach(link);
         }
-        self.tell_namespaces();
+        self.publish_namespaces();
     }
 
     fn attach(&mut self, link: Link) {
         let Some(programs) = programs_of(&link) else { return };
         self.unseen.appear(link.ifindex, &link.name);
-        self.present.interfaces.arrive(link.ifindex);
-        let (mut places, mut made_clsact) = (Vec::new(), false);
+        self.presences.interfaces.arrive(link.ifindex);
+        let (mut attachments, mut made_clsact) = (Vec::new(), false);
         for (name, hook, direction) in programs {
             let error = match self.attach_one(name, link.ifindex, direction, &mut made_clsact) {
-                Ok(place) => {
-                    places.push(place);
+                Ok(attachment) => {
+                    attachments.push(attachment);
                     None
                 }
                 Err(error) => Some(error),
             };
             self.report(link.ifindex, &link.name, hook, error);
         }
-        self.attached.insert(link.ifindex, Attached { link, places, made_clsact });
+        self.attached.insert(link.ifindex, Attached { link, attachments, made_clsact });
     }
 
     fn attach_one(
@@ -275,16 +275,17 @@ impl Attacher {
         ifindex: u32,
         direction: Direction,
         made_clsact: &mut bool,
-    ) -> Result<Place, String> {
+    ) -> Result<Attachment, String> {
         let program = self.object.classifier(name).map_err(|error| error.to_string())?;
         let program = program.fd().map_err(|error| text(&error))?.as_fd();
-        Place::take(self.mode, ifindex, direction, (program, name), made_clsact).map_err(|error| error.to_string())
+        Attachment::attach(self.mode, ifindex, direction, (program, name), made_clsact)
+            .map_err(|error| error.to_string())
     }
 
     fn detach(&mut self, ifindex: u32) {
         if let Some(attached) = self.attached.remove(&ifindex) {
             attached.end();
-            self.present.interfaces.leave(ifindex, Instant::now());
+            self.presences.interfaces.leave(ifindex, Instant::now());
             self.hooks.remove(ifindex, &self.telemetry);
         }
     }
@@ -295,17 +296,17 @@ impl Attacher {
         }
         self.detach(ifindex);
         self.unseen.gone(ifindex);
-        self.tell_tunnels(ifindex, Vec::new());
+        self.publish_tunnels(ifindex, Vec::new());
         if let Err(error) = sys::delete(self.interfaces.as_fd(), &ifindex) {
             tracing::warn!(ifindex, %error, "cannot remove an interface from the kernel's map");
         }
-        self.tell_namespaces();
+        self.publish_namespaces();
     }
 
     /// What a tunnel's device sends; nothing where it is none, or gone.
-    fn tell_tunnels(&mut self, ifindex: u32, now: Vec<Tunnel>) {
-        let before = self.told_tunnels.remove(&ifindex).unwrap_or_default();
-        let others = || self.told_tunnels.values().flatten();
+    fn publish_tunnels(&mut self, ifindex: u32, now: Vec<Tunnel>) {
+        let before = self.published_tunnels.remove(&ifindex).unwrap_or_default();
+        let others = || self.published_tunnels.values().flatten();
         for tunnel in before.iter().filter(|tunnel| !now.contains(tunnel) && !others().any(|other| other == *tunnel)) {
             warn("a tunnel", sys::delete(self.tunnels.as_fd(), tunnel));
         }
@@ -313,12 +314,12 @@ impl Attacher {
             warn("a tunnel", sys::update(self.tunnels.as_fd(), tunnel, &1_u32));
         }
         if !now.is_empty() {
-            self.told_tunnels.insert(ifindex, now);
+            self.published_tunnels.insert(ifindex, now);
         }
     }
 
     /// The namespaces whose drops are ours: our own, and those behind endpoints.
-    fn tell_namespaces(&mut self) {
+    fn publish_namespaces(&mut self) {
         let mut wanted = BTreeMap::from([(self.own_namespace, 0)]);
         for attached in self.attached.values().filter(|attached| attached.link.role == Role::Endpoint) {
             let Some(inode) = attached.link.peer.and_then(|peer| peer.inode) else { continue };
@@ -328,18 +329,19 @@ impl Attacher {
                 .and_modify(|endpoint| *endpoint = 0)
                 .or_insert_with(|| u32::from(attached.link.endpoint));
         }
-        let gone: Vec<_> = self.told.keys().filter(|inode| !wanted.contains_key(inode)).copied().collect();
+        let gone: Vec<_> =
+            self.published_namespaces.keys().filter(|inode| !wanted.contains_key(inode)).copied().collect();
         for inode in gone {
             warn("a namespace", sys::delete(self.namespaces.as_fd(), &inode));
-            self.present.namespaces.leave(inode, Instant::now());
+            self.presences.namespaces.leave(inode, Instant::now());
         }
         for (inode, endpoint) in &wanted {
-            if self.told.get(inode) != Some(endpoint) {
-                self.present.namespaces.arrive(*inode);
+            if self.published_namespaces.get(inode) != Some(endpoint) {
+                self.presences.namespaces.arrive(*inode);
                 warn("a namespace", sys::update(self.namespaces.as_fd(), inode, endpoint));
             }
         }
-        self.told = wanted;
+        self.published_namespaces = wanted;
     }
 
     fn report(&self, ifindex: u32, interface: &str, hook: &'static str, error: Option<String>) {

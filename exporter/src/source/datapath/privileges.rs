@@ -7,7 +7,7 @@ use crate::support::capabilities::Capabilities;
 
 /// Without these nothing works. The kernel takes `SYS_ADMIN` for the second and third too (`bpf_capable`,
 /// `perfmon_capable`).
-const NEEDED: [(Capabilities, Capabilities); 3] = [
+const REQUIRED: [(Capabilities, Capabilities); 3] = [
     (Capabilities::NET_ADMIN, Capabilities::NET_ADMIN),
     (Capabilities::BPF, Capabilities::SYS_ADMIN),
     (Capabilities::PERFMON, Capabilities::SYS_ADMIN),
@@ -15,7 +15,7 @@ const NEEDED: [(Capabilities, Capabilities); 3] = [
 
 /// Without these a part is lost: the capability, and what. `/proc/PID/ns/net` of a process that may more than we is
 /// shown to those who could trace it (`ptrace(2)`); names of namespaces in /run are anybody's.
-const WANTED: [(Capabilities, &str); 1] = [(
+const OPTIONAL: [(Capabilities, &str); 1] = [(
     Capabilities::SYS_PTRACE,
     "network namespaces are found only in /run/netns and /run/docker/netns; drops in others are not reported",
 )];
@@ -74,13 +74,14 @@ impl Privileges {
     pub fn check(self) -> Result<(), MissingCapabilities> {
         let is_missing =
             |(capability, instead): &&(Capabilities, Capabilities)| !self.0.has(*capability) && !self.0.has(*instead);
-        let missing: Vec<_> = NEEDED.iter().filter(is_missing).flat_map(|(capability, _)| capability.names()).collect();
+        let missing: Vec<_> =
+            REQUIRED.iter().filter(is_missing).flat_map(|(capability, _)| capability.names()).collect();
         if missing.is_empty() { Ok(()) } else { Err(MissingCapabilities { missing: missing.join(", ") }) }
     }
 
     /// What works less well: the capability that is missing, and what is lost by it.
-    pub fn lacks(self) -> impl Iterator<Item = (String, &'static str)> {
-        WANTED
+    pub fn missing_optional(self) -> impl Iterator<Item = (String, &'static str)> {
+        OPTIONAL
             .iter()
             .filter(move |(capability, _)| !self.0.has(*capability))
             .map(|(capability, lost)| (capability.names().concat(), *lost))
@@ -112,7 +113,7 @@ mod tests {
             let privileges = Privileges(have.iter().fold(Capabilities::NONE, |set, one| set.with(*one)));
             let found = privileges.check().err().map(|error| error.missing);
             assert_eq!(found.as_deref(), missing);
-            assert!(privileges.lacks().map(|(name, _)| name).eq(lacks.iter().copied()), "{missing:?}");
+            assert!(privileges.missing_optional().map(|(name, _)| name).eq(lacks.iter().copied()), "{missing:?}");
         }
     }
 }

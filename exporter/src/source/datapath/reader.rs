@@ -27,7 +27,7 @@ const BURST: usize = 65_536;
 
 /// What a reader is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Deps {
     /// Which buffer.
     pub transport: Transport,
     /// The ring buffer's map, or the perf event array.
@@ -57,7 +57,7 @@ pub struct Reader {
     state: State,
     clock: Clock,
     clock_due: Instant,
-    losses: Losses,
+    losses: LossCounters,
 }
 
 enum State {
@@ -67,7 +67,7 @@ enum State {
 }
 
 /// What the kernel's counters said last.
-struct Losses {
+struct LossCounters {
     due: Instant,
     /// Whose each of the values is.
     cpus: Vec<u16>,
@@ -81,22 +81,22 @@ impl Reader {
     ///
     /// # Errors
     /// No descriptor is left, or the list of CPUs cannot be read.
-    pub fn new(parts: Parts) -> io::Result<Self> {
+    pub fn new(deps: Deps) -> io::Result<Self> {
         let cpus = sys::possible_cpus()?;
         let count = cpus.len();
         Ok(Self {
-            transport: parts.transport,
-            buffer: parts.buffer,
-            emit: parts.emit,
-            counters: parts.counters,
-            drop_program: parts.drop_program,
-            totals: parts.totals,
-            damaged: parts.damaged,
+            transport: deps.transport,
+            buffer: deps.buffer,
+            emit: deps.emit,
+            counters: deps.counters,
+            drop_program: deps.drop_program,
+            totals: deps.totals,
+            damaged: deps.damaged,
             waker: Waker::new()?,
             state: State::Stopped,
             clock: Clock::now(),
             clock_due: Instant::now() + CLOCK_INTERVAL,
-            losses: Losses { due: Instant::now(), cpus, values: vec![0; count], seen: vec![0; count], misses: 0 },
+            losses: LossCounters { due: Instant::now(), cpus, values: vec![0; count], seen: vec![0; count], misses: 0 },
         })
     }
 
@@ -138,7 +138,7 @@ impl Reader {
         count
     }
 
-    fn tell_totals(&self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
+    fn emit_totals(&self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         for list in self.totals.try_iter() {
             count += list.len();
@@ -147,8 +147,8 @@ impl Reader {
         count
     }
 
-    /// Losses since the last look become events, by CPU.
-    fn tell_losses(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
+    /// LossCounters since the last look become events, by CPU.
+    fn emit_losses(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let losses = &mut self.losses;
         losses.due = Instant::now() + LOSS_INTERVAL;
         sys::lookup_per_cpu(self.counters.as_fd(), &(Counter::Lost as u32), &mut losses.values)?;
@@ -207,11 +207,11 @@ impl Source for Reader {
             self.wait(if stopped { timeout } else { timeout.min(POLL_INTERVAL) })?;
             count = self.drain(sink);
         }
-        count += self.tell_totals(sink);
+        count += self.emit_totals(sink);
         let now = Instant::now();
         // Who does not wait takes all that there is, so the last losses too.
         if (now >= self.losses.due || timeout.is_zero()) && !stopped {
-            count += self.tell_losses(sink)?;
+            count += self.emit_losses(sink)?;
         }
         if now >= self.clock_due {
             self.clock = Clock::now();
@@ -234,7 +234,7 @@ mod tests {
     fn signal_ends_wait_without_error() {
         let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
         let (_sender, totals) = std::sync::mpsc::sync_channel(1);
-        let parts = Parts {
+        let deps = Deps {
             transport: Transport::Ring,
             buffer: file(),
             emit: file(),
@@ -243,7 +243,7 @@ mod tests {
             totals,
             damaged: Number::default(),
         };
-        let mut reader = Reader::new(parts).unwrap();
+        let mut reader = Reader::new(deps).unwrap();
         let read = interrupted(move || reader.read(Duration::from_secs(3600), &mut |_| ()));
         assert_eq!(read.unwrap(), 0);
     }

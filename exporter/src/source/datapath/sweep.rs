@@ -1,7 +1,7 @@
 //! The sweeper: takes totals that no event carried, removes idle connections in two phases, reads the kernel's counters.
 
-mod table;
-mod tallies;
+mod counter_maps;
+mod key;
 
 use std::collections::HashSet;
 use std::io;
@@ -16,8 +16,8 @@ use eyepiece_wire::{
     SweepTotals, Tunnel,
 };
 
-use self::table::Table;
-use self::tallies::Tallies;
+use self::counter_maps::CounterMaps;
+use self::key::ConnectionKey;
 use super::kernel_names::KernelNames;
 use super::presence::Presence;
 use super::privileges;
@@ -47,7 +47,7 @@ pub struct Timeouts {
 
 /// What the sweeper works on.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Deps {
     /// `EP_CONN4`.
     pub connections4: OwnedFd,
     /// `EP_CONN6`.
@@ -101,17 +101,17 @@ impl Sweeper {
     ///
     /// # Errors
     /// No thread, no list of CPUs.
-    pub fn start(parts: Parts) -> io::Result<Self> {
+    pub fn start(deps: Deps) -> io::Result<Self> {
         let cpus = sys::possible_cpus()?.len();
         let (stop, stopped) = sync_channel(1);
-        let mut work = Work::new(parts, cpus)?;
+        let mut worker = Worker::new(deps, cpus)?;
         let thread = std::thread::Builder::new().name("sweeper".into()).spawn(move || {
             capabilities::keep(privileges::of_reading());
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PERIOD) {
-                work.round(false);
+                worker.round(false);
             }
             std::thread::sleep(LAST_GRACE);
-            work.round(true);
+            worker.round(true);
         })?;
         Ok(Self { stop, thread })
     }
@@ -127,7 +127,7 @@ impl Sweeper {
 }
 
 /// What one look at a table found.
-struct Found<K> {
+struct Scan<K> {
     /// Each with the half that opened the connection.
     take: Vec<(K, u8)>,
     kill: Vec<(K, u64)>,
@@ -136,34 +136,34 @@ struct Found<K> {
     entries: u64,
 }
 
-struct Work {
-    parts: Parts,
+struct Worker {
+    deps: Deps,
     hertz: u64,
     jiffies: u64,
     reader4: BatchReader<Key4, Connection>,
     reader6: BatchReader<Key6, Connection>,
     reader_tunnels: BatchReader<Tunnel, u32>,
-    tallies: Tallies,
+    counter_maps: CounterMaps,
     counters: Vec<(Counter, Number)>,
     values: Vec<u64>,
     connections: [Number; 2],
 }
 
-impl Work {
-    fn new(parts: Parts, cpus: usize) -> io::Result<Self> {
+impl Worker {
+    fn new(deps: Deps, cpus: usize) -> io::Result<Self> {
         use eyepiece_semconv::{attribute, metric};
-        let telemetry = parts.telemetry.clone();
+        let telemetry = deps.telemetry.clone();
         let ignored =
             |reason| telemetry.counter(metric::EYEPIECE_DATAPATH_IGNORED.name, &[(attribute::EYEPIECE_REASON, reason)]);
         let entries = |family| {
             telemetry.gauge(metric::EYEPIECE_DATAPATH_CONNECTION_COUNT.name, &[(attribute::NETWORK_TYPE, family)])
         };
-        let tallies = tallies::Parts {
-            untracked: parts.untracked.try_clone()?,
-            drops: parts.drops.try_clone()?,
-            interfaces: parts.interfaces.clone(),
-            namespaces: parts.namespaces.clone(),
-            names: parts.names.clone(),
+        let counter_maps = counter_maps::Deps {
+            untracked: deps.untracked.try_clone()?,
+            drops: deps.drops.try_clone()?,
+            interfaces: deps.interfaces.clone(),
+            namespaces: deps.namespaces.clone(),
+            names: deps.names.clone(),
             telemetry: telemetry.clone(),
         };
         Ok(Self {
@@ -172,7 +172,7 @@ impl Work {
             reader4: BatchReader::new(1),
             reader6: BatchReader::new(1),
             reader_tunnels: BatchReader::new(1),
-            tallies: Tallies::new(tallies, cpus),
+            counter_maps: CounterMaps::new(counter_maps, cpus),
             counters: vec![
                 (Counter::Offered, telemetry.counter(metric::EYEPIECE_DATAPATH_OFFERED.name, &[])),
                 (Counter::Lost, telemetry.counter(metric::EYEPIECE_DATAPATH_LOST.name, &[])),
@@ -184,7 +184,7 @@ impl Work {
             ],
             values: vec![0; cpus],
             connections: [entries("ipv4"), entries("ipv6")],
-            parts,
+            deps,
         })
     }
 
@@ -200,51 +200,56 @@ impl Work {
         let mut totals = Vec::new();
         let result = self.collect(last, &mut totals);
         // What was taken is told whatever came after it.
-        if !totals.is_empty() && self.parts.totals.send(totals).is_ok() {
-            self.parts.waker.wake();
+        if !totals.is_empty() && self.deps.totals.send(totals).is_ok() {
+            self.deps.waker.wake();
         }
         result
     }
 
     fn collect(&mut self, last: bool, totals: &mut Vec<Totals>) -> io::Result<()> {
-        self.jiffies = jiffies(self.parts.program.as_fd())?;
+        self.jiffies = jiffies(self.deps.program.as_fd())?;
         let now = Instant::now();
-        let view = self.view(now)?;
-        let connections4 = self.parts.connections4.try_clone()?;
-        let found = look(&mut self.reader4, connections4.as_fd(), &view, last, totals)?;
+        let criteria = self.criteria(now)?;
+        let connections4 = self.deps.connections4.try_clone()?;
+        let found = scan(&mut self.reader4, connections4.as_fd(), &criteria, last, totals)?;
         self.connections[0].set(found.entries);
-        self.act(&found, now, totals)?;
-        let connections6 = self.parts.connections6.try_clone()?;
-        let found = look(&mut self.reader6, connections6.as_fd(), &view, last, totals)?;
+        self.sweep_entries(&found, now, totals)?;
+        let connections6 = self.deps.connections6.try_clone()?;
+        let found = scan(&mut self.reader6, connections6.as_fd(), &criteria, last, totals)?;
         self.connections[1].set(found.entries);
-        self.act(&found, now, totals)?;
-        self.tallies.round(now, totals)?;
-        self.parts.telemetry.expire(now, self.parts.grace);
+        self.sweep_entries(&found, now, totals)?;
+        self.counter_maps.round(now, totals)?;
+        self.deps.telemetry.expire(now, self.deps.grace);
         self.read_counters()
     }
 
-    fn view(&mut self, now: Instant) -> io::Result<View> {
+    fn criteria(&mut self, now: Instant) -> io::Result<Criteria> {
         let mut tunnels = HashSet::new();
-        self.reader_tunnels.read(self.parts.tunnels.as_fd(), |tunnel, _| {
+        self.reader_tunnels.read(self.deps.tunnels.as_fd(), |tunnel, _| {
             tunnels.insert(*tunnel);
         })?;
         let jiffies =
             |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(self.hertz) / 1000;
-        let timeouts = &self.parts.timeouts;
-        Ok(View {
+        let timeouts = &self.deps.timeouts;
+        Ok(Criteria {
             now: self.jiffies,
-            interval: jiffies(self.parts.interval),
-            hold: jiffies(self.parts.hold),
+            interval: jiffies(self.deps.interval),
+            hold: jiffies(self.deps.hold),
             tcp: jiffies(timeouts.tcp),
             udp: jiffies(timeouts.udp),
             other: jiffies(timeouts.other),
-            interfaces: self.parts.interfaces.all(now),
+            interfaces: self.deps.interfaces.all(now),
             tunnels,
         })
     }
 
-    fn act<K: Table>(&self, found: &Found<K>, now: Instant, totals: &mut Vec<Totals>) -> io::Result<()> {
-        let program = self.parts.program.as_fd();
+    fn sweep_entries<K: ConnectionKey>(
+        &self,
+        found: &Scan<K>,
+        now: Instant,
+        totals: &mut Vec<Totals>,
+    ) -> io::Result<()> {
+        let program = self.deps.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|(key, _)| key.item(0)).collect();
             let items = run::<K>(program, SWEEP_TAKE, items)?;
@@ -255,7 +260,7 @@ impl Work {
                 }
             }
         }
-        let is_orphan = |(key, _): &&(K, u64)| self.parts.interfaces.is_gone(key.ifindex(), now);
+        let is_orphan = |(key, _): &&(K, u64)| self.deps.interfaces.is_gone(key.ifindex(), now);
         let kill: Vec<_> = found.kill.iter().chain(found.orphans.iter().filter(is_orphan)).collect();
         for chunk in kill.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|(key, last)| key.item(*last)).collect();
@@ -266,7 +271,7 @@ impl Work {
 
     fn read_counters(&mut self) -> io::Result<()> {
         for (counter, number) in &self.counters {
-            sys::lookup_per_cpu(self.parts.counters.as_fd(), &(*counter as u32), &mut self.values)?;
+            sys::lookup_per_cpu(self.deps.counters.as_fd(), &(*counter as u32), &mut self.values)?;
             number.set(self.values.iter().sum());
         }
         Ok(())
@@ -274,7 +279,7 @@ impl Work {
 }
 
 /// What entries are judged by; times in jiffies.
-struct View {
+struct Criteria {
     now: u64,
     interval: u64,
     hold: u64,
@@ -287,9 +292,9 @@ struct View {
     tunnels: HashSet<Tunnel>,
 }
 
-impl View {
+impl Criteria {
     /// Whether an entry at an uplink is a tunnel's, and was made before the kernel programs knew of the tunnel.
-    fn is_mistaken<K: Table>(&self, key: &K, entry: &Connection) -> bool {
+    fn is_mistaken<K: ConnectionKey>(&self, key: &K, entry: &Connection) -> bool {
         let half = usize::from(entry.origin & 1);
         let hook = entry.half[half].hook.checked_sub(1).and_then(Hook::from_u8);
         entry.mark != AnsweredBy::Tunnel as u8
@@ -314,14 +319,14 @@ impl View {
 }
 
 /// Reads a table and sorts its entries; removes the dead ones, and what they still held goes to `totals`.
-fn look<K: Table>(
+fn scan<K: ConnectionKey>(
     reader: &mut BatchReader<K, Connection>,
     map: BorrowedFd<'_>,
-    view: &View,
+    criteria: &Criteria,
     last: bool,
     totals: &mut Vec<Totals>,
-) -> io::Result<Found<K>> {
-    let mut found = Found { take: Vec::new(), kill: Vec::new(), orphans: Vec::new(), entries: 0 };
+) -> io::Result<Scan<K>> {
+    let mut found = Scan { take: Vec::new(), kill: Vec::new(), orphans: Vec::new(), entries: 0 };
     let mut failed = Ok(());
     reader.read(map, |key, values| {
         let [entry] = values else { return };
@@ -330,18 +335,18 @@ fn look<K: Table>(
         if entry.dead != 0 || last {
             // One that cannot be removed is met again, so its rest is told only when it is gone.
             match sys::delete(map, key) {
-                Ok(()) => remainder(totals, key, entry, view),
+                Ok(()) => remainder(totals, key, entry, criteria),
                 Err(error) => failed = Err(error),
             }
-        } else if !view.interfaces.contains(&key.ifindex()) {
+        } else if !criteria.interfaces.contains(&key.ifindex()) {
             // Nobody adds to it any more. One whose interface has come since is told apart below.
             found.orphans.push((*key, newest));
-        } else if newest + view.timeout(key.protocol(), entry.closing != 0) < view.now {
+        } else if newest + criteria.timeout(key.protocol(), entry.closing != 0) < criteria.now {
             found.kill.push((*key, newest));
-        } else if view.is_mistaken(key, entry) {
+        } else if criteria.is_mistaken(key, entry) {
             // The next packet makes it again, as what it is.
             found.kill.push((*key, u64::MAX));
-        } else if entry.half.iter().any(|half| view.is_due(entry, half)) {
+        } else if entry.half.iter().any(|half| criteria.is_due(entry, half)) {
             found.take.push((*key, entry.origin));
         }
     })?;
@@ -349,9 +354,9 @@ fn look<K: Table>(
 }
 
 /// What an entry on its way out still holds: nobody adds to it any more.
-fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, view: &View) {
+fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, criteria: &Criteria) {
     let mark = match AnsweredBy::from_u8(entry.mark) {
-        _ if view.is_mistaken(key, entry) => AnsweredBy::Tunnel,
+        _ if criteria.is_mistaken(key, entry) => AnsweredBy::Tunnel,
         // Nobody ever answered: what came in ended here.
         AnsweredBy::Unknown => AnsweredBy::Local,
         known => known,
@@ -370,7 +375,7 @@ fn remainder<K: Table>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, vi
 }
 
 /// Adds what was taken of a half of the entry whose half `origin` opened the connection.
-fn push<K: Table>(
+fn push<K: ConnectionKey>(
     totals: &mut Vec<Totals>,
     (key, origin): (&K, u8),
     index: usize,
@@ -414,7 +419,7 @@ const fn traffic(
 }
 
 /// Runs the sweep program on a list of at most SWEEP_BATCH items.
-fn run<K: Table>(program: BorrowedFd<'_>, operation: u32, mut items: Vec<K::Item>) -> io::Result<Vec<K::Item>> {
+fn run<K: ConnectionKey>(program: BorrowedFd<'_>, operation: u32, mut items: Vec<K::Item>) -> io::Result<Vec<K::Item>> {
     let header = SweepHeader { operation, family: K::FAMILY, count: items.len() as u32, ..SweepHeader::default() };
     let mut packet = vec![0_u8; size_of::<SweepHeader>() + size_of::<K::Item>() * items.len()];
     let (head, body) = packet.split_at_mut(size_of::<SweepHeader>());

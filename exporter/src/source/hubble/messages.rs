@@ -1,4 +1,4 @@
-//! What a stream's messages say to us, and what tells one from all others.
+//! Content a stream's messages say to us, and what tells one from all others.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -34,15 +34,15 @@ impl Kind {
 
 /// A message.
 pub(super) struct Read {
-    pub(super) what: What,
+    pub(super) what: Content,
     node: String,
     time: u64,
     key: u128,
     is_timed: bool,
 }
 
-/// What a message is.
-pub(super) enum What {
+/// Content a message is.
+pub(super) enum Content {
     Item(Item),
     NodeStatus(NodeStatusEvent),
     /// Of a kind that is not known.
@@ -88,7 +88,7 @@ pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeErro
 }
 
 fn timed(event: Option<Observed>, node: String, time: u64, message: &[u8]) -> Read {
-    let what = event.map_or(What::Nothing, |event| What::Item(Item::Observed(Box::new(event))));
+    let what = event.map_or(Content::Nothing, |event| Content::Item(Item::Observed(Box::new(event))));
     Read { what, node, time, key: hash(message), is_timed: true }
 }
 
@@ -98,19 +98,25 @@ fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
             let node = flow.metadata.as_ref().map(|metadata| metadata.node_name.clone()).unwrap_or_default();
             let (time, uuid) = (flow.time, u128::from_be_bytes(flow.uuid));
             let key = if uuid == 0 { hash(message) } else { uuid };
-            Read { what: What::Item(Item::Observed(Box::new(Observed::Flow(flow)))), node, time, key, is_timed: true }
+            Read {
+                what: Content::Item(Item::Observed(Box::new(Observed::Flow(flow)))),
+                node,
+                time,
+                key,
+                is_timed: true,
+            }
         }
         Told::Observed(other) => {
             let Head { node_name, time } = Head::decode(message)?;
-            let what = What::Item(Item::Observed(Box::new(other)));
+            let what = Content::Item(Item::Observed(Box::new(other)));
             Read { what, node: node_name, time: nanoseconds(time), key: hash(message), is_timed: false }
         }
-        Told::NodeStatus(event) => none(What::NodeStatus(event)),
-        Told::Nothing => none(What::Nothing),
+        Told::NodeStatus(event) => none(Content::NodeStatus(event)),
+        Told::Nothing => none(Content::Nothing),
     })
 }
 
-const fn none(what: What) -> Read {
+const fn none(what: Content) -> Read {
     Read { what, node: String::new(), time: 0, key: 0, is_timed: false }
 }
 

@@ -1,14 +1,14 @@
 //! The source `hubble`: follows flows, agent and debug events of a Hubble server or a relay, and finds it again whatever
 //! happens.
 //!
-//! What was seen last says from when on to ask after an interruption; what comes twice is left out. What the server does
+//! Content was seen last says from when on to ask after an interruption; what comes twice is left out. Content the server does
 //! not have any more is missed, and nobody knows how much that is: such gaps are counted. A server that we are too slow
 //! for loses events in its own ring, and says how many.
 
 pub mod status;
 
-mod alive;
 mod follow;
+mod liveness;
 mod messages;
 mod reason;
 mod window;
@@ -23,16 +23,16 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use self::alive::Probing;
+pub use self::liveness::Probing;
 use eyepiece_flow::event::{Event, TakeOnce, Undecodable};
 use eyepiece_flow::record::Observed;
 
-use self::follow::{Counters, Follower, Out};
+use self::follow::{Follower, ItemSender, SharedMetrics};
 use self::status::{NOT_STARTED, View};
 use super::{Halt, Source, Waker, wait};
 use crate::client::address::Address;
 use crate::client::hubble::Options;
-use crate::source::connection_stats::Numbers;
+use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::telemetry::Telemetry;
 
 /// Events between the stream and the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. Full = the stream
@@ -48,7 +48,7 @@ pub struct Config {
     pub options: Options,
 }
 
-/// What the stream hands to the pipeline's thread.
+/// Content the stream hands to the pipeline's thread.
 enum Item {
     Observed(Box<Observed>),
     Undecodable { time: u64, data: Bytes },
@@ -60,8 +60,8 @@ pub struct Hubble {
     runtime: Handle,
     probing: Probing,
     following: Option<Following>,
-    is_asleep: Arc<AtomicBool>,
-    counters: Counters,
+    is_waiting: Arc<AtomicBool>,
+    metrics: SharedMetrics,
     view: View,
     waker: Waker,
     halt: Halt,
@@ -79,7 +79,7 @@ impl Drop for Following {
     }
 }
 
-/// What belongs to the source outside of the pipeline's thread.
+/// Content belongs to the source outside of the pipeline's thread.
 #[derive(Clone, Debug)]
 pub struct Controls {
     /// Ends it.
@@ -100,8 +100,8 @@ pub fn build(config: Config, runtime: Handle, telemetry: &Telemetry) -> io::Resu
         runtime,
         probing: Probing::default(),
         following: None,
-        is_asleep: Arc::default(),
-        counters: Counters::new(Numbers::new(telemetry)),
+        is_waiting: Arc::default(),
+        metrics: SharedMetrics::new(ConnectionMetrics::new(telemetry)),
         view: view.clone(),
         waker,
         halt: halt.clone(),
@@ -134,7 +134,7 @@ impl Hubble {
     }
 
     fn end(&self) {
-        self.counters.get().stopped(Instant::now());
+        self.metrics.get().stopped(Instant::now());
         self.view.change(|now| (now.since, now.reason) = (Instant::now(), Some(NOT_STARTED)));
     }
 }
@@ -142,16 +142,16 @@ impl Hubble {
 impl Source for Hubble {
     fn start(&mut self) -> io::Result<()> {
         if self.following.is_none() && !self.halt.is_asked() {
-            self.counters.get().started(Instant::now());
+            self.metrics.get().started(Instant::now());
             let (sender, items) = mpsc::channel(CAPACITY);
-            let out = Out { items: sender, is_asleep: Arc::clone(&self.is_asleep), waker: self.waker.clone() };
+            let out = ItemSender { items: sender, is_waiting: Arc::clone(&self.is_waiting), waker: self.waker.clone() };
             let follower = Follower {
                 address: self.config.address.clone(),
                 options: self.config.options.clone(),
                 probing: self.probing,
                 out,
                 view: self.view.clone(),
-                counters: self.counters.clone(),
+                metrics: self.metrics.clone(),
                 random: fastrand::Rng::new(),
             };
             self.following = Some(Following { items, task: self.runtime.spawn(follower.run()) });
@@ -170,7 +170,7 @@ impl Source for Hubble {
             && let Some(following) = &mut self.following
             && !following.items.is_closed()
         {
-            // What has arrived stays readable, and no more comes: the drain has an end.
+            // Content has arrived stays readable, and no more comes: the drain has an end.
             following.task.abort();
             following.items.close();
             self.end();
@@ -179,13 +179,13 @@ impl Source for Hubble {
         if count > 0 {
             return Ok(count);
         }
-        self.is_asleep.store(true, Ordering::Relaxed);
+        self.is_waiting.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let count = self.take(sink);
         if count == 0 {
             wait(&self.waker, [None; 2], timeout)?;
         }
-        self.is_asleep.store(false, Ordering::Relaxed);
+        self.is_waiting.store(false, Ordering::Relaxed);
         Ok(if count == 0 { self.take(sink) } else { count })
     }
 

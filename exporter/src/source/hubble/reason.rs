@@ -22,7 +22,7 @@ pub(super) const fn of_connecting(error: &ClientError) -> &'static str {
             Some(ErrorKind::PermissionDenied) => "permission_denied",
             Some(ErrorKind::ConnectionRefused) => "refused",
             Some(ErrorKind::TimedOut) => "timeout",
-            // What rustls has against a certificate, or against bytes that are no TLS.
+            // Content rustls has against a certificate, or against bytes that are no TLS.
             Some(ErrorKind::InvalidData) => "tls",
             _ => "connect_failed",
         },

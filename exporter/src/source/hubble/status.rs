@@ -29,7 +29,7 @@ pub struct Node {
     pub state: &'static str,
     /// Since when.
     pub since: Instant,
-    /// What relay says about it; often nothing.
+    /// Content relay says about it; often nothing.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a stream has had lately: from when on to ask after an interruption, and what comes twice then.
+//! Content a stream has had lately: from when on to ask after an interruption, and what comes twice then.
 //!
 //! A server is asked again for some seconds that we know: flows of several nodes come out of order, and one that comes
 //! again proves that its node has forgotten none behind it. Only times of one node are compared with each other.
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort them.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// A node that was not heard for this long while others were had nothing under way any more: its last event's time is not
+/// A node that was not last_arrival for this long while others were had nothing under way any more: its last event's time is not
 /// gone back to. By when events arrived, for clocks of nodes are not to be compared.
 const QUIET: Duration = Duration::from_secs(600);
 /// A time this far before the node's newest is none that came late: somebody has set its clock back.
@@ -21,7 +21,7 @@ const EVENTS: usize = 1 << 16;
 /// Nodes that are told apart: more than a cluster has (Kubernetes is made for 5,000).
 const NODES: usize = 1 << 13;
 
-/// What an event is to us.
+/// Content an event is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     /// It has not been seen before.
@@ -39,7 +39,7 @@ pub(super) struct Offered<'a> {
     pub(super) node: &'a str,
     /// When it happened, ns since the Unix epoch; 0 = not known.
     pub(super) time: u64,
-    /// What tells it from all others.
+    /// Content tells it from all others.
     pub(super) key: u128,
     /// Whether servers give it by time: losses come whatever time is asked for, and prove nothing.
     pub(super) is_timed: bool,
@@ -68,17 +68,17 @@ struct Node {
     /// The latest time among those that are not recognised any more.
     floor: u64,
     /// When its last event arrived.
-    heard: Instant,
+    last_arrival: Instant,
     /// Its events may come again.
-    again: Option<Again>,
+    replay: Option<Replay>,
 }
 
-struct Again {
+struct Replay {
     /// The node's newest event when it was interrupted.
     newest: u64,
     until: Instant,
     /// It has told something that we know, or its gap was told.
-    is_settled: bool,
+    is_proven: bool,
 }
 
 impl Default for Window {
@@ -95,8 +95,8 @@ impl Window {
     pub(super) fn since(&self, now: u64) -> Option<u64> {
         // Losses alone tell no time.
         let timed = self.nodes.values().filter(|node| node.newest > 0);
-        let heard = timed.clone().map(|node| node.heard).max()?;
-        timed.map(|node| node.told_until(heard)).min().map(|time| back(time.min(now), WINDOW))
+        let last_arrival = timed.clone().map(|node| node.last_arrival).max()?;
+        timed.map(|node| node.complete_until(last_arrival)).min().map(|time| back(time.min(now), WINDOW))
     }
 
     /// The stream begins anew, from a time on that [`Window::since`] has said.
@@ -104,7 +104,7 @@ impl Window {
         let Some(since) = since else { return };
         self.replay = Some(now + REPLAY);
         for node in self.nodes.values_mut() {
-            node.again(now, node.newest >= since);
+            node.expect_replay(now, node.newest >= since);
         }
     }
 
@@ -112,7 +112,7 @@ impl Window {
     pub(super) fn node_changed(&mut self, name: &str, now: Instant) {
         if let Some(node) = self.nodes.get_mut(name) {
             self.replay = Some(now + REPLAY);
-            node.again(now, true);
+            node.expect_replay(now, true);
         }
     }
 
@@ -128,24 +128,24 @@ impl Window {
             return Offer::New;
         }
         let (name, node) = self.node(event, now);
-        node.heard = now;
+        node.last_arrival = now;
         let mut is_gap = false;
-        match &mut node.again {
+        match &mut node.replay {
             // Told again is nothing so late: the clock was set back while nobody looked, and what the node has told since was
             // taken for known.
-            Some(again) if !is_seen && event.is_timed && event.time <= node.floor && now >= again.until => {
-                (node.newest, node.floor, node.again) = (event.time, 0, None);
+            Some(replay) if !is_seen && event.is_timed && event.time <= node.floor && now >= replay.until => {
+                (node.newest, node.floor, node.replay) = (event.time, 0, None);
                 is_gap = true;
             }
-            Some(again) => {
+            Some(replay) => {
                 if is_seen || event.time <= node.floor {
-                    again.is_settled |= event.is_timed;
+                    replay.is_proven |= event.is_timed;
                     return Offer::Seen;
                 }
                 if event.is_timed {
-                    is_gap = !std::mem::replace(&mut again.is_settled, true);
-                    if event.time > again.newest || now >= again.until {
-                        node.again = None;
+                    is_gap = !std::mem::replace(&mut replay.is_proven, true);
+                    if event.time > replay.newest || now >= replay.until {
+                        node.replay = None;
                     }
                 }
             }
@@ -164,13 +164,14 @@ impl Window {
         let known = self.nodes.get_key_value(event.node).map(|(name, _)| Arc::clone(name));
         let name = known.unwrap_or_else(|| {
             if self.nodes.len() >= NODES {
-                let longest = self.nodes.iter().min_by_key(|(_, node)| node.heard).map(|(name, _)| Arc::clone(name));
+                let longest =
+                    self.nodes.iter().min_by_key(|(_, node)| node.last_arrival).map(|(name, _)| Arc::clone(name));
                 longest.and_then(|name| self.nodes.remove(&name));
             }
             event.node.into()
         });
         let newest = if event.is_timed { event.time } else { 0 };
-        let new = || Node { newest, floor: 0, heard: now, again: None };
+        let new = || Node { newest, floor: 0, last_arrival: now, replay: None };
         (Arc::clone(&name), self.nodes.entry(name).or_insert_with(new))
     }
 
@@ -204,17 +205,17 @@ impl Window {
 }
 
 impl Node {
-    /// Up to when it has told us everything, by its own clock, where `heard` is when any node was heard last.
-    fn told_until(&self, heard: Instant) -> u64 {
-        let silent = heard.saturating_duration_since(self.heard);
+    /// Up to when it has told us everything, by its own clock, where `last_arrival` is when any node was last_arrival last.
+    fn complete_until(&self, last_arrival: Instant) -> u64 {
+        let silent = last_arrival.saturating_duration_since(self.last_arrival);
         // One that is quiet is as far on as its clock has gone since, be it ahead of ours or behind.
         if silent <= QUIET { self.newest } else { self.newest.saturating_add(nanos(silent)) }
     }
 
-    fn again(&mut self, now: Instant, is_asked_for: bool) {
-        let newest = self.again.as_ref().map_or(self.newest, |again| again.newest.max(self.newest));
+    fn expect_replay(&mut self, now: Instant, is_requested: bool) {
+        let newest = self.replay.as_ref().map_or(self.newest, |replay| replay.newest.max(self.newest));
         // Whose last event is before the time that is asked for has nothing to prove itself by.
-        self.again = Some(Again { newest, until: now + REPLAY, is_settled: !is_asked_for });
+        self.replay = Some(Replay { newest, until: now + REPLAY, is_proven: !is_requested });
     }
 }
 

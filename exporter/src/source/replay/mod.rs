@@ -42,7 +42,7 @@ pub struct Config {
 
 /// What a replay is built with.
 #[derive(Debug)]
-pub struct Parts<'a> {
+pub struct Deps<'a> {
     /// Names of what the recording tells.
     pub symbols: Symbols,
     /// Where the recording's snapshots go.
@@ -50,7 +50,7 @@ pub struct Parts<'a> {
     /// Own counters.
     pub telemetry: &'a Telemetry,
     /// Ends a wait for the file's first bytes: those of a pipe may never come.
-    pub leave: &'a Halt,
+    pub shutdown: &'a Halt,
 }
 
 /// Why a file can't be played.
@@ -72,9 +72,9 @@ pub enum ReplayError {
         /// What is wrong.
         source: HeadError,
     },
-    /// The program was told to leave before the first bytes were there.
-    #[error("replay.path: told to leave before its first bytes came")]
-    Left,
+    /// The program was told to shutdown before the first bytes were there.
+    #[error("replay.path: told to shutdown before its first bytes came")]
+    Interrupted,
 }
 
 /// The source.
@@ -87,7 +87,7 @@ pub struct Replay {
     symbols: Symbols,
     publisher: Publisher,
     names: RecordedNames,
-    numbers: Numbers,
+    metrics: ReplayMetrics,
     waker: Waker,
     halt: Halt,
     is_reading: bool,
@@ -112,7 +112,7 @@ pub struct Controls {
 ///
 /// # Errors
 /// See [`ReplayError`].
-pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), ReplayError> {
+pub fn build(config: &Config, deps: Deps<'_>) -> Result<(Replay, Controls), ReplayError> {
     let path = config.path.clone();
     let failed = |source| ReplayError::Open { path: config.path.clone(), source };
     let input = open(&path).map_err(failed)?;
@@ -124,18 +124,18 @@ pub fn build(config: &Config, parts: Parts<'_>) -> Result<(Replay, Controls), Re
         input,
         buffer: Buffer::new(format::RECORD_HEAD + format::MAX_BODY),
         reader: Reader::default(),
-        pace: Pace { speed: config.speed, began: None, told: None },
-        symbols: parts.symbols,
-        publisher: parts.publisher,
+        pace: Pace { speed: config.speed, began: None, announced: None },
+        symbols: deps.symbols,
+        publisher: deps.publisher,
         names: names.clone(),
-        numbers: Numbers::new(parts.telemetry.clone()),
+        metrics: ReplayMetrics::new(deps.telemetry.clone()),
         waker,
         halt: halt.clone(),
         is_reading: false,
         finished: Some(sender),
     };
-    replay.head(parts.leave)?;
-    let origin = replay.origin(parts.leave)?;
+    replay.head(deps.shutdown)?;
+    let origin = replay.origin(deps.shutdown)?;
     Ok((replay, Controls { halt, finished, names, origin }))
 }
 
@@ -169,7 +169,7 @@ struct Pace {
     /// When the first record was played, and its own time.
     began: Option<(Instant, u64)>,
     /// Time of the record whose long wait was told.
-    told: Option<u64>,
+    announced: Option<u64>,
 }
 
 impl Pace {
@@ -187,13 +187,13 @@ impl Pace {
     }
 
     /// Whether the wait for a record of this time is long, and new.
-    fn is_news(&mut self, ahead: Duration, time: u64) -> bool {
-        ahead >= LONG_WAIT && self.told.replace(time) != Some(time)
+    fn should_announce(&mut self, ahead: Duration, time: u64) -> bool {
+        ahead >= LONG_WAIT && self.announced.replace(time) != Some(time)
     }
 }
 
 /// About how long, in the largest unit of which there are two at least.
-fn about(time: Duration) -> String {
+fn rough_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86_400, "days"), (3600, "h"), (60, "min")];
     let unit = units.into_iter().find(|(unit, _)| seconds / unit >= 2);
@@ -201,7 +201,7 @@ fn about(time: Duration) -> String {
 }
 
 #[derive(Debug)]
-struct Numbers {
+struct ReplayMetrics {
     telemetry: Telemetry,
     damaged: HashMap<Damage, Damaged>,
     truncated: Number,
@@ -213,10 +213,10 @@ struct Damaged {
     places: Number,
     bytes: Number,
     /// How many places and bytes have not been told in words.
-    untold: (u64, u64),
+    unreported: (u64, u64),
 }
 
-impl Numbers {
+impl ReplayMetrics {
     fn new(telemetry: Telemetry) -> Self {
         let truncated =
             telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &[(attribute::EYEPIECE_REASON, "truncated")]);
@@ -231,18 +231,18 @@ impl Numbers {
             Damaged {
                 places: self.telemetry.counter(metric::EYEPIECE_SOURCE_DAMAGED.name, &reason),
                 bytes: self.telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &reason),
-                untold: (0, 0),
+                unreported: (0, 0),
             }
         });
         kind.places.add(1);
         kind.bytes.add(size as u64);
-        kind.untold = (kind.untold.0 + 1, kind.untold.1 + size as u64);
+        kind.unreported = (kind.unreported.0 + 1, kind.unreported.1 + size as u64);
     }
 
     /// Tells how much was damaged, once.
-    fn tell(&mut self, path: &str) {
+    fn log_totals(&mut self, path: &str) {
         for (damage, kind) in &mut self.damaged {
-            let (places, bytes) = std::mem::take(&mut kind.untold);
+            let (places, bytes) = std::mem::take(&mut kind.unreported);
             if places > 0 {
                 tracing::warn!(reason = damage.name(), places, bytes, "{path}: skipped because of damage");
             }
@@ -251,23 +251,23 @@ impl Numbers {
 }
 
 /// What [`more`] found.
-enum More {
+enum Filled {
     Bytes,
     NotYet,
     End,
 }
 
 /// Reads once; a file is always ready, a pipe when its writer is.
-fn more(waker: &Waker, input: &mut File, buffer: &mut Buffer, timeout: Duration) -> io::Result<More> {
+fn fill(waker: &Waker, input: &mut File, buffer: &mut Buffer, timeout: Duration) -> io::Result<Filled> {
     let [ready, _] = wait(waker, [Some(input.as_raw_fd()), None], timeout)?;
     if !ready {
-        return Ok(More::NotYet);
+        return Ok(Filled::NotYet);
     }
     match buffer.fill(input) {
-        Ok(0) => Ok(More::End),
-        Ok(_) => Ok(More::Bytes),
+        Ok(0) => Ok(Filled::End),
+        Ok(_) => Ok(Filled::Bytes),
         Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
-            Ok(More::NotYet)
+            Ok(Filled::NotYet)
         }
         Err(error) => Err(error),
     }
@@ -275,12 +275,12 @@ fn more(waker: &Waker, input: &mut File, buffer: &mut Buffer, timeout: Duration)
 
 impl Replay {
     /// Checks the file's head, as soon as there is something to say.
-    fn head(&mut self, leave: &Halt) -> Result<(), ReplayError> {
+    fn head(&mut self, shutdown: &Halt) -> Result<(), ReplayError> {
         loop {
             let filled = self.buffer.filled();
             match format::check_head(&filled[..filled.len().min(format::HEAD)]) {
                 Ok(()) => break,
-                Err(HeadError::Short { .. }) if self.first_bytes(leave)? => {}
+                Err(HeadError::Short { .. }) if self.first_bytes(shutdown)? => {}
                 Err(source) => return Err(ReplayError::Head { path: self.path.clone(), source }),
             }
         }
@@ -289,7 +289,7 @@ impl Replay {
     }
 
     /// What the first record says of its writer; nothing where it says something else.
-    fn origin(&mut self, leave: &Halt) -> Result<BTreeMap<String, String>, ReplayError> {
+    fn origin(&mut self, shutdown: &Halt) -> Result<BTreeMap<String, String>, ReplayError> {
         loop {
             match self.reader.next(self.buffer.filled()) {
                 Step::Record { record: Record::Origin(lines), .. } => {
@@ -299,22 +299,22 @@ impl Replay {
                 Step::Incomplete { .. } => {}
                 Step::Record { .. } | Step::Damaged { .. } => return Ok(BTreeMap::new()),
             }
-            if !self.first_bytes(leave)? {
+            if !self.first_bytes(shutdown)? {
                 return Ok(BTreeMap::new());
             }
         }
     }
 
     /// Waits for more bytes while the program starts; false at the file's end.
-    fn first_bytes(&mut self, leave: &Halt) -> Result<bool, ReplayError> {
+    fn first_bytes(&mut self, shutdown: &Halt) -> Result<bool, ReplayError> {
         loop {
-            if leave.is_asked() {
-                return Err(ReplayError::Left);
+            if shutdown.is_asked() {
+                return Err(ReplayError::Interrupted);
             }
-            match more(&leave.waker, &mut self.input, &mut self.buffer, FIRST_WAIT) {
-                Ok(More::Bytes) => return Ok(true),
-                Ok(More::End) => return Ok(false),
-                Ok(More::NotYet) => {}
+            match fill(&shutdown.waker, &mut self.input, &mut self.buffer, FIRST_WAIT) {
+                Ok(Filled::Bytes) => return Ok(true),
+                Ok(Filled::End) => return Ok(false),
+                Ok(Filled::NotYet) => {}
                 Err(source) => return Err(ReplayError::Open { path: self.path.clone(), source }),
             }
         }
@@ -332,8 +332,8 @@ impl Replay {
                 Step::Record { time, record, size } => {
                     let ahead = self.pace.until(time);
                     if !ahead.is_zero() {
-                        if self.pace.is_news(ahead, time) {
-                            let (path, about) = (&self.path, about(ahead));
+                        if self.pace.should_announce(ahead, time) {
+                            let (path, about) = (&self.path, rough_duration(ahead));
                             tracing::warn!("{path}: the next event is in {about}; replay.speed = 0 does not wait");
                         }
                         if count == 0 {
@@ -356,14 +356,14 @@ impl Replay {
                     }
                 }
                 Step::Damaged { damage, size } => {
-                    self.numbers.damaged(damage, size);
+                    self.metrics.damaged(damage, size);
                     self.buffer.consume(size);
                     skipped += size;
                 }
-                Step::Incomplete { .. } => match self.more(if count == 0 { timeout } else { Duration::ZERO })? {
-                    More::Bytes => {}
-                    More::NotYet => return Ok(count),
-                    More::End => {
+                Step::Incomplete { .. } => match self.fill(if count == 0 { timeout } else { Duration::ZERO })? {
+                    Filled::Bytes => {}
+                    Filled::NotYet => return Ok(count),
+                    Filled::End => {
                         if !self.ends_with_gap() {
                             self.finish();
                             return Ok(count);
@@ -375,14 +375,14 @@ impl Replay {
         Ok(count)
     }
 
-    fn more(&mut self, timeout: Duration) -> io::Result<More> {
-        more(&self.waker, &mut self.input, &mut self.buffer, timeout)
+    fn fill(&mut self, timeout: Duration) -> io::Result<Filled> {
+        fill(&self.waker, &mut self.input, &mut self.buffer, timeout)
     }
 
     /// At the end of the file: whether records follow behind bytes that are missing in the middle.
     fn ends_with_gap(&mut self) -> bool {
         let Some(size) = format::after_gap(self.buffer.filled()) else { return false };
-        self.numbers.damaged(Damage::Body, size);
+        self.metrics.damaged(Damage::Body, size);
         self.buffer.consume(size);
         true
     }
@@ -392,10 +392,10 @@ impl Replay {
         let left = self.buffer.filled().len();
         self.buffer.clear();
         if left > 0 {
-            self.numbers.truncated.add(left as u64);
+            self.metrics.truncated.add(left as u64);
             tracing::warn!(bytes = left, "{}: the last record is cut; everything before was played", self.path);
         }
-        self.numbers.tell(&self.path);
+        self.metrics.log_totals(&self.path);
         tracing::info!("{}: played to its end", self.path);
         // Nobody listens where the program ends already.
         finished.send(()).unwrap_or_default();
@@ -428,7 +428,7 @@ impl Source for Replay {
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         if self.halt.is_asked() {
-            self.numbers.tell(&self.path);
+            self.metrics.log_totals(&self.path);
         }
         if !self.is_reading || self.finished.is_none() || self.halt.is_asked() {
             wait(&self.waker, [None; 2], timeout)?;

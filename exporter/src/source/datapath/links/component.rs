@@ -10,9 +10,9 @@ use super::glob::Filter;
 use super::inventory::Inventory;
 use super::learner::Learner;
 use super::link::LinkEvent;
-use super::namespaces::Places;
+use super::namespaces::SearchPaths;
+use super::notifier::EndpointObserver;
 use super::requests::RequestError;
-use super::roster::Told;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// What the watcher is to look at.
@@ -21,14 +21,14 @@ pub struct Config {
     /// Which interfaces, by name.
     pub filter: Filter,
     /// Where namespaces are found.
-    pub places: Places,
+    pub search_paths: SearchPaths,
     /// Who is told of endpoints that come and go.
-    pub told: Told,
+    pub observer: EndpointObserver,
 }
 
-/// What the watcher counts.
+/// What the watcher metrics.
 #[derive(Clone, Debug)]
-pub struct Counts {
+pub struct WatcherMetrics {
     /// Lists that were made because notifications were lost.
     pub resyncs: Number,
     /// Questions about interfaces, addresses or namespaces that the kernel did not answer.
@@ -41,7 +41,7 @@ pub struct Counts {
     pub without_id: Number,
 }
 
-impl Counts {
+impl WatcherMetrics {
     /// The numbers, in the registry from the start.
     pub fn new(telemetry: &Telemetry) -> Self {
         let of = |reason| {
@@ -91,7 +91,7 @@ pub struct Links {
     /// For the pipeline's thread.
     pub learner: Learner,
     /// What is counted.
-    pub counts: Counts,
+    pub metrics: WatcherMetrics,
     /// The interfaces by role; complete when [`LinkEvent::Synced`] is sent.
     pub inventory: Inventory,
     /// Ends with an error where the kernel can't be asked any more.

@@ -58,7 +58,7 @@ pub const INCLUDE: &str = "datapath.interfaces.include";
 const EXCLUDE: &str = "datapath.interfaces.exclude";
 
 impl Interfaces {
-    /// Counts interfaces, and looks which patterns none of them matches.
+    /// WatcherMetrics interfaces, and looks which patterns none of them matches.
     pub fn count<'a>(links: &(impl Iterator<Item = &'a Link> + Clone), filter: &Filter) -> Self {
         let mut counted = Self::default();
         for link in links.clone() {

@@ -10,7 +10,7 @@ use crate::support::telemetry::Number;
 /// packet after a minute.
 pub const HINTS_MAX: usize = 256;
 /// A pair of interface and address is told again after this time, ns: often enough that what is in use stays known
-/// ([`super::book::LEARNED_TTL`]), rare enough for packets of one source to cost one look into [`Learner::recent`].
+/// ([`super::address_book::LEARNED_TTL`]), rare enough for packets of one source to cost one look into [`Learner::recent`].
 const REPEAT: u64 = 60_000_000_000;
 /// Slots of the pairs told last: a power of two, so that a slot is found by a mask. 20 KiB.
 const SLOTS: usize = 512;
@@ -25,7 +25,7 @@ pub struct Hint {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct RecentHint {
     hint: Hint,
     at: u64,
 }
@@ -34,12 +34,12 @@ struct Told {
 #[derive(Debug)]
 pub struct Learner {
     sender: mpsc::Sender<Hint>,
-    recent: Box<[Option<Told>; SLOTS]>,
+    recent: Box<[Option<RecentHint>; SLOTS]>,
     dropped: Number,
 }
 
 impl Learner {
-    /// A learner, and where its hints come out; `dropped` counts those that found no room.
+    /// A learner, and where its hints come out; `dropped` metrics those that found no room.
     pub fn new(dropped: Number) -> (Self, mpsc::Receiver<Hint>) {
         let (sender, receiver) = mpsc::channel(HINTS_MAX);
         (Self { sender, recent: Box::new([None; SLOTS]), dropped }, receiver)
@@ -52,7 +52,7 @@ impl Learner {
         if slot.is_some_and(|told| told.hint == hint && now.saturating_sub(told.at) < REPEAT) {
             return;
         }
-        *slot = Some(Told { hint, at: now });
+        *slot = Some(RecentHint { hint, at: now });
         if self.sender.try_send(hint).is_err() {
             self.dropped.add(1);
         }

@@ -1,7 +1,7 @@
 //! Network namespaces: which one an id means, told by the inode that the kernel names it by elsewhere.
 //!
 //! The kernel has no question from a namespace's id to its inode, only one from an open namespace to its id. So the
-//! places where namespaces can be found are walked, and each one that is new is opened, asked, and closed again.
+//! search_paths where namespaces can be found are walked, and each one that is new is opened, asked, and closed again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,14 +14,14 @@ use super::requests::{RequestError, Requests};
 
 /// Where network namespaces can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct SearchPaths {
     /// Directories whose files are bind mounts of namespaces.
     pub directories: Vec<PathBuf>,
     /// procfs of the processes whose namespaces count: the machine's, not a container's.
     pub processes: PathBuf,
 }
 
-impl Default for Places {
+impl Default for SearchPaths {
     fn default() -> Self {
         // Where `ip netns` and CNI, and where Docker keep them.
         let directories = vec!["/run/netns".into(), "/var/run/netns".into(), "/run/docker/netns".into()];
@@ -44,13 +44,13 @@ pub fn own_inode() -> io::Result<u32> {
 /// # Errors
 /// Where the kernel can't be asked; a place that can't be read is passed over.
 pub fn inodes(
-    places: &Places,
+    search_paths: &SearchPaths,
     wanted: &BTreeSet<i32>,
     requests: &mut Requests,
 ) -> Result<BTreeMap<i32, u32>, RequestError> {
     let mut found = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for path in candidates(places) {
+    for path in candidates(search_paths) {
         if found.len() == wanted.len() {
             break;
         }
@@ -74,9 +74,9 @@ pub fn inodes(
     Ok(found)
 }
 
-fn candidates(places: &Places) -> impl Iterator<Item = PathBuf> {
-    let mounted = places.directories.iter().flat_map(|directory| entries(directory));
-    let of_processes = entries(&places.processes).filter(|path| is_process(path)).map(|path| path.join("ns/net"));
+fn candidates(search_paths: &SearchPaths) -> impl Iterator<Item = PathBuf> {
+    let mounted = search_paths.directories.iter().flat_map(|directory| entries(directory));
+    let of_processes = entries(&search_paths.processes).filter(|path| is_process(path)).map(|path| path.join("ns/net"));
     mounted.chain(of_processes)
 }
 
@@ -95,7 +95,7 @@ fn inode_of(metadata: &std::fs::Metadata) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, candidates};
+    use super::{SearchPaths, candidates};
 
     #[test]
     fn files_and_processes_are_candidates() {
@@ -105,8 +105,8 @@ mod tests {
             std::fs::create_dir_all(path(directory)).unwrap();
         }
         std::fs::write(path("netns/blue"), "").unwrap();
-        let places = Places { directories: vec![path("netns"), path("missing")], processes: path("proc") };
-        let mut found: Vec<_> = candidates(&places).collect();
+        let search_paths = SearchPaths { directories: vec![path("netns"), path("missing")], processes: path("proc") };
+        let mut found: Vec<_> = candidates(&search_paths).collect();
         found.sort();
         assert_eq!(found, [path("netns/blue"), path("proc/1/ns/net"), path("proc/42/ns/net")]);
     }

@@ -10,7 +10,7 @@ use libc::{
     RTM_GETNSID, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID,
 };
 
-use super::facts::{Facts, parse_address};
+use super::link_info::{LinkInfo, parse_address};
 use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, Message, Messages, Request, i32_at, u64_at};
 use super::socket::{DATAGRAM, Socket};
 
@@ -94,23 +94,26 @@ impl Requests {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn links(&mut self) -> Result<Vec<Facts>, RequestError> {
+    pub fn links(&mut self) -> Result<Vec<LinkInfo>, RequestError> {
         let request = Request::new(RTM_GETLINK, dump(), &[0; IFINFOMSG])
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        self.list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None })
+        self.list(&request, |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None })
     }
 
     /// One interface of this namespace; none where it is gone.
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn link(&mut self, ifindex: u32) -> Result<Option<Facts>, RequestError> {
+    pub fn link(&mut self, ifindex: u32) -> Result<Option<LinkInfo>, RequestError> {
         let mut fixed = [0; IFINFOMSG];
         fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
         let request = Request::new(RTM_GETLINK, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed)
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        let answer = self
-            .list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None });
+        let answer =
+            self.list(
+                &request,
+                |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None },
+            );
         match answer {
             Ok(found) => Ok(found.into_iter().next()),
             Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),

@@ -59,7 +59,7 @@ impl Socket {
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_BROADCAST`.
-    pub fn hear_all_namespaces(&self) -> io::Result<()> {
+    pub fn listen_all_namespaces(&self) -> io::Result<()> {
         self.set(libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID, 1)
     }
 

@@ -39,7 +39,7 @@ pub enum Received {
 pub struct Subscription {
     socket: AsyncFd<Socket>,
     buffer: Box<[u8]>,
-    hears_all: bool,
+    listens_all: bool,
 }
 
 impl Subscription {
@@ -53,18 +53,18 @@ impl Subscription {
         socket.set_nonblocking()?;
         socket.set_receive_buffer(RECEIVE_BUFFER)?;
         // Without CAP_NET_BROADCAST the other namespaces must be asked from time to time instead.
-        let hears_all = topics.all_namespaces && socket.hear_all_namespaces().is_ok();
+        let listens_all = topics.all_namespaces && socket.listen_all_namespaces().is_ok();
         for &group in topics.groups {
             socket.join(group)?;
         }
         // SAFETY: a socket gives the same descriptor always, and keeps it open for as long as it lives.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
-        Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), hears_all })
+        Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), listens_all })
     }
 
     /// Whether notifications of other namespaces come as well.
-    pub const fn hears_all(&self) -> bool {
-        self.hears_all
+    pub const fn listens_all(&self) -> bool {
+        self.listens_all
     }
 
     /// Waits for notifications and hands over each, with the id of the namespace that it is of, none for our own.

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::namespaces::{self, Places};
+use super::namespaces::{self, SearchPaths};
 use super::requests::{RequestError, Requests};
 use super::routes::{self, Claim};
 
 /// What to look at.
 #[derive(Debug)]
-pub enum Errand {
+pub enum SurveyRequest {
     /// Addresses of namespaces by their id; none = our own.
     Addresses(BTreeSet<Option<i32>>),
     /// Inodes of the namespaces behind these interfaces.
@@ -26,7 +26,7 @@ pub type Addresses = Result<Vec<(u32, IpAddr)>, RequestError>;
 
 /// What was found.
 #[derive(Debug)]
-pub enum Findings {
+pub enum SurveyResult {
     /// The addresses of each namespace, or why there are none.
     Addresses(BTreeMap<Option<i32>, Addresses>),
     /// What was asked, and inodes by namespace id.
@@ -35,19 +35,19 @@ pub enum Findings {
     Claims(Vec<(Claim, Result<bool, RequestError>)>),
 }
 
-/// Runs an errand; blocks.
-pub fn run(errand: Errand, requests: &mut Requests, places: &Places) -> Findings {
-    match errand {
-        Errand::Addresses(namespaces) => {
-            Findings::Addresses(namespaces.into_iter().map(|id| (id, requests.addresses(id))).collect())
+/// Runs an request; blocks.
+pub fn run(request: SurveyRequest, requests: &mut Requests, search_paths: &SearchPaths) -> SurveyResult {
+    match request {
+        SurveyRequest::Addresses(namespaces) => {
+            SurveyResult::Addresses(namespaces.into_iter().map(|id| (id, requests.addresses(id))).collect())
         }
-        Errand::Inodes(asked) => {
+        SurveyRequest::Inodes(asked) => {
             let wanted = asked.values().copied().collect();
-            let found = namespaces::inodes(places, &wanted, requests);
-            Findings::Inodes(asked, found)
+            let found = namespaces::inodes(search_paths, &wanted, requests);
+            SurveyResult::Inodes(asked, found)
         }
-        Errand::Claims(claims) => {
-            Findings::Claims(claims.into_iter().map(|claim| (claim, routes::confirm(requests, &claim))).collect())
+        SurveyRequest::Claims(claims) => {
+            SurveyResult::Claims(claims.into_iter().map(|claim| (claim, routes::confirm(requests, &claim))).collect())
         }
     }
 }

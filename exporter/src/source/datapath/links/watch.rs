@@ -1,4 +1,4 @@
-//! The watcher: the one task that owns the table of interfaces and the address book.
+//! The watcher: the one task that owns the table of interfaces and the address address_book.
 //!
 //! It subscribes first and lists then, so nothing falls between the two; a notification that is older than the list
 //! is followed by all newer ones, so what is told ends right. Lost notifications lead to a new list, as does time.
@@ -14,26 +14,26 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::book::Book;
+use super::address_book::AddressBook;
 use super::classify::Role;
-use super::component::{Config, Counts, Links, LinksError};
-use super::facts::Facts;
+use super::component::{Config, Links, LinksError, WatcherMetrics};
 use super::inventory::Inventory;
 use super::learner::{Hint, Learner};
 use super::link::{Link, LinkEvent, PeerRef};
-use super::namespaces::{self, Places};
+use super::link_info::LinkInfo;
+use super::namespaces::{self, SearchPaths};
 use super::netlink::Message;
+use super::notifier::EndpointNotifier;
 use super::requests::{RequestError, Requests};
-use super::roster::Roster;
 use super::routes::Claim;
-use super::snapshot::{self, Departed};
+use super::snapshot::{self, RetiredLink};
 use super::subscription::{Received, Subscription, Topics};
-use super::survey::Findings;
-use super::table::Table;
+use super::survey::SurveyResult;
+use super::table::LinkTable;
 use crate::metadata::Publisher;
 use crate::support::telemetry::Telemetry;
 
-mod behind;
+mod surveys;
 
 /// Events that wait for whoever attaches. While it is full the watcher waits, the kernel keeps what happens, and where
 /// the kernel's room ends, lists are compared: nothing is lost, so this only has to spare wakeups.
@@ -48,11 +48,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// namespaces without a word to ours.
 const REVIEW: Duration = Duration::from_secs(30);
 /// How often addresses are listed again where other namespaces' notifications do not reach us.
-const REVIEW_DEAF: Duration = Duration::from_secs(5);
+const REVIEW_UNNOTIFIED: Duration = Duration::from_secs(5);
 /// How long a gone interface stays in the snapshot: longer than any event waits in a ring or a queue of ours.
-const LINGER: Duration = Duration::from_secs(10);
+const RETIRED_TTL: Duration = Duration::from_secs(10);
 /// Gone interfaces that are remembered.
-const DEPARTED_MAX: usize = 1024;
+const RETIRED_MAX: usize = 1024;
 /// How soon a namespace that was not found is looked for again; doubled each time, up to the next.
 const SEARCH: Duration = Duration::from_secs(1);
 /// The longest time between two searches.
@@ -69,22 +69,22 @@ pub fn build(
     publisher: Publisher,
     telemetry: &Telemetry,
 ) -> Result<Links, LinksError> {
-    let counts = Counts::new(telemetry);
-    let (learner, hints) = Learner::new(counts.hints_dropped.clone());
+    let metrics = WatcherMetrics::new(telemetry);
+    let (learner, hints) = Learner::new(metrics.hints_dropped.clone());
     let (sender, events) = mpsc::channel(EVENTS_MAX);
     let inventory = Inventory::default();
     let entered = runtime.enter();
     let watcher = Watcher {
-        table: Table::new(config.filter),
-        book: Book::default(),
-        roster: Roster::new(config.told),
-        departed: Vec::new(),
+        table: LinkTable::new(config.filter),
+        address_book: AddressBook::default(),
+        notifier: EndpointNotifier::new(config.observer),
+        retired: Vec::new(),
         links: subscribe(LINKS)?,
         addresses: subscribe(ADDRESSES)?,
         requests: Some(Requests::open()?),
         surveyor: Some(Requests::open()?),
         surveys: JoinSet::new(),
-        places: config.places,
+        search_paths: config.search_paths,
         own_inode: namespaces::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
         claims: BTreeSet::new(),
@@ -98,12 +98,12 @@ pub fn build(
         publisher,
         hints,
         events: sender,
-        counts: counts.clone(),
+        metrics: metrics.clone(),
         inventory: inventory.clone(),
     };
     drop(entered);
     let task = runtime.spawn(watcher.run());
-    Ok(Links { events, learner, counts, inventory, task })
+    Ok(Links { events, learner, metrics, inventory, task })
 }
 
 /// When namespaces are searched for next.
@@ -115,7 +115,7 @@ struct Search {
 
 /// A notification about an interface.
 enum Notice {
-    Is(Facts),
+    Is(LinkInfo),
     Gone(u32),
 }
 
@@ -124,24 +124,24 @@ enum Wake {
     Links(io::Result<Received>),
     Addresses(io::Result<Received>),
     Hint(Option<Hint>),
-    Survey(Result<(Requests, Findings), tokio::task::JoinError>),
+    Survey(Result<(Requests, SurveyResult), tokio::task::JoinError>),
     Tick,
     Closed,
 }
 
 struct Watcher {
-    table: Table,
-    book: Book,
-    roster: Roster,
-    departed: Vec<Departed>,
+    table: LinkTable,
+    address_book: AddressBook,
+    notifier: EndpointNotifier,
+    retired: Vec<RetiredLink>,
     links: Subscription,
     addresses: Subscription,
     /// For questions that the watcher waits for; out while one is asked.
     requests: Option<Requests>,
     /// For surveys that run beside it; out while one runs.
     surveyor: Option<Requests>,
-    surveys: JoinSet<(Requests, Findings)>,
-    places: Places,
+    surveys: JoinSet<(Requests, SurveyResult)>,
+    search_paths: SearchPaths,
     own_inode: u32,
     /// Namespaces whose addresses are to be listed; none = our own.
     dirty: BTreeSet<Option<i32>>,
@@ -154,13 +154,13 @@ struct Watcher {
     pending: Vec<LinkEvent>,
     /// Something about interfaces was lost, and has not been made up for by a list.
     is_lost: bool,
-    /// The snapshot in place is older than the table or the book.
+    /// The snapshot in place is older than the table or the address_book.
     is_stale: bool,
     symbols: Symbols,
     publisher: Publisher,
     hints: mpsc::Receiver<Hint>,
     events: mpsc::Sender<LinkEvent>,
-    counts: Counts,
+    metrics: WatcherMetrics,
     inventory: Inventory,
 }
 
@@ -187,20 +187,20 @@ impl Watcher {
                 }
                 Wake::Addresses(Ok(Received::Messages)) => {}
                 Wake::Addresses(_) => {
-                    self.counts.resyncs.add(1);
+                    self.metrics.resyncs.add(1);
                     self.addresses = subscribe(ADDRESSES)?;
                     self.review_addresses();
                 }
                 Wake::Hint(hint) => hint.into_iter().for_each(|hint| self.learn(hint)),
                 Wake::Survey(result) => {
-                    let (requests, findings) = result?;
+                    let (requests, result) = result?;
                     self.surveyor = Some(requests);
-                    self.apply(findings);
+                    self.apply(result);
                 }
                 Wake::Tick => {
                     let now = Instant::now();
                     self.expire(now);
-                    let every = if self.addresses.hears_all() { REVIEW } else { REVIEW_DEAF };
+                    let every = if self.addresses.listens_all() { REVIEW } else { REVIEW_UNNOTIFIED };
                     if now.duration_since(addresses_reviewed) >= every {
                         addresses_reviewed = now;
                         self.review_addresses();
@@ -231,7 +231,7 @@ impl Watcher {
     /// Makes up for lost notifications: by a new subscription, as the old one still holds what came before the loss
     /// and would undo the list, and by a list.
     fn resync(&mut self) -> Result<(), LinksError> {
-        self.counts.resyncs.add(1);
+        self.metrics.resyncs.add(1);
         self.inbox.clear();
         self.links = subscribe(LINKS)?;
         self.is_lost = true;
@@ -244,7 +244,7 @@ impl Watcher {
         let list = self.ask(Requests::links).await?;
         let start = self.pending.len();
         self.table.replace(&list, &mut self.pending);
-        self.take_note(start);
+        self.apply_events(start);
         if std::mem::take(&mut self.is_lost) {
             self.pending.push(LinkEvent::Synced);
         }
@@ -266,14 +266,14 @@ impl Watcher {
         for notice in std::mem::take(&mut self.inbox) {
             let start = self.pending.len();
             match notice {
-                Notice::Is(facts) => {
+                Notice::Is(info) => {
                     // The other side may have come back to this namespace: ask about this one.
-                    let other = facts.link.filter(|_| facts.link_netns.is_none()).and_then(|link| self.table.get(link));
-                    let is_news = |peer: PeerRef| peer.elsewhere || peer.ifindex != facts.ifindex;
+                    let other = info.link.filter(|_| info.link_netns.is_none()).and_then(|link| self.table.get(link));
+                    let is_news = |peer: PeerRef| peer.elsewhere || peer.ifindex != info.ifindex;
                     if let Some(other) = other.filter(|other| other.peer.is_some_and(is_news)) {
                         self.recheck.insert(other.ifindex);
                     }
-                    self.table.update(&facts, &mut self.pending);
+                    self.table.update(&info, &mut self.pending);
                 }
                 Notice::Gone(ifindex) => {
                     // The other side of a pair is not told of again when this one leaves for another namespace.
@@ -281,25 +281,25 @@ impl Watcher {
                     self.table.remove(ifindex, &mut self.pending);
                 }
             }
-            self.take_note(start);
+            self.apply_events(start);
         }
     }
 
     /// Remembers endpoints that left the table, and what was known of them.
-    fn bury(&mut self) {
-        let until = Instant::now() + LINGER;
-        for link in self.table.take_departed() {
-            let addresses = self.book.endpoint(link.ifindex).map(|(address, _)| address).collect();
-            if self.departed.len() == DEPARTED_MAX {
-                self.departed.remove(0);
+    fn retire_links(&mut self) {
+        let until = Instant::now() + RETIRED_TTL;
+        for link in self.table.take_retired() {
+            let addresses = self.address_book.endpoint(link.ifindex).map(|(address, _)| address).collect();
+            if self.retired.len() == RETIRED_MAX {
+                self.retired.remove(0);
             }
-            self.departed.push(Departed { until, link, addresses });
+            self.retired.push(RetiredLink { until, link, addresses });
         }
     }
 
     /// Draws the consequences of events from `start` on.
-    fn take_note(&mut self, start: usize) {
-        self.bury();
+    fn apply_events(&mut self, start: usize) {
+        self.retire_links();
         for event in &self.pending[start..] {
             self.is_stale = true;
             if let LinkEvent::Appeared(link) = event {
@@ -309,9 +309,9 @@ impl Watcher {
             match event {
                 LinkEvent::Appeared(link) | LinkEvent::Changed(link) if link.role == Role::Endpoint => {
                     if link.endpoint == 0 {
-                        self.counts.without_id.add(1);
+                        self.metrics.without_id.add(1);
                     }
-                    self.book.add(link.ifindex);
+                    self.address_book.add(link.ifindex);
                     self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some));
                     if link.peer.is_some_and(|peer| peer.inode.is_none()) {
                         self.search = Search { due: Instant::now(), delay: SEARCH };
@@ -320,7 +320,7 @@ impl Watcher {
                 LinkEvent::Appeared(Link { ifindex, .. })
                 | LinkEvent::Changed(Link { ifindex, .. })
                 | LinkEvent::Gone { ifindex, .. } => {
-                    self.book.remove(*ifindex);
+                    self.address_book.remove(*ifindex);
                 }
                 LinkEvent::Synced => {}
             }
@@ -330,10 +330,10 @@ impl Watcher {
     /// Puts the new snapshot in place, then tells what happened.
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
         if std::mem::take(&mut self.is_stale) {
-            let Self { symbols, own_inode, table, book, departed, .. } = self;
+            let Self { symbols, own_inode, table, address_book, retired, .. } = self;
             let before = self.publisher.current();
-            self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, book, departed));
-            self.roster.update(&self.table, &self.book);
+            self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, address_book, retired));
+            self.notifier.update(&self.table, &self.address_book);
             self.inventory.set(self.table.interfaces());
         }
         for event in self.pending.drain(..) {
@@ -347,7 +347,7 @@ impl Watcher {
         let asked = !self.recheck.is_empty();
         while let Some(ifindex) = self.recheck.pop_first() {
             match self.ask(move |requests| requests.link(ifindex)).await {
-                Ok(Some(facts)) => self.inbox.push(Notice::Is(facts)),
+                Ok(Some(info)) => self.inbox.push(Notice::Is(info)),
                 // Gone: its own notification is on the way.
                 Ok(None) => {}
                 Err(LinksError::List { source }) => {
@@ -379,7 +379,7 @@ impl Watcher {
             self.requests = Some(requests);
         } else {
             // A new socket has no late answers in it.
-            self.counts.failures.add(1);
+            self.metrics.failures.add(1);
         }
         Ok(answer?)
     }
@@ -390,10 +390,10 @@ fn subscribe(topics: Topics) -> Result<Subscription, LinksError> {
 }
 
 fn notice(message: &Message<'_>) -> Option<Notice> {
-    let facts = Facts::parse(message.payload);
+    let info = LinkInfo::parse(message.payload);
     match message.kind {
-        RTM_NEWLINK => facts.map(Notice::Is),
-        RTM_DELLINK => facts.map(|facts| Notice::Gone(facts.ifindex)),
+        RTM_NEWLINK => info.map(Notice::Is),
+        RTM_DELLINK => info.map(|info| Notice::Gone(info.ifindex)),
         _ => None,
     }
 }

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use eyepiece_wire::{AnsweredBy, Connection, Half, Hook, Key4, Tunnel, map};
 
-use super::{Totals, Transport, View, look, transport};
+use super::{Criteria, Totals, Transport, scan, transport};
 use crate::source::datapath::btf::Btf;
-use crate::source::datapath::object::{Object, Settings};
+use crate::source::datapath::object::{Object, ProgramConfig};
 use crate::source::datapath::sys;
 use crate::source::datapath::sys::BatchReader;
 
@@ -15,8 +15,8 @@ const KEY: Key4 =
     Key4 { address: [1, 2], port: [7, 4789_u16.to_be()], ifindex: 9, protocol: 17, kind: 0, vlan: 0, pad: 0 };
 const VXLAN: Tunnel = Tunnel { port: 4789, protocol: 17, pad: 0 };
 
-fn view(tunnels: &[Tunnel]) -> View {
-    View {
+fn criteria(tunnels: &[Tunnel]) -> Criteria {
+    Criteria {
         now: 1000,
         interval: 10,
         hold: 10,
@@ -52,14 +52,14 @@ fn what_is_told_is_gone() {
     if !nix::unistd::geteuid().is_root() {
         eyepiece_tests::skip!("loading kernel programs needs root");
     }
-    let object = Object::load(&Settings::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
+    let object = Object::load(&ProgramConfig::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
     let map = object.map(map::CONNECTIONS4).expect("the table");
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let mut totals = Vec::new();
 
     sys::update(map.as_fd(), &KEY, &entry(true, AnsweredBy::Local)).expect("an entry");
-    look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
-    look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
+    scan(&mut reader, map.as_fd(), &criteria(&[]), false, &mut totals).expect("a look");
+    scan(&mut reader, map.as_fd(), &criteria(&[]), false, &mut totals).expect("a look");
     assert_eq!((totals.len(), packets(&totals)), (1, 3), "once");
 
     // What cannot be removed is met again, so it is not told.
@@ -67,7 +67,7 @@ fn what_is_told_is_gone() {
     sys::update(map.as_fd(), &KEY, &entry(true, AnsweredBy::Local)).expect("an entry");
     freeze(map.as_fd());
     for last in [false, true] {
-        assert!(look(&mut reader, map.as_fd(), &view(&[]), last, &mut totals).is_err());
+        assert!(scan(&mut reader, map.as_fd(), &criteria(&[]), last, &mut totals).is_err());
         assert_eq!(packets(&totals), 0);
     }
 }
@@ -77,7 +77,7 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
     if !nix::unistd::geteuid().is_root() {
         eyepiece_tests::skip!("loading kernel programs needs root");
     }
-    let object = Object::load(&Settings::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
+    let object = Object::load(&ProgramConfig::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
     let map = object.map(map::CONNECTIONS4).expect("the table");
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let other = Tunnel { port: 8472, ..VXLAN };
@@ -89,10 +89,10 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
     ] {
         let mut totals = Vec::new();
         sys::update(map.as_fd(), &KEY, &entry(false, mark)).expect("an entry");
-        let found = look(&mut reader, map.as_fd(), &view(tunnels), false, &mut totals).expect("a look");
+        let found = scan(&mut reader, map.as_fd(), &criteria(tunnels), false, &mut totals).expect("a look");
         let killed = if is_killed { vec![(KEY, u64::MAX)] } else { vec![] };
         assert_eq!(found.kill, killed, "{mark:?} {tunnels:?}");
-        look(&mut reader, map.as_fd(), &view(tunnels), true, &mut totals).expect("the last look");
+        scan(&mut reader, map.as_fd(), &criteria(tunnels), true, &mut totals).expect("the last look");
         let marks: Vec<_> = totals.iter().map(|totals| totals.traffic.mark).collect();
         assert_eq!(marks, [told], "{mark:?} {tunnels:?}");
     }
@@ -100,7 +100,7 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
     let mut inside = entry(false, AnsweredBy::Unknown);
     inside.half[0].hook = Hook::FromEndpoint as u8 + 1;
     sys::update(map.as_fd(), &KEY, &inside).expect("an entry");
-    let found = look(&mut reader, map.as_fd(), &view(&[VXLAN]), false, &mut Vec::new()).expect("a look");
+    let found = scan(&mut reader, map.as_fd(), &criteria(&[VXLAN]), false, &mut Vec::new()).expect("a look");
     assert_eq!(found.kill, []);
 }
 

@@ -7,7 +7,7 @@ use eyepiece_wire::{AnsweredBy, Key4, Key6, SWEEP_ALIVE, SweepItem4, SweepItem6,
 use super::super::sys::Plain;
 
 /// One of the two tables.
-pub(super) trait Table: Plain + Default {
+pub(super) trait ConnectionKey: Plain + Default {
     type Item: Copy + Default;
     const FAMILY: u32;
     fn item(self, last: u64) -> Self::Item;
@@ -21,7 +21,7 @@ pub(super) trait Table: Plain + Default {
     fn tunnel(&self, half: usize) -> Tunnel;
 }
 
-impl Table for Key4 {
+impl ConnectionKey for Key4 {
     type Item = SweepItem4;
     const FAMILY: u32 = 4;
 
@@ -55,7 +55,7 @@ impl Table for Key4 {
     }
 }
 
-impl Table for Key6 {
+impl ConnectionKey for Key6 {
     type Item = SweepItem6;
     const FAMILY: u32 = 6;
 

@@ -48,22 +48,22 @@ fn sum<V: Sum>(values: &[V]) -> V {
 }
 
 /// One map, and what of it has been told.
-struct Tally<K, V> {
+struct CounterMap<K, V> {
     map: OwnedFd,
     reader: BatchReader<K, V>,
-    told: HashMap<K, V>,
+    reported: HashMap<K, V>,
     /// A value for each CPU.
     values: Vec<V>,
 }
 
-impl<K: Plain + Default + Eq + Hash, V: Sum> Tally<K, V> {
+impl<K: Plain + Default + Eq + Hash, V: Sum> CounterMap<K, V> {
     fn new(map: OwnedFd, cpus: usize) -> Self {
-        Self { map, reader: BatchReader::new(cpus), told: HashMap::new(), values: vec![V::default(); cpus] }
+        Self { map, reader: BatchReader::new(cpus), reported: HashMap::new(), values: vec![V::default(); cpus] }
     }
 
     /// Calls `each` with what every entry grew by.
     fn read(&mut self, mut each: impl FnMut(&K, V)) -> io::Result<()> {
-        let told = &mut self.told;
+        let told = &mut self.reported;
         self.reader.read(self.map.as_fd(), |key, values| {
             let now = sum(values);
             let before = told.insert(*key, now).unwrap_or_default();
@@ -75,19 +75,19 @@ impl<K: Plain + Default + Eq + Hash, V: Sum> Tally<K, V> {
     ///
     /// The kernel reads and deletes an entry in one step, and nobody arrives under its number meanwhile: nothing is lost.
     /// Should a program have made it again all the same, the next round finds it.
-    fn let_go(
+    fn remove_gone(
         &mut self,
         presence: &Presence,
         now: Instant,
         subject: impl Fn(&K) -> u32,
         mut each: impl FnMut(&K, V),
     ) -> io::Result<()> {
-        let gone: Vec<K> = self.told.keys().filter(|key| presence.is_gone(subject(key), now)).copied().collect();
+        let gone: Vec<K> = self.reported.keys().filter(|key| presence.is_gone(subject(key), now)).copied().collect();
         for key in gone {
             let take = || sys::take_per_cpu(self.map.as_fd(), &key, &mut self.values);
             let Some(taken) = presence.if_gone(subject(&key), now, take) else { continue };
             let is_there = taken?;
-            let before = self.told.remove(&key).unwrap_or_default();
+            let before = self.reported.remove(&key).unwrap_or_default();
             each(&key, if is_there { sum(&self.values).since(before) } else { V::default() });
         }
         Ok(())
@@ -95,7 +95,7 @@ impl<K: Plain + Default + Eq + Hash, V: Sum> Tally<K, V> {
 }
 
 /// What they are made of.
-pub(super) struct Parts {
+pub(super) struct Deps {
     pub(super) untracked: OwnedFd,
     pub(super) drops: OwnedFd,
     pub(super) interfaces: Presence,
@@ -105,9 +105,9 @@ pub(super) struct Parts {
 }
 
 /// `EP_UNTRACKED` and `EP_DROPS`.
-pub(super) struct Tallies {
-    untracked: Tally<UntrackedKey, Untracked>,
-    drops: Tally<DropKey, u64>,
+pub(super) struct CounterMaps {
+    untracked: CounterMap<UntrackedKey, Untracked>,
+    drops: CounterMap<DropKey, u64>,
     interfaces: Presence,
     namespaces: Presence,
     names: KernelNames,
@@ -116,12 +116,12 @@ pub(super) struct Tallies {
     bytes: Number,
 }
 
-impl Tallies {
-    pub(super) fn new(parts: Parts, cpus: usize) -> Self {
-        let Parts { untracked, drops, interfaces, namespaces, names, telemetry } = parts;
+impl CounterMaps {
+    pub(super) fn new(deps: Deps, cpus: usize) -> Self {
+        let Deps { untracked, drops, interfaces, namespaces, names, telemetry } = deps;
         Self {
-            untracked: Tally::new(untracked, cpus),
-            drops: Tally::new(drops, cpus),
+            untracked: CounterMap::new(untracked, cpus),
+            drops: CounterMap::new(drops, cpus),
             interfaces,
             namespaces,
             names,
@@ -145,7 +145,7 @@ impl Tallies {
             totals.push(Totals { traffic, addresses: None, transport: Transport::default() });
         };
         untracked.read(&mut tell)?;
-        untracked.let_go(interfaces, now, |key| key.ifindex, tell)?;
+        untracked.remove_gone(interfaces, now, |key| key.ifindex, tell)?;
 
         let count = |key: &DropKey, grown: u64| {
             if grown > 0 {
@@ -155,7 +155,7 @@ impl Tallies {
             }
         };
         drops.read(count)?;
-        drops.let_go(
+        drops.remove_gone(
             namespaces,
             now,
             |key| key.netns,

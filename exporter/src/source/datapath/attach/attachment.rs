@@ -8,16 +8,16 @@ use super::super::sys;
 use super::Mode;
 
 /// An attached program; dropping it detaches.
-pub(super) enum Place {
+pub(super) enum Attachment {
     /// The kernel detaches when the descriptor is closed.
     Tcx { _link: OwnedFd },
     /// A filter stays until it is removed.
     Clsact(TcFilter),
 }
 
-impl Place {
+impl Attachment {
     /// Attaches a program. Sets `made_clsact` where the interface had no clsact queueing discipline before.
-    pub(super) fn take(
+    pub(super) fn attach(
         mode: Mode,
         ifindex: u32,
         direction: Direction,
@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Attachment {
     fn drop(&mut self) {
         let Self::Clsact(filter) = self else { return };
         let removed = Requests::open().and_then(|mut requests| remove_if_there(&mut requests, filter));

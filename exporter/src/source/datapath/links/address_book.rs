@@ -1,7 +1,7 @@
-//! The address book: which addresses are behind which endpoint, and which are the machine's own.
+//! The address address_book: which addresses are behind which endpoint, and which are the machine's own.
 //!
 //! Two sources: what is configured in the namespace behind an endpoint, read by netlink, and what the endpoint sends.
-//! A packet's source is the sender's own claim: it counts only while the host's own tables lead back to the endpoint
+//! A packet's source is the sender's own claim: it metrics only while the host's own tables lead back to the endpoint
 //! ([`super::routes`]), and it ends by itself. Pure data: the caller brings the time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ struct Claim {
 
 /// What became of an address that was seen as a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learned {
+pub enum LearnOutcome {
     /// It is new, and not confirmed.
     New,
     /// It was known, and lives longer now.
@@ -49,12 +49,12 @@ pub enum Learned {
 
 /// Addresses of endpoints, by interface index, and of the machine.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct AddressBook {
     host: BTreeSet<IpAddr>,
     endpoints: BTreeMap<u32, Entry>,
 }
 
-impl Book {
+impl AddressBook {
     /// The machine's own addresses.
     pub fn host(&self) -> impl Iterator<Item = IpAddr> {
         self.host.iter().copied()
@@ -102,29 +102,29 @@ impl Book {
     }
 
     /// Takes in that an endpoint sent from an address.
-    pub fn learn(&mut self, ifindex: u32, address: IpAddr, now: Instant) -> Learned {
+    pub fn learn(&mut self, ifindex: u32, address: IpAddr, now: Instant) -> LearnOutcome {
         if !is_unicast(&address) || self.host.contains(&address) {
-            return Learned::Unfit;
+            return LearnOutcome::Unfit;
         }
         let owned_by_another =
             |(&other, entry): (&u32, &Entry)| other != ifindex && entry.configured.contains(&address);
         if self.endpoints.iter().any(owned_by_another) {
-            return Learned::Unfit;
+            return LearnOutcome::Unfit;
         }
-        let Some(entry) = self.endpoints.get_mut(&ifindex) else { return Learned::Gone };
+        let Some(entry) = self.endpoints.get_mut(&ifindex) else { return LearnOutcome::Gone };
         if entry.configured.contains(&address) {
-            return Learned::Configured;
+            return LearnOutcome::Configured;
         }
         let until = now + LEARNED_TTL;
         if let Some(known) = entry.learned.get_mut(&address) {
             known.until = until;
-            return Learned::Known;
+            return LearnOutcome::Known;
         }
         if entry.learned.len() >= LEARNED_MAX {
-            return Learned::Full;
+            return LearnOutcome::Full;
         }
         entry.learned.insert(address, Claim { until, confirmed: false });
-        Learned::New
+        LearnOutcome::New
     }
 
     /// Records whether the host's tables lead to an endpoint by an address that it sent from; returns whether that
@@ -159,7 +159,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::{Duration, Instant};
 
-    use super::{Book, CONFIGURED_MAX, LEARNED_MAX, LEARNED_TTL, Learned};
+    use super::{AddressBook, CONFIGURED_MAX, LEARNED_MAX, LEARNED_TTL, LearnOutcome};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -172,91 +172,94 @@ mod tests {
     #[test]
     fn learning() {
         let now = Instant::now();
-        let mut book = Book::default();
-        assert!(book.set_host([ip("192.0.2.1"), ip("127.0.0.1")]));
-        assert!(book.set_configured(7, [ip("10.0.0.7"), ip("fe80::7")]));
-        assert!(!book.set_configured(7, [ip("fe80::7"), ip("10.0.0.7"), ip("127.0.0.1"), ip("::1")]));
-        book.add(8);
+        let mut address_book = AddressBook::default();
+        assert!(address_book.set_host([ip("192.0.2.1"), ip("127.0.0.1")]));
+        assert!(address_book.set_configured(7, [ip("10.0.0.7"), ip("fe80::7")]));
+        assert!(!address_book.set_configured(7, [ip("fe80::7"), ip("10.0.0.7"), ip("127.0.0.1"), ip("::1")]));
+        address_book.add(8);
         for (ifindex, address, expected) in [
-            (7, "10.0.0.7", Learned::Configured),
-            (7, "10.0.0.9", Learned::New),
-            (7, "10.0.0.9", Learned::Known),
-            (8, "10.0.0.9", Learned::New),
-            (8, "10.0.0.7", Learned::Unfit),
-            (8, "192.0.2.1", Learned::Unfit),
-            (8, "0.0.0.0", Learned::Unfit),
-            (8, "::", Learned::Unfit),
-            (8, "::1", Learned::Unfit),
-            (8, "127.0.0.9", Learned::Unfit),
-            (8, "224.0.0.1", Learned::Unfit),
-            (8, "ff02::1", Learned::Unfit),
-            (8, "255.255.255.255", Learned::Unfit),
-            (9, "10.0.0.10", Learned::Gone),
+            (7, "10.0.0.7", LearnOutcome::Configured),
+            (7, "10.0.0.9", LearnOutcome::New),
+            (7, "10.0.0.9", LearnOutcome::Known),
+            (8, "10.0.0.9", LearnOutcome::New),
+            (8, "10.0.0.7", LearnOutcome::Unfit),
+            (8, "192.0.2.1", LearnOutcome::Unfit),
+            (8, "0.0.0.0", LearnOutcome::Unfit),
+            (8, "::", LearnOutcome::Unfit),
+            (8, "::1", LearnOutcome::Unfit),
+            (8, "127.0.0.9", LearnOutcome::Unfit),
+            (8, "224.0.0.1", LearnOutcome::Unfit),
+            (8, "ff02::1", LearnOutcome::Unfit),
+            (8, "255.255.255.255", LearnOutcome::Unfit),
+            (9, "10.0.0.10", LearnOutcome::Gone),
         ] {
-            assert_eq!(book.learn(ifindex, ip(address), now), expected, "{ifindex} {address}");
+            assert_eq!(address_book.learn(ifindex, ip(address), now), expected, "{ifindex} {address}");
         }
-        let mut known: Vec<_> = book.endpoint(7).collect();
+        let mut known: Vec<_> = address_book.endpoint(7).collect();
         assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false)], "a packet alone proves nothing");
-        assert!(book.confirm(7, ip("10.0.0.9"), true) && !book.confirm(7, ip("10.0.0.9"), true));
-        assert!(!book.confirm(7, ip("10.0.0.8"), true) && !book.confirm(9, ip("10.0.0.9"), true), "not learned");
-        known = book.endpoint(7).collect();
+        assert!(address_book.confirm(7, ip("10.0.0.9"), true) && !address_book.confirm(7, ip("10.0.0.9"), true));
+        assert!(
+            !address_book.confirm(7, ip("10.0.0.8"), true) && !address_book.confirm(9, ip("10.0.0.9"), true),
+            "not learned"
+        );
+        known = address_book.endpoint(7).collect();
         assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false), (ip("10.0.0.9"), true)]);
-        book.set_configured(7, [ip("10.0.0.9")]);
-        assert_eq!(book.endpoint(7).collect::<Vec<_>>(), [(ip("10.0.0.9"), false)], "configured is better");
-        assert!(book.remove(7) && !book.remove(7));
-        assert_eq!(book.endpoint(7).count(), 0);
+        address_book.set_configured(7, [ip("10.0.0.9")]);
+        assert_eq!(address_book.endpoint(7).collect::<Vec<_>>(), [(ip("10.0.0.9"), false)], "configured is better");
+        assert!(address_book.remove(7) && !address_book.remove(7));
+        assert_eq!(address_book.endpoint(7).count(), 0);
     }
 
     #[test]
     fn learned_capacity_edges() {
         let now = Instant::now();
         for n in [0, 1, LEARNED_MAX - 1, LEARNED_MAX, LEARNED_MAX + 1] {
-            let mut book = Book::default();
-            book.add(1);
-            let new = (0..n).filter(|&n| book.learn(1, nth(n), now) == Learned::New).count();
+            let mut address_book = AddressBook::default();
+            address_book.add(1);
+            let new = (0..n).filter(|&n| address_book.learn(1, nth(n), now) == LearnOutcome::New).count();
             assert_eq!(new, n.min(LEARNED_MAX), "{n}");
-            assert_eq!(book.learn(1, nth(0), now) == Learned::Known, n > 0, "a known one is no more room");
+            assert_eq!(address_book.learn(1, nth(0), now) == LearnOutcome::Known, n > 0, "a known one is no more room");
         }
     }
 
     #[test]
     fn configured_are_bounded() {
         for n in [CONFIGURED_MAX - 1, CONFIGURED_MAX, CONFIGURED_MAX + 1] {
-            let mut book = Book::default();
-            book.set_configured(1, (0..n).map(nth));
-            assert_eq!(book.endpoint(1).count(), n.min(CONFIGURED_MAX), "{n}");
+            let mut address_book = AddressBook::default();
+            address_book.set_configured(1, (0..n).map(nth));
+            assert_eq!(address_book.endpoint(1).count(), n.min(CONFIGURED_MAX), "{n}");
         }
     }
 
     #[test]
     fn learned_addresses_end() {
         let start = Instant::now();
-        let mut book = Book::default();
-        book.add(1);
-        book.learn(1, nth(0), start);
-        book.learn(1, nth(1), start);
-        book.learn(1, nth(1), start + Duration::from_secs(1));
-        book.learn(1, nth(2), start);
-        book.confirm(1, nth(0), true);
-        book.confirm(1, nth(1), true);
-        assert!(!book.expire(start + LEARNED_TTL - Duration::from_nanos(1)));
-        assert!(book.expire(start + LEARNED_TTL));
-        assert_eq!(book.endpoint(1).collect::<Vec<_>>(), [(nth(1), true)]);
-        assert!(book.expire(start + LEARNED_TTL + Duration::from_secs(1)));
-        assert_eq!(book.endpoint(1).count(), 0);
+        let mut address_book = AddressBook::default();
+        address_book.add(1);
+        address_book.learn(1, nth(0), start);
+        address_book.learn(1, nth(1), start);
+        address_book.learn(1, nth(1), start + Duration::from_secs(1));
+        address_book.learn(1, nth(2), start);
+        address_book.confirm(1, nth(0), true);
+        address_book.confirm(1, nth(1), true);
+        assert!(!address_book.expire(start + LEARNED_TTL - Duration::from_nanos(1)));
+        assert!(address_book.expire(start + LEARNED_TTL));
+        assert_eq!(address_book.endpoint(1).collect::<Vec<_>>(), [(nth(1), true)]);
+        assert!(address_book.expire(start + LEARNED_TTL + Duration::from_secs(1)));
+        assert_eq!(address_book.endpoint(1).count(), 0);
     }
 
     #[test]
     fn unconfirmed_claims_end_silently() {
         let start = Instant::now();
-        let mut book = Book::default();
-        book.add(1);
-        book.learn(1, nth(0), start);
-        assert!(!book.expire(start + LEARNED_TTL), "nothing that was published changed");
-        assert_eq!(book.learn(1, nth(0), start + LEARNED_TTL), Learned::New);
-        book.confirm(1, nth(0), true);
-        assert_eq!(book.endpoint(1).count(), 1);
-        assert!(book.confirm(1, nth(0), false));
-        assert_eq!(book.endpoint(1).count(), 0, "the host's tables lead elsewhere by now");
+        let mut address_book = AddressBook::default();
+        address_book.add(1);
+        address_book.learn(1, nth(0), start);
+        assert!(!address_book.expire(start + LEARNED_TTL), "nothing that was published changed");
+        assert_eq!(address_book.learn(1, nth(0), start + LEARNED_TTL), LearnOutcome::New);
+        address_book.confirm(1, nth(0), true);
+        assert_eq!(address_book.endpoint(1).count(), 1);
+        assert!(address_book.confirm(1, nth(0), false));
+        assert_eq!(address_book.endpoint(1).count(), 0, "the host's tables lead elsewhere by now");
     }
 }

@@ -16,7 +16,7 @@ use super::tunnel;
 
 /// An interface as a `RTM_NEWLINK` message tells it (Linux `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct LinkInfo {
     /// `ifi_index`.
     pub ifindex: u32,
     /// `ifi_type`: an `ARPHRD_*` number.
@@ -43,36 +43,36 @@ pub struct Facts {
     pub slave_kind: Option<String>,
 }
 
-impl Facts {
+impl LinkInfo {
     /// Reads the payload of `RTM_NEWLINK` or `RTM_DELLINK`.
     ///
     /// None for messages of another family than `AF_UNSPEC`: the bridge tells of its ports on the same group, by the
     /// same types, and a port that leaves a bridge is not a gone interface. None as well without an index.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let family = *payload.first()?;
-        let mut facts = Self {
+        let mut info = Self {
             hardware: u16_at(payload, 2)?,
             ifindex: u32_at(payload, 4)?,
             flags: u32_at(payload, 8)?,
             ..Self::default()
         };
-        if i32::from(family) != libc::AF_UNSPEC || facts.ifindex == 0 || payload.len() < IFINFOMSG {
+        if i32::from(family) != libc::AF_UNSPEC || info.ifindex == 0 || payload.len() < IFINFOMSG {
             return None;
         }
         for (kind, value) in Attributes::behind(payload, IFINFOMSG) {
             match kind {
-                IFLA_IFNAME => facts.name = text(value),
-                IFLA_ADDRESS => facts.mac = value.try_into().ok(),
-                IFLA_MTU => facts.mtu = u32_at(value, 0).unwrap_or_default(),
-                IFLA_LINK => facts.link = u32_at(value, 0).filter(|&link| link != 0),
+                IFLA_IFNAME => info.name = text(value),
+                IFLA_ADDRESS => info.mac = value.try_into().ok(),
+                IFLA_MTU => info.mtu = u32_at(value, 0).unwrap_or_default(),
+                IFLA_LINK => info.link = u32_at(value, 0).filter(|&link| link != 0),
                 // The kernel writes −1 where the namespace cannot be given an id.
-                IFLA_LINK_NETNSID => facts.link_netns = Some(i32_at(value, 0).filter(|&id| id >= 0)),
-                IFLA_MASTER => facts.master = u32_at(value, 0).filter(|&master| master != 0),
-                IFLA_LINKINFO => facts.read_info(value),
+                IFLA_LINK_NETNSID => info.link_netns = Some(i32_at(value, 0).filter(|&id| id >= 0)),
+                IFLA_MASTER => info.master = u32_at(value, 0).filter(|&master| master != 0),
+                IFLA_LINKINFO => info.read_info(value),
                 _ => {}
             }
         }
-        Some(facts)
+        Some(info)
     }
 
     fn read_info(&mut self, info: &[u8]) {
@@ -117,7 +117,7 @@ pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Facts, parse_address};
+    use super::{LinkInfo, parse_address};
     use crate::source::datapath::links::netlink::Request;
 
     /// `struct ifinfomsg` for Ethernet, up and running, and attributes.
@@ -143,7 +143,7 @@ mod tests {
                 (4000, b"from the future"),
             ],
         );
-        let expected = Facts {
+        let expected = LinkInfo {
             ifindex: 7,
             hardware: 1,
             flags: 0x11043,
@@ -157,22 +157,22 @@ mod tests {
             tunnels: vec![],
             slave_kind: Some("bridge".into()),
         };
-        assert_eq!(Facts::parse(&bytes), Some(expected));
+        assert_eq!(LinkInfo::parse(&bytes), Some(expected));
     }
 
     #[test]
     fn a_bridge_port_message_is_not_an_interface() {
-        assert!(Facts::parse(&link(0, &[])).is_some());
-        assert_eq!(Facts::parse(&link(7, &[(3, b"veth7\0")])), None, "AF_BRIDGE");
+        assert!(LinkInfo::parse(&link(0, &[])).is_some());
+        assert_eq!(LinkInfo::parse(&link(7, &[(3, b"veth7\0")])), None, "AF_BRIDGE");
     }
 
     #[test]
     fn namespaces_without_an_id_and_odd_lengths() {
         let bytes = link(0, &[(37, &(-1_i32).to_ne_bytes()), (1, &[0; 20]), (5, &[0; 4]), (4, &[1])]);
-        let facts = Facts::parse(&bytes).unwrap();
-        assert_eq!((facts.link_netns, facts.mac, facts.link, facts.mtu), (Some(None), None, None, 0));
+        let info = LinkInfo::parse(&bytes).unwrap();
+        assert_eq!((info.link_netns, info.mac, info.link, info.mtu), (Some(None), None, None, 0));
         for length in 0..16 {
-            assert_eq!(Facts::parse(&bytes[..length]), None, "{length}");
+            assert_eq!(LinkInfo::parse(&bytes[..length]), None, "{length}");
         }
     }
 
@@ -202,8 +202,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let facts = Facts::parse(&bytes);
-            prop_assert!(facts.is_none_or(|facts| facts.ifindex != 0));
+            let info = LinkInfo::parse(&bytes);
+            prop_assert!(info.is_none_or(|info| info.ifindex != 0));
             prop_assert!(parse_address(&bytes).is_none_or(|_| bytes.len() > 12));
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::book::Learned;
+use super::super::address_book::LearnOutcome;
 use super::super::classify::Role;
 use super::super::learner::Hint;
 use super::super::routes::Claim;
-use super::super::survey::{self, Addresses, Errand, Findings};
+use super::super::survey::{self, Addresses, SurveyRequest, SurveyResult};
 use super::{SEARCH_MAX, Watcher};
 
 impl Watcher {
@@ -22,46 +22,46 @@ impl Watcher {
         }
         let alive = self.table.namespaces();
         self.dirty.retain(|id| id.is_none_or(|id| alive.contains(&id)));
-        let errand = if !self.dirty.is_empty() {
-            Errand::Addresses(std::mem::take(&mut self.dirty))
+        let request = if !self.dirty.is_empty() {
+            SurveyRequest::Addresses(std::mem::take(&mut self.dirty))
         } else if !self.claims.is_empty() {
-            Errand::Claims(std::mem::take(&mut self.claims))
+            SurveyRequest::Claims(std::mem::take(&mut self.claims))
         } else if self.search.due <= Instant::now() {
             let wanted = self.table.without_inode();
             self.search.due = Instant::now() + self.search.delay;
             if wanted.is_empty() {
                 return;
             }
-            Errand::Inodes(wanted)
+            SurveyRequest::Inodes(wanted)
         } else {
             return;
         };
-        let (Some(mut requests), places) = (self.surveyor.take(), self.places.clone()) else { return };
+        let (Some(mut requests), search_paths) = (self.surveyor.take(), self.search_paths.clone()) else { return };
         self.surveys.spawn_blocking(move || {
-            let findings = survey::run(errand, &mut requests, &places);
-            (requests, findings)
+            let result = survey::run(request, &mut requests, &search_paths);
+            (requests, result)
         });
     }
 
-    pub(super) fn apply(&mut self, findings: Findings) {
-        match findings {
-            Findings::Addresses(found) => self.apply_addresses(found),
-            Findings::Inodes(asked, Ok(found)) => {
+    pub(super) fn apply(&mut self, result: SurveyResult) {
+        match result {
+            SurveyResult::Addresses(found) => self.apply_addresses(found),
+            SurveyResult::Inodes(asked, Ok(found)) => {
                 let start = self.pending.len();
                 self.table.set_inodes(&asked, &found, &mut self.pending);
                 self.is_stale |= self.pending.len() > start;
                 self.search.delay = (self.search.delay * 2).min(SEARCH_MAX);
             }
-            Findings::Inodes(_, Err(error)) => {
-                self.counts.failures.add(1);
+            SurveyResult::Inodes(_, Err(error)) => {
+                self.metrics.failures.add(1);
                 tracing::debug!(%error, "namespaces of endpoints");
             }
-            Findings::Claims(answers) => {
+            SurveyResult::Claims(answers) => {
                 for (claim, answer) in answers {
                     match answer {
-                        Ok(leads) => self.is_stale |= self.book.confirm(claim.ifindex, claim.address, leads),
+                        Ok(leads) => self.is_stale |= self.address_book.confirm(claim.ifindex, claim.address, leads),
                         Err(error) => {
-                            self.counts.failures.add(1);
+                            self.metrics.failures.add(1);
                             tracing::debug!(?claim, %error, "cannot look up a route");
                         }
                     }
@@ -74,18 +74,19 @@ impl Watcher {
         for (id, result) in found {
             match (id, result) {
                 (None, Ok(list)) => {
-                    self.is_stale |= self.book.set_host(list.into_iter().map(|(_, address)| address));
+                    self.is_stale |= self.address_book.set_host(list.into_iter().map(|(_, address)| address));
                 }
                 (Some(id), Ok(list)) => {
                     for link in self.table.links().filter(|link| link.role == Role::Endpoint) {
                         let Some(peer) = link.peer.filter(|peer| peer.netns == Some(id)) else { continue };
                         let here = list.iter().filter(|(ifindex, _)| *ifindex == peer.ifindex);
-                        self.is_stale |= self.book.set_configured(link.ifindex, here.map(|&(_, address)| address));
+                        self.is_stale |=
+                            self.address_book.set_configured(link.ifindex, here.map(|&(_, address)| address));
                     }
                 }
                 // The namespace went away meanwhile, or we may not look into it: what it sends tells.
                 (id, Err(error)) => {
-                    self.counts.failures.add(1);
+                    self.metrics.failures.add(1);
                     tracing::debug!(?id, %error, "addresses of a namespace");
                 }
             }
@@ -96,20 +97,20 @@ impl Watcher {
     /// now. Else the host's tables decide; they are asked again at each hint, as they change without a notification.
     pub(super) fn learn(&mut self, hint: Hint) {
         let Hint { ifindex, address } = hint;
-        let learned = self.book.learn(ifindex, address, Instant::now());
+        let learned = self.address_book.learn(ifindex, address, Instant::now());
         let Some(link) = self.table.get(ifindex) else { return };
         match learned {
-            Learned::New => self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some)),
-            Learned::Known => {}
-            Learned::Full => return self.counts.learned_refused.add(1),
-            Learned::Configured | Learned::Unfit | Learned::Gone => return,
+            LearnOutcome::New => self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some)),
+            LearnOutcome::Known => {}
+            LearnOutcome::Full => return self.metrics.learned_refused.add(1),
+            LearnOutcome::Configured | LearnOutcome::Unfit | LearnOutcome::Gone => return,
         }
         self.claims.insert(Claim { ifindex, address, bridge: link.master });
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
-        let before = self.departed.len();
-        self.departed.retain(|gone| gone.until > now);
-        self.is_stale |= self.departed.len() != before || self.book.expire(now);
+        let before = self.retired.len();
+        self.retired.retain(|gone| gone.until > now);
+        self.is_stale |= self.retired.len() != before || self.address_book.expire(now);
     }
 }

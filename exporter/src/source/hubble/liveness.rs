@@ -22,43 +22,43 @@ impl Default for Probing {
     }
 }
 
-/// What a connection's streams have told.
+/// Content a connection's streams have told.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
-    came: AtomicU64,
-    handed_on: AtomicU64,
+pub(super) struct Activity {
+    received: AtomicU64,
+    forwarded: AtomicU64,
 }
 
 /// How many messages came, and how many of them have been handed on.
 type Told = (u64, u64);
 
-impl Signs {
+impl Activity {
     /// A message has come.
-    pub(super) fn came(&self) {
-        self.came.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It has been handed on.
-    pub(super) fn handed_on(&self) {
-        self.handed_on.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn forwarded(&self) {
+        self.forwarded.fetch_add(1, Ordering::Relaxed);
     }
 
     fn told(&self) -> Told {
-        (self.came.load(Ordering::Relaxed), self.handed_on.load(Ordering::Relaxed))
+        (self.received.load(Ordering::Relaxed), self.forwarded.load(Ordering::Relaxed))
     }
 }
 
 /// Returns when the server does not answer any more.
-pub(super) async fn until_silent(connection: &Connection, signs: &Signs, probing: Probing) {
-    let mut before = signs.told();
+pub(super) async fn until_silent(connection: &Connection, activity: &Activity, probing: Probing) {
+    let mut before = activity.told();
     loop {
         tokio::time::sleep(probing.interval).await;
-        let told = signs.told();
+        let told = activity.told();
         // While we are slow the silence is ours: what is not read may leave no room for an answer.
         let is_silent = told == before && told.0 == told.1;
-        if is_silent && !connection.answers_within(probing.timeout).await && signs.told() == told {
+        if is_silent && !connection.answers_within(probing.timeout).await && activity.told() == told {
             return;
         }
-        before = signs.told();
+        before = activity.told();
     }
 }
