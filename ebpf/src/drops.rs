@@ -205,14 +205,29 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
             hook: Hook::Drop as u8,
             mark: 0,
         };
-        let ipv6 = drop.protocol == ETH_IPV6;
-        let to = record.add(size_of::<Header>()).cast::<u32>();
+        write_notify(
+            record.add(size_of::<Header>()).cast(),
+            skb,
+            &frame,
+            drop,
+            (frame.length + added, captured),
+            ifindex,
+        );
+        emit::submit(ctx.as_ptr(), record, (size_of::<Header>() + notify) as u64 + captured as u64);
+    }
+}
+
+/// Fills in Cilium's drop struct; `lengths` are the packet's and the captured one.
+#[inline(always)]
+unsafe fn write_notify(to: *mut u32, skb: *const u8, frame: &Frame, drop: &Drop, lengths: (u32, u32), ifindex: u32) {
+    let (length, captured) = lengths;
+    let version = if frame.l3_device { 2 } else { 0 };
+    unsafe {
         let hash: u32 = field(skb, OFF_SKB_HASH.load());
-        let version = if frame.l3_device { 2 } else { 0 };
         // Word by word: a version 0 struct is 36 bytes, not a `DropNotify`.
         *to = NOTIFY_DROP as u32 | (drop.endpoint as u32) << 16;
         *to.add(1) = hash;
-        *to.add(2) = frame.length + added;
+        *to.add(2) = length;
         *to.add(3) = captured | version << 16;
         *to.add(4) = 0;
         *to.add(5) = 0;
@@ -220,10 +235,9 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
         *to.add(7) = (drop.reason & 0xffff) | ((FILE_KERNEL as u32 + (drop.reason >> 16 & 0x0f)) & 0xff) << 16;
         *to.add(8) = ifindex;
         if frame.l3_device {
-            let flags = CAPTURE_FLAG_L3_DEVICE | if ipv6 { CAPTURE_FLAG_IPV6 } else { 0 };
-            *to.add(9) = flags as u32;
+            let ipv6 = if drop.protocol == ETH_IPV6 { CAPTURE_FLAG_IPV6 } else { 0 };
+            *to.add(9) = (CAPTURE_FLAG_L3_DEVICE | ipv6) as u32;
         }
-        emit::submit(ctx.as_ptr(), record, (size_of::<Header>() + notify) as u64 + captured as u64);
     }
 }
 

@@ -125,8 +125,31 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
     }
     packet.family = 6;
     packet.key6.vlan = vlan;
-    let mut next = (header[1] >> 16) as u8;
-    let mut at = offset + 40;
+    let (next, at, fragment) = skip_extensions(skb, (header[1] >> 16) as u8, offset + 40);
+    packet.key6.protocol = next;
+    packet.headers = at;
+    let mut ports = [0_u16; 2];
+    if !fragment {
+        transport(skb, packet, at, next, &mut ports);
+    }
+    let source = [header[2], header[3], header[4], header[5]];
+    let destination = [header[6], header[7], header[8], header[9]];
+    let words = |address: &[u32; 4]| [word(address[0], address[1]), word(address[2], address[3])];
+    if greater6(words(&source), words(&destination), ports[0] as u32 | (ports[1] as u32) << 16) {
+        packet.half = 1;
+        packet.key6.address = [destination, source];
+        packet.key6.port = [ports[1], ports[0]];
+    } else {
+        packet.key6.address = [source, destination];
+        packet.key6.port = ports;
+    }
+    0
+}
+
+/// Skips IPv6 extension headers from `at` on. Returns the upper-layer protocol, its offset, and whether the packet is a
+/// fragment.
+#[inline(always)]
+fn skip_extensions(skb: *mut __sk_buff, mut next: u8, mut at: u32) -> (u8, u32, bool) {
     let mut fragment = false;
     for _ in 0..EXTENSION_HEADERS {
         let mut extension = [0_u8; 4];
@@ -160,24 +183,7 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
         }
         next = extension[0];
     }
-    packet.key6.protocol = next;
-    packet.headers = at;
-    let mut ports = [0_u16; 2];
-    if !fragment {
-        transport(skb, packet, at, next, &mut ports);
-    }
-    let source = [header[2], header[3], header[4], header[5]];
-    let destination = [header[6], header[7], header[8], header[9]];
-    let words = |address: &[u32; 4]| [word(address[0], address[1]), word(address[2], address[3])];
-    if greater6(words(&source), words(&destination), ports[0] as u32 | (ports[1] as u32) << 16) {
-        packet.half = 1;
-        packet.key6.address = [destination, source];
-        packet.key6.port = [ports[1], ports[0]];
-    } else {
-        packet.key6.address = [source, destination];
-        packet.key6.port = ports;
-    }
-    0
+    (next, at, fragment)
 }
 
 /// Whether (a, first port) comes after (b, second port), compared as the loaded words.

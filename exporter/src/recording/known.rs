@@ -1,4 +1,4 @@
-//! What a recording knows of its machine, for the rest of the program: snapshots, kernel names.
+//! Converts between snapshots and the facts of a recording; holds the kernel names of a recording.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use eyepiece_flow::recording::facts::{Fact, Whose};
 
 use crate::metadata::{EndInfo, EndKind, InterfaceInfo, Tables};
 
-/// Names of either kind that are kept: kernels have some 120 drop reasons, and as many places that drop.
+/// The most names kept of either kind: kernels have some 120 drop reasons, and as many places that drop.
 const MAX_NAMES: usize = 65_536;
 
-/// A snapshot as facts of a recording.
+/// Writes a snapshot as facts.
 pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
     for (ifindex, info) in tables.interfaces() {
         let InterfaceInfo { name, kind, endpoint } = info;
@@ -34,7 +34,7 @@ pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
     }
 }
 
-/// Facts of a recording as a snapshot; none where they are damaged.
+/// Reads facts as a snapshot; `None` if they are damaged.
 pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
     let mut tables = Tables::new(symbols);
     let whole = facts::read(bytes, |fact| match fact {
@@ -55,7 +55,7 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
     whole.then_some(tables)
 }
 
-/// The kernel's kernel_names that came with a recording; cloning shares them.
+/// The kernel names of a recording; cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct RecordedNames(Arc<Mutex<Names>>);
 
@@ -66,7 +66,7 @@ struct Names {
 }
 
 impl RecordedNames {
-    /// Learns the name of a drop reason.
+    /// Adds the name of a drop reason.
     pub fn learn_reason(&self, number: u32, name: &str) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if names.reasons.len() < MAX_NAMES {
@@ -74,7 +74,7 @@ impl RecordedNames {
         }
     }
 
-    /// Learns the name of a kernel address.
+    /// Adds the name of a kernel address.
     pub fn learn_symbol(&self, address: u64, name: &str) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if names.symbols.len() < MAX_NAMES {
@@ -82,13 +82,13 @@ impl RecordedNames {
         }
     }
 
-    /// A reason's name; its number where the recording does not send_totals.
+    /// A reason's name; its number if the recording has none.
     pub fn reason(&self, number: u32) -> Cow<'static, str> {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Cow::Owned(names.reasons.get(&number).map_or_else(|| number.to_string(), |name| (**name).to_owned()))
     }
 
-    /// Symbol and offset of an address; nothing where the recording does not send_totals.
+    /// Symbol and offset of an address; `None` if the recording has none.
     pub fn symbol(&self, address: u64) -> Option<Arc<str>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).symbols.get(&address).cloned()
     }

@@ -1,7 +1,7 @@
-//! A source that writes to a file what another one delivers, while it is delivered.
+//! Records the events of a source into a file while they are delivered.
 //!
-//! The pipeline's thread only appends to a chunk of memory; a thread of its own writes chunks. What finds no room in
-//! the queue between them is counted, and told at the end.
+//! The pipeline's thread only appends to a chunk in memory; a thread of its own writes chunks. Chunks that find no room in
+//! the queue between the two are counted, and reported at the end.
 
 mod chunk;
 pub mod known;
@@ -23,46 +23,46 @@ use crate::source::{Source, Waker};
 pub use chunk::Counts;
 pub use writer::{End, MIN_BYTES, Open, Pending, Summary, Writer, build};
 
-/// Names of the kernel that are remembered as written; far more than there are reasons and places.
+/// The most kernel names remembered as written: far more than there are reasons and places.
 const MAX_NAMES: usize = 65_536;
 
-/// What the machine's kernel calls things; asked once a name.
+/// Looks up names of the running kernel; called once per name.
 pub trait KernelNameLookup: Send {
     /// A drop reason's name.
     fn reason(&self, number: u32) -> String;
-    /// Symbol and offset of an address; empty where it is unknown.
+    /// Symbol and offset of an address; empty if unknown.
     fn symbol(&self, address: u64) -> String;
 }
 
-/// What is recorded beside the events.
+/// Configuration and handles of a recording.
 pub struct Deps {
-    /// Who is who.
+    /// Snapshots to record.
     pub publisher: Publisher,
-    /// Names of those.
+    /// Names in these snapshots.
     pub symbols: Symbols,
-    /// The kernel's kernel_names.
+    /// Names of the kernel.
     pub kernel_names: Box<dyn KernelNameLookup>,
-    /// Lines `key=value` about who records what.
+    /// Lines `key=value` about the recorder.
     pub origin: String,
     /// Wall-clock time, ns since the Unix epoch.
     pub now: fn() -> u64,
 }
 
-/// The source and its recording.
+/// A source whose events are recorded.
 pub struct Recording {
     inner: Box<dyn Source>,
     tap: Tap,
 }
 
 impl Recording {
-    /// Records what `inner` delivers, by `chunks` that a [`Writer`] writes.
+    /// Records events of `inner` into `chunks`, which a [`Writer`] writes.
     pub fn new(inner: Box<dyn Source>, deps: Deps, chunks: Chunks) -> Self {
         let known = Known { tables: None, names: HashSet::new(), has_origin: false };
         Self { inner, tap: Tap { deps, chunks, known, facts: Vec::new() } }
     }
 }
 
-/// What the file knows already.
+/// What the file contains already.
 struct Known {
     tables: Option<Arc<Tables>>,
     names: HashSet<Name>,
@@ -83,7 +83,7 @@ struct Tap {
 }
 
 impl Tap {
-    /// Writes who is who, where that has changed.
+    /// Writes the snapshot if it has changed.
     fn begin(&mut self, now: u64) {
         if !std::mem::replace(&mut self.known.has_origin, true) {
             let origin = &self.deps.origin;
@@ -113,7 +113,7 @@ impl Tap {
         self.chunks.event(event, now);
     }
 
-    /// Writes the kernel's kernel_names for a drop, where the file does not know them.
+    /// Writes the kernel's names for a drop if the file lacks them.
     fn name(&mut self, drop: &KernelDrop, now: u64) {
         let kernel_names = &self.deps.kernel_names;
         if self.known.names.len() >= MAX_NAMES {
@@ -129,7 +129,7 @@ impl Tap {
         }
     }
 
-    /// Hands over what there is; where a chunk was lost, what it may have told is told again.
+    /// Hands over the current chunk. After a dropped chunk, snapshot and names are written again: it may have had them.
     fn end(&mut self) {
         self.chunks.hand_over();
         if self.chunks.take_loss() {

@@ -354,7 +354,7 @@ fn many_come_and_go_quickly() {
         }
         assert_eq!((appeared, gone, ids.len()), (cycles, cycles, cycles), "none missed, no id twice");
         assert_eq!(watched.table.len(), 2);
-        assert_eq!(watched.links.counts.resyncs.get(), 0);
+        assert_eq!(watched.links.metrics.resyncs.get(), 0);
     });
 }
 
@@ -374,7 +374,7 @@ fn lost_notifications_are_made_up_for() {
         assert_eq!(watched.link("lo").mtu, 65999);
         assert_eq!(watched.link("kept").role, Role::Endpoint);
         assert!(!watched.table.contains_key("short"));
-        assert!(watched.links.counts.resyncs.get() >= 1);
+        assert!(watched.links.metrics.resyncs.get() >= 1);
         ip("link add next type bridge");
         watched.until("what comes after", |watched| watched.table.contains_key("next"));
     });

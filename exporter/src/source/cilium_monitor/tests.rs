@@ -1,4 +1,4 @@
-//! An agent that comes and goes: it is asked later and later, and told of once.
+//! Reconnection to an agent that comes and goes: back-off and logging.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
@@ -11,10 +11,10 @@ use super::{CiliumMonitor, Config, Reason, STABLE_AFTER, STALL, State, build};
 use crate::source::Source as _;
 use crate::support::telemetry::Telemetry;
 
-/// Connections that bring one event each.
+/// Connections that deliver one event each.
 const ROUNDS: u32 = 6;
 
-/// The wait after so many of them; a connection must last that long to be a good one.
+/// Runs that many unstable or stable connections; returns the wait that follows.
 fn flap(stable_after: Duration) -> (CiliumMonitor, Duration, u64) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("m.sock");
@@ -41,7 +41,7 @@ fn flap(stable_after: Duration) -> (CiliumMonitor, Duration, u64) {
     (source, wait, events)
 }
 
-/// One wait brings both the end of the stream and the news of another socket at its path.
+/// One wait reports both the end of the stream and another socket at its path.
 #[test]
 fn replaced_path_after_end_reconnects() {
     let folder = tempfile::tempdir().unwrap();
@@ -65,20 +65,17 @@ fn replaced_path_after_end_reconnects() {
 }
 
 #[test]
-fn one_event_makes_no_good_connection() {
+fn one_event_is_no_stable_connection() {
     let (mut source, wait, events) = flap(STABLE_AFTER * 360);
     // At least half of 20 ms that have doubled five times.
     assert!(wait >= Duration::from_millis(320), "{wait:?}");
-    assert_eq!(events, u64::from(ROUNDS), "each is there all the same");
-    assert!(
-        !source.reconnect_log.on_connect() && !source.reconnect_log.on_disconnect("closed"),
-        "the log has it already"
-    );
+    assert_eq!(events, u64::from(ROUNDS), "each event is delivered");
+    assert!(!source.reconnect_log.on_connect() && !source.reconnect_log.on_disconnect("closed"), "already logged");
 }
 
 #[test]
-fn after_a_connection_that_lasted_the_next_attempt_is_at_once() {
+fn attempt_after_stable_connection_is_immediate() {
     let (mut source, wait, _) = flap(Duration::ZERO);
     assert!(wait <= Duration::from_millis(20), "{wait:?}");
-    assert!(source.reconnect_log.on_connect(), "which is news");
+    assert!(source.reconnect_log.on_connect(), "logged again");
 }

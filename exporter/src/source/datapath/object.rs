@@ -1,16 +1,20 @@
 //! Loads the kernel programs with their configuration and sizes; gives access to programs and maps.
 
+mod config;
+mod globals;
+
 use std::error::Error;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 
 use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
-use eyepiece_wire::{Aggregation, MAX_CAPTURE, global, map, program};
+use eyepiece_wire::{map, program};
 use thiserror::Error;
 
+pub use self::config::{MIN_CAPTURE, ProgramConfig, Transport};
+use self::globals::Globals;
 use super::btf::{Btf, BtfError};
 use super::links::namespaces;
 use super::sys;
@@ -18,59 +22,8 @@ use super::sys;
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
 
-/// The smallest packet prefix: Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20. The configuration allows no less.
-pub const MIN_CAPTURE: u32 = 82;
-
 /// The oldest supported kernel: of what the programs use, the drop reason of `kfree_skb` (5.17) came last.
 pub const MINIMUM_KERNEL: (u32, u32) = (5, 17);
-
-/// How events travel to user space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// BPF ring buffer, batched wakeups.
-    Ring,
-    /// Perf event array, 64 pages a CPU, wakeup watermark.
-    Perf,
-}
-
-/// Configuration of the programs, fixed before they are loaded.
-#[derive(Clone, Debug)]
-pub struct ProgramConfig {
-    /// How events travel.
-    pub transport: Transport,
-    /// How many packets become one event.
-    pub aggregation: Aggregation,
-    /// A live connection reports at least this often.
-    pub interval: Duration,
-    /// Bytes of a packet in a record.
-    pub capture_bytes: u32,
-    /// Bytes of the ring buffer, a power of two times the page size.
-    pub buffer: u32,
-    /// Entries of each of the two connection tables (IPv4, IPv6).
-    pub max_connections: u32,
-    /// Load the drop program.
-    pub drops: bool,
-    /// Debug and capture notifications.
-    pub debug: bool,
-    /// How long an unanswered connection at an uplink is held back from the once-per-node totals.
-    pub hold: Duration,
-}
-
-impl Default for ProgramConfig {
-    fn default() -> Self {
-        Self {
-            transport: Transport::Ring,
-            aggregation: Aggregation::Medium,
-            interval: Duration::from_secs(5),
-            capture_bytes: 128,
-            buffer: 8 << 20,
-            max_connections: 131_072,
-            drops: true,
-            debug: false,
-            hold: Duration::from_secs(10),
-        }
-    }
-}
 
 /// Why the kernel programs could not be loaded.
 #[derive(Debug, Error)]
@@ -301,70 +254,6 @@ pub(super) fn chain(error: &dyn Error) -> String {
         source = inner.source();
     }
     text
-}
-
-/// The values of the read-only globals; they must outlive the loader.
-struct Globals {
-    bytes: [(&'static str, u8); 3],
-    words: Vec<(&'static str, u32)>,
-    longs: [(&'static str, u64); 3],
-    arguments: u8,
-    /// A kernel type that the drop program needs and this kernel lacks.
-    missing: Option<BtfError>,
-}
-
-impl Globals {
-    fn new(config: &ProgramConfig, types: &Btf, namespace: u32) -> Self {
-        let hertz = sys::jiffies_per_second();
-        let jiffies = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(hertz) / 1000;
-        let mut words = vec![(global::CAPTURE, config.capture_bytes.clamp(MIN_CAPTURE, MAX_CAPTURE))];
-        words.push((global::OWN_NAMESPACE, namespace));
-        // Without the field, captures of drops lack VLAN tags.
-        words.push((global::VLAN_OFFSET, types.offset("sk_buff", "vlan_all").unwrap_or(u32::MAX)));
-        let mut missing = None;
-        for &(name, structure, field) in global::OFFSETS {
-            match types.offset(structure, field) {
-                Ok(offset) => words.push((name, offset)),
-                Err(error) => missing = Some(error),
-            }
-        }
-        let arguments = match types.tracepoint_arguments("kfree_skb") {
-            Ok(arguments) => u8::try_from(arguments).unwrap_or(u8::MAX),
-            Err(error) => {
-                missing = Some(error);
-                3
-            }
-        };
-        Self {
-            bytes: [
-                (global::AGGREGATION, config.aggregation as u8),
-                (global::TRANSPORT, u8::from(config.transport == Transport::Perf)),
-                (global::DEBUG, u8::from(config.debug)),
-            ],
-            words,
-            longs: [
-                (global::INTERVAL, jiffies(config.interval).max(1)),
-                // An eighth of the ring: rare enough wakeups to batch, early enough to keep up.
-                (global::WATERMARK, u64::from(config.buffer / 8)),
-                (global::HOLD, jiffies(config.hold)),
-            ],
-            arguments,
-            missing,
-        }
-    }
-
-    fn set<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
-        for (name, value) in &self.bytes {
-            loader.override_global(name, value, true);
-        }
-        for (name, value) in &self.words {
-            loader.override_global(name, value, true);
-        }
-        for (name, value) in &self.longs {
-            loader.override_global(name, value, true);
-        }
-        loader.override_global(global::KFREE_SKB_ARGUMENTS, &self.arguments, true);
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The reader of the kernel's buffer, ring or perf: one interface, running only while somebody wants events.
+//! Reads records out of the ring buffer or the perf buffers, while started.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -16,19 +16,19 @@ use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
 use crate::support::telemetry::Number;
 
-/// How often the kernel's loss counters are looked at.
+/// How often the kernel's loss counters are read.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the distance between kernel time and wall-clock time is measured.
+/// How often the offset between kernel time and wall-clock time is measured.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest wait while reading: the ring wakes nobody before its watermark, so this bounds an event's delay.
+/// The longest wait while reading. The ring wakes no reader below its watermark, so this bounds an event's delay.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// Records handed over before the pipeline gets a word in: bounds its reaction to commands under a flood.
+/// The most records per read: bounds the pipeline's reaction to commands under a flood.
 const BURST: usize = 65_536;
 
-/// What a reader is made of.
+/// Handles that a reader works with.
 #[derive(Debug)]
 pub struct Deps {
-    /// Which buffer.
+    /// The kind of buffer.
     pub transport: Transport,
     /// The ring buffer's map, or the perf event array.
     pub buffer: OwnedFd,
@@ -36,11 +36,11 @@ pub struct Deps {
     pub emit: OwnedFd,
     /// `EP_COUNTERS`.
     pub counters: OwnedFd,
-    /// The drop program, for what the kernel skipped of it.
+    /// The drop program, for the kernel's count of skipped runs.
     pub drop_program: Option<OwnedFd>,
     /// Totals that the sweeper took.
     pub totals: Receiver<Vec<Totals>>,
-    /// Records that could not be read.
+    /// Counts undecodable records.
     pub damaged: Number,
 }
 
@@ -66,10 +66,10 @@ enum State {
     Perf(PerfBuffers),
 }
 
-/// What the kernel's counters said last.
+/// The last values of the kernel's loss counters.
 struct LossCounters {
     due: Instant,
-    /// Whose each of the values is.
+    /// The CPU of each value.
     cpus: Vec<u16>,
     values: Vec<u64>,
     seen: Vec<u64>,
@@ -77,10 +77,10 @@ struct LossCounters {
 }
 
 impl Reader {
-    /// A reader that does not run yet.
+    /// A stopped reader.
     ///
     /// # Errors
-    /// No descriptor is left, or the list of CPUs cannot be read.
+    /// No descriptor is left, or the list of CPUs is unreadable.
     pub fn new(deps: Deps) -> io::Result<Self> {
         let cpus = sys::possible_cpus()?;
         let count = cpus.len();
@@ -147,17 +147,17 @@ impl Reader {
         count
     }
 
-    /// LossCounters since the last look become events, by CPU.
+    /// Emits an event for each CPU that lost records since the last call.
     fn emit_losses(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let losses = &mut self.losses;
         losses.due = Instant::now() + LOSS_INTERVAL;
         sys::lookup_per_cpu(self.counters.as_fd(), &(Counter::Lost as u32), &mut losses.values)?;
-        let mut told = 0;
+        let mut events = 0;
         for (cpu, (now, before)) in losses.cpus.iter().zip(losses.values.iter().zip(&mut losses.seen)) {
             let count = now - *before;
             *before = *now;
             if count > 0 {
-                told += 1;
+                events += 1;
                 sink(&lost(Some(*cpu), count));
             }
         }
@@ -166,11 +166,11 @@ impl Reader {
             let count = misses.saturating_sub(losses.misses);
             losses.misses = misses;
             if count > 0 {
-                told += 1;
+                events += 1;
                 sink(&lost(None, count));
             }
         }
-        Ok(told)
+        Ok(events)
     }
 }
 
@@ -195,7 +195,7 @@ impl Source for Reader {
 
     fn stop(&mut self) {
         if let Err(error) = self.emit(false) {
-            tracing::warn!(%error, "cannot tell the kernel programs that nobody reads");
+            tracing::warn!(%error, "cannot stop the kernel programs from writing records");
         }
         self.state = State::Stopped;
     }
@@ -209,7 +209,7 @@ impl Source for Reader {
         }
         count += self.emit_totals(sink);
         let now = Instant::now();
-        // Who does not wait takes all that there is, so the last losses too.
+        // A caller that does not wait drains the source: the last losses are part of it.
         if (now >= self.losses.due || timeout.is_zero()) && !stopped {
             count += self.emit_losses(sink)?;
         }

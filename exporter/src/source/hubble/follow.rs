@@ -1,4 +1,4 @@
-//! Follows a server: connects, asks for what is not known yet, and hands on what comes, until it is aborted.
+//! Follows a server: connects, requests unseen events, and passes them on, until it is aborted.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -14,11 +14,12 @@ use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tonic::{Code, Response, Status, Streaming};
 
+use super::item::Item;
 use super::liveness::{self, Activity, Probing};
 use super::messages::{self, Content, Kind};
+use super::reason;
 use super::status::View;
 use super::window::{Offer, Window};
-use super::{Item, reason};
 use crate::client::address::Address;
 use crate::client::hubble;
 use crate::client::hubble::{ClientError, Connection, Options};
@@ -28,10 +29,10 @@ use crate::source::connection_metrics::ConnectionMetrics;
 use crate::source::datapath::clock::unix_now;
 use crate::support::backoff::Backoff;
 
-/// How often a server without entries is looked at.
+/// How often a server without entries is polled.
 const EMPTY: Duration = Duration::from_millis(500);
 
-/// The metrics, which both threads have.
+/// The metrics, shared by both threads.
 #[derive(Clone)]
 pub(super) struct SharedMetrics(Arc<Mutex<ConnectionMetrics>>);
 
@@ -45,7 +46,7 @@ impl SharedMetrics {
     }
 }
 
-/// The way to the pipeline's thread.
+/// The channel to the pipeline's thread.
 pub(super) struct ItemSender {
     pub(super) items: mpsc::Sender<Item>,
     /// The thread waits, or is about to.
@@ -54,11 +55,11 @@ pub(super) struct ItemSender {
 }
 
 impl ItemSender {
-    /// Waits for room: as long as there is none nothing is read, and the server sees that we are slow.
+    /// Waits for room: meanwhile nothing is read, and the server sees that we are slow.
     async fn send(&self, item: Item) {
-        // Nobody takes any more: whoever ended that aborts this task.
+        // If the receiver is gone, this task is about to be aborted.
         if self.items.send(item).await.is_ok() {
-            // Either we see that it is about to sleep, or it sees what was sent.
+            // Either this task sees that the thread is about to wait, or the thread sees the item.
             fence(Ordering::SeqCst);
             if self.is_waiting.load(Ordering::Relaxed) && self.is_waiting.swap(false, Ordering::Relaxed) {
                 self.waker.wake();
@@ -67,7 +68,7 @@ impl ItemSender {
     }
 }
 
-/// A server that is followed.
+/// A server to follow.
 pub(super) struct Follower {
     pub(super) address: Address,
     pub(super) options: Options,
@@ -78,7 +79,7 @@ pub(super) struct Follower {
     pub(super) random: fastrand::Rng,
 }
 
-/// Why a stream, or a connection, is over.
+/// Why a stream or a connection ended.
 struct End {
     reason: &'static str,
     why: String,
@@ -90,27 +91,27 @@ impl From<Status> for End {
     }
 }
 
-/// A connection, and what it tells.
+/// A connection and its activity.
 #[derive(Clone, Copy)]
 struct Connected<'a> {
     connection: &'a Connection,
     activity: &'a Activity,
 }
 
-/// Content goes on from one connection to the next.
+/// State that outlives a connection.
 #[derive(Default)]
 struct StreamState {
     flows: Window,
     agent_events: Window,
     debug_events: Window,
-    /// Kinds that the server does not have, as the log says already.
+    /// Kinds that the server does not support, as already logged.
     missing: Vec<Kind>,
     /// There was a connection before.
     is_reconnect: bool,
 }
 
 impl Follower {
-    /// Does it.
+    /// Follows the server for ever.
     pub(super) async fn run(self) {
         let mut state = StreamState::default();
         let mut backoff = Backoff::new(self.random.clone());
@@ -122,7 +123,7 @@ impl Follower {
                     self.connected(since, &mut log);
                     let end = self.follow_and_log(&connection, &mut state, &mut log).await;
                     state.is_reconnect = true;
-                    // One that fell silent lasts as long as it takes to notice.
+                    // A silent connection lasts until it is detected, so its length proves nothing.
                     let is_stable = since.elapsed() >= STABLE_AFTER && end.reason != reason::NO_ANSWER;
                     if is_stable {
                         backoff.reset();
@@ -174,7 +175,7 @@ impl Follower {
         }
     }
 
-    /// Reads until the end, and says it where a connection lasts that was not told of.
+    /// Reads until the end; logs the connection once it is stable.
     async fn follow_and_log(&self, connection: &Connection, state: &mut StreamState, log: &mut ReconnectLog) -> End {
         let mut follow = pin!(self.follow(connection, state));
         tokio::select! {
@@ -182,7 +183,7 @@ impl Follower {
             () = tokio::time::sleep(STABLE_AFTER) => {}
         }
         if let Some(suppressed) = log.on_stable() {
-            tracing::info!(address = %self.address, suppressed, "the connection to the Hubble server lasts again");
+            tracing::info!(address = %self.address, suppressed, "the connection to the Hubble server is stable again");
         }
         follow.await
     }
@@ -229,8 +230,8 @@ impl Follower {
         }
     }
 
-    /// Waits until the server's ring has two entries: Cilium's (1.20.2, and those before) lets who follows an emptier one
-    /// wait until the ring has filled, and loses all that. Gives how many came meanwhile; 0 where there was no wait.
+    /// Waits until the server's ring has two entries. Cilium's server (1.20.2 and before) makes a client that follows an
+    /// emptier ring wait until the ring is full, and loses those entries. Returns how many came during the wait, else 0.
     async fn wait_for_entries(&self, connection: &Connection) -> Result<u64, Status> {
         let mut has_waited = false;
         loop {
@@ -240,14 +241,14 @@ impl Follower {
                     status => return Ok(if has_waited { status.num_flows } else { 0 }),
                 },
                 Err(status) if matches!(status.code(), Code::Unavailable | Code::Cancelled) => return Err(status),
-                // Who does not tell may be read all the same.
+                // A server without status may be followed all the same.
                 Err(_) => return Ok(0),
             }
             tokio::time::sleep(EMPTY).await;
         }
     }
 
-    /// Reads events beside the flows. A server that does not give them is one without them.
+    /// Reads events other than flows. A server without them is followed for its flows only.
     async fn follow_events(
         &self,
         connected: Connected<'_>,
@@ -266,7 +267,7 @@ impl Follower {
                 (stream, first)
             }
             Err(status) => {
-                // The server's end is the flows' too: they tell.
+                // If the server is gone, the flow stream reports it.
                 if !matches!(status.code(), Code::Unavailable | Code::Cancelled) {
                     self.report_unsupported(kind, &status, missing);
                 }
@@ -305,7 +306,7 @@ impl Follower {
         }
     }
 
-    /// From when on to ask, as the window has it. Without anything to go by, what came meanwhile is missed.
+    /// The time to request events from, by the window. Without one, events since the interruption are missed.
     fn resume(&self, window: &mut Window, is_reconnect: bool) -> Option<u64> {
         let since = window.since(unix_now());
         window.resumed(since, Instant::now());
@@ -319,7 +320,7 @@ impl Follower {
         let read = match messages::read(kind, message) {
             Ok(read) => read,
             Err(error) => {
-                tracing::debug!(%error, call = kind.path(), "a message that is none");
+                tracing::debug!(%error, call = kind.path(), "undecodable message");
                 let item = Item::Undecodable { time: unix_now(), data: message.clone() };
                 return self.out.send(item).await;
             }
@@ -332,7 +333,7 @@ impl Follower {
         let now = Instant::now();
         match window.offer(&read.offered(), now) {
             Offer::New => {}
-            // All streams of a server are of one ring: the flows tell for all how far back it goes.
+            // All streams of a server share one ring: only the flow stream reports gaps.
             Offer::NewBehindGap if kind != Kind::Flows => {}
             Offer::NewBehindGap => {
                 self.metrics.get().gap("passed_on");
@@ -366,11 +367,11 @@ fn closed() -> End {
 }
 
 fn silence(probing: Probing) -> End {
-    let why = format!("it tells nothing, and has not answered a call within {:?}", probing.timeout);
+    let why = format!("no message, and no answer to a call within {:?}", probing.timeout);
     End { reason: reason::NO_ANSWER, why }
 }
 
-/// Asks for a stream that goes on: from a time on, else with so many flows before new ones.
+/// Opens a stream that follows: from a time on, else with `number` earlier flows.
 async fn open(
     connection: &Connection,
     kind: Kind,

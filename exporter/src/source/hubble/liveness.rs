@@ -1,64 +1,64 @@
-//! Whether a silent server still answers: behind a network that drops what is sent it is gone without a word.
+//! Detects a server that no longer answers: behind a network that drops packets a connection ends without notice.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::client::hubble::Connection;
 
-/// How a server that tells nothing is found out. By a call, for Go's servers end a connection that pings them more often
-/// than every 5 minutes.
+/// How a silent server is probed: by a call, because Go's servers end a connection that pings more often than every 5
+/// minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct Probing {
-    /// How often it is looked whether anything has come; where nothing has, the server is asked.
+    /// How often the streams are checked; if no message came, the server is probed.
     pub interval: Duration,
-    /// How long its answer may take: a server that is busy for longer is as good as gone.
+    /// How long the answer may take.
     pub timeout: Duration,
 }
 
 impl Default for Probing {
     fn default() -> Self {
-        // A server that is gone is told after 50 to 80 s.
+        // A dead server is detected after 50 to 80 s.
         Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(20) }
     }
 }
 
-/// Content a connection's streams have told.
+/// Messages of a connection's streams.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     received: AtomicU64,
     forwarded: AtomicU64,
 }
 
-/// How many messages came, and how many of them have been handed on.
-type Told = (u64, u64);
+/// Messages received, and messages passed on.
+type MessageCounts = (u64, u64);
 
 impl Activity {
-    /// A message has come.
+    /// Counts a received message.
     pub(super) fn received(&self) {
         self.received.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It has been handed on.
+    /// Counts a message that was passed on.
     pub(super) fn forwarded(&self) {
         self.forwarded.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn told(&self) -> Told {
+    fn counts(&self) -> MessageCounts {
         (self.received.load(Ordering::Relaxed), self.forwarded.load(Ordering::Relaxed))
     }
 }
 
-/// Returns when the server does not answer any more.
+/// Returns when the server no longer answers.
 pub(super) async fn until_silent(connection: &Connection, activity: &Activity, probing: Probing) {
-    let mut before = activity.told();
+    let mut before = activity.counts();
     loop {
         tokio::time::sleep(probing.interval).await;
-        let told = activity.told();
-        // While we are slow the silence is ours: what is not read may leave no room for an answer.
-        let is_silent = told == before && told.0 == told.1;
-        if is_silent && !connection.answers_within(probing.timeout).await && activity.told() == told {
+        let counts = activity.counts();
+        // A message that is not passed on yet means that we are slow: unread bytes may block an answer.
+        let is_silent = counts == before && counts.0 == counts.1;
+        if is_silent && !connection.answers_within(probing.timeout).await && activity.counts() == counts {
             return;
         }
-        before = activity.told();
+        before = activity.counts();
     }
 }

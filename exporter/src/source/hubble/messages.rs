@@ -1,4 +1,4 @@
-//! Content a stream's messages say to us, and what tells one from all others.
+//! Decodes the messages of a stream, and derives a key that identifies each.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -10,7 +10,7 @@ use eyepiece_hubble::proto::relay::NodeStatusEvent;
 use foldhash::fast::FixedState;
 use prost::Message as _;
 
-use super::Item;
+use super::item::Item;
 use super::window::Offered;
 
 /// A stream of the API.
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// A message.
+/// A decoded message.
 pub(super) struct Read {
     pub(super) what: Content,
     node: String,
@@ -41,16 +41,16 @@ pub(super) struct Read {
     is_timed: bool,
 }
 
-/// Content a message is.
+/// The content of a message.
 pub(super) enum Content {
     Item(Item),
     NodeStatus(NodeStatusEvent),
-    /// Of a kind that is not known.
+    /// Of an unknown kind.
     Nothing,
 }
 
 impl Read {
-    /// As the window takes it.
+    /// The fields that the window needs.
     pub(super) fn offered(&self) -> Offered<'_> {
         Offered { node: &self.node, time: self.time, key: self.key, is_timed: self.is_timed }
     }
@@ -65,10 +65,10 @@ struct Head {
     time: Option<prost_types::Timestamp>,
 }
 
-/// Reads a message of a stream.
+/// Decodes a message of a stream.
 ///
 /// # Errors
-/// The bytes are none.
+/// The bytes are no message.
 pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeError> {
     match kind {
         Kind::Flows => flows(message),
@@ -126,7 +126,7 @@ fn nanoseconds(time: Option<prost_types::Timestamp>) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(nanos).unwrap_or(0))
 }
 
-/// 128 bits of a message: no two of a window are the same by chance in any time that matters.
+/// A 128-bit hash of a message: collisions within a window are practically impossible.
 fn hash(message: &[u8]) -> u128 {
     let half = |seed| {
         let mut hasher = FixedState::with_seed(seed).build_hasher();

@@ -1,37 +1,39 @@
 //! The source `replay`: plays a file of recorded events at its own pace, faster, or as fast as it goes.
 
-use std::collections::{BTreeMap, HashMap};
+mod metrics;
+mod pace;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eyepiece_flow::event::Event;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::format::{self, Damage, HeadError, Reader, Record, Step};
-use eyepiece_semconv::{attribute, metric};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use self::metrics::ReplayMetrics;
+use self::pace::Pace;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
 use crate::metadata::Publisher;
 use crate::recording::known::{self, RecordedNames};
-use crate::support::telemetry::{Number, Telemetry};
+use crate::support::telemetry::Telemetry;
 
-/// Steps of one read, events or not: enough to spread its cost, few enough that commands don't wait.
+/// Steps per read, events or not: enough to spread its cost, few enough for a quick reaction to commands.
 const BURST: usize = 4096;
-/// Bytes of one read that are no record, for the same reason: a step over them may be as long as the buffer.
+/// Damaged bytes per read, for the same reason: one step may skip a whole buffer.
 const BURST_DAMAGED: usize = 4 << 20;
-/// The shortest wait for the next event that is told: a clock that was set forward while recording makes years of them.
-const LONG_WAIT: Duration = Duration::from_secs(60);
-/// How long one wait for the first bytes lasts; a signal ends it, so it only bounds what poll(2) is given.
+/// The timeout of one wait for the first bytes. A signal interrupts it, so it only bounds the argument of poll(2).
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 /// Name of standard input.
 const STDIN: &str = "-";
 
-/// What is played, and how.
+/// Configuration of the source.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file; `-` is standard input.
@@ -40,40 +42,40 @@ pub struct Config {
     pub speed: f64,
 }
 
-/// What a replay is built with.
+/// Handles that a replay works with.
 #[derive(Debug)]
 pub struct Deps<'a> {
-    /// Names of what the recording tells.
+    /// Interns names of the recording.
     pub symbols: Symbols,
-    /// Where the recording's snapshots go.
+    /// Publishes the recording's snapshots.
     pub publisher: Publisher,
-    /// Own counters.
+    /// For the source's metrics.
     pub telemetry: &'a Telemetry,
-    /// Ends a wait for the file's first bytes: those of a pipe may never come.
+    /// Ends a wait for the first bytes: those of a pipe may never come.
     pub shutdown: &'a Halt,
 }
 
-/// Why a file can't be played.
+/// Why a file cannot be played.
 #[derive(Debug, Error)]
 pub enum ReplayError {
-    /// The system.
+    /// The file cannot be opened or read.
     #[error("replay.path: {path}: {source}")]
     Open {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is no recording.
+    /// The file is no recording.
     #[error("replay.path: {path}: {source}")]
     Head {
         /// The file.
         path: String,
-        /// What is wrong.
+        /// The error in its head.
         source: HeadError,
     },
-    /// The program was told to shutdown before the first bytes were there.
-    #[error("replay.path: told to shutdown before its first bytes came")]
+    /// The program was shut down before the first bytes came.
+    #[error("replay.path: shut down before its first bytes came")]
     Interrupted,
 }
 
@@ -91,20 +93,20 @@ pub struct Replay {
     waker: Waker,
     halt: Halt,
     is_reading: bool,
-    /// Told at the end; none afterwards.
+    /// Notified at the end; `None` afterwards.
     finished: Option<oneshot::Sender<()>>,
 }
 
-/// What belongs to a replay outside of the pipeline's thread.
+/// Controls of a replay outside of the pipeline's thread.
 #[derive(Debug)]
 pub struct Controls {
     /// Ends it early.
     pub halt: Halt,
-    /// Hears when everything was handed over.
+    /// Notified when all events were passed on.
     pub finished: oneshot::Receiver<()>,
-    /// The kernel's words of the recording.
+    /// Kernel names in the recording.
     pub names: RecordedNames,
-    /// Who recorded what, as the recording says it.
+    /// Key and value pairs about the recorder, from the recording.
     pub origin: BTreeMap<String, String>,
 }
 
@@ -124,7 +126,7 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<(Replay, Controls), Repl
         input,
         buffer: Buffer::new(format::RECORD_HEAD + format::MAX_BODY),
         reader: Reader::default(),
-        pace: Pace { speed: config.speed, began: None, announced: None },
+        pace: Pace::new(config.speed),
         symbols: deps.symbols,
         publisher: deps.publisher,
         names: names.clone(),
@@ -139,10 +141,10 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<(Replay, Controls), Repl
     Ok((replay, Controls { halt, finished, names, origin }))
 }
 
-/// Checks that a file can be read and is a recording; what is no file, as a pipe, is not read before it is played.
+/// Checks that a path is a readable recording; a pipe or device is not read here.
 ///
 /// # Errors
-/// What is wrong with it, with the path.
+/// The error, with the path.
 pub fn check(path: &str) -> Result<(), String> {
     let of_path = |error: &dyn std::fmt::Display| format!("{path}: {error}");
     if path == STDIN || std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
@@ -158,106 +160,18 @@ fn open(path: &str) -> io::Result<File> {
     if path == STDIN {
         return Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?));
     }
-    // Without this flag a named pipe that nobody writes to would not even be opened; files ignore it.
+    // Without this flag, opening a named pipe without a writer blocks; files ignore it.
     File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
-/// When records are due.
-#[derive(Debug)]
-struct Pace {
-    speed: f64,
-    /// When the first record was played, and its own time.
-    began: Option<(Instant, u64)>,
-    /// Time of the record whose long wait was told.
-    announced: Option<u64>,
-}
-
-impl Pace {
-    /// How long until a record of this time is due.
-    fn until(&mut self, time: u64) -> Duration {
-        if self.speed == 0.0 {
-            return Duration::ZERO;
-        }
-        let (start, first) = *self.began.get_or_insert_with(|| (Instant::now(), time));
-        // Clocks may be set back while recording: what is earlier than the first is due.
-        let after = Duration::from_nanos(time.saturating_sub(first)).as_secs_f64() / self.speed;
-        // A time that does not fit is too far away to be waited for.
-        let after = Duration::try_from_secs_f64(after).unwrap_or(Duration::MAX);
-        after.saturating_sub(start.elapsed())
-    }
-
-    /// Whether the wait for a record of this time is long, and new.
-    fn should_announce(&mut self, ahead: Duration, time: u64) -> bool {
-        ahead >= LONG_WAIT && self.announced.replace(time) != Some(time)
-    }
-}
-
-/// About how long, in the largest unit of which there are two at least.
-fn rough_duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let units = [(86_400, "days"), (3600, "h"), (60, "min")];
-    let unit = units.into_iter().find(|(unit, _)| seconds / unit >= 2);
-    unit.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
-}
-
-#[derive(Debug)]
-struct ReplayMetrics {
-    telemetry: Telemetry,
-    damaged: HashMap<Damage, Damaged>,
-    truncated: Number,
-}
-
-/// Places that are no record, of one kind.
-#[derive(Debug)]
-struct Damaged {
-    places: Number,
-    bytes: Number,
-    /// How many places and bytes have not been told in words.
-    unreported: (u64, u64),
-}
-
-impl ReplayMetrics {
-    fn new(telemetry: Telemetry) -> Self {
-        let truncated =
-            telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &[(attribute::EYEPIECE_REASON, "truncated")]);
-        Self { telemetry, damaged: HashMap::new(), truncated }
-    }
-
-    /// Counts a place that is no record, and tells of the first of its kind.
-    fn damaged(&mut self, damage: Damage, size: usize) {
-        let kind = self.damaged.entry(damage).or_insert_with(|| {
-            let reason = [(attribute::EYEPIECE_REASON, damage.name())];
-            tracing::warn!(reason = damage.name(), "the recording is damaged; what is whole is played");
-            Damaged {
-                places: self.telemetry.counter(metric::EYEPIECE_SOURCE_DAMAGED.name, &reason),
-                bytes: self.telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &reason),
-                unreported: (0, 0),
-            }
-        });
-        kind.places.add(1);
-        kind.bytes.add(size as u64);
-        kind.unreported = (kind.unreported.0 + 1, kind.unreported.1 + size as u64);
-    }
-
-    /// Tells how much was damaged, once.
-    fn log_totals(&mut self, path: &str) {
-        for (damage, kind) in &mut self.damaged {
-            let (places, bytes) = std::mem::take(&mut kind.unreported);
-            if places > 0 {
-                tracing::warn!(reason = damage.name(), places, bytes, "{path}: skipped because of damage");
-            }
-        }
-    }
-}
-
-/// What [`more`] found.
+/// The outcome of [`fill`].
 enum Filled {
     Bytes,
     NotYet,
     End,
 }
 
-/// Reads once; a file is always ready, a pipe when its writer is.
+/// Reads once. A file is always ready, a pipe if its writer has written.
 fn fill(waker: &Waker, input: &mut File, buffer: &mut Buffer, timeout: Duration) -> io::Result<Filled> {
     let [ready, _] = wait(waker, [Some(input.as_raw_fd()), None], timeout)?;
     if !ready {
@@ -274,7 +188,7 @@ fn fill(waker: &Waker, input: &mut File, buffer: &mut Buffer, timeout: Duration)
 }
 
 impl Replay {
-    /// Checks the file's head, as soon as there is something to say.
+    /// Checks the file's head, as soon as enough of it is read.
     fn head(&mut self, shutdown: &Halt) -> Result<(), ReplayError> {
         loop {
             let filled = self.buffer.filled();
@@ -288,7 +202,7 @@ impl Replay {
         Ok(())
     }
 
-    /// What the first record says of its writer; nothing where it says something else.
+    /// Key and value pairs about the recorder, if the first record has them.
     fn origin(&mut self, shutdown: &Halt) -> Result<BTreeMap<String, String>, ReplayError> {
         loop {
             match self.reader.next(self.buffer.filled()) {
@@ -305,7 +219,7 @@ impl Replay {
         }
     }
 
-    /// Waits for more bytes while the program starts; false at the file's end.
+    /// Waits for more bytes at the start; returns false at the file's end.
     fn first_bytes(&mut self, shutdown: &Halt) -> Result<bool, ReplayError> {
         loop {
             if shutdown.is_asked() {
@@ -320,22 +234,18 @@ impl Replay {
         }
     }
 
-    /// Plays what is due, and waits at most `timeout` where nothing is.
+    /// Plays due records; waits at most `timeout` if none is due.
     fn play(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let (mut count, mut skipped) = (0, 0);
-        // Steps are bounded, not only events: damage has none, and may go on for ever.
+        // Steps are bounded as well as events: damage has no events and may be endless.
         for _ in 0..BURST {
             if skipped >= BURST_DAMAGED || self.halt.is_asked() {
                 break;
             }
             match self.reader.next(self.buffer.filled()) {
                 Step::Record { time, record, size } => {
-                    let ahead = self.pace.until(time);
+                    let ahead = self.pace.until(time, &self.path);
                     if !ahead.is_zero() {
-                        if self.pace.should_announce(ahead, time) {
-                            let (path, about) = (&self.path, rough_duration(ahead));
-                            tracing::warn!("{path}: the next event is in {about}; replay.speed = 0 does not wait");
-                        }
                         if count == 0 {
                             wait(&self.waker, [None; 2], timeout.min(ahead))?;
                         }
@@ -351,7 +261,7 @@ impl Replay {
                     };
                     self.buffer.consume(size);
                     if !is_event {
-                        // The pipeline looks for a new snapshot between two reads.
+                        // The pipeline reads a new snapshot between two reads.
                         return Ok(count);
                     }
                 }
@@ -379,7 +289,7 @@ impl Replay {
         fill(&self.waker, &mut self.input, &mut self.buffer, timeout)
     }
 
-    /// At the end of the file: whether records follow behind bytes that are missing in the middle.
+    /// At the end of the file: skips a gap if complete records follow it.
     fn ends_with_gap(&mut self) -> bool {
         let Some(size) = format::after_gap(self.buffer.filled()) else { return false };
         self.metrics.damaged(Damage::Body, size);
@@ -397,12 +307,12 @@ impl Replay {
         }
         self.metrics.log_totals(&self.path);
         tracing::info!("{}: played to its end", self.path);
-        // Nobody listens where the program ends already.
+        // The receiver is gone if the program ends already.
         finished.send(()).unwrap_or_default();
     }
 }
 
-/// Takes what is no event.
+/// Applies a record that is no event.
 fn learn(record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
     match record {
         Record::Facts(bytes) => match known::read(bytes, symbols) {

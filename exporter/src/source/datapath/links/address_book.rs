@@ -1,28 +1,28 @@
-//! The address address_book: which addresses are behind which endpoint, and which are the machine's own.
+//! The address book: which addresses are behind which endpoint, and which are the machine's own.
 //!
-//! Two sources: what is configured in the namespace behind an endpoint, read by netlink, and what the endpoint sends.
-//! A packet's source is the sender's own claim: it metrics only while the host's own tables lead back to the endpoint
-//! ([`super::routes`]), and it ends by itself. Pure data: the caller brings the time.
+//! Two sources: addresses configured in the namespace behind an endpoint, read by netlink, and source addresses of the
+//! endpoint's packets. A packet's source is the sender's claim: it counts while the host's own tables lead back to the
+//! endpoint ([`super::routes`]), and it expires. Pure data: the caller passes the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Addresses that an endpoint sends from, confirmed or not. One that forwards for others would fill any table.
+/// The most source addresses kept per endpoint, confirmed or not: one that forwards for others would fill any table.
 pub const LEARNED_MAX: usize = 64;
-/// Configured addresses of an endpoint that are kept: a bound for what another namespace can make us hold.
+/// The most configured addresses kept per endpoint: another namespace controls them.
 pub const CONFIGURED_MAX: usize = 1024;
-/// How long a learned address lives after it was last told. [`super::learner`] tells ones in use every minute.
+/// How long a learned address lives after its last hint. [`super::learner`] repeats hints every minute.
 pub const LEARNED_TTL: Duration = Duration::from_secs(300);
 
-/// What is known of one endpoint.
+/// The addresses of one endpoint.
 #[derive(Debug, Default)]
 struct Entry {
     configured: BTreeSet<IpAddr>,
     learned: BTreeMap<IpAddr, Claim>,
 }
 
-/// An address that an endpoint sends from.
+/// A source address of an endpoint's packets.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
     until: Instant,
@@ -30,18 +30,18 @@ struct Claim {
     confirmed: bool,
 }
 
-/// What became of an address that was seen as a source.
+/// The outcome of [`AddressBook::learn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LearnOutcome {
-    /// It is new, and not confirmed.
+    /// New, and not confirmed.
     New,
-    /// It was known, and lives longer now.
+    /// Known already; its life is extended.
     Known,
-    /// It is configured behind the endpoint.
+    /// Configured behind the endpoint.
     Configured,
     /// The endpoint has [`LEARNED_MAX`] already.
     Full,
-    /// It cannot be an endpoint's: multicast, loopback, unspecified, or known to be the machine's or another's.
+    /// Not an endpoint's: multicast, loopback, unspecified, the machine's, or configured for another endpoint.
     Unfit,
     /// No such endpoint.
     Gone,
@@ -60,7 +60,7 @@ impl AddressBook {
         self.host.iter().copied()
     }
 
-    /// The addresses behind an endpoint, the configured ones first, then those learned and confirmed; true = learned.
+    /// The addresses behind an endpoint, configured ones first, then learned and confirmed ones; true = learned.
     pub fn endpoint(&self, ifindex: u32) -> impl Iterator<Item = (IpAddr, bool)> {
         let entry = self.endpoints.get(&ifindex);
         let configured = entry.into_iter().flat_map(|entry| entry.configured.iter().map(|&address| (address, false)));
@@ -68,7 +68,7 @@ impl AddressBook {
         configured.chain(learned.map(|(&address, _)| (address, true)))
     }
 
-    /// Takes in the machine's own addresses; says whether something changed.
+    /// Sets the machine's own addresses; returns whether they changed.
     pub fn set_host(&mut self, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
         let addresses = addresses.into_iter().collect();
         let changed = self.host != addresses;
@@ -76,7 +76,7 @@ impl AddressBook {
         changed
     }
 
-    /// Takes in the configured addresses of an endpoint; says whether something changed.
+    /// Sets the configured addresses of an endpoint; returns whether they changed.
     pub fn set_configured(&mut self, ifindex: u32, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
         let entry = self.endpoints.entry(ifindex).or_default();
         let addresses: BTreeSet<IpAddr> = addresses.into_iter().filter(is_unicast).take(CONFIGURED_MAX).collect();
@@ -86,22 +86,22 @@ impl AddressBook {
         changed
     }
 
-    /// Takes in an endpoint without addresses.
+    /// Adds an endpoint without addresses.
     pub fn add(&mut self, ifindex: u32) {
         self.endpoints.entry(ifindex).or_default();
     }
 
-    /// Forgets an endpoint; says whether it was there.
+    /// Removes an endpoint; returns whether it was there.
     pub fn remove(&mut self, ifindex: u32) -> bool {
         self.endpoints.remove(&ifindex).is_some()
     }
 
-    /// Forgets endpoints that are not in this list.
+    /// Removes all endpoints that are not alive.
     pub fn retain(&mut self, is_alive: impl Fn(u32) -> bool) {
         self.endpoints.retain(|&ifindex, _| is_alive(ifindex));
     }
 
-    /// Takes in that an endpoint sent from an address.
+    /// Records that an endpoint sent from an address.
     pub fn learn(&mut self, ifindex: u32, address: IpAddr, now: Instant) -> LearnOutcome {
         if !is_unicast(&address) || self.host.contains(&address) {
             return LearnOutcome::Unfit;
@@ -127,14 +127,13 @@ impl AddressBook {
         LearnOutcome::New
     }
 
-    /// Records whether the host's tables lead to an endpoint by an address that it sent from; returns whether that
-    /// changed anything.
+    /// Records whether the host's tables lead to an endpoint by a learned address; returns whether that changed.
     pub fn confirm(&mut self, ifindex: u32, address: IpAddr, confirmed: bool) -> bool {
         let claim = self.endpoints.get_mut(&ifindex).and_then(|entry| entry.learned.get_mut(&address));
         claim.is_some_and(|claim| std::mem::replace(&mut claim.confirmed, confirmed) != confirmed)
     }
 
-    /// Removes learned addresses whose time is over; returns whether one of them was confirmed.
+    /// Removes expired learned addresses; returns whether a confirmed one was among them.
     pub fn expire(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for entry in self.endpoints.values_mut() {
@@ -148,7 +147,7 @@ impl AddressBook {
     }
 }
 
-/// Whether an address can be one interface's alone.
+/// Whether an address can belong to a single interface.
 fn is_unicast(address: &IpAddr) -> bool {
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || is_broadcast)
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn learning() {
+    fn sent_addresses_need_confirmation() {
         let now = Instant::now();
         let mut address_book = AddressBook::default();
         assert!(address_book.set_host([ip("192.0.2.1"), ip("127.0.0.1")]));
@@ -196,7 +195,7 @@ mod tests {
             assert_eq!(address_book.learn(ifindex, ip(address), now), expected, "{ifindex} {address}");
         }
         let mut known: Vec<_> = address_book.endpoint(7).collect();
-        assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false)], "a packet alone proves nothing");
+        assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false)], "not confirmed");
         assert!(address_book.confirm(7, ip("10.0.0.9"), true) && !address_book.confirm(7, ip("10.0.0.9"), true));
         assert!(
             !address_book.confirm(7, ip("10.0.0.8"), true) && !address_book.confirm(9, ip("10.0.0.9"), true),
@@ -205,7 +204,7 @@ mod tests {
         known = address_book.endpoint(7).collect();
         assert_eq!(known, [(ip("10.0.0.7"), false), (ip("fe80::7"), false), (ip("10.0.0.9"), true)]);
         address_book.set_configured(7, [ip("10.0.0.9")]);
-        assert_eq!(address_book.endpoint(7).collect::<Vec<_>>(), [(ip("10.0.0.9"), false)], "configured is better");
+        assert_eq!(address_book.endpoint(7).collect::<Vec<_>>(), [(ip("10.0.0.9"), false)], "configured wins");
         assert!(address_book.remove(7) && !address_book.remove(7));
         assert_eq!(address_book.endpoint(7).count(), 0);
     }
@@ -218,12 +217,12 @@ mod tests {
             address_book.add(1);
             let new = (0..n).filter(|&n| address_book.learn(1, nth(n), now) == LearnOutcome::New).count();
             assert_eq!(new, n.min(LEARNED_MAX), "{n}");
-            assert_eq!(address_book.learn(1, nth(0), now) == LearnOutcome::Known, n > 0, "a known one is no more room");
+            assert_eq!(address_book.learn(1, nth(0), now) == LearnOutcome::Known, n > 0, "known ones need no room");
         }
     }
 
     #[test]
-    fn configured_are_bounded() {
+    fn configured_addresses_are_bounded() {
         for n in [CONFIGURED_MAX - 1, CONFIGURED_MAX, CONFIGURED_MAX + 1] {
             let mut address_book = AddressBook::default();
             address_book.set_configured(1, (0..n).map(nth));
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn learned_addresses_end() {
+    fn learned_addresses_expire() {
         let start = Instant::now();
         let mut address_book = AddressBook::default();
         address_book.add(1);
@@ -250,16 +249,16 @@ mod tests {
     }
 
     #[test]
-    fn unconfirmed_claims_end_silently() {
+    fn unconfirmed_addresses_expire_unnoticed() {
         let start = Instant::now();
         let mut address_book = AddressBook::default();
         address_book.add(1);
         address_book.learn(1, nth(0), start);
-        assert!(!address_book.expire(start + LEARNED_TTL), "nothing that was published changed");
+        assert!(!address_book.expire(start + LEARNED_TTL), "nothing published changed");
         assert_eq!(address_book.learn(1, nth(0), start + LEARNED_TTL), LearnOutcome::New);
         address_book.confirm(1, nth(0), true);
         assert_eq!(address_book.endpoint(1).count(), 1);
         assert!(address_book.confirm(1, nth(0), false));
-        assert_eq!(address_book.endpoint(1).count(), 0, "the host's tables lead elsewhere by now");
+        assert_eq!(address_book.endpoint(1).count(), 0, "the host's tables lead elsewhere");
     }
 }

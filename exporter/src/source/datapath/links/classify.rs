@@ -1,33 +1,32 @@
-//! What an interface is to us: an endpoint, an uplink, or nothing, and why.
+//! The role of an interface: endpoint, uplink, or ignored, and why.
 //!
-//! The rule behind it is that a packet is counted once per node. So an interface that only hands on what another one
-//! of this namespace sees as well is left out: bridges and VLANs. A tunnel's device is an uplink for what it carries, and
-//! its outer packets are no traffic of their own (see `tunnel`). A bond or team metrics as one uplink and
-//! its ports do not, although the hardware is theirs: the two directions of a connection may take different ports,
-//! and only the master sees both, so only there can opener and answer be told apart.
+//! A packet is counted once per node. So an interface that only forwards what another one of this namespace sees is
+//! ignored: bridges and VLANs. A tunnel device is an uplink for its inner packets; its outer packets are no traffic of
+//! their own (see `tunnel`). A bond or team counts as one uplink and its ports do not: the two directions of a connection
+//! may take different ports, and only the master sees both, so only there the opener is known.
 
 use super::glob::{Admission, Filter};
 use super::link_info::LinkInfo;
 
-/// What an interface is to us.
+/// The role of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The host side of a pair whose other side lives in another network namespace.
     Endpoint,
     /// Packets enter and leave the machine here.
     Uplink,
-    /// Left out.
+    /// Not watched.
     Ignored(Ignored),
 }
 
-/// Why an interface is left out.
+/// Why an interface is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
     /// An exclude pattern matches its name.
     Excluded,
     /// No include pattern matches its name.
     NotIncluded,
-    /// The machine talks to itself here.
+    /// Loopback.
     Loopback,
     /// A bridge or virtual switch: its ports see the packets.
     Bridge,
@@ -35,11 +34,11 @@ pub enum Ignored {
     Vrf,
     /// A port of a bond or team: the master sees the packets.
     BondPort,
-    /// A pair with both sides in this namespace: what passes leaves it nowhere.
+    /// A pair with both sides in this namespace: its packets stay here.
     PeerHere,
     /// Stands on another interface of this namespace, which sees the same packets: VLAN, macvlan, ipvlan …
     Stacked,
-    /// No packets of the machine's own traffic: dummies, mirrors, monitors, other kinds of networks.
+    /// Not the machine's own IP traffic: dummies, mirrors, monitors, other kinds of networks.
     NoTraffic,
 }
 
@@ -64,7 +63,7 @@ impl Ignored {
 /// vsock monitors (Linux `include/uapi/linux/if_arp.h`).
 const NO_IP_HARDWARE: [u16; 6] = [280, 0, 802, 803, 824, 826];
 
-/// The role of an interface. Depends on nothing but these info, so equal info have equal roles.
+/// The role of an interface; a pure function of its arguments.
 pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
     match filter.admission(&info.name) {
         Admission::Excluded => return Role::Ignored(Ignored::Excluded),
@@ -80,7 +79,7 @@ pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
     if NO_IP_HARDWARE.contains(&info.hardware) {
         return Role::Ignored(Ignored::NoTraffic);
     }
-    // Whatever this stands on is in another namespace: nobody here sees the packets before.
+    // The interface below is in another namespace, so no other hook here sees the packets.
     let lower_is_elsewhere = info.link_netns.is_some();
     match info.kind.as_deref() {
         Some("veth" | "netkit") if lower_is_elsewhere => Role::Endpoint,
@@ -88,8 +87,8 @@ pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
         Some("bridge" | "openvswitch") => Role::Ignored(Ignored::Bridge),
         Some("vrf") => Role::Ignored(Ignored::Vrf),
         Some("dummy" | "ifb" | "nlmon" | "vsockmon" | "vcan" | "netdevsim") => Role::Ignored(Ignored::NoTraffic),
-        // What these carry leaves inside other packets, or encrypted, so it can be told apart here only. They may name
-        // the interface that their outer packets take, and do not stand on it all the same.
+        // Their packets leave inside others, or encrypted, so they are visible here only. They may name the interface of
+        // their outer packets, but do not stand on it.
         Some(
             "vxlan" | "geneve" | "gre" | "gretap" | "erspan" | "ip6gre" | "ip6gretap" | "ip6erspan" | "ipip" | "sit"
             | "ip6tnl" | "bareudp" | "amt" | "wireguard" | "tun" | "ppp" | "xfrm" | "vti" | "vti6" | "ovpn",
@@ -100,7 +99,7 @@ pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
     }
 }
 
-/// Whether packets of this interface have no link layer header.
+/// Whether packets of this interface have no link-layer header.
 ///
 /// `ARPHRD_ETHER` and loopback are the only types with Ethernet's header that a tc program meets here; for all others
 /// (`ARPHRD_NONE` of tun and wireguard, `ARPHRD_PPP`, tunnels, `ARPHRD_RAWIP`) it finds the IP header first.
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn roles() {
+    fn roles_follow_kind_and_peer() {
         let filter = Filter { exclude: vec!["no*".into()], ..Filter::default() };
         let unnamed = LinkInfo { link_netns: Some(None), ..here(info("veth1", Some("veth"))) };
         let rows: Vec<(LinkInfo, Role)> = vec![
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_asked_first() {
+    fn name_patterns_come_first() {
         let filter = Filter { include: vec!["eth*".into()], exclude: vec!["eth9".into(), "lo".into()] };
         for (name, expected) in [("eth0", Uplink), ("eth9", Ignored(Excluded)), ("wlan0", Ignored(NotIncluded))] {
             assert_eq!(classify(&info(name, None), &filter), expected, "{name}");
@@ -215,9 +214,9 @@ mod tests {
     }
 
     /// `RTM_NEWLINK` of a netkit pair's host side as Linux 6.7 `drivers/net/netkit.c` (`netkit_fill_info`) and
-    /// `rtnl_fill_ifinfo` write it: not every kernel that this test runs on has netkit.
+    /// `rtnl_fill_ifinfo` write it: not every kernel has netkit.
     #[test]
-    fn a_netkit_message() {
+    fn netkit_host_side_is_endpoint() {
         let data = Request::nested(&[
             (2, &[1]),                 // IFLA_NETKIT_PRIMARY
             (3, &0_u32.to_ne_bytes()), // IFLA_NETKIT_POLICY: pass
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn link_layer() {
+    fn l3_devices_follow_hardware_type() {
         for (hardware, expected) in [(1, false), (772, false), (65534, true), (512, true), (519, true), (768, true)] {
             assert_eq!(is_l3_device(hardware), expected, "{hardware}");
         }

@@ -1,6 +1,6 @@
-//! What the kernel says of an interface: `RTM_NEWLINK` and `RTM_NEWADDR` messages, of which we keep what we need.
+//! Decodes `RTM_NEWLINK` and `RTM_NEWADDR` messages of the kernel.
 //!
-//! Attributes that are not known are skipped, so that a newer kernel's messages are read as well.
+//! Unknown attributes are skipped, so messages of newer kernels decode as well.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ use eyepiece_wire::Tunnel;
 use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, i32_at, text, u16_at, u32_at};
 use super::tunnel;
 
-/// An interface as a `RTM_NEWLINK` message tells it (Linux `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`).
+/// An interface as a `RTM_NEWLINK` message describes it (Linux `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkInfo {
     /// `ifi_index`.
@@ -25,29 +25,29 @@ pub struct LinkInfo {
     pub flags: u32,
     /// `IFLA_IFNAME`.
     pub name: String,
-    /// `IFLA_ADDRESS`, where it has six bytes.
+    /// `IFLA_ADDRESS`; `None` unless it has six bytes.
     pub mac: Option<[u8; 6]>,
     /// `IFLA_MTU`, bytes.
     pub mtu: u32,
     /// `IFLA_LINK`: the peer of a pair, or the interface that this one stands on.
     pub link: Option<u32>,
-    /// `IFLA_LINK_NETNSID`: that one lives in another network namespace; none inside where it has no id with us.
+    /// `IFLA_LINK_NETNSID`: the namespace of `link`, if it is another one; the inner `None` if it has no id in ours.
     pub link_netns: Option<Option<i32>>,
     /// `IFLA_MASTER`: the bridge, bond … that this one is a port of.
     pub master: Option<u32>,
-    /// `IFLA_INFO_KIND`: `veth`, `bridge` …; none for physical devices and loopback.
+    /// `IFLA_INFO_KIND`: `veth`, `bridge` …; `None` for physical devices and loopback.
     pub kind: Option<String>,
-    /// How its outer packets look, where it is a tunnel's.
+    /// Outer packets, if it is a tunnel device.
     pub tunnels: Vec<Tunnel>,
-    /// `IFLA_INFO_SLAVE_KIND`: `bridge`, `bond` …: what the master is.
+    /// `IFLA_INFO_SLAVE_KIND`: `bridge`, `bond` …: the kind of the master.
     pub slave_kind: Option<String>,
 }
 
 impl LinkInfo {
-    /// Reads the payload of `RTM_NEWLINK` or `RTM_DELLINK`.
+    /// Parses the payload of `RTM_NEWLINK` or `RTM_DELLINK`.
     ///
-    /// None for messages of another family than `AF_UNSPEC`: the bridge tells of its ports on the same group, by the
-    /// same types, and a port that leaves a bridge is not a gone interface. None as well without an index.
+    /// Returns `None` without an index, and for families other than `AF_UNSPEC`: a bridge reports its ports to the same
+    /// group by the same types, and a port that leaves a bridge is not a removed interface.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let family = *payload.first()?;
         let mut info = Self {
@@ -65,7 +65,7 @@ impl LinkInfo {
                 IFLA_ADDRESS => info.mac = value.try_into().ok(),
                 IFLA_MTU => info.mtu = u32_at(value, 0).unwrap_or_default(),
                 IFLA_LINK => info.link = u32_at(value, 0).filter(|&link| link != 0),
-                // The kernel writes −1 where the namespace cannot be given an id.
+                // The kernel writes −1 if the namespace cannot be given an id.
                 IFLA_LINK_NETNSID => info.link_netns = Some(i32_at(value, 0).filter(|&id| id >= 0)),
                 IFLA_MASTER => info.master = u32_at(value, 0).filter(|&master| master != 0),
                 IFLA_LINKINFO => info.read_info(value),
@@ -89,7 +89,7 @@ impl LinkInfo {
     }
 }
 
-/// Reads the payload of `RTM_NEWADDR`: interface index and address. None for families other than IPv4 and IPv6.
+/// Parses the payload of `RTM_NEWADDR`: interface index and address. `None` for families other than IPv4 and IPv6.
 pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
     let family = i32::from(*payload.first()?);
     let ifindex = u32_at(payload, 4)?;
@@ -104,8 +104,8 @@ pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
             }
             _ => None,
         };
-        // On point to point links `IFA_ADDRESS` is the far end's; `IFA_LOCAL` is ours always, but IPv6 leaves it out
-        // where both are the same.
+        // On point-to-point links `IFA_ADDRESS` is the far end's. `IFA_LOCAL` is always the own one, but IPv6 omits it if both
+        // are the same.
         if address.is_some() && (kind == IFA_LOCAL || found.is_none()) {
             found = address;
         }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_veth_whose_peer_is_elsewhere() {
+    fn veth_peer_elsewhere_is_parsed() {
         let info = Request::nested(&[(1, b"veth\0"), (4, b"bridge\0"), (99, b"?")]);
         let bytes = link(
             0,
@@ -161,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bridge_port_message_is_not_an_interface() {
+    fn bridge_port_message_is_no_interface() {
         assert!(LinkInfo::parse(&link(0, &[])).is_some());
         assert_eq!(LinkInfo::parse(&link(7, &[(3, b"veth7\0")])), None, "AF_BRIDGE");
     }
 
     #[test]
-    fn namespaces_without_an_id_and_odd_lengths() {
+    fn odd_attribute_lengths_are_tolerated() {
         let bytes = link(0, &[(37, &(-1_i32).to_ne_bytes()), (1, &[0; 20]), (5, &[0; 4]), (4, &[1])]);
         let info = LinkInfo::parse(&bytes).unwrap();
         assert_eq!((info.link_netns, info.mac, info.link, info.mtu), (Some(None), None, None, 0));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
+    fn address_messages_are_parsed() {
         let message = |family: u8, attributes: &[(u16, &[u8])]| {
             let mut bytes = vec![family, 24, 0, 0, 9, 0, 0, 0];
             bytes.extend(Request::nested(attributes));

@@ -1,4 +1,4 @@
-//! Interfaces of this network namespace: what they are, when they come and go, and which addresses are behind them.
+//! Interfaces of this network namespace: their roles, their changes, and the addresses behind them.
 
 pub mod address_book;
 pub mod classify;

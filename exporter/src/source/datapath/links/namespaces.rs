@@ -1,7 +1,7 @@
-//! Network namespaces: which one an id means, told by the inode that the kernel names it by elsewhere.
+//! Network namespaces: finds the inode of a namespace by its id.
 //!
-//! The kernel has no question from a namespace's id to its inode, only one from an open namespace to its id. So the
-//! search_paths where namespaces can be found are walked, and each one that is new is opened, asked, and closed again.
+//! The kernel can look up the id of an open namespace, but not the inode of an id. So all places where namespaces can be
+//! found are walked; each new one is opened, looked up, and closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -23,7 +23,7 @@ pub struct SearchPaths {
 
 impl Default for SearchPaths {
     fn default() -> Self {
-        // Where `ip netns` and CNI, and where Docker keep them.
+        // The directories of `ip netns` and CNI, and of Docker.
         let directories = vec!["/run/netns".into(), "/var/run/netns".into(), "/run/docker/netns".into()];
         Self { directories, processes: "/proc".into() }
     }
@@ -32,17 +32,17 @@ impl Default for SearchPaths {
 /// The inode of the network namespace that the calling thread is in.
 ///
 /// # Errors
-/// Where procfs is not mounted.
+/// procfs is not mounted.
 pub fn own_inode() -> io::Result<u32> {
     std::fs::metadata("/proc/thread-self/ns/net").map(|metadata| inode_of(&metadata))
 }
 
-/// The inodes of the namespaces with these ids. Ids that belong to no namespace that can be found are left out.
+/// The inodes of the namespaces with these ids; an id whose namespace is not found is left out.
 ///
-/// Holds at most one namespace open at a time, and none when it is done: a dead one is let go.
+/// At most one namespace is open at a time, and none on return: an open one cannot end.
 ///
 /// # Errors
-/// Where the kernel can't be asked; a place that can't be read is passed over.
+/// The request failed; an unreadable path is skipped.
 pub fn inodes(
     search_paths: &SearchPaths,
     wanted: &BTreeSet<i32>,
@@ -54,19 +54,19 @@ pub fn inodes(
         if found.len() == wanted.len() {
             break;
         }
-        // Cheap: looks at the file without opening it, and so tells nearly all processes apart from new namespaces.
+        // Cheap: without opening the file, this rules out nearly all processes.
         let Ok(metadata) = std::fs::metadata(&path) else { continue };
         if !seen.insert((metadata.dev(), metadata.ino())) {
             continue;
         }
-        // The path may lead elsewhere by now: what was opened is what the kernel is asked about.
+        // The path may lead elsewhere now: the opened file is the one that the kernel looks up.
         let Ok(file) = File::open(&path) else { continue };
         let Ok(metadata) = file.metadata() else { continue };
         match requests.netns_id(file.as_fd()) {
             Ok(Some(id)) if wanted.contains(&id) => {
                 found.insert(id, inode_of(&metadata));
             }
-            // A file that is no network namespace is refused.
+            // The kernel refuses a file that is no network namespace.
             Ok(_) | Err(RequestError::Refused { .. }) => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Makes the snapshot that flows are enriched from, out of the table of interfaces and the address address_book.
+//! Builds the snapshot that flows are enriched from, out of the table of interfaces and the address book.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,18 +13,18 @@ use super::link::Link;
 use super::table::LinkTable;
 use crate::metadata::{InterfaceInfo, Tables};
 
-/// An interface that is gone, of which events may still be on their way.
+/// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
 pub struct RetiredLink {
-    /// Until when it is remembered.
+    /// When it is dropped.
     pub until: Instant,
-    /// What it was.
+    /// Its last state.
     pub link: Link,
-    /// The addresses behind it, where it was an endpoint.
+    /// The addresses behind it, if it was an endpoint.
     pub addresses: Vec<IpAddr>,
 }
 
-/// The snapshot of now, which shares names with the one before. `own_inode` is that of the machine's own network
+/// The current snapshot, which shares names with the one before. `own_inode` is the inode of the machine's own network
 /// namespace.
 pub fn tables(
     symbols: &Symbols,
@@ -53,7 +53,7 @@ pub fn tables(
             tables.add_endpoint_address(address, link.endpoint, learned);
         }
     }
-    // Last, and as no more than learned: whoever has the address now is who it is.
+    // Last, and as learned only: an endpoint that has the address now wins.
     for gone in retired {
         for &address in &gone.addresses {
             tables.add_endpoint_address(address, gone.link.endpoint, true);

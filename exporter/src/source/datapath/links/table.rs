@@ -1,4 +1,4 @@
-//! The table of interfaces: info of the kernel in, events out. It knows no socket and no clock.
+//! The table of interfaces: applies messages of the kernel, returns events. Without a socket and a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ pub struct LinkTable {
     links: BTreeMap<u32, Link>,
     ids: EndpointIds,
     retired: Vec<Link>,
-    /// The highest index there was. The kernel metrics upwards: a new interface below it may have another one's index.
+    /// The highest index so far. The kernel counts upwards, so a new interface below it may reuse an index.
     highest: u32,
-    /// The last generation that was given.
+    /// The last generation that was assigned.
     generation: u32,
 }
 
@@ -50,7 +50,7 @@ impl LinkTable {
         self.links.get(&ifindex)
     }
 
-    /// Takes in what the kernel says of one interface.
+    /// Applies a message about one interface.
     pub fn update(&mut self, info: &LinkInfo, events: &mut Vec<LinkEvent>) {
         let old_master = self.links.get(&info.ifindex).and_then(|link| link.master);
         self.put(info, events);
@@ -60,14 +60,14 @@ impl LinkTable {
         }
     }
 
-    /// Takes an interface out; one that is not there is without effect.
+    /// Removes an interface; without effect if it is missing.
     pub fn remove(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) {
         if let Some(master) = self.take(ifindex, events).and_then(|link| link.master) {
             self.review_bridge(master, events);
         }
     }
 
-    /// Takes in a full list: what is not in it is gone.
+    /// Applies a full list: interfaces that are not in it are gone.
     pub fn replace(&mut self, list: &[LinkInfo], events: &mut Vec<LinkEvent>) {
         let listed: BTreeSet<u32> = list.iter().map(|info| info.ifindex).collect();
         let gone: Vec<u32> = self.links.keys().copied().filter(|ifindex| !listed.contains(ifindex)).collect();
@@ -77,7 +77,7 @@ impl LinkTable {
         for info in list {
             self.put(info, events);
         }
-        // Behind all of them: a list is in no order.
+        // After the loop: a list is unordered.
         self.highest = list.iter().map(|info| info.ifindex).fold(self.highest, u32::max);
         let bridges: Vec<u32> = self.links.values().filter(|link| is_bridge(link)).map(|link| link.ifindex).collect();
         for bridge in bridges {
@@ -85,7 +85,7 @@ impl LinkTable {
         }
     }
 
-    /// Endpoints that ended since the last call, as they were.
+    /// Endpoints that were removed since the last call, in their last state.
     pub fn take_retired(&mut self) -> Vec<Link> {
         std::mem::take(&mut self.retired)
     }
@@ -95,17 +95,17 @@ impl LinkTable {
         self.endpoints().filter_map(|link| link.peer?.netns).collect()
     }
 
-    /// Endpoints whose namespace's inode is not known: index, and id of the namespace.
+    /// Endpoints whose namespace's inode is unknown: index, and id of the namespace.
     pub fn without_inode(&self) -> BTreeMap<u32, i32> {
         let unknown = |link: &Link| link.peer.filter(|peer| peer.inode.is_none())?.netns.map(|id| (link.ifindex, id));
         self.endpoints().filter_map(unknown).collect()
     }
 
-    /// Takes in what was found for [`LinkTable::without_inode`].
+    /// Applies inodes that were found for [`LinkTable::without_inode`].
     ///
-    /// The kernel gives the id of a dead namespace to a new one; the interface's index tells which one was meant.
-    pub fn set_inodes(&mut self, asked: &BTreeMap<u32, i32>, found: &BTreeMap<i32, u32>, events: &mut Vec<LinkEvent>) {
-        for (ifindex, id) in asked {
+    /// The kernel reuses the id of a dead namespace; the interface's index identifies the requested one.
+    pub fn set_inodes(&mut self, wanted: &BTreeMap<u32, i32>, found: &BTreeMap<i32, u32>, events: &mut Vec<LinkEvent>) {
+        for (ifindex, id) in wanted {
             let Some(link) = self.links.get_mut(ifindex) else { continue };
             let Some(peer) = link.peer.as_mut().filter(|peer| peer.netns == Some(*id)) else { continue };
             let inode = found.get(id).copied();
@@ -116,7 +116,7 @@ impl LinkTable {
         }
     }
 
-    /// The interface here that is the other side of a pair with `ifindex`, if `ifindex` is or was here as well.
+    /// The interface here that is the other side of a pair with `ifindex`, which is or was here as well.
     pub fn pair_of(&self, ifindex: u32) -> Option<u32> {
         let leads_here = |link: &&Link| link.peer.is_some_and(|peer| peer.ifindex == ifindex && !peer.elsewhere);
         self.links.values().find(leads_here).map(|link| link.ifindex)
@@ -128,7 +128,7 @@ impl LinkTable {
 
     fn put(&mut self, info: &LinkInfo, events: &mut Vec<LinkEvent>) {
         if self.links.get(&info.ifindex).is_some_and(|old| old.kind != info.kind) {
-            // Another interface was given the index, and the news of the first one's end was lost.
+            // Another interface has the index now, and the first one's removal was not notified.
             self.take(info.ifindex, events);
         }
         let role = classify(info, &self.filter);
@@ -184,16 +184,16 @@ impl LinkTable {
         Some(link)
     }
 
-    /// Finds out again whether this, where it is a bridge, has endpoints only.
+    /// Updates whether this interface is a bridge of endpoints only.
     fn review_bridge(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) {
         let mut ports = self.links.values().filter(|link| link.master == Some(ifindex)).peekable();
         let is_bridge = self.links.get(&ifindex).is_some_and(is_bridge);
         let endpoint_bridge = is_bridge && ports.peek().is_some() && ports.all(|port| port.role == Role::Endpoint);
         if let Some(link) = self.links.get_mut(&ifindex).filter(|link| link.endpoint_bridge != endpoint_bridge) {
             link.endpoint_bridge = endpoint_bridge;
-            // Who is about to be told of it hears its newest state, once.
+            // A pending event of the bridge is replaced: one event with the newest state.
             match events.iter_mut().rev().find(|event| event.ifindex() == Some(ifindex)) {
-                Some(LinkEvent::Appeared(told) | LinkEvent::Changed(told)) => *told = link.clone(),
+                Some(LinkEvent::Appeared(pending) | LinkEvent::Changed(pending)) => *pending = link.clone(),
                 _ => events.push(LinkEvent::Changed(link.clone())),
             }
         }
@@ -213,7 +213,7 @@ fn peer(info: &LinkInfo, old: Option<&Link>) -> Option<PeerRef> {
 }
 
 impl LinkEvent {
-    /// The interface that it is about.
+    /// The interface of the event.
     pub const fn ifindex(&self) -> Option<u32> {
         match self {
             Self::Appeared(link) | Self::Changed(link) => Some(link.ifindex),
@@ -242,8 +242,8 @@ mod tests {
         LinkInfo { link: Some(2), link_netns: Some(Some(0)), master, ..info(ifindex, "veth") }
     }
 
-    /// What happened, as text: `+7 endpoint 1`, `~7 …`, `-7`.
-    fn told(events: &mut Vec<LinkEvent>) -> Vec<String> {
+    /// Events as text: `+7 endpoint 1`, `~7 …`, `-7`.
+    fn texts(events: &mut Vec<LinkEvent>) -> Vec<String> {
         events
             .drain(..)
             .map(|event| match event {
@@ -256,18 +256,18 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_keeps_its_id_while_it_lives() {
+    fn endpoint_keeps_id_while_present() {
         let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
         table.update(&endpoint(7, 0), &mut events);
         table.update(&endpoint(7, 0), &mut events);
         table.update(&LinkInfo { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
-        assert_eq!(told(&mut events), ["+7 Endpoint 1", "~7 Endpoint 1"]);
+        assert_eq!(texts(&mut events), ["+7 Endpoint 1", "~7 Endpoint 1"]);
         table.remove(7, &mut events);
         table.remove(7, &mut events);
         table.update(&endpoint(7, 0), &mut events);
-        assert_eq!(told(&mut events), ["-7 renamed", "+7 Endpoint 2"]);
+        assert_eq!(texts(&mut events), ["-7 renamed", "+7 Endpoint 2"]);
         table.update(&info(7, "veth"), &mut events);
-        assert_eq!(told(&mut events), ["~7 Other 0"], "its peer came back");
+        assert_eq!(texts(&mut events), ["~7 Other 0"], "its peer came back");
         let retired: Vec<_> = table.take_retired().into_iter().map(|link| link.endpoint).collect();
         assert_eq!((retired, table.take_retired()), (vec![1, 2], vec![]));
     }
@@ -278,12 +278,12 @@ mod tests {
         let generation = |table: &LinkTable, ifindex| table.get(ifindex).map(|link| link.generation);
         table.replace(&[info(9, "bridge"), info(3, ""), endpoint(7, 0)], &mut events);
         table.update(&info(10, "bridge"), &mut events);
-        assert_eq!([3, 7, 9, 10].map(|ifindex| generation(&table, ifindex)), [Some(0); 4], "a list is in no order");
+        assert_eq!([3, 7, 9, 10].map(|ifindex| generation(&table, ifindex)), [Some(0); 4], "a list is unordered");
         table.update(&LinkInfo { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
         assert_eq!(generation(&table, 7), Some(0));
         table.remove(7, &mut events);
         table.update(&endpoint(7, 0), &mut events);
-        // The end of the first one was not heard of.
+        // The removal of the first one was not notified.
         table.update(&info(9, "dummy"), &mut events);
         table.replace(&[info(3, ""), endpoint(8, 0), info(20, "bridge"), info(11, "")], &mut events);
         table.replace(&[info(3, ""), info(7, "")], &mut events);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_becomes_an_endpoint_when_its_peer_leaves() {
+    fn pair_becomes_endpoint_when_peer_leaves() {
         let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
         let (host, peer) = (info(7, "veth"), info(8, "veth"));
         table.update(&LinkInfo { link: Some(8), ..host.clone() }, &mut events);
@@ -299,27 +299,27 @@ mod tests {
         assert_eq!((table.pair_of(8), table.pair_of(7), table.pair_of(9)), (Some(7), Some(8), None));
         assert_eq!(table.get(7).unwrap().role, Role::Ignored(Ignored::PeerHere));
         table.remove(8, &mut events);
-        assert_eq!(table.pair_of(8), Some(7), "asks about the side that stayed");
+        assert_eq!(table.pair_of(8), Some(7), "the side that stayed");
         table.update(&LinkInfo { link: Some(2), link_netns: Some(Some(0)), ..host }, &mut events);
         assert_eq!(table.pair_of(2), None);
-        assert_eq!(told(&mut events), ["+7 Other 0", "+8 Other 0", "-8 if8", "~7 Endpoint 1"]);
+        assert_eq!(texts(&mut events), ["+7 Other 0", "+8 Other 0", "-8 if8", "~7 Endpoint 1"]);
     }
 
     #[test]
-    fn a_bridge_of_endpoints_only() {
+    fn endpoint_bridge_has_endpoints_only() {
         let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
         table.update(&info(3, "bridge"), &mut events);
-        assert_eq!(told(&mut events), ["+3 Other 0"]);
+        assert_eq!(texts(&mut events), ["+3 Other 0"]);
         table.update(&endpoint(7, 3), &mut events);
-        assert_eq!(told(&mut events), ["+7 Endpoint 1", "~3 EndpointBridge 0"]);
+        assert_eq!(texts(&mut events), ["+7 Endpoint 1", "~3 EndpointBridge 0"]);
         table.update(&LinkInfo { master: Some(3), ..info(2, "") }, &mut events);
-        assert_eq!(told(&mut events), ["+2 Uplink 0", "~3 Other 0"]);
+        assert_eq!(texts(&mut events), ["+2 Uplink 0", "~3 Other 0"]);
         table.update(&info(2, ""), &mut events);
-        assert_eq!(told(&mut events), ["~2 Uplink 0", "~3 EndpointBridge 0"]);
+        assert_eq!(texts(&mut events), ["~2 Uplink 0", "~3 EndpointBridge 0"]);
         table.update(&LinkInfo { mtu: 9000, ..info(3, "bridge") }, &mut events);
-        assert_eq!(told(&mut events), ["~3 EndpointBridge 0"]);
+        assert_eq!(texts(&mut events), ["~3 EndpointBridge 0"]);
         table.remove(7, &mut events);
-        assert_eq!(told(&mut events), ["-7 if7", "~3 Other 0"]);
+        assert_eq!(texts(&mut events), ["-7 if7", "~3 Other 0"]);
     }
 
     #[test]
@@ -343,32 +343,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_list_is_compared() {
+    fn full_list_replaces_table() {
         let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
         let list = [info(2, ""), info(3, "bridge"), endpoint(7, 3)];
         table.replace(&list, &mut events);
-        assert_eq!(told(&mut events), ["+2 Uplink 0", "+3 EndpointBridge 0", "+7 Endpoint 1"]);
+        assert_eq!(texts(&mut events), ["+2 Uplink 0", "+3 EndpointBridge 0", "+7 Endpoint 1"]);
         table.replace(&list, &mut events);
         assert!(events.is_empty(), "{events:?}");
         table.replace(&[info(2, ""), info(3, "bridge"), endpoint(8, 0)], &mut events);
-        assert_eq!(told(&mut events), ["-7 if7", "+8 Endpoint 2", "~3 Other 0"]);
+        assert_eq!(texts(&mut events), ["-7 if7", "+8 Endpoint 2", "~3 Other 0"]);
         table.replace(&[info(2, "bridge")], &mut events);
-        assert_eq!(told(&mut events), ["-3 if3", "-8 if8", "-2 if2", "+2 Other 0"], "another kind, another interface");
+        assert_eq!(texts(&mut events), ["-3 if3", "-8 if8", "-2 if2", "+2 Other 0"], "another kind, another interface");
     }
 
     #[test]
-    fn inodes_go_to_the_interface_that_was_asked_for() {
+    fn inodes_apply_to_requested_interface() {
         let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
         table.replace(&[info(2, ""), endpoint(7, 0), endpoint(8, 0)], &mut events);
-        let asked = table.without_inode();
-        assert_eq!(asked, BTreeMap::from([(7, 0), (8, 0)]));
+        let wanted = table.without_inode();
+        assert_eq!(wanted, BTreeMap::from([(7, 0), (8, 0)]));
         // Meanwhile 8 goes, and 9 comes with the same namespace id.
         table.remove(8, &mut events);
         table.update(&endpoint(9, 0), &mut events);
         events.clear();
-        table.set_inodes(&asked, &BTreeMap::from([(0, 4711)]), &mut events);
-        table.set_inodes(&asked, &BTreeMap::from([(0, 4711)]), &mut events);
-        assert_eq!(told(&mut events), ["~7 Endpoint 1"]);
+        table.set_inodes(&wanted, &BTreeMap::from([(0, 4711)]), &mut events);
+        table.set_inodes(&wanted, &BTreeMap::from([(0, 4711)]), &mut events);
+        assert_eq!(texts(&mut events), ["~7 Endpoint 1"]);
         assert_eq!(table.without_inode(), BTreeMap::from([(9, 0)]));
         table.update(&LinkInfo { mtu: 1400, ..endpoint(7, 0) }, &mut events);
         assert_eq!(table.get(7).unwrap().peer.unwrap().inode, Some(4711), "kept over a change");

@@ -1,5 +1,4 @@
-//! The kernel's small counters by interface and by namespace: what they grew by, and the end of those whose subject is
-//! gone.
+//! The kernel's counters by interface and by namespace: their growth, and the removal of those whose subject is gone.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,10 +13,10 @@ use eyepiece_wire::{AnsweredBy, DropKey, Hook, SweepTotals, Untracked, Untracked
 use super::super::kernel_names::KernelNames;
 use super::super::presence::Presence;
 use super::super::sys::{self, BatchReader, Plain};
-use super::traffic;
+use super::totals::traffic;
 use crate::support::telemetry::{Number, Telemetry};
 
-/// A value that only grows, one for each CPU in the kernel.
+/// A value that only grows, with one instance per CPU in the kernel.
 trait Sum: Plain + Default {
     fn plus(self, other: Self) -> Self;
     fn since(self, before: Self) -> Self;
@@ -47,7 +46,7 @@ fn sum<V: Sum>(values: &[V]) -> V {
     values.iter().fold(V::default(), |sum, value| sum.plus(*value))
 }
 
-/// One map, and what of it has been told.
+/// One map, and the values that were already reported.
 struct CounterMap<K, V> {
     map: OwnedFd,
     reader: BatchReader<K, V>,
@@ -61,20 +60,20 @@ impl<K: Plain + Default + Eq + Hash, V: Sum> CounterMap<K, V> {
         Self { map, reader: BatchReader::new(cpus), reported: HashMap::new(), values: vec![V::default(); cpus] }
     }
 
-    /// Calls `each` with what every entry grew by.
+    /// Calls `each` with the growth of every entry.
     fn read(&mut self, mut each: impl FnMut(&K, V)) -> io::Result<()> {
-        let told = &mut self.reported;
+        let reported = &mut self.reported;
         self.reader.read(self.map.as_fd(), |key, values| {
             let now = sum(values);
-            let before = told.insert(*key, now).unwrap_or_default();
+            let before = reported.insert(*key, now).unwrap_or_default();
             each(key, now.since(before));
         })
     }
 
-    /// Takes the entries of what is gone out of the kernel, and calls `each` with what they grew by since they were read.
+    /// Removes entries whose subject is gone, and calls `each` with their growth since the last read.
     ///
-    /// The kernel reads and deletes an entry in one step, and nobody arrives under its number meanwhile: nothing is lost.
-    /// Should a program have made it again all the same, the next round finds it.
+    /// The kernel reads and deletes an entry in one step, and the subject's id cannot be reused meanwhile: nothing is lost.
+    /// An entry that a program makes again all the same is found in the next round.
     fn remove_gone(
         &mut self,
         presence: &Presence,
@@ -94,7 +93,7 @@ impl<K: Plain + Default + Eq + Hash, V: Sum> CounterMap<K, V> {
     }
 }
 
-/// What they are made of.
+/// Handles that the counter maps work with.
 pub(super) struct Deps {
     pub(super) untracked: OwnedFd,
     pub(super) drops: OwnedFd,
@@ -131,11 +130,11 @@ impl CounterMaps {
         }
     }
 
-    /// Tells what was counted since the last time, and lets go of what is gone.
+    /// Reports growth since the last round; removes entries whose subject is gone.
     pub(super) fn round(&mut self, now: Instant, totals: &mut Vec<Totals>) -> io::Result<()> {
         let Self { untracked, drops, interfaces, namespaces, names, telemetry, packets, bytes } = self;
-        let mut tell = |key: &UntrackedKey, grown: Untracked| {
-            // A read between the kernel's two additions gives one of them now and the other the next time.
+        let mut report = |key: &UntrackedKey, grown: Untracked| {
+            // A read between the kernel's two additions gets one of them now, the other in the next round.
             let has_grown = grown.packets > 0 || grown.bytes > 0;
             let Some(hook) = Hook::from_u8(key.hook as u8).filter(|_| has_grown) else { return };
             packets.add(grown.packets);
@@ -144,8 +143,8 @@ impl CounterMaps {
             let traffic = traffic(hook, key.ifindex, 0, AnsweredBy::Unknown, &taken);
             totals.push(Totals { traffic, addresses: None, transport: Transport::default() });
         };
-        untracked.read(&mut tell)?;
-        untracked.remove_gone(interfaces, now, |key| key.ifindex, tell)?;
+        untracked.read(&mut report)?;
+        untracked.remove_gone(interfaces, now, |key| key.ifindex, report)?;
 
         let count = |key: &DropKey, grown: u64| {
             if grown > 0 {

@@ -1,11 +1,14 @@
-//! Looks at a real table of the kernel: what is counted out of it, and when.
+//! Scans of a real kernel table: which entries count, and when.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
+use eyepiece_flow::event::Transport;
 use eyepiece_wire::{AnsweredBy, Connection, Half, Hook, Key4, Tunnel, map};
 
-use super::{Criteria, Totals, Transport, scan, transport};
+use super::criteria::Criteria;
+use super::totals::transport;
+use super::{Totals, scan};
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::object::{Object, ProgramConfig};
 use crate::source::datapath::sys;
@@ -35,10 +38,10 @@ fn entry(dead: bool, mark: AnsweredBy) -> Connection {
     Connection { half: [half, Half::default()], dead: u32::from(dead), mark: mark as u8, ..Connection::default() }
 }
 
-/// From here on user space can read a map, but not write it (`BPF_MAP_FREEZE`).
+/// Makes a map read-only for user space (`BPF_MAP_FREEZE`).
 fn freeze(map: BorrowedFd<'_>) {
     let attributes = [u64::from(map.as_raw_fd().cast_unsigned()), 0];
-    // SAFETY: the attributes live longer than the call, and their length is told.
+    // SAFETY: the attributes live longer than the call, and their size is passed.
     let frozen = unsafe { libc::syscall(libc::SYS_bpf, 22, attributes.as_ptr(), size_of_val(&attributes)) };
     assert_eq!(frozen, 0, "{}", std::io::Error::last_os_error());
 }
@@ -48,7 +51,7 @@ fn packets(totals: &[Totals]) -> u64 {
 }
 
 #[test]
-fn what_is_told_is_gone() {
+fn removed_entry_counts_once() {
     if !nix::unistd::geteuid().is_root() {
         eyepiece_tests::skip!("loading kernel programs needs root");
     }
@@ -62,7 +65,7 @@ fn what_is_told_is_gone() {
     scan(&mut reader, map.as_fd(), &criteria(&[]), false, &mut totals).expect("a look");
     assert_eq!((totals.len(), packets(&totals)), (1, 3), "once");
 
-    // What cannot be removed is met again, so it is not told.
+    // An entry that cannot be removed is read again, so it must not count.
     totals.clear();
     sys::update(map.as_fd(), &KEY, &entry(true, AnsweredBy::Local)).expect("an entry");
     freeze(map.as_fd());
@@ -73,7 +76,7 @@ fn what_is_told_is_gone() {
 }
 
 #[test]
-fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
+fn entry_older_than_tunnel_is_tunnels() {
     if !nix::unistd::geteuid().is_root() {
         eyepiece_tests::skip!("loading kernel programs needs root");
     }
@@ -81,7 +84,7 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
     let map = object.map(map::CONNECTIONS4).expect("the table");
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let other = Tunnel { port: 8472, ..VXLAN };
-    for (mark, tunnels, is_killed, told) in [
+    for (mark, tunnels, is_killed, expected) in [
         (AnsweredBy::Local, &[VXLAN][..], true, AnsweredBy::Tunnel),
         (AnsweredBy::Local, &[other], false, AnsweredBy::Local),
         (AnsweredBy::Unknown, &[], false, AnsweredBy::Local),
@@ -94,7 +97,7 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
         assert_eq!(found.kill, killed, "{mark:?} {tunnels:?}");
         scan(&mut reader, map.as_fd(), &criteria(tunnels), true, &mut totals).expect("the last look");
         let marks: Vec<_> = totals.iter().map(|totals| totals.traffic.mark).collect();
-        assert_eq!(marks, [told], "{mark:?} {tunnels:?}");
+        assert_eq!(marks, [expected], "{mark:?} {tunnels:?}");
     }
     // At an endpoint's hook it is the endpoint's own traffic.
     let mut inside = entry(false, AnsweredBy::Unknown);
@@ -116,7 +119,7 @@ fn transport_follows_half_and_opener() {
         // The echo identifier is no port.
         (1, 0, 0, (0, 0), false),
     ] {
-        let told = transport(protocol, [low.to_be(), high.to_be()], half, origin);
-        assert_eq!(told, Transport { protocol, ports, is_reply }, "{protocol} {half} {origin}");
+        let found = transport(protocol, [low.to_be(), high.to_be()], half, origin);
+        assert_eq!(found, Transport { protocol, ports, is_reply }, "{protocol} {half} {origin}");
     }
 }

@@ -1,4 +1,4 @@
-//! The watcher's second half: what is behind endpoints, as surveys and the endpoints' own packets tell it.
+//! The watcher's surveys: addresses and namespaces behind endpoints, and hints from the endpoints' packets.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use super::super::classify::Role;
 use super::super::learner::Hint;
 use super::super::routes::Claim;
 use super::super::survey::{self, Addresses, SurveyRequest, SurveyResult};
-use super::{SEARCH_MAX, Watcher};
+use super::state::{SEARCH_MAX, Watcher};
 
 impl Watcher {
     pub(super) fn review_addresses(&mut self) {
@@ -46,15 +46,15 @@ impl Watcher {
     pub(super) fn apply(&mut self, result: SurveyResult) {
         match result {
             SurveyResult::Addresses(found) => self.apply_addresses(found),
-            SurveyResult::Inodes(asked, Ok(found)) => {
+            SurveyResult::Inodes(wanted, Ok(found)) => {
                 let start = self.pending.len();
-                self.table.set_inodes(&asked, &found, &mut self.pending);
+                self.table.set_inodes(&wanted, &found, &mut self.pending);
                 self.is_stale |= self.pending.len() > start;
                 self.search.delay = (self.search.delay * 2).min(SEARCH_MAX);
             }
             SurveyResult::Inodes(_, Err(error)) => {
                 self.metrics.failures.add(1);
-                tracing::debug!(%error, "namespaces of endpoints");
+                tracing::debug!(%error, "cannot find namespaces of endpoints");
             }
             SurveyResult::Claims(answers) => {
                 for (claim, answer) in answers {
@@ -84,17 +84,17 @@ impl Watcher {
                             self.address_book.set_configured(link.ifindex, here.map(|&(_, address)| address));
                     }
                 }
-                // The namespace went away meanwhile, or we may not look into it: what it sends tells.
+                // The namespace is gone, or not permitted: the endpoint's packets show its addresses.
                 (id, Err(error)) => {
                     self.metrics.failures.add(1);
-                    tracing::debug!(?id, %error, "addresses of a namespace");
+                    tracing::debug!(?id, %error, "cannot list addresses of a namespace");
                 }
             }
         }
     }
 
-    /// Takes in that an endpoint sent from an address that is not known to be its own: perhaps it was configured just
-    /// now. Else the host's tables decide; they are asked again at each hint, as they change without a notification.
+    /// Records an address that an endpoint sent from. It may have been configured just now, so the namespace is listed.
+    /// Else the host's tables decide: they change without a notification, so each hint checks them.
     pub(super) fn learn(&mut self, hint: Hint) {
         let Hint { ifindex, address } = hint;
         let learned = self.address_book.learn(ifindex, address, Instant::now());
