@@ -84,7 +84,7 @@ fn a_recorded_event_allocates_nothing_once_chunks_go_round() {
     let (chunks, pending) = recording::build(open).expect("a recording");
     let (writer, _) = pending.start().expect("a file");
     let symbols = Symbols::default();
-    let context = Context {
+    let context = Deps {
         publisher: Publisher::new(Tables::new(&symbols)),
         symbols,
         kernel_names: Box::new(NoWords),

@@ -60,7 +60,7 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let publisher = Publisher::new(Tables::new(&symbols));
     let (chunks, pending) = recording::build(options).expect("a recording");
     let (writer, _) = pending.start().expect("a file");
-    let context = Context {
+    let context = Deps {
         publisher: publisher.clone(),
         symbols: symbols.clone(),
         kernel_names: Box::new(Words),
