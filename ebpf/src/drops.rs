@@ -241,8 +241,8 @@ unsafe fn write_notify(to: *mut u32, skb: *const u8, frame: &Frame, drop: &Drop,
     }
 }
 
-/// Returns the interface that the packet came in by or leaves by, and the one that it came in by; 0 in another namespace,
-/// where the same number is another interface.
+/// Returns the interface that the packet came in by or leaves by, and the one that it came in by; 0 in another
+/// namespace, where the same number is another interface.
 #[inline(always)]
 unsafe fn interfaces(skb: *const u8, device: *const u8, netns: u32) -> (u32, u32) {
     if netns != OWN_NAMESPACE.load() {

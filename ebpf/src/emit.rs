@@ -96,7 +96,8 @@ pub(crate) unsafe fn capture(skb: *mut __sk_buff, to: *mut u8, l3_device: bool) 
 #[inline(always)]
 unsafe fn load(skb: *mut __sk_buff, offset: u32, to: *mut u8, count: u32, most: u32) -> u64 {
     // The verifier wants the bounds of the very register that becomes the length: an opaque copy keeps the compiler
-    // from proving the checks away. Before kernel 6.8 a comparison with 0 gives no lower bound, one with a register does.
+    // from proving the checks away. Before kernel 6.8 a comparison with 0 gives no lower bound, one with a register
+    // does.
     let (mut length, mut least) = (count as u64, 1_u64);
     unsafe {
         core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack, preserves_flags));

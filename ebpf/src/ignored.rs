@@ -31,8 +31,8 @@ pub(crate) unsafe fn is_ignored(reason: u32, location: u64, skb: *const u8, devi
     }
 }
 
-/// Whether the function that frees is in `EP_FUNCTIONS`. A symbol look-up takes microseconds, so the answer is cached by
-/// address.
+/// Whether the function that frees is in `EP_FUNCTIONS`. A symbol look-up takes microseconds, so the answer is cached
+/// by address.
 #[inline(always)]
 unsafe fn is_in_function(reason: u32, location: u64) -> bool {
     unsafe {
@@ -49,8 +49,8 @@ unsafe fn is_in_function(reason: u32, location: u64) -> bool {
     }
 }
 
-/// Writes the name of the function that an address lies in, without suffixes of the compiler (`.isra.0`, `.cold`) or the
-/// kernel (` [module]`). A longer name is cut and equals no rule's.
+/// Writes the name of the function that an address lies in, without suffixes of the compiler (`.isra.0`, `.cold`) or
+/// the kernel (` [module]`). A longer name is cut and equals no rule's.
 #[inline(always)]
 unsafe fn symbol(name: &mut [u8; FUNCTION_LEN], mut location: u64) {
     unsafe {

@@ -1,5 +1,5 @@
-//! Reads packets that the fast path leaves out: VLAN tags in the packet, IP options, extension headers, fragments, other
-//! protocols, and headers outside the linear part of the buffer.
+//! Reads packets that the fast path leaves out: VLAN tags in the packet, IP options, extension headers, fragments,
+//! other protocols, and headers outside the linear part of the buffer.
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;

@@ -5,8 +5,8 @@
 //! without addresses (ARP, unknown ethertypes) have zero addresses, the ethertype as both ports, `kind` 1, and half 0
 //! for ingress, half 1 for egress.
 //!
-//! Keys are whole 8-byte words: the kernel compares keys word by word and the rest byte by byte. That costs no memory: the
-//! kernel rounds key sizes up.
+//! Keys are whole 8-byte words: the kernel compares keys word by word and the rest byte by byte. That costs no memory:
+//! the kernel rounds key sizes up.
 
 /// Key of an IPv4 connection, or of a packet that is not IP.
 #[repr(C, align(8))]
@@ -18,7 +18,7 @@ pub struct Key4 {
     pub port: [u16; 2],
     /// The interface.
     pub ifindex: u32,
-    /// IP protocol; 0 where `kind` is 1.
+    /// IP protocol; 0 if `kind` is 1.
     pub protocol: u8,
     /// 0 = IP, 1 = another ethertype.
     pub kind: u8,
@@ -30,8 +30,8 @@ pub struct Key4 {
 const _: () = assert!(size_of::<Key4>() == 24);
 
 impl Key4 {
-    /// The key of a TCP or UDP packet, written as whole words: a load that spans several narrower stores waits for them to
-    /// reach the cache. `ports` holds both ports, the smaller end's in the lower half.
+    /// The key of a TCP or UDP packet, written as whole words: a load that spans several narrower stores waits for them
+    /// to reach the cache. `ports` holds both ports, the smaller end's in the lower half.
     #[inline(always)]
     pub const fn of_ports(address: [u32; 2], ports: u32, ifindex: u32, protocol: u8, vlan: u16) -> Self {
         let words = [word(address[0], address[1]), word(ports, ifindex), protocol as u64 | (vlan as u64) << 16];

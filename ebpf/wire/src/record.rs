@@ -39,7 +39,7 @@ impl Hook {
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnsweredBy {
-    /// Nothing has left by this uplink yet: what came in is held back (see [`Header::held_packets`]).
+    /// No packet has left by this uplink yet: received packets are held back (see [`Header::held_packets`]).
     Unknown = 0,
     /// What leaves was forwarded from an endpoint: its packets are counted there, not at the uplink.
     Endpoint = 1,
@@ -122,7 +122,7 @@ pub enum InterfaceKind {
     Endpoint = 1,
     /// A physical or uplink device.
     Uplink = 2,
-    /// A bridge with endpoints and no uplink as its ports: what comes in by it comes from an endpoint.
+    /// A bridge with endpoints and no uplink as its ports: its packets come from an endpoint.
     EndpointBridge = 3,
 }
 
@@ -130,7 +130,7 @@ pub enum InterfaceKind {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tunnel {
-    /// Destination port, host byte order; 0 where the protocol has none.
+    /// Destination port, host byte order; 0 if the protocol has none.
     pub port: u16,
     /// IP protocol number.
     pub protocol: u8,

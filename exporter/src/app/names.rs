@@ -10,8 +10,8 @@ use eyepiece_wire::InterfaceKind;
 
 use crate::metadata::Publisher;
 use crate::pipeline::metrics::{InterfaceNames, KernelNames as ReasonNames};
-use crate::recording::known::RecordedNames;
 use crate::source::datapath::kernel_names::KernelNames;
+use crate::source::replay::RecordedNames;
 
 /// Whose kernel has names for reasons and addresses.
 #[derive(Clone)]

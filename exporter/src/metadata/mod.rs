@@ -1,5 +1,6 @@
 //! Snapshots of endpoints, interfaces and addresses, and their publication to readers.
 
+pub mod facts;
 mod publish;
 mod retired_names;
 mod tables;

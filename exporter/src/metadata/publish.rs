@@ -108,8 +108,8 @@ impl Reader {
         self.number
     }
 
-    /// Drops retired names that are no longer needed. Called regularly by the one thread that enriches flows. Returns whether
-    /// there were any.
+    /// Drops retired names that are no longer needed. Called regularly by the one thread that enriches flows. Returns
+    /// whether there were any.
     pub fn release_names(&self, is_needed: impl Fn(&RetiredName) -> bool) -> bool {
         self.cell.current().names.release(self.number, is_needed)
     }

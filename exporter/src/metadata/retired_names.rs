@@ -1,7 +1,7 @@
 //! Names of removed interfaces, kept while a batch, a series or a sink may still refer to them.
 //!
-//! Snapshots are numbered. A name is in all snapshots from its `first` number up to the one before its `end`. So a holder
-//! of flows that knows the numbers of their snapshots knows which names it may refer to.
+//! Snapshots are numbered. A name is in all snapshots from its `first` number up to the one before its `end`. So a
+//! holder of flows that knows the numbers of their snapshots knows which names it may refer to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use eyepiece_flow::interner::{Lease, Symbol};
 
 use super::tables::Tables;
 
-/// Rounds of [`InterfaceNames::release`] for which a name stays in any case: late events refer to a removed interface by its
-/// index, whatever snapshot enriches them.
+/// Rounds of [`InterfaceNames::release`] for which a name stays in any case: late events refer to a removed interface
+/// by its index, whatever snapshot enriches them.
 const ROUNDS: u8 = 2;
 
 /// An interface's index and generation: an index is reused.
@@ -91,8 +91,8 @@ impl InterfaceNames {
         self.retired.get(&(ifindex, generation))?.last().map(|gone| Arc::clone(gone.lease.text()))
     }
 
-    /// Drops retired names that are no longer needed; `at_hand` is the number of the snapshot that flows are enriched with
-    /// now. Returns whether there were any.
+    /// Drops retired names that are no longer needed; `at_hand` is the number of the snapshot that flows are enriched
+    /// with now. Returns whether there were any.
     pub(super) fn release(&mut self, at_hand: u64, is_needed: impl Fn(&RetiredName) -> bool) -> bool {
         let mut released = false;
         let present: HashSet<InterfaceId> = self.present.keys().map(|(interface, _)| *interface).collect();

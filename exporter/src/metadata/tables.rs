@@ -131,8 +131,8 @@ impl Tables {
         );
     }
 
-    /// Adds an address of an endpoint that was added before. Of several owners the first one stays, but a configured address
-    /// replaces a learned one.
+    /// Adds an address of an endpoint that was added before. Of several owners the first one stays, but a configured
+    /// address replaces a learned one.
     pub fn add_endpoint_address(&mut self, address: IpAddr, endpoint: u16, learned: bool) {
         let (name, identity) = self.endpoints.get(&endpoint).copied().unwrap_or_default();
         self.add(address, EndInfo { endpoint, identity, name, kind: EndKind::Endpoint, shared: false, learned });
@@ -192,7 +192,8 @@ impl Tables {
         self.world
     }
 
-    /// Security identity of an address whose metadata is `end`: the endpoint's, else that of the longest prefix; 0 if unknown.
+    /// Security identity of an address whose metadata is `end`: the endpoint's, else that of the longest prefix; 0 if
+    /// unknown.
     pub fn identity(&self, address: &IpAddr, end: EndInfo) -> u32 {
         if end.kind == EndKind::Endpoint {
             return end.identity;

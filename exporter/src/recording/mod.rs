@@ -1,10 +1,9 @@
 //! Records the events of a source into a file while they are delivered.
 //!
-//! The pipeline's thread only appends to a chunk in memory; a thread of its own writes chunks. Chunks that find no room in
-//! the queue between the two are counted, and reported at the end.
+//! The pipeline's thread only appends to a chunk in memory; a thread of its own writes chunks. Chunks that find no room
+//! in the queue between the two are counted, and reported at the end.
 
 mod chunk;
-pub mod known;
 mod writer;
 
 use std::collections::HashSet;
@@ -17,7 +16,7 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::format;
 
 use self::chunk::Chunks;
-use crate::metadata::{Publisher, Tables};
+use crate::metadata::{Publisher, Tables, facts};
 use crate::source::{Source, Waker};
 
 pub use chunk::Counts;
@@ -94,7 +93,7 @@ impl Tap {
             return;
         }
         self.facts.clear();
-        known::write(&tables, &self.deps.symbols, &mut self.facts);
+        facts::write(&tables, &self.deps.symbols, &mut self.facts);
         let facts = &self.facts;
         let fits = self.chunks.append(|out| format::write_facts(facts, now, out));
         if !fits {

@@ -102,8 +102,8 @@ impl Halt {
     }
 }
 
-/// Waits until a descriptor is readable or closed, the waker is woken, or `timeout` has passed. Resets the waker; returns
-/// which descriptors are ready.
+/// Waits until a descriptor is readable or closed, the waker is woken, or `timeout` has passed. Resets the waker;
+/// returns which descriptors are ready.
 pub(crate) fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Duration) -> io::Result<[bool; 2]> {
     // poll(2) ignores negative descriptors.
     let [first, second] = descriptors.map(|fd| poll_entry(fd.unwrap_or(-1)));

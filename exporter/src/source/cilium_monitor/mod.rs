@@ -1,7 +1,7 @@
 //! The source `cilium-monitor`: reads the monitor 1.2 socket of a running Cilium agent, and reconnects after every end.
 //!
-//! An agent does not count events that it has while no client is connected. Counted are: interruptions by reason, the time
-//! without a connection, the bytes of truncated messages, and one lost event for each of those messages.
+//! An agent does not count events that it has while no client is connected. Counted are: interruptions by reason, the
+//! time without a connection, the bytes of truncated messages, and one lost event for each of those messages.
 //!
 //! CPU numbers have 16 bits here. An event whose CPU is negative or above 65,535, which no kernel has, is attributed to
 //! CPU 0; a loss to no CPU.
@@ -321,8 +321,8 @@ fn decode(
     let error = loop {
         match connected.decoder.decode(buffer.filled()) {
             Ok(Some((payload, size))) => {
-                // No kernel has such a CPU (Linux: 8192 at most). The event is attributed to CPU 0, as agent events are; a loss to no
-                // CPU.
+                // No kernel has such a CPU (Linux: 8192 at most). The event is attributed to CPU 0, as agent events
+                // are; a loss to no CPU.
                 let cpu = u16::try_from(payload.cpu);
                 match payload.kind {
                     gob::EVENT_SAMPLE => sink(&Event::Raw(RawEvent {

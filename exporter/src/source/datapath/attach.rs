@@ -69,8 +69,8 @@ pub struct Attacher {
     published_namespaces: BTreeMap<u32, u32>,
     /// Tunnel devices in the kernel's map, and their outer packets.
     published_tunnels: BTreeMap<u32, Vec<Tunnel>>,
-    /// Interfaces that existed at the start. They are attached when all of them are known: the others' roles decide what a
-    /// packet counts as. `None` from then on.
+    /// Interfaces that existed at the start. They are attached when all of them are known: the others' roles decide
+    /// what a packet counts as. `None` from then on.
     waiting: Option<BTreeMap<u32, Link>>,
     unseen: Unseen,
     presences: Presences,

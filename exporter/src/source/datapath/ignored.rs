@@ -114,8 +114,8 @@ fn rule(reason: u32, name: &str) -> IgnoredFunction {
     rule
 }
 
-/// Addresses and ports of the receivers of these URLs. Only IP addresses and `localhost` (RFC 6761): no name is looked up
-/// at the start.
+/// Addresses and ports of the receivers of these URLs. Only IP addresses and `localhost` (RFC 6761): no name is looked
+/// up at the start.
 fn receivers(urls: &[String]) -> BTreeSet<Receiver> {
     let uris = urls.iter().filter_map(|url| url.parse::<Uri>().ok());
     let all = uris.flat_map(|uri| {

@@ -94,8 +94,8 @@ impl std::fmt::Debug for Object {
 }
 
 impl Object {
-    /// Loads everything for the network namespace that the calling thread is in; `types` are the running kernel's. A drop
-    /// program that this kernel cannot load is not fatal, see [`Object::drops_missing`].
+    /// Loads everything for the network namespace that the calling thread is in; `types` are the running kernel's. A
+    /// drop program that this kernel cannot load is not fatal, see [`Object::drops_missing`].
     ///
     /// # Errors
     /// See [`LoadError`].

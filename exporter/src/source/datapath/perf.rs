@@ -61,7 +61,8 @@ impl Buffer {
             sample_period: 1,
             sample_type: PERF_SAMPLE_RAW,
             flags: WATERMARK,
-            // Half of the buffer: a wakeup costs as much as 50 records, and records that come until the reader runs need room.
+            // Half of the buffer: a wakeup costs as much as 50 records, and records that come until the reader runs
+            // need room.
             wakeup_watermark: (PAGES * page / 2) as u32,
             ..Attributes::default()
         };
@@ -110,7 +111,8 @@ impl Buffer {
         unsafe { &*self.base.as_ptr().add(offset).cast::<AtomicU64>() }
     }
 
-    /// Calls `each` with every sample. Records of loss are skipped: the kernel programs count what they could not write.
+    /// Calls `each` with every sample. Records of loss are skipped: the kernel programs count what they could not
+    /// write.
     fn read(&self, scratch: &mut Vec<u8>, each: &mut dyn FnMut(&[u8])) {
         let size = PAGES * self.page;
         let head = self.position(DATA_HEAD).load(Ordering::Acquire);

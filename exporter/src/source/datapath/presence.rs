@@ -1,7 +1,7 @@
 //! What the kernel programs count for: interfaces with hooks, namespaces whose drops are reported.
 //!
-//! The attacher adds and removes entries; the sweeper removes what the kernel still holds of removed ones. An index or an
-//! inode may be reused at any time: an entry that was added again is present.
+//! The attacher adds and removes entries; the sweeper removes what the kernel still holds of removed ones. An index or
+//! an inode may be reused at any time: an entry that was added again is present.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

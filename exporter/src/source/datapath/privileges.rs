@@ -12,8 +12,8 @@ const REQUIRED: [(Capabilities, Capabilities); 3] = [
     (Capabilities::PERFMON, Capabilities::SYS_ADMIN),
 ];
 
-/// Optional capabilities, and what is lost without. `/proc/PID/ns/net` of a more privileged process is readable only with
-/// the right to trace it (`ptrace(2)`); names of namespaces in /run are readable for all.
+/// Optional capabilities, and what is lost without. `/proc/PID/ns/net` of a more privileged process is readable only
+/// with the right to trace it (`ptrace(2)`); names of namespaces in /run are readable for all.
 const OPTIONAL: [(Capabilities, &str); 1] = [(
     Capabilities::SYS_PTRACE,
     "network namespaces are found only in /run/netns and /run/docker/netns; drops in others are not reported",

@@ -1,4 +1,5 @@
-//! The sweeper: takes totals that no event carried, removes idle connections in two phases, reads the kernel's counters.
+//! The sweeper: takes totals that no event carried, removes idle connections in two phases, reads the kernel's
+//! counters.
 
 mod counter_maps;
 mod criteria;

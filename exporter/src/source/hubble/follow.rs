@@ -230,8 +230,9 @@ impl Follower {
         }
     }
 
-    /// Waits until the server's ring has two entries. Cilium's server (1.20.2 and before) makes a client that follows an
-    /// emptier ring wait until the ring is full, and loses those entries. Returns how many came during the wait, else 0.
+    /// Waits until the server's ring has two entries. Cilium's server (1.20.2 and before) makes a client that follows
+    /// an emptier ring wait until the ring is full, and loses those entries. Returns how many came during the wait,
+    /// else 0.
     async fn wait_for_entries(&self, connection: &Connection) -> Result<u64, Status> {
         let mut has_waited = false;
         loop {

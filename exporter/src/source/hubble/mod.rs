@@ -1,9 +1,9 @@
 //! The source `hubble`: follows flows, agent and debug events of a Hubble server or a relay, and reconnects after every
 //! end.
 //!
-//! After an interruption it requests events from the last seen ones on, and leaves out those seen twice. Events that the
-//! server no longer has are missed; their number is unknown, so such gaps are counted. If this client is too slow, the
-//! server loses events in its own ring and reports how many.
+//! After an interruption it requests events from the last seen ones on, and leaves out those seen twice. Events that
+//! the server no longer has are missed; their number is unknown, so such gaps are counted. If this client is too slow,
+//! the server loses events in its own ring and reports how many.
 
 pub mod status;
 
@@ -35,8 +35,8 @@ use crate::client::hubble::Options;
 use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::telemetry::Telemetry;
 
-/// Capacity of the channel to the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. While it is full the
-/// stream is not read, and the server's ring buffers events.
+/// Capacity of the channel to the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. While it is full
+/// the stream is not read, and the server's ring buffers events.
 const CAPACITY: usize = 4096;
 
 /// Configuration of the source.

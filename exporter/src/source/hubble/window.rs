@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort them.
+/// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort
+/// them.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// After this silence, while other nodes were heard, a node has no late events: its last event's time is not resumed from.
-/// Measured by arrival, as clocks of nodes are not comparable.
+/// After this silence, while other nodes were heard, a node has no late events: its last event's time is not resumed
+/// from. Measured by arrival, as clocks of nodes are not comparable.
 const QUIET: Duration = Duration::from_secs(600);
 /// An event this far before the node's newest is not late: the node's clock was set back.
 const SET_BACK: Duration = Duration::from_secs(60);
@@ -89,9 +90,9 @@ impl Default for Window {
 }
 
 impl Window {
-    /// The time to resume from, ns since the Unix epoch; `None` if no event was seen. It is that of the node whose clock is the
-    /// furthest behind: a server asked for a later time drops all events of this node. It is not after `now`, the wall-clock
-    /// time: a clock that was ahead may have been corrected meanwhile.
+    /// The time to resume from, ns since the Unix epoch; `None` if no event was seen. It is that of the node whose
+    /// clock is the furthest behind: a server asked for a later time drops all events of this node. It is not after
+    /// `now`, the wall-clock time: a clock that was ahead may have been corrected meanwhile.
     pub(super) fn since(&self, now: u64) -> Option<u64> {
         // Losses have no usable time.
         let timed = self.nodes.values().filter(|node| node.newest > 0);
@@ -131,8 +132,8 @@ impl Window {
         node.last_arrival = now;
         let mut is_gap = false;
         match &mut node.replay {
-            // No server repeats events this late: the clock was set back while no connection was there, and the node's newer events
-            // were taken for known ones.
+            // No server repeats events this late: the clock was set back while no connection was there, and the node's
+            // newer events were taken for known ones.
             Some(replay) if !is_seen && event.is_timed && event.time <= node.floor && now >= replay.until => {
                 (node.newest, node.floor, node.replay) = (event.time, 0, None);
                 is_gap = true;

@@ -1,6 +1,7 @@
-//! The source `replay`: plays a file of recorded events at its own pace, faster, or as fast as it goes.
+//! The source `replay`: plays a file of recorded events at its own pace, faster, or without waits.
 
 mod metrics;
+mod names;
 mod pace;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,11 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use self::metrics::ReplayMetrics;
+pub use self::names::RecordedNames;
 use self::pace::Pace;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
-use crate::metadata::Publisher;
-use crate::recording::known::{self, RecordedNames};
+use crate::metadata::{Publisher, facts};
 use crate::support::telemetry::Telemetry;
 
 /// Steps per read, events or not: enough to spread its cost, few enough for a quick reaction to commands.
@@ -38,7 +39,7 @@ const STDIN: &str = "-";
 pub struct Config {
     /// The file; `-` is standard input.
     pub path: String,
-    /// How many times faster than recorded; 0 = as fast as it goes.
+    /// How many times faster than recorded; 0 = without waits.
     pub speed: f64,
 }
 
@@ -315,7 +316,7 @@ impl Replay {
 /// Applies a record that is no event.
 fn learn(record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
     match record {
-        Record::Facts(bytes) => match known::read(bytes, symbols) {
+        Record::Facts(bytes) => match facts::read(bytes, symbols) {
             Some(tables) => publisher.publish(tables),
             None => tracing::warn!("facts of the recording are of a later version; names may be missing"),
         },

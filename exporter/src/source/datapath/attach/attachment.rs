@@ -1,4 +1,5 @@
-//! One program at one side of an interface. The interface is named by its index: its name can be another's a moment later.
+//! One program at one side of an interface. The interface is named by its index: its name can be another's a moment
+//! later.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 

@@ -2,8 +2,8 @@
 //!
 //! A packet is counted once per node. So an interface that only forwards what another one of this namespace sees is
 //! ignored: bridges and VLANs. A tunnel device is an uplink for its inner packets; its outer packets are no traffic of
-//! their own (see `tunnel`). A bond or team counts as one uplink and its ports do not: the two directions of a connection
-//! may take different ports, and only the master sees both, so only there the opener is known.
+//! their own (see `tunnel`). A bond or team counts as one uplink and its ports do not: the two directions of a
+//! connection may take different ports, and only the master sees both, so only there the opener is known.
 
 use super::glob::{Admission, Filter};
 use super::link_info::LinkInfo;
@@ -87,8 +87,8 @@ pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
         Some("bridge" | "openvswitch") => Role::Ignored(Ignored::Bridge),
         Some("vrf") => Role::Ignored(Ignored::Vrf),
         Some("dummy" | "ifb" | "nlmon" | "vsockmon" | "vcan" | "netdevsim") => Role::Ignored(Ignored::NoTraffic),
-        // Their packets leave inside others, or encrypted, so they are visible here only. They may name the interface of
-        // their outer packets, but do not stand on it.
+        // Their packets leave inside others, or encrypted, so they are visible here only. They may name the interface
+        // of their outer packets, but do not stand on it.
         Some(
             "vxlan" | "geneve" | "gre" | "gretap" | "erspan" | "ip6gre" | "ip6gretap" | "ip6erspan" | "ipip" | "sit"
             | "ip6tnl" | "bareudp" | "amt" | "wireguard" | "tun" | "ppp" | "xfrm" | "vti" | "vti6" | "ovpn",

@@ -1,8 +1,8 @@
 //! eyepiece's tc filters at clsact: adds them, finds them, and removes them and no others.
 //!
-//! A filter is eyepiece's if it is a bpf filter with its handle, its priority and its prefix of program names, all three.
-//! Whether the run that made it still lives is unknown, so stale filters are removed at the start only, by an exporter
-//! that is the only one in its network namespace.
+//! A filter is eyepiece's if it is a bpf filter with its handle, its priority and its prefix of program names, all
+//! three. Whether the run that made it still lives is unknown, so stale filters are removed at the start only, by an
+//! exporter that is the only one in its network namespace.
 //!
 //! The clsact qdisc stays: an earlier run may have found it there, and other programs may use it. An empty one costs a
 //! packet a few nanoseconds. Only the run that created it may call [`remove_empty_clsact`].
@@ -186,8 +186,8 @@ pub fn filters(requests: &mut Requests, ifindex: u32, direction: Direction) -> R
 
 /// Removes the clsact qdisc of an interface if it has no filter; returns whether it did.
 ///
-/// For the run that created the qdisc. Another program's filter that is added between the check and the removal is lost:
-/// the kernel cannot remove a qdisc on condition that it is empty.
+/// For the run that created the qdisc. Another program's filter that is added between the check and the removal is
+/// lost: the kernel cannot remove a qdisc on condition that it is empty.
 ///
 /// # Errors
 /// See [`RequestError`].

@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 
 use crate::support::telemetry::Number;
 
-/// Capacity of the hint queue. The watcher drains it within milliseconds; a dropped hint comes again with a packet after a
-/// minute.
+/// Capacity of the hint queue. The watcher drains it within milliseconds; a dropped hint comes again with a packet
+/// after a minute.
 pub const HINTS_MAX: usize = 256;
 /// A pair of interface and address is sent again after this time, ns: often enough to stay known
 /// ([`super::address_book::LEARNED_TTL`]), rarely enough that a packet costs one look-up in [`Learner::recent`].

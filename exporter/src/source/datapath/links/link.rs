@@ -62,8 +62,8 @@ pub enum LinkEvent {
         /// Its last name.
         name: String,
     },
-    /// All interfaces have been sent: after the start, and after the kernel dropped notifications. Between two of these an
-    /// interface can go and come again unnoticed; a consumer with state by interface may compare it now.
+    /// All interfaces have been sent: after the start, and after the kernel dropped notifications. Between two of these
+    /// an interface can go and come again unnoticed; a consumer with state by interface may compare it now.
     Synced,
 }
 

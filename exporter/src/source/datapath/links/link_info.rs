@@ -104,8 +104,8 @@ pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
             }
             _ => None,
         };
-        // On point-to-point links `IFA_ADDRESS` is the far end's. `IFA_LOCAL` is always the own one, but IPv6 omits it if both
-        // are the same.
+        // On point-to-point links `IFA_ADDRESS` is the far end's. `IFA_LOCAL` is always the own one, but IPv6 omits it
+        // if both are the same.
         if address.is_some() && (kind == IFA_LOCAL || found.is_none()) {
             found = address;
         }

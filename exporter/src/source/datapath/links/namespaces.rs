@@ -1,7 +1,7 @@
 //! Network namespaces: finds the inode of a namespace by its id.
 //!
-//! The kernel can look up the id of an open namespace, but not the inode of an id. So all places where namespaces can be
-//! found are walked; each new one is opened, looked up, and closed.
+//! The kernel can look up the id of an open namespace, but not the inode of an id. So all places where namespaces can
+//! be found are walked; each new one is opened, looked up, and closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

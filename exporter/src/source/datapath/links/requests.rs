@@ -176,7 +176,8 @@ impl Requests {
         Ok(found.into_iter().find(|&id| id >= 0))
     }
 
-    /// Sends a request and collects what `pick` returns of the answers. Repeats a dump that the kernel reports as changed.
+    /// Sends a request and collects what `pick` returns of the answers. Repeats a dump that the kernel reports as
+    /// changed.
     ///
     /// # Errors
     /// See [`RequestError`].

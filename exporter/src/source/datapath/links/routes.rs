@@ -1,4 +1,5 @@
-//! Checks whether the host reaches an address through an endpoint: by its routes, or by a bridge's neighbours and ports.
+//! Checks whether the host reaches an address through an endpoint: by its routes, or by a bridge's neighbours and
+//! ports.
 
 use std::net::IpAddr;
 

@@ -9,8 +9,8 @@ use tokio::io::unix::AsyncFd;
 use super::netlink::{Message, Messages};
 use super::socket::{DATAGRAM, Socket};
 
-/// Bytes of notifications that the kernel queues; a link message takes 2 to 3 KiB, so this holds the coming and going of
-/// about a thousand interfaces. Beyond it the kernel drops them and reports that, and lists are compared.
+/// Bytes of notifications that the kernel queues; a link message takes 2 to 3 KiB, so this holds the coming and going
+/// of about a thousand interfaces. Beyond it the kernel drops them and reports that, and lists are compared.
 const RECEIVE_BUFFER: libc::c_int = 4 * 1024 * 1024;
 
 /// The most datagrams per call: other tasks get their turn.

@@ -177,8 +177,8 @@ impl Watcher {
         }
     }
 
-    /// Recovers from lost notifications: by a list, and by a new subscription, because the old one still has notifications
-    /// from before the loss that would undo the list.
+    /// Recovers from lost notifications: by a list, and by a new subscription, because the old one still has
+    /// notifications from before the loss that would undo the list.
     fn resync(&mut self) -> Result<(), LinksError> {
         self.metrics.resyncs.add(1);
         self.inbox.clear();
@@ -225,7 +225,8 @@ impl Watcher {
                     self.table.update(&info, &mut self.pending);
                 }
                 Notice::Gone(ifindex) => {
-                    // The kernel sends no notification about the other side of a pair when this one leaves for another namespace.
+                    // The kernel sends no notification about the other side of a pair when this one leaves for another
+                    // namespace.
                     self.recheck.extend(self.table.pair_of(ifindex));
                     self.table.remove(ifindex, &mut self.pending);
                 }

@@ -1,4 +1,4 @@
-//! Makes totals of what the sweeper takes out of the kernel.
+//! Converts totals of the kernel's tables into totals for the pipeline.
 
 use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
 use eyepiece_wire::{AnsweredBy, Connection, Hook, SweepTotals};
