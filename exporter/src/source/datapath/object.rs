@@ -258,9 +258,12 @@ pub(super) fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aya::sys::SyscallError;
     use eyepiece_wire::Aggregation;
 
-    use super::{Btf, MIN_CAPTURE, Object, ProgramConfig, Transport, is_at_least};
+    use super::{
+        Btf, EbpfError, LoadError, MIN_CAPTURE, Object, ProgramConfig, Transport, is_at_least, is_denied, object_error,
+    };
 
     #[test]
     fn kernel_versions_compare_by_number() {
@@ -276,6 +279,17 @@ mod tests {
             assert_eq!(is_at_least(release, 6, 6), expected, "{release}");
         }
     }
+    #[test]
+    fn denied_call_is_found_in_causes() {
+        for (code, expected) in [(libc::EPERM, true), (libc::EACCES, true), (libc::EINVAL, false)] {
+            let io_error = std::io::Error::from_raw_os_error(code);
+            let error = EbpfError::ProgramError(SyscallError { call: "bpf_prog_load", io_error }.into());
+            assert_eq!(is_denied(&error), expected, "{error:?}");
+            let is_privilege = matches!(object_error(error), LoadError::Privilege { .. });
+            assert_eq!(is_privilege, expected, "{code}");
+        }
+    }
+
     #[test]
     fn every_variant_passes_the_verifier() {
         if !nix::unistd::geteuid().is_root() {
