@@ -1,4 +1,4 @@
-//! The two atomic operations that the target has for 64-bit numbers.
+//! Atomic addition and exchange of 64-bit numbers.
 //!
 //! `AtomicU64` does not compile for bpfel; these intrinsics become `BPF_ATOMIC` instructions (`-C target-cpu=v3`).
 
@@ -13,7 +13,7 @@ pub(crate) fn add(target: *mut u64, value: u64) {
     }
 }
 
-/// Takes what is there and leaves 0.
+/// Returns the value and leaves 0.
 #[inline(always)]
 pub(crate) fn take(target: *mut u64) -> u64 {
     // SAFETY: as above.

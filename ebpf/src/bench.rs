@@ -1,4 +1,4 @@
-//! Programs that only the kernel bench loads: what the others are measured against, and new connections by the thousand.
+//! Programs that only the kernel bench loads: baselines, and a source of new connections.
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::__sk_buff;
@@ -13,7 +13,7 @@ use crate::traffic;
 /// Bytes up to the ports of an IPv4 packet without options.
 const PORTS4: usize = ETHERNET_LEN + 20 + 4;
 
-/// One look-up in the connection table by the packet's addresses and ports: the least that a counting program does.
+/// Looks up the packet's addresses and ports in the connection table: the least that a counting program does.
 #[inline(always)]
 pub(crate) fn look_up(ctx: &TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.as_ptr().cast();
@@ -32,7 +32,7 @@ pub(crate) fn look_up(ctx: &TcContext) -> i32 {
     0
 }
 
-/// Gives the packet another source address than it had: with `COUNT`, it is then counted, and makes a new connection.
+/// Increments the packet's source address. With `COUNT` the packet is then counted, as a new connection.
 #[inline(always)]
 pub(crate) fn renumber<const COUNT: bool>(ctx: &TcContext) -> i32 {
     let skb: *mut __sk_buff = ctx.as_ptr().cast();

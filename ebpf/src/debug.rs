@@ -4,10 +4,10 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use eyepiece_wire::{Connection, DebugCapture, DebugMessage, Header, Hook, NOTIFY_CAPTURE, NOTIFY_DEBUG};
 
-use crate::connection::Facts;
 use crate::emit;
 use crate::globals::CAPTURE;
 use crate::maps::{EP_INTERFACES, EP_SCRATCH_TC};
+use crate::report::Facts;
 
 /// `flow.DebugEventType`: a connection was found; a connection was made, its first half.
 const DEBUG_CT_MATCH: u8 = 8;
@@ -15,10 +15,10 @@ const DEBUG_CT_CREATED: u8 = 9;
 /// Capture point: delivery to an endpoint.
 const CAPTURE_DELIVERY: u8 = 4;
 
-/// Tells of the table's decision, and at an endpoint's egress of the packet that is delivered.
+/// Reports the table's decision, and at an endpoint's egress the packet that is delivered.
 #[inline(never)]
 pub(crate) fn connection(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 {
-    if !emit::wanted() {
+    if !emit::emission_enabled() {
         return 0;
     }
     message(skb, entry, facts);

@@ -1,11 +1,9 @@
-//! The kernel's drops: every packet that is freed with a reason, from the namespaces that are ours.
+//! The kernel's drops: every packet that is freed with a reason in a watched network namespace.
 //!
 //! Struct layouts come from the running kernel's BTF as read-only globals, see `globals`.
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::helpers::generated::{
-    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_map_update_elem, bpf_probe_read_kernel,
-};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_map_update_elem};
 use aya_ebpf::programs::BtfTracePointContext;
 use eyepiece_wire::{
     CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, Counter, DROP_V0_LEN, DROP_V2_LEN, DropKey, DropNotify, Header, Hook,
@@ -14,6 +12,7 @@ use eyepiece_wire::{
 
 use crate::globals::*;
 use crate::headers::{ARPHRD_ETHER, ARPHRD_LOOPBACK, ETH_IPV6, ETHERNET_LEN};
+use crate::kernel::{self, field};
 use crate::maps::{EP_DROPS, EP_NAMESPACES, EP_SCRATCH_DROP, count};
 use crate::{atomic, emit, ignored};
 
@@ -27,17 +26,11 @@ const VLAN_LEN: u32 = 4;
 /// The first file id of kernel drops; the subsystem is added.
 const FILE_KERNEL: u8 = 240;
 
-/// Reads a field of a kernel struct that the verifier knows the type of.
-#[inline(always)]
-pub(crate) unsafe fn field<T: Copy>(object: *const u8, offset: u32) -> T {
-    unsafe { *object.add(offset as usize).cast::<T>() }
-}
-
-/// Where the packet's bytes lie, and what stands before them in the record.
+/// Where the packet's bytes lie, and which link-layer header the record gives them.
 struct Frame {
     /// Kernel address of the first byte to copy.
     start: u64,
-    /// Bytes that lie there in one piece.
+    /// Bytes from there in the linear part of the buffer.
     linear: u32,
     /// The packet's whole length from `start` on.
     length: u32,
@@ -45,7 +38,7 @@ struct Frame {
     ethernet: bool,
     /// The packet is on a device that has none.
     l3_device: bool,
-    /// A VLAN tag that the kernel has lifted off the Ethernet header: as `vlan_all`, its protocol first; 0 = none.
+    /// A VLAN tag that the kernel lifted off the Ethernet header, as `vlan_all` (protocol first); 0 = none.
     tag: u32,
 }
 
@@ -62,7 +55,7 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
             return;
         }
         let device: *const u8 = field(skb, OFF_SKB_DEV.load());
-        if ignored::is_ignored(reason, location, device) {
+        if ignored::is_ignored(reason, location, skb, device) {
             count(Counter::IgnoredReason, 1);
             return;
         }
@@ -76,9 +69,9 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
             return;
         };
         let endpoint = *endpoint as u16;
-        tally(reason, netns);
-        if emit::wanted() {
-            tell(ctx, skb, device, &Drop { location, reason, netns, endpoint, protocol });
+        count_drop(reason, netns);
+        if emit::emission_enabled() {
+            emit_record(ctx, skb, device, &Drop { location, reason, netns, endpoint, protocol });
         }
     }
 }
@@ -91,9 +84,8 @@ struct Drop {
     protocol: u16,
 }
 
-/// The inode of the network namespace that frees the packet: the receiving socket's where the kernel names one, since
-/// UDP reuses `dev`; else the device's; else that of the packet's own socket. That one comes last, for a packet that has
-/// just crossed from another namespace is still its sender's.
+/// Returns the inode of the network namespace that frees the packet: the receiving socket's if the kernel names one
+/// (UDP reuses `dev`), else the device's, else that of the sending socket, which may be in another namespace.
 #[inline(always)]
 unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
     unsafe {
@@ -119,9 +111,9 @@ unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u
     }
 }
 
-/// Counts the drop in the kernel's own map, whether or not it can be told.
+/// Counts the drop in `EP_DROPS`, whether or not a record finds room.
 #[inline(always)]
-fn tally(reason: u32, netns: u32) {
+fn count_drop(reason: u32, netns: u32) {
     let key = DropKey { reason, netns };
     if let Some(value) = EP_DROPS.get_ptr_mut(&key) {
         atomic::add(value, 1);
@@ -161,7 +153,7 @@ unsafe fn frame(skb: *const u8, device: *const u8) -> Frame {
         } else {
             data
         };
-        // What was pulled off the front is still there; what was pushed on by lower layers is cut off.
+        // Headers pulled off the front are still there; those pushed on by lower layers are cut off.
         let before = data as i64 - start as i64;
         Frame {
             start,
@@ -175,7 +167,7 @@ unsafe fn frame(skb: *const u8, device: *const u8) -> Frame {
 }
 
 #[inline(always)]
-unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, drop: &Drop) {
+unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, drop: &Drop) {
     unsafe {
         let record = emit::reserve(PREFIX as u64 + CAPTURE.load() as u64, EP_SCRATCH_DROP.get_ptr_mut(0));
         if record.is_null() {
@@ -183,7 +175,7 @@ unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, dr
         }
         let frame = frame(skb, device);
         let notify = if frame.l3_device { DROP_V2_LEN } else { DROP_V0_LEN };
-        // Both cases spelled out: the verifier wants constant offsets.
+        // Two calls: the verifier requires constant offsets.
         let captured = if frame.l3_device {
             copy(&frame, record.add(size_of::<Header>() + DROP_V2_LEN), drop.protocol)
         } else {
@@ -213,14 +205,29 @@ unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, dr
             hook: Hook::Drop as u8,
             mark: 0,
         };
-        let ipv6 = drop.protocol == ETH_IPV6;
-        let to = record.add(size_of::<Header>()).cast::<u32>();
+        write_notify(
+            record.add(size_of::<Header>()).cast(),
+            skb,
+            &frame,
+            drop,
+            (frame.length + added, captured),
+            ifindex,
+        );
+        emit::submit(ctx.as_ptr(), record, (size_of::<Header>() + notify) as u64 + captured as u64);
+    }
+}
+
+/// Fills in Cilium's drop struct; `lengths` are the packet's and the captured one.
+#[inline(always)]
+unsafe fn write_notify(to: *mut u32, skb: *const u8, frame: &Frame, drop: &Drop, lengths: (u32, u32), ifindex: u32) {
+    let (length, captured) = lengths;
+    let version = if frame.l3_device { 2 } else { 0 };
+    unsafe {
         let hash: u32 = field(skb, OFF_SKB_HASH.load());
-        let version = if frame.l3_device { 2 } else { 0 };
-        // Word by word: the version 0 struct ends where the packet begins.
+        // Word by word: a version 0 struct is 36 bytes, not a `DropNotify`.
         *to = NOTIFY_DROP as u32 | (drop.endpoint as u32) << 16;
         *to.add(1) = hash;
-        *to.add(2) = frame.length + added;
+        *to.add(2) = length;
         *to.add(3) = captured | version << 16;
         *to.add(4) = 0;
         *to.add(5) = 0;
@@ -228,15 +235,14 @@ unsafe fn tell(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, dr
         *to.add(7) = (drop.reason & 0xffff) | ((FILE_KERNEL as u32 + (drop.reason >> 16 & 0x0f)) & 0xff) << 16;
         *to.add(8) = ifindex;
         if frame.l3_device {
-            let flags = CAPTURE_FLAG_L3_DEVICE | if ipv6 { CAPTURE_FLAG_IPV6 } else { 0 };
-            *to.add(9) = flags as u32;
+            let ipv6 = if drop.protocol == ETH_IPV6 { CAPTURE_FLAG_IPV6 } else { 0 };
+            *to.add(9) = (CAPTURE_FLAG_L3_DEVICE | ipv6) as u32;
         }
-        emit::submit(ctx.as_ptr(), record, (size_of::<Header>() + notify) as u64 + captured as u64);
     }
 }
 
-/// The interface that the packet came in by or leaves by, and the one that it came in by. None of another namespace,
-/// where the same number is another interface.
+/// Returns the interface that the packet came in by or leaves by, and the one that it came in by; 0 in another
+/// namespace, where the same number is another interface.
 #[inline(always)]
 unsafe fn interfaces(skb: *const u8, device: *const u8, netns: u32) -> (u32, u32) {
     if netns != OWN_NAMESPACE.load() {
@@ -255,8 +261,8 @@ unsafe fn interfaces(skb: *const u8, device: *const u8, netns: u32) -> (u32, u32
     }
 }
 
-/// Copies the packet's first bytes. A packet that has no link-layer header yet gets one of zeros with its ethertype,
-/// so that every monitor client reads it.
+/// Copies the packet's first bytes. A packet without a link-layer header gets one of zeros with its ethertype, so that
+/// every monitor client can read it.
 #[inline(always)]
 unsafe fn copy(frame: &Frame, to: *mut u8, protocol: u16) -> u32 {
     unsafe {
@@ -265,14 +271,14 @@ unsafe fn copy(frame: &Frame, to: *mut u8, protocol: u16) -> u32 {
             return copy_tagged(frame, to, limit);
         }
         if frame.ethernet || frame.l3_device {
-            return probe(frame.start, to, frame.linear, limit);
+            return kernel::copy(frame.start, to, frame.linear, limit);
         }
         let words = to.cast::<u16>();
         for word in 0..6 {
             *words.add(word) = 0;
         }
         *words.add(6) = protocol;
-        ETHERNET_LEN as u32 + probe(frame.start, to.add(ETHERNET_LEN), frame.linear, limit - ETHERNET_LEN as u32)
+        ETHERNET_LEN as u32 + kernel::copy(frame.start, to.add(ETHERNET_LEN), frame.linear, limit - ETHERNET_LEN as u32)
     }
 }
 
@@ -281,32 +287,15 @@ unsafe fn copy(frame: &Frame, to: *mut u8, protocol: u16) -> u32 {
 unsafe fn copy_tagged(frame: &Frame, to: *mut u8, limit: u32) -> u32 {
     unsafe {
         let before = 2 * ADDRESS_LEN;
-        if frame.linear < before || probe(frame.start, to, before, before) != before {
+        if frame.linear < before || kernel::copy(frame.start, to, before, before) != before {
             return 0;
         }
         *to.add(before as usize).cast::<u16>() = frame.tag as u16;
         *to.add(before as usize + 2).cast::<u16>() = ((frame.tag >> 16) as u16).to_be();
         let start = frame.start + before as u64;
         let skipped = before + VLAN_LEN;
-        skipped + probe(start, to.add(skipped as usize), frame.linear - before, limit - skipped)
+        skipped + kernel::copy(start, to.add(skipped as usize), frame.linear - before, limit - skipped)
     }
-}
-
-/// Copies at most `limit` bytes of kernel memory; gives how many.
-#[inline(always)]
-unsafe fn probe(from: u64, to: *mut u8, wish: u32, limit: u32) -> u32 {
-    let mut length = if wish < limit { wish as u64 } else { limit as u64 };
-    unsafe {
-        // As in `emit::load`: keeps the bounds in the register that becomes the length.
-        core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack, preserves_flags));
-        if length == 0 || length > limit as u64 {
-            return 0;
-        }
-        if bpf_probe_read_kernel(to.cast(), length as u32, from as *const core::ffi::c_void) != 0 {
-            return 0;
-        }
-    }
-    length as u32
 }
 
 const _: () = assert!(size_of::<DropNotify>() == DROP_V2_LEN);

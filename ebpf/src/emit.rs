@@ -11,10 +11,10 @@ use eyepiece_wire::{
     TraceNotify,
 };
 
-use crate::connection::{self, Facts, Report};
 use crate::globals::{CAPTURE, TRANSPORT, WATERMARK};
 use crate::headers::ETH_IPV6;
 use crate::maps::{EP_EMIT, EP_INTERFACES, EP_PERF, EP_RING, EP_SCRATCH_TC, count};
+use crate::report::{self, Facts, Report};
 
 /// Bytes of header and trace struct.
 const TRACE_PREFIX: usize = size_of::<Header>() + size_of::<TraceNotify>();
@@ -22,18 +22,18 @@ const TRACE_PREFIX: usize = size_of::<Header>() + size_of::<TraceNotify>();
 /// What the ring adds to each record, BPF_RINGBUF_HDR_SZ.
 const RING_HEADER: u64 = 8;
 
-/// Whether anybody reads.
+/// Whether user space reads records.
 #[inline(always)]
-pub(crate) fn wanted() -> bool {
+pub(crate) fn emission_enabled() -> bool {
     EP_EMIT.get(0).is_some_and(|emit| *emit != 0)
 }
 
-/// Room for a record of at most `size` bytes: in the ring, or in a scratch value for the perf buffer.
+/// Reserves room for a record of at most `size` bytes: in the ring, or in a scratch value for the perf buffer.
 #[inline(always)]
 pub(crate) fn reserve(size: u64, scratch: Option<*mut crate::maps::Scratch>) -> *mut u8 {
     count(Counter::Offered, 1);
     let room: *mut u8 = if TRANSPORT.load() == 0 {
-        // SAFETY: the map is a ring buffer; `size` is a constant to the verifier, being made of read-only globals.
+        // SAFETY: the map is a ring buffer; the verifier knows `size`: it is computed from read-only globals.
         unsafe { bpf_ringbuf_reserve(core::ptr::addr_of!(EP_RING).cast_mut().cast(), size, 0).cast() }
     } else {
         scratch.map_or(core::ptr::null_mut(), |scratch| scratch.cast())
@@ -44,14 +44,14 @@ pub(crate) fn reserve(size: u64, scratch: Option<*mut crate::maps::Scratch>) -> 
     room
 }
 
-/// Hands a record over. False = the perf buffer had no room; counted.
+/// Submits a record. Returns false if the perf buffer had no room; that is counted.
 #[inline(always)]
 pub(crate) fn submit(ctx: *mut c_void, record: *mut u8, length: u64) -> bool {
-    // SAFETY: `record` came from `reserve` and `length` is at most what was asked for there.
+    // SAFETY: `record` came from `reserve` and `length` is at most the size reserved there.
     unsafe {
         if TRANSPORT.load() == 0 {
             let waiting = bpf_ringbuf_query(core::ptr::addr_of!(EP_RING).cast_mut().cast(), BPF_RB_AVAIL_DATA as u64);
-            // One wakeup as the mark is passed, not one for every record behind it; a reader that misses it polls.
+            // One wakeup as the watermark is passed, not one for every record behind it; a reader that misses it polls.
             let passing = waiting.wrapping_sub(WATERMARK.load()) <= trace_size() + RING_HEADER;
             let wakeup = if passing { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
             bpf_ringbuf_submit(record.cast(), wakeup as u64);
@@ -71,7 +71,7 @@ pub(crate) fn submit(ctx: *mut c_void, record: *mut u8, length: u64) -> bool {
     }
 }
 
-/// Copies the packet's first bytes, a lifted VLAN tag put back. Gives how many; at most the capture length.
+/// Copies the packet's first bytes with a lifted VLAN tag put back. Returns how many: at most the capture length.
 #[inline(always)]
 pub(crate) unsafe fn capture(skb: *mut __sk_buff, to: *mut u8, l3_device: bool) -> u64 {
     unsafe {
@@ -87,17 +87,18 @@ pub(crate) unsafe fn capture(skb: *mut __sk_buff, to: *mut u8, l3_device: bool) 
             let copied = load(skb, 12, to.add(16), rest, limit - 16);
             return 16 + copied;
         }
-        let wish = if length < limit { length } else { limit };
-        load(skb, 0, to, wish, limit)
+        let copied = if length < limit { length } else { limit };
+        load(skb, 0, to, copied, limit)
     }
 }
 
-/// Loads between 1 and `most` bytes; 0 where that fails.
+/// Loads `count` bytes, between 1 and `most`; returns 0 on failure.
 #[inline(always)]
-unsafe fn load(skb: *mut __sk_buff, offset: u32, to: *mut u8, wish: u32, most: u32) -> u64 {
+unsafe fn load(skb: *mut __sk_buff, offset: u32, to: *mut u8, count: u32, most: u32) -> u64 {
     // The verifier wants the bounds of the very register that becomes the length: an opaque copy keeps the compiler
-    // from proving the checks away. Before kernel 6.8 a comparison with 0 gives no lower bound, one with a register does.
-    let (mut length, mut least) = (wish as u64, 1_u64);
+    // from proving the checks away. Before kernel 6.8 a comparison with 0 gives no lower bound, one with a register
+    // does.
+    let (mut length, mut least) = (count as u64, 1_u64);
     unsafe {
         core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack, preserves_flags));
         core::arch::asm!("{0} = {0}", inout(reg) least, options(nomem, nostack, preserves_flags));
@@ -111,14 +112,14 @@ unsafe fn load(skb: *mut __sk_buff, offset: u32, to: *mut u8, wish: u32, most: u
     length
 }
 
-/// Bytes that a trace record may take.
+/// The largest size of a trace record, bytes.
 #[inline(always)]
 fn trace_size() -> u64 {
     TRACE_PREFIX as u64 + CAPTURE.load() as u64
 }
 
-/// Says what is to be said of a tracked packet and of those before it; their totals are taken only once the record has
-/// its place. 0 = it could not be said, and the packet is still to be counted.
+/// Writes a record of a tracked packet and of the unreported ones before it. Their totals are taken only after room for
+/// the record is reserved. Returns 0 if there was no room; the caller still has to count the packet.
 #[inline(never)]
 pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, reason: u8) -> i32 {
     let record = reserve(trace_size(), EP_SCRATCH_TC.get_ptr_mut(0));
@@ -130,25 +131,25 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, 
         let index = (facts.half & 1) as usize;
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
         let mut report: Report = core::mem::zeroed();
-        connection::take(entry, index, facts.now, &mut report);
+        report::take(entry, index, facts.now, &mut report);
         report.packets += facts.segments;
         report.bytes += facts.bytes;
         report.ingress_ifindex = (*side).ingress_ifindex;
         report.reason = reason;
         let length = write(skb, record, facts, &report);
         if submit(skb.cast(), record, length) {
-            connection::hold(entry, index, &report);
+            report::hold(entry, index, &report);
             (*side).reported = facts.now;
             return 1;
         }
-        // The perf buffer tells only now that it is full: what was taken goes back.
-        connection::put(side, report.packets - facts.segments, report.bytes - facts.bytes);
-        connection::put_held(side, report.held_packets, report.held_bytes);
+        // Whether the perf buffer is full shows only on submission: the totals go back.
+        report::put(side, report.packets - facts.segments, report.bytes - facts.bytes);
+        report::put_held(side, report.held_packets, report.held_bytes);
     }
     0
 }
 
-/// Says one packet that no entry holds. False = it could not be said.
+/// Writes a record of a packet that no entry holds. Returns false if there was no room.
 #[inline(always)]
 pub(crate) fn untracked(skb: *mut __sk_buff, facts: &Facts, mark: u8) -> bool {
     let record = reserve(trace_size(), EP_SCRATCH_TC.get_ptr_mut(0));
@@ -168,7 +169,7 @@ pub(crate) fn untracked(skb: *mut __sk_buff, facts: &Facts, mark: u8) -> bool {
     }
 }
 
-/// Fills in a trace record; gives its length.
+/// Fills in a trace record; returns its length.
 #[inline(always)]
 unsafe fn write(skb: *mut __sk_buff, record: *mut u8, facts: &Facts, report: &Report) -> u64 {
     unsafe {

@@ -1,4 +1,4 @@
-//! Read-only globals that user space sets before loading; the verifier takes them for constants and removes dead code.
+//! Read-only globals that user space sets before loading. The verifier treats them as constants and removes dead code.
 
 use aya_ebpf::Global;
 
@@ -23,19 +23,14 @@ globals! {
     CAPTURE: u32 = 128;
     /// Jiffies between two reports.
     INTERVAL: u64 = 1250;
-    /// Bytes waiting in the ring from which on the reader is woken.
+    /// Bytes waiting in the ring at which the reader is woken.
     WATERMARK: u64 = 65536;
-    /// Jiffies after which an unanswered connection at an uplink counts as this machine's.
+    /// Jiffies after which an unanswered connection at an uplink counts as ended on this machine.
     HOLD: u64 = 2500;
     /// Inode of the network namespace that the interfaces of hooks are in.
     OWN_NAMESPACE: u32 = 0;
-    /// Arguments of the kernel's kfree_skb tracepoint: 3 has the reason, 4 the receiving socket too.
+    /// Arguments of the kernel's kfree_skb tracepoint: from 4 on, the receiving socket is one.
     KFREE_SKB_ARGUMENTS: u8 = 3;
-    /// This process as its own PID namespace numbers it; 0 = unknown.
-    OWN_PID: u32 = 0;
-    /// The file of that namespace: device and inode.
-    OWN_PID_NAMESPACE_DEVICE: u64 = 0;
-    OWN_PID_NAMESPACE: u64 = 0;
 
     // Offsets of kernel struct fields, in bytes, from /sys/kernel/btf/vmlinux.
     OFF_SKB_DEV: u32 = 0;
@@ -54,6 +49,6 @@ globals! {
     OFF_DEV_TYPE: u32 = 0;
     OFF_SOCK_NET: u32 = 0;
     OFF_NET_INUM: u32 = 0;
-    /// Of a lifted VLAN tag; `u32::MAX` where the kernel has no field that tells whether there is one.
+    /// `vlan_all`; `u32::MAX` if the kernel has no such field.
     OFF_SKB_VLAN: u32 = u32::MAX;
 }

@@ -2,7 +2,7 @@
 
 /// Length of an Ethernet header.
 pub(crate) const ETHERNET_LEN: usize = 14;
-/// Ethertypes, as the bytes stand on the wire and a little-endian machine loads them: RFC 894, 826, 8200, 802.1Q.
+/// Ethertypes in network byte order, as a little-endian machine loads them: RFC 894, 826, 8200, 802.1Q.
 pub(crate) const ETH_IPV4: u16 = 0x0800_u16.to_be();
 pub(crate) const ETH_IPV6: u16 = 0x86dd_u16.to_be();
 pub(crate) const ETH_VLAN: u16 = 0x8100_u16.to_be();

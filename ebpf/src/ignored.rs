@@ -1,16 +1,18 @@
-//! Frees that are no drops, by their reason, the kernel's function that frees, and the process that caused them.
+//! Frees that are no drops, by their reason, the kernel function that frees, or the packet's addresses.
 //!
-//! The kernel itself names the function: its addresses are hidden from processes without the capability SYSLOG.
+//! The kernel itself resolves the function's name: without the capability SYSLOG, user space cannot read the addresses.
 
-use aya_ebpf::bindings::bpf_pidns_info;
-use aya_ebpf::helpers::generated::{bpf_get_ns_current_pid_tgid, bpf_snprintf};
+use aya_ebpf::helpers::generated::bpf_snprintf;
 use eyepiece_wire::{
-    FUNCTION_LEN, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_OWN_LOOPBACK, IgnoredFunction, IgnoredPlace,
+    FUNCTION_LEN, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER, IgnoredFunction, IgnoredPlace, Receiver,
 };
 
-use crate::globals::{OFF_DEV_TYPE, OWN_PID, OWN_PID_NAMESPACE, OWN_PID_NAMESPACE_DEVICE};
-use crate::headers::ARPHRD_LOOPBACK;
-use crate::maps::{EP_FUNCTIONS, EP_IGNORED, EP_PLACES};
+use crate::globals::{
+    OFF_DEV_NET, OFF_DEV_TYPE, OFF_NET_INUM, OFF_SKB_HEAD, OFF_SKB_NETWORK_HEADER, OFF_SKB_PROTOCOL, OWN_NAMESPACE,
+};
+use crate::headers::{ARPHRD_LOOPBACK, ETH_IPV4, ETH_IPV6};
+use crate::kernel::{field, load};
+use crate::maps::{EP_FUNCTIONS, EP_IGNORED, EP_PLACES, EP_RECEIVERS};
 
 /// The kernel's format of the symbol that an address lies in, without the offset.
 #[unsafe(no_mangle)]
@@ -19,18 +21,18 @@ static SYMBOL_FORMAT: [u8; 4] = *b"%ps\0";
 
 /// Whether a free with this reason, at this address, of a packet on this device is no drop.
 #[inline(always)]
-pub(crate) unsafe fn is_ignored(reason: u32, location: u64, device: *const u8) -> bool {
+pub(crate) unsafe fn is_ignored(reason: u32, location: u64, skb: *const u8, device: *const u8) -> bool {
     unsafe {
         let Some(rules) = EP_IGNORED.get(&reason) else { return false };
         let rules = *rules;
         rules & IGNORE_ALWAYS != 0
             || rules & IGNORE_IN_FUNCTIONS != 0 && is_in_function(reason, location)
-            || rules & IGNORE_OWN_LOOPBACK != 0 && is_own_loopback(device)
+            || rules & IGNORE_RECEIVER != 0 && is_of_receiver(skb, device) != 0
     }
 }
 
-/// Whether the function that frees is one of those where the reason is no drop. Looking up a symbol takes microseconds,
-/// so the answer is kept for each address.
+/// Whether the function that frees is in `EP_FUNCTIONS`. A symbol look-up takes microseconds, so the answer is cached
+/// by address.
 #[inline(always)]
 unsafe fn is_in_function(reason: u32, location: u64) -> bool {
     unsafe {
@@ -47,8 +49,8 @@ unsafe fn is_in_function(reason: u32, location: u64) -> bool {
     }
 }
 
-/// The name of the function that an address lies in, without what the compiler (`.isra.0`, `.cold`) or the kernel
-/// (` [module]`) adds to it. A name that is too long is cut, and equals no rule's.
+/// Writes the name of the function that an address lies in, without suffixes of the compiler (`.isra.0`, `.cold`) or
+/// the kernel (` [module]`). A longer name is cut and equals no rule's.
 #[inline(always)]
 unsafe fn symbol(name: &mut [u8; FUNCTION_LEN], mut location: u64) {
     unsafe {
@@ -69,17 +71,57 @@ unsafe fn symbol(name: &mut [u8; FUNCTION_LEN], mut location: u64) {
     }
 }
 
-/// Whether a packet on the loopback is this process's own. The loopback delivers a packet while its sender still runs.
-#[inline(always)]
-unsafe fn is_own_loopback(device: *const u8) -> bool {
+/// Returns 1 if a packet on this namespace's loopback goes to or comes from an OTLP receiver in `EP_RECEIVERS`.
+///
+/// Matches the packet, not the current process: a softirq delivers packets on behalf of any process.
+#[inline(never)]
+unsafe fn is_of_receiver(skb: *const u8, device: *const u8) -> i32 {
     unsafe {
-        if device.is_null() || crate::drops::field::<u16>(device, OFF_DEV_TYPE.load()) != ARPHRD_LOOPBACK {
-            return false;
+        if device.is_null() || field::<u16>(device, OFF_DEV_TYPE.load()) != ARPHRD_LOOPBACK {
+            return 0;
         }
-        let mut ids = bpf_pidns_info { pid: 0, tgid: 0 };
-        let size = size_of::<bpf_pidns_info>() as u32;
-        let found =
-            bpf_get_ns_current_pid_tgid(OWN_PID_NAMESPACE_DEVICE.load(), OWN_PID_NAMESPACE.load(), &mut ids, size);
-        found == 0 && ids.tgid == OWN_PID.load()
+        let net: *const u8 = field(device, OFF_DEV_NET.load());
+        if net.is_null() || field::<u32>(net, OFF_NET_INUM.load()) != OWN_NAMESPACE.load() {
+            return 0;
+        }
+        let head: u64 = field(skb, OFF_SKB_HEAD.load());
+        let network: u16 = field(skb, OFF_SKB_NETWORK_HEADER.load());
+        let protocol: u16 = field(skb, OFF_SKB_PROTOCOL.load());
+        let Some((source, destination)) = receivers(head + network as u64, protocol) else { return 0 };
+        (EP_RECEIVERS.get(&destination).is_some() || EP_RECEIVERS.get(&source).is_some()) as i32
     }
+}
+
+/// The two ends of an IP packet without IPv6 extension headers, which TCP on the loopback never has.
+#[inline(always)]
+unsafe fn receivers(header: u64, protocol: u16) -> Option<(Receiver, Receiver)> {
+    let (mut source, mut destination) = (Receiver::default(), Receiver::default());
+    let mut ports = [0_u16; 2];
+    unsafe {
+        let length = if protocol == ETH_IPV4 {
+            // Words of an IPv4 header, RFC 791: 0 version and length, 3 source, 4 destination.
+            let mut words = [0_u32; 5];
+            if !load(header, &mut words) {
+                return None;
+            }
+            source.address[0] = words[3];
+            destination.address[0] = words[4];
+            (words[0] & 0x0f) as u64 * 4
+        } else if protocol == ETH_IPV6 {
+            let mut words = [0_u32; 10];
+            if !load(header, &mut words) {
+                return None;
+            }
+            source.address = [words[2], words[3], words[4], words[5]];
+            destination.address = [words[6], words[7], words[8], words[9]];
+            40
+        } else {
+            return None;
+        };
+        if !load(header + length, &mut ports) {
+            return None;
+        }
+    }
+    (source.port, destination.port) = (ports[0], ports[1]);
+    Some((source, destination))
 }

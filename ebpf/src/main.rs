@@ -1,7 +1,7 @@
 //! The kernel programs: tc classifiers at endpoints and uplinks, the drop tracepoint, and the sweep.
 #![no_std]
 #![no_main]
-// Atomics of this target exist only as intrinsics, see `atomic`; inline assembly is an experiment here.
+// Atomics of this target exist only as intrinsics, see `atomic`; inline assembly is unstable on it.
 #![feature(asm_experimental_arch, core_intrinsics)]
 #![allow(clippy::needless_borrows_for_generic_args, reason = "a key by value would be copied on the small stack")]
 #![allow(internal_features, reason = "atomic_xadd and atomic_xchg have no stable form for this target")]
@@ -15,8 +15,10 @@ mod emit;
 mod globals;
 mod headers;
 mod ignored;
+mod kernel;
 mod maps;
 mod packet;
+mod report;
 mod sweep;
 mod traffic;
 
@@ -24,7 +26,7 @@ use aya_ebpf::macros::{btf_tracepoint, classifier};
 use aya_ebpf::programs::{BtfTracePointContext, TcContext};
 use eyepiece_wire::Hook;
 
-/// Lets the next program, and in the end the stack, decide: TC_ACT_OK would end the chain for others.
+/// Leaves the decision to the next program and the stack: TC_ACT_OK would end the chain of programs.
 pub(crate) const TC_ACT_UNSPEC: i32 = -1;
 
 #[classifier]
@@ -90,7 +92,7 @@ pub fn eyepiece_drop(ctx: BtfTracePointContext) -> i32 {
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // Never reached: nothing here panics, and the verifier would refuse a program that could loop.
+    // Never reached: no code here panics, and the verifier refuses a program that could loop.
     loop {}
 }
 

@@ -3,8 +3,8 @@
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, PerfEventByteArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use eyepiece_wire::{
-    Connection, DropKey, Header, IgnoredFunction, IgnoredPlace, Interface, Key4, Key6, MAX_CAPTURE, TraceNotify,
-    Tunnel, Untracked, UntrackedKey,
+    Connection, DropKey, Header, IgnoredFunction, IgnoredPlace, Interface, Key4, Key6, MAX_CAPTURE, Receiver,
+    TraceNotify, Tunnel, Untracked, UntrackedKey,
 };
 
 /// Room for the largest record.
@@ -31,9 +31,11 @@ pub(crate) static EP_DROPS: PerCpuHashMap<DropKey, u64, 16384> = PerCpuHashMap::
 pub(crate) static EP_IGNORED: HashMap<u32, u32, 1024> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_FUNCTIONS: HashMap<IgnoredFunction, u32, 64> = HashMap::new();
-/// Addresses where the kernel frees, as far as reasons with rules were met there: some hundreds.
+/// Kernel addresses that freed packets with a reason that has rules: some hundreds.
 #[btf_map]
 pub(crate) static EP_PLACES: HashMap<IgnoredPlace, u32, 4096> = HashMap::new();
+#[btf_map]
+pub(crate) static EP_RECEIVERS: HashMap<Receiver, u32, { eyepiece_wire::MAX_RECEIVERS }> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_TUNNELS: HashMap<Tunnel, u32, 1024> = HashMap::new();
 #[btf_map]
@@ -50,7 +52,7 @@ pub(crate) static EP_SCRATCH_DROP: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 #[inline(always)]
 pub(crate) fn count(counter: eyepiece_wire::Counter, n: u64) {
     if let Some(value) = EP_COUNTERS.get_ptr_mut(counter as u32) {
-        // Per CPU, but a drop in an interrupt may come in between: only an atomic add loses nothing.
+        // Atomic although per CPU: a drop in an interrupt may come in between.
         crate::atomic::add(value, n);
     }
 }

@@ -1,5 +1,5 @@
-//! Reads what the fast path does not: VLAN tags in the packet, IP options, extension headers, fragments, other
-//! protocols, and headers that lie outside the linear part of the buffer.
+//! Reads packets that the fast path leaves out: VLAN tags in the packet, IP options, extension headers, fragments,
+//! other protocols, and headers outside the linear part of the buffer.
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
@@ -7,10 +7,10 @@ use eyepiece_wire::{Key4, Key6, word};
 
 use crate::headers::*;
 
-/// Most extension headers that are looked through: the verifier wants a bound, and no sane packet has more.
+/// The most extension headers that are read: the verifier needs a bound, and no valid packet has more.
 const EXTENSION_HEADERS: usize = 8;
 
-/// What the connection table needs to know of a packet.
+/// What the connection table needs of a packet.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Packet {
@@ -18,7 +18,7 @@ pub(crate) struct Packet {
     pub(crate) key4: Key4,
     /// IPv6.
     pub(crate) key6: Key6,
-    /// Bytes before the transport payload: what every further segment of a super-packet repeats.
+    /// Bytes before the transport payload, which every further segment of a super-packet repeats.
     pub(crate) headers: u32,
     /// 4, 6, or 0 = not IP (then `key4` holds the ethertype).
     pub(crate) family: u8,
@@ -30,14 +30,14 @@ pub(crate) struct Packet {
     pub(crate) half: u8,
 }
 
-/// Loads `T` from the packet, wherever it lies.
+/// Loads `T` from the packet, from its linear part or not.
 #[inline(always)]
 fn load<T: Copy>(skb: *mut __sk_buff, offset: u32, into: &mut T) -> bool {
     // SAFETY: the buffer is `size_of::<T>()` bytes, a constant, and T is plain bytes.
     unsafe { bpf_skb_load_bytes(skb.cast(), offset, core::ptr::from_mut(into).cast(), size_of::<T>() as u32) == 0 }
 }
 
-/// Fills in `packet` as far as the headers go. What can't be read stays zero: the packet is counted all the same.
+/// Fills in `packet` as far as the headers go. Unreadable fields stay zero: the packet is counted nevertheless.
 #[inline(never)]
 pub(crate) fn read(skb: *mut __sk_buff, packet: &mut Packet, l3_device: bool, vlan: u16) -> i32 {
     let mut offset = 0_u32;
@@ -125,8 +125,31 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
     }
     packet.family = 6;
     packet.key6.vlan = vlan;
-    let mut next = (header[1] >> 16) as u8;
-    let mut at = offset + 40;
+    let (next, at, fragment) = skip_extensions(skb, (header[1] >> 16) as u8, offset + 40);
+    packet.key6.protocol = next;
+    packet.headers = at;
+    let mut ports = [0_u16; 2];
+    if !fragment {
+        transport(skb, packet, at, next, &mut ports);
+    }
+    let source = [header[2], header[3], header[4], header[5]];
+    let destination = [header[6], header[7], header[8], header[9]];
+    let words = |address: &[u32; 4]| [word(address[0], address[1]), word(address[2], address[3])];
+    if greater6(words(&source), words(&destination), ports[0] as u32 | (ports[1] as u32) << 16) {
+        packet.half = 1;
+        packet.key6.address = [destination, source];
+        packet.key6.port = [ports[1], ports[0]];
+    } else {
+        packet.key6.address = [source, destination];
+        packet.key6.port = ports;
+    }
+    0
+}
+
+/// Skips IPv6 extension headers from `at` on. Returns the upper-layer protocol, its offset, and whether the packet is a
+/// fragment.
+#[inline(always)]
+fn skip_extensions(skb: *mut __sk_buff, mut next: u8, mut at: u32) -> (u8, u32, bool) {
     let mut fragment = false;
     for _ in 0..EXTENSION_HEADERS {
         let mut extension = [0_u8; 4];
@@ -160,24 +183,7 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
         }
         next = extension[0];
     }
-    packet.key6.protocol = next;
-    packet.headers = at;
-    let mut ports = [0_u16; 2];
-    if !fragment {
-        transport(skb, packet, at, next, &mut ports);
-    }
-    let source = [header[2], header[3], header[4], header[5]];
-    let destination = [header[6], header[7], header[8], header[9]];
-    let words = |address: &[u32; 4]| [word(address[0], address[1]), word(address[2], address[3])];
-    if greater6(words(&source), words(&destination), ports[0] as u32 | (ports[1] as u32) << 16) {
-        packet.half = 1;
-        packet.key6.address = [destination, source];
-        packet.key6.port = [ports[1], ports[0]];
-    } else {
-        packet.key6.address = [source, destination];
-        packet.key6.port = ports;
-    }
-    0
+    (next, at, fragment)
 }
 
 /// Whether (a, first port) comes after (b, second port), compared as the loaded words.

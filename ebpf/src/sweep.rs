@@ -1,4 +1,4 @@
-//! The sweep: user space runs this program with a list of keys for a packet. It takes unreported totals out of live
+//! The sweep program: user space runs it with a list of keys as its packet. It takes unreported totals out of live
 //! entries, or marks idle ones dead. Only the kernel can do either without losing what a packet adds meanwhile.
 
 use aya_ebpf::EbpfContext as _;
@@ -10,10 +10,10 @@ use eyepiece_wire::{
 };
 
 use crate::TC_ACT_UNSPEC;
-use crate::connection::{self, Report};
 use crate::maps::{EP_CONN4, EP_CONN6};
+use crate::report::{self, Report};
 
-/// One item of a list: the two families differ in their types only. Ends the loop around it where the packet ends.
+/// Handles one item of a list; the two families differ in their types only. Breaks the loop at the packet's end.
 macro_rules! item {
     ($item:ty, $table:ident, $at:ident, $end:ident, $operation:ident, $now:ident) => {
         let item = $at as *mut $item;
@@ -65,7 +65,7 @@ pub(crate) fn sweep(ctx: &TcContext) -> i32 {
 unsafe fn handle(entry: *mut Connection, operation: u32, last: u64, now: u64, totals: &mut [SweepTotals; 2]) -> u64 {
     unsafe {
         if operation == SWEEP_KILL {
-            // A packet that came since user space looked keeps the entry alive.
+            // A packet that came after user space read the entry keeps it alive.
             if (*entry).half[0].last > last || (*entry).half[1].last > last {
                 return 0;
             }
@@ -77,7 +77,7 @@ unsafe fn handle(entry: *mut Connection, operation: u32, last: u64, now: u64, to
         }
         for (index, totals) in totals.iter_mut().enumerate() {
             let mut report: Report = core::mem::zeroed();
-            connection::take(entry, index, now, &mut report);
+            report::take(entry, index, now, &mut report);
             *totals = SweepTotals {
                 packets: report.packets,
                 bytes: report.bytes,
@@ -86,7 +86,7 @@ unsafe fn handle(entry: *mut Connection, operation: u32, last: u64, now: u64, to
                 ingress_ifindex: (*entry).half[index].ingress_ifindex,
                 hook: (*entry).half[index].hook as u32,
             };
-            connection::hold(entry, index, &report);
+            report::hold(entry, index, &report);
         }
         SWEEP_ALIVE
     }

@@ -1,4 +1,4 @@
-//! The tc programs: find the packet's connection, count it, and say so where aggregation asks for it.
+//! The tc programs: find the packet's connection, count the packet, and report it if the aggregation requires it.
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::__sk_buff;
@@ -7,10 +7,11 @@ use aya_ebpf::programs::TcContext;
 use eyepiece_wire::{Connection, Hook, Key4, Key6};
 
 use crate::TC_ACT_UNSPEC;
-use crate::connection::{self, Facts};
+use crate::connection;
 use crate::headers::*;
 use crate::maps::{EP_CONN4, EP_CONN6};
 use crate::packet::{self, Packet};
+use crate::report::Facts;
 
 /// Bytes that the fast path looks at: Ethernet, IPv4 without options, TCP without options.
 const FAST4: usize = ETHERNET_LEN + 20 + 20;
@@ -45,7 +46,7 @@ unsafe fn lifted_vlan(skb: *mut __sk_buff) -> (u16, u64) {
     unsafe { if (*skb).vlan_present != 0 { (((*skb).vlan_tci) as u16 & 0x0fff, 4) } else { (0, 0) } }
 }
 
-/// Segments, and their bytes on the wire: each repeats the headers.
+/// Segments and their bytes on the wire: each segment repeats the headers.
 #[inline(always)]
 unsafe fn weight(skb: *mut __sk_buff, headers: u32, tag: u64) -> (u64, u64) {
     unsafe {
@@ -54,14 +55,14 @@ unsafe fn weight(skb: *mut __sk_buff, headers: u32, tag: u64) -> (u64, u64) {
         let size = (*skb).gso_size as u64;
         let headers = headers as u64 + tag;
         if segments == 0 && size != 0 && length > headers {
-            // Super-packets that a virtual machine hands over come without the number.
+            // Super-packets from a virtual machine come without the number.
             segments = (length - headers).div_ceil(size);
         }
         if segments > 1 { (segments, length + (segments - 1) * headers) } else { (1, length) }
     }
 }
 
-/// Counts TCP and UDP over plain IPv4. False = something here is not plain.
+/// Counts TCP and UDP over plain IPv4. Returns false for every other packet.
 #[inline(always)]
 unsafe fn fast4<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
     unsafe {
@@ -94,7 +95,7 @@ unsafe fn fast4<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
     }
 }
 
-/// Counts TCP and UDP over IPv6 without extension headers. False = something here is not plain.
+/// Counts TCP and UDP over IPv6 without extension headers. Returns false for every other packet.
 #[inline(always)]
 unsafe fn fast6<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
     unsafe {
@@ -143,19 +144,19 @@ unsafe fn known<const HOOK: u8>(
         if (*entry).dead == 0 && connection::add::<HOOK>(skb, side, flags, segments, bytes, now) {
             return;
         }
-        again(skb, entry, pack(half as u8, flags, HOOK, protocol), segments, bytes);
+        known_slow(skb, entry, pack(half as u8, flags, HOOK, protocol), segments, bytes);
     }
 }
 
-/// Four bytes in one register: a function of a kernel program takes five arguments.
+/// Packs four bytes into one register: a function of a kernel program takes at most five arguments.
 #[inline(always)]
 fn pack(half: u8, flags: u8, hook: u8, protocol: u8) -> u64 {
     half as u64 | (flags as u64) << 8 | (hook as u64) << 16 | (protocol as u64) << 24
 }
 
-/// A packet of a known connection that is to be said, or that is not like those before it.
+/// Handles a packet of a known connection that is to be reported or differs from those before it.
 #[inline(never)]
-fn again(skb: *mut __sk_buff, entry: *mut Connection, packed: u64, segments: u64, bytes: u64) -> i32 {
+fn known_slow(skb: *mut __sk_buff, entry: *mut Connection, packed: u64, segments: u64, bytes: u64) -> i32 {
     let facts = Facts {
         // SAFETY: the helper has no arguments.
         now: unsafe { bpf_jiffies64() },
@@ -175,7 +176,7 @@ fn again(skb: *mut __sk_buff, entry: *mut Connection, packed: u64, segments: u64
     0
 }
 
-/// Everything that is not the established TCP or UDP of plain frames.
+/// Handles every packet but established TCP or UDP in plain frames.
 #[inline(never)]
 fn slow(skb: *mut __sk_buff, hook: u8, l3_device: bool) -> i32 {
     let mut facts = Facts {
@@ -198,8 +199,8 @@ fn slow(skb: *mut __sk_buff, hook: u8, l3_device: bool) -> i32 {
     0
 }
 
-/// Reads the packet's headers and finds or makes its entry. A function of its own: the verifier adds up the stack of a
-/// chain of calls, and this part of it is free again before the rest needs some.
+/// Reads the packet's headers and finds or makes its entry. Not inlined: the verifier adds up the stack of a chain of
+/// calls, and this part is free again before the rest needs it.
 #[inline(never)]
 fn locate(skb: *mut __sk_buff, facts: &mut Facts) -> *mut Connection {
     // SAFETY: fields of the context.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use eyepiece::source::Source as _;
 use eyepiece::source::datapath::btf::Btf;
-use eyepiece::source::datapath::object::{Object, Settings, Transport};
+use eyepiece::source::datapath::object::{Object, ProgramConfig, Transport};
 use eyepiece::source::datapath::reader::Reader;
 use eyepiece::source::datapath::{reader, sweep, sys};
 use eyepiece::support::telemetry::Number;
@@ -65,7 +65,7 @@ fn line(name: &str, ns: f64, least: Least) {
 
 /// Packets of connections that are in the table and have been reported; gives the least programs' times.
 fn established(types: &Btf) -> Least {
-    let settings = Settings { interval: Duration::from_secs(3600), ..Settings::default() };
+    let settings = ProgramConfig { interval: Duration::from_secs(3600), ..ProgramConfig::default() };
     // Without a reader nothing is ever reported, and each packet would ask for it anew.
     let Reading { mut object, mut reader, _totals } = Reading::start(&settings, types);
     let mut cases = Vec::new();
@@ -135,11 +135,11 @@ struct Reading {
 }
 
 impl Reading {
-    fn start(settings: &Settings, types: &Btf) -> Self {
+    fn start(settings: &ProgramConfig, types: &Btf) -> Self {
         let object = Object::load(settings, types).expect("load");
         let (totals, receiver) = sweep::totals_channel();
         let ring = settings.transport == Transport::Ring;
-        let mut reader = Reader::new(reader::Parts {
+        let mut reader = Reader::new(reader::Deps {
             transport: settings.transport,
             buffer: object.map(if ring { map::RING } else { map::PERF }).expect("map"),
             emit: object.map(map::EMIT).expect("map"),
@@ -177,7 +177,7 @@ fn raw_events(reader: &mut Reader) -> usize {
 
 /// An event for every packet, over ring or perf; gives TCP over IPv4's ns.
 fn events(transport: Transport, types: &Btf, least: Least) -> f64 {
-    let settings = Settings { transport, aggregation: Aggregation::None, ..Settings::default() };
+    let settings = ProgramConfig { transport, aggregation: Aggregation::None, ..ProgramConfig::default() };
     let mut reading = Reading::start(&settings, types);
     let mut first = 0.0;
     for (name, packet) in [("TCP over IPv6", tcp6(0)), ("TCP over IPv4", tcp4(0))] {
@@ -191,7 +191,7 @@ fn events(transport: Transport, types: &Btf, least: Least) -> f64 {
 ///
 /// A test run repeats one packet, so the program changes its source address first; what that costs is taken off.
 fn new_connections(with_reader: bool, types: &Btf, least: Least) {
-    let mut reading = Reading::start(&Settings::default(), types);
+    let mut reading = Reading::start(&ProgramConfig::default(), types);
     for name in [program::RENUMBER, program::NEW] {
         reading.object.classifier(name).expect("program").load().expect("load");
     }

@@ -12,7 +12,7 @@ use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Parts, metrics};
-use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, GOOD, STALL};
+use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, STABLE_AFTER, STALL};
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::source::{Source, Waker, cilium_monitor};
 use eyepiece::support::telemetry::Telemetry;
@@ -104,7 +104,7 @@ fn measure(size: usize) -> f64 {
 }
 
 fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::JoinHandle<std::io::Result<()>>) {
-    let config = Config { socket: path.to_owned(), stall: STALL, good: GOOD };
+    let config = Config { socket: path.to_owned(), stall: STALL, stable_after: STABLE_AFTER };
     let (source, _) = cilium_monitor::build(config, telemetry).expect("a source");
     let symbols = Symbols::default();
     let parts = Parts {

@@ -1,12 +1,12 @@
-//! The connection table's keys and values, and what user space says to the sweep program.
+//! The connection table's keys and values, and the sweep program's input and output.
 //!
-//! A key is in canonical order: the smaller (address, port) pair first, compared as the words that a load gives, so both
-//! directions find one entry. Half 0 counts packets from the smaller end to the greater, half 1 the others. Packets
+//! A key is in canonical order: the smaller (address, port) pair first, compared as loaded words, so both directions
+//! find one entry. Half 0 counts packets from the smaller end to the greater, half 1 the others. Packets
 //! without addresses (ARP, unknown ethertypes) have zero addresses, the ethertype as both ports, `kind` 1, and half 0
 //! for ingress, half 1 for egress.
 //!
-//! Keys are whole 8-byte words: the kernel compares keys by such and what is left byte by byte. An entry of the table is
-//! no larger for it, for the kernel rounds keys up.
+//! Keys are whole 8-byte words: the kernel compares keys word by word and the rest byte by byte. That costs no memory:
+//! the kernel rounds key sizes up.
 
 /// Key of an IPv4 connection, or of a packet that is not IP.
 #[repr(C, align(8))]
@@ -18,7 +18,7 @@ pub struct Key4 {
     pub port: [u16; 2],
     /// The interface.
     pub ifindex: u32,
-    /// IP protocol; 0 where `kind` is 1.
+    /// IP protocol; 0 if `kind` is 1.
     pub protocol: u8,
     /// 0 = IP, 1 = another ethertype.
     pub kind: u8,
@@ -30,12 +30,12 @@ pub struct Key4 {
 const _: () = assert!(size_of::<Key4>() == 24);
 
 impl Key4 {
-    /// The key of TCP or UDP, written as whole words: a look-up's load that spans several narrower stores would wait for
-    /// them to reach the cache. `ports` holds both, the smaller end's in the lower half.
+    /// The key of a TCP or UDP packet, written as whole words: a load that spans several narrower stores waits for them
+    /// to reach the cache. `ports` holds both ports, the smaller end's in the lower half.
     #[inline(always)]
     pub const fn of_ports(address: [u32; 2], ports: u32, ifindex: u32, protocol: u8, vlan: u16) -> Self {
         let words = [word(address[0], address[1]), word(ports, ifindex), protocol as u64 | (vlan as u64) << 16];
-        // SAFETY: of one size, and all bytes are valid; the test below says that they are the right ones.
+        // SAFETY: of one size, and all bit patterns are valid; the test below checks the layout.
         unsafe { core::mem::transmute::<[u64; 3], Self>(words) }
     }
 }
@@ -62,7 +62,7 @@ pub struct Key6 {
 const _: () = assert!(size_of::<Key6>() == 48);
 
 impl Key6 {
-    /// As [`Key4::of_ports`]; each address is two words as a load gives them.
+    /// As [`Key4::of_ports`]; each address is two loaded words.
     #[inline(always)]
     pub const fn of_ports(address: [[u64; 2]; 2], ports: u32, ifindex: u32, protocol: u8, vlan: u16) -> Self {
         let [[a, b], [c, d]] = address;
@@ -94,7 +94,7 @@ pub struct Half {
     pub held_packets: u64,
     /// Bytes of `held_packets`.
     pub held_bytes: u64,
-    /// Where its packets came in by.
+    /// The interface that its packets came in by.
     pub ingress_ifindex: u32,
     /// TCP flags seen, as in byte 13 of the TCP header.
     pub flags: u8,
@@ -113,7 +113,7 @@ pub struct Connection {
     pub half: [Half; 2],
     /// Jiffies of its first packet.
     pub created: u64,
-    /// 1 = on its way out: packets count as untracked.
+    /// 1 = about to be removed: packets count as untracked.
     pub dead: u32,
     /// Which half opened the connection.
     pub origin: u8,
@@ -128,18 +128,18 @@ const _: () = assert!(size_of::<Connection>() == 128);
 
 /// Items that one call of the sweep program handles.
 pub const SWEEP_BATCH: usize = 16;
-/// Sweep operation: take what is unreported out of live entries.
+/// Sweep operation: take unreported totals out of live entries.
 pub const SWEEP_TAKE: u32 = 1;
 /// Sweep operation: mark entries dead, unless a packet came since `last`.
 pub const SWEEP_KILL: u32 = 2;
 /// Sweep result of an item: the entry is there and was handled.
 pub const SWEEP_ALIVE: u64 = 1;
 
-/// What the sweep program finds at the start of its "packet", behind an Ethernet header's worth of zeros.
+/// The start of the sweep program's "packet".
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepHeader {
-    /// An Ethernet header's place (the kernel wants one), padded to 8 bytes.
+    /// Zeros in place of an Ethernet header, which the kernel requires; padded to 8 bytes.
     pub ethernet: [u8; 16],
     /// [`SWEEP_TAKE`] or [`SWEEP_KILL`].
     pub operation: u32,
@@ -154,7 +154,7 @@ pub struct SweepHeader {
 }
 const _: () = assert!(size_of::<SweepHeader>() == 40);
 
-/// What was taken from one half.
+/// Totals taken from one half.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepTotals {
@@ -214,7 +214,7 @@ mod tests {
     const PORTS: [u8; 4] = [1, 2, 3, 4];
 
     #[test]
-    fn a_key_of_words_is_the_key_of_its_fields() {
+    fn key_of_words_equals_key_of_fields() {
         let port = [u16::from_ne_bytes([1, 2]), u16::from_ne_bytes([3, 4])];
         let address = [u32::from_ne_bytes([10, 0, 0, 1]), u32::from_ne_bytes([10, 0, 0, 2])];
         let made = Key4::of_ports(address, u32::from_ne_bytes(PORTS), 7, 6, 4095);

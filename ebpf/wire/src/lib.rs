@@ -18,11 +18,12 @@ pub use notify::{
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
 };
 pub use record::{
-    AnsweredBy, Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_OWN_LOOPBACK,
-    IgnoredFunction, IgnoredPlace, Interface, InterfaceKind, Tunnel, Untracked, UntrackedKey, counter_count, shifted,
+    AnsweredBy, Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER,
+    IgnoredFunction, IgnoredPlace, Interface, InterfaceKind, MAX_RECEIVERS, Receiver, Tunnel, Untracked, UntrackedKey,
+    counter_count, shifted,
 };
 
-/// Frames the tc programs look at and count; the names of the programs in the object file.
+/// The names of the programs in the object file.
 pub mod program {
     /// Ingress of an endpoint's interface.
     pub const FROM_ENDPOINT: &str = "eyepiece_from_endpoint";
@@ -72,11 +73,13 @@ pub mod map {
     pub const IGNORED: &str = "EP_IGNORED";
     /// [`crate::IgnoredFunction`] → 1: reasons that are no drops in one function of the kernel only.
     pub const FUNCTIONS: &str = "EP_FUNCTIONS";
+    /// [`crate::Receiver`] → 1.
+    pub const RECEIVERS: &str = "EP_RECEIVERS";
     /// [`crate::Counter`] → u64, per CPU.
     pub const COUNTERS: &str = "EP_COUNTERS";
-    /// [`crate::Tunnel`] → 1 where a device of this machine sends such packets.
+    /// [`crate::Tunnel`] → 1: outer packets of a tunnel device of this machine.
     pub const TUNNELS: &str = "EP_TUNNELS";
-    /// Index 0: 1 while somebody reads, else 0.
+    /// Index 0: 1 while user space reads records, else 0.
     pub const EMIT: &str = "EP_EMIT";
 }
 
@@ -92,20 +95,14 @@ pub mod global {
     pub const CAPTURE: &str = "CAPTURE";
     /// u64: jiffies between two reports of a live connection.
     pub const INTERVAL: &str = "INTERVAL";
-    /// u64: bytes waiting in the ring from which on the reader is woken.
+    /// u64: bytes waiting in the ring at which the reader is woken.
     pub const WATERMARK: &str = "WATERMARK";
-    /// u64: jiffies after which an unanswered connection at an uplink is taken to end on this machine.
+    /// u64: jiffies after which an unanswered connection at an uplink counts as ended on this machine.
     pub const HOLD: &str = "HOLD";
     /// u32: inode of the network namespace that the interfaces of hooks are in.
     pub const OWN_NAMESPACE: &str = "OWN_NAMESPACE";
     /// u8: arguments of the kernel's kfree_skb tracepoint.
     pub const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
-    /// u32: this process's id in its PID namespace.
-    pub const OWN_PID: &str = "OWN_PID";
-    /// u64: the device of that namespace's file.
-    pub const OWN_PID_NAMESPACE_DEVICE: &str = "OWN_PID_NAMESPACE_DEVICE";
-    /// u64: the inode of that namespace's file.
-    pub const OWN_PID_NAMESPACE: &str = "OWN_PID_NAMESPACE";
     /// u32: the byte offset of `vlan_all` in `struct sk_buff` (kernel 6.2 and later), else [`u32::MAX`].
     pub const VLAN_OFFSET: &str = "OFF_SKB_VLAN";
     /// u32 each: the byte offset of a field within a kernel struct, by global, struct and field.

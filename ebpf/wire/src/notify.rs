@@ -1,4 +1,4 @@
-//! Cilium's notification structs as we emit them: the oldest layout that can say what is to be said.
+//! Cilium's notification structs in the oldest layout that has the needed fields.
 //!
 //! Field meanings and offsets: Cilium `bpf/lib/{trace,drop,dbg}.h`, `pkg/monitor/datapath_*.go`.
 

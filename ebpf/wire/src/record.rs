@@ -1,6 +1,6 @@
 //! The header of every record in the ring or perf buffer, and the small maps beside the connection table.
 
-/// Where in a packet's way a program sits. The numbers index nothing outside; they travel in [`Header::hook`].
+/// Where in a packet's path a program sits; travels in [`Header::hook`].
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
@@ -35,11 +35,11 @@ impl Hook {
     }
 }
 
-/// What is known of who answers on a connection seen at an uplink.
+/// Which side of the machine answers a connection that an uplink sees.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnsweredBy {
-    /// Nothing has left by this uplink yet: what came in is held back (see [`Header::held_packets`]).
+    /// No packet has left by this uplink yet: received packets are held back (see [`Header::held_packets`]).
     Unknown = 0,
     /// What leaves was forwarded from an endpoint: its packets are counted there, not at the uplink.
     Endpoint = 1,
@@ -47,7 +47,7 @@ pub enum AnsweredBy {
     Local = 2,
     /// What leaves was forwarded from another interface, which is no endpoint's.
     Forwarded = 3,
-    /// Packets as the tunnel devices of this machine send and expect them: see [`Tunnel`].
+    /// Outer packets of a tunnel device of this machine, see [`Tunnel`].
     Tunnel = 4,
 }
 
@@ -64,7 +64,7 @@ impl AnsweredBy {
     }
 }
 
-/// Stands before every record; behind it `data_len` bytes in Cilium's own format.
+/// The start of every record; `data_len` bytes in Cilium's own format follow.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
@@ -99,7 +99,7 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 72);
 
-/// What the programs know of an interface; value of `EP_INTERFACES`.
+/// The programs' view of an interface; value of `EP_INTERFACES`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
@@ -116,21 +116,21 @@ const _: () = assert!(size_of::<Interface>() == 4);
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterfaceKind {
-    /// Not known to us.
+    /// No endpoint and no uplink.
     Other = 0,
     /// The host side of a container's or pod's pair.
     Endpoint = 1,
     /// A physical or uplink device.
     Uplink = 2,
-    /// A bridge with endpoints and no uplink as its ports: what comes in by it comes from an endpoint.
+    /// A bridge with endpoints and no uplink as its ports: its packets come from an endpoint.
     EndpointBridge = 3,
 }
 
-/// How the outer packets of a tunnel device look; key of `EP_TUNNELS`.
+/// The outer packets of a tunnel device; key of `EP_TUNNELS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tunnel {
-    /// Destination port, host byte order; 0 where the protocol has none.
+    /// Destination port, host byte order; 0 if the protocol has none.
     pub port: u16,
     /// IP protocol number.
     pub protocol: u8,
@@ -171,15 +171,15 @@ pub struct DropKey {
 
 /// Rule of `EP_IGNORED`: frees with the reason are no drops.
 pub const IGNORE_ALWAYS: u32 = 1;
-/// Rule of `EP_IGNORED`: they are none in the functions that `EP_FUNCTIONS` names.
+/// Rule of `EP_IGNORED`: frees with the reason are no drops in the functions of `EP_FUNCTIONS`.
 pub const IGNORE_IN_FUNCTIONS: u32 = 2;
-/// Rule of `EP_IGNORED`: they are none of packets that this process sent over the loopback.
-pub const IGNORE_OWN_LOOPBACK: u32 = 4;
+/// Rule of `EP_IGNORED`: frees with the reason are no drops between the loopback and a receiver of `EP_RECEIVERS`.
+pub const IGNORE_RECEIVER: u32 = 4;
 
 /// Bytes of a function's name in a rule; the rest is zeros.
 pub const FUNCTION_LEN: usize = 44;
 
-/// A reason that is no drop where the kernel frees with it in this function; key of `EP_FUNCTIONS`.
+/// A reason that is no drop in one function of the kernel; key of `EP_FUNCTIONS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IgnoredFunction {
@@ -189,7 +189,23 @@ pub struct IgnoredFunction {
     pub name: [u8; FUNCTION_LEN],
 }
 
-/// An address where the kernel frees with a reason; key of `EP_PLACES`, whose value is 1 where that is no drop.
+/// The most entries of `EP_RECEIVERS`: two addresses (`localhost`) for each signal's endpoint.
+pub const MAX_RECEIVERS: usize = 16;
+
+/// Address and port of an OTLP receiver that this process exports to; key of `EP_RECEIVERS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receiver {
+    /// The address in network byte order; the first word of IPv4, the others 0.
+    pub address: [u32; 4],
+    /// The port in network byte order.
+    pub port: u16,
+    /// 0.
+    pub pad: u16,
+}
+const _: () = assert!(size_of::<Receiver>() == 20);
+
+/// A kernel address and the reason that it frees with; key of `EP_PLACES`, whose value is 1 for no drop.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IgnoredPlace {
@@ -199,7 +215,7 @@ pub struct IgnoredPlace {
     pub reason: u64,
 }
 
-/// A number of bytes that is counted from `before` bytes further up front; 0 where there is nothing left.
+/// Returns a length counted from `before` bytes further up front, within the range of `u32`.
 #[inline(always)]
 pub const fn shifted(length: u32, before: i64) -> u32 {
     let length = length as i64 + before;
@@ -218,21 +234,21 @@ pub const fn shifted(length: u32, before: i64) -> u32 {
 pub enum Counter {
     /// Records that were to be written.
     Offered = 0,
-    /// Records that found no room: the truth about loss, on both transports.
+    /// Records that found no room, on both transports.
     Lost = 1,
     /// Frees left out because their reason is on the ignored list.
     IgnoredReason = 2,
-    /// Frees left out because their namespace is not ours.
+    /// Frees left out because their namespace is not watched.
     ForeignNamespace = 3,
     /// Frees left out because the buffer was no packet (no protocol: unix sockets, netlink).
     NoPacket = 4,
-    /// Frees whose namespace could not be told; left out.
+    /// Frees left out because their namespace is unknown.
     UnknownNamespace = 5,
-    /// Drops or untracked packets whose small map was full: they are in no other counter of the kernel.
+    /// Drops or untracked packets whose map was full: no other counter of the kernel has them.
     TableFull = 6,
 }
 
-/// How many entries `EP_COUNTERS` has.
+/// The number of entries of `EP_COUNTERS`.
 pub const fn counter_count() -> u32 {
     7
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eyepiece_config as config;
-use eyepiece_config::{Export, Settings};
+use eyepiece_config::{Export, Settings, Signal};
 use eyepiece_wire::Aggregation;
 
 use crate::export::otlp;
@@ -22,7 +22,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
     // SAFETY: asks for a number.
     let page = u32::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
     datapath::Config {
-        settings: datapath::object::Settings {
+        programs: datapath::object::ProgramConfig {
             transport: match settings.transport {
                 config::Transport::Ring => Transport::Ring,
                 config::Transport::Perf => Transport::Perf,
@@ -39,7 +39,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
             max_connections: settings.max_connections,
             drops: settings.drops,
             debug: settings.debug,
-            ..datapath::object::Settings::default()
+            ..datapath::object::ProgramConfig::default()
         },
         attach: match settings.attach {
             config::Attach::Auto => None,
@@ -47,6 +47,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
             config::Attach::Clsact => Some(Mode::Clsact),
         },
         drops_ignore: settings.drops_ignore.clone(),
+        receivers: Signal::ALL.map(|signal| all.otlp.export(signal).endpoint).into(),
         timeouts: datapath::sweep::Timeouts {
             tcp: settings.timeout.tcp,
             udp: settings.timeout.udp,

@@ -20,7 +20,7 @@ use crate::serve::monitor::tap::Tap;
 use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::clock::unix_now;
-use crate::source::datapath::links::roster::{Change, Told};
+use crate::source::datapath::links::notifier::{Change, EndpointObserver};
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener;
@@ -66,10 +66,10 @@ impl Monitor {
     }
 
     /// Who is told of endpoints.
-    pub(super) fn told(&self) -> Told {
+    pub(super) fn told(&self) -> EndpointObserver {
         match self.notifier.clone() {
-            Some(notifier) => Told::new(move |change| notifier.send(notification(change))),
-            None => Told::default(),
+            Some(notifier) => EndpointObserver::new(move |change| notifier.send(notification(change))),
+            None => EndpointObserver::default(),
         }
     }
 

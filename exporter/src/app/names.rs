@@ -10,8 +10,8 @@ use eyepiece_wire::InterfaceKind;
 
 use crate::metadata::Publisher;
 use crate::pipeline::metrics::{InterfaceNames, KernelNames as ReasonNames};
-use crate::recording::known::RecordedNames;
 use crate::source::datapath::kernel_names::KernelNames;
+use crate::source::replay::RecordedNames;
 
 /// Whose kernel has names for reasons and addresses.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl MachineNames {
     fn name_of(&self, ifindex: u32) -> Option<Arc<str>> {
         let name = self.tables.current().interface(ifindex).name;
         if name == Symbol::EMPTY {
-            return self.tables.departed_name(ifindex);
+            return self.tables.retired_name(ifindex);
         }
         Some(self.symbols.text(name))
     }

@@ -13,7 +13,7 @@ use super::names::MachineNames;
 use super::source::{Emitter, Feed};
 use crate::metadata::Publisher;
 use crate::recording;
-use crate::recording::{KernelWords, Open, Pending, Recording, Summary, Writer};
+use crate::recording::{KernelNameLookup, Open, Pending, Recording, Summary, Writer};
 use crate::source::datapath::clock::unix_now;
 
 /// Key of a recording's origin: whose events it holds.
@@ -73,7 +73,7 @@ enum State {
     Running(Writer),
 }
 
-impl KernelWords for MachineNames {
+impl KernelNameLookup for MachineNames {
     fn reason(&self, number: u32) -> String {
         crate::pipeline::metrics::KernelNames::reason(self, number).into_owned()
     }
@@ -97,10 +97,10 @@ impl Recorder {
         let Options { file, force, duration, max_bytes, .. } = options.clone();
         let open = Open { path: file.clone(), force, max_bytes };
         let (chunks, pending) = recording::build(open).map_err(|error| cannot_make(error, &file))?;
-        let context = recording::Context {
+        let context = recording::Deps {
             publisher: publisher.clone(),
             symbols: symbols.clone(),
-            words: Box::new(feed.names.clone()),
+            kernel_names: Box::new(feed.names.clone()),
             origin: origin(settings, &feed.emitter),
             now: unix_now,
         };

@@ -19,7 +19,7 @@ use crate::pipeline::Learn;
 use crate::serve::admin::ConnectionStatus;
 use crate::source::datapath::attach::{Hooks, Mode};
 use crate::source::datapath::links::inventory::Inventory;
-use crate::source::datapath::links::roster::Told;
+use crate::source::datapath::links::notifier::EndpointObserver;
 use crate::source::{Halt, Source};
 use crate::support::capabilities::Capabilities;
 use crate::support::telemetry::Telemetry;
@@ -33,7 +33,7 @@ pub(super) struct Parts<'a> {
     pub(super) publisher: &'a Publisher,
     pub(super) telemetry: &'a Telemetry,
     /// Who is told of endpoints.
-    pub(super) told: Told,
+    pub(super) told: EndpointObserver,
     /// Asked where the program is to leave before it has started.
     pub(super) leave: &'a Halt,
 }

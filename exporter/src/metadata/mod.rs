@@ -1,7 +1,10 @@
-//! What is known of endpoints, interfaces and addresses, and how readers get it.
+//! Snapshots of endpoints, interfaces and addresses, and their publication to readers.
 
-mod departed;
+pub mod facts;
+mod publish;
+mod retired_names;
 mod tables;
 
-pub use departed::Departed;
-pub use tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Publisher, Reader, Tables};
+pub use publish::{Publisher, Reader};
+pub use retired_names::RetiredName;
+pub use tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Tables};

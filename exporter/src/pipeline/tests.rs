@@ -101,7 +101,7 @@ fn a_name_is_let_go_when_neither_series_nor_batches_say_it() {
     pass(&mut work, 7, 100);
     let name = work.tables.tables().endpoint_name(7);
     publish(&publisher, &symbols, &[]);
-    let known = || (symbols.text(name).to_string(), publisher.departed_name(7).map(|text| text.to_string()));
+    let known = || (symbols.text(name).to_string(), publisher.retired_name(7).map(|text| text.to_string()));
     let (here, gone) = (("veth7".to_owned(), Some("veth7".to_owned())), (String::new(), None));
 
     release(&mut work);

@@ -1,16 +1,16 @@
-//! Pieces of a recording on their way from the pipeline's thread to the writer's.
+//! Chunks of a recording, from the pipeline's thread to the writer's.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use eyepiece_flow::event::Event;
 use eyepiece_flow::recording::format;
 
-/// Bytes of a chunk: one write(2) that is worth its cost.
+/// Bytes of a chunk: large enough to spread the cost of a write(2).
 pub(super) const CHUNK: usize = 256 << 10;
-/// Chunks on their way: 16 MiB, a second of 80,000 events, or what a disk needs to wake up.
+/// Capacity of the queue: 16 MiB, a second of 80,000 events, or the time a disk needs to wake up.
 const QUEUE: usize = 64;
 
-/// What a piece of a recording holds.
+/// What a chunk or a recording contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Monitor payloads.
@@ -19,7 +19,7 @@ pub struct Counts {
     pub totals: u64,
     /// Notices of losses.
     pub losses: u64,
-    /// Events that the source said it had lost.
+    /// Events that these notices count.
     pub lost: u64,
 }
 
@@ -28,7 +28,7 @@ impl Counts {
         match event {
             Event::Raw(_) => self.events += 1,
             Event::Totals(_) => self.totals += 1,
-            // No payload: recordings of such a source are refused. Notifications join behind what is recorded.
+            // Recordings of sources with observed events are refused. Notifications are added after this stage.
             Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
             Event::Lost(lost) => {
                 self.losses += 1;
@@ -37,12 +37,12 @@ impl Counts {
         }
     }
 
-    /// How many records these are.
+    /// The number of records.
     pub const fn records(self) -> u64 {
         self.events + self.totals + self.losses
     }
 
-    /// What is left without another piece's.
+    /// The difference to another count.
     pub(super) const fn without(self, other: Self) -> Self {
         Self {
             events: self.events.saturating_sub(other.events),
@@ -52,7 +52,7 @@ impl Counts {
         }
     }
 
-    /// Adds another piece's.
+    /// Adds another count.
     pub const fn add(&mut self, other: Self) {
         self.events += other.events;
         self.totals += other.totals;
@@ -61,7 +61,7 @@ impl Counts {
     }
 }
 
-/// A piece of a recording.
+/// A chunk of a recording.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub(super) bytes: Vec<u8>,
@@ -72,16 +72,16 @@ pub(super) struct Chunk {
 #[derive(Debug)]
 pub(super) struct Inbox {
     pub(super) chunks: Receiver<Chunk>,
-    /// Where chunks go back, to be filled again.
+    /// Returns chunks for reuse.
     pub(super) used: SyncSender<Chunk>,
 }
 
-/// What came to be recorded in all.
+/// The totals of the pipeline's end.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
-    /// All of it.
+pub(super) struct QueueTotals {
+    /// All records.
     pub(super) all: Counts,
-    /// What of it found no room in the queue.
+    /// Records that found no room in the queue.
     pub(super) unrecorded: Counts,
 }
 
@@ -91,23 +91,24 @@ pub struct Chunks {
     chunk: Chunk,
     full: SyncSender<Chunk>,
     used: Receiver<Chunk>,
-    tell: SyncSender<Told>,
-    told: Told,
+    send_totals: SyncSender<QueueTotals>,
+    totals: QueueTotals,
     has_lost: bool,
 }
 
-/// Both ends of the queue, and who hears what came in all once the pipeline's end is gone.
-pub(super) fn queue() -> (Chunks, Inbox, Receiver<Told>) {
+/// Creates the queue: the pipeline's end, the writer's, and a receiver of the totals that the pipeline's end sends when
+/// it is dropped.
+pub(super) fn queue() -> (Chunks, Inbox, Receiver<QueueTotals>) {
     let (full, chunks) = sync_channel(QUEUE);
     let (used, back) = sync_channel(QUEUE);
-    let (tell, hears) = sync_channel(1);
+    let (send_totals, queue_totals) = sync_channel(1);
     let chunk = Chunk { bytes: Vec::with_capacity(CHUNK), counts: Counts::default() };
-    let pipeline = Chunks { chunk, full, used: back, tell, told: Told::default(), has_lost: false };
-    (pipeline, Inbox { chunks, used }, hears)
+    let pipeline = Chunks { chunk, full, used: back, send_totals, totals: QueueTotals::default(), has_lost: false };
+    (pipeline, Inbox { chunks, used }, queue_totals)
 }
 
 impl Chunks {
-    /// Appends what is no event.
+    /// Appends a record that is no event.
     pub(super) fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         write(&mut self.chunk.bytes)
     }
@@ -122,26 +123,26 @@ impl Chunks {
         }
     }
 
-    /// Hands over what there is. Never waits.
+    /// Sends the current chunk to the writer, without waiting. If the queue is full the chunk is dropped and counted.
     pub(super) fn hand_over(&mut self) {
         if self.chunk.bytes.is_empty() {
             return;
         }
-        // Chunks that come back are used again; new ones are made until the queue has as many as it holds.
+        // Returned chunks are reused; new ones are made until the queue has its capacity of them.
         let mut next = self.used.try_recv().unwrap_or_default();
         next.bytes.clear();
         next.counts = Counts::default();
-        self.told.all.add(self.chunk.counts);
+        self.totals.all.add(self.chunk.counts);
         match self.full.try_send(std::mem::replace(&mut self.chunk, next)) {
             Ok(()) => {}
             Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
-                self.told.unrecorded.add(chunk.counts);
+                self.totals.unrecorded.add(chunk.counts);
                 self.has_lost = true;
             }
         }
     }
 
-    /// Whether a chunk was lost since it was last asked.
+    /// Whether a chunk was dropped since the last call.
     pub(super) fn take_loss(&mut self) -> bool {
         std::mem::take(&mut self.has_lost)
     }
@@ -150,7 +151,7 @@ impl Chunks {
 impl Drop for Chunks {
     fn drop(&mut self) {
         self.hand_over();
-        // The channel has room for the one message that is ever sent; without a writer nobody asks.
-        self.tell.try_send(self.told).unwrap_or_default();
+        // The channel has room for this single message; without a writer there is no receiver.
+        self.send_totals.try_send(self.totals).unwrap_or_default();
     }
 }

@@ -1,10 +1,9 @@
-//! A source that writes to a file what another one delivers, while it is delivered.
+//! Records the events of a source into a file while they are delivered.
 //!
-//! The pipeline's thread only appends to a chunk of memory; a thread of its own writes chunks. What finds no room in
-//! the queue between them is counted, and told at the end.
+//! The pipeline's thread only appends to a chunk in memory; a thread of its own writes chunks. Chunks that find no room
+//! in the queue between the two are counted, and reported at the end.
 
 mod chunk;
-pub mod known;
 mod writer;
 
 use std::collections::HashSet;
@@ -17,52 +16,52 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::format;
 
 use self::chunk::Chunks;
-use crate::metadata::{Publisher, Tables};
+use crate::metadata::{Publisher, Tables, facts};
 use crate::source::{Source, Waker};
 
 pub use chunk::Counts;
 pub use writer::{End, MIN_BYTES, Open, Pending, Summary, Writer, build};
 
-/// Names of the kernel that are remembered as written; far more than there are reasons and places.
+/// The most kernel names remembered as written: far more than there are reasons and places.
 const MAX_NAMES: usize = 65_536;
 
-/// What the machine's kernel calls things; asked once a name.
-pub trait KernelWords: Send {
+/// Looks up names of the running kernel; called once per name.
+pub trait KernelNameLookup: Send {
     /// A drop reason's name.
     fn reason(&self, number: u32) -> String;
-    /// Symbol and offset of an address; empty where it is unknown.
+    /// Symbol and offset of an address; empty if unknown.
     fn symbol(&self, address: u64) -> String;
 }
 
-/// What is recorded beside the events.
-pub struct Context {
-    /// Who is who.
+/// Configuration and handles of a recording.
+pub struct Deps {
+    /// Snapshots to record.
     pub publisher: Publisher,
-    /// Names of those.
+    /// Names in these snapshots.
     pub symbols: Symbols,
-    /// The kernel's words.
-    pub words: Box<dyn KernelWords>,
-    /// Lines `key=value` about who records what.
+    /// Names of the kernel.
+    pub kernel_names: Box<dyn KernelNameLookup>,
+    /// Lines `key=value` about the recorder.
     pub origin: String,
     /// Wall-clock time, ns since the Unix epoch.
     pub now: fn() -> u64,
 }
 
-/// The source and its recording.
+/// A source whose events are recorded.
 pub struct Recording {
     inner: Box<dyn Source>,
     tap: Tap,
 }
 
 impl Recording {
-    /// Records what `inner` delivers, by `chunks` that a [`Writer`] writes.
-    pub fn new(inner: Box<dyn Source>, context: Context, chunks: Chunks) -> Self {
+    /// Records events of `inner` into `chunks`, which a [`Writer`] writes.
+    pub fn new(inner: Box<dyn Source>, deps: Deps, chunks: Chunks) -> Self {
         let known = Known { tables: None, names: HashSet::new(), has_origin: false };
-        Self { inner, tap: Tap { context, chunks, known, facts: Vec::new() } }
+        Self { inner, tap: Tap { deps, chunks, known, facts: Vec::new() } }
     }
 }
 
-/// What the file knows already.
+/// What the file contains already.
 struct Known {
     tables: Option<Arc<Tables>>,
     names: HashSet<Name>,
@@ -76,25 +75,25 @@ enum Name {
 }
 
 struct Tap {
-    context: Context,
+    deps: Deps,
     chunks: Chunks,
     known: Known,
     facts: Vec<u8>,
 }
 
 impl Tap {
-    /// Writes who is who, where that has changed.
+    /// Writes the snapshot if it has changed.
     fn begin(&mut self, now: u64) {
         if !std::mem::replace(&mut self.known.has_origin, true) {
-            let origin = &self.context.origin;
+            let origin = &self.deps.origin;
             self.chunks.append(|out| format::write_origin(origin, now, out));
         }
-        let tables = self.context.publisher.current();
+        let tables = self.deps.publisher.current();
         if self.known.tables.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tables)) {
             return;
         }
         self.facts.clear();
-        known::write(&tables, &self.context.symbols, &mut self.facts);
+        facts::write(&tables, &self.deps.symbols, &mut self.facts);
         let facts = &self.facts;
         let fits = self.chunks.append(|out| format::write_facts(facts, now, out));
         if !fits {
@@ -113,23 +112,23 @@ impl Tap {
         self.chunks.event(event, now);
     }
 
-    /// Writes the kernel's words for a drop, where the file does not know them.
+    /// Writes the kernel's names for a drop if the file lacks them.
     fn name(&mut self, drop: &KernelDrop, now: u64) {
-        let words = &self.context.words;
+        let kernel_names = &self.deps.kernel_names;
         if self.known.names.len() >= MAX_NAMES {
             self.known.names.clear();
         }
         if self.known.names.insert(Name::Reason(drop.reason)) {
-            let name = words.reason(drop.reason);
+            let name = kernel_names.reason(drop.reason);
             self.chunks.append(|out| format::write_reason(drop.reason, &name, now, out));
         }
         if self.known.names.insert(Name::Symbol(drop.location)) {
-            let name = words.symbol(drop.location);
+            let name = kernel_names.symbol(drop.location);
             self.chunks.append(|out| format::write_symbol(drop.location, &name, now, out));
         }
     }
 
-    /// Hands over what there is; where a chunk was lost, what it may have told is told again.
+    /// Hands over the current chunk. After a dropped chunk, snapshot and names are written again: it may have had them.
     fn end(&mut self) {
         self.chunks.hand_over();
         if self.chunks.take_loss() {
@@ -149,7 +148,7 @@ impl Source for Recording {
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let (tap, inner) = (&mut self.tap, &mut self.inner);
-        let now = (tap.context.now)();
+        let now = (tap.deps.now)();
         tap.begin(now);
         let result = inner.read(timeout, &mut |event| {
             tap.event(event, now);

@@ -1,4 +1,4 @@
-//! The thread that writes a recording: chunks in, a file out, within its limit.
+//! The thread that writes a recording: takes chunks, writes a file within its limit.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -14,48 +14,50 @@ use eyepiece_flow::recording::format::{Record, Step};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::sync::oneshot;
 
-use super::chunk::{Chunk, Chunks, Counts, Inbox, Told, queue};
+use super::chunk::{Chunk, Chunks, Counts, Inbox, QueueTotals, queue};
+use crate::support::capabilities;
+use crate::support::capabilities::Capabilities;
 
-/// Payloads are packets: nobody else may read them.
+/// Payloads are packets: only the owner may read them.
 const MODE: u32 = 0o600;
 
-/// The least limit that makes sense: the head, who records what, and an event of usual size.
+/// The least useful limit: the head, the origin, and an event of usual size.
 pub const MIN_BYTES: u64 = 4096;
 
-/// Which file, and how.
+/// The file of a recording, and how to open it.
 #[derive(Clone, Debug)]
 pub struct Open {
     /// The file.
     pub path: PathBuf,
-    /// Whether a file that is there may be replaced.
+    /// Whether an existing file may be replaced.
     pub force: bool,
-    /// The most bytes that it may have; none = no limit.
+    /// The most bytes of the file; `None` = no limit.
     pub max_bytes: Option<u64>,
 }
 
-/// Why writing has ended.
+/// Why a recording ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Nothing more came.
+    /// All chunks were written.
     Done,
-    /// The file is as long as it may be.
+    /// The file has reached its limit.
     Limit,
 }
 
-/// What became of a recording.
+/// The outcome of a recording.
 #[derive(Debug)]
 pub struct Summary {
     /// The file.
     pub path: PathBuf,
-    /// Its length; where the file took no more in time, what it is known to have.
+    /// Its length; the last known one if the file accepted no more in time.
     pub bytes: u64,
-    /// What it holds.
+    /// The records in it.
     pub written: Counts,
-    /// What found no room in the queue before the disk.
+    /// Records that found no room in the queue before the disk.
     pub unrecorded: Counts,
-    /// What came when the file was as long as it may be, or took no more.
+    /// Records that came after the limit was reached or writing failed.
     pub beyond: Counts,
-    /// Why it has ended.
+    /// Why it ended.
     pub end: io::Result<End>,
 }
 
@@ -83,7 +85,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What the file has, as the thread knows it.
+/// The state of the file, shared with the thread.
 #[derive(Debug)]
 struct Progress {
     bytes: u64,
@@ -91,12 +93,12 @@ struct Progress {
     end: io::Result<End>,
 }
 
-/// A recording whose file is not there yet: what comes meanwhile waits in the queue.
+/// A recording whose file is not created yet; chunks wait in the queue.
 #[derive(Debug)]
 pub struct Pending {
     open: Open,
     inbox: Inbox,
-    told: Receiver<Told>,
+    queue_totals: Receiver<QueueTotals>,
 }
 
 /// The running writer.
@@ -104,21 +106,21 @@ pub struct Pending {
 pub struct Writer {
     path: PathBuf,
     progress: Arc<Mutex<Progress>>,
-    told: Receiver<Told>,
-    /// Hears when the thread is done; without a word where it panicked.
+    queue_totals: Receiver<QueueTotals>,
+    /// Notified when the thread is done; closed if it panicked.
     done: Receiver<()>,
 }
 
-/// Nothing that panics holds the lock; what it has is whole in any case.
+/// A panic leaves the state consistent, so a poisoned lock is used.
 fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
     progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {
-    /// Waits until everything is on the disk, for so long at most. The source that is recorded must be gone.
+    /// Waits at most `patience` until everything is on the disk. Call it after the recorded source is dropped.
     pub fn finish(self, patience: Duration) -> Summary {
         let deadline = Instant::now() + patience;
-        let Told { all, unrecorded } = self.told.recv_timeout(patience).unwrap_or_default();
+        let QueueTotals { all, unrecorded } = self.queue_totals.recv_timeout(patience).unwrap_or_default();
         let done = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let mut progress = lock(&self.progress);
         let end = match done {
@@ -134,34 +136,33 @@ impl Writer {
     }
 }
 
-/// Prepares a recording; the file is made by [`Pending::start`].
+/// Prepares a recording; [`Pending::start`] creates the file.
 ///
 /// # Errors
-/// A file that is there and may not be replaced.
+/// The file exists and may not be replaced.
 pub fn build(open: Open) -> io::Result<(Chunks, Pending)> {
     if !open.force && open.path.symlink_metadata().is_ok() {
         return Err(io::Error::from_raw_os_error(libc::EEXIST));
     }
-    let (chunks, inbox, told) = queue();
-    Ok((chunks, Pending { open, inbox, told }))
+    let (chunks, inbox, queue_totals) = queue();
+    Ok((chunks, Pending { open, inbox, queue_totals }))
 }
 
 impl Pending {
-    /// Makes the file and starts the thread. The receiver hears when no more can be written.
+    /// Creates the file and starts the thread. The receiver is notified when no more can be written.
     ///
     /// # Errors
-    /// What the system said; no file is left that was not there. A file that is there is an error where it may not be
-    /// replaced.
+    /// The system's error; a new file is removed again. An existing file is an error if it may not be replaced.
     pub fn start(self) -> io::Result<(Writer, oneshot::Receiver<()>)> {
-        let Self { open, inbox, told } = self;
+        let Self { open, inbox, queue_totals } = self;
         let (file, is_new) = create(&open.path, open.force)?;
         let started = begin(file, &open, inbox);
         if started.is_err() && is_new {
-            // The error that is told is the one that came first.
+            // The first error is returned, not this one's.
             drop(fs::remove_file(&open.path));
         }
         let (progress, done, full) = started?;
-        Ok((Writer { path: open.path, progress, told, done }, full))
+        Ok((Writer { path: open.path, progress, queue_totals, done }, full))
     }
 }
 
@@ -169,26 +170,28 @@ type Begun = (Arc<Mutex<Progress>>, Receiver<()>, oneshot::Receiver<()>);
 
 fn begin(mut file: File, open: &Open, inbox: Inbox) -> io::Result<Begun> {
     file.write_all(&format::head())?;
-    // From here on a thread of its own may wait for whoever reads.
+    // From here on the writer's thread may block on a slow reader.
     let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
     fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
     let progress = Progress { bytes: format::HEAD as u64, written: Counts::default(), end: Ok(End::Done) };
     let progress = Arc::new(Mutex::new(progress));
     let (full, is_full) = oneshot::channel();
-    let (tell, done) = mpsc::sync_channel(1);
+    let (send_done, done) = mpsc::sync_channel(1);
     let (thread, max_bytes) = (Arc::clone(&progress), open.max_bytes);
     std::thread::Builder::new().name("recording".into()).spawn(move || {
+        // Writing to the open file takes no capability.
+        capabilities::keep(Capabilities::NONE);
         write(&mut file, max_bytes, &inbox, full, &thread);
-        // Whoever waited may have left.
-        tell.try_send(()).unwrap_or_default();
+        // The receiver may be gone.
+        send_done.try_send(()).unwrap_or_default();
     })?;
     Ok((progress, done, is_full))
 }
 
-/// Opens the file; whether it is new.
+/// Opens the file; returns whether it is new.
 fn create(path: &Path, force: bool) -> io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
-    // Without this flag a named pipe that nobody reads would not even be opened; files ignore it.
+    // Without this flag, opening a named pipe without a reader blocks; files ignore it.
     options.write(true).mode(MODE).custom_flags(libc::O_NONBLOCK);
     match options.clone().create_new(true).open(path) {
         Ok(file) => return Ok((file, true)),
@@ -198,12 +201,12 @@ fn create(path: &Path, force: bool) -> io::Result<(File, bool)> {
     let file = options.create(true).truncate(true).open(path).map_err(|error| {
         let is_pipe = || fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
         if error.raw_os_error() == Some(libc::ENXIO) && is_pipe() {
-            return io::Error::new(io::ErrorKind::NotConnected, "a pipe that nobody reads; start its reader first");
+            return io::Error::new(io::ErrorKind::NotConnected, "a pipe without a reader; start its reader first");
         }
         error
     })?;
     if file.metadata()?.is_file() {
-        // A file that was there keeps its mode otherwise.
+        // An existing file would keep its mode.
         file.set_permissions(Permissions::from_mode(MODE))?;
     }
     Ok((file, false))
@@ -219,16 +222,16 @@ fn write(
     let mut full = Some(full);
     for chunk in &inbox.chunks {
         if full.is_some() && !take(file, &chunk, max_bytes, progress) {
-            // The program may be on its way out already.
+            // The receiver is gone if the program ends already.
             if let Some(full) = full.take() {
                 full.send(()).unwrap_or_default();
             }
         }
-        // More than the queue holds need not be kept.
+        // Chunks beyond the queue's capacity are dropped.
         drop(inbox.used.try_send(chunk));
     }
     if let Err(error) = file.sync_all()
-        // A pipe or a device has nothing to be synchronised.
+        // A pipe or a device cannot be synchronised.
         && error.kind() != io::ErrorKind::InvalidInput
     {
         let mut progress = lock(progress);
@@ -238,7 +241,7 @@ fn write(
     }
 }
 
-/// Writes a chunk, or what of it there is room for; false where that was the end.
+/// Writes a chunk, or the records of it that fit; returns false if that was the end.
 fn take(file: &mut File, chunk: &Chunk, max_bytes: Option<u64>, progress: &Mutex<Progress>) -> bool {
     let before = lock(progress).bytes;
     let room = max_bytes.map_or(u64::MAX, |max| max.saturating_sub(before));
@@ -246,11 +249,11 @@ fn take(file: &mut File, chunk: &Chunk, max_bytes: Option<u64>, progress: &Mutex
     let fits = chunk.bytes.len() <= room;
     let (mut length, mut counts) = if fits { (chunk.bytes.len(), chunk.counts) } else { whole(&chunk.bytes, room) };
     let mut end = (!fits).then_some(Ok(End::Limit));
-    // Nothing is locked here: a file may take its time, and whoever finishes asks how far we are.
+    // Without the lock: a write may take long, and `finish` reads the state meanwhile.
     let (taken, written) = write_until(file, &chunk.bytes[..length]);
     if let Err(error) = written {
         (length, counts) = whole(&chunk.bytes, taken);
-        // What is behind the last whole record is worth nothing. A pipe has it already, and can't be cut.
+        // Bytes behind the last whole record are useless. A pipe cannot be cut.
         if let Err(error) = file.set_len(before + length as u64) {
             tracing::debug!(%error, "cannot cut the recording behind its last whole record");
         }
@@ -266,7 +269,7 @@ fn take(file: &mut File, chunk: &Chunk, max_bytes: Option<u64>, progress: &Mutex
     false
 }
 
-/// Writes as far as it goes; how far that was.
+/// Writes until an error; returns the number of written bytes.
 fn write_until(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut at = 0;
     while at < bytes.len() {
@@ -280,7 +283,7 @@ fn write_until(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
     (at, Ok(()))
 }
 
-/// The records that fit into so many bytes: their length, and what they hold.
+/// The whole records within the first `room` bytes: their length and counts.
 fn whole(bytes: &[u8], room: usize) -> (usize, Counts) {
     let (mut length, mut counts) = (0, Counts::default());
     let mut reader = format::Reader::default();

@@ -1,8 +1,8 @@
-//! The bytes between a stream and its decoder: one allocation that is used again, and a bound.
+//! A bounded, reused buffer between a stream and its decoder.
 
 use std::io::{self, Read};
 
-/// Room that a buffer has from the start: a socket's queue holds some 200 KiB.
+/// The initial size: a socket's queue holds some 200 KiB.
 const FIRST: usize = 256 << 10;
 
 /// A bounded buffer: filled at the end, emptied at the front.
@@ -20,30 +20,30 @@ impl Buffer {
         Self { bytes: vec![0; FIRST.min(limit)], start: 0, end: 0, limit }
     }
 
-    /// What is in it.
+    /// The unread bytes.
     pub fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    /// Removes bytes from the front; at most all that are there.
+    /// Removes bytes from the front, at most all.
     pub fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
     }
 
-    /// Forgets everything.
+    /// Removes all bytes.
     pub const fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
     }
 
-    /// Whether nothing can be added, even by growing.
+    /// Whether it holds `limit` bytes.
     pub fn is_full(&self) -> bool {
         self.end - self.start >= self.limit
     }
 
-    /// Reads once. Gives how many bytes came; 0 is the stream's end. Must not be called when it is full.
+    /// Reads once; returns the number of bytes, 0 at the stream's end. Must not be called on a full buffer.
     ///
     /// # Errors
-    /// What the stream said.
+    /// The stream's error.
     pub fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
         self.make_room();
         let count = stream.read(&mut self.bytes[self.end..])?;
@@ -51,7 +51,7 @@ impl Buffer {
         Ok(count)
     }
 
-    /// Moves what is left to the front where that is cheap or needed, and grows where all is in use.
+    /// Moves the unread bytes to the front if that is cheap or needed; grows if all space is in use.
     fn make_room(&mut self) {
         if self.start == self.end {
             self.clear();
@@ -72,7 +72,7 @@ mod tests {
 
     use super::{Buffer, FIRST};
 
-    /// Gives at most `step` bytes a read.
+    /// A reader that returns at most `step` bytes per call.
     struct Trickle<'a>(&'a [u8], usize);
 
     impl Read for Trickle<'_> {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_out_as_they_went_in() {
+    fn bytes_pass_unchanged_in_order() {
         let data: Vec<u8> = (0..3 * FIRST).map(|at| (at % 251) as u8).collect();
         for (step, taken) in [(1000, 999), (FIRST, 1), (70_000, 60_000)] {
             let mut buffer = Buffer::new(4 * FIRST);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_to_its_limit_and_not_beyond() {
+    fn buffer_grows_to_its_limit() {
         for limit in [1, 10, FIRST - 1, FIRST, FIRST + 1, 5 * FIRST] {
             let mut buffer = Buffer::new(limit);
             let mut stream = std::io::repeat(7);

@@ -1,54 +1,56 @@
-//! What the log has been told of a source's connection: a peer that comes and goes does not fill it.
+//! Which changes of a source's connection to log: a peer that reconnects all the time does not fill the log.
 
 use std::time::Duration;
 
-/// A connection that lasted this long was a good one, even without an event: its peer may have none. One that brought an
-/// event and ended was not: a peer that fails at each event would be asked again at once, for ever.
-pub(super) const GOOD: Duration = Duration::from_secs(10);
+/// A connection that lasted this long is stable, with or without events. An event alone does not make it stable: a peer
+/// that fails at each event would be asked again at once, for ever.
+pub(super) const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// What was said since the last good connection. Between two of those each reason is said once, and so is that there is
-/// a connection; counters have all of them.
+/// Decides which connects and disconnects are logged. Between two stable connections each reason is logged once, and so
+/// is the first connect; counters have all of them.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct ReconnectLog {
     reasons: Vec<&'static str>,
-    /// That there is a connection, of the one that there is.
-    connected: bool,
-    /// The last connection did not last.
+    /// The current connection has been logged.
+    is_logged: bool,
+    /// The last connection was not stable.
     is_flapping: bool,
-    unsaid: u64,
+    /// Lines left out since the last stable connection.
+    suppressed: u64,
 }
 
-impl Said {
-    /// There is no connection, or none any more: whether to say so.
-    pub(super) fn away(&mut self, reason: &'static str) -> bool {
+impl ReconnectLog {
+    /// Records that there is no connection; returns whether to log that.
+    pub(super) fn on_disconnect(&mut self, reason: &'static str) -> bool {
         let is_new = !self.reasons.contains(&reason);
         if is_new {
             self.reasons.push(reason);
         } else {
-            self.unsaid += 1;
+            self.suppressed += 1;
         }
         is_new
     }
 
-    /// There is a connection: whether to say so at once, which is not so after one that did not last.
-    pub(super) const fn connected(&mut self) -> bool {
-        self.connected = !self.is_flapping;
-        self.connected
+    /// Records a new connection; returns whether to log it at once. One that follows an unstable one is logged when it
+    /// is stable.
+    pub(super) const fn on_connect(&mut self) -> bool {
+        self.is_logged = !self.is_flapping;
+        self.is_logged
     }
 
-    /// The connection has lasted, and is a good one: what was left unsaid before it, where that it is there is still to be
-    /// said.
-    pub(super) fn lasts(&mut self) -> Option<u64> {
+    /// Records that the connection is stable. Returns how many lines were left out if the connection is still to be
+    /// logged.
+    pub(super) fn on_stable(&mut self) -> Option<u64> {
         self.is_flapping = false;
         self.reasons.clear();
-        let unsaid = std::mem::take(&mut self.unsaid);
-        (!std::mem::replace(&mut self.connected, true)).then_some(unsaid)
+        let suppressed = std::mem::take(&mut self.suppressed);
+        (!std::mem::replace(&mut self.is_logged, true)).then_some(suppressed)
     }
 
-    /// The connection is over, and was a good one or not.
-    pub(super) fn over(&mut self, is_good: bool) {
-        self.is_flapping = !is_good;
-        if is_good {
+    /// Records the end of a connection.
+    pub(super) fn on_end(&mut self, is_stable: bool) {
+        self.is_flapping = !is_stable;
+        if is_stable {
             self.reasons.clear();
         }
     }
@@ -56,33 +58,33 @@ impl Said {
 
 #[cfg(test)]
 mod tests {
-    use super::Said;
+    use super::ReconnectLog;
 
     #[test]
-    fn a_peer_that_comes_and_goes_is_told_of_once() {
-        let mut said = Said::default();
+    fn flapping_peer_is_logged_once() {
+        let mut log = ReconnectLog::default();
         let mut lines = 0;
         for _ in 0..1000 {
-            lines += u32::from(said.connected());
-            said.over(false);
-            lines += u32::from(said.away("closed"));
-            lines += u32::from(said.away("refused"));
+            lines += u32::from(log.on_connect());
+            log.on_end(false);
+            lines += u32::from(log.on_disconnect("closed"));
+            lines += u32::from(log.on_disconnect("refused"));
         }
         assert_eq!(lines, 3);
-        assert!(said.away("reset"), "another reason is news");
-        assert!(!said.connected(), "it may go again at once");
-        assert_eq!(said.lasts(), Some(1998), "now it is worth a line");
-        assert_eq!(said.lasts(), None);
-        said.over(true);
-        assert!(said.away("closed") && said.connected(), "news again after a good one");
+        assert!(log.on_disconnect("reset"), "another reason");
+        assert!(!log.on_connect(), "it may end again at once");
+        assert_eq!(log.on_stable(), Some(1998));
+        assert_eq!(log.on_stable(), None);
+        log.on_end(true);
+        assert!(log.on_disconnect("closed") && log.on_connect(), "logged again after a stable one");
     }
 
     #[test]
-    fn one_that_lasted_is_not_told_of_twice() {
-        let mut said = Said::default();
-        assert!(said.connected());
-        assert_eq!(said.lasts(), None);
-        said.over(true);
-        assert!(said.away("closed") && said.connected());
+    fn stable_connection_is_logged_once() {
+        let mut log = ReconnectLog::default();
+        assert!(log.on_connect());
+        assert_eq!(log.on_stable(), None);
+        log.on_end(true);
+        assert!(log.on_disconnect("closed") && log.on_connect());
     }
 }

@@ -1,4 +1,4 @@
-//! Where events come from. Every source feeds the same seam: `eyepiece_flow::event`.
+//! Sources of events: kernel datapath, Cilium monitor, Hubble server, recording. All produce `eyepiece_flow::event`.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -12,30 +12,30 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 pub mod buffer;
 pub mod cilium_monitor;
 mod connection_log;
-mod connection_stats;
+mod connection_metrics;
 pub mod datapath;
 pub mod hubble;
 pub mod replay;
 
-/// What the pipeline asks of a source. One thread owns it.
+/// A source of events, owned by the pipeline's thread.
 pub trait Source: Send {
-    /// Somebody wants events: begin to read them. Starting twice changes nothing.
+    /// Starts reading, because a consumer of events exists. Without effect if already started.
     ///
     /// # Errors
-    /// What the system said.
+    /// The system's error.
     fn start(&mut self) -> io::Result<()>;
 
-    /// Nobody wants events any more: let go of what reading needs.
+    /// Stops reading and frees what it takes, because no consumer of events is left.
     fn stop(&mut self);
 
-    /// Hands over what is there, waiting at most `timeout` for something. Gives how many events there were. A source
-    /// that is stopped only waits, and hands over totals.
+    /// Calls `sink` with available events, after a wait of at most `timeout` if there are none. Returns their number. A
+    /// stopped source only waits, and passes on totals.
     ///
     /// # Errors
-    /// What the system said; the source is of no use any more.
+    /// The system's error; the source is unusable from then on.
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize>;
 
-    /// Something that ends a wait in [`Source::read`].
+    /// A waker that ends a wait in [`Source::read`].
     fn waker(&self) -> Waker;
 }
 
@@ -44,7 +44,7 @@ pub trait Source: Send {
 pub struct Waker(Arc<EventFd>);
 
 impl Waker {
-    /// A waker of its own.
+    /// Creates a waker.
     ///
     /// # Errors
     /// No descriptor is left.
@@ -53,80 +53,80 @@ impl Waker {
         Ok(Self(Arc::new(event)))
     }
 
-    /// Ends the wait, now or the next one.
+    /// Ends the current wait, or the next one.
     pub fn wake(&self) {
-        // It fails only when it is set 2^64 times already: then the reader wakes anyway.
+        // Fails only if the counter is full: then the reader wakes anyway.
         if let Err(error) = self.0.write(1) {
-            tracing::trace!(%error, "waker");
+            tracing::trace!(%error, "cannot wake a source");
         }
     }
 
-    /// Forgets that it was woken.
+    /// Clears the wake-up.
     pub fn reset(&self) {
-        // Nothing to read is the usual case.
+        // Usually there is nothing to read.
         if let Err(error) = self.0.read()
             && error != nix::errno::Errno::EAGAIN
         {
-            tracing::trace!(%error, "waker");
+            tracing::trace!(%error, "cannot reset a waker");
         }
     }
 
-    /// For `poll`.
+    /// The descriptor to poll.
     pub fn descriptor(&self) -> RawFd {
         std::os::fd::AsRawFd::as_raw_fd(&*self.0)
     }
 }
 
-/// Tells a source that the program ends: it hands over what has reached it already, and from then on nothing.
+/// Requests a source's end: it passes on the events that it has received, and then no more.
 #[derive(Clone, Debug)]
 pub struct Halt {
-    asked: Arc<AtomicBool>,
+    is_requested: Arc<AtomicBool>,
     waker: Waker,
 }
 
 impl Halt {
-    /// For the source that this wakes.
+    /// A halt of the source that this waker wakes.
     pub fn new(waker: Waker) -> Self {
-        Self { asked: Arc::default(), waker }
+        Self { is_requested: Arc::default(), waker }
     }
 
-    /// The program ends.
+    /// Requests the end.
     pub fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
+        self.is_requested.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// Whether it does.
+    /// Whether the end is requested.
     pub fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+        self.is_requested.load(Ordering::Acquire)
     }
 }
 
-/// Waits until a descriptor can be read or has ended, the waker was woken, or `timeout` has passed; tells which
-/// descriptors. Forgets that the waker was woken.
+/// Waits until a descriptor is readable or closed, the waker is woken, or `timeout` has passed. Resets the waker;
+/// returns which descriptors are ready.
 pub(crate) fn wait(waker: &Waker, descriptors: [Option<RawFd>; 2], timeout: Duration) -> io::Result<[bool; 2]> {
-    // poll(2) leaves out what is negative.
+    // poll(2) ignores negative descriptors.
     let [first, second] = descriptors.map(|fd| poll_entry(fd.unwrap_or(-1)));
     let mut polled = [poll_entry(waker.descriptor()), first, second];
     poll(waker, &mut polled, timeout)?;
     Ok([polled[1].revents != 0, polled[2].revents != 0])
 }
 
-/// An entry of [`poll`] for a descriptor that is to be read.
+/// An entry of [`poll`] that waits for a readable descriptor.
 pub(crate) const fn poll_entry(fd: RawFd) -> libc::pollfd {
     libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
 }
 
-/// Waits for one of the entries, the waker's among them, or for `timeout`; a signal ends the wait and is no error. Resets
-/// the waker.
+/// Waits for one of the entries, which include the waker's, or for `timeout`. A signal ends the wait without an error.
+/// Resets the waker.
 pub(crate) fn poll(waker: &Waker, polled: &mut [libc::pollfd], timeout: Duration) -> io::Result<()> {
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(timeout.subsec_nanos().cast_signed()),
     };
-    // SAFETY: entries and timeout live until the call returns; without a mask none is changed.
+    // SAFETY: entries and timeout live until the call returns; without a mask the signal mask stays.
     let result = unsafe { libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, &timeout, std::ptr::null()) };
-    // Taken before anything else is called that says how it went.
+    // Read at once: the next call may change it.
     let error = io::Error::last_os_error();
     waker.reset();
     if result < 0 && error.kind() != io::ErrorKind::Interrupted { Err(error) } else { Ok(()) }
@@ -141,7 +141,7 @@ mod tests {
 
     extern "C" fn nothing(_: libc::c_int) {}
 
-    /// What a wait returns that a signal interrupts.
+    /// The result of a wait that signals interrupt.
     pub(super) fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
         let handler: extern "C" fn(libc::c_int) = nothing;
         // SAFETY: the handler does nothing, and no other code uses this signal.
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_ends_a_wait_and_is_no_error() {
+    fn signal_ends_wait_without_error() {
         let found = interrupted(|| wait(&Waker::new().unwrap(), [None; 2], Duration::from_secs(3600)));
         assert_eq!(found.unwrap(), [false; 2]);
     }

@@ -20,8 +20,19 @@ pub struct Lock {
 pub enum Taken {
     /// This process holds it.
     Ours(Lock),
-    /// Another process holds it: its id, as it wrote it into the file.
+    /// Another process holds it: its id, if it is a process of this PID namespace.
     Held(Option<i32>),
+}
+
+#[cfg(test)]
+impl Taken {
+    /// The lock, which no other process may hold.
+    pub(crate) fn ours(self) -> Lock {
+        match self {
+            Self::Ours(lock) => lock,
+            Self::Held(pid) => panic!("held by {pid:?}"),
+        }
+    }
 }
 
 /// Takes the lock of a file, which is created where it is missing, and writes this process's id into it.
@@ -45,11 +56,16 @@ pub fn take(path: PathBuf) -> io::Result<Taken> {
     }
 }
 
-/// The id that the holder has written. `None` if it has only just taken the lock.
+/// The id that the holder wrote into the file. `None` if it has not written it yet, or if the process with that id does
+/// not have the file open: the holder wrote the id that it has in its own PID namespace.
 fn owner(mut file: File) -> Option<i32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    text.parse().ok()
+    let pid: i32 = text.parse().ok()?;
+    let lock = file.metadata().ok()?;
+    let mut descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let is_lock = |found: std::fs::Metadata| (found.dev(), found.ino()) == (lock.dev(), lock.ino());
+    descriptors.any(|entry| std::fs::metadata(entry.path()).is_ok_and(is_lock)).then_some(pid)
 }
 
 /// Opens the file, and closes it to other users if an earlier run left it open to them. Follows no link, and waits for
@@ -90,31 +106,27 @@ mod tests {
 
     use nix::unistd::geteuid;
 
-    use super::{Lock, Taken, take};
+    use super::{Taken, take};
 
     /// The user `nobody`, by its number on Debian.
     const NOBODY: u32 = 65_534;
-
-    fn taken(taken: std::io::Result<Taken>) -> Lock {
-        match taken {
-            Ok(Taken::Ours(lock)) => lock,
-            other => panic!("{other:?}"),
-        }
-    }
 
     #[test]
     fn lock_excludes_others_until_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.lock");
-        let lock = taken(take(path.clone()));
+        let lock = take(path.clone()).unwrap().ours();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(matches!(take(path.clone()), Ok(Taken::Held(Some(pid))) if pid == own));
+        // A holder of another PID namespace wrote an id that is another process's here.
+        std::fs::write(&path, "1").unwrap();
+        assert!(matches!(take(path.clone()), Ok(Taken::Held(None))));
         drop(lock);
         assert!(!path.exists());
         // What a killed process left behind.
         std::fs::write(&path, "4194304777").unwrap();
-        let lock = taken(take(path.clone()));
+        let lock = take(path.clone()).unwrap().ours();
         assert_eq!(std::fs::read_to_string(path).unwrap(), own.to_string());
         drop(lock);
     }
@@ -130,7 +142,7 @@ mod tests {
         // An earlier run left it open to all.
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-        let lock = taken(take(path.clone()));
+        let lock = take(path.clone()).unwrap().ours();
         let status = Command::new("flock").args(["--nonblock", "--shared"]).arg(&path).arg("true").uid(NOBODY).status();
         // EX_NOINPUT: the file cannot be opened.
         assert_eq!(status.unwrap().code(), Some(66));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::recording;
-use eyepiece::recording::{Context, KernelWords, Open, Recording};
-use eyepiece::source::cilium_monitor::{Config, GOOD, STALL};
+use eyepiece::recording::{Deps, KernelNameLookup, Open, Recording};
+use eyepiece::source::cilium_monitor::{Config, STABLE_AFTER, STALL};
 use eyepiece::source::{Source, cilium_monitor};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::event::Event;
@@ -22,7 +22,7 @@ const EVENTS: usize = 20_000;
 
 struct NoWords;
 
-impl KernelWords for NoWords {
+impl KernelNameLookup for NoWords {
     fn reason(&self, _: u32) -> String {
         String::new()
     }
@@ -48,8 +48,9 @@ fn allocations(wrap: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("m.sock");
     let listener = UnixListener::bind(&path).expect("bind");
-    let (source, _) = cilium_monitor::build(Config { socket: path, stall: STALL, good: GOOD }, &Telemetry::default())
-        .expect("a source");
+    let (source, _) =
+        cilium_monitor::build(Config { socket: path, stall: STALL, stable_after: STABLE_AFTER }, &Telemetry::default())
+            .expect("a source");
     let mut source = wrap(Box::new(source));
     source.start().expect("start");
     source.read(Duration::ZERO, &mut |_| ()).expect("read");
@@ -82,10 +83,10 @@ fn recorded_events_reuse_chunks() {
     let (chunks, pending) = recording::build(open).expect("a recording");
     let (writer, _) = pending.start().expect("a file");
     let symbols = Symbols::default();
-    let context = Context {
+    let context = Deps {
         publisher: Publisher::new(Tables::new(&symbols)),
         symbols,
-        words: Box::new(NoWords),
+        kernel_names: Box::new(NoWords),
         origin: String::new(),
         now: || 1,
     };

@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use eyepiece::source::datapath::attach::{Attacher, Mode, Present};
+use eyepiece::source::datapath::attach::{Attacher, Mode, Presences};
 use eyepiece::source::datapath::btf::Btf;
 use eyepiece::source::datapath::links::filters::{Direction, filters};
 use eyepiece::source::datapath::links::requests::Requests;
 use eyepiece::source::datapath::links::{Link, LinkEvent, Role};
-use eyepiece::source::datapath::object::{Object, Settings, kernel_is_at_least};
+use eyepiece::source::datapath::object::{Object, ProgramConfig, kernel_is_at_least};
 use eyepiece::source::datapath::presence::Presence;
 use eyepiece::support::telemetry::Telemetry;
 
@@ -59,8 +59,8 @@ fn renamed(mode: Mode) {
     ip("link add name wanted index 50 type bridge");
     ip("link add name other index 51 type bridge");
     let (synced, _synced) = tokio::sync::oneshot::channel();
-    let present = Present { interfaces: Presence::default(), namespaces: Presence::default() };
-    let settings = Settings { drops: false, max_connections: 16, ..Settings::default() };
+    let present = Presences { interfaces: Presence::default(), namespaces: Presence::default() };
+    let settings = ProgramConfig { drops: false, max_connections: 16, ..ProgramConfig::default() };
     let object = Object::load(&settings, &Btf::from_kernel().expect("BTF")).expect("programs");
     let mut attacher = Attacher::new(object, mode, present, Telemetry::default(), synced).expect("an attacher");
     // What the watcher read of 50, before the names were given anew.

@@ -14,7 +14,7 @@ use eyepiece::serve::monitor::fanout::Fanout;
 use eyepiece::serve::monitor::notification::Notification;
 use eyepiece::serve::monitor::notifier::notifier;
 use eyepiece::serve::monitor::tap::Tap;
-use eyepiece::source::cilium_monitor::{GOOD, STALL};
+use eyepiece::source::cilium_monitor::{STABLE_AFTER, STALL};
 use eyepiece::source::{Source, Waker, cilium_monitor};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::cilium_release::Release;
@@ -221,7 +221,7 @@ fn implausible_losses_never_reset_counter() {
     let socket = folder.path().join("m.sock");
     let server = UnixListener::bind(&socket).unwrap();
     let (telemetry, sink) = (Telemetry::default(), Collect::default());
-    let config = cilium_monitor::Config { socket, stall: STALL, good: GOOD };
+    let config = cilium_monitor::Config { socket, stall: STALL, stable_after: STABLE_AFTER };
     let (source, _controls) = cilium_monitor::build(config, &telemetry).unwrap();
     let (handle, thread) = pipeline::spawn(parts(Box::new(source), &telemetry, &sink)).unwrap();
     handle.start().unwrap();

@@ -239,13 +239,20 @@ fn data_after_local_close_is_no_drop() -> Result<()> {
 #[test]
 fn own_refused_exports_are_no_drops() -> Result<()> {
     let lab = Lab::new()?;
-    let closed = lab.node().run(|| TcpListener::bind("127.0.0.1:0"))?.local_addr()?;
+    let listen = || lab.node().run(|| TcpListener::bind("127.0.0.1:0"));
+    // Both at once, so that their ports differ.
+    let listeners = [listen()?, listen()?];
+    let (closed, other) = (listeners[0].local_addr()?, listeners[1].local_addr()?);
+    drop(listeners);
     let config = format!("[otlp]\nendpoint = \"http://{closed}\"\n[otlp.metrics]\ninterval = \"1s\"\n");
     let eyepiece = Eyepiece::start(lab.node(), &config)?;
     eventually(PATIENCE, "a refused export", || eyepiece.stderr().contains("refused").then_some(()))?;
     expect_drops(&eyepiece, lab.node().inode()?, 0)?;
-    // Another program's attempt is a drop.
+    // The packet decides, not the process: another program's attempt to reach the receiver is none, to reach another
+    // port is one.
     assert!(lab.node().run(|| TcpStream::connect(closed)).is_err());
+    expect_drops(&eyepiece, lab.node().inode()?, 0)?;
+    assert!(lab.node().run(|| TcpStream::connect(other)).is_err());
     expect_drops(&eyepiece, lab.node().inode()?, 1)
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use eyepiece::source::Source as _;
 use eyepiece::source::cilium_monitor;
-use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, Controls, GOOD, STALL};
+use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, Controls, STABLE_AFTER, STALL};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::event::Event;
 use eyepiece_flow::gob::encode::agent_notify;
@@ -82,7 +82,8 @@ struct Reader {
 impl Reader {
     fn start(folder: &tempfile::TempDir) -> Result<Self> {
         let telemetry = Telemetry::default();
-        let config = Config { socket: folder.path().join("sockets/monitor1_2.sock"), stall: STALL, good: GOOD };
+        let config =
+            Config { socket: folder.path().join("sockets/monitor1_2.sock"), stall: STALL, stable_after: STABLE_AFTER };
         let (mut source, controls) = cilium_monitor::build(config, &telemetry)?;
         source.start()?;
         Ok(Self { source, controls, telemetry })

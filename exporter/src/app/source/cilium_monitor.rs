@@ -8,12 +8,12 @@ use crate::app::names::{Kernel, MachineNames};
 use crate::serve::admin::ConnectionStatus;
 use crate::source::cilium_monitor;
 use crate::source::cilium_monitor::status::View;
-use crate::source::cilium_monitor::{Config, GOOD, STALL};
+use crate::source::cilium_monitor::{Config, STABLE_AFTER, STALL};
 
 /// Makes the source; the agent may come later.
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let settings = &parts.settings.cilium_monitor;
-    let config = Config { socket: settings.socket.clone().into(), stall: STALL, good: GOOD };
+    let config = Config { socket: settings.socket.clone().into(), stall: STALL, stable_after: STABLE_AFTER };
     let (source, controls) =
         cilium_monitor::build(config, parts.telemetry).context("cannot read the agent's monitor")?;
     let names = MachineNames::new(Kernel::Unknown, parts.publisher.clone(), parts.symbols.clone());

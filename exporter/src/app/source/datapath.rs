@@ -57,7 +57,7 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let settings = parts.settings;
     let watch = links::Config {
         filter: mapping::filter(&settings.datapath.interfaces),
-        told: parts.told.clone(),
+        observer: parts.told.clone(),
         ..links::Config::default()
     };
     let runtime = runtime().context("cannot watch interfaces")?;
@@ -74,7 +74,7 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let mut feed = Feed::new(reader, names, Running::Datapath(attached));
     feed.learn = Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now));
     feed.reads_with = privileges::of_reading();
-    if config.settings.transport == Transport::Perf {
+    if config.programs.transport == Transport::Perf {
         feed.reads_with = feed.reads_with.with(privileges::of_perf_buffers());
     }
     feed.hooks = Some(hooks);

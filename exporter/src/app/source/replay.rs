@@ -13,14 +13,14 @@ use crate::source::replay::{Config, ReplayError};
 pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
     let settings = &parts.settings.replay;
     let config = Config { path: settings.path.clone(), speed: settings.speed };
-    let with = replay::Parts {
+    let with = replay::Deps {
         symbols: parts.symbols.clone(),
         publisher: parts.publisher.clone(),
         telemetry: parts.telemetry,
-        leave: parts.leave,
+        shutdown: parts.leave,
     };
     let (source, controls) = match replay::build(&config, with) {
-        Err(ReplayError::Left) => return Err(AppError::Left),
+        Err(ReplayError::Interrupted) => return Err(AppError::Left),
         built => built.context("cannot play the recording")?,
     };
     let names = Kernel::Recorded(controls.names);

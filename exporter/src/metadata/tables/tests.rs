@@ -1,11 +1,11 @@
-//! What a snapshot answers, and how it is handed over.
+//! Look-ups in a snapshot.
 
 use std::net::IpAddr;
 
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_wire::InterfaceKind;
 
-use super::{EndKind, InterfaceInfo, Publisher, Tables};
+use super::{EndKind, InterfaceInfo, Tables};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -32,7 +32,7 @@ fn sample(symbols: &Symbols) -> Tables {
 }
 
 #[test]
-fn ends() {
+fn addresses_have_expected_owners() {
     let symbols = Symbols::default();
     let tables = sample(&symbols);
     for (address, endpoint, name, kind, shared, learned) in [
@@ -55,7 +55,7 @@ fn ends() {
 }
 
 #[test]
-fn the_longest_prefix_counts() {
+fn longest_prefix_wins() {
     let symbols = Symbols::default();
     let mut tables = sample(&symbols);
     for (address, length, identity) in
@@ -81,7 +81,7 @@ fn the_longest_prefix_counts() {
 }
 
 #[test]
-fn interfaces_and_namespaces() {
+fn interfaces_and_namespaces_are_found() {
     let symbols = Symbols::default();
     let mut tables = sample(&symbols);
     assert_eq!(tables.interface(7).endpoint, 1);
@@ -93,35 +93,4 @@ fn interfaces_and_namespaces() {
     }
     let found = [100, 200, 300, 400].map(|inode| tables.namespace(inode));
     assert_eq!(found, [Some(1), Some(0), Some(0), None]);
-}
-
-#[test]
-fn a_reader_keeps_its_snapshot_until_it_asks() {
-    let symbols = Symbols::default();
-    let publisher = Publisher::new(Tables::new(&symbols));
-    let mut reader = publisher.reader();
-    publisher.publish(sample(&symbols));
-    assert_eq!(reader.tables().address_count(), 0);
-    assert_eq!(reader.refresh().address_count(), 7);
-    publisher.publish(Tables::new(&symbols));
-    publisher.publish(sample(&symbols));
-    assert_eq!(reader.refresh().address_count(), 7);
-    assert_eq!(publisher.reader().tables().address_count(), 7);
-}
-
-#[test]
-fn readers_see_the_last_one_of_many() {
-    let symbols = Symbols::default();
-    let publisher = Publisher::new(Tables::new(&symbols));
-    let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
-    std::thread::scope(|scope| {
-        for reader in &mut readers {
-            scope.spawn(move || while reader.refresh().address_count() == 0 {});
-        }
-        for _ in 0..1000 {
-            publisher.publish(Tables::new(&symbols));
-        }
-        publisher.publish(sample(&symbols));
-    });
-    assert!(readers.iter().all(|reader| reader.tables().address_count() == 7));
 }

@@ -1,4 +1,4 @@
-//! A connection to the agent's socket, made without waiting; and why one fails or ends, in words for telemetry.
+//! Connects to the agent's socket without blocking; classifies why that fails or a connection ends.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -10,13 +10,13 @@ use std::path::Path;
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Nobody has asked for events yet.
+    /// The source is stopped.
     NotStarted,
-    /// The path is not there.
+    /// The path does not exist.
     NotThere,
-    /// The path is there, and we may not use it.
+    /// The path exists, but permission is denied.
     PermissionDenied,
-    /// The path is there, and nobody listens: its agent is gone.
+    /// The path exists, but no process listens: its agent is gone.
     Refused,
     /// The agent does not accept connections fast enough.
     Busy,
@@ -28,18 +28,18 @@ pub enum Reason {
     Reset,
     /// Another error of the system while reading.
     ReadFailed,
-    /// What came is no stream of a monitor.
+    /// The bytes are no monitor stream.
     Garbage,
     /// A message longer than any of a monitor.
     TooLong,
-    /// A message that began and did not go on.
+    /// An incomplete message was not continued.
     Stalled,
-    /// The path is another agent's now.
+    /// Another socket is at the path.
     Replaced,
 }
 
 impl Reason {
-    /// For telemetry.
+    /// The value of the attribute `reason`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotStarted => "not_started",
@@ -58,7 +58,7 @@ impl Reason {
         }
     }
 
-    /// What kept us from connecting.
+    /// The reason of a failed attempt to connect.
     pub fn of_connecting(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotThere,
@@ -69,7 +69,7 @@ impl Reason {
         }
     }
 
-    /// What ended reading.
+    /// The reason of a failed read.
     pub fn of_reading(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
@@ -78,7 +78,7 @@ impl Reason {
     }
 }
 
-/// A path as the kernel takes it; none where it is too long or has a zero in it.
+/// The socket address of a path; `None` if the path is empty, too long or has a zero in it.
 pub fn address(path: &Path) -> Option<libc::sockaddr_un> {
     // SAFETY: plain data, all zeros are a value.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
@@ -94,25 +94,25 @@ pub fn address(path: &Path) -> Option<libc::sockaddr_un> {
     Some(address)
 }
 
-/// Connects; the stream never blocks. std's own connect waits where the agent's queue of connections is full.
+/// Connects without blocking. std's own connect waits while the agent's queue of connections is full.
 ///
 /// # Errors
-/// What the system said.
+/// The system's error.
 pub fn connect(address: &libc::sockaddr_un) -> io::Result<UnixStream> {
     // SAFETY: takes numbers.
     let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a descriptor that was just made, and is nobody else's.
+    // SAFETY: a new descriptor; no other code has it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     let size = size_of::<libc::sockaddr_un>() as libc::socklen_t;
-    // SAFETY: the address lives until the call returns, and is as long as is said.
+    // SAFETY: the address lives until the call returns, and `size` is its size.
     let result = unsafe { libc::connect(socket.as_raw_fd(), std::ptr::from_ref(address).cast(), size) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(socket.into()) }
 }
 
-/// Which file is behind a path: device and inode; none where there is none.
+/// The file behind a path: device and inode; `None` if there is none.
 pub fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }

@@ -1,11 +1,10 @@
-//! The source `cilium-monitor`: reads a running Cilium agent's monitor 1.2 socket, and finds it again whatever happens.
+//! The source `cilium-monitor`: reads the monitor 1.2 socket of a running Cilium agent, and reconnects after every end.
 //!
-//! How many events an agent had while there was no connection, nobody can know: it counts them for nobody. What is
-//! known is told: interruptions by reason, the time without a connection, the bytes of what was cut, and a lost event
-//! for each message that began and did not end.
+//! An agent does not count events that it has while no client is connected. Counted are: interruptions by reason, the
+//! time without a connection, the bytes of truncated messages, and one lost event for each of those messages.
 //!
-//! CPUs have 16 bits with us. An event whose CPU is negative or above 65,535, which no kernel has, is told as CPU 0's; a
-//! loss as of no known CPU.
+//! CPU numbers have 16 bits here. An event whose CPU is negative or above 65,535, which no kernel has, is attributed to
+//! CPU 0; a loss to no CPU.
 
 pub mod connection;
 pub mod status;
@@ -28,35 +27,35 @@ use super::buffer::Buffer;
 use super::datapath::clock::unix_now;
 use super::{Halt, Source, Waker, wait};
 use crate::source::connection_log;
-use crate::source::connection_log::Said;
-use crate::source::connection_stats::Numbers;
+use crate::source::connection_log::ReconnectLog;
+use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::backoff::Backoff;
 use crate::support::path_watch::Watcher;
 use crate::support::telemetry::Telemetry;
 
-/// Reads of the socket before the pipeline gets a word in: some 4 MiB, as much as it counts in a few milliseconds.
+/// Reads of the socket per call, some 4 MiB: bounds the pipeline's reaction to commands to a few milliseconds.
 const FILLS: usize = 16;
-/// How long a message may take from its first byte to its last: an agent writes each in one piece.
+/// How long a message may take from its first byte to its last: an agent writes each in one call.
 pub const STALL: Duration = Duration::from_secs(10);
-/// A connection that lasted this long was a good one: only after such a one the agent is asked again at once.
-pub const GOOD: Duration = connection_log::GOOD;
+/// A connection that lasted this long is stable: only after such a one the next attempt is immediate.
+pub const STABLE_AFTER: Duration = connection_log::STABLE_AFTER;
 
-/// Whose socket is read.
+/// Configuration of the source.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Path of the socket.
     pub socket: PathBuf,
     /// How long a message may take to arrive; [`STALL`] outside of tests.
     pub stall: Duration,
-    /// How long a connection must last to be a good one; [`GOOD`] outside of tests.
-    pub good: Duration,
+    /// How long a connection must last to be stable; [`STABLE_AFTER`] outside of tests.
+    pub stable_after: Duration,
 }
 
-/// Why the source can't be built.
+/// Why the source cannot be built.
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// The kernel takes paths of at most 107 bytes.
-    #[error("cilium_monitor.socket: {path:?} is no path of a socket: they have 1 to 107 bytes")]
+    #[error("invalid cilium_monitor.socket {path:?}: expected a path of 1 to 107 bytes")]
     Path {
         /// The path.
         path: PathBuf,
@@ -64,7 +63,7 @@ pub enum BuildError {
     /// No descriptor is left.
     #[error("cannot watch the monitor's socket: {source}")]
     System {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -77,8 +76,8 @@ pub struct CiliumMonitor {
     buffer: Buffer,
     watcher: Watcher,
     backoff: Backoff,
-    numbers: Numbers,
-    said: Said,
+    metrics: ConnectionMetrics,
+    reconnect_log: ReconnectLog,
     view: View,
     waker: Waker,
     halt: Halt,
@@ -94,28 +93,28 @@ struct Connected {
     stream: UnixStream,
     decoder: PayloadDecoder,
     since: Instant,
-    /// It has lasted.
-    is_good: bool,
-    /// Which file the path was.
+    /// It has lasted for `stable_after`.
+    is_stable: bool,
+    /// The socket's file when it was connected to: device and inode.
     identity: Option<(u64, u64)>,
-    /// Since when the beginning of a message waits for its rest.
+    /// When the first bytes of an incomplete message came.
     partial: Option<Instant>,
     is_shut: bool,
 }
 
-/// What belongs to the source outside of the pipeline's thread.
+/// Controls of the source outside of the pipeline's thread.
 #[derive(Clone, Debug)]
 pub struct Controls {
-    /// Ends it.
+    /// Ends the source.
     pub halt: Halt,
-    /// How the connection is.
+    /// The connection's state.
     pub view: View,
 }
 
-/// Makes a source that does not read yet.
+/// Builds a stopped source.
 ///
 /// # Errors
-/// See [`BuildError`]. That nobody listens is no error: the agent may come later.
+/// See [`BuildError`]. A missing agent is no error: it may start later.
 pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Controls), BuildError> {
     let address =
         connection::address(&config.socket).ok_or_else(|| BuildError::Path { path: config.socket.clone() })?;
@@ -128,8 +127,8 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
         state: State::Stopped,
         buffer: Buffer::new(PayloadDecoder::default().longest()),
         backoff: Backoff::new(fastrand::Rng::new()),
-        numbers: Numbers::new(telemetry),
-        said: Said::default(),
+        metrics: ConnectionMetrics::new(telemetry),
+        reconnect_log: ReconnectLog::default(),
         view: view.clone(),
         waker,
         halt: halt.clone(),
@@ -138,18 +137,18 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
 }
 
 impl CiliumMonitor {
-    /// Waits for the next attempt, or for the path to appear, and tries.
+    /// Waits for the next attempt, or for the path to appear, and connects.
     fn look_for_agent(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
         let left = next.saturating_duration_since(Instant::now());
         let [news, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
         if news && self.watcher.has_news() {
-            // Whoever made the path may listen only a moment later: quick attempts again.
+            // The agent may listen a moment after it made the path: quick attempts again.
             self.backoff.reset();
         } else if Instant::now() < next {
-            self.numbers.away(Instant::now());
+            self.metrics.publish_away(Instant::now());
             return Ok(());
         }
-        // Before it is connected to: where it is replaced meanwhile, the connection is found to be old.
+        // Read before connecting: if the path is replaced meanwhile, the connection is found to be old.
         let identity = connection::identity(&self.config.socket);
         match connection::connect(&self.address) {
             Ok(stream) => self.begin(stream, identity),
@@ -160,10 +159,10 @@ impl CiliumMonitor {
 
     fn begin(&mut self, stream: UnixStream, identity: Option<(u64, u64)>) {
         let since = Instant::now();
-        self.numbers.connected(since);
+        self.metrics.connected(since);
         self.buffer.clear();
         self.view.change(|now| (now.since, now.reason) = (since, None));
-        if self.said.connected() {
+        if self.reconnect_log.on_connect() {
             tracing::info!(socket = %self.config.socket.display(), "connected to the agent's monitor");
         }
         // A new stream has its own type ids.
@@ -172,7 +171,7 @@ impl CiliumMonitor {
             stream,
             decoder,
             since,
-            is_good: false,
+            is_stable: false,
             identity,
             partial: None,
             is_shut: false,
@@ -181,21 +180,21 @@ impl CiliumMonitor {
 
     fn failed(&mut self, error: &io::Error) {
         let reason = Reason::of_connecting(error);
-        self.numbers.failed(reason.name());
-        self.numbers.away(Instant::now());
+        self.metrics.failed(reason.name());
+        self.metrics.publish_away(Instant::now());
         self.view.change(|now| now.reason = Some(reason));
-        if self.said.away(reason.name()) {
+        if self.reconnect_log.on_disconnect(reason.name()) {
             let socket = self.config.socket.display();
             tracing::warn!(%socket, reason = reason.name(), %error, "cannot connect to the agent's monitor; will go on trying");
         }
         self.state = State::Away { next: Instant::now() + self.backoff.delay() };
     }
 
-    /// The connection is over: tells what is known to be lost, and begins to look for the next one.
+    /// Handles the end of the connection: reports known losses, and schedules the next attempt.
     fn end(&mut self, reason: Reason, why: &str, sink: &mut dyn FnMut(&Event<'_>)) {
         let before = std::mem::replace(&mut self.state, State::Stopped);
         let State::Connected(connected) = before else {
-            // What was just read has ended it: another socket at its path is for the next attempt.
+            // The read before has ended it already: a new socket at the path is for the next attempt.
             self.state = before;
             return;
         };
@@ -203,46 +202,47 @@ impl CiliumMonitor {
         let left = self.buffer.filled().len();
         self.buffer.clear();
         if connected.is_shut {
-            // We ended it ourselves: what is behind is read, and no other connection follows.
-            self.numbers.stopped(now);
+            // Shut down by us: everything is read, and no other connection follows.
+            self.metrics.stopped(now);
             self.view.change(|view| (view.since, view.reason) = (now, Some(Reason::NotStarted)));
             return;
         }
-        self.numbers.ended(reason.name(), left, now);
+        self.metrics.ended(reason.name(), left, now);
         if left > 0 && reason != Reason::Garbage {
-            // A message that began is an event that its agent had.
+            // The incomplete message was an event.
             sink(&lost(LostSource::ObserverQueue, None, 1, unix_now()));
         }
-        let is_good = connected.is_good || now.saturating_duration_since(connected.since) >= self.config.good;
-        if is_good {
+        let is_stable =
+            connected.is_stable || now.saturating_duration_since(connected.since) >= self.config.stable_after;
+        if is_stable {
             self.backoff.reset();
         }
-        self.said.over(is_good);
+        self.reconnect_log.on_end(is_stable);
         self.view.change(|view| {
             view.interruptions += 1;
             (view.since, view.reason) = (now, Some(reason));
         });
-        if self.said.away(reason.name()) {
+        if self.reconnect_log.on_disconnect(reason.name()) {
             let socket = self.config.socket.display();
             tracing::warn!(%socket, reason = reason.name(), why, bytes = left, "the connection to the agent's monitor has ended; will connect again");
         }
         self.state = State::Away { next: now + self.backoff.delay() };
     }
 
-    /// Takes note of a connection that has become a good one. Once a read.
+    /// Marks a connection that has become stable; called once per read.
     fn look_at_age(&mut self) {
         let State::Connected(connected) = &mut self.state else { return };
-        if !connected.is_good && connected.since.elapsed() >= self.config.good {
-            connected.is_good = true;
+        if !connected.is_stable && connected.since.elapsed() >= self.config.stable_after {
+            connected.is_stable = true;
             self.backoff.reset();
-            if let Some(unsaid) = self.said.lasts() {
+            if let Some(suppressed) = self.reconnect_log.on_stable() {
                 let socket = self.config.socket.display();
-                tracing::info!(%socket, unsaid, "the connection to the agent's monitor lasts again");
+                tracing::info!(%socket, suppressed, "the connection to the agent's monitor is stable again");
             }
         }
     }
 
-    /// Takes what has come; waits for something where there is nothing.
+    /// Passes on received events; waits if there are none.
     fn receive(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let count = self.take_all(sink);
         let State::Connected(connected) = &self.state else { return Ok(count) };
@@ -274,7 +274,7 @@ impl CiliumMonitor {
         connected.partial.is_some_and(|since| since.elapsed() >= self.config.stall)
     }
 
-    /// Reads and decodes until nothing is there, or enough was.
+    /// Reads and decodes until the socket is empty, or [`FILLS`] times.
     fn take_all(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         for _ in 0..FILLS {
@@ -285,10 +285,10 @@ impl CiliumMonitor {
                     return count;
                 }
                 Ok(_) => {
-                    let (taken, error) = decode(connected, &mut self.buffer, &mut self.numbers, sink);
+                    let (taken, error) = decode(connected, &mut self.buffer, &mut self.metrics, sink);
                     count += taken;
                     if let Some(error) = error {
-                        // One of no bytes is too short for any: it is nobody's stream.
+                        // A length of 0 is too short for any message: not a monitor's stream.
                         let is_length = matches!(error.fault, Fault::MessageLength { length: 1.., .. });
                         let reason = if is_length { Reason::TooLong } else { Reason::Garbage };
                         self.end(reason, &error.to_string(), sink);
@@ -307,22 +307,22 @@ impl CiliumMonitor {
     }
 }
 
-/// Hands over every whole message. Gives how many, and what is wrong behind them.
+/// Decodes all complete messages; returns their number, and the error that ended decoding.
 #[inline]
 fn decode(
     connected: &mut Connected,
     buffer: &mut Buffer,
-    numbers: &mut Numbers,
+    metrics: &mut ConnectionMetrics,
     sink: &mut dyn FnMut(&Event<'_>),
 ) -> (usize, Option<GobError>) {
-    // What is read at once has arrived at once: one look at the clock.
+    // Bytes of one read arrived together: one look at the clock.
     let time = unix_now();
     let mut count = 0;
     let error = loop {
         match connected.decoder.decode(buffer.filled()) {
             Ok(Some((payload, size))) => {
-                // A number that no CPU has (Linux knows 8192 at most): the event stays, and the machine's first
-                // stands for it, as for agent events. A loss has none then.
+                // No kernel has such a CPU (Linux: 8192 at most). The event is attributed to CPU 0, as agent events
+                // are; a loss to no CPU.
                 let cpu = u16::try_from(payload.cpu);
                 match payload.kind {
                     gob::EVENT_SAMPLE => sink(&Event::Raw(RawEvent {
@@ -333,7 +333,7 @@ fn decode(
                         kernel_drop: None,
                     })),
                     gob::RECORD_LOST => sink(&lost(LostSource::KernelBuffer, cpu.ok(), payload.lost, time)),
-                    _ => numbers.skipped("unknown_payload"),
+                    _ => metrics.skipped("unknown_payload"),
                 }
                 buffer.consume(size);
                 count += 1;
@@ -362,7 +362,7 @@ fn watched(watcher: &Watcher) -> Option<RawFd> {
 impl Source for CiliumMonitor {
     fn start(&mut self) -> io::Result<()> {
         if matches!(self.state, State::Stopped) {
-            self.numbers.started(Instant::now());
+            self.metrics.started(Instant::now());
             self.state = State::Away { next: Instant::now() };
         }
         Ok(())
@@ -371,12 +371,12 @@ impl Source for CiliumMonitor {
     fn stop(&mut self) {
         if !matches!(self.state, State::Stopped) {
             if let State::Connected(connected) = &self.state {
-                self.said.over(connected.is_good);
+                self.reconnect_log.on_end(connected.is_stable);
             }
             self.state = State::Stopped;
             self.buffer.clear();
             self.backoff.reset();
-            self.numbers.stopped(Instant::now());
+            self.metrics.stopped(Instant::now());
             self.view.change(|now| (now.since, now.reason) = (Instant::now(), Some(Reason::NotStarted)));
         }
     }
@@ -395,10 +395,10 @@ impl Source for CiliumMonitor {
             }
             State::Connected(connected) => {
                 if halted && !connected.is_shut {
-                    // What has arrived stays readable, and no more comes: the drain has an end.
+                    // Bytes that have arrived stay readable and no more come, so the drain ends.
                     connected.is_shut = true;
                     if let Err(error) = connected.stream.shutdown(Shutdown::Read) {
-                        tracing::debug!(%error, "shutdown");
+                        tracing::debug!(%error, "cannot shut down the agent's monitor socket");
                     }
                 }
                 self.look_at_age();

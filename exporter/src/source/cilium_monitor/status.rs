@@ -1,22 +1,22 @@
-//! How the connection to the agent is, for those who look.
+//! The connection to the agent, for status pages.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::connection::Reason;
 
-/// The connection now.
+/// The state of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Since when it is as it is.
+    /// When it changed last.
     pub since: Instant,
-    /// Why there is none; none while there is one.
+    /// Why there is no connection; `None` while there is one.
     pub reason: Option<Reason>,
     /// Connections that have ended so far.
     pub interruptions: u64,
 }
 
-/// A view of the connection; cloning shares it.
+/// A shared view of the connection's state.
 #[derive(Clone, Debug)]
 pub struct View(Arc<Mutex<Connection>>);
 
@@ -26,12 +26,12 @@ impl View {
         Self(Arc::new(Mutex::new(connection)))
     }
 
-    /// The connection now.
+    /// The current state.
     pub fn get(&self) -> Connection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes it: once per attempt or end, never per event.
+    /// Changes the state: once per attempt or end, never per event.
     pub(super) fn change(&self, change: impl FnOnce(&mut Connection)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -1,4 +1,4 @@
-//! An agent that comes and goes: it is asked later and later, and told of once.
+//! Reconnection to an agent that comes and goes: back-off and logging.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload};
 
-use super::{CiliumMonitor, Config, GOOD, Reason, STALL, State, build};
+use super::{CiliumMonitor, Config, Reason, STABLE_AFTER, STALL, State, build};
 use crate::source::Source as _;
 use crate::support::telemetry::Telemetry;
 
-/// Connections that bring one event each.
+/// Connections that deliver one event each.
 const ROUNDS: u32 = 6;
 
-/// The wait after so many of them; a connection must last that long to be a good one.
-fn flap(good: Duration) -> (CiliumMonitor, Duration, u64) {
+/// Runs that many unstable or stable connections; returns the wait that follows.
+fn flap(stable_after: Duration) -> (CiliumMonitor, Duration, u64) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("m.sock");
     let server = UnixListener::bind(&socket).unwrap();
-    let (mut source, controls) = build(Config { socket, stall: STALL, good }, &Telemetry::default()).unwrap();
+    let (mut source, controls) = build(Config { socket, stall: STALL, stable_after }, &Telemetry::default()).unwrap();
     source.start().unwrap();
     let (mut events, mut wait) = (0, Duration::ZERO);
     for round in 1..=u64::from(ROUNDS) {
@@ -41,13 +41,14 @@ fn flap(good: Duration) -> (CiliumMonitor, Duration, u64) {
     (source, wait, events)
 }
 
-/// One wait brings both the end of the stream and the news of another socket at its path.
+/// One wait reports both the end of the stream and another socket at its path.
 #[test]
 fn replaced_path_after_end_reconnects() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("m.sock");
     let _server = UnixListener::bind(&socket).unwrap();
-    let (mut source, controls) = build(Config { socket, stall: STALL, good: GOOD }, &Telemetry::default()).unwrap();
+    let (mut source, controls) =
+        build(Config { socket, stall: STALL, stable_after: STABLE_AFTER }, &Telemetry::default()).unwrap();
     source.start().unwrap();
     let connect = |source: &mut CiliumMonitor| {
         let end = Instant::now() + Duration::from_secs(60);
@@ -64,17 +65,17 @@ fn replaced_path_after_end_reconnects() {
 }
 
 #[test]
-fn one_event_makes_no_good_connection() {
-    let (mut source, wait, events) = flap(GOOD * 360);
+fn one_event_is_no_stable_connection() {
+    let (mut source, wait, events) = flap(STABLE_AFTER * 360);
     // At least half of 20 ms that have doubled five times.
     assert!(wait >= Duration::from_millis(320), "{wait:?}");
-    assert_eq!(events, u64::from(ROUNDS), "each is there all the same");
-    assert!(!source.said.connected() && !source.said.away("closed"), "the log has it already");
+    assert_eq!(events, u64::from(ROUNDS), "each event is delivered");
+    assert!(!source.reconnect_log.on_connect() && !source.reconnect_log.on_disconnect("closed"), "already logged");
 }
 
 #[test]
-fn after_a_connection_that_lasted_the_next_attempt_is_at_once() {
+fn attempt_after_stable_connection_is_immediate() {
     let (mut source, wait, _) = flap(Duration::ZERO);
     assert!(wait <= Duration::from_millis(20), "{wait:?}");
-    assert!(source.said.connected(), "which is news");
+    assert!(source.reconnect_log.on_connect(), "logged again");
 }

@@ -1,137 +1,62 @@
-//! Puts the programs on interfaces as they come, tells the kernel maps about them, and lets go as they leave.
+//! Attaches the programs to interfaces, detaches them, and keeps the kernel's maps of interfaces up to date.
 
-mod place;
+mod attachment;
+mod hooks;
+mod mode;
 mod unseen;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::{Tunnel, map, program};
 use tokio::sync::oneshot;
 
-use self::place::Place;
+use self::attachment::Attachment;
+pub use self::hooks::{HookState, Hooks};
+pub use self::mode::Mode;
 use self::unseen::Unseen;
 use super::links::filters::{Direction, remove_empty_clsact};
 use super::links::requests::Requests;
 use super::links::{Link, LinkEvent, Role};
-use super::object::{self, LoadError, Object};
+use super::object::{LoadError, Object, chain};
 use super::presence::Presence;
 use super::sys;
-use crate::support::telemetry::{Number, Telemetry};
-
-/// How programs are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Links of the kernel's tc express (6.6 and later): nothing of ours survives us.
-    Tcx,
-    /// Filters of the clsact queueing discipline.
-    Clsact,
-}
-
-impl Mode {
-    /// The mode for a wish; none = the best that this kernel has.
-    pub fn choose(wish: Option<Self>) -> Self {
-        wish.unwrap_or_else(|| if object::kernel_is_at_least(6, 6) { Self::Tcx } else { Self::Clsact })
-    }
-
-    /// Its name in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
-        }
-    }
-}
-
-/// The state of one hook, for those who look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HookState {
-    /// The interface; empty for hooks that are not an interface's.
-    pub interface: String,
-    /// The hook: `from-endpoint`, `to-network`, `kfree_skb` …
-    pub hook: &'static str,
-    /// Why it is not attached; none where it is.
-    pub error: Option<String>,
-}
-
-/// What is attached where; cloning shares it.
-#[derive(Clone, Debug, Default)]
-pub struct Hooks(Arc<Mutex<BTreeMap<(u32, &'static str), Reported>>>);
-
-/// A hook's state, and the number that exports it.
-type Reported = (HookState, Number);
-
-impl Hooks {
-    /// All hooks now.
-    /// The index is 0 for hooks that are not an interface's.
-    pub fn list(&self) -> Vec<(u32, HookState)> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.iter().map(|((ifindex, _), (state, _))| (*ifindex, state.clone())).collect()
-    }
-
-    /// Adds a hook, and counts it: by adding, as hooks that have no series of their own share one.
-    fn set(&self, ifindex: u32, state: HookState, telemetry: &Telemetry) {
-        let number = telemetry.gauge(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes(&state));
-        number.add(u64::from(state.error.is_none()));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((ifindex, state.hook), (state, number));
-    }
-
-    /// Removes the hooks of an interface, and their numbers.
-    fn remove(&self, ifindex: u32, telemetry: &Telemetry) -> Vec<HookState> {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = table.extract_if((ifindex, "")..(ifindex.saturating_add(1), ""), |_, _| true);
-        gone.map(|(_, (state, number))| {
-            number.sub(u64::from(state.error.is_none()));
-            // Else another interface has the name by now.
-            if number.get() == 0 {
-                telemetry.remove(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes(&state));
-            }
-            state
-        })
-        .collect()
-    }
-}
-
-fn attributes(state: &HookState) -> [(&'static str, &str); 2] {
-    [(attribute::NETWORK_INTERFACE_NAME, &state.interface), (attribute::EYEPIECE_HOOK_NAME, state.hook)]
-}
+use crate::support::telemetry::Telemetry;
 
 struct Attached {
     link: Link,
-    places: Vec<Place>,
-    /// The clsact queueing discipline is our own work, so its end is too.
+    attachments: Vec<Attachment>,
+    /// This process created the clsact queueing discipline, so it also removes it.
     made_clsact: bool,
 }
 
 impl Attached {
-    /// Detaches; on a gone interface there is nothing left to detach.
+    /// Detaches. If the interface is gone, the kernel has detached already.
     fn end(self) {
-        drop(self.places);
+        drop(self.attachments);
         if !self.made_clsact {
             return;
         }
         let ifindex = self.link.ifindex;
         let removed = Requests::open().and_then(|mut requests| remove_empty_clsact(&mut requests, ifindex));
         if let Err(error) = removed {
-            tracing::warn!(interface = self.link.name, %error, "cannot remove the queueing discipline that we made");
+            tracing::warn!(interface = self.link.name, %error, "cannot remove the clsact queueing discipline");
         }
     }
 }
 
-/// Whom the programs count for, as others are to know it.
+/// What the programs count for, shared with the sweeper.
 #[derive(Debug)]
-pub struct Present {
+pub struct Presences {
     /// Interfaces with hooks.
     pub interfaces: Presence,
     /// Namespaces whose drops are counted.
     pub namespaces: Presence,
 }
 
-/// Owns the programs and what is attached.
+/// Owns the programs and their attachments.
 pub struct Attacher {
     object: Object,
     mode: Mode,
@@ -140,18 +65,18 @@ pub struct Attacher {
     tunnels: OwnedFd,
     own_namespace: u32,
     attached: BTreeMap<u32, Attached>,
-    /// Namespaces behind endpoints, with how many endpoints each, and the id of the only one.
-    told: BTreeMap<u32, u32>,
-    /// Tunnel devices, and what they send.
-    told_tunnels: BTreeMap<u32, Vec<Tunnel>>,
-    /// Interfaces that were there before us: attached when all of them are known, as packets of one are judged by what
-    /// the others are. None from then on.
+    /// Namespaces in the kernel's map: inode, and the id of the only endpoint or 0.
+    published_namespaces: BTreeMap<u32, u32>,
+    /// Tunnel devices in the kernel's map, and their outer packets.
+    published_tunnels: BTreeMap<u32, Vec<Tunnel>>,
+    /// Interfaces that existed at the start. They are attached when all of them are known: the others' roles decide
+    /// what a packet counts as. `None` from then on.
     waiting: Option<BTreeMap<u32, Link>>,
     unseen: Unseen,
-    present: Present,
+    presences: Presences,
     hooks: Hooks,
     telemetry: Telemetry,
-    /// Whom to tell that the interfaces that were there are attached.
+    /// Notified when the interfaces of the start are attached.
     synced: Option<oneshot::Sender<()>>,
 }
 
@@ -159,11 +84,11 @@ impl Attacher {
     /// An attacher of loaded programs; drops are attached at once.
     ///
     /// # Errors
-    /// The object lacks a map, or this process's namespace cannot be told.
+    /// The object lacks a map, or this process's namespace is unreadable.
     pub fn new(
         mut object: Object,
         mode: Mode,
-        present: Present,
+        presences: Presences,
         telemetry: Telemetry,
         synced: oneshot::Sender<()>,
     ) -> Result<Self, LoadError> {
@@ -181,26 +106,26 @@ impl Attacher {
             tunnels,
             own_namespace,
             attached,
-            told: BTreeMap::new(),
-            told_tunnels: BTreeMap::new(),
+            published_namespaces: BTreeMap::new(),
+            published_tunnels: BTreeMap::new(),
             waiting: Some(BTreeMap::new()),
             unseen: Unseen::new(telemetry.clone()),
-            present,
+            presences,
             hooks,
             telemetry,
             synced: Some(synced),
         };
-        attacher.tell_namespaces();
+        attacher.publish_namespaces();
         attacher.report(0, "", "kfree_skb", error.and_then(DropsError::into_text));
         Ok(attacher)
     }
 
-    /// What is attached where.
+    /// The hooks and their state.
     pub fn hooks(&self) -> Hooks {
         self.hooks.clone()
     }
 
-    /// Follows a change of the interfaces.
+    /// Applies a change of the interfaces.
     pub fn follow(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Appeared(link) | LinkEvent::Changed(link) => self.update(link),
@@ -208,7 +133,7 @@ impl Attacher {
             LinkEvent::Synced => {
                 self.waiting.take().into_iter().flatten().for_each(|(_, link)| self.update(link));
                 if let Some(synced) = self.synced.take() {
-                    // Nobody may wait for it any more.
+                    // The receiver may be gone.
                     synced.send(()).unwrap_or_default();
                 }
             }
@@ -216,10 +141,10 @@ impl Attacher {
     }
 
     fn update(&mut self, link: Link) {
-        // First the maps: the programs look there as soon as they run.
-        self.tell_tunnels(link.ifindex, if link.role == Role::Uplink { link.tunnels.clone() } else { Vec::new() });
+        // First the maps: a program reads them as soon as it is attached.
+        self.publish_tunnels(link.ifindex, if link.role == Role::Uplink { link.tunnels.clone() } else { Vec::new() });
         if let Err(error) = sys::update(self.interfaces.as_fd(), &link.ifindex, &link.wire()) {
-            tracing::warn!(interface = link.name, %error, "cannot tell the kernel programs of an interface");
+            tracing::warn!(interface = link.name, %error, "cannot add an interface to the kernel's map");
         }
         if let Some(waiting) = &mut self.waiting {
             waiting.insert(link.ifindex, link);
@@ -228,9 +153,9 @@ impl Attacher {
         let same = self
             .attached
             .get(&link.ifindex)
-            // What could not be attached is tried again at every change: a rename may have come in between.
+            // A failed attachment is tried again at every change: a rename may have come in between.
             .is_some_and(|attached| {
-                let whole = attached.places.len() == 2;
+                let whole = attached.attachments.len() == 2;
                 whole && attached.link.role == link.role && attached.link.l3_device == link.l3_device
             });
         if same {
@@ -248,25 +173,25 @@ impl Attacher {
             self.detach(link.ifindex);
             self.attach(link);
         }
-        self.tell_namespaces();
+        self.publish_namespaces();
     }
 
     fn attach(&mut self, link: Link) {
         let Some(programs) = programs_of(&link) else { return };
         self.unseen.appear(link.ifindex, &link.name);
-        self.present.interfaces.arrive(link.ifindex);
-        let (mut places, mut made_clsact) = (Vec::new(), false);
+        self.presences.interfaces.arrive(link.ifindex);
+        let (mut attachments, mut made_clsact) = (Vec::new(), false);
         for (name, hook, direction) in programs {
             let error = match self.attach_one(name, link.ifindex, direction, &mut made_clsact) {
-                Ok(place) => {
-                    places.push(place);
+                Ok(attachment) => {
+                    attachments.push(attachment);
                     None
                 }
                 Err(error) => Some(error),
             };
             self.report(link.ifindex, &link.name, hook, error);
         }
-        self.attached.insert(link.ifindex, Attached { link, places, made_clsact });
+        self.attached.insert(link.ifindex, Attached { link, attachments, made_clsact });
     }
 
     fn attach_one(
@@ -275,16 +200,17 @@ impl Attacher {
         ifindex: u32,
         direction: Direction,
         made_clsact: &mut bool,
-    ) -> Result<Place, String> {
+    ) -> Result<Attachment, String> {
         let program = self.object.classifier(name).map_err(|error| error.to_string())?;
-        let program = program.fd().map_err(|error| text(&error))?.as_fd();
-        Place::take(self.mode, ifindex, direction, (program, name), made_clsact).map_err(|error| error.to_string())
+        let program = program.fd().map_err(|error| chain(&error))?.as_fd();
+        Attachment::attach(self.mode, ifindex, direction, (program, name), made_clsact)
+            .map_err(|error| error.to_string())
     }
 
     fn detach(&mut self, ifindex: u32) {
         if let Some(attached) = self.attached.remove(&ifindex) {
             attached.end();
-            self.present.interfaces.leave(ifindex, Instant::now());
+            self.presences.interfaces.leave(ifindex, Instant::now());
             self.hooks.remove(ifindex, &self.telemetry);
         }
     }
@@ -295,17 +221,17 @@ impl Attacher {
         }
         self.detach(ifindex);
         self.unseen.gone(ifindex);
-        self.tell_tunnels(ifindex, Vec::new());
+        self.publish_tunnels(ifindex, Vec::new());
         if let Err(error) = sys::delete(self.interfaces.as_fd(), &ifindex) {
             tracing::warn!(ifindex, %error, "cannot remove an interface from the kernel's map");
         }
-        self.tell_namespaces();
+        self.publish_namespaces();
     }
 
-    /// What a tunnel's device sends; nothing where it is none, or gone.
-    fn tell_tunnels(&mut self, ifindex: u32, now: Vec<Tunnel>) {
-        let before = self.told_tunnels.remove(&ifindex).unwrap_or_default();
-        let others = || self.told_tunnels.values().flatten();
+    /// Sets the outer packets of a tunnel device; none if it is no tunnel or gone.
+    fn publish_tunnels(&mut self, ifindex: u32, now: Vec<Tunnel>) {
+        let before = self.published_tunnels.remove(&ifindex).unwrap_or_default();
+        let others = || self.published_tunnels.values().flatten();
         for tunnel in before.iter().filter(|tunnel| !now.contains(tunnel) && !others().any(|other| other == *tunnel)) {
             warn("a tunnel", sys::delete(self.tunnels.as_fd(), tunnel));
         }
@@ -313,33 +239,34 @@ impl Attacher {
             warn("a tunnel", sys::update(self.tunnels.as_fd(), tunnel, &1_u32));
         }
         if !now.is_empty() {
-            self.told_tunnels.insert(ifindex, now);
+            self.published_tunnels.insert(ifindex, now);
         }
     }
 
-    /// The namespaces whose drops are ours: our own, and those behind endpoints.
-    fn tell_namespaces(&mut self) {
+    /// Publishes the namespaces whose drops are reported: this process's own, and those behind endpoints.
+    fn publish_namespaces(&mut self) {
         let mut wanted = BTreeMap::from([(self.own_namespace, 0)]);
         for attached in self.attached.values().filter(|attached| attached.link.role == Role::Endpoint) {
             let Some(inode) = attached.link.peer.and_then(|peer| peer.inode) else { continue };
-            // Behind several endpoints nobody can tell which of them a drop belongs to.
+            // With several endpoints in a namespace, a drop's endpoint is unknown.
             wanted
                 .entry(inode)
                 .and_modify(|endpoint| *endpoint = 0)
                 .or_insert_with(|| u32::from(attached.link.endpoint));
         }
-        let gone: Vec<_> = self.told.keys().filter(|inode| !wanted.contains_key(inode)).copied().collect();
+        let gone: Vec<_> =
+            self.published_namespaces.keys().filter(|inode| !wanted.contains_key(inode)).copied().collect();
         for inode in gone {
             warn("a namespace", sys::delete(self.namespaces.as_fd(), &inode));
-            self.present.namespaces.leave(inode, Instant::now());
+            self.presences.namespaces.leave(inode, Instant::now());
         }
         for (inode, endpoint) in &wanted {
-            if self.told.get(inode) != Some(endpoint) {
-                self.present.namespaces.arrive(*inode);
+            if self.published_namespaces.get(inode) != Some(endpoint) {
+                self.presences.namespaces.arrive(*inode);
                 warn("a namespace", sys::update(self.namespaces.as_fd(), inode, endpoint));
             }
         }
-        self.told = wanted;
+        self.published_namespaces = wanted;
     }
 
     fn report(&self, ifindex: u32, interface: &str, hook: &'static str, error: Option<String>) {
@@ -358,7 +285,7 @@ impl Drop for Attacher {
     }
 }
 
-/// Programs, hook names and sides of an interface; none where nothing is to be attached.
+/// Programs, hook names and directions of an interface; `None` if it gets no programs.
 fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, Direction); 2]> {
     use Direction::{Egress, Ingress};
     match (link.role, link.l3_device) {
@@ -375,7 +302,7 @@ fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, Direction); 
     }
 }
 
-/// Why drops are not seen.
+/// Why drops are not reported.
 enum DropsError {
     NotAsked,
     Failed(String),
@@ -398,18 +325,11 @@ fn attach_drops(object: &mut Object) -> Result<(), DropsError> {
         return Err(DropsError::NotAsked);
     }
     let program = object.tracepoint().map_err(|error| DropsError::Failed(error.to_string()))?;
-    program.attach().map(drop).map_err(|error| DropsError::Failed(text(&error)))
-}
-
-fn text(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
+    program.attach().map(drop).map_err(|error| DropsError::Failed(chain(&error)))
 }
 
 fn warn(what: &str, result: io::Result<()>) {
     if let Err(error) = result {
-        tracing::warn!(%error, "cannot tell the kernel programs of {what}");
+        tracing::warn!(%error, "cannot update the kernel's map of {what}");
     }
 }

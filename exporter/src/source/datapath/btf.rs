@@ -1,13 +1,13 @@
 //! Reads the running kernel's BTF: struct field offsets, drop reasons, the drop tracepoint's arguments.
 //!
-//! Format: the kernel's Documentation/bpf/btf.rst; here in the machine's byte order, as the kernel exports it.
+//! Format: the kernel's Documentation/bpf/btf.rst; in the machine's byte order, as the kernel exports it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Where the kernel exports its own types.
+/// The file with the kernel's types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
@@ -30,12 +30,12 @@ const KIND_ENUM64: u32 = 19;
 /// Why the kernel's types could not be used.
 #[derive(Debug, Error)]
 pub enum BtfError {
-    /// The file is not there or cannot be read.
+    /// The file is missing or unreadable.
     #[error("cannot read {path}: {source} (the kernel must be built with CONFIG_DEBUG_INFO_BTF)", path = .path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// It is not BTF.
@@ -140,7 +140,7 @@ impl Btf {
 
     /// Follows typedefs and qualifiers.
     fn resolve(&self, mut id: u32) -> Option<usize> {
-        // Chains are short; the bound keeps damaged data from running in circles.
+        // Chains are short; the bound ends loops in damaged data.
         for _ in 0..32 {
             let at = *self.types.get(id as usize)?;
             match self.kind(at).ok()?.0 {
@@ -153,7 +153,7 @@ impl Btf {
         None
     }
 
-    /// Byte offset of a field; `path` goes through nested structs by dots, anonymous ones are looked into.
+    /// Byte offset of a field. Dots in `path` descend into nested structs; anonymous ones are searched.
     pub fn offset(&self, structure: &str, path: &str) -> Result<u32, BtfError> {
         let missing = || BtfError::Missing { name: format!("{structure}.{path}") };
         let mut at = self.find(structure, &[KIND_STRUCT]).ok_or_else(missing)?;
@@ -202,7 +202,7 @@ impl Btf {
             .collect()
     }
 
-    /// How many arguments a tracepoint hands to a program.
+    /// The number of arguments that a tracepoint passes to a program.
     pub fn tracepoint_arguments(&self, name: &str) -> Result<u32, BtfError> {
         let missing = || BtfError::Missing { name: format!("tracepoint {name}") };
         let at = self.find(&format!("btf_trace_{name}"), &[KIND_TYPEDEF]).ok_or_else(missing)?;
@@ -211,7 +211,7 @@ impl Btf {
             return Err(missing());
         }
         let function = self.resolve(self.u32(pointer + 8)?).ok_or_else(missing)?;
-        // The first one is the tracepoint's own data.
+        // The first argument is the tracepoint's own data.
         Ok(self.kind(function)?.1.saturating_sub(1))
     }
 }
@@ -222,7 +222,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn reads_the_running_kernel() {
+    fn running_kernel_has_expected_types() {
         if !Path::new(VMLINUX).exists() {
             return;
         }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_bytes_are_an_error() {
+    fn damaged_bytes_are_errors() {
         for length in 0..40 {
             let mut data = vec![0; length];
             if length >= 2 {

@@ -1,15 +1,15 @@
-//! Kernel time to wall-clock time: `CLOCK_MONOTONIC` of the programs to ns since the Unix epoch.
+//! Converts kernel time (`CLOCK_MONOTONIC`) to wall-clock time in ns since the Unix epoch.
 
 use nix::time::{ClockId, clock_gettime};
 
-/// The distance between the two clocks, measured anew every now and then: the wall clock may be set.
+/// The offset between the two clocks. It is measured regularly: the wall clock may be set.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     offset: i64,
 }
 
 impl Clock {
-    /// Measures the distance.
+    /// Measures the offset.
     pub fn now() -> Self {
         Self { offset: nanoseconds(ClockId::CLOCK_REALTIME) - nanoseconds(ClockId::CLOCK_MONOTONIC) }
     }
@@ -26,6 +26,6 @@ pub fn unix_now() -> u64 {
 }
 
 fn nanoseconds(clock: ClockId) -> i64 {
-    // These clocks are always there.
+    // These clocks always exist.
     clock_gettime(clock).map(|time| time.tv_sec() * 1_000_000_000 + time.tv_nsec()).unwrap_or_default()
 }

@@ -1,26 +1,34 @@
 //! Frees that are no drops, although the kernel reports them through the same tracepoint: the one list of them.
 
-use eyepiece_wire::{FUNCTION_LEN, IgnoredFunction};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd as _;
+
+use eyepiece_wire::{
+    FUNCTION_LEN, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER, IgnoredFunction, MAX_RECEIVERS, Receiver, map,
+};
+use http::Uri;
+
+use super::error::DatapathError;
+use super::kernel_names::KernelNames;
+use super::object::Object;
+use super::sys;
 
 /// Reasons that are never a drop: names as in the kernel's `enum skb_drop_reason` without prefix, and why.
-pub(super) const NO_DROPS: &[(&str, &str)] = &[
+const NO_DROPS: &[(&str, &str)] = &[
     ("CONSUMED", "the packet reached its reader"),
     ("NOT_DROPPED_YET", "the number 0: no decision was made"),
     ("IPV6DISABLED", "multicast of the neighbours on an interface without IPv6, which has no address to send to"),
     ("TCP_ABORT_ON_DATA", "data that arrived after a local program had closed its connection; a reset answers it"),
 ];
 
-/// Reasons that are no drop of a packet that this process sent over the loopback: reason, and why.
-pub(super) const OF_OWN_LOOPBACK: &[(&str, &str)] =
+/// Reasons that are no drop between the loopback and a receiver of our own exports: reason, and why.
+const OF_RECEIVERS: &[(&str, &str)] =
     &[("NO_SOCKET", "attempts of our own exports to reach a receiver that is not there: failed exports are counted")];
 
 /// Reasons that are no drop in one function of the kernel: reason, function, and why.
-pub(super) const QUIET: &[(&str, &str, &str)] = &[
-    (
-        "NOT_SPECIFIED",
-        "ip6_mc_input",
-        "IPv6 multicast of a group that nobody here joined: every host hears its neighbours'",
-    ),
+const IN_FUNCTIONS: &[(&str, &str, &str)] = &[
+    ("NOT_SPECIFIED", "ip6_mc_input", "IPv6 multicast of a group that no local socket joined: every host receives it"),
     (
         "NOT_SPECIFIED",
         "ip_rcv_finish_core",
@@ -33,36 +41,139 @@ pub(super) const QUIET: &[(&str, &str, &str)] = &[
         "inet_rtm_getroute",
         "the made-up packet of a route look-up; our own attribution asks for routes",
     ),
-    ("QUEUE_PURGE", "sk_stream_kill_queues", "data that arrived, and was not read when its socket was closed"),
+    ("QUEUE_PURGE", "sk_stream_kill_queues", "data that arrived and was not read before its socket was closed"),
     ("QUEUE_PURGE", "inet_sock_destruct", "the same for sockets without streams"),
     (
         "NOT_SPECIFIED",
         "tcp_v4_rcv",
-        "what the other end says after our own end of a connection: TIME_WAIT has read it, and answered where it must",
+        "segments of a connection whose local end is closed: TIME_WAIT has read them, and answered where it must",
     ),
     ("NOT_SPECIFIED", "tcp_v6_rcv", "the same over IPv6"),
-    ("NOT_SPECIFIED", "igmp_rcv", "membership reports of others, which only a multicast router reads"),
+    ("NOT_SPECIFIED", "igmp_rcv", "membership reports of other hosts, which only a multicast router reads"),
 ];
 
+/// Writes the rules into the kernel maps: the lists above, `ignored` reasons of the configuration, and the receivers of
+/// our own exports, by their URLs.
+pub(super) fn install(
+    object: &Object,
+    names: &KernelNames,
+    ignored: &[String],
+    receiver_urls: &[String],
+) -> Result<(), DatapathError> {
+    let mut rules: BTreeMap<u32, u32> = BTreeMap::new();
+    for name in ignored {
+        let reason = names.number(name).ok_or_else(|| DatapathError::UnknownReason { name: name.clone() })?;
+        rules.insert(reason, IGNORE_ALWAYS);
+    }
+    // A reason that this kernel does not have is one that it cannot report.
+    let mut add = |name, rule| {
+        let reason = names.number(name)?;
+        *rules.entry(reason).or_default() |= rule;
+        Some(reason)
+    };
+    for (name, _) in NO_DROPS {
+        add(name, IGNORE_ALWAYS);
+    }
+    for (name, _) in OF_RECEIVERS {
+        add(name, IGNORE_RECEIVER);
+    }
+    let mut functions = Vec::new();
+    for (name, function, _) in IN_FUNCTIONS {
+        let Some(reason) = add(name, IGNORE_IN_FUNCTIONS) else { continue };
+        functions.push((rule(reason, function), *name, *function));
+    }
+    warn_of_missing_functions(names, &functions);
+    let functions: Vec<_> = functions.into_iter().map(|(rule, ..)| (rule, 1)).collect();
+    let receivers: Vec<_> = receivers(receiver_urls).into_iter().map(|receiver| (receiver, 1)).collect();
+    fill(object, map::FUNCTIONS, &functions)?;
+    fill(object, map::RECEIVERS, &receivers)?;
+    fill(object, map::IGNORED, &rules.into_iter().collect::<Vec<_>>())
+}
+
+fn fill<K: sys::Plain>(object: &Object, name: &'static str, entries: &[(K, u32)]) -> Result<(), DatapathError> {
+    let map = object.map(name)?;
+    for (key, value) in entries {
+        sys::update(map.as_fd(), key, value).map_err(DatapathError::system("the list of ignored drop reasons"))?;
+    }
+    Ok(())
+}
+
+fn warn_of_missing_functions(names: &KernelNames, rules: &[(IgnoredFunction, &str, &str)]) {
+    let missing: Vec<_> = rules
+        .iter()
+        .filter(|(_, _, function)| names.has_functions() && !names.has_function(function))
+        .map(|(_, reason, function)| format!("{reason} in {function}"))
+        .collect();
+    if !missing.is_empty() {
+        tracing::warn!(
+            rules = missing.join(", "),
+            "this kernel has no function of these names: frees there are reported as drops, if there are any"
+        );
+    }
+}
+
 /// The rule for a reason in a function; a name that is too long is cut, and matches nothing.
-pub(super) fn function(reason: u32, name: &str) -> IgnoredFunction {
+fn rule(reason: u32, name: &str) -> IgnoredFunction {
     let mut rule = IgnoredFunction { reason, name: [0; FUNCTION_LEN] };
     rule.name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
     rule
+}
+
+/// Addresses and ports of the receivers of these URLs. Only IP addresses and `localhost` (RFC 6761): no name is looked
+/// up at the start.
+fn receivers(urls: &[String]) -> BTreeSet<Receiver> {
+    let uris = urls.iter().filter_map(|url| url.parse::<Uri>().ok());
+    let all = uris.flat_map(|uri| {
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
+        let addresses = match host.as_str() {
+            "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            host => host.parse().into_iter().collect(),
+        };
+        addresses.into_iter().map(move |address| receiver(address, port))
+    });
+    all.take(MAX_RECEIVERS).collect()
+}
+
+fn receiver(address: IpAddr, port: u16) -> Receiver {
+    let mut octets = [0; 16];
+    match address.to_canonical() {
+        IpAddr::V4(address) => octets[..4].copy_from_slice(&address.octets()),
+        IpAddr::V6(address) => octets = address.octets(),
+    }
+    let mut words = octets.chunks_exact(4).map(|word| u32::from_ne_bytes(*word.first_chunk().unwrap_or(&[0; 4])));
+    Receiver { address: std::array::from_fn(|_| words.next().unwrap_or(0)), port: port.to_be(), pad: 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use eyepiece_wire::FUNCTION_LEN;
 
-    use super::{QUIET, function};
+    use super::{IN_FUNCTIONS, receiver, receivers, rule};
 
     #[test]
-    fn names_of_functions_fit_into_rules() {
-        assert_eq!(function(3, "ip_rcv").name[..7], *b"ip_rcv\0");
-        for (_, name, _) in QUIET {
+    fn function_names_fit_into_rules() {
+        assert_eq!(rule(3, "ip_rcv").name[..7], *b"ip_rcv\0");
+        for (_, name, _) in IN_FUNCTIONS {
             // The kernel ends the name that it writes with a zero.
             assert!(name.len() < FUNCTION_LEN && !name.contains('.'), "{name}");
         }
+    }
+
+    #[test]
+    fn receivers_are_literal_or_localhost() {
+        for (url, expected) in [
+            ("http://127.0.0.1:4317", &[("127.0.0.1", 4317)][..]),
+            ("https://[::1]/v1/logs", &[("::1", 443)]),
+            ("http://[::ffff:10.0.0.1]", &[("10.0.0.1", 80)]),
+            ("http://LocalHost:4318/", &[("127.0.0.1", 4318), ("::1", 4318)]),
+            ("http://collector:4317", &[]),
+            ("no url", &[]),
+        ] {
+            let expected = expected.iter().map(|(address, port)| receiver(address.parse().unwrap(), *port)).collect();
+            assert_eq!(receivers(&[url.to_owned()]), expected, "{url}");
+        }
+        assert_eq!(receiver([1, 2, 3, 4].into(), 0x0102).address[0].to_ne_bytes(), [1, 2, 3, 4]);
+        assert_eq!(receiver([1, 2, 3, 4].into(), 0x0102).port.to_ne_bytes(), [1, 2]);
     }
 }

@@ -1,14 +1,14 @@
-//! The kernel's own words: names of drop reasons from its BTF, symbols from /proc/kallsyms.
+//! The kernel's names: of drop reasons from its BTF, of functions from /proc/kallsyms.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::btf::Btf;
 
 /// Prefix of the enumerators of `enum skb_drop_reason`.
 const PREFIX: &str = "SKB_DROP_REASON_";
-/// Bits of a reason that are its subsystem (include/net/dropreason.h, SKB_DROP_REASON_SUBSYS_SHIFT).
+/// The lowest bit of a reason's subsystem (include/net/dropreason.h, SKB_DROP_REASON_SUBSYS_SHIFT).
 const SUBSYSTEM_SHIFT: u32 = 16;
 
 /// Names of drop reasons and of kernel code; cloning shares them.
@@ -25,20 +25,26 @@ struct Tables {
     names: String,
 }
 
-/// Names of an enumeration by number, without a prefix; empty where the kernel has none.
+/// Names of an enumeration by number, without a prefix; empty if the kernel lacks it.
 fn names(types: &Btf, enumeration: &str, prefix: &str) -> HashMap<u32, String> {
     let strip = |name: String| name.strip_prefix(prefix).map(str::to_owned).unwrap_or(name);
     let list = types.enumeration(enumeration).unwrap_or_default();
     list.into_iter().map(|(name, value)| (value, strip(name))).collect()
 }
 
-/// The kernel's drop reasons, by number.
+/// The names of the kernel's drop reasons, by number.
 pub fn reasons(types: &Btf) -> HashMap<u32, String> {
     names(types, "skb_drop_reason", PREFIX)
 }
 
+/// A reason's name in upper case and without the kernel's prefix, as [`reasons`] has it.
+pub fn normalize_reason(name: &str) -> String {
+    let name = name.to_ascii_uppercase();
+    name.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(name)
+}
+
 impl KernelNames {
-    /// Reads the running kernel's names. What cannot be read stays numbers.
+    /// Reads the running kernel's names. Unreadable ones stay numbers.
     pub fn read(types: &Btf) -> Self {
         let subsystems = names(types, "skb_drop_reason_subsys", "SKB_DROP_REASON_SUBSYS_");
         let mut tables = Tables { reasons: reasons(types), subsystems, ..Tables::default() };
@@ -66,7 +72,7 @@ impl KernelNames {
         Self(Arc::new(tables))
     }
 
-    /// A reason's name (`NETFILTER_DROP`); subsystems' own reasons have the subsystem and a number.
+    /// A reason's name (`NETFILTER_DROP`); for a subsystem's own reasons, the subsystem and a number.
     pub fn reason(&self, reason: u32) -> Cow<'_, str> {
         if let Some(name) = self.0.reasons.get(&reason) {
             return Cow::Borrowed(name);
@@ -78,11 +84,10 @@ impl KernelNames {
         }
     }
 
-    /// The reason of a name, with or without the kernel's prefix, in any case.
+    /// The number of a reason by its name, in any form that [`normalize_reason`] takes.
     pub fn number(&self, name: &str) -> Option<u32> {
-        let name = name.to_ascii_uppercase();
-        let name = name.strip_prefix(PREFIX).unwrap_or(&name);
-        self.0.reasons.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
+        let name = normalize_reason(name);
+        self.0.reasons.iter().find(|(_, known)| **known == name).map(|(number, _)| *number)
     }
 
     /// Whether the kernel has a function of this name, or only copies and pieces that the compiler made of it
@@ -96,12 +101,12 @@ impl KernelNames {
         })
     }
 
-    /// Whether the kernel tells addresses of functions.
+    /// Whether the addresses of functions are readable.
     pub fn has_functions(&self) -> bool {
         !self.0.addresses.is_empty()
     }
 
-    /// The function that an address lies in; empty where the kernel does not tell.
+    /// The function that an address lies in; empty if unknown.
     pub fn symbol(&self, address: u64) -> &str {
         let Tables { addresses, ends, names, .. } = &*self.0;
         let index = addresses.partition_point(|&start| start <= address);
@@ -111,16 +116,14 @@ impl KernelNames {
     }
 }
 
-/// The names that are no drop reasons of this kernel; as [`KernelNames::number`] without reading its symbols.
+/// The names that are no drop reasons of this kernel.
 pub fn unknown_reasons<'a>(types: &Btf, names: &'a [String]) -> Vec<&'a str> {
-    let known = types.enumeration("skb_drop_reason").unwrap_or_default();
-    let bare = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
-    let is_known = |name: &str| known.iter().any(|(known, _)| bare(known) == bare(&name.to_ascii_uppercase()));
-    names.iter().map(String::as_str).filter(|name| !is_known(name)).collect()
+    let known: HashSet<String> = reasons(types).into_values().collect();
+    names.iter().map(String::as_str).filter(|name| !known.contains(&normalize_reason(name))).collect()
 }
 
 impl Tables {
-    /// Keeps the text symbols of `/proc/kallsyms` (`address type name`), sorted. All addresses are 0 without privilege.
+    /// Stores the functions of `/proc/kallsyms` (`address type name`), sorted. Without privilege all addresses are 0.
     fn symbols(&mut self, text: &str) {
         let mut list: Vec<(u64, &str)> = text
             .lines()
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_found_with_their_pieces() {
+    fn functions_are_found_with_suffixes() {
         let names = KernelNames::of(
             &[],
             "100 T ip_rcv\n140 t ip_rcv_core.isra.0\n180 t ip_rcv.cold\n200 t igmp_rcv.constprop.0.isra.0\n\
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn symbols_are_found_by_the_address_within() {
+    fn symbol_is_found_by_inner_address() {
         let names = names();
         for (address, expected) in
             [(0, ""), (0xff, ""), (0x100, "ip_rcv"), (0x17f, "ip_rcv"), (0x180, "ip_forward"), (0x9999, "ip_forward")]
@@ -199,6 +202,6 @@ mod tests {
         }
         let mut hidden = Tables::default();
         hidden.symbols("0000000000000000 T ip_rcv\n0000000000000000 t ip_forward\n");
-        assert!(hidden.addresses.is_empty(), "what everybody may read tells nothing");
+        assert!(hidden.addresses.is_empty(), "without privilege");
     }
 }

@@ -1,15 +1,20 @@
-//! Loads the kernel programs with their settings and sizes, and gives hands on their maps.
+//! Loads the kernel programs with their configuration and sizes; gives access to programs and maps.
 
+mod config;
+mod globals;
+
+use std::error::Error;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
 
 use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
-use eyepiece_wire::{Aggregation, MAX_CAPTURE, global, map, program};
+use eyepiece_wire::{map, program};
 use thiserror::Error;
 
+pub use self::config::{MIN_CAPTURE, ProgramConfig, Transport};
+use self::globals::Globals;
 use super::btf::{Btf, BtfError};
 use super::links::namespaces;
 use super::sys;
@@ -17,59 +22,8 @@ use super::sys;
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
 
-/// The smallest packet prefix: Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20. The configuration allows no less.
-pub const MIN_CAPTURE: u32 = 82;
-
-/// The oldest kernel that has all that the programs use: the drop reason of `kfree_skb` (5.17) is the newest.
+/// The oldest supported kernel: of what the programs use, the drop reason of `kfree_skb` (5.17) came last.
 pub const MINIMUM_KERNEL: (u32, u32) = (5, 17);
-
-/// How events travel to user space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// BPF ring buffer, batched wakeups.
-    Ring,
-    /// Perf event array, 64 pages a CPU, wakeup watermark.
-    Perf,
-}
-
-/// What the programs are told before they are loaded.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How events travel.
-    pub transport: Transport,
-    /// How many events become one.
-    pub aggregation: Aggregation,
-    /// A live connection reports at least this often.
-    pub interval: Duration,
-    /// Bytes of a packet in a record.
-    pub capture_bytes: u32,
-    /// Bytes of the ring buffer, a power of two times the page size.
-    pub buffer: u32,
-    /// Entries of each of the two connection tables (IPv4, IPv6).
-    pub max_connections: u32,
-    /// Load the drop program.
-    pub drops: bool,
-    /// Debug and capture notifications.
-    pub debug: bool,
-    /// How long an unanswered connection at an uplink is held back from the once-per-node totals.
-    pub hold: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            transport: Transport::Ring,
-            aggregation: Aggregation::Medium,
-            interval: Duration::from_secs(5),
-            capture_bytes: 128,
-            buffer: 8 << 20,
-            max_connections: 131_072,
-            drops: true,
-            debug: false,
-            hold: Duration::from_secs(10),
-        }
-    }
-}
 
 /// Why the kernel programs could not be loaded.
 #[derive(Debug, Error)]
@@ -87,7 +41,7 @@ pub enum LoadError {
     /// A privilege is missing.
     #[error("loading kernel programs needs root, or the capabilities BPF, NET_ADMIN and PERFMON: {what}")]
     Privilege {
-        /// What was refused.
+        /// The refused operation and the error.
         what: String,
     },
     /// Kernel types.
@@ -96,7 +50,7 @@ pub enum LoadError {
     /// aya could not load the object.
     #[error("cannot load the kernel programs: {source}")]
     Object {
-        /// What aya said.
+        /// aya's error.
         source: EbpfError,
     },
     /// The kernel refused a program.
@@ -104,22 +58,22 @@ pub enum LoadError {
     Program {
         /// The program.
         name: &'static str,
-        /// What the kernel said, the verifier's last lines included.
+        /// The kernel's error and the verifier's last lines.
         message: String,
     },
-    /// The process has no descriptor left.
+    /// No descriptor is left.
     #[error("cannot duplicate a descriptor: {source}")]
     Descriptor {
-        /// What the system said.
-        source: std::io::Error,
+        /// The system's error.
+        source: io::Error,
     },
-    /// The own network namespace is not known.
+    /// This process's network namespace is unknown.
     #[error("cannot read the inode of the own network namespace: {source}")]
     Namespace {
-        /// What the system said.
-        source: std::io::Error,
+        /// The system's error.
+        source: io::Error,
     },
-    /// The object and this code do not fit together.
+    /// The object does not match this code.
     #[error("the kernel object has no {name}")]
     Missing {
         /// Program or map.
@@ -127,7 +81,7 @@ pub enum LoadError {
     },
 }
 
-/// The loaded programs and maps. Dropping it detaches and frees everything that is ours.
+/// The loaded programs and maps. Dropping it detaches and frees all of them.
 pub struct Object {
     ebpf: Ebpf,
     drops: Option<LoadError>,
@@ -140,19 +94,23 @@ impl std::fmt::Debug for Object {
 }
 
 impl Object {
-    /// Loads everything for the network namespace that the calling thread is in; `types` are the running kernel's. A drop program that this kernel can't have is not fatal: see [`Object::drops_missing`].
-    pub fn load(settings: &Settings, types: &Btf) -> Result<Self, LoadError> {
+    /// Loads everything for the network namespace that the calling thread is in; `types` are the running kernel's. A
+    /// drop program that this kernel cannot load is not fatal, see [`Object::drops_missing`].
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load(config: &ProgramConfig, types: &Btf) -> Result<Self, LoadError> {
         let mut loader = EbpfLoader::new();
         let namespace = namespaces::own_inode().map_err(|source| LoadError::Namespace { source })?;
-        let values = Globals::new(settings, types, namespace);
+        let values = Globals::new(config, types, namespace);
         values.set(&mut loader);
-        // The array is looked up by the number of the CPU; 0 = as many as there are.
+        // The array's index is the CPU's number; 0 = as many entries as there are CPUs.
         let cpus = sys::possible_cpus().ok().and_then(|cpus| cpus.last().map(|&last| u32::from(last) + 1));
         loader
             .map_max_entries(map::PERF, cpus.unwrap_or(0))
-            .map_max_entries(map::RING, if settings.transport == Transport::Ring { settings.buffer } else { 4096 })
-            .map_max_entries(map::CONNECTIONS4, settings.max_connections.max(1))
-            .map_max_entries(map::CONNECTIONS6, settings.max_connections.max(1));
+            .map_max_entries(map::RING, if config.transport == Transport::Ring { config.buffer } else { 4096 })
+            .map_max_entries(map::CONNECTIONS4, config.max_connections.max(1))
+            .map_max_entries(map::CONNECTIONS6, config.max_connections.max(1));
         let ebpf = loader.load(OBJECT).map_err(object_error)?;
         let mut object = Self { ebpf, drops: None };
         for name in [
@@ -166,7 +124,7 @@ impl Object {
         ] {
             object.classifier(name)?.load().map_err(|error| program_error(name, &error))?;
         }
-        if settings.drops {
+        if config.drops {
             object.drops = values.missing.map(LoadError::Btf);
             if object.drops.is_none()
                 && let Err(error) = object.load_drops()
@@ -184,7 +142,7 @@ impl Object {
         program.load("kfree_skb", &btf).map_err(|error| program_error(name, &error))
     }
 
-    /// Why drops are not seen, where they were asked for.
+    /// Why drops are not reported although they are configured.
     pub const fn drops_missing(&self) -> Option<&LoadError> {
         self.drops.as_ref()
     }
@@ -207,7 +165,7 @@ impl Object {
         program.try_into().map_err(|error| program_error(name, &error))
     }
 
-    /// A descriptor of a map, of its own.
+    /// A new descriptor of a map.
     pub fn map(&self, name: &'static str) -> Result<OwnedFd, LoadError> {
         let data = match self.ebpf.map(name).ok_or(LoadError::Missing { name })? {
             Map::Array(data)
@@ -221,19 +179,19 @@ impl Object {
         data.fd().as_fd().try_clone_to_owned().map_err(|source| LoadError::Descriptor { source })
     }
 
-    /// A descriptor of a tc program, of its own.
+    /// A new descriptor of a tc program.
     pub fn program(&mut self, name: &'static str) -> Result<OwnedFd, LoadError> {
         let fd = self.classifier(name)?.fd().map_err(|error| program_error(name, &error))?;
         fd.as_fd().try_clone_to_owned().map_err(|source| LoadError::Descriptor { source })
     }
 
-    /// A descriptor of the drop program, of its own; none where it is not loaded.
+    /// A new descriptor of the drop program; `None` if it is not loaded.
     pub fn drop_program(&mut self) -> Option<OwnedFd> {
         self.tracepoint().ok()?.fd().ok()?.as_fd().try_clone_to_owned().ok()
     }
 }
 
-/// Refuses a kernel that is too old.
+/// Returns an error if the kernel is too old.
 pub(super) fn check_kernel() -> Result<(), LoadError> {
     let (major, minor) = MINIMUM_KERNEL;
     if kernel_is_at_least(major, minor) {
@@ -247,7 +205,7 @@ fn release() -> String {
     nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Whether the running kernel is this version or a later one; true where it does not say.
+/// Whether the running kernel is this version or a later one; true if its version is unreadable.
 pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     is_at_least(&release(), major, minor)
 }
@@ -261,25 +219,31 @@ fn is_at_least(release: &str, major: u32, minor: u32) -> bool {
 }
 
 fn object_error(source: EbpfError) -> LoadError {
-    let text = chain(&source);
-    if denied(&text) { LoadError::Privilege { what: text } } else { LoadError::Object { source } }
+    if is_denied(&source) { LoadError::Privilege { what: chain(&source) } } else { LoadError::Object { source } }
 }
 
 fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
     let message = chain(error);
-    if denied(&message) && !message.contains("verifier") {
+    // The verifier rejects a program with EACCES too, but not without a log.
+    let is_rejected =
+        matches!(error, ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty());
+    if is_denied(error) && !is_rejected {
         return LoadError::Privilege { what: format!("program {name}: {message}") };
     }
-    // The verifier's log can be thousands of lines; the last ones say what it stumbled over.
+    // The verifier's log can have thousands of lines; the last ones have the reason.
     let lines: Vec<_> = message.lines().collect();
     LoadError::Program { name, message: lines[lines.len().saturating_sub(12)..].join("\n") }
 }
 
-fn denied(text: &str) -> bool {
-    text.contains("Operation not permitted") || text.contains("Permission denied (os error 13)") && text.len() < 200
+/// Whether the system call that failed was not permitted: EPERM, or EACCES.
+fn is_denied(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |cause: &&(dyn Error + 'static)| Error::source(*cause));
+    let code = causes.find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error);
+    matches!(code, Some(libc::EPERM | libc::EACCES))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and its causes, each once, behind colons.
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -292,80 +256,17 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The values of the read-only globals; they must outlive the loader.
-struct Globals {
-    bytes: [(&'static str, u8); 3],
-    words: Vec<(&'static str, u32)>,
-    longs: [(&'static str, u64); 5],
-    arguments: u8,
-    /// The kernel type that the drop program lacks.
-    missing: Option<BtfError>,
-}
-
-impl Globals {
-    fn new(settings: &Settings, types: &Btf, namespace: u32) -> Self {
-        let hertz = sys::jiffies_per_second();
-        let jiffies = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(hertz) / 1000;
-        let mut words = vec![(global::CAPTURE, settings.capture_bytes.clamp(MIN_CAPTURE, MAX_CAPTURE))];
-        words.push((global::OWN_NAMESPACE, namespace));
-        // A tag that cannot be told is left out of what is captured of drops; everything else works.
-        words.push((global::VLAN_OFFSET, types.offset("sk_buff", "vlan_all").unwrap_or(u32::MAX)));
-        words.push((global::OWN_PID, std::process::id()));
-        let pid_namespace = std::fs::metadata("/proc/self/ns/pid").ok();
-        let mut missing = None;
-        for &(name, structure, field) in global::OFFSETS {
-            match types.offset(structure, field) {
-                Ok(offset) => words.push((name, offset)),
-                Err(error) => missing = Some(error),
-            }
-        }
-        let arguments = match types.tracepoint_arguments("kfree_skb") {
-            Ok(arguments) => u8::try_from(arguments).unwrap_or(u8::MAX),
-            Err(error) => {
-                missing = Some(error);
-                3
-            }
-        };
-        Self {
-            bytes: [
-                (global::AGGREGATION, settings.aggregation as u8),
-                (global::TRANSPORT, u8::from(settings.transport == Transport::Perf)),
-                (global::DEBUG, u8::from(settings.debug)),
-            ],
-            words,
-            longs: [
-                (global::INTERVAL, jiffies(settings.interval).max(1)),
-                // Wake the reader when an eighth of the ring waits: seldom enough to batch, early enough to keep up.
-                (global::WATERMARK, u64::from(settings.buffer / 8)),
-                (global::HOLD, jiffies(settings.hold)),
-                (global::OWN_PID_NAMESPACE_DEVICE, pid_namespace.as_ref().map_or(0, MetadataExt::dev)),
-                (global::OWN_PID_NAMESPACE, pid_namespace.as_ref().map_or(0, MetadataExt::ino)),
-            ],
-            arguments,
-            missing,
-        }
-    }
-
-    fn set<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
-        for (name, value) in &self.bytes {
-            loader.override_global(name, value, true);
-        }
-        for (name, value) in &self.words {
-            loader.override_global(name, value, true);
-        }
-        for (name, value) in &self.longs {
-            loader.override_global(name, value, true);
-        }
-        loader.override_global(global::KFREE_SKB_ARGUMENTS, &self.arguments, true);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Btf, MIN_CAPTURE, Object, Settings, Transport, is_at_least};
+    use aya::sys::SyscallError;
+    use eyepiece_wire::Aggregation;
+
+    use super::{
+        Btf, EbpfError, LoadError, MIN_CAPTURE, Object, ProgramConfig, Transport, is_at_least, is_denied, object_error,
+    };
 
     #[test]
-    fn versions_are_compared_by_number() {
+    fn kernel_versions_compare_by_number() {
         for (release, expected) in [
             ("6.6.0", true),
             ("6.18.44-fc", true),
@@ -378,7 +279,16 @@ mod tests {
             assert_eq!(is_at_least(release, 6, 6), expected, "{release}");
         }
     }
-    use eyepiece_wire::Aggregation;
+    #[test]
+    fn denied_call_is_found_in_causes() {
+        for (code, expected) in [(libc::EPERM, true), (libc::EACCES, true), (libc::EINVAL, false)] {
+            let io_error = std::io::Error::from_raw_os_error(code);
+            let error = EbpfError::ProgramError(SyscallError { call: "bpf_prog_load", io_error }.into());
+            assert_eq!(is_denied(&error), expected, "{error:?}");
+            let is_privilege = matches!(object_error(error), LoadError::Privilege { .. });
+            assert_eq!(is_privilege, expected, "{code}");
+        }
+    }
 
     #[test]
     fn every_variant_passes_the_verifier() {
@@ -390,9 +300,10 @@ mod tests {
             for aggregation in [Aggregation::None, Aggregation::Low, Aggregation::Medium, Aggregation::Maximum] {
                 for debug in [false, true] {
                     for capture_bytes in [MIN_CAPTURE, 128, 1024] {
-                        let settings = Settings { transport, aggregation, debug, capture_bytes, ..Settings::default() };
+                        let config =
+                            ProgramConfig { transport, aggregation, debug, capture_bytes, ..ProgramConfig::default() };
                         let object =
-                            Object::load(&settings, &types).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
+                            Object::load(&config, &types).unwrap_or_else(|error| panic!("{config:?}: {error}"));
                         assert!(object.drops_missing().is_none(), "{:?}", object.drops_missing());
                     }
                 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::sys;
 
-/// Pages of a CPU's buffer, as Cilium's agent has.
+/// Pages of a CPU's buffer: Cilium's default.
 pub const PAGES: usize = 64;
 
 const PERF_TYPE_SOFTWARE: u32 = 1;
@@ -61,7 +61,8 @@ impl Buffer {
             sample_period: 1,
             sample_type: PERF_SAMPLE_RAW,
             flags: WATERMARK,
-            // Half of the buffer: a wakeup costs as much as 50 records, and what comes until the reader runs needs room.
+            // Half of the buffer: a wakeup costs as much as 50 records, and records that come until the reader runs
+            // need room.
             wakeup_watermark: (PAGES * page / 2) as u32,
             ..Attributes::default()
         };
@@ -80,7 +81,7 @@ impl Buffer {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: a descriptor that nobody else has.
+        // SAFETY: a new descriptor; no other code has it.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
         // SAFETY: a new mapping of a perf descriptor; its size is a page more than a power of two pages.
         let base = unsafe {
@@ -106,16 +107,17 @@ impl Buffer {
     }
 
     fn position(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: within the first page, aligned; the kernel and we only touch it atomically.
+        // SAFETY: within the first page, aligned; kernel and user space access it atomically only.
         unsafe { &*self.base.as_ptr().add(offset).cast::<AtomicU64>() }
     }
 
-    /// Hands over all samples. Records of loss are skipped: the kernel programs count what they could not write.
+    /// Calls `each` with every sample. Records of loss are skipped: the kernel programs count what they could not
+    /// write.
     fn read(&self, scratch: &mut Vec<u8>, each: &mut dyn FnMut(&[u8])) {
         let size = PAGES * self.page;
         let head = self.position(DATA_HEAD).load(Ordering::Acquire);
         let mut tail = self.position(DATA_TAIL).load(Ordering::Relaxed);
-        // SAFETY: the data pages lie behind the first one.
+        // SAFETY: the data pages follow the first page.
         let data = unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(self.page), size) };
         while tail < head {
             let at = (tail % size as u64) as usize;
@@ -170,15 +172,15 @@ impl PerfBuffers {
     /// Opens a buffer on every CPU and puts it into the array.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub fn open(array: BorrowedFd<'_>) -> io::Result<Self> {
-        // SAFETY: asks for a number.
+        // SAFETY: takes and returns a number.
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).map_err(io::Error::other)?;
         let mut buffers = Vec::new();
         for cpu in sys::possible_cpus()? {
             let buffer = match Buffer::open(cpu, page) {
                 Ok(buffer) => buffer,
-                // A CPU that is offline.
+                // The CPU is offline.
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => continue,
                 Err(error) => return Err(error),
             };
@@ -193,7 +195,7 @@ impl PerfBuffers {
         self.buffers.iter().map(|buffer| buffer.event.as_raw_fd())
     }
 
-    /// Hands over all samples of all CPUs.
+    /// Calls `each` with every sample of all CPUs.
     pub fn read(&mut self, each: &mut dyn FnMut(&[u8])) {
         for buffer in &self.buffers {
             buffer.read(&mut self.scratch, each);

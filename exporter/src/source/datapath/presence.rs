@@ -1,13 +1,13 @@
-//! Who is there for the kernel programs to count: interfaces with hooks, namespaces whose drops are ours.
+//! What the kernel programs count for: interfaces with hooks, namespaces whose drops are reported.
 //!
-//! The attacher tells who arrives and leaves, the sweeper removes what the kernel still keeps of those that are gone. An
-//! index or an inode may be given away again at any time: whoever has arrived is never taken for gone.
+//! The attacher adds and removes entries; the sweeper removes what the kernel still holds of removed ones. An index or
+//! an inode may be reused at any time: an entry that was added again is present.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after its end something may still be counted for: far longer than any program that was running then.
+/// How long after its removal an entry may still be counted for: far longer than any program runs.
 pub const GRACE: Duration = Duration::from_secs(2);
 
 /// Indices of interfaces, or inodes of namespaces; cloning shares them.
@@ -17,7 +17,7 @@ pub struct Presence(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     present: HashSet<u32>,
-    /// Those that left within [`GRACE`], with when.
+    /// Entries that left within [`GRACE`], with the time.
     left: HashMap<u32, Instant>,
 }
 
@@ -33,12 +33,12 @@ impl Presence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on programs count for it. To be called before they can.
+    /// Adds an entry. Call it before programs can count for it.
     pub fn arrive(&self, id: u32) {
         self.state().present.insert(id);
     }
 
-    /// No program that starts from now on counts for it. Of one that is not there it is without effect.
+    /// Removes an entry when no new program counts for it; without effect if it is absent.
     pub fn leave(&self, id: u32, now: Instant) {
         let mut state = self.state();
         if state.present.remove(&id) {
@@ -51,14 +51,13 @@ impl Presence {
         self.state().is_gone(id, now)
     }
 
-    /// Does something that must not meet a program that counts for `id`: only if it is gone, and it cannot arrive
-    /// meanwhile.
+    /// Runs `work` only if `id` is gone; it cannot arrive meanwhile.
     pub fn if_gone<T>(&self, id: u32, now: Instant, work: impl FnOnce() -> T) -> Option<T> {
         let state = self.state();
         state.is_gone(id, now).then(work)
     }
 
-    /// All that may be counted for now. Forgets when the others left.
+    /// All entries that may be counted for now. Removes expired ones.
     pub fn all(&self, now: Instant) -> HashSet<u32> {
         let mut state = self.state();
         state.left.retain(|_, left| now.saturating_duration_since(*left) < GRACE);
@@ -74,9 +73,9 @@ mod tests {
     use super::{GRACE, Presence};
 
     #[test]
-    fn gone_after_the_grace_and_not_before() {
+    fn entry_is_gone_after_grace() {
         let (presence, start) = (Presence::default(), Instant::now());
-        assert!(presence.is_gone(7, start), "never seen");
+        assert!(presence.is_gone(7, start), "never added");
         presence.arrive(7);
         assert!(!presence.is_gone(7, start + GRACE * 9));
         presence.leave(7, start);
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_number_again_is_there() {
+    fn reused_id_is_present() {
         let (presence, start) = (Presence::default(), Instant::now());
         presence.arrive(7);
         presence.leave(7, start);
@@ -96,11 +95,14 @@ mod tests {
         assert!(!presence.is_gone(7, start + GRACE * 9));
         presence.leave(7, start + GRACE * 9);
         presence.leave(7, start);
-        assert!(!presence.is_gone(7, start + GRACE * 9), "the first end does not count, nor does one without a start");
+        assert!(
+            !presence.is_gone(7, start + GRACE * 9),
+            "neither the first removal counts, nor one of an absent entry"
+        );
     }
 
     #[test]
-    fn ends_are_forgotten() {
+    fn expired_removals_are_dropped() {
         let (presence, start) = (Presence::default(), Instant::now());
         for id in 0..100 {
             presence.arrive(id);

@@ -1,39 +1,38 @@
-//! Which privileges the process has: what cannot work without one is told before it is tried, by the privilege's name.
+//! The capabilities of the process: missing ones are reported by name before anything fails.
 
 use thiserror::Error;
 
 use super::object;
 use crate::support::capabilities::Capabilities;
 
-/// Without these nothing works. The kernel takes `SYS_ADMIN` for the second and third too (`bpf_capable`,
-/// `perfmon_capable`).
-const NEEDED: [(Capabilities, Capabilities); 3] = [
+/// Required capabilities, and what the kernel accepts instead (`bpf_capable`, `perfmon_capable`).
+const REQUIRED: [(Capabilities, Capabilities); 3] = [
     (Capabilities::NET_ADMIN, Capabilities::NET_ADMIN),
     (Capabilities::BPF, Capabilities::SYS_ADMIN),
     (Capabilities::PERFMON, Capabilities::SYS_ADMIN),
 ];
 
-/// Without these a part is lost: the capability, and what. `/proc/PID/ns/net` of a process that may more than we is
-/// shown to those who could trace it (`ptrace(2)`); names of namespaces in /run are anybody's.
-const WANTED: [(Capabilities, &str); 1] = [(
+/// Optional capabilities, and what is lost without. `/proc/PID/ns/net` of a more privileged process is readable only
+/// with the right to trace it (`ptrace(2)`); names of namespaces in /run are readable for all.
+const OPTIONAL: [(Capabilities, &str); 1] = [(
     Capabilities::SYS_PTRACE,
     "network namespaces are found only in /run/netns and /run/docker/netns; drops in others are not reported",
 )];
 
-/// What attaching and detaching take; the kernel takes `SYS_ADMIN` for `BPF` only where `BPF` is missing.
+/// For attaching and detaching; the kernel accepts `SYS_ADMIN` for `BPF`.
 pub fn of_attaching() -> Capabilities {
     Capabilities::NET_ADMIN.with(bpf())
 }
 
-/// What the watcher of interfaces takes, to ask about other namespaces and to find them.
+/// For the watcher of interfaces: requests about other namespaces, and reads of `/proc/PID/ns`.
 pub const OF_WATCHING: Capabilities = Capabilities::NET_ADMIN.with(Capabilities::SYS_PTRACE);
 
-/// What reading maps takes: from kernel 5.19 on their descriptors are enough.
+/// For reading maps: from kernel 5.19 on a descriptor is enough.
 pub fn of_reading() -> Capabilities {
     if object::kernel_is_at_least(5, 19) { Capabilities::NONE } else { bpf() }
 }
 
-/// What perf buffers take: they are opened whenever a reader comes.
+/// For perf buffers, which are opened whenever a reader starts.
 pub fn of_perf_buffers() -> Capabilities {
     or_sys_admin(Capabilities::PERFMON).with(Capabilities::IPC_LOCK)
 }
@@ -42,45 +41,46 @@ fn bpf() -> Capabilities {
     or_sys_admin(Capabilities::BPF)
 }
 
-/// A capability, or `SYS_ADMIN` where the process lacks it.
+/// A capability, or `SYS_ADMIN` if the process lacks it.
 fn or_sys_admin(capability: Capabilities) -> Capabilities {
     let is_held = Privileges::of_this_process().is_none_or(|privileges| privileges.0.has(capability));
     if is_held { capability } else { Capabilities::SYS_ADMIN }
 }
 
-/// Capabilities are missing.
+/// Required capabilities are missing.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("loading kernel programs needs root, or capabilities of which these are missing: {missing}")]
 pub struct MissingCapabilities {
-    /// Their names, with commas between.
+    /// Their names, separated by commas.
     pub missing: String,
 }
 
-/// The capabilities that are in effect.
+/// The effective capabilities.
 #[derive(Clone, Copy, Debug)]
 pub struct Privileges(Capabilities);
 
 impl Privileges {
-    /// Those of the calling thread; none where the kernel does not tell.
+    /// Those of the calling thread; `None` if they are unreadable.
     pub fn of_this_process() -> Option<Self> {
         let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
         Capabilities::of_status(&status, "CapEff").map(Self)
     }
 
-    /// Whether it can work at all.
+    /// Checks that all required capabilities are held.
     ///
     /// # Errors
-    /// The capabilities that it lacks for it.
+    /// The missing capabilities.
     pub fn check(self) -> Result<(), MissingCapabilities> {
         let is_missing =
             |(capability, instead): &&(Capabilities, Capabilities)| !self.0.has(*capability) && !self.0.has(*instead);
-        let missing: Vec<_> = NEEDED.iter().filter(is_missing).flat_map(|(capability, _)| capability.names()).collect();
+        let missing: Vec<_> =
+            REQUIRED.iter().filter(is_missing).flat_map(|(capability, _)| capability.names()).collect();
         if missing.is_empty() { Ok(()) } else { Err(MissingCapabilities { missing: missing.join(", ") }) }
     }
 
-    /// What works less well: the capability that is missing, and what is lost by it.
-    pub fn lacks(self) -> impl Iterator<Item = (String, &'static str)> {
-        WANTED
+    /// The missing optional capabilities, and what is lost without each.
+    pub fn missing_optional(self) -> impl Iterator<Item = (String, &'static str)> {
+        OPTIONAL
             .iter()
             .filter(move |(capability, _)| !self.0.has(*capability))
             .map(|(capability, lost)| (capability.names().concat(), *lost))
@@ -98,7 +98,7 @@ mod tests {
     const SYS_PTRACE: Capabilities = Capabilities::SYS_PTRACE;
 
     #[test]
-    fn exactly_what_is_missing_is_named() {
+    fn missing_capabilities_are_named() {
         for (have, missing, lacks) in [
             (&[][..], Some("NET_ADMIN, BPF, PERFMON"), &["SYS_PTRACE"][..]),
             (&[BPF, NET_ADMIN], Some("PERFMON"), &["SYS_PTRACE"]),
@@ -112,7 +112,7 @@ mod tests {
             let privileges = Privileges(have.iter().fold(Capabilities::NONE, |set, one| set.with(*one)));
             let found = privileges.check().err().map(|error| error.missing);
             assert_eq!(found.as_deref(), missing);
-            assert!(privileges.lacks().map(|(name, _)| name).eq(lacks.iter().copied()), "{missing:?}");
+            assert!(privileges.missing_optional().map(|(name, _)| name).eq(lacks.iter().copied()), "{missing:?}");
         }
     }
 }

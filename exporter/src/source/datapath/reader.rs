@@ -1,4 +1,4 @@
-//! The reader of the kernel's buffer, ring or perf: one interface, running only while somebody wants events.
+//! Reads records out of the ring buffer or the perf buffers, while started.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -16,19 +16,19 @@ use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
 use crate::support::telemetry::Number;
 
-/// How often the kernel's loss counters are looked at.
+/// How often the kernel's loss counters are read.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the distance between kernel time and wall-clock time is measured.
+/// How often the offset between kernel time and wall-clock time is measured.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest wait while reading: the ring wakes nobody before its watermark, so this bounds an event's delay.
+/// The longest wait while reading. The ring wakes no reader below its watermark, so this bounds an event's delay.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
-/// Records handed over before the pipeline gets a word in: bounds its reaction to commands under a flood.
+/// The most records per read: bounds the pipeline's reaction to commands under a flood.
 const BURST: usize = 65_536;
 
-/// What a reader is made of.
+/// Handles that a reader works with.
 #[derive(Debug)]
-pub struct Parts {
-    /// Which buffer.
+pub struct Deps {
+    /// The kind of buffer.
     pub transport: Transport,
     /// The ring buffer's map, or the perf event array.
     pub buffer: OwnedFd,
@@ -36,11 +36,11 @@ pub struct Parts {
     pub emit: OwnedFd,
     /// `EP_COUNTERS`.
     pub counters: OwnedFd,
-    /// The drop program, for what the kernel skipped of it.
+    /// The drop program, for the kernel's count of skipped runs.
     pub drop_program: Option<OwnedFd>,
     /// Totals that the sweeper took.
     pub totals: Receiver<Vec<Totals>>,
-    /// Records that could not be read.
+    /// Counts undecodable records.
     pub damaged: Number,
 }
 
@@ -57,7 +57,7 @@ pub struct Reader {
     state: State,
     clock: Clock,
     clock_due: Instant,
-    losses: Losses,
+    losses: LossCounters,
 }
 
 enum State {
@@ -66,10 +66,10 @@ enum State {
     Perf(PerfBuffers),
 }
 
-/// What the kernel's counters said last.
-struct Losses {
+/// The last values of the kernel's loss counters.
+struct LossCounters {
     due: Instant,
-    /// Whose each of the values is.
+    /// The CPU of each value.
     cpus: Vec<u16>,
     values: Vec<u64>,
     seen: Vec<u64>,
@@ -77,26 +77,26 @@ struct Losses {
 }
 
 impl Reader {
-    /// A reader that does not run yet.
+    /// A stopped reader.
     ///
     /// # Errors
-    /// No descriptor is left, or the list of CPUs cannot be read.
-    pub fn new(parts: Parts) -> io::Result<Self> {
+    /// No descriptor is left, or the list of CPUs is unreadable.
+    pub fn new(deps: Deps) -> io::Result<Self> {
         let cpus = sys::possible_cpus()?;
         let count = cpus.len();
         Ok(Self {
-            transport: parts.transport,
-            buffer: parts.buffer,
-            emit: parts.emit,
-            counters: parts.counters,
-            drop_program: parts.drop_program,
-            totals: parts.totals,
-            damaged: parts.damaged,
+            transport: deps.transport,
+            buffer: deps.buffer,
+            emit: deps.emit,
+            counters: deps.counters,
+            drop_program: deps.drop_program,
+            totals: deps.totals,
+            damaged: deps.damaged,
             waker: Waker::new()?,
             state: State::Stopped,
             clock: Clock::now(),
             clock_due: Instant::now() + CLOCK_INTERVAL,
-            losses: Losses { due: Instant::now(), cpus, values: vec![0; count], seen: vec![0; count], misses: 0 },
+            losses: LossCounters { due: Instant::now(), cpus, values: vec![0; count], seen: vec![0; count], misses: 0 },
         })
     }
 
@@ -138,7 +138,7 @@ impl Reader {
         count
     }
 
-    fn tell_totals(&self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
+    fn emit_totals(&self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         for list in self.totals.try_iter() {
             count += list.len();
@@ -147,17 +147,17 @@ impl Reader {
         count
     }
 
-    /// Losses since the last look become events, by CPU.
-    fn tell_losses(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
+    /// Emits an event for each CPU that lost records since the last call.
+    fn emit_losses(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let losses = &mut self.losses;
         losses.due = Instant::now() + LOSS_INTERVAL;
         sys::lookup_per_cpu(self.counters.as_fd(), &(Counter::Lost as u32), &mut losses.values)?;
-        let mut told = 0;
+        let mut events = 0;
         for (cpu, (now, before)) in losses.cpus.iter().zip(losses.values.iter().zip(&mut losses.seen)) {
             let count = now - *before;
             *before = *now;
             if count > 0 {
-                told += 1;
+                events += 1;
                 sink(&lost(Some(*cpu), count));
             }
         }
@@ -166,11 +166,11 @@ impl Reader {
             let count = misses.saturating_sub(losses.misses);
             losses.misses = misses;
             if count > 0 {
-                told += 1;
+                events += 1;
                 sink(&lost(None, count));
             }
         }
-        Ok(told)
+        Ok(events)
     }
 }
 
@@ -195,7 +195,7 @@ impl Source for Reader {
 
     fn stop(&mut self) {
         if let Err(error) = self.emit(false) {
-            tracing::warn!(%error, "cannot tell the kernel programs that nobody reads");
+            tracing::warn!(%error, "cannot stop the kernel programs from writing records");
         }
         self.state = State::Stopped;
     }
@@ -207,11 +207,11 @@ impl Source for Reader {
             self.wait(if stopped { timeout } else { timeout.min(POLL_INTERVAL) })?;
             count = self.drain(sink);
         }
-        count += self.tell_totals(sink);
+        count += self.emit_totals(sink);
         let now = Instant::now();
-        // Who does not wait takes all that there is, so the last losses too.
+        // A caller that does not wait drains the source: the last losses are part of it.
         if (now >= self.losses.due || timeout.is_zero()) && !stopped {
-            count += self.tell_losses(sink)?;
+            count += self.emit_losses(sink)?;
         }
         if now >= self.clock_due {
             self.clock = Clock::now();
@@ -234,7 +234,7 @@ mod tests {
     fn signal_ends_wait_without_error() {
         let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
         let (_sender, totals) = std::sync::mpsc::sync_channel(1);
-        let parts = Parts {
+        let deps = Deps {
             transport: Transport::Ring,
             buffer: file(),
             emit: file(),
@@ -243,7 +243,7 @@ mod tests {
             totals,
             damaged: Number::default(),
         };
-        let mut reader = Reader::new(parts).unwrap();
+        let mut reader = Reader::new(deps).unwrap();
         let read = interrupted(move || reader.read(Duration::from_secs(3600), &mut |_| ()));
         assert_eq!(read.unwrap(), 0);
     }

@@ -1,4 +1,4 @@
-//! A record of the kernel programs, as an event.
+//! Decodes a record of the kernel programs into an event.
 
 use eyepiece_flow::event::{Event, KernelDrop, RawEvent, TrafficDelta};
 use eyepiece_wire::{AnsweredBy, Header, Hook};
@@ -8,13 +8,13 @@ use super::clock::Clock;
 /// Bytes of the header before a monitor payload.
 const HEADER: usize = size_of::<Header>();
 
-/// Reads a record; none where it is damaged, which our own programs do not make.
+/// Decodes a record; `None` if it is damaged, which our own programs never produce.
 #[inline]
 pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
     if record.len() < HEADER {
         return None;
     }
-    // SAFETY: HEADER bytes are there, and a header is plain data: any bytes are one. The perf buffer aligns to 4 only.
+    // SAFETY: HEADER bytes are there, and any bytes are a header. Unaligned: the perf buffer aligns to 4 only.
     let header: Header = unsafe { record.as_ptr().cast::<Header>().read_unaligned() };
     let data = record.get(HEADER..HEADER + header.data_len as usize)?;
     let hook = Hook::from_u8(header.hook)?;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_records_are_events() {
+    fn damaged_records_are_no_events() {
         let clock = Clock::now();
         let good = bytes(Header { data_len: 2, hook: 4, drop_reason: 7, ..Header::default() }, &[1, 2, 9]);
         let Some(Event::Raw(raw)) = decode(&good, clock) else { panic!("an event") };

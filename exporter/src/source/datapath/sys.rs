@@ -6,6 +6,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use eyepiece_wire::{
+    Connection, DropKey, IgnoredFunction, Interface, Key4, Key6, Receiver, Tunnel, Untracked, UntrackedKey,
+};
+
 const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
@@ -17,7 +21,7 @@ const BPF_LINK_CREATE: libc::c_long = 28;
 /// `enum bpf_attach_type`.
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
-/// Before all others, where no other is named.
+/// Before all programs of the chain, if no program is named.
 const BPF_F_BEFORE: u32 = 1 << 3;
 
 fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
@@ -52,7 +56,7 @@ pub fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32, ingress: bool) -> io::R
         ..LinkCreate::default()
     };
     let fd = RawFd::try_from(bpf(BPF_LINK_CREATE, &mut attributes)?).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just opened it for us, with close-on-exec.
+    // SAFETY: a descriptor that the kernel just opened; no other code has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -71,28 +75,15 @@ struct Element {
 /// # Safety
 /// `repr(C)`, no padding, every bit pattern valid.
 pub unsafe trait Plain: Copy {}
-// SAFETY: integers, and wire structs whose padding is named.
-unsafe impl Plain for u32 {}
-// SAFETY: as above.
-unsafe impl Plain for u64 {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Key4 {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Key6 {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Connection {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Interface {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::UntrackedKey {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Tunnel {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::Untracked {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::DropKey {}
-// SAFETY: as above.
-unsafe impl Plain for eyepiece_wire::IgnoredFunction {}
+
+macro_rules! plain {
+    ($($plain:ty)+) => {
+        // SAFETY: integers, and wire structs whose padding is named.
+        $(unsafe impl Plain for $plain {})+
+    };
+}
+
+plain! { u32 u64 Connection DropKey IgnoredFunction Interface Key4 Key6 Receiver Tunnel Untracked UntrackedKey }
 
 fn address<T>(data: &T) -> u64 {
     std::ptr::from_ref(data) as u64
@@ -105,7 +96,7 @@ pub fn update<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, value: &V) -> io
     bpf(BPF_MAP_UPDATE_ELEM, &mut attributes).map(drop)
 }
 
-/// Removes one element; one that is not there is no error.
+/// Removes one element; a missing one is no error.
 pub fn delete<K: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
     let map = map.as_raw_fd().cast_unsigned();
     match bpf(BPF_MAP_DELETE_ELEM, &mut Element { map, key: address(key), ..Element::default() }) {
@@ -126,8 +117,8 @@ pub fn lookup_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: 
     bpf(BPF_MAP_LOOKUP_ELEM, attributes).map(drop)
 }
 
-/// Takes one element out of a per-CPU hash map (5.14 and later), with what it held last: a value for every possible
-/// CPU. False = it is not there, and the values are as they were.
+/// Removes one element of a per-CPU hash map (5.14 and later) and reads its last values, one for every possible CPU.
+/// Returns false, and leaves `values`, if it is missing.
 pub fn take_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: &mut [V]) -> io::Result<bool> {
     debug_assert_eq!(size_of::<V>() % 8, 0, "the kernel rounds each CPU's value up to 8 bytes");
     let attributes = &mut Element {
@@ -156,7 +147,7 @@ struct Batch {
     flags: u64,
 }
 
-/// Reads whole hash maps in a few calls; the buffers live as long as the reader.
+/// Reads whole hash maps in a few calls into buffers that it keeps.
 #[derive(Debug)]
 pub struct BatchReader<K, V> {
     keys: Vec<K>,
@@ -164,16 +155,16 @@ pub struct BatchReader<K, V> {
     per_entry: usize,
 }
 
-/// Elements a call: large enough to hold any bucket of the hash, small enough to stay in the cache.
+/// Elements per call: enough for any bucket of the hash, few enough to stay in the cache.
 const BATCH: usize = 1024;
 
 impl<K: Plain + Default, V: Plain + Default> BatchReader<K, V> {
-    /// A reader for maps with `per_entry` values an entry: 1, or the number of possible CPUs.
+    /// A reader of maps with `per_entry` values per entry: 1, or the number of possible CPUs.
     pub fn new(per_entry: usize) -> Self {
         Self { keys: vec![K::default(); BATCH], values: vec![V::default(); BATCH * per_entry], per_entry }
     }
 
-    /// Calls `each` with every entry. Entries that come and go meanwhile may be missed; none is seen twice.
+    /// Calls `each` with every entry, once. Entries added or removed meanwhile may be missed.
     pub fn read(&mut self, map: BorrowedFd<'_>, mut each: impl FnMut(&K, &[V])) -> io::Result<()> {
         // The kernel's cursor for hash maps is 4 bytes; 8 leave room.
         let (mut cursor, mut next) = (0_u64, 0_u64);
@@ -228,7 +219,7 @@ struct TestRun {
     pad: u32,
 }
 
-/// Runs a program on `data` as its packet, `repeat` times; the changed packet comes back in `data`. Gives ns a run.
+/// Runs a program `repeat` times with `data` as its packet and writes the changed packet back. Returns ns per run.
 pub fn test_run(program: BorrowedFd<'_>, data: &mut [u8], repeat: u32) -> io::Result<u32> {
     let size = u32::try_from(data.len()).map_err(io::Error::other)?;
     let mut attributes = TestRun {
@@ -255,7 +246,7 @@ struct InfoByFd {
 /// Offset of `recursion_misses` in `struct bpf_prog_info` (5.12 and later).
 const RECURSION_MISSES: usize = 208;
 
-/// How often a tracing program was skipped because it was running already on that CPU; 0 where the kernel can't tell.
+/// How often a tracing program was skipped because it was already running on that CPU; 0 if the kernel lacks the count.
 pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     let mut info = [0_u8; 256];
     let mut attributes =
@@ -265,13 +256,13 @@ pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// The CPUs that could be plugged in, in order: an entry of a per-CPU map has a value for each of them, and no others.
+/// The possible CPUs, in order: an entry of a per-CPU map has one value for each of them.
 pub fn possible_cpus() -> io::Result<Vec<u16>> {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
     cpu_list(&text).ok_or_else(|| io::Error::other(format!("unreadable CPU list {text:?}")))
 }
 
-/// Reads the kernel's lists of CPUs: `0,2-3,8`.
+/// Parses a CPU list of the kernel: `0,2-3,8`.
 fn cpu_list(text: &str) -> Option<Vec<u16>> {
     let mut cpus = Vec::new();
     for range in text.trim().split(',') {
@@ -281,7 +272,7 @@ fn cpu_list(text: &str) -> Option<Vec<u16>> {
     (!cpus.is_empty() && cpus.is_sorted()).then_some(cpus)
 }
 
-/// Jiffies a second: the coarse clock ticks with them.
+/// Jiffies per second, from the resolution of the coarse clock.
 pub fn jiffies_per_second() -> u64 {
     let tick = nix::time::clock_getres(nix::time::ClockId::CLOCK_MONOTONIC_COARSE);
     let nanoseconds = tick.map(|tick| tick.tv_nsec().cast_unsigned()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Follows a server: connects, asks for what is not known yet, and hands on what comes, until it is aborted.
+//! Follows a server: connects, requests unseen events, and passes them on, until it is aborted.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -14,71 +14,72 @@ use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tonic::{Code, Response, Status, Streaming};
 
-use super::alive::{self, Probing, Signs};
-use super::messages::{self, Kind, What};
+use super::item::Item;
+use super::liveness::{self, Activity, Probing};
+use super::messages::{self, Content, Kind};
+use super::reason;
 use super::status::View;
 use super::window::{Offer, Window};
-use super::{Item, reason};
 use crate::client::address::Address;
 use crate::client::hubble;
 use crate::client::hubble::{ClientError, Connection, Options};
 use crate::source::Waker;
-use crate::source::connection_log::{GOOD, Said};
-use crate::source::connection_stats::Numbers;
+use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
+use crate::source::connection_metrics::ConnectionMetrics;
 use crate::source::datapath::clock::unix_now;
 use crate::support::backoff::Backoff;
 
-/// How often a server without entries is looked at.
+/// How often a server without entries is polled.
 const EMPTY: Duration = Duration::from_millis(500);
 
-/// The counters, which both threads have.
+/// The metrics, shared by both threads.
 #[derive(Clone)]
-pub(super) struct Counters(Arc<Mutex<Numbers>>);
+pub(super) struct SharedMetrics(Arc<Mutex<ConnectionMetrics>>);
 
-impl Counters {
-    pub(super) fn new(numbers: Numbers) -> Self {
-        Self(Arc::new(Mutex::new(numbers)))
+impl SharedMetrics {
+    pub(super) fn new(metrics: ConnectionMetrics) -> Self {
+        Self(Arc::new(Mutex::new(metrics)))
     }
 
-    pub(super) fn get(&self) -> MutexGuard<'_, Numbers> {
+    pub(super) fn get(&self) -> MutexGuard<'_, ConnectionMetrics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The way to the pipeline's thread.
-pub(super) struct Out {
+/// The channel to the pipeline's thread.
+pub(super) struct ItemSender {
     pub(super) items: mpsc::Sender<Item>,
     /// The thread waits, or is about to.
-    pub(super) is_asleep: Arc<AtomicBool>,
+    pub(super) is_waiting: Arc<AtomicBool>,
     pub(super) waker: Waker,
 }
 
-impl Out {
-    /// Waits for room: as long as there is none nothing is read, and the server sees that we are slow.
+impl ItemSender {
+    /// Waits for room: meanwhile nothing is read, and the server sees that we are slow.
     async fn send(&self, item: Item) {
-        // Nobody takes any more: whoever ended that aborts this task.
+        // If the receiver is gone, this task is about to be aborted.
         if self.items.send(item).await.is_ok() {
-            // Either we see that it is about to sleep, or it sees what was sent.
+            // Either this task sees that the thread is about to wait, or the thread sees the item.
             fence(Ordering::SeqCst);
-            if self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::Relaxed) {
+            if self.is_waiting.load(Ordering::Relaxed) && self.is_waiting.swap(false, Ordering::Relaxed) {
                 self.waker.wake();
             }
         }
     }
 }
 
-/// A server that is followed.
+/// A server to follow.
 pub(super) struct Follower {
     pub(super) address: Address,
     pub(super) options: Options,
     pub(super) probing: Probing,
-    pub(super) out: Out,
+    pub(super) out: ItemSender,
     pub(super) view: View,
-    pub(super) counters: Counters,
+    pub(super) metrics: SharedMetrics,
     pub(super) random: fastrand::Rng,
 }
 
-/// Why a stream, or a connection, is over.
+/// Why a stream or a connection ended.
 struct End {
     reason: &'static str,
     why: String,
@@ -90,113 +91,113 @@ impl From<Status> for End {
     }
 }
 
-/// A connection, and what it tells.
+/// A connection and its activity.
 #[derive(Clone, Copy)]
 struct Connected<'a> {
     connection: &'a Connection,
-    signs: &'a Signs,
+    activity: &'a Activity,
 }
 
-/// What goes on from one connection to the next.
+/// State that outlives a connection.
 #[derive(Default)]
-struct Known {
+struct StreamState {
     flows: Window,
     agent_events: Window,
     debug_events: Window,
-    /// Kinds that the server does not have, as the log says already.
+    /// Kinds that the server does not support, as already logged.
     missing: Vec<Kind>,
     /// There was a connection before.
-    is_again: bool,
+    is_reconnect: bool,
 }
 
 impl Follower {
-    /// Does it.
+    /// Follows the server for ever.
     pub(super) async fn run(self) {
-        let mut known = Known::default();
+        let mut state = StreamState::default();
         let mut backoff = Backoff::new(self.random.clone());
-        let mut said = Said::default();
+        let mut log = ReconnectLog::default();
         loop {
             match Connection::open(self.address.clone(), &self.options).await {
                 Ok(connection) => {
                     let since = Instant::now();
-                    self.connected(since, &mut said);
-                    let end = self.follow_told(&connection, &mut known, &mut said).await;
-                    known.is_again = true;
-                    // One that fell silent lasts as long as it takes to notice.
-                    let is_good = since.elapsed() >= GOOD && end.reason != reason::NO_ANSWER;
-                    if is_good {
+                    self.connected(since, &mut log);
+                    let end = self.follow_and_log(&connection, &mut state, &mut log).await;
+                    state.is_reconnect = true;
+                    // A silent connection lasts until it is detected, so its length proves nothing.
+                    let is_stable = since.elapsed() >= STABLE_AFTER && end.reason != reason::NO_ANSWER;
+                    if is_stable {
                         backoff.reset();
                     }
-                    said.over(is_good);
-                    self.ended(&end, &mut said);
+                    log.on_end(is_stable);
+                    self.ended(&end, &mut log);
                 }
-                Err(error) => self.failed(&error, &mut said),
+                Err(error) => self.failed(&error, &mut log),
             }
             tokio::time::sleep(backoff.delay()).await;
-            self.counters.get().away(Instant::now());
+            self.metrics.get().publish_away(Instant::now());
         }
     }
 
-    fn connected(&self, since: Instant, said: &mut Said) {
-        self.counters.get().connected(since);
+    fn connected(&self, since: Instant, log: &mut ReconnectLog) {
+        self.metrics.get().connected(since);
         self.view.change(|now| {
             (now.since, now.reason) = (since, None);
             now.nodes.clear();
         });
-        if said.connected() {
+        if log.on_connect() {
             tracing::info!(address = %self.address, "connected to the Hubble server");
         }
     }
 
-    fn failed(&self, error: &ClientError, said: &mut Said) {
+    fn failed(&self, error: &ClientError, log: &mut ReconnectLog) {
         let reason = reason::of_connecting(error);
         {
-            let mut numbers = self.counters.get();
-            numbers.failed(reason);
-            numbers.away(Instant::now());
+            let mut metrics = self.metrics.get();
+            metrics.failed(reason);
+            metrics.publish_away(Instant::now());
         }
         self.view.change(|now| now.reason = Some(reason));
-        if said.away(reason) {
+        if log.on_disconnect(reason) {
             tracing::warn!(reason, %error, "cannot connect to the Hubble server; will go on trying");
         }
     }
 
-    fn ended(&self, end: &End, said: &mut Said) {
+    fn ended(&self, end: &End, log: &mut ReconnectLog) {
         let now = Instant::now();
-        self.counters.get().ended(end.reason, 0, now);
+        self.metrics.get().ended(end.reason, 0, now);
         self.view.change(|view| {
             view.interruptions += 1;
             (view.since, view.reason) = (now, Some(end.reason));
         });
         let End { reason, why } = end;
-        if said.away(end.reason) {
+        if log.on_disconnect(end.reason) {
             tracing::warn!(address = %self.address, reason, why, "the stream of the Hubble server has ended; will connect again");
         }
     }
 
-    /// Reads until the end, and says it where a connection lasts that was not told of.
-    async fn follow_told(&self, connection: &Connection, known: &mut Known, said: &mut Said) -> End {
-        let mut follow = pin!(self.follow(connection, known));
+    /// Reads until the end; logs the connection once it is stable.
+    async fn follow_and_log(&self, connection: &Connection, state: &mut StreamState, log: &mut ReconnectLog) -> End {
+        let mut follow = pin!(self.follow(connection, state));
         tokio::select! {
             end = &mut follow => return end,
-            () = tokio::time::sleep(GOOD) => {}
+            () = tokio::time::sleep(STABLE_AFTER) => {}
         }
-        if let Some(unsaid) = said.lasts() {
-            tracing::info!(address = %self.address, unsaid, "the connection to the Hubble server lasts again");
+        if let Some(suppressed) = log.on_stable() {
+            tracing::info!(address = %self.address, suppressed, "the connection to the Hubble server is stable again");
         }
         follow.await
     }
 
     /// Reads all streams until one of them ends.
-    async fn follow(&self, connection: &Connection, known: &mut Known) -> End {
-        let Known { flows, agent_events, debug_events, missing, is_again } = known;
+    async fn follow(&self, connection: &Connection, state: &mut StreamState) -> End {
+        let StreamState { flows, agent_events, debug_events, missing, is_reconnect } = state;
         let missing = Mutex::new(missing);
-        let signs = Signs::default();
-        let connected = Connected { connection, signs: &signs };
-        let mut flows = pin!(self.flows(connected, flows, *is_again));
-        let mut agent = pin!(self.beside(connected, Kind::AgentEvents, agent_events, &missing));
-        let mut debug = pin!(self.beside(connected, Kind::DebugEvents, debug_events, &missing));
-        let mut silent = pin!(alive::until_silent(connection, &signs, self.probing));
+        let activity = Activity::default();
+        let connected = Connected { connection, activity: &activity };
+        let mut flows = pin!(self.flows(connected, flows, *is_reconnect));
+        let mut agent = pin!(self.follow_events(connected, Kind::AgentEvents, agent_events, &missing));
+        let mut debug = pin!(self.follow_events(connected, Kind::DebugEvents, debug_events, &missing));
+        let mut silent = pin!(liveness::until_silent(connection, &activity, self.probing));
         tokio::select! {
             end = &mut flows => end,
             end = &mut agent => end,
@@ -205,13 +206,13 @@ impl Follower {
         }
     }
 
-    async fn flows(&self, connected: Connected<'_>, window: &mut Window, is_again: bool) -> End {
-        let Connected { connection, signs } = connected;
+    async fn flows(&self, connected: Connected<'_>, window: &mut Window, is_reconnect: bool) -> End {
+        let Connected { connection, activity } = connected;
         let number = match self.wait_for_entries(connection).await {
             Ok(number) => number,
             Err(status) => return status.into(),
         };
-        let since = self.resume(window, is_again);
+        let since = self.resume(window, is_reconnect);
         let mut stream = match open(connection, Kind::Flows, since, number).await {
             Ok(stream) => stream.into_inner(),
             Err(status) => return status.into(),
@@ -219,9 +220,9 @@ impl Follower {
         loop {
             match stream.message().await {
                 Ok(Some(message)) => {
-                    signs.came();
+                    activity.received();
                     self.message(Kind::Flows, &message, window).await;
-                    signs.handed_on();
+                    activity.forwarded();
                 }
                 Ok(None) => return closed(),
                 Err(status) => return status.into(),
@@ -229,8 +230,9 @@ impl Follower {
         }
     }
 
-    /// Waits until the server's ring has two entries: Cilium's (1.20.2, and those before) lets who follows an emptier one
-    /// wait until the ring has filled, and loses all that. Gives how many came meanwhile; 0 where there was no wait.
+    /// Waits until the server's ring has two entries. Cilium's server (1.20.2 and before) makes a client that follows
+    /// an emptier ring wait until the ring is full, and loses those entries. Returns how many came during the wait,
+    /// else 0.
     async fn wait_for_entries(&self, connection: &Connection) -> Result<u64, Status> {
         let mut has_waited = false;
         loop {
@@ -240,22 +242,22 @@ impl Follower {
                     status => return Ok(if has_waited { status.num_flows } else { 0 }),
                 },
                 Err(status) if matches!(status.code(), Code::Unavailable | Code::Cancelled) => return Err(status),
-                // Who does not tell may be read all the same.
+                // A server without status may be followed all the same.
                 Err(_) => return Ok(0),
             }
             tokio::time::sleep(EMPTY).await;
         }
     }
 
-    /// Reads events beside the flows. A server that does not give them is one without them.
-    async fn beside(
+    /// Reads events other than flows. A server without them is followed for its flows only.
+    async fn follow_events(
         &self,
         connected: Connected<'_>,
         kind: Kind,
         window: &mut Window,
         missing: &Mutex<&mut Vec<Kind>>,
     ) -> End {
-        let Connected { connection, signs } = connected;
+        let Connected { connection, activity } = connected;
         let since = window.since(unix_now());
         window.resumed(since, Instant::now());
         let opened = open(connection, kind, since, 0).await;
@@ -266,9 +268,9 @@ impl Follower {
                 (stream, first)
             }
             Err(status) => {
-                // The server's end is the flows' too: they tell.
+                // If the server is gone, the flow stream reports it.
                 if !matches!(status.code(), Code::Unavailable | Code::Cancelled) {
-                    self.does_without(kind, &status, missing);
+                    self.report_unsupported(kind, &status, missing);
                 }
                 return std::future::pending().await;
             }
@@ -279,16 +281,16 @@ impl Follower {
             match next {
                 Ok(Some(message)) => {
                     has_come = true;
-                    signs.came();
+                    activity.received();
                     self.message(kind, &message, window).await;
-                    signs.handed_on();
+                    activity.forwarded();
                 }
                 Ok(None) => return closed(),
                 Err(status) if has_come || matches!(status.code(), Code::Unavailable | Code::Cancelled) => {
                     return status.into();
                 }
                 Err(status) => {
-                    self.does_without(kind, &status, missing);
+                    self.report_unsupported(kind, &status, missing);
                     return std::future::pending().await;
                 }
             }
@@ -296,7 +298,7 @@ impl Follower {
         }
     }
 
-    fn does_without(&self, kind: Kind, status: &Status, missing: &Mutex<&mut Vec<Kind>>) {
+    fn report_unsupported(&self, kind: Kind, status: &Status, missing: &Mutex<&mut Vec<Kind>>) {
         let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
         if !missing.contains(&kind) {
             missing.push(kind);
@@ -305,12 +307,12 @@ impl Follower {
         }
     }
 
-    /// From when on to ask, as the window has it. Without anything to go by, what came meanwhile is missed.
-    fn resume(&self, window: &mut Window, is_again: bool) -> Option<u64> {
+    /// The time to request events from, by the window. Without one, events since the interruption are missed.
+    fn resume(&self, window: &mut Window, is_reconnect: bool) -> Option<u64> {
         let since = window.since(unix_now());
         window.resumed(since, Instant::now());
-        if is_again && since.is_none() {
-            self.counters.get().gap("nothing_seen");
+        if is_reconnect && since.is_none() {
+            self.metrics.get().gap("nothing_seen");
         }
         since
     }
@@ -319,31 +321,31 @@ impl Follower {
         let read = match messages::read(kind, message) {
             Ok(read) => read,
             Err(error) => {
-                tracing::debug!(%error, call = kind.path(), "a message that is none");
+                tracing::debug!(%error, call = kind.path(), "undecodable message");
                 let item = Item::Undecodable { time: unix_now(), data: message.clone() };
                 return self.out.send(item).await;
             }
         };
         match &read.what {
-            What::Item(_) => {}
-            What::NodeStatus(event) => return self.nodes(event, window),
-            What::Nothing => return self.counters.get().skipped("unknown_message"),
+            Content::Item(_) => {}
+            Content::NodeStatus(event) => return self.nodes(event, window),
+            Content::Nothing => return self.metrics.get().skipped("unknown_message"),
         }
         let now = Instant::now();
         match window.offer(&read.offered(), now) {
             Offer::New => {}
-            // All streams of a server are of one ring: the flows tell for all how far back it goes.
+            // All streams of a server share one ring: only the flow stream reports gaps.
             Offer::NewBehindGap if kind != Kind::Flows => {}
             Offer::NewBehindGap => {
-                self.counters.get().gap("passed_on");
+                self.metrics.get().gap("passed_on");
                 tracing::warn!(
                     node = read.offered().node,
                     "the server has passed on since the interruption: events are missed"
                 );
             }
-            Offer::Seen => return self.counters.get().skipped("seen_before"),
+            Offer::Seen => return self.metrics.get().skipped("seen_before"),
         }
-        if let What::Item(item) = read.what {
+        if let Content::Item(item) = read.what {
             self.out.send(item).await;
         }
     }
@@ -366,11 +368,11 @@ fn closed() -> End {
 }
 
 fn silence(probing: Probing) -> End {
-    let why = format!("it tells nothing, and has not answered a call within {:?}", probing.timeout);
+    let why = format!("no message, and no answer to a call within {:?}", probing.timeout);
     End { reason: reason::NO_ANSWER, why }
 }
 
-/// Asks for a stream that goes on: from a time on, else with so many flows before new ones.
+/// Opens a stream that follows: from a time on, else with `number` earlier flows.
 async fn open(
     connection: &Connection,
     kind: Kind,

@@ -1,4 +1,4 @@
-//! What a stream's messages say to us, and what tells one from all others.
+//! Decodes the messages of a stream, and derives a key that identifies each.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -10,7 +10,7 @@ use eyepiece_hubble::proto::relay::NodeStatusEvent;
 use foldhash::fast::FixedState;
 use prost::Message as _;
 
-use super::Item;
+use super::item::Item;
 use super::window::Offered;
 
 /// A stream of the API.
@@ -32,25 +32,25 @@ impl Kind {
     }
 }
 
-/// A message.
+/// A decoded message.
 pub(super) struct Read {
-    pub(super) what: What,
+    pub(super) what: Content,
     node: String,
     time: u64,
     key: u128,
     is_timed: bool,
 }
 
-/// What a message is.
-pub(super) enum What {
+/// The content of a message.
+pub(super) enum Content {
     Item(Item),
     NodeStatus(NodeStatusEvent),
-    /// Of a kind that is not known.
+    /// Of an unknown kind.
     Nothing,
 }
 
 impl Read {
-    /// As the window takes it.
+    /// The fields that the window needs.
     pub(super) fn offered(&self) -> Offered<'_> {
         Offered { node: &self.node, time: self.time, key: self.key, is_timed: self.is_timed }
     }
@@ -65,10 +65,10 @@ struct Head {
     time: Option<prost_types::Timestamp>,
 }
 
-/// Reads a message of a stream.
+/// Decodes a message of a stream.
 ///
 /// # Errors
-/// The bytes are none.
+/// The bytes are no message.
 pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeError> {
     match kind {
         Kind::Flows => flows(message),
@@ -88,7 +88,7 @@ pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeErro
 }
 
 fn timed(event: Option<Observed>, node: String, time: u64, message: &[u8]) -> Read {
-    let what = event.map_or(What::Nothing, |event| What::Item(Item::Observed(Box::new(event))));
+    let what = event.map_or(Content::Nothing, |event| Content::Item(Item::Observed(Box::new(event))));
     Read { what, node, time, key: hash(message), is_timed: true }
 }
 
@@ -98,19 +98,25 @@ fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
             let node = flow.metadata.as_ref().map(|metadata| metadata.node_name.clone()).unwrap_or_default();
             let (time, uuid) = (flow.time, u128::from_be_bytes(flow.uuid));
             let key = if uuid == 0 { hash(message) } else { uuid };
-            Read { what: What::Item(Item::Observed(Box::new(Observed::Flow(flow)))), node, time, key, is_timed: true }
+            Read {
+                what: Content::Item(Item::Observed(Box::new(Observed::Flow(flow)))),
+                node,
+                time,
+                key,
+                is_timed: true,
+            }
         }
         FlowsResponse::Observed(other) => {
             let Head { node_name, time } = Head::decode(message)?;
-            let what = What::Item(Item::Observed(Box::new(other)));
+            let what = Content::Item(Item::Observed(Box::new(other)));
             Read { what, node: node_name, time: nanoseconds(time), key: hash(message), is_timed: false }
         }
-        FlowsResponse::NodeStatus(event) => none(What::NodeStatus(event)),
-        FlowsResponse::Unknown => none(What::Nothing),
+        FlowsResponse::NodeStatus(event) => none(Content::NodeStatus(event)),
+        FlowsResponse::Unknown => none(Content::Nothing),
     })
 }
 
-const fn none(what: What) -> Read {
+const fn none(what: Content) -> Read {
     Read { what, node: String::new(), time: 0, key: 0, is_timed: false }
 }
 
@@ -120,7 +126,7 @@ fn nanoseconds(time: Option<prost_types::Timestamp>) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(nanos).unwrap_or(0))
 }
 
-/// 128 bits of a message: no two of a window are the same by chance in any time that matters.
+/// A 128-bit hash of a message: collisions within a window are practically impossible.
 fn hash(message: &[u8]) -> u128 {
     let half = |seed| {
         let mut hasher = FixedState::with_seed(seed).build_hasher();

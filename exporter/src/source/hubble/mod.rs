@@ -1,14 +1,15 @@
-//! The source `hubble`: follows flows, agent and debug events of a Hubble server or a relay, and finds it again whatever
-//! happens.
+//! The source `hubble`: follows flows, agent and debug events of a Hubble server or a relay, and reconnects after every
+//! end.
 //!
-//! What was seen last says from when on to ask after an interruption; what comes twice is left out. What the server does
-//! not have any more is missed, and nobody knows how much that is: such gaps are counted. A server that we are too slow
-//! for loses events in its own ring, and says how many.
+//! After an interruption it requests events from the last seen ones on, and leaves out those seen twice. Events that
+//! the server no longer has are missed; their number is unknown, so such gaps are counted. If this client is too slow,
+//! the server loses events in its own ring and reports how many.
 
 pub mod status;
 
-mod alive;
 mod follow;
+mod item;
+mod liveness;
 mod messages;
 mod reason;
 mod window;
@@ -18,40 +19,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use self::alive::Probing;
+pub use self::liveness::Probing;
 use eyepiece_flow::event::{Event, TakeOnce, Undecodable};
-use eyepiece_flow::record::Observed;
 
-use self::follow::{Counters, Follower, Out};
+use self::follow::{Follower, ItemSender, SharedMetrics};
+use self::item::Item;
 use self::status::{NOT_STARTED, View};
 use super::{Halt, Source, Waker, wait};
 use crate::client::address::Address;
 use crate::client::hubble::Options;
-use crate::source::connection_stats::Numbers;
+use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::telemetry::Telemetry;
 
-/// Events between the stream and the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. Full = the stream
-/// is not read, and the server's ring takes what comes.
+/// Capacity of the channel to the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. While it is full
+/// the stream is not read, and the server's ring buffers events.
 const CAPACITY: usize = 4096;
 
-/// Whose flows are read.
+/// Configuration of the source.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the server is.
+    /// The server's address.
     pub address: Address,
     /// How to connect.
     pub options: Options,
-}
-
-/// What the stream hands to the pipeline's thread.
-enum Item {
-    Observed(Box<Observed>),
-    Undecodable { time: u64, data: Bytes },
 }
 
 /// The source.
@@ -60,14 +54,14 @@ pub struct Hubble {
     runtime: Handle,
     probing: Probing,
     following: Option<Following>,
-    is_asleep: Arc<AtomicBool>,
-    counters: Counters,
+    is_waiting: Arc<AtomicBool>,
+    metrics: SharedMetrics,
     view: View,
     waker: Waker,
     halt: Halt,
 }
 
-/// The stream while somebody wants events.
+/// The running stream.
 struct Following {
     items: mpsc::Receiver<Item>,
     task: JoinHandle<()>,
@@ -79,19 +73,19 @@ impl Drop for Following {
     }
 }
 
-/// What belongs to the source outside of the pipeline's thread.
+/// Controls of the source outside of the pipeline's thread.
 #[derive(Clone, Debug)]
 pub struct Controls {
-    /// Ends it.
+    /// Ends the source.
     pub halt: Halt,
-    /// How the connection is.
+    /// The connection's state.
     pub view: View,
 }
 
-/// Makes a source that does not read yet; its connection lives on `runtime`.
+/// Builds a stopped source; its connection runs on `runtime`.
 ///
 /// # Errors
-/// No descriptor is left. That nobody listens is no error: the server may come later.
+/// No descriptor is left. A missing server is no error: it may start later.
 pub fn build(config: Config, runtime: Handle, telemetry: &Telemetry) -> io::Result<(Hubble, Controls)> {
     let waker = Waker::new()?;
     let (halt, view) = (Halt::new(waker.clone()), View::new());
@@ -100,8 +94,8 @@ pub fn build(config: Config, runtime: Handle, telemetry: &Telemetry) -> io::Resu
         runtime,
         probing: Probing::default(),
         following: None,
-        is_asleep: Arc::default(),
-        counters: Counters::new(Numbers::new(telemetry)),
+        is_waiting: Arc::default(),
+        metrics: SharedMetrics::new(ConnectionMetrics::new(telemetry)),
         view: view.clone(),
         waker,
         halt: halt.clone(),
@@ -110,7 +104,7 @@ pub fn build(config: Config, runtime: Handle, telemetry: &Telemetry) -> io::Resu
 }
 
 impl Hubble {
-    /// With another patience for a server that tells nothing.
+    /// Sets how a silent server is probed.
     #[must_use]
     pub fn probing(self, probing: Probing) -> Self {
         Self { probing, ..self }
@@ -119,7 +113,7 @@ impl Hubble {
     fn take(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let Some(following) = &mut self.following else { return 0 };
         let mut count = 0;
-        // No more than it holds: the pipeline gets a word in.
+        // At most one channel's capacity: bounds the pipeline's reaction to commands.
         while count < CAPACITY {
             match following.items.try_recv() {
                 Ok(Item::Observed(observed)) => sink(&Event::Observed(&TakeOnce::new(observed))),
@@ -134,7 +128,7 @@ impl Hubble {
     }
 
     fn end(&self) {
-        self.counters.get().stopped(Instant::now());
+        self.metrics.get().stopped(Instant::now());
         self.view.change(|now| (now.since, now.reason) = (Instant::now(), Some(NOT_STARTED)));
     }
 }
@@ -142,16 +136,16 @@ impl Hubble {
 impl Source for Hubble {
     fn start(&mut self) -> io::Result<()> {
         if self.following.is_none() && !self.halt.is_asked() {
-            self.counters.get().started(Instant::now());
+            self.metrics.get().started(Instant::now());
             let (sender, items) = mpsc::channel(CAPACITY);
-            let out = Out { items: sender, is_asleep: Arc::clone(&self.is_asleep), waker: self.waker.clone() };
+            let out = ItemSender { items: sender, is_waiting: Arc::clone(&self.is_waiting), waker: self.waker.clone() };
             let follower = Follower {
                 address: self.config.address.clone(),
                 options: self.config.options.clone(),
                 probing: self.probing,
                 out,
                 view: self.view.clone(),
-                counters: self.counters.clone(),
+                metrics: self.metrics.clone(),
                 random: fastrand::Rng::new(),
             };
             self.following = Some(Following { items, task: self.runtime.spawn(follower.run()) });
@@ -170,7 +164,7 @@ impl Source for Hubble {
             && let Some(following) = &mut self.following
             && !following.items.is_closed()
         {
-            // What has arrived stays readable, and no more comes: the drain has an end.
+            // Items that have arrived stay readable and no more come, so the drain ends.
             following.task.abort();
             following.items.close();
             self.end();
@@ -179,13 +173,13 @@ impl Source for Hubble {
         if count > 0 {
             return Ok(count);
         }
-        self.is_asleep.store(true, Ordering::Relaxed);
+        self.is_waiting.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let count = self.take(sink);
         if count == 0 {
             wait(&self.waker, [None; 2], timeout)?;
         }
-        self.is_asleep.store(false, Ordering::Relaxed);
+        self.is_waiting.store(false, Ordering::Relaxed);
         Ok(if count == 0 { self.take(sink) } else { count })
     }
 

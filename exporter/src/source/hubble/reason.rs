@@ -1,4 +1,4 @@
-//! Why there is no connection to a Hubble server, in words for telemetry.
+//! Classifies why there is no connection to a Hubble server, for telemetry.
 
 use std::io::ErrorKind;
 
@@ -6,12 +6,12 @@ use tonic::Code;
 
 use crate::client::hubble::ClientError;
 
-/// The server ended the stream, and said nothing.
+/// The server ended the stream without an error.
 pub(super) const CLOSED: &str = "closed";
-/// The server answers nothing any more, and nothing says that it is gone.
+/// The server no longer answers.
 pub(super) const NO_ANSWER: &str = "no_answer";
 
-/// Why a connection could not be made.
+/// The reason of a failed attempt to connect.
 pub(super) const fn of_connecting(error: &ClientError) -> &'static str {
     match error {
         ClientError::Timeout { .. } => "timeout",
@@ -22,17 +22,17 @@ pub(super) const fn of_connecting(error: &ClientError) -> &'static str {
             Some(ErrorKind::PermissionDenied) => "permission_denied",
             Some(ErrorKind::ConnectionRefused) => "refused",
             Some(ErrorKind::TimedOut) => "timeout",
-            // What rustls has against a certificate, or against bytes that are no TLS.
+            // rustls: an invalid certificate, or bytes that are no TLS.
             Some(ErrorKind::InvalidData) => "tls",
             _ => "connect_failed",
         },
     }
 }
 
-/// Why a stream ended: gRPC's code.
+/// The reason of a stream's end: gRPC's code.
 pub(super) const fn of_stream(code: Code) -> &'static str {
     match code {
-        // A server that is no longer there, too.
+        // Also a server that is gone.
         Code::Unavailable => "unavailable",
         Code::Ok => CLOSED,
         Code::Cancelled => "cancelled",

@@ -1,4 +1,4 @@
-//! How the connection to a Hubble server is, and its nodes where it is a relay, for those who look.
+//! The connection to a Hubble server, and a relay's nodes, for status pages.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use eyepiece_hubble::proto::relay::{NodeState, NodeStatusEvent};
 
-/// Nodes that are shown: more than a cluster has.
+/// The most nodes shown: more than a cluster has.
 const NODES: usize = 1 << 13;
 
-/// The connection now.
+/// The state of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Since when it is as it is.
+    /// When it changed last.
     pub since: Instant,
-    /// Why there is none; none while there is one.
+    /// Why there is no connection; `None` while there is one.
     pub reason: Option<&'static str>,
     /// Connections that have ended so far.
     pub interruptions: u64,
-    /// Nodes behind a relay, as it told last.
+    /// Nodes behind a relay, as last reported.
     pub nodes: BTreeMap<String, Node>,
 }
 
@@ -27,17 +27,17 @@ pub struct Connection {
 pub struct Node {
     /// `connected`, `unavailable`, `gone`, `error`, `unknown`.
     pub state: &'static str,
-    /// Since when.
+    /// When the state changed last.
     pub since: Instant,
-    /// What relay says about it; often nothing.
+    /// The relay's message; often empty.
     pub message: String,
 }
 
-/// A view of the connection; cloning shares it.
+/// A shared view of the connection's state.
 #[derive(Clone, Debug)]
 pub struct View(Arc<Mutex<Connection>>);
 
-/// The reason as long as nobody wants events.
+/// The reason while the source is stopped.
 pub const NOT_STARTED: &str = "not_started";
 
 impl View {
@@ -47,17 +47,17 @@ impl View {
         Self(Arc::new(Mutex::new(connection)))
     }
 
-    /// The connection now.
+    /// The current state.
     pub fn get(&self) -> Connection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes it: once per attempt or end, never per event.
+    /// Changes the state: once per attempt or end, never per event.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Connection) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes in what a relay tells of its nodes; gives the state's name.
+    /// Applies a relay's report about nodes; returns the state's name.
     pub(super) fn nodes(&self, event: &NodeStatusEvent) -> &'static str {
         let state = match event.state_change() {
             NodeState::UnknownNodeState => "unknown",
@@ -88,17 +88,17 @@ mod tests {
     use super::{NODES, View};
 
     #[test]
-    fn nodes_are_bounded_and_those_that_are_gone_make_room() {
+    fn gone_nodes_make_room_for_others() {
         let view = View::new();
-        let told = |state: NodeState, names: std::ops::Range<usize>| {
+        let report = |state: NodeState, names: std::ops::Range<usize>| {
             let node_names = names.map(|name| format!("node-{name:05}")).collect();
             view.nodes(&NodeStatusEvent { state_change: state.into(), node_names, message: String::new() })
         };
-        assert_eq!(told(NodeState::NodeConnected, 0..NODES), "connected");
-        told(NodeState::NodeConnected, NODES..NODES + 1);
+        assert_eq!(report(NodeState::NodeConnected, 0..NODES), "connected");
+        report(NodeState::NodeConnected, NODES..NODES + 1);
         assert!(!view.get().nodes.contains_key(&format!("node-{NODES:05}")));
-        assert_eq!(told(NodeState::NodeGone, 5..6), "gone");
-        told(NodeState::NodeConnected, NODES..NODES + 1);
+        assert_eq!(report(NodeState::NodeGone, 5..6), "gone");
+        report(NodeState::NodeConnected, NODES..NODES + 1);
         let nodes = view.get().nodes;
         assert_eq!((nodes.len(), nodes.contains_key("node-00005")), (NODES, false));
         assert_eq!(nodes[&format!("node-{NODES:05}")].state, "connected");

@@ -1,47 +1,48 @@
-//! What a stream has had lately: from when on to ask after an interruption, and what comes twice then.
+//! The window of a stream's recent events: the time to resume from after an interruption, and which events were seen.
 //!
-//! A server is asked again for some seconds that we know: flows of several nodes come out of order, and one that comes
-//! again proves that its node has forgotten none behind it. Only times of one node are compared with each other.
+//! A resumed stream overlaps by some seconds: flows of several nodes come out of order, and an event that comes again
+//! proves that its node has lost none after it. Only times of one node are compared with each other.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort them.
+/// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort
+/// them.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// A node that was not heard for this long while others were had nothing under way any more: its last event's time is not
-/// gone back to. By when events arrived, for clocks of nodes are not to be compared.
+/// After this silence, while other nodes were heard, a node has no late events: its last event's time is not resumed
+/// from. Measured by arrival, as clocks of nodes are not comparable.
 const QUIET: Duration = Duration::from_secs(600);
-/// A time this far before the node's newest is none that came late: somebody has set its clock back.
+/// An event this far before the node's newest is not late: the node's clock was set back.
 const SET_BACK: Duration = Duration::from_secs(60);
-/// How long after an interruption a node's old events are those that come again.
+/// How long after an interruption old events of a node are repeated ones.
 const REPLAY: Duration = Duration::from_secs(60);
-/// Events that are recognised: as many as the largest ring of a server has, some 6 MiB.
+/// The most events that are remembered: as many as the largest ring of a server has, some 6 MiB.
 const EVENTS: usize = 1 << 16;
-/// Nodes that are told apart: more than a cluster has (Kubernetes is made for 5,000).
+/// The most nodes that are distinguished: more than a cluster has (Kubernetes is made for 5,000).
 const NODES: usize = 1 << 13;
 
-/// What an event is to us.
+/// The outcome of [`Window::offer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
-    /// It has not been seen before.
+    /// Not seen before.
     New,
-    /// The same, and between it and what was seen last there may be others: the node did not tell what we know.
+    /// Not seen before, and events before it may be missing: the node repeated no known event.
     NewBehindGap,
-    /// It has been seen.
+    /// Seen before.
     Seen,
 }
 
-/// An event, as far as it matters here.
+/// The fields of an event that the window needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offered<'a> {
-    /// The node that observed it; empty where nobody says.
+    /// The node that observed it; empty if unknown.
     pub(super) node: &'a str,
-    /// When it happened, ns since the Unix epoch; 0 = not known.
+    /// When it happened, ns since the Unix epoch; 0 = unknown.
     pub(super) time: u64,
-    /// What tells it from all others.
+    /// Identifies the event.
     pub(super) key: u128,
-    /// Whether servers give it by time: losses come whatever time is asked for, and prove nothing.
+    /// Whether the server selects it by time. It does not for losses, so those prove nothing.
     pub(super) is_timed: bool,
 }
 
@@ -50,7 +51,7 @@ pub(super) struct Window {
     nodes: HashMap<Arc<str>, Node>,
     seen: HashSet<u128>,
     order: VecDeque<Seen>,
-    /// Until when events may come again.
+    /// Until when events may be repeated.
     replay: Option<Instant>,
     most: usize,
 }
@@ -65,20 +66,20 @@ struct Seen {
 struct Node {
     /// The latest time of its events.
     newest: u64,
-    /// The latest time among those that are not recognised any more.
+    /// The latest time among its forgotten events.
     floor: u64,
     /// When its last event arrived.
-    heard: Instant,
-    /// Its events may come again.
-    again: Option<Again>,
+    last_arrival: Instant,
+    /// Set while its events may be repeated.
+    replay: Option<Replay>,
 }
 
-struct Again {
-    /// The node's newest event when it was interrupted.
+struct Replay {
+    /// The node's newest event at the interruption.
     newest: u64,
     until: Instant,
-    /// It has told something that we know, or its gap was told.
-    is_settled: bool,
+    /// The node has repeated a known event, or its gap was reported.
+    is_proven: bool,
 }
 
 impl Default for Window {
@@ -89,34 +90,34 @@ impl Default for Window {
 }
 
 impl Window {
-    /// From when on to ask, ns since the Unix epoch; none where nothing was seen. The time of the node whose clock is the
-    /// furthest behind: a server that is asked for a later one drops all that this node tells. And none after `now`, the
-    /// wall-clock time: a clock that was ahead may have been set right meanwhile.
+    /// The time to resume from, ns since the Unix epoch; `None` if no event was seen. It is that of the node whose
+    /// clock is the furthest behind: a server asked for a later time drops all events of this node. It is not after
+    /// `now`, the wall-clock time: a clock that was ahead may have been corrected meanwhile.
     pub(super) fn since(&self, now: u64) -> Option<u64> {
-        // Losses alone tell no time.
+        // Losses have no usable time.
         let timed = self.nodes.values().filter(|node| node.newest > 0);
-        let heard = timed.clone().map(|node| node.heard).max()?;
-        timed.map(|node| node.told_until(heard)).min().map(|time| back(time.min(now), WINDOW))
+        let last_arrival = timed.clone().map(|node| node.last_arrival).max()?;
+        timed.map(|node| node.complete_until(last_arrival)).min().map(|time| back(time.min(now), WINDOW))
     }
 
-    /// The stream begins anew, from a time on that [`Window::since`] has said.
+    /// The stream resumes, from a time that [`Window::since`] returned.
     pub(super) fn resumed(&mut self, since: Option<u64>, now: Instant) {
         let Some(since) = since else { return };
         self.replay = Some(now + REPLAY);
         for node in self.nodes.values_mut() {
-            node.again(now, node.newest >= since);
+            node.expect_replay(now, node.newest >= since);
         }
     }
 
-    /// Something has become of a node behind a relay: its stream begins anew.
+    /// A node behind a relay changed its state: its stream begins anew.
     pub(super) fn node_changed(&mut self, name: &str, now: Instant) {
         if let Some(node) = self.nodes.get_mut(name) {
             self.replay = Some(now + REPLAY);
-            node.again(now, true);
+            node.expect_replay(now, true);
         }
     }
 
-    /// Takes note of an event.
+    /// Records an event; returns whether it is new.
     pub(super) fn offer(&mut self, event: &Offered<'_>, now: Instant) -> Offer {
         self.forget(now);
         let is_seen = self.seen.contains(&event.key);
@@ -128,24 +129,24 @@ impl Window {
             return Offer::New;
         }
         let (name, node) = self.node(event, now);
-        node.heard = now;
+        node.last_arrival = now;
         let mut is_gap = false;
-        match &mut node.again {
-            // Told again is nothing so late: the clock was set back while nobody looked, and what the node has told since was
-            // taken for known.
-            Some(again) if !is_seen && event.is_timed && event.time <= node.floor && now >= again.until => {
-                (node.newest, node.floor, node.again) = (event.time, 0, None);
+        match &mut node.replay {
+            // No server repeats events this late: the clock was set back while no connection was there, and the node's
+            // newer events were taken for known ones.
+            Some(replay) if !is_seen && event.is_timed && event.time <= node.floor && now >= replay.until => {
+                (node.newest, node.floor, node.replay) = (event.time, 0, None);
                 is_gap = true;
             }
-            Some(again) => {
+            Some(replay) => {
                 if is_seen || event.time <= node.floor {
-                    again.is_settled |= event.is_timed;
+                    replay.is_proven |= event.is_timed;
                     return Offer::Seen;
                 }
                 if event.is_timed {
-                    is_gap = !std::mem::replace(&mut again.is_settled, true);
-                    if event.time > again.newest || now >= again.until {
-                        node.again = None;
+                    is_gap = !std::mem::replace(&mut replay.is_proven, true);
+                    if event.time > replay.newest || now >= replay.until {
+                        node.replay = None;
                     }
                 }
             }
@@ -164,13 +165,14 @@ impl Window {
         let known = self.nodes.get_key_value(event.node).map(|(name, _)| Arc::clone(name));
         let name = known.unwrap_or_else(|| {
             if self.nodes.len() >= NODES {
-                let longest = self.nodes.iter().min_by_key(|(_, node)| node.heard).map(|(name, _)| Arc::clone(name));
+                let longest =
+                    self.nodes.iter().min_by_key(|(_, node)| node.last_arrival).map(|(name, _)| Arc::clone(name));
                 longest.and_then(|name| self.nodes.remove(&name));
             }
             event.node.into()
         });
         let newest = if event.is_timed { event.time } else { 0 };
-        let new = || Node { newest, floor: 0, heard: now, again: None };
+        let new = || Node { newest, floor: 0, last_arrival: now, replay: None };
         (Arc::clone(&name), self.nodes.entry(name).or_insert_with(new))
     }
 
@@ -182,7 +184,7 @@ impl Window {
         self.order.push_back(Seen { node, time: event.time, key: event.key, arrived: now });
     }
 
-    /// Forgets what came longer ago than events are out of order; while events come again, only for want of room.
+    /// Forgets events older than [`WINDOW`]; while events may be repeated, only for want of room.
     fn forget(&mut self, now: Instant) {
         if self.replay.is_some_and(|until| now < until) {
             return;
@@ -196,7 +198,7 @@ impl Window {
     fn forget_oldest(&mut self) {
         let Some(oldest) = self.order.pop_front() else { return };
         self.seen.remove(&oldest.key);
-        // A later one is from before its clock was set back.
+        // A later time is from before the clock was set back.
         if let Some(node) = self.nodes.get_mut(&oldest.node).filter(|node| oldest.time <= node.newest) {
             node.floor = node.floor.max(oldest.time);
         }
@@ -204,17 +206,17 @@ impl Window {
 }
 
 impl Node {
-    /// Up to when it has told us everything, by its own clock, where `heard` is when any node was heard last.
-    fn told_until(&self, heard: Instant) -> u64 {
-        let silent = heard.saturating_duration_since(self.heard);
-        // One that is quiet is as far on as its clock has gone since, be it ahead of ours or behind.
+    /// The time by the node's own clock until which its events are complete; `last_arrival` is the last of any node.
+    fn complete_until(&self, last_arrival: Instant) -> u64 {
+        let silent = last_arrival.saturating_duration_since(self.last_arrival);
+        // A quiet node's clock has advanced since, whether it is ahead or behind.
         if silent <= QUIET { self.newest } else { self.newest.saturating_add(nanos(silent)) }
     }
 
-    fn again(&mut self, now: Instant, is_asked_for: bool) {
-        let newest = self.again.as_ref().map_or(self.newest, |again| again.newest.max(self.newest));
-        // Whose last event is before the time that is asked for has nothing to prove itself by.
-        self.again = Some(Again { newest, until: now + REPLAY, is_settled: !is_asked_for });
+    fn expect_replay(&mut self, now: Instant, is_requested: bool) {
+        let newest = self.replay.as_ref().map_or(self.newest, |replay| replay.newest.max(self.newest));
+        // A node whose last event is before the requested time has nothing to repeat.
+        self.replay = Some(Replay { newest, until: now + REPLAY, is_proven: !is_requested });
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eyepiece::source::datapath::links::namespaces;
-use eyepiece::source::datapath::links::namespaces::Places;
+use eyepiece::source::datapath::links::namespaces::SearchPaths;
 use eyepiece::source::datapath::links::requests::Requests;
 use eyepiece::source::datapath::links::{Config, Filter, Ignored, Link, LinkEvent, Role};
 use eyepiece_wire::{InterfaceKind, Tunnel};
@@ -355,7 +355,7 @@ fn many_come_and_go_quickly() {
         }
         assert_eq!((appeared, gone, ids.len()), (cycles, cycles, cycles), "none missed, no id twice");
         assert_eq!(watched.table.len(), 2);
-        assert_eq!(watched.links.counts.resyncs.get(), 0);
+        assert_eq!(watched.links.metrics.resyncs.get(), 0);
     });
 }
 
@@ -375,7 +375,7 @@ fn lost_notifications_are_made_up_for() {
         assert_eq!(watched.link("lo").mtu, 65999);
         assert_eq!(watched.link("kept").role, Role::Endpoint);
         assert!(!watched.table.contains_key("short"));
-        assert!(watched.links.counts.resyncs.get() >= 1);
+        assert!(watched.links.metrics.resyncs.get() >= 1);
         ip("link add next type bridge");
         watched.until("what comes after", |watched| watched.table.contains_key("next"));
     });
@@ -407,7 +407,7 @@ fn swapped_namespaces_keep_their_inodes() {
         let targets = others.each_ref().map(|other| format!("/run/netns/{}", other.0));
         let (path, next, is_over) = (folder.path().join("a"), folder.path().join(".next"), AtomicBool::new(false));
         std::os::unix::fs::symlink(&targets[0], &path).unwrap();
-        let places = Places { directories: vec![folder.path().into()], processes: folder.path().join("none") };
+        let places = SearchPaths { directories: vec![folder.path().into()], processes: folder.path().join("none") };
         let wanted = inodes.keys().copied().collect();
         std::thread::scope(|scope| {
             scope.spawn(|| {

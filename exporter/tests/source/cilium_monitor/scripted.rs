@@ -53,7 +53,7 @@ impl Reader {
         let path = folder.path().join(path);
         let telemetry = Telemetry::default();
         // Each connection is a good one: what is tested here does not wait.
-        let config = Config { socket: path.clone(), stall, good: Duration::ZERO };
+        let config = Config { socket: path.clone(), stall, stable_after: Duration::ZERO };
         let (mut source, controls) = cilium_monitor::build(config, &telemetry).expect("a source");
         source.start().expect("start");
         Self { path, telemetry, controls, seen: Vec::new(), source, _folder: folder }

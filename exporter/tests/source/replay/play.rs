@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyepiece::metadata::{Publisher, Tables};
-use eyepiece::source::replay::{Config, Controls, Parts, Replay, ReplayError};
+use eyepiece::source::replay::{Config, Controls, Deps, Replay, ReplayError};
 use eyepiece::source::{Halt, Source as _, Waker, replay};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::event::RawEvent;
@@ -39,7 +39,7 @@ pub(crate) fn open(path: &Path, speed: f64) -> Result<Played, ReplayError> {
 fn open_until(path: &Path, speed: f64, leave: &Halt) -> Result<Played, ReplayError> {
     let (symbols, telemetry) = (Symbols::default(), Telemetry::default());
     let publisher = Publisher::new(Tables::new(&symbols));
-    let parts = Parts { symbols: symbols.clone(), publisher: publisher.clone(), telemetry: &telemetry, leave };
+    let parts = Deps { symbols: symbols.clone(), publisher: publisher.clone(), telemetry: &telemetry, shutdown: leave };
     let (mut replay, controls) = replay::build(&Config { path: path.display().to_string(), speed }, parts)?;
     replay.start().expect("start");
     Ok(Played { publisher, symbols, telemetry, replay, controls })
@@ -218,7 +218,7 @@ fn pipe(folder: &tempfile::TempDir) -> PathBuf {
 fn empty_pipe_is_left_on_stop() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = pipe(&folder);
-    let left = |leave: &Halt| matches!(open_until(&path, 0.0, leave), Err(ReplayError::Left));
+    let left = |leave: &Halt| matches!(open_until(&path, 0.0, leave), Err(ReplayError::Interrupted));
     let leave = || Halt::new(Waker::new().expect("a waker"));
     // It has no writer.
     let asked = leave();

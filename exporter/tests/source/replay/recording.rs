@@ -3,11 +3,11 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::recording;
-use eyepiece::recording::{Context, End, KernelWords, Open, Recording, Summary};
+use eyepiece::recording::{Deps, End, KernelNameLookup, Open, Recording, Summary};
 use eyepiece::source::{Source, Waker};
 use eyepiece_flow::event::{Event, RawEvent};
 use eyepiece_flow::interner::Symbols;
@@ -40,7 +40,7 @@ impl Source for Delivers {
 
 struct Words;
 
-impl KernelWords for Words {
+impl KernelNameLookup for Words {
     fn reason(&self, number: u32) -> String {
         format!("R{number}")
     }
@@ -60,10 +60,10 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let publisher = Publisher::new(Tables::new(&symbols));
     let (chunks, pending) = recording::build(options).expect("a recording");
     let (writer, _) = pending.start().expect("a file");
-    let context = Context {
+    let context = Deps {
         publisher: publisher.clone(),
         symbols: symbols.clone(),
-        words: Box::new(Words),
+        kernel_names: Box::new(Words),
         origin: "program=test\nemitter=cilium\n".to_owned(),
         now: || 5,
     };
@@ -85,6 +85,28 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
 
 fn texts(events: &[Owned]) -> Vec<String> {
     events.iter().map(|event| text(&event.event())).collect()
+}
+
+/// Whether a thread of this name holds no capability.
+fn is_unprivileged(thread: &str) -> bool {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("procfs").flatten();
+    let statuses = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    let lines = [format!("Name:\t{thread}"), "CapEff:\t0000000000000000".into(), "CapPrm:\t0000000000000000".into()];
+    statuses.into_iter().any(|status| lines.iter().all(|line| status.lines().any(|found| found == line)))
+}
+
+#[test]
+fn recording_thread_holds_no_capabilities() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (chunks, pending) = recording::build(options(&folder.path().join("recording"))).expect("a recording");
+    let (writer, _) = pending.start().expect("a file");
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_unprivileged("recording") {
+        assert!(Instant::now() < end, "the thread keeps capabilities");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(chunks);
+    assert!(matches!(writer.finish(Duration::from_secs(60)).end, Ok(End::Done)));
 }
 
 #[test]

@@ -6,10 +6,7 @@ use eyepiece_hubble::proto::flow::{DropReason, FlowFilter};
 use eyepiece_hubble::terminal::safe;
 
 use crate::source::datapath::btf::Btf;
-use crate::source::datapath::kernel_names::reasons;
-
-/// The prefix of names in the kernel's sources.
-const PREFIX: &str = "SKB_DROP_REASON_";
+use crate::source::datapath::kernel_names::{normalize_reason, reasons};
 
 /// A reason by its name.
 pub(super) enum Reason {
@@ -25,10 +22,10 @@ pub(super) fn parse(text: &str) -> Result<Reason, String> {
     if let Some(reason) = DropReason::from_str_name(&name) {
         return Ok(Reason::Cilium(reason));
     }
-    let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+    let name = normalize_reason(&name);
     let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    if is_name { Ok(Reason::Kernel(name.to_owned())) } else { Err(format!("{text:?} is no reason of a drop")) }
+    if is_name { Ok(Reason::Kernel(name)) } else { Err(format!("{text:?} is no reason of a drop")) }
 }
 
 /// Adds the kernel's reasons to a filter. Any of its reasons has to match, so those of the API's enum join the expression,

@@ -1,4 +1,4 @@
-//! What interfaces counted before our hooks were there: reported once of each, whatever becomes of its hooks and name.
+//! What interfaces counted before they had hooks: reported once per interface, independent of later hooks and renames.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use eyepiece_semconv::{attribute, metric};
 use super::super::links::requests::{Counters, Requests};
 use crate::support::telemetry::Telemetry;
 
-/// The numbers by interface index.
+/// The counters by interface index.
 pub(super) struct Unseen {
     telemetry: Telemetry,
     interfaces: BTreeMap<u32, Counted>,
@@ -36,12 +36,12 @@ impl Unseen {
         }
     }
 
-    /// An interface has another name: its numbers move there.
+    /// An interface was renamed: its series move to the new name.
     pub(super) fn rename(&mut self, ifindex: u32, name: &str) {
         let Some(counted) = self.interfaces.get_mut(&ifindex) else { return };
         let former = series(&counted.name, &counted.counters);
         for ((metric, attributes, _), (_, new, count)) in former.into_iter().zip(series(name, &counted.counters)) {
-            // What has no series of its own stays in the one that it shares.
+            // A value in a shared series stays there.
             if self.telemetry.remove(metric, &attributes) {
                 self.telemetry.counter(metric, &new).add(count);
             }
@@ -49,7 +49,7 @@ impl Unseen {
         name.clone_into(&mut counted.name);
     }
 
-    /// An interface is gone. Its numbers stay until an export has seen them.
+    /// An interface is gone. Its series stay until an export has seen them.
     pub(super) fn gone(&mut self, ifindex: u32) {
         let Some(counted) = self.interfaces.remove(&ifindex) else { return };
         for (metric, attributes, _) in series(&counted.name, &counted.counters) {
@@ -59,7 +59,7 @@ impl Unseen {
 
     fn report(&mut self, ifindex: u32, name: String, counters: Counters) {
         for (metric, attributes, counted) in series(&name, &counters) {
-            // Another interface may have had the name: the sum goes on.
+            // Another interface may have had the name: the series continues.
             self.telemetry.counter(metric, &attributes).add(counted);
         }
         self.interfaces.insert(ifindex, Counted { name, counters });
@@ -68,7 +68,7 @@ impl Unseen {
 
 type Attributes<'a> = [(&'static str, &'a str); 2];
 
-/// Metric, attributes and value of each number of an interface.
+/// Metric, attributes and value of each counter of an interface.
 fn series<'a>(name: &'a str, counters: &Counters) -> [(&'static str, Attributes<'a>, u64); 4] {
     let (packets, bytes) = (metric::EYEPIECE_DATAPATH_UNSEEN_PACKETS.name, metric::EYEPIECE_DATAPATH_UNSEEN_BYTES.name);
     let Counters { rx_packets, tx_packets, rx_bytes, tx_bytes } = *counters;

@@ -1,4 +1,4 @@
-//! What goes into the watcher and what comes out of it.
+//! The watcher's configuration, metrics, errors and handles.
 
 use std::io;
 
@@ -10,39 +10,39 @@ use super::glob::Filter;
 use super::inventory::Inventory;
 use super::learner::Learner;
 use super::link::LinkEvent;
-use super::namespaces::Places;
+use super::namespaces::SearchPaths;
+use super::notifier::EndpointObserver;
 use super::requests::RequestError;
-use super::roster::Told;
 use crate::support::telemetry::{Number, Telemetry};
 
-/// What the watcher is to look at.
+/// Configuration of the watcher.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Which interfaces, by name.
+    /// Which interfaces, by name patterns.
     pub filter: Filter,
-    /// Where namespaces are found.
-    pub places: Places,
-    /// Who is told of endpoints that come and go.
-    pub told: Told,
+    /// Where namespaces are searched.
+    pub search_paths: SearchPaths,
+    /// Notified when endpoints come and go.
+    pub observer: EndpointObserver,
 }
 
-/// What the watcher counts.
+/// Metrics of the watcher.
 #[derive(Clone, Debug)]
-pub struct Counts {
-    /// Lists that were made because notifications were lost.
+pub struct WatcherMetrics {
+    /// Lists made because notifications were lost.
     pub resyncs: Number,
-    /// Questions about interfaces, addresses or namespaces that the kernel did not answer.
+    /// Requests about interfaces, addresses or namespaces that failed.
     pub failures: Number,
-    /// Hints about source addresses that found no room on their way.
+    /// Source-address hints dropped because their queue was full.
     pub hints_dropped: Number,
-    /// Source addresses that an endpoint with too many of them was not given.
+    /// Source addresses refused because an endpoint has too many.
     pub learned_refused: Number,
     /// Endpoints without id, because all ids were in use.
     pub without_id: Number,
 }
 
-impl Counts {
-    /// The numbers, in the registry from the start.
+impl WatcherMetrics {
+    /// Registers the metrics, with value 0.
     pub fn new(telemetry: &Telemetry) -> Self {
         let of = |reason| {
             telemetry.counter(metric::EYEPIECE_INTERFACES_INCIDENTS.name, &[(attribute::EYEPIECE_REASON, reason)])
@@ -57,23 +57,23 @@ impl Counts {
     }
 }
 
-/// Why there is no watcher, or not any more.
+/// Why the watcher could not start, or has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum LinksError {
-    /// The kernel's notifications cannot be had.
+    /// The kernel refused the subscription to notifications.
     #[error("cannot subscribe to interfaces: {source}")]
     Subscribe {
-        /// What the system call said.
+        /// The system call's error.
         source: io::Error,
     },
     /// The interfaces cannot be listed.
     #[error("cannot list interfaces: {source}")]
     List {
-        /// What was asked and how it failed.
+        /// The request's error.
         #[from]
         source: RequestError,
     },
-    /// A thread of the runtime was lost.
+    /// A blocking task ended without a result.
     #[error("a request to the kernel was cut off: {source}")]
     Thread {
         /// Panicked or cancelled.
@@ -85,15 +85,15 @@ pub enum LinksError {
 /// A running watcher. It ends when `events` is dropped.
 #[derive(Debug)]
 pub struct Links {
-    /// All interfaces, then [`LinkEvent::Synced`], then what changes. The snapshot knows an interface before it is
-    /// told here.
+    /// All interfaces, then [`LinkEvent::Synced`], then changes. A snapshot with the interface is published before its
+    /// event is sent.
     pub events: mpsc::Receiver<LinkEvent>,
     /// For the pipeline's thread.
     pub learner: Learner,
-    /// What is counted.
-    pub counts: Counts,
+    /// Metrics.
+    pub metrics: WatcherMetrics,
     /// The interfaces by role; complete when [`LinkEvent::Synced`] is sent.
     pub inventory: Inventory,
-    /// Ends with an error where the kernel can't be asked any more.
+    /// Ends with an error if requests to the kernel fail for good.
     pub task: JoinHandle<Result<(), LinksError>>,
 }

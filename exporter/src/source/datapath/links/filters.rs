@@ -1,11 +1,11 @@
-//! Our tc filters at clsact: adds them, and finds and removes those that are ours, and no others.
+//! eyepiece's tc filters at clsact: adds them, finds them, and removes them and no others.
 //!
-//! A filter is ours if it is a bpf filter with our handle, our priority and a program name of ours, all three; anybody
-//! may have one or two of them. It cannot be told whether the run that made it still lives, so this is for the start
-//! of an exporter that is the only one in its network namespace.
+//! A filter is eyepiece's if it is a bpf filter with its handle, its priority and its prefix of program names, all
+//! three. Whether the run that made it still lives is unknown, so stale filters are removed at the start only, by an
+//! exporter that is the only one in its network namespace.
 //!
-//! The clsact qdisc itself stays: an earlier run may have found it there, and others may be about to use it. An empty
-//! one costs a packet a few nanoseconds. Only who made it in this very run may call [`remove_empty_clsact`].
+//! The clsact qdisc stays: an earlier run may have found it there, and other programs may use it. An empty one costs a
+//! packet a few nanoseconds. Only the run that created it may call [`remove_empty_clsact`].
 
 use std::io;
 
@@ -32,30 +32,30 @@ const CLSACT_HANDLE: u32 = 0xffff_0000;
 /// Parent of a clsact qdisc: `TC_H_CLSACT`.
 const CLSACT_PARENT: u32 = 0xffff_fff1;
 
-/// How filters of ours are known.
+/// Properties of eyepiece's filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ours {
     /// Their handle.
     pub handle: u32,
-    /// Their priority: the lowest there is runs first.
+    /// Their priority: the lowest one runs first.
     pub priority: u16,
-    /// How their programs' names begin.
+    /// Prefix of their programs' names.
     pub prefix: &'static str,
 }
 
 impl Default for Ours {
     fn default() -> Self {
-        // The handle is to be nobody else's: ASCII "eye".
+        // ASCII "eye": unlikely to be another program's.
         Self { handle: 0x65_7965, priority: 1, prefix: "eyepiece_" }
     }
 }
 
-/// Where at an interface.
+/// The side of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// What comes in.
+    /// Received packets.
     Ingress,
-    /// What goes out.
+    /// Sent packets.
     Egress,
 }
 
@@ -74,21 +74,21 @@ impl Direction {
 pub struct TcFilter {
     /// The interface.
     pub ifindex: u32,
-    /// Where at it.
+    /// The side.
     pub direction: Direction,
     /// Handle within its priority.
     pub handle: u32,
     /// Priority.
     pub priority: u16,
-    /// Ethertype that it is for, in network order as the kernel keeps it.
+    /// Ethertype that it matches, in network byte order as the kernel keeps it.
     pub protocol: u16,
     /// `bpf`, `matchall` …
     pub kind: String,
-    /// The program's name, of bpf filters.
+    /// The program's name; bpf filters only.
     pub name: Option<String>,
 }
 
-/// Adds the clsact qdisc to an interface; false where it has one already.
+/// Adds the clsact qdisc to an interface; returns false if it has one already.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -101,10 +101,10 @@ pub fn add_clsact(requests: &mut Requests, ifindex: u32) -> Result<bool, Request
     }
 }
 
-/// Adds a program as a filter of ours for all packets at one side of an interface that has a clsact qdisc.
+/// Adds a program as a filter for all packets at one side of an interface that has a clsact qdisc.
 ///
 /// # Errors
-/// See [`RequestError`]; refused with `EEXIST` where a filter has the place.
+/// See [`RequestError`]; refused with `EEXIST` if a filter has the same handle and priority.
 pub fn add(
     requests: &mut Requests,
     ifindex: u32,
@@ -133,17 +133,17 @@ pub fn add(
 }
 
 impl TcFilter {
-    /// Names everything: with a handle of 0 the kernel would take the whole priority.
+    /// All fields are set: with a handle of 0 the kernel would take the whole priority.
     fn tcmsg(&self) -> [u8; TCMSG] {
         let info = u32::from(self.priority) << 16 | u32::from(self.protocol);
         tcmsg(self.ifindex, self.handle, self.direction.parent(), info)
     }
 }
 
-/// Removes all filters of ours in this network namespace, and returns them.
+/// Removes all of eyepiece's filters in this network namespace, and returns them.
 ///
 /// # Errors
-/// See [`RequestError`]; what was removed before stays removed. An interface that goes away meanwhile is none.
+/// See [`RequestError`]; filters removed before the error stay removed. A vanished interface is no error.
 pub fn remove_stale(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilter>, RequestError> {
     let mut removed = Vec::new();
     for filter in stale_filters(requests, ours)? {
@@ -156,7 +156,7 @@ pub fn remove_stale(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilter
     Ok(removed)
 }
 
-/// The filters of ours at all interfaces of this network namespace.
+/// eyepiece's filters at all interfaces of this network namespace.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -171,7 +171,7 @@ pub fn stale_filters(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilte
     Ok(found)
 }
 
-/// All filters at one side of an interface, whoever made them; none where it has no clsact qdisc, or is gone.
+/// All filters at one side of an interface; none if it has no clsact qdisc, or is gone.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -184,10 +184,10 @@ pub fn filters(requests: &mut Requests, ifindex: u32, direction: Direction) -> R
     }
 }
 
-/// Removes the clsact qdisc of an interface if no filter is left on it, and says whether it did.
+/// Removes the clsact qdisc of an interface if it has no filter; returns whether it did.
 ///
-/// For who made the qdisc in this run. Somebody can add a filter between our look and the removal, and would lose it:
-/// the kernel has no removal of an empty qdisc only.
+/// For the run that created the qdisc. Another program's filter that is added between the check and the removal is
+/// lost: the kernel cannot remove a qdisc on condition that it is empty.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -211,7 +211,7 @@ fn is_ours(filter: &TcFilter, ours: &Ours) -> bool {
         && filter.name.as_ref().is_some_and(|name| name.starts_with(ours.prefix))
 }
 
-/// Removes one filter; one that is not there, or whose interface is gone, is no error.
+/// Removes one filter; a missing one, or a missing interface, is no error.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -224,7 +224,7 @@ fn remove(requests: &mut Requests, filter: &TcFilter) -> Result<(), RequestError
     requests.list(&request, |_| None::<()>).map(|_| ())
 }
 
-/// The interface, its qdisc or the filter is not there (any more).
+/// Whether the interface, its qdisc or the filter is missing.
 fn is_gone(error: &RequestError) -> bool {
     let gone = [libc::ENODEV, libc::ENOENT, libc::EINVAL];
     let code = |source: &io::Error| source.raw_os_error().is_some_and(|code| gone.contains(&code));
@@ -255,7 +255,7 @@ fn parse(message: &Message<'_>, direction: Direction) -> Option<TcFilter> {
             _ => {}
         }
     }
-    // The kernel tells of each priority once more, without options, before the filters in it.
+    // Before its filters, the kernel sends each priority once without options.
     (message.kind == RTM_NEWTFILTER && has_options).then_some(filter)
 }
 

@@ -1,12 +1,11 @@
-//! Which interfaces the user wants to see: include and exclude patterns by name.
+//! Include and exclude patterns of interface names.
 
-/// Patterns by interface name; `*` stands for any text, `?` for one character. An excluded name stays out, included
-/// or not.
+/// Patterns of interface names; `*` stands for any text, `?` for one character. Exclusion wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// A name must match one of these.
     pub include: Vec<String>,
-    /// A name that matches one of these is left out.
+    /// A name that matches one of these is excluded.
     pub exclude: Vec<String>,
 }
 
@@ -16,10 +15,10 @@ impl Default for Filter {
     }
 }
 
-/// What a [`Filter`] says of a name.
+/// The outcome of [`Filter::admission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Look at it.
+    /// Watched.
     Admitted,
     /// A pattern of `exclude` matches.
     Excluded,
@@ -28,7 +27,7 @@ pub enum Admission {
 }
 
 impl Filter {
-    /// Whether an interface of this name is wanted.
+    /// Whether an interface of this name is watched.
     pub fn admission(&self, name: &str) -> Admission {
         if self.exclude.iter().any(|pattern| matches(pattern, name)) {
             Admission::Excluded
@@ -40,13 +39,13 @@ impl Filter {
     }
 }
 
-/// Whether the whole of `text` matches `pattern`. Runs in the product of the lengths at worst, without recursion.
+/// Whether the whole of `text` matches `pattern`. At worst in the product of the lengths, without recursion.
 ///
-/// Works on bytes: interface names are bytes to the kernel, and all but ASCII is rare; `?` then stands for a byte.
+/// Works on bytes: names are bytes to the kernel and rarely other than ASCII; `?` then stands for a byte.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // Where to go on when the rest does not match: behind the last star, with one more byte given to it.
+    // Where to continue on a mismatch: behind the last star, with one more byte matched by it.
     let mut retry = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -76,7 +75,7 @@ mod tests {
     use super::{Admission, Filter, matches};
 
     #[test]
-    fn patterns() {
+    fn patterns_match_whole_names() {
         for (pattern, text, expected) in [
             ("", "", true),
             ("", "a", false),
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn many_stars_end_soon() {
+    fn many_stars_match_in_time() {
         assert!(!matches(&"*a".repeat(32), &"a".repeat(31)));
         assert!(!matches(&format!("{}b", "a*".repeat(64)), &"a".repeat(4096)));
     }

@@ -1,10 +1,10 @@
 //! Endpoint ids: one per endpoint interface, for as long as it lives.
 
-/// Ids that can be in use at once: all of u16 but 0, which means no endpoint.
+/// The most ids in use at once: all of u16 but 0, which means no endpoint.
 pub const ENDPOINTS_MAX: usize = u16::MAX as usize;
 
-/// Hands out endpoint ids. A released id comes again only after all others had their turn, so that what is still on
-/// its way with the old id is not taken for the new endpoint's.
+/// Allocates endpoint ids. A released id is reused only after all others, so that events under way with the old id are
+/// not taken for the new endpoint's.
 #[derive(Debug)]
 pub struct EndpointIds {
     /// A bit per id; bit 0 is never set.
@@ -20,7 +20,7 @@ impl Default for EndpointIds {
 }
 
 impl EndpointIds {
-    /// A free id; none where [`ENDPOINTS_MAX`] are in use.
+    /// Allocates a free id; `None` if [`ENDPOINTS_MAX`] are in use.
     pub fn allocate(&mut self) -> Option<u16> {
         if self.count == ENDPOINTS_MAX {
             return None;
@@ -38,7 +38,7 @@ impl EndpointIds {
         Some(id)
     }
 
-    /// Gives an id back; of one that is not in use it is without effect.
+    /// Releases an id; without effect if it is not in use.
     pub fn release(&mut self, id: u16) {
         if self.is_used(id) {
             self.used[usize::from(id / 64)] &= !(1 << (id % 64));
@@ -46,7 +46,7 @@ impl EndpointIds {
         }
     }
 
-    /// How many ids are in use.
+    /// The number of ids in use.
     pub const fn count(&self) -> usize {
         self.count
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::{ENDPOINTS_MAX, EndpointIds};
 
     #[test]
-    fn never_zero_and_not_at_once_again() {
+    fn released_id_is_not_reused_soon() {
         let mut ids = EndpointIds::default();
         assert_eq!(ids.allocate(), Some(1));
         ids.release(1);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_round_past_those_in_use() {
+    fn allocation_skips_used_ids() {
         let mut ids = EndpointIds::default();
         let kept = ids.allocate();
         assert_eq!(kept, Some(1));

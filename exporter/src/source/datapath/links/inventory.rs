@@ -1,4 +1,4 @@
-//! How many interfaces there are by role, and which patterns match none: for the log and for the status.
+//! The number of interfaces by role, and patterns that match none: for the log and the status.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,17 +8,17 @@ use super::classify::Role;
 use super::glob::{Filter, matches};
 use super::link::Link;
 
-/// The interfaces as they are now: the watcher sets it, others read it. Cloning shares it.
+/// The current interfaces: written by the watcher, read by others. Cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory(Arc<Mutex<Interfaces>>);
 
 impl Inventory {
-    /// Replaces what is known.
+    /// Replaces the inventory.
     pub fn set(&self, interfaces: Interfaces) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = interfaces;
     }
 
-    /// What is known.
+    /// The current inventory.
     pub fn get(&self) -> Interfaces {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -31,7 +31,7 @@ pub struct Interfaces {
     pub endpoints: u64,
     /// Those with an uplink's hooks.
     pub uplinks: u64,
-    /// Those without hooks, by why.
+    /// Those without hooks, by reason.
     pub left_out: BTreeMap<&'static str, u64>,
     /// Patterns that match no interface.
     pub unmatched: Vec<Unmatched>,
@@ -40,7 +40,7 @@ pub struct Interfaces {
 /// A pattern that matches no interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmatched {
-    /// The key that it is in.
+    /// The key of the pattern.
     pub key: &'static str,
     /// The pattern.
     pub pattern: String,
@@ -52,13 +52,13 @@ impl fmt::Display for Unmatched {
     }
 }
 
-/// The key of patterns that interfaces have to match.
+/// The key of include patterns.
 pub const INCLUDE: &str = "datapath.interfaces.include";
-/// The key of patterns that leave interfaces out.
+/// The key of exclude patterns.
 const EXCLUDE: &str = "datapath.interfaces.exclude";
 
 impl Interfaces {
-    /// Counts interfaces, and looks which patterns none of them matches.
+    /// Counts interfaces by role, and finds patterns that match none of them.
     pub fn count<'a>(links: &(impl Iterator<Item = &'a Link> + Clone), filter: &Filter) -> Self {
         let mut counted = Self::default();
         for link in links.clone() {
@@ -75,7 +75,7 @@ impl Interfaces {
         counted
     }
 
-    /// Logs what the settings probably did not mean. An excluded interface may well be absent.
+    /// Logs patterns that match nothing; for an exclude pattern that is no mistake.
     pub fn log(&self) {
         for unmatched in &self.unmatched {
             if unmatched.key == INCLUDE {

@@ -1,4 +1,4 @@
-//! What endpoints send from, on its way from the pipeline's thread to the watcher: rare, bounded, never waiting.
+//! Source addresses of endpoints, from the pipeline's thread to the watcher: rare, bounded, without waiting.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use tokio::sync::mpsc;
 
 use crate::support::telemetry::Number;
 
-/// Hints that wait for the watcher. It takes them within milliseconds, and a lost one comes again with the next
-/// packet after a minute.
+/// Capacity of the hint queue. The watcher drains it within milliseconds; a dropped hint comes again with a packet
+/// after a minute.
 pub const HINTS_MAX: usize = 256;
-/// A pair of interface and address is told again after this time, ns: often enough that what is in use stays known
-/// ([`super::book::LEARNED_TTL`]), rare enough for packets of one source to cost one look into [`Learner::recent`].
+/// A pair of interface and address is sent again after this time, ns: often enough to stay known
+/// ([`super::address_book::LEARNED_TTL`]), rarely enough that a packet costs one look-up in [`Learner::recent`].
 const REPEAT: u64 = 60_000_000_000;
-/// Slots of the pairs told last: a power of two, so that a slot is found by a mask. 20 KiB.
+/// Slots of recent pairs: a power of two, so that a mask finds a slot. 20 KiB.
 const SLOTS: usize = 512;
 
 /// An endpoint's interface sent a packet from this address.
@@ -25,7 +25,7 @@ pub struct Hint {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct RecentHint {
     hint: Hint,
     at: u64,
 }
@@ -34,25 +34,25 @@ struct Told {
 #[derive(Debug)]
 pub struct Learner {
     sender: mpsc::Sender<Hint>,
-    recent: Box<[Option<Told>; SLOTS]>,
+    recent: Box<[Option<RecentHint>; SLOTS]>,
     dropped: Number,
 }
 
 impl Learner {
-    /// A learner, and where its hints come out; `dropped` counts those that found no room.
+    /// Creates a learner and the receiver of its hints; `dropped` counts hints that found no room.
     pub fn new(dropped: Number) -> (Self, mpsc::Receiver<Hint>) {
         let (sender, receiver) = mpsc::channel(HINTS_MAX);
         (Self { sender, recent: Box::new([None; SLOTS]), dropped }, receiver)
     }
 
-    /// Tells that an endpoint's interface sent from an address, at a time in ns since the Unix epoch.
+    /// Sends a hint that an endpoint's interface sent from an address, at a time in ns since the Unix epoch.
     pub fn learn(&mut self, ifindex: u32, address: IpAddr, now: u64) {
         let hint = Hint { ifindex, address };
         let slot = &mut self.recent[slot_of(&hint)];
-        if slot.is_some_and(|told| told.hint == hint && now.saturating_sub(told.at) < REPEAT) {
+        if slot.is_some_and(|recent| recent.hint == hint && now.saturating_sub(recent.at) < REPEAT) {
             return;
         }
-        *slot = Some(Told { hint, at: now });
+        *slot = Some(RecentHint { hint, at: now });
         if self.sender.try_send(hint).is_err() {
             self.dropped.add(1);
         }
@@ -81,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_told_once_in_a_while() {
+    fn pair_is_repeated_after_a_minute() {
         let (mut learner, mut hints) = Learner::new(Number::default());
-        for (ifindex, address, now, told) in [
+        for (ifindex, address, now, is_sent) in [
             (7, nth(0), 0, true),
             (7, nth(0), 1, false),
             (7, nth(0), REPEAT - 1, false),
@@ -94,12 +94,12 @@ mod tests {
             (8, "fd00::1".parse().unwrap(), REPEAT, true),
         ] {
             learner.learn(ifindex, address, now);
-            assert_eq!(hints.try_recv().is_ok(), told, "{ifindex} {address} {now}");
+            assert_eq!(hints.try_recv().is_ok(), is_sent, "{ifindex} {address} {now}");
         }
     }
 
     #[test]
-    fn what_finds_no_room_is_counted() {
+    fn dropped_hints_are_counted() {
         for n in [0, 1, HINTS_MAX - 1, HINTS_MAX, HINTS_MAX + 1, HINTS_MAX * 2] {
             let dropped = Number::default();
             let (mut learner, mut hints) = Learner::new(dropped.clone());

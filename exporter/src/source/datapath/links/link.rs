@@ -1,4 +1,4 @@
-//! What is told about interfaces: the current state of one, and what happened to it.
+//! An interface's state, and the events of its changes.
 
 use eyepiece_wire::{Interface, InterfaceKind, Tunnel};
 
@@ -9,29 +9,29 @@ use super::classify::Role;
 pub struct Link {
     /// Index.
     pub ifindex: u32,
-    /// Another number where another interface may have had the index before; else 0.
+    /// Distinguishes interfaces that had the same index one after the other; 0 for an index's first.
     pub generation: u32,
     /// Name.
     pub name: String,
-    /// What it is to us.
+    /// Its role for counting.
     pub role: Role,
-    /// Endpoint id, for as long as it stays an endpoint; 0 for all others, and where all ids are in use.
+    /// Endpoint id while it is an endpoint; 0 for all others, and if all ids are in use.
     pub endpoint: u16,
-    /// A bridge that has ports, all of them endpoints: what comes in by it comes from an endpoint.
+    /// A bridge all of whose ports (at least one) are endpoints: its packets come from an endpoint.
     pub endpoint_bridge: bool,
-    /// Link layer address, where it has six bytes.
+    /// Link-layer address; `None` unless it has six bytes.
     pub mac: Option<[u8; 6]>,
-    /// Largest packet, bytes, without link layer header.
+    /// Largest packet, bytes, without link-layer header.
     pub mtu: u32,
-    /// Packets have no link layer header.
+    /// Packets have no link-layer header.
     pub l3_device: bool,
     /// The other side of a pair.
     pub peer: Option<PeerRef>,
     /// Index of the bridge, bond … that it is a port of.
     pub master: Option<u32>,
-    /// `IFLA_INFO_KIND`; none for physical devices and loopback.
+    /// `IFLA_INFO_KIND`; `None` for physical devices and loopback.
     pub kind: Option<String>,
-    /// How its outer packets look, where it is a tunnel's.
+    /// Outer packets, if it is a tunnel device.
     pub tunnels: Vec<Tunnel>,
 }
 
@@ -42,18 +42,18 @@ pub struct PeerRef {
     pub ifindex: u32,
     /// Whether it lives in another namespace.
     pub elsewhere: bool,
-    /// Id of its namespace in ours; none where it is here, or has no id.
+    /// Id of its namespace in ours; `None` if it is in ours, or has no id.
     pub netns: Option<i32>,
-    /// Inode of its namespace; none until it was found.
+    /// Inode of its namespace; `None` until found.
     pub inode: Option<u32>,
 }
 
-/// What happened to an interface.
+/// A change of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// It is new, or was there when the watcher started.
+    /// New, or present when the watcher started.
     Appeared(Link),
-    /// Something that [`Link`] says is different now.
+    /// A field of [`Link`] changed.
     Changed(Link),
     /// It was deleted, or left this namespace; programs on it are gone as well.
     Gone {
@@ -62,13 +62,13 @@ pub enum LinkEvent {
         /// Its last name.
         name: String,
     },
-    /// All interfaces have been told: after the start, and after messages of the kernel were lost. Whoever keeps
-    /// state by interface may compare it now: an interface can have gone and come again between two of these.
+    /// All interfaces have been sent: after the start, and after the kernel dropped notifications. Between two of these
+    /// an interface can go and come again unnoticed; a consumer with state by interface may compare it now.
     Synced,
 }
 
 impl Link {
-    /// What the kernel programs are to know of it: the value of `EP_INTERFACES`.
+    /// The value of `EP_INTERFACES`.
     pub const fn wire(&self) -> Interface {
         Interface { endpoint: self.endpoint, kind: self.wire_kind() as u8, pad: 0 }
     }

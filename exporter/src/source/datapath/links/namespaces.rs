@@ -1,7 +1,7 @@
-//! Network namespaces: which one an id means, told by the inode that the kernel names it by elsewhere.
+//! Network namespaces: finds the inode of a namespace by its id.
 //!
-//! The kernel has no question from a namespace's id to its inode, only one from an open namespace to its id. So the
-//! places where namespaces can be found are walked, and each one that is new is opened, asked, and closed again.
+//! The kernel can look up the id of an open namespace, but not the inode of an id. So all places where namespaces can
+//! be found are walked; each new one is opened, looked up, and closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,16 +14,16 @@ use super::requests::{RequestError, Requests};
 
 /// Where network namespaces can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct SearchPaths {
     /// Directories whose files are bind mounts of namespaces.
     pub directories: Vec<PathBuf>,
     /// procfs of the processes whose namespaces count: the machine's, not a container's.
     pub processes: PathBuf,
 }
 
-impl Default for Places {
+impl Default for SearchPaths {
     fn default() -> Self {
-        // Where `ip netns` and CNI, and where Docker keep them.
+        // The directories of `ip netns` and CNI, and of Docker.
         let directories = vec!["/run/netns".into(), "/var/run/netns".into(), "/run/docker/netns".into()];
         Self { directories, processes: "/proc".into() }
     }
@@ -32,41 +32,41 @@ impl Default for Places {
 /// The inode of the network namespace that the calling thread is in.
 ///
 /// # Errors
-/// Where procfs is not mounted.
+/// procfs is not mounted.
 pub fn own_inode() -> io::Result<u32> {
     std::fs::metadata("/proc/thread-self/ns/net").map(|metadata| inode_of(&metadata))
 }
 
-/// The inodes of the namespaces with these ids. Ids that belong to no namespace that can be found are left out.
+/// The inodes of the namespaces with these ids; an id whose namespace is not found is left out.
 ///
-/// Holds at most one namespace open at a time, and none when it is done: a dead one is let go.
+/// At most one namespace is open at a time, and none on return: an open one cannot end.
 ///
 /// # Errors
-/// Where the kernel can't be asked; a place that can't be read is passed over.
+/// The request failed; an unreadable path is skipped.
 pub fn inodes(
-    places: &Places,
+    search_paths: &SearchPaths,
     wanted: &BTreeSet<i32>,
     requests: &mut Requests,
 ) -> Result<BTreeMap<i32, u32>, RequestError> {
     let mut found = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for path in candidates(places) {
+    for path in candidates(search_paths) {
         if found.len() == wanted.len() {
             break;
         }
-        // Cheap: looks at the file without opening it, and so tells nearly all processes apart from new namespaces.
+        // Cheap: without opening the file, this rules out nearly all processes.
         let Ok(metadata) = std::fs::metadata(&path) else { continue };
         if !seen.insert((metadata.dev(), metadata.ino())) {
             continue;
         }
-        // The path may lead elsewhere by now: what was opened is what the kernel is asked about.
+        // The path may lead elsewhere now: the opened file is the one that the kernel looks up.
         let Ok(file) = File::open(&path) else { continue };
         let Ok(metadata) = file.metadata() else { continue };
         match requests.netns_id(file.as_fd()) {
             Ok(Some(id)) if wanted.contains(&id) => {
                 found.insert(id, inode_of(&metadata));
             }
-            // A file that is no network namespace is refused.
+            // The kernel refuses a file that is no network namespace.
             Ok(_) | Err(RequestError::Refused { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -74,9 +74,9 @@ pub fn inodes(
     Ok(found)
 }
 
-fn candidates(places: &Places) -> impl Iterator<Item = PathBuf> {
-    let mounted = places.directories.iter().flat_map(|directory| entries(directory));
-    let of_processes = entries(&places.processes).filter(|path| is_process(path)).map(|path| path.join("ns/net"));
+fn candidates(search_paths: &SearchPaths) -> impl Iterator<Item = PathBuf> {
+    let mounted = search_paths.directories.iter().flat_map(|directory| entries(directory));
+    let of_processes = entries(&search_paths.processes).filter(|path| is_process(path)).map(|path| path.join("ns/net"));
     mounted.chain(of_processes)
 }
 
@@ -95,7 +95,7 @@ fn inode_of(metadata: &std::fs::Metadata) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, candidates};
+    use super::{SearchPaths, candidates};
 
     #[test]
     fn files_and_processes_are_candidates() {
@@ -105,8 +105,8 @@ mod tests {
             std::fs::create_dir_all(path(directory)).unwrap();
         }
         std::fs::write(path("netns/blue"), "").unwrap();
-        let places = Places { directories: vec![path("netns"), path("missing")], processes: path("proc") };
-        let mut found: Vec<_> = candidates(&places).collect();
+        let search_paths = SearchPaths { directories: vec![path("netns"), path("missing")], processes: path("proc") };
+        let mut found: Vec<_> = candidates(&search_paths).collect();
         found.sort();
         assert_eq!(found, [path("netns/blue"), path("proc/1/ns/net"), path("proc/42/ns/net")]);
     }

@@ -1,4 +1,4 @@
-//! The netlink framing: messages and attributes in, requests out. Pure functions of bytes; no socket is known here.
+//! The netlink framing: decodes messages and attributes, encodes requests. Pure functions of bytes, without a socket.
 //!
 //! Layouts: Linux `include/uapi/linux/netlink.h`; all integers are in the machine's byte order.
 
@@ -15,7 +15,7 @@ pub const RTMSG: usize = 12;
 /// Bytes of `struct ndmsg`.
 pub const NDMSG: usize = 12;
 
-/// `NLA_TYPE_MASK`: what is left of an attribute's type without the nested and byte order flags.
+/// `NLA_TYPE_MASK`: masks the nested and byte-order flags off an attribute's type.
 const TYPE_MASK: u16 = 0x3fff;
 
 /// One message of a datagram.
@@ -27,11 +27,11 @@ pub struct Message<'a> {
     pub flags: u16,
     /// `nlmsg_seq`: the request's number, 0 in notifications.
     pub sequence: u32,
-    /// What stands behind the header.
+    /// The bytes behind the header.
     pub payload: &'a [u8],
 }
 
-/// The messages of a datagram. Ends at the first one whose length makes no sense; see [`Messages::is_broken`].
+/// The messages of a datagram. Ends at the first invalid length; see [`Messages::is_broken`].
 #[derive(Clone, Copy, Debug)]
 pub struct Messages<'a> {
     rest: &'a [u8],
@@ -39,12 +39,12 @@ pub struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Over the bytes of a datagram.
+    /// The messages in the bytes of a datagram.
     pub const fn new(datagram: &'a [u8]) -> Self {
         Self { rest: datagram, broken: false }
     }
 
-    /// Whether the iteration ended at bytes that are no message.
+    /// Whether the iteration ended at an invalid length.
     pub const fn is_broken(&self) -> bool {
         self.broken
     }
@@ -70,17 +70,17 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// The attributes behind a message's fixed part: type without flags, and value. Ends at the first one that is cut.
+/// The attributes behind a message's fixed part: type without flags, and value. Ends at the first truncated one.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    /// Over the bytes of attributes.
+    /// The attributes in these bytes.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Over those behind the first `fixed` bytes of a message; none where it is shorter.
+    /// The attributes behind the first `fixed` bytes of a message; none if it is shorter.
     pub fn behind(payload: &'a [u8], fixed: usize) -> Self {
         Self(payload.get(fixed..).unwrap_or_default())
     }
@@ -98,38 +98,38 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// The u16 at an offset; none past the end.
+/// The u16 at an offset; `None` past the end.
 pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The u32 at an offset; none past the end.
+/// The u32 at an offset; `None` past the end.
 pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The u64 at an offset; none past the end.
+/// The u64 at an offset; `None` past the end.
 pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The i32 at an offset; none past the end.
+/// The i32 at an offset; `None` past the end.
 pub fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
     Some(i32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The text of an attribute up to its NUL; what is not UTF-8 is replaced.
+/// The text of an attribute up to its NUL; invalid UTF-8 is replaced.
 pub fn text(value: &[u8]) -> String {
     let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
     String::from_utf8_lossy(&value[..end]).into_owned()
 }
 
-/// A message in the making.
+/// A builder of a request message.
 #[derive(Clone, Debug)]
 pub struct Request(Vec<u8>);
 
 impl Request {
-    /// A message with its fixed part.
+    /// A request with its fixed part.
     pub fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
         let mut bytes = vec![0; HEADER];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
@@ -157,7 +157,7 @@ impl Request {
         self.0
     }
 
-    /// The attributes alone: the value of a nested attribute.
+    /// Only the attributes, as the value of a nested attribute.
     pub fn nested(attributes: &[(u16, &[u8])]) -> Vec<u8> {
         let empty = Self(Vec::new());
         attributes.iter().fold(empty, |request, (kind, value)| request.attribute(*kind, value)).0
@@ -171,7 +171,7 @@ mod tests {
     use super::{Attributes, Messages, Request, text, u16_at, u32_at};
 
     #[test]
-    fn what_is_built_is_read() {
+    fn built_message_is_parsed() {
         let mut bytes = Request::new(16, 5, &[1, 2, 3, 4]).attribute(3, b"abc").attribute(4, &[]).finish(9);
         bytes.extend(Request::new(3, 2, &[]).finish(10));
         let messages: Vec<_> = Messages::new(&bytes).collect();
@@ -183,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_an_attribute_are_not_its_type() {
+    fn attribute_type_excludes_flags() {
         let nested = Request::nested(&[(18 | 0x8000, b"x")]);
         assert_eq!(Attributes::new(&nested).collect::<Vec<_>>(), [(18, &b"x"[..])]);
     }
 
     #[test]
-    fn cut_messages_end_the_iteration() {
+    fn truncated_message_ends_iteration() {
         let bytes = Request::new(16, 0, &[7; 8]).finish(1);
         for cut in 1..bytes.len() {
             let mut messages = Messages::new(&bytes[..cut]);
@@ -198,11 +198,11 @@ mod tests {
         }
         let mut messages = Messages::new(&[]);
         assert!(messages.next().is_none() && !messages.is_broken());
-        assert_eq!(Messages::new(&[0; 64]).next(), None, "a length of zero would never end");
+        assert_eq!(Messages::new(&[0; 64]).next(), None, "a length of zero");
     }
 
     #[test]
-    fn texts_end_at_nul() {
+    fn text_ends_at_nul() {
         assert_eq!((text(b"eth0\0"), text(b"eth0"), text(b"")), ("eth0".into(), "eth0".into(), String::new()));
         assert_eq!((u16_at(&[1], 0), u32_at(&[1, 2, 3, 4], 1), u32_at(&[], 9)), (None, None, None));
     }

@@ -1,4 +1,4 @@
-//! Questions to the kernel: interfaces, addresses and namespace ids. They block; ask on a thread that may.
+//! Netlink requests: interfaces, addresses, counters and namespace ids. They block: send them on a thread that may.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,13 +10,13 @@ use libc::{
     RTM_GETNSID, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNSID,
 };
 
-use super::facts::{Facts, parse_address};
+use super::link_info::{LinkInfo, parse_address};
 use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, Message, Messages, Request, i32_at, u64_at};
 use super::socket::{DATAGRAM, Socket};
 
-/// How often a dump is asked for again where what it tells of changed meanwhile.
+/// How often a dump is repeated if the dumped list changes meanwhile.
 const ATTEMPTS: usize = 16;
-/// An answer that takes longer means that the kernel's configuration lock is stuck; the next survey asks again.
+/// After this time the kernel's configuration lock is considered stuck; the next survey sends the request again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// `IFLA_EXT_MASK` value `RTEXT_FILTER_SKIP_STATS`: leaves out the counters, two thirds of a link message.
 const SKIP_STATS: u32 = 8;
@@ -34,7 +34,7 @@ const STATS_LINK_64: u32 = 1;
 /// Bytes of `struct if_stats_msg`.
 const IF_STATS_MSG: usize = 12;
 
-/// What an interface has counted since it was made: the first members of `struct rtnl_link_stats64`.
+/// Counters of an interface since its creation: the first members of `struct rtnl_link_stats64`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Packets received.
@@ -47,13 +47,13 @@ pub struct Counters {
     pub tx_bytes: u64,
 }
 
-/// Why a question was not answered.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The socket failed.
     #[error("netlink: {source}")]
     Socket {
-        /// What the system call said.
+        /// The system call's error.
         #[from]
         source: io::Error,
     },
@@ -63,7 +63,7 @@ pub enum RequestError {
         /// Its error number.
         source: io::Error,
     },
-    /// A list changed in each of several attempts to read it.
+    /// A list changed in each of several attempts to dump it.
     #[error("interfaces or addresses changed during each of {ATTEMPTS} attempts to list them")]
     Unstable,
     /// The answer was no netlink message.
@@ -71,7 +71,7 @@ pub enum RequestError {
     Malformed,
 }
 
-/// A socket to ask by.
+/// A netlink socket with its buffer.
 #[derive(Debug)]
 pub struct Requests {
     socket: Socket,
@@ -80,37 +80,40 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Over a socket of the namespace that the calling thread is in.
+    /// Opens a socket in the namespace that the calling thread is in.
     ///
     /// # Errors
-    /// Where no socket can be opened.
+    /// No socket can be opened.
     pub fn open() -> Result<Self, RequestError> {
         let socket = Socket::open()?;
         socket.set_timeout(TIMEOUT)?;
         Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), sequence: 0 })
     }
 
-    /// All interfaces of this namespace, none of them missing.
+    /// All interfaces of this namespace.
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn links(&mut self) -> Result<Vec<Facts>, RequestError> {
+    pub fn links(&mut self) -> Result<Vec<LinkInfo>, RequestError> {
         let request = Request::new(RTM_GETLINK, dump(), &[0; IFINFOMSG])
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        self.list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None })
+        self.list(&request, |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None })
     }
 
-    /// One interface of this namespace; none where it is gone.
+    /// One interface of this namespace; `None` if it is gone.
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn link(&mut self, ifindex: u32) -> Result<Option<Facts>, RequestError> {
+    pub fn link(&mut self, ifindex: u32) -> Result<Option<LinkInfo>, RequestError> {
         let mut fixed = [0; IFINFOMSG];
         fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
         let request = Request::new(RTM_GETLINK, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed)
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        let answer = self
-            .list(&request, |message| if message.kind == RTM_NEWLINK { Facts::parse(message.payload) } else { None });
+        let answer =
+            self.list(
+                &request,
+                |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None },
+            );
         match answer {
             Ok(found) => Ok(found.into_iter().next()),
             Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -118,7 +121,7 @@ impl Requests {
         }
     }
 
-    /// What an interface of this namespace has counted; none where it is gone.
+    /// The counters of an interface of this namespace; `None` if it is gone.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -144,11 +147,11 @@ impl Requests {
 
     /// All addresses of this namespace, or of another one by its id, each with the index of its interface there.
     ///
-    /// The kernel looks into the other namespace for us, so nobody has to enter it, nor find or hold it.
+    /// The kernel looks into the other namespace: the thread need not enter it.
     ///
     /// # Errors
-    /// See [`RequestError`]; refused with `EINVAL` where no namespace has that id (any more), with `EACCES` without
-    /// `CAP_NET_ADMIN` there.
+    /// See [`RequestError`]; refused with `EINVAL` if no namespace has that id, with `EACCES` without `CAP_NET_ADMIN`
+    /// there.
     pub fn addresses(&mut self, netns: Option<i32>) -> Result<Vec<(u32, IpAddr)>, RequestError> {
         let mut request = Request::new(RTM_GETADDR, dump(), &[0; IFADDRMSG]);
         if let Some(id) = netns {
@@ -157,7 +160,7 @@ impl Requests {
         self.list(&request, |message| if message.kind == RTM_NEWADDR { parse_address(message.payload) } else { None })
     }
 
-    /// The id that an open namespace has in this one; none where it has none, as nothing here leads to it.
+    /// The id that an open namespace has in this one; `None` if it has none, as no interface here leads to it.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -173,7 +176,8 @@ impl Requests {
         Ok(found.into_iter().find(|&id| id >= 0))
     }
 
-    /// Asks, and collects what `pick` takes of the answers, again where the kernel says that the list changed.
+    /// Sends a request and collects what `pick` returns of the answers. Repeats a dump that the kernel reports as
+    /// changed.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -203,7 +207,7 @@ impl Requests {
             let datagram = self.socket.receive(&mut self.buffer)?;
             let mut messages = Messages::new(&self.buffer[..datagram.length]);
             for message in messages.by_ref() {
-                // What is left of an earlier request that was given up.
+                // The answer of an earlier request that timed out.
                 if message.sequence != self.sequence {
                     continue;
                 }

@@ -1,4 +1,5 @@
-//! Whether the host itself would reach an address by an endpoint: by its routes, or by a bridge's neighbours and ports.
+//! Checks whether the host reaches an address through an endpoint: by its routes, or by a bridge's neighbours and
+//! ports.
 
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use libc::{NLM_F_ACK, NLM_F_REQUEST, RTM_GETNEIGH, RTM_GETROUTE, RTM_NEWNEIGH, R
 use super::netlink::{Attributes, Message, NDMSG, RTMSG, Request, u32_at};
 use super::requests::{RequestError, Requests};
 
-/// The matching route itself is wanted, with its prefix (Linux `include/uapi/linux/rtnetlink.h`).
+/// Requests the matching route itself, with its prefix (Linux `include/uapi/linux/rtnetlink.h`).
 const RTM_F_FIB_MATCH: u32 = 0x2000;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
@@ -17,7 +18,7 @@ const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_MASTER: u16 = 9;
 
-/// An address that an endpoint sent from.
+/// A source address of an endpoint's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     /// The endpoint's interface.
@@ -28,24 +29,24 @@ pub struct Claim {
     pub bridge: Option<u32>,
 }
 
-/// A route of the host, as far as it matters here.
+/// The needed fields of a route.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Route {
-    /// Bits of its prefix.
+    /// Length of its prefix, bits.
     prefix: u8,
     /// `RTN_UNICAST` and its like.
     kind: u8,
-    /// The interface that packets leave by; none where there are several.
+    /// The interface that packets leave by; `None` if there are several.
     ifindex: Option<u32>,
-    /// The next hop; none where the destination itself is on the link.
+    /// The next hop; `None` if the destination itself is on the link.
     gateway: Option<IpAddr>,
 }
 
-/// Returns whether the host's route to the address leads to the endpoint: by its interface, or by its bridge where the
-/// neighbour's link layer address is behind the endpoint's port. A default route confirms nothing: it leads everywhere.
+/// Returns whether the host's route to the address leads to the endpoint: by its interface, or by its bridge if the
+/// neighbour's link-layer address is behind the endpoint's port. A default route confirms nothing: it leads everywhere.
 ///
 /// # Errors
-/// See [`RequestError`]. That there is no route, no neighbour or no port is an answer.
+/// See [`RequestError`]. A missing route, neighbour or port is no error.
 pub fn confirm(requests: &mut Requests, claim: &Claim) -> Result<bool, RequestError> {
     let Some(route) = route(requests, claim.address)? else { return Ok(false) };
     if route.prefix == 0 || route.kind != libc::RTN_UNICAST {
@@ -67,11 +68,11 @@ fn route(requests: &mut Requests, address: IpAddr) -> Result<Option<Route>, Requ
     let mut fixed = [0; RTMSG];
     (fixed[0], fixed[1]) = (family(address), if address.is_ipv4() { 32 } else { 128 });
     fixed[8..].copy_from_slice(&RTM_F_FIB_MATCH.to_ne_bytes());
-    let request = Request::new(RTM_GETROUTE, asked(), &fixed).attribute(RTA_DST, &bytes);
+    let request = Request::new(RTM_GETROUTE, acknowledged(), &fixed).attribute(RTA_DST, &bytes);
     first(requests, &request, |message| if message.kind == RTM_NEWROUTE { parse_route(message.payload) } else { None })
 }
 
-/// Reads the payload of `RTM_NEWROUTE`.
+/// Parses the payload of `RTM_NEWROUTE`.
 fn parse_route(payload: &[u8]) -> Option<Route> {
     let mut route = Route { prefix: *payload.get(1)?, kind: *payload.get(7)?, ..Route::default() };
     for (kind, value) in Attributes::behind(payload, RTMSG) {
@@ -84,9 +85,9 @@ fn parse_route(payload: &[u8]) -> Option<Route> {
     Some(route)
 }
 
-/// The link layer address of a neighbour at an interface.
+/// The link-layer address of a neighbour at an interface.
 fn neighbour(requests: &mut Requests, ifindex: u32, address: IpAddr) -> Result<Option<Vec<u8>>, RequestError> {
-    let request = Request::new(RTM_GETNEIGH, asked(), &ndmsg(family(address), ifindex));
+    let request = Request::new(RTM_GETNEIGH, acknowledged(), &ndmsg(family(address), ifindex));
     first(requests, &request.attribute(NDA_DST, &octets(address)), |message| {
         let mut attributes = Attributes::behind(message.payload, NDMSG);
         let found = attributes.find(|&(kind, _)| kind == NDA_LLADDR).map(|(_, value)| value.to_vec());
@@ -94,15 +95,15 @@ fn neighbour(requests: &mut Requests, ifindex: u32, address: IpAddr) -> Result<O
     })
 }
 
-/// The port of a bridge that a link layer address is behind.
+/// The port of a bridge that a link-layer address is behind.
 fn port(requests: &mut Requests, bridge: u32, link_layer: &[u8]) -> Result<Option<u32>, RequestError> {
-    let request = Request::new(RTM_GETNEIGH, asked(), &ndmsg(libc::AF_BRIDGE as u8, 0))
+    let request = Request::new(RTM_GETNEIGH, acknowledged(), &ndmsg(libc::AF_BRIDGE as u8, 0))
         .attribute(NDA_MASTER, &bridge.to_ne_bytes())
         .attribute(NDA_LLADDR, link_layer);
     first(requests, &request, |message| u32_at(message.payload, 4).filter(|_| message.kind == RTM_NEWNEIGH))
 }
 
-/// The first answer; none where the kernel refuses, as it does what it does not find.
+/// The first answer; `None` if the kernel refuses, which means not found.
 fn first<T>(
     requests: &mut Requests,
     request: &Request,
@@ -124,7 +125,7 @@ fn ndmsg(family: u8, ifindex: u32) -> [u8; NDMSG] {
 }
 
 const fn family(address: IpAddr) -> u8 {
-    // Both are small.
+    // Both values fit.
     (if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }) as u8
 }
 
@@ -141,7 +142,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// Request flags all fit into the header's 16 bits.
-const fn asked() -> u16 {
+const fn acknowledged() -> u16 {
     (NLM_F_REQUEST | NLM_F_ACK) as u16
 }
 
@@ -157,6 +158,6 @@ mod tests {
         bytes.extend(Request::nested(&[(RTA_OIF, &7_u32.to_ne_bytes()), (RTA_GATEWAY, &[10, 0, 0, 1])]));
         let gateway = Some([10, 0, 0, 1].into());
         assert_eq!(parse_route(&bytes), Some(Route { prefix: 24, kind: 1, ifindex: Some(7), gateway }));
-        assert_eq!(parse_route(&bytes[..7]), None, "cut");
+        assert_eq!(parse_route(&bytes[..7]), None, "truncated");
     }
 }

@@ -1,4 +1,4 @@
-//! Makes the snapshot that flows are enriched from, out of the table of interfaces and the address book.
+//! Builds the snapshot that flows are enriched from, out of the table of interfaces and the address book.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,38 +7,38 @@ use std::time::Instant;
 
 use eyepiece_flow::interner::{Lease, Symbols};
 
-use super::book::Book;
+use super::address_book::AddressBook;
 use super::classify::Role;
 use super::link::Link;
-use super::table::Table;
+use super::table::LinkTable;
 use crate::metadata::{InterfaceInfo, Tables};
 
-/// An interface that is gone, of which events may still be on their way.
+/// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
-pub struct Departed {
-    /// Until when it is remembered.
+pub struct RetiredLink {
+    /// When it is dropped.
     pub until: Instant,
-    /// What it was.
+    /// Its last state.
     pub link: Link,
-    /// The addresses behind it, where it was an endpoint.
+    /// The addresses behind it, if it was an endpoint.
     pub addresses: Vec<IpAddr>,
 }
 
-/// The snapshot of now, which shares names with the one before. `own_inode` is that of the machine's own network
+/// The current snapshot, which shares names with the one before. `own_inode` is the inode of the machine's own network
 /// namespace.
 pub fn tables(
     symbols: &Symbols,
     before: &Tables,
     own_inode: u32,
-    table: &Table,
-    book: &Book,
-    departed: &[Departed],
+    table: &LinkTable,
+    address_book: &AddressBook,
+    retired: &[RetiredLink],
 ) -> Tables {
     let mut tables = Tables::new(symbols);
     let known: HashMap<&str, &Arc<Lease>> = before.leases().iter().map(|(_, lease)| (&**lease.text(), lease)).collect();
     let lease = |name: &str| known.get(name).map_or_else(|| Arc::new(symbols.lease(name)), |known| Arc::clone(known));
     tables.add_namespace(own_inode, 0);
-    for gone in departed.iter().filter(|gone| table.get(gone.link.ifindex).is_none()) {
+    for gone in retired.iter().filter(|gone| table.get(gone.link.ifindex).is_none()) {
         add(&mut tables, &gone.link, lease(&gone.link.name));
     }
     for link in table.links() {
@@ -47,14 +47,14 @@ pub fn tables(
             tables.add_namespace(inode, link.endpoint);
         }
     }
-    book.host().for_each(|address| tables.add_host(address));
+    address_book.host().for_each(|address| tables.add_host(address));
     for link in table.links().filter(|link| link.endpoint != 0) {
-        for (address, learned) in book.endpoint(link.ifindex) {
+        for (address, learned) in address_book.endpoint(link.ifindex) {
             tables.add_endpoint_address(address, link.endpoint, learned);
         }
     }
-    // Last, and as no more than learned: whoever has the address now is who it is.
-    for gone in departed {
+    // Last, and as learned only: an endpoint that has the address now wins.
+    for gone in retired {
         for &address in &gone.addresses {
             tables.add_endpoint_address(address, gone.link.endpoint, true);
         }

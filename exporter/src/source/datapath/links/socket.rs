@@ -1,4 +1,4 @@
-//! A netlink route socket: the only place here that talks to the kernel by system calls.
+//! A netlink route socket: the only file here with socket system calls.
 
 use std::io;
 use std::mem::{size_of, size_of_val};
@@ -7,42 +7,42 @@ use std::time::Duration;
 
 use libc::{c_int, c_uint, c_void};
 
-/// Bytes of a receive buffer: the kernel fills dump datagrams up to 32 KiB where the reader has room for them
-/// (`NL_DUMP_ALLOC` in Linux `net/netlink/af_netlink.c`), and asks for no more.
+/// Bytes of a receive buffer: the largest dump datagram of the kernel (`NL_DUMP_ALLOC` in Linux
+/// `net/netlink/af_netlink.c`).
 pub const DATAGRAM: usize = 32 * 1024;
 
 /// A netlink route socket of the network namespace that the thread was in when it was opened.
 #[derive(Debug)]
 pub struct Socket(OwnedFd);
 
-/// What one datagram was: how long, and whose.
+/// Length and origin of one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// Bytes of it in the buffer.
+    /// Bytes in the buffer.
     pub length: usize,
-    /// Id of the network namespace that it tells of; none = our own.
+    /// Id of the network namespace that sent it; `None` = our own.
     pub netns: Option<i32>,
 }
 
 impl Socket {
-    /// Opens a socket; it blocks, and takes part in no group yet.
+    /// Opens a blocking socket that is in no group yet.
     ///
     /// # Errors
-    /// What `socket`, `bind` and `setsockopt` say: out of descriptors or memory.
+    /// The error of `socket`, `bind` or `setsockopt`: no descriptor or memory is left.
     pub fn open() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked before it becomes an owned descriptor.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE) };
         check(fd)?;
-        // SAFETY: `fd` was just opened and belongs to nobody else.
+        // SAFETY: `fd` was just opened; no other code has it.
         let socket = Self(unsafe { OwnedFd::from_raw_fd(fd) });
-        // SAFETY: all zeros is a valid address: the kernel then gives the socket a port of its own.
+        // SAFETY: all zeros is a valid address: the kernel then assigns a port.
         let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
         // SAFETY: the pointer and the length describe `address`.
         check(unsafe { libc::bind(fd, (&raw const address).cast(), length_of(&address)) })?;
         // Only strict requests may name a namespace, an interface or a parent to dump (Linux 4.20).
         socket.set(libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, 1)?;
-        // Errors then leave out a copy of the request (Linux 4.3).
+        // Errors then omit a copy of the request (Linux 4.3).
         socket.set(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1)?;
         Ok(socket)
     }
@@ -50,32 +50,32 @@ impl Socket {
     /// Joins a multicast group (`RTNLGRP_*`).
     ///
     /// # Errors
-    /// What `setsockopt` says.
+    /// The error of `setsockopt`.
     pub fn join(&self, group: c_uint) -> io::Result<()> {
         self.set(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group.cast_signed())
     }
 
-    /// Hears what happens in all namespaces that have an id in ours, too (Linux 4.2).
+    /// Receives notifications of all namespaces that have an id in ours, too (Linux 4.2).
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_BROADCAST`.
-    pub fn hear_all_namespaces(&self) -> io::Result<()> {
+    pub fn listen_all_namespaces(&self) -> io::Result<()> {
         self.set(libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID, 1)
     }
 
-    /// Asks for room for `bytes` of messages that wait: past the system's limit where we may, else up to it.
+    /// Sets the size of the receive queue in bytes: beyond the system's limit if permitted, else up to it.
     ///
     /// # Errors
-    /// What `setsockopt` says.
+    /// The error of `setsockopt`.
     pub fn set_receive_buffer(&self, bytes: c_int) -> io::Result<()> {
         self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
             .or_else(|_| self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
     }
 
-    /// Reads of a socket that blocks fail with `EAGAIN` after this time.
+    /// Makes blocking reads fail with `EAGAIN` after this time.
     ///
     /// # Errors
-    /// What `setsockopt` says.
+    /// The error of `setsockopt`.
     pub fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
         // SAFETY: all zeros is a valid time.
         let mut value: libc::timeval = unsafe { std::mem::zeroed() };
@@ -87,7 +87,7 @@ impl Socket {
     /// Makes reads of an empty socket fail with `EAGAIN` at once.
     ///
     /// # Errors
-    /// What `fcntl` says.
+    /// The error of `fcntl`.
     pub fn set_nonblocking(&self) -> io::Result<()> {
         let fd = self.0.as_raw_fd();
         // SAFETY: no pointers.
@@ -96,10 +96,10 @@ impl Socket {
         check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(|_| ())
     }
 
-    /// Sends a message to the kernel, which handles it before this returns.
+    /// Sends a message to the kernel, which handles it before this method returns.
     ///
     /// # Errors
-    /// What `send` says; the kernel's answer to the message comes by [`Socket::receive`].
+    /// The error of `send`; the kernel's answer is read by [`Socket::receive`].
     pub fn send(&self, message: &[u8]) -> io::Result<()> {
         // SAFETY: the pointer and the length describe `message`.
         let sent = unsafe { libc::send(self.0.as_raw_fd(), message.as_ptr().cast(), message.len(), 0) };
@@ -109,10 +109,10 @@ impl Socket {
     /// Receives a datagram.
     ///
     /// # Errors
-    /// `ENOBUFS` where the kernel had to leave out messages; `EAGAIN`; `EMSGSIZE` where the buffer is too small.
+    /// `ENOBUFS` if the kernel dropped messages; `EAGAIN`; `EMSGSIZE` if the buffer is too small.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
         let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        // Room for one control message with an int, aligned as `cmsghdr` wants it.
+        // Room for one control message with an int, aligned for `cmsghdr`.
         let mut control = [0_u64; 8];
         // SAFETY: all zeros is a valid header without buffers.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -152,9 +152,9 @@ impl AsFd for Socket {
     }
 }
 
-/// The namespace id that the kernel put beside a notification (`NETLINK_LISTEN_ALL_NSID` as a control message).
+/// The namespace id of a notification (`NETLINK_LISTEN_ALL_NSID` as a control message).
 fn namespace_of(header: &libc::msghdr) -> Option<i32> {
-    // SAFETY: the kernel has just filled in the header and the control buffer that it points to.
+    // SAFETY: the kernel has filled in the header and the control buffer that it points to.
     let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !control.is_null() {
         // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a whole header within the control buffer.

@@ -9,28 +9,28 @@ use tokio::io::unix::AsyncFd;
 use super::netlink::{Message, Messages};
 use super::socket::{DATAGRAM, Socket};
 
-/// Bytes of notifications that may wait in the kernel; a link message takes 2 to 3 KiB there, so this holds the
-/// coming and going of about a thousand interfaces. Beyond it the kernel drops them, tells us, and we compare lists.
+/// Bytes of notifications that the kernel queues; a link message takes 2 to 3 KiB, so this holds the coming and going
+/// of about a thousand interfaces. Beyond it the kernel drops them and reports that, and lists are compared.
 const RECEIVE_BUFFER: libc::c_int = 4 * 1024 * 1024;
 
-/// Datagrams that are read before others get their turn.
+/// The most datagrams per call: other tasks get their turn.
 const BATCH: usize = 64;
 
-/// Which notifications.
+/// The notifications to subscribe to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Topics {
     /// Multicast groups, `RTNLGRP_*`.
     pub groups: &'static [c_uint],
-    /// Of all namespaces that have an id in ours, not only of ours.
+    /// Of all namespaces that have an id in ours, not of ours only.
     pub all_namespaces: bool,
 }
 
 /// How a read ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// All messages that were waiting were handed over, or a batch of them.
+    /// All queued messages were passed on, or a batch of them.
     Messages,
-    /// The kernel dropped messages, or sent what is none: what is known must be compared with what is.
+    /// The kernel dropped messages, or sent an invalid one: the state must be compared with a list.
     Lost,
 }
 
@@ -39,40 +39,40 @@ pub enum Received {
 pub struct Subscription {
     socket: AsyncFd<Socket>,
     buffer: Box<[u8]>,
-    hears_all: bool,
+    listens_all: bool,
 }
 
 impl Subscription {
-    /// Subscribes, in the network namespace that the calling thread is in. Everything that happens from now on will
-    /// be read or reported as lost.
+    /// Subscribes in the network namespace that the calling thread is in. Every later change is either read or reported
+    /// as lost.
     ///
     /// # Errors
-    /// Where the socket cannot be opened, or the calling thread has no tokio runtime.
+    /// The socket cannot be opened, or the calling thread has no tokio runtime.
     pub fn open(topics: Topics) -> io::Result<Self> {
         let socket = Socket::open()?;
         socket.set_nonblocking()?;
         socket.set_receive_buffer(RECEIVE_BUFFER)?;
-        // Without CAP_NET_BROADCAST the other namespaces must be asked from time to time instead.
-        let hears_all = topics.all_namespaces && socket.hear_all_namespaces().is_ok();
+        // Without CAP_NET_BROADCAST the other namespaces are listed regularly instead.
+        let listens_all = topics.all_namespaces && socket.listen_all_namespaces().is_ok();
         for &group in topics.groups {
             socket.join(group)?;
         }
-        // SAFETY: a socket gives the same descriptor always, and keeps it open for as long as it lives.
+        // SAFETY: the socket's descriptor is constant, and open as long as the socket lives.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
-        Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), hears_all })
+        Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), listens_all })
     }
 
-    /// Whether notifications of other namespaces come as well.
-    pub const fn hears_all(&self) -> bool {
-        self.hears_all
+    /// Whether notifications of other namespaces are received as well.
+    pub const fn listens_all(&self) -> bool {
+        self.listens_all
     }
 
-    /// Waits for notifications and hands over each, with the id of the namespace that it is of, none for our own.
+    /// Waits for notifications; calls `take` with each and the id of its namespace, `None` for our own.
     ///
-    /// Nothing is lost where the future is dropped while it waits.
+    /// Nothing is lost if the future is dropped while it waits.
     ///
     /// # Errors
-    /// Where the socket fails for another reason than lost messages.
+    /// The socket failed for another reason than lost messages.
     pub async fn receive(&mut self, mut take: impl FnMut(Option<i32>, &Message<'_>)) -> io::Result<Received> {
         let mut ready = self.socket.readable().await?;
         for _ in 0..BATCH {

@@ -1,53 +1,53 @@
-//! Looks behind endpoints, on a thread that may block: addresses in their namespaces, and the namespaces' inodes.
+//! Surveys what is behind endpoints, on a thread that may block: addresses in their namespaces, and namespace inodes.
 //!
-//! A notification only marks a namespace as to be looked at; what is then read is the whole truth about it. So
-//! neither a lost notification nor one that comes late can leave something wrong for longer than to the next look.
+//! A notification only marks a namespace; a survey then reads its whole state. So a lost or late notification leaves
+//! nothing wrong for longer than until the next survey.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::namespaces::{self, Places};
+use super::namespaces::{self, SearchPaths};
 use super::requests::{RequestError, Requests};
 use super::routes::{self, Claim};
 
-/// What to look at.
+/// A request for a survey.
 #[derive(Debug)]
-pub enum Errand {
-    /// Addresses of namespaces by their id; none = our own.
+pub enum SurveyRequest {
+    /// Addresses of namespaces by their id; `None` = our own.
     Addresses(BTreeSet<Option<i32>>),
     /// Inodes of the namespaces behind these interfaces.
     Inodes(BTreeMap<u32, i32>),
-    /// Whether the host's tables lead to endpoints by addresses that they sent from.
+    /// Whether the host's tables lead to endpoints by learned addresses.
     Claims(BTreeSet<Claim>),
 }
 
 /// Addresses of a namespace, each with the index of its interface there.
 pub type Addresses = Result<Vec<(u32, IpAddr)>, RequestError>;
 
-/// What was found.
+/// The result of a survey.
 #[derive(Debug)]
-pub enum Findings {
-    /// The addresses of each namespace, or why there are none.
+pub enum SurveyResult {
+    /// The addresses of each namespace, or the error.
     Addresses(BTreeMap<Option<i32>, Addresses>),
-    /// What was asked, and inodes by namespace id.
+    /// The requested interfaces, and inodes by namespace id.
     Inodes(BTreeMap<u32, i32>, Result<BTreeMap<i32, u32>, RequestError>),
-    /// What was asked, each with the answer.
+    /// Each claim, with the answer.
     Claims(Vec<(Claim, Result<bool, RequestError>)>),
 }
 
-/// Runs an errand; blocks.
-pub fn run(errand: Errand, requests: &mut Requests, places: &Places) -> Findings {
-    match errand {
-        Errand::Addresses(namespaces) => {
-            Findings::Addresses(namespaces.into_iter().map(|id| (id, requests.addresses(id))).collect())
+/// Runs a survey; blocks.
+pub fn run(request: SurveyRequest, requests: &mut Requests, search_paths: &SearchPaths) -> SurveyResult {
+    match request {
+        SurveyRequest::Addresses(namespaces) => {
+            SurveyResult::Addresses(namespaces.into_iter().map(|id| (id, requests.addresses(id))).collect())
         }
-        Errand::Inodes(asked) => {
-            let wanted = asked.values().copied().collect();
-            let found = namespaces::inodes(places, &wanted, requests);
-            Findings::Inodes(asked, found)
+        SurveyRequest::Inodes(interfaces) => {
+            let wanted = interfaces.values().copied().collect();
+            let found = namespaces::inodes(search_paths, &wanted, requests);
+            SurveyResult::Inodes(interfaces, found)
         }
-        Errand::Claims(claims) => {
-            Findings::Claims(claims.into_iter().map(|claim| (claim, routes::confirm(requests, &claim))).collect())
+        SurveyRequest::Claims(claims) => {
+            SurveyResult::Claims(claims.into_iter().map(|claim| (claim, routes::confirm(requests, &claim))).collect())
         }
     }
 }

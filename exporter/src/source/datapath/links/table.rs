@@ -1,35 +1,35 @@
-//! The table of interfaces: facts of the kernel in, events out. It knows no socket and no clock.
+//! The table of interfaces: applies messages of the kernel, returns events. Without a socket and a clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::classify::{Ignored, Role, classify, is_l3_device};
-use super::facts::Facts;
 use super::glob::Filter;
 use super::ids::EndpointIds;
 use super::inventory::Interfaces;
 use super::link::{Link, LinkEvent, PeerRef};
+use super::link_info::LinkInfo;
 
 /// All interfaces of this namespace.
 #[derive(Debug)]
-pub struct Table {
+pub struct LinkTable {
     filter: Filter,
     links: BTreeMap<u32, Link>,
     ids: EndpointIds,
-    departed: Vec<Link>,
-    /// The highest index there was. The kernel counts upwards: a new interface below it may have another one's index.
+    retired: Vec<Link>,
+    /// The highest index so far. The kernel counts upwards, so a new interface below it may reuse an index.
     highest: u32,
-    /// The last generation that was given.
+    /// The last generation that was assigned.
     generation: u32,
 }
 
-impl Table {
+impl LinkTable {
     /// An empty table.
     pub fn new(filter: Filter) -> Self {
         Self {
             filter,
             links: BTreeMap::new(),
             ids: EndpointIds::default(),
-            departed: Vec::new(),
+            retired: Vec::new(),
             highest: 0,
             generation: 0,
         }
@@ -50,44 +50,44 @@ impl Table {
         self.links.get(&ifindex)
     }
 
-    /// Takes in what the kernel says of one interface.
-    pub fn update(&mut self, facts: &Facts, events: &mut Vec<LinkEvent>) {
-        let old_master = self.links.get(&facts.ifindex).and_then(|link| link.master);
-        self.put(facts, events);
-        self.highest = self.highest.max(facts.ifindex);
-        for bridge in [old_master, facts.master, Some(facts.ifindex)].into_iter().flatten() {
+    /// Applies a message about one interface.
+    pub fn update(&mut self, info: &LinkInfo, events: &mut Vec<LinkEvent>) {
+        let old_master = self.links.get(&info.ifindex).and_then(|link| link.master);
+        self.put(info, events);
+        self.highest = self.highest.max(info.ifindex);
+        for bridge in [old_master, info.master, Some(info.ifindex)].into_iter().flatten() {
             self.review_bridge(bridge, events);
         }
     }
 
-    /// Takes an interface out; one that is not there is without effect.
+    /// Removes an interface; without effect if it is missing.
     pub fn remove(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) {
         if let Some(master) = self.take(ifindex, events).and_then(|link| link.master) {
             self.review_bridge(master, events);
         }
     }
 
-    /// Takes in a full list: what is not in it is gone.
-    pub fn replace(&mut self, list: &[Facts], events: &mut Vec<LinkEvent>) {
-        let listed: BTreeSet<u32> = list.iter().map(|facts| facts.ifindex).collect();
+    /// Applies a full list: interfaces that are not in it are gone.
+    pub fn replace(&mut self, list: &[LinkInfo], events: &mut Vec<LinkEvent>) {
+        let listed: BTreeSet<u32> = list.iter().map(|info| info.ifindex).collect();
         let gone: Vec<u32> = self.links.keys().copied().filter(|ifindex| !listed.contains(ifindex)).collect();
         for ifindex in gone {
             self.take(ifindex, events);
         }
-        for facts in list {
-            self.put(facts, events);
+        for info in list {
+            self.put(info, events);
         }
-        // Behind all of them: a list is in no order.
-        self.highest = list.iter().map(|facts| facts.ifindex).fold(self.highest, u32::max);
+        // After the loop: a list is unordered.
+        self.highest = list.iter().map(|info| info.ifindex).fold(self.highest, u32::max);
         let bridges: Vec<u32> = self.links.values().filter(|link| is_bridge(link)).map(|link| link.ifindex).collect();
         for bridge in bridges {
             self.review_bridge(bridge, events);
         }
     }
 
-    /// Endpoints that ended since the last call, as they were.
-    pub fn take_departed(&mut self) -> Vec<Link> {
-        std::mem::take(&mut self.departed)
+    /// Endpoints that were removed since the last call, in their last state.
+    pub fn take_retired(&mut self) -> Vec<Link> {
+        std::mem::take(&mut self.retired)
     }
 
     /// Ids of namespaces behind endpoints, all of them.
@@ -95,17 +95,17 @@ impl Table {
         self.endpoints().filter_map(|link| link.peer?.netns).collect()
     }
 
-    /// Endpoints whose namespace's inode is not known: index, and id of the namespace.
+    /// Endpoints whose namespace's inode is unknown: index, and id of the namespace.
     pub fn without_inode(&self) -> BTreeMap<u32, i32> {
         let unknown = |link: &Link| link.peer.filter(|peer| peer.inode.is_none())?.netns.map(|id| (link.ifindex, id));
         self.endpoints().filter_map(unknown).collect()
     }
 
-    /// Takes in what was found for [`Table::without_inode`].
+    /// Applies inodes that were found for [`LinkTable::without_inode`].
     ///
-    /// The kernel gives the id of a dead namespace to a new one; the interface's index tells which one was meant.
-    pub fn set_inodes(&mut self, asked: &BTreeMap<u32, i32>, found: &BTreeMap<i32, u32>, events: &mut Vec<LinkEvent>) {
-        for (ifindex, id) in asked {
+    /// The kernel reuses the id of a dead namespace; the interface's index identifies the requested one.
+    pub fn set_inodes(&mut self, wanted: &BTreeMap<u32, i32>, found: &BTreeMap<i32, u32>, events: &mut Vec<LinkEvent>) {
+        for (ifindex, id) in wanted {
             let Some(link) = self.links.get_mut(ifindex) else { continue };
             let Some(peer) = link.peer.as_mut().filter(|peer| peer.netns == Some(*id)) else { continue };
             let inode = found.get(id).copied();
@@ -116,7 +116,7 @@ impl Table {
         }
     }
 
-    /// The interface here that is the other side of a pair with `ifindex`, if `ifindex` is or was here as well.
+    /// The interface here that is the other side of a pair with `ifindex`, which is or was here as well.
     pub fn pair_of(&self, ifindex: u32) -> Option<u32> {
         let leads_here = |link: &&Link| link.peer.is_some_and(|peer| peer.ifindex == ifindex && !peer.elsewhere);
         self.links.values().find(leads_here).map(|link| link.ifindex)
@@ -126,74 +126,74 @@ impl Table {
         self.links.values().filter(|link| link.role == Role::Endpoint)
     }
 
-    fn put(&mut self, facts: &Facts, events: &mut Vec<LinkEvent>) {
-        if self.links.get(&facts.ifindex).is_some_and(|old| old.kind != facts.kind) {
-            // Another interface was given the index, and the news of the first one's end was lost.
-            self.take(facts.ifindex, events);
+    fn put(&mut self, info: &LinkInfo, events: &mut Vec<LinkEvent>) {
+        if self.links.get(&info.ifindex).is_some_and(|old| old.kind != info.kind) {
+            // Another interface has the index now, and the first one's removal was not notified.
+            self.take(info.ifindex, events);
         }
-        let role = classify(facts, &self.filter);
-        let old = self.links.get(&facts.ifindex);
+        let role = classify(info, &self.filter);
+        let old = self.links.get(&info.ifindex);
         let endpoint = match (role, old.map_or(0, |old| old.endpoint)) {
             (Role::Endpoint, 0) => self.ids.allocate().unwrap_or(0),
             (Role::Endpoint, id) => id,
             (_, 0) => 0,
             (_, id) => {
                 self.ids.release(id);
-                self.departed.extend(old.cloned());
+                self.retired.extend(old.cloned());
                 0
             }
         };
         let generation = match old {
             Some(old) => old.generation,
-            None if facts.ifindex <= self.highest => {
+            None if info.ifindex <= self.highest => {
                 self.generation = self.generation.wrapping_add(1).max(1);
                 self.generation
             }
             None => 0,
         };
         let link = Link {
-            ifindex: facts.ifindex,
+            ifindex: info.ifindex,
             generation,
-            name: facts.name.clone(),
+            name: info.name.clone(),
             role,
             endpoint,
             endpoint_bridge: old.is_some_and(|old| old.endpoint_bridge),
-            mac: facts.mac,
-            mtu: facts.mtu,
-            l3_device: is_l3_device(facts.hardware),
-            peer: peer(facts, old),
-            master: facts.master,
-            kind: facts.kind.clone(),
-            tunnels: facts.tunnels.clone(),
+            mac: info.mac,
+            mtu: info.mtu,
+            l3_device: is_l3_device(info.hardware),
+            peer: peer(info, old),
+            master: info.master,
+            kind: info.kind.clone(),
+            tunnels: info.tunnels.clone(),
         };
         match old {
             None => events.push(LinkEvent::Appeared(link.clone())),
             Some(old) if *old != link => events.push(LinkEvent::Changed(link.clone())),
             Some(_) => return,
         }
-        self.links.insert(facts.ifindex, link);
+        self.links.insert(info.ifindex, link);
     }
 
     fn take(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) -> Option<Link> {
         let link = self.links.remove(&ifindex)?;
         self.ids.release(link.endpoint);
         if link.endpoint != 0 {
-            self.departed.push(link.clone());
+            self.retired.push(link.clone());
         }
         events.push(LinkEvent::Gone { ifindex, name: link.name.clone() });
         Some(link)
     }
 
-    /// Finds out again whether this, where it is a bridge, has endpoints only.
+    /// Updates whether this interface is a bridge of endpoints only.
     fn review_bridge(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) {
         let mut ports = self.links.values().filter(|link| link.master == Some(ifindex)).peekable();
         let is_bridge = self.links.get(&ifindex).is_some_and(is_bridge);
         let endpoint_bridge = is_bridge && ports.peek().is_some() && ports.all(|port| port.role == Role::Endpoint);
         if let Some(link) = self.links.get_mut(&ifindex).filter(|link| link.endpoint_bridge != endpoint_bridge) {
             link.endpoint_bridge = endpoint_bridge;
-            // Who is about to be told of it hears its newest state, once.
+            // A pending event of the bridge is replaced: one event with the newest state.
             match events.iter_mut().rev().find(|event| event.ifindex() == Some(ifindex)) {
-                Some(LinkEvent::Appeared(told) | LinkEvent::Changed(told)) => *told = link.clone(),
+                Some(LinkEvent::Appeared(pending) | LinkEvent::Changed(pending)) => *pending = link.clone(),
                 _ => events.push(LinkEvent::Changed(link.clone())),
             }
         }
@@ -204,16 +204,16 @@ fn is_bridge(link: &Link) -> bool {
     link.role == Role::Ignored(Ignored::Bridge)
 }
 
-fn peer(facts: &Facts, old: Option<&Link>) -> Option<PeerRef> {
-    let is_pair = matches!(facts.kind.as_deref(), Some("veth" | "netkit"));
-    let ifindex = facts.link.filter(|_| is_pair)?;
-    let netns = facts.link_netns.flatten();
+fn peer(info: &LinkInfo, old: Option<&Link>) -> Option<PeerRef> {
+    let is_pair = matches!(info.kind.as_deref(), Some("veth" | "netkit"));
+    let ifindex = info.link.filter(|_| is_pair)?;
+    let netns = info.link_netns.flatten();
     let inode = old.and_then(|old| old.peer).filter(|peer| peer.netns == netns).and_then(|peer| peer.inode);
-    Some(PeerRef { ifindex, elsewhere: facts.link_netns.is_some(), netns, inode })
+    Some(PeerRef { ifindex, elsewhere: info.link_netns.is_some(), netns, inode })
 }
 
 impl LinkEvent {
-    /// The interface that it is about.
+    /// The interface of the event.
     pub const fn ifindex(&self) -> Option<u32> {
         match self {
             Self::Appeared(link) | Self::Changed(link) => Some(link.ifindex),
@@ -227,23 +227,23 @@ impl LinkEvent {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{LinkEvent, Table};
+    use super::{LinkEvent, LinkTable};
     use crate::source::datapath::links::classify::{Ignored, Role};
-    use crate::source::datapath::links::facts::Facts;
     use crate::source::datapath::links::glob::Filter;
+    use crate::source::datapath::links::link_info::LinkInfo;
 
-    fn facts(ifindex: u32, kind: &str) -> Facts {
+    fn info(ifindex: u32, kind: &str) -> LinkInfo {
         let kind = (!kind.is_empty()).then(|| kind.to_owned());
-        Facts { ifindex, hardware: 1, name: format!("if{ifindex}"), kind, ..Facts::default() }
+        LinkInfo { ifindex, hardware: 1, name: format!("if{ifindex}"), kind, ..LinkInfo::default() }
     }
 
-    fn endpoint(ifindex: u32, master: u32) -> Facts {
+    fn endpoint(ifindex: u32, master: u32) -> LinkInfo {
         let master = (master != 0).then_some(master);
-        Facts { link: Some(2), link_netns: Some(Some(0)), master, ..facts(ifindex, "veth") }
+        LinkInfo { link: Some(2), link_netns: Some(Some(0)), master, ..info(ifindex, "veth") }
     }
 
-    /// What happened, as text: `+7 endpoint 1`, `~7 …`, `-7`.
-    fn told(events: &mut Vec<LinkEvent>) -> Vec<String> {
+    /// Events as text: `+7 endpoint 1`, `~7 …`, `-7`.
+    fn texts(events: &mut Vec<LinkEvent>) -> Vec<String> {
         events
             .drain(..)
             .map(|event| match event {
@@ -256,70 +256,70 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_keeps_its_id_while_it_lives() {
-        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
+    fn endpoint_keeps_id_while_present() {
+        let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
         table.update(&endpoint(7, 0), &mut events);
         table.update(&endpoint(7, 0), &mut events);
-        table.update(&Facts { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
-        assert_eq!(told(&mut events), ["+7 Endpoint 1", "~7 Endpoint 1"]);
+        table.update(&LinkInfo { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
+        assert_eq!(texts(&mut events), ["+7 Endpoint 1", "~7 Endpoint 1"]);
         table.remove(7, &mut events);
         table.remove(7, &mut events);
         table.update(&endpoint(7, 0), &mut events);
-        assert_eq!(told(&mut events), ["-7 renamed", "+7 Endpoint 2"]);
-        table.update(&facts(7, "veth"), &mut events);
-        assert_eq!(told(&mut events), ["~7 Other 0"], "its peer came back");
-        let departed: Vec<_> = table.take_departed().into_iter().map(|link| link.endpoint).collect();
-        assert_eq!((departed, table.take_departed()), (vec![1, 2], vec![]));
+        assert_eq!(texts(&mut events), ["-7 renamed", "+7 Endpoint 2"]);
+        table.update(&info(7, "veth"), &mut events);
+        assert_eq!(texts(&mut events), ["~7 Other 0"], "its peer came back");
+        let retired: Vec<_> = table.take_retired().into_iter().map(|link| link.endpoint).collect();
+        assert_eq!((retired, table.take_retired()), (vec![1, 2], vec![]));
     }
 
     #[test]
     fn reused_index_has_another_generation() {
-        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
-        let generation = |table: &Table, ifindex| table.get(ifindex).map(|link| link.generation);
-        table.replace(&[facts(9, "bridge"), facts(3, ""), endpoint(7, 0)], &mut events);
-        table.update(&facts(10, "bridge"), &mut events);
-        assert_eq!([3, 7, 9, 10].map(|ifindex| generation(&table, ifindex)), [Some(0); 4], "a list is in no order");
-        table.update(&Facts { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
+        let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
+        let generation = |table: &LinkTable, ifindex| table.get(ifindex).map(|link| link.generation);
+        table.replace(&[info(9, "bridge"), info(3, ""), endpoint(7, 0)], &mut events);
+        table.update(&info(10, "bridge"), &mut events);
+        assert_eq!([3, 7, 9, 10].map(|ifindex| generation(&table, ifindex)), [Some(0); 4], "a list is unordered");
+        table.update(&LinkInfo { name: "renamed".into(), ..endpoint(7, 0) }, &mut events);
         assert_eq!(generation(&table, 7), Some(0));
         table.remove(7, &mut events);
         table.update(&endpoint(7, 0), &mut events);
-        // The end of the first one was not heard of.
-        table.update(&facts(9, "dummy"), &mut events);
-        table.replace(&[facts(3, ""), endpoint(8, 0), facts(20, "bridge"), facts(11, "")], &mut events);
-        table.replace(&[facts(3, ""), facts(7, "")], &mut events);
+        // The removal of the first one was not notified.
+        table.update(&info(9, "dummy"), &mut events);
+        table.replace(&[info(3, ""), endpoint(8, 0), info(20, "bridge"), info(11, "")], &mut events);
+        table.replace(&[info(3, ""), info(7, "")], &mut events);
         assert_eq!([3, 7].map(|ifindex| generation(&table, ifindex)), [Some(0), Some(4)]);
     }
 
     #[test]
-    fn a_pair_becomes_an_endpoint_when_its_peer_leaves() {
-        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
-        let (host, peer) = (facts(7, "veth"), facts(8, "veth"));
-        table.update(&Facts { link: Some(8), ..host.clone() }, &mut events);
-        table.update(&Facts { link: Some(7), ..peer }, &mut events);
+    fn pair_becomes_endpoint_when_peer_leaves() {
+        let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
+        let (host, peer) = (info(7, "veth"), info(8, "veth"));
+        table.update(&LinkInfo { link: Some(8), ..host.clone() }, &mut events);
+        table.update(&LinkInfo { link: Some(7), ..peer }, &mut events);
         assert_eq!((table.pair_of(8), table.pair_of(7), table.pair_of(9)), (Some(7), Some(8), None));
         assert_eq!(table.get(7).unwrap().role, Role::Ignored(Ignored::PeerHere));
         table.remove(8, &mut events);
-        assert_eq!(table.pair_of(8), Some(7), "asks about the side that stayed");
-        table.update(&Facts { link: Some(2), link_netns: Some(Some(0)), ..host }, &mut events);
+        assert_eq!(table.pair_of(8), Some(7), "the side that stayed");
+        table.update(&LinkInfo { link: Some(2), link_netns: Some(Some(0)), ..host }, &mut events);
         assert_eq!(table.pair_of(2), None);
-        assert_eq!(told(&mut events), ["+7 Other 0", "+8 Other 0", "-8 if8", "~7 Endpoint 1"]);
+        assert_eq!(texts(&mut events), ["+7 Other 0", "+8 Other 0", "-8 if8", "~7 Endpoint 1"]);
     }
 
     #[test]
-    fn a_bridge_of_endpoints_only() {
-        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
-        table.update(&facts(3, "bridge"), &mut events);
-        assert_eq!(told(&mut events), ["+3 Other 0"]);
+    fn endpoint_bridge_has_endpoints_only() {
+        let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
+        table.update(&info(3, "bridge"), &mut events);
+        assert_eq!(texts(&mut events), ["+3 Other 0"]);
         table.update(&endpoint(7, 3), &mut events);
-        assert_eq!(told(&mut events), ["+7 Endpoint 1", "~3 EndpointBridge 0"]);
-        table.update(&Facts { master: Some(3), ..facts(2, "") }, &mut events);
-        assert_eq!(told(&mut events), ["+2 Uplink 0", "~3 Other 0"]);
-        table.update(&facts(2, ""), &mut events);
-        assert_eq!(told(&mut events), ["~2 Uplink 0", "~3 EndpointBridge 0"]);
-        table.update(&Facts { mtu: 9000, ..facts(3, "bridge") }, &mut events);
-        assert_eq!(told(&mut events), ["~3 EndpointBridge 0"]);
+        assert_eq!(texts(&mut events), ["+7 Endpoint 1", "~3 EndpointBridge 0"]);
+        table.update(&LinkInfo { master: Some(3), ..info(2, "") }, &mut events);
+        assert_eq!(texts(&mut events), ["+2 Uplink 0", "~3 Other 0"]);
+        table.update(&info(2, ""), &mut events);
+        assert_eq!(texts(&mut events), ["~2 Uplink 0", "~3 EndpointBridge 0"]);
+        table.update(&LinkInfo { mtu: 9000, ..info(3, "bridge") }, &mut events);
+        assert_eq!(texts(&mut events), ["~3 EndpointBridge 0"]);
         table.remove(7, &mut events);
-        assert_eq!(told(&mut events), ["-7 if7", "~3 Other 0"]);
+        assert_eq!(texts(&mut events), ["-7 if7", "~3 Other 0"]);
     }
 
     #[test]
@@ -328,8 +328,8 @@ mod tests {
             include: ["if?", "eth*", "none"].map(str::to_owned).into(),
             exclude: ["if9", "wlan*"].map(str::to_owned).into(),
         };
-        let (mut table, mut events) = (Table::new(filter), Vec::new());
-        table.replace(&[facts(2, ""), facts(3, "bridge"), endpoint(7, 3), facts(9, ""), facts(10, "")], &mut events);
+        let (mut table, mut events) = (LinkTable::new(filter), Vec::new());
+        table.replace(&[info(2, ""), info(3, "bridge"), endpoint(7, 3), info(9, ""), info(10, "")], &mut events);
         let counted = table.interfaces();
         let unmatched: Vec<_> = counted.unmatched.iter().map(ToString::to_string).collect();
         assert_eq!((counted.endpoints, counted.uplinks), (1, 1));
@@ -343,36 +343,36 @@ mod tests {
     }
 
     #[test]
-    fn a_full_list_is_compared() {
-        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
-        let list = [facts(2, ""), facts(3, "bridge"), endpoint(7, 3)];
+    fn full_list_replaces_table() {
+        let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
+        let list = [info(2, ""), info(3, "bridge"), endpoint(7, 3)];
         table.replace(&list, &mut events);
-        assert_eq!(told(&mut events), ["+2 Uplink 0", "+3 EndpointBridge 0", "+7 Endpoint 1"]);
+        assert_eq!(texts(&mut events), ["+2 Uplink 0", "+3 EndpointBridge 0", "+7 Endpoint 1"]);
         table.replace(&list, &mut events);
         assert!(events.is_empty(), "{events:?}");
-        table.replace(&[facts(2, ""), facts(3, "bridge"), endpoint(8, 0)], &mut events);
-        assert_eq!(told(&mut events), ["-7 if7", "+8 Endpoint 2", "~3 Other 0"]);
-        table.replace(&[facts(2, "bridge")], &mut events);
-        assert_eq!(told(&mut events), ["-3 if3", "-8 if8", "-2 if2", "+2 Other 0"], "another kind, another interface");
+        table.replace(&[info(2, ""), info(3, "bridge"), endpoint(8, 0)], &mut events);
+        assert_eq!(texts(&mut events), ["-7 if7", "+8 Endpoint 2", "~3 Other 0"]);
+        table.replace(&[info(2, "bridge")], &mut events);
+        assert_eq!(texts(&mut events), ["-3 if3", "-8 if8", "-2 if2", "+2 Other 0"], "another kind, another interface");
     }
 
     #[test]
-    fn inodes_go_to_the_interface_that_was_asked_for() {
-        let (mut table, mut events) = (Table::new(Filter::default()), Vec::new());
-        table.replace(&[facts(2, ""), endpoint(7, 0), endpoint(8, 0)], &mut events);
-        let asked = table.without_inode();
-        assert_eq!(asked, BTreeMap::from([(7, 0), (8, 0)]));
+    fn inodes_apply_to_requested_interface() {
+        let (mut table, mut events) = (LinkTable::new(Filter::default()), Vec::new());
+        table.replace(&[info(2, ""), endpoint(7, 0), endpoint(8, 0)], &mut events);
+        let wanted = table.without_inode();
+        assert_eq!(wanted, BTreeMap::from([(7, 0), (8, 0)]));
         // Meanwhile 8 goes, and 9 comes with the same namespace id.
         table.remove(8, &mut events);
         table.update(&endpoint(9, 0), &mut events);
         events.clear();
-        table.set_inodes(&asked, &BTreeMap::from([(0, 4711)]), &mut events);
-        table.set_inodes(&asked, &BTreeMap::from([(0, 4711)]), &mut events);
-        assert_eq!(told(&mut events), ["~7 Endpoint 1"]);
+        table.set_inodes(&wanted, &BTreeMap::from([(0, 4711)]), &mut events);
+        table.set_inodes(&wanted, &BTreeMap::from([(0, 4711)]), &mut events);
+        assert_eq!(texts(&mut events), ["~7 Endpoint 1"]);
         assert_eq!(table.without_inode(), BTreeMap::from([(9, 0)]));
-        table.update(&Facts { mtu: 1400, ..endpoint(7, 0) }, &mut events);
+        table.update(&LinkInfo { mtu: 1400, ..endpoint(7, 0) }, &mut events);
         assert_eq!(table.get(7).unwrap().peer.unwrap().inode, Some(4711), "kept over a change");
-        table.update(&Facts { link_netns: Some(Some(1)), ..endpoint(7, 0) }, &mut events);
+        table.update(&LinkInfo { link_netns: Some(Some(1)), ..endpoint(7, 0) }, &mut events);
         assert_eq!(table.get(7).unwrap().peer.unwrap().inode, None, "another namespace");
         assert_eq!(table.namespaces(), [0, 1].into());
     }

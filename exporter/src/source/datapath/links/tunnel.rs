@@ -1,4 +1,4 @@
-//! How the outer packets of a tunnel's device look: its IP protocol, and the UDP port where it has one.
+//! The outer packets of tunnel devices: IP protocol, and UDP port if there is one.
 //!
 //! Attributes: Linux `include/uapi/linux/if_link.h`; protocols: IANA's protocol numbers.
 
@@ -12,7 +12,7 @@ const VXLAN_PORT: u16 = 15;
 const GENEVE_PORT: u16 = 5;
 /// `IFLA_BAREUDP_PORT`.
 const BAREUDP_PORT: u16 = 1;
-/// `IFLA_AMT_RELAY_PORT` and `IFLA_AMT_GATEWAY_PORT`: either side's is the destination of what goes to it.
+/// `IFLA_AMT_RELAY_PORT` and `IFLA_AMT_GATEWAY_PORT`: packets go to either side's port.
 const AMT_PORTS: [u16; 2] = [2, 3];
 
 /// IPv4 in IP.
@@ -21,14 +21,14 @@ const IPIP: u8 = 4;
 const UDP: u8 = 17;
 /// IPv6 in IP.
 const IPV6: u8 = 41;
-/// GRE, and what stands on it.
+/// GRE and the tunnels on top of it.
 const GRE: u8 = 47;
-/// What IPsec encrypts.
+/// IPsec.
 const ESP: u8 = 50;
 
-/// The outer packets of a device of this kind (`IFLA_INFO_KIND`); `data` is its `IFLA_INFO_DATA`, where the ports are
-/// in network byte order. Empty for devices that are no tunnel's, and for those whose packets look like anybody's:
-/// WireGuard tells its port by another way, and what stands behind a tun device is a process.
+/// The outer packets of a device of this kind (`IFLA_INFO_KIND`); `data` is its `IFLA_INFO_DATA`, with ports in network
+/// byte order. Empty for other devices, and for those whose outer packets cannot be recognised: netlink does not have
+/// WireGuard's port, and behind a tun device is a process.
 pub fn outer(kind: &str, data: &[u8]) -> Vec<Tunnel> {
     let protocols = |list: &[u8]| list.iter().map(|&protocol| Tunnel { port: 0, protocol, pad: 0 }).collect();
     match kind {
@@ -38,7 +38,7 @@ pub fn outer(kind: &str, data: &[u8]) -> Vec<Tunnel> {
         "amt" => ports(data, &AMT_PORTS),
         "ipip" => protocols(&[IPIP]),
         "sit" => protocols(&[IPV6]),
-        // Its mode may be any: either protocol is inside.
+        // Either protocol may be inside, by its mode.
         "ip6tnl" => protocols(&[IPIP, IPV6]),
         "gre" | "gretap" | "erspan" | "ip6gre" | "ip6gretap" | "ip6erspan" => protocols(&[GRE]),
         "xfrm" | "vti" | "vti6" => protocols(&[ESP]),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_that_are_none() {
+    fn invalid_ports_are_left_out() {
         for data in [vec![], Request::nested(&[(15, &[0, 0])]), Request::nested(&[(15, &[1])]), vec![6, 0, 15, 0, 1]] {
             assert_eq!(outer("vxlan", &data), [], "{data:?}");
         }

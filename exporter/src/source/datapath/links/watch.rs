@@ -1,7 +1,7 @@
-//! The watcher: the one task that owns the table of interfaces and the address book.
+//! The watcher: the task that owns the table of interfaces and the address book.
 //!
-//! It subscribes first and lists then, so nothing falls between the two; a notification that is older than the list
-//! is followed by all newer ones, so what is told ends right. Lost notifications lead to a new list, as does time.
+//! It subscribes before it lists, so no change is missed; a notification older than the list is followed by all newer
+//! ones, so the state converges. Interfaces are listed again after lost notifications, and regularly.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,54 +14,51 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::book::Book;
+use super::address_book::AddressBook;
 use super::classify::Role;
-use super::component::{Config, Counts, Links, LinksError};
-use super::facts::Facts;
+use super::component::{Config, Links, LinksError, WatcherMetrics};
 use super::inventory::Inventory;
 use super::learner::{Hint, Learner};
 use super::link::{Link, LinkEvent, PeerRef};
-use super::namespaces::{self, Places};
+use super::link_info::LinkInfo;
+use super::namespaces;
 use super::netlink::Message;
+use super::notifier::EndpointNotifier;
 use super::requests::{RequestError, Requests};
-use super::roster::Roster;
-use super::routes::Claim;
-use super::snapshot::{self, Departed};
+use super::snapshot::{self, RetiredLink};
 use super::subscription::{Received, Subscription, Topics};
-use super::survey::Findings;
-use super::table::Table;
+use super::survey::SurveyResult;
+use super::table::LinkTable;
 use crate::metadata::Publisher;
 use crate::support::telemetry::Telemetry;
 
-mod behind;
+mod state;
+mod surveys;
 
-/// Events that wait for whoever attaches. While it is full the watcher waits, the kernel keeps what happens, and where
-/// the kernel's room ends, lists are compared: nothing is lost, so this only has to spare wakeups.
+use self::state::{Notice, SEARCH, Search, Watcher};
+
+/// Capacity of the event queue. While it is full the watcher waits and the kernel queues notifications; once the kernel
+/// drops some, lists are compared. So nothing is lost, and the size only saves wakeups.
 pub const EVENTS_MAX: usize = 256;
 
 const LINKS: Topics = Topics { groups: &[RTNLGRP_LINK], all_namespaces: false };
 const ADDRESSES: Topics = Topics { groups: &[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR], all_namespaces: true };
 
-/// How often time-driven work is looked for.
+/// How often timers are checked.
 const TICK: Duration = Duration::from_secs(1);
-/// How often everything is listed again although nothing was reported lost: the peer of a pair can move between other
-/// namespaces without a word to ours.
+/// How often interfaces are listed without a reported loss: a pair's peer that moves between other namespaces causes no
+/// notification here.
 const REVIEW: Duration = Duration::from_secs(30);
-/// How often addresses are listed again where other namespaces' notifications do not reach us.
-const REVIEW_DEAF: Duration = Duration::from_secs(5);
-/// How long a gone interface stays in the snapshot: longer than any event waits in a ring or a queue of ours.
-const LINGER: Duration = Duration::from_secs(10);
-/// Gone interfaces that are remembered.
-const DEPARTED_MAX: usize = 1024;
-/// How soon a namespace that was not found is looked for again; doubled each time, up to the next.
-const SEARCH: Duration = Duration::from_secs(1);
-/// The longest time between two searches.
-const SEARCH_MAX: Duration = Duration::from_secs(60);
-
+/// How often addresses are listed if notifications of other namespaces are not received.
+const REVIEW_UNNOTIFIED: Duration = Duration::from_secs(5);
+/// How long a removed interface stays in the snapshot: longer than any event waits in a ring or a queue.
+const RETIRED_TTL: Duration = Duration::from_secs(10);
+/// The most removed interfaces that are kept.
+const RETIRED_MAX: usize = 1024;
 /// Starts a watcher of the network namespace that the calling thread is in; the runtime's threads must be in it, too.
 ///
 /// # Errors
-/// Where the kernel refuses sockets.
+/// The kernel refused a socket.
 pub fn build(
     runtime: &Handle,
     config: Config,
@@ -69,22 +66,22 @@ pub fn build(
     publisher: Publisher,
     telemetry: &Telemetry,
 ) -> Result<Links, LinksError> {
-    let counts = Counts::new(telemetry);
-    let (learner, hints) = Learner::new(counts.hints_dropped.clone());
+    let metrics = WatcherMetrics::new(telemetry);
+    let (learner, hints) = Learner::new(metrics.hints_dropped.clone());
     let (sender, events) = mpsc::channel(EVENTS_MAX);
     let inventory = Inventory::default();
     let entered = runtime.enter();
     let watcher = Watcher {
-        table: Table::new(config.filter),
-        book: Book::default(),
-        roster: Roster::new(config.told),
-        departed: Vec::new(),
+        table: LinkTable::new(config.filter),
+        address_book: AddressBook::default(),
+        notifier: EndpointNotifier::new(config.observer),
+        retired: Vec::new(),
         links: subscribe(LINKS)?,
         addresses: subscribe(ADDRESSES)?,
         requests: Some(Requests::open()?),
         surveyor: Some(Requests::open()?),
         surveys: JoinSet::new(),
-        places: config.places,
+        search_paths: config.search_paths,
         own_inode: namespaces::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
         claims: BTreeSet::new(),
@@ -98,25 +95,12 @@ pub fn build(
         publisher,
         hints,
         events: sender,
-        counts: counts.clone(),
+        metrics: metrics.clone(),
         inventory: inventory.clone(),
     };
     drop(entered);
     let task = runtime.spawn(watcher.run());
-    Ok(Links { events, learner, counts, inventory, task })
-}
-
-/// When namespaces are searched for next.
-#[derive(Debug)]
-struct Search {
-    due: Instant,
-    delay: Duration,
-}
-
-/// A notification about an interface.
-enum Notice {
-    Is(Facts),
-    Gone(u32),
+    Ok(Links { events, learner, metrics, inventory, task })
 }
 
 /// What woke the watcher.
@@ -124,44 +108,9 @@ enum Wake {
     Links(io::Result<Received>),
     Addresses(io::Result<Received>),
     Hint(Option<Hint>),
-    Survey(Result<(Requests, Findings), tokio::task::JoinError>),
+    Survey(Result<(Requests, SurveyResult), tokio::task::JoinError>),
     Tick,
     Closed,
-}
-
-struct Watcher {
-    table: Table,
-    book: Book,
-    roster: Roster,
-    departed: Vec<Departed>,
-    links: Subscription,
-    addresses: Subscription,
-    /// For questions that the watcher waits for; out while one is asked.
-    requests: Option<Requests>,
-    /// For surveys that run beside it; out while one runs.
-    surveyor: Option<Requests>,
-    surveys: JoinSet<(Requests, Findings)>,
-    places: Places,
-    own_inode: u32,
-    /// Namespaces whose addresses are to be listed; none = our own.
-    dirty: BTreeSet<Option<i32>>,
-    /// Addresses that endpoints sent from, to be compared with the host's tables.
-    claims: BTreeSet<Claim>,
-    search: Search,
-    inbox: Vec<Notice>,
-    /// Interfaces to ask about, because the other side of their pair came or went.
-    recheck: BTreeSet<u32>,
-    pending: Vec<LinkEvent>,
-    /// Something about interfaces was lost, and has not been made up for by a list.
-    is_lost: bool,
-    /// The snapshot in place is older than the table or the book.
-    is_stale: bool,
-    symbols: Symbols,
-    publisher: Publisher,
-    hints: mpsc::Receiver<Hint>,
-    events: mpsc::Sender<LinkEvent>,
-    counts: Counts,
-    inventory: Inventory,
 }
 
 impl Watcher {
@@ -187,20 +136,20 @@ impl Watcher {
                 }
                 Wake::Addresses(Ok(Received::Messages)) => {}
                 Wake::Addresses(_) => {
-                    self.counts.resyncs.add(1);
+                    self.metrics.resyncs.add(1);
                     self.addresses = subscribe(ADDRESSES)?;
                     self.review_addresses();
                 }
                 Wake::Hint(hint) => hint.into_iter().for_each(|hint| self.learn(hint)),
                 Wake::Survey(result) => {
-                    let (requests, findings) = result?;
+                    let (requests, result) = result?;
                     self.surveyor = Some(requests);
-                    self.apply(findings);
+                    self.apply(result);
                 }
                 Wake::Tick => {
                     let now = Instant::now();
                     self.expire(now);
-                    let every = if self.addresses.hears_all() { REVIEW } else { REVIEW_DEAF };
+                    let every = if self.addresses.listens_all() { REVIEW } else { REVIEW_UNNOTIFIED };
                     if now.duration_since(addresses_reviewed) >= every {
                         addresses_reviewed = now;
                         self.review_addresses();
@@ -228,10 +177,10 @@ impl Watcher {
         }
     }
 
-    /// Makes up for lost notifications: by a new subscription, as the old one still holds what came before the loss
-    /// and would undo the list, and by a list.
+    /// Recovers from lost notifications: by a list, and by a new subscription, because the old one still has
+    /// notifications from before the loss that would undo the list.
     fn resync(&mut self) -> Result<(), LinksError> {
-        self.counts.resyncs.add(1);
+        self.metrics.resyncs.add(1);
         self.inbox.clear();
         self.links = subscribe(LINKS)?;
         self.is_lost = true;
@@ -239,23 +188,23 @@ impl Watcher {
         Ok(())
     }
 
-    /// Lists all interfaces, and takes over what is different.
+    /// Lists all interfaces, and applies the differences.
     async fn list(&mut self) -> Result<(), LinksError> {
         let list = self.ask(Requests::links).await?;
         let start = self.pending.len();
         self.table.replace(&list, &mut self.pending);
-        self.take_note(start);
+        self.apply_events(start);
         if std::mem::take(&mut self.is_lost) {
             self.pending.push(LinkEvent::Synced);
         }
         Ok(())
     }
 
-    /// As [`Self::list`], but where the kernel does not answer the next tick asks again.
+    /// As [`Self::list`], but a failed list is repeated at the next tick.
     async fn relist(&mut self) -> Result<(), LinksError> {
         match self.list().await {
             Err(LinksError::List { source }) => {
-                tracing::warn!(error = %source, "interfaces could not be listed");
+                tracing::warn!(error = %source, "cannot list interfaces");
                 Ok(())
             }
             result => result,
@@ -266,52 +215,53 @@ impl Watcher {
         for notice in std::mem::take(&mut self.inbox) {
             let start = self.pending.len();
             match notice {
-                Notice::Is(facts) => {
-                    // The other side may have come back to this namespace: ask about this one.
-                    let other = facts.link.filter(|_| facts.link_netns.is_none()).and_then(|link| self.table.get(link));
-                    let is_news = |peer: PeerRef| peer.elsewhere || peer.ifindex != facts.ifindex;
+                Notice::Is(info) => {
+                    // The other side may have come back to this namespace: request its state.
+                    let other = info.link.filter(|_| info.link_netns.is_none()).and_then(|link| self.table.get(link));
+                    let is_news = |peer: PeerRef| peer.elsewhere || peer.ifindex != info.ifindex;
                     if let Some(other) = other.filter(|other| other.peer.is_some_and(is_news)) {
                         self.recheck.insert(other.ifindex);
                     }
-                    self.table.update(&facts, &mut self.pending);
+                    self.table.update(&info, &mut self.pending);
                 }
                 Notice::Gone(ifindex) => {
-                    // The other side of a pair is not told of again when this one leaves for another namespace.
+                    // The kernel sends no notification about the other side of a pair when this one leaves for another
+                    // namespace.
                     self.recheck.extend(self.table.pair_of(ifindex));
                     self.table.remove(ifindex, &mut self.pending);
                 }
             }
-            self.take_note(start);
+            self.apply_events(start);
         }
     }
 
-    /// Remembers endpoints that left the table, and what was known of them.
-    fn bury(&mut self) {
-        let until = Instant::now() + LINGER;
-        for link in self.table.take_departed() {
-            let addresses = self.book.endpoint(link.ifindex).map(|(address, _)| address).collect();
-            if self.departed.len() == DEPARTED_MAX {
-                self.departed.remove(0);
+    /// Keeps endpoints that left the table, and their addresses, in the snapshot for [`RETIRED_TTL`].
+    fn retire_links(&mut self) {
+        let until = Instant::now() + RETIRED_TTL;
+        for link in self.table.take_retired() {
+            let addresses = self.address_book.endpoint(link.ifindex).map(|(address, _)| address).collect();
+            if self.retired.len() == RETIRED_MAX {
+                self.retired.remove(0);
             }
-            self.departed.push(Departed { until, link, addresses });
+            self.retired.push(RetiredLink { until, link, addresses });
         }
     }
 
-    /// Draws the consequences of events from `start` on.
-    fn take_note(&mut self, start: usize) {
-        self.bury();
+    /// Updates the watcher's state for the events from `start` on.
+    fn apply_events(&mut self, start: usize) {
+        self.retire_links();
         for event in &self.pending[start..] {
             self.is_stale = true;
             if let LinkEvent::Appeared(link) = event {
-                // With the message of its attachment this tells how long that took.
+                // Together with the message of its attachment, this dates both.
                 tracing::debug!(interface = link.name, role = ?link.role, "interface appeared");
             }
             match event {
                 LinkEvent::Appeared(link) | LinkEvent::Changed(link) if link.role == Role::Endpoint => {
                     if link.endpoint == 0 {
-                        self.counts.without_id.add(1);
+                        self.metrics.without_id.add(1);
                     }
-                    self.book.add(link.ifindex);
+                    self.address_book.add(link.ifindex);
                     self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some));
                     if link.peer.is_some_and(|peer| peer.inode.is_none()) {
                         self.search = Search { due: Instant::now(), delay: SEARCH };
@@ -320,20 +270,20 @@ impl Watcher {
                 LinkEvent::Appeared(Link { ifindex, .. })
                 | LinkEvent::Changed(Link { ifindex, .. })
                 | LinkEvent::Gone { ifindex, .. } => {
-                    self.book.remove(*ifindex);
+                    self.address_book.remove(*ifindex);
                 }
                 LinkEvent::Synced => {}
             }
         }
     }
 
-    /// Puts the new snapshot in place, then tells what happened.
+    /// Publishes the new snapshot, then sends the events.
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
         if std::mem::take(&mut self.is_stale) {
-            let Self { symbols, own_inode, table, book, departed, .. } = self;
+            let Self { symbols, own_inode, table, address_book, retired, .. } = self;
             let before = self.publisher.current();
-            self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, book, departed));
-            self.roster.update(&self.table, &self.book);
+            self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, address_book, retired));
+            self.notifier.update(&self.table, &self.address_book);
             self.inventory.set(self.table.interfaces());
         }
         for event in self.pending.drain(..) {
@@ -342,26 +292,26 @@ impl Watcher {
         Ok(())
     }
 
-    /// Asks about interfaces that the kernel does not speak of by itself.
+    /// Requests interfaces that changed without a notification; returns whether there were any.
     async fn recheck(&mut self) -> Result<bool, LinksError> {
-        let asked = !self.recheck.is_empty();
+        let has_requested = !self.recheck.is_empty();
         while let Some(ifindex) = self.recheck.pop_first() {
             match self.ask(move |requests| requests.link(ifindex)).await {
-                Ok(Some(facts)) => self.inbox.push(Notice::Is(facts)),
-                // Gone: its own notification is on the way.
+                Ok(Some(info)) => self.inbox.push(Notice::Is(info)),
+                // Gone: its own notification follows.
                 Ok(None) => {}
                 Err(LinksError::List { source }) => {
-                    tracing::warn!(error = %source, ifindex, "an interface could not be asked about");
+                    tracing::warn!(error = %source, ifindex, "cannot look up an interface");
                     self.is_lost = true;
                 }
                 Err(error) => return Err(error),
             }
         }
         self.read_inbox();
-        Ok(asked)
+        Ok(has_requested)
     }
 
-    /// Asks on a thread that may block: the kernel answers under a lock that others hold for long at times.
+    /// Sends a request on a thread that may block: the kernel answers under a lock that others may hold for long.
     async fn ask<T: Send + 'static>(
         &mut self,
         question: impl FnOnce(&mut Requests) -> Result<T, RequestError> + Send + 'static,
@@ -370,16 +320,16 @@ impl Watcher {
             Some(requests) => requests,
             None => Requests::open()?,
         };
-        let asked = tokio::task::spawn_blocking(move || {
+        let task = tokio::task::spawn_blocking(move || {
             let answer = question(&mut requests);
             (requests, answer)
         });
-        let (requests, answer) = asked.await?;
+        let (requests, answer) = task.await?;
         if answer.is_ok() {
             self.requests = Some(requests);
         } else {
-            // A new socket has no late answers in it.
-            self.counts.failures.add(1);
+            // Dropped with its socket: a new one has no late answers.
+            self.metrics.failures.add(1);
         }
         Ok(answer?)
     }
@@ -390,10 +340,10 @@ fn subscribe(topics: Topics) -> Result<Subscription, LinksError> {
 }
 
 fn notice(message: &Message<'_>) -> Option<Notice> {
-    let facts = Facts::parse(message.payload);
+    let info = LinkInfo::parse(message.payload);
     match message.kind {
-        RTM_NEWLINK => facts.map(Notice::Is),
-        RTM_DELLINK => facts.map(|facts| Notice::Gone(facts.ifindex)),
+        RTM_NEWLINK => info.map(Notice::Is),
+        RTM_DELLINK => info.map(|info| Notice::Gone(info.ifindex)),
         _ => None,
     }
 }

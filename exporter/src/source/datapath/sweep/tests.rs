@@ -1,13 +1,16 @@
-//! Looks at a real table of the kernel: what is counted out of it, and when.
+//! Scans of a real kernel table: which entries count, and when.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
+use eyepiece_flow::event::Transport;
 use eyepiece_wire::{AnsweredBy, Connection, Half, Hook, Key4, Tunnel, map};
 
-use super::{Totals, Transport, View, look, transport};
+use super::criteria::Criteria;
+use super::totals::transport;
+use super::{Totals, scan};
 use crate::source::datapath::btf::Btf;
-use crate::source::datapath::object::{Object, Settings};
+use crate::source::datapath::object::{Object, ProgramConfig};
 use crate::source::datapath::sys;
 use crate::source::datapath::sys::BatchReader;
 
@@ -15,8 +18,8 @@ const KEY: Key4 =
     Key4 { address: [1, 2], port: [7, 4789_u16.to_be()], ifindex: 9, protocol: 17, kind: 0, vlan: 0, pad: 0 };
 const VXLAN: Tunnel = Tunnel { port: 4789, protocol: 17, pad: 0 };
 
-fn view(tunnels: &[Tunnel]) -> View {
-    View {
+fn criteria(tunnels: &[Tunnel]) -> Criteria {
+    Criteria {
         now: 1000,
         interval: 10,
         hold: 10,
@@ -35,10 +38,10 @@ fn entry(dead: bool, mark: AnsweredBy) -> Connection {
     Connection { half: [half, Half::default()], dead: u32::from(dead), mark: mark as u8, ..Connection::default() }
 }
 
-/// From here on user space can read a map, but not write it (`BPF_MAP_FREEZE`).
+/// Makes a map read-only for user space (`BPF_MAP_FREEZE`).
 fn freeze(map: BorrowedFd<'_>) {
     let attributes = [u64::from(map.as_raw_fd().cast_unsigned()), 0];
-    // SAFETY: the attributes live longer than the call, and their length is told.
+    // SAFETY: the attributes live longer than the call, and their size is passed.
     let frozen = unsafe { libc::syscall(libc::SYS_bpf, 22, attributes.as_ptr(), size_of_val(&attributes)) };
     assert_eq!(frozen, 0, "{}", std::io::Error::last_os_error());
 }
@@ -48,40 +51,40 @@ fn packets(totals: &[Totals]) -> u64 {
 }
 
 #[test]
-fn what_is_told_is_gone() {
+fn removed_entry_counts_once() {
     if !nix::unistd::geteuid().is_root() {
         eyepiece_tests::skip!("loading kernel programs needs root");
     }
-    let object = Object::load(&Settings::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
+    let object = Object::load(&ProgramConfig::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
     let map = object.map(map::CONNECTIONS4).expect("the table");
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let mut totals = Vec::new();
 
     sys::update(map.as_fd(), &KEY, &entry(true, AnsweredBy::Local)).expect("an entry");
-    look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
-    look(&mut reader, map.as_fd(), &view(&[]), false, &mut totals).expect("a look");
+    scan(&mut reader, map.as_fd(), &criteria(&[]), false, &mut totals).expect("a look");
+    scan(&mut reader, map.as_fd(), &criteria(&[]), false, &mut totals).expect("a look");
     assert_eq!((totals.len(), packets(&totals)), (1, 3), "once");
 
-    // What cannot be removed is met again, so it is not told.
+    // An entry that cannot be removed is read again, so it must not count.
     totals.clear();
     sys::update(map.as_fd(), &KEY, &entry(true, AnsweredBy::Local)).expect("an entry");
     freeze(map.as_fd());
     for last in [false, true] {
-        assert!(look(&mut reader, map.as_fd(), &view(&[]), last, &mut totals).is_err());
+        assert!(scan(&mut reader, map.as_fd(), &criteria(&[]), last, &mut totals).is_err());
         assert_eq!(packets(&totals), 0);
     }
 }
 
 #[test]
-fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
+fn entry_older_than_tunnel_is_tunnels() {
     if !nix::unistd::geteuid().is_root() {
         eyepiece_tests::skip!("loading kernel programs needs root");
     }
-    let object = Object::load(&Settings::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
+    let object = Object::load(&ProgramConfig::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
     let map = object.map(map::CONNECTIONS4).expect("the table");
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let other = Tunnel { port: 8472, ..VXLAN };
-    for (mark, tunnels, is_killed, told) in [
+    for (mark, tunnels, is_killed, expected) in [
         (AnsweredBy::Local, &[VXLAN][..], true, AnsweredBy::Tunnel),
         (AnsweredBy::Local, &[other], false, AnsweredBy::Local),
         (AnsweredBy::Unknown, &[], false, AnsweredBy::Local),
@@ -89,18 +92,18 @@ fn an_entry_that_is_older_than_its_tunnel_goes_and_counts_as_the_tunnels() {
     ] {
         let mut totals = Vec::new();
         sys::update(map.as_fd(), &KEY, &entry(false, mark)).expect("an entry");
-        let found = look(&mut reader, map.as_fd(), &view(tunnels), false, &mut totals).expect("a look");
+        let found = scan(&mut reader, map.as_fd(), &criteria(tunnels), false, &mut totals).expect("a look");
         let killed = if is_killed { vec![(KEY, u64::MAX)] } else { vec![] };
         assert_eq!(found.kill, killed, "{mark:?} {tunnels:?}");
-        look(&mut reader, map.as_fd(), &view(tunnels), true, &mut totals).expect("the last look");
+        scan(&mut reader, map.as_fd(), &criteria(tunnels), true, &mut totals).expect("the last look");
         let marks: Vec<_> = totals.iter().map(|totals| totals.traffic.mark).collect();
-        assert_eq!(marks, [told], "{mark:?} {tunnels:?}");
+        assert_eq!(marks, [expected], "{mark:?} {tunnels:?}");
     }
     // At an endpoint's hook it is the endpoint's own traffic.
     let mut inside = entry(false, AnsweredBy::Unknown);
     inside.half[0].hook = Hook::FromEndpoint as u8 + 1;
     sys::update(map.as_fd(), &KEY, &inside).expect("an entry");
-    let found = look(&mut reader, map.as_fd(), &view(&[VXLAN]), false, &mut Vec::new()).expect("a look");
+    let found = scan(&mut reader, map.as_fd(), &criteria(&[VXLAN]), false, &mut Vec::new()).expect("a look");
     assert_eq!(found.kill, []);
 }
 
@@ -116,7 +119,7 @@ fn transport_follows_half_and_opener() {
         // The echo identifier is no port.
         (1, 0, 0, (0, 0), false),
     ] {
-        let told = transport(protocol, [low.to_be(), high.to_be()], half, origin);
-        assert_eq!(told, Transport { protocol, ports, is_reply }, "{protocol} {half} {origin}");
+        let found = transport(protocol, [low.to_be(), high.to_be()], half, origin);
+        assert_eq!(found, Transport { protocol, ports, is_reply }, "{protocol} {half} {origin}");
     }
 }

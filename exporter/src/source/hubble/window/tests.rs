@@ -1,4 +1,4 @@
-//! Streams that are interrupted, of one node and of several.
+//! Interrupted streams of one node and of several.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const START: u64 = 1_700_000_000 * SECOND;
 struct Stream {
     window: Window,
     now: Instant,
-    /// Our own clock, ns since the Unix epoch: ahead of all others, where a test does not say.
+    /// The local clock, ns since the Unix epoch: ahead of all others unless a test sets it.
     clock: u64,
 }
 
@@ -20,7 +20,7 @@ impl Stream {
         Self { window: Window::default(), now: Instant::now(), clock: u64::MAX }
     }
 
-    /// An event of a node at so many tenths of a second; its key is both.
+    /// Offers an event of a node at this tenth of a second; both make its key.
     fn offer(&mut self, node: &str, tenths: u64) -> Offer {
         let key = u128::from(tenths) << 8 | u128::from(node.as_bytes().first().copied().unwrap_or(0));
         let event = Offered { node, time: START + tenths * SECOND / 10, key, is_timed: true };
@@ -43,7 +43,7 @@ impl Stream {
 }
 
 #[test]
-fn nothing_comes_twice_and_nothing_is_missed_where_the_server_has_all() {
+fn resumed_stream_repeats_and_misses_nothing() {
     let mut stream = Stream::new();
     assert_eq!(stream.since(), None);
     for tenths in 1000..1200 {
@@ -52,7 +52,7 @@ fn nothing_comes_twice_and_nothing_is_missed_where_the_server_has_all() {
     stream.wait(3600);
     assert_eq!(stream.since(), Some(1199 - 50));
     stream.resume();
-    // Upstream begins at the oldest that is not before: here with more than was asked for.
+    // The server begins with the oldest event that is not before: here with more than requested.
     let offers: Vec<_> = (1100..1300).map(|tenths| stream.offer("a", tenths)).collect();
     assert!(
         offers[..100].iter().all(|offer| *offer == Offer::Seen)
@@ -61,7 +61,7 @@ fn nothing_comes_twice_and_nothing_is_missed_where_the_server_has_all() {
 }
 
 #[test]
-fn what_has_left_the_window_comes_no_second_time() {
+fn forgotten_events_count_as_seen() {
     let mut stream = Stream::new();
     for tenths in 0..200 {
         assert_eq!(stream.offer("a", tenths), Offer::New);
@@ -74,7 +74,7 @@ fn what_has_left_the_window_comes_no_second_time() {
 }
 
 #[test]
-fn one_that_was_under_way_is_not_taken_for_seen() {
+fn late_event_is_new() {
     let mut stream = Stream::new();
     stream.offer("a", 100);
     stream.offer("a", 110);
@@ -85,7 +85,7 @@ fn one_that_was_under_way_is_not_taken_for_seen() {
 }
 
 #[test]
-fn a_server_that_has_passed_on_leaves_one_gap() {
+fn overrun_server_causes_one_gap() {
     let mut stream = Stream::new();
     stream.offer("a", 100);
     stream.resume();
@@ -96,7 +96,7 @@ fn a_server_that_has_passed_on_leaves_one_gap() {
 }
 
 #[test]
-fn losses_prove_nothing_and_come_once() {
+fn losses_prove_nothing_and_count_once() {
     let mut stream = Stream::new();
     stream.offer("a", 100);
     let mut loss = Offered { node: "a", time: START + 10 * SECOND, key: 1, is_timed: false };
@@ -110,7 +110,7 @@ fn losses_prove_nothing_and_come_once() {
 }
 
 #[test]
-fn nodes_are_judged_by_their_own_times() {
+fn nodes_are_compared_by_own_clocks() {
     let mut stream = Stream::new();
     // The clock of `b` is three minutes slow, `c` has been quiet for an hour.
     stream.offer("c", 0);
@@ -124,7 +124,7 @@ fn nodes_are_judged_by_their_own_times() {
         ("a", 36_000, Offer::Seen),
         ("b", 34_210, Offer::New),
         ("a", 36_010, Offer::New),
-        // It could not be asked for what it had an hour ago; a new one has missed nothing.
+        // Its event of an hour ago was not requested; a new node has missed nothing.
         ("c", 36_010, Offer::New),
         ("d", 34_190, Offer::New),
     ] {
@@ -133,9 +133,9 @@ fn nodes_are_judged_by_their_own_times() {
 }
 
 #[test]
-fn clocks_that_are_hours_apart_silence_nobody() {
+fn clocks_hours_apart_lose_no_node() {
     let mut stream = Stream::new();
-    // `a` is right, `f` is an hour ahead, `s` an hour behind; so is `q`, which tells nothing more.
+    // `a` is right, `f` is an hour ahead, `s` an hour behind; so is `q`, which sends nothing more.
     let nodes = [("a", 40_000), ("f", 76_000), ("s", 4_000)];
     stream.offer("q", 4_000);
     for tenths in 0..9_000 {
@@ -144,7 +144,7 @@ fn clocks_that_are_hours_apart_silence_nobody() {
     }
     assert_eq!(stream.since(), Some(12_999 - 50));
     stream.resume();
-    // A server gives what is not before that, of each: of those that are ahead, all that it has.
+    // The server sends events from that time on by each node's clock: of nodes ahead, all that it has.
     for (node, start) in nodes {
         for tenths in if node == "s" { 8_949..9_000 } else { 0..9_000 } {
             assert_eq!(stream.offer(node, start + tenths), Offer::Seen, "{node} {tenths}");
@@ -153,14 +153,14 @@ fn clocks_that_are_hours_apart_silence_nobody() {
     }
     assert_eq!(stream.offer("q", 13_000), Offer::New);
     stream.resume();
-    // Who has forgotten what we know of a node is found out, whatever its clock says.
+    // Lost events of a node are detected, whatever its clock shows.
     for (node, start) in nodes {
         assert_eq!(stream.offer(node, start + 9_500), Offer::NewBehindGap, "{node}");
     }
 }
 
 #[test]
-fn a_quiet_node_that_is_behind_is_asked_for_what_it_tells_next() {
+fn quiet_node_behind_resumes_by_own_clock() {
     let mut stream = Stream::new();
     stream.offer("a", 40_000);
     stream.offer("s", 4_000);
@@ -173,7 +173,7 @@ fn a_quiet_node_that_is_behind_is_asked_for_what_it_tells_next() {
 }
 
 #[test]
-fn a_node_that_comes_back_behind_a_relay_is_resumed_alone() {
+fn returned_node_is_resumed_alone() {
     let mut stream = Stream::new();
     for tenths in 0..100 {
         stream.offer("a", tenths);
@@ -182,16 +182,16 @@ fn a_node_that_comes_back_behind_a_relay_is_resumed_alone() {
     stream.wait(60);
     stream.offer("a", 700);
     stream.window.node_changed("b", stream.now);
-    // Relay asks it for the same as at first: all that it has.
+    // The relay requests the same time as at first: all events of the node.
     assert!((0..100).all(|tenths| stream.offer("b", tenths) == Offer::Seen));
     assert_eq!((stream.offer("b", 700), stream.offer("a", 701)), (Offer::New, Offer::New));
     stream.window.node_changed("a", stream.now);
     assert_eq!(stream.offer("a", 900), Offer::NewBehindGap);
-    stream.window.node_changed("nobody", stream.now);
+    stream.window.node_changed("unknown", stream.now);
 }
 
 #[test]
-fn a_clock_that_is_set_back_stops_nothing() {
+fn clock_set_back_loses_nothing() {
     let mut stream = Stream::new();
     for tenths in 10_000..10_010 {
         stream.offer("a", tenths);
@@ -205,7 +205,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
 }
 
 #[test]
-fn a_clock_that_was_ahead_and_is_set_right_meanwhile_is_a_gap_and_no_silence() {
+fn corrected_clock_is_a_gap() {
     let mut stream = Stream::new();
     for tenths in 40_000..40_200 {
         stream.offer("a", tenths);
@@ -216,7 +216,7 @@ fn a_clock_that_was_ahead_and_is_set_right_meanwhile_is_a_gap_and_no_silence() {
     stream.clock = START + tenths * SECOND / 10;
     assert_eq!(stream.since(), Some(tenths - 50));
     stream.resume();
-    // As long as what comes may come again, nobody can tell.
+    // While events may be repeated, new ones cannot be distinguished.
     assert_eq!(stream.offer("a", tenths), Offer::Seen);
     stream.wait(60);
     let offers = [600, 601, 602].map(|later| stream.offer("a", tenths + later));
@@ -227,7 +227,7 @@ fn a_clock_that_was_ahead_and_is_set_right_meanwhile_is_a_gap_and_no_silence() {
 }
 
 #[test]
-fn however_many_come_no_more_are_remembered_and_none_comes_twice() {
+fn remembered_events_are_bounded() {
     let mut stream = Stream::new();
     let many = 3 * EVENTS as u64;
     assert!((0..many).all(|number| stream.offer("a", number) == Offer::New));
@@ -249,7 +249,7 @@ fn nodes_are_bounded() {
 }
 
 #[test]
-fn events_without_time_are_known_by_their_keys() {
+fn events_without_time_match_by_key() {
     let mut stream = Stream::new();
     let event = Offered { node: "", time: 0, key: 7, is_timed: true };
     assert_eq!([(); 2].map(|()| stream.window.offer(&event, stream.now)), [Offer::New, Offer::Seen]);

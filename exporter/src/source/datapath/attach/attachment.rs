@@ -1,23 +1,24 @@
-//! One program at one side of an interface, named by its index: a name can be another interface's a moment later.
+//! One program at one side of an interface. The interface is named by its index: its name can be another's a moment
+//! later.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::super::links::filters::{Direction, TcFilter, add, add_clsact, remove_if_there};
 use super::super::links::requests::{RequestError, Requests};
 use super::super::sys;
-use super::Mode;
+use super::mode::Mode;
 
 /// An attached program; dropping it detaches.
-pub(super) enum Place {
+pub(super) enum Attachment {
     /// The kernel detaches when the descriptor is closed.
     Tcx { _link: OwnedFd },
-    /// A filter stays until it is removed.
+    /// A filter stays until it is removed explicitly.
     Clsact(TcFilter),
 }
 
-impl Place {
-    /// Attaches a program. Sets `made_clsact` where the interface had no clsact queueing discipline before.
-    pub(super) fn take(
+impl Attachment {
+    /// Attaches a program. Sets `made_clsact` if it had to create the clsact queueing discipline.
+    pub(super) fn attach(
         mode: Mode,
         ifindex: u32,
         direction: Direction,
@@ -38,12 +39,12 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Attachment {
     fn drop(&mut self) {
         let Self::Clsact(filter) = self else { return };
         let removed = Requests::open().and_then(|mut requests| remove_if_there(&mut requests, filter));
         if let Err(error) = removed {
-            tracing::warn!(ifindex = filter.ifindex, %error, "cannot remove a filter of ours");
+            tracing::warn!(ifindex = filter.ifindex, %error, "cannot remove a clsact filter");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What the kernel says of an interface: `RTM_NEWLINK` and `RTM_NEWADDR` messages, of which we keep what we need.
+//! Decodes `RTM_NEWLINK` and `RTM_NEWADDR` messages of the kernel.
 //!
-//! Attributes that are not known are skipped, so that a newer kernel's messages are read as well.
+//! Unknown attributes are skipped, so messages of newer kernels decode as well.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,9 +14,9 @@ use eyepiece_wire::Tunnel;
 use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, i32_at, text, u16_at, u32_at};
 use super::tunnel;
 
-/// An interface as a `RTM_NEWLINK` message tells it (Linux `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`).
+/// An interface as a `RTM_NEWLINK` message describes it (Linux `net/core/rtnetlink.c`, `rtnl_fill_ifinfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct LinkInfo {
     /// `ifi_index`.
     pub ifindex: u32,
     /// `ifi_type`: an `ARPHRD_*` number.
@@ -25,54 +25,54 @@ pub struct Facts {
     pub flags: u32,
     /// `IFLA_IFNAME`.
     pub name: String,
-    /// `IFLA_ADDRESS`, where it has six bytes.
+    /// `IFLA_ADDRESS`; `None` unless it has six bytes.
     pub mac: Option<[u8; 6]>,
     /// `IFLA_MTU`, bytes.
     pub mtu: u32,
     /// `IFLA_LINK`: the peer of a pair, or the interface that this one stands on.
     pub link: Option<u32>,
-    /// `IFLA_LINK_NETNSID`: that one lives in another network namespace; none inside where it has no id with us.
+    /// `IFLA_LINK_NETNSID`: the namespace of `link`, if it is another one; the inner `None` if it has no id in ours.
     pub link_netns: Option<Option<i32>>,
     /// `IFLA_MASTER`: the bridge, bond … that this one is a port of.
     pub master: Option<u32>,
-    /// `IFLA_INFO_KIND`: `veth`, `bridge` …; none for physical devices and loopback.
+    /// `IFLA_INFO_KIND`: `veth`, `bridge` …; `None` for physical devices and loopback.
     pub kind: Option<String>,
-    /// How its outer packets look, where it is a tunnel's.
+    /// Outer packets, if it is a tunnel device.
     pub tunnels: Vec<Tunnel>,
-    /// `IFLA_INFO_SLAVE_KIND`: `bridge`, `bond` …: what the master is.
+    /// `IFLA_INFO_SLAVE_KIND`: `bridge`, `bond` …: the kind of the master.
     pub slave_kind: Option<String>,
 }
 
-impl Facts {
-    /// Reads the payload of `RTM_NEWLINK` or `RTM_DELLINK`.
+impl LinkInfo {
+    /// Parses the payload of `RTM_NEWLINK` or `RTM_DELLINK`.
     ///
-    /// None for messages of another family than `AF_UNSPEC`: the bridge tells of its ports on the same group, by the
-    /// same types, and a port that leaves a bridge is not a gone interface. None as well without an index.
+    /// Returns `None` without an index, and for families other than `AF_UNSPEC`: a bridge reports its ports to the same
+    /// group by the same types, and a port that leaves a bridge is not a removed interface.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let family = *payload.first()?;
-        let mut facts = Self {
+        let mut info = Self {
             hardware: u16_at(payload, 2)?,
             ifindex: u32_at(payload, 4)?,
             flags: u32_at(payload, 8)?,
             ..Self::default()
         };
-        if i32::from(family) != libc::AF_UNSPEC || facts.ifindex == 0 || payload.len() < IFINFOMSG {
+        if i32::from(family) != libc::AF_UNSPEC || info.ifindex == 0 || payload.len() < IFINFOMSG {
             return None;
         }
         for (kind, value) in Attributes::behind(payload, IFINFOMSG) {
             match kind {
-                IFLA_IFNAME => facts.name = text(value),
-                IFLA_ADDRESS => facts.mac = value.try_into().ok(),
-                IFLA_MTU => facts.mtu = u32_at(value, 0).unwrap_or_default(),
-                IFLA_LINK => facts.link = u32_at(value, 0).filter(|&link| link != 0),
-                // The kernel writes −1 where the namespace cannot be given an id.
-                IFLA_LINK_NETNSID => facts.link_netns = Some(i32_at(value, 0).filter(|&id| id >= 0)),
-                IFLA_MASTER => facts.master = u32_at(value, 0).filter(|&master| master != 0),
-                IFLA_LINKINFO => facts.read_info(value),
+                IFLA_IFNAME => info.name = text(value),
+                IFLA_ADDRESS => info.mac = value.try_into().ok(),
+                IFLA_MTU => info.mtu = u32_at(value, 0).unwrap_or_default(),
+                IFLA_LINK => info.link = u32_at(value, 0).filter(|&link| link != 0),
+                // The kernel writes −1 if the namespace cannot be given an id.
+                IFLA_LINK_NETNSID => info.link_netns = Some(i32_at(value, 0).filter(|&id| id >= 0)),
+                IFLA_MASTER => info.master = u32_at(value, 0).filter(|&master| master != 0),
+                IFLA_LINKINFO => info.read_info(value),
                 _ => {}
             }
         }
-        Some(facts)
+        Some(info)
     }
 
     fn read_info(&mut self, info: &[u8]) {
@@ -89,7 +89,7 @@ impl Facts {
     }
 }
 
-/// Reads the payload of `RTM_NEWADDR`: interface index and address. None for families other than IPv4 and IPv6.
+/// Parses the payload of `RTM_NEWADDR`: interface index and address. `None` for families other than IPv4 and IPv6.
 pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
     let family = i32::from(*payload.first()?);
     let ifindex = u32_at(payload, 4)?;
@@ -104,8 +104,8 @@ pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
             }
             _ => None,
         };
-        // On point to point links `IFA_ADDRESS` is the far end's; `IFA_LOCAL` is ours always, but IPv6 leaves it out
-        // where both are the same.
+        // On point-to-point links `IFA_ADDRESS` is the far end's. `IFA_LOCAL` is always the own one, but IPv6 omits it
+        // if both are the same.
         if address.is_some() && (kind == IFA_LOCAL || found.is_none()) {
             found = address;
         }
@@ -117,7 +117,7 @@ pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Facts, parse_address};
+    use super::{LinkInfo, parse_address};
     use crate::source::datapath::links::netlink::Request;
 
     /// `struct ifinfomsg` for Ethernet, up and running, and attributes.
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_veth_whose_peer_is_elsewhere() {
+    fn veth_peer_elsewhere_is_parsed() {
         let info = Request::nested(&[(1, b"veth\0"), (4, b"bridge\0"), (99, b"?")]);
         let bytes = link(
             0,
@@ -143,7 +143,7 @@ mod tests {
                 (4000, b"from the future"),
             ],
         );
-        let expected = Facts {
+        let expected = LinkInfo {
             ifindex: 7,
             hardware: 1,
             flags: 0x11043,
@@ -157,27 +157,27 @@ mod tests {
             tunnels: vec![],
             slave_kind: Some("bridge".into()),
         };
-        assert_eq!(Facts::parse(&bytes), Some(expected));
+        assert_eq!(LinkInfo::parse(&bytes), Some(expected));
     }
 
     #[test]
-    fn a_bridge_port_message_is_not_an_interface() {
-        assert!(Facts::parse(&link(0, &[])).is_some());
-        assert_eq!(Facts::parse(&link(7, &[(3, b"veth7\0")])), None, "AF_BRIDGE");
+    fn bridge_port_message_is_no_interface() {
+        assert!(LinkInfo::parse(&link(0, &[])).is_some());
+        assert_eq!(LinkInfo::parse(&link(7, &[(3, b"veth7\0")])), None, "AF_BRIDGE");
     }
 
     #[test]
-    fn namespaces_without_an_id_and_odd_lengths() {
+    fn odd_attribute_lengths_are_tolerated() {
         let bytes = link(0, &[(37, &(-1_i32).to_ne_bytes()), (1, &[0; 20]), (5, &[0; 4]), (4, &[1])]);
-        let facts = Facts::parse(&bytes).unwrap();
-        assert_eq!((facts.link_netns, facts.mac, facts.link, facts.mtu), (Some(None), None, None, 0));
+        let info = LinkInfo::parse(&bytes).unwrap();
+        assert_eq!((info.link_netns, info.mac, info.link, info.mtu), (Some(None), None, None, 0));
         for length in 0..16 {
-            assert_eq!(Facts::parse(&bytes[..length]), None, "{length}");
+            assert_eq!(LinkInfo::parse(&bytes[..length]), None, "{length}");
         }
     }
 
     #[test]
-    fn addresses() {
+    fn address_messages_are_parsed() {
         let message = |family: u8, attributes: &[(u16, &[u8])]| {
             let mut bytes = vec![family, 24, 0, 0, 9, 0, 0, 0];
             bytes.extend(Request::nested(attributes));
@@ -202,8 +202,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let facts = Facts::parse(&bytes);
-            prop_assert!(facts.is_none_or(|facts| facts.ifindex != 0));
+            let info = LinkInfo::parse(&bytes);
+            prop_assert!(info.is_none_or(|info| info.ifindex != 0));
             prop_assert!(parse_address(&bytes).is_none_or(|_| bytes.len() > 12));
         }
     }

@@ -1,4 +1,4 @@
-//! Own counters of a source's connection: ends, attempts, time away, bytes that were of no use.
+//! Metrics of a source's connection: ends, failed attempts, time without a connection, discarded bytes.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,19 +7,19 @@ use eyepiece_semconv::{Metric, attribute, metric};
 
 use crate::support::telemetry::{Number, Telemetry};
 
-/// The counters.
-pub(super) struct Numbers {
+/// The metrics of one source.
+pub(super) struct ConnectionMetrics {
     telemetry: Telemetry,
     connected: Number,
     away: Number,
     by_reason: HashMap<(&'static str, &'static str), Number>,
-    /// Time away, but for what goes on.
+    /// Time without a connection, except the current interval.
     away_before: Duration,
-    /// Since when we are away; none while connected or stopped.
+    /// Start of the current interval without a connection. `None` while connected or stopped.
     away_since: Option<Instant>,
 }
 
-impl Numbers {
+impl ConnectionMetrics {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         Self {
             telemetry: telemetry.clone(),
@@ -37,12 +37,12 @@ impl Numbers {
         self.by_reason.entry((metric.name, reason)).or_insert_with(make)
     }
 
-    /// Somebody wants events.
+    /// The source was started.
     pub(super) fn started(&mut self, now: Instant) {
         self.away_since = Some(now);
     }
 
-    /// Nobody does any more.
+    /// The source was stopped.
     pub(super) fn stopped(&mut self, now: Instant) {
         self.settle(now);
         self.connected.set(0);
@@ -53,12 +53,12 @@ impl Numbers {
         self.connected.set(1);
     }
 
-    /// An attempt failed.
+    /// An attempt to connect failed.
     pub(super) fn failed(&mut self, reason: &'static str) {
         self.by_reason(&metric::EYEPIECE_SOURCE_ATTEMPTS, reason).add(1);
     }
 
-    /// The connection ended with bytes of no use.
+    /// The connection ended, with `bytes` of an incomplete message.
     pub(super) fn ended(&mut self, reason: &'static str, bytes: usize, now: Instant) {
         self.connected.set(0);
         self.away_since = Some(now);
@@ -68,26 +68,29 @@ impl Numbers {
         }
     }
 
-    /// An event that is left out.
+    /// An event was left out.
     pub(super) fn skipped(&mut self, reason: &'static str) {
         self.by_reason(&metric::EYEPIECE_EVENTS_SKIPPED, reason).add(1);
     }
 
-    /// Events were missed, and nobody knows how many.
+    /// Events were missed; their number is unknown.
     pub(super) fn gap(&mut self, reason: &'static str) {
         self.by_reason(&metric::EYEPIECE_SOURCE_GAPS, reason).add(1);
     }
 
-    /// Tells the time away, what goes on included.
-    pub(super) fn away(&self, now: Instant) {
-        let lasts = self.away_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        self.away.set((self.away_before + lasts).as_secs());
+    /// Sets the counter of the time without a connection, the current interval included.
+    pub(super) fn publish_away(&self, now: Instant) {
+        self.away.set((self.away_before + self.current(now)).as_secs());
     }
 
     fn settle(&mut self, now: Instant) {
-        self.away(now);
-        let lasts = self.away_since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        self.away_before += lasts;
+        self.publish_away(now);
+        self.away_before += self.current(now);
+        self.away_since = None;
+    }
+
+    fn current(&self, now: Instant) -> Duration {
+        self.away_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 }
 
@@ -95,27 +98,27 @@ impl Numbers {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Numbers;
+    use super::ConnectionMetrics;
     use crate::support::telemetry::Telemetry;
 
     #[test]
-    fn time_away_adds_up_and_counts_while_it_lasts() {
+    fn away_time_adds_up() {
         let telemetry = Telemetry::default();
-        let mut numbers = Numbers::new(&telemetry);
+        let mut metrics = ConnectionMetrics::new(&telemetry);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let away = |numbers: &Numbers, now| {
-            numbers.away(now);
-            numbers.away.get()
+        let away = |metrics: &ConnectionMetrics, now| {
+            metrics.publish_away(now);
+            metrics.away.get()
         };
-        assert_eq!(away(&numbers, at(5)), 0, "nobody wanted events");
-        numbers.started(at(5));
-        assert_eq!(away(&numbers, at(8)), 3);
-        numbers.connected(at(9));
-        assert_eq!(away(&numbers, at(100)), 4);
-        numbers.ended("closed", 0, at(100));
-        assert_eq!(away(&numbers, at(102)), 6);
-        numbers.stopped(at(103));
-        assert_eq!((away(&numbers, at(200)), numbers.connected.get()), (7, 0));
+        assert_eq!(away(&metrics, at(5)), 0, "not started");
+        metrics.started(at(5));
+        assert_eq!(away(&metrics, at(8)), 3);
+        metrics.connected(at(9));
+        assert_eq!(away(&metrics, at(100)), 4);
+        metrics.ended("closed", 0, at(100));
+        assert_eq!(away(&metrics, at(102)), 6);
+        metrics.stopped(at(103));
+        assert_eq!((away(&metrics, at(200)), metrics.connected.get()), (7, 0));
     }
 }

@@ -1,7 +1,7 @@
-//! Names of interfaces that are gone, for as long as a batch, a series or a sink may still say them.
+//! Names of removed interfaces, kept while a batch, a series or a sink may still refer to them.
 //!
-//! Snapshots are numbered. A name is in those from its first number up to the one before its end, so whoever knows by
-//! which snapshots its flows were enriched knows whose names it holds.
+//! Snapshots are numbered. A name is in all snapshots from its `first` number up to the one before its `end`. So a
+//! holder of flows that knows the numbers of their snapshots knows which names it may refer to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use eyepiece_flow::interner::{Lease, Symbol};
 
 use super::tables::Tables;
 
-/// Rounds of [`Names::release`] that a name stays in any case: events that were under way when its interface went name
-/// it by its index, whatever snapshot they meet.
+/// Rounds of [`InterfaceNames::release`] for which a name stays in any case: late events refer to a removed interface
+/// by its index, whatever snapshot enriches them.
 const ROUNDS: u8 = 2;
 
-/// An interface's index and generation: a number is given to others, one after the other.
+/// An interface's index and generation: an index is reused.
 type InterfaceId = (u32, u32);
 
-/// An interface that is gone, or has another name.
+/// A former name: of a removed interface, or of a renamed one.
 #[derive(Debug)]
-pub struct Departed {
+pub struct RetiredName {
     interface: InterfaceId,
     lease: Arc<Lease>,
     first: u64,
     last: u64,
-    /// The number of the snapshot without it.
+    /// The number of the first snapshot without it.
     end: u64,
     rounds: u8,
     /// The interface has no later name.
     is_latest: bool,
 }
 
-impl Departed {
-    /// Its index and generation, where it has no other name now.
+impl RetiredName {
+    /// Index and generation of the interface if it has no later name.
     pub fn interface(&self) -> Option<(u32, u32)> {
         self.is_latest.then_some(self.interface)
     }
@@ -42,23 +42,23 @@ impl Departed {
         self.lease.symbol()
     }
 
-    /// Numbers of the first and the last snapshot whose flows may say it.
+    /// Numbers of the first and the last snapshot whose flows may refer to it.
     pub const fn snapshots(&self) -> (u64, u64) {
         (self.first, self.last)
     }
 }
 
-/// Names of the interfaces that there are, and of those that are gone.
+/// Names of present interfaces, and retired names.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct InterfaceNames {
     /// By interface and symbol, with the number of the first snapshot.
     present: HashMap<(InterfaceId, Symbol), (Arc<Lease>, u64)>,
-    /// By interface, the latest last.
-    departed: BTreeMap<InterfaceId, Vec<Departed>>,
+    /// By interface, in the order of retirement.
+    retired: BTreeMap<InterfaceId, Vec<RetiredName>>,
 }
 
-impl Names {
-    /// Takes in a new snapshot and its number, which is greater than those before.
+impl InterfaceNames {
+    /// Applies a new snapshot with its number, which is greater than those before.
     pub(super) fn follow(&mut self, tables: &Tables, number: u64) {
         let mut here = HashSet::new();
         for (ifindex, lease) in tables.leases() {
@@ -67,7 +67,7 @@ impl Names {
             self.present.entry(key).or_insert_with(|| (Arc::clone(lease), number));
         }
         for ((interface, _), (lease, first)) in self.present.extract_if(|key, _| !here.contains(key)) {
-            let gone = Departed {
+            let gone = RetiredName {
                 interface,
                 lease,
                 first,
@@ -76,27 +76,27 @@ impl Names {
                 rounds: 0,
                 is_latest: false,
             };
-            self.departed.entry(interface).or_default().push(gone);
+            self.retired.entry(interface).or_default().push(gone);
         }
     }
 
-    /// The last name of the last interface with an index that is gone.
+    /// The last name of the last removed interface with this index.
     pub(super) fn text(&self, ifindex: u32) -> Option<Arc<str>> {
-        let (_, list) = self.departed.range((ifindex, 0)..=(ifindex, u32::MAX)).next_back()?;
+        let (_, list) = self.retired.range((ifindex, 0)..=(ifindex, u32::MAX)).next_back()?;
         list.last().map(|gone| Arc::clone(gone.lease.text()))
     }
 
-    /// The last name of an interface that is gone.
+    /// The last name of a removed interface.
     pub(super) fn former(&self, ifindex: u32, generation: u32) -> Option<Arc<str>> {
-        self.departed.get(&(ifindex, generation))?.last().map(|gone| Arc::clone(gone.lease.text()))
+        self.retired.get(&(ifindex, generation))?.last().map(|gone| Arc::clone(gone.lease.text()))
     }
 
-    /// Lets go of the names of gone interfaces that are not needed any more; `at_hand` is the number of the snapshot that
-    /// flows are enriched by now. Says whether there were any.
-    pub(super) fn release(&mut self, at_hand: u64, is_needed: impl Fn(&Departed) -> bool) -> bool {
+    /// Drops retired names that are no longer needed; `at_hand` is the number of the snapshot that flows are enriched
+    /// with now. Returns whether there were any.
+    pub(super) fn release(&mut self, at_hand: u64, is_needed: impl Fn(&RetiredName) -> bool) -> bool {
         let mut released = false;
         let present: HashSet<InterfaceId> = self.present.keys().map(|(interface, _)| *interface).collect();
-        self.departed.retain(|interface, list| {
+        self.retired.retain(|interface, list| {
             let mut later = list.len();
             list.retain_mut(|gone| {
                 later -= 1;
@@ -121,7 +121,7 @@ impl Names {
 mod tests {
     use eyepiece_flow::interner::Symbols;
 
-    use super::{Departed, Names, ROUNDS};
+    use super::{InterfaceNames, ROUNDS, RetiredName};
     use crate::metadata::Tables;
 
     fn tables(symbols: &Symbols, names: &[(u32, &str)]) -> Tables {
@@ -130,39 +130,39 @@ mod tests {
         tables
     }
 
-    const NOBODY: fn(&Departed) -> bool = |_| false;
+    const UNUSED: fn(&RetiredName) -> bool = |_| false;
 
     #[test]
-    fn a_name_stays_as_long_as_it_is_needed() {
+    fn needed_name_is_kept() {
         let symbols = Symbols::default();
-        let mut names = Names::default();
+        let mut names = InterfaceNames::default();
         for (number, list) in [(1, &[(7, "a"), (8, "b")][..]), (2, &[(8, "b")]), (3, &[(8, "b")])] {
             names.follow(&tables(&symbols, list), number);
         }
-        let text = |names: &Names, ifindex| names.text(ifindex).map(|text| text.to_string());
+        let text = |names: &InterfaceNames, ifindex| names.text(ifindex).map(|text| text.to_string());
         assert_eq!((text(&names, 7).as_deref(), text(&names, 8)), (Some("a"), None), "8 is still there");
         for _ in 0..=ROUNDS {
-            assert!(!names.release(1, NOBODY), "flows are still enriched by the snapshot that has it");
+            assert!(!names.release(1, UNUSED), "its snapshot still enriches flows");
         }
         for _ in 0..ROUNDS {
-            assert!(!names.release(3, NOBODY), "late events");
+            assert!(!names.release(3, UNUSED), "late events");
         }
-        let needed = |gone: &Departed| {
+        let needed = |gone: &RetiredName| {
             assert_eq!((gone.interface(), gone.snapshots()), (Some((7, 0)), (1, 3)));
             true
         };
         assert!(!names.release(3, needed));
         assert_eq!(&*symbols.text(symbols.lease("a").symbol()), "a");
         let before = symbols.count();
-        assert!(names.release(3, NOBODY));
+        assert!(names.release(3, UNUSED));
         assert_eq!((text(&names, 7), symbols.count()), (None, before - 1));
-        assert!(!names.release(3, NOBODY));
+        assert!(!names.release(3, UNUSED));
     }
 
     #[test]
-    fn an_old_name_is_not_kept_for_the_index() {
+    fn former_name_is_not_its_indexs() {
         let symbols = Symbols::default();
-        let mut names = Names::default();
+        let mut names = InterfaceNames::default();
         for (number, name) in (1..).zip(["a", "b", "c"]) {
             names.follow(&tables(&symbols, &[(7, name)]), number);
         }
@@ -177,49 +177,49 @@ mod tests {
         }
         let expected = [("a", None), ("b", None), ("c", Some(7))].map(|(name, index)| (name.to_owned(), index));
         assert_eq!(seen.into_inner(), expected);
-        assert_eq!((names.text(7).as_deref(), names.departed[&(7, 0)].len()), (Some("c"), 1));
+        assert_eq!((names.text(7).as_deref(), names.retired[&(7, 0)].len()), (Some("c"), 1));
     }
 
     #[test]
-    fn churn_leaves_nothing() {
+    fn churn_leaves_no_names() {
         let symbols = Symbols::default();
-        let mut names = Names::default();
+        let mut names = InterfaceNames::default();
         let before = symbols.count() + 2;
         for number in 1..=500_u32 {
             names.follow(&tables(&symbols, &[(number, &format!("veth{number}"))]), number.into());
         }
-        assert_eq!((symbols.count(), names.departed.len()), (before + 500, 499));
-        assert_eq!((0..=ROUNDS).filter(|_| names.release(500, NOBODY)).count(), 1);
-        assert_eq!((symbols.count(), names.departed.len(), names.present.len()), (before + 1, 0, 1));
+        assert_eq!((symbols.count(), names.retired.len()), (before + 500, 499));
+        assert_eq!((0..=ROUNDS).filter(|_| names.release(500, UNUSED)).count(), 1);
+        assert_eq!((symbols.count(), names.retired.len(), names.present.len()), (before + 1, 0, 1));
     }
 
     #[test]
-    fn an_index_that_is_given_away_again_has_its_own_name() {
+    fn reused_index_has_own_name() {
         let symbols = Symbols::default();
-        let mut names = Names::default();
+        let mut names = InterfaceNames::default();
         for (number, list) in [(1, &[(7, "a")][..]), (2, &[(7, "b")]), (3, &[]), (4, &[(7, "b")])] {
             names.follow(&tables(&symbols, list), number);
         }
         assert_eq!(names.text(7).as_deref(), Some("b"));
-        // The first `b` is needed no more, the second one is there.
-        let needed = |gone: &Departed| gone.snapshots().0 == 1;
+        // The first `b` is no longer needed, the second one is present.
+        let needed = |gone: &RetiredName| gone.snapshots().0 == 1;
         assert_eq!((0..=ROUNDS).filter(|_| names.release(4, needed)).count(), 1);
         assert_eq!(names.text(7).as_deref(), Some("a"));
         assert_eq!(&*symbols.text(symbols.lease("b").symbol()), "b");
     }
 
     #[test]
-    fn former_interfaces_keep_their_names() {
+    fn generations_keep_their_names() {
         let symbols = Symbols::default();
-        let mut names = Names::default();
+        let mut names = InterfaceNames::default();
         names.follow(&tables(&symbols, &[(7, "a")]), 1);
         let mut later = tables(&symbols, &[(7, "b")]);
         later.set_generation(7, 3);
         names.follow(&later, 2);
-        let text = |names: &Names, generation| names.former(7, generation).map(|text| text.to_string());
-        assert_eq!((text(&names, 0).as_deref(), text(&names, 3)), (Some("a"), None), "b is there");
-        let needed = |gone: &Departed| gone.interface() == Some((7, 0));
-        assert_eq!((0..9).filter(|_| names.release(2, needed)).count(), 0, "a series still says it");
+        let text = |names: &InterfaceNames, generation| names.former(7, generation).map(|text| text.to_string());
+        assert_eq!((text(&names, 0).as_deref(), text(&names, 3)), (Some("a"), None), "b is present");
+        let needed = |gone: &RetiredName| gone.interface() == Some((7, 0));
+        assert_eq!((0..9).filter(|_| names.release(2, needed)).count(), 0, "needed by a series");
         names.follow(&tables(&symbols, &[]), 3);
         assert_eq!((text(&names, 0).as_deref(), text(&names, 3).as_deref()), (Some("a"), Some("b")));
         assert_eq!(names.text(7).as_deref(), Some("b"));

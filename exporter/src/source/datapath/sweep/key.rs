@@ -1,4 +1,4 @@
-//! The two connection tables as one: what the sweeper asks their keys, and the items that the sweep program takes.
+//! The two connection tables behind one trait: their keys, and the items of the sweep program.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,22 +6,22 @@ use eyepiece_wire::{AnsweredBy, Key4, Key6, SWEEP_ALIVE, SweepItem4, SweepItem6,
 
 use super::super::sys::Plain;
 
-/// One of the two tables.
-pub(super) trait Table: Plain + Default {
+/// The key of one of the two tables.
+pub(super) trait ConnectionKey: Plain + Default {
     type Item: Copy + Default;
     const FAMILY: u32;
     fn item(self, last: u64) -> Self::Item;
     fn taken(item: &Self::Item) -> Option<(Self, [SweepTotals; 2], AnsweredBy)>;
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)>;
     fn protocol(&self) -> u8;
-    /// As on the wire, the smaller end's first; means something else where the protocol has none.
+    /// In network byte order, the smaller end's first; meaningless for protocols without ports.
     fn ports(&self) -> [u16; 2];
     fn ifindex(&self) -> u32;
-    /// What the packets of a half would be as a tunnel's.
+    /// The tunnel that the packets of a half would belong to.
     fn tunnel(&self, half: usize) -> Tunnel;
 }
 
-impl Table for Key4 {
+impl ConnectionKey for Key4 {
     type Item = SweepItem4;
     const FAMILY: u32 = 4;
 
@@ -55,7 +55,7 @@ impl Table for Key4 {
     }
 }
 
-impl Table for Key6 {
+impl ConnectionKey for Key6 {
     type Item = SweepItem6;
     const FAMILY: u32 = 6;
 

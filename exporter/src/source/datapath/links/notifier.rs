@@ -1,19 +1,19 @@
-//! Who is on the list of endpoints: what is new on it and what is gone, for those who are told.
+//! Notifies an observer of endpoints and their addresses that are new, changed or gone.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::book::Book;
-use super::table::Table;
+use super::address_book::AddressBook;
+use super::table::LinkTable;
 
-/// What happened to endpoints and to what is known of them.
+/// A change of an endpoint or of a known address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// There is a new endpoint of this id, with an interface of this name.
+    /// A new endpoint: its id and its interface's name.
     Created(u16, Arc<str>),
-    /// It is gone.
+    /// A removed endpoint: its id and its interface's name.
     Deleted(u16, Arc<str>),
     /// An address is known to be an endpoint's.
     Learned {
@@ -21,97 +21,97 @@ pub enum Change {
         address: IpAddr,
         /// The endpoint's id.
         endpoint: u16,
-        /// Whose it was before, where it was somebody's.
+        /// The id of the endpoint that had it before.
         before: Option<u16>,
     },
-    /// Nobody has an address any more.
+    /// An address is no endpoint's any more.
     Forgotten {
         /// The address.
         address: IpAddr,
-        /// Whose it was.
+        /// The id of the endpoint that had it.
         endpoint: u16,
     },
 }
 
-/// Who is told of changes, on the watcher's task: it must not wait. Nobody by default; cloning shares it.
+/// A callback for changes, called on the watcher's task: it must not wait. None by default; cloning shares it.
 #[derive(Clone, Default)]
-pub struct Told(Option<Arc<dyn Fn(Change) + Send + Sync>>);
+pub struct EndpointObserver(Option<Arc<dyn Fn(Change) + Send + Sync>>);
 
-impl Told {
-    /// Tells this one.
-    pub fn new(tell: impl Fn(Change) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(tell)))
+impl EndpointObserver {
+    /// Wraps a callback.
+    pub fn new(notify: impl Fn(Change) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(notify)))
     }
 }
 
-impl fmt::Debug for Told {
+impl fmt::Debug for EndpointObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Told").field(&self.0.is_some()).finish()
+        f.debug_tuple("EndpointObserver").field(&self.0.is_some()).finish()
     }
 }
 
-/// The list as it was told last.
+/// The list of endpoints as last notified.
 #[derive(Debug, Default)]
-pub struct Roster {
-    told: Told,
-    /// By id and interface, as an id may be given to another interface at once: the interface's name.
+pub struct EndpointNotifier {
+    observer: EndpointObserver,
+    /// Interface names by id and interface: an id may be given to another interface at once.
     endpoints: BTreeMap<(u16, u32), Arc<str>>,
     addresses: BTreeMap<IpAddr, u16>,
 }
 
-impl Roster {
-    /// An empty list, and who hears of it.
-    pub fn new(told: Told) -> Self {
-        Self { told, ..Self::default() }
+impl EndpointNotifier {
+    /// An empty list.
+    pub fn new(observer: EndpointObserver) -> Self {
+        Self { observer, ..Self::default() }
     }
 
-    /// Takes in how things are, and tells what is different: first what is gone, then what is new.
-    pub fn update(&mut self, table: &Table, book: &Book) {
-        let Some(tell) = self.told.0.clone() else { return };
+    /// Compares the list with the current state, and notifies the differences: first removed entries, then new ones.
+    pub fn update(&mut self, table: &LinkTable, address_book: &AddressBook) {
+        let Some(notify) = self.observer.0.clone() else { return };
         let links = || table.links().filter(|link| link.endpoint != 0);
         let endpoints = links().map(|link| ((link.endpoint, link.ifindex), link.name.as_str().into())).collect();
         let mut addresses = BTreeMap::new();
-        // Configured addresses are surer than learned ones, whoever has them.
+        // Configured addresses win over learned ones of any endpoint.
         for learned in [false, true] {
             for link in links() {
                 for (address, _) in
-                    book.endpoint(link.ifindex).filter(|(address, how)| *how == learned && is_one_s_own(address))
+                    address_book.endpoint(link.ifindex).filter(|(address, how)| *how == learned && is_unique(address))
                 {
                     addresses.entry(address).or_insert(link.endpoint);
                 }
             }
         }
-        self.replace(endpoints, addresses, &*tell);
+        self.replace(endpoints, addresses, &*notify);
     }
 
     fn replace(
         &mut self,
         endpoints: BTreeMap<(u16, u32), Arc<str>>,
         addresses: BTreeMap<IpAddr, u16>,
-        tell: &dyn Fn(Change),
+        notify: &dyn Fn(Change),
     ) {
         let old = std::mem::replace(&mut self.addresses, addresses);
         for (&address, &endpoint) in old.iter().filter(|(address, _)| !self.addresses.contains_key(address)) {
-            tell(Change::Forgotten { address, endpoint });
+            notify(Change::Forgotten { address, endpoint });
         }
         for (key, name) in self.endpoints.iter().filter(|(key, _)| !endpoints.contains_key(key)) {
-            tell(Change::Deleted(key.0, Arc::clone(name)));
+            notify(Change::Deleted(key.0, Arc::clone(name)));
         }
         for (key, name) in endpoints.iter().filter(|(key, _)| !self.endpoints.contains_key(key)) {
-            tell(Change::Created(key.0, Arc::clone(name)));
+            notify(Change::Created(key.0, Arc::clone(name)));
         }
         self.endpoints = endpoints;
         for (&address, &endpoint) in &self.addresses {
             let before = old.get(&address).copied();
             if before != Some(endpoint) {
-                tell(Change::Learned { address, endpoint, before });
+                notify(Change::Learned { address, endpoint, before });
             }
         }
     }
 }
 
-/// Link-local addresses are the same behind many endpoints.
-const fn is_one_s_own(address: &IpAddr) -> bool {
+/// Whether an address is no link-local one: those are the same behind many endpoints.
+const fn is_unique(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !address.is_link_local(),
         IpAddr::V6(address) => !address.is_unicast_link_local(),
@@ -123,28 +123,28 @@ mod tests {
     use std::net::IpAddr;
     use std::sync::{Arc, Mutex};
 
-    use super::{Change, Roster, Told, is_one_s_own};
+    use super::{Change, EndpointNotifier, EndpointObserver, is_unique};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    fn step(roster: &mut Roster, endpoints: &[(u16, u32)], addresses: &[(&str, u16)]) -> Vec<Change> {
-        let told = Arc::new(Mutex::new(Vec::new()));
+    fn step(notifier: &mut EndpointNotifier, endpoints: &[(u16, u32)], addresses: &[(&str, u16)]) -> Vec<Change> {
+        let changes = Arc::new(Mutex::new(Vec::new()));
         let addresses = addresses.iter().map(|&(address, endpoint)| (ip(address), endpoint)).collect();
         let endpoints = endpoints.iter().map(|&(id, ifindex)| ((id, ifindex), format!("veth{ifindex}").into()));
-        roster.replace(endpoints.collect(), addresses, &|change| told.lock().unwrap().push(change));
-        Arc::try_unwrap(told).unwrap().into_inner().unwrap()
+        notifier.replace(endpoints.collect(), addresses, &|change| changes.lock().unwrap().push(change));
+        Arc::try_unwrap(changes).unwrap().into_inner().unwrap()
     }
 
     #[test]
-    fn only_what_is_different_is_told() {
+    fn only_differences_are_notified() {
         use Change::{Forgotten, Learned};
         let created = |id, name: &str| Change::Created(id, name.into());
         let deleted = |id, name: &str| Change::Deleted(id, name.into());
-        let mut roster = Roster::new(Told::default());
+        let mut notifier = EndpointNotifier::new(EndpointObserver::default());
         let (one, two) = (ip("10.0.0.1"), ip("fd00::2"));
-        for (endpoints, addresses, told) in [
+        for (endpoints, addresses, expected) in [
             (&[][..], &[][..], vec![]),
             (&[(1, 7)], &[], vec![created(1, "veth7")]),
             (&[(1, 7)], &[("10.0.0.1", 1)], vec![Learned { address: one, endpoint: 1, before: None }]),
@@ -171,14 +171,14 @@ mod tests {
             ),
             (&[], &[], vec![Forgotten { address: one, endpoint: 1 }, deleted(1, "veth9")]),
         ] {
-            assert_eq!(step(&mut roster, endpoints, addresses), told, "{endpoints:?} {addresses:?}");
+            assert_eq!(step(&mut notifier, endpoints, addresses), expected, "{endpoints:?} {addresses:?}");
         }
     }
 
     #[test]
-    fn link_local_addresses_say_nothing() {
-        for (address, says) in [("10.0.0.1", true), ("169.254.1.1", false), ("fe80::1", false), ("fd00::1", true)] {
-            assert_eq!(is_one_s_own(&ip(address)), says, "{address}");
+    fn link_local_addresses_are_not_unique() {
+        for (address, expected) in [("10.0.0.1", true), ("169.254.1.1", false), ("fe80::1", false), ("fd00::1", true)] {
+            assert_eq!(is_unique(&ip(address)), expected, "{address}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The kernel's small counters by interface and by namespace: what they grew by, and the end of those whose subject is
-//! gone.
+//! The kernel's counters by interface and by namespace: their growth, and the removal of those whose subject is gone.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,10 +13,10 @@ use eyepiece_wire::{AnsweredBy, DropKey, Hook, SweepTotals, Untracked, Untracked
 use super::super::kernel_names::KernelNames;
 use super::super::presence::Presence;
 use super::super::sys::{self, BatchReader, Plain};
-use super::traffic;
+use super::totals::traffic;
 use crate::support::telemetry::{Number, Telemetry};
 
-/// A value that only grows, one for each CPU in the kernel.
+/// A value that only grows, with one instance per CPU in the kernel.
 trait Sum: Plain + Default {
     fn plus(self, other: Self) -> Self;
     fn since(self, before: Self) -> Self;
@@ -47,55 +46,55 @@ fn sum<V: Sum>(values: &[V]) -> V {
     values.iter().fold(V::default(), |sum, value| sum.plus(*value))
 }
 
-/// One map, and what of it has been told.
-struct Tally<K, V> {
+/// One map, and the values that were already reported.
+struct CounterMap<K, V> {
     map: OwnedFd,
     reader: BatchReader<K, V>,
-    told: HashMap<K, V>,
+    reported: HashMap<K, V>,
     /// A value for each CPU.
     values: Vec<V>,
 }
 
-impl<K: Plain + Default + Eq + Hash, V: Sum> Tally<K, V> {
+impl<K: Plain + Default + Eq + Hash, V: Sum> CounterMap<K, V> {
     fn new(map: OwnedFd, cpus: usize) -> Self {
-        Self { map, reader: BatchReader::new(cpus), told: HashMap::new(), values: vec![V::default(); cpus] }
+        Self { map, reader: BatchReader::new(cpus), reported: HashMap::new(), values: vec![V::default(); cpus] }
     }
 
-    /// Calls `each` with what every entry grew by.
+    /// Calls `each` with the growth of every entry.
     fn read(&mut self, mut each: impl FnMut(&K, V)) -> io::Result<()> {
-        let told = &mut self.told;
+        let reported = &mut self.reported;
         self.reader.read(self.map.as_fd(), |key, values| {
             let now = sum(values);
-            let before = told.insert(*key, now).unwrap_or_default();
+            let before = reported.insert(*key, now).unwrap_or_default();
             each(key, now.since(before));
         })
     }
 
-    /// Takes the entries of what is gone out of the kernel, and calls `each` with what they grew by since they were read.
+    /// Removes entries whose subject is gone, and calls `each` with their growth since the last read.
     ///
-    /// The kernel reads and deletes an entry in one step, and nobody arrives under its number meanwhile: nothing is lost.
-    /// Should a program have made it again all the same, the next round finds it.
-    fn let_go(
+    /// The kernel reads and deletes an entry in one step, and the subject's id cannot be reused meanwhile: nothing is
+    /// lost. An entry that a program makes again all the same is found in the next round.
+    fn remove_gone(
         &mut self,
         presence: &Presence,
         now: Instant,
         subject: impl Fn(&K) -> u32,
         mut each: impl FnMut(&K, V),
     ) -> io::Result<()> {
-        let gone: Vec<K> = self.told.keys().filter(|key| presence.is_gone(subject(key), now)).copied().collect();
+        let gone: Vec<K> = self.reported.keys().filter(|key| presence.is_gone(subject(key), now)).copied().collect();
         for key in gone {
             let take = || sys::take_per_cpu(self.map.as_fd(), &key, &mut self.values);
             let Some(taken) = presence.if_gone(subject(&key), now, take) else { continue };
             let is_there = taken?;
-            let before = self.told.remove(&key).unwrap_or_default();
+            let before = self.reported.remove(&key).unwrap_or_default();
             each(&key, if is_there { sum(&self.values).since(before) } else { V::default() });
         }
         Ok(())
     }
 }
 
-/// What they are made of.
-pub(super) struct Parts {
+/// Handles that the counter maps work with.
+pub(super) struct Deps {
     pub(super) untracked: OwnedFd,
     pub(super) drops: OwnedFd,
     pub(super) interfaces: Presence,
@@ -105,9 +104,9 @@ pub(super) struct Parts {
 }
 
 /// `EP_UNTRACKED` and `EP_DROPS`.
-pub(super) struct Tallies {
-    untracked: Tally<UntrackedKey, Untracked>,
-    drops: Tally<DropKey, u64>,
+pub(super) struct CounterMaps {
+    untracked: CounterMap<UntrackedKey, Untracked>,
+    drops: CounterMap<DropKey, u64>,
     interfaces: Presence,
     namespaces: Presence,
     names: KernelNames,
@@ -116,12 +115,12 @@ pub(super) struct Tallies {
     bytes: Number,
 }
 
-impl Tallies {
-    pub(super) fn new(parts: Parts, cpus: usize) -> Self {
-        let Parts { untracked, drops, interfaces, namespaces, names, telemetry } = parts;
+impl CounterMaps {
+    pub(super) fn new(deps: Deps, cpus: usize) -> Self {
+        let Deps { untracked, drops, interfaces, namespaces, names, telemetry } = deps;
         Self {
-            untracked: Tally::new(untracked, cpus),
-            drops: Tally::new(drops, cpus),
+            untracked: CounterMap::new(untracked, cpus),
+            drops: CounterMap::new(drops, cpus),
             interfaces,
             namespaces,
             names,
@@ -131,11 +130,11 @@ impl Tallies {
         }
     }
 
-    /// Tells what was counted since the last time, and lets go of what is gone.
+    /// Reports growth since the last round; removes entries whose subject is gone.
     pub(super) fn round(&mut self, now: Instant, totals: &mut Vec<Totals>) -> io::Result<()> {
         let Self { untracked, drops, interfaces, namespaces, names, telemetry, packets, bytes } = self;
-        let mut tell = |key: &UntrackedKey, grown: Untracked| {
-            // A read between the kernel's two additions gives one of them now and the other the next time.
+        let mut report = |key: &UntrackedKey, grown: Untracked| {
+            // A read between the kernel's two additions gets one of them now, the other in the next round.
             let has_grown = grown.packets > 0 || grown.bytes > 0;
             let Some(hook) = Hook::from_u8(key.hook as u8).filter(|_| has_grown) else { return };
             packets.add(grown.packets);
@@ -144,8 +143,8 @@ impl Tallies {
             let traffic = traffic(hook, key.ifindex, 0, AnsweredBy::Unknown, &taken);
             totals.push(Totals { traffic, addresses: None, transport: Transport::default() });
         };
-        untracked.read(&mut tell)?;
-        untracked.let_go(interfaces, now, |key| key.ifindex, tell)?;
+        untracked.read(&mut report)?;
+        untracked.remove_gone(interfaces, now, |key| key.ifindex, report)?;
 
         let count = |key: &DropKey, grown: u64| {
             if grown > 0 {
@@ -155,7 +154,7 @@ impl Tallies {
             }
         };
         drops.read(count)?;
-        drops.let_go(
+        drops.remove_gone(
             namespaces,
             now,
             |key| key.netns,

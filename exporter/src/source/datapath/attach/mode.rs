@@ -1,0 +1,27 @@
+//! The kernel's mechanism that attaches the tc programs.
+
+use super::super::object;
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Links of the kernel's tc express (6.6 and later): the kernel removes them when the process ends.
+    Tcx,
+    /// Filters of the clsact queueing discipline.
+    Clsact,
+}
+
+impl Mode {
+    /// The configured mode; `None` = the best that this kernel has.
+    pub fn choose(configured: Option<Self>) -> Self {
+        configured.unwrap_or_else(|| if object::kernel_is_at_least(6, 6) { Self::Tcx } else { Self::Clsact })
+    }
+
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Why the datapath could not be started.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::object::LoadError;
+use super::privileges::MissingCapabilities;
+
+/// Why the datapath could not be started.
+#[derive(Debug, Error)]
+pub enum DatapathError {
+    /// The kernel programs.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The process has too few privileges.
+    #[error(transparent)]
+    Privileges(#[from] MissingCapabilities),
+    /// The configuration names a drop reason that this kernel does not have.
+    #[error("datapath.drops_ignore: this kernel has no drop reason {name:?}")]
+    UnknownReason {
+        /// The name.
+        name: String,
+    },
+    /// Two exporters cannot be attached by clsact: neither can distinguish its filters from the other's.
+    #[error("{owner} is attached by clsact in this network namespace; stop it, or set datapath.attach to \"tcx\"")]
+    NotAlone {
+        /// The other process.
+        owner: String,
+    },
+    /// Threads, descriptors, maps.
+    #[error("cannot start the datapath: {what}: {source}")]
+    System {
+        /// The operation.
+        what: &'static str,
+        /// Its error.
+        source: io::Error,
+    },
+}
+
+impl DatapathError {
+    /// For `map_err`: an error of the operation `what`.
+    pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what, source }
+    }
+}

@@ -1,0 +1,56 @@
+//! Configuration of the kernel programs.
+
+use std::time::Duration;
+
+use eyepiece_wire::Aggregation;
+
+/// The smallest packet prefix: Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20. The configuration allows no less.
+pub const MIN_CAPTURE: u32 = 82;
+
+/// How events travel to user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// BPF ring buffer, batched wakeups.
+    Ring,
+    /// Perf event array, 64 pages a CPU, wakeup watermark.
+    Perf,
+}
+
+/// Configuration of the programs, fixed before they are loaded.
+#[derive(Clone, Debug)]
+pub struct ProgramConfig {
+    /// How events travel.
+    pub transport: Transport,
+    /// How many packets become one event.
+    pub aggregation: Aggregation,
+    /// A live connection reports at least this often.
+    pub interval: Duration,
+    /// Bytes of a packet in a record.
+    pub capture_bytes: u32,
+    /// Bytes of the ring buffer, a power of two times the page size.
+    pub buffer: u32,
+    /// Entries of each of the two connection tables (IPv4, IPv6).
+    pub max_connections: u32,
+    /// Load the drop program.
+    pub drops: bool,
+    /// Debug and capture notifications.
+    pub debug: bool,
+    /// How long an unanswered connection at an uplink is held back from the once-per-node totals.
+    pub hold: Duration,
+}
+
+impl Default for ProgramConfig {
+    fn default() -> Self {
+        Self {
+            transport: Transport::Ring,
+            aggregation: Aggregation::Medium,
+            interval: Duration::from_secs(5),
+            capture_bytes: 128,
+            buffer: 8 << 20,
+            max_connections: 131_072,
+            drops: true,
+            debug: false,
+            hold: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Converts totals of the kernel's tables into totals for the pipeline.
+
+use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
+use eyepiece_wire::{AnsweredBy, Connection, Hook, SweepTotals};
+
+use super::criteria::Criteria;
+use super::key::ConnectionKey;
+
+/// Adds what a removed entry still held; no program adds to it any more.
+pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, criteria: &Criteria) {
+    let mark = match AnsweredBy::from_u8(entry.mark) {
+        _ if criteria.is_mistaken(key, entry) => AnsweredBy::Tunnel,
+        // Never answered: its packets ended at this machine.
+        AnsweredBy::Unknown => AnsweredBy::Local,
+        known => known,
+    };
+    for (index, half) in entry.half.iter().enumerate() {
+        let taken = SweepTotals {
+            packets: half.packets,
+            bytes: half.bytes,
+            held_packets: half.held_packets,
+            held_bytes: half.held_bytes,
+            ingress_ifindex: half.ingress_ifindex,
+            hook: u32::from(half.hook),
+        };
+        push(totals, (key, entry.origin), index, mark, &taken);
+    }
+}
+
+/// Adds totals of a half of an entry whose half `origin` opened the connection.
+pub(super) fn push<K: ConnectionKey>(
+    totals: &mut Vec<Totals>,
+    (key, origin): (&K, u8),
+    index: usize,
+    mark: AnsweredBy,
+    taken: &SweepTotals,
+) {
+    if taken.packets == 0 && taken.held_packets == 0 {
+        return;
+    }
+    let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
+    let traffic = traffic(hook, key.ifindex(), taken.ingress_ifindex, mark, taken);
+    let transport = transport(key.protocol(), key.ports(), index, origin);
+    totals.push(Totals { traffic, addresses: key.addresses(index), transport });
+}
+
+/// Protocol and ports of a half's packets; half 0 goes from the first port of a key to the second.
+pub(super) fn transport(protocol: u8, ports: [u16; 2], half: usize, origin: u8) -> Transport {
+    // Other protocols have the echo identifier there, or type and code.
+    let [low, high] = if matches!(protocol, 6 | 17 | 132) { ports.map(u16::from_be) } else { [0, 0] };
+    let ports = if half == 0 { (low, high) } else { (high, low) };
+    Transport { protocol, ports, is_reply: half != usize::from(origin & 1) }
+}
+
+pub(super) const fn traffic(
+    hook: Hook,
+    ifindex: u32,
+    ingress_ifindex: u32,
+    mark: AnsweredBy,
+    taken: &SweepTotals,
+) -> TrafficDelta {
+    TrafficDelta {
+        hook,
+        mark,
+        ifindex,
+        ingress_ifindex,
+        packets: taken.packets,
+        bytes: taken.bytes,
+        held_packets: taken.held_packets,
+        held_bytes: taken.held_bytes,
+    }
+}
