@@ -6,9 +6,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
 use super::limits::MESSAGE;
-
-/// What Hubble's CLI asks for (`hubble status`), beside the empty name: the whole server.
-pub const OBSERVER: &str = "hubble.server.Observer";
+use crate::services::HEALTH_SERVICE;
 
 /// Says whether we serve; cloning shares it.
 #[derive(Clone, Debug)]
@@ -52,7 +50,7 @@ impl Health {
     /// SERVING or NOT_SERVING, for whoever asks and for whoever watches.
     pub async fn set(&self, is_serving: bool) {
         let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in ["", OBSERVER] {
+        for service in ["", HEALTH_SERVICE] {
             self.reporter.set_service_status(service, status).await;
         }
     }

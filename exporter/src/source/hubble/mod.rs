@@ -31,7 +31,7 @@ use self::follow::{Counters, Follower, Out};
 use self::status::{NOT_STARTED, View};
 use super::{Halt, Source, Waker, wait};
 use crate::client::address::Address;
-use crate::client::hubble::Options;
+use crate::client::config::ClientConfig;
 use crate::source::connection_stats::Numbers;
 use crate::support::telemetry::Telemetry;
 
@@ -45,7 +45,7 @@ pub struct Config {
     /// Where the server is.
     pub address: Address,
     /// How to connect.
-    pub options: Options,
+    pub options: ClientConfig,
 }
 
 /// What the stream hands to the pipeline's thread.
