@@ -10,7 +10,7 @@ use crate::choices::{Protocol, SourceKind};
 use crate::settings::{Otlp, Settings};
 use crate::signal::{Signal, path};
 
-/// A mistake: its key, what is wrong, what would be right, and the keys that it was seen by.
+/// A mistake or a warning about several keys.
 pub(crate) struct Finding {
     /// The key to report.
     pub(crate) key: String,
@@ -18,7 +18,7 @@ pub(crate) struct Finding {
     pub(crate) wrong: String,
     /// What would be right.
     pub(crate) right: String,
-    /// Keys that were looked at beside it; where one of them was refused, the finding means nothing.
+    /// The other keys that the check read; if one of them was refused, the finding is dropped.
     pub(crate) seen: Vec<String>,
     /// How bad it is.
     pub(crate) weight: Weight,
@@ -27,11 +27,11 @@ pub(crate) struct Finding {
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// We cannot go on.
+    /// The settings cannot be used.
     Mistake,
-    /// We can go on without the value: where a variable of OpenTelemetry's says it, it may be meant for others.
+    /// The value can be ignored: a variable of OpenTelemetry may be meant for other programs. Else a mistake.
     Harmless,
-    /// It works as it was said, which may be a surprise.
+    /// The settings work, with an effect that may be unexpected.
     Warning,
 }
 
@@ -77,11 +77,11 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
             &["otlp.metrics.interval"],
         ));
     }
-    let (printed, records) = (otlp.export(Signal::Metrics), otlp.export(Signal::Logs));
-    if printed.enabled
-        && printed.protocol == Protocol::Stdout
+    let (metrics, logs) = (otlp.export(Signal::Metrics), otlp.export(Signal::Logs));
+    if metrics.enabled
+        && metrics.protocol == Protocol::Stdout
         && !otlp.metrics.table
-        && !(records.enabled && records.protocol == Protocol::Stdout)
+        && !(logs.enabled && logs.protocol == Protocol::Stdout)
     {
         findings.push(warning(
             "otlp.metrics.table",
@@ -101,7 +101,7 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// A certificate needs its key and the reverse.
+/// Checks that a certificate comes with its key, and the reverse.
 fn pair(table: &str, files: (&Option<PathBuf>, &Option<PathBuf>), findings: &mut Vec<Finding>) {
     let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
     let certificate = if table == "hubble.tls" { "certificate" } else { "client certificate" };
@@ -150,7 +150,7 @@ fn check_signal(otlp: &Otlp, signal: Signal, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Certificates for a connection in the clear: whoever set them believes that it is encrypted.
+/// Reports certificates for a plaintext connection.
 fn check_unused_tls(otlp: &Otlp, findings: &mut Vec<Finding>) {
     let exports: Vec<_> =
         Signal::ALL.iter().map(|&signal| otlp.export(signal)).filter(|export| export.enabled).collect();

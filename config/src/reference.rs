@@ -1,4 +1,4 @@
-//! The reference file: every key with its default and its meaning; and the settings in force, with their origins.
+//! Prints the reference file, with every key, its default and its meaning, and the settings in force.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Addresses of gRPC against what their keys want.
+//! Checks addresses of gRPC.
 
 use figment::value::Value;
 

@@ -1,4 +1,4 @@
-//! Settings of monitor sockets, a running Cilium's and our own, and of recordings.
+//! Settings of monitor sockets, Cilium's and our own, and of recordings.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::mode;
 pub struct CiliumMonitor {
     /// Path of its monitor 1.2 socket.
     pub socket: String,
-    /// The agent's release (`1.18`), where payloads do not tell; empty = the newest that is known.
+    /// The agent's release (`1.18`), for payloads that do not show it; empty = the newest known one.
     pub version: String,
 }
 
@@ -28,7 +28,7 @@ impl Default for CiliumMonitor {
 pub struct Replay {
     /// The file; `-` is standard input.
     pub path: String,
-    /// How many times faster than recorded; zero = as fast as it goes.
+    /// How many times faster than recorded; zero = as fast as possible.
     pub speed: f64,
 }
 
@@ -42,10 +42,10 @@ impl Default for Replay {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Monitor {
-    /// Where it listens, an absolute path; none = nowhere.
+    /// Its absolute path; `None` = off.
     #[serde(with = "super::path")]
     pub socket: Option<PathBuf>,
-    /// Payloads that wait for a client at most; 0 = only their memory is bounded.
+    /// The most payloads that wait for a client; 0 = only their memory is bounded.
     pub queue: u32,
     /// Group of the socket; empty = the process's.
     pub group: String,

@@ -21,7 +21,7 @@ const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 const NO_CLUSTER: &str = "default";
 
 /// The resource of everything that is exported. Reads /proc/1/ns/net: call it before capabilities are given up.
-/// `serves_hubble` says whether the addresses of `hubble.listen` are bound.
+/// `serves_hubble`: whether the addresses of `hubble.listen` are bound.
 pub(super) fn resource(settings: &Settings, emitter: &Emitter, serves_hubble: bool) -> Resource {
     let otlp = &settings.otlp;
     let owned = owned_endpoint(settings, serves_hubble).unwrap_or_else(|| format!("{:x}", fastrand::u128(..)));

@@ -77,7 +77,7 @@ pub(super) struct App {
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) logs: Option<LogsResult>,
     pub(super) components: Phase,
-    /// Exports our own metrics; ends after the components, whose losses they count.
+    /// Exports our own metrics; ends after the components, and counts their losses.
     pub(super) own_metrics: Phase,
 }
 
