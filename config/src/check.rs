@@ -47,7 +47,22 @@ fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[&str]) -> F
 /// Every contradiction in the settings.
 pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let (otlp, metrics) = (&settings.otlp, &settings.metrics);
+    let otlp = &settings.otlp;
+    check_source(settings, &mut findings);
+    check_export(settings, &mut findings);
+    hubble::check(settings, &mut findings);
+    monitor::check(settings, &mut findings);
+    pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
+    for signal in Signal::ALL {
+        check_signal(otlp, signal, &mut findings);
+    }
+    check_unused_tls(otlp, &mut findings);
+    secrets::check(settings, &mut findings);
+    findings
+}
+
+/// Checks that the source has interfaces or a file.
+fn check_source(settings: &Settings, findings: &mut Vec<Finding>) {
     if settings.datapath.interfaces.include.is_empty() {
         let right = "name the interfaces to watch, or \"*\" for all";
         findings.push(finding(
@@ -61,6 +76,11 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
         let right = "name the file that `eyepiece record --raw` wrote, or \"-\" for standard input";
         findings.push(finding("replay.path", "source.kind is replay, and there is no file", right, &["source.kind"]));
     }
+}
+
+/// Checks batches, expiry and printed metrics.
+fn check_export(settings: &Settings, findings: &mut Vec<Finding>) {
+    let (otlp, metrics) = (&settings.otlp, &settings.metrics);
     if otlp.logs.batch_records > otlp.logs.queue_records {
         findings.push(finding(
             "otlp.logs.batch_records",
@@ -90,15 +110,6 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
             &["otlp.protocol", "otlp.metrics.protocol", "otlp.logs.protocol", "otlp.logs.enabled"],
         ));
     }
-    hubble::check(settings, &mut findings);
-    monitor::check(settings, &mut findings);
-    pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
-    for signal in Signal::ALL {
-        check_signal(otlp, signal, &mut findings);
-    }
-    check_unused_tls(otlp, &mut findings);
-    secrets::check(settings, &mut findings);
-    findings
 }
 
 /// Checks that a certificate comes with its key, and the reverse.

@@ -71,7 +71,7 @@ choice! {
 choice! {
     /// How the programs are hooked to an interface.
     Attach {
-        /// tcx where the kernel has it (6.6 and later), else clsact.
+        /// tcx if the kernel has it (6.6 and later), else clsact.
         #[default]
         Auto = "auto",
         /// tcx links: nothing survives the process.
@@ -117,7 +117,7 @@ choice! {
         Ip = "ip",
         /// The security identity.
         Identity = "identity",
-        /// The identity where it is a reserved one (`reserved:host`, `reserved:world` …).
+        /// The identity if it is a reserved one (`reserved:host`, `reserved:world` …).
         ReservedIdentity = "reserved-identity",
     }
 }

@@ -23,7 +23,7 @@ pub fn reference() -> String {
 }
 
 impl Loaded {
-    /// The settings in force as TOML; behind each value that is not a default, its origin. Secrets are hidden.
+    /// The settings in force as TOML, with the origin of each value that is not a default. Secrets are hidden.
     pub fn print(&self) -> String {
         render(&self.settings, false, &self.origins)
     }

@@ -299,7 +299,7 @@ pub struct Overrides {
     /// The protocol.
     #[serde(with = "optional")]
     pub protocol: Option<Protocol>,
-    /// Headers instead of the general ones, where there are any.
+    /// Headers; if there are any, they replace the general ones.
     pub headers: BTreeMap<String, Secret>,
     /// Compression of requests.
     #[serde(with = "optional")]
@@ -319,7 +319,7 @@ pub struct OtlpMetrics {
     /// Time between two exports.
     #[serde(with = "duration")]
     pub interval: Duration,
-    /// Whether they are printed as a table, where the protocol is `stdout`.
+    /// Whether they are printed as a table, with the protocol `stdout`.
     pub table: bool,
     /// What differs from `[otlp]`.
     #[serde(flatten)]

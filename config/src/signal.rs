@@ -50,7 +50,7 @@ pub struct Export {
 }
 
 impl Otlp {
-    /// The settings of a signal. A signal's own endpoint is used as it is, with the path `/` where it has none; to the
+    /// The settings of a signal. A signal's own endpoint is used as it is, with the path `/` if it has none; to the
     /// general one HTTP appends `v1/<signal>` (OTLP exporter specification, endpoint URLs for OTLP/HTTP).
     pub fn export(&self, signal: Signal) -> Export {
         let (enabled, own) = self.signal(signal);

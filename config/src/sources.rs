@@ -15,7 +15,7 @@ use crate::otel;
 /// The file that is read if none is named and it exists.
 pub const DEFAULT_FILE: &str = "/etc/eyepiece/config.toml";
 
-/// Variables of our own begin with this; `__` stands between levels.
+/// The prefix of our own variables; `__` separates levels.
 const PREFIX: &str = "EYEPIECE_";
 
 /// One setting of the command line.

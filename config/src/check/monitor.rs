@@ -11,7 +11,7 @@ const FIRST: (u32, u32) = (1, 15);
 /// The newest one.
 const LAST: (u32, u32) = (1, 20);
 
-/// Every contradiction in `[monitor]` and `[cilium_monitor]`, where an agent is what is read.
+/// Every contradiction in `[monitor]` and `[cilium_monitor]`, if an agent is the source.
 pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     if settings.source.kind != SourceKind::CiliumMonitor {
         return;

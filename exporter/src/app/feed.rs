@@ -65,6 +65,11 @@ pub(super) struct Feed {
     pub(super) emitter: Emitter,
     /// The capabilities that reading it takes.
     pub(super) reads_with: Capabilities,
+    pub(super) control: SourceControl,
+}
+
+/// What remains of a source beside the pipeline's part.
+pub(super) struct SourceControl {
     pub(super) views: SourceViews,
     /// Completes when every interface of the start is attached; `None` if there is nothing to wait for.
     pub(super) synced: Option<oneshot::Receiver<()>>,
@@ -82,10 +87,12 @@ impl Feed {
             names,
             emitter: Emitter::default(),
             reads_with: Capabilities::NONE,
-            views: SourceViews::default(),
-            synced: None,
-            finished: None,
-            guard: Box::new(guard),
+            control: SourceControl {
+                views: SourceViews::default(),
+                synced: None,
+                finished: None,
+                guard: Box::new(guard),
+            },
         }
     }
 }

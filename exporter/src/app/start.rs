@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::AppError;
 use super::exports::ExportContext;
-use super::feed::{Feed, SourceDeps, SourceGuard, SourceViews};
+use super::feed::{Feed, SourceControl, SourceDeps};
 use super::hubble::Hubble;
 use super::monitor::Monitor;
 use super::record::{RecordConfig, Recorder};
@@ -78,10 +78,7 @@ struct Wired {
     serving: Runtime,
     monitor: Monitor,
     recorder: Option<Recorder>,
-    views: SourceViews,
-    synced: Option<oneshot::Receiver<()>>,
-    finished: Option<oneshot::Receiver<()>>,
-    guard: Box<dyn SourceGuard>,
+    source: SourceControl,
     handle: pipeline::Handle,
     pipeline: JoinHandle<io::Result<()>>,
     logs: Option<LogsResult>,
@@ -110,7 +107,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let resource = identity::resource(settings, &feed.emitter, hubble.is_some());
     // Files and sockets are open. Threads that start from here on hold no other capabilities.
     capabilities::keep(feed.reads_with);
-    let Feed { source, learn, names, emitter, views, synced, finished, guard, .. } = feed;
+    let Feed { source, learn, names, emitter, control, .. } = feed;
     let (mut components, mut own_metrics) = (Phase::default(), Phase::default());
     let context = ExportContext { settings, resource: &resource, symbols: &symbols, names: &names, telemetry };
     let logs = exports::logs(&context, components.stop.clone())?;
@@ -139,22 +136,8 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let consumers = [logs.is_some(), has_metrics, recorder.is_some(), has_observer];
     let consumers = consumers.into_iter().filter(|is_there| *is_there).count();
     let logs = logs.map(|logs| logs.result);
-    Ok(Wired {
-        admin,
-        serving,
-        monitor,
-        recorder,
-        views,
-        synced,
-        finished,
-        guard,
-        handle,
-        pipeline,
-        logs,
-        consumers,
-        components,
-        own_metrics,
-    })
+    let source = control;
+    Ok(Wired { admin, serving, monitor, recorder, source, handle, pipeline, logs, consumers, components, own_metrics })
 }
 
 /// Builds the source, and the recorder around it if there is one.
@@ -167,8 +150,9 @@ fn build_source(deps: &SourceDeps<'_>, record: Option<&RecordConfig>) -> Result<
 
 /// Subscribes the consumers, waits for the interfaces, and lets clients of monitor and admin in.
 fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Telemetry) -> Result<App, AppError> {
-    let Wired { admin, serving, monitor, recorder, views, synced, finished, guard, handle, pipeline, logs, .. } = wired;
-    let Wired { consumers, mut components, own_metrics, .. } = wired;
+    let Wired { admin, serving, monitor, recorder, source, handle, pipeline, logs, consumers, .. } = wired;
+    let Wired { mut components, own_metrics, .. } = wired;
+    let SourceControl { views, synced, finished, guard } = source;
     let agent = monitor.agent(handle.clone());
     let mut subscriptions = Vec::new();
     for _ in 0..consumers {

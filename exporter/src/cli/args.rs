@@ -105,7 +105,7 @@ pub(super) enum Command {
     /// Make hosts in network namespaces, let them talk, and show what is seen
     ///
     /// Three hosts behind a node: a client, a web server and a name server. They talk over TCP, UDP, ICMP and IPv6, and
-    /// some of it is dropped: by a firewall rule, at a closed port, for want of a route. `eyepiece run` watches the node
+    /// some of it is dropped: by a firewall rule, at a closed port, without a route. `eyepiece run` watches the node
     /// and sends by OTLP to a receiver in the demo, which writes each flow as it arrives, then the metrics.
     ///
     /// Needs root and no other program. The machine's own interfaces are left alone, nothing is sent anywhere, and

@@ -98,7 +98,7 @@ fn dns(socket: &UdpSocket, v4: IpAddr, v6: IpAddr) -> io::Result<()> {
     let mut buffer = [0; 512];
     loop {
         let (length, client) = socket.recv_from(&mut buffer)?;
-        // The type of the question stands before its class, at the end: 28 asks for IPv6.
+        // The query's type is before its class, at the end: 28 = AAAA.
         let asks_v6 = length > 4 && buffer[length - 3] == 28;
         let address = match if asks_v6 { v6 } else { v4 } {
             IpAddr::V4(address) => address.octets().to_vec(),

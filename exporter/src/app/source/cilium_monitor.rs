@@ -19,7 +19,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone(), deps.symbols.clone());
     let mut feed = Feed::new(source, names, HaltOnDrop(controls.halt));
     let peer = settings.socket.clone();
-    feed.views.connection = Some(Box::new(move || connection(&peer, &controls.view)));
+    feed.control.views.connection = Some(Box::new(move || connection(&peer, &controls.view)));
     feed.emitter = Emitter { name: CILIUM.to_owned(), version: settings.version.clone() };
     Ok(feed)
 }

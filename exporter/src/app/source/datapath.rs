@@ -76,8 +76,8 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     if config.settings.transport == Transport::Perf {
         feed.reads_with = feed.reads_with.with(privileges::of_perf_buffers());
     }
-    feed.views.hooks = Some(hooks);
-    feed.views.interfaces = Some(inventory);
-    feed.synced = Some(synced);
+    feed.control.views.hooks = Some(hooks);
+    feed.control.views.interfaces = Some(inventory);
+    feed.control.synced = Some(synced);
     Ok(feed)
 }

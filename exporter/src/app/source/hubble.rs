@@ -21,7 +21,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
         hubble::build(config, runtime, deps.telemetry).context("cannot read from the Hubble server")?;
     let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone(), deps.symbols.clone());
     let mut feed = Feed::new(source, names, HaltOnDrop(controls.halt));
-    feed.views.connection = Some(Box::new(move || connection(&peer, &controls.view)));
+    feed.control.views.connection = Some(Box::new(move || connection(&peer, &controls.view)));
     // Each flow names its own emitter.
     feed.emitter = Emitter { name: String::new(), version: String::new() };
     Ok(feed)

@@ -25,7 +25,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let kernel = KernelNameSource::Recorded(controls.names);
     let names = MachineNames::new(kernel, deps.publisher.clone(), deps.symbols.clone());
     let mut feed = Feed::new(source, names, HaltOnDrop(controls.halt));
-    feed.finished = Some(controls.finished);
+    feed.control.finished = Some(controls.finished);
     let of_origin = |key| controls.origin.get(key).cloned();
     if let Some(name) = of_origin(EMITTER_NAME) {
         feed.emitter = Emitter { name, version: of_origin(EMITTER_VERSION).unwrap_or_default() };

@@ -89,7 +89,7 @@ pub(super) struct FlowFlags {
     pub(super) server: ServerFlags,
     #[command(flatten)]
     pub(super) other: Other,
-    /// Fields of a flow that the server shall send, with commas between them; -o json only
+    /// Fields of a flow that the server sends, separated by commas; -o json only
     #[arg(
         long,
         value_name = "FIELDS",

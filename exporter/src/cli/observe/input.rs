@@ -69,15 +69,13 @@ pub(super) fn read(
     printer: &mut impl Print<ExportEvent>,
 ) -> Result<(), ObserveError> {
     let failed = |source| ObserveError::Input { path: path.to_owned(), source };
-    let file: Box<dyn io::Read> =
-        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
+    let mut reader = Reader::open(path).map_err(failed)?;
     let is_last = !range.first && range.number > 0 && range.number != u64::MAX;
     if is_last && range.number > MAX_LAST {
         return Err(ObserveError::Usage(format!("--last: from a file at most {MAX_LAST}")));
     }
     let mut lines = Lines::default();
     let mut last = VecDeque::new();
-    let mut reader = Reader { from: BufReader::with_capacity(CHUNK, file), number: 0, strict: true, line: Vec::new() };
     let mut count = 0;
     while !(range.first && count >= range.number) {
         let event = match reader.next().map_err(failed)? {
@@ -94,10 +92,10 @@ pub(super) fn read(
         }
         count += 1;
         if is_last {
-            if last.len() as u64 >= range.number {
+            last.push_back(event);
+            if last.len() as u64 > range.number {
                 last.pop_front();
             }
-            last.push_back(event);
         } else {
             printer.print(&event, &mut lines);
             // The reader of a pipe gets what is there.
@@ -135,8 +133,8 @@ fn is_within(time: Option<&Timestamp>, range: &Range) -> bool {
         && range.until.as_ref().is_none_or(|until| time <= key(until))
 }
 
-struct Reader<R> {
-    from: BufReader<R>,
+struct Reader {
+    from: BufReader<Box<dyn io::Read>>,
     /// The number of the last line, from 1.
     number: u64,
     /// Whether unknown fields are reported; only the first one is.
@@ -150,7 +148,13 @@ enum Read {
     Wrong(String),
 }
 
-impl<R: io::Read> Reader<R> {
+impl Reader {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file: Box<dyn io::Read> =
+            if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+        Ok(Self { from: BufReader::with_capacity(CHUNK, file), number: 0, strict: true, line: Vec::new() })
+    }
+
     fn next(&mut self) -> io::Result<Read> {
         loop {
             self.line.clear();

@@ -85,59 +85,67 @@ pub(super) fn own_address(hubble: &Hubble) -> Result<Address, ObserveError> {
 
 impl ConnectionFlags {
     pub(super) fn config(&self, variables: Variables<'_>) -> Result<ClientConfig, ObserveError> {
-        let usage = |text: String| ObserveError::Usage(text);
-        let text = |flag: &Option<String>, name: &str| {
-            flag.clone().or_else(|| variables(name)).filter(|text| !text.is_empty())
+        let tls = self.tls_config(variables)?;
+        let is_tls = is_set(self.tls, "HUBBLE_TLS", variables)? || tls != TlsConfig::default();
+        let basic_auth = both(
+            text(&self.basic_auth_username, "HUBBLE_BASIC_AUTH_USERNAME", variables),
+            text(&self.basic_auth_password, "HUBBLE_BASIC_AUTH_PASSWORD", variables),
+            ["--basic-auth-username", "--basic-auth-password"],
+        )?;
+        let timeout = match text(&self.timeout, "HUBBLE_TIMEOUT", variables) {
+            None => ClientConfig::default().timeout,
+            Some(text) => match duration(&text).and_then(|nanoseconds| u64::try_from(nanoseconds).ok()) {
+                Some(nanoseconds) if nanoseconds > 0 => Duration::from_nanos(nanoseconds),
+                _ => return Err(ObserveError::Usage(format!("--timeout: {text:?} is no duration such as 5s"))),
+            },
         };
+        Ok(ClientConfig { tls: is_tls.then_some(tls), timeout, basic_auth })
+    }
+
+    fn tls_config(&self, variables: Variables<'_>) -> Result<TlsConfig, ObserveError> {
         let path = |flag: &Option<PathBuf>, name: &str| {
             flag.clone().or_else(|| variables(name).map(PathBuf::from)).filter(|path| !path.as_os_str().is_empty())
-        };
-        let is_set = |flag: bool, name: &str| match variables(name).as_deref() {
-            _ if flag => Ok(true),
-            None | Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-            Some(other) => Err(usage(format!("{name}: {other:?} is neither true nor false"))),
-        };
-        let cert = path(&self.tls_client_cert_file, "HUBBLE_TLS_CLIENT_CERT_FILE");
-        let key = path(&self.tls_client_key_file, "HUBBLE_TLS_CLIENT_KEY_FILE");
-        let identity = match (cert, key) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            _ => {
-                return Err(usage(
-                    "--tls-client-cert-file and --tls-client-key-file belong together: one is missing".to_owned(),
-                ));
-            }
         };
         let ca = match variables("HUBBLE_TLS_CA_CERT_FILES").filter(|list| !list.is_empty()) {
             Some(list) if self.tls_ca_cert_files.is_empty() => list.split([',', ' ']).map(PathBuf::from).collect(),
             _ => self.tls_ca_cert_files.clone(),
         };
-        let tls = TlsConfig {
+        Ok(TlsConfig {
             ca,
-            identity,
-            server_name: text(&self.tls_server_name, "HUBBLE_TLS_SERVER_NAME"),
-            allow_insecure: is_set(self.tls_allow_insecure, "HUBBLE_TLS_ALLOW_INSECURE")?,
-        };
-        let is_tls = is_set(self.tls, "HUBBLE_TLS")? || tls != TlsConfig::default();
-        let name = text(&self.basic_auth_username, "HUBBLE_BASIC_AUTH_USERNAME");
-        let password = text(&self.basic_auth_password, "HUBBLE_BASIC_AUTH_PASSWORD");
-        let basic_auth = match (name, password) {
-            (Some(name), Some(password)) => Some((name, password)),
-            (None, None) => None,
-            _ => {
-                return Err(usage(
-                    "--basic-auth-username and --basic-auth-password belong together: one is missing".to_owned(),
-                ));
-            }
-        };
-        let timeout = match text(&self.timeout, "HUBBLE_TIMEOUT") {
-            None => ClientConfig::default().timeout,
-            Some(text) => match duration(&text).and_then(|nanoseconds| u64::try_from(nanoseconds).ok()) {
-                Some(nanoseconds) if nanoseconds > 0 => Duration::from_nanos(nanoseconds),
-                _ => return Err(usage(format!("--timeout: {text:?} is no duration such as 5s"))),
-            },
-        };
-        Ok(ClientConfig { tls: is_tls.then_some(tls), timeout, basic_auth })
+            identity: both(
+                path(&self.tls_client_cert_file, "HUBBLE_TLS_CLIENT_CERT_FILE"),
+                path(&self.tls_client_key_file, "HUBBLE_TLS_CLIENT_KEY_FILE"),
+                ["--tls-client-cert-file", "--tls-client-key-file"],
+            )?,
+            server_name: text(&self.tls_server_name, "HUBBLE_TLS_SERVER_NAME", variables),
+            allow_insecure: is_set(self.tls_allow_insecure, "HUBBLE_TLS_ALLOW_INSECURE", variables)?,
+        })
+    }
+}
+
+/// The value of a flag, else of a variable; `None` if it is empty.
+fn text(flag: &Option<String>, name: &str, variables: Variables<'_>) -> Option<String> {
+    flag.clone().or_else(|| variables(name)).filter(|text| !text.is_empty())
+}
+
+/// Whether a flag or a variable is set, by the words of Go's `strconv.ParseBool`.
+fn is_set(flag: bool, name: &str, variables: Variables<'_>) -> Result<bool, ObserveError> {
+    match variables(name).as_deref() {
+        _ if flag => Ok(true),
+        None | Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some(other) => Err(ObserveError::Usage(format!("{name}: {other:?} is neither true nor false"))),
+    }
+}
+
+/// Two values that belong together.
+fn both<T>(first: Option<T>, second: Option<T>, flags: [&str; 2]) -> Result<Option<(T, T)>, ObserveError> {
+    match (first, second) {
+        (Some(first), Some(second)) => Ok(Some((first, second))),
+        (None, None) => Ok(None),
+        _ => {
+            let [first, second] = flags;
+            Err(ObserveError::Usage(format!("{first} and {second} belong together: one is missing")))
+        }
     }
 }
