@@ -40,7 +40,7 @@ fn namespaces_among<'a>(names: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn no_name_is_a_namespace_of_another() {
+fn no_name_prefixes_another() {
     assert_eq!(namespaces_among(&["a.b", "a.b.c", "a.bc"]), ["a.b"]);
     let registry = Registry::read();
     let attributes: Vec<&str> = registry.attributes().iter().map(|attribute| attribute.name()).collect();
@@ -73,7 +73,7 @@ fn own_names_are_unique_and_prefixed() {
 }
 
 #[test]
-fn metrics_and_events_use_attributes_that_are_registered() {
+fn used_attributes_are_registered() {
     let registry = Registry::read();
     let known: BTreeSet<&str> = registry.attributes().iter().map(|attribute| attribute.name()).collect();
     for group in registry.of("metric").into_iter().chain(registry.of("event")) {

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn instance_id_differs_by_what_is_watched() {
+    fn instance_id_differs_by_source() {
         let plain = Settings::default();
         let of = |change: fn(&mut Settings)| {
             let mut settings = plain.clone();

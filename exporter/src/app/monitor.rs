@@ -154,7 +154,7 @@ mod tests {
     use super::check_not_own;
 
     #[test]
-    fn own_socket_is_refused_by_any_path() {
+    fn own_socket_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let _ours = UnixListener::bind(at("ours")).unwrap();

@@ -79,7 +79,7 @@ mod tests {
     use crate::support::telemetry::Telemetry;
 
     #[test]
-    fn drops_since_are_by_signal_and_reason() {
+    fn drops_are_by_signal_and_reason() {
         let telemetry = Telemetry::default();
         let [logs, metrics] = [Signal::Logs, Signal::Metrics].map(|signal| Counters::new(&telemetry, signal));
         logs.queue_full.add(5);

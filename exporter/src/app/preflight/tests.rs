@@ -85,7 +85,7 @@ fn file_of_signal_has_own_key() {
 }
 
 #[test]
-fn foreign_addresses_groups_and_folders_are_reported() {
+fn unusable_listeners_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -118,7 +118,7 @@ fn foreign_addresses_groups_and_folders_are_reported() {
 }
 
 #[test]
-fn default_hubble_address_checks_group_and_files() {
+fn default_address_checks_group_and_files() {
     let folder = tempfile::tempdir().unwrap();
     pair(folder.path(), ["cert", "key"]);
     let mut settings = Settings::default();
@@ -145,7 +145,8 @@ fn server_error_names_key_of_file() {
         let at = |file: &str| Some(folder.path().join(if file == name { "missing" } else { file }));
         let mut settings = Settings::default();
         (settings.hubble.tls.cert, settings.hubble.tls.key) = (at("cert"), at("key"));
-        settings.hubble.tls.client_ca = if name == "ca" { at("ca") } else { at("cert") };
+        let client_ca = if name == "ca" { "missing" } else { "cert" };
+        settings.hubble.tls.client_ca = Some(folder.path().join(client_ca));
         let error = hubble::certificates(&settings).unwrap().check().unwrap_err();
         assert_eq!(hubble::certificate_error(&settings, &error).key, expected);
     }
