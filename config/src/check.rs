@@ -1,48 +1,16 @@
 //! Checks that need more than one key.
 
+mod finding;
 mod hubble;
 mod monitor;
 pub(crate) mod secrets;
 
-use std::path::PathBuf;
-
+use self::finding::{finding, pair, warning};
 use crate::choices::{Protocol, SourceKind};
 use crate::settings::{Otlp, Settings};
 use crate::signal::{Signal, path};
 
-/// A mistake or a warning about several keys.
-pub(crate) struct Finding {
-    /// The key to report.
-    pub(crate) key: String,
-    /// What is wrong.
-    pub(crate) wrong: String,
-    /// What would be right.
-    pub(crate) right: String,
-    /// The other keys that the check read; if one of them was refused, the finding is dropped.
-    pub(crate) seen: Vec<String>,
-    /// How bad it is.
-    pub(crate) weight: Weight,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
-    /// The settings cannot be used.
-    Mistake,
-    /// The value can be ignored: a variable of OpenTelemetry may be meant for other programs. Else a mistake.
-    Harmless,
-    /// The settings work, with an effect that may be unexpected.
-    Warning,
-}
-
-fn finding(key: impl Into<String>, wrong: impl Into<String>, right: impl Into<String>, seen: &[&str]) -> Finding {
-    let seen = seen.iter().map(|&key| key.to_owned()).collect();
-    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, weight: Weight::Mistake }
-}
-
-fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[&str]) -> Finding {
-    Finding { weight: Weight::Warning, ..finding(key, wrong, right, seen) }
-}
+pub(crate) use self::finding::{Finding, Weight};
 
 /// Every contradiction in the settings.
 pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
@@ -109,26 +77,6 @@ fn check_export(settings: &Settings, findings: &mut Vec<Finding>) {
             "set it to true, use another protocol, or set otlp.metrics.enabled = false",
             &["otlp.protocol", "otlp.metrics.protocol", "otlp.logs.protocol", "otlp.logs.enabled"],
         ));
-    }
-}
-
-/// Checks that a certificate comes with its key, and the reverse.
-fn pair(table: &str, files: (&Option<PathBuf>, &Option<PathBuf>), findings: &mut Vec<Finding>) {
-    let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
-    let certificate = if table == "hubble.tls" { "certificate" } else { "client certificate" };
-    match files {
-        (Some(_), None) => {
-            findings.push(finding(cert, format!("a {certificate} without its key"), format!("set {key} too"), &[&key]));
-        }
-        (None, Some(_)) => {
-            findings.push(finding(
-                &key,
-                format!("a key without its {certificate}"),
-                format!("set {cert} too"),
-                &[&cert],
-            ));
-        }
-        _ => {}
     }
 }
 

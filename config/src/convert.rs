@@ -1,20 +1,17 @@
 //! Checks one value against its key, and converts it for serde.
 
 mod addresses;
+mod value;
 
 use std::net::SocketAddr;
 
 use figment::value::{Dict, Value};
 
+use self::value::{Entries, Wrong, all_right, each, found, is_empty, text};
 use crate::keys::{Key, Kind};
 use crate::mode::parse_mode;
 use crate::secret::HIDDEN;
 use crate::units::{parse_duration, parse_size};
-
-/// What is wrong, and what would be right.
-pub(crate) type Wrong = (String, String);
-/// The converted value, or everything that is wrong with its entries.
-type Entries = Result<Value, Vec<Wrong>>;
 
 const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
 const PAIRS: &str = "use a table of texts, or a text name=value,name=value";
@@ -100,31 +97,6 @@ fn percent_decode(text: &str) -> Option<String> {
         bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(bytes).ok()
-}
-
-/// Describes a value's type for messages. Containers are not quoted: they may hold secrets.
-fn found(value: &Value) -> String {
-    match value {
-        Value::String(_, text) => format!("{text:?} is a text"),
-        Value::Bool(_, flag) => format!("{flag} is no text or number"),
-        Value::Num(_, number) => match (number.to_i128(), number.to_u128(), number.to_f64()) {
-            (Some(number), _, _) => format!("{number} is a number"),
-            (_, Some(number), _) => format!("{number} is a number"),
-            (_, _, Some(number)) => format!("{number} is a number with a fraction"),
-            _ => "it is a number".to_owned(),
-        },
-        Value::Array(..) => "it is a list".to_owned(),
-        Value::Dict(..) => "it is a table".to_owned(),
-        _ => "it is of another type".to_owned(),
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_str().is_some_and(str::is_empty)
-}
-
-fn text<'v>(value: &'v Value, right: &str) -> Result<&'v str, Wrong> {
-    value.as_str().ok_or_else(|| (found(value), right.to_owned()))
 }
 
 fn not_empty(value: &Value) -> Result<Value, Wrong> {
@@ -242,24 +214,8 @@ fn alternatives(value: &Value, names: &[&str]) -> Entries {
     all_right(value.clone(), unknown.map(|name| (format!("{name:?} is not known"), right.clone())).collect())
 }
 
-/// The value, if nothing is wrong.
-fn all_right(value: Value, wrong: Vec<Wrong>) -> Entries {
-    if wrong.is_empty() { Ok(value) } else { Err(wrong) }
-}
-
 fn list(value: &Value) -> Entries {
     each(value, "use a list of texts, such as [\"eth*\", \"veth?\"]", |_| Ok(()))
-}
-
-/// A list of texts that are not empty and pass the check.
-fn each(value: &Value, right: &str, check: impl Fn(&str) -> Result<(), String>) -> Entries {
-    let Value::Array(_, items) = value else { return Err(vec![(found(value), right.to_owned())]) };
-    let wrong = items.iter().filter_map(|item| match item.as_str() {
-        None => Some(format!("in the list, {}", found(item))),
-        Some("") => Some("the list has an empty text".to_owned()),
-        Some(text) => check(text).err(),
-    });
-    all_right(value.clone(), wrong.map(|wrong| (wrong, right.to_owned())).collect())
 }
 
 /// A table of texts; TOML nests `a.b = …`, which stands for the name `a.b`.

@@ -15,7 +15,7 @@ use crate::choices::{
     SourceKind, Transport,
 };
 use crate::secret::Secret;
-use crate::units::{duration, optional, optional_duration, size};
+use crate::units::{duration, optional, optional_duration, path, size};
 
 pub use hubble::{Hubble, HubbleSource, HubbleTls, SourceTls};
 pub use monitor::{CiliumMonitor, Monitor, Replay};
@@ -442,23 +442,6 @@ mod alternatives {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Context>, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.split('|').map(|name| name.parse().map_err(Error::custom)).collect()
-    }
-}
-
-/// File names; the empty one is `None`.
-mod path {
-    use std::path::PathBuf;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(value: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = value.as_ref().map(|path| path.to_string_lossy().into_owned());
-        serializer.serialize_str(&text.unwrap_or_default())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
     }
 }
 

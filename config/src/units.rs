@@ -183,6 +183,23 @@ pub(crate) mod optional {
     }
 }
 
+/// File names, the empty one is `None`, for `#[serde(with)]`.
+pub(crate) mod path {
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = value.as_ref().map(|path| path.to_string_lossy().into_owned());
+        serializer.serialize_str(&text.unwrap_or_default())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

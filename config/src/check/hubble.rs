@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, finding, pair, warning};
+use super::finding::{Finding, finding, pair, warning};
 use crate::addresses::{Listen, UNIX};
 use crate::choices::SourceKind;
 use crate::settings::Settings;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Finding, finding, warning};
+use super::finding::{Finding, finding, warning};
 use crate::choices::SourceKind;
 use crate::settings::Settings;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use figment::value::{Dict, Value};
 
-use super::{Finding, warning};
+use super::finding::{Finding, warning};
 use crate::choices::Protocol;
 use crate::convert;
 use crate::error::Problem;

@@ -2,7 +2,7 @@
 
 use figment::value::Value;
 
-use super::{Entries, Wrong, each, text};
+use super::value::{Entries, Wrong, each, text};
 use crate::addresses::{self, Listen, Peer, PeerDomain};
 
 /// Addresses to listen on.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::addresses::{Listen, Peer, PeerDomain};
 use crate::mode;
-use crate::units::duration;
+use crate::units::{duration, path};
 
 /// Hubble's gRPC API as we serve it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Hubble {
     /// Other nodes.
     pub peers: Vec<Peer>,
     /// A file with more of them, read again when it changes.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub peers_file: Option<PathBuf>,
     /// DNS names that resolve to other nodes.
     pub peers_dns: Vec<PeerDomain>,
@@ -64,13 +64,13 @@ impl Default for Hubble {
 #[serde(deny_unknown_fields)]
 pub struct HubbleTls {
     /// Our certificate and its chain; `None` = plaintext.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub cert: Option<PathBuf>,
     /// Its private key.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub key: Option<PathBuf>,
     /// Authorities of client certificates; `None` = clients need none.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub client_ca: Option<PathBuf>,
 }
 
@@ -95,13 +95,13 @@ impl Default for HubbleSource {
 #[serde(deny_unknown_fields)]
 pub struct SourceTls {
     /// Authorities that the server's certificate is checked against.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub ca: Option<PathBuf>,
     /// Our client certificate.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub cert: Option<PathBuf>,
     /// Its private key.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub key: Option<PathBuf>,
     /// Name in the server's certificate; empty = the address's host.
     pub server_name: String,

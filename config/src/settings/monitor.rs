@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::mode;
+use crate::units::path;
 
 /// A running Cilium agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ impl Default for Replay {
 #[serde(deny_unknown_fields)]
 pub struct Monitor {
     /// Its absolute path; `None` = off.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub socket: Option<PathBuf>,
     /// The most payloads that wait for a client; 0 = only their memory is bounded.
     pub queue: u32,
