@@ -115,7 +115,7 @@ impl InterfaceNames for MachineNames {
 mod tests {
     use eyepiece_flow::interner::Symbols;
 
-    use super::{InterfaceNames as _, KernelNameSource, MachineNames};
+    use super::{Cow, InterfaceNames as _, KernelNameSource, MachineNames};
     use crate::metadata::{InterfaceInfo, Publisher, Tables};
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
         let symbols = Symbols::default();
         let publisher = Publisher::new(Tables::new(&symbols));
         let names = MachineNames::new(KernelNameSource::Unknown, publisher.clone(), symbols.clone());
-        let both = || [0, 1].map(|generation| names.name(7, generation).map(|name| name.into_owned()));
+        let both = || [0, 1].map(|generation| names.name(7, generation).map(Cow::into_owned));
         for (generation, name, expected) in [(0, "a", [Some("a"), None]), (1, "b", [Some("a"), Some("b")])] {
             let mut tables = Tables::new(&symbols);
             let lease = symbols.lease(name);

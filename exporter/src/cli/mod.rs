@@ -101,7 +101,7 @@ fn record(loaded: Loaded, config: &RecordConfig) -> Result<(), CliError> {
     // What is not exported is not checked.
     preflight::check(&config.apply(loaded.settings.clone())?, &loaded.origins)?;
     let Outcome { summary, result } = crate::app::record(init_log(loaded)?, config)?;
-    let printed = summary.as_ref().map(|summary| output::write(&format!("{summary}\n")));
+    let printed = summary.as_ref().map(|summary| output::write(format!("{summary}\n")));
     result?;
     printed.transpose()?;
     let Some(Summary { path, end, .. }) = summary else { return Ok(()) };
@@ -157,7 +157,7 @@ fn status(global: &Global, flags: &StatusFlags) -> Result<(), CliError> {
     let loaded = sources::load(global, &flags.address.flags())?;
     let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
     let (text, status) = crate::client::admin::fetch(listen)?;
-    Ok(output::write(&if flags.json { text + "\n" } else { status.to_string() })?)
+    Ok(output::write(if flags.json { text + "\n" } else { status.to_string() })?)
 }
 
 #[cfg(test)]

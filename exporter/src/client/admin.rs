@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -96,5 +96,5 @@ async fn get(addr: SocketAddr) -> Result<Bytes, AdminClientError> {
         return Err(AdminClientError::Answer { addr, wrong: format!("it is {}", response.status()) });
     }
     let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-    body.map(|body| body.to_bytes()).map_err(|source| AdminClientError::Read { addr, source })
+    body.map(Collected::to_bytes).map_err(|source| AdminClientError::Read { addr, source })
 }

@@ -80,7 +80,7 @@ fn hint(address: &Address, is_tls: bool, kind: Option<ErrorKind>) -> &'static st
 }
 
 /// An error and its causes.
-fn causes<'a>(error: &'a AnyError) -> impl Iterator<Item = &'a AnyError> {
+fn causes(error: &AnyError) -> impl Iterator<Item = &AnyError> {
     std::iter::successors(Some(error), |error| error.source())
 }
 
