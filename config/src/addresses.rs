@@ -1,4 +1,4 @@
-//! Addresses of gRPC: where we listen, and where other nodes do. From text, to text, and for serde.
+//! Addresses of gRPC listeners, our own and those of other nodes: from text, to text, and for serde.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,16 +7,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// What `sun_path` holds (unix(7)), without the zero at its end.
+/// The longest path in `sun_path` (unix(7)), without the zero at its end.
 pub(crate) const SOCKET_PATH_MAX: usize = 107;
-/// A DNS name's length (RFC 1035, 2.3.4).
+/// The longest DNS name (RFC 1035, 2.3.4).
 const HOST_MAX: usize = 253;
 /// A node's name is a DNS subdomain, a cluster's is shorter (Kubernetes, Cilium); both with a `/` between them.
 const NAME_MAX: usize = 2 * HOST_MAX;
-/// What a unix socket's address begins with.
+/// The prefix of a unix socket's address.
 pub(crate) const UNIX: &str = "unix://";
 
-/// Where clients come in.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Listen {
     /// A unix socket's absolute path.
@@ -26,7 +26,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Whether only this machine reaches it.
+    /// Whether only this machine can reach it.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
@@ -57,7 +57,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Whether a path can be a socket's.
+/// Checks that a unix socket can have this path.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -76,9 +76,9 @@ pub(crate) fn socket_path(path: &str) -> Result<(), String> {
 /// Another node that serves flows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer {
-    /// Its name, or its cluster's and its own: `cluster/name`.
+    /// Its name, or `cluster/name`.
     pub name: String,
-    /// Where it listens, as clients take it: host or IP address with or without a port, or a unix socket.
+    /// Its address: host or IP address with or without a port, or a unix socket.
     pub address: String,
 }
 
@@ -115,7 +115,7 @@ fn peer_name(name: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a text is an address that clients can connect to.
+/// Checks that clients can connect to an address.
 ///
 /// # Errors
 /// What is wrong with it, as words that follow the text.
@@ -148,7 +148,7 @@ pub(crate) fn target(address: &str) -> Result<(), String> {
     host_name(host).map_err(|wrong| format!("has {host:?} for a host, which {wrong}"))
 }
 
-/// Letters, digits, `-`, `_` and dots.
+/// Checks a host's name: letters, digits, `-`, `_` and dots.
 pub(crate) fn host_name(host: &str) -> Result<(), String> {
     let is_label =
         |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
@@ -160,7 +160,7 @@ pub(crate) fn host_name(host: &str) -> Result<(), String> {
     }
 }
 
-/// A name whose addresses are all nodes that serve flows, and their port.
+/// A DNS name that resolves to the addresses of nodes that serve flows, and their port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerDomain {
     /// The DNS name.
@@ -169,7 +169,7 @@ pub struct PeerDomain {
     pub port: u16,
 }
 
-/// Where Hubble listens, where nothing else is said.
+/// Hubble's default port.
 const HUBBLE_PORT: u16 = 4244;
 
 impl FromStr for PeerDomain {
@@ -196,7 +196,7 @@ impl fmt::Display for PeerDomain {
     }
 }
 
-/// serde by text.
+/// Implements serde by the text form.
 macro_rules! by_text {
     ($($name:ident),+) => {$(
         impl Serialize for $name {
@@ -220,7 +220,7 @@ mod tests {
     use super::{Listen, Peer, PeerDomain};
 
     #[test]
-    fn where_to_listen() {
+    fn listen_addresses_round_trip() {
         for text in ["unix:///run/eyepiece/hubble.sock", "127.0.0.1:4245", "[::]:4244", "0.0.0.0:0"] {
             assert_eq!(text.parse::<Listen>().map(|listen| listen.to_string()), Ok(text.to_owned()));
         }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn peers() {
+    fn peers_round_trip() {
         for text in [
             "b=10.0.0.2:4244",
             "b=10.0.0.2",
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn domains() {
+    fn domains_round_trip() {
         for (text, expected) in [("a.b", "a.b:4244"), ("a:1", "a:1"), ("localhost:65535", "localhost:65535")] {
             assert_eq!(text.parse::<PeerDomain>().map(|domain| domain.to_string()), Ok(expected.to_owned()));
         }

@@ -1,53 +1,36 @@
 //! Checks that need more than one key.
 
+mod finding;
 mod hubble;
 mod monitor;
 pub(crate) mod secrets;
 
-use std::path::PathBuf;
-
+use self::finding::{finding, pair, warning};
 use crate::choices::{Protocol, SourceKind};
 use crate::settings::{Otlp, Settings};
 use crate::signal::{Signal, path};
 
-/// A mistake: its key, what is wrong, what would be right, and the keys that it was seen by.
-pub(crate) struct Finding {
-    /// The key to report.
-    pub(crate) key: String,
-    /// What is wrong.
-    pub(crate) wrong: String,
-    /// What would be right.
-    pub(crate) right: String,
-    /// Keys that were looked at beside it; where one of them was refused, the finding means nothing.
-    pub(crate) seen: Vec<String>,
-    /// How bad it is.
-    pub(crate) weight: Weight,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
-    /// We cannot go on.
-    Mistake,
-    /// We can go on without the value: where a variable of OpenTelemetry's says it, it may be meant for others.
-    Harmless,
-    /// It works as it was said, which may be a surprise.
-    Warning,
-}
-
-fn finding(key: impl Into<String>, wrong: impl Into<String>, right: impl Into<String>, seen: &[&str]) -> Finding {
-    let seen = seen.iter().map(|&key| key.to_owned()).collect();
-    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, weight: Weight::Mistake }
-}
-
-fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[&str]) -> Finding {
-    Finding { weight: Weight::Warning, ..finding(key, wrong, right, seen) }
-}
+pub(crate) use self::finding::{Finding, Weight};
 
 /// Every contradiction in the settings.
 pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let (otlp, metrics) = (&settings.otlp, &settings.metrics);
+    let otlp = &settings.otlp;
+    check_source(settings, &mut findings);
+    check_export(settings, &mut findings);
+    hubble::check(settings, &mut findings);
+    monitor::check(settings, &mut findings);
+    pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
+    for signal in Signal::ALL {
+        check_signal(otlp, signal, &mut findings);
+    }
+    check_unused_tls(otlp, &mut findings);
+    secrets::check(settings, &mut findings);
+    findings
+}
+
+/// Checks that the source has interfaces or a file.
+fn check_source(settings: &Settings, findings: &mut Vec<Finding>) {
     if settings.datapath.interfaces.include.is_empty() {
         let right = "name the interfaces to watch, or \"*\" for all";
         findings.push(finding(
@@ -61,6 +44,11 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
         let right = "name the file that `eyepiece record --raw` wrote, or \"-\" for standard input";
         findings.push(finding("replay.path", "source.kind is replay, and there is no file", right, &["source.kind"]));
     }
+}
+
+/// Checks batches, expiry and printed metrics.
+fn check_export(settings: &Settings, findings: &mut Vec<Finding>) {
+    let (otlp, metrics) = (&settings.otlp, &settings.metrics);
     if otlp.logs.batch_records > otlp.logs.queue_records {
         findings.push(finding(
             "otlp.logs.batch_records",
@@ -77,11 +65,11 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
             &["otlp.metrics.interval"],
         ));
     }
-    let (printed, records) = (otlp.export(Signal::Metrics), otlp.export(Signal::Logs));
-    if printed.enabled
-        && printed.protocol == Protocol::Stdout
+    let (metrics, logs) = (otlp.export(Signal::Metrics), otlp.export(Signal::Logs));
+    if metrics.enabled
+        && metrics.protocol == Protocol::Stdout
         && !otlp.metrics.table
-        && !(records.enabled && records.protocol == Protocol::Stdout)
+        && !(logs.enabled && logs.protocol == Protocol::Stdout)
     {
         findings.push(warning(
             "otlp.metrics.table",
@@ -89,35 +77,6 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
             "set it to true, use another protocol, or set otlp.metrics.enabled = false",
             &["otlp.protocol", "otlp.metrics.protocol", "otlp.logs.protocol", "otlp.logs.enabled"],
         ));
-    }
-    hubble::check(settings, &mut findings);
-    monitor::check(settings, &mut findings);
-    pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
-    for signal in Signal::ALL {
-        check_signal(otlp, signal, &mut findings);
-    }
-    check_unused_tls(otlp, &mut findings);
-    secrets::check(settings, &mut findings);
-    findings
-}
-
-/// A certificate needs its key and the reverse.
-fn pair(table: &str, files: (&Option<PathBuf>, &Option<PathBuf>), findings: &mut Vec<Finding>) {
-    let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
-    let certificate = if table == "hubble.tls" { "certificate" } else { "client certificate" };
-    match files {
-        (Some(_), None) => {
-            findings.push(finding(cert, format!("a {certificate} without its key"), format!("set {key} too"), &[&key]));
-        }
-        (None, Some(_)) => {
-            findings.push(finding(
-                &key,
-                format!("a key without its {certificate}"),
-                format!("set {cert} too"),
-                &[&cert],
-            ));
-        }
-        _ => {}
     }
 }
 
@@ -150,7 +109,7 @@ fn check_signal(otlp: &Otlp, signal: Signal, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Certificates for a connection in the clear: whoever set them believes that it is encrypted.
+/// Reports certificates for a plaintext connection.
 fn check_unused_tls(otlp: &Otlp, findings: &mut Vec<Finding>) {
     let exports: Vec<_> =
         Signal::ALL.iter().map(|&signal| otlp.export(signal)).filter(|export| export.enabled).collect();

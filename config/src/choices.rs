@@ -1,11 +1,11 @@
-//! Settings that are one word out of a few.
+//! Settings with a fixed set of words.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// Makes an enum whose variants have one spelling each, for texts, for serde and for the lists in error messages.
+/// Defines an enum with one spelling for each variant, for texts, serde and the lists in error messages.
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -71,7 +71,7 @@ choice! {
 choice! {
     /// How the programs are hooked to an interface.
     Attach {
-        /// tcx where the kernel has it (6.6 and later), else clsact.
+        /// tcx if the kernel has it (6.6 and later), else clsact.
         #[default]
         Auto = "auto",
         /// tcx links: nothing survives the process.
@@ -117,13 +117,13 @@ choice! {
         Ip = "ip",
         /// The security identity.
         Identity = "identity",
-        /// The identity where it is a reserved one (`reserved:host`, `reserved:world` …).
+        /// The identity if it is a reserved one (`reserved:host`, `reserved:world` …).
         ReservedIdentity = "reserved-identity",
     }
 }
 
 choice! {
-    /// What metrics of packets and bytes tell apart beside the ends of a flow.
+    /// What metrics of packets and bytes distinguish beside the ends of a flow.
     FlowDetail {
         /// Nothing.
         #[default]
@@ -147,7 +147,7 @@ choice! {
 }
 
 choice! {
-    /// What is spoken to the receiver.
+    /// The protocol of the receiver.
     Protocol {
         /// OTLP over gRPC.
         #[default]
@@ -171,7 +171,7 @@ choice! {
 }
 
 choice! {
-    /// What /readyz wants.
+    /// When /readyz answers 200.
     Readiness {
         /// The start is over: interfaces are attached, the source is read.
         #[default]
@@ -186,9 +186,9 @@ choice! {
     LogLevel {
         /// Nothing at all.
         Off = "off",
-        /// What failed.
+        /// Failures.
         Error = "error",
-        /// And what may need somebody.
+        /// And what may need attention.
         Warn = "warn",
         /// And what happened.
         #[default]
@@ -216,7 +216,7 @@ mod tests {
     use super::{Aggregation, Protocol};
 
     #[test]
-    fn names_read_back() {
+    fn names_are_parsed_back() {
         for name in Protocol::NAMES {
             assert_eq!(name.parse::<Protocol>().map(Protocol::name), Ok(*name));
         }

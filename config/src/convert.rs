@@ -1,25 +1,22 @@
-//! One value against what its key wants: the value in its proper form, or what is wrong and what would be right.
+//! Checks one value against its key, and converts it for serde.
 
 mod addresses;
+mod value;
 
 use std::net::SocketAddr;
 
 use figment::value::{Dict, Value};
 
+use self::value::{Entries, Wrong, all_right, each, found, is_empty, text};
 use crate::keys::{Key, Kind};
 use crate::mode::parse_mode;
 use crate::secret::HIDDEN;
 use crate::units::{parse_duration, parse_size};
 
-/// What is wrong, and what would be right.
-pub(crate) type Wrong = (String, String);
-/// The value in its proper form, or everything that is wrong with its entries.
-type Entries = Result<Value, Vec<Wrong>>;
-
 const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
 const PAIRS: &str = "use a table of texts, or a text name=value,name=value";
 
-/// The value as serde will read it into the settings, or everything that is wrong with it.
+/// Converts a value to what serde reads into the settings.
 pub(crate) fn convert(key: &Key, value: &Value) -> Entries {
     match key.kind {
         Kind::Alternatives(names) => alternatives(value, names),
@@ -34,7 +31,7 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Entries {
     }
 }
 
-/// The same for a value that has no entries.
+/// Converts a value that has no entries.
 fn single(kind: Kind, value: &Value) -> Result<Value, Wrong> {
     match kind {
         Kind::Text => text(value, "use a text").map(Value::from),
@@ -73,8 +70,8 @@ fn single(kind: Kind, value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-/// `name=value,name=value`, values percent-decoded, as OpenTelemetry's variables have it. Never quotes a value: it may
-/// be a secret.
+/// Parses `name=value,name=value`, values percent-encoded, as in OpenTelemetry's variables. Errors never quote a value: it
+/// may be a secret.
 pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for (position, pair) in text.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
@@ -89,7 +86,7 @@ pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// RFC 3986, section 2.1.
+/// Decodes RFC 3986, section 2.1.
 fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');
@@ -100,31 +97,6 @@ fn percent_decode(text: &str) -> Option<String> {
         bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(bytes).ok()
-}
-
-/// What a value is, for messages about its type. Containers are not quoted: they may hold secrets.
-fn found(value: &Value) -> String {
-    match value {
-        Value::String(_, text) => format!("{text:?} is a text"),
-        Value::Bool(_, flag) => format!("{flag} is no text or number"),
-        Value::Num(_, number) => match (number.to_i128(), number.to_u128(), number.to_f64()) {
-            (Some(number), _, _) => format!("{number} is a number"),
-            (_, Some(number), _) => format!("{number} is a number"),
-            (_, _, Some(number)) => format!("{number} is a number with a fraction"),
-            _ => "it is a number".to_owned(),
-        },
-        Value::Array(..) => "it is a list".to_owned(),
-        Value::Dict(..) => "it is a table".to_owned(),
-        _ => "it is of another type".to_owned(),
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_str().is_some_and(str::is_empty)
-}
-
-fn text<'v>(value: &'v Value, right: &str) -> Result<&'v str, Wrong> {
-    value.as_str().ok_or_else(|| (found(value), right.to_owned()))
 }
 
 fn not_empty(value: &Value) -> Result<Value, Wrong> {
@@ -151,7 +123,7 @@ fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Wrong> {
     }
 }
 
-/// The ring's capacities are all ones in binary.
+/// A ring's capacity is 2^n − 1.
 fn ring(value: &Value) -> Result<Value, Wrong> {
     const LEAST: u32 = 1;
     const MOST: u32 = 65_535;
@@ -163,7 +135,7 @@ fn ring(value: &Value) -> Result<Value, Wrong> {
         _ => None,
     };
     let Some(number) = number else { return Err((found(value), right(4095))) };
-    // All of them; of two that are as near, the larger one.
+    // Of two that are equally near, the larger one.
     let nearest = (1..=16).map(|bits| (1_u32 << bits) - 1).rev();
     let nearest = nearest.min_by_key(|size| number.abs_diff(i128::from(*size))).unwrap_or(MOST);
     if number == i128::from(nearest) {
@@ -173,7 +145,7 @@ fn ring(value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-/// As a number with a fraction, which is what serde wants.
+/// Converts to a number with a fraction, as serde expects.
 fn factor(value: &Value, most: u32) -> Result<Value, Wrong> {
     let right = format!("use a number from 0 to {most}, such as 1.0");
     let number = match value {
@@ -192,7 +164,7 @@ fn factor(value: &Value, most: u32) -> Result<Value, Wrong> {
     }
 }
 
-/// Major and minor number, and a patch number that does not matter: `1.18`, `1.18.4`.
+/// Major and minor number, and an ignored patch number: `1.18`, `1.18.4`.
 fn release(value: &Value) -> Result<Value, Wrong> {
     let right = "use a release such as \"1.18\", \"guess\", or an empty text for the newest";
     let text = text(value, right)?;
@@ -242,27 +214,11 @@ fn alternatives(value: &Value, names: &[&str]) -> Entries {
     all_right(value.clone(), unknown.map(|name| (format!("{name:?} is not known"), right.clone())).collect())
 }
 
-/// The value, where nothing is wrong.
-fn all_right(value: Value, wrong: Vec<Wrong>) -> Entries {
-    if wrong.is_empty() { Ok(value) } else { Err(wrong) }
-}
-
 fn list(value: &Value) -> Entries {
     each(value, "use a list of texts, such as [\"eth*\", \"veth?\"]", |_| Ok(()))
 }
 
-/// A list of texts that are not empty, each of which has to pass the check.
-fn each(value: &Value, right: &str, check: impl Fn(&str) -> Result<(), String>) -> Entries {
-    let Value::Array(_, items) = value else { return Err(vec![(found(value), right.to_owned())]) };
-    let wrong = items.iter().filter_map(|item| match item.as_str() {
-        None => Some(format!("in the list, {}", found(item))),
-        Some("") => Some("the list has an empty text".to_owned()),
-        Some(text) => check(text).err(),
-    });
-    all_right(value.clone(), wrong.map(|wrong| (wrong, right.to_owned())).collect())
-}
-
-/// A table of texts; `a.b = …` in TOML makes nested tables, which mean the name `a.b`.
+/// A table of texts; TOML nests `a.b = …`, which stands for the name `a.b`.
 fn map(value: &Value, entry: fn(&str, &str) -> Result<String, String>) -> Entries {
     let pairs_wrong = |wrong: String| (wrong, PAIRS.to_owned());
     let mut pairs = Vec::new();
@@ -293,11 +249,11 @@ fn flatten(prefix: &str, table: &Dict, pairs: &mut Vec<(String, String)>) -> Res
     Ok(())
 }
 
-/// A header's name in lower case, as HTTP/2 wants it. Its value is checked, and not shown.
+/// A header's name in lower case, as in HTTP/2. Its value is checked, and never shown.
 fn header(name: &str, value: &str) -> Result<String, String> {
     let parsed = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header name"))?;
     if value == HIDDEN {
-        return Err(format!("the value of {name:?} is what stands for a secret in a printed configuration"));
+        return Err(format!("the value of {name:?} is the placeholder of a secret in a printed configuration"));
     }
     http::HeaderValue::from_str(value).map_err(|_| format!("the value of {name:?} is no header value"))?;
     Ok(parsed.as_str().to_owned())
@@ -315,22 +271,21 @@ fn url(value: &Value) -> Result<Value, Wrong> {
     let right = "use a URL such as http://localhost:4317 or https://collector.example:4317";
     let text = text(value, right)?;
     let wrong = |wrong: String| Err((wrong, right.to_owned()));
-    // User names and passwords may stand before an @: don't repeat such a text.
+    // User, password, query and fragment may hold a secret: such a text is not repeated.
     if text.contains('@') {
         return Err((
             "the URL holds credentials".to_owned(),
             "send them in otlp.headers, which is kept secret".to_owned(),
         ));
     }
+    if text.contains(['?', '#']) {
+        return wrong("the URL has a query or a fragment".to_owned());
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         return wrong(format!("{text:?} does not begin with http:// or https://"));
     };
     if scheme != "http" && scheme != "https" {
         return wrong(format!("{text:?} has the scheme {scheme:?}"));
-    }
-    if rest.contains(['?', '#']) {
-        // It may hold a token: it is not repeated either.
-        return wrong("the URL has a query or a fragment".to_owned());
     }
     if rest.is_empty() || rest.starts_with([':', '/']) {
         return wrong(format!("{text:?} names no host"));
@@ -344,7 +299,7 @@ fn url(value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-/// The port of an authority, where it has one: `http::Uri` takes ports beyond 65535 without a word.
+/// The port of an authority, if it has one: `http::Uri` accepts ports beyond 65535.
 fn port(authority: &str) -> Option<Result<u16, std::num::ParseIntError>> {
     let after_host = authority.rfind(']').map_or(authority, |bracket| &authority[bracket..]);
     after_host.rsplit_once(':').map(|(_, port)| port.parse())
@@ -366,7 +321,7 @@ fn socket_path(value: &Value, or: &str) -> Result<Value, Wrong> {
     wrong.map(|()| value.clone()).map_err(|wrong| (wrong, right))
 }
 
-/// Only as a text: TOML knows no number with a leading zero, and one without would be taken as decimal.
+/// Only as a text: TOML has no numbers with a leading zero, and others would be decimal.
 fn mode(value: &Value) -> Result<Value, Wrong> {
     let right = "use permissions in octal, such as \"0660\"";
     let text = text(value, right)?;

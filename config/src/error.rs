@@ -1,13 +1,13 @@
-//! What is wrong with a configuration: all of it at once, each with key, origin and what would be right.
+//! The mistakes of a configuration, each with its key, origin and what would be right.
 
 use std::fmt;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Path of the key, or what else it is about (a file, a variable).
+    /// Path of the key, or the file or variable.
     pub key: String,
-    /// Where the value came from; empty where nobody gave one.
+    /// Where the value came from; empty for a default.
     pub origin: String,
     /// What is wrong.
     pub wrong: String,
@@ -45,7 +45,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The candidate that a mistyped word most likely meant: at most a third of its letters differ.
+/// The candidate nearest to a mistyped word: at most a third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |candidate: &&str| distance(word, candidate) * 3 <= word.chars().count().max(3);
     candidates.into_iter().filter(near).min_by_key(|candidate| distance(word, candidate))
@@ -72,7 +72,7 @@ mod tests {
     use super::{distance, nearest};
 
     #[test]
-    fn distances() {
+    fn distance_counts_edits() {
         for (a, b, expected) in
             [("", "", 0), ("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3), ("é", "e", 1)]
         {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_near() {
+    fn nearest_ignores_distant_candidates() {
         let candidates = ["otlp.endpoint", "otlp.timeout", "log.level"];
         assert_eq!(nearest("otlp.endpont", candidates), Some("otlp.endpoint"));
         assert_eq!(nearest("otlp_endpoint", candidates), Some("otlp.endpoint"));

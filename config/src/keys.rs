@@ -1,7 +1,7 @@
-//! The table of keys: the path, the kind of value and the meaning of each, once for all who need it.
+//! The table of keys: path, kind of value and meaning of each.
 //!
-//! The check of what was given, the suggestions in messages and the reference file are made from this table; a test
-//! holds it against the fields of [`crate::Settings`].
+//! Checks, suggestions in messages and the reference file use this table; a test compares it with the fields of
+//! [`crate::Settings`].
 
 use crate::choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
@@ -94,15 +94,15 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "node", doc: "This machine." },
     Section { path: "source", doc: "Where events come from." },
     Section { path: "datapath", doc: "The programs in this machine's kernel." },
-    Section { path: "cilium_monitor", doc: "A running Cilium agent, whose events are read from its monitor socket." },
-    Section { path: "hubble_source", doc: "Another Hubble (an agent or a relay), whose flows are read by gRPC." },
+    Section { path: "cilium_monitor", doc: "A running Cilium agent: events are read from its monitor socket." },
+    Section { path: "hubble_source", doc: "Another Hubble (an agent or a relay): flows are read by gRPC." },
     Section { path: "replay", doc: "A file that `eyepiece record --raw` wrote." },
     Section {
         path: "monitor",
-        doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events as they come, on a unix socket.",
+        doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events on a unix socket.",
     },
     Section { path: "hubble", doc: "Hubble's gRPC API, for `hubble observe`, Hubble Relay and others." },
-    Section { path: "metrics", doc: "What flows are counted by." },
+    Section { path: "metrics", doc: "The series of metrics." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
         path: "otlp.metrics",
@@ -123,13 +123,13 @@ const fn key(path: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { path, kind, doc }
 }
 
-/// The smallest capture: what the parser must see of any packet that the kernel programs count by its ends, or packets
-/// and bytes between ends would be missing. Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20 (ports and flags) = 82.
-/// The largest: what a record has room for.
+/// The smallest capture: the decoder must see the ends of every packet that the kernel programs count, or packets and
+/// bytes between ends would be missing. Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20 (ports and flags) = 82.
+/// The largest: a record has room for it.
 const CAPTURE: Kind = Kind::Integer(82, 1024);
 /// A ring holds at least one page of 4 KiB; `bpf(2)` takes its size as a u32 power of two.
 const RING: Kind = Kind::Size(4 << 10, 1 << 31);
-/// Receivers refuse more than 4 MiB by default; a request has to hold at least one large record.
+/// Receivers refuse more than 4 MiB by default; a request must hold at least one large record.
 const BATCH: Kind = Kind::Size(64 << 10, 4 << 20);
 
 /// All keys, in the order of the reference file.
@@ -167,7 +167,7 @@ pub(crate) const KEYS: &[Key] = &[
         "datapath.transport",
         Kind::Choice(Transport::NAMES),
         "How records reach user space. ring: one BPF ring buffer for all CPUs; cheaper, and in order. perf: a buffer for each\n\
-         CPU, as Cilium's; where one busy CPU must not take the room of the others, or to compare with Cilium. An event\n\
+         CPU, as Cilium's; if one busy CPU must not take the room of the others, or to compare with Cilium. An event\n\
          costs about a quarter more by perf.",
     ),
     key(
@@ -179,9 +179,9 @@ pub(crate) const KEYS: &[Key] = &[
         "datapath.aggregation",
         Kind::Choice(Aggregation::NAMES),
         "When a packet becomes an event, as Cilium's monitor aggregation. Metrics of packets and bytes are exact at every\n\
-         level; what differs is the number of flows, log records and hubble.flows_processed. For each connection,\n\
+         level; the number of flows, log records and hubble.flows_processed differs. For each connection,\n\
          direction and interface:\n\
-         none: every packet. For a fault in a quiet network; a busy one loses events.\n\
+         none: every packet. For troubleshooting a quiet network; a busy one loses events.\n\
          low: every packet that leaves by an interface; of those that come in, as medium.\n\
          medium: the first packet, each SYN, FIN and RST, each TCP flag not seen before, and one packet an interval.\n\
          maximum: as medium, without other TCP flags (ACK, PSH): the fewest.\n\
@@ -220,14 +220,14 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Bool,
         "Whether the kernel programs also report for each packet whether its connection was found or made, and capture\n\
          what is delivered to endpoints: for `cilium-dbg monitor` and `eyepiece observe debug-events`. One or two events\n\
-         more for each packet, whatever the aggregation: to look for a fault, not for production.",
+         more for each packet, whatever the aggregation: for troubleshooting, not for production.",
     ),
     key(
         "datapath.interfaces.include",
         Kind::List,
         "Interfaces to watch, by name; * is any text, ? is one character. An excluded one stays excluded.",
     ),
-    key("datapath.interfaces.exclude", Kind::List, "Interfaces to leave alone."),
+    key("datapath.interfaces.exclude", Kind::List, "Interfaces not to watch."),
     key("datapath.timeout.tcp", Kind::Duration, "How long a TCP connection may be idle before it leaves the table."),
     key("datapath.timeout.udp", Kind::Duration, "The same for UDP."),
     key("datapath.timeout.other", Kind::Duration, "The same for every other protocol."),
@@ -239,13 +239,13 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "cilium_monitor.version",
         Kind::ReleaseOrEmpty,
-        "The agent's release, 1.15 to 1.20, such as \"1.18\", where its payloads do not tell. Empty: the newest that is\n\
-         known; service notifications are recognized by their JSON. \"guess\": by what events hold; it errs at times.",
+        "The agent's release, 1.15 to 1.20, such as \"1.18\", for payloads that do not show it. Empty: the newest known\n\
+         one; service notifications are recognized by their JSON. \"guess\": from the events; it may be wrong.",
     ),
     key(
         "hubble_source.address",
         Kind::Target,
-        "unix:// and a path, or host and port, such as hubble-relay.kube-system.svc:80. Port 4245 where there is none.",
+        "unix:// and a path, or host and port, such as hubble-relay.kube-system.svc:80. The default port is 4245.",
     ),
     key(
         "hubble_source.tls.ca",
@@ -259,13 +259,13 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "replay.speed",
         Kind::Factor(1_000_000),
-        "How many times faster than recorded. 1.0: at its own pace. 0: as fast as it goes.",
+        "How many times faster than recorded. 1.0: in real time. 0: as fast as possible.",
     ),
     key(
         "monitor.socket",
         Kind::SocketPathOrEmpty,
-        "Path of the socket, such as /run/eyepiece/monitor1_2.sock. A socket on which somebody listens, such as a running\n\
-         agent's, is never taken over. Empty: off.",
+        "Path of the socket, such as /run/eyepiece/monitor1_2.sock. A socket with a listener, such as a running agent's,\n\
+         is never taken over. Empty: off.",
     ),
     key(
         "monitor.queue",
@@ -275,23 +275,24 @@ pub(crate) const KEYS: &[Key] = &[
          256 MiB for all 32 of them together, of which 4 MiB are each client's own.",
     ),
     key("monitor.group", Kind::Text, "Group that the socket belongs to, its name or number. Empty: the process's."),
-    key("monitor.mode", Kind::Mode, "Permissions of the socket. Whoever can connect sees the first bytes of packets."),
+    key("monitor.mode", Kind::Mode, "Permissions of the socket. Its clients see the first bytes of packets."),
     key(
         "hubble.listen",
         Kind::Listens,
         "Where it listens: unix:// and a path, and IP addresses with a port, 127.0.0.1:4245 (where the CLI looks first) or\n\
-         0.0.0.0:4244 (where Relay looks). [::] takes IPv4 too. Whoever can connect sees all flows: beyond this machine\n\
-         use TLS. A socket on which somebody listens is never taken over. []: off. What is set here has to be had; the\n\
-         default may be out of reach (no root, a second eyepiece), which is a warning.",
+         0.0.0.0:4244 (where Relay looks). [::] takes IPv4 too. Every client sees all flows: use TLS beyond this machine.\n\
+         A socket with a listener is never taken over. []: off. An address that is set here and cannot be bound ends the\n\
+         start; if the default cannot be bound (no root, a second eyepiece), a warning is logged.",
     ),
     key("hubble.mode", Kind::Mode, "Permissions of the unix sockets."),
     key("hubble.group", Kind::Text, "Group that the unix sockets belong to, its name or number. Empty: the process's."),
-    key("hubble.ring", Kind::Ring, "Events that clients can look back on: 2^n - 1, from 1 to 65535."),
+    key("hubble.ring", Kind::Ring, "Events that are kept for clients: 2^n - 1, from 1 to 65535."),
     key(
         "hubble.tls.cert",
         Kind::Text,
-        "PEM file of the certificate for the IP addresses; unix sockets stay in the clear. TLS is 1.3 and later. The files\n\
-         are read again when they change; what cannot be used is told, and the former stays. Empty: no TLS.",
+        "PEM file of the certificate for the IP addresses; unix sockets are not encrypted. TLS is 1.3 and later. The\n\
+         files are read again when they change; if they cannot be used, an error is logged and the former ones stay.\n\
+         Empty: no TLS.",
     ),
     key("hubble.tls.key", Kind::Text, "PEM file of its private key."),
     key(
@@ -302,39 +303,39 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "hubble.peers",
         Kind::Peers,
-        "Other nodes, of which Relay is told: [\"b=10.0.0.2:4244\", \"cluster/c=c.example:4244\"]. An entry with this node's\n\
-         own name says where others reach it; so the same list fits every node.",
+        "Other nodes, which Relay is notified of: [\"b=10.0.0.2:4244\", \"cluster/c=c.example:4244\"]. An entry with this\n\
+         node's own name is the address for others; so the same list fits every node.",
     ),
     key(
         "hubble.peers_file",
         Kind::Text,
-        "A file with more of them: one name=address a line, # begins a comment. Changes count within a second; a file with\n\
-         a mistake is told, and the former list stays. Empty: none.",
+        "A file with more of them: one name=address a line, # begins a comment. Changes apply within a second; a mistake\n\
+         is logged, and the former list stays. Empty: none.",
     ),
     key(
         "hubble.peers_dns",
         Kind::Domains,
-        "Names whose addresses are all nodes, as a headless service's: [\"eyepiece.kube-system.svc:4244\"]. Port 4244 where\n\
-         there is none. Of a name that has IPv4 and IPv6 addresses the IPv4 ones count; a node is named by its address;\n\
-         this node's own address, and those that are named above, are left out.",
+        "DNS names that resolve to all nodes, as a headless service: [\"eyepiece.kube-system.svc:4244\"]. The default port is\n\
+         4244. Of a name with IPv4 and IPv6 addresses the IPv4 ones are used; a node is named by its address; this node's\n\
+         own address, and those that are named above, are left out.",
     ),
-    key("hubble.peers_refresh", Kind::Duration, "How often these names, and our own address, are looked up."),
+    key("hubble.peers_refresh", Kind::Duration, "How often these names and our own address are resolved."),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),
-        "What names the source of a flow. Of several with | between them the first that is not empty: \"name|ip\".\n\
+        "The name of a flow's source. Of several with | between them the first that is not empty: \"name|ip\".\n\
          name: the endpoint's interface, host, or world. ip: the address; a series for each, so mind max_series.\n\
-         identity and reserved-identity: Cilium's number, and its name where that is reserved (reserved:host). Without\n\
-         Cilium endpoints have none, so that they are empty there: put |name behind them.",
+         identity and reserved-identity: Cilium's number, and its name if that is reserved (reserved:host). Without\n\
+         Cilium endpoints have none, and the name is empty: add |name.",
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
     key(
         "metrics.flow_detail",
         Kind::Choice(FlowDetail::NAMES),
-        "What hubble.flow.io and hubble.flow.packets tell apart beside source and destination. ends: nothing. transport:\n\
+        "Further attributes of hubble.flow.io and hubble.flow.packets, beside source and destination. ends: none. transport:\n\
          network.transport. port: also the port of the side that answers, as destination.port, or as source.port of\n\
-         replies. Where it is unknown which side answers, it is the destination's, which may be a new one for each\n\
-         connection; max_series holds all the same.",
+         replies. If it is unknown which side answers, it is the destination's, which may be a new one for each\n\
+         connection; max_series is still the limit.",
     ),
     key(
         "metrics.max_series",
@@ -344,7 +345,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.idle_expiry",
         Kind::DurationOrZero,
-        "Series that nothing was added to for this long are dropped, by when events arrive. 0s: never.",
+        "Series that did not grow for this long are dropped, by the arrival of events. 0s: never.",
     ),
     key(
         "metrics.naming",
@@ -365,8 +366,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "otlp.headers",
         Kind::Headers,
-        "Headers of every request, for instance { authorization = \"Bearer …\" }. Keep a file that holds secrets from others\n\
-         (chmod o-r), and send them over https.",
+        "Headers of every request, for instance { authorization = \"Bearer …\" }. Make a file that holds secrets unreadable for\n\
+         others (chmod o-r), and send them over https.",
     ),
     key("otlp.compression", Kind::Choice(Compression::NAMES), "none or gzip."),
     key("otlp.timeout", Kind::Duration, "How long a request may take."),
@@ -377,9 +378,10 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "otlp.resource_attributes",
         Kind::Attributes,
-        "Further resource attributes, for instance { \"deployment.environment.name\" = \"prod\" }. They replace ours: without\n\
-         one, service.instance.id is a UUID of this machine, the node's name and cluster, the source and admin.listen, the\n\
-         same after a restart. An empty value leaves an attribute out.",
+        "Further resource attributes, for instance { \"deployment.environment.name\" = \"prod\" }. They replace ours: by\n\
+         default, service.instance.id is a UUID of the machine, its network namespace, the node's name and cluster, the\n\
+         source, and admin.listen, else monitor.socket, else hubble.listen; the same after a restart. It is random if none\n\
+         of these is set with a fixed port or path. An empty value leaves an attribute out.",
     ),
     key("otlp.metrics.enabled", Kind::Bool, "Whether metrics are exported."),
     key(
@@ -394,7 +396,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("otlp.metrics.endpoint", Kind::UrlOrEmpty, "The metrics' own URL; over HTTP used as it is, path included."),
     key("otlp.metrics.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
-    key("otlp.metrics.headers", Kind::Headers, "Where there are any, they replace those of [otlp]."),
+    key("otlp.metrics.headers", Kind::Headers, "If there are any, they replace those of [otlp]."),
     key("otlp.metrics.compression", Kind::ChoiceOrEmpty(Compression::NAMES), ""),
     key("otlp.metrics.timeout", Kind::DurationOrEmpty, ""),
     key("otlp.metrics.tls.ca", Kind::Text, ""),
@@ -404,20 +406,20 @@ pub(crate) const KEYS: &[Key] = &[
         "otlp.logs.enabled",
         Kind::Bool,
         "Whether log records are exported: on by default, a record for each flow. Expect 14 for a short TCP connection\n\
-         between two watched interfaces, 7 where one is watched, and one an interval and direction while it lives.\n\
-         datapath.aggregation = \"maximum\" makes fewer; false leaves metrics alone, which have all packets and bytes.",
+         between two watched interfaces, 7 if one is watched, and one an interval and direction while it lives.\n\
+         datapath.aggregation = \"maximum\" makes fewer; with false, metrics still count all packets and bytes.",
     ),
-    key("otlp.logs.events.flow", Kind::Bool, "Whether flows are (event name hubble.flow)."),
-    key("otlp.logs.events.agent", Kind::Bool, "Whether events of Cilium's agent are (hubble.agent_event)."),
+    key("otlp.logs.events.flow", Kind::Bool, "Whether flows are exported (event name hubble.flow)."),
+    key("otlp.logs.events.agent", Kind::Bool, "Whether agent events are exported (hubble.agent_event)."),
     key(
         "otlp.logs.events.lost",
         Kind::Bool,
-        "Whether losses are: how many events never became flows (hubble.lost_events).",
+        "Whether losses are exported: events that never became flows (hubble.lost_events).",
     ),
     key(
         "otlp.logs.events.debug",
         Kind::Bool,
-        "Whether debug messages are (hubble.debug_event): several a packet, for those who look for a fault.",
+        "Whether debug messages are exported (hubble.debug_event): several a packet, for troubleshooting.",
     ),
     key(
         "otlp.logs.queue_records",
@@ -434,7 +436,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("otlp.logs.in_flight", Kind::Integer(1, 64), "Requests at the same time."),
     key("otlp.logs.endpoint", Kind::UrlOrEmpty, "The logs' own URL; over HTTP used as it is, path included."),
     key("otlp.logs.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
-    key("otlp.logs.headers", Kind::Headers, "Where there are any, they replace those of [otlp]."),
+    key("otlp.logs.headers", Kind::Headers, "If there are any, they replace those of [otlp]."),
     key("otlp.logs.compression", Kind::ChoiceOrEmpty(Compression::NAMES), ""),
     key("otlp.logs.timeout", Kind::DurationOrEmpty, ""),
     key("otlp.logs.tls.ca", Kind::Text, ""),
@@ -443,20 +445,20 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "admin.listen",
         Kind::Listen,
-        "IP address and port; port 0 takes a free one. Empty: off. Whoever can connect can read: mind that before you\n\
-         open it beyond loopback.",
+        "IP address and port; port 0 takes a free one. Empty: off. Every client can read it: consider\n\
+         that before opening it beyond loopback.",
     ),
     key(
         "admin.hosts",
         Kind::Hosts,
-        "Names by which it may be asked, beside IP addresses and localhost, such as [\"node1.example\"]. Requests with\n\
-         another Host are refused, so that no web page can read /status through a browser on this machine.",
+        "Accepted names in Host, beside IP addresses and localhost, such as [\"node1.example\"]. Requests with another Host\n\
+         are refused, so that no web page can read /status through a browser on this machine.",
     ),
     key(
         "admin.example_bytes",
         Kind::Integer(0, 64),
-        "The first bytes that /status shows of an event that could not be decoded. They may hold what was sent: 0 shows\n\
-         reason, age and length alone.",
+        "How many bytes /status shows of an event that could not be decoded. They may hold payload: 0 shows only reason, age\n\
+         and length.",
     ),
     key(
         "admin.readiness",
@@ -483,7 +485,7 @@ pub(crate) const fn is_list(kind: Kind) -> bool {
     matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains | Kind::Hosts)
 }
 
-/// Whether a key holds a table whose entries' names are free.
+/// Whether a key holds a table with free names.
 pub(crate) fn is_map(kind: Kind) -> bool {
     matches!(kind, Kind::Headers | Kind::Attributes)
 }
@@ -517,16 +519,16 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_the_fields_of_the_settings() {
+    fn table_has_all_settings() {
         let settings = Value::serialize(Settings::default()).unwrap();
         let mut paths = BTreeSet::new();
         leaves("", settings.as_dict().unwrap(), &mut paths);
         assert_eq!(paths, KEYS.iter().map(|key| key.path.to_owned()).collect());
-        assert_eq!(paths.len(), KEYS.len(), "a path stands twice in the table");
+        assert_eq!(paths.len(), KEYS.len(), "a path is in the table twice");
     }
 
     #[test]
-    fn every_default_is_of_its_kind_and_every_key_in_a_section() {
+    fn every_default_is_valid() {
         let settings = Value::serialize(Settings::default()).unwrap();
         for key in KEYS {
             let value = settings.find_ref(key.path).unwrap();

@@ -1,8 +1,8 @@
-//! Settings: what can be said, where it comes from, and what is wrong with it.
+//! The settings: keys, sources and checks.
 //!
-//! Layers, the later ones win: built-in defaults, `OTEL_*` variables, the file, `EYEPIECE_*` variables, flags. Nothing
-//! here reads the process: environment, file name and flags are handed in as [`Sources`]. [`load`] reports every
-//! mistake at once, each with its key, its origin and what would be right.
+//! Layers, the later ones win: built-in defaults, `OTEL_*` variables, the file, `EYEPIECE_*` variables, flags. The caller
+//! passes environment, file name and flags as [`Sources`]. [`load`] reports every mistake at once, each with its key, its
+//! origin and what would be right.
 
 mod addresses;
 mod check;

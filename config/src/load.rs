@@ -1,4 +1,4 @@
-//! From sources to settings: merge, check every value, then what needs several.
+//! Loads settings: merges the sources, checks every value, then what concerns several.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +15,14 @@ use crate::settings::{GRPC_ENDPOINT, HTTP_ENDPOINT, Settings};
 use crate::signal::Signal;
 use crate::sources::{Sources, Strength, nest};
 
-/// Settings, and who set what.
+/// Settings, with their origins.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
     /// Origin of each key that is not left at its default.
     pub origins: BTreeMap<String, String>,
-    /// What was said in vain (OpenTelemetry's variables that we understand otherwise than others do), and what is allowed
-    /// and may be a surprise; ordered by key.
+    /// OpenTelemetry's variables that are ignored, and settings with an effect that may be unexpected; ordered by key.
     pub warnings: Vec<Problem>,
 }
 
@@ -38,7 +37,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut given = Given { figment: &merged, origins: BTreeMap::new(), strengths, values, problems, warnings };
     let data = merged.data().unwrap_or_default().remove(&Profile::Default).unwrap_or_default();
     given.table("", &data);
-    given.drop_beaten();
+    given.drop_overridden();
     let Given { origins, strengths, values, mut problems, mut warnings, .. } = given;
     let refused: BTreeSet<String> = problems.iter().map(|problem| problem.key.clone()).collect();
 
@@ -57,7 +56,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         if finding.seen.iter().chain([&finding.key]).any(|key| refused.contains(key)) {
             continue;
         }
-        // Where the key itself has its default, one of those that it does not go with was given.
+        // If the key has its default, one of the other keys was given.
         let origin = [&finding.key].into_iter().chain(&finding.seen).find_map(|key| origins.get(key));
         let origin = origin.cloned().unwrap_or_default();
         let is_tolerable = match finding.weight {
@@ -76,7 +75,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 struct Given<'f> {
     figment: &'f Figment,
     origins: BTreeMap<String, String>,
-    /// Of every key that was given, also of those that were refused.
+    /// Of every key that was given, even if it was refused.
     strengths: BTreeMap<String, Strength>,
     values: BTreeMap<String, Value>,
     problems: Vec<Problem>,
@@ -100,7 +99,7 @@ impl Given<'_> {
                     self.values.insert(path.clone(), value);
                     self.origins.insert(path, origin);
                 }
-                // OpenTelemetry's specification: a word that is not known is to be ignored, with a warning.
+                // OpenTelemetry's specification: an unknown word is ignored, with a warning.
                 Err(wrong) => {
                     let is_ignored = is_word && strength == Some(Strength::Otel);
                     let found = wrong.into_iter().map(|(wrong, right)| {
@@ -119,7 +118,7 @@ impl Given<'_> {
             }
         } else {
             match value {
-                // Key by key: a whole path shows better what was meant than the name of its table.
+                // Key by key: a whole path allows better suggestions than the name of its table.
                 Value::Dict(_, table) if !table.is_empty() => self.table(&format!("{path}."), table),
                 _ => {
                     let (origin, _) = self.origin(value);
@@ -135,7 +134,7 @@ impl Given<'_> {
         self.problems.push(Problem { key: path, origin, wrong: wrong.to_owned(), right });
     }
 
-    /// Who set a value, and how strong that is; of a table, who set its first value.
+    /// The origin of a value and its strength; for a table, those of its first value.
     fn origin(&self, value: &Value) -> (String, Option<Strength>) {
         if let Value::Dict(_, table) = value
             && let Some(first) = table.values().next()
@@ -151,22 +150,22 @@ impl Given<'_> {
         metadata.map(|metadata| (metadata.name.to_string(), Strength::of(metadata))).unwrap_or_default()
     }
 
-    /// A signal's own value counts for more than the general one of the same or a weaker layer. One of a stronger layer
-    /// it must not stand against: `--endpoint` is where everything goes, whatever the environment says of logs.
-    fn drop_beaten(&mut self) {
-        let beaten = |path: &str| {
+    /// Drops a signal's own values that a general one of a stronger layer overrides: `--endpoint` is for all signals, even
+    /// if a variable sets the endpoint of logs.
+    fn drop_overridden(&mut self) {
+        let is_overridden = |path: &str| {
             let own = Signal::ALL.iter().find_map(|signal| path.strip_prefix(&format!("otlp.{}.", signal.name())));
             let general = own.and_then(|key| self.strengths.get(&format!("otlp.{key}")));
             general.is_some_and(|general| self.strengths.get(path).is_some_and(|own| own < general))
         };
-        self.values.retain(|path, _| !beaten(path));
-        self.origins.retain(|path, _| !beaten(path));
-        self.problems.retain(|problem| !beaten(&problem.key));
-        self.warnings.retain(|warning| !beaten(&warning.key));
+        self.values.retain(|path, _| !is_overridden(path));
+        self.origins.retain(|path, _| !is_overridden(path));
+        self.problems.retain(|problem| !is_overridden(&problem.key));
+        self.warnings.retain(|warning| !is_overridden(&warning.key));
     }
 }
 
-/// Keys and tables one level below a path; of the root, where it is empty.
+/// Keys and tables one level below a path; an empty path is the root.
 fn children(path: &str) -> Vec<String> {
     let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
     let mut names: Vec<String> = Vec::new();
@@ -179,9 +178,9 @@ fn children(path: &str) -> Vec<String> {
     names
 }
 
-/// What may have been meant by an unknown key.
+/// A suggestion for an unknown key.
 fn suggestion(path: &str) -> String {
-    // A table that the key does lie in is not what was mistyped.
+    // The table that contains the key is not a suggestion.
     let tables = keys::SECTIONS.iter().map(|section| section.path).filter(|table| !path.starts_with(table));
     if let Some(near) = nearest(path, keys::KEYS.iter().map(|key| key.path).chain(tables)) {
         return format!("did you mean {near}?");
@@ -192,7 +191,7 @@ fn suggestion(path: &str) -> String {
     format!("known here: {}", known.join(", "))
 }
 
-/// Defaults that depend on other values: the host's name, and the endpoint's port by protocol.
+/// Fills in defaults that depend on other values: the host's name, and the endpoint's port by protocol.
 fn fill(mut settings: Settings, origins: &BTreeMap<String, String>, hostname: &str) -> Settings {
     if settings.node.name.is_empty() {
         hostname.clone_into(&mut settings.node.name);
@@ -217,7 +216,7 @@ fn fill(mut settings: Settings, origins: &BTreeMap<String, String>, hostname: &s
     settings
 }
 
-/// serde refused what the table of keys let pass.
+/// A value that serde refuses though the table of keys accepts it.
 fn unexpected(error: &figment::Error) -> Problem {
     let key = error.path.join(".");
     Problem {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-/// Reads up to four octal digits, at most `0777`.
+/// Parses three or four octal digits, at most `0777`.
 ///
 /// # Errors
 /// What is wrong with the text, as words that follow it.
@@ -28,7 +28,7 @@ mod tests {
     use super::parse_mode;
 
     #[test]
-    fn modes() {
+    fn modes_are_octal() {
         for (text, mode) in [("0660", Some(0o660)), ("600", Some(0o600)), ("0000", Some(0)), ("0777", Some(0o777))] {
             assert_eq!(parse_mode(text).ok(), mode, "{text}");
         }

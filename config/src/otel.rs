@@ -1,4 +1,4 @@
-//! OpenTelemetry's variables as settings: its SDK configuration and OTLP exporter specifications.
+//! Maps OpenTelemetry's variables to settings, by its SDK configuration and OTLP exporter specifications.
 
 use crate::error::Problem;
 
@@ -19,9 +19,7 @@ const EXPORTER: [(&str, &str); 7] = [
 /// Infix of a signal's variables and the table that they set.
 const SIGNALS: [(&str, &str); 3] = [("", "otlp"), ("METRICS_", "otlp.metrics"), ("LOGS_", "otlp.logs")];
 
-/// Every setting that a variable makes. The specification wants empty variables to count as unset.
-///
-/// What the specification wants a warning for rather than an error (a number that is none) goes to the warnings.
+/// The settings of all variables. By the specification, empty variables count as unset, and an invalid number is a warning.
 pub(crate) fn settings<'a>(
     variables: &'a Variables,
     problems: &mut Vec<Problem>,
@@ -32,7 +30,7 @@ pub(crate) fn settings<'a>(
     for (infix, table) in SIGNALS {
         for (suffix, key) in EXPORTER {
             let Some((name, value)) = get(variables, &format!("OTEL_EXPORTER_OTLP_{infix}{suffix}")) else { continue };
-            // Words are read whatever their case.
+            // Words are case-insensitive.
             let value =
                 if matches!(suffix, "PROTOCOL" | "COMPRESSION") { value.to_lowercase() } else { value.to_owned() };
             let value = if suffix == "TIMEOUT" { milliseconds(name, &value, warnings) } else { Some(value) };
@@ -52,7 +50,7 @@ pub(crate) fn settings<'a>(
     settings
 }
 
-/// The key table's own text of a path, which lives as long as the program.
+/// The key table's static text of a path.
 fn path(table: &str, key: &str) -> Option<&'static str> {
     crate::keys::find(&format!("{table}.{key}")).map(|key| key.path)
 }
@@ -62,7 +60,7 @@ fn get<'a>(variables: &'a Variables, name: &str) -> Option<(&'a str, &'a str)> {
     Some((name.as_str(), value.trim())).filter(|(_, value)| !value.is_empty())
 }
 
-/// An endpoint without a scheme is what gRPC clients take (`host:4317`): TLS, unless `…_INSECURE` is true.
+/// An endpoint; one without a scheme (`host:4317`) uses TLS, unless `…_INSECURE` is true.
 fn endpoint<'a>(variables: &'a Variables, infix: &str) -> Option<(&'a str, String)> {
     let (name, value) = get(variables, &format!("OTEL_EXPORTER_OTLP_{infix}ENDPOINT"))?;
     if value.contains("://") {
@@ -74,7 +72,7 @@ fn endpoint<'a>(variables: &'a Variables, infix: &str) -> Option<(&'a str, Strin
     Some((name, format!("{}://{value}", if insecure { "http" } else { "https" })))
 }
 
-/// OpenTelemetry's variables count in milliseconds.
+/// Parses a duration in milliseconds.
 fn milliseconds(name: &str, value: &str, warnings: &mut Vec<Problem>) -> Option<String> {
     if value.parse::<u64>().is_ok_and(|number| number > 0) {
         return Some(format!("{value}ms"));
@@ -88,8 +86,7 @@ fn milliseconds(name: &str, value: &str, warnings: &mut Vec<Problem>) -> Option<
     None
 }
 
-/// All sums of ours are cumulative: a receiver that is told otherwise would misread none of them, but whoever set the
-/// variable expects something else.
+/// Warns of another temporality: all sums are exported as cumulative.
 fn temporality(variables: &Variables, warnings: &mut Vec<Problem>) {
     let Some((name, value)) = get(variables, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE") else { return };
     if !value.eq_ignore_ascii_case("cumulative") {
@@ -113,7 +110,7 @@ fn resource<'a>(
             Ok(pairs) => {
                 let service = pairs.iter().rfind(|(key, _)| key == "service.name");
                 settings.extend(service.map(|(_, service)| (name, "otlp.service_name", service.clone())));
-                // As a text again: figment merges tables entry by entry, but a text is one value with one origin.
+                // As a text: figment merges tables entry by entry, but a text is one value with one origin.
                 let others: Vec<_> = value.split(',').filter(|pair| !is_service_name(pair)).collect();
                 if others.iter().any(|pair| !pair.trim().is_empty()) {
                     settings.push((name, "otlp.resource_attributes", others.join(",")));

@@ -1,4 +1,4 @@
-//! The reference file: every key with its default and its meaning; and the settings in force, with their origins.
+//! Prints the reference file, with every key, its default and its meaning, and the settings in force.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub fn reference() -> String {
 }
 
 impl Loaded {
-    /// The settings in force as TOML; behind each value that is not a default, its origin. Secrets are hidden.
+    /// The settings in force as TOML, with the origin of each value that is not a default. Secrets are hidden.
     pub fn print(&self) -> String {
         render(&self.settings, false, &self.origins)
     }

@@ -1,4 +1,4 @@
-//! Settings as TOML text: the reference file, and what is in force.
+//! Renders settings as TOML.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,9 @@ use figment::value::Value;
 use crate::keys::{self, KEYS, Key, SECTIONS};
 use crate::settings::Settings;
 
-/// Every key of the settings with its value, section by section: with `comment` its meaning before it, and behind the
-/// value its origin where there is one.
+/// Renders every key with its value, by sections: with `comment` its meaning before it, and its origin after the value.
 pub(crate) fn render(settings: &Settings, comment: bool, origins: &BTreeMap<String, String>) -> String {
-    // Settings hold nothing that serde could refuse; an empty value would show in the tests.
+    // serde accepts all settings; an empty value would fail the tests.
     let values = Value::serialize(settings).unwrap_or_else(|_| Value::from(""));
     let mut text = String::new();
     for section in SECTIONS {
@@ -46,7 +45,7 @@ fn toml(value: &Value) -> String {
         Value::Bool(_, flag) => flag.to_string(),
         Value::Num(_, number) => match (number.to_u128(), number.to_f64()) {
             (Some(number), _) => number.to_string(),
-            // With a point, so that it stays a number with a fraction.
+            // With a point, so that it remains a float.
             (None, Some(number)) => format!("{number:?}"),
             (None, None) => String::new(),
         },
@@ -82,7 +81,7 @@ mod tests {
     use super::quote;
 
     #[test]
-    fn quoting() {
+    fn control_characters_are_quoted() {
         for (text, expected) in [("", r#""""#), ("a\"b\\", r#""a\"b\\""#), ("\n\t\u{1}é", r#""\n\t\u0001é""#)] {
             assert_eq!(quote(text), expected);
         }

@@ -1,10 +1,10 @@
-//! A text that no log, no debug output and no printed configuration shows.
+//! A text that logs, debug output and a printed configuration hide.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands where a secret would be.
+/// The placeholder of a secret.
 pub const HIDDEN: &str = "<hidden>";
 
 /// A secret text: `Debug` and `Serialize` write [`HIDDEN`].
@@ -18,7 +18,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one who sends it.
+    /// The text itself, for sending.
     pub fn expose(&self) -> &str {
         &self.0
     }

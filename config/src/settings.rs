@@ -1,4 +1,4 @@
-//! The settings as plain data, with their defaults. What each key means stands in `keys.rs`, once.
+//! The settings as plain data, with their defaults. `keys.rs` documents each key.
 
 mod hubble;
 mod monitor;
@@ -15,7 +15,7 @@ use crate::choices::{
     SourceKind, Transport,
 };
 use crate::secret::Secret;
-use crate::units::{duration, optional, optional_duration, size};
+use crate::units::{duration, optional, optional_duration, path, size};
 
 pub use hubble::{Hubble, HubbleSource, HubbleTls, SourceTls};
 pub use monitor::{CiliumMonitor, Monitor, Replay};
@@ -50,15 +50,15 @@ pub struct Settings {
     pub log: Log,
 }
 
-/// Who we are.
+/// This machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
-    /// The node's name; [`crate::load`] puts the host's name where none is given.
+    /// The node's name; [`crate::load`] defaults it to the host's name.
     pub name: String,
     /// The cluster's name.
     pub cluster: String,
-    /// Whether we keep our own agent notifications to ourselves.
+    /// Whether our own agent notifications are suppressed.
     pub dry_mode: bool,
     /// How long a shutdown may take to deliver what is queued.
     #[serde(with = "duration")]
@@ -101,7 +101,7 @@ pub struct Datapath {
     pub max_connections: u32,
     /// Whether kernel drops are reported.
     pub drops: bool,
-    /// Names of kernel drop reasons that are left out, beside the built-in list.
+    /// Names of kernel drop reasons to ignore, beside the built-in list.
     pub drops_ignore: Vec<String>,
     /// Whether debug and capture notifications are emitted.
     pub debug: bool,
@@ -132,15 +132,15 @@ impl Default for Datapath {
 }
 
 impl Datapath {
-    /// The size that the ring gets: the next power of two of [`Datapath::buffer`] that is a multiple of the page size,
-    /// as `bpf(2)` demands of `BPF_MAP_TYPE_RINGBUF`. Saturates at 2^31, the largest size that fits its u32.
+    /// The ring's size: the next power of two of [`Datapath::buffer`] that is a multiple of the page size, as `bpf(2)`
+    /// requires for `BPF_MAP_TYPE_RINGBUF`. Saturates at 2^31, the largest size that fits its u32.
     pub fn buffer_bytes(&self, page_size: u32) -> u32 {
         let wanted = self.buffer.max(u64::from(page_size)).min(1 << 31);
         u32::try_from(wanted.next_power_of_two()).unwrap_or(1 << 31)
     }
 }
 
-/// Which interfaces are hooked: those whose name an include pattern matches and no exclude pattern.
+/// The interfaces to hook: an include pattern matches the name, and no exclude pattern does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interfaces {
@@ -178,17 +178,17 @@ impl Default for Timeouts {
     }
 }
 
-/// Counting.
+/// The series of metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
     /// What names the ends of a flow.
     pub contexts: Contexts,
-    /// What packets and bytes are told apart by beside the ends.
+    /// What packets and bytes are counted by, beside the ends.
     pub flow_detail: FlowDetail,
     /// Series of one metric; further ones are counted in an overflow series.
     pub max_series: u32,
-    /// Series without news for this long are dropped; zero = never.
+    /// Series that did not change for this long are dropped; zero = never.
     #[serde(with = "duration")]
     pub idle_expiry: Duration,
     /// Attribute names.
@@ -207,7 +207,7 @@ impl Default for Metrics {
     }
 }
 
-/// What names the ends of a flow: of several the first that is not empty.
+/// The names of the ends of a flow: the first that is not empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contexts {
@@ -225,13 +225,13 @@ impl Default for Contexts {
     }
 }
 
-/// What OTLP exports, and to where.
+/// The exports by OTLP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Otlp {
     /// Base URL of the receiver; see [`Otlp::export`].
     pub endpoint: String,
-    /// What is spoken.
+    /// The protocol.
     pub protocol: Protocol,
     /// Headers of every request, names in lower case.
     pub headers: BTreeMap<String, Secret>,
@@ -252,9 +252,9 @@ pub struct Otlp {
     pub logs: Logs,
 }
 
-/// Where a receiver listens for gRPC, where nothing else is said.
+/// The default endpoint for gRPC.
 pub(crate) const GRPC_ENDPOINT: &str = "http://localhost:4317";
-/// Where a receiver listens for HTTP, where nothing else is said.
+/// The default endpoint for HTTP.
 pub(crate) const HTTP_ENDPOINT: &str = "http://localhost:4318";
 
 impl Default for Otlp {
@@ -275,7 +275,7 @@ impl Default for Otlp {
     }
 }
 
-/// Files with PEM certificates and keys; their contents are read by who connects.
+/// Files with PEM certificates and keys; the client reads them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -290,16 +290,16 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
-/// What one signal does differently; none = as `[otlp]` says.
+/// A signal's own settings; `None` = those of `[otlp]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Overrides {
     /// The signal's own URL, over HTTP used as it is.
     #[serde(with = "optional")]
     pub endpoint: Option<String>,
-    /// What is spoken.
+    /// The protocol.
     #[serde(with = "optional")]
     pub protocol: Option<Protocol>,
-    /// Headers instead of the general ones, where there are any.
+    /// Headers; if there are any, they replace the general ones.
     pub headers: BTreeMap<String, Secret>,
     /// Compression of requests.
     #[serde(with = "optional")]
@@ -311,7 +311,7 @@ pub struct Overrides {
     pub tls: Tls,
 }
 
-/// Export of metrics. Unknown keys are refused by the table of keys: serde cannot do so beside `flatten`.
+/// Export of metrics. The table of keys refuses unknown keys: serde cannot, beside `flatten`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OtlpMetrics {
     /// Whether metrics are exported.
@@ -319,7 +319,7 @@ pub struct OtlpMetrics {
     /// Time between two exports.
     #[serde(with = "duration")]
     pub interval: Duration,
-    /// Whether they are printed as a table, where the protocol is `stdout`.
+    /// Whether they are printed as a table, with the protocol `stdout`.
     pub table: bool,
     /// What differs from `[otlp]`.
     #[serde(flatten)]
@@ -332,7 +332,7 @@ impl Default for OtlpMetrics {
     }
 }
 
-/// Export of log records. Unknown keys are refused by the table of keys: serde cannot do so beside `flatten`.
+/// Export of log records. The table of keys refuses unknown keys: serde cannot, beside `flatten`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Logs {
     /// Whether log records are exported.
@@ -390,7 +390,7 @@ pub struct LogEvents {
 
 impl Default for LogEvents {
     fn default() -> Self {
-        // Debug messages come several a packet, for those who look for a fault.
+        // Debug messages come several a packet, for troubleshooting.
         Self { flow: true, agent: true, lost: true, debug: false }
     }
 }
@@ -399,21 +399,21 @@ impl Default for LogEvents {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// Where it listens; none = nowhere.
+    /// Its address; `None` = off.
     #[serde(with = "optional")]
     pub listen: Option<SocketAddr>,
     /// Names in a request's `Host`, beside IP addresses and `localhost`.
     pub hosts: Vec<String>,
     /// Bytes that /status shows of an event that could not be decoded.
     pub example_bytes: u32,
-    /// What /readyz wants.
+    /// When /readyz answers 200.
     pub readiness: Readiness,
 }
 
 impl Default for Admin {
     fn default() -> Self {
         let listen = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9966));
-        // Events hold what people send: no byte of them leaves unless it is asked for.
+        // Events hold payload: no byte of it is shown by default.
         Self { listen, hosts: Vec::new(), example_bytes: 0, readiness: Readiness::default() }
     }
 }
@@ -445,29 +445,12 @@ mod alternatives {
     }
 }
 
-/// File names, the empty one being none.
-mod path {
-    use std::path::PathBuf;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(value: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = value.as_ref().map(|path| path.to_string_lossy().into_owned());
-        serializer.serialize_str(&text.unwrap_or_default())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Datapath;
 
     #[test]
-    fn the_ring_is_a_power_of_two_of_pages() {
+    fn ring_is_power_of_two_pages() {
         for (wanted, bytes) in [
             (0, 4096),
             (4095, 4096),

@@ -1,4 +1,4 @@
-//! What one signal exports to: the general settings and its own, put together as OTLP's specification says.
+//! The export of one signal: general settings and its own, combined by OTLP's specification.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub struct Export {
     pub enabled: bool,
     /// The URL to send to: over HTTP with its path (`/v1/logs`), over gRPC the server's.
     pub endpoint: String,
-    /// What is spoken.
+    /// The protocol.
     pub protocol: Protocol,
     /// Headers of every request, names in lower case.
     pub headers: BTreeMap<String, Secret>,
@@ -50,13 +50,13 @@ pub struct Export {
 }
 
 impl Otlp {
-    /// The settings of a signal. A signal's own endpoint is used as it is, with the path `/` where it has none; to the
+    /// The settings of a signal. A signal's own endpoint is used as it is, with the path `/` if it has none; to the
     /// general one HTTP appends `v1/<signal>` (OTLP exporter specification, endpoint URLs for OTLP/HTTP).
     pub fn export(&self, signal: Signal) -> Export {
         let (enabled, own) = self.signal(signal);
         let protocol = own.protocol.unwrap_or(self.protocol);
         let endpoint = endpoint(own.endpoint.as_deref(), &self.endpoint, protocol, signal);
-        // Without encryption files of certificates need not even be there.
+        // Without encryption the files need not exist.
         let encrypted = !endpoint.starts_with("http://");
         let file = |own: &Option<PathBuf>, general: &Option<PathBuf>| {
             own.clone().or_else(|| general.clone()).filter(|_| encrypted)
@@ -104,7 +104,7 @@ fn endpoint(own: Option<&str>, general: &str, protocol: Protocol, signal: Signal
     }
 }
 
-/// A URL without what may be secret in it: user and password, query and fragment. For status pages and logs.
+/// A URL without its user, password, query and fragment, which may be secret. For status pages and logs.
 pub fn public_url(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
@@ -124,7 +124,7 @@ mod tests {
     use super::{Protocol, Signal, endpoint, public_url};
 
     #[test]
-    fn url_is_public_without_secrets() {
+    fn public_url_hides_secrets() {
         for (url, expected) in [
             ("http://c:4317", "http://c:4317"),
             ("https://user:password@c:4318/v1/logs?token=secret#part", "https://c:4318/v1/logs"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_of_the_specification() {
+    fn endpoints_follow_specification() {
         let http = Protocol::HttpProtobuf;
         for (own, general, protocol, signal, expected) in [
             (None, "http://c:4318", http, Signal::Logs, "http://c:4318/v1/logs"),

@@ -1,4 +1,4 @@
-//! Where settings come from, handed in by the caller, and the layers that figment merges.
+//! The sources of settings, which the caller passes, and the layers that figment merges.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::error::Problem;
 use crate::keys::{self, Kind};
 use crate::otel;
 
-/// The file that is read when none is named, if it is there.
+/// The file that is read if none is named and it exists.
 pub const DEFAULT_FILE: &str = "/etc/eyepiece/config.toml";
 
-/// Variables of our own begin with this; `__` stands between levels.
+/// The prefix of our own variables; `__` separates levels.
 const PREFIX: &str = "EYEPIECE_";
 
 /// One setting of the command line.
@@ -29,12 +29,12 @@ pub struct Set {
     pub value: String,
 }
 
-/// Everything that settings are read from.
+/// The sources of settings.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The environment; only `OTEL_*` and `EYEPIECE_*` are looked at.
+    /// The environment; only `OTEL_*` and `EYEPIECE_*` are read.
     pub env: Vec<(OsString, OsString)>,
-    /// The file that was named; it has to exist.
+    /// The file that was named; it must exist.
     pub file: Option<PathBuf>,
     /// The file to read when none is named and it exists: [`DEFAULT_FILE`] outside tests.
     pub default_file: Option<PathBuf>,
@@ -61,7 +61,7 @@ impl Strength {
     const ALL: [(Self, &'static str); 4] =
         [(Self::Otel, "otel"), (Self::File, "file"), (Self::Own, "own"), (Self::Flag, "flag")];
 
-    /// The strength of a value of ours, by what figment knows of it.
+    /// The strength of a value, from figment's metadata.
     pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
         let name = metadata.source.as_ref()?.custom()?;
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(strength, _)| strength)
@@ -91,7 +91,7 @@ impl Provider for Layer {
 }
 
 impl Sources {
-    /// All layers above the defaults, merged; what can't even be read is added to the problems.
+    /// Merges all layers above the defaults; adds unreadable ones to the problems.
     pub(crate) fn merged(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Figment {
         let mut figment = Figment::new();
         let variables = self.variables(problems);
@@ -117,7 +117,7 @@ impl Sources {
         figment
     }
 
-    /// Our own and OpenTelemetry's variables, by name, so that the result does not depend on the environment's order.
+    /// Our own and OpenTelemetry's variables, sorted, so that the environment's order does not matter.
     fn variables(&self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
         let mut variables = Vec::new();
         for (name, value) in &self.env {
@@ -158,7 +158,7 @@ impl Sources {
                 Some(Layer { origin: path.display().to_string(), strength: Strength::File, values })
             }
             Err(error) => {
-                // Only the parser's words, not its excerpt of the file: that line may hold a secret.
+                // The parser's message without its excerpt of the file, which may hold a secret.
                 let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
                 let wrong =
                     format!("is not TOML: line {line}, column {column}: {}", error.message().replace('\n', ", "));
@@ -180,24 +180,23 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// Kubernetes and Docker links put `<SERVICE>_SERVICE_HOST`, `<SERVICE>_PORT_80_TCP_ADDR` … into the environment of
-/// every container: a service that is called eyepiece must not keep us from starting.
+/// Whether Kubernetes or a Docker link sets this variable in every container (`<SERVICE>_SERVICE_HOST`,
+/// `<SERVICE>_PORT_80_TCP_ADDR` …): a service named eyepiece must not prevent the start.
 fn injected(rest: &str) -> bool {
     rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_")
 }
 
-/// A variable that is our prefix and nothing else.
+/// A variable that consists of our prefix alone.
 fn nameless(name: &str) -> Problem {
     Problem {
         key: name.to_owned(),
         origin: String::new(),
         wrong: "the variable names no key".to_owned(),
-        right: "write the key behind it, __ between levels, such as EYEPIECE_OTLP__ENDPOINT".to_owned(),
+        right: "write the key after it, __ between levels, such as EYEPIECE_OTLP__ENDPOINT".to_owned(),
     }
 }
 
-/// The right spelling of a variable of ours that has one underscore where two stand between levels; none where that is
-/// not what is wrong with it.
+/// The correct spelling of a variable with one underscore in place of two between levels; `None` if it has another mistake.
 pub(crate) fn with_both_underscores(variable: &str, path: &str) -> Option<String> {
     let flat = |path: &str| path.replace('.', "_");
     let is_variable = variable.starts_with(PREFIX);
@@ -205,7 +204,7 @@ pub(crate) fn with_both_underscores(variable: &str, path: &str) -> Option<String
     Some(format!("two underscores: {PREFIX}{}", meant.path.replace('.', "__").to_uppercase()))
 }
 
-/// A layer of one text. What follows a map's key is an entry's name, dots included.
+/// A layer of one text. After a map's key follows the name of an entry, dots included.
 fn layer(origin: String, strength: Strength, path: &str, text: &str) -> Layer {
     let map = keys::KEYS.iter().filter(|key| keys::is_map(key.kind)).find_map(|key| {
         let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
@@ -226,12 +225,12 @@ pub(crate) fn nest(path: &str, value: Value) -> Dict {
     }
 }
 
-/// Whether a text is a list in TOML's form: an IPv6 address in brackets has a port behind it.
+/// Whether a text is a TOML list, and not an IPv6 address in brackets with a port.
 fn is_bracketed(text: &str) -> bool {
     text.starts_with('[') && text.ends_with(']')
 }
 
-/// A text as the type that its key wants, or as it is where it has not that form: the check then says so.
+/// Parses a text by its key's type; returns it unchanged if it does not parse, for the check to report.
 fn typed(kind: Option<Kind>, text: &str) -> Value {
     match kind {
         Some(Kind::Bool) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),

@@ -26,7 +26,7 @@ const SIZES: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Reads `5s`, `250ms`, `1m30s`, `0s`; whole numbers with a unit each, from larger to smaller units.
+/// Parses `5s`, `250ms`, `1m30s`, `0s`; whole numbers with a unit each, from larger to smaller units.
 ///
 /// # Errors
 /// What is wrong with the text, as words that follow it.
@@ -57,7 +57,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| "is too long".to_owned())
 }
 
-/// Reads `64MiB`, `512KiB`, `1GB`, `4096B`.
+/// Parses `64MiB`, `512KiB`, `1GB`, `4096B`.
 ///
 /// # Errors
 /// What is wrong with the text, as words that follow it.
@@ -87,7 +87,7 @@ fn split_number(text: &str) -> (&str, &str, &str) {
     (number, unit, tail)
 }
 
-/// Writes a duration so that [`parse_duration`] reads the same one.
+/// Formats a duration; [`parse_duration`] parses it back.
 pub fn format_duration(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos();
     if nanoseconds == 0 {
@@ -105,7 +105,7 @@ pub fn format_duration(duration: Duration) -> String {
     text
 }
 
-/// Writes a size so that [`parse_size`] reads the same one: the largest binary unit that divides it.
+/// Formats a size in the largest binary unit that divides it; [`parse_size`] parses it back.
 pub fn format_size(bytes: u64) -> String {
     let fits = |factor: u64| bytes != 0 && bytes.is_multiple_of(factor);
     let (unit, factor) = SIZES[..4].iter().copied().find(|&(_, factor)| fits(factor)).unwrap_or(("B", 1));
@@ -127,7 +127,7 @@ pub(crate) mod duration {
     }
 }
 
-/// Durations as text, the empty text being none, for `#[serde(with)]`.
+/// Durations as text, the empty text is `None`, for `#[serde(with)]`.
 pub(crate) mod optional_duration {
     use std::time::Duration;
 
@@ -159,7 +159,7 @@ pub(crate) mod size {
     }
 }
 
-/// Values with a text form, the empty text being none, for `#[serde(with)]`.
+/// Values with a text form, the empty text is `None`, for `#[serde(with)]`.
 pub(crate) mod optional {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -180,6 +180,23 @@ pub(crate) mod optional {
             return Ok(None);
         }
         text.parse().map(Some).map_err(Error::custom)
+    }
+}
+
+/// File names, the empty one is `None`, for `#[serde(with)]`.
+pub(crate) mod path {
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = value.as_ref().map(|path| path.to_string_lossy().into_owned());
+        serializer.serialize_str(&text.unwrap_or_default())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
     }
 }
 
@@ -212,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_that_are_none() {
+    fn invalid_durations_are_rejected() {
         for (text, wrong) in [
             ("", "is empty"),
             ("5", "has no unit"),
@@ -254,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_are_none() {
+    fn invalid_sizes_are_rejected() {
         for (text, wrong) in [
             ("", "is empty"),
             ("5", "has no unit"),

@@ -1,4 +1,4 @@
-//! Layers and what they make of values, as tables.
+//! Layers and values, as tables.
 
 mod support;
 
@@ -9,7 +9,7 @@ use eyepiece_config::{Context, LogLevel, Protocol, Signal};
 use support::ok;
 
 #[test]
-fn each_layer_wins_over_the_ones_before() {
+fn later_layer_wins() {
     let text = "[otlp]\nendpoint = \"http://file:1\"";
     let otel = "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:1";
     let own = "EYEPIECE_OTLP__ENDPOINT=http://own:1";
@@ -30,9 +30,8 @@ fn each_layer_wins_over_the_ones_before() {
     }
 }
 
-/// Where logs and metrics go, and by what.
 #[test]
-fn a_general_key_of_a_stronger_layer_wins_over_a_signals_own_of_a_weaker_one() {
+fn general_key_overrides_weaker_signal_key() {
     let otel = ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://otel:1", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=http/protobuf"];
     let own = "EYEPIECE_OTLP__LOGS__ENDPOINT=http://own:1";
     let text = "[otlp]\nendpoint = \"http://file:1\"";
@@ -43,7 +42,7 @@ fn a_general_key_of_a_stronger_layer_wins_over_a_signals_own_of_a_weaker_one() {
         (text, &otel, &["otlp.protocol=grpc"], "http://file:1", Protocol::Grpc),
         (text, &[own], &[], "http://own:1", Protocol::Grpc),
         (text, &[own, otel[0]], &["otlp.endpoint=http://flag:1"], "http://flag:1", Protocol::Grpc),
-        // Of one layer, and of a stronger one, the signal's own counts.
+        // In the same or a stronger layer, the signal's own value wins.
         ("", &[], &["otlp.endpoint=http://a:1", "otlp.logs.endpoint=http://b:1"], "http://b:1", Protocol::Grpc),
         (text, &[otel[1]], &["otlp.logs.endpoint=http://b:1"], "http://b:1/", Protocol::HttpProtobuf),
     ] {
@@ -51,7 +50,7 @@ fn a_general_key_of_a_stronger_layer_wins_over_a_signals_own_of_a_weaker_one() {
         let export = loaded.settings.otlp.export(Signal::Logs);
         assert_eq!((export.endpoint.as_str(), export.protocol), (logs, protocol), "{text} {env:?} {sets:?}");
     }
-    // What is beaten is neither shown nor checked; headers and certificates are no different.
+    // Overridden values are neither shown nor checked; headers and certificates, too.
     let env = ["OTEL_EXPORTER_OTLP_METRICS_HEADERS=nonsense", "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE=/weak"];
     let loaded = ok("", &env, &["otlp.endpoint=https://c:1", "otlp.headers=a=b", "otlp.tls.ca=/strong"]);
     let export = loaded.settings.otlp.export(Signal::Metrics);
@@ -61,7 +60,7 @@ fn a_general_key_of_a_stronger_layer_wins_over_a_signals_own_of_a_weaker_one() {
 }
 
 #[test]
-fn every_kind_of_value_from_file_variable_and_flag() {
+fn every_kind_from_every_source() {
     let from_file = ok(
         "[datapath]\ncapture_bytes = 96\ndrops = false\ninterval = \"1m30s\"\nbuffer = \"16MiB\"\n\
          interfaces.include = [\"a\", \"b*\"]\nattach = \"tcx\"\n[metrics]\ncontexts.source = \"name|ip\"\n\
@@ -99,7 +98,7 @@ fn every_kind_of_value_from_file_variable_and_flag() {
 }
 
 #[test]
-fn texts_stay_texts_whatever_they_look_like() {
+fn number_like_texts_stay_texts() {
     let loaded = ok("", &["EYEPIECE_NODE__NAME=0123", "EYEPIECE_NODE__CLUSTER=true"], &["otlp.service_name=[x]"]);
     let settings = loaded.settings;
     assert_eq!((settings.node.name.as_str(), settings.node.cluster.as_str()), ("0123", "true"));
@@ -107,7 +106,7 @@ fn texts_stay_texts_whatever_they_look_like() {
 }
 
 #[test]
-fn lists_of_flags_may_be_toml_or_empty() {
+fn list_flags_may_be_toml() {
     for (set, expected) in [
         ("datapath.interfaces.exclude=", &[][..]),
         ("datapath.interfaces.exclude=a", &["a"]),
@@ -121,7 +120,7 @@ fn lists_of_flags_may_be_toml_or_empty() {
 }
 
 #[test]
-fn entries_of_a_table_are_added_one_by_one_and_a_text_replaces_it() {
+fn entries_extend_and_text_replaces_table() {
     let text = "[otlp]\nheaders = { A = \"1\", b = \"2\" }";
     let headers = |env: &[&str], sets: &[&str]| {
         let headers = ok(text, env, sets).settings.otlp.headers;
@@ -135,7 +134,7 @@ fn entries_of_a_table_are_added_one_by_one_and_a_text_replaces_it() {
 }
 
 #[test]
-fn opentelemetrys_variables() {
+fn opentelemetry_variables_are_mapped() {
     let settings = ok(
         "",
         &[
@@ -181,13 +180,13 @@ fn opentelemetrys_variables() {
 }
 
 #[test]
-fn service_name_out_of_the_resource_attributes() {
+fn service_name_from_resource_attributes() {
     let otlp = ok("", &["OTEL_RESOURCE_ATTRIBUTES=service.name=other"], &[]).settings.otlp;
     assert_eq!((otlp.service_name.as_str(), otlp.resource_attributes.len()), ("other", 0));
 }
 
 #[test]
-fn endpoints_without_a_scheme_and_empty_variables() {
+fn endpoint_without_scheme_uses_tls() {
     for (env, endpoint) in [
         (&["OTEL_EXPORTER_OTLP_ENDPOINT=c:4317"][..], "https://c:4317"),
         (&["OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_INSECURE=TRUE"], "http://c:4317"),
@@ -211,7 +210,7 @@ fn endpoints_without_a_scheme_and_empty_variables() {
 }
 
 #[test]
-fn the_default_port_follows_the_protocol() {
+fn default_port_follows_protocol() {
     for (sets, logs, metrics) in [
         (&[][..], "http://localhost:4317", "http://localhost:4317"),
         (&["otlp.protocol=http/protobuf"], "http://localhost:4318/v1/logs", "http://localhost:4318/v1/metrics"),
@@ -234,21 +233,21 @@ fn the_default_port_follows_the_protocol() {
 }
 
 #[test]
-fn the_hosts_name_where_none_is_given() {
+fn node_name_defaults_to_host() {
     assert_eq!(ok("", &[], &[]).settings.node.name, "host1");
     assert_eq!(ok("", &[], &["node.name="]).settings.node.name, "host1");
     assert_eq!(ok("", &[], &["node.name=n"]).settings.node.name, "n");
 }
 
 #[test]
-fn what_is_printed_reads_back_with_its_origins() {
+fn printed_settings_load_again() {
     let loaded = ok("[node]\nname = \"quoted \\\" # \\\\\"", &["EYEPIECE_LOG__LEVEL=warn"], &["datapath.buffer=3MiB"]);
     let printed = loaded.print();
     assert!(printed.contains("level = \"warn\" # EYEPIECE_LOG__LEVEL\n"), "{printed}");
     assert!(printed.contains("buffer = \"3MiB\" # --set datapath.buffer\n"), "{printed}");
     assert!(printed.contains("format = \"text\"\n"), "{printed}");
     let mut read = ok(&printed, &[], &[]).settings;
-    // What is in a file was asked for.
+    // A file sets the key.
     assert!(std::mem::take(&mut read.hubble.listen_given) && !loaded.settings.hubble.listen_given);
     assert_eq!(read, loaded.settings);
 }

@@ -1,4 +1,4 @@
-//! The committed files: the reference is what the program prints and means the defaults, the examples load.
+//! The committed files: the reference is generated and holds the defaults, and the examples load.
 
 use std::path::PathBuf;
 
@@ -12,9 +12,9 @@ fn read(name: &str) -> Loaded {
     load(&Sources { file: Some(here(name)), ..Sources::default() }).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// `EYEPIECE_WRITE_REFERENCE=1 cargo test -p eyepiece-config` writes the file anew.
+/// `EYEPIECE_WRITE_REFERENCE=1 cargo test -p eyepiece-config --test reference` writes the file.
 #[test]
-fn the_reference_file_is_the_generated_text() {
+fn reference_file_is_generated() {
     let (path, generated) = (here("reference.toml"), reference());
     if std::env::var_os("EYEPIECE_WRITE_REFERENCE").is_some() {
         std::fs::write(&path, &generated).unwrap();
@@ -23,29 +23,29 @@ fn the_reference_file_is_the_generated_text() {
 }
 
 #[test]
-fn the_reference_file_means_the_defaults() {
+fn reference_file_holds_defaults() {
     let mut settings = read("reference.toml").settings;
-    // Who takes the file for his own has asked for what is in it.
+    // A file sets the key.
     assert!(std::mem::take(&mut settings.hubble.listen_given));
     assert_eq!(settings, Settings::default());
     assert_eq!(load(&Sources::default()).unwrap().settings, Settings::default());
 }
 
 #[test]
-fn every_line_of_the_reference_has_at_most_120_columns() {
+fn reference_has_120_columns() {
     let text = reference();
     assert_eq!(text.lines().find(|line| line.chars().count() > 120), None);
 }
 
 #[test]
-fn vm_example() {
+fn vm_example_loads() {
     let settings = read("examples/vm.toml").settings;
     assert_eq!(settings.otlp.export(Signal::Logs).endpoint, "http://collector.example:4317");
     assert_eq!(settings.node.cluster, "vms");
 }
 
 #[test]
-fn http_example() {
+fn http_example_loads() {
     let otlp = read("examples/http.toml").settings.otlp;
     let (logs, metrics) = (otlp.export(Signal::Logs), otlp.export(Signal::Metrics));
     assert_eq!(logs.protocol, Protocol::HttpProtobuf);
@@ -55,14 +55,14 @@ fn http_example() {
 }
 
 #[test]
-fn metrics_example() {
+fn metrics_example_loads() {
     let settings = read("examples/metrics-only.toml").settings;
     assert!(!settings.otlp.export(Signal::Logs).enabled);
     assert!(settings.otlp.export(Signal::Metrics).enabled);
 }
 
 #[test]
-fn there_is_a_test_for_each_example() {
+fn every_example_has_a_test() {
     let mut names: Vec<_> =
         std::fs::read_dir(here("examples")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();

@@ -1,6 +1,6 @@
-//! The demonstration: hosts in network namespaces, traffic between them, and what eyepiece tells of it.
+//! The demo: hosts in network namespaces, traffic between them, and what eyepiece exports of it.
 //!
-//! The product runs as it always does, in a process of its own, and sends by OTLP to a receiver that is part of this.
+//! `eyepiece run` runs as usual, in a process of its own, and sends by OTLP to a receiver in the demo.
 
 mod arrived;
 mod firewall;
@@ -31,36 +31,36 @@ use self::screen::Screen;
 use self::traffic::{ACTS, Act};
 use crate::app::AppError;
 
-/// Requests that wait to be shown; where there are more, the exporter waits for its answers, and counts.
+/// Requests that wait to be printed; beyond that, the exporter waits for its answers, and counts.
 const ARRIVALS: usize = 64;
-/// Headings that wait to be shown: the client is at most one act ahead.
+/// Headings that wait to be printed: the client is at most one act ahead.
 const HEADINGS: usize = 1;
-/// The least and the longest pause between two acts: time for the flows of one to arrive, and to be read.
+/// The shortest and the longest pause between two acts: time for the flows of one to arrive, and to be read.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1500));
-/// How long the product may take to deliver what is left.
-const LEAVE: Duration = Duration::from_secs(8);
+/// How long the product may take to deliver what is queued.
+const SHUTDOWN: Duration = Duration::from_secs(8);
 
-/// How the demo shall be.
+/// The demo's duration, and settings for the product.
 #[derive(Debug)]
-pub struct Options {
-    /// How long hosts talk, in s.
+pub struct DemoConfig {
+    /// How long the hosts talk, in s.
     pub seconds: u64,
-    /// The user's file of settings, for the product.
+    /// The user's file of settings.
     pub config: Option<PathBuf>,
-    /// The user's settings by flags, for the product: key and value.
+    /// The user's settings by flags: key and value.
     pub sets: Vec<(String, String)>,
 }
 
-/// Why it was not shown.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// What it needs is missing or refused.
+    /// A privilege or a resource is missing.
     #[error(transparent)]
     App(#[from] AppError),
-    /// Nobody reads any more, or nothing can be written.
+    /// Standard output is closed, or cannot be written.
     #[error("cannot write to standard output: {source}")]
     Output {
-        /// What the system said.
+        /// The system's error.
         #[from]
         source: io::Error,
     },
@@ -72,36 +72,35 @@ impl From<anyhow::Error> for DemoError {
     }
 }
 
-/// Shows flows and metrics of made-up hosts, until it is over or interrupted. To be called while the program has one
-/// thread.
+/// Prints flows and metrics of made-up hosts, until its end or a signal. Call it while the program has one thread.
 ///
 /// # Errors
-/// What kept it from starting, or from going on.
-pub fn run(options: Options) -> Result<(), DemoError> {
+/// The start failed, a host's act failed, or the product ended early.
+pub fn run(config: DemoConfig) -> Result<(), DemoError> {
     if !nix::unistd::geteuid().is_root() {
         let operation = "the demo makes network namespaces and loads programs into the kernel: run it as root";
         return Err(AppError::MissingPrivilege { operation: operation.to_owned() }.into());
     }
     let mut screen = Screen::stdout();
-    screen.introduction(options.seconds)?;
+    screen.introduction(config.seconds)?;
     screen.step("making the hosts: namespaces, links, addresses, routes")?;
     let network = Arc::new(network::namespaces().map_err(namespace_error)?);
     network.connect()?;
-    let acts = firewalled(&network, &mut screen)?;
+    let acts = set_up_firewall(&network, &mut screen)?;
     traffic::serve(&network).context("cannot start the servers")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
     let (sender, arrivals) = mpsc::channel(ARRIVALS);
     let listener = network.node.inside().run(|| std::net::TcpListener::bind(("127.0.0.1", 0)));
     let listener = listener.context("cannot listen on the node")?;
-    let address = listener.local_addr().context("no address")?;
-    listener.set_nonblocking(true).context("a socket")?;
+    let address = listener.local_addr().context("cannot read the listener's address")?;
+    listener.set_nonblocking(true).context("cannot set up the listener")?;
     runtime.spawn(async move { receiver::run(tokio::net::TcpListener::from_std(listener)?, sender).await });
     screen.step("starting eyepiece on the node: it loads its programs and hooks them to the links")?;
-    let (product, complaints) = Product::start(network.node.inside(), address, options.config, &options.sets)?;
-    screen.complaints(&complaints)?;
-    let show = Show { screen, arrivals, product, series: Series::default(), records: 0 };
-    show.run(&runtime, &network, acts, options.seconds)
+    let (product, warnings) = Product::start(network.node.inside(), address, config.config, &config.sets)?;
+    screen.warnings(&warnings)?;
+    let demo = Demo { screen, arrivals, product, series: Series::default(), records: 0 };
+    demo.run(&runtime, &network, acts, config.seconds)
 }
 
 fn namespace_error(error: io::Error) -> AppError {
@@ -112,20 +111,20 @@ fn namespace_error(error: io::Error) -> AppError {
     anyhow::Error::new(error).context("cannot make a network namespace").into()
 }
 
-/// Sets up the firewall: the acts that make sense then.
-fn firewalled(network: &Network, screen: &mut Screen<io::Stdout>) -> io::Result<Vec<&'static Act>> {
+/// Sets up the firewall; returns the acts, without those that need it if the kernel refuses.
+fn set_up_firewall(network: &Network, screen: &mut Screen<io::Stdout>) -> io::Result<Vec<&'static Act>> {
     screen.step("giving the node a firewall: nothing is forwarded to TCP port 23")?;
     match network.node.inside().run(|| firewall::drop_forwarded(traffic::FIREWALLED)) {
         Ok(()) => Ok(ACTS.iter().collect()),
         Err(error) => {
-            screen.step(&format!("without it then: the kernel refuses (module nf_tables?): {error}"))?;
+            screen.step(&format!("going on without it: the kernel refuses it (module nf_tables?): {error}"))?;
             Ok(ACTS.iter().filter(|act| !act.needs_firewall).collect())
         }
     }
 }
 
-/// The demo while it is shown.
-struct Show {
+/// The running demo.
+struct Demo {
     screen: Screen<io::Stdout>,
     arrivals: mpsc::Receiver<Arrival>,
     product: Product,
@@ -134,7 +133,7 @@ struct Show {
     records: usize,
 }
 
-impl Show {
+impl Demo {
     fn run(
         mut self,
         runtime: &Runtime,
@@ -144,32 +143,31 @@ impl Show {
     ) -> Result<(), DemoError> {
         let (stop, stopped) = blocking::sync_channel::<()>(0);
         let (headings, mut shown) = mpsc::channel(HEADINGS);
-        let stage = Arc::clone(network);
+        let played_on = Arc::clone(network);
         let duration = Duration::from_secs(seconds);
         let client = std::thread::Builder::new()
             .name("client".to_owned())
-            .spawn(move || play(&stage, &acts, duration, &headings, &stopped))
+            .spawn(move || play(&played_on, &acts, duration, &headings, &stopped))
             .context("cannot start a thread")?;
         let watched = runtime.block_on(self.watch(&mut shown));
         drop(stop);
         let played = client.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the client panicked")));
         watched?;
         played?;
-        self.screen.complaints(&self.product.complaints())?;
+        self.screen.warnings(&self.product.warnings())?;
         self.screen.tables(&self.series, self.records)?;
         self.screen.farewell()?;
         Ok(())
     }
 
-    /// Shows what arrives until the client has done everything and the product has delivered what it knew, or until
-    /// a signal.
+    /// Prints what arrives until the client has finished and the product has delivered everything, or until a signal.
     async fn watch(&mut self, headings: &mut mpsc::Receiver<&'static str>) -> Result<(), DemoError> {
         let catch = |kind| signal(kind).context("cannot catch signals");
         let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
         loop {
             tokio::select! {
                 biased;
-                () = either(&mut interrupt, &mut terminate) => return Ok(()),
+                () = either_signal(&mut interrupt, &mut terminate) => return Ok(()),
                 arrival = self.arrivals.recv() => self.take(arrival)?,
                 heading = headings.recv() => match heading {
                     Some(heading) => self.screen.act(heading)?,
@@ -182,11 +180,11 @@ impl Show {
                 }
             }
         }
-        self.product.ask_to_leave().context("eyepiece run is gone")?;
-        let patience = Instant::now() + LEAVE;
-        while self.product.ended()?.is_none() && Instant::now() < patience {
+        self.product.terminate().context("cannot signal eyepiece run")?;
+        let deadline = Instant::now() + SHUTDOWN;
+        while self.product.ended()?.is_none() && Instant::now() < deadline {
             tokio::select! {
-                () = either(&mut interrupt, &mut terminate) => return Ok(()),
+                () = either_signal(&mut interrupt, &mut terminate) => return Ok(()),
                 arrival = self.arrivals.recv() => self.take(arrival)?,
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
@@ -212,14 +210,14 @@ impl Show {
     }
 }
 
-async fn either(one: &mut Signal, other: &mut Signal) {
+async fn either_signal(one: &mut Signal, other: &mut Signal) {
     tokio::select! {
         _ = one.recv() => {}
         _ = other.recv() => {}
     }
 }
 
-/// The client's acts over and over, until the time is over or somebody says stop; each at least once.
+/// Repeats the client's acts until the duration is over or the demo stops; each act runs at least once.
 fn play(
     network: &Network,
     acts: &[&Act],
@@ -234,11 +232,11 @@ fn play(
         if index >= acts.len() && Instant::now() + pause / 2 > end {
             return Ok(());
         }
-        if headings.blocking_send(act.says).is_err() {
+        if headings.blocking_send(act.heading).is_err() {
             return Ok(());
         }
-        act.perform(network).with_context(|| act.says)?;
-        // Nothing is ever sent: the sender is dropped.
+        act.perform(network).with_context(|| act.heading)?;
+        // The sender never sends: its drop is the signal.
         if stopped.recv_timeout(pause) == Err(blocking::RecvTimeoutError::Disconnected) {
             return Ok(());
         }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod demo;
+pub mod exit_code;
 pub mod export;
 pub mod metadata;
 pub mod pipeline;

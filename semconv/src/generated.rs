@@ -59,7 +59,7 @@ pub mod attribute {
     pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
     /// Status code of the HTTP response.
     pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
-    /// Addresses whose identity changed, as a prefix.
+    /// The prefix of addresses with a changed identity.
     pub const HUBBLE_AGENT_EVENT_CIDR: &str = "hubble.agent_event.cidr";
     /// Index of the key that encrypts traffic to them.
     pub const HUBBLE_AGENT_EVENT_ENCRYPT_KEY: &str = "hubble.agent_event.encrypt_key";
@@ -113,7 +113,7 @@ pub mod attribute {
     pub const HUBBLE_DEBUG_EVENT_ARG3: &str = "hubble.debug_event.arg3";
     /// Hash of the packet.
     pub const HUBBLE_DEBUG_EVENT_HASH: &str = "hubble.debug_event.hash";
-    /// What the message says, in the words of Cilium's monitor.
+    /// The text of the message, as Cilium's monitor prints it.
     pub const HUBBLE_DEBUG_EVENT_MESSAGE: &str = "hubble.debug_event.message";
     /// What the datapath did, by the name in Hubble's `flow.DebugEventType`.
     pub const HUBBLE_DEBUG_EVENT_TYPE: &str = "hubble.debug_event.type";
@@ -125,7 +125,7 @@ pub mod attribute {
     pub const HUBBLE_DESTINATION_IDENTITY: &str = "hubble.destination.identity";
     /// Labels of the destination's identity, as `source:key=value`.
     pub const HUBBLE_DESTINATION_LABELS: &str = "hubble.destination.labels";
-    /// Who the packet is for, by the configured context.
+    /// The packet's destination, by the configured context.
     ///
     /// See `hubble.source.name`.
     pub const HUBBLE_DESTINATION_NAME: &str = "hubble.destination.name";
@@ -137,7 +137,7 @@ pub mod attribute {
     pub const HUBBLE_DNS_ANSWER_TYPES: &str = "hubble.dns.answer_types";
     /// Canonical names on the way from the name to its addresses.
     pub const HUBBLE_DNS_CNAMES: &str = "hubble.dns.cnames";
-    /// Who saw the DNS message.
+    /// The observer of the DNS message.
     pub const HUBBLE_DNS_OBSERVATION_SOURCE: &str = "hubble.dns.observation_source";
     /// Types of records that were asked for.
     pub const HUBBLE_DNS_QUERY_TYPES: &str = "hubble.dns.query_types";
@@ -157,9 +157,9 @@ pub mod attribute {
     ///
     /// The kernel's own name for drops that the kernel decided, else the name in Hubble's `flow.DropReason`.
     pub const HUBBLE_DROP_REASON: &str = "hubble.drop.reason";
-    /// Whose events the flows are made of.
+    /// The program that emitted the events.
     pub const HUBBLE_EMITTER_NAME: &str = "hubble.emitter.name";
-    /// The version of whose events the flows are made of, where it is known.
+    /// The version of the program that emitted the events, if it is known.
     pub const HUBBLE_EMITTER_VERSION: &str = "hubble.emitter.version";
     /// Whether the packet was or will be encrypted.
     pub const HUBBLE_ENCRYPTED: &str = "hubble.encrypted";
@@ -189,17 +189,17 @@ pub mod attribute {
     pub const HUBBLE_INTERFACE_INDEX: &str = "hubble.interface.index";
     /// Trace id that the datapath took from the IP header.
     pub const HUBBLE_IP_TRACE_ID: &str = "hubble.ip_trace_id";
-    /// Whether the packet goes from the answering side to the opening side; absent where nobody knows.
+    /// Whether the packet goes from the answering side to the opening side; absent if it is unknown.
     pub const HUBBLE_IS_REPLY: &str = "hubble.is_reply";
     /// Name of the Kafka API.
     pub const HUBBLE_KAFKA_API_KEY: &str = "hubble.kafka.api_key";
     /// Version of the Kafka API.
     pub const HUBBLE_KAFKA_API_VERSION: &str = "hubble.kafka.api_version";
-    /// What tells which Kafka response belongs to which request.
+    /// The id that matches a Kafka response to its request.
     pub const HUBBLE_KAFKA_CORRELATION_ID: &str = "hubble.kafka.correlation_id";
     /// Error code of the Kafka response.
     pub const HUBBLE_KAFKA_ERROR_CODE: &str = "hubble.kafka.error_code";
-    /// What a protocol's own parser in the proxy told, as `name=value`.
+    /// Fields of a protocol's own parser in the proxy, as `name=value`.
     pub const HUBBLE_L7_FIELDS: &str = "hubble.l7.fields";
     /// Nanoseconds from a request to this response, by the proxy's clock.
     pub const HUBBLE_L7_LATENCY: &str = "hubble.l7.latency";
@@ -239,7 +239,7 @@ pub mod attribute {
     pub const HUBBLE_SOURCE_IDENTITY: &str = "hubble.source.identity";
     /// Labels of the source's identity, as `source:key=value`.
     pub const HUBBLE_SOURCE_LABELS: &str = "hubble.source.labels";
-    /// Who sent the packet, by the configured context.
+    /// The packet's source, by the configured context.
     ///
     /// The endpoint's interface name, `host` for this machine's own addresses, `world` for the rest, until a provider of metadata knows more.
     pub const HUBBLE_SOURCE_NAME: &str = "hubble.source.name";
@@ -253,7 +253,7 @@ pub mod attribute {
     pub const HUBBLE_TCP_FLAG: &str = "hubble.tcp.flag";
     /// All TCP flags of the packet.
     pub const HUBBLE_TCP_FLAGS: &str = "hubble.tcp.flags";
-    /// What connection tracking said of the packet.
+    /// The packet's state in connection tracking.
     pub const HUBBLE_TRACE_REASON: &str = "hubble.trace_reason";
     /// Direction seen from the endpoint that the event belongs to.
     pub const HUBBLE_TRAFFIC_DIRECTION: &str = "hubble.traffic_direction";
@@ -754,11 +754,11 @@ pub mod metric {
             Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
-    /// Nodes that clients of our Hubble API are told of, this one included.
+    /// Nodes that clients of our Hubble API are notified of, this one included.
     pub const EYEPIECE_HUBBLE_PEER_COUNT: Metric = Metric {
         name: "eyepiece.hubble.peer.count",
         unit: "{node}",
-        description: "Nodes that clients of our Hubble API are told of, this one included.",
+        description: "Nodes that clients of our Hubble API are notified of, this one included.",
         instrument: Instrument::Gauge,
         attributes: &[
         ],
@@ -990,7 +990,7 @@ pub mod metric {
     };
     /// Times that reading went on behind events that were missed, by reason.
     ///
-    /// How many events a gap has, nobody can know: the server does not have them any more.
+    /// The number of events in a gap is unknown: the server does not have them any more.
     pub const EYEPIECE_SOURCE_GAPS: Metric = Metric {
         name: "eyepiece.source.gaps",
         unit: "{gap}",
@@ -1002,7 +1002,7 @@ pub mod metric {
     };
     /// Connections to the agent that ended, by reason.
     ///
-    /// How many events the agent had meanwhile, nobody can know.
+    /// The number of events during an interruption is unknown.
     pub const EYEPIECE_SOURCE_INTERRUPTIONS: Metric = Metric {
         name: "eyepiece.source.interruptions",
         unit: "{interruption}",
@@ -1210,7 +1210,7 @@ pub mod event {
 
     /// Something happened in Cilium's agent.
     pub const HUBBLE_AGENT_EVENT: &str = "hubble.agent_event";
-    /// What the datapath says of its work on a packet.
+    /// A debug message of the datapath about a packet.
     pub const HUBBLE_DEBUG_EVENT: &str = "hubble.debug_event";
     /// A network flow, as the datapath saw one packet of it, a socket or a proxy one message.
     ///

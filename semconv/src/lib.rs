@@ -1,8 +1,8 @@
-//! The telemetry schema: names that are generated from `registry/*.yaml`, and what they say.
+//! The telemetry schema: names that are generated from `registry/*.yaml`, and their definitions.
 //!
-//! Adding a name: write it into the registry, then `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv`.
+//! To add a name, write it into the registry, then `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv`.
 
-// Laid out by its generator; the test that regenerates it compares byte by byte.
+// Formatted by its generator; a test compares it byte by byte.
 #[rustfmt::skip]
 mod generated;
 
@@ -13,7 +13,7 @@ pub use generated::{attribute, event, hubble_label, metric};
 pub struct Metric {
     /// Name, with dots.
     pub name: &'static str,
-    /// Unit in UCUM, `{flow}` where a number of things is counted.
+    /// Unit in UCUM, `{flow}` for a count.
     pub unit: &'static str,
     /// One sentence.
     pub description: &'static str,
@@ -103,7 +103,7 @@ mod tests {
     use super::{Attribute, Event, Instrument, Metric, Type, Usage, attribute, event, hubble_label, metric};
 
     #[test]
-    fn every_definition_is_found_by_name() {
+    fn definitions_are_found_by_name() {
         for metric in metric::ALL {
             assert_eq!(Metric::find(metric.name), Some(metric));
         }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_hubbles() {
+    fn labels_match_hubble() {
         for (attribute, label) in [
             (attribute::HUBBLE_DROP_REASON, Some("reason")),
             (attribute::HUBBLE_SOURCE_NAME, Some("source")),

@@ -1,4 +1,4 @@
-//! The registry keeps OpenTelemetry's rules for names, and `src/generated.rs` is what it generates.
+//! The registry follows OpenTelemetry's rules for names, and `src/generated.rs` is up to date.
 
 mod support;
 
@@ -27,20 +27,20 @@ fn manifest_names_registry_and_its_dependency() {
     assert!(manifest.schema_url.ends_with(&version), "{}", manifest.schema_url);
     let name = |url: &str| url.rsplit_once('/').map(|(name, _)| name.to_owned());
     let [otel] = manifest.dependencies.as_slice() else { panic!("one dependency") };
-    // A registry whose name is its dependency's depends on itself.
+    // A registry with the name of its dependency depends on itself.
     assert_ne!(name(&manifest.schema_url), name(&otel.schema_url));
     assert_eq!(name(&otel.schema_url).as_deref(), Some("https://opentelemetry.io/schemas"));
     let version = otel.schema_url.rsplit('/').next().unwrap_or_default();
     assert!(otel.registry_path.contains(&format!("/v{version}.zip")), "{}", otel.registry_path);
 }
 
-/// The names in it that are followed by a dot in another one.
+/// The names that are prefixes of others, followed by a dot.
 fn namespaces_among<'a>(names: &[&'a str]) -> Vec<&'a str> {
     names.iter().filter(|name| names.iter().any(|other| other.starts_with(&format!("{name}.")))).copied().collect()
 }
 
 #[test]
-fn no_name_is_a_namespace_of_another() {
+fn no_name_prefixes_another() {
     assert_eq!(namespaces_among(&["a.b", "a.b.c", "a.bc"]), ["a.b"]);
     let registry = Registry::read();
     let attributes: Vec<&str> = registry.attributes().iter().map(|attribute| attribute.name()).collect();
@@ -50,14 +50,14 @@ fn no_name_is_a_namespace_of_another() {
 }
 
 #[test]
-fn names_are_unique_and_our_own_are_under_our_prefixes() {
+fn own_names_are_unique_and_prefixed() {
     let registry = Registry::read();
     let mut seen = BTreeSet::new();
     for attribute in registry.attributes() {
         let name = attribute.name();
         assert!(seen.insert(name), "{name} twice");
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c)), "{name}");
-        // The ends of a flow have OpenTelemetry's names of Kubernetes behind that of the end, until a convention says so.
+        // The ends of a flow have OpenTelemetry's Kubernetes names with the end as prefix, for want of a convention.
         let ours = ["hubble.", "eyepiece.", "source.k8s.", "destination.k8s."].iter().any(|own| name.starts_with(own));
         // The metrics SDK specification's, which no registry defines.
         let ours = ours || name == "otel.metric.overflow";
@@ -73,7 +73,7 @@ fn names_are_unique_and_our_own_are_under_our_prefixes() {
 }
 
 #[test]
-fn metrics_and_events_use_attributes_that_are_registered() {
+fn used_attributes_are_registered() {
     let registry = Registry::read();
     let known: BTreeSet<&str> = registry.attributes().iter().map(|attribute| attribute.name()).collect();
     for group in registry.of("metric").into_iter().chain(registry.of("event")) {
@@ -82,7 +82,7 @@ fn metrics_and_events_use_attributes_that_are_registered() {
             assert!(attribute.id.is_none(), "{}: {} is defined in a group of its own", group.id, attribute.name());
             assert!(known.contains(attribute.name()), "{}: {} is not registered", group.id, attribute.name());
             assert!(seen.insert(attribute.name()), "{}: {} twice", group.id, attribute.name());
-            // Recommended is what should always be there: then it is required, or there is a condition.
+            // Not `recommended`: an attribute is required, or has a condition.
             let is_exact = match attribute.requirement_level.as_ref() {
                 Some(Level::Word(word)) => matches!(word.as_str(), "required" | "opt_in"),
                 Some(Level::Condition(level)) => {
@@ -98,7 +98,7 @@ fn metrics_and_events_use_attributes_that_are_registered() {
 }
 
 #[test]
-fn everything_says_what_it_is() {
+fn every_entry_is_documented() {
     let registry = Registry::read();
     for group in &registry.groups {
         assert!(group.brief.ends_with('.'), "{}", group.id);
@@ -143,13 +143,13 @@ fn units_are_ucum() {
 }
 
 #[test]
-fn attributes_of_hubbles_metrics_have_hubbles_labels() {
+fn hubble_metrics_have_hubble_labels() {
     use eyepiece_semconv::attribute::{DESTINATION_ADDRESS, OTEL_METRIC_OVERFLOW, SOURCE_ADDRESS};
     for metric in eyepiece_semconv::metric::ALL.iter().filter(|metric| metric.name.starts_with("hubble.")) {
         let mut labels = BTreeSet::new();
         for name in metric.attributes.iter().map(|usage| usage.name).filter(|name| *name != OTEL_METRIC_OVERFLOW) {
             let label = eyepiece_semconv::hubble_label(name).expect(name);
-            // An address stands in the place of a name, never beside it.
+            // An address replaces a name, and is never beside it.
             let is_new = labels.insert(label);
             assert!(is_new || [SOURCE_ADDRESS, DESTINATION_ADDRESS].contains(&name), "{}: {name} {label}", metric.name);
         }

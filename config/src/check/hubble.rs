@@ -1,8 +1,8 @@
-//! Checks of Hubble's API: addresses and peers that stand twice, certificates that protect nothing, open doors.
+//! Checks of Hubble's API: duplicate addresses and peers, unused certificates, open addresses.
 
 use std::collections::BTreeSet;
 
-use super::{Finding, finding, pair, warning};
+use super::finding::{Finding, finding, pair, warning};
 use crate::addresses::{Listen, UNIX};
 use crate::choices::SourceKind;
 use crate::settings::Settings;
@@ -11,10 +11,10 @@ use crate::settings::Settings;
 pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     let (hubble, source) = (&settings.hubble, &settings.hubble_source);
     let addresses: Vec<_> = hubble.listen.iter().map(ToString::to_string).collect();
-    // Port 0 is another one each time.
+    // Port 0 is another port each time.
     let fixed = addresses.iter().map(String::as_str).filter(|address| !address.ends_with(":0"));
-    twice("hubble.listen", fixed, findings);
-    twice("hubble.peers", hubble.peers.iter().map(|peer| peer.name.as_str()), findings);
+    check_unique("hubble.listen", fixed, findings);
+    check_unique("hubble.peers", hubble.peers.iter().map(|peer| peer.name.as_str()), findings);
     pair("hubble.tls", (&hubble.tls.cert, &hubble.tls.key), findings);
     pair("hubble_source.tls", (&source.tls.cert, &source.tls.key), findings);
     if hubble.tls.client_ca.is_some() && hubble.tls.cert.is_none() && hubble.tls.key.is_none() {
@@ -32,7 +32,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     }
     if settings.source.kind == SourceKind::Hubble && settings.monitor.socket.is_some() {
         let wrong =
-            "source.kind is hubble, whose flows come decoded: no payload is left that a monitor's client could get";
+            "source.kind is hubble, which delivers decoded flows: there is no payload for the monitor's clients";
         let right = "leave it out, or read from cilium-monitor; clients of Hubble get the flows at hubble.listen";
         findings.push(finding("monitor.socket", wrong, right, &["source.kind"]));
     }
@@ -41,8 +41,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     }
     if hubble.tls.cert.is_none() && hubble.tls.key.is_none() {
         for open in hubble.listen.iter().filter(|listen| !listen.is_local()) {
-            let wrong =
-                format!("{open} is reached from other machines, and without TLS: whoever connects sees all flows");
+            let wrong = format!("{open} is reached from other machines, and without TLS: every client sees all flows");
             let right = "set hubble.tls.cert and hubble.tls.key, or listen on 127.0.0.1 or a unix socket";
             findings.push(warning("hubble.listen", wrong, right, &["hubble.tls.cert", "hubble.tls.key"]));
         }
@@ -53,11 +52,11 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     }
 }
 
-fn twice<'a>(key: &str, names: impl Iterator<Item = &'a str>, findings: &mut Vec<Finding>) {
+fn check_unique<'a>(key: &str, names: impl Iterator<Item = &'a str>, findings: &mut Vec<Finding>) {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            findings.push(finding(key, format!("{name} is there twice"), "leave one of them out", &[]));
+            findings.push(finding(key, format!("{name} is listed twice"), "leave one of them out", &[]));
         }
     }
 }

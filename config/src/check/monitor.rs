@@ -1,25 +1,25 @@
-//! Checks of monitor sockets: one that would be read by whoever serves it, a release that nobody knows.
+//! Checks of monitor sockets: the served one is not the source, and the agent's release is known.
 
 use std::path::Path;
 
-use super::{Finding, finding, warning};
+use super::finding::{Finding, finding, warning};
 use crate::choices::SourceKind;
 use crate::settings::Settings;
 
-/// The oldest release of Cilium whose payloads are known.
+/// The oldest release of Cilium with known payloads.
 const FIRST: (u32, u32) = (1, 15);
 /// The newest one.
 const LAST: (u32, u32) = (1, 20);
 
-/// Every contradiction in `[monitor]` and `[cilium_monitor]`, where an agent is what is read.
+/// Every contradiction in `[monitor]` and `[cilium_monitor]`, if an agent is the source.
 pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     if settings.source.kind != SourceKind::CiliumMonitor {
         return;
     }
     let agent = &settings.cilium_monitor;
-    // As paths: two slashes, or a dot between them, name nothing else.
+    // As paths, so that `//` and `/./` make no difference.
     if settings.monitor.socket.as_deref() == Some(Path::new(&agent.socket)) {
-        let wrong = "it is cilium_monitor.socket too: we would read what we serve ourselves";
+        let wrong = "it is also cilium_monitor.socket: eyepiece would read what it serves";
         let right = "use another path, such as /run/eyepiece/monitor1_2.sock";
         findings.push(finding("monitor.socket", wrong, right, &["cilium_monitor.socket", "source.kind"]));
     }
@@ -33,7 +33,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Major and minor number; none where no release is named.
+/// Major and minor number; `None` if the text names no release.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split('.').map(|part| part.parse().ok());
     Some((parts.next()??, parts.next()??))

@@ -1,4 +1,4 @@
-//! Secrets in the open: headers that are sent in the clear, and files that every user can read.
+//! Warnings of secrets that others can read: headers over plaintext, and files that every user can read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use figment::value::{Dict, Value};
 
-use super::{Finding, warning};
+use super::finding::{Finding, warning};
 use crate::choices::Protocol;
 use crate::convert;
 use crate::error::Problem;
@@ -15,14 +15,14 @@ use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::signal::Signal;
 
-/// Where headers are set.
+/// The keys of headers.
 const HEADERS: [&str; 3] = ["otlp.headers", "otlp.metrics.headers", "otlp.logs.headers"];
 
-/// Parts of the names of headers that hold a secret; others name a tenant, or what is accepted.
+/// Parts of the names of headers with a secret.
 const SECRET_PARTS: [&str; 10] =
     ["auth", "cookie", "credential", "key", "passw", "secret", "session", "signature", "token", "x-honeycomb-team"];
 
-/// The permission of all who are neither the owner nor in the group.
+/// Read permission of others, beside owner and group.
 const OTHERS_READ: u32 = 0o004;
 
 fn is_secret(header: &str) -> bool {
@@ -30,7 +30,7 @@ fn is_secret(header: &str) -> bool {
     SECRET_PARTS.iter().any(|part| header.contains(part))
 }
 
-/// Warns of secret headers that leave this machine in the clear, and of private keys that every user can read.
+/// Warns of secret headers that leave this machine unencrypted, and of private keys that every user can read.
 pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     let otlp = &settings.otlp;
     let mut warned = BTreeSet::new();
@@ -73,7 +73,7 @@ fn secret_names(headers: &BTreeMap<String, Secret>) -> String {
     names.join(", ")
 }
 
-/// The host of a URL whose requests are not encrypted.
+/// The host of an unencrypted URL.
 fn plain_host(url: &str) -> Option<&str> {
     let authority = url.strip_prefix("http://")?.split('/').next()?;
     if let Some(rest) = authority.strip_prefix('[') {
@@ -89,7 +89,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn others_can_read(path: &Path) -> bool {
-    // A file that is not there is the business of other checks.
+    // Other checks report a missing file.
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & OTHERS_READ != 0)
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn check_file(path: &Path, values: &Dict) -> Option<Problem> {
     })
 }
 
-/// Names of headers, in each form that they can be given in.
+/// Names of headers, from a table or a text.
 fn names(headers: &Value) -> Vec<String> {
     match headers {
         Value::Dict(_, table) => table.keys().cloned().collect(),
@@ -121,7 +121,7 @@ mod tests {
     use super::{is_loopback, is_secret, plain_host};
 
     #[test]
-    fn secret_headers_are_told_from_others() {
+    fn secret_headers_are_recognised_by_name() {
         for (name, expected) in [
             ("authorization", true),
             ("Proxy-Authorization", true),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_plain_urls_are_found() {
+    fn host_of_plain_url_is_found() {
         for (url, host, loopback) in [
             ("http://collector:4317", Some("collector"), false),
             ("http://localhost:4318/v1/logs", Some("localhost"), true),

@@ -1,8 +1,8 @@
-//! Addresses of gRPC against what their keys want.
+//! Checks addresses of gRPC.
 
 use figment::value::Value;
 
-use super::{Entries, Wrong, each, text};
+use super::value::{Entries, Wrong, each, text};
 use crate::addresses::{self, Listen, Peer, PeerDomain};
 
 /// Addresses to listen on.

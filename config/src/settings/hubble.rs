@@ -1,4 +1,4 @@
-//! Settings of Hubble's gRPC API: our own, and another's that flows are read from.
+//! Settings of Hubble's gRPC API: our own server, and another server as the source.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::addresses::{Listen, Peer, PeerDomain};
 use crate::mode;
-use crate::units::duration;
+use crate::units::{duration, path};
 
 /// Hubble's gRPC API as we serve it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hubble {
-    /// Where it listens; empty = nowhere.
+    /// Its addresses; empty = off.
     pub listen: Vec<Listen>,
-    /// Whether somebody asked for these addresses: the default ones may be out of reach, and we go on without them.
+    /// Whether the addresses were set: if the default one cannot be bound, the program goes on without it.
     #[serde(skip)]
     pub listen_given: bool,
     /// Permission bits of unix sockets, at most 0o777.
@@ -30,11 +30,11 @@ pub struct Hubble {
     /// Other nodes.
     pub peers: Vec<Peer>,
     /// A file with more of them, read again when it changes.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub peers_file: Option<PathBuf>,
-    /// Names whose addresses are other nodes.
+    /// DNS names that resolve to other nodes.
     pub peers_dns: Vec<PeerDomain>,
-    /// How often these names, and our own address, are looked up.
+    /// How often these names and our own address are resolved.
     #[serde(with = "duration")]
     pub peers_refresh: Duration,
 }
@@ -44,7 +44,7 @@ impl Default for Hubble {
         Self {
             listen: vec![Listen::Unix("/run/eyepiece/hubble.sock".into())],
             listen_given: false,
-            // Flows show who talks to whom: for root and a group, as Cilium's socket.
+            // Flows are for root and a group only, as with Cilium's socket.
             mode: 0o660,
             group: String::new(),
             // Hubble's default.
@@ -53,7 +53,7 @@ impl Default for Hubble {
             peers: Vec::new(),
             peers_file: None,
             peers_dns: Vec::new(),
-            // What cluster DNS keeps records for (CoreDNS's `ttl 30`).
+            // The TTL of cluster DNS (CoreDNS's `ttl 30`).
             peers_refresh: Duration::from_secs(30),
         }
     }
@@ -63,24 +63,24 @@ impl Default for Hubble {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubbleTls {
-    /// Our certificate and the ones that vouch for it; none = plaintext.
-    #[serde(with = "super::path")]
+    /// Our certificate and its chain; `None` = plaintext.
+    #[serde(with = "path")]
     pub cert: Option<PathBuf>,
     /// Its private key.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub key: Option<PathBuf>,
-    /// Authorities whose certificates clients must have; none = clients need none.
-    #[serde(with = "super::path")]
+    /// Authorities of client certificates; `None` = clients need none.
+    #[serde(with = "path")]
     pub client_ca: Option<PathBuf>,
 }
 
-/// Another Hubble's gRPC API, that flows are read from.
+/// Another Hubble's gRPC API as the source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubbleSource {
     /// `unix://` and a path, or host and port.
     pub address: String,
-    /// Certificates; plaintext where none of them is set.
+    /// Certificates; plaintext if none of them is set.
     pub tls: SourceTls,
 }
 
@@ -90,19 +90,19 @@ impl Default for HubbleSource {
     }
 }
 
-/// Files with PEM certificates and keys, and the name that the server has to have.
+/// Files with PEM certificates and keys, and the server's name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceTls {
     /// Authorities that the server's certificate is checked against.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub ca: Option<PathBuf>,
     /// Our client certificate.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub cert: Option<PathBuf>,
     /// Its private key.
-    #[serde(with = "super::path")]
+    #[serde(with = "path")]
     pub key: Option<PathBuf>,
-    /// Name in the server's certificate, where it is not the address's host; empty = it is.
+    /// Name in the server's certificate; empty = the address's host.
     pub server_name: String,
 }

@@ -1,10 +1,11 @@
-//! Settings of monitor sockets, a running Cilium's and our own, and of recordings.
+//! Settings of monitor sockets, Cilium's and our own, and of recordings.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::mode;
+use crate::units::path;
 
 /// A running Cilium agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ use crate::mode;
 pub struct CiliumMonitor {
     /// Path of its monitor 1.2 socket.
     pub socket: String,
-    /// The agent's release (`1.18`), where payloads do not tell; empty = the newest that is known.
+    /// The agent's release (`1.18`), for payloads that do not show it; empty = the newest known one.
     pub version: String,
 }
 
@@ -28,7 +29,7 @@ impl Default for CiliumMonitor {
 pub struct Replay {
     /// The file; `-` is standard input.
     pub path: String,
-    /// How many times faster than recorded; zero = as fast as it goes.
+    /// How many times faster than recorded; zero = as fast as possible.
     pub speed: f64,
 }
 
@@ -42,10 +43,10 @@ impl Default for Replay {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Monitor {
-    /// Where it listens, an absolute path; none = nowhere.
-    #[serde(with = "super::path")]
+    /// Its absolute path; `None` = off.
+    #[serde(with = "path")]
     pub socket: Option<PathBuf>,
-    /// Payloads that wait for a client at most; 0 = only their memory is bounded.
+    /// The most payloads that wait for a client; 0 = only their memory is bounded.
     pub queue: u32,
     /// Group of the socket; empty = the process's.
     pub group: String,

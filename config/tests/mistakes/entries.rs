@@ -25,7 +25,7 @@ fn every_wrong_entry_is_reported() {
 }
 
 #[test]
-fn types_of_a_file() {
+fn wrong_types_are_reported() {
     for (text, message) in [
         (
             "[datapath]\ncapture_bytes = \"128\"",

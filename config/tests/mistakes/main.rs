@@ -33,7 +33,7 @@ fn mistakes(text: &str, env: &[&str], sets: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn one_mistake_one_line() {
+fn every_mistake_has_its_line() {
     const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
     const URL: &str = "use a URL such as http://localhost:4317 or https://collector.example:4317";
     const MODE: &str = "use permissions in octal, such as \"0660\"";
@@ -100,7 +100,7 @@ fn one_mistake_one_line() {
         ("hubble.listen=:4244", &format!("\":4244\" is no IP address with a port, and no unix:// path; {LISTEN}")),
         ("hubble.listen=unix://x", &format!("in \"unix://x\", \"x\" is no absolute path; {LISTEN}")),
         ("hubble.listen=127.0.0.1:1,", &format!("the list has an empty text; {LISTEN}")),
-        ("hubble.listen=127.0.0.1:1,127.0.0.1:1", "127.0.0.1:1 is there twice; leave one of them out"),
+        ("hubble.listen=127.0.0.1:1,127.0.0.1:1", "127.0.0.1:1 is listed twice; leave one of them out"),
         ("hubble.ring=0", "0 is no 2^n - 1 of these; use 1, or another 2^n - 1 from 1 to 65535"),
         ("hubble.ring=2", "2 is no 2^n - 1 of these; use 3, or another 2^n - 1 from 1 to 65535"),
         ("hubble.ring=4096", "4096 is no 2^n - 1 of these; use 4095, or another 2^n - 1 from 1 to 65535"),
@@ -110,7 +110,7 @@ fn one_mistake_one_line() {
         ("hubble.peers=b", &format!("\"b\" has no name=address form; {PEER}")),
         ("hubble.peers=a/b/c=d", &format!("\"a/b/c=d\" has more than one / in its name; {PEER}")),
         ("hubble.peers=b=c:0", &format!("\"b=c:0\" has the port \"0\", which is none; {PEER}")),
-        ("hubble.peers=b=c,b=d", "b is there twice; leave one of them out"),
+        ("hubble.peers=b=c,b=d", "b is listed twice; leave one of them out"),
         (
             "hubble.peers_dns=10.0.0.1",
             "\"10.0.0.1\" is an address, not a name; use a DNS name and a port, such as \"eyepiece.kube-system.svc:4244\"",
@@ -159,6 +159,8 @@ fn one_mistake_one_line() {
         ("otlp.endpoint=http://c:65536", &format!("\"http://c:65536\" has a port that is none; {URL}")),
         ("otlp.endpoint=http://c:0", &format!("\"http://c:0\" has a port that is none; {URL}")),
         ("otlp.endpoint=http://c?a=b", &format!("the URL has a query or a fragment; {URL}")),
+        ("otlp.endpoint=c:4317?token=b", &format!("the URL has a query or a fragment; {URL}")),
+        ("otlp.endpoint=grpc://c#b", &format!("the URL has a query or a fragment; {URL}")),
         (
             "otlp.endpoint=http://me:pass@c",
             "the URL holds credentials; send them in otlp.headers, which is kept secret",
@@ -179,7 +181,7 @@ fn one_mistake_one_line() {
         ),
         (
             "otlp.headers.a=<hidden>",
-            "the value of \"a\" is what stands for a secret in a printed configuration; use a table of texts, or a text name=value,name=value",
+            "the value of \"a\" is the placeholder of a secret in a printed configuration; use a table of texts, or a text name=value,name=value",
         ),
         (
             "otlp.resource_attributes.service.name=x",
@@ -216,13 +218,12 @@ fn one_mistake_one_line() {
     }
 }
 
-/// What is allowed, and told.
 #[test]
-fn open_doors_of_hubbles_api_are_warned_about() {
+fn open_hubble_addresses_are_warned_about() {
     let open = |address: &str| {
         format!(
-            "hubble.listen (from --set hubble.listen): {address} is reached from other machines, and without TLS: whoever \
-             connects sees all flows; set hubble.tls.cert and hubble.tls.key, or listen on 127.0.0.1 or a unix socket"
+            "hubble.listen (from --set hubble.listen): {address} is reached from other machines, and without TLS: every \
+             client sees all flows; set hubble.tls.cert and hubble.tls.key, or listen on 127.0.0.1 or a unix socket"
         )
     };
     let unused = "hubble.tls.cert (from --set hubble.tls.cert): hubble.listen has only unix sockets, which are never \
@@ -242,11 +243,11 @@ fn open_doors_of_hubbles_api_are_warned_about() {
         assert!(loaded.settings.hubble.listen_given);
     }
     assert!(!ok("", &[], &[]).settings.hubble.listen_given);
-    assert!(ok("[hubble]\nlisten = []", &[], &[]).settings.hubble.listen_given, "[] is a wish too");
+    assert!(ok("[hubble]\nlisten = []", &[], &[]).settings.hubble.listen_given, "[] sets the key");
 }
 
 #[test]
-fn a_replay_needs_a_file() {
+fn replay_without_file_is_rejected() {
     let missing = "replay.path (from --set source.kind): source.kind is replay, and there is no file; \
                    name the file that `eyepiece record --raw` wrote, or \"-\" for standard input";
     assert_eq!(mistakes("", &[], &["source.kind=replay"]), [missing]);
@@ -254,7 +255,7 @@ fn a_replay_needs_a_file() {
 }
 
 #[test]
-fn variables_are_named() {
+fn mistake_names_its_variable() {
     for (env, message) in [
         (
             "EYEPIECE_OTLP_ENDPOINT=x",
@@ -275,7 +276,7 @@ fn variables_are_named() {
         ),
         (
             "EYEPIECE_=x",
-            "EYEPIECE_: the variable names no key; write the key behind it, __ between levels, such as EYEPIECE_OTLP__ENDPOINT",
+            "EYEPIECE_: the variable names no key; write the key after it, __ between levels, such as EYEPIECE_OTLP__ENDPOINT",
         ),
         (
             "EYEPIECE_OTLP__PROTOCOL=http/json",
@@ -295,7 +296,7 @@ fn variables_are_named() {
 }
 
 #[test]
-fn what_is_overridden_is_no_mistake_and_what_orchestrators_inject_neither() {
+fn overridden_and_injected_variables_are_ignored() {
     let env = [
         "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
         "EYEPIECE_SERVICE_HOST=10.0.0.1",
@@ -307,9 +308,8 @@ fn what_is_overridden_is_no_mistake_and_what_orchestrators_inject_neither() {
     assert_eq!(mistakes("[otlp]\nprotocol = \"grpc\"", &env, &[]), [""; 0]);
 }
 
-/// What OpenTelemetry's variables say in vain, and the settings all the same.
 #[test]
-fn variables_of_opentelemetry_that_are_ignored_are_told() {
+fn ignored_opentelemetry_variables_are_warned_about() {
     const TIME: &str = "use a whole number above 0 without a unit, such as 10000";
     const SUMS: &str = "use cumulative, and convert them in the collector (cumulativetodelta)";
     const PLAIN: &str =
@@ -384,7 +384,7 @@ fn variables_of_opentelemetry_that_are_ignored_are_told() {
 }
 
 #[test]
-fn what_opentelemetry_may_say_in_vain_is_a_mistake_of_our_own_settings() {
+fn own_settings_are_never_ignored() {
     for set in ["otlp.protocol=http/json", "otlp.tls.ca=/ca", "otlp.endpoint=http://c:4317/path", "log.level=verbose"] {
         let variable = set.split_once('=').map(|(key, value)| (key.to_uppercase().replace('.', "__"), value));
         let variable = variable.map(|(key, value)| format!("EYEPIECE_{key}={value}")).expect("a pair");
@@ -395,7 +395,7 @@ fn what_opentelemetry_may_say_in_vain_is_a_mistake_of_our_own_settings() {
 }
 
 #[test]
-fn all_mistakes_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let found = mistakes(
         "[datapath]\nattach = \"xdp\"\ncapture = 1\n[otlp]\ntls.cert = \"/c\"",
         &["EYEPIECE_ADMIN__LISTEN=nowhere", "OTEL_RESOURCE_ATTRIBUTES=x"],
@@ -420,7 +420,7 @@ fn all_mistakes_at_once() {
 }
 
 #[test]
-fn files_that_are_not_there() {
+fn only_named_file_must_exist() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.toml");
     let named = load(&Sources { file: Some(missing.clone()), ..Sources::default() }).unwrap_err();
@@ -437,7 +437,7 @@ fn files_that_are_not_there() {
 }
 
 #[test]
-fn a_variable_that_is_no_utf8() {
+fn variable_without_utf8_is_rejected() {
     let bytes = OsString::from_vec(vec![0xff]);
     let env = vec![("EYEPIECE_NODE__NAME".into(), bytes.clone()), ("OTHER".into(), bytes.clone()), (bytes, "x".into())];
     let problems = load(&Sources { env, ..Sources::default() }).unwrap_err().problems;
@@ -459,9 +459,15 @@ fn secrets_are_never_shown() {
     assert!(
         printed.contains("headers = { \"authorization\" = \"<hidden>\" } # --set otlp.logs.headers.authorization\n")
     );
-    for set in
-        ["otlp.headers=s3cret", "otlp.headers=a=s3cret%", "otlp.headers.a=s3cret\n", "otlp.endpoint=http://a:s3cret@c"]
-    {
+    for set in [
+        "otlp.headers=s3cret",
+        "otlp.headers=a=s3cret%",
+        "otlp.headers.a=s3cret\n",
+        "otlp.endpoint=http://a:s3cret@c",
+        "otlp.endpoint=c:4317?token=s3cret",
+        "otlp.endpoint=s3cret?://c",
+        "otlp.logs.endpoint=ftp://c/path?token=s3cret",
+    ] {
         let found = mistakes("", &[], &[set]);
         assert!(found.len() == 1 && !found[0].contains("s3cret"), "{found:?}");
     }

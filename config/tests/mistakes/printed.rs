@@ -1,10 +1,10 @@
-//! Metrics on standard output, where they are a table that has to be asked for.
+//! Metrics on standard output: a table that must be switched on.
 
 use crate::support::ok;
 
 #[test]
-fn metrics_printed_nowhere_are_told() {
-    for (sets, is_told) in [
+fn unprinted_metrics_are_warned_about() {
+    for (sets, is_warned) in [
         (&["otlp.protocol=stdout"][..], false),
         (&["otlp.protocol=stdout", "otlp.logs.enabled=false"], true),
         (&["otlp.protocol=stdout", "otlp.logs.enabled=false", "otlp.metrics.table=true"], false),
@@ -16,7 +16,7 @@ fn metrics_printed_nowhere_are_told() {
         let warnings: Vec<_> = ok("", &[], sets).warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
             warnings.iter().any(|warning| warning.starts_with("otlp.metrics.table ")),
-            is_told,
+            is_warned,
             "{sets:?} {warnings:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! Warnings of secrets that others can see.
+//! Warnings of secrets that others can read.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,20 +16,20 @@ fn warnings(sets: &[&str]) -> Vec<String> {
 #[test]
 fn secret_header_over_plain_http_warns() {
     const AUTH: &str = "otlp.headers.Authorization=Bearer x";
-    let told = |key: &str, names: &str, host: &str| {
+    let warning = |key: &str, names: &str, host: &str| {
         format!(
             "{key}: {names} would be sent to {host} unencrypted: the endpoint begins with http://; use an https:// \
              endpoint, or leave the secret out"
         )
     };
-    let general = told("otlp.headers (from --set otlp.headers.Authorization)", "authorization", "collector");
+    let general = warning("otlp.headers (from --set otlp.headers.Authorization)", "authorization", "collector");
     for (sets, expected) in [
         (&[AUTH, "otlp.endpoint=http://collector:4317"][..], vec![general.clone()]),
         (&[AUTH, "otlp.endpoint=http://collector:4317", "otlp.logs.endpoint=https://logs:1"], vec![general.clone()]),
         (&[AUTH, "otlp.endpoint=http://collector:4317", "otlp.metrics.enabled=false"], vec![general]),
         (
             &["otlp.logs.headers=a=b,x-api-key=c", "otlp.endpoint=http://collector:4317"],
-            vec![told("otlp.logs.headers (from --set otlp.logs.headers)", "x-api-key", "collector")],
+            vec![warning("otlp.logs.headers (from --set otlp.logs.headers)", "x-api-key", "collector")],
         ),
         (&[AUTH], vec![]),
         (&[AUTH, "otlp.endpoint=https://collector:4317"], vec![]),
@@ -58,11 +58,11 @@ fn readable_file_with_secret_header_warns() {
     ] {
         let file = file(text);
         for (mode, readable) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {
-            let told = at(file.path(), mode);
-            assert_eq!(told.len(), usize::from(holds && readable), "{text} {mode:o}: {told:?}");
+            let found = at(file.path(), mode);
+            assert_eq!(found.len(), usize::from(holds && readable), "{text} {mode:o}: {found:?}");
             let start = format!("{}: every user of this machine can read the file", file.path().display());
-            assert!(told.iter().all(|told| told.starts_with(&start)), "{told:?}");
-            assert!(told.iter().all(|told| !told.contains("Bearer x") && !told.contains("=secret")), "{told:?}");
+            assert!(found.iter().all(|found| found.starts_with(&start)), "{found:?}");
+            assert!(found.iter().all(|found| !found.contains("Bearer x") && !found.contains("=secret")), "{found:?}");
         }
     }
 }
@@ -71,7 +71,7 @@ fn readable_file_with_secret_header_warns() {
 fn readable_private_key_warns() {
     let (key, config) = (file("a key"), file(""));
     for table in ["otlp.tls", "otlp.logs.tls", "hubble.tls", "hubble_source.tls"] {
-        // Where TLS has a use, so that nothing else is warned of.
+        // Settings that use TLS, so that there is no other warning.
         let text = format!(
             "otlp.endpoint = \"https://c:1\"\nhubble.listen = [\"127.0.0.1:1\"]\n\
              hubble_source.address = \"c:1\"\n{table}.cert = \"/c\"\n{table}.key = \"{}\"\n",
@@ -80,9 +80,9 @@ fn readable_private_key_warns() {
         std::fs::write(config.path(), text).expect("our own file");
         for (mode, readable) in [(0o600, false), (0o644, true)] {
             set_permissions(key.path(), Permissions::from_mode(mode)).expect("our own file");
-            let told = at(config.path(), 0o600);
-            assert_eq!(told.len(), usize::from(readable), "{table} {mode:o}: {told:?}");
-            assert!(told.iter().all(|told| told.starts_with(&format!("{table}.key"))), "{told:?}");
+            let found = at(config.path(), 0o600);
+            assert_eq!(found.len(), usize::from(readable), "{table} {mode:o}: {found:?}");
+            assert!(found.iter().all(|found| found.starts_with(&format!("{table}.key"))), "{found:?}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Settings of sources that do not go with those of what is served.
+//! Settings of sources that conflict with what is served.
 
 use crate::mistakes;
 use crate::support::try_load;
 
 #[test]
-fn flows_that_come_decoded_have_no_payload_for_a_monitor() {
+fn hubble_source_has_no_monitor() {
     let found = mistakes("", &[], &["source.kind=hubble", "monitor.socket=/run/m.sock"]);
-    assert!(found.len() == 1 && found[0].contains("no payload is left that a monitor's client could get"), "{found:?}");
+    assert!(found.len() == 1 && found[0].contains("there is no payload for the monitor's clients"), "{found:?}");
     assert_eq!(mistakes("", &[], &["source.kind=cilium-monitor", "monitor.socket=/run/m.sock"]), [""; 0]);
 }
 
 #[test]
-fn nobody_reads_the_monitor_that_it_serves() {
+fn served_monitor_is_no_source() {
     let set = |ours: &str, kind: &str| {
         let (ours, kind) = (format!("monitor.socket={ours}"), format!("source.kind={kind}"));
         mistakes("", &[], &[&ours, &kind, "cilium_monitor.socket=/run/m/m.sock"])
@@ -19,14 +19,14 @@ fn nobody_reads_the_monitor_that_it_serves() {
     for ours in ["/run/m/m.sock", "/run//m/m.sock", "/run/./m/m.sock"] {
         let found = set(ours, "cilium-monitor");
         assert!(found.len() == 1 && found[0].starts_with("monitor.socket"), "{found:?}");
-        assert!(found[0].contains("cilium_monitor.socket too"), "{found:?}");
-        assert_eq!(set(ours, "datapath"), [""; 0], "nobody reads it");
+        assert!(found[0].contains("it is also cilium_monitor.socket"), "{found:?}");
+        assert_eq!(set(ours, "datapath"), [""; 0], "it is not read");
     }
     assert_eq!(set("/run/m/other.sock", "cilium-monitor"), [""; 0]);
 }
 
 #[test]
-fn a_release_that_is_not_known_is_told() {
+fn unknown_release_is_warned_about() {
     for (version, read_as) in [
         ("", None),
         ("guess", None),
@@ -42,9 +42,9 @@ fn a_release_that_is_not_known_is_told() {
         let version = format!("cilium_monitor.version={version}");
         for (kind, read_as) in [("cilium-monitor", read_as), ("datapath", None)] {
             let loaded = try_load("", &[], &[&version, &format!("source.kind={kind}")]).unwrap();
-            let told: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-            assert_eq!(told.len(), usize::from(read_as.is_some()), "{version} {kind}: {told:?}");
-            assert!(told.iter().all(|told| told.contains(&format!("read as those of {};", read_as.unwrap_or("")))));
+            let found: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            assert_eq!(found.len(), usize::from(read_as.is_some()), "{version} {kind}: {found:?}");
+            assert!(found.iter().all(|found| found.contains(&format!("read as those of {};", read_as.unwrap_or("")))));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Loading from texts, for the tables.
+//! Loads settings from texts.
 
 use std::io::Write as _;
 
@@ -22,7 +22,7 @@ pub(crate) fn try_load(text: &str, env: &[&str], sets: &[&str]) -> Result<Loaded
     load(&Sources { env, file: Some(file.path().to_owned()), default_file: None, sets, hostname: "host1".to_owned() })
 }
 
-/// The same where it has to go well.
+/// Loads settings that must be valid.
 pub(crate) fn ok(text: &str, env: &[&str], sets: &[&str]) -> Loaded {
     try_load(text, env, sets).unwrap_or_else(|error| panic!("{error}"))
 }

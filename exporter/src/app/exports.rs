@@ -1,4 +1,4 @@
-//! What leaves by OTLP: flows as log records, series as metrics, our own numbers; each with its client and its end.
+//! Starts the exports: flows as log records, series as metrics, and our own metrics.
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,11 @@ use anyhow::Context as _;
 use eyepiece_config::{Export, Settings, Signal};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::Batch;
-use tokio::sync::oneshot;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::mapping;
 use super::names::MachineNames;
+use super::running::{LogsResult, Phase};
 use crate::export::otlp::client::Client;
 use crate::export::otlp::config::{Protocol, Signal as ClientSignal};
 use crate::export::otlp::metrics_sender::{Due, Sender};
@@ -30,54 +30,50 @@ use crate::support::telemetry::Telemetry;
 
 impl Sink for LogSink {
     fn send(&mut self, batch: Batch) {
-        // What found no room is counted by the sink.
+        // The sink counts what finds no room.
         self.try_send(batch);
     }
 }
 
 /// What all exports share.
-pub(super) struct Shared<'a> {
+pub(super) struct ExportContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) resource: &'a Resource,
     pub(super) symbols: &'a Symbols,
     pub(super) names: &'a MachineNames,
     pub(super) telemetry: &'a Telemetry,
-    pub(super) stop: &'a Stop,
-    /// For our own numbers, which are the last to leave.
-    pub(super) end: &'a Stop,
 }
 
-/// The log exporter at work.
+/// The running log exporter.
 pub(super) struct Logs {
-    /// Where flows go.
+    /// Receives flows.
     pub(super) sink: LogSink,
-    /// Ends when everything is delivered or counted, or nobody takes it any more.
-    pub(super) done: oneshot::Receiver<io::Result<()>>,
+    /// Completes when everything is delivered or counted, or standard output is closed.
+    pub(super) result: LogsResult,
 }
 
-/// Starts the export of log records; none where it is switched off.
-pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
-    let export = shared.settings.otlp.export(Signal::Logs);
+/// Starts the export of log records; returns `None` if it is off.
+pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Option<Logs>> {
+    let export = context.settings.otlp.export(Signal::Logs);
     if !export.enabled {
         return Ok(None);
     }
-    let options = mapping::logs(shared.settings);
-    let (symbols, names) = (shared.symbols.clone(), Arc::new(shared.names.clone()));
-    let stop = shared.stop.clone();
-    let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
+    let options = mapping::logs(context.settings);
+    let (symbols, names) = (context.symbols.clone(), Arc::new(context.names.clone()));
+    let (sink, result) = if export.protocol == eyepiece_config::Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
-        let (sink, printer) = flows::build(options.capacity, options.wanted, symbols, names, out, shared.telemetry);
+        let (sink, printer) = flows::build(options.capacity, options.wanted, symbols, names, out, context.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, ClientSignal::Logs)?;
-        let (sink, exporter) = logs::build(&options, shared.resource, symbols, names, client, shared.telemetry);
+        let (sink, exporter) = logs::build(&options, context.resource, symbols, names, client, context.telemetry);
         let export = async move || {
             exporter.run(stop).await;
             Ok(())
         };
         (sink, logs::spawn_thread("otlp-logs", export))
     };
-    Ok(Some(Logs { sink, done: done.context("cannot start the thread of the log exporter")? }))
+    Ok(Some(Logs { sink, result: result.context("cannot start the thread of the log exporter")? }))
 }
 
 fn client(export: &Export, signal: ClientSignal) -> anyhow::Result<Client> {
@@ -88,67 +84,67 @@ fn client(export: &Export, signal: ClientSignal) -> anyhow::Result<Client> {
     Client::new(&config, signal).with_context(|| format!("otlp.{}", signal.name()))
 }
 
-/// Starts the export of metrics and of our own numbers, where it is switched on.
+/// Starts the export of metrics and of our own metrics; returns whether series are read.
 pub(super) fn metrics(
-    shared: &Shared<'_>,
+    context: &ExportContext<'_>,
     pipeline: &pipeline::Handle,
-    tasks: &mut JoinSet<()>,
-    numbers: &mut JoinSet<()>,
+    components: &mut Phase,
+    own_metrics: &mut Phase,
 ) -> anyhow::Result<bool> {
-    let export = shared.settings.otlp.export(Signal::Metrics);
+    let export = context.settings.otlp.export(Signal::Metrics);
     if !export.enabled {
         return Ok(false);
     }
-    let interval = shared.settings.otlp.metrics.interval;
+    let interval = context.settings.otlp.metrics.interval;
     let producer = Producer {
         pipeline: pipeline.clone(),
-        symbols: shared.symbols.clone(),
-        names: shared.names.clone(),
-        naming: mapping::naming(&shared.settings.metrics),
+        symbols: context.symbols.clone(),
+        names: context.names.clone(),
+        naming: mapping::naming(&context.settings.metrics),
         resolver: Arc::default(),
-        resource: shared.resource.proto(),
+        resource: context.resource.proto(),
     };
-    let stop = shared.stop.clone();
+    let stop = components.stop.clone();
     let config = mapping::client(&export);
     if config.protocol == Some(Protocol::Stdout) {
-        let is_printed = shared.settings.otlp.metrics.table;
+        let is_printed = context.settings.otlp.metrics.table;
         if is_printed {
-            tasks.spawn(print(producer, interval, stop));
+            components.tasks.spawn(print(producer, interval, stop));
         }
         return Ok(is_printed);
     }
     let client = client(&export, ClientSignal::Metrics)?;
-    // Both send to the same receiver: what is the matter with it is told once.
-    let sender = Sender::new(client, shared.telemetry);
+    // Both send to the same receiver, so its failures are logged once.
+    let sender = Sender::new(client, context.telemetry);
     let of_flows = sender.clone();
-    tasks.spawn(async move {
+    components.tasks.spawn(async move {
         let produce = || {
             let producer = producer.clone();
             async move { spawn_blocking(move || producer.due()).await.unwrap_or_default() }
         };
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
-    let (telemetry, resource, stop) = (shared.telemetry.clone(), shared.resource.clone(), shared.end.clone());
-    numbers.spawn(async move { self_telemetry::run(telemetry, &resource, sender, interval, stop).await });
+    let (telemetry, resource, stop) = (context.telemetry.clone(), context.resource.clone(), own_metrics.stop.clone());
+    own_metrics.tasks.spawn(async move { self_telemetry::run(telemetry, &resource, sender, interval, stop).await });
     Ok(true)
 }
 
-/// Makes requests of the pipeline's series.
+/// Encodes the pipeline's series as requests.
 #[derive(Clone)]
 struct Producer {
     pipeline: pipeline::Handle,
     symbols: Symbols,
     names: MachineNames,
     naming: Naming,
-    /// What this reader was told before.
+    /// Remembers what this reader has got.
     resolver: Arc<Mutex<Resolver>>,
     resource: opentelemetry_proto::tonic::resource::v1::Resource,
 }
 
 impl Producer {
-    /// The metrics now, and the time of it.
-    fn look(&self) -> Option<(Vec<Resolved>, u64)> {
-        // Held over both: of two looks the later one has the later snapshot.
+    /// The metrics of now, with their time.
+    fn resolve(&self) -> Option<(Vec<Resolved>, u64)> {
+        // Held over both steps, so that a later call has the later snapshot.
         let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.pipeline.snapshot().ok()?;
         let names = Names { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
@@ -156,28 +152,28 @@ impl Producer {
     }
 
     fn due(&self) -> Due {
-        let Some((metrics, time)) = self.look() else { return Due::default() };
+        let Some((metrics, time)) = self.resolve() else { return Due::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
         let encoded = crate::export::otlp::metrics::encode(&metrics, time, &self.resource, limit);
         Due { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {
-        self.look().map(|(metrics, _)| metrics::table(&metrics)).unwrap_or_default()
+        self.resolve().map(|(metrics, _)| metrics::table(&metrics)).unwrap_or_default()
     }
 }
 
-/// Prints the table at every interval, and once more at the end.
+/// Prints the table at every interval and at the end.
 async fn print(producer: Producer, interval: Duration, mut stop: Stop) {
     loop {
-        let ends = tokio::select! {
+        let is_last = tokio::select! {
             () = tokio::time::sleep(interval) => false,
             _ = shutdown::requested(&mut stop) => true,
         };
         let producer = producer.clone();
         let written = spawn_blocking(move || io::stdout().lock().write_all(producer.text().as_bytes())).await;
         match written {
-            Ok(Ok(())) if !ends => {}
+            Ok(Ok(())) if !is_last => {}
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
                 tracing::error!(%error, "cannot write metrics to standard output");
                 return;

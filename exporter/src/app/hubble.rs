@@ -1,8 +1,5 @@
-//! Hubble's API: its addresses before anything else, the ring behind the pipeline, the services once it can be read.
+//! The wiring of Hubble's API: binds its addresses, puts the ring behind the pipeline, then serves.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,14 +8,16 @@ use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto;
 use http::HeaderValue;
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
 use tonic::service::Routes;
 
-use super::exports::Shared;
-use super::{AppError, monitor};
+use super::error::{AppError, SettingError};
+use super::exports::ExportContext;
+use super::running::Phase;
+use super::socket;
 use crate::pipeline::Sink;
 use crate::serve::grpc::health::Health;
-use crate::serve::grpc::{Address, Bind, Bound, Limits, MAX_MESSAGE_BYTES, ServerError};
+use crate::serve::grpc::tls::TlsError;
+use crate::serve::grpc::{Address, Bind, Bound, Limits, MESSAGE, ServerError};
 use crate::serve::observer::namespaces::Namespaces;
 use crate::serve::observer::ring::{Ring, Writer};
 use crate::serve::observer::service::{HUBBLE_VERSION, ObserverService, REVISION};
@@ -27,11 +26,10 @@ use crate::serve::peer::Peers;
 use crate::serve::{grpc, peer};
 use crate::services::observer::observer_server::ObserverServer;
 use crate::source::datapath::clock::unix_now;
-use crate::source::datapath::lock;
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener::Options;
 
-/// What is there before there is a source.
+/// The bound addresses, and the ring that the pipeline will write to.
 pub(super) struct Hubble {
     bound: Bound,
     ring: Arc<Ring>,
@@ -40,7 +38,7 @@ pub(super) struct Hubble {
 }
 
 impl Hubble {
-    /// Binds the addresses; none where it is switched off, or the default address is out of reach.
+    /// Binds the addresses; returns `None` if the API is off, or the default address cannot be bound.
     pub(super) fn bind(
         runtime: &Runtime,
         settings: &Settings,
@@ -52,7 +50,7 @@ impl Hubble {
         }
         for listen in &hubble.listen {
             if let Listen::Unix(path) = listen {
-                make_folder(path);
+                socket::make_folder(path);
             }
         }
         let config = grpc::Config {
@@ -64,12 +62,9 @@ impl Hubble {
         };
         let bound = match runtime.block_on(config.bind()) {
             Ok(bound) => bound,
-            Err(ServerError::Tls(error)) => {
-                let right = "use PEM files of a certificate and its key";
-                return Err(AppError::Setting { key: "hubble.tls.cert", wrong: error.to_string(), right });
-            }
+            Err(ServerError::Tls(error)) => return Err(certificate_error(settings, &error).into()),
             Err(error) if !hubble.listen_given => {
-                // Nobody asked for this address: what else is wanted goes on without it.
+                // The address is only a default: the program goes on without it.
                 tracing::warn!(%error, "Hubble's API is not served; set hubble.listen to an address, or to [] for none");
                 return Ok(None);
             }
@@ -79,17 +74,18 @@ impl Hubble {
         Ok(Some(Self { bound, ring, writer, namespaces: Namespaces::default() }))
     }
 
-    /// Lets clients in. Returns who is to get what is observed.
+    /// Serves clients; returns the sinks that the pipeline feeds.
     pub(super) fn serve(
         self,
         runtime: &Runtime,
-        shared: &Shared<'_>,
-        tasks: &mut JoinSet<()>,
+        context: &ExportContext<'_>,
+        components: &mut Phase,
     ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
         let Self { bound, ring, writer, namespaces } = self;
-        let Shared { settings, names, telemetry, stop, .. } = *shared;
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.recorder(unix_now))];
-        let observer = Observer::new(Deps {
+        let ExportContext { settings, names, telemetry, .. } = *context;
+        let stop = &components.stop;
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch(unix_now))];
+        let observer = Observer::new(Parts {
             ring: Arc::clone(&ring),
             namespaces,
             node: node(settings),
@@ -106,8 +102,9 @@ impl Hubble {
             tracing::info!(%address, entries = settings.hubble.ring, "Hubble's API");
         }
         runtime.spawn(ring.wake_followers());
-        tasks.spawn_on(peers.run(stop.clone()), runtime.handle());
-        tasks.spawn_on(bound.serve(routes, Some(health), stop.clone()), runtime.handle());
+        let (peers, server) = (peers.run(stop.clone()), bound.serve(routes, Some(health), stop.clone()));
+        components.tasks.spawn_on(peers, runtime.handle());
+        components.tasks.spawn_on(server, runtime.handle());
         Ok(sinks)
     }
 }
@@ -116,7 +113,7 @@ fn node(settings: &Settings) -> Node {
     Node { name: settings.node.name.clone(), cluster: settings.node.cluster.clone() }
 }
 
-/// Who else observes.
+/// The registry of the other nodes.
 fn peers(settings: &Settings, addresses: Vec<Address>, telemetry: &Telemetry) -> Peers {
     let hubble = &settings.hubble;
     let config = peer::Config {
@@ -133,16 +130,6 @@ fn peers(settings: &Settings, addresses: Vec<Address>, telemetry: &Telemetry) ->
     config.build()
 }
 
-/// Makes the folder of a socket where it is our own: one that a setting names may be the default's.
-pub(super) fn make_folder(path: &Path) {
-    if path.parent() == Some(Path::new(lock::FOLDER))
-        && let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create(lock::FOLDER)
-    {
-        // What follows from it is logged where the socket is bound.
-        tracing::debug!(%error, folder = lock::FOLDER, "cannot make a socket's folder");
-    }
-}
-
 fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
     let hubble = &settings.hubble;
     let bind = |listen: &Listen| {
@@ -150,7 +137,7 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
             Listen::Unix(path) => Bind::Unix(Options {
                 path: path.clone(),
                 mode: hubble.mode,
-                group: monitor::group("hubble.group", &hubble.group)?,
+                group: socket::group("hubble.group", &hubble.group)?,
             }),
             Listen::Tcp(address) => Bind::Tcp(*address),
         })
@@ -158,8 +145,23 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
     hubble.listen.iter().map(bind).collect()
 }
 
-/// The files of the API's certificates; none where it has none.
-pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::TlsFiles> {
+/// The files of the API's certificates; `None` without any.
+pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {
     let tls = &settings.hubble.tls;
     Some(grpc::tls::TlsFiles { cert: tls.cert.clone()?, key: tls.key.clone()?, client_ca: tls.client_ca.clone() })
+}
+
+/// A file of certificates that cannot be used, under its own key.
+pub(super) fn certificate_error(settings: &Settings, error: &TlsError) -> SettingError {
+    let tls = &settings.hubble.tls;
+    let (key, right) = match error {
+        TlsError::File { path, .. } if tls.client_ca.as_ref() == Some(path) => {
+            ("hubble.tls.client_ca", "use a PEM file of the authorities of clients")
+        }
+        TlsError::File { path, .. } if tls.key.as_ref() == Some(path) => {
+            ("hubble.tls.key", "use a PEM file of the certificate's private key")
+        }
+        _ => ("hubble.tls.cert", "use PEM files of a certificate and its key"),
+    };
+    SettingError { key, wrong: error.to_string(), right }
 }

@@ -1,28 +1,31 @@
-//! Who we are to receivers: the attributes of the resource, and the id of this instance.
+//! The resource of exports: its attributes, and the id of this instance.
 
 use std::os::unix::fs::MetadataExt as _;
 
-use eyepiece_config::{Settings, SourceKind};
+use eyepiece_config::{Listen, Settings, SourceKind};
 use eyepiece_flow::text;
 use eyepiece_semconv::attribute;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-use super::source::Emitter;
+use super::feed::Emitter;
 use crate::export::otlp::resource::Resource;
 
-/// The namespace of ids that are made of what an instance is: OpenTelemetry's conventions, `service.instance.id`.
+/// The namespace of ids that are derived from an instance's properties: OpenTelemetry's conventions,
+/// `service.instance.id`.
 const NAMESPACE: u128 = 0x4d63009a_8d0f_11ee_aad7_4c796ed8e320;
 
-/// Where the machine's id is: `machine-id(5)`, and where it is on systems without systemd.
+/// Files with the machine's id: `machine-id(5)`, and the one of systems without systemd.
 const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
-/// The name of the cluster that stands for none: as Cilium's.
+/// The name that stands for no cluster, as Cilium's.
 const NO_CLUSTER: &str = "default";
 
-/// The resource of everything that is exported.
-pub(super) fn resource(settings: &Settings, emitter: &Emitter) -> Resource {
+/// The resource of everything that is exported. Reads /proc/1/ns/net: call it before capabilities are given up.
+/// `serves_hubble`: whether the addresses of `hubble.listen` are bound.
+pub(super) fn resource(settings: &Settings, emitter: &Emitter, serves_hubble: bool) -> Resource {
     let otlp = &settings.otlp;
-    let instance = instance_id(settings, &machine_id(), network_namespace());
+    let owned = owned_endpoint(settings, serves_hubble).unwrap_or_else(|| format!("{:x}", fastrand::u128(..)));
+    let instance = instance_id(settings, &machine_id(), &owned, network_namespace());
     let cluster = Some(&settings.node.cluster).filter(|name| *name != NO_CLUSTER);
     let cluster = cluster.map(|name| (attribute::K8S_CLUSTER_NAME.to_owned(), name.clone()));
     let given = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -30,12 +33,25 @@ pub(super) fn resource(settings: &Settings, emitter: &Emitter) -> Resource {
     Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
 }
 
-/// An id that is the same after a restart and that two eyepieces at work do not share: of the machine, the node's names,
-/// what is watched, and the admin listener, which no two of a machine have in common.
+/// An endpoint that only one process of a machine or network namespace can listen on, and that stays the same after a
+/// restart; `None` if the settings bind none. Port 0 is another one each time.
+fn owned_endpoint(settings: &Settings, serves_hubble: bool) -> Option<String> {
+    let admin = settings.admin.listen.filter(|address| address.port() != 0).map(|address| address.to_string());
+    let monitor = || settings.monitor.socket.as_ref().map(|path| path.display().to_string());
+    let is_fixed = |listen: &&Listen| match listen {
+        Listen::Unix(_) => true,
+        Listen::Tcp(address) => address.port() != 0,
+    };
+    let hubble = || settings.hubble.listen.iter().find(is_fixed).filter(|_| serves_hubble).map(ToString::to_string);
+    admin.or_else(monitor).or_else(hubble)
+}
+
+/// An id that two running instances do not share, and that is the same after a restart if `owned`, an endpoint of this
+/// instance alone, is. Derived from the machine, the node's names, the source and that endpoint.
 ///
-/// `namespace` is the inode of a network namespace that is not the machine's: two of them may each have an eyepiece with
-/// the same settings.
-fn instance_id(settings: &Settings, machine: &str, namespace: Option<u64>) -> String {
+/// `namespace` is the inode of a network namespace other than the machine's: several of them may each have an instance
+/// with the same settings.
+fn instance_id(settings: &Settings, machine: &str, owned: &str, namespace: Option<u64>) -> String {
     let watched = match settings.source.kind {
         SourceKind::Datapath => {
             let interfaces = &settings.datapath.interfaces;
@@ -45,14 +61,13 @@ fn instance_id(settings: &Settings, machine: &str, namespace: Option<u64>) -> St
         SourceKind::Hubble => settings.hubble_source.address.clone(),
         SourceKind::Replay => settings.replay.path.clone(),
     };
-    let admin = settings.admin.listen.map(|address| address.to_string());
     let parts = [
         machine,
         &settings.node.cluster,
         &settings.node.name,
         settings.source.kind.name(),
         &watched,
-        &admin.unwrap_or_default(),
+        owned,
         &namespace.map(|inode| inode.to_string()).unwrap_or_default(),
     ];
     uuid_v5(parts.join("\0").as_bytes())
@@ -68,18 +83,17 @@ fn uuid_v5(name: &[u8]) -> String {
     text::uuid(&id).iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// The machine's id; empty where it has none, as in most containers: the node's name stands for it there.
+/// The machine's id; empty if it has none, as most containers: the node's name stands for it then.
 fn machine_id() -> String {
     let read = MACHINE_ID.iter().find_map(|path| std::fs::read_to_string(path).ok());
     read.unwrap_or_default().trim().to_owned()
 }
 
-/// The inode of our network namespace, where it is another one than that of the first process. Without the privilege to
-/// look at that one it counts as the same.
+/// The inode of our network namespace; `None` in the first process's. Without the privilege to look at that one
+/// (`SYS_PTRACE`, or its capabilities) ours counts as another.
 fn network_namespace() -> Option<u64> {
     let inode = |path: &str| std::fs::metadata(path).ok().map(|metadata| metadata.ino());
-    let (ours, first) = (inode("/proc/self/ns/net")?, inode("/proc/1/ns/net")?);
-    (ours != first).then_some(ours)
+    inode("/proc/self/ns/net").filter(|ours| inode("/proc/1/ns/net") != Some(*ours))
 }
 
 #[cfg(test)]
@@ -88,52 +102,77 @@ mod tests {
 
     use eyepiece_config::{Settings, SourceKind};
 
-    use super::{Emitter, attribute, instance_id, resource, uuid_v5};
+    use super::{Emitter, attribute, instance_id, owned_endpoint, resource, uuid_v5};
 
     fn value(settings: &Settings, name: &str) -> Option<String> {
-        let resource = resource(settings, &Emitter::default());
+        let resource = resource(settings, &Emitter::default(), false);
         resource.attributes().iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 
     #[test]
-    fn uuid_is_of_name_and_namespace() {
+    fn uuid_v5_matches_python() {
         // As Python's uuid.uuid5 makes it.
         assert_eq!(uuid_v5(b"eyepiece"), "5df6093c-b6b2-5b4c-b1c0-611c54459023");
     }
 
     #[test]
-    fn instance_id_differs_by_what_is_watched() {
+    fn instance_id_differs_by_source() {
         let plain = Settings::default();
         let of = |change: fn(&mut Settings)| {
             let mut settings = plain.clone();
             change(&mut settings);
-            instance_id(&settings, "m", None)
+            instance_id(&settings, "m", "e", None)
         };
         let ids = [
-            instance_id(&plain, "m", None),
-            instance_id(&plain, "n", None),
-            instance_id(&plain, "m", Some(4_026_532_000)),
+            instance_id(&plain, "m", "e", None),
+            instance_id(&plain, "n", "e", None),
+            instance_id(&plain, "m", "f", None),
+            instance_id(&plain, "m", "e", Some(4_026_532_000)),
             of(|settings| settings.node.name = "b".to_owned()),
             of(|settings| settings.node.cluster = "b".to_owned()),
             of(|settings| settings.datapath.interfaces.include = vec!["eth*".to_owned()]),
             of(|settings| settings.datapath.interfaces.exclude = vec!["eth*".to_owned()]),
             of(|settings| settings.source.kind = SourceKind::Hubble),
             of(|settings| settings.source.kind = SourceKind::CiliumMonitor),
-            of(|settings| settings.admin.listen = None),
         ];
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
-        // What does not tell two instances apart may change.
+        // Settings that two instances may share do not count.
         let ids = [
             of(|settings| settings.otlp.service_name = "b".to_owned()),
             of(|settings| settings.otlp.endpoint = "http://b:4317".to_owned()),
             of(|settings| settings.metrics.max_series = 7),
             of(|settings| settings.hubble_source.tls.server_name = "b".to_owned()),
         ];
-        assert!(ids.iter().all(|id| *id == instance_id(&plain, "m", None)), "{ids:?}");
+        assert!(ids.iter().all(|id| *id == instance_id(&plain, "m", "e", None)), "{ids:?}");
     }
 
     #[test]
-    fn resource_is_stable_and_names_cluster() {
+    fn owned_endpoint_prefers_fixed_admin_port() {
+        let with = |admin: &str, monitor: Option<&str>, hubble: &[&str], serves: bool| {
+            let mut settings = Settings::default();
+            settings.admin.listen = admin.parse().ok();
+            settings.monitor.socket = monitor.map(Into::into);
+            settings.hubble.listen = hubble.iter().map(|text| text.parse().unwrap()).collect();
+            owned_endpoint(&settings, serves)
+        };
+        let hubble = &["127.0.0.1:0", "unix:///h.sock"];
+        for (admin, monitor, serves, expected) in [
+            ("127.0.0.1:9966", Some("/m.sock"), true, Some("127.0.0.1:9966")),
+            ("127.0.0.1:0", Some("/m.sock"), true, Some("/m.sock")),
+            ("", None, true, Some("unix:///h.sock")),
+            ("", None, false, None),
+        ] {
+            assert_eq!(with(admin, monitor, hubble, serves).as_deref(), expected, "{admin} {monitor:?} {serves}");
+        }
+        // Nothing sets two such instances apart but chance.
+        let mut settings = Settings::default();
+        settings.admin.listen = None;
+        let ids = [(), ()].map(|()| value(&settings, attribute::SERVICE_INSTANCE_ID));
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn resource_is_stable_with_cluster() {
         let mut settings = Settings::default();
         settings.node.name = "node".to_owned();
         let id = value(&settings, attribute::SERVICE_INSTANCE_ID);

@@ -1,4 +1,4 @@
-//! Settings of the configuration as the settings of the components.
+//! Maps the configuration to the components' own.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::source::datapath::attach::Mode;
 use crate::source::datapath::links::Filter;
 use crate::source::datapath::object::Transport;
 
-/// The datapath's.
+/// The datapath's configuration.
 pub(super) fn datapath(all: &Settings) -> datapath::Config {
     let settings = &all.datapath;
     // SAFETY: asks for a number.
@@ -57,26 +57,26 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
     }
 }
 
-/// How long our own numbers of interfaces and namespaces outlive them: as long as a series that grows no more. Where those
-/// never leave, it is the default all the same: interfaces come and go without end, series have their cap.
+/// How long our own metrics of interfaces and namespaces outlive them: as long as an idle series. If series never expire
+/// it is the default: interfaces come and go without end, while series have a cap.
 fn grace(settings: &config::Metrics) -> Duration {
     if settings.idle_expiry.is_zero() { config::Metrics::default().idle_expiry } else { settings.idle_expiry }
 }
 
-/// Which interfaces are watched.
+/// The interfaces to watch.
 pub(super) fn filter(settings: &config::Interfaces) -> Filter {
     Filter { include: settings.include.clone(), exclude: settings.exclude.clone() }
 }
 
-/// The aggregation's.
+/// The configuration of the pipeline's series.
 pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
-    // The totals of a recording are to stay whole, however long it plays.
-    let stays = settings.source.kind == config::SourceKind::Replay;
+    // The totals of a recording must stay complete, however long it plays.
+    let never_expires = settings.source.kind == config::SourceKind::Replay;
     let settings = &settings.metrics;
     let context = |list: &[config::Context]| {
         let identifiers: Vec<_> = list
             .iter()
-            .filter_map(|wanted| Identifier::ALL.into_iter().find(|known| known.name() == wanted.name()))
+            .filter_map(|context| Identifier::ALL.into_iter().find(|known| known.name() == context.name()))
             .collect();
         Context::of(&identifiers)
     };
@@ -84,7 +84,7 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     metrics::Config {
         contexts: MetricContexts::usual(&context(&contexts.source), &context(&contexts.destination)),
         max_series: settings.max_series as usize,
-        idle_expiry: if stays { Duration::ZERO } else { settings.idle_expiry },
+        idle_expiry: if never_expires { Duration::ZERO } else { settings.idle_expiry },
         flow_detail: match settings.flow_detail {
             config::FlowDetail::Ends => FlowDetail::Ends,
             config::FlowDetail::Transport => FlowDetail::Transport,
@@ -93,7 +93,7 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     }
 }
 
-/// How attributes are named.
+/// The names of attributes.
 pub(super) const fn naming(settings: &config::Metrics) -> Naming {
     match settings.naming {
         config::Naming::Semconv => Naming::Semconv,
@@ -101,7 +101,7 @@ pub(super) const fn naming(settings: &config::Metrics) -> Naming {
     }
 }
 
-/// The log exporter's.
+/// The log exporter's configuration.
 pub(super) fn logs(settings: &Settings) -> Options {
     let logs = &settings.otlp.logs;
     Options {
@@ -120,12 +120,12 @@ pub(super) fn logs(settings: &Settings) -> Options {
     }
 }
 
-/// One signal's client.
+/// The configuration of one signal's client.
 pub(super) fn client(export: &Export) -> otlp::config::Settings {
     use otlp::config::{Compression, Endpoint, Headers, Protocol};
     let headers = export.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
     otlp::config::Settings {
-        // The path of the signal is in it already.
+        // It includes the signal's path already.
         endpoint: Some(Endpoint { url: export.endpoint.clone(), of_signal: true }),
         protocol: Some(match export.protocol {
             config::Protocol::Grpc => Protocol::Grpc,

@@ -1,14 +1,14 @@
-//! The monitor's wiring: the socket before anything else, the tap behind the source, the server once it can be read.
+//! The wiring of the monitor: binds its socket, taps the source, then serves.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use eyepiece_config::{Settings, SourceKind};
-use nix::unistd::Gid;
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
 
-use super::{AppError, hubble};
+use super::error::{AppError, SettingError};
+use super::running::Phase;
+use super::socket;
 use crate::pipeline;
 use crate::serve::monitor::agent::Agent;
 use crate::serve::monitor::fanout::Fanout;
@@ -20,28 +20,25 @@ use crate::serve::monitor::tap::Tap;
 use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::clock::unix_now;
-use crate::source::datapath::links::notifier::{Change, EndpointObserver};
-use crate::support::shutdown::Stop;
+use crate::source::datapath::links::roster::{Change, Told};
 use crate::support::telemetry::Telemetry;
-use crate::support::unix_listener;
 use crate::support::unix_listener::{Listener, Options};
 
-/// Identity of our endpoints, as long as nothing gives them one.
+/// Identity of our own endpoints, which have none.
 const NO_IDENTITY: u32 = 0;
 
-/// What is there before there is a source.
+/// The bound socket, and what the tap hands events to.
 pub(super) struct Monitor {
     socket: Option<Listener>,
     queue: Option<usize>,
     fanout: Fanout,
-    /// None in dry mode, and where the events are not our own.
+    /// `None` in dry mode, and if the events are not our own.
     notifier: Option<Notifier>,
     telemetry: Telemetry,
 }
 
 impl Monitor {
-    /// Binds the socket, where one is wanted: what is wrong with it shows before anything else is touched. Clients
-    /// that come early wait in the kernel's queue.
+    /// Binds the socket, if one is set, before anything else is touched. Early clients wait in the kernel's queue.
     pub(super) fn bind(
         runtime: &Runtime,
         settings: &Settings,
@@ -49,104 +46,91 @@ impl Monitor {
     ) -> Result<(Self, Inbox), AppError> {
         let socket = match options(settings)? {
             Some(options) => {
-                hubble::make_folder(&options.path);
+                socket::make_folder(&options.path);
                 Some(runtime.block_on(options.listen()).context("monitor.socket")?)
             }
             None => None,
         };
         if let Some(socket) = &socket {
-            not_our_own(settings, socket.path())?;
+            check_not_own(settings, socket.path())?;
         }
         let queue = Some(settings.monitor.queue as usize).filter(|&payloads| payloads > 0);
         let (notifier, inbox) = notifier(telemetry, unix_now);
-        // Another agent's stream, or a recording, stays what it is.
-        let own = settings.source.kind == SourceKind::Datapath;
-        let notifier = Some(notifier).filter(|_| own && !settings.node.dry_mode);
+        // The stream of another agent, or of a recording, stays unchanged.
+        let is_own = settings.source.kind == SourceKind::Datapath;
+        let notifier = Some(notifier).filter(|_| is_own && !settings.node.dry_mode);
         Ok((Self { socket, queue, fanout: Fanout::new(telemetry), notifier, telemetry: telemetry.clone() }, inbox))
     }
 
-    /// Who is told of endpoints.
-    pub(super) fn told(&self) -> EndpointObserver {
+    /// Notified of endpoints by the source.
+    pub(super) fn endpoint_observer(&self) -> Told {
         match self.notifier.clone() {
             Some(notifier) => EndpointObserver::new(move |change| notifier.send(notification(change))),
             None => EndpointObserver::default(),
         }
     }
 
-    /// The source as the pipeline reads it.
+    /// Wraps the source for the pipeline: the tap copies events to clients.
     pub(super) fn tap(&self, source: Box<dyn Source>, inbox: Inbox) -> Box<dyn Source> {
         Box::new(Tap::new(source, &self.fanout, inbox))
     }
 
-    /// Who hands out events.
+    /// Subscribes clients and consumers to events.
     pub(super) fn agent(&self, pipeline: pipeline::Handle) -> Agent {
         Agent::new(pipeline, self.fanout.clone())
     }
 
-    /// Lets clients in.
-    pub(super) fn serve(self, runtime: &Runtime, agent: Agent, tasks: &mut JoinSet<()>, stop: Stop) -> Starting {
+    /// Serves clients.
+    pub(super) fn serve(self, runtime: &Runtime, agent: Agent, components: &mut Phase) -> StartNotification {
         let Self { socket, queue, notifier, telemetry, .. } = self;
         if let Some(socket) = socket {
             tracing::info!(path = %socket.path().display(), queue, "monitor listener");
             let server = server::Config { socket, queue, stall: STALL, agent, telemetry };
-            tasks.spawn_on(server.run(stop), runtime.handle());
+            let stop = components.stop.clone();
+            components.tasks.spawn_on(server.run(stop), runtime.handle());
         }
-        Starting(notifier)
+        StartNotification(notifier)
     }
 }
 
-/// Owes the notification that we have started.
+/// The notification that the program has started, yet to be sent.
 #[must_use]
-pub(super) struct Starting(Option<Notifier>);
+pub(super) struct StartNotification(Option<Notifier>);
 
-impl Starting {
-    /// Tells that everything is up, as Cilium's agent does at the end of its start: to consumers, and to clients that
-    /// came in while we were starting. Who comes later does not hear of it, there as here.
-    pub(super) fn finish(self) {
+impl StartNotification {
+    /// Sends it at the end of the start, as Cilium's agent does, to consumers and to clients that have connected by now.
+    pub(super) fn notify(self) {
         if let Some(notifier) = self.0 {
             notifier.send(Notification::Started { time: unix_now() });
         }
     }
 }
 
-/// Refuses to read what we serve ourselves, whatever names the path has: the socket is bound now, so its file tells.
-fn not_our_own(settings: &Settings, bound: &Path) -> Result<(), AppError> {
+/// Refuses to read the socket that we serve, by any path: compares the files, since the socket is bound now.
+fn check_not_own(settings: &Settings, bound: &Path) -> Result<(), AppError> {
     let agent = Path::new(&settings.cilium_monitor.socket);
     let is_same = identity(agent).is_some_and(|file| Some(file) == identity(bound));
     if settings.source.kind != SourceKind::CiliumMonitor || !is_same {
         return Ok(());
     }
-    Err(AppError::Setting {
+    Err(SettingError {
         key: "monitor.socket",
         wrong: format!(
-            "{} is the socket of cilium_monitor.socket, {}, too: we would read what we serve ourselves",
+            "{} is also cilium_monitor.socket, {}: eyepiece would read what it serves",
             bound.display(),
             agent.display()
         ),
         right: "use another path",
-    })
+    }
+    .into())
 }
 
-/// Where and how to listen; none where it is switched off.
+/// The socket's path, mode and group; `None` if it is off.
 fn options(settings: &Settings) -> Result<Option<Options>, AppError> {
     let monitor = &settings.monitor;
     let Some(path) = monitor.socket.clone() else { return Ok(None) };
-    let group = group("monitor.group", &monitor.group)?;
+    let group = socket::group("monitor.group", &monitor.group)?;
     Ok(Some(Options { path, mode: monitor.mode, group }))
-}
-
-/// The id of a group that a setting names; none where it names none.
-pub(super) fn group(key: &'static str, name: &str) -> Result<Option<Gid>, AppError> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let group = unix_listener::group(name).with_context(|| format!("{key}: the groups cannot be read"))?;
-    let missing = || AppError::Setting {
-        key,
-        wrong: format!("there is no group {name:?} on this machine"),
-        right: "add it, use a group's number, or leave the key empty",
-    };
-    group.ok_or_else(missing).map(Some)
 }
 
 fn notification(change: Change) -> Notification {
@@ -167,10 +151,10 @@ mod tests {
 
     use eyepiece_config::{Settings, SourceKind};
 
-    use super::not_our_own;
+    use super::check_not_own;
 
     #[test]
-    fn a_socket_of_ours_is_not_read_whatever_it_is_called() {
+    fn own_socket_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let _ours = UnixListener::bind(at("ours")).unwrap();
@@ -183,7 +167,7 @@ mod tests {
             for kind in [SourceKind::CiliumMonitor, SourceKind::Datapath] {
                 let mut settings = Settings::default();
                 (settings.source.kind, settings.cilium_monitor.socket) = (kind, at(name).display().to_string());
-                let refused = not_our_own(&settings, &at("ours")).map_err(|error| error.to_string());
+                let refused = check_not_own(&settings, &at("ours")).map_err(|error| error.to_string());
                 assert_eq!(refused.is_err(), is_ours && kind == SourceKind::CiliumMonitor, "{name} {kind:?}");
                 assert!(refused.err().is_none_or(|error| error.starts_with("monitor.socket: ")), "{name}");
             }

@@ -1,4 +1,4 @@
-//! The machine's names for those who write texts: interfaces, drop reasons, kernel symbols.
+//! The machine's names of interfaces, drop reasons and kernel symbols, for exports and clients.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::pipeline::metrics::{InterfaceNames, KernelNames as ReasonNames};
 use crate::source::datapath::kernel_names::KernelNames;
 use crate::source::replay::RecordedNames;
 
-/// Whose kernel has names for reasons and addresses.
+/// The kernel that names drop reasons and addresses of its functions.
 #[derive(Clone)]
-pub(super) enum Kernel {
+pub(super) enum KernelNameSource {
     /// The running one.
     Running(KernelNames),
-    /// The one of a recording.
+    /// The kernel of a recording.
     Recorded(RecordedNames),
-    /// Nobody's: events carry neither.
+    /// None: events carry neither.
     Unknown,
 }
 
-impl Kernel {
+impl KernelNameSource {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         match self {
             Self::Running(names) => names.reason(reason),
@@ -42,17 +42,17 @@ impl Kernel {
     }
 }
 
-/// NameLookup of this machine; cloning shares them.
+/// Names of this machine; cloning shares them.
 #[derive(Clone)]
 pub(super) struct MachineNames {
-    kernel: Kernel,
+    kernel: KernelNameSource,
     tables: Publisher,
     symbols: Symbols,
 }
 
 impl MachineNames {
-    /// NameLookup from the kernel and from the snapshot of interfaces, which still knows those that are gone.
-    pub(super) fn new(kernel: Kernel, tables: Publisher, symbols: Symbols) -> Self {
+    /// Names from a kernel, and from the published interfaces and those that are gone.
+    pub(super) fn new(kernel: KernelNameSource, tables: Publisher, symbols: Symbols) -> Self {
         Self { kernel, tables, symbols }
     }
 
@@ -100,11 +100,41 @@ impl ReasonNames for MachineNames {
 impl InterfaceNames for MachineNames {
     fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>> {
         let tables = self.tables.current();
-        let name = if tables.generation(ifindex) == generation {
-            self.name_of(ifindex)
+        let name = tables.interface(ifindex).name;
+        // The index alone does not name an interface that is gone: others may have had it since.
+        let name = if name != Symbol::EMPTY && tables.generation(ifindex) == generation {
+            Some(self.symbols.text(name))
         } else {
             self.tables.former_name(ifindex, generation)
         };
         name.map(|name| Cow::Owned(name.as_ref().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_flow::interner::Symbols;
+
+    use super::{Cow, InterfaceNames as _, KernelNameSource, MachineNames};
+    use crate::metadata::{InterfaceInfo, Publisher, Tables};
+
+    #[test]
+    fn reused_index_keeps_both_names() {
+        let symbols = Symbols::default();
+        let publisher = Publisher::new(Tables::new(&symbols));
+        let names = MachineNames::new(KernelNameSource::Unknown, publisher.clone(), symbols.clone());
+        let both = || [0, 1].map(|generation| names.name(7, generation).map(Cow::into_owned));
+        for (generation, name, expected) in [(0, "a", [Some("a"), None]), (1, "b", [Some("a"), Some("b")])] {
+            let mut tables = Tables::new(&symbols);
+            let lease = symbols.lease(name);
+            tables.add_interface(7, InterfaceInfo { name: lease.symbol(), ..InterfaceInfo::default() });
+            tables.hold(7, lease.into());
+            tables.set_generation(7, generation);
+            publisher.publish(tables);
+            assert_eq!(both(), expected.map(|name| name.map(str::to_owned)));
+        }
+        // Both are gone, and the snapshot has no generation of the index any more.
+        publisher.publish(Tables::new(&symbols));
+        assert_eq!(both(), [Some("a".to_owned()), Some("b".to_owned())]);
     }
 }

@@ -1,51 +1,44 @@
-//! The wiring of `eyepiece record`: the source that writes what it delivers, and what ends it.
+//! The wiring of `eyepiece record`: a source that also writes what it delivers, and what ends it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyepiece_config::{Settings, SourceKind};
-use eyepiece_flow::interner::Symbols;
 use tokio::sync::oneshot;
 
-use super::AppError;
+use super::error::{AppError, SettingError};
+use super::feed::{EMITTER_NAME, EMITTER_VERSION, Emitter, Feed, SourceDeps};
 use super::names::MachineNames;
-use super::source::{Emitter, Feed};
-use crate::metadata::Publisher;
 use crate::recording;
 use crate::recording::{KernelNameLookup, Open, Pending, Recording, Summary, Writer};
 use crate::source::datapath::clock::unix_now;
 
-/// Key of a recording's origin: whose events it holds.
-pub(super) const EMITTER_NAME: &str = "emitter";
-/// Key of a recording's origin: the version of whose events it holds.
-pub(super) const EMITTER_VERSION: &str = "emitter-version";
-
 /// What to record.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RecordConfig {
     /// The file.
     pub file: PathBuf,
-    /// Whether a file that is there may be replaced.
+    /// Whether to replace an existing file.
     pub force: bool,
-    /// How long; none = until a signal.
+    /// How long; `None` = until a signal.
     pub duration: Option<Duration>,
-    /// The most bytes of the file; none = no limit.
+    /// The most bytes of the file; `None` = no limit.
     pub max_bytes: Option<u64>,
     /// Whether to export too, and to serve what `run` does: the admin endpoint, the monitor's socket, Hubble's API.
     pub export: bool,
 }
 
-impl Options {
-    /// Without exports nothing is sent, and a program that runs already keeps its ports and sockets.
+impl RecordConfig {
+    /// Switches off exports and listeners unless [`Self::export`] is set: a running eyepiece keeps its ports and sockets.
     ///
     /// # Errors
-    /// A source that can't be recorded.
-    pub fn settings(&self, mut settings: Settings) -> Result<Settings, AppError> {
+    /// The source cannot be recorded.
+    pub fn apply(&self, mut settings: Settings) -> Result<Settings, AppError> {
         if settings.source.kind == SourceKind::Hubble {
-            let wrong = "flows of another Hubble come decoded, and a recording holds payloads of a monitor".to_owned();
+            let wrong = "flows of another Hubble are decoded, and a recording holds payloads of a monitor".to_owned();
             let right = "record from datapath or cilium-monitor";
-            return Err(AppError::Setting { key: "source.kind", wrong, right });
+            return Err(SettingError { key: "source.kind", wrong, right }.into());
         }
         if !self.export {
             settings.otlp.logs.enabled = false;
@@ -63,7 +56,7 @@ pub(super) struct Recorder {
     file: PathBuf,
     state: State,
     pub(super) duration: Option<Duration>,
-    /// Hears when the file can take no more.
+    /// Completes when the file can take no more.
     pub(super) full: Option<oneshot::Receiver<()>>,
 }
 
@@ -86,41 +79,34 @@ impl KernelNameLookup for MachineNames {
 }
 
 impl Recorder {
-    /// Lets the feed's source write to a file that [`Self::start`] makes.
-    pub(super) fn build(
-        options: &Options,
-        feed: Feed,
-        settings: &Settings,
-        publisher: &Publisher,
-        symbols: &Symbols,
-    ) -> anyhow::Result<(Self, Feed)> {
-        let Options { file, force, duration, max_bytes, .. } = options.clone();
+    /// Wraps the feed's source: events also go to a file that [`Self::start`] creates.
+    pub(super) fn build(config: &RecordConfig, feed: Feed, deps: &SourceDeps<'_>) -> anyhow::Result<(Self, Feed)> {
+        let RecordConfig { file, force, duration, max_bytes, .. } = config.clone();
         let open = Open { path: file.clone(), force, max_bytes };
-        let (chunks, pending) = recording::build(open).map_err(|error| cannot_make(error, &file))?;
-        let context = recording::Deps {
-            publisher: publisher.clone(),
-            symbols: symbols.clone(),
-            kernel_names: Box::new(feed.names.clone()),
-            origin: origin(settings, &feed.emitter),
+        let (chunks, pending) = recording::build(open).map_err(|error| cannot_create(error, &file))?;
+        let context = recording::Context {
+            publisher: deps.publisher.clone(),
+            symbols: deps.symbols.clone(),
+            words: Box::new(feed.names.clone()),
+            origin: origin(deps.settings, &feed.emitter),
             now: unix_now,
         };
         let source = Box::new(Recording::new(feed.source, context, chunks));
         Ok((Self { file, state: State::Pending(pending), duration, full: None }, Feed { source, ..feed }))
     }
 
-    /// Makes the file: once everything else has worked, or a try that failed would stand in the way of the next one.
+    /// Creates the file, after everything else has started: a failed start leaves no file in the way of the next.
     pub(super) fn start(self) -> anyhow::Result<Self> {
         let Self { file, state: State::Pending(pending), duration, .. } = self else { return Ok(self) };
-        let (writer, full) = pending.start().map_err(|error| cannot_make(error, &file))?;
+        let (writer, full) = pending.start().map_err(|error| cannot_create(error, &file))?;
         Ok(Self { file, state: State::Running(writer), duration, full: Some(full) })
     }
 
-    /// Tells that it has begun.
-    pub(super) fn announce(&self) {
+    pub(super) fn log_start(&self) {
         tracing::info!("recording to {}", self.file.display());
     }
 
-    /// Waits until everything is on the disk, for so long at most; the pipeline must have ended.
+    /// Waits until everything is on the disk, for at most `patience`; the pipeline must have ended.
     pub(super) fn finish(self, patience: Duration) -> Option<Summary> {
         match self.state {
             State::Running(writer) => Some(writer.finish(patience)),
@@ -129,10 +115,10 @@ impl Recorder {
     }
 }
 
-fn cannot_make(error: io::Error, file: &Path) -> anyhow::Error {
+fn cannot_create(error: io::Error, file: &Path) -> anyhow::Error {
     let is_there = error.kind() == io::ErrorKind::AlreadyExists;
-    let hint = if is_there { " (a file that is there is only replaced with --force)" } else { "" };
-    anyhow::Error::new(error).context(format!("cannot make the recording {}{hint}", file.display()))
+    let hint = if is_there { " (only --force replaces an existing file)" } else { "" };
+    anyhow::Error::new(error).context(format!("cannot create the recording {}{hint}", file.display()))
 }
 
 fn origin(settings: &Settings, emitter: &Emitter) -> String {
@@ -153,10 +139,10 @@ mod tests {
 
     use eyepiece_config::{Listen, Settings, SourceKind};
 
-    use super::super::AppError;
-    use super::Options;
+    use super::RecordConfig;
+    use crate::app::{AppError, SettingError};
 
-    /// As a machine has it where an eyepiece runs that serves everything.
+    /// Settings that serve everything.
     fn everything() -> Settings {
         let mut settings = Settings::default();
         settings.admin.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
@@ -165,14 +151,14 @@ mod tests {
         settings
     }
 
-    fn options(export: bool) -> Options {
-        Options { file: PathBuf::new(), force: false, duration: None, max_bytes: None, export }
+    fn config(export: bool) -> RecordConfig {
+        RecordConfig { file: PathBuf::new(), force: false, duration: None, max_bytes: None, export }
     }
 
     #[test]
-    fn what_a_running_one_serves_stays_its_own_unless_export_is_asked_for() {
+    fn listeners_are_off_without_export() {
         for export in [false, true] {
-            let settings = options(export).settings(everything()).unwrap();
+            let settings = config(export).apply(everything()).unwrap();
             assert_eq!(settings.admin.listen.is_some(), export);
             assert_eq!(settings.monitor.socket.is_some(), export);
             assert_eq!(!settings.hubble.listen.is_empty(), export);
@@ -180,9 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_comes_decoded_is_a_wrong_key() {
+    fn decoded_source_is_refused() {
         let mut settings = Settings::default();
         settings.source.kind = SourceKind::Hubble;
-        assert!(matches!(options(false).settings(settings), Err(AppError::Setting { key: "source.kind", .. })));
+        let refused = config(false).apply(settings);
+        assert!(matches!(refused, Err(AppError::Setting(SettingError { key: "source.kind", .. }))));
     }
 }

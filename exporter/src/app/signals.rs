@@ -1,4 +1,4 @@
-//! Signals, heard from before anything is built until the program is gone, whatever its other threads wait for.
+//! Signals: caught before anything is built, until the program is gone, whatever its other threads wait for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,79 +12,79 @@ use crate::source::{Halt, Waker};
 use crate::support::capabilities;
 use crate::support::capabilities::Capabilities;
 
-/// Signals so close together are one wish: timeout(1) sends its signal to the process, and then to the whole group.
-const SAME: Duration = Duration::from_millis(50);
+/// Signals closer together than this count as one: timeout(1) signals the process, and then its whole group.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Whether somebody has asked the program to leave.
+/// Whether the program was asked to shut down, by INT or TERM.
 pub(super) struct Signals {
-    asked: Arc<watch::Sender<bool>>,
+    shutdown: Arc<watch::Sender<bool>>,
     halt: Halt,
-    /// Its drop ends the thread that listens.
+    /// Its drop ends the listening thread.
     _listening: oneshot::Sender<()>,
 }
 
 impl Signals {
-    /// Catches signals from here on; `drain` is how long what is queued may take.
+    /// Catches signals from now on; `drain` is how long a shutdown may take to deliver what is queued.
     pub(super) fn listen(drain: Duration) -> anyhow::Result<Self> {
-        let asked = Arc::new(watch::channel(false).0);
+        let shutdown = Arc::new(watch::channel(false).0);
         let halt = Halt::new(Waker::new().context("cannot catch signals")?);
-        // A runtime of its own: where main and the other runtimes are stuck, a second signal must still be heard.
+        // A runtime of its own: a second signal must work even if main and the other runtimes are stuck.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let runtime = runtime.context("cannot catch signals")?;
-        let caught = runtime.block_on(async { Caught::new() })?;
+        let set = runtime.block_on(async { SignalSet::new() })?;
         let (listening, mut end) = oneshot::channel();
-        let listener = Listener { asked: Arc::clone(&asked), halt: halt.clone(), drain };
+        let listener = Listener { shutdown: Arc::clone(&shutdown), halt: halt.clone(), drain };
         let listen = move || {
             capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
                 tokio::select! {
-                    () = listener.run(caught) => {}
+                    () = listener.run(set) => {}
                     _ = &mut end => {}
                 }
             });
         };
         std::thread::Builder::new().name("signals".into()).spawn(listen).context("cannot catch signals")?;
-        Ok(Self { asked, halt, _listening: listening })
+        Ok(Self { shutdown, halt, _listening: listening })
     }
 
-    /// Returns once a signal asks to leave.
-    pub(super) async fn asked(&self) {
-        // The sender is here, so there is no other end.
-        let mut asked = self.asked.subscribe();
-        drop(asked.wait_for(|asked| *asked).await);
+    /// Returns once a shutdown is requested.
+    pub(super) async fn requested(&self) {
+        // It cannot fail: the sender lives in `self`.
+        let mut shutdown = self.shutdown.subscribe();
+        drop(shutdown.wait_for(|requested| *requested).await);
     }
 
-    /// Tells who waits for a descriptor while the program starts.
+    /// Ends waits for a descriptor during the start.
     pub(super) const fn halt(&self) -> &Halt {
         &self.halt
     }
 
-    /// The program is leaving, whoever asked for it: the next signal ends it at once.
-    pub(super) fn leaving(&self) {
-        self.asked.send_replace(true);
+    /// Marks the shutdown as begun, for whatever reason: the next signal ends the program at once.
+    pub(super) fn begin_shutdown(&self) {
+        self.shutdown.send_replace(true);
     }
 }
 
-/// The thread's.
+/// The listening thread's state.
 struct Listener {
-    asked: Arc<watch::Sender<bool>>,
+    shutdown: Arc<watch::Sender<bool>>,
     halt: Halt,
     drain: Duration,
 }
 
 impl Listener {
-    async fn run(self, mut caught: Caught) {
-        let mut wishes = Wishes::default();
+    async fn run(self, mut set: SignalSet) {
+        let mut debounce = SignalDebounce::default();
         loop {
-            match caught.next().await {
-                Heard::Hangup => {
+            match set.next().await {
+                SignalAction::Reload => {
                     tracing::warn!("SIGHUP: no setting of this version can be reloaded; restart to apply changes");
                 }
-                Heard::End(name) => {
-                    if !wishes.is_new(Instant::now()) {
+                SignalAction::ShutDown(name) => {
+                    if !debounce.accept(Instant::now()) {
                         continue;
                     }
-                    if self.asked.send_replace(true) {
+                    if self.shutdown.send_replace(true) {
                         tracing::warn!("second signal: leaving without delivering what is queued");
                         std::process::exit(1);
                     }
@@ -97,16 +97,16 @@ impl Listener {
     }
 }
 
-/// Tells wishes from signals.
+/// Joins signals in quick succession.
 #[derive(Default)]
-struct Wishes {
+struct SignalDebounce {
     last: Option<Instant>,
 }
 
-impl Wishes {
-    /// Whether a signal is not the echo of the one that made the last wish.
-    fn is_new(&mut self, now: Instant) -> bool {
-        let is_new = self.last.is_none_or(|last| now.saturating_duration_since(last) >= SAME);
+impl SignalDebounce {
+    /// Whether a signal is not a repetition of the last accepted one.
+    fn accept(&mut self, now: Instant) -> bool {
+        let is_new = self.last.is_none_or(|last| now.saturating_duration_since(last) >= DEBOUNCE);
         if is_new {
             self.last = Some(now);
         }
@@ -114,14 +114,14 @@ impl Wishes {
     }
 }
 
-/// What can end or change the program from outside.
-struct Caught {
+/// The signals that are caught.
+struct SignalSet {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
-impl Caught {
+impl SignalSet {
     fn new() -> anyhow::Result<Self> {
         let catch = |kind| signal(kind).context("cannot catch signals");
         Ok(Self {
@@ -131,37 +131,37 @@ impl Caught {
         })
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::End("Ctrl-C"),
-            _ = self.terminate.recv() => Heard::End("SIGTERM"),
-            _ = self.hangup.recv() => Heard::Hangup,
+            _ = self.interrupt.recv() => SignalAction::ShutDown("Ctrl-C"),
+            _ = self.terminate.recv() => SignalAction::ShutDown("SIGTERM"),
+            _ = self.hangup.recv() => SignalAction::Reload,
         }
     }
 }
 
 /// What a signal asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Heard {
+enum SignalAction {
     /// By the signal's name.
-    End(&'static str),
-    Hangup,
+    ShutDown(&'static str),
+    Reload,
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{SAME, Wishes};
+    use super::{DEBOUNCE, SignalDebounce};
 
     #[test]
-    fn an_echo_is_no_second_wish() {
-        let (mut wishes, start) = (Wishes::default(), Instant::now());
+    fn repeated_signal_counts_once() {
+        let (mut debounce, start) = (SignalDebounce::default(), Instant::now());
         let short = Duration::from_nanos(1);
-        assert!(wishes.is_new(start));
-        assert!(!wishes.is_new(start) && !wishes.is_new(start + SAME - short));
-        // Counted from the wish, not from its echo: who insists is heard.
-        assert!(wishes.is_new(start + SAME));
-        assert!(!wishes.is_new(start + SAME + short));
+        assert!(debounce.accept(start));
+        assert!(!debounce.accept(start) && !debounce.accept(start + DEBOUNCE - short));
+        // Counted from the accepted signal, not from its repetition.
+        assert!(debounce.accept(start + DEBOUNCE));
+        assert!(!debounce.accept(start + DEBOUNCE + short));
     }
 }

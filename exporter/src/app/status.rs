@@ -1,4 +1,4 @@
-//! What /status says of the running program.
+//! Serves the admin endpoint: what /status and /readyz answer.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,36 +6,26 @@ use std::time::Instant;
 use anyhow::Context as _;
 use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 
-use super::source::Connection;
+use super::feed::SourceViews;
 use crate::export::health::Report;
 use crate::serve::admin::{
     Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status,
 };
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
-use crate::source::datapath::links::inventory::{Interfaces, Inventory};
+use crate::source::datapath::links::inventory::Interfaces;
 use crate::support::capabilities;
 use crate::support::decode_errors::Example;
 use crate::support::telemetry::Telemetry;
 
-/// What the program shows of its source.
-pub(super) struct Views {
-    /// The hooks of the datapath and how they are attached.
-    pub(super) hooks: Option<(Hooks, Mode)>,
-    /// The interfaces of the datapath.
-    pub(super) interfaces: Option<Inventory>,
-    /// How the connection to an agent or a server is.
-    pub(super) connection: Option<Connection>,
-}
-
-/// Takes the admin endpoint's address; none where it is switched off.
-pub(super) fn listen(settings: &Settings) -> anyhow::Result<Option<Bound>> {
+/// Binds the admin endpoint's address; returns `None` if it is off.
+pub(super) fn bind(settings: &Settings) -> anyhow::Result<Option<Bound>> {
     let config = |listen| Config { listen, hosts: settings.admin.hosts.clone() };
     let bound = settings.admin.listen.map(|listen| config(listen).bind()).transpose();
     bound.context("cannot serve the admin endpoint")
 }
 
-/// What /readyz answers: by the settings also while an export fails.
+/// What /readyz answers; the settings decide whether a failing export counts.
 pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
     match settings.admin.readiness {
         Readiness::Started => Ready::default(),
@@ -50,12 +40,12 @@ pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
     }
 }
 
-/// Starts the admin endpoint; none where it is switched off.
+/// Starts the admin endpoint; returns `None` if it is off.
 pub(super) fn serve(
     listener: Option<Bound>,
     settings: &Settings,
     ready: Ready,
-    views: Views,
+    views: SourceViews,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Option<Admin>> {
     let Some(listener) = listener else { return Ok(None) };
@@ -67,7 +57,7 @@ pub(super) fn serve(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: node.clone(),
         uptime_seconds: start.elapsed().as_secs(),
-        // The endpoint fills it in.
+        // The endpoint sets it.
         ready: false,
         pid: std::process::id(),
         source: source.clone(),
@@ -85,7 +75,6 @@ pub(super) fn serve(
     Ok(Some(admin))
 }
 
-/// One signal's export.
 fn export(report: Report) -> ExportStatus {
     let Report { signal, failure, queued } = report;
     let status = ExportStatus { signal: signal.to_owned(), queued, ..ExportStatus::default() };
@@ -101,7 +90,6 @@ fn export(report: Report) -> ExportStatus {
     }
 }
 
-/// The interfaces of the datapath.
 fn interfaces(interfaces: Interfaces) -> InterfacesStatus {
     let Interfaces { endpoints, uplinks, left_out, unmatched } = interfaces;
     InterfacesStatus {
@@ -112,7 +100,7 @@ fn interfaces(interfaces: Interfaces) -> InterfacesStatus {
     }
 }
 
-/// An event that could not be decoded, with so many of its bytes.
+/// An event that could not be decoded, with at most `bytes` of its bytes.
 fn example(example: &Example, bytes: usize) -> ExampleStatus {
     let bytes = example.bytes().iter().take(bytes).map(|byte| format!("{byte:02x}"));
     ExampleStatus {
@@ -123,7 +111,6 @@ fn example(example: &Example, bytes: usize) -> ExampleStatus {
     }
 }
 
-/// The hooks of the datapath as they are now.
 fn attached(hooks: &Hooks, mode: Mode) -> Vec<HookStatus> {
     let status = |(ifindex, state): (u32, HookState)| HookStatus {
         hook: state.hook.to_owned(),
@@ -136,7 +123,7 @@ fn attached(hooks: &Hooks, mode: Mode) -> Vec<HookStatus> {
     hooks.list().into_iter().map(status).collect()
 }
 
-/// Settings that explain the numbers.
+/// Settings that explain the counters.
 fn shown(settings: &Settings) -> BTreeMap<String, String> {
     let (datapath, cilium, replay) = (&settings.datapath, &settings.cilium_monitor, &settings.replay);
     let source = match settings.source.kind {
@@ -178,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn example_shows_bytes_only_if_set() {
+    fn example_bytes_are_hidden_by_default() {
         let examples = Examples::default();
         let mut keeper = examples.keeper();
         keeper.keep("short", 0, b"\x04secret");

@@ -1,4 +1,4 @@
-//! What a shutdown leaves undelivered: counted by signal and reason, told with the endpoint that did not take it.
+//! Logs what a shutdown leaves undelivered, by signal and reason, with the endpoint.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use eyepiece_semconv::{attribute, metric};
 use crate::export::otlp::metrics_sender::NO_ANSWER;
 use crate::support::telemetry::Telemetry;
 
-/// Records that were dropped so far, by signal and reason.
+/// Records dropped so far, by signal and reason.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Dropped(BTreeMap<(String, String), u64>);
 
 impl Dropped {
-    /// By our own numbers.
+    /// Reads our own metrics.
     pub(super) fn so_far(telemetry: &Telemetry) -> Self {
         let mut dropped = BTreeMap::new();
         for sample in telemetry.samples() {
@@ -30,7 +30,7 @@ impl Dropped {
         Self(dropped)
     }
 
-    /// What has been dropped since an earlier look, each signal with its sum and its reasons.
+    /// Records dropped since `before`: the sum and the reasons of each signal.
     fn since(&self, before: &Self) -> BTreeMap<&str, (u64, Vec<String>)> {
         let mut signals: BTreeMap<&str, (u64, Vec<String>)> = BTreeMap::new();
         for (key, now) in &self.0 {
@@ -45,8 +45,8 @@ impl Dropped {
     }
 }
 
-/// Tells what was dropped since `before`, if anything was.
-pub(super) fn tell(before: &Dropped, telemetry: &Telemetry, settings: &Settings) {
+/// Logs what was dropped since `before`.
+pub(super) fn log(before: &Dropped, telemetry: &Telemetry, settings: &Settings) {
     for (signal, (records, reasons)) in Dropped::so_far(telemetry).since(before) {
         let endpoint = endpoint(settings, signal);
         let error = error(telemetry, signal, &reasons);
@@ -55,7 +55,7 @@ pub(super) fn tell(before: &Dropped, telemetry: &Telemetry, settings: &Settings)
     }
 }
 
-/// What kept the last request from being taken; none where a reason of the counters says all there is to it.
+/// The error of the last request; `None` if the counters' reasons explain the loss.
 fn error(telemetry: &Telemetry, signal: &str, reasons: &[String]) -> Option<String> {
     let mut reports = telemetry.exports().list().into_iter();
     let failure = reports.find(|report| report.signal == signal).and_then(|report| report.failure);
@@ -79,7 +79,7 @@ mod tests {
     use crate::support::telemetry::Telemetry;
 
     #[test]
-    fn what_was_dropped_in_between_by_signal_and_reason() {
+    fn drops_are_by_signal_and_reason() {
         let telemetry = Telemetry::default();
         let [logs, metrics] = [Signal::Logs, Signal::Metrics].map(|signal| Counters::new(&telemetry, signal));
         logs.queue_full.add(5);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_is_the_signals() {
+    fn endpoint_is_of_signal() {
         let mut settings = eyepiece_config::Settings::default();
         settings.otlp.logs.overrides.endpoint = Some("http://logs:4317".to_owned());
         settings.otlp.metrics.overrides.protocol = Some(eyepiece_config::Protocol::Stdout);

@@ -1,4 +1,4 @@
-//! What can be said on the command line, and the help that teaches it.
+//! The commands and flags of the command line, with their help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use clap_complete::Shell;
 use eyepiece_config::{Aggregation, LogLevel, Protocol, Set};
 
 use super::observe::{ConnectionFlags, Form, ObserveFlags};
-use crate::app::record::Options;
+use crate::app::record::RecordConfig;
 use crate::recording::MIN_BYTES;
 
 const AFTER_HELP: &str = "\
 Examples:
-  eyepiece demo                                    hosts and traffic made up, flows and metrics in the terminal
+  eyepiece demo                                    made-up hosts and traffic, flows and metrics in the terminal
   eyepiece run --protocol stdout                   flows of this machine as readable lines, nothing is sent
   eyepiece run --endpoint http://collector:4317    metrics and logs to an OpenTelemetry collector
   eyepiece run --set datapath.capture_bytes=256    any key of the configuration
-  eyepiece record --raw events.eyepiece -d 30s     what the source delivers, in a file that can be played again
+  eyepiece record --raw events.eyepiece -d 30s     what the source delivers, in a file to replay
   eyepiece run --set source.kind=replay --set replay.path=events.eyepiece --set replay.speed=0
   eyepiece config reference > config.toml          every key with its default and meaning
   eyepiece config check --config config.toml       every mistake at once
-  eyepiece status                                  what the running one received, lost and exported
+  eyepiece status                                  what the running eyepiece received, lost and exported
   eyepiece observe -f --verdict DROPPED            drops as they happen, of this or any other Hubble server
 
 Settings, the later ones win:
@@ -38,7 +38,7 @@ Exit codes:
 /// OpenTelemetry-native exporter of network flows
 ///
 /// Watches the packets of this machine's containers and uplinks in the kernel, and exports what it sees as OpenTelemetry
-/// metrics and logs: who talks to whom, how much, and what is dropped for which reason.
+/// metrics and logs: the ends of each flow, how much they send, and what is dropped for which reason.
 #[derive(Debug, Parser)]
 #[command(name = "eyepiece", version, after_long_help = AFTER_HELP, after_help = "More: eyepiece --help")]
 pub(super) struct Args {
@@ -48,8 +48,8 @@ pub(super) struct Args {
     pub(super) command: Option<Command>,
 }
 
-/// Flags of every command that reads settings, before or behind its name. Not clap's `global`: of a flag that is given in
-/// both places that keeps only the inner values, and settings would vanish without a word.
+/// Flags of every command that reads settings, before or after its name. Not clap's `global`: if a flag is given in both
+/// places it keeps only the inner values, and settings would be lost silently.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Global {
     /// File with settings [default: /etc/eyepiece/config.toml, if it is there]
@@ -61,7 +61,7 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// What was said before the sub-command, then what was said behind it: the later wins.
+    /// Adds the flags after the sub-command, which override those before it.
     pub(super) fn then(mut self, inner: Self) -> Self {
         self.set.extend(inner.set);
         Self { config: inner.config.or(self.config), set: self.set }
@@ -84,32 +84,32 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Ask the running eyepiece how it does: hooks, received, lost, exported, dropped
+    /// Show the state of the running eyepiece: hooks, received, lost, exported, dropped
     ///
-    /// With --hubble a Hubble server is asked in its place, ours, Cilium's or a relay: whether it is healthy, how many
-    /// flows it holds, and which nodes it reaches.
+    /// With --hubble, the state of a Hubble server, eyepiece's, Cilium's or a relay: whether it is healthy, how many flows
+    /// it holds, and which nodes it reaches.
     Status(Box<StatusFlags>),
     /// Show flows and events of a Hubble server: eyepiece's own, Cilium's, or Hubble Relay
     ///
-    /// The flags and the output are those of `hubble observe`. Without a server's address it is the eyepiece on this
-    /// machine that is asked.
+    /// The flags and the output are those of `hubble observe`. Without a server's address, those of the eyepiece
+    /// on this machine.
     Observe(Box<ObserveFlags>),
     /// Write what the source delivers to a file, until INT or TERM, for source.kind = "replay" and for bug reports
     ///
     /// Every event with its time and CPU, what the source lost, and the names that belong to it; not the agent
     /// notifications that eyepiece makes itself. Nothing is exported or served unless --export is given. The file holds
-    /// the first bytes of packets: only its owner may read it. A file that was cut short, by a crash too, can be played
-    /// up to there. At the end a line tells what was written and what was lost. The first INT or TERM ends it, within
-    /// node.drain; a second one leaves at once. Needs the privileges of `run`.
+    /// the first bytes of packets: only its owner may read it. A file that was cut short, even by a crash, can be played
+    /// up to there. The last line of output counts what was written and what was lost. The first INT or TERM ends it,
+    /// within node.drain; a second one leaves at once. Needs the privileges of `run`.
     Record(RecordFlags),
     /// Make hosts in network namespaces, let them talk, and show what is seen
     ///
     /// Three hosts behind a node: a client, a web server and a name server. They talk over TCP, UDP, ICMP and IPv6, and
-    /// some of it is dropped: by a firewall rule, at a closed port, for want of a route. `eyepiece run` watches the node
+    /// some of it is dropped: by a firewall rule, at a closed port, without a route. `eyepiece run` watches the node
     /// and sends by OTLP to a receiver in the demo, which writes each flow as it arrives, then the metrics.
     ///
     /// Needs root and no other program. The machine's own interfaces are left alone, nothing is sent anywhere, and
-    /// nothing stays: hosts, links and the rule are gone when it ends, however it ends.
+    /// nothing stays: hosts, links and the rule are removed when it ends, however it ends.
     Demo(DemoFlags),
     /// Print completions for a shell
     Completions {
@@ -118,7 +118,7 @@ pub(super) enum Command {
     },
     /// Print a man page
     Man {
-        /// The sub-command that the page is about; none: the whole
+        /// The sub-command to document [default: the program]
         #[arg(value_name = "COMMAND")]
         names: Vec<String>,
     },
@@ -135,7 +135,7 @@ pub(super) enum ConfigCommand {
     Reference,
 }
 
-/// The settings that everybody needs.
+/// The most common settings.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RunFlags {
     #[command(flatten)]
@@ -143,7 +143,7 @@ pub(super) struct RunFlags {
     /// Receiver of metrics and logs (otlp.endpoint)
     #[arg(long, short, value_name = "URL")]
     endpoint: Option<String>,
-    /// What is spoken to it (otlp.protocol)
+    /// Protocol of the receiver (otlp.protocol)
     #[arg(long, short, value_name = "PROTOCOL", value_parser = words(Protocol::NAMES))]
     protocol: Option<String>,
     /// With --protocol stdout: print a table of the metrics too (otlp.metrics.table)
@@ -161,7 +161,6 @@ pub(super) struct RunFlags {
 }
 
 impl RunFlags {
-    /// As settings.
     pub(super) fn flags(&self) -> Vec<Set> {
         let interfaces = (!self.interface.is_empty()).then(|| self.interface.join(","));
         let table = self.table.then(|| "true".to_owned());
@@ -179,7 +178,7 @@ impl RunFlags {
     }
 }
 
-/// What is recorded, and for how long.
+/// Flags of `record`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RecordFlags {
     #[command(flatten)]
@@ -187,13 +186,13 @@ pub(super) struct RecordFlags {
     /// The file to write
     #[arg(long, value_name = "FILE")]
     pub(super) raw: PathBuf,
-    /// Replace the file if it is there
+    /// Replace an existing file
     #[arg(long)]
     pub(super) force: bool,
     /// How long to record, such as 30s or 5m
     #[arg(long, short, value_name = "DURATION", value_parser = duration)]
     pub(super) duration: Option<Duration>,
-    /// Leave before the file becomes longer than this, such as 100MiB; at least 4KiB
+    /// Stop before the file becomes longer than this, such as 100MiB; at least 4KiB
     #[arg(long, short, value_name = "SIZE", value_parser = limit)]
     pub(super) max_bytes: Option<u64>,
     /// Export meanwhile too, and serve the admin endpoint, monitor.socket and hubble.listen, as `run` does
@@ -202,14 +201,13 @@ pub(super) struct RecordFlags {
 }
 
 impl RecordFlags {
-    /// As options of the recorder.
-    pub(super) fn options(self) -> Options {
+    pub(super) fn config(self) -> RecordConfig {
         let Self { raw: file, force, duration, max_bytes, export, .. } = self;
-        Options { file, force, duration, max_bytes, export }
+        RecordConfig { file, force, duration, max_bytes, export }
     }
 }
 
-/// A time of more than nothing.
+/// A duration above zero.
 fn duration(text: &str) -> Result<Duration, String> {
     match eyepiece_config::parse_duration(text)? {
         Duration::ZERO => Err("is no time at all".to_owned()),
@@ -217,7 +215,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A length that has room for a recording.
+/// A size with room for a recording.
 fn limit(text: &str) -> Result<u64, String> {
     match eyepiece_config::parse_size(text)? {
         bytes @ MIN_BYTES.. => Ok(bytes),
@@ -225,7 +223,7 @@ fn limit(text: &str) -> Result<u64, String> {
     }
 }
 
-/// How the demo shall be.
+/// Flags of the demo.
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoFlags {
     #[command(flatten)]
@@ -235,7 +233,7 @@ pub(super) struct DemoFlags {
     pub(super) seconds: u64,
 }
 
-/// Whom to ask, and for what.
+/// The server to ask, and the form of its state.
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusFlags {
     #[command(flatten)]
@@ -255,16 +253,15 @@ pub(super) struct StatusFlags {
     pub(super) connection: ConnectionFlags,
 }
 
-/// Where the running one listens.
+/// The address of the running eyepiece.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct AddressFlag {
-    /// Where it listens (admin.listen)
+    /// Address of the running eyepiece (admin.listen)
     #[arg(long, short, value_name = "IP:PORT")]
     address: Option<String>,
 }
 
 impl AddressFlag {
-    /// As settings.
     pub(super) fn flags(&self) -> Vec<Set> {
         self.address.iter().map(|address| set("--address", "admin.listen", address)).collect()
     }
@@ -278,7 +275,7 @@ fn words(names: &'static [&'static str]) -> PossibleValuesParser {
     PossibleValuesParser::new(names)
 }
 
-/// `key=value`; that the key exists and the value fits is the configuration's affair.
+/// Splits `key=value`; the configuration checks both.
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),

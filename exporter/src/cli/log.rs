@@ -8,7 +8,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt, registry};
 
-use super::CliError;
+use super::error::CliError;
 
 /// Sets up the log of the process, once.
 pub(super) fn init(log: &Log) -> Result<(), CliError> {
@@ -26,7 +26,7 @@ pub(super) fn init(log: &Log) -> Result<(), CliError> {
     result.map_err(|source| CliError::Log { source })
 }
 
-/// Libraries speak up from warnings on; with `trace` everybody says everything.
+/// Libraries log from warnings on; with `trace` they log everything, too.
 fn filter(level: LogLevel) -> Targets {
     let own = match level {
         LogLevel::Off => LevelFilter::OFF,
@@ -48,7 +48,7 @@ mod tests {
     use super::filter;
 
     #[test]
-    fn libraries_are_quieter_than_we_are() {
+    fn libraries_log_from_warnings_on() {
         for (level, own, library) in [
             (LogLevel::Off, LevelFilter::OFF, LevelFilter::OFF),
             (LogLevel::Error, LevelFilter::ERROR, LevelFilter::ERROR),

@@ -1,40 +1,38 @@
-//! What goes to standard output and standard error: texts, help, completions, man pages.
+//! Writes to standard output and standard error: texts, help, completions, man pages.
 
 use std::io::{self, Write as _};
 
 use clap::Command;
 use clap_complete::Shell;
 
-use super::CliError;
+use super::error::CliError;
 
-/// A text to standard output; whether a broken pipe matters is the caller's affair.
-pub(super) fn write(text: &str) -> io::Result<()> {
+/// Writes a text to standard output. The caller decides whether a broken pipe matters.
+pub(super) fn write(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(text.as_ref())?;
     out.flush()
 }
 
-/// A line to standard error.
-pub(super) fn complain(line: &str) {
-    // Where standard error is closed there is nobody left to tell; the exit code still does.
+/// Writes a line to standard error.
+pub(super) fn print_error(line: &str) {
+    // If standard error is closed, only the exit code is left.
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
 
-/// The long help.
+/// Prints the long help.
 pub(super) fn help(mut command: Command) -> io::Result<()> {
     command.print_long_help()
 }
 
-/// Completions for a shell.
+/// Prints completions for a shell.
 pub(super) fn completions(mut command: Command, shell: Shell) -> io::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "eyepiece", &mut script);
-    let mut out = io::stdout().lock();
-    out.write_all(&script)?;
-    out.flush()
+    write(&script)
 }
 
-/// The man page of a sub-command, or of the whole.
+/// Prints the man page of a sub-command, or of the program.
 pub(super) fn man(mut command: Command, names: &[String]) -> Result<(), CliError> {
     command.build();
     let mut page = &command;
@@ -44,8 +42,5 @@ pub(super) fn man(mut command: Command, names: &[String]) -> Result<(), CliError
     }
     let mut text = Vec::new();
     clap_mangen::Man::new(page.clone()).render(&mut text)?;
-    let mut out = io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()?;
-    Ok(())
+    Ok(write(text)?)
 }

@@ -1,10 +1,10 @@
-//! The sources of settings of this process: the only place that reads its environment and its host's name.
+//! Reads this process's sources of settings: its environment, flags and the host's name. No other module does.
 
 use eyepiece_config::{ConfigError, DEFAULT_FILE, Loaded, Set, Sources};
 
 use super::args::Global;
 
-/// Reads the settings; flags of a sub-command win over `--set`.
+/// Reads the settings; flags of a sub-command override `--set`.
 pub(super) fn load(global: &Global, flags: &[Set]) -> Result<Loaded, ConfigError> {
     let sets = global.set.iter().map(|(key, value)| Set {
         origin: format!("--set {key}"),
@@ -20,13 +20,13 @@ pub(super) fn load(global: &Global, flags: &[Set]) -> Result<Loaded, ConfigError
     })
 }
 
-/// The host's name as the kernel has it; without one the node is called as every host calls itself.
+/// The host's name in the kernel; `localhost` if it has none.
 fn hostname() -> String {
     let name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
     name.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// A variable of the environment; none where it is not there, or no text.
+/// A variable of the environment; `None` if it is unset, or not UTF-8.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -1,10 +1,10 @@
-//! Where a Hubble server is: the forms that Hubble's own command line takes, and a few more.
+//! Addresses of Hubble servers, in the forms of Hubble's command line and a few more.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The port that is meant where none is named: that of Hubble Relay, and where Hubble's command line looks.
+/// The port of an address without one: that of Hubble Relay, and the default of Hubble's command line.
 pub const DEFAULT_PORT: u16 = 4245;
 
 /// A server's address.
@@ -44,7 +44,7 @@ impl FromStr for Address {
 }
 
 fn parse(text: &str) -> Result<Address, &'static str> {
-    // gRPC has `unix:PATH` and `unix:///PATH`; in the second, the third slash is the path's first.
+    // gRPC has `unix:PATH` and `unix:///PATH`; the third slash begins the path.
     if let Some(rest) = text.strip_prefix("unix:") {
         let path = rest.strip_prefix("//").unwrap_or(rest);
         return socket(path);
@@ -92,7 +92,7 @@ fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
         return match rest.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if rest.is_empty() => Ok((host, None)),
-            None => Err("something else than a port follows its bracket"),
+            None => Err("something other than a port follows its bracket"),
         };
     }
     match text.split_once(':') {
@@ -123,7 +123,7 @@ mod tests {
     use super::Address;
 
     #[test]
-    fn the_forms_of_an_address() {
+    fn address_forms_are_parsed() {
         for (text, expected) in [
             ("unix:///run/eyepiece/hubble.sock", "unix:///run/eyepiece/hubble.sock"),
             ("unix:/run/hubble.sock", "unix:///run/hubble.sock"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told() {
+    fn invalid_address_names_its_mistake() {
         for (text, wrong) in [
             ("", "names no host"),
             (":4245", "names no host"),

@@ -1,4 +1,4 @@
-//! A codec whose answers stay the bytes that came.
+//! A codec that leaves answers encoded.
 
 use std::marker::PhantomData;
 
@@ -7,7 +7,7 @@ use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Encodes requests of one kind, and does not decode answers.
+/// Encodes requests of one type, and returns answers as bytes.
 #[derive(Debug)]
 pub(super) struct RawCodec<R>(PhantomData<R>);
 

@@ -1,4 +1,4 @@
-//! TLS of a client: whom it trusts, who it is, and the choice to trust anybody.
+//! TLS of a client: trusted authorities, its own certificate, and the choice to accept any server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,38 +10,39 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use crate::client::hubble::{ClientError, TlsOptions};
+use super::config::TlsConfig;
+use super::error::{ClientError, with_causes};
 
-/// An endpoint that speaks TLS.
-pub(super) fn secured(endpoint: Endpoint, options: &TlsOptions) -> Result<Endpoint, ClientError> {
+/// Switches TLS on for an endpoint.
+pub(super) fn secured(endpoint: Endpoint, tls: &TlsConfig) -> Result<Endpoint, ClientError> {
     let mut config = ClientTlsConfig::new();
-    for path in &options.ca {
+    for path in &tls.ca {
         config = config.ca_certificate(Certificate::from_pem(certificates(path)?));
     }
-    if options.ca.is_empty() && !options.allow_insecure {
+    if tls.ca.is_empty() && !tls.allow_insecure {
         config = config.with_native_roots();
     }
-    if let Some((cert, key)) = &options.identity {
+    if let Some((cert, key)) = &tls.identity {
         let key_text = read(key)?;
         PrivateKeyDer::from_pem_slice(&key_text).map_err(|error| wrong(key, "private key", &error))?;
         config = config.identity(Identity::from_pem(certificates(cert)?, key_text));
     }
-    if let Some(name) = &options.server_name {
+    if let Some(name) = &tls.server_name {
         config = config.domain_name(name);
     }
-    let configured = if options.allow_insecure {
-        endpoint.tls_config_with_verifier(config, Arc::new(Anybody::new()))
+    let configured = if tls.allow_insecure {
+        endpoint.tls_config_with_verifier(config, Arc::new(AcceptAnyServer::new()))
     } else {
         endpoint.tls_config(config)
     };
-    configured.map_err(|error| ClientError::Tls { message: crate::client::hubble::chain(&error) })
+    configured.map_err(|error| ClientError::Tls { message: with_causes(&error) })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
     std::fs::read(path).map_err(|source| ClientError::File { path: path.to_owned(), message: source.to_string() })
 }
 
-/// The text of a file with at least one certificate: the transport would take any other for none at all.
+/// The text of a file with at least one certificate: the transport would take any other for an empty list.
 fn certificates(path: &Path) -> Result<Vec<u8>, ClientError> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -56,17 +57,17 @@ fn wrong(path: &Path, what: &str, error: &dyn std::fmt::Display) -> ClientError 
     ClientError::File { path: PathBuf::from(path), message: format!("{what}: {error}") }
 }
 
-/// Accepts every certificate. What is encrypted still is, but nobody knows for whom: only where the user says so.
+/// Accepts every certificate: the connection is encrypted, but the server is not authenticated.
 #[derive(Debug)]
-struct Anybody(CryptoProvider);
+struct AcceptAnyServer(CryptoProvider);
 
-impl Anybody {
+impl AcceptAnyServer {
     fn new() -> Self {
         Self(rustls::crypto::ring::default_provider())
     }
 }
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAnyServer {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! What arrived by OTLP, in the shape that the screen shows: flows one by one, the last value of each series.
+//! Converts what arrives by OTLP for the screen: flows one by one, the last value of each series.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::export::stdout::row::Row;
 /// Attributes as texts.
 pub(super) type Attributes = BTreeMap<String, String>;
 
-/// Flows of a request; records of other events are left out.
+/// The flows of a request, without records of other events.
 pub(super) fn flows(request: ExportLogsServiceRequest) -> Vec<Row> {
     let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
     let records = scopes.flat_map(|scope| scope.log_records);
@@ -29,7 +29,7 @@ fn flow(time: u64, attributes: &Attributes) -> Row {
     let verdict = get(attribute::HUBBLE_VERDICT).to_owned();
     let flags = get(attribute::HUBBLE_TCP_FLAGS);
     let reason = get(attribute::HUBBLE_DROP_REASON);
-    // The function without the offset in it.
+    // The function without its offset.
     let function = get(attribute::HUBBLE_DROP_LOCATION).split('+').next().unwrap_or_default();
     let end = |name, address, port| {
         let mut text = String::new();
@@ -57,7 +57,7 @@ fn flow(time: u64, attributes: &Attributes) -> Row {
 pub(super) struct Series(BTreeMap<(String, Attributes), u64>);
 
 impl Series {
-    /// Takes the sums of a request: they are cumulative, so the last one tells all.
+    /// Stores the sums of a request: they are cumulative, so the last value counts.
     pub(super) fn take(&mut self, request: ExportMetricsServiceRequest) {
         let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
         for metric in scopes.flat_map(|scope| scope.metrics) {
@@ -71,7 +71,7 @@ impl Series {
         }
     }
 
-    /// Sums of a metric by some of its attributes, the others added up.
+    /// Sums of a metric by some of its attributes, summed over the others.
     pub(super) fn by<const N: usize>(&self, metric: &str, names: [&str; N]) -> BTreeMap<[String; N], u64> {
         let mut sums = BTreeMap::new();
         for ((_, attributes), value) in self.0.iter().filter(|((name, _), _)| name == metric) {
@@ -81,7 +81,7 @@ impl Series {
         sums
     }
 
-    /// How many series there are.
+    /// The number of series.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -91,7 +91,7 @@ fn attributes(pairs: Vec<KeyValue>) -> Attributes {
     pairs.into_iter().map(|pair| (pair.key, text(pair.value))).collect()
 }
 
-/// A value as a text; a name with a control character must not command a terminal.
+/// A value as a text, without control characters: names must not control the terminal.
 fn text(value: Option<AnyValue>) -> String {
     match value.and_then(|value| value.value) {
         Some(Value::StringValue(text)) => text.replace(char::is_control, "?"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_says_why_and_where() {
+    fn drop_has_reason_and_function() {
         let pairs = vec![
             string(attribute::HUBBLE_VERDICT, "DROPPED"),
             string(attribute::HUBBLE_SOURCE_NAME, "a\u{1b}[31m"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_of_a_series_counts() {
+    fn last_value_of_series_counts() {
         let mut series = Series::default();
         for (flag, value) in [("SYN", 1), ("FIN", 5), ("SYN", 3)] {
             let point = NumberDataPoint {

@@ -1,4 +1,4 @@
-//! One firewall rule, by nfnetlink and so without `nft`: the node does not forward TCP to a port.
+//! One firewall rule, by nfnetlink and so without `nft`: the node drops forwarded TCP to a port.
 //!
 //! Layouts: Linux `include/uapi/linux/netfilter/nf_tables.h`; the numbers in attributes are big-endian.
 
@@ -14,7 +14,7 @@ use crate::source::datapath::links::netlink::{Messages, Request, i32_at};
 
 /// `NFNL_SUBSYS_NFTABLES`.
 const NFTABLES: u16 = 10;
-/// `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`: all between them happens, or nothing.
+/// `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`: all requests between them succeed, or none.
 const BATCH: (u16, u16) = (0x10, 0x11);
 /// `NFPROTO_INET`: IPv4 and IPv6.
 const INET: u8 = 1;
@@ -24,17 +24,17 @@ const NEW: (u16, u16, u16) = (0, 3, 6);
 const NESTED: u16 = 0x8000;
 /// Names of the table and of the chain.
 const NAME: &[u8] = b"demo\0";
-/// The kernel answers at once, or it waits for a module.
-const PATIENCE: TimeVal = TimeVal::new(10, 0);
+/// The kernel answers at once, unless it loads a module.
+const TIMEOUT: TimeVal = TimeVal::new(10, 0);
 
-/// Drops what the namespace of the calling thread would forward to a TCP port.
+/// Drops what the calling thread's namespace would forward to a TCP port.
 ///
 /// # Errors
-/// What the kernel says; `EPROTONOSUPPORT` or `EOPNOTSUPP` where it has no nf_tables.
+/// The kernel's error; `EPROTONOSUPPORT` or `EOPNOTSUPP` without nf_tables.
 pub(super) fn drop_forwarded(port: u16) -> io::Result<()> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkNetFilter)?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
+    setsockopt(&socket, sockopt::ReceiveTimeout, &TIMEOUT)?;
     let requests = [table(), chain(), rule(port)];
     let mut batch = edge(BATCH.0).finish(1);
     for (request, sequence) in requests.into_iter().zip(2..) {
@@ -42,17 +42,17 @@ pub(super) fn drop_forwarded(port: u16) -> io::Result<()> {
     }
     batch.extend(edge(BATCH.1).finish(5));
     send(socket.as_raw_fd(), &batch, MsgFlags::empty())?;
-    acknowledged(&socket, 3)
+    await_acknowledgements(&socket, 3)
 }
 
-/// Waits for as many acknowledgements, or the first refusal.
-fn acknowledged(socket: &OwnedFd, mut wanted: usize) -> io::Result<()> {
+/// Waits for `missing` acknowledgements, or the first error.
+fn await_acknowledgements(socket: &OwnedFd, mut missing: usize) -> io::Result<()> {
     let mut buffer = [0; 8192];
-    while wanted > 0 {
+    while missing > 0 {
         let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
         for message in Messages::new(&buffer[..length]) {
             match i32_at(message.payload, 0) {
-                Some(0) => wanted = wanted.saturating_sub(1),
+                Some(0) => missing = missing.saturating_sub(1),
                 Some(error) => return Err(io::Error::from_raw_os_error(error.wrapping_neg())),
                 None => return Err(io::ErrorKind::InvalidData.into()),
             }

@@ -1,6 +1,6 @@
-//! Network namespaces without a name: each is held by a process of ours and vanishes with it.
+//! Network namespaces without a name: each is held by a child process and ends with it.
 //!
-//! A process, not only an open descriptor: endpoints' namespaces are found by the processes that live in them.
+//! A descriptor is not enough: eyepiece finds endpoints' namespaces by their processes.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pause, pipe2, setpgid, write};
 
-/// A namespace and the process that holds it; dropping it ends the process.
+/// A namespace and the process that holds it; its drop ends the process.
 #[derive(Debug)]
 pub(super) struct Namespace {
     holder: Pid,
@@ -30,14 +30,14 @@ pub(super) struct Namespace {
 pub(super) struct Inside(Arc<File>);
 
 impl Namespace {
-    /// Makes one. To be called while the program has one thread: its process is a fork that does not exec.
+    /// Creates a namespace. Call it while the program has one thread: the process is a fork that does not exec.
     ///
     /// # Errors
-    /// `PermissionDenied` without `CAP_SYS_ADMIN`; else what `fork` and `unshare` say.
+    /// `PermissionDenied` without `CAP_SYS_ADMIN`; else the error of `fork` or `unshare`.
     pub(super) fn create() -> io::Result<Self> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
         let parent = getpid();
-        // SAFETY: the caller has one thread, so the child's memory is in order; it makes system calls only.
+        // SAFETY: the caller has one thread, so the child's memory is consistent; the child makes only system calls.
         match unsafe { fork() }? {
             ForkResult::Child => hold(parent, &write),
             ForkResult::Parent { child } => {
@@ -71,31 +71,31 @@ impl Drop for Namespace {
     }
 }
 
-/// Ends a holder and takes its exit status; it has nothing to lose.
+/// Kills a holder and waits for it.
 fn end(holder: Pid) {
     if let Err(error) = kill(holder, Signal::SIGKILL).and_then(|()| waitpid(holder, None)) {
-        tracing::debug!(%error, "the holder of a namespace");
+        tracing::debug!(%error, "cannot end the holder of a namespace");
     }
 }
 
-/// The life of a holder: into a namespace of its own, an error number to the parent, then nothing.
+/// The holder: enters a new namespace, writes an error number to the parent, then sleeps.
 fn hold(parent: Pid, report: &OwnedFd) -> ! {
     let entered = prctl::set_pdeathsig(Signal::SIGKILL)
-        // Out of the terminal's foreground group: Ctrl-C is for the parent.
+        // Out of the terminal's foreground group, so that Ctrl-C signals only the parent.
         .and_then(|()| setpgid(Pid::from_raw(0), Pid::from_raw(0)))
         .and_then(|()| unshare(CloneFlags::CLONE_NEWNET));
     let answer = entered.err().unwrap_or(Errno::from_raw(0)) as i32;
-    let told = write(report, &answer.to_ne_bytes());
-    // A parent that died before the signal was asked for sends none.
-    while told.is_ok() && getppid() == parent {
+    let reported = write(report, &answer.to_ne_bytes());
+    // No signal comes from a parent that died before `set_pdeathsig`.
+    while reported.is_ok() && getppid() == parent {
         pause();
     }
-    // SAFETY: ends the process without running what the parent set up for its own end.
+    // SAFETY: ends the process without the parent's exit handlers.
     unsafe { libc::_exit(0) }
 }
 
 impl Inside {
-    /// The namespace as a descriptor, for those who hand it to the kernel.
+    /// The namespace's descriptor.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -103,14 +103,14 @@ impl Inside {
     /// Runs a closure in the namespace, on a thread of its own. Sockets that it opens stay there.
     ///
     /// # Errors
-    /// The namespace can't be entered, or what the closure says.
+    /// The namespace cannot be entered, or the closure's error.
     pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         let entered = || setns(self.as_fd(), CloneFlags::CLONE_NEWNET).map_err(io::Error::from).and_then(|()| work());
         std::thread::scope(|scope| scope.spawn(entered).join())
             .unwrap_or_else(|_| Err(io::Error::other("a thread in a namespace panicked")))
     }
 
-    /// Starts a thread in the namespace that goes on by itself.
+    /// Starts a thread in the namespace.
     ///
     /// # Errors
     /// No thread can be started.

@@ -1,4 +1,4 @@
-//! The demo's hosts and the node between them: links, addresses and routes, made by netlink without any tool.
+//! The demo's hosts and the node between them: links, addresses and routes, by netlink.
 //!
 //! ```text
 //!  client: eth0 ── client ┐                10.0.1.2, fd01::2
@@ -21,8 +21,8 @@ use crate::source::datapath::links::requests::{RequestError, Requests};
 /// Name of a host's own interface.
 const DEVICE: &str = "eth0";
 
-/// Settings of every namespace, so that only the demo's traffic is on the wire: no duplicate address detection, no
-/// router solicitations, no link-local addresses, group reports at once, no limit on ICMP errors.
+/// Settings of every namespace, so that only the demo's traffic is on the wire: no duplicate address detection, router
+/// solicitations or link-local addresses; group reports at once; no limit on ICMP errors.
 const QUIET: &[(&str, &str)] = &[
     ("ipv6/conf/default/accept_dad", "0"),
     ("ipv6/conf/default/accept_ra", "0"),
@@ -35,22 +35,22 @@ const QUIET: &[(&str, &str)] = &[
     ("ipv6/icmp/ratelimit", "0"),
 ];
 
-/// What makes the node a router.
+/// Settings of the node: it is a router.
 const FORWARDING: &[(&str, &str)] = &[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")];
 
 /// The hosts, in the order of their numbers.
 pub(super) const NAMES: [&str; 3] = ["client", "web", "dns"];
 
-/// The node and its hosts; dropping it removes them.
+/// The node and its hosts; its drop removes them.
 #[derive(Debug)]
 pub(super) struct Network {
-    /// Where eyepiece runs.
+    /// Runs eyepiece.
     pub(super) node: Namespace,
-    /// Where traffic begins.
+    /// Starts the traffic.
     pub(super) client: Host,
     /// Serves pages.
     pub(super) web: Host,
-    /// Answers questions about names.
+    /// Answers DNS queries.
     pub(super) dns: Host,
 }
 
@@ -91,10 +91,10 @@ const fn mac(network: u8, host: u8) -> [u8; 6] {
     [2, 0, 0, 0, network, host]
 }
 
-/// Makes the namespaces; see [`Namespace::create`] about threads.
+/// Creates the namespaces. Call it while the program has one thread.
 ///
 /// # Errors
-/// As there.
+/// See [`Namespace::create`].
 pub(super) fn namespaces() -> io::Result<Network> {
     let host = |number| Ok::<_, io::Error>(Host { namespace: Namespace::create()?, number });
     Ok(Network { node: Namespace::create()?, client: host(1)?, web: host(2)?, dns: host(3)? })
@@ -104,7 +104,7 @@ impl Network {
     /// Connects the hosts to the node.
     ///
     /// # Errors
-    /// What the kernel refused.
+    /// The request that the kernel refused.
     pub(super) fn connect(&self) -> anyhow::Result<()> {
         self.node
             .inside()
@@ -139,11 +139,11 @@ impl Network {
     }
 }
 
-/// A kernel that lacks one of them is only less quiet.
+/// Ignores settings that the kernel lacks: the namespace is only less quiet.
 fn quiet() {
     for (key, value) in QUIET {
         if let Err(error) = sysctl(key, value) {
-            tracing::debug!(%error, key, "a setting of a namespace");
+            tracing::debug!(%error, key, "cannot set a key of a namespace");
         }
     }
 }
@@ -153,7 +153,7 @@ fn sysctl(key: &str, value: &str) -> io::Result<()> {
     std::fs::write(format!("/proc/sys/net/{key}"), value)
 }
 
-/// Why a link is not as it should be.
+/// A request that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {source}")]
 struct LinkError {
@@ -161,7 +161,7 @@ struct LinkError {
     source: RequestError,
 }
 
-/// A netlink socket of a namespace, for changes.
+/// A netlink socket of a namespace.
 struct Links(Requests);
 
 impl Links {
@@ -169,11 +169,11 @@ impl Links {
         Requests::open().map(Self).map_err(|source| LinkError { step: "opening a netlink socket", source })
     }
 
-    fn ask(&mut self, step: &'static str, request: &Request) -> Result<(), LinkError> {
+    fn request(&mut self, step: &'static str, request: &Request) -> Result<(), LinkError> {
         self.0.list(request, |_| None::<()>).map(drop).map_err(|source| LinkError { step, source })
     }
 
-    /// A veth: one end here, one in a host's namespace.
+    /// Adds a veth: one end here, one in a host's namespace.
     fn veth(&mut self, here: (&str, [u8; 6]), there: (&str, [u8; 6]), host: &Inside) -> Result<(), LinkError> {
         let name = |name: &str| [name.as_bytes(), &[0]].concat();
         let mut peer = vec![0; 16];
@@ -188,10 +188,10 @@ impl Links {
             .attribute(libc::IFLA_IFNAME, &name(here.0))
             .attribute(libc::IFLA_ADDRESS, &here.1)
             .attribute(libc::IFLA_LINKINFO | NESTED, &info);
-        self.ask("making a veth (kernel module veth)", &request)
+        self.request("making a veth (kernel module veth)", &request)
     }
 
-    /// Up, with its addresses and the one neighbour there is.
+    /// Sets a link up, and adds its addresses and its only neighbour.
     fn configure(
         &mut self,
         device: &str,
@@ -209,7 +209,7 @@ impl Links {
             let request = Request::new(libc::RTM_NEWADDR, create(), &fixed)
                 .attribute(libc::IFA_LOCAL, &octets(address))
                 .attribute(libc::IFA_ADDRESS, &octets(address));
-            self.ask("adding an address", &request)?;
+            self.request("adding an address", &request)?;
         }
         for neighbour in neighbours {
             let mut fixed = vec![family(neighbour), 0, 0, 0];
@@ -219,41 +219,29 @@ impl Links {
             let request = Request::new(libc::RTM_NEWNEIGH, create(), &fixed)
                 .attribute(libc::NDA_DST, &octets(neighbour))
                 .attribute(libc::NDA_LLADDR, &lladdr);
-            self.ask("adding a neighbour", &request)?;
+            self.request("adding a neighbour", &request)?;
         }
         Ok(())
     }
 
-    /// A host: its interface, and the node as its gateway.
+    /// Configures a host's interface, with the node as its gateway.
     fn configure_host(&mut self, number: u8) -> Result<(), LinkError> {
         let gateways = [v4(number, 1), v6(number, 1)];
         self.up("lo")?;
         self.configure(DEVICE, [v4(number, 2), v6(number, 2)], gateways, mac(number, 1))?;
         for gateway in gateways {
             // A default route: prefix length 0 in the main table.
-            let fixed = [
-                family(gateway),
-                0,
-                0,
-                0,
-                libc::RT_TABLE_MAIN,
-                libc::RTPROT_STATIC,
-                libc::RT_SCOPE_UNIVERSE,
-                libc::RTN_UNICAST,
-                0,
-                0,
-                0,
-                0,
-            ];
+            let kind = [libc::RT_TABLE_MAIN, libc::RTPROT_STATIC, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST];
+            let fixed = [[family(gateway), 0, 0, 0], kind, [0; 4]].concat();
             let request =
                 Request::new(libc::RTM_NEWROUTE, create(), &fixed).attribute(libc::RTA_GATEWAY, &octets(gateway));
-            self.ask("adding a route", &request)?;
+            self.request("adding a route", &request)?;
         }
         Ok(())
     }
 
-    /// Waits until the kernel has told everybody that the host's link is up, up to a second later: only then does the
-    /// host report its groups, which would else be the first that the demo shows.
+    /// Waits until the kernel has propagated that the host's link is up, which takes up to a second. The host then reports
+    /// its multicast groups, which would otherwise be the first flows of the demo.
     fn settle(&mut self) -> Result<(), LinkError> {
         let dump = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
         let request = Request::new(libc::RTM_GETLINK, dump, &[0; IFINFOMSG]);
@@ -264,7 +252,7 @@ impl Links {
             (!is_loopback && value != [OPERATES]).then_some(())
         };
         let end = Instant::now() + SETTLE;
-        let step = "looking at a link";
+        let step = "reading a link";
         while !self.0.list(&request, is_waiting).map_err(|source| LinkError { step, source })?.is_empty()
             && Instant::now() < end
         {
@@ -279,19 +267,19 @@ impl Links {
         let up = libc::IFF_UP.cast_unsigned().to_ne_bytes();
         let fixed = [[0; 4], index(device)?.to_ne_bytes(), up, up].concat();
         let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
-        self.ask("setting a link up", &Request::new(libc::RTM_NEWLINK, flags, &fixed))
+        self.request("setting a link up", &Request::new(libc::RTM_NEWLINK, flags, &fixed))
     }
 }
 
 /// `IFLA_OPERSTATE`, and `IF_OPER_UP` for its value (Linux `include/uapi/linux/if_link.h`, `if.h`).
 const IFLA_OPERSTATE: u16 = 16;
 const OPERATES: u8 = 6;
-/// How long links may take until everybody knows that they are up; the kernel spreads such news over a second.
+/// How long the kernel may take to propagate that a link is up; it batches such events over a second.
 const SETTLE: Duration = Duration::from_secs(3);
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;
 
-/// Request flags all fit into the header's 16 bits.
+/// Flags of a request that creates; they fit the header's 16 bits.
 const fn create() -> u16 {
     (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16
 }

@@ -1,4 +1,4 @@
-//! The few packets that the demo writes by hand: a question about a name, its answer, an ICMP echo request.
+//! Packets of the demo: a DNS query, its answer, an ICMP echo request.
 
 /// ICMP and ICMPv6 types of an echo request (RFC 792, RFC 4443).
 pub(super) const ECHO: (u8, u8) = (8, 128);
@@ -13,7 +13,7 @@ pub(super) fn question(id: u16, family6: bool) -> Vec<u8> {
     message
 }
 
-/// The answer to a question: the question once more, and an address; none to what is no question.
+/// The answer to a DNS query: the query, and an address. `None` if the query is too short.
 pub(super) fn answer(question: &[u8], address: &[u8]) -> Option<Vec<u8>> {
     if question.len() < 17 {
         return None;
@@ -23,14 +23,14 @@ pub(super) fn answer(question: &[u8], address: &[u8]) -> Option<Vec<u8>> {
     message[2] |= 0x80;
     message[7] = 1;
     let kind = if address.len() == 16 { 28 } else { 1 };
-    // The name is the one at offset 12; class IN, a minute to live.
+    // Points to the name at offset 12; class IN, TTL 60 s.
     message.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0]);
     message.push(u8::try_from(address.len()).ok()?);
     message.extend(address);
     Some(message)
 }
 
-/// An echo request with 56 bytes of data, as ping sends it. The kernel fills in the checksum of ICMPv6 only.
+/// An echo request with 56 bytes of data, as ping sends it. The kernel sets the checksum of ICMPv6 only.
 pub(super) fn echo(family6: bool, sequence: u16) -> Vec<u8> {
     let [high, low] = sequence.to_be_bytes();
     let kind = if family6 { ECHO.1 } else { ECHO.0 };
@@ -58,19 +58,19 @@ mod tests {
     use super::{answer, checksum, echo, question};
 
     #[test]
-    fn an_answer_repeats_its_question() {
-        let asked = question(0x1234, false);
-        let told = answer(&asked, &[10, 0, 2, 2]).expect("a question");
-        assert_eq!(told[..2], asked[..2]);
-        assert_eq!((told[2], told[7]), (0x81, 1));
-        assert!(told.ends_with(&[0, 4, 10, 0, 2, 2]));
+    fn answer_repeats_its_query() {
+        let query = question(0x1234, false);
+        let reply = answer(&query, &[10, 0, 2, 2]).expect("a question");
+        assert_eq!(reply[..2], query[..2]);
+        assert_eq!((reply[2], reply[7]), (0x81, 1));
+        assert!(reply.ends_with(&[0, 4, 10, 0, 2, 2]));
         for length in 0..17 {
-            assert_eq!(answer(&asked[..length], &[0; 4]), None);
+            assert_eq!(answer(&query[..length], &[0; 4]), None);
         }
     }
 
     #[test]
-    fn a_message_with_its_checksum_sums_to_zero() {
+    fn message_with_checksum_sums_to_zero() {
         assert_eq!(checksum(&echo(false, 7)), 0);
         assert_eq!(checksum(&[]), 0xffff);
         assert_eq!(checksum(&[0xff]), 0xff);

@@ -1,4 +1,4 @@
-//! eyepiece itself as a process on the node: `run`, with the demo's receiver for a collector.
+//! `eyepiece run` as a process on the node, with the demo's receiver for a collector.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -14,18 +14,19 @@ use nix::unistd::Pid;
 
 use super::namespace::Inside;
 use crate::app::AppError;
+use crate::exit_code::Exit;
 use crate::source::datapath::{links, lock};
 
-/// What it logs when it has hooked itself to the interfaces.
+/// The log message at the end of its start.
 const WATCHING: &str = "watching";
-/// How long that may take on a busy machine.
+/// How long the start may take on a busy machine.
 const START: Duration = Duration::from_secs(20);
-/// Lines of its log that are kept for an error; what it says of its start is much less.
+/// Lines of its log that are kept for an error; a start logs far fewer.
 const LINES: usize = 64;
-/// Its exit code where a privilege is missing.
-const PRIVILEGE: i32 = crate::cli::Exit::Privilege as i32;
+/// Its exit code if a privilege is missing.
+const PRIVILEGE: i32 = Exit::Privilege as i32;
 
-/// What holds for the demo, whatever the user's settings say: nothing is sent anywhere but to its own receiver.
+/// Settings that override the user's: the product sends only to the demo's receiver.
 const SETTINGS: &[&str] = &[
     "otlp.protocol=grpc",
     "otlp.headers=",
@@ -80,26 +81,26 @@ const SETTINGS: &[&str] = &[
     "log.format=text",
 ];
 
-/// The running process; dropping it kills it.
+/// The running process; its drop kills it.
 #[derive(Debug)]
 pub(super) struct Product {
     child: Child,
     log: mpsc::Receiver<String>,
-    _traces: Traces,
+    _leftovers: Leftovers,
 }
 
-/// What a killed product may leave in the file system.
+/// Files that a killed product may leave; its drop removes them.
 #[derive(Debug)]
-struct Traces {
-    /// The lock of the node's namespace, which nobody else can hold.
+struct Leftovers {
+    /// The lock of the node's namespace, which no other process holds.
     lock: PathBuf,
-    /// The folder was not there before.
+    /// Whether the folder did not exist before.
     made_folder: bool,
 }
 
-impl Drop for Traces {
+impl Drop for Leftovers {
     fn drop(&mut self) {
-        // What was never made, or is removed already, is not there; a folder that others use now is not empty.
+        // Errors are expected: the file may be gone, and a folder that others use is not empty.
         drop(std::fs::remove_file(&self.lock));
         if self.made_folder {
             drop(std::fs::remove_dir(lock::FOLDER));
@@ -108,11 +109,10 @@ impl Drop for Traces {
 }
 
 impl Product {
-    /// Starts it in a namespace and waits until it watches: the process, and what it complained of on the way. To be
-    /// called on a thread that outlives it.
+    /// Starts it in a namespace, waits until it watches, and returns its warnings. Call it on a thread that outlives it.
     ///
     /// # Errors
-    /// It ended, with what it said.
+    /// It ended; the error holds its log.
     pub(super) fn start(
         node: &Inside,
         receiver: SocketAddr,
@@ -120,9 +120,9 @@ impl Product {
         sets: &[(String, String)],
     ) -> Result<(Self, Vec<String>), AppError> {
         let program = std::env::current_exe().context("cannot find our own program")?;
-        let inode = node.run(links::namespaces::own_inode).context("cannot look at the node's namespace")?;
+        let inode = node.run(links::namespaces::own_inode).context("cannot read the node's namespace")?;
         let folder = Path::new(lock::FOLDER);
-        let traces = Traces { lock: lock::path(folder, inode), made_folder: !folder.exists() };
+        let leftovers = Leftovers { lock: lock::path(folder, inode), made_folder: !folder.exists() };
         let mut command = Command::new(program);
         command.arg("run");
         if let Some(config) = config {
@@ -131,63 +131,64 @@ impl Product {
         command.args(sets.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
         command.args(SETTINGS.iter().flat_map(|setting| ["--set", setting]));
         command.args(["--endpoint", &format!("http://{receiver}")]);
-        // Out of the terminal's foreground group: Ctrl-C is for the demo, which ends it in order.
+        // Out of the terminal's foreground group: the demo handles Ctrl-C, and ends it in order.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = node.command(&mut command).spawn().context("cannot start eyepiece run")?;
-        let log = read_lines(child.stderr.take().context("no pipe")?).context("cannot start a thread")?;
-        let mut product = Self { child, log, _traces: traces };
-        let complaints = product.wait_until_it_watches()?;
-        Ok((product, complaints))
+        let log = read_lines(child.stderr.take().context("eyepiece run has no standard error")?)
+            .context("cannot start a thread")?;
+        let mut product = Self { child, log, _leftovers: leftovers };
+        let warnings = product.wait_until_it_watches()?;
+        Ok((product, warnings))
     }
 
-    /// Waits for the line that says so: what it complained of before.
+    /// Waits for the end of the start; returns warnings and errors of the log.
     fn wait_until_it_watches(&mut self) -> Result<Vec<String>, AppError> {
-        let mut said = Vec::new();
+        let mut log = Vec::new();
         loop {
             match self.log.recv_timeout(START) {
-                Ok(line) if line.contains(WATCHING) => return Ok(said.into_iter().filter_map(complaint).collect()),
-                Ok(line) if said.len() < LINES => said.push(line),
+                Ok(line) if line.contains(WATCHING) => return Ok(log.into_iter().filter_map(warning).collect()),
+                Ok(line) if log.len() < LINES => log.push(line),
                 Ok(_) => {}
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    return Err(anyhow::anyhow!("eyepiece run does not start to watch:\n{}", said.concat()).into());
+                    return Err(anyhow::anyhow!("eyepiece run does not start to watch:\n{}", log.concat()).into());
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    let status = self.child.wait().context("eyepiece run")?;
-                    let said = said.concat().trim().trim_start_matches("eyepiece: ").to_owned();
+                    let status = self.child.wait().context("cannot wait for eyepiece run")?;
+                    let log = log.concat().trim().trim_start_matches("eyepiece: ").to_owned();
                     if status.code() == Some(PRIVILEGE) {
-                        let operation = said.trim_start_matches("missing privilege: ").to_owned();
+                        let operation = log.trim_start_matches("missing privilege: ").to_owned();
                         return Err(AppError::MissingPrivilege { operation });
                     }
-                    return Err(anyhow::anyhow!("eyepiece run ended ({status}): {said}").into());
+                    return Err(anyhow::anyhow!("eyepiece run ended ({status}): {log}").into());
                 }
             }
         }
     }
 
-    /// What it has complained of since it was asked the last time.
-    pub(super) fn complaints(&self) -> Vec<String> {
-        self.log.try_iter().filter_map(complaint).collect()
+    /// Warnings and errors of its log since the last call.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.log.try_iter().filter_map(warning).collect()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     ///
     /// # Errors
-    /// It can't be asked.
+    /// The system's error.
     pub(super) fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// Asks it to deliver what is queued and leave.
+    /// Sends SIGTERM: it delivers what is queued and ends.
     ///
     /// # Errors
-    /// It is gone.
-    pub(super) fn ask_to_leave(&self) -> nix::Result<()> {
+    /// It has ended.
+    pub(super) fn terminate(&self) -> nix::Result<()> {
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)
     }
 }
 
-/// The lines of a log as they come. It is always read on, so that its writer never waits; lines that find no room are
-/// left out.
+/// The lines of a log as they come. The thread reads on even if there is no room for a line, so that the writer never
+/// waits.
 fn read_lines(log: ChildStderr) -> std::io::Result<mpsc::Receiver<String>> {
     let (sender, lines) = mpsc::sync_channel(LINES);
     let read = move || {
@@ -204,7 +205,7 @@ fn read_lines(log: ChildStderr) -> std::io::Result<mpsc::Receiver<String>> {
 }
 
 /// A line of the log from its level on, where that is a warning or an error.
-fn complaint(line: impl AsRef<str>) -> Option<String> {
+fn warning(line: impl AsRef<str>) -> Option<String> {
     let line = line.as_ref();
     let start = [" WARN ", " ERROR "].iter().find_map(|level| line.find(level))?;
     Some(line[start..].trim().to_owned())
@@ -212,31 +213,31 @@ fn complaint(line: impl AsRef<str>) -> Option<String> {
 
 impl Drop for Product {
     fn drop(&mut self) {
-        // What it hooked itself to goes with its namespace and its descriptors.
+        // Its hooks go with its namespace and its descriptors.
         if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
-            tracing::debug!(%error, "eyepiece run");
+            tracing::debug!(%error, "cannot kill eyepiece run");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{SETTINGS, complaint};
+    use super::{SETTINGS, warning};
 
     #[test]
-    fn warnings_and_errors_are_complaints() {
+    fn log_lines_are_warnings_by_level() {
         for (line, expected) in [
             ("2026-11-22T04:42:29Z  WARN eyepiece::app: slow\n", Some("WARN eyepiece::app: slow")),
             ("2026-11-22T04:42:29Z ERROR eyepiece::app: no\n", Some("ERROR eyepiece::app: no")),
             ("2026-11-22T04:42:29Z  INFO eyepiece::app: watching\n", None),
             ("", None),
         ] {
-            assert_eq!(complaint(line).as_deref(), expected);
+            assert_eq!(warning(line).as_deref(), expected);
         }
     }
 
     #[test]
-    fn no_setting_of_the_receiver_is_left_to_the_user() {
+    fn every_otlp_key_is_overridden() {
         let reference = eyepiece_config::reference();
         let mut table = "";
         let mut found = 0;
@@ -250,7 +251,7 @@ mod tests {
             };
             let key = format!("{table}.{key}");
             found += 1;
-            // The endpoint is a flag, which wins over all.
+            // The endpoint is a flag, which overrides all others.
             let is_set = SETTINGS.iter().any(|setting| setting.split_once('=').is_some_and(|(name, _)| name == key));
             assert!(is_set || key == "otlp.endpoint", "{key}");
         }

@@ -1,4 +1,4 @@
-//! An OTLP receiver over gRPC, as a collector has one: unary calls over HTTP/2, no compression.
+//! An OTLP receiver over gRPC: unary calls over HTTP/2, without compression.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -28,7 +28,7 @@ const INVALID_ARGUMENT: u8 = 3;
 const UNIMPLEMENTED: u8 = 12;
 const UNAVAILABLE: u8 = 14;
 
-/// A request that arrived.
+/// A received request.
 #[derive(Debug)]
 pub(super) enum Arrival {
     /// Log records: flows.
@@ -37,10 +37,10 @@ pub(super) enum Arrival {
     Metrics(ExportMetricsServiceRequest),
 }
 
-/// Accepts connections until it is dropped; where the channel is full, the sender of the request waits.
+/// Accepts connections until it is dropped; while the channel is full, the client waits.
 ///
 /// # Errors
-/// Nothing can be accepted any more.
+/// The listener failed.
 pub(super) async fn run(listener: TcpListener, arrivals: mpsc::Sender<Arrival>) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
@@ -52,13 +52,13 @@ pub(super) async fn run(listener: TcpListener, arrivals: mpsc::Sender<Arrival>) 
             });
             let served = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
             if let Err(error) = served.await {
-                tracing::debug!(%error, "the demo's receiver");
+                tracing::debug!(%error, "a connection to the demo's receiver failed");
             }
         });
     }
 }
 
-/// Takes a request: the gRPC status.
+/// Handles a request; returns the gRPC status.
 async fn export(request: Request<Incoming>, arrivals: &mpsc::Sender<Arrival>) -> u8 {
     let path = request.uri().path().to_owned();
     let Ok(body) = Limited::new(request.into_body(), MAX_REQUEST).collect().await else { return INVALID_ARGUMENT };
@@ -83,7 +83,7 @@ async fn export(request: Request<Incoming>, arrivals: &mpsc::Sender<Arrival>) ->
     if arrivals.send(arrival).await.is_ok() { OK } else { UNAVAILABLE }
 }
 
-/// An empty message, which says that all was accepted, and the status in the trailers.
+/// An empty message, which means that all was accepted, and the status in the trailers.
 fn response(status: u8) -> Response<BoxBody<Bytes, Infallible>> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from(u16::from(status)));

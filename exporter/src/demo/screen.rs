@@ -1,4 +1,4 @@
-//! What the demo writes: an introduction, a line for each flow, tables, and what to do next, in 100 columns.
+//! Writes the demo's output: an introduction, a line for each flow, tables, and next steps, in 100 columns.
 
 use std::io::{self, Write};
 
@@ -8,21 +8,21 @@ use super::arrived::Series;
 use crate::export::stdout::row::Row;
 use crate::support::paint::{Color, Paint};
 
-/// Where it is written, and whether with colours.
+/// The output, and whether it has colours.
 pub(super) struct Screen<W> {
     out: W,
     paint: Paint,
 }
 
 impl Screen<io::Stdout> {
-    /// Standard output: with colours where it is a terminal and `NO_COLOR` is not set.
+    /// Standard output, with colours if it is a terminal and `NO_COLOR` is not set.
     pub(super) fn stdout() -> Self {
         Self { out: io::stdout(), paint: Paint::stdout() }
     }
 }
 
 impl<W: Write> Screen<W> {
-    /// What this is.
+    /// Writes what the demo is.
     pub(super) fn introduction(&mut self, seconds: u64) -> io::Result<()> {
         let title = self.paint.text(Color::Bold, "eyepiece demo");
         writeln!(
@@ -37,15 +37,15 @@ impl<W: Write> Screen<W> {
         )
     }
 
-    /// A step of the preparation that begins.
+    /// Writes that a step of the preparation begins.
     pub(super) fn step(&mut self, text: &str) -> io::Result<()> {
         let mark = self.paint.text(Color::Dim, "·");
         writeln!(self.out, "{mark} {text}")?;
         self.out.flush()
     }
 
-    /// What eyepiece's own log complains of.
-    pub(super) fn complaints(&mut self, lines: &[String]) -> io::Result<()> {
+    /// Writes warnings and errors of eyepiece's log.
+    pub(super) fn warnings(&mut self, lines: &[String]) -> io::Result<()> {
         for line in lines {
             let line = self.paint.text(Color::Red, line.replace(char::is_control, "?"));
             writeln!(self.out, "! {line}")?;
@@ -53,21 +53,21 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// A heading: what the hosts do now.
+    /// Writes a heading: what the hosts do now.
     pub(super) fn act(&mut self, text: &str) -> io::Result<()> {
         let text = self.paint.text(Color::Cyan, format!("▸ {text}"));
         writeln!(self.out, "\n{text}")?;
         self.out.flush()
     }
 
-    /// The line of a flow; of a drop, where it was in a second one.
+    /// Writes the line of a flow; for a drop, a second one with its function.
     pub(super) fn flow(&mut self, flow: &Row) -> io::Result<()> {
         let mut line = String::new();
         flow.write(self.paint, &mut line);
         self.out.write_all(line.as_bytes())
     }
 
-    /// The metrics.
+    /// Writes the metrics.
     pub(super) fn tables(&mut self, series: &Series, records: usize) -> io::Result<()> {
         let title = self.paint.text(Color::Bold, "Metrics that arrived");
         let lost: u64 = series.by(metric::HUBBLE_LOST_EVENTS.name, []).values().sum();
@@ -103,7 +103,7 @@ impl<W: Write> Screen<W> {
         writeln!(self.out, "\n{name}  {about}")
     }
 
-    /// How to go on.
+    /// Writes next steps.
     pub(super) fn farewell(&mut self) -> io::Result<()> {
         let title = self.paint.text(Color::Bold, "Your own machine, your own collector:");
         writeln!(

@@ -1,4 +1,4 @@
-//! What the hosts do: two servers that answer, and the client's acts, one after the other.
+//! The traffic of the hosts: two servers, and the client's acts, one after the other.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -17,24 +17,23 @@ use super::packets;
 
 /// The port that the node's firewall rule is for: telnet.
 pub(super) const FIREWALLED: u16 = 23;
-/// A port that nobody listens on.
+/// A port without a listener.
 const CLOSED: u16 = 8080;
-/// An address of a network for documentation (RFC 5737): nobody has a route to it.
+/// An address of a network for documentation (RFC 5737): there is no route to it.
 const NOWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
-/// How long an answer may take; there is no wire that could delay it.
-const PATIENCE: Duration = Duration::from_millis(800);
-/// How long to wait for what never comes: shorter than the second after which TCP would ask again.
-const VAIN: Duration = Duration::from_millis(150);
+/// How long an answer may take; no wire delays it.
+const TIMEOUT: Duration = Duration::from_millis(800);
+/// How long to wait for a dropped packet: less than the second after which TCP retransmits.
+const DROP_TIMEOUT: Duration = Duration::from_millis(150);
 /// Bytes of a page.
 const PAGE: usize = 4000;
 
-/// One thing that the client does.
+/// One action of the client.
 pub(super) struct Act {
-    /// What happens, for a heading.
-    pub(super) says: &'static str,
-    /// Whether it is about the node's firewall rule.
+    pub(super) heading: &'static str,
+    /// Whether it needs the node's firewall rule.
     pub(super) needs_firewall: bool,
-    does: fn(&Network) -> io::Result<()>,
+    run: fn(&Network) -> io::Result<()>,
 }
 
 /// All of them, in order.
@@ -46,32 +45,32 @@ pub(super) const ACTS: [Act; 9] = [
     act("client gets a page from web, by IPv6", |network| get(network.web.v6())),
     act("client pings web, by IPv6", |network| ping(network.web.v6())),
     Act {
-        says: "client tries telnet to web: the node's firewall drops it",
+        heading: "client tries telnet to web: the node's firewall drops it",
         needs_firewall: true,
-        does: |network| filtered(network.web.v4()),
+        run: |network| filtered(network.web.v4()),
     },
-    act("client tries port 8080 of web: nobody listens there", |network| refused(network.web.v4())),
+    act("client tries port 8080 of web: nothing listens there", |network| refused(network.web.v4())),
     act("client sends to 203.0.113.9: the node has no route there", |_| nowhere()),
 ];
 
-const fn act(says: &'static str, does: fn(&Network) -> io::Result<()>) -> Act {
-    Act { says, needs_firewall: false, does }
+const fn act(heading: &'static str, run: fn(&Network) -> io::Result<()>) -> Act {
+    Act { heading, needs_firewall: false, run }
 }
 
 impl Act {
-    /// Does it, in the client's namespace.
+    /// Runs it in the client's namespace.
     ///
     /// # Errors
-    /// What should have worked did not.
+    /// It had another result than expected.
     pub(super) fn perform(&self, network: &Network) -> io::Result<()> {
-        network.client.inside().run(|| (self.does)(network))
+        network.client.inside().run(|| (self.run)(network))
     }
 }
 
-/// Starts the servers; they serve until the program ends.
+/// Starts the servers, which serve until the program ends.
 ///
 /// # Errors
-/// They can't listen.
+/// They cannot listen.
 pub(super) fn serve(network: &Network) -> io::Result<()> {
     let any = Ipv6Addr::UNSPECIFIED;
     let listener = network.web.inside().run(|| TcpListener::bind((any, 80)))?;
@@ -82,15 +81,15 @@ pub(super) fn serve(network: &Network) -> io::Result<()> {
     Ok(())
 }
 
-/// A web server for one client at a time. A client that breaks off is no reason to end.
+/// A web server for one client at a time. A broken connection does not end it.
 fn web(listener: &TcpListener) -> io::Result<()> {
     loop {
         let (mut stream, _) = listener.accept()?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         let page = format!("HTTP/1.1 200 OK\r\nContent-Length: {PAGE}\r\nConnection: close\r\n\r\n{:PAGE$}", "hello");
         let served = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(page.as_bytes()));
         if let Err(error) = served {
-            tracing::debug!(%error, "the demo's web server");
+            tracing::debug!(%error, "a connection to the demo's web server failed");
         }
     }
 }
@@ -99,7 +98,7 @@ fn dns(socket: &UdpSocket, v4: IpAddr, v6: IpAddr) -> io::Result<()> {
     let mut buffer = [0; 512];
     loop {
         let (length, client) = socket.recv_from(&mut buffer)?;
-        // The type of the question stands before its class, at the end: 28 asks for IPv6.
+        // The query's type is before its class, at the end: 28 = AAAA.
         let asks_v6 = length > 4 && buffer[length - 3] == 28;
         let address = match if asks_v6 { v6 } else { v4 } {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -118,14 +117,14 @@ fn unspecified(family_of: IpAddr) -> SocketAddr {
 
 fn ask(server: IpAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(unspecified(server))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.send_to(&packets::question(number(), server.is_ipv6()), (server, 53))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.send_to(&packets::question(next_number(), server.is_ipv6()), (server, 53))?;
     socket.recv(&mut [0; 512]).map(drop)
 }
 
 fn get(server: IpAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(server, 80), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(server, 80), TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: web.demo\r\nConnection: close\r\n\r\n")?;
     stream.read_to_end(&mut Vec::with_capacity(2 * PAGE)).map(drop)
 }
@@ -137,7 +136,7 @@ fn ping(to: IpAddr) -> io::Result<()> {
     };
     let socket = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 800_000))?;
-    let request = packets::echo(to.is_ipv6(), number());
+    let request = packets::echo(to.is_ipv6(), next_number());
     let fd = socket.as_raw_fd();
     match to {
         IpAddr::V4(to) => {
@@ -148,24 +147,24 @@ fn ping(to: IpAddr) -> io::Result<()> {
             sendto(fd, &request, &to, MsgFlags::empty())
         }
     }?;
-    // The socket is the host's only one, so the first ICMP message that comes is the reply.
+    // The host has no other raw socket, so the first ICMP message is the reply.
     recv(fd, &mut [0; 256], MsgFlags::empty())?;
     Ok(())
 }
 
-/// A connection that the firewall rule keeps from going through; without the rule it would be refused.
+/// A connection that the firewall rule drops; without the rule it would be refused.
 fn filtered(server: IpAddr) -> io::Result<()> {
-    fails(SocketAddr::new(server, FIREWALLED), VAIN, io::ErrorKind::TimedOut)
+    expect_failure(SocketAddr::new(server, FIREWALLED), DROP_TIMEOUT, io::ErrorKind::TimedOut)
 }
 
 fn refused(server: IpAddr) -> io::Result<()> {
-    fails(SocketAddr::new(server, CLOSED), PATIENCE, io::ErrorKind::ConnectionRefused)
+    expect_failure(SocketAddr::new(server, CLOSED), TIMEOUT, io::ErrorKind::ConnectionRefused)
 }
 
-/// A connection that must fail, and how.
-fn fails(to: SocketAddr, timeout: Duration, how: io::ErrorKind) -> io::Result<()> {
+/// Connects, and expects an error of this kind.
+fn expect_failure(to: SocketAddr, timeout: Duration, how: io::ErrorKind) -> io::Result<()> {
     match TcpStream::connect_timeout(&to, timeout) {
-        Ok(_) => Err(io::Error::other(format!("a connection to {to} went through"))),
+        Ok(_) => Err(io::Error::other(format!("a connection to {to} succeeded"))),
         Err(error) if error.kind() == how => Ok(()),
         Err(error) => Err(error),
     }
@@ -176,8 +175,8 @@ fn nowhere() -> io::Result<()> {
     socket.send_to(b"hello?", (NOWHERE, 9)).map(drop)
 }
 
-/// Numbers questions and echo requests.
-fn number() -> u16 {
+/// The next number of queries and echo requests.
+fn next_number() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -1,6 +1,9 @@
 //! Generated clients and servers of Hubble's gRPC services; their messages are in [`eyepiece_hubble::proto`].
 
-/// Declares the generated modules, all with the same lint exceptions.
+/// The name by which Hubble's CLI asks for the server's health (`hubble status`), beside the empty name: the whole server.
+pub const HEALTH_SERVICE: &str = "hubble.server.Observer";
+
+/// Declares the generated modules, all with the same allowances.
 macro_rules! generated {
     ($($(#[$doc:meta])* $name:ident)+) => {
         $($(#[$doc])*

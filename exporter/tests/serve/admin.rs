@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use eyepiece::client::admin::{ClientError, fetch};
+use eyepiece::client::admin::{AdminClientError, fetch};
 use eyepiece::serve::admin::{Admin, AdminError, Config, HookStatus, Ready, SampleStatus, Status};
 use eyepiece::support::telemetry::Telemetry;
 
@@ -239,13 +239,14 @@ fn stranger(answer: &'static [u8]) -> SocketAddr {
 fn client_rejects_other_servers() {
     for (answer, wrong) in [
         (&b""[..], "it is not HTTP"),
-        (b"\xff\xff", "it is not UTF-8"),
+        (b"\xff\xff", "it is not HTTP"),
+        (b"HTTP/1.0 200 OK\r\n\r\n\xff\xff", "it is not UTF-8"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "it is not HTTP"),
-        (b"HTTP/1.0 404 Not Found\r\n\r\n", "\"HTTP/1.0 404 Not Found\""),
+        (b"HTTP/1.0 404 Not Found\r\n\r\n", "it is 404 Not Found"),
         (b"HTTP/1.0 200 OK\r\n\r\nhello", "expected value at line 1 column 1"),
         (b"HTTP/1.0 200 OK\r\n\r\n{}", "it names no version"),
     ] {
         let error = fetch(stranger(answer)).unwrap_err();
-        assert!(matches!(&error, ClientError::Answer { wrong: found, .. } if found == wrong), "{error}");
+        assert!(matches!(&error, AdminClientError::Answer { wrong: found, .. } if found == wrong), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The registry as the tests read it, and the Rust text that is generated from it.
+//! Reads the registry, and generates Rust from it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -75,10 +75,10 @@ impl Attribute {
     }
 }
 
-/// The file that says what the registry is, and where the conventions are that it refers to.
+/// The file with the registry's name and its dependencies.
 pub(crate) const MANIFEST: &str = "manifest.yaml";
 
-/// What a manifest may hold, by weaver's `definition-manifest.v2.json`.
+/// A manifest, by weaver's `definition-manifest.v2.json`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {

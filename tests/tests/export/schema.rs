@@ -123,6 +123,21 @@ fn restart_keeps_instance_id() -> Result<()> {
 }
 
 #[test]
+fn namespaces_have_different_instance_ids() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut ids = BTreeSet::new();
+    for inside in [lab.node(), &lab.endpoint("a").namespace, &lab.endpoint("b").namespace] {
+        let receiver = Receiver::start(inside)?;
+        let config = format!("[admin]\nlisten = \"127.0.0.1:9966\"\n{}", otlp(&receiver));
+        let mut eyepiece = Eyepiece::start(inside, &config)?;
+        ensure!(eyepiece.stop()? == 0, "{}", eyepiece.stderr());
+        ids.insert(receiver.look(|received| of_resource(received, "service.instance.id")));
+    }
+    assert!(ids.len() == 3 && !ids.contains(&None), "{ids:?}");
+    Ok(())
+}
+
+#[test]
 fn flow_detail_splits_by_transport_and_port() -> Result<()> {
     let lab = Lab::new()?;
     let receiver = Receiver::start(lab.node())?;

@@ -1,4 +1,4 @@
-//! Checks PEM files: that they can be read, that they hold what they should, that certificate and key belong together.
+//! Checks PEM files: that they are readable, hold what they should, and that certificate and key match.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, crypto};
 
-use super::Found;
+use super::problems::Problems;
 
-/// A key and the file that it names.
+/// The path of a key, and the file that it names.
 type File<'a> = (&'a str, Option<&'a Path>);
 
 /// The files of one connection or server.
 pub(super) struct Files<'a> {
     /// Authorities of the other side.
     pub(super) ca: File<'a>,
-    /// Our certificate and the ones that vouch for it.
+    /// Our certificate and its chain.
     pub(super) cert: File<'a>,
     /// Its private key.
     pub(super) key: File<'a>,
@@ -26,33 +26,33 @@ const RIGHT_CERTIFICATE: &str = "name a readable PEM file with a certificate (--
 const RIGHT_KEY: &str = "name a readable PEM file with a private key (-----BEGIN PRIVATE KEY-----)";
 
 impl Files<'_> {
-    /// Checks each file by itself, then both that belong together.
-    pub(super) fn check(&self, found: &mut Found<'_>) {
+    /// Checks each file by itself, then certificate and key together.
+    pub(super) fn check(&self, problems: &mut Problems<'_>) {
         if let (key, Some(path)) = self.ca
             && let Err(wrong) = authorities(path)
         {
-            found.add(key, format!("{}: {wrong}", path.display()), RIGHT_CERTIFICATE);
+            problems.add(key, format!("{}: {wrong}", path.display()), RIGHT_CERTIFICATE);
         }
-        let chain = part(self.cert, certificates, RIGHT_CERTIFICATE, found);
-        let private = part(self.key, private_key, RIGHT_KEY, found);
+        let chain = part(self.cert, certificates, RIGHT_CERTIFICATE, problems);
+        let private = part(self.key, private_key, RIGHT_KEY, problems);
         if let (Some(chain), Some(private)) = (chain, private)
             && let Err(error) = CertifiedKey::from_der(chain, private, &crypto::ring::default_provider())
         {
             let right = format!("use the key of this certificate in {}", self.key.0);
-            found.add(self.cert.0, format!("certificate and key do not belong together: {error}"), &right);
+            problems.add(self.cert.0, format!("certificate and key do not match: {error}"), &right);
         }
     }
 }
 
-/// What a file holds; none where there is no file, or something is wrong with it.
+/// The contents of a file; `None` without a file, or if it has a problem.
 fn part<T>(
     (key, path): File<'_>,
     read: impl FnOnce(&Path) -> Result<T, String>,
     right: &str,
-    found: &mut Found<'_>,
+    problems: &mut Problems<'_>,
 ) -> Option<T> {
     let path = path?;
-    read(path).map_err(|wrong| found.add(key, format!("{}: {wrong}", path.display()), right)).ok()
+    read(path).map_err(|wrong| problems.add(key, format!("{}: {wrong}", path.display()), right)).ok()
 }
 
 /// The certificates of a file, at least one.

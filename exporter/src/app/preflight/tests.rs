@@ -1,4 +1,4 @@
-//! What this machine does not allow is reported with its key, all of it at once.
+//! Settings that do not fit this machine are reported with their keys, all at once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,6 +7,7 @@ use eyepiece_config::{Listen, Secret, Settings, SourceKind};
 use rcgen::{CertificateParams, KeyPair};
 
 use super::check;
+use crate::app::hubble;
 use crate::source::datapath::lock;
 
 /// The problems, each as its text.
@@ -56,7 +57,7 @@ fn unusable_files_are_reported_with_keys() {
             "none",
             &["otlp.tls.ca (", "otlp.tls.cert: /|none: No such file", "otlp.tls.key: /|none: No such"],
         ),
-        ("cert", "cert", "otherkey", &["otlp.tls.cert: certificate and key do not belong together"]),
+        ("cert", "cert", "otherkey", &["otlp.tls.cert: certificate and key do not match"]),
     ] {
         let mut settings = settings();
         settings.otlp.tls.ca = at(ca);
@@ -71,7 +72,7 @@ fn unusable_files_are_reported_with_keys() {
 }
 
 #[test]
-fn own_file_of_signal_names_its_own_key() {
+fn file_of_signal_has_own_key() {
     let mut settings = settings();
     settings.otlp.logs.overrides.tls.ca = Some("/nonexistent/logs.pem".into());
     settings.otlp.tls.ca = Some("/nonexistent/all.pem".into());
@@ -80,11 +81,11 @@ fn own_file_of_signal_names_its_own_key() {
     assert!(found[1].starts_with("otlp.tls.ca (from --set otlp.tls.ca): /nonexistent/all.pem: "), "{found:#?}");
     settings.otlp.logs.enabled = false;
     settings.otlp.metrics.enabled = false;
-    assert_eq!(problems(&settings), [""; 0], "what is not exported needs no files");
+    assert_eq!(problems(&settings), [""; 0], "an export that is off needs no files");
 }
 
 #[test]
-fn foreign_addresses_groups_and_folders_are_reported() {
+fn unusable_listeners_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -113,6 +114,41 @@ fn foreign_addresses_groups_and_folders_are_reported() {
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(&expected), "{found} / {expected}");
+    }
+}
+
+#[test]
+fn default_address_checks_group_and_files() {
+    let folder = tempfile::tempdir().unwrap();
+    pair(folder.path(), ["cert", "key"]);
+    let mut settings = Settings::default();
+    settings.hubble.listen = vec![Listen::Unix("/nonexistent/folder/h.sock".into())];
+    settings.hubble.group = "no-such-group".to_owned();
+    let tls = &mut settings.hubble.tls;
+    (tls.cert, tls.key) = (Some(folder.path().join("cert")), Some(folder.path().join("key")));
+    tls.client_ca = Some("/nonexistent/ca.pem".into());
+    assert!(!settings.hubble.listen_given);
+    let found = problems(&settings);
+    let expected = [
+        "hubble.group: there is no group \"no-such-group\" on this machine; ",
+        "hubble.tls.client_ca: /nonexistent/ca.pem: No such file",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:#?}");
+}
+
+#[test]
+fn server_error_names_key_of_file() {
+    let folder = tempfile::tempdir().unwrap();
+    pair(folder.path(), ["cert", "key"]);
+    for (name, expected) in [("cert", "hubble.tls.cert"), ("key", "hubble.tls.key"), ("ca", "hubble.tls.client_ca")] {
+        let at = |file: &str| Some(folder.path().join(if file == name { "missing" } else { file }));
+        let mut settings = Settings::default();
+        (settings.hubble.tls.cert, settings.hubble.tls.key) = (at("cert"), at("key"));
+        let client_ca = if name == "ca" { "missing" } else { "cert" };
+        settings.hubble.tls.client_ca = Some(folder.path().join(client_ca));
+        let error = hubble::certificates(&settings).unwrap().check().unwrap_err();
+        assert_eq!(hubble::certificate_error(&settings, &error).key, expected);
     }
 }
 

@@ -2,29 +2,28 @@
 
 use anyhow::Context as _;
 
-use super::{CILIUM, Emitter, Feed, Halted, Parts, Running};
-use crate::app::AppError;
-use crate::app::names::{Kernel, MachineNames};
+use crate::app::error::AppError;
+use crate::app::feed::{CILIUM, Emitter, Feed, HaltOnDrop, SourceDeps};
+use crate::app::names::{KernelNameSource, MachineNames};
 use crate::serve::admin::ConnectionStatus;
 use crate::source::cilium_monitor;
 use crate::source::cilium_monitor::status::View;
 use crate::source::cilium_monitor::{Config, STABLE_AFTER, STALL};
 
-/// Makes the source; the agent may come later.
-pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
-    let settings = &parts.settings.cilium_monitor;
-    let config = Config { socket: settings.socket.clone().into(), stall: STALL, stable_after: STABLE_AFTER };
+/// Builds the source; the agent may start later.
+pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
+    let settings = &deps.settings.cilium_monitor;
+    let config = Config { socket: settings.socket.clone().into(), stall: STALL, good: GOOD };
     let (source, controls) =
-        cilium_monitor::build(config, parts.telemetry).context("cannot read the agent's monitor")?;
-    let names = MachineNames::new(Kernel::Unknown, parts.publisher.clone(), parts.symbols.clone());
-    let mut feed = Feed::new(source, names, Running::Halted(Halted(controls.halt)));
+        cilium_monitor::build(config, deps.telemetry).context("cannot read the agent's monitor")?;
+    let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone(), deps.symbols.clone());
+    let mut feed = Feed::new(source, names, HaltOnDrop(controls.halt));
     let peer = settings.socket.clone();
-    feed.connection = Some(Box::new(move || connection(&peer, &controls.view)));
+    feed.control.views.connection = Some(Box::new(move || connection(&peer, &controls.view)));
     feed.emitter = Emitter { name: CILIUM.to_owned(), version: settings.version.clone() };
     Ok(feed)
 }
 
-/// The connection as it is now.
 fn connection(peer: &str, view: &View) -> ConnectionStatus {
     let now = view.get();
     ConnectionStatus {

@@ -4,10 +4,10 @@ use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use super::{Feed, Parts, Running};
-use crate::app::AppError;
+use crate::app::error::AppError;
+use crate::app::feed::{Feed, SourceDeps, SourceGuard};
 use crate::app::mapping;
-use crate::app::names::{Kernel, MachineNames};
+use crate::app::names::{KernelNameSource, MachineNames};
 use crate::source::datapath;
 use crate::source::datapath::links;
 use crate::source::datapath::links::Links;
@@ -15,24 +15,23 @@ use crate::source::datapath::object::Transport;
 use crate::source::datapath::{Datapath, privileges};
 use crate::support::capabilities;
 
-/// The datapath and the watcher that feeds it; whoever drops it detaches everything.
-pub(in crate::app) struct Attached {
+/// The datapath and the watcher that feeds it; its drop detaches everything.
+struct Attached {
     /// The watcher's own: its threads hold capabilities that the others have given up.
     runtime: Option<Runtime>,
     links: JoinHandle<Result<(), links::LinksError>>,
     datapath: Option<Datapath>,
 }
 
-impl Attached {
-    /// Whether the watcher has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.links.is_finished()
+impl SourceGuard for Attached {
+    fn failure(&self) -> Option<&'static str> {
+        self.links.is_finished().then_some("the watcher of interfaces has ended")
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        // The watcher's end is the attacher's: everything is detached then.
+        // The attacher ends with the watcher, and detaches everything.
         self.links.abort();
         if let Some(datapath) = self.datapath.take() {
             datapath.stop();
@@ -53,32 +52,32 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Loads the programs and begins to attach them.
-pub(super) fn build(parts: &Parts<'_>) -> Result<Feed, AppError> {
-    let settings = parts.settings;
+pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
+    let settings = deps.settings;
     let watch = links::Config {
         filter: mapping::filter(&settings.datapath.interfaces),
-        observer: parts.told.clone(),
+        told: deps.endpoint_observer.clone(),
         ..links::Config::default()
     };
     let runtime = runtime().context("cannot watch interfaces")?;
-    let (symbols, publisher) = (parts.symbols.clone(), parts.publisher.clone());
+    let (symbols, publisher) = (deps.symbols.clone(), deps.publisher.clone());
     let Links { events, mut learner, inventory, task, .. } =
-        links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), parts.telemetry)
+        links::build(runtime.handle(), watch, symbols.clone(), publisher.clone(), deps.telemetry)
             .context("cannot watch interfaces")?;
     let config = mapping::datapath(settings);
-    let (datapath, reader, synced) = datapath::build(&config, events, parts.telemetry)?;
-    let names = MachineNames::new(Kernel::Running(datapath.names().clone()), publisher, symbols);
+    let (datapath, reader, synced) = datapath::build(&config, events, deps.telemetry)?;
+    let names = MachineNames::new(KernelNameSource::Running(datapath.names().clone()), publisher, symbols);
     let hooks = (datapath.hooks().clone(), datapath.mode());
-    // From here on whatever fails detaches: filters of clsact would stay behind.
+    // An error from here on detaches: filters of clsact would otherwise stay behind.
     let attached = Attached { runtime: Some(runtime), links: task, datapath: Some(datapath) };
-    let mut feed = Feed::new(reader, names, Running::Datapath(attached));
+    let mut feed = Feed::new(reader, names, attached);
     feed.learn = Box::new(move |ifindex, address, now| learner.learn(ifindex, address, now));
     feed.reads_with = privileges::of_reading();
     if config.programs.transport == Transport::Perf {
         feed.reads_with = feed.reads_with.with(privileges::of_perf_buffers());
     }
-    feed.hooks = Some(hooks);
-    feed.interfaces = Some(inventory);
-    feed.synced = Some(synced);
+    feed.control.views.hooks = Some(hooks);
+    feed.control.views.interfaces = Some(inventory);
+    feed.control.synced = Some(synced);
     Ok(feed)
 }

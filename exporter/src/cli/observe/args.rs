@@ -1,4 +1,4 @@
-//! What can be said to `eyepiece observe`: the flags of Hubble's command line by their names, and what they mean.
+//! The flags of `eyepiece observe`, by their names in Hubble's command line.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Subcommand, ValueEnum};
 
 use super::filters::FilterFlags;
+use super::print::{Output, TimeFormat};
 use super::server::ServerFlags;
-use crate::cli::observe::print::{Output, TimeFormat};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,13 +25,13 @@ Examples:
 
 Filters:
   The same flag again: one of its values must match. Different flags: all must. --pod, --ip and the like mean either end.
-  --not turns the next flag around: a flow is left out if all the flags behind a --not match it.
+  --not inverts the next flag: a flow is left out if all the flags after a --not match it.
 
-Server, the first that is said:
+Server, the first that is set:
   --server, the variable HUBBLE_SERVER (with HUBBLE_TLS, HUBBLE_TLS_SERVER_NAME … as for Hubble's command line), else
   hubble.listen of eyepiece's own configuration.
 
-Losses stand among the flows (EVENTS LOST); what a relay tells of unreachable nodes goes to standard error.";
+Losses are printed among the flows (EVENTS LOST); a relay's reports of unreachable nodes go to standard error.";
 
 /// What to observe.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub(super) enum Observe {
     Nodes(ListFlags),
     /// Namespaces with recent flows (`hubble list namespaces`)
     Namespaces(ListFlags),
-    /// Nodes that come and go, as a server tells relays of them, until Ctrl-C (`hubble watch peers`)
+    /// Nodes that come and go, as a server notifies relays of them, until Ctrl-C (`hubble watch peers`)
     #[command(alias = "peer")]
     Peers(PeerFlags),
 }
@@ -89,7 +89,7 @@ pub(super) struct FlowFlags {
     pub(super) server: ServerFlags,
     #[command(flatten)]
     pub(super) other: Other,
-    /// Fields of a flow that the server shall send, with commas between them; -o json only
+    /// Fields of a flow that the server sends, separated by commas; -o json only
     #[arg(
         long,
         value_name = "FIELDS",
@@ -116,7 +116,7 @@ pub(super) struct EventFlags {
     pub(super) other: Other,
 }
 
-/// Which of what the server holds.
+/// Flags that select messages.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Selectors")]
 pub(super) struct Selectors {
@@ -129,7 +129,7 @@ pub(super) struct Selectors {
     /// The oldest N; a relay gives N of each node
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) first: u64,
-    /// Go on with what comes, until Ctrl-C
+    /// Follow new messages, until Ctrl-C
     #[arg(long, short)]
     pub(super) follow: bool,
     /// From this time on: an age such as 30s or 1h30m, a date, RFC 3339 or RFC 1123
@@ -140,7 +140,7 @@ pub(super) struct Selectors {
     pub(super) until: Option<String>,
 }
 
-/// How messages are printed.
+/// Flags of the output.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Format {
@@ -166,7 +166,7 @@ fn times() -> impl clap::builder::TypedValueParser<Value = TimeFormat> {
 /// The forms of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Form {
-    /// A line each
+    /// One line each
     Compact,
     /// KEY: VALUE lines each
     Dict,
@@ -189,7 +189,7 @@ impl From<Form> for Output {
     }
 }
 
-/// How flows are printed.
+/// Flags of the output of flows.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct FlowFormat {
@@ -207,10 +207,10 @@ pub(super) struct FlowFormat {
     pub(super) color: Color,
 }
 
-/// When there are colours.
+/// When to print colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// Where standard output is a terminal, and NO_COLOR is not set
+    /// If standard output is a terminal, and NO_COLOR is not set
     Auto,
     /// Always
     Always,
@@ -218,17 +218,17 @@ pub(super) enum Color {
     Never,
 }
 
-/// The rest.
+/// Further flags.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Other")]
 pub(super) struct Other {
     /// Read this file in place of a server: lines of JSON, as -o json and Hubble's exporter write them; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) input_file: Option<PathBuf>,
-    /// Nothing of nodes and broken lines on standard error
+    /// Print nothing about nodes and broken lines on standard error
     #[arg(long, short)]
     pub(super) silent_errors: bool,
-    /// Tell what is sent, and whatever a relay tells of its nodes
+    /// Print requests, and every change of a relay's nodes
     #[arg(long, short = 'D')]
     pub(super) debug: bool,
 }
@@ -243,7 +243,7 @@ pub(super) struct ListFlags {
     pub(super) server: ServerFlags,
 }
 
-/// Flags of what is told of other nodes.
+/// Flags of `peers`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PeerFlags {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Messages from a file in place of a server: lines of JSON, as `-o json` and Hubble's exporter write them.
+//! Reads messages from a file in place of a server: lines of JSON, as `-o json` and Hubble's exporter write them.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,33 +15,34 @@ use eyepiece_hubble::{decode, json};
 use prost::Message as _;
 use prost_types::Timestamp;
 
+use super::error::ObserveError;
+use super::events::EventKind;
+use super::print::Lines;
 use super::request::Range;
 use super::stream::Print;
-use super::{Kind, ObserveError};
-use crate::cli::observe::print::Lines;
-use crate::support::thread_time::thread_cpu_time;
+use crate::cli::output;
 
-/// A line at most; one that is longer is passed over. Flows have some thousand bytes.
+/// The longest line, in bytes; longer ones are skipped. Flows have some thousand bytes.
 const MAX_LINE: usize = 16 << 20;
-/// Messages that `--last` holds back at most, as Hubble's command line.
+/// The most messages that `--last` holds back, as in Hubble's command line.
 const MAX_LAST: u64 = 1_000_000;
-/// Bytes of text that are written at once.
+/// Bytes of text in one write.
 const CHUNK: usize = 64 << 10;
 
-/// What of a file is asked for, beside its time.
-pub(super) struct Wanted {
-    pub(super) kind: Kind,
+/// Selects messages of a file, beside their time.
+pub(super) struct Selection {
+    pub(super) kind: EventKind,
     /// For flows.
     pub(super) filters: Filters,
 }
 
-impl Wanted {
-    fn has(&self, event: &ExportEvent) -> bool {
+impl Selection {
+    fn matches(&self, event: &ExportEvent) -> bool {
         match (self.kind, &event.response_types) {
-            (Kind::Flows, Some(ResponseTypes::Flow(_))) if self.filters.is_empty() => true,
-            (Kind::Flows, Some(ResponseTypes::Flow(flow))) => {
+            (EventKind::Flows, Some(ResponseTypes::Flow(_))) if self.filters.is_empty() => true,
+            (EventKind::Flows, Some(ResponseTypes::Flow(flow))) => {
                 let mut flow = flow.clone();
-                // Where lines of a flow log have them.
+                // Lines of a flow log have them beside the flow.
                 flow.time = flow.time.or(event.time);
                 if flow.node_name.is_empty() {
                     flow.node_name.clone_from(&event.node_name);
@@ -50,33 +51,31 @@ impl Wanted {
                 let context = Context { node: &Node::default(), names: &NoLookup, clock: thread_cpu_time };
                 self.filters.matches(&Observed::Flow(decode::flow(flow, encoded)), &context)
             }
-            // Losses and nodes concern everybody.
-            (Kind::Flows, Some(ResponseTypes::LostEvents(_) | ResponseTypes::NodeStatus(_)))
-            | (Kind::Agent, Some(ResponseTypes::AgentEvent(_)))
-            | (Kind::Debug, Some(ResponseTypes::DebugEvent(_))) => true,
+            // No filter applies to losses and node states.
+            (EventKind::Flows, Some(ResponseTypes::LostEvents(_) | ResponseTypes::NodeStatus(_)))
+            | (EventKind::Agent, Some(ResponseTypes::AgentEvent(_)))
+            | (EventKind::Debug, Some(ResponseTypes::DebugEvent(_))) => true,
             _ => false,
         }
     }
 }
 
-/// Reads a file, `-` being standard input, and prints what is wanted and in the range.
+/// Reads a file, `-` for standard input, and prints the messages of the selection and the range.
 pub(super) fn read(
     path: &Path,
     range: Range,
-    wanted: &Wanted,
+    selection: &Selection,
     silent: bool,
     printer: &mut impl Print<ExportEvent>,
 ) -> Result<(), ObserveError> {
     let failed = |source| ObserveError::Input { path: path.to_owned(), source };
-    let file: Box<dyn io::Read> =
-        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
-    let held = !range.first && range.number > 0 && range.number != u64::MAX;
-    if held && range.number > MAX_LAST {
+    let mut reader = Reader::open(path).map_err(failed)?;
+    let is_last = !range.first && range.number > 0 && range.number != u64::MAX;
+    if is_last && range.number > MAX_LAST {
         return Err(ObserveError::Usage(format!("--last: from a file at most {MAX_LAST}")));
     }
     let mut lines = Lines::default();
     let mut last = VecDeque::new();
-    let mut reader = Reader { from: BufReader::with_capacity(CHUNK, file), number: 0, strict: true, line: Vec::new() };
     let mut count = 0;
     while !(range.first && count >= range.number) {
         let event = match reader.next().map_err(failed)? {
@@ -88,18 +87,18 @@ pub(super) fn read(
                 continue;
             }
         };
-        if !is_within(event.time.as_ref(), &range) || !wanted.has(&event) {
+        if !is_within(event.time.as_ref(), &range) || !selection.matches(&event) {
             continue;
         }
         count += 1;
-        if held {
-            if last.len() as u64 >= range.number {
+        if is_last {
+            last.push_back(event);
+            if last.len() as u64 > range.number {
                 last.pop_front();
             }
-            last.push_back(event);
         } else {
             printer.print(&event, &mut lines);
-            // A pipe's reader sees what is there.
+            // The reader of a pipe gets what is there.
             if lines.out.len() >= CHUNK || reader.from.buffer().is_empty() {
                 write(&mut lines, silent)?;
             }
@@ -120,7 +119,7 @@ fn write(lines: &mut Lines, silent: bool) -> Result<(), ObserveError> {
     out.write_all(lines.out.as_bytes())?;
     out.flush()?;
     if !silent && !lines.err.is_empty() {
-        crate::cli::output::complain(lines.err.trim_end_matches('\n'));
+        output::print_error(lines.err.trim_end_matches('\n'));
     }
     *lines = Lines::default();
     Ok(())
@@ -128,17 +127,17 @@ fn write(lines: &mut Lines, silent: bool) -> Result<(), ObserveError> {
 
 fn is_within(time: Option<&Timestamp>, range: &Range) -> bool {
     let key = |time: &Timestamp| (time.seconds, time.nanos);
-    // Without a time: 1970, as protobuf's own default.
+    // Without a time: 1970, the default of protobuf.
     let time = time.map(key).unwrap_or_default();
     range.since.as_ref().is_none_or(|since| key(since) <= time)
         && range.until.as_ref().is_none_or(|until| time <= key(until))
 }
 
-struct Reader<R> {
-    from: BufReader<R>,
-    /// Of the line that was read last, from 1 on.
+struct Reader {
+    from: BufReader<Box<dyn io::Read>>,
+    /// The number of the last line, from 1.
     number: u64,
-    /// Whether a field that we do not know is told; only the first one is.
+    /// Whether unknown fields are reported; only the first one is.
     strict: bool,
     line: Vec<u8>,
 }
@@ -149,21 +148,27 @@ enum Read {
     Wrong(String),
 }
 
-impl<R: io::Read> Reader<R> {
+impl Reader {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file: Box<dyn io::Read> =
+            if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+        Ok(Self { from: BufReader::with_capacity(CHUNK, file), number: 0, strict: true, line: Vec::new() })
+    }
+
     fn next(&mut self) -> io::Result<Read> {
         loop {
             self.line.clear();
             self.number += 1;
-            let taken = self.from.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut self.line)?;
-            if taken == 0 {
+            let length = self.from.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut self.line)?;
+            if length == 0 {
                 return Ok(Read::End);
             }
-            if taken == MAX_LINE && self.line.last() != Some(&b'\n') {
+            if length == MAX_LINE && self.line.last() != Some(&b'\n') {
                 self.from.skip_until(b'\n')?;
-                return Ok(Read::Wrong(format!("longer than {MAX_LINE} bytes, passed over")));
+                return Ok(Read::Wrong(format!("longer than {MAX_LINE} bytes, skipped")));
             }
             let Ok(text) = std::str::from_utf8(&self.line) else {
-                return Ok(Read::Wrong("no UTF-8, passed over".to_owned()));
+                return Ok(Read::Wrong("no UTF-8, skipped".to_owned()));
             };
             if !text.trim().is_empty() {
                 let text = text.to_owned();
@@ -175,23 +180,17 @@ impl<R: io::Read> Reader<R> {
     fn parse(&mut self, text: &str) -> Read {
         match json::read(text, self.strict) {
             Ok(event) => Read::Event(Box::new(event)),
-            Err(error) if !self.strict => Read::Wrong(format!("no event in JSON, passed over: {error}")),
+            Err(error) if !self.strict => Read::Wrong(format!("no event in JSON, skipped: {error}")),
             Err(error) => match json::read(text, false) {
-                // A newer server's; it is told once, and what we know of it is printed.
+                // Of a newer server: reported once, and printed without the unknown field.
                 Ok(event) => {
                     self.strict = false;
-                    self.kept_aside(event, &error.to_string())
+                    let number = self.number;
+                    output::print_error(&format!("eyepiece: line {number}: an unknown field is left out: {error}"));
+                    Read::Event(Box::new(event))
                 }
-                Err(error) => Read::Wrong(format!("no event in JSON, passed over: {error}")),
+                Err(error) => Read::Wrong(format!("no event in JSON, skipped: {error}")),
             },
         }
-    }
-
-    fn kept_aside(&self, event: ExportEvent, error: &str) -> Read {
-        crate::cli::output::complain(&format!(
-            "eyepiece: line {}: something newer than we know is left out: {error}",
-            self.number
-        ));
-        Read::Event(Box::new(event))
     }
 }

@@ -1,4 +1,4 @@
-//! The requests that flags add up to.
+//! Builds requests from flags.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,15 +9,16 @@ use eyepiece_hubble::{extension, json};
 use prost_types::{FieldMask, Timestamp};
 
 use super::args::{FlowFlags, Form, Selectors};
+use super::error::ObserveError;
 use super::filters::{self, Filters};
-use super::{ObserveError, when};
+use super::when;
 use crate::cli::output;
 
-/// How many are printed where nobody says how many.
+/// The default of `--last`.
 const LAST: u64 = 20;
 
-/// What the texts are made of, of each end and of the flow. All of it is known to servers since 1.15: others refuse a mask
-/// with a field that they do not know.
+/// The fields that the texts are made of, of each end and of the flow. Servers know all of them since 1.15, and refuse a
+/// mask with an unknown field.
 const SHOWN_OF_ENDS: [&str; 3] = ["identity", "namespace", "pod_name"];
 const SHOWN: [&str; 21] = [
     "time",
@@ -43,7 +44,7 @@ const SHOWN: [&str; 21] = [
     "extensions",
 ];
 
-/// Which messages, of any kind.
+/// The range of messages, of any kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Range {
     pub(super) number: u64,
@@ -54,7 +55,7 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// `is_file`: without any flag, the whole of it.
+    /// Without flags, `is_file` selects all of a file.
     pub(super) fn new(flags: &Selectors, now: SystemTime, is_file: bool) -> Result<Self, ObserveError> {
         let usage = |text: &str| Err(ObserveError::Usage(text.to_owned()));
         let is_first = flags.first > 0;
@@ -76,7 +77,7 @@ impl Range {
             time.map(Some).ok_or_else(wrong)
         };
         let since = time("since", &flags.since)?;
-        // With --follow there is no end; what is no time is told all the same.
+        // --follow ignores the end, but not an invalid time.
         let until = time("until", &flags.until)?.filter(|_| !flags.follow);
         let is_open = since.is_none() && until.is_none();
         let number = match flags {
@@ -99,19 +100,24 @@ impl Range {
     }
 }
 
+/// Rejects a table of an endless stream.
+pub(super) fn check_table(follow: bool, form: Form) -> Result<(), ObserveError> {
+    if follow && form == Form::Table {
+        let wrong = "-o table is written at the end, and --follow has none: take compact or dict";
+        return Err(ObserveError::Usage(wrong.to_owned()));
+    }
+    Ok(())
+}
+
 /// The request for flows.
 pub(super) fn flows(flags: &FlowFlags, now: SystemTime) -> Result<GetFlowsRequest, ObserveError> {
     let Range { number, first, follow, since, until } =
         Range::new(&flags.select, now, flags.other.input_file.is_some())?;
-    if follow && flags.format.output == Form::Table {
-        return Err(ObserveError::Usage(
-            "-o table is written at the end, and --follow has none: take compact or dict".to_owned(),
-        ));
-    }
+    check_table(follow, flags.format.output)?;
     let Filters { mut allow, mut deny, kernel_reasons } =
         filters::build(&flags.filters).map_err(ObserveError::Usage)?;
     if let Some(note) = filters::note(&kernel_reasons) {
-        output::complain(&format!("eyepiece: {note}"));
+        output::print_error(&format!("eyepiece: {note}"));
     }
     allow.extend(raw("allowlist", &flags.allowlist)?);
     deny.extend(raw("denylist", &flags.denylist)?);
@@ -124,10 +130,10 @@ pub(super) fn flows(flags: &FlowFlags, now: SystemTime) -> Result<GetFlowsReques
         until,
         whitelist: allow,
         blacklist: deny,
-        // Servers of 1.15 and before read the second, later ones the first; each passes over the other.
+        // Servers up to 1.15 read the second field, later ones the first; each ignores the other.
         field_mask: mask.clone(),
         experimental: mask.map(|mask| Experimental { field_mask: Some(mask) }),
-        // JSON is to be what Hubble's own command line prints.
+        // JSON stays what Hubble's own command line prints.
         extensions: (flags.format.output != Form::Json).then(extension::request),
     })
 }
@@ -162,7 +168,7 @@ fn raw(flag: &str, texts: &[String]) -> Result<Vec<FlowFilter>, ObserveError> {
     Ok(filters)
 }
 
-/// The filters as YAML, as Hubble's command line prints them: its own configuration file takes them.
+/// The filters as YAML, for the configuration file of Hubble's command line.
 pub(super) fn yaml(request: &GetFlowsRequest) -> String {
     let mut out = String::new();
     for (name, filters) in [("allowlist", &request.whitelist), ("denylist", &request.blacklist)] {

@@ -1,4 +1,4 @@
-//! Messages of a call to standard output, until it ends, somebody stops us, or nobody reads any more.
+//! Prints the messages of a call until it ends, a signal comes, or standard output is closed.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,10 +9,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
-use super::ObserveError;
-use crate::cli::observe::print::Lines;
+use super::error::ObserveError;
+use super::print::Lines;
+use crate::cli::output;
 
-/// Bytes of text that are written at once while messages keep coming.
+/// Bytes of text in one write while messages keep coming.
 const CHUNK: usize = 64 << 10;
 
 /// SIGINT and SIGTERM.
@@ -27,8 +28,8 @@ impl Stop {
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// Comes back with the next signal.
-    pub(super) async fn asked(&mut self) {
+    /// Returns with the next signal.
+    pub(super) async fn requested(&mut self) {
         poll_fn(|context| match (self.interrupt.poll_recv(context), self.terminate.poll_recv(context)) {
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             _ => Poll::Ready(()),
@@ -40,32 +41,32 @@ impl Stop {
 /// Standard output and standard error.
 pub(super) struct Out {
     stdout: Stdout,
-    /// What is on its way, and how much of it was taken: a write that is given up and taken up again repeats nothing.
+    /// The text being written, and how much of it is: a write that is cancelled and resumed repeats nothing.
     text: String,
-    taken: usize,
+    written: usize,
     is_silent: bool,
 }
 
 impl Out {
     pub(super) fn new(is_silent: bool) -> Self {
-        Self { stdout: tokio::io::stdout(), text: String::new(), taken: 0, is_silent }
+        Self { stdout: tokio::io::stdout(), text: String::new(), written: 0, is_silent }
     }
 
     pub(super) async fn write(&mut self, lines: &mut Lines) -> Result<(), ObserveError> {
         self.text.push_str(&lines.out);
         lines.out.clear();
-        while self.taken < self.text.len() {
-            match self.stdout.write(&self.text.as_bytes()[self.taken..]).await? {
+        while self.written < self.text.len() {
+            match self.stdout.write(&self.text.as_bytes()[self.written..]).await? {
                 0 => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
-                taken => self.taken += taken,
+                length => self.written += length,
             }
         }
         self.text.clear();
-        self.taken = 0;
+        self.written = 0;
         self.stdout.flush().await?;
         if !lines.err.is_empty() {
             if !self.is_silent {
-                crate::cli::output::complain(lines.err.trim_end_matches('\n'));
+                output::print_error(lines.err.trim_end_matches('\n'));
             }
             lines.err.clear();
         }
@@ -78,11 +79,11 @@ enum Next<T> {
     Stop,
     Message(T),
     End(Result<(), Status>),
-    /// Nothing is there yet.
-    Later,
+    /// No message is there yet.
+    Pending,
 }
 
-/// Prints a call's messages; `finish` has what is held back until the end.
+/// Prints a call's messages, and at the end what the printer holds back.
 pub(super) async fn pump<T>(
     mut stream: Streaming<T>,
     stop: &mut Stop,
@@ -92,11 +93,11 @@ pub(super) async fn pump<T>(
     let mut lines = Lines::default();
     let end = loop {
         let next = match next(&mut stream, stop, false).await {
-            Next::Later => {
-                // What is there is seen before we wait.
+            Next::Pending => {
+                // Write what is there before waiting.
                 tokio::select! {
                     biased;
-                    () = stop.asked() => break Ok(()),
+                    () = stop.requested() => break Ok(()),
                     written = out.write(&mut lines) => written?,
                 }
                 next(&mut stream, stop, true).await
@@ -106,26 +107,26 @@ pub(super) async fn pump<T>(
         match next {
             Next::Stop => break Ok(()),
             Next::End(end) => break end,
-            Next::Later => {}
+            Next::Pending => {}
             Next::Message(message) => printer.print(&message, &mut lines),
         }
         if lines.out.len() + lines.err.len() >= CHUNK {
             tokio::select! {
                 biased;
-                () = stop.asked() => break Ok(()),
+                () = stop.requested() => break Ok(()),
                 written = out.write(&mut lines) => written?,
             }
         }
     };
     printer.finish(&mut lines);
-    // A second signal leaves what nobody takes.
+    // A second signal ends a write that blocks.
     tokio::select! {
         biased;
-        () = stop.asked() => {}
+        () = stop.requested() => {}
         written = out.write(&mut lines) => written?,
     }
     match end {
-        Err(status) if status.code() != Code::Cancelled => Err(ObserveError::Call(super::said(&status))),
+        Err(status) if status.code() != Code::Cancelled => Err(ObserveError::ended(&status)),
         _ => Ok(()),
     }
 }
@@ -140,16 +141,16 @@ async fn next<T>(stream: &mut Streaming<T>, stop: &mut Stop, wait: bool) -> Next
             Poll::Ready(Some(Err(status))) => Poll::Ready(Next::End(Err(status))),
             Poll::Ready(None) => Poll::Ready(Next::End(Ok(()))),
             Poll::Pending if wait => Poll::Pending,
-            Poll::Pending => Poll::Ready(Next::Later),
+            Poll::Pending => Poll::Ready(Next::Pending),
         }
     })
     .await
 }
 
-/// Makes texts of messages.
+/// Prints messages of a type.
 pub(super) trait Print<T> {
-    /// The text of one.
+    /// Prints one message.
     fn print(&mut self, message: &T, lines: &mut Lines);
-    /// What is left.
+    /// Prints what was held back.
     fn finish(&mut self, lines: &mut Lines);
 }

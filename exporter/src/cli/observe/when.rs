@@ -1,4 +1,4 @@
-//! Times as Hubble's command line takes them: an age, a date, or a time of RFC 3339 or RFC 1123.
+//! Parses times as Hubble's command line does: an age, a date, or a time of RFC 3339 or RFC 1123.
 
 use eyepiece_flow::rfc3339::rfc3339;
 use prost_types::Timestamp;
@@ -16,7 +16,7 @@ const UNITS: [(&str, i128); 8] = [
 ];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A time; `now` is what ages are counted back from, in nanoseconds since 1970.
+/// Parses a time; ages count back from `now`, in nanoseconds since 1970.
 pub(super) fn parse(text: &str, now: i128) -> Option<Timestamp> {
     if let Some(age) = duration(text) {
         let time = now - i128::from(age);
@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str, now: i128) -> Option<Timestamp> {
     Some(Timestamp { seconds: time.seconds, nanos: i32::try_from(time.nanos).ok()? })
 }
 
-/// A duration as Go reads it, such as `1h30m`, `1.5s` or `-5m`, in nanoseconds.
+/// Parses a duration as Go does, such as `1h30m`, `1.5s` or `-5m`, in nanoseconds.
 pub(super) fn duration(text: &str) -> Option<i64> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -51,7 +51,7 @@ pub(super) fn duration(text: &str) -> Option<i64> {
             return None;
         }
         let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-        // Digits behind the twelfth are below a nanosecond of an hour.
+        // Further digits are below a nanosecond of an hour.
         let digits = &fraction[..fraction.len().min(12)];
         let part: i128 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
         sum = sum.checked_add(whole.checked_mul(factor)?)?;
@@ -61,7 +61,7 @@ pub(super) fn duration(text: &str) -> Option<i64> {
     i64::try_from(sign * sum).ok()
 }
 
-/// A date, or a time without minutes or seconds, as RFC 3339.
+/// Completes a date, or a time without minutes or seconds, to RFC 3339.
 fn completed(text: &str) -> Option<String> {
     let Some((date, time)) = text.split_once('T') else { return Some(format!("{text}T00:00:00Z")) };
     let at = time.find(['Z', '+', '-'])?;
@@ -73,7 +73,7 @@ fn completed(text: &str) -> Option<String> {
     }
 }
 
-/// `Mon, 02 Jan 2006 15:04:05 -0700` as RFC 3339.
+/// Converts `Mon, 02 Jan 2006 15:04:05 -0700` to RFC 3339.
 fn rfc1123(text: &str) -> Option<String> {
     let (_, rest) = text.split_once(", ")?;
     let [day, month, year, clock, zone] = rest.split(' ').collect::<Vec<_>>()[..] else { return None };
@@ -89,7 +89,7 @@ mod tests {
     use super::{duration, parse};
 
     #[test]
-    fn durations_are_gos() {
+    fn durations_are_parsed_as_by_go() {
         for (text, expected) in [
             ("3s", Some(3_000_000_000)),
             ("1h43m", Some(6_180_000_000_000)),

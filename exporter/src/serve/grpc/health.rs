@@ -5,10 +5,8 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
-use super::limits::MAX_MESSAGE_BYTES;
-
-/// The service whose health `hubble status` requests; the empty name stands for the whole server.
-pub const OBSERVER: &str = "hubble.server.Observer";
+use super::limits::MESSAGE;
+use crate::services::HEALTH_SERVICE;
 
 /// The server's health; clones share it.
 #[derive(Clone, Debug)]
@@ -52,7 +50,7 @@ impl Health {
     /// Sets the health to SERVING or NOT_SERVING; watching clients are notified.
     pub async fn set(&self, is_serving: bool) {
         let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in ["", OBSERVER] {
+        for service in ["", HEALTH_SERVICE] {
             self.reporter.set_service_status(service, status).await;
         }
     }

@@ -21,8 +21,9 @@ use super::reason;
 use super::status::View;
 use super::window::{Offer, Window};
 use crate::client::address::Address;
-use crate::client::hubble;
-use crate::client::hubble::{ClientError, Connection, Options};
+use crate::client::config::ClientConfig;
+use crate::client::error::{ClientError, status_text};
+use crate::client::hubble::Connection;
 use crate::source::Waker;
 use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
 use crate::source::connection_metrics::ConnectionMetrics;
@@ -71,7 +72,7 @@ impl ItemSender {
 /// A server to follow.
 pub(super) struct Follower {
     pub(super) address: Address,
-    pub(super) options: Options,
+    pub(super) options: ClientConfig,
     pub(super) probing: Probing,
     pub(super) out: ItemSender,
     pub(super) view: View,
@@ -87,7 +88,7 @@ struct End {
 
 impl From<Status> for End {
     fn from(status: Status) -> Self {
-        Self { reason: reason::of_stream(status.code()), why: hubble::told(&status) }
+        Self { reason: reason::of_stream(status.code()), why: status_text(&status) }
     }
 }
 
@@ -302,7 +303,7 @@ impl Follower {
         let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
         if !missing.contains(&kind) {
             missing.push(kind);
-            let (call, why) = (kind.path(), hubble::told(status));
+            let (call, why) = (kind.path(), status_text(status));
             tracing::info!(address = %self.address, call, why, "the server does not give these events; its flows are read");
         }
     }

@@ -31,8 +31,8 @@ use self::item::Item;
 use self::status::{NOT_STARTED, View};
 use super::{Halt, Source, Waker, wait};
 use crate::client::address::Address;
-use crate::client::hubble::Options;
-use crate::source::connection_metrics::ConnectionMetrics;
+use crate::client::config::ClientConfig;
+use crate::source::connection_stats::Numbers;
 use crate::support::telemetry::Telemetry;
 
 /// Capacity of the channel to the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. While it is full
@@ -45,7 +45,7 @@ pub struct Config {
     /// The server's address.
     pub address: Address,
     /// How to connect.
-    pub options: Options,
+    pub options: ClientConfig,
 }
 
 /// The source.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use tonic::Code;
 
-use crate::client::hubble::ClientError;
+use crate::client::error::ClientError;
 
 /// The server ended the stream without an error.
 pub(super) const CLOSED: &str = "closed";
@@ -16,7 +16,7 @@ pub(super) const fn of_connecting(error: &ClientError) -> &'static str {
     match error {
         ClientError::Timeout { .. } => "timeout",
         ClientError::File { .. } => "file",
-        ClientError::Tls { .. } | ClientError::Options(_) => "settings",
+        ClientError::Tls { .. } | ClientError::Config(_) => "settings",
         ClientError::Connect { kind, .. } => match kind {
             Some(ErrorKind::NotFound) => "not_there",
             Some(ErrorKind::PermissionDenied) => "permission_denied",

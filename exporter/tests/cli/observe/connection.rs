@@ -20,7 +20,7 @@ fn unreachable_server_is_named() {
     let missing = format!("unix://{}/none.sock", folder.path().display());
     let (code, out, err) = texts(&observe(&missing, &[]));
     let expected = format!(
-        "eyepiece: cannot reach {missing}: No such file or directory (os error 2): is its server running? eyepiece's own listens where hubble.listen says\n"
+        "eyepiece: cannot reach {missing}: No such file or directory (os error 2): is its server running? eyepiece's own listens at hubble.listen\n"
     );
     assert_eq!((code, out.as_str(), err), (1, "", expected));
     let gone = folder.path().join("gone.sock");

@@ -84,7 +84,7 @@ fn usage_errors_precede_connection() {
         (&["--field-mask", "IP"], "--field-mask is for -o json"),
         (&["--allowlist", "{"], "--allowlist: \"{\" is no flow.FlowFilter in JSON"),
         (&["--denylist", "{\"x\":1}"], "--denylist"),
-        (&["--pod", "a", "--not"], "--not has no filter behind it"),
+        (&["--pod", "a", "--not"], "--not has no filter after it"),
         (&["-o", "xml"], "possible values: compact, dict, json, table"),
         (&["--time-format", "x"], "StampMilli"),
         (&["--server", "ftp://x"], "--server: \"ftp://x\" is no address"),
@@ -223,8 +223,8 @@ fn closed_output_pipe_is_no_error() {
 #[test]
 fn server_error_follows_received_flows() {
     for (status, expected) in [
-        (Status::unknown("invalid filter\u{1b}"), "eyepiece: the server says: invalid filter^[\n"),
-        (Status::unavailable("gone"), "eyepiece: the server says: The service is currently unavailable: gone\n"),
+        (Status::unknown("invalid filter\u{1b}"), "eyepiece: the server answers: invalid filter^[\n"),
+        (Status::unavailable("gone"), "eyepiece: the server answers: The service is currently unavailable: gone\n"),
     ] {
         let server = Server::start(Answers { then: Then::Fail(status), ..flows(&["a"]) });
         assert_eq!(texts(&observe(&server.address, &[])), (1, line("a"), expected.to_owned()));

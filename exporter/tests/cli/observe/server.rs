@@ -186,7 +186,7 @@ fn router(answers: Answers, tls: Option<ServerTlsConfig>, asked: &Arc<Mutex<Aske
     let (reporter, health) = tonic_health::server::health_reporter();
     let status =
         if answers.is_sick { tonic_health::ServingStatus::NotServing } else { tonic_health::ServingStatus::Serving };
-    runtime.block_on(reporter.set_service_status(eyepiece::serve::grpc::health::OBSERVER, status));
+    runtime.block_on(reporter.set_service_status(eyepiece::services::HEALTH_SERVICE, status));
     let mut builder = Transport::builder();
     if let Some(tls) = tls {
         builder = builder.tls_config(tls).unwrap();

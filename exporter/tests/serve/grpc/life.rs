@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use eyepiece::serve::grpc::health::OBSERVER;
 use eyepiece::serve::grpc::{Bind, Config, Limits, VERSION_HEADER};
+use eyepiece::services::HEALTH_SERVICE;
 use eyepiece::services::peer::peer_client::PeerClient;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_hubble::proto::Encoded;
@@ -46,7 +46,7 @@ async fn unknown_requests_are_unimplemented() {
 async fn health_knows_client_service_names() {
     let server = Setup::default().start().await;
     let channel = server.channel().await;
-    for service in ["", OBSERVER] {
+    for service in ["", HEALTH_SERVICE] {
         assert_eq!(health(channel.clone(), service).await.unwrap(), 1, "{service}");
     }
     assert_eq!(health(channel, "other").await.unwrap_err().code(), Code::NotFound);
@@ -144,7 +144,7 @@ async fn wildcard_port_serves_both_families() {
 }
 
 async fn watch(channel: Channel) -> tonic::Streaming<tonic_health::pb::HealthCheckResponse> {
-    let request = HealthCheckRequest { service: OBSERVER.to_owned() };
+    let request = HealthCheckRequest { service: HEALTH_SERVICE.to_owned() };
     HealthClient::new(channel).watch(request).await.unwrap().into_inner()
 }
 

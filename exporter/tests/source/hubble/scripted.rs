@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use eyepiece::client::hubble::{Options, TlsOptions};
+use eyepiece::client::config::{ClientConfig, TlsConfig};
 use eyepiece::services::observer::observer_server::{Observer, ObserverServer};
 use eyepiece::source::Source as _;
 use eyepiece::source::hubble;
@@ -230,15 +230,15 @@ impl Reader {
         Self::start_with(address, None)
     }
 
-    pub(crate) fn start_with(address: &str, tls: Option<TlsOptions>) -> Self {
+    pub(crate) fn start_with(address: &str, tls: Option<TlsConfig>) -> Self {
         Self::start_probing(address, tls, Probing::default())
     }
 
-    pub(crate) fn start_probing(address: &str, tls: Option<TlsOptions>, probing: Probing) -> Self {
+    pub(crate) fn start_probing(address: &str, tls: Option<TlsConfig>, probing: Probing) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let telemetry = Telemetry::default();
-        let options = Options { tls, ..Options::default() };
+        let options = ClientConfig { tls, ..ClientConfig::default() };
         let config = Config { address: address.parse().expect("an address"), options };
         let (source, controls) = hubble::build(config, runtime.handle().clone(), &telemetry).expect("a source");
         let mut source = source.probing(probing);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eyepiece::client::hubble::TlsOptions;
+use eyepiece::client::config::TlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tonic::transport::{Identity, ServerTlsConfig};
 
@@ -24,8 +24,8 @@ fn authority(file: &Path) -> ServerTlsConfig {
     ServerTlsConfig::new().identity(Identity::from_pem(cert, key.serialize_pem()))
 }
 
-fn options(ca: &Path, name: &str) -> Option<TlsOptions> {
-    Some(TlsOptions { ca: vec![ca.to_owned()], server_name: Some(name.to_owned()), ..TlsOptions::default() })
+fn options(ca: &Path, name: &str) -> Option<TlsConfig> {
+    Some(TlsConfig { ca: vec![ca.to_owned()], server_name: Some(name.to_owned()), ..TlsConfig::default() })
 }
 
 #[test]

@@ -1,12 +1,11 @@
-//! The filters that flags add up to.
+//! Combines flags to filters.
 
 use eyepiece_hubble::proto::flow::FlowFilter;
 
-use super::flags::{Effect, FLAGS, FilterFlags};
+use super::flags::{Effect, FLAGS, FilterFlags, Namespaces};
 use super::kernel_reason::{self, Reason};
 
-/// Flags of which only one may be given, each with the reason that it would contradict the others: both ends and one of
-/// them, or two ways to name the same end.
+/// Flags that exclude each other: either end and one of them, or two ways to name the same end.
 const CONFLICTS: &[&[&str]] = &[
     &["from-fqdn", "from-ip", "ip", "fqdn", "from-namespace", "namespace", "from-all-namespaces", "all-namespaces"],
     &["from-fqdn", "from-ip", "ip", "fqdn", "from-pod", "pod"],
@@ -31,32 +30,21 @@ const CONFLICTS: &[&[&str]] = &[
     &["encrypted", "unencrypted"],
 ];
 
-/// Which pods and services a namespace is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Namespaces {
-    Either,
-    Source,
-    Destination,
-    EitherAll,
-    SourceAll,
-    DestinationAll,
-}
-
-/// What flows must be, and what they must not be.
+/// The filters of a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::cli::observe) struct Filters {
-    /// One of these must match, if there is one.
+    /// One of these must match, if there are any.
     pub(in crate::cli::observe) allow: Vec<FlowFilter>,
     /// None of these may match.
     pub(in crate::cli::observe) deny: Vec<FlowFilter>,
-    /// The kernel's drop reasons that they name.
+    /// The kernel's drop reasons in both.
     pub(in crate::cli::observe) kernel_reasons: Vec<String>,
 }
 
-/// Adds flags up.
+/// Combines flags.
 ///
 /// # Errors
-/// A value that is none of its flag's, or flags that do not go together; the text names them.
+/// A value that its flag does not take, or flags that exclude each other; the text names them.
 pub(in crate::cli::observe) fn build(flags: &FilterFlags) -> Result<Filters, String> {
     let (mut allow, mut deny) = (Side::default(), Side::default());
     let mut is_not = false;
@@ -64,7 +52,7 @@ pub(in crate::cli::observe) fn build(flags: &FilterFlags) -> Result<Filters, Str
         let Some(flag) = FLAGS.iter().find(|flag| flag.name == *name) else { continue };
         if matches!(flag.effect, Effect::Not) {
             if std::mem::replace(&mut is_not, true) {
-                return Err("--not stands before another --not: one is enough".to_owned());
+                return Err("--not follows another --not: one is enough".to_owned());
             }
             continue;
         }
@@ -72,7 +60,7 @@ pub(in crate::cli::observe) fn build(flags: &FilterFlags) -> Result<Filters, Str
         side.add(name, value, flag.effect)?;
     }
     if is_not {
-        return Err("--not has no filter behind it".to_owned());
+        return Err("--not has no filter after it".to_owned());
     }
     let kernel_reasons = [&allow, &deny].into_iter().flat_map(|side| side.kernel_reasons.clone()).collect();
     Ok(Filters { allow: allow.filters(), deny: deny.filters(), kernel_reasons })
@@ -134,11 +122,11 @@ impl Side {
                 Namespaces::DestinationAll => self.destination.push(String::new()),
             },
         }
-        self.consistent()
+        self.check_namespaces()
     }
 
-    /// Whether names with a namespace fit those that were given by themselves, and pods fit services.
-    fn consistent(&self) -> Result<(), String> {
+    /// Checks that names with a namespace match the namespaces that were given, and that pods match services.
+    fn check_namespaces(&self) -> Result<(), String> {
         for filter in [&self.first, &self.second] {
             for (pods, services, own) in [
                 (&filter.source_pod, &filter.source_service, &self.source),
@@ -162,7 +150,7 @@ impl Side {
         Ok(())
     }
 
-    /// Two filters, or one where both are the same; none where nothing was said.
+    /// Two filters, or one if both are the same; none without flags.
     fn filters(mut self) -> Vec<FlowFilter> {
         if self.given.is_empty() {
             return Vec::new();
@@ -182,7 +170,7 @@ fn namespace(name: &str) -> Option<&str> {
     name.split_once('/').map(|(namespace, _)| namespace).filter(|namespace| !namespace.is_empty())
 }
 
-/// Puts names without a namespace into each of these; where nothing is named, everything in them is meant.
+/// Prefixes names without a namespace by each of these; without names, everything in them matches.
 fn in_namespaces(pods: &mut Vec<String>, services: &mut Vec<String>, namespaces: &[String]) {
     if namespaces.is_empty() {
         return;

@@ -1,20 +1,19 @@
-//! The flags that make filters: their names, what they teach, and where their values go.
+//! The flags of filters: names, help, and the fields that they set.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 use eyepiece_hubble::proto::flow::{FlowFilter, IpVersion};
 
-use super::build::Namespaces;
 use super::values;
 
-/// A field of texts.
+/// Returns a field of texts.
 pub(super) type Texts = fn(&mut FlowFilter) -> &mut Vec<String>;
-/// Reads a value into its field.
+/// Parses a value into its field.
 pub(super) type Put = fn(&str, &mut FlowFilter) -> Result<(), String>;
 
 /// What a flag does with its value.
 #[derive(Clone, Copy)]
 pub(super) enum Effect {
-    /// The next flag says what shall not be.
+    /// Inverts the next flag.
     Not,
     /// A text about the flow, or about one end.
     Text(Texts),
@@ -24,17 +23,28 @@ pub(super) enum Effect {
     Value(Put),
     /// A value about either end.
     EitherValue(Put, Put),
-    /// A reason of drops, of the API's enum or the kernel's.
+    /// A drop reason, of the API's enum or the kernel's.
     DropReason,
-    /// A namespace, for the pods and services that are named without one.
+    /// A namespace, for pods and services that are named without one.
     Namespace(Namespaces),
+}
+
+/// Which pods and services a namespace is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Namespaces {
+    Either,
+    Source,
+    Destination,
+    EitherAll,
+    SourceAll,
+    DestinationAll,
 }
 
 /// A flag.
 pub(super) struct Flag {
     pub(super) name: &'static str,
     short: Option<char>,
-    /// The value's name in the help; none = the flag stands alone.
+    /// The value's name in the help; `None` = the flag has no value.
     value: Option<&'static str>,
     help: &'static str,
     pub(super) effect: Effect,
@@ -59,11 +69,11 @@ use Effect::{DropReason, Either, EitherValue, Namespace, Not, Text, Value};
 
 /// In the order of the help.
 pub(super) const FLAGS: &[Flag] = &[
-    alone("not", "What the next flag says shall not be: --not --port 53", Not),
+    alone("not", "Inverts the next flag: --not --port 53", Not),
     flag(
         "pod",
         "[NAMESPACE/]PREFIX",
-        "From or to pods whose name begins so; without a namespace in `default`",
+        "From or to pods with this prefix of their name; without a namespace in `default`",
         Either(|f| &mut f.source_pod, |f| &mut f.destination_pod),
     ),
     flag("from-pod", "[NAMESPACE/]PREFIX", "From such pods", Text(|f| &mut f.source_pod)),
@@ -88,7 +98,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag(
         "service",
         "[NAMESPACE/]PREFIX",
-        "From or to services whose name begins so",
+        "From or to services with this prefix of their name",
         Either(|f| &mut f.source_service, |f| &mut f.destination_service),
     ),
     flag("from-service", "[NAMESPACE/]PREFIX", "From such services", Text(|f| &mut f.source_service)),
@@ -129,7 +139,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("snat-ip", "ADDRESS", "Translated to this source address or CIDR range", Text(|f| &mut f.source_ip_xlated)),
     alone("ipv4", "IPv4 only", Value(|_, f| put(&mut f.ip_version, IpVersion::IPv4 as i32))).short('4'),
     alone("ipv6", "IPv6 only", Value(|_, f| put(&mut f.ip_version, IpVersion::IPv6 as i32))).short('6'),
-    flag("ip-version", "VERSION", "v4, v6, or none for what is no IP, such as ARP", Value(values::ip_version)),
+    flag("ip-version", "VERSION", "v4, v6, or none for other packets, such as ARP", Value(values::ip_version)),
     flag(
         "fqdn",
         "PATTERN",
@@ -168,7 +178,7 @@ pub(super) const FLAGS: &[Flag] = &[
     )
     .short('t'),
     flag("traffic-direction", "DIRECTION", "ingress or egress", Value(values::traffic_direction)),
-    flag("reply", "BOOL", "Replies (true), or what is none (false)", Value(values::reply)),
+    flag("reply", "BOOL", "Replies (true), or other flows (false)", Value(values::reply)),
     flag("interface", "NAME", "Seen at this network interface", Value(values::interface)),
     alone("encrypted", "Encrypted packets", Value(|_, f| put(&mut f.encrypted, true))),
     alone("unencrypted", "Packets that are not encrypted", Value(|_, f| put(&mut f.encrypted, false))),
@@ -179,10 +189,10 @@ pub(super) const FLAGS: &[Flag] = &[
         Text(|f| &mut f.http_status_code),
     ),
     flag("http-method", "METHOD", "HTTP with this method: get, post …", Text(|f| &mut f.http_method)),
-    flag("http-path", "REGEX", "HTTP whose path matches: /page/\\d+", Text(|f| &mut f.http_path)),
-    flag("http-url", "REGEX", "HTTP whose URL matches", Text(|f| &mut f.http_url)),
+    flag("http-path", "REGEX", "HTTP with a matching path: /page/\\d+", Text(|f| &mut f.http_path)),
+    flag("http-url", "REGEX", "HTTP with a matching URL", Text(|f| &mut f.http_url)),
     flag("http-header", "NAME:VALUE", "HTTP with this header", Value(values::http_header)),
-    flag("dns-query", "REGEX", "DNS whose query matches", Text(|f| &mut f.dns_query)),
+    flag("dns-query", "REGEX", "DNS with a matching query", Text(|f| &mut f.dns_query)),
     flag("trace-id", "ID", "With this trace id, as in traceparent", Text(|f| &mut f.trace_id)),
     flag("ip-trace-id", "NUMBER", "With this trace id in the IP options", Value(values::ip_trace_id)),
     flag("uuid", "ID", "The one flow with this id", Text(|f| &mut f.uuid)),
@@ -236,9 +246,9 @@ fn argument(flag: &Flag) -> Arg {
         None => argument,
     };
     match flag.value {
-        // Hubble's own flags take whatever comes next for the value.
+        // As Hubble's own flags: the next word is the value, whatever it is.
         Some(name) => argument.value_name(name).allow_hyphen_values(true),
-        // Each time it is given is to be known with its place, and `--ipv4=v4` is what Hubble's help shows.
+        // An option, so that each occurrence has a position; Hubble's help shows `--ipv4=v4`.
         None => argument
             .value_name("true")
             .num_args(0..=1)

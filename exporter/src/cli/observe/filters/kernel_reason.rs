@@ -1,5 +1,5 @@
-//! Drop reasons of the kernel in filters: the API has no field for them, so an expression looks for the name in the summary,
-//! where our server writes it.
+//! Drop reasons of the kernel in filters. The API has no field for them, so an expression searches the summary, where our
+//! server writes the name.
 
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
 use eyepiece_hubble::proto::flow::{DropReason, FlowFilter};
@@ -12,11 +12,11 @@ use crate::source::datapath::kernel_names::{normalize_reason, reasons};
 pub(super) enum Reason {
     /// One of the API's enum.
     Cilium(DropReason),
-    /// One of the kernel's, or of a newer API's: its name, without prefix.
+    /// One of the kernel's, or of a newer API: its name, without prefix.
     Kernel(String),
 }
 
-/// Reads a name, in any case.
+/// Parses a name, in any case.
 pub(super) fn parse(text: &str) -> Result<Reason, String> {
     let name = text.to_ascii_uppercase();
     if let Some(reason) = DropReason::from_str_name(&name) {
@@ -25,11 +25,11 @@ pub(super) fn parse(text: &str) -> Result<Reason, String> {
     let name = normalize_reason(&name);
     let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    if is_name { Ok(Reason::Kernel(name)) } else { Err(format!("{text:?} is no reason of a drop")) }
+    if is_name { Ok(Reason::Kernel(name.to_owned())) } else { Err(format!("{text:?} is no drop reason")) }
 }
 
-/// Adds the kernel's reasons to a filter. Any of its reasons has to match, so those of the API's enum join the expression,
-/// and so do other expressions, of which any one has to match too.
+/// Adds the kernel's reasons to a filter. One of the filter's reasons must match, so those of the API's enum join the
+/// expression. One of its expressions must match, so the others join it, too.
 pub(super) fn add(reasons: &[String], filter: &mut FlowFilter) {
     if reasons.is_empty() {
         return;
@@ -47,8 +47,8 @@ pub(super) fn add(reasons: &[String], filter: &mut FlowFilter) {
     others.push(expression);
 }
 
-/// A note about names that are no reasons of this machine's kernel: mistyped, or another kernel's. None where this one's
-/// cannot be read.
+/// A note about names that this machine's kernel lacks: mistyped, or another kernel's. `None` if this kernel's names cannot
+/// be read.
 pub(in crate::cli::observe) fn note(names: &[String]) -> Option<String> {
     if names.is_empty() {
         return None;

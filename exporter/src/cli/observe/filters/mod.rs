@@ -1,5 +1,5 @@
-//! Flow filters from flags, by the rules of Hubble's command line: what is said of both ends makes two filters, what is
-//! said of one end or of the flow joins both, `--not` turns the next flag around.
+//! Flow filters from flags, by the rules of Hubble's command line: a flag about either end makes two filters, a flag about
+//! one end or the flow joins both, and `--not` inverts the next flag.
 
 mod build;
 mod flags;

@@ -1,4 +1,4 @@
-//! Filters of flags, as the JSON that is sent.
+//! Filters of flags, as JSON.
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use eyepiece_flow::event::KernelDrop;
@@ -109,21 +109,21 @@ fn flags_make_filters() {
 }
 
 #[test]
-fn what_does_not_go_together_is_told() {
+fn invalid_flags_are_rejected() {
     for (arguments, expected) in [
         ("--pod a --from-pod b", "--from-pod and --pod can't be combined"),
         ("--ip 1.1.1.1 --namespace a", "--namespace and --ip can't be combined"),
         ("-A --to-service b", "--to-service and --all-namespaces can't be combined"),
         ("--encrypted --unencrypted", "can't be combined"),
         ("--not --not --pod a", "one is enough"),
-        ("--pod a --not", "no filter behind it"),
+        ("--pod a --not", "no filter after it"),
         ("-n a --pod b/c", r#""b/c" is not in the namespace "a""#),
         ("--pod b/c -n a", r#""b/c" is not in the namespace "a""#),
         ("--pod a/x --service b/y", r#"the service "b/y" is not in the namespace of the pod "a/x""#),
         ("--verdict MAYBE", r#"--verdict: "MAYBE" is no verdict: write one of VERDICT_UNKNOWN, FORWARDED, DROPPED"#),
-        ("--drop-reason-desc X-Y", "no reason of a drop"),
-        ("--drop-reason-desc 1", "no reason of a drop"),
-        ("--drop-reason-desc X')||true||('", "no reason of a drop"),
+        ("--drop-reason-desc X-Y", "no drop reason"),
+        ("--drop-reason-desc 1", "no drop reason"),
+        ("--drop-reason-desc X')||true||('", "no drop reason"),
         ("--type bla", "no event type"),
         ("--type drop:x", "no subtype of drop"),
         ("--type trace:to-nowhere", "no subtype of trace"),
@@ -142,7 +142,7 @@ fn what_does_not_go_together_is_told() {
         let error = build(&flags(&arguments).unwrap()).unwrap_err();
         assert!(error.contains(expected), "{arguments:?}: {error}");
     }
-    // The same words in an allow list and in a deny list are no contradiction.
+    // An allow list and a deny list may have the same flags.
     assert!(build(&flags(&["--pod", "a", "--not", "--from-pod", "b"]).unwrap()).is_ok());
     assert!(flags(&["--pod"]).is_err() && flags(&["--nonsense", "x"]).is_err());
 }
@@ -208,7 +208,7 @@ fn kernel_drop_reasons_filter_by_name() {
 #[test]
 fn unknown_kernel_reason_is_noted() {
     assert_eq!(note(&[]), None);
-    // Where the kernel shows its types.
+    // Needs the kernel's types.
     if std::path::Path::new(crate::source::datapath::btf::VMLINUX).exists() {
         assert_eq!(note(&["NO_SOCKET".to_owned()]), None);
         let note = note(&["NO_SOCKET".to_owned(), "NO_SOKCET".to_owned()]).unwrap();

@@ -1,4 +1,4 @@
-//! Values of filters, from the texts of flags.
+//! Parses the values of filters.
 
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
 use eyepiece_hubble::proto::flow::{
@@ -24,7 +24,7 @@ const AGENT_EVENTS: [&str; 13] = [
     "service-deleted",
 ];
 
-/// The event types whose subtypes have names.
+/// The event types with named subtypes.
 const TRACE: i32 = 4;
 const AGENT: i32 = 130;
 
@@ -45,7 +45,7 @@ pub(super) fn destination_workload(text: &str, filter: &mut FlowFilter) -> Resul
     Ok(())
 }
 
-/// A reserved identity's name, or a number as Go's programs take it: decimal, `0x`, `0o`, `0b`, or octal behind a zero.
+/// Parses a reserved identity's name, or a number as Go does: decimal, `0x`, `0o`, `0b`, or octal after a zero.
 fn identity(text: &str) -> Result<u32, String> {
     if let Some(number) = print::identity(text) {
         return Ok(number);
@@ -158,7 +158,7 @@ pub(super) fn reply(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
     Ok(())
 }
 
-/// Flags that know no indices: the name is what users see.
+/// By name: users do not know indices.
 pub(super) fn interface(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
     filter.interface.push(NetworkInterface { name: text.to_owned(), ..NetworkInterface::default() });
     Ok(())

@@ -1,4 +1,4 @@
-//! An event of the agent.
+//! Prints events of the agent.
 
 use std::fmt::Write as _;
 
@@ -9,11 +9,11 @@ use eyepiece_hubble::proto::flow::{
 use eyepiece_hubble::proto::observer::GetAgentEventsResponse;
 use eyepiece_hubble::terminal::{joined, safe};
 
+use super::form::{PrintConfig, PrintedRow, header};
 use super::names::enum_name;
 use super::time::TimeFormat;
-use super::{Options, Printed, header};
 
-/// Its words.
+/// The texts of a message.
 pub(super) struct Row {
     time: String,
     node: Option<String>,
@@ -22,19 +22,19 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(response: &GetAgentEventsResponse, options: &Options) -> Self {
+    pub(super) fn new(response: &GetAgentEventsResponse, config: &PrintConfig) -> Self {
         let none = AgentEvent::default();
         let event = response.agent_event.as_ref().unwrap_or(&none);
         Self {
-            time: options.time.text(response.time.as_ref()),
-            node: options.node_name.then(|| safe(&response.node_name).into_owned()),
+            time: config.time.text(response.time.as_ref()),
+            node: config.node_name.then(|| safe(&response.node_name).into_owned()),
             kind: enum_name!(AgentEventType, event.r#type).into_owned(),
-            metadata: metadata(event, options.time).unwrap_or_else(|| "UNKNOWN".to_owned()),
+            metadata: metadata(event, config.time).unwrap_or_else(|| "UNKNOWN".to_owned()),
         }
     }
 }
 
-impl Printed for Row {
+impl PrintedRow for Row {
     fn header(&self) -> Vec<String> {
         if self.node.is_some() {
             header(&["TIMESTAMP", "NODE", "TYPE", "DETAILS"])
@@ -64,7 +64,7 @@ impl Printed for Row {
     }
 }
 
-/// What the notification says, where it is the one that belongs to the type.
+/// The notification's fields; `None` if the notification does not belong to the type.
 fn metadata(event: &AgentEvent, format: TimeFormat) -> Option<String> {
     use AgentEventType::{
         AgentEventUnknown, AgentStarted, EndpointCreated, EndpointDeleted, EndpointRegenerateFailure,
@@ -96,7 +96,7 @@ fn metadata(event: &AgentEvent, format: TimeFormat) -> Option<String> {
     })
 }
 
-/// A text, and what is not empty behind it.
+/// Appends the fields that are not empty.
 fn with(mut text: String, further: &[(&str, &str)]) -> String {
     for (name, value) in further.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = write!(text, ", {name}: {}", safe(value));

@@ -1,4 +1,4 @@
-//! A debug message of the datapath.
+//! Prints debug messages of the datapath.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,10 @@ use eyepiece_hubble::proto::flow::{DebugEvent, DebugEventType, Endpoint};
 use eyepiece_hubble::proto::observer::GetDebugEventsResponse;
 use eyepiece_hubble::terminal::safe;
 
+use super::form::{PrintConfig, PrintedRow, header};
 use super::names::enum_name;
-use super::{Options, Printed, header};
 
-/// Its words.
+/// The texts of a message.
 pub(super) struct Row {
     time: String,
     node: Option<String>,
@@ -21,13 +21,13 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(response: &GetDebugEventsResponse, options: &Options) -> Self {
+    pub(super) fn new(response: &GetDebugEventsResponse, config: &PrintConfig) -> Self {
         let none = DebugEvent::default();
         let event = response.debug_event.as_ref().unwrap_or(&none);
         let missing = || "N/A".to_owned();
         Self {
-            time: options.time.text(response.time.as_ref()),
-            node: options.node_name.then(|| safe(&response.node_name).into_owned()),
+            time: config.time.text(response.time.as_ref()),
+            node: config.node_name.then(|| safe(&response.node_name).into_owned()),
             from: event.source.as_ref().map_or_else(missing, endpoint),
             kind: enum_name!(DebugEventType, event.r#type).into_owned(),
             mark: event.hash.map_or_else(missing, |hash| format!("{hash:#x}")),
@@ -37,9 +37,9 @@ impl Row {
     }
 }
 
-impl Printed for Row {
+impl PrintedRow for Row {
     fn header(&self) -> Vec<String> {
-        // The empty column is Hubble's.
+        // Hubble prints the empty column, too.
         let names = ["TIMESTAMP", "NODE", "FROM", "", "TYPE", "CPU/MARK", "MESSAGE"];
         header(&names).into_iter().filter(|name| self.node.is_some() || name != "NODE").collect()
     }

@@ -1,4 +1,4 @@
-//! A flow, or a loss in a stream of flows.
+//! Prints flows, and losses in a stream of flows.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,17 +12,17 @@ use eyepiece_hubble::proto::flow::{
 };
 use eyepiece_hubble::terminal::{joined, safe};
 
+use super::form::{PrintConfig, PrintedRow, header};
 use super::names::{self, enum_name};
-use super::{Options, Printed, header};
 use crate::support::paint::{Color, Paint};
 
-/// A flow's words.
+/// The texts of a flow.
 pub(super) struct Row {
     time: String,
     node: Option<String>,
     source: String,
     destination: String,
-    /// The same with a name of this machine behind, for forms that show no identity.
+    /// Both ends with this machine's names, for forms that print no identity.
     named: [String; 2],
     source_identity: String,
     destination_identity: String,
@@ -33,9 +33,9 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(flow: &Flow, options: &Options, paint: Paint) -> Self {
-        let known = known(flow, options.ip_translation);
-        let (source, destination) = ends(flow, options.ip_translation, paint);
+    pub(super) fn new(flow: &Flow, config: &PrintConfig, paint: Paint) -> Self {
+        let extension = extension(flow, config.ip_translation);
+        let (source, destination) = ends(flow, config.ip_translation, paint);
         let identity = |end: Option<&Endpoint>, name: &str| {
             let text = match end.map_or(0, |end| end.identity) {
                 0 if !name.is_empty() => format!("({})", safe(name)),
@@ -47,28 +47,28 @@ impl Row {
             if name.is_empty() { end.to_owned() } else { format!("{end} {}", identity(None, name)) }
         };
         Self {
-            time: options.time.text(flow.time.as_ref()),
-            node: options.node_name.then(|| safe(&flow.node_name).into_owned()),
-            named: [named(&source, &known.source_name), named(&destination, &known.destination_name)],
-            source_identity: identity(flow.source.as_ref(), &known.source_name),
-            destination_identity: identity(flow.destination.as_ref(), &known.destination_name),
+            time: config.time.text(flow.time.as_ref()),
+            node: config.node_name.then(|| safe(&flow.node_name).into_owned()),
+            named: [named(&source, &extension.source_name), named(&destination, &extension.destination_name)],
+            source_identity: identity(flow.source.as_ref(), &extension.source_name),
+            destination_identity: identity(flow.destination.as_ref(), &extension.destination_name),
             source,
             destination,
-            kind: kind(flow, &known),
-            verdict: verdict(flow, paint) + &policies(flow, options.policy_names),
-            summary: summary(flow, &known, paint),
+            kind: kind(flow, &extension),
+            verdict: verdict(flow, paint) + &policies(flow, config.policy_names),
+            summary: summary(flow, &extension, paint),
             is_reply: flow.is_reply,
         }
     }
 }
 
-/// What our own server adds to a flow. Its names are for ends that Hubble's fields do not name, and only where names
-/// are to be printed.
-fn known(flow: &Flow, translate: bool) -> Extension {
-    let mut known = Extension::read(flow.extensions.as_ref());
+/// What our own server adds to a flow, without names of ends that Hubble's fields name already, and without any name if
+/// addresses are to be printed.
+fn extension(flow: &Flow, translate: bool) -> Extension {
+    let mut extension = Extension::read(flow.extensions.as_ref());
     for (name, endpoint, service, names) in [
-        (&mut known.source_name, &flow.source, &flow.source_service, &flow.source_names),
-        (&mut known.destination_name, &flow.destination, &flow.destination_service, &flow.destination_names),
+        (&mut extension.source_name, &flow.source, &flow.source_service, &flow.source_names),
+        (&mut extension.destination_name, &flow.destination, &flow.destination_service, &flow.destination_names),
     ] {
         let is_named = endpoint.as_ref().is_some_and(|endpoint| !endpoint.pod_name.is_empty())
             || service.as_ref().is_some_and(|service| !service.name.is_empty())
@@ -77,10 +77,10 @@ fn known(flow: &Flow, translate: bool) -> Extension {
             name.clear();
         }
     }
-    known
+    extension
 }
 
-impl Printed for Row {
+impl PrintedRow for Row {
     fn header(&self) -> Vec<String> {
         flows_header(self.node.is_some())
     }
@@ -107,7 +107,7 @@ impl Printed for Row {
             let _ = write!(out, " [{node}]");
         }
         let (one, other) = ((&self.source, &self.source_identity), (&self.destination, &self.destination_identity));
-        // A reply is shown as what its connection's first packet was, with the arrow turned.
+        // A reply has the ends of its connection's first packet, with the arrow turned.
         let (left, arrow, right) = match self.is_reply {
             None => (one, "<>", other),
             Some(false) => (one, "->", other),
@@ -123,7 +123,7 @@ fn flows_header(has_node: bool) -> Vec<String> {
     names.iter().filter(|&&name| has_node || name != "NODE").map(|&name| name.to_owned()).collect()
 }
 
-/// Source and destination: names or addresses, and ports; Ethernet's addresses where there is no IP.
+/// Source and destination: names or addresses, and ports; Ethernet addresses without IP.
 fn ends(flow: &Flow, translate: bool, paint: Paint) -> (String, String) {
     let both =
         |source: &str, destination: &str| (paint.text(Color::Cyan, source), paint.text(Color::Cyan, destination));
@@ -149,7 +149,7 @@ fn ends(flow: &Flow, translate: bool, paint: Paint) -> (String, String) {
     both(&with_port(&source.name(translate), from, paint), &with_port(&destination.name(translate), to, paint))
 }
 
-/// What names one end.
+/// The names of one end.
 struct End<'a> {
     address: &'a str,
     endpoint: Option<&'a Endpoint>,
@@ -186,7 +186,7 @@ fn with_port(host: &str, port: u32, paint: Paint) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Both ports; 0 stands for none.
+/// Both ports; 0 = none.
 fn ports(l4: Option<&Layer4>) -> (u32, u32) {
     match l4.and_then(|l4| l4.protocol.as_ref()) {
         Some(Protocol::Tcp(tcp)) => (tcp.source_port, tcp.destination_port),
@@ -196,8 +196,8 @@ fn ports(l4: Option<&Layer4>) -> (u32, u32) {
     }
 }
 
-/// What kind of event it was; a drop of the kernel's has no reason of Cilium's.
-fn kind(flow: &Flow, known: &Extension) -> String {
+/// The kind of event; a drop by the kernel has no reason of Cilium's.
+fn kind(flow: &Flow, extension: &Extension) -> String {
     if let Some(l7) = &flow.l7 {
         let what = enum_name!(L7FlowType, l7.r#type).to_lowercase();
         return match &l7.record {
@@ -209,9 +209,9 @@ fn kind(flow: &Flow, known: &Extension) -> String {
     }
     let event = flow.event_type.unwrap_or_default();
     let text: Cow<'_, str> = match event.r#type {
-        names::TRACE if known.observed_before => format!("{} again", names::trace(event.sub_type)).into(),
+        names::TRACE if extension.observed_before => format!("{} again", names::trace(event.sub_type)).into(),
         names::TRACE => names::trace(event.sub_type),
-        names::DROP if event.sub_type == 0 && !known.drop_reason.is_empty() => safe(&known.drop_reason),
+        names::DROP if event.sub_type == 0 && !extension.drop_reason.is_empty() => safe(&extension.drop_reason),
         names::DROP => names::drop_reason(event.sub_type),
         names::POLICY_VERDICT => {
             let direction = enum_name!(TrafficDirection, flow.traffic_direction);
@@ -244,9 +244,9 @@ fn verdict(flow: &Flow, paint: Paint) -> String {
     if is_policy_verdict(flow) { paint.text(color, of_policy) } else { paint.text(color, name) }
 }
 
-/// The policies that allowed or denied it, behind the verdict.
-fn policies(flow: &Flow, wanted: bool) -> String {
-    if !wanted {
+/// The policies that allowed or denied it, after the verdict.
+fn policies(flow: &Flow, is_enabled: bool) -> String {
+    if !is_enabled {
         return String::new();
     }
     let lists = [
@@ -265,12 +265,12 @@ fn policies(flow: &Flow, wanted: bool) -> String {
     named.map(text).collect()
 }
 
-fn summary(flow: &Flow, known: &Extension, paint: Paint) -> String {
+fn summary(flow: &Flow, extension: &Extension, paint: Paint) -> String {
     let mut text = String::new();
     if let Some(trace) = flow.ip_trace_id.filter(|trace| trace.trace_id > 0) {
         let _ = write!(text, "IP Trace ID: {}; ", trace.trace_id);
     }
-    text.push_str(&safe(if known.summary.is_empty() { &flow.summary } else { &known.summary }));
+    text.push_str(&safe(if extension.summary.is_empty() { &flow.summary } else { &extension.summary }));
     let color = match AuthType::try_from(flow.auth_type) {
         Ok(AuthType::Disabled) => return text,
         Ok(AuthType::TestAlwaysFail) => Color::Red,
@@ -280,7 +280,7 @@ fn summary(flow: &Flow, known: &Extension, paint: Paint) -> String {
     text
 }
 
-/// Events that somebody lost.
+/// Lost events.
 pub(super) struct Loss<'a> {
     pub(super) lost: &'a LostEvent,
     pub(super) node_name: bool,
@@ -296,7 +296,7 @@ impl Loss<'_> {
     }
 }
 
-impl Printed for Loss<'_> {
+impl PrintedRow for Loss<'_> {
     fn header(&self) -> Vec<String> {
         flows_header(self.node_name)
     }

@@ -1,4 +1,4 @@
-//! Names of the API's numbers, where Hubble's command line has others than the protobuf files.
+//! Names of the API's numbers that differ between Hubble's command line and the protobuf files.
 
 use std::borrow::Cow;
 
@@ -67,12 +67,12 @@ pub(super) fn identity_text(number: u32) -> String {
 
 /// The subtype of a trace.
 pub(super) fn trace(sub_type: i32) -> Cow<'static, str> {
-    // The datapath has a byte for it, and so has Hubble's command line.
+    // One byte in the datapath and in Hubble's command line.
     let point = sub_type as u8;
     names::observation_point_text(point).map_or_else(|| point.to_string().into(), Cow::Borrowed)
 }
 
-/// The subtype of a drop: a code without a text stands beside the extension that Cilium's table has for it, none.
+/// The subtype of a drop; a code without a text is followed by its extension in Cilium's table, 0.
 pub(super) fn drop_reason(sub_type: i32) -> Cow<'static, str> {
     let reason = u32::from(sub_type as u8);
     names::drop_reason_text(reason).map_or_else(|| format!("{reason}, 0").into(), Cow::Borrowed)
@@ -101,7 +101,7 @@ pub(super) const fn translation_point(number: i32) -> Option<&'static str> {
     }
 }
 
-/// An enum's name, or its number where it has none: the enums are open.
+/// The name of an enum's number, or the number if it has none: the enums are open.
 macro_rules! enum_name {
     ($type:ty, $number:expr) => {{
         let number: i32 = $number;

@@ -1,4 +1,4 @@
-//! What a relay tells of its nodes, for standard error.
+//! Prints the state of a relay's nodes, for standard error.
 
 use std::fmt::Write as _;
 
@@ -9,11 +9,11 @@ use eyepiece_hubble::terminal::safe;
 use super::names::enum_name;
 use super::time::TimeFormat;
 
-/// Names are told up to this many bytes, and one at least.
-const NAMES: usize = 50;
+/// Bytes of node names in a line; at least one name is printed.
+const MAX_NAMES: usize = 50;
 
 /// Whether flows of a node are missing.
-pub(super) fn is_trouble(status: &NodeStatusEvent) -> bool {
+pub(super) fn is_failure(status: &NodeStatusEvent) -> bool {
     matches!(NodeState::try_from(status.state_change), Ok(NodeState::NodeError | NodeState::NodeUnavailable))
 }
 
@@ -41,7 +41,7 @@ pub(super) fn line(response: &GetFlowsResponse, status: &NodeStatusEvent, format
     };
 }
 
-/// A text in quotes, as Go and Rust both write it for what is usual.
+/// A text in quotes, escaped as by Go's %q.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", safe(&text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
@@ -51,7 +51,7 @@ fn names(status: &NodeStatusEvent) -> String {
     let (mut text, mut length) = (String::new(), 0);
     for (at, name) in status.node_names.iter().enumerate() {
         length += name.len() + 2;
-        if length > NAMES && at > 0 {
+        if length > MAX_NAMES && at > 0 {
             let _ = write!(text, " (and {} more)", status.node_names.len() - at);
             break;
         }

@@ -1,4 +1,4 @@
-//! The server's status, nodes, namespaces and peers.
+//! Prints a server's status, nodes, namespaces and peers.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,9 @@ use eyepiece_hubble::proto::relay::NodeState;
 use eyepiece_hubble::terminal::safe;
 use prost::Name;
 
+use super::form::{Output, header, line_of_json};
 use super::names::enum_name;
 use super::table::Table;
-use super::{Output, header, line_of_json};
 
 const NOT_AVAILABLE: &str = "N/A";
 
@@ -62,7 +62,7 @@ fn compact(status: &ServerStatusResponse, out: &mut String) {
     let rate = match status.uptime_ns {
         _ if status.flows_rate > 0.0 => format!("{:.2}", status.flows_rate),
         0 => NOT_AVAILABLE.to_owned(),
-        // Servers before 1.14 tell no rate of their own.
+        // Servers before 1.14 report no rate.
         uptime => format!("{:.2}", status.seen_flows as f64 / (uptime as f64 / 1e9)),
     };
     let _ = writeln!(out, "Flows/s: {rate}");
@@ -78,9 +78,9 @@ fn compact(status: &ServerStatusResponse, out: &mut String) {
         let _ = writeln!(out, "Unavailable Nodes: {unavailable}");
         let mut names: Vec<_> = status.unavailable_nodes.iter().map(|name| safe(name)).collect();
         names.sort();
-        let untold = u64::from(unavailable).saturating_sub(names.len() as u64);
-        if untold > 0 && !names.is_empty() {
-            names.push(format!("and {untold} more...").into());
+        let unnamed = u64::from(unavailable).saturating_sub(names.len() as u64);
+        if unnamed > 0 && !names.is_empty() {
+            names.push(format!("and {unnamed} more...").into());
         }
         for name in names {
             let _ = writeln!(out, "  - {name}");
@@ -88,7 +88,7 @@ fn compact(status: &ServerStatusResponse, out: &mut String) {
     }
 }
 
-/// The nodes of a relay, by name; `wide` has version, address and TLS too.
+/// The nodes of a relay, by name; `wide` adds version, address and TLS.
 pub fn nodes(nodes: &[Node], wide: bool) -> String {
     let mut sorted: Vec<_> = nodes.iter().collect();
     sorted.sort_by(|one, other| one.name.cmp(&other.name));
@@ -139,7 +139,7 @@ fn row(node: &Node, wide: bool) -> Vec<String> {
     cells
 }
 
-/// Namespaces with recent flows; `wide` has the cluster too.
+/// Namespaces with recent flows; `wide` adds the cluster.
 pub fn namespaces(namespaces: &[Namespace], wide: bool) -> String {
     let (mut table, mut out) = (Table::default(), String::new());
     table.push(if wide { header(&["NAMESPACE", "CLUSTER"]) } else { header(&["NAMESPACE"]) }, &mut out);
@@ -169,7 +169,7 @@ pub fn json_list<M: Name>(messages: &[M]) -> String {
     text + "\n"
 }
 
-/// A change of who observes.
+/// A change of the nodes that serve flows.
 pub fn peer(change: &ChangeNotification) -> String {
     let kind = enum_name!(ChangeNotificationType, change.r#type);
     let tls = change.tls.as_ref().map(|tls| format!(" (TLS.ServerName: {})", safe(&tls.server_name)));
@@ -191,7 +191,7 @@ fn grouped(number: u64) -> String {
 
 /// Nanoseconds as Go writes a duration: `1h2m3.5s`, and below a second in the largest unit that fits.
 fn duration(nanoseconds: u64) -> String {
-    // What Go's own type can't hold.
+    // More than Go's type holds.
     if i64::try_from(nanoseconds).is_err() {
         return format!("{nanoseconds}ns");
     }

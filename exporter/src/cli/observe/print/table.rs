@@ -1,9 +1,9 @@
-//! Columns that are as wide as their widest cell and three more.
+//! Aligned columns: as wide as the widest cell, and a gap.
 
-/// Between a column's widest cell and the next column.
+/// Blanks between a column's widest cell and the next column.
 const GAP: usize = 3;
-/// What is held back for the widths: as many rows as the largest ring of a node has. Behind them the table goes on with
-/// widths of its own, so that many nodes' flows are no question of memory.
+/// Rows that are held back for the widths: as many as a node's largest ring has. After them the table goes on with widths of
+/// its own, which bounds memory.
 const MAX_ROWS: usize = 65_536;
 
 /// Rows that are not written yet.
@@ -20,7 +20,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Writes what is there and forgets it.
+    /// Writes the rows and clears them.
     pub(super) fn write(&mut self, out: &mut String) {
         let mut widths: Vec<usize> = Vec::new();
         for row in &self.rows {

@@ -13,7 +13,7 @@ use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{Any, Struct, Timestamp, Value};
 
-use super::{Lines, Options, Output, Printer, TimeFormat, status};
+use super::{Lines, Output, PrintConfig, Printer, TimeFormat, status};
 
 const TIME: &str = r#""time":"2024-05-06T07:08:09.123456789Z""#;
 
@@ -21,7 +21,7 @@ fn response(flow: &str) -> GetFlowsResponse {
     read(&format!(r#"{{"flow":{{{TIME},"node_name":"n1",{flow}}},"node_name":"n1",{TIME}}}"#), true).unwrap()
 }
 
-fn printed(options: Options, messages: &[GetFlowsResponse]) -> Lines {
+fn printed(options: PrintConfig, messages: &[GetFlowsResponse]) -> Lines {
     let (mut printer, mut lines) = (Printer::new(options), Lines::default());
     for message in messages {
         printer.flows(message, &mut lines);
@@ -30,7 +30,7 @@ fn printed(options: Options, messages: &[GetFlowsResponse]) -> Lines {
     lines
 }
 
-fn compact(options: Options, flow: &str) -> String {
+fn compact(options: PrintConfig, flow: &str) -> String {
     printed(options, &[response(flow)]).out
 }
 
@@ -39,18 +39,18 @@ const WHOLE: &str = r#""IP":{"source":"10.0.0.1","destination":"fd00::2"},"l4":{
     "destination_names":["a.org","b.org"],"event_type":{"type":4},"verdict":"FORWARDED","is_reply":false,"Summary":"TCP Flags: SYN""#;
 
 #[test]
-fn a_flow_is_a_line() {
-    let plain = Options::default();
+fn flow_prints_one_line() {
+    let plain = PrintConfig::default();
     let line = "May  6 07:08:09.123: ns/pod:1 (kube-apiserver) -> a.org,b.org:80 (ID:99999) to-endpoint FORWARDED (TCP Flags: SYN)\n";
     assert_eq!(compact(plain, WHOLE), line);
-    let numeric = Options { ip_translation: false, node_name: true, ..plain };
+    let numeric = PrintConfig { ip_translation: false, node_name: true, ..plain };
     let line = "May  6 07:08:09.123 [n1]: 10.0.0.1:1 (kube-apiserver) -> [fd00::2]:80 (ID:99999) to-endpoint FORWARDED (TCP Flags: SYN)\n";
     assert_eq!(compact(numeric, WHOLE), line);
     let reply = WHOLE.replace(r#""is_reply":false"#, r#""is_reply":true"#);
     assert!(compact(plain, &reply).contains(": a.org,b.org:80 (ID:99999) <- ns/pod:1 (kube-apiserver) to-endpoint"));
     let unknown = WHOLE.replace(r#""is_reply":false,"#, "");
     assert!(compact(plain, &unknown).contains(": ns/pod:1 (kube-apiserver) <> a.org"));
-    let colors = Options { color: true, ..plain };
+    let colors = PrintConfig { color: true, ..plain };
     let line =
         "May  6 07:08:09.123: \u{1b}[36mns/pod:\u{1b}[33m1\u{1b}[0m\u{1b}[0m \u{1b}[35m(kube-apiserver)\u{1b}[0m -> ";
     assert!(compact(colors, WHOLE).starts_with(line), "{}", compact(colors, WHOLE));
@@ -58,7 +58,7 @@ fn a_flow_is_a_line() {
 }
 
 #[test]
-fn ends_without_names_and_without_ip() {
+fn ends_without_names_or_ip() {
     for (flow, expected) in [
         (
             r#""IP":{"source":"1.1.1.1","destination":"::2"},"l4":{"UDP":{"source_port":5}}"#,
@@ -75,7 +75,7 @@ fn ends_without_names_and_without_ip() {
         (r#""ethernet":{"source":"aa:bb","destination":"cc:dd"}"#, "aa:bb (unknown) <> cc:dd (unknown)"),
         (r#""uuid":"u""#, " (unknown) <>  (unknown)"),
     ] {
-        let line = compact(Options::default(), flow);
+        let line = compact(PrintConfig::default(), flow);
         assert!(line.contains(&format!(": {expected} UNKNOWN")), "{line}");
     }
 }
@@ -107,10 +107,10 @@ fn types_verdicts_and_summaries() {
         (r#""auth_type":"SPIRE","Summary":"s""#, "UNKNOWN VERDICT_UNKNOWN (s; Auth: SPIRE)"),
         (r#""ip_trace_id":{"trace_id":"9"},"Summary":"s""#, "UNKNOWN VERDICT_UNKNOWN (IP Trace ID: 9; s)"),
     ] {
-        let line = compact(Options::default(), flow);
+        let line = compact(PrintConfig::default(), flow);
         assert!(line.ends_with(&format!(" {expected}\n")), "{expected}: {line}");
     }
-    let policies = Options { policy_names: true, ..Options::default() };
+    let policies = PrintConfig { policy_names: true, ..PrintConfig::default() };
     let flow = r#""verdict":"FORWARDED","egress_allowed_by":[{"name":"p","namespace":"n","kind":"CNP"},{"name":"q"}]"#;
     assert!(
         compact(policies, flow).ends_with(" FORWARDED EGRESS ALLOWED BY CNP:n/p,q ()\n"),
@@ -120,21 +120,21 @@ fn types_verdicts_and_summaries() {
 }
 
 #[test]
-fn keys_and_values() {
+fn dict_prints_keys_and_values() {
     let lost: GetFlowsResponse =
         read(r#"{"lost_events":{"source":"HUBBLE_RING_BUFFER","num_events_lost":"3"}}"#, true).unwrap();
-    let options = Options { output: Output::Dict, node_name: true, ..Options::default() };
+    let options = PrintConfig { output: Output::Dict, node_name: true, ..PrintConfig::default() };
     let lines = printed(options, &[response(WHOLE), lost.clone()]);
     let expected = "  TIMESTAMP: May  6 07:08:09.123\n       NODE: n1\n     SOURCE: ns/pod:1\nDESTINATION: a.org,b.org:80\n\
         \x20      TYPE: to-endpoint\n    VERDICT: FORWARDED\n    SUMMARY: TCP Flags: SYN\n------------\n\
         \x20 TIMESTAMP: \n       NODE: \n     SOURCE: HUBBLE_RING_BUFFER\n       TYPE: EVENTS LOST\n    VERDICT: \n    SUMMARY: CPU(0) - 3\n";
     assert_eq!((lines.out.as_str(), lines.err.as_str()), (expected, ""));
-    assert_eq!(printed(Options::default(), &[lost]).out, "EVENTS LOST: HUBBLE_RING_BUFFER CPU(0) 3\n");
+    assert_eq!(printed(PrintConfig::default(), &[lost]).out, "EVENTS LOST: HUBBLE_RING_BUFFER CPU(0) 3\n");
 }
 
 #[test]
-fn a_table_is_aligned_by_characters() {
-    let options = Options { output: Output::Table, color: true, ..Options::default() };
+fn table_is_aligned_by_characters() {
+    let options = PrintConfig { output: Output::Table, color: true, ..PrintConfig::default() };
     let short = response(r#""IP":{"source":"é","destination":"2"},"verdict":"DROPPED","Summary":"s""#);
     let lines = printed(options, &[response(WHOLE), short]);
     let expected = "TIMESTAMP             SOURCE     DESTINATION      TYPE          VERDICT     SUMMARY\n\
@@ -145,15 +145,15 @@ fn a_table_is_aligned_by_characters() {
 }
 
 #[test]
-fn nodes_are_told_on_standard_error() {
+fn node_states_go_to_standard_error() {
     let status = |state: &str, names: &str| -> GetFlowsResponse {
         let text = format!(
             r#"{{"node_status":{{"state_change":{state},"node_names":[{names}],"message":"a \"b\"\u001b"}},"node_name":"relay",{TIME}}}"#
         );
         read(&text, true).unwrap()
     };
-    let quiet = Options::default();
-    let debug = Options { debug: true, ..quiet };
+    let quiet = PrintConfig::default();
+    let debug = PrintConfig { debug: true, ..quiet };
     for (options, state, expected) in [
         (quiet, r#""NODE_CONNECTED""#, ""),
         (debug, r#""NODE_CONNECTED""#, "Receiving flows from 2 nodes: a, b"),
@@ -170,20 +170,20 @@ fn nodes_are_told_on_standard_error() {
     let many: Vec<_> = (10..30).map(|n| format!(r#""node-{n}""#)).collect();
     let lines = printed(quiet, &[status(r#""NODE_UNAVAILABLE""#, &many.join(","))]);
     assert!(lines.err.ends_with(": node-10, node-11, node-12, node-13, node-14 (and 15 more)\n"), "{}", lines.err);
-    let dict = Options { output: Output::Dict, ..quiet };
+    let dict = PrintConfig { output: Output::Dict, ..quiet };
     let lines = printed(dict, &[response(WHOLE), status(r#""NODE_ERROR""#, r#""a""#)]);
     assert!(lines.out.ends_with("\n------------\n"), "{}", lines.out);
     let expected =
         "  TIMESTAMP: May  6 07:08:09.123\n      STATE: NODE_ERROR\n      NODES: a\n    MESSAGE: \"a \\\"b\\\"^[\"\n";
     assert_eq!(lines.err, expected);
-    let json = Options { output: Output::Json, ..quiet };
+    let json = PrintConfig { output: Output::Json, ..quiet };
     assert!(printed(json, &[status(r#""NODE_ERROR""#, r#""a""#)]).err.starts_with(r#"{"node_status":{"#));
 }
 
 fn agent(output: Output, event: &str) -> String {
     let message: GetAgentEventsResponse =
         read(&format!(r#"{{"agent_event":{{{event}}},"node_name":"n1",{TIME}}}"#), true).unwrap();
-    let (mut printer, mut lines) = (Printer::new(Options { output, ..Options::default() }), Lines::default());
+    let (mut printer, mut lines) = (Printer::new(PrintConfig { output, ..PrintConfig::default() }), Lines::default());
     printer.agent_event(&message, &mut lines);
     printer.agent_event(&message, &mut lines);
     printer.finish(&mut lines);
@@ -191,7 +191,7 @@ fn agent(output: Output, event: &str) -> String {
 }
 
 #[test]
-fn events_of_the_agent() {
+fn agent_events_in_every_form() {
     for (event, expected) in [
         (r#""unknown":{"type":"t","notification":"n"}"#, "AGENT_EVENT_UNKNOWN (type: t, notification: n)"),
         (
@@ -234,11 +234,11 @@ fn events_of_the_agent() {
 }
 
 #[test]
-fn debug_messages() {
+fn debug_messages_in_every_form() {
     let printed = |output, event: &str| {
         let message: GetDebugEventsResponse =
             read(&format!(r#"{{"debug_event":{{{event}}},"node_name":"n1",{TIME}}}"#), true).unwrap();
-        let options = Options { output, node_name: output == Output::Compact, ..Options::default() };
+        let options = PrintConfig { output, node_name: output == Output::Compact, ..PrintConfig::default() };
         let (mut printer, mut lines) = (Printer::new(options), Lines::default());
         printer.debug_event(&message, &mut lines);
         printer.finish(&mut lines);
@@ -282,19 +282,20 @@ fn times_in_every_format() {
 }
 
 #[test]
-fn controls_are_shown() {
+fn control_characters_are_escaped() {
     assert_eq!(safe("plain é 漢"), "plain é 漢");
     assert_eq!(safe("\u{1b}[2J\r\n\t\u{7}\u{7f}\u{9b}\u{202e}x"), "^[[2J\\r\\n\\t\\x07\\x7f\\x9b\\u202ex");
     let flow = r#""IP":{"source":"\u001b]0;a\u0007","destination":"b\nc"},"node_name":"n\u009b","l7":{"dns":{"observation_source":"\u001b"}},"Summary":"\u001b[1m","source":{"pod_name":"p\u001b"},"destination_names":["d\u001b"]"#;
     let flow: GetFlowsResponse = read(&format!(r#"{{"flow":{{{flow}}}}}"#), true).unwrap();
     for output in [Output::Compact, Output::Dict, Output::Table, Output::Json] {
-        let lines = printed(Options { output, node_name: true, ..Options::default() }, std::slice::from_ref(&flow));
+        let lines =
+            printed(PrintConfig { output, node_name: true, ..PrintConfig::default() }, std::slice::from_ref(&flow));
         assert!(!lines.out.contains(|c: char| c.is_control() && c != '\n'), "{lines:?}");
     }
 }
 
 #[test]
-fn a_servers_status() {
+fn server_status_in_every_form() {
     let of = |text: &str| read::<ServerStatusResponse>(text, true).unwrap();
     let node = of(
         r#"{"num_flows":"4095","max_flows":"4095","seen_flows":"1234567","uptime_ns":"3723500000000","version":"v"}"#,
@@ -318,7 +319,7 @@ fn a_servers_status() {
 }
 
 #[test]
-fn lists_and_peers() {
+fn lists_and_peers_are_printed() {
     let node = read(r#"{"name":"n","version":"v","address":"a:1","state":"NODE_CONNECTED","tls":{},"uptime_ns":"60400000000","num_flows":"1","max_flows":"4","seen_flows":"90"}"#, true).unwrap();
     let expected = "NAME   STATUS      AGE    FLOWS/S   CURRENT/MAX-FLOWS   VERSION   ADDRESS   TLS\n\
         n      Connected   1m0s   1.50      1/4 ( 25.00%)       v         a:1       Disabled\n";
@@ -345,7 +346,7 @@ proptest! {
     #[test]
     fn any_message_is_printed(seed: u64, format in 0..9_usize, bits: u8) {
         for output in [Output::Compact, Output::Dict, Output::Table, Output::Json] {
-            let options = Options {
+            let options = PrintConfig {
                 output,
                 time: TimeFormat::ALL[format].1,
                 node_name: bits & 1 != 0,
@@ -369,8 +370,8 @@ proptest! {
     }
 }
 
-/// A line of a flow to which our own server has added these texts, for clients that ask.
-fn extended(options: Options, flow: &str, added: &[(&str, &str)]) -> String {
+/// A line of a flow with these texts in the extension of our own server.
+fn extended(options: PrintConfig, flow: &str, added: &[(&str, &str)]) -> String {
     let value = |text: &str| match text {
         "true" => Kind::BoolValue(true),
         text => Kind::StringValue(text.to_owned()),
@@ -384,16 +385,16 @@ fn extended(options: Options, flow: &str, added: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn names_stand_where_hubble_has_none() {
+fn own_names_fill_missing_names() {
     let names = &[("hubble.source.name", "veth\u{1b}0"), ("hubble.destination.name", "world")][..];
     let none = &[][..];
     let ends = r#""IP":{"source":"10.0.0.1","destination":"8.8.8.8"},
         "l4":{"UDP":{"source_port":5,"destination_port":53}},"destination":{"identity":2}"#;
     let pod =
         ends.replace(r#""destination":{"identity":2}"#, r#""source":{"pod_name":"p"},"destination":{"identity":9}"#);
-    let plain = Options::default();
-    let numeric = Options { ip_translation: false, ..plain };
-    let [dict, table] = [Output::Dict, Output::Table].map(|output| Options { output, ..plain });
+    let plain = PrintConfig::default();
+    let numeric = PrintConfig { ip_translation: false, ..plain };
+    let [dict, table] = [Output::Dict, Output::Table].map(|output| PrintConfig { output, ..plain });
     for (options, flow, added, expected) in [
         (plain, ends, names, ": 10.0.0.1:5 (veth^[0) <> 8.8.8.8:53 (world) "),
         (plain, &pod, names, ": p:5 (unknown) <> 8.8.8.8:53 (world-ipv4) "),
@@ -424,7 +425,7 @@ fn extension_adds_reason_arp_and_repetition() {
         (trace, arp, " to-endpoint again FORWARDED (ARP: 10.0.0.1 asks for 10.0.0.2)\n"),
         (trace, &[], " to-endpoint FORWARDED (Ethernet)\n"),
     ] {
-        let line = extended(Options::default(), flow, added);
+        let line = extended(PrintConfig::default(), flow, added);
         assert!(line.ends_with(expected), "{expected}: {line}");
     }
 }

@@ -1,9 +1,9 @@
-//! Times of messages, in the formats that Hubble's command line has.
+//! Times of messages, in the formats of Hubble's command line.
 
 use eyepiece_flow::rfc3339::date;
 use prost_types::Timestamp;
 
-/// How a time is written, in UTC. Fractions are cut off, not rounded.
+/// The format of a time, in UTC. Fractions are truncated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TimeFormat {
     /// `Jan  2 15:04:05.000`
@@ -28,7 +28,7 @@ pub enum TimeFormat {
 }
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-/// From the weekday of 1970-01-01 on.
+/// Starts at the weekday of 1970-01-01.
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 /// The years 1 to 9999, in seconds since 1970: what protobuf's timestamp allows.
 const VALID: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -47,7 +47,7 @@ impl TimeFormat {
         ("RFC1123Z", Self::Rfc1123Z),
     ];
 
-    /// A time's text; `N/A` without one, or where it is none.
+    /// A time's text; `N/A` without one, or if it is invalid.
     pub(super) fn text(self, time: Option<&Timestamp>) -> String {
         let valid = time.filter(|time| VALID.contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos));
         let Some(&Timestamp { seconds, nanos }) = valid else { return "N/A".to_owned() };
@@ -74,7 +74,7 @@ impl TimeFormat {
     }
 }
 
-/// A fraction without zeros at its end; nothing where it is zero.
+/// A fraction without trailing zeros; empty if it is zero.
 fn fraction(value: i32, digits: usize) -> String {
     match format!(".{value:0digits$}").trim_end_matches('0') {
         "." => String::new(),

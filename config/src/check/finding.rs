@@ -1,0 +1,62 @@
+//! A mistake or a warning about several keys.
+
+use std::path::PathBuf;
+
+/// A mistake or a warning about several keys.
+pub(crate) struct Finding {
+    /// The key to report.
+    pub(crate) key: String,
+    /// What is wrong.
+    pub(crate) wrong: String,
+    /// What would be right.
+    pub(crate) right: String,
+    /// The other keys that the check read; if one of them was refused, the finding is dropped.
+    pub(crate) seen: Vec<String>,
+    /// How bad it is.
+    pub(crate) weight: Weight,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// The settings cannot be used.
+    Mistake,
+    /// The value can be ignored: a variable of OpenTelemetry may be meant for other programs. Else a mistake.
+    Harmless,
+    /// The settings work, with an effect that may be unexpected.
+    Warning,
+}
+
+pub(super) fn finding(
+    key: impl Into<String>,
+    wrong: impl Into<String>,
+    right: impl Into<String>,
+    seen: &[&str],
+) -> Finding {
+    let seen = seen.iter().map(|&key| key.to_owned()).collect();
+    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, weight: Weight::Mistake }
+}
+
+pub(super) fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[&str]) -> Finding {
+    Finding { weight: Weight::Warning, ..finding(key, wrong, right, seen) }
+}
+
+/// Checks that a certificate comes with its key, and the reverse.
+pub(super) fn pair(table: &str, files: (&Option<PathBuf>, &Option<PathBuf>), findings: &mut Vec<Finding>) {
+    let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
+    let certificate = if table == "hubble.tls" { "certificate" } else { "client certificate" };
+    match files {
+        (Some(_), None) => {
+            findings.push(finding(cert, format!("a {certificate} without its key"), format!("set {key} too"), &[&key]));
+        }
+        (None, Some(_)) => {
+            findings.push(finding(
+                &key,
+                format!("a key without its {certificate}"),
+                format!("set {cert} too"),
+                &[&cert],
+            ));
+        }
+        _ => {}
+    }
+}

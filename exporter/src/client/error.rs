@@ -1,0 +1,117 @@
+//! Errors of connections and calls to a Hubble server, and their texts.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eyepiece_hubble::terminal::safe;
+use tonic::{Code, Status};
+
+use super::address::Address;
+
+type AnyError = dyn std::error::Error + 'static;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing listens, or it cannot be reached.
+    #[error("cannot reach {address}: {message}{hint}")]
+    Connect {
+        /// The address.
+        address: Address,
+        /// What went wrong, with its causes.
+        message: String,
+        /// What to look at.
+        hint: &'static str,
+        /// The system's error, if there was one.
+        kind: Option<ErrorKind>,
+    },
+    /// It took too long.
+    #[error("cannot reach {address}: no answer within {timeout:?}")]
+    Timeout {
+        /// The address.
+        address: Address,
+        /// The time.
+        timeout: Duration,
+    },
+    /// A file with a certificate or key.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS: {message}")]
+    Tls {
+        /// What went wrong.
+        message: String,
+    },
+    /// Settings that exclude each other.
+    #[error("{0}")]
+    Config(&'static str),
+}
+
+impl ClientError {
+    /// A server that cannot be reached.
+    pub(super) fn connect(address: Address, is_tls: bool, error: &AnyError) -> Self {
+        let kind = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
+        let hint = hint(&address, is_tls, kind);
+        Self::Connect { address, message: with_causes(error), hint, kind }
+    }
+}
+
+/// What to look at, by the system's error.
+fn hint(address: &Address, is_tls: bool, kind: Option<ErrorKind>) -> &'static str {
+    match (address, kind) {
+        (Address::Unix(_), Some(ErrorKind::NotFound)) => {
+            ": is its server running? eyepiece's own listens at hubble.listen"
+        }
+        (Address::Unix(_), Some(ErrorKind::ConnectionRefused)) => ": its server has gone",
+        (Address::Unix(_), Some(ErrorKind::PermissionDenied)) => ": root may connect, and the socket's group",
+        (Address::Tcp { .. }, Some(ErrorKind::ConnectionRefused)) => ": does a Hubble server listen there?",
+        (Address::Tcp { .. }, _) if is_tls => {
+            ": does it speak TLS, and is its certificate of an authority that is trusted (--tls-ca-cert-files, \
+             hubble_source.tls.ca), for the name that is asked for (--tls-server-name, hubble_source.tls.server_name)?"
+        }
+        _ => "",
+    }
+}
+
+/// An error and its causes.
+fn causes(error: &AnyError) -> impl Iterator<Item = &AnyError> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The text of an error and its causes, each once: libraries repeat those of others.
+pub(super) fn with_causes(error: &AnyError) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in causes(error).map(ToString::to_string) {
+        // Texts that only announce a cause.
+        let is_empty = matches!(text.as_str(), "transport error" | "tcp connect error" | "client error (Connect)");
+        if !is_empty && !texts.iter().any(|known| known.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+/// How the connection broke; `None` if the server itself ended the call.
+pub fn broken_connection(status: &Status) -> Option<String> {
+    let source = std::error::Error::source(status)?;
+    let cause = causes(source).find_map(|cause| cause.downcast_ref::<tonic::transport::Error>());
+    cause.map(|_| format!("the connection broke: {}", with_causes(source)))
+}
+
+/// The end of a call as a text for people. Go's servers answer `Unknown` if they name no code.
+pub fn status_text(status: &Status) -> String {
+    if let Some(broken) = broken_connection(status) {
+        return broken;
+    }
+    match (status.code(), status.message()) {
+        (Code::Unknown, message) if !message.is_empty() => safe(message).into_owned(),
+        (code, "") => code.description().to_owned(),
+        (code, message) => format!("{}: {}", code.description(), safe(message)),
+    }
+}
