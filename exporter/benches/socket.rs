@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
-use eyepiece::pipeline::{Parts, metrics};
+use eyepiece::pipeline::{Deps, metrics};
 use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, GOOD, STALL};
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::source::{Source, Waker, cilium_monitor};
@@ -110,7 +110,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
     let config = Config { socket: path.to_owned(), stall: STALL, good: GOOD };
     let (source, _) = cilium_monitor::build(config, telemetry).expect("a source");
     let symbols = Symbols::default();
-    let parts = Parts {
+    let parts = Deps {
         source: Box::new(Pinned(source, false)),
         producer: Producer::default(),
         source_kind: "bench",

@@ -254,7 +254,7 @@ impl App {
         if let Some(hubble) = hubble {
             sinks.extend(hubble.serve(&serving, &shared, &mut tasks)?);
         }
-        let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
+        let (handle, pipeline) = pipeline::spawn(pipeline::Deps {
             source: monitor.tap(source, inbox),
             producer: emitter.producer(),
             source_kind: settings.source.kind.name(),

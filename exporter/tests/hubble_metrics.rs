@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use eyepiece::pipeline::metrics::{
-    Aggregation, Config, Contexts, InterfaceNames, KernelNames, MetricContexts, Names, Naming, resolve,
+    Aggregation, Config, Contexts, InterfaceNames, KernelNames, MetricContexts, Naming, SeriesNames, resolve,
 };
 use eyepiece_flow::interner::Symbols;
 use eyepiece_hubble::decode;
@@ -64,7 +64,7 @@ fn drops_flows_and_flags_are_hubbles_to_the_flow() {
     }
     assert_eq!(flows, 4000);
     let symbols = Symbols::default();
-    let names = Names { symbols: &symbols, kernel: &Nobody, interfaces: &Nobody };
+    let names = SeriesNames { symbols: &symbols, kernel: &Nobody, interfaces: &Nobody };
     let mut counted = BTreeMap::new();
     for metric in resolve(&aggregation.snapshot(1), &names, Naming::Hubble) {
         for series in metric.series {

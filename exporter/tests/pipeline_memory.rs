@@ -10,17 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use eyepiece::export::otlp::config::Signal;
-use eyepiece::export::otlp::delivery::Counters;
+use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
-use eyepiece::export::otlp::wanted::Wanted;
+use eyepiece::export::otlp::record_kinds::RecordKinds;
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
-use eyepiece::pipeline::{Handle, Parts, Sink};
+use eyepiece::pipeline::{Deps, Handle, Sink};
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::telemetry::Telemetry;
+use eyepiece_config::Signal;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::{Event, RawEvent, TrafficDelta};
 use eyepiece_flow::interner::Symbols;
@@ -133,7 +133,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
     let (counted, last) = (Arc::clone(&done), Arc::clone(&allocations));
     let source = Repeated { payloads, reads, done, allocations, waker: Waker::new().expect("a descriptor") };
     let symbols = Symbols::default();
-    let (handle, _) = pipeline::spawn(Parts {
+    let (handle, _) = pipeline::spawn(Deps {
         source: Box::new(source),
         producer: Producer::default(),
         source_kind: "test",
@@ -173,9 +173,9 @@ fn a_full_queue_is_bounded_in_bytes_however_few_flows_come_at_once() {
     let payload = payloads::usual().swap_remove(0);
     // One at a time, a few, the fewest that keep the room they were gathered in, and a full batch.
     for flows in [1, 10, 384, 512] {
-        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+        let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let before = ALLOCATED.load(Ordering::Relaxed);
-        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, Wanted::default(), counters.clone());
+        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, RecordKinds::default(), counters.clone());
         let reads = DEFAULT_CAPACITY / flows + 1;
         let (handle, _) = pass(vec![payload.clone(); flows], reads, vec![Box::new(sink.clone())]);
         let kept = ALLOCATED.load(Ordering::Relaxed) - before;

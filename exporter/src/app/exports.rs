@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use eyepiece_config::{Export, Settings, Signal};
+use eyepiece_config::{Export, Protocol, Settings, Signal};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::Batch;
 use tokio::sync::oneshot;
@@ -14,15 +14,14 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::mapping;
 use super::names::MachineNames;
 use crate::export::otlp::client::Client;
-use crate::export::otlp::config::{Protocol, Signal as ClientSignal};
-use crate::export::otlp::metrics_sender::{Due, Sender};
+use crate::export::otlp::metrics_sender::{Due, MetricsSender};
 use crate::export::otlp::queue::LogSink;
 use crate::export::otlp::resource::Resource;
 use crate::export::otlp::{logs, metrics_sender, self_telemetry};
 use crate::export::stdout::{flows, metrics};
 use crate::pipeline;
 use crate::pipeline::Sink;
-use crate::pipeline::metrics::{Names, Naming, Resolved, Resolver};
+use crate::pipeline::metrics::{Naming, Resolved, Resolver, SeriesNames};
 use crate::support::paint::Paint;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -64,12 +63,12 @@ pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
     let options = mapping::logs(shared.settings);
     let (symbols, names) = (shared.symbols.clone(), Arc::new(shared.names.clone()));
     let stop = shared.stop.clone();
-    let (sink, done) = if export.protocol == eyepiece_config::Protocol::Stdout {
+    let (sink, done) = if export.protocol == Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
-        let (sink, printer) = flows::build(options.capacity, options.wanted, symbols, names, out, shared.telemetry);
+        let (sink, printer) = flows::build(options.capacity, options.kinds, symbols, names, out, shared.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
-        let client = client(&export, ClientSignal::Logs)?;
+        let client = client(&export, Signal::Logs)?;
         let (sink, exporter) = logs::build(&options, shared.resource, symbols, names, client, shared.telemetry);
         let export = async move || {
             exporter.run(stop).await;
@@ -80,12 +79,8 @@ pub(super) fn logs(shared: &Shared<'_>) -> anyhow::Result<Option<Logs>> {
     Ok(Some(Logs { sink, done: done.context("cannot start the thread of the log exporter")? }))
 }
 
-fn client(export: &Export, signal: ClientSignal) -> anyhow::Result<Client> {
-    let config = mapping::client(export).resolve(signal).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(|error| format!("otlp.{error}")).collect();
-        anyhow::anyhow!(lines.join("\n"))
-    })?;
-    Client::new(&config, signal).with_context(|| format!("otlp.{}", signal.name()))
+fn client(export: &Export, signal: Signal) -> anyhow::Result<Client> {
+    Client::new(export, signal).with_context(|| format!("otlp.{}", signal.name()))
 }
 
 /// Starts the export of metrics and of our own numbers, where it is switched on.
@@ -109,17 +104,16 @@ pub(super) fn metrics(
         resource: shared.resource.proto(),
     };
     let stop = shared.stop.clone();
-    let config = mapping::client(&export);
-    if config.protocol == Some(Protocol::Stdout) {
+    if export.protocol == Protocol::Stdout {
         let is_printed = shared.settings.otlp.metrics.table;
         if is_printed {
             tasks.spawn(print(producer, interval, stop));
         }
         return Ok(is_printed);
     }
-    let client = client(&export, ClientSignal::Metrics)?;
+    let client = client(&export, Signal::Metrics)?;
     // Both send to the same receiver: what is the matter with it is told once.
-    let sender = Sender::new(client, shared.telemetry);
+    let sender = MetricsSender::new(client, shared.telemetry);
     let of_flows = sender.clone();
     tasks.spawn(async move {
         let produce = || {
@@ -151,7 +145,7 @@ impl Producer {
         // Held over both: of two looks the later one has the later snapshot.
         let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.pipeline.snapshot().ok()?;
-        let names = Names { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
+        let names = SeriesNames { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
         Some((resolver.resolve(&snapshot, &names, self.naming), snapshot.time))
     }
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use eyepiece_config as config;
-use eyepiece_config::{Export, Settings};
+use eyepiece_config::Settings;
 use eyepiece_wire::Aggregation;
 
-use crate::export::otlp;
-use crate::export::otlp::logs::Options;
-use crate::export::otlp::wanted::Wanted;
+use crate::export::otlp::logs::LogsConfig;
+use crate::export::otlp::record_kinds::RecordKinds;
 use crate::pipeline::metrics;
 use crate::pipeline::metrics::{Context, FlowDetail, Identifier, MetricContexts, Naming};
 use crate::source::datapath;
@@ -101,45 +100,20 @@ pub(super) const fn naming(settings: &config::Metrics) -> Naming {
 }
 
 /// The log exporter's.
-pub(super) fn logs(settings: &Settings) -> Options {
+pub(super) fn logs(settings: &Settings) -> LogsConfig {
     let logs = &settings.otlp.logs;
-    Options {
+    LogsConfig {
         capacity: logs.queue_records as usize,
         max_records: logs.batch_records as usize,
         max_bytes: usize::try_from(logs.batch_bytes).unwrap_or(usize::MAX),
         flush_delay: logs.delay,
         in_flight: logs.in_flight as usize,
-        wanted: Wanted {
+        kinds: RecordKinds {
             flows: logs.events.flow,
             agent: logs.events.agent,
             lost: logs.events.lost,
             debug: logs.events.debug,
         },
-        ..Options::default()
-    }
-}
-
-/// One signal's client.
-pub(super) fn client(export: &Export) -> otlp::config::Settings {
-    use otlp::config::{Compression, Endpoint, Headers, Protocol};
-    let headers = export.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
-    otlp::config::Settings {
-        // The path of the signal is in it already.
-        endpoint: Some(Endpoint { url: export.endpoint.clone(), of_signal: true }),
-        protocol: Some(match export.protocol {
-            config::Protocol::Grpc => Protocol::Grpc,
-            config::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
-            config::Protocol::Stdout => Protocol::Stdout,
-        }),
-        headers: Some(Headers(headers)),
-        compression: Some(match export.compression {
-            config::Compression::None => Compression::None,
-            config::Compression::Gzip => Compression::Gzip,
-        }),
-        timeout: Some(export.timeout),
-        ca: export.tls.ca.clone(),
-        cert: export.tls.cert.clone(),
-        key: export.tls.key.clone(),
-        insecure: None,
+        ..LogsConfig::default()
     }
 }

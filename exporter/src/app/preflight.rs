@@ -15,9 +15,9 @@ use eyepiece_config::{ConfigError, Export, Listen, Loaded, Problem, Protocol, Se
 use http::Uri;
 
 use self::pem::Files;
-use super::{AppError, hubble, mapping, monitor};
+use super::{AppError, hubble, monitor};
 use crate::client::address::Address;
-use crate::export::otlp::config::Signal as ClientSignal;
+use crate::export::otlp;
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::{kernel_names, lock};
 use crate::source::replay;
@@ -65,10 +65,7 @@ impl Found<'_> {
 /// The receivers: certificates and headers.
 fn otlp(settings: &Settings, found: &mut Found<'_>) {
     let otlp = &settings.otlp;
-    for (signal, own, client) in [
-        (Signal::Logs, &otlp.logs.overrides, ClientSignal::Logs),
-        (Signal::Metrics, &otlp.metrics.overrides, ClientSignal::Metrics),
-    ] {
+    for (signal, own) in [(Signal::Logs, &otlp.logs.overrides), (Signal::Metrics, &otlp.metrics.overrides)] {
         let export = otlp.export(signal);
         if !export.enabled || export.protocol == Protocol::Stdout {
             continue;
@@ -94,7 +91,7 @@ fn otlp(settings: &Settings, found: &mut Found<'_>) {
         if tls.ca.is_none() && is_https(&export) && rustls_native_certs::load_native_certs().certs.is_empty() {
             found.add(&ca, "the system has no root certificates", "install ca-certificates, or name a file");
         }
-        for error in mapping::client(&export).resolve(client).err().unwrap_or_default() {
+        for error in otlp::config::check(&export, signal) {
             let is_own = match error.key {
                 "endpoint" => own.endpoint.is_some(),
                 "headers" => !own.headers.is_empty(),

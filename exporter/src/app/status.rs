@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 
 use super::source::Connection;
-use crate::export::health::Report;
 use crate::serve::admin::{
     Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status,
 };
@@ -16,6 +15,7 @@ use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::{Interfaces, Inventory};
 use crate::support::capabilities;
 use crate::support::decode_errors::Example;
+use crate::support::export_health::Report;
 use crate::support::telemetry::Telemetry;
 
 /// What the program shows of its source.
@@ -180,9 +180,9 @@ mod tests {
     #[test]
     fn example_shows_bytes_only_if_set() {
         let examples = Examples::default();
-        let mut keeper = examples.keeper();
-        keeper.keep("short", 0, b"\x04secret");
-        keeper.show();
+        let mut recorder = examples.recorder();
+        recorder.record("short", 0, b"\x04secret");
+        recorder.publish();
         let list = examples.list();
         let by_default = Settings::default().admin.example_bytes as usize;
         for (bytes, shown) in [(by_default, ""), (2, "0473"), (64, "04736563726574")] {

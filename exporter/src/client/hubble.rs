@@ -22,6 +22,7 @@ use super::tls;
 use crate::serve::grpc::health::OBSERVER as HEALTH_SERVICE;
 use crate::services::observer::observer_client::ObserverClient;
 use crate::services::peer::peer_client::PeerClient;
+use crate::support::error_chain::{causes, error_chain};
 
 /// Bytes of a message that we take. A flow has some hundred, with L7 headers and policies some thousand; the answer about
 /// the nodes of a large cluster is the largest. More than gRPC's 4 MiB, so that the largest cluster passes.
@@ -132,7 +133,7 @@ impl Connection {
         let channel = match tokio::time::timeout(options.timeout, endpoint.connect()).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(error)) => {
-                let (message, kind) = (chain(&error), kind(&error));
+                let (message, kind) = (error_chain(&error), kind(&error));
                 let hint = hint(&address, is_tls, kind);
                 return Err(ClientError::Connect { address, message, hint, kind });
             }
@@ -157,7 +158,7 @@ impl Connection {
         request: R,
     ) -> Result<tonic::Response<tonic::Streaming<Bytes>>, Status> {
         let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
-        client.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
+        client.ready().await.map_err(|error| Status::unavailable(error_chain(&error)))?;
         let path = http::uri::PathAndQuery::from_static(path);
         client.server_streaming(Request::new(request), path, RawCodec::default()).await
     }
@@ -209,7 +210,7 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
     };
     let endpoint = Endpoint::from_shared(uri).map_err(|error| ClientError::Connect {
         address: address.clone(),
-        message: chain(&error),
+        message: error_chain(&error),
         hint: "",
         kind: None,
     })?;
@@ -220,7 +221,7 @@ fn endpoint(address: &Address, options: &Options) -> Result<(Endpoint, bool), Cl
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .user_agent(concat!("eyepiece/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| ClientError::Tls { message: chain(&error) })?;
+        .map_err(|error| ClientError::Tls { message: error_chain(&error) })?;
     if is_tls {
         let tls = options.tls.clone().unwrap_or_default();
         return Ok((tls::secured(endpoint, &tls)?, true));
@@ -251,31 +252,11 @@ fn kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind>
     causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
 }
 
-/// An error and its causes.
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
-}
-
-/// An error with its causes, each once: libraries repeat those of others.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for text in causes(error).map(ToString::to_string) {
-        // What says nothing but that there is a cause.
-        let is_empty = matches!(text.as_str(), "transport error" | "tcp connect error" | "client error (Connect)");
-        if !is_empty && !words.iter().any(|known| known.contains(&text)) {
-            words.push(text);
-        }
-    }
-    if words.is_empty() { error.to_string() } else { words.join(": ") }
-}
-
 /// How the connection broke, where that is what ended a call, and no server.
 pub fn broke(status: &Status) -> Option<String> {
     let source = std::error::Error::source(status)?;
     let cause = causes(source).find_map(|cause| cause.downcast_ref::<tonic::transport::Error>());
-    cause.map(|_| format!("the connection broke: {}", chain(source)))
+    cause.map(|_| format!("the connection broke: {}", error_chain(source)))
 }
 
 /// What a call's end says to a person: `Unknown` is what Go's servers answer where they name no code.

@@ -34,7 +34,7 @@ pub(super) fn secured(endpoint: Endpoint, options: &TlsOptions) -> Result<Endpoi
     } else {
         endpoint.tls_config(config)
     };
-    configured.map_err(|error| ClientError::Tls { message: crate::client::hubble::chain(&error) })
+    configured.map_err(|error| ClientError::Tls { message: crate::support::error_chain::error_chain(&error) })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {

@@ -1,4 +1,4 @@
-//! Contexts: what stands for a flow's end in a metric, as Hubble's `sourceContext` and `destinationContext` say it.
+//! Contexts: how a metric names an end of its flows, as Hubble's `sourceContext` and `destinationContext`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::Symbol;
 
-/// One way to name an end of a flow. Names are those of Hubble's context options; `name` is ours.
+/// One kind of name for an end of a flow. The names are Hubble's; `name` is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identifier {
     /// The labels of the security identity.
@@ -78,17 +78,17 @@ impl Identifier {
             },
             Self::Identity if end.identity != 0 => Packed::small(IDENTITY, end.identity),
             Self::ReservedIdentity if reserved_name(end.identity).is_some() => Packed::small(RESERVED, end.identity),
-            // No metadata tells these yet: an end without it has none of them.
+            // Not supported by our metadata yet.
             _ => Packed::NONE,
         }
     }
 }
 
-/// A text that is no context.
+/// An invalid context.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown context identifier `{identifier}`: valid ones are {}", Valid)]
 pub struct ContextError {
-    /// What is not known.
+    /// The unknown identifier.
     pub identifier: String,
 }
 
@@ -104,10 +104,10 @@ impl fmt::Display for Valid {
     }
 }
 
-/// Identifiers in order: the first that an end has names it. Without any, the metric has no label for the end.
+/// Identifiers in order: the first one that an end has names it. Without any, the metric has no label for the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
-    /// Only the first `len` mean something. In place, because every flow reads it.
+    /// Only the first `len` are valid. Stored in place, because every flow reads them.
     identifiers: [Identifier; Identifier::ALL.len()],
     len: u8,
 }
@@ -119,17 +119,17 @@ impl Default for Context {
 }
 
 impl Context {
-    /// The label is left out.
+    /// A context without a label.
     pub fn absent() -> Self {
         Self::default()
     }
 
-    /// A context of these identifiers, in order; one that is there already is not added again.
+    /// A context of these identifiers in order, each once.
     pub fn of(identifiers: &[Identifier]) -> Self {
         let mut context = Self::default();
         for &identifier in identifiers {
             if !context.identifiers().contains(&identifier) {
-                // Each is in it once, so there is room.
+                // Each is there once, so there is room.
                 context.identifiers[usize::from(context.len)] = identifier;
                 context.len += 1;
             }
@@ -137,22 +137,22 @@ impl Context {
         context
     }
 
-    /// The identifiers, in order.
+    /// The identifiers in order.
     pub fn identifiers(&self) -> &[Identifier] {
         self.identifiers.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Whether the label is left out.
+    /// Returns whether the metric has no label for the end.
     pub fn is_absent(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether the label is an address and nothing else.
+    /// Returns whether the label is always an address.
     pub fn is_address(&self) -> bool {
         *self.identifiers() == [Identifier::Ip]
     }
 
-    /// What stands for an end whose address is `address`.
+    /// Returns the value of an end with this address.
     pub fn value(&self, end: &End, address: Option<&IpAddr>) -> Value {
         self.packed(end, address).value()
     }
@@ -172,7 +172,7 @@ impl Context {
 impl FromStr for Context {
     type Err = ContextError;
 
-    /// Reads `pod|reserved-identity|ip`, in any case, as Hubble does; the empty text leaves the label out.
+    /// Parses `pod|reserved-identity|ip`, in any case, as Hubble does. The empty text stands for no label.
     fn from_str(text: &str) -> Result<Self, ContextError> {
         if text.is_empty() {
             return Ok(Self::absent());
@@ -215,10 +215,10 @@ pub const fn reserved_name(identity: u32) -> Option<&'static str> {
     })
 }
 
-/// What a context made of an end: a number, whose text is looked up when it is exported.
+/// The value of an end in a context: a number whose text is looked up at the export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Value {
-    /// Nothing that the context asks for is known: the empty text.
+    /// The end has none of the context's identifiers: the empty text.
     #[default]
     None,
     /// A name.
@@ -231,7 +231,7 @@ pub enum Value {
     Reserved(u32),
 }
 
-// What a `Packed` holds; all fit 3 bits.
+// Tags of `Packed`; all fit 3 bits.
 const NONE: u8 = 0;
 const SYMBOL: u8 = 1;
 const IPV4: u8 = 2;
@@ -239,10 +239,10 @@ const IPV6: u8 = 3;
 const IDENTITY: u8 = 4;
 const RESERVED: u8 = 5;
 
-/// A [`Value`] as plain words, for keys: hashing and comparing them takes no branch.
+/// A [`Value`] as plain words for keys: hashing and comparing takes no branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packed {
-    /// Which [`Value`] it is; fits 3 bits.
+    /// The variant of [`Value`]; fits 3 bits.
     pub(super) tag: u8,
     pub(super) high: u64,
     pub(super) low: u64,
@@ -259,12 +259,12 @@ impl Packed {
     #[inline]
     fn ipv6(address: Ipv6Addr) -> Self {
         let bits = address.to_bits();
-        // Truncation is meant: the two halves of the address.
+        // Truncation is intended: the two halves of the address.
         Self { tag: IPV6, high: (bits >> 64) as u64, low: bits as u64 }
     }
 
     pub(super) fn value(self) -> Value {
-        // Truncation is meant: all but an IPv6 address have 32 bits.
+        // Truncation is intended: all but IPv6 addresses have 32 bits.
         let low = self.low as u32;
         match self.tag {
             SYMBOL => Value::Symbol(Symbol::from_number(low)),
@@ -287,7 +287,7 @@ mod tests {
     use super::{Context, ContextError, Identifier, Packed, Value, reserved_name};
 
     #[test]
-    fn contexts_are_read_as_hubble_writes_them() {
+    fn contexts_parse_as_in_hubble() {
         use Identifier::{Ip, Name, Pod, ReservedIdentity};
         let unknown = |identifier: &str| Err(ContextError { identifier: identifier.to_owned() });
         let table: [(&str, Result<&[Identifier], ContextError>); 9] = [
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_what_is_wrong_and_what_is_right() {
+    fn error_names_valid_identifiers() {
         let error = "ip|pds".parse::<Context>().expect_err("pds is no identifier");
         assert_eq!(
             error.to_string(),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_identifier_that_an_end_has_names_it() {
+    fn first_known_identifier_names_end() {
         let symbols = Symbols::default();
         let veth = symbols.intern("veth0");
         let address: IpAddr = "10.0.0.1".parse().expect("an address");
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn values_survive_packing_and_differ_packed() {
+    fn packed_values_round_trip() {
         let mut packed = vec![Packed::NONE];
         for text in ["0.0.0.0", "255.255.255.255", "::", "ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888", "::ffff:0:0"] {
             let address: IpAddr = text.parse().expect("an address");
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_identities_are_ciliums() {
+    fn reserved_identities_have_names() {
         assert_eq!(reserved_name(0), None);
         assert_eq!(reserved_name(1), Some("host"));
         assert_eq!(reserved_name(10), Some("world-ipv6"));

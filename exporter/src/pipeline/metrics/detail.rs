@@ -1,11 +1,11 @@
-//! What `hubble.flow.io` and `hubble.flow.packets` tell apart beside a flow's ends, packed into a word of the key.
+//! Transport and port of `hubble.flow.io` and `hubble.flow.packets`, packed into a word of the key.
 
 use eyepiece_flow::event::Transport;
 use eyepiece_flow::flow::{Flow, L4};
 
-use super::resolve::Naming;
+use super::naming::Naming;
 
-/// How much of the transport is told apart.
+/// What splits series beside the ends of flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FlowDetail {
     /// Nothing.
@@ -13,11 +13,11 @@ pub enum FlowDetail {
     Ends,
     /// The transport.
     Transport,
-    /// The transport and the port of the side that answers.
+    /// The transport and the server's port.
     Port,
 }
 
-/// Names of transports by their number in the word: of OpenTelemetry's convention, of Hubble's `protocol` label.
+/// Names of transports by their number in the word: in OpenTelemetry's convention, and in Hubble's `protocol` label.
 const TRANSPORTS: [(&str, &str); 8] = [
     ("", ""),
     ("tcp", "TCP"),
@@ -29,30 +29,30 @@ const TRANSPORTS: [(&str, &str); 8] = [
     ("igmp", "IGMP"),
 ];
 
-/// Set where the port is the source's.
+/// Set if the port is the source's.
 const OF_SOURCE: u32 = 1 << 8;
 const PORT_SHIFT: u32 = 16;
 
-/// A port beside the ends of a flow. It is the port of the side that answers, whichever way the packets go: the other
-/// side's is a new one for each connection, and so would be the series.
+/// The server's port of a flow, in both directions. The client's port is new for each connection and would make a new
+/// series each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Port {
-    /// Of replies.
+    /// The source's port, of replies.
     Source(u16),
-    /// Of all others, also of those of which nobody knows the way.
+    /// The destination's port, of all others, also with an unknown direction.
     Destination(u16),
 }
 
-/// What a word of the key says.
+/// The unpacked word of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Carrier {
     transport: u8,
-    /// None where the transport has no ports, or they are not told apart.
+    /// `None` if the transport has no ports, or if they do not split series.
     pub port: Option<Port>,
 }
 
 impl Carrier {
-    /// The transport's name; empty where it is not known, or not told apart.
+    /// The transport's name. Empty if it is unknown, or if it does not split series.
     pub fn transport(self, naming: Naming) -> &'static str {
         let (convention, hubble) = TRANSPORTS.get(usize::from(self.transport)).copied().unwrap_or_default();
         match naming {
@@ -61,9 +61,9 @@ impl Carrier {
         }
     }
 
-    /// Reads the word of a key.
+    /// Unpacks the word of a key.
     pub(super) const fn of(labels: u64) -> Self {
-        // Truncation is meant.
+        // Truncation is intended.
         let (transport, port) = (labels as u8, (labels >> PORT_SHIFT) as u16);
         let port = match port {
             0 => None,
@@ -75,7 +75,7 @@ impl Carrier {
 }
 
 impl FlowDetail {
-    /// The word of a flow's key.
+    /// Returns the word of a flow's key.
     pub(super) fn of_flow(self, flow: &Flow) -> u32 {
         let transport = match flow.l4 {
             L4::None => 0,
@@ -90,7 +90,7 @@ impl FlowDetail {
         self.word(transport, flow.l4.ports().unwrap_or_default(), flow.is_reply == Some(true))
     }
 
-    /// The same for packets that no event carried.
+    /// Returns the word of the key of packets without an event.
     pub(super) const fn of_totals(self, transport: &Transport) -> u32 {
         let number = match transport.protocol {
             6 => 1,

@@ -5,7 +5,7 @@ use std::fmt;
 use eyepiece_semconv::{attribute, metric};
 
 use super::status::{ExportStatus, HookStatus, InterfacesStatus, Status, printable};
-use crate::export::health::seconds;
+use crate::support::export_health::seconds;
 
 /// What is wrong now, a line each, and an empty line behind them; nothing where all is well.
 pub(super) fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {

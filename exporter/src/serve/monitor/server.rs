@@ -137,7 +137,7 @@ impl Shared {
 
     /// Says how many lines were left out; counters have all that they would have told.
     fn tell_unsaid(&self) {
-        let (visits, refusals) = (self.visits.take_unsaid(), self.refusals.take_unsaid());
+        let (visits, refusals) = (self.visits.take_suppressed(), self.refusals.take_suppressed());
         if visits > 0 || refusals > 0 {
             tracing::warn!(visits, refusals, "many monitor clients come and go: so many lines were left out");
         }

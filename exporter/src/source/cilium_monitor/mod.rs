@@ -30,8 +30,8 @@ use super::{Halt, Source, Waker, wait};
 use crate::source::connection_log;
 use crate::source::connection_log::Said;
 use crate::source::connection_stats::Numbers;
-use crate::support::backoff::Backoff;
-use crate::support::path_watch::Watcher;
+use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::file_watch::PathWatcher;
 use crate::support::telemetry::Telemetry;
 
 /// Reads of the socket before the pipeline gets a word in: some 4 MiB, as much as it counts in a few milliseconds.
@@ -75,7 +75,7 @@ pub struct CiliumMonitor {
     address: libc::sockaddr_un,
     state: State,
     buffer: Buffer,
-    watcher: Watcher,
+    watcher: PathWatcher,
     backoff: Backoff,
     numbers: Numbers,
     said: Said,
@@ -122,12 +122,12 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
     let waker = Waker::new().map_err(|source| BuildError::System { source })?;
     let (halt, view) = (Halt::new(waker.clone()), View::new());
     let source = CiliumMonitor {
-        watcher: Watcher::appearing(&config.socket),
+        watcher: PathWatcher::new(vec![config.socket.clone()]),
         config,
         address,
         state: State::Stopped,
         buffer: Buffer::new(PayloadDecoder::default().longest()),
-        backoff: Backoff::new(fastrand::Rng::new()),
+        backoff: Backoff::new(RECONNECT, fastrand::Rng::new()),
         numbers: Numbers::new(telemetry),
         said: Said::default(),
         view: view.clone(),
@@ -142,7 +142,7 @@ impl CiliumMonitor {
     fn look_for_agent(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
         let left = next.saturating_duration_since(Instant::now());
         let [news, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
-        if news && self.watcher.has_news() {
+        if news && self.watcher.has_changed() {
             // Whoever made the path may listen only a moment later: quick attempts again.
             self.backoff.reset();
         } else if Instant::now() < next {
@@ -253,7 +253,7 @@ impl CiliumMonitor {
         let left = stalls.map_or(timeout, |end| timeout.min(end.saturating_duration_since(Instant::now())));
         let descriptors = [Some(connected.stream.as_raw_fd()), watched(&self.watcher)];
         let [ready, news] = wait(&self.waker, descriptors, left)?;
-        let is_replaced = news && self.watcher.has_news() && self.is_replaced();
+        let is_replaced = news && self.watcher.has_changed() && self.is_replaced();
         let count = if ready { self.take_all(sink) } else { 0 };
         if is_replaced {
             self.end(Reason::Replaced, "another socket is at the path", sink);
@@ -355,7 +355,7 @@ fn lost(source: LostSource, cpu: Option<u16>, count: u64, time: u64) -> Event<'s
 }
 
 /// For poll(2).
-fn watched(watcher: &Watcher) -> Option<RawFd> {
+fn watched(watcher: &PathWatcher) -> Option<RawFd> {
     watcher.descriptor().map(|descriptor| descriptor.as_raw_fd())
 }
 

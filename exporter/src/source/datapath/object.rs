@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::btf::{Btf, BtfError};
 use super::links::namespaces;
 use super::sys;
+use crate::support::error_chain::error_chain;
 
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
@@ -261,12 +262,12 @@ fn is_at_least(release: &str, major: u32, minor: u32) -> bool {
 }
 
 fn object_error(source: EbpfError) -> LoadError {
-    let text = chain(&source);
+    let text = error_chain(&source);
     if denied(&text) { LoadError::Privilege { what: text } } else { LoadError::Object { source } }
 }
 
 fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
-    let message = chain(error);
+    let message = error_chain(error);
     if denied(&message) && !message.contains("verifier") {
         return LoadError::Privilege { what: format!("program {name}: {message}") };
     }
@@ -277,19 +278,6 @@ fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
 
 fn denied(text: &str) -> bool {
     text.contains("Operation not permitted") || text.contains("Permission denied (os error 13)") && text.len() < 200
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 /// The values of the read-only globals; they must outlive the loader.

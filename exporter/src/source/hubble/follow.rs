@@ -26,7 +26,7 @@ use crate::source::Waker;
 use crate::source::connection_log::{GOOD, Said};
 use crate::source::connection_stats::Numbers;
 use crate::source::datapath::clock::unix_now;
-use crate::support::backoff::Backoff;
+use crate::support::backoff::{Backoff, RECONNECT};
 
 /// How often a server without entries is looked at.
 const EMPTY: Duration = Duration::from_millis(500);
@@ -113,7 +113,7 @@ impl Follower {
     /// Does it.
     pub(super) async fn run(self) {
         let mut known = Known::default();
-        let mut backoff = Backoff::new(self.random.clone());
+        let mut backoff = Backoff::new(RECONNECT, self.random.clone());
         let mut said = Said::default();
         loop {
             match Connection::open(self.address.clone(), &self.options).await {
