@@ -99,7 +99,7 @@ pub(super) fn metrics(
         pipeline: pipeline.clone(),
         symbols: shared.symbols.clone(),
         names: shared.names.clone(),
-        naming: mapping::naming(&shared.settings.metrics),
+        naming: shared.settings.metrics.naming,
         resolver: Arc::default(),
         resource: shared.resource.proto(),
     };

@@ -9,7 +9,7 @@ use eyepiece_wire::Aggregation;
 use crate::export::otlp::logs::LogsConfig;
 use crate::export::otlp::record_kinds::RecordKinds;
 use crate::pipeline::metrics;
-use crate::pipeline::metrics::{Context, FlowDetail, Identifier, MetricContexts, Naming};
+use crate::pipeline::metrics::{Context, MetricContexts};
 use crate::source::datapath;
 use crate::source::datapath::attach::Mode;
 use crate::source::datapath::links::Filter;
@@ -71,31 +71,12 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     // The totals of a recording are to stay whole, however long it plays.
     let stays = settings.source.kind == config::SourceKind::Replay;
     let settings = &settings.metrics;
-    let context = |list: &[config::Context]| {
-        let identifiers: Vec<_> = list
-            .iter()
-            .filter_map(|wanted| Identifier::ALL.into_iter().find(|known| known.name() == wanted.name()))
-            .collect();
-        Context::of(&identifiers)
-    };
     let contexts = &settings.contexts;
     metrics::Config {
-        contexts: MetricContexts::usual(&context(&contexts.source), &context(&contexts.destination)),
+        contexts: MetricContexts::usual(&Context::of(&contexts.source), &Context::of(&contexts.destination)),
         max_series: settings.max_series as usize,
         idle_expiry: if stays { Duration::ZERO } else { settings.idle_expiry },
-        flow_detail: match settings.flow_detail {
-            config::FlowDetail::Ends => FlowDetail::Ends,
-            config::FlowDetail::Transport => FlowDetail::Transport,
-            config::FlowDetail::Port => FlowDetail::Port,
-        },
-    }
-}
-
-/// How attributes are named.
-pub(super) const fn naming(settings: &config::Metrics) -> Naming {
-    match settings.naming {
-        config::Naming::Semconv => Naming::Semconv,
-        config::Naming::Hubble => Naming::Hubble,
+        flow_detail: settings.flow_detail,
     }
 }
 

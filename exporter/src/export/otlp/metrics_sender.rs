@@ -93,7 +93,7 @@ where
             sender.counters.too_large.add(due.too_large);
             sender.send_last(due.requests, deadline).await
         }
-        Err(_) => Err("no time was left to gather them".to_owned()),
+        Err(_) => Err("the deadline passed before they were collected".to_owned()),
     };
     if let Err(why) = sent {
         warn!("cannot deliver the last values of metrics: {why}");

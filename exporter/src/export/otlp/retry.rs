@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use prost::Message as _;
+use prost_types::Any;
 use tonic::Code;
 
 use crate::support::backoff::Backoff;
@@ -55,21 +57,7 @@ pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(300);
 /// Longest message of a receiver in the log, in bytes.
 const MAX_MESSAGE: usize = 256;
 
-// The fields of opentelemetry/proto/collector/*/v1 and google/rpc that decide. Both signals have the same response.
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct ExportResponse {
-    #[prost(message, optional, tag = "1")]
-    partial_success: Option<PartialSuccess>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct PartialSuccess {
-    #[prost(int64, tag = "1")]
-    rejected: i64,
-    #[prost(string, tag = "2")]
-    message: String,
-}
+// google/rpc/status.proto and error_details.proto.
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
@@ -78,29 +66,13 @@ struct RpcStatus {
     #[prost(string, tag = "2")]
     message: String,
     #[prost(message, repeated, tag = "3")]
-    metadata: Vec<Any>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
+    details: Vec<Any>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct RetryInfo {
     #[prost(message, optional, tag = "1")]
-    delay: Option<Seconds>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Seconds {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
+    delay: Option<prost_types::Duration>,
 }
 
 /// The outcome of an accepted request, from its `Export…ServiceResponse`.
@@ -108,10 +80,13 @@ struct Seconds {
 /// A response that cannot be decoded counts as empty: the status was success, and sending again would duplicate the
 /// records.
 pub fn accepted(response: &[u8]) -> Outcome {
-    let partial = ExportResponse::decode(response).ok().and_then(|response| response.partial_success);
+    // The responses of both signals have the same fields.
+    let partial = ExportLogsServiceResponse::decode(response).ok().and_then(|response| response.partial_success);
     match partial {
-        Some(PartialSuccess { rejected, message }) if rejected > 0 || !message.is_empty() => {
-            Outcome::Partial { rejected: u64::try_from(rejected).unwrap_or(0), message: shortened(message) }
+        Some(ExportLogsPartialSuccess { rejected_log_records: rejected, error_message })
+            if rejected > 0 || !error_message.is_empty() =>
+        {
+            Outcome::Partial { rejected: u64::try_from(rejected).unwrap_or(0), message: shortened(error_message) }
         }
         _ => Outcome::Accepted,
     }
@@ -169,9 +144,9 @@ pub fn grpc_outcome(code: Code, message: &str, details: &[u8]) -> Outcome {
 }
 
 /// The delay of the `google.rpc.RetryInfo` in a `google.rpc.Status`.
-fn retry_info(metadata: &[u8]) -> Option<Duration> {
-    let status = RpcStatus::decode(metadata).ok()?;
-    let info = status.metadata.iter().find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"))?;
+fn retry_info(details: &[u8]) -> Option<Duration> {
+    let status = RpcStatus::decode(details).ok()?;
+    let info = status.details.iter().find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"))?;
     let delay = RetryInfo::decode(info.value.as_slice()).ok()?.delay.unwrap_or_default();
     let seconds = Duration::from_secs(u64::try_from(delay.seconds).unwrap_or(0));
     let nanos = Duration::from_nanos(u64::try_from(delay.nanos).unwrap_or(0));
@@ -233,8 +208,8 @@ mod tests {
     use prost::Message as _;
 
     use super::{
-        Any, Backoff, Code, ExportResponse, MAX_SERVER_DELAY, Outcome, PartialSuccess, RetryInfo, RpcStatus, Seconds,
-        accepted, grpc_outcome, http_outcome, pause,
+        Any, Backoff, Code, ExportLogsPartialSuccess, ExportLogsServiceResponse, MAX_SERVER_DELAY, Outcome, RetryInfo,
+        RpcStatus, accepted, grpc_outcome, http_outcome, pause,
     };
     use crate::support::backoff::BackoffRange;
 
@@ -270,37 +245,37 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(delay(&http_outcome(503, Some(value), b"", now)), Some(expected), "{value}");
         }
-        let status = RpcStatus { code: 3, message: "too\nbig".into(), metadata: Vec::new() }.encode_to_vec();
+        let status = RpcStatus { code: 3, message: "too\nbig".into(), details: Vec::new() }.encode_to_vec();
         let refused = Outcome::Refused { message: "HTTP status 400: too big".into() };
         assert_eq!(http_outcome(400, None, &status, now), refused);
     }
 
-    fn metadata(info: Option<RetryInfo>) -> Vec<u8> {
+    fn details(info: Option<RetryInfo>) -> Vec<u8> {
         let other = Any { type_url: "type.googleapis.com/google.rpc.DebugInfo".into(), value: vec![1, 2, 3] };
         let info = info.map(|info| Any {
             type_url: "type.googleapis.com/google.rpc.RetryInfo".into(),
             value: info.encode_to_vec(),
         });
-        let metadata = std::iter::once(other).chain(info).collect();
-        RpcStatus { code: 8, message: String::new(), metadata }.encode_to_vec()
+        let details = std::iter::once(other).chain(info).collect();
+        RpcStatus { code: 8, message: String::new(), details }.encode_to_vec()
     }
 
     #[test]
     fn grpc_codes_have_outcomes() {
         for code in 1..17 {
             let retryable = matches!(code, 1 | 4 | 10 | 11 | 14 | 15);
-            for metadata in [Vec::new(), metadata(None), vec![0xff; 7]] {
+            for details in [Vec::new(), details(None), vec![0xff; 7]] {
                 let expected = retryable.then_some(None);
-                assert_eq!(delay(&grpc_outcome(Code::from_i32(code), "m", &metadata)), expected, "{code}");
+                assert_eq!(delay(&grpc_outcome(Code::from_i32(code), "m", &details)), expected, "{code}");
             }
-            let info = metadata(Some(RetryInfo { delay: Some(Seconds { seconds: 7, nanos: 0 }) }));
+            let info = details(Some(RetryInfo { delay: Some(prost_types::Duration { seconds: 7, nanos: 0 }) }));
             let expected = (retryable || code == 8).then_some(Some(7));
             assert_eq!(delay(&grpc_outcome(Code::from_i32(code), "m", &info)), expected, "{code} with RetryInfo");
         }
         let cases = [(None, 0), (Some((-5, -5)), 0), (Some((i64::MAX, i32::MAX)), MAX_SERVER_DELAY.as_secs())];
         for (given, expected) in cases {
-            let delay_given = given.map(|(seconds, nanos)| Seconds { seconds, nanos });
-            let outcome = grpc_outcome(Code::ResourceExhausted, "", &metadata(Some(RetryInfo { delay: delay_given })));
+            let delay_given = given.map(|(seconds, nanos)| prost_types::Duration { seconds, nanos });
+            let outcome = grpc_outcome(Code::ResourceExhausted, "", &details(Some(RetryInfo { delay: delay_given })));
             assert_eq!(delay(&outcome), Some(Some(expected)), "{given:?}");
         }
         let message = "gRPC INVALID_ARGUMENT: no".to_owned();
@@ -310,8 +285,8 @@ mod tests {
     #[test]
     fn partial_success_has_bounded_message() {
         let response = |rejected, message: &str| {
-            let partial = PartialSuccess { rejected, message: message.into() };
-            accepted(&ExportResponse { partial_success: Some(partial) }.encode_to_vec())
+            let partial = ExportLogsPartialSuccess { rejected_log_records: rejected, error_message: message.into() };
+            accepted(&ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec())
         };
         let partial = |rejected, message: &str| Outcome::Partial { rejected, message: message.into() };
         assert_eq!(response(0, ""), Outcome::Accepted);

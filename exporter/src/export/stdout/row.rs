@@ -234,7 +234,7 @@ mod tests {
         };
         let tcp = |ingress| {
             trace(|flow| {
-                (flow.ip, flow.l4, flow.last_layer, flow.traffic) = (ip, l4, Layer::L4, Some(traffic(ingress)))
+                (flow.ip, flow.l4, flow.last_layer, flow.traffic) = (ip, l4, Layer::L4, Some(traffic(ingress)));
             })
         };
         assert_eq!(tcp(0), "10.0.0.1:5 → web? 10.0.0.2:80 TCP SYN ACK FORWARDED to-endpoint");

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use eyepiece_config::FlowDetail;
 use eyepiece_flow::event::{Lost, LostSource, Totals};
 use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::Symbol;
@@ -12,7 +13,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::context::{Context, Identifier, Value};
-use super::detail::{Carrier, FlowDetail};
+use super::detail::{Carrier, flow_word, totals_word};
 use super::labels::{self, Labels, PackedLabels};
 use super::series::{Slot, Table};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot, SnapshotGuard};
@@ -144,7 +145,7 @@ impl Aggregation {
             _ => (0, 0),
         };
         if self.config.flow_detail != FlowDetail::Ends && here != (0, 0) {
-            labels.carrier = self.config.flow_detail.of_flow(flow);
+            labels.carrier = flow_word(self.config.flow_detail, flow);
         }
         for view in &mut self.views {
             view.count(&mut self.tables, flow, labels, here);
@@ -158,7 +159,7 @@ impl Aggregation {
         let Some(addresses) = totals.addresses else { return };
         let here = once_per_node(traffic, source.into(), destination.into(), ingress);
         if here != (0, 0) {
-            let carrier = self.config.flow_detail.of_totals(&totals.transport);
+            let carrier = totals_word(self.config.flow_detail, &totals.transport);
             for view in &self.views {
                 view.count_io(&mut self.tables, (source, destination), addresses, carrier, here);
             }

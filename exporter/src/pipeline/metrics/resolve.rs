@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use eyepiece_config::Naming;
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::names::{drop_reason_name, observation_point_text};
@@ -13,7 +14,6 @@ use super::context::{Value, reserved_name};
 use super::detail::Port;
 use super::exported_state::{ExportedState, SeriesSum};
 use super::labels::{DropReason, Labels, type_name};
-use super::naming::Naming;
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, Snapshot};
 
 /// Names of the running kernel's drop reasons.

@@ -141,6 +141,7 @@ pub(super) fn texts<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl It
 }
 
 /// Appends an attribute of a log record unless the number is 0, which stands for "unknown" or "none".
+#[inline]
 pub(super) fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
     let value = value.into();
     if value != 0 {
@@ -149,6 +150,7 @@ pub(super) fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>)
 }
 
 /// Appends an attribute of a log record unless the text is empty.
+#[inline]
 pub(super) fn string_if_known(out: &mut Vec<u8>, name: &str, value: &str) {
     if !value.is_empty() {
         string(out, RECORD_ATTRIBUTES, name, value.as_bytes());

@@ -176,7 +176,7 @@ fn metrics_have_contexts_of_their_own() {
         drop: contexts("ip", "ip"),
         flows: contexts("", ""),
         tcp: contexts("identity", "reserved-identity|ip"),
-        io: contexts("pod|name", ""),
+        io: contexts("reserved-identity|name", ""),
     };
     let mut aggregation = Aggregation::new(config(10, different), 0);
     assert_eq!(aggregation.views.len(), 3);
