@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use eyepiece::export::otlp::client::Client;
-use eyepiece::export::otlp::config::{Compression, Endpoint, Settings, Signal};
 use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::logs;
-use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
+use eyepiece_config::{Compression, Otlp, Signal};
 use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
@@ -274,14 +274,12 @@ fn measure(sink: &Sink, batches: u64, mut send: impl FnMut(u64)) -> (f64, f64) {
 fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let sink = Sink::default();
     let url = format!("http://{}", sink.start());
-    let endpoint = Some(Endpoint { url, of_signal: false });
-    let settings = Settings { endpoint, compression: Some(compression), ..Settings::default() };
-    let config = settings.resolve(Signal::Logs).expect("good settings");
-    let client = Client::new(&config, Signal::Logs).expect("good settings");
+    let settings = Otlp { endpoint: url, compression, ..Otlp::default() }.export(Signal::Logs);
+    let client = Client::new(&settings, Signal::Logs).expect("good settings");
     let symbols = Symbols::default();
     let batch = Arc::new(flows(&symbols).into_iter().map(eyepiece_flow::record::Observed::Flow).collect::<Vec<_>>());
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
-    let options = Options { max_records, ..Options::default() };
+    let options = LogsConfig { max_records, ..LogsConfig::default() };
     let (queue, exporter) = logs::build(&options, &resource(), symbols, names, client, &telemetry);
     let (_stop, receiver) = shutdown::channel();
     let _done = logs::spawn_thread("otlp-logs", || exporter.run(receiver)).expect("a thread");
@@ -339,5 +337,5 @@ fn main() {
     line("opentelemetry-otlp, 2048 a request", theirs);
     let used = plain[1].0;
     goal("log record, CPU including sending, 2048 a request", used, "ns", Goal::AtMost(1500.0));
-    println!("  (eyepiece sends at most {} records a request)", Options::default().max_records);
+    println!("  (eyepiece sends at most {} records a request)", LogsConfig::default().max_records);
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use eyepiece::export::otlp::delivery::Transport;
 use eyepiece::export::otlp::logs;
-use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::queue::LogSink;
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::export::otlp::retry::Outcome;
@@ -201,7 +201,7 @@ struct Waiting(LogSink);
 
 impl Sink for Waiting {
     fn send(&mut self, batch: Batch) {
-        while self.0.depth() + batch.len() > Options::default().capacity {
+        while self.0.depth() + batch.len() > LogsConfig::default().capacity {
             // Long enough not to be work, short enough that the exporter never waits.
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -224,7 +224,7 @@ fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time:
     let resource = Resource::new("bench", "1", [], None);
     let names = Arc::new(NoLookup);
     let (sink, exporter) =
-        logs::build(&Options::default(), &resource, Symbols::default(), names, Nothing, &Telemetry::default());
+        logs::build(&LogsConfig::default(), &resource, Symbols::default(), names, Nothing, &Telemetry::default());
     let done = logs::spawn_thread("otlp-logs", move || {
         pin(OTHER_CORE);
         exporter.run(stopped)
@@ -246,7 +246,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
     let fanout = Fanout::new(&Telemetry::default());
     let (_notifier, inbox) = notifier(&Telemetry::default(), unix_now);
     let runtime = serve(&fanout, clients);
-    let parts = Parts {
+    let parts = Deps {
         source: Box::new(Tap::new(Box::new(repeat), &fanout, inbox)),
         producer: Producer::default(),
         source_kind: "bench",

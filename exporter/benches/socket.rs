@@ -107,7 +107,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
     let config = Config { socket: path.to_owned(), stall: STALL, stable_after: STABLE_AFTER };
     let (source, _) = cilium_monitor::build(config, telemetry).expect("a source");
     let symbols = Symbols::default();
-    let parts = Parts {
+    let parts = Deps {
         source: Box::new(Pinned(source, false)),
         producer: Producer::default(),
         source_kind: "bench",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use eyepiece_config::{Export, Settings, Signal};
+use eyepiece_config::{Export, Protocol, Settings, Signal};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::Batch;
 use tokio::task::spawn_blocking;
@@ -14,15 +14,14 @@ use super::mapping;
 use super::names::MachineNames;
 use super::running::{LogsResult, Phase};
 use crate::export::otlp::client::Client;
-use crate::export::otlp::config::{Protocol, Signal as ClientSignal};
-use crate::export::otlp::metrics_sender::{Due, Sender};
+use crate::export::otlp::metrics_sender::{Due, MetricsSender};
 use crate::export::otlp::queue::LogSink;
 use crate::export::otlp::resource::Resource;
 use crate::export::otlp::{logs, metrics_sender, self_telemetry};
 use crate::export::stdout::{flows, metrics};
 use crate::pipeline;
 use crate::pipeline::Sink;
-use crate::pipeline::metrics::{Names, Naming, Resolved, Resolver};
+use crate::pipeline::metrics::{Naming, Resolved, Resolver, SeriesNames};
 use crate::support::paint::Paint;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -60,12 +59,13 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
     }
     let options = mapping::logs(context.settings);
     let (symbols, names) = (context.symbols.clone(), Arc::new(context.names.clone()));
-    let (sink, result) = if export.protocol == eyepiece_config::Protocol::Stdout {
+    let stop = context.stop.clone();
+    let (sink, done) = if export.protocol == Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
-        let (sink, printer) = flows::build(options.capacity, options.wanted, symbols, names, out, context.telemetry);
+        let (sink, printer) = flows::build(options.capacity, options.kinds, symbols, names, out, context.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
-        let client = client(&export, ClientSignal::Logs)?;
+        let client = client(&export, Signal::Logs)?;
         let (sink, exporter) = logs::build(&options, context.resource, symbols, names, client, context.telemetry);
         let export = async move || {
             exporter.run(stop).await;
@@ -76,12 +76,8 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
     Ok(Some(Logs { sink, result: result.context("cannot start the thread of the log exporter")? }))
 }
 
-fn client(export: &Export, signal: ClientSignal) -> anyhow::Result<Client> {
-    let config = mapping::client(export).resolve(signal).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(|error| format!("otlp.{error}")).collect();
-        anyhow::anyhow!(lines.join("\n"))
-    })?;
-    Client::new(&config, signal).with_context(|| format!("otlp.{}", signal.name()))
+fn client(export: &Export, signal: Signal) -> anyhow::Result<Client> {
+    Client::new(export, signal).with_context(|| format!("otlp.{}", signal.name()))
 }
 
 /// Starts the export of metrics and of our own metrics; returns whether series are read.
@@ -100,22 +96,21 @@ pub(super) fn metrics(
         pipeline: pipeline.clone(),
         symbols: context.symbols.clone(),
         names: context.names.clone(),
-        naming: mapping::naming(&context.settings.metrics),
+        naming: context.settings.metrics.naming,
         resolver: Arc::default(),
         resource: context.resource.proto(),
     };
-    let stop = components.stop.clone();
-    let config = mapping::client(&export);
-    if config.protocol == Some(Protocol::Stdout) {
+    let stop = context.stop.clone();
+    if export.protocol == Protocol::Stdout {
         let is_printed = context.settings.otlp.metrics.table;
         if is_printed {
             components.tasks.spawn(print(producer, interval, stop));
         }
         return Ok(is_printed);
     }
-    let client = client(&export, ClientSignal::Metrics)?;
-    // Both send to the same receiver, so its failures are logged once.
-    let sender = Sender::new(client, context.telemetry);
+    let client = client(&export, Signal::Metrics)?;
+    // Both send to the same receiver: what is the matter with it is told once.
+    let sender = MetricsSender::new(client, context.telemetry);
     let of_flows = sender.clone();
     components.tasks.spawn(async move {
         let produce = || {
@@ -147,7 +142,7 @@ impl Producer {
         // Held over both steps, so that a later call has the later snapshot.
         let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.pipeline.snapshot().ok()?;
-        let names = Names { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
+        let names = SeriesNames { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
         Some((resolver.resolve(&snapshot, &names, self.naming), snapshot.time))
     }
 

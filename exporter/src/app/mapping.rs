@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use eyepiece_config as config;
-use eyepiece_config::{Export, Settings, Signal};
+use eyepiece_config::Settings;
 use eyepiece_wire::Aggregation;
 
-use crate::export::otlp;
-use crate::export::otlp::logs::Options;
-use crate::export::otlp::wanted::Wanted;
+use crate::export::otlp::logs::LogsConfig;
+use crate::export::otlp::record_kinds::RecordKinds;
 use crate::pipeline::metrics;
-use crate::pipeline::metrics::{Context, FlowDetail, Identifier, MetricContexts, Naming};
+use crate::pipeline::metrics::{Context, MetricContexts};
 use crate::source::datapath;
 use crate::source::datapath::attach::Mode;
 use crate::source::datapath::links::Filter;
@@ -73,74 +72,30 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     // The totals of a recording must stay complete, however long it plays.
     let never_expires = settings.source.kind == config::SourceKind::Replay;
     let settings = &settings.metrics;
-    let context = |list: &[config::Context]| {
-        let identifiers: Vec<_> = list
-            .iter()
-            .filter_map(|context| Identifier::ALL.into_iter().find(|known| known.name() == context.name()))
-            .collect();
-        Context::of(&identifiers)
-    };
     let contexts = &settings.contexts;
     metrics::Config {
-        contexts: MetricContexts::usual(&context(&contexts.source), &context(&contexts.destination)),
+        contexts: MetricContexts::usual(&Context::of(&contexts.source), &Context::of(&contexts.destination)),
         max_series: settings.max_series as usize,
         idle_expiry: if never_expires { Duration::ZERO } else { settings.idle_expiry },
-        flow_detail: match settings.flow_detail {
-            config::FlowDetail::Ends => FlowDetail::Ends,
-            config::FlowDetail::Transport => FlowDetail::Transport,
-            config::FlowDetail::Port => FlowDetail::Port,
-        },
+        flow_detail: settings.flow_detail,
     }
 }
 
-/// The names of attributes.
-pub(super) const fn naming(settings: &config::Metrics) -> Naming {
-    match settings.naming {
-        config::Naming::Semconv => Naming::Semconv,
-        config::Naming::Hubble => Naming::Hubble,
-    }
-}
-
-/// The log exporter's configuration.
-pub(super) fn logs(settings: &Settings) -> Options {
+/// The log exporter's.
+pub(super) fn logs(settings: &Settings) -> LogsConfig {
     let logs = &settings.otlp.logs;
-    Options {
+    LogsConfig {
         capacity: logs.queue_records as usize,
         max_records: logs.batch_records as usize,
         max_bytes: usize::try_from(logs.batch_bytes).unwrap_or(usize::MAX),
         flush_delay: logs.delay,
         in_flight: logs.in_flight as usize,
-        wanted: Wanted {
+        kinds: RecordKinds {
             flows: logs.events.flow,
             agent: logs.events.agent,
             lost: logs.events.lost,
             debug: logs.events.debug,
         },
-        ..Options::default()
-    }
-}
-
-/// The configuration of one signal's client.
-pub(super) fn client(export: &Export) -> otlp::config::Settings {
-    use otlp::config::{Compression, Endpoint, Headers, Protocol};
-    let headers = export.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
-    otlp::config::Settings {
-        // It includes the signal's path already.
-        endpoint: Some(Endpoint { url: export.endpoint.clone(), of_signal: true }),
-        protocol: Some(match export.protocol {
-            config::Protocol::Grpc => Protocol::Grpc,
-            config::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
-            config::Protocol::Stdout => Protocol::Stdout,
-        }),
-        headers: Some(Headers(headers)),
-        compression: Some(match export.compression {
-            config::Compression::None => Compression::None,
-            config::Compression::Gzip => Compression::Gzip,
-        }),
-        timeout: Some(export.timeout),
-        ca: export.tls.ca.clone(),
-        cert: export.tls.cert.clone(),
-        key: export.tls.key.clone(),
-        insecure: None,
+        ..LogsConfig::default()
     }
 }

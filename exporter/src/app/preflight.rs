@@ -22,7 +22,7 @@ use self::problems::Problems;
 use super::error::{AppError, SettingError};
 use super::{hubble, mapping, socket};
 use crate::client::address::Address;
-use crate::export::otlp::config::Signal as ClientSignal;
+use crate::export::otlp;
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::{kernel_names, lock};
 use crate::source::replay;
@@ -54,10 +54,7 @@ pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
 /// Checks certificates and headers of the receivers.
 fn check_otlp(settings: &Settings, problems: &mut Problems<'_>) {
     let otlp = &settings.otlp;
-    for (signal, own, client) in [
-        (Signal::Logs, &otlp.logs.overrides, ClientSignal::Logs),
-        (Signal::Metrics, &otlp.metrics.overrides, ClientSignal::Metrics),
-    ] {
+    for (signal, own) in [(Signal::Logs, &otlp.logs.overrides), (Signal::Metrics, &otlp.metrics.overrides)] {
         let export = otlp.export(signal);
         if !export.enabled || export.protocol == Protocol::Stdout {
             continue;
@@ -83,7 +80,7 @@ fn check_otlp(settings: &Settings, problems: &mut Problems<'_>) {
         if tls.ca.is_none() && is_https(&export) && rustls_native_certs::load_native_certs().certs.is_empty() {
             problems.add(&ca, "the system has no root certificates", "install ca-certificates, or name a file");
         }
-        for error in mapping::client(&export).resolve(client).err().unwrap_or_default() {
+        for error in otlp::config::check(&export, signal) {
             let is_own = match error.key {
                 "endpoint" => own.endpoint.is_some(),
                 "headers" => !own.headers.is_empty(),

@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::export::health;
 use crate::source::{Halt, Waker};
 use crate::support::capabilities;
 use crate::support::capabilities::Capabilities;
+use crate::support::export_health;
 
 /// Signals closer together than this count as one: timeout(1) signals the process, and then its whole group.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -88,7 +88,7 @@ impl Listener {
                         tracing::warn!("second signal: leaving without delivering what is queued");
                         std::process::exit(1);
                     }
-                    let drain = health::time(self.drain);
+                    let drain = export_health::time(self.drain);
                     tracing::info!("delivering what is queued, up to {drain}; {name} again to leave now");
                     self.halt.ask();
                 }

@@ -16,6 +16,7 @@ use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::Interfaces;
 use crate::support::capabilities;
 use crate::support::decode_errors::Example;
+use crate::support::export_health::Report;
 use crate::support::telemetry::Telemetry;
 
 /// Binds the admin endpoint's address; returns `None` if it is off.
@@ -167,9 +168,9 @@ mod tests {
     #[test]
     fn example_bytes_are_hidden_by_default() {
         let examples = Examples::default();
-        let mut keeper = examples.keeper();
-        keeper.keep("short", 0, b"\x04secret");
-        keeper.show();
+        let mut recorder = examples.recorder();
+        recorder.record("short", 0, b"\x04secret");
+        recorder.publish();
         let list = examples.list();
         let by_default = Settings::default().admin.example_bytes as usize;
         for (bytes, shown) in [(by_default, ""), (2, "0473"), (64, "04736563726574")] {

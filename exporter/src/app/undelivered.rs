@@ -74,14 +74,14 @@ fn endpoint(settings: &Settings, signal: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Dropped, endpoint};
-    use crate::export::otlp::config::Signal;
-    use crate::export::otlp::delivery::Counters;
+    use crate::export::otlp::counters::ExportCounters;
     use crate::support::telemetry::Telemetry;
+    use eyepiece_config::Signal;
 
     #[test]
     fn drops_are_by_signal_and_reason() {
         let telemetry = Telemetry::default();
-        let [logs, metrics] = [Signal::Logs, Signal::Metrics].map(|signal| Counters::new(&telemetry, signal));
+        let [logs, metrics] = [Signal::Logs, Signal::Metrics].map(|signal| ExportCounters::new(&telemetry, signal));
         logs.queue_full.add(5);
         metrics.rejected.add(7);
         let before = Dropped::so_far(&telemetry);

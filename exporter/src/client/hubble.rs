@@ -23,6 +23,7 @@ use super::tls;
 use crate::services::HEALTH_SERVICE;
 use crate::services::observer::observer_client::ObserverClient;
 use crate::services::peer::peer_client::PeerClient;
+use crate::support::error_chain::{causes, error_chain};
 
 /// The largest message that is accepted, in bytes. A flow has some hundred, with L7 headers and policies some thousand. The
 /// largest answer lists the nodes of a cluster; it may exceed gRPC's default of 4 MiB.

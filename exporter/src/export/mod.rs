@@ -1,5 +1,5 @@
-//! Where flows and metrics go: an OpenTelemetry collector, or standard output.
+//! Exporters of flows and metrics: OTLP and standard output.
 
-pub mod health;
 pub mod otlp;
 pub mod stdout;
+pub mod text;

@@ -1,7 +1,7 @@
-//! Who sees events on their way: hooks may change or stop them, sinks get what remains. Each fails alone.
+//! Hooks, which may change or stop events, and the calls of hooks and sinks. A panic removes only the one that panicked.
 //!
-//! This is the one place to add another. A hook is called for every event on the pipeline's thread: it must not wait,
-//! and what it costs is the hot path's cost. A sink is called once a batch.
+//! A hook is called for every event on the pipeline's thread: it must not wait, and its cost is the hot path's cost. A sink
+//! is called once for each batch.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,53 +10,48 @@ use eyepiece_flow::flow::Flow;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::{attribute, metric};
 
+use super::sink::Sink;
 use crate::support::telemetry::{Number, Telemetry};
 
-/// What becomes of an event.
+/// Whether an event continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It goes on.
+    /// It continues.
     Continue,
-    /// It ends here: nobody behind sees or counts it.
+    /// It ends here: later hooks and sinks do not receive it, and it is not counted.
     Stop,
 }
 
-/// Sees events one by one.
+/// Receives events one by one.
 pub trait Hook: Send {
     /// Its name in messages.
     fn name(&self) -> &'static str;
 
-    /// Before a payload is decoded.
+    /// Called before a payload is decoded.
     fn on_monitor_event(&mut self, _event: &RawEvent<'_>) -> Next {
         Next::Continue
     }
 
-    /// A flow whose ends are known, before it is counted.
+    /// Called with an enriched flow, before it is counted.
     fn on_flow(&mut self, _flow: &mut Flow) -> Next {
         Next::Continue
     }
 
-    /// A flow that was counted, an event of the agent, a debug message or a loss, before the sinks get it.
+    /// Called with a counted flow, an agent event, a debug message or a loss, before the sinks receive it.
     fn on_event(&mut self, _observed: &Observed) -> Next {
         Next::Continue
     }
 }
 
-/// Where batches of flows go. Never waits; counts what it cannot take.
-pub trait Sink: Send {
-    /// Takes a batch.
-    fn send(&mut self, batch: Batch);
-}
-
-/// Hooks and sinks in their order.
+/// Hooks and sinks in order.
 pub(super) struct Hooks {
     hooks: Vec<Box<dyn Hook>>,
     sinks: Vec<Box<dyn Sink>>,
     stopped: u64,
-    numbers: Numbers,
+    metrics: HookMetrics,
 }
 
-struct Numbers {
+struct HookMetrics {
     stopped: Number,
     failed: Number,
 }
@@ -66,10 +61,10 @@ impl Hooks {
         let reason = [(attribute::EYEPIECE_REASON, "hook")];
         let stopped = telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason);
         let failed = telemetry.counter(metric::EYEPIECE_PIPELINE_FAILED.name, &[]);
-        Self { hooks, sinks, stopped: 0, numbers: Numbers { stopped, failed } }
+        Self { hooks, sinks, stopped: 0, metrics: HookMetrics { stopped, failed } }
     }
 
-    /// Whether anybody gets what is gathered.
+    /// Returns whether there is a sink.
     pub(super) fn has_sinks(&self) -> bool {
         !self.sinks.is_empty()
     }
@@ -92,7 +87,7 @@ impl Hooks {
     fn call(&mut self, mut call: impl FnMut(&mut dyn Hook) -> Next) -> Next {
         let mut place = 0;
         while let Some(hook) = self.hooks.get_mut(place) {
-            // A hook that panicked is dropped, so nobody sees what it left half done.
+            // A hook that panicked is dropped, so its broken state is never used.
             match catch_unwind(AssertUnwindSafe(|| call(&mut **hook))) {
                 Ok(Next::Continue) => place += 1,
                 Ok(Next::Stop) => {
@@ -101,8 +96,8 @@ impl Hooks {
                 }
                 Err(_) => {
                     let hook = self.hooks.remove(place);
-                    tracing::error!(hook = hook.name(), "a hook panicked and is left out from now on");
-                    self.numbers.failed.add(1);
+                    tracing::error!(hook = hook.name(), "a hook panicked and is removed");
+                    self.metrics.failed.add(1);
                     discard(hook);
                 }
             }
@@ -110,29 +105,29 @@ impl Hooks {
         Next::Continue
     }
 
-    /// Gives a batch to every sink.
+    /// Sends a batch to every sink.
     pub(super) fn send(&mut self, batch: &Batch) {
-        let numbers = &self.numbers;
+        let metrics = &self.metrics;
         self.sinks.retain_mut(|sink| {
             let sent = catch_unwind(AssertUnwindSafe(|| sink.send(Batch::clone(batch))));
             if sent.is_err() {
-                tracing::error!("a sink of flows panicked and gets none from now on");
-                numbers.failed.add(1);
+                tracing::error!("a sink of flows panicked and is removed");
+                metrics.failed.add(1);
             }
             sent.is_ok()
         });
     }
 
-    /// Tells how many events were stopped since the last time.
-    pub(super) fn tell(&mut self) {
-        self.numbers.stopped.add(std::mem::take(&mut self.stopped));
+    /// Publishes the number of stopped events.
+    pub(super) fn publish_counters(&mut self) {
+        self.metrics.stopped.add(std::mem::take(&mut self.stopped));
     }
 }
 
-/// Ends a hook that panicked: it may do so again as it is dropped.
+/// Drops a hook that panicked, which may panic again.
 fn discard(hook: Box<dyn Hook>) {
     if catch_unwind(AssertUnwindSafe(|| drop(hook))).is_err() {
-        tracing::error!("a hook panicked again as it was left out");
+        tracing::error!("a hook panicked again when it was removed");
     }
 }
 

@@ -1,43 +1,43 @@
-//! Which batches are still somewhere, and by which snapshot of names their flows were enriched.
+//! Batches that are still in use, by the snapshot of names that their flows refer to.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use eyepiece_flow::record::{Batch, Observed};
 
-/// Batches from which on those that are gone are looked for: the queues of sinks usually hold fewer.
-const LOOK: usize = 1024;
+/// Batches that trigger the removal of dropped ones: the queues of sinks usually hold fewer.
+const PRUNE_THRESHOLD: usize = 1024;
 
-/// Batches that were handed out. At most twice as many are remembered as are held somewhere, or [`LOOK`].
+/// Batches that were sent. Holds at most twice as many as are in use, or [`PRUNE_THRESHOLD`].
 #[derive(Debug)]
-pub(super) struct Outstanding {
-    /// By the number of the snapshot, which never falls.
+pub(super) struct OutstandingBatches {
+    /// By the number of the snapshot, in ascending order.
     batches: VecDeque<(u64, Weak<Vec<Observed>>)>,
-    look: usize,
+    threshold: usize,
 }
 
-impl Default for Outstanding {
+impl Default for OutstandingBatches {
     fn default() -> Self {
-        Self { batches: VecDeque::new(), look: LOOK }
+        Self { batches: VecDeque::new(), threshold: PRUNE_THRESHOLD }
     }
 }
 
-impl Outstanding {
-    /// Notes a batch that is about to be handed out.
+impl OutstandingBatches {
+    /// Records a batch that is about to be sent.
     pub(super) fn add(&mut self, snapshot: u64, batch: &Batch) {
-        if self.batches.len() >= self.look {
+        if self.batches.len() >= self.threshold {
             self.prune();
-            self.look = (self.batches.len() * 2).max(LOOK);
+            self.threshold = (self.batches.len() * 2).max(PRUNE_THRESHOLD);
         }
         self.batches.push_back((snapshot, Arc::downgrade(batch)));
     }
 
-    /// Forgets those that nobody has any more.
+    /// Removes dropped batches.
     pub(super) fn prune(&mut self) {
         self.batches.retain(|(_, batch)| batch.strong_count() > 0);
     }
 
-    /// Whether a batch with flows of one of these snapshots may be somewhere.
+    /// Returns whether a batch of one of these snapshots is in use.
     pub(super) fn has(&self, (first, last): (u64, u64)) -> bool {
         let start = self.batches.partition_point(|(snapshot, _)| *snapshot < first);
         let mut of_these = self.batches.range(start..).take_while(|(snapshot, _)| *snapshot <= last);
@@ -49,11 +49,11 @@ impl Outstanding {
 mod tests {
     use eyepiece_flow::record::Batch;
 
-    use super::{LOOK, Outstanding};
+    use super::{OutstandingBatches, PRUNE_THRESHOLD};
 
     #[test]
-    fn batches_count_until_the_last_one_lets_go() {
-        let mut outstanding = Outstanding::default();
+    fn batch_counts_until_last_drop() {
+        let mut outstanding = OutstandingBatches::default();
         let held: Vec<_> = [3, 3, 5].map(|snapshot| (snapshot, Batch::default())).into();
         held.iter().for_each(|(snapshot, batch)| outstanding.add(*snapshot, batch));
         let queued = Batch::clone(&held[0].1);
@@ -69,17 +69,17 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_remembered_than_twice_those_that_are_held() {
-        let mut outstanding = Outstanding::default();
-        let held: Vec<_> = (0..LOOK as u64).map(|_| Batch::default()).collect();
+    fn memory_is_bounded_by_batches_in_use() {
+        let mut outstanding = OutstandingBatches::default();
+        let held: Vec<_> = (0..PRUNE_THRESHOLD as u64).map(|_| Batch::default()).collect();
         held.iter().for_each(|batch| outstanding.add(1, batch));
-        for snapshot in 2..(LOOK as u64 * 20) {
+        for snapshot in 2..(PRUNE_THRESHOLD as u64 * 20) {
             outstanding.add(snapshot, &Batch::default());
-            assert!(outstanding.batches.len() <= 2 * LOOK, "{}", outstanding.batches.len());
+            assert!(outstanding.batches.len() <= 2 * PRUNE_THRESHOLD, "{}", outstanding.batches.len());
         }
         assert!(outstanding.has((1, 1)));
         drop(held);
-        (0..LOOK * 2).for_each(|_| outstanding.add(u64::MAX, &Batch::default()));
-        assert!(outstanding.batches.len() <= 2 * LOOK && !outstanding.has((0, u64::MAX)));
+        (0..PRUNE_THRESHOLD * 2).for_each(|_| outstanding.add(u64::MAX, &Batch::default()));
+        assert!(outstanding.batches.len() <= 2 * PRUNE_THRESHOLD && !outstanding.has((0, u64::MAX)));
     }
 }

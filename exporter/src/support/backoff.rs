@@ -1,60 +1,70 @@
-//! How long to wait before the next attempt: longer each time, and never the same for everybody.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
-/// Before the second attempt: an agent that has made its socket's path listens a moment later.
-const FIRST: Duration = Duration::from_millis(20);
-/// The longest: an agent whose path cannot be watched is found again within this.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Pauses double from `initial` to `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackoffRange {
+    /// First pause.
+    pub initial: Duration,
+    /// Longest pause.
+    pub max: Duration,
+}
 
-/// Exponential, with jitter.
+/// Reconnecting to an event source. An agent listens a moment after it created its socket's path, so the first pause is
+/// short; a path that cannot be watched is tried again within the longest one.
+pub(crate) const RECONNECT: BackoffRange =
+    BackoffRange { initial: Duration::from_millis(20), max: Duration::from_secs(10) };
+
+/// The pauses between attempts. Each is a random part of its step, between half and all of it, so that clients that
+/// lost the same server do not return at once.
 #[derive(Debug)]
 pub(crate) struct Backoff {
+    range: BackoffRange,
     next: Duration,
     random: fastrand::Rng,
 }
 
 impl Backoff {
-    /// Begins with the shortest.
-    pub(crate) fn new(random: fastrand::Rng) -> Self {
-        Self { next: FIRST, random }
+    pub(crate) const fn new(range: BackoffRange, random: fastrand::Rng) -> Self {
+        Self { range, next: range.initial, random }
     }
 
-    /// From half of a time that doubles to all of it.
+    /// Returns the next pause and doubles the step.
     pub(crate) fn delay(&mut self) -> Duration {
-        let whole = self.next;
-        self.next = whole.saturating_mul(2).min(LONGEST);
-        whole.mul_f64(0.5 + self.random.f64() / 2.0)
+        let step = self.next;
+        self.next = step.saturating_mul(2).min(self.range.max);
+        step.mul_f64(0.5 + self.random.f64() / 2.0)
     }
 
-    /// It worked: begins anew.
+    /// Starts again with the first pause, after a success.
     pub(crate) const fn reset(&mut self) {
-        self.next = FIRST;
+        self.next = self.range.initial;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Backoff, FIRST, LONGEST};
+    use super::{Backoff, RECONNECT};
 
     #[test]
-    fn delays_double_up_to_the_longest_and_begin_anew() {
-        let mut backoff = Backoff::new(fastrand::Rng::with_seed(1));
-        let mut whole = FIRST;
+    fn delays_double_until_maximum_and_reset() {
+        let mut backoff = Backoff::new(RECONNECT, fastrand::Rng::with_seed(1));
+        let mut step = RECONNECT.initial;
         for _ in 0..20 {
             let delay = backoff.delay();
-            assert!(delay >= whole / 2 && delay <= whole, "{delay:?} of {whole:?}");
-            whole = (whole * 2).min(LONGEST);
+            assert!(delay >= step / 2 && delay <= step, "{delay:?} of {step:?}");
+            step = (step * 2).min(RECONNECT.max);
         }
-        assert_eq!(whole, LONGEST);
+        assert_eq!(step, RECONNECT.max);
         backoff.reset();
-        assert!(backoff.delay() <= FIRST);
+        assert!(backoff.delay() <= RECONNECT.initial);
     }
 
     #[test]
-    fn two_do_not_wait_alike() {
+    fn seeds_give_different_delays() {
         let delays = |seed| {
-            let mut backoff = Backoff::new(fastrand::Rng::with_seed(seed));
+            let mut backoff = Backoff::new(RECONNECT, fastrand::Rng::with_seed(seed));
             [backoff.delay(), backoff.delay(), backoff.delay()]
         };
         assert_ne!(delays(1), delays(2));

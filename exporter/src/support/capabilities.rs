@@ -1,6 +1,6 @@
-//! Capabilities of threads: which each holds, and giving up those that it does not need.
+//! Capabilities of threads: reading and dropping them.
 //!
-//! Linux keeps them for each thread; a thread that starts has those of the thread that started it.
+//! Linux holds capabilities for each thread; a new thread has those of the thread that started it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -58,39 +58,39 @@ const NAMES: [&str; 41] = [
 const VERSION: u32 = 0x2008_0522;
 
 impl Capabilities {
-    /// None at all.
+    /// No capability.
     pub const NONE: Self = Self(0);
-    /// Changes of interfaces, and questions about other network namespaces.
+    /// Changes interfaces, and requests about other network namespaces.
     pub const NET_ADMIN: Self = Self(1 << 12);
-    /// Memory that stays in place, beyond the limit.
+    /// Locks memory beyond the limit.
     pub const IPC_LOCK: Self = Self(1 << 14);
-    /// Looking at processes that hold more than we do.
+    /// Reads processes with more capabilities than ours.
     pub const SYS_PTRACE: Self = Self(1 << 19);
-    /// What `BPF` and `PERFMON` were before they were told apart.
+    /// Includes `BPF` and `PERFMON`, which were split from it in Linux 5.8.
     pub const SYS_ADMIN: Self = Self(1 << 21);
-    /// Programs that read the kernel's memory.
+    /// Loads programs that read the kernel's memory.
     pub const PERFMON: Self = Self(1 << 38);
-    /// Kernel programs and maps.
+    /// Loads kernel programs and creates maps.
     pub const BPF: Self = Self(1 << 39);
 
-    /// Both sets together.
+    /// The union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of another set are in this one.
+    /// Returns whether this set includes all of another.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// A set of `/proc/PID/status` (`CapEff`, `CapPrm` …).
+    /// Parses a set of `/proc/PID/status` (`CapEff`, `CapPrm` …).
     pub fn of_status(status: &str, set: &str) -> Option<Self> {
         let line = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(':'))?;
         u64::from_str_radix(line.trim(), 16).ok().map(Self)
     }
 
-    /// Names, in the order of their bits; those that are newer than this program are numbers.
+    /// Names in the order of their bits; unknown bits are numbers.
     pub fn names(self) -> Vec<String> {
         let bits = (0..64_usize).filter(|bit| self.0 >> bit & 1 != 0);
         bits.map(|bit| NAMES.get(bit).map_or_else(|| bit.to_string(), |&name| name.to_owned())).collect()
@@ -112,11 +112,11 @@ struct Half {
     inheritable: u32,
 }
 
-/// Gives up all capabilities of the calling thread but these, for good. Threads that it starts later have no more.
+/// Permanently drops all capabilities of the calling thread but these. Threads that it starts later have no more.
 pub fn keep(kept: Capabilities) {
     if let Err(error) = try_keep(kept) {
         let thread = std::thread::current();
-        tracing::warn!(%error, thread = thread.name().unwrap_or_default(), "cannot give up capabilities");
+        tracing::warn!(%error, thread = thread.name().unwrap_or_default(), "cannot drop capabilities");
     }
 }
 
@@ -135,31 +135,31 @@ fn try_keep(kept: Capabilities) -> io::Result<()> {
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Keeps the process from gaining privileges by what it might execute, and others of its user from reading its memory,
-/// which holds certificates' keys and headers. To be called before the first thread starts.
+/// Prevents the process from gaining privileges through programs that it executes, and other processes of its user from
+/// reading its memory, which holds certificates' keys and headers. To be called before the first thread starts.
 pub fn confine() {
     let results = [nix::sys::prctl::set_no_new_privs(), nix::sys::prctl::set_dumpable(false)];
     if let Some(error) = results.into_iter().find_map(Result::err) {
-        tracing::warn!(%error, "cannot give up new privileges and dumps of memory");
+        tracing::warn!(%error, "cannot drop new privileges and memory dumps");
     }
     for bit in 0..NAMES.len() {
-        // SAFETY: takes numbers. Refused without SETPCAP, and for what the kernel does not know: then nothing is lost.
+        // SAFETY: takes numbers. Fails without SETPCAP and for unknown capabilities, which changes nothing.
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, bit, 0, 0, 0) };
     }
 }
 
-/// What this process may do.
+/// The privileges of this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// Whether it can gain no privileges by executing programs.
+    /// Whether executing programs cannot add privileges.
     pub no_new_privs: bool,
     /// Whether other processes of its user can read its memory.
     pub is_dumpable: bool,
-    /// Names of threads, by the capabilities that they hold.
+    /// Names of threads by their capabilities.
     pub threads: BTreeMap<Capabilities, BTreeSet<String>>,
 }
 
-/// What the kernel says that this process holds; threads that end meanwhile are left out.
+/// Reads the privileges of this process from procfs. Threads that end meanwhile are left out.
 ///
 /// # Errors
 /// procfs is not mounted.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_a_status_has_names() {
+    fn status_set_has_names() {
         let status = "Name:\teyepiece\nCapPrm:\t0000020000001001\nCapEff:\t0000000000000000\n";
         let permitted = Capabilities::of_status(status, "CapPrm").unwrap();
         assert_eq!(permitted.names(), ["CHOWN", "NET_ADMIN", "41"]);
@@ -200,18 +200,18 @@ mod tests {
     }
 
     #[test]
-    fn given_up_capabilities_stay_with_others() {
+    fn other_threads_keep_their_capabilities() {
         let before = of_this_thread("CapPrm");
-        let wanted = Capabilities::NET_ADMIN;
+        let kept = Capabilities::NET_ADMIN;
         let of_thread = move || {
-            keep(wanted);
-            // A thread's child has no more than it has itself.
+            keep(kept);
+            // A thread that it starts has no more.
             let child = std::thread::spawn(|| (of_this_thread("CapEff"), of_this_thread("CapPrm"))).join().unwrap();
             (child, held().unwrap())
         };
         let thread = std::thread::Builder::new().name("confined".into()).spawn(of_thread).unwrap();
         let ((effective, permitted), held) = thread.join().unwrap();
-        let expected = if before.has(wanted) { wanted } else { Capabilities::NONE };
+        let expected = if before.has(kept) { kept } else { Capabilities::NONE };
         assert_eq!((effective, permitted), (expected, expected));
         assert!(held.threads[&expected].contains("confined"), "{held:?}");
         assert_eq!(of_this_thread("CapPrm"), before);

@@ -1,22 +1,22 @@
-//! Examples of events that could not be decoded: the last few of each reason, for whoever asks what they were.
+//! Examples of events that cannot be decoded: the latest ones of each reason, for the status.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Examples of a reason: more would show the same again.
+/// Examples of a reason.
 const EACH: usize = 3;
-/// Bytes of an example: the longest notification's header, and some of what follows. `admin.example_bytes` shows no more.
+/// Bytes of an example: the longest notification's header, and some of what follows. Limits `admin.example_bytes`.
 pub const BYTES: usize = 64;
-/// Reasons that have examples. They are words of ours, some twenty.
+/// Reasons that have examples; there are some twenty.
 const REASONS: usize = 32;
 
-/// An event that could not be decoded.
+/// An event that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// Why, as in the counter of failed events.
+    /// The reason, as in the counter of failed events.
     pub reason: &'static str,
-    /// When, ns since the Unix epoch.
+    /// Its time, ns since the Unix epoch.
     pub time: u64,
-    /// How long it was, in bytes.
+    /// Its length in bytes.
     pub length: usize,
     bytes: [u8; BYTES],
 }
@@ -28,45 +28,45 @@ impl Example {
     }
 }
 
-/// The examples, for those who look; cloning shares them.
+/// The published examples. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Examples(Arc<Mutex<Vec<Example>>>);
 
 impl Examples {
-    /// All examples: reason by reason, the latest first.
+    /// All examples by reason, the latest first.
     pub fn list(&self) -> Vec<Example> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Somebody who adds to them.
-    pub fn keeper(&self) -> Keeper {
-        Keeper { shared: self.clone(), kept: Vec::with_capacity(REASONS), is_new: false }
+    /// Returns a recorder that publishes here.
+    pub fn recorder(&self) -> ExampleRecorder {
+        ExampleRecorder { shared: self.clone(), kept: Vec::with_capacity(REASONS), is_new: false }
     }
 }
 
-/// One thread's examples: kept without a lock, shown once a batch.
+/// Examples of one thread: recorded without a lock, published once a batch.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct ExampleRecorder {
     shared: Examples,
-    kept: Vec<Kept>,
+    kept: Vec<ReasonExamples>,
     is_new: bool,
 }
 
-/// The examples of a reason, in a circle.
+/// The examples of a reason, as a ring.
 #[derive(Debug)]
-struct Kept {
+struct ReasonExamples {
     reason: &'static str,
     examples: [Option<Example>; EACH],
     next: usize,
 }
 
-impl Keeper {
-    /// Keeps an example instead of the oldest of its reason.
-    pub fn keep(&mut self, reason: &'static str, time: u64, data: &[u8]) {
+impl ExampleRecorder {
+    /// Records an example in place of the oldest of its reason.
+    pub fn record(&mut self, reason: &'static str, time: u64, data: &[u8]) {
         let index = match self.kept.iter().position(|kept| kept.reason == reason) {
             Some(index) => index,
             None if self.kept.len() < REASONS => {
-                self.kept.push(Kept { reason, examples: [None; EACH], next: 0 });
+                self.kept.push(ReasonExamples { reason, examples: [None; EACH], next: 0 });
                 self.kept.len() - 1
             }
             None => return,
@@ -80,8 +80,8 @@ impl Keeper {
         self.is_new = true;
     }
 
-    /// Shows what is new.
-    pub fn show(&mut self) {
+    /// Publishes new examples.
+    pub fn publish(&mut self) {
         if !std::mem::take(&mut self.is_new) {
             return;
         }
@@ -99,15 +99,15 @@ mod tests {
     use super::{BYTES, EACH, Examples, REASONS};
 
     #[test]
-    fn the_last_of_each_reason_are_shown() {
+    fn latest_of_each_reason_are_published() {
         let examples = Examples::default();
-        let mut keeper = examples.keeper();
+        let mut recorder = examples.recorder();
         for time in 1..=5 {
-            keeper.keep("short", time, &[time as u8; 3]);
+            recorder.record("short", time, &[time as u8; 3]);
         }
-        keeper.keep("version", 9, &[7; 100]);
-        assert_eq!(examples.list().len(), 0, "not shown yet");
-        keeper.show();
+        recorder.record("version", 9, &[7; 100]);
+        assert_eq!(examples.list().len(), 0, "not published yet");
+        recorder.publish();
         let list = examples.list();
         let times: Vec<_> = list.iter().map(|example| (example.reason, example.time)).collect();
         assert_eq!(times, [("short", 5), ("short", 4), ("short", 3), ("version", 9)]);
@@ -118,14 +118,14 @@ mod tests {
     #[test]
     fn reasons_are_bounded() {
         let examples = Examples::default();
-        let mut keeper = examples.keeper();
+        let mut recorder = examples.recorder();
         for at in 0..2 * REASONS {
             let reason: &'static str = Box::leak(at.to_string().into_boxed_str());
             for _ in 0..2 * EACH {
-                keeper.keep(reason, 0, &[]);
+                recorder.record(reason, 0, &[]);
             }
         }
-        keeper.show();
+        recorder.publish();
         assert_eq!(examples.list().len(), REASONS * EACH);
     }
 }

@@ -1,4 +1,4 @@
-//! Locks between processes: a file of mode 0600 that only its owner can open, and so only its owner can lock.
+//! Locks between processes: a file of mode 0600, which only its owner can open and lock.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-/// A lock that this process holds. Dropping it removes the file; the kernel frees the lock of a process that is killed.
+/// A lock that this process holds. Dropping it removes the file; the kernel releases the lock of a killed process.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    /// The kernel's lock (`flock`) is this open file's.
+    /// The open file holds the kernel's lock (`flock`).
     _file: File,
 }
 
@@ -35,10 +35,10 @@ impl Taken {
     }
 }
 
-/// Takes the lock of a file, which is created where it is missing, and writes this process's id into it.
+/// Takes the lock of a file, which is created if missing, and writes this process's id into it.
 ///
 /// # Errors
-/// The file cannot be created or opened, or it belongs to another user, who could lock it too.
+/// The file cannot be created or opened, or it belongs to another user, which could lock it as well.
 pub fn take(path: PathBuf) -> io::Result<Taken> {
     loop {
         let mut file = open(&path)?;
@@ -47,7 +47,7 @@ pub fn take(path: PathBuf) -> io::Result<Taken> {
             Err(TryLockError::WouldBlock) => return Ok(Taken::Held(owner(file))),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Its former holder may have removed it between our opening and our locking.
+        // The former holder may have removed the file between our open and our lock.
         if is_at(&file, &path)? {
             file.set_len(0)?;
             write!(file, "{}", std::process::id())?;
@@ -68,8 +68,8 @@ fn owner(mut file: File) -> Option<i32> {
     descriptors.any(|entry| std::fs::metadata(entry.path()).is_ok_and(is_lock)).then_some(pid)
 }
 
-/// Opens the file, and closes it to other users if an earlier run left it open to them. Follows no link, and waits for
-/// no reader where the path is a FIFO.
+/// Opens the file, and removes other users' permissions that an earlier run left. Follows no link, and does not block on
+/// a FIFO.
 fn open(path: &Path) -> io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
@@ -83,7 +83,7 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether an open file is the one that a path names now.
+/// Returns whether the path still names the open file.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let (open, named) = (file.metadata()?, path.symlink_metadata());
     Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
@@ -92,7 +92,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove a lock's file");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the lock file");
         }
     }
 }
@@ -108,8 +108,8 @@ mod tests {
 
     use super::{Taken, take};
 
-    /// The user `nobody`, by its number on Debian.
-    const NOBODY: u32 = 65_534;
+    /// Id of another user.
+    const OTHER_USER: u32 = 65_534;
 
     #[test]
     fn lock_excludes_others_until_dropped() {
@@ -124,7 +124,7 @@ mod tests {
         assert!(matches!(take(path.clone()), Ok(Taken::Held(None))));
         drop(lock);
         assert!(!path.exists());
-        // What a killed process left behind.
+        // The file of a killed process.
         std::fs::write(&path, "4194304777").unwrap();
         let lock = take(path.clone()).unwrap().ours();
         assert_eq!(std::fs::read_to_string(path).unwrap(), own.to_string());
@@ -139,7 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let path = folder.path().join("a.lock");
-        // An earlier run left it open to all.
+        // A file that an earlier run left open to other users.
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let lock = take(path.clone()).unwrap().ours();
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(status.unwrap().code(), Some(66));
         drop(lock);
         std::fs::write(&path, "").unwrap();
-        chown(&path, Some(NOBODY), None).unwrap();
+        chown(&path, Some(OTHER_USER), None).unwrap();
         assert_eq!(take(path).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
     }
 

@@ -1,14 +1,15 @@
-//! What several rooms need and none of them owns.
+//! Helpers that several rooms share.
 
 pub mod backoff;
 pub mod byte_budget;
 pub mod capabilities;
 pub mod decode_errors;
+pub mod error_chain;
+pub mod export_health;
 pub mod file_lock;
 pub mod file_watch;
 pub mod log_limit;
 pub mod paint;
-pub mod path_watch;
 pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;

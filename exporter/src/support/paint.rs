@@ -1,9 +1,9 @@
-//! Colours of text in a terminal: those of Hubble's command line, and those of our own lines.
+//! Colours of terminal text, for Hubble's command line and for our own lines.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _};
 
-/// Whether there are colours.
+/// Whether text is coloured.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint(pub bool);
 
@@ -22,13 +22,13 @@ pub enum Color {
 }
 
 impl Paint {
-    /// For standard output: with colours where it is a terminal and `NO_COLOR` is not set.
+    /// Colours if standard output is a terminal and `NO_COLOR` is not set.
     pub fn stdout() -> Self {
-        let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self(io::stdout().is_terminal() && !asked_not_to)
+        let is_disabled = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self(io::stdout().is_terminal() && !is_disabled)
     }
 
-    /// A text in a colour.
+    /// Returns a text in a colour.
     pub fn text(self, color: Color, text: impl Display) -> String {
         if self.0 { format!("\u{1b}[{}m{text}\u{1b}[0m", color as u8) } else { text.to_string() }
     }

@@ -1,4 +1,4 @@
-//! The runtime of those who serve clients: the data path goes before them.
+//! The runtime of the servers, whose threads have a lower priority than the data path.
 
 use std::io;
 
@@ -8,43 +8,45 @@ use tokio::runtime::{Builder, Runtime};
 use crate::support::capabilities;
 use crate::support::capabilities::Capabilities;
 
-/// Threads: one client that takes much does not hold up the others.
+/// Threads: one expensive client does not block the others.
 const WORKERS: usize = 2;
-/// How far behind the data path its threads stand, in steps of nice(2). Where both want one core, a client gets a tenth
-/// of it: what it cannot take is counted as lost to it alone, what the pipeline cannot take is lost to all. A thread may
-/// always lower itself.
+/// Priority of its threads in steps of nice(2). If both compete for a core, servers get a tenth of it: events that a
+/// client is too slow for are lost to it alone, events that the pipeline is too slow for are lost to all. A thread may
+/// always lower its own priority.
 const NICE: libc::c_int = 10;
 
-/// A runtime whose threads stand behind the data path. Exports are not for it: they are part of that path.
+/// Builds a runtime whose threads have a lower priority than the data path. Exporters do not belong here: they are part of
+/// that path.
 ///
 /// # Errors
-/// No thread can be started.
+/// The system cannot start a thread.
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("serving")
         .on_thread_start(|| {
-            step_back();
+            lower_priority();
             capabilities::keep(Capabilities::NONE);
         })
         .enable_all()
         .build()
 }
 
-/// Lowers the calling thread alone, as Linux does where no process is named.
-fn step_back() {
+/// Lowers the priority of the calling thread alone, which Linux does for process id 0.
+fn lower_priority() {
     // SAFETY: takes numbers.
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
-        tracing::warn!(error = %io::Error::last_os_error(), "a thread that serves clients keeps its priority");
+        tracing::warn!(error = %io::Error::last_os_error(), "cannot lower the priority of a server thread");
     }
 }
 
-/// Lets this process have as many open files as it may: each client takes one; the soft limit is what programs with select(2) bear, which none of ours is.
+/// Raises the soft limit of open files to the hard limit: each client takes one. The soft limit protects programs with
+/// select(2), which we do not use.
 pub fn raise_descriptors() {
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays where it is");
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 
@@ -58,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn its_threads_alone_stand_behind() {
+    fn only_its_threads_have_lower_priority() {
         let before = nice();
         let runtime = runtime().unwrap();
         let (task, blocking) = runtime.block_on(async {

@@ -1,18 +1,18 @@
-//! How a task learns that it shall finish, and until when.
+//! Signals tasks to stop, with a deadline.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// None while running, then the deadline: drain until there, count the rest and leave. A sender that is gone means
-/// leave at once.
+/// `None` while running, then the deadline: a task drains until then and counts the rest. A dropped sender means stop at
+/// once.
 pub type Stop = watch::Receiver<Option<Instant>>;
 
-/// A [`Stop`] and who sets it.
+/// Creates a [`Stop`] and its sender.
 pub fn channel() -> (watch::Sender<Option<Instant>>, Stop) {
     watch::channel(None)
 }
 
-/// The deadline, once there is one.
+/// Waits for a stop and returns its deadline.
 pub async fn requested(stop: &mut Stop) -> Instant {
     match stop.wait_for(Option::is_some).await {
         Ok(deadline) => deadline.unwrap_or_else(Instant::now),
@@ -20,7 +20,7 @@ pub async fn requested(stop: &mut Stop) -> Instant {
     }
 }
 
-/// Returns once the deadline has passed.
+/// Waits until the deadline has passed.
 pub async fn deadline_passed(mut stop: Stop) {
     let deadline = requested(&mut stop).await;
     sleep_until(deadline).await;

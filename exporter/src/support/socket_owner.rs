@@ -1,4 +1,4 @@
-//! Which process holds an address, and where it listens: for messages about a second program that wants the same.
+//! Finds the process that holds an address and where it listens, for messages about a conflicting program.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::{fs, io};
@@ -6,32 +6,54 @@ use std::{fs, io};
 /// State of a socket that listens (Linux `include/net/tcp_states.h`, `TCP_LISTEN`).
 const LISTEN: &str = "0A";
 
-/// A socket that listens: where, and its inode.
+/// A socket that listens: its address and inode.
 type Listening = (SocketAddr, u64);
 
-/// The process that listens on a TCP address of this network namespace; none where it cannot be found, as that of another
-/// user's without privilege.
-pub fn of_address(address: SocketAddr) -> Option<i32> {
+/// The process that listens on an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// Its id.
+    Process(i32),
+    /// Some processes cannot be searched: those of other users, and those that are not dumpable, as eyepiece itself.
+    Unreadable,
+    /// No process has the socket.
+    Unknown,
+}
+
+/// Finds the process that listens on a TCP address of this network namespace.
+fn of_address(address: SocketAddr) -> Owner {
     let conflicts = |other: SocketAddr| {
         let is_any = address.ip().is_unspecified() || other.ip().is_unspecified();
         other.port() == address.port() && (is_any || other.ip().to_canonical() == address.ip().to_canonical())
     };
     let sockets = listening("/proc/thread-self/net");
-    let (_, inode) = sockets.into_iter().find(|(other, _)| conflicts(*other))?;
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.find(|pid| inodes(*pid).contains(&inode))
+    let Some((_, inode)) = sockets.into_iter().find(|(other, _)| conflicts(*other)) else { return Owner::Unknown };
+    let mut owner = Owner::Unknown;
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        match inodes(pid) {
+            Ok(inodes) if inodes.contains(&inode) => return Owner::Process(pid),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => owner = Owner::Unreadable,
+            _ => {}
+        }
+    }
+    owner
 }
 
-/// Who has an address that could not be bound, behind a colon; empty where it is not in use.
+/// Describes the process that holds an address which cannot be bound, after a colon. Empty for other errors.
 pub fn behind(error: &io::Error, address: SocketAddr) -> String {
     if error.kind() != io::ErrorKind::AddrInUse {
         return String::new();
     }
-    format!(": {} has it", describe(of_address(address)))
+    let owner = match of_address(address) {
+        Owner::Process(pid) => describe(Some(pid)),
+        Owner::Unreadable => format!("{} (reading its name needs CAP_SYS_PTRACE)", describe(None)),
+        Owner::Unknown => describe(None),
+    };
+    format!(": {owner} has it")
 }
 
-/// A process in words: `another eyepiece (process 7, listening on 127.0.0.1:9966)`, `process 8 (nginx)`.
+/// Describes a process: `another eyepiece (process 7, listening on 127.0.0.1:9966)`, `process 8 (nginx)`.
 pub fn describe(pid: Option<i32>) -> String {
     let Some(pid) = pid else { return "another process".to_owned() };
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -42,28 +64,28 @@ pub fn describe(pid: Option<i32>) -> String {
     }
 }
 
-/// Where a process listens, behind a comma; nothing where it does not, or that cannot be told.
+/// The addresses that a process listens on, after a comma. Empty if there is none, or if they cannot be read.
 fn addresses(pid: i32) -> String {
-    let inodes = inodes(pid);
+    let inodes = inodes(pid).unwrap_or_default();
     let own = listening(&format!("/proc/{pid}/net")).into_iter().filter(|(_, inode)| inodes.contains(inode));
     let addresses: Vec<_> = own.map(|(address, _)| address.to_string()).collect();
     if addresses.is_empty() { String::new() } else { format!(", listening on {}", addresses.join(" and ")) }
 }
 
-/// Inodes of the sockets that a process has open.
-fn inodes(pid: i32) -> Vec<u64> {
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let links = files.filter_map(|entry| fs::read_link(entry.path()).ok());
-    links.filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect()
+/// Inodes of the open sockets of a process.
+fn inodes(pid: i32) -> io::Result<Vec<u64>> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let inode = |link: std::path::PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    Ok(links.filter_map(inode).collect())
 }
 
-/// The TCP sockets of a network namespace that listen.
+/// The listening TCP sockets of a network namespace.
 fn listening(folder: &str) -> Vec<Listening> {
     let texts = ["tcp", "tcp6"].map(|file| fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default());
     texts.iter().flat_map(|text| text.lines().skip(1)).filter_map(parse).collect()
 }
 
-/// A line of `/proc/net/tcp` or `tcp6`, where the socket listens (proc_net_tcp(5)).
+/// Parses a line of `/proc/net/tcp` or `tcp6` (proc_net_tcp(5)). Returns `None` for sockets that do not listen.
 fn parse(line: &str) -> Option<Listening> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let (ip, port) = fields.get(1)?.split_once(':')?;
@@ -82,9 +104,15 @@ fn parse(line: &str) -> Option<Listening> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::net::TcpListener;
+    use std::process::Command;
 
-    use super::{addresses, describe, of_address, parse};
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    use super::{Owner, addresses, behind, describe, of_address, parse};
+    use crate::support::capabilities;
+    use crate::support::capabilities::Capabilities;
 
     #[test]
     fn lines_of_listening_sockets_are_read() {
@@ -112,12 +140,37 @@ mod tests {
         for listen in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
             let Ok(listener) = TcpListener::bind(listen) else { continue };
             let address = listener.local_addr().unwrap();
-            assert_eq!(of_address(address), Some(own), "{address}");
+            assert_eq!(of_address(address), Owner::Process(own), "{address}");
             assert!(addresses(own).contains(&address.to_string()), "{}", addresses(own));
             drop(listener);
-            assert_eq!(of_address(address), None);
+            assert_eq!(of_address(address), Owner::Unknown);
         }
         assert!(describe(Some(own)).starts_with(&format!("process {own} (")), "{}", describe(Some(own)));
         assert_eq!(describe(None), "another process");
+    }
+
+    /// A process that holds more capabilities than the reader, as one that is not dumpable.
+    #[test]
+    fn unreadable_owner_needs_ptrace() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // The child inherits the socket, and keeps it when it is closed here.
+        fcntl(&listener, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        drop(listener);
+        let pid = i32::try_from(child.id()).unwrap();
+        let look = move || {
+            let with_capabilities = of_address(address);
+            capabilities::keep(Capabilities::NONE);
+            (with_capabilities, of_address(address), behind(&io::ErrorKind::AddrInUse.into(), address))
+        };
+        let found = std::thread::spawn(look).join().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = ": another process (reading its name needs CAP_SYS_PTRACE) has it";
+        assert_eq!(found, (Owner::Process(pid), Owner::Unreadable, text.to_owned()));
     }
 }

@@ -1,6 +1,6 @@
-//! Our own counters: what was received, lost, decoded, exported and dropped, by reason.
+//! Own metrics: events received, lost, decoded, exported and dropped, by reason.
 //!
-//! Written per batch, never per event; read by the OTLP self-telemetry and by `eyepiece status`.
+//! Components write them per batch, never per event. The OTLP exporter and `eyepiece status` read them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use eyepiece_semconv::attribute;
 
-use crate::export::health::Exports;
 use crate::support::decode_errors::Examples;
+use crate::support::export_health::Exports;
 
-/// What a number means, for those who export it.
+/// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Only grows.
@@ -21,7 +21,7 @@ pub enum Kind {
     Gauge,
 }
 
-/// Name and attributes of one number, in order: the name is of the schema (`eyepiece.events.received`).
+/// Name and attributes of one number, in order. The name is in the schema (`eyepiece.events.received`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// Metric name.
@@ -30,19 +30,19 @@ pub struct Key {
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// A number that a component keeps; cloning shares it.
+/// A number that a component updates. Cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct Number(Arc<AtomicU64>);
 
 impl Number {
-    /// Adds to a counter what was counted here, one by one: no such sum comes near the end.
+    /// Adds a count of our own to a counter or gauge. Such sums never reach the maximum.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Adds to a counter what somebody else said, which may be any number: it stays at the largest then. Costs more than
-    /// [`Number::add`], and is not to be mixed with it.
-    pub fn add_told(&self, n: u64) {
+    /// Adds a count of another program to a counter. It may be any number, so the counter saturates. Costs more than
+    /// [`Number::add`] and must not be mixed with it.
+    pub fn saturating_add(&self, n: u64) {
         let mut now = self.get();
         while let Err(other) =
             self.0.compare_exchange_weak(now, now.saturating_add(n), Ordering::Relaxed, Ordering::Relaxed)
@@ -51,7 +51,7 @@ impl Number {
         }
     }
 
-    /// Takes from a gauge what was added to it.
+    /// Subtracts from a gauge what was added to it.
     pub fn sub(&self, n: u64) {
         self.0.fetch_sub(n, Ordering::Relaxed);
     }
@@ -61,7 +61,7 @@ impl Number {
         self.0.store(n, Ordering::Relaxed);
     }
 
-    /// The value now.
+    /// Returns the value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -78,16 +78,16 @@ pub struct Sample {
     pub value: u64,
 }
 
-/// Series of a metric that have attributes of their own: those of both hooks of 2,048 interfaces. The four metrics that
-/// have so many are 2 MiB of a request then, half of what receivers take by default. Further ones share a series.
+/// Series of a metric with attributes of their own: those of both hooks of 2,048 interfaces. The four metrics with so
+/// many take 2 MiB of a request then, half of the receivers' default limit. Further ones share a series.
 pub const SERIES_MAX: usize = 4096;
-/// Sums of what is gone that are kept at once: what is there comes first.
+/// Counters of removed subjects that are kept at once.
 const RETIRED_MAX: usize = 1000;
 
-/// The registry of all numbers. Registering takes a lock, counting does not.
+/// The registry of own metrics. Registering takes a lock, counting does not.
 ///
-/// Of a metric that has [`SERIES_MAX`] series, new ones share one with the attribute `otel.metric.overflow`: it holds
-/// what is added to it (and taken from it), so a gauge that may have many series is not to be set.
+/// If a metric has [`SERIES_MAX`] series, new ones share one with the attribute `otel.metric.overflow`. It is a sum, so a
+/// gauge with many series must be updated by `add` and `sub`, not by `set`.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
     numbers: Arc<Mutex<Table>>,
@@ -98,7 +98,7 @@ pub struct Telemetry {
 #[derive(Debug, Default)]
 struct Table {
     entries: BTreeMap<Key, Entry>,
-    /// How many of them each metric has.
+    /// Number of series by metric.
     series: BTreeMap<&'static str, usize>,
 }
 
@@ -126,9 +126,9 @@ impl Table {
 struct Entry {
     kind: Kind,
     number: Number,
-    /// Where the value is an age, since when, in seconds.
+    /// Start of an age, whose value is the seconds since then.
     since: Option<Instant>,
-    /// When its subject went; none while it is there.
+    /// When its subject was removed. `None` while it exists.
     retired: Option<Instant>,
 }
 
@@ -143,17 +143,17 @@ impl Telemetry {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counter of a name and its attributes, made where it is new.
+    /// Returns the counter of a name and attributes, created if new.
     pub fn counter(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
         self.number(Kind::Counter, name, attributes)
     }
 
-    /// The gauge of a name and its attributes, made where it is new.
+    /// Returns the gauge of a name and attributes, created if new.
     pub fn gauge(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
         self.number(Kind::Gauge, name, attributes)
     }
 
-    /// Makes a gauge of the seconds since this call.
+    /// Creates a gauge of the seconds since this call.
     pub fn age(&self, name: &'static str) {
         let since = Some(Instant::now());
         let new = Entry { kind: Kind::Gauge, number: Number::default(), since, retired: None };
@@ -168,19 +168,18 @@ impl Telemetry {
             since: None,
             retired: None,
         });
-        // Its subject is back, or another one has its name: the sum goes on.
+        // Its subject is back, or another one has its name: the sum continues.
         entry.retired = None;
         entry.number.clone()
     }
 
-    /// Forgets a number whose subject is gone at once: for momentary values (a hook that is no more). Returns whether it
-    /// had a series of its own.
+    /// Removes a gauge at once, for a subject that is gone (a detached hook). Returns whether it had a series of its own.
     pub fn remove(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> bool {
         self.table().remove(&key(name, attributes))
     }
 
-    /// Forgets a sum whose subject is gone, but not before [`Telemetry::expire`]'s grace is over: its last value is to be
-    /// seen by an export. One of nothing goes at once, and where too many have gone lately, the one that went first.
+    /// Removes a counter after the grace of [`Telemetry::expire`], for a subject that is gone: its last value is still
+    /// exported. A zero is removed at once. With too many retired counters the one that was retired first is removed.
     pub fn retire(&self, name: &'static str, attributes: &[(&'static str, &str)], now: Instant) {
         let (mut table, key) = (self.table(), key(name, attributes));
         let Some(entry) = table.entries.get_mut(&key) else { return };
@@ -198,7 +197,7 @@ impl Telemetry {
         }
     }
 
-    /// Removes what was retired at least `grace` ago; to be called every now and then.
+    /// Removes counters that were retired at least `grace` ago; to be called periodically.
     pub fn expire(&self, now: Instant, grace: Duration) {
         let is_over = |retired: Instant| now.saturating_duration_since(retired) >= grace;
         let mut table = self.table();
@@ -210,17 +209,17 @@ impl Telemetry {
         }
     }
 
-    /// Examples of events that could not be decoded.
+    /// Examples of events that cannot be decoded.
     pub const fn examples(&self) -> &Examples {
         &self.examples
     }
 
-    /// How the exports of signals do.
+    /// Health of the signals' exports.
     pub const fn exports(&self) -> &Exports {
         &self.exports
     }
 
-    /// All values now, ordered by name and attributes.
+    /// All values, ordered by name and attributes.
     pub fn samples(&self) -> Vec<Sample> {
         let table = self.table();
         table
@@ -246,7 +245,7 @@ mod tests {
     use super::{Kind, RETIRED_MAX, SERIES_MAX, Telemetry, overflow};
 
     #[test]
-    fn what_is_retired_leaves_after_the_grace() {
+    fn retired_counters_leave_after_grace() {
         const GRACE: Duration = Duration::from_secs(5);
         let (telemetry, start) = (Telemetry::default(), Instant::now());
         let values = || telemetry.samples().iter().map(|sample| sample.value).collect::<Vec<_>>();
@@ -259,16 +258,16 @@ mod tests {
         assert_eq!(values(), [2, 3], "still to be exported");
         telemetry.counter("drops", &[("netns", "1")]).add(1);
         telemetry.expire(start + GRACE, GRACE);
-        assert_eq!(values(), [3], "who is back goes on with the same sum");
+        assert_eq!(values(), [3], "the sum of a returning subject continues");
         telemetry.expire(start + GRACE * 9, GRACE);
         assert_eq!(values(), [3]);
         telemetry.counter("drops", &[("netns", "4")]);
         telemetry.retire("drops", &[("netns", "4")], start);
-        assert_eq!(values(), [3], "nothing is left to be seen of 4");
+        assert_eq!(values(), [3], "a zero is removed at once");
     }
 
     #[test]
-    fn capacity_edges_of_what_is_retired() {
+    fn capacity_edges_of_retired_counters() {
         for n in [0, 1, RETIRED_MAX - 1, RETIRED_MAX, RETIRED_MAX + 1, RETIRED_MAX * 2] {
             let (telemetry, start) = (Telemetry::default(), Instant::now());
             for number in 0..n {
@@ -302,9 +301,9 @@ mod tests {
             let beyond = n.saturating_sub(SERIES_MAX) as u64;
             assert_eq!(shared(), (beyond > 0).then_some(beyond), "{n}");
             gauge(&names[0]).add(1);
-            assert_eq!(numbers[0].get(), 2, "a known one goes on");
+            assert_eq!(numbers[0].get(), 2, "a known series continues");
             assert_eq!(telemetry.remove("hooks", &[("interface", &names[n - 1])]), beyond == 0, "{n}");
-            // Room is for newcomers; what shares a series stays there.
+            // New series get the room; those in the shared series stay there.
             telemetry.remove("hooks", &[("interface", &names[0])]);
             telemetry.remove("hooks", &[("interface", &names[1])]);
             telemetry.gauge("hooks", &[("interface", "new")]).add(1);
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_of_seconds_and_grows_by_itself() {
+    fn age_grows_by_itself() {
         let telemetry = Telemetry::default();
         telemetry.age("uptime");
         let value = || telemetry.samples()[0].value;
@@ -325,16 +324,16 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_never_makes_a_counter_begin_anew() {
+    fn saturating_add_never_wraps() {
         let number = Telemetry::default().counter("lost", &[]);
-        for (told, sum) in [(0, 0), (7, 7), (u64::MAX - 8, u64::MAX - 1), (1, u64::MAX), (1, u64::MAX)] {
-            number.add_told(told);
-            assert_eq!(number.get(), sum, "{told}");
+        for (count, sum) in [(0, 0), (7, 7), (u64::MAX - 8, u64::MAX - 1), (1, u64::MAX), (1, u64::MAX)] {
+            number.saturating_add(count);
+            assert_eq!(number.get(), sum, "{count}");
         }
     }
 
     #[test]
-    fn one_number_for_a_name_and_its_attributes() {
+    fn equal_keys_share_number() {
         let telemetry = Telemetry::default();
         let (a, b) = (telemetry.counter("lost", &[("cpu", "0")]), telemetry.counter("lost", &[("cpu", "0")]));
         a.add(2);

@@ -1,4 +1,4 @@
-//! Unix stream sockets in the file system: never over a live one, closed to others until bound, removed only if ours.
+//! Listening Unix stream sockets. A live socket is never replaced, and only our own is removed.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -14,39 +14,39 @@ use tokio::net::{UnixListener, UnixSocket};
 use crate::support::file_lock;
 use crate::support::file_lock::{Lock, Taken};
 
-/// Connections that wait to be accepted: what the kernel allows by default (`net.core.somaxconn`).
+/// Connections that wait to be accepted: the kernel's default limit (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
-/// How often the lock is tried: others hold it for as long as a bind takes.
+/// Attempts to take the lock: another process holds it for as long as a bind takes.
 const LOCK_TRIES: u32 = 100;
-/// The time between two of them.
+/// The time between two attempts.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody answers there: taking the path would cut them off from their clients.
+    /// Another process answers there: replacing its socket would disconnect it from its clients.
     #[error("{}: {} listens there already; stop it, or use another path", path.display(), crate::support::socket_owner::describe(*pid))]
     InUse {
         /// The path.
         path: PathBuf,
-        /// The process, where the kernel tells.
+        /// The process, if the kernel reports it.
         pid: Option<i32>,
     },
-    /// Something else is there, which is not ours to remove.
-    #[error("{}: there is something that is no socket; remove it, or use another path", path.display())]
+    /// The path is a file of another type.
+    #[error("{}: the path exists and is not a socket; remove it, or use another path", path.display())]
     NoSocket {
         /// The path.
         path: PathBuf,
     },
-    /// Whether the socket that is there is alive cannot be told.
-    #[error("{}: there is a socket of which cannot be told whether anybody listens: {source}", path.display())]
+    /// The socket at the path may be alive.
+    #[error("{}: cannot find out whether the existing socket is in use: {source}", path.display())]
     Unclear {
         /// The path.
         path: PathBuf,
-        /// What connecting said.
+        /// The error of connecting.
         source: io::Error,
     },
-    /// Another process of this user prepares the same path, and does not come to an end.
+    /// Another process of this user prepares the same path and does not finish.
     #[error("{}: cannot prepare the socket: another process holds {}", path.display(), lock.display())]
     Locked {
         /// The path.
@@ -54,50 +54,49 @@ pub enum ListenError {
         /// The file of the lock.
         lock: PathBuf,
     },
-    /// The path cannot be had.
+    /// A system call failed.
     #[error("{}: cannot {action}: {source}", path.display())]
     System {
-        /// The path that is meant.
+        /// The path.
         path: PathBuf,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// A group by its name, or by its number, which need not have a name on this machine; none where there is none of that
-/// name.
+/// Looks up a group by its name or number; a number needs no name on this machine. Returns `None` for an unknown name.
 ///
 /// # Errors
 /// The list of groups cannot be read.
 pub fn group(name: &str) -> io::Result<Option<Gid>> {
     let named = Group::from_name(name)?.map(|group| group.gid);
-    // chown(2) takes the largest number for "as it is".
+    // The largest number means "unchanged" to chown(2).
     let number = || name.parse().ok().filter(|&number| number != libc::gid_t::MAX && !name.starts_with('+'));
     Ok(named.or_else(|| number().map(Gid::from_raw)))
 }
 
-/// Where to listen, and who may connect.
+/// Path and permissions of a socket.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The path.
     pub path: PathBuf,
     /// Permission bits of the socket.
     pub mode: u32,
-    /// Its group; none = the process's.
+    /// Its group; `None` stands for the process's group.
     pub group: Option<Gid>,
 }
 
-/// A socket that listens; dropping it removes its path, where that is still its own.
+/// A listening socket. Dropping it removes its path unless another file is there by now.
 #[derive(Debug)]
 pub struct Listener {
-    // Dropped first: while the socket lives nobody else's file can have its inode number.
+    // Dropped first: while the socket is open no other file can have its inode number.
     path: Bound,
     socket: UnixListener,
 }
 
-/// A path that was bound.
+/// A bound path.
 #[derive(Debug)]
 struct Bound {
     path: PathBuf,
@@ -108,9 +107,9 @@ struct Bound {
 impl Options {
     /// Binds and listens. Needs a tokio runtime.
     ///
-    /// Between binding and listening no client can connect, so mode and group hold before the first one. A lock file
-    /// beside the socket keeps two processes that start at once from taking each other's socket for a stale one; it is
-    /// ours alone, where any user may lock a folder.
+    /// No client can connect between bind and listen, so mode and group hold before the first one. A lock file beside the
+    /// socket keeps two starting processes from mistaking each other's socket for a stale one. The folder itself is not
+    /// locked, since any user may lock it.
     ///
     /// # Errors
     /// See [`ListenError`].
@@ -122,10 +121,10 @@ impl Options {
         };
         let lock = lock(&path).await?;
         clear(&path).await?;
-        let socket = UnixSocket::new_stream().map_err(failed("make a socket"))?;
+        let socket = UnixSocket::new_stream().map_err(failed("create a socket"))?;
         socket.bind(&path).map_err(failed("bind"))?;
-        let file = pin(&path).map_err(failed("look at the bound path"))?;
-        let bound = Bound::of(path.clone(), &file).map_err(failed("look at the bound path"))?;
+        let file = pin(&path).map_err(failed("open the bound path"))?;
+        let bound = Bound::of(path.clone(), &file).map_err(failed("read the bound path's metadata"))?;
         set_group(&file, group).map_err(failed("set the group"))?;
         set_mode(&file, mode).map_err(failed("set the mode"))?;
         let socket = socket.listen(BACKLOG).map_err(failed("listen"))?;
@@ -135,7 +134,7 @@ impl Options {
 }
 
 impl Listener {
-    /// Where it listens.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path.path
     }
@@ -157,15 +156,15 @@ impl Drop for Bound {
     fn drop(&mut self) {
         let ours = |found: &std::fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
         if !self.path.symlink_metadata().is_ok_and(|found| ours(&found)) {
-            tracing::warn!(path = %self.path.display(), "the socket's path is no longer ours, so it stays");
+            tracing::warn!(path = %self.path.display(), "another file has replaced the socket, so it is not removed");
         } else if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
         }
     }
 }
 
-/// The socket's file that was just bound, by a descriptor that is good for its metadata alone (`O_PATH`). What is set by
-/// it reaches this file, whatever the path has become meanwhile.
+/// Opens the socket's file for its metadata alone (`O_PATH`). Changes through the descriptor reach this file, even if the
+/// path names another one meanwhile.
 fn pin(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path)?;
     let found = file.metadata()?;
@@ -184,7 +183,7 @@ fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(format!("/proc/self/fd/{}", file.as_raw_fd()), Permissions::from_mode(mode))
 }
 
-/// Takes the lock of a socket's path.
+/// Locks a socket's path.
 async fn lock(path: &Path) -> Result<Lock, ListenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -195,7 +194,7 @@ async fn lock(path: &Path) -> Result<Lock, ListenError> {
             Ok(Taken::Held(_)) => tokio::time::sleep(LOCK_PAUSE).await,
             Err(source) => {
                 let is_missing = source.kind() == io::ErrorKind::NotFound;
-                let action = if is_missing { "find its folder" } else { "take the lock beside it (.lock)" };
+                let action = if is_missing { "find its folder" } else { "lock the file beside it (.lock)" };
                 return Err(ListenError::System { path: path.to_owned(), action, source });
             }
         }
@@ -203,16 +202,16 @@ async fn lock(path: &Path) -> Result<Lock, ListenError> {
     Err(ListenError::Locked { path: path.to_owned(), lock })
 }
 
-/// Makes the path free where nobody listens there any more.
+/// Removes a stale socket from the path.
 async fn clear(path: &Path) -> Result<(), ListenError> {
     let failed = |action, source| ListenError::System { path: path.to_owned(), action, source };
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed("look at the path", source)),
+        Err(source) => return Err(failed("read the path's metadata", source)),
         Ok(found) if !found.file_type().is_socket() => return Err(ListenError::NoSocket { path: path.to_owned() }),
         Ok(_) => {}
     }
-    let socket = UnixSocket::new_stream().map_err(|source| failed("make a socket", source))?;
+    let socket = UnixSocket::new_stream().map_err(|source| failed("create a socket", source))?;
     match socket.connect(path).await {
         Ok(stream) => {
             let pid = stream.peer_cred().ok().and_then(|owner| owner.pid());
@@ -223,7 +222,7 @@ async fn clear(path: &Path) -> Result<(), ListenError> {
             Err(ListenError::InUse { path: path.to_owned(), pid: None })
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            tracing::info!(path = %path.display(), "removing a socket that nobody listens on");
+            tracing::info!(path = %path.display(), "removing a stale socket");
             std::fs::remove_file(path).map_err(|source| failed("remove the stale socket", source))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

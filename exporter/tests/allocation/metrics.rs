@@ -65,9 +65,12 @@ fn config(source: &str, destination: &str, max_series: usize) -> Config {
 #[test]
 fn flow_into_existing_series_allocates_nothing() {
     let symbols = Symbols::default();
-    for (source, destination, max_series) in
-        [("name", "name", 2000), ("ip", "reserved-identity|ip", 2000), ("name|ip", "pod|ip", 7), ("ip", "ip", 0)]
-    {
+    for (source, destination, max_series) in [
+        ("name", "name", 2000),
+        ("ip", "reserved-identity|ip", 2000),
+        ("name|ip", "reserved-identity|ip", 7),
+        ("ip", "ip", 0),
+    ] {
         let mut aggregation = Aggregation::new(config(source, destination, max_series), 0);
         let flows = flows(&symbols, 20, 100);
         let count = |aggregation: &mut Aggregation| {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use eyepiece::export::otlp::config::Signal;
-use eyepiece::export::otlp::delivery::Counters;
+use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
-use eyepiece::export::otlp::wanted::Wanted;
+use eyepiece::export::otlp::record_kinds::RecordKinds;
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
-use eyepiece::pipeline::{Handle, Parts, Sink};
+use eyepiece::pipeline::{Deps, Handle, Sink};
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::telemetry::Telemetry;
+use eyepiece_config::Signal;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::{Event, RawEvent, TrafficDelta};
 use eyepiece_flow::interner::Symbols;
@@ -91,7 +91,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
     let (counted, last) = (Arc::clone(&done), Arc::clone(&allocations));
     let source = Repeated { payloads, reads, done, allocations, waker: Waker::new().expect("a descriptor") };
     let symbols = Symbols::default();
-    let (handle, _) = pipeline::spawn(Parts {
+    let (handle, _) = pipeline::spawn(Deps {
         source: Box::new(source),
         producer: Producer::default(),
         source_kind: "test",

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use eyepiece::export::otlp::client::Client;
-use eyepiece::export::otlp::config::{Compression, Headers, Protocol, Signal};
-use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::logs::LogsConfig;
+use eyepiece_config::{Compression, Protocol, Secret, Signal};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
@@ -82,8 +82,8 @@ impl Receiver {
 async fn records_arrive_once() {
     let receiver = Receiver::default();
     let mut settings = settings(format!("http://{}/base", receiver.start().await), Protocol::HttpProtobuf);
-    settings.headers = Some(Headers(vec![("x-tenant".into(), "t".into())]));
-    let client = Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap();
+    settings.headers.insert("x-tenant".into(), Secret::new("t"));
+    let client = Client::new(&settings, Signal::Logs).unwrap();
     let running = Running::start(&options(), client);
     running.sink.try_send(batch(0..45));
     let counters = running.end(PATIENCE).await;
@@ -101,8 +101,8 @@ async fn records_arrive_once() {
 async fn gzip() {
     let receiver = Receiver::default();
     let mut settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
-    settings.compression = Some(Compression::Gzip);
-    let client = Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap();
+    settings.compression = Compression::Gzip;
+    let client = Client::new(&settings, Signal::Logs).unwrap();
     let running = Running::start(&options(), client);
     running.sink.try_send(batch(0..10));
     assert_eq!(sums(&running.end(PATIENCE).await), (10, [0; 5]));
@@ -141,8 +141,8 @@ async fn statuses() {
         let receiver = Receiver::default();
         receiver.answers.lock().unwrap().push_back((head, body));
         let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
-        let client = Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap();
-        let running = Running::start(&Options { in_flight: 1, ..options() }, client);
+        let client = Client::new(&settings, Signal::Logs).unwrap();
+        let running = Running::start(&LogsConfig { in_flight: 1, ..options() }, client);
         running.sink.try_send(batch(0..15));
         let counters = running.end(PATIENCE).await;
         assert_eq!(sums(&counters), (delivered, [0, rejected, partial_success, 0, 0]), "{head}");

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eyepiece::export::otlp::client::Client;
-use eyepiece::export::otlp::config::{Compression, Headers, Protocol, Signal};
-use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::logs::LogsConfig;
+use eyepiece_config::{Compression, Protocol, Secret, Signal};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::support::{
-    Answer, PATIENCE, Received, Running, attribute, batch, config, eventually, grpc, options, records, settings, sums,
+    Answer, PATIENCE, Received, Running, attribute, batch, eventually, grpc, options, records, settings, sums,
 };
 
 fn client(url: String) -> Client {
-    Client::new(&config(url, Protocol::Grpc), Signal::Logs).unwrap()
+    Client::new(&settings(url, Protocol::Grpc), Signal::Logs).unwrap()
 }
 
-async fn start(options: &Options, answers: impl IntoIterator<Item = Answer>) -> (Received, Running) {
+async fn start(options: &LogsConfig, answers: impl IntoIterator<Item = Answer>) -> (Received, Running) {
     let received = Received::answering(answers);
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
     (received, Running::start(options, client(format!("http://{address}"))))
@@ -65,10 +65,10 @@ async fn headers_and_gzip() {
     let received = Received::default();
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
     let mut settings = settings(format!("http://{address}"), Protocol::Grpc);
-    settings.headers =
-        Some(Headers(vec![("authorization".into(), "Basic s3cret".into()), ("x-tenant".into(), "t".into())]));
-    settings.compression = Some(Compression::Gzip);
-    let client = Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap();
+    settings.headers.insert("authorization".into(), Secret::new("Basic s3cret"));
+    settings.headers.insert("x-tenant".into(), Secret::new("t"));
+    settings.compression = Compression::Gzip;
+    let client = Client::new(&settings, Signal::Logs).unwrap();
     assert!(!format!("{client:?}").contains("s3cret"));
     let running = Running::start(&options(), client);
     running.sink.try_send(batch(0..25));
@@ -112,7 +112,7 @@ async fn refusals_and_retries_by_code() {
         (status(Code::Unavailable), true),
         (status(Code::DataLoss), true),
     ] {
-        let (received, running) = start(&Options { in_flight: 1, ..options() }, [answer.clone()]).await;
+        let (received, running) = start(&LogsConfig { in_flight: 1, ..options() }, [answer.clone()]).await;
         running.sink.try_send(batch(0..15));
         let counters = running.end(PATIENCE).await;
         let (expected, retried) = if delivered { ((15, [0; 5]), 1) } else { ((5, [0, 10, 0, 0, 0]), 0) };
@@ -174,9 +174,9 @@ async fn hanging_receiver_loses_counted_records() {
     let received = Received::answering(vec![Answer::Hang; 1000]);
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
     let mut settings = settings(format!("http://{address}"), Protocol::Grpc);
-    settings.timeout = Some(Duration::from_millis(20));
-    let client = Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap();
-    let running = Running::start(&Options { capacity: 50, ..options() }, client);
+    settings.timeout = Duration::from_millis(20);
+    let client = Client::new(&settings, Signal::Logs).unwrap();
+    let running = Running::start(&LogsConfig { capacity: 50, ..options() }, client);
     let counters = running.counters.clone();
     for start in 0..20 {
         running.sink.try_send(batch(start * 10..start * 10 + 10));
@@ -194,8 +194,8 @@ async fn attempt_after_hang_delivers() {
     let received = Received::answering([Answer::Hang, Answer::Hang]);
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
     let mut settings = settings(format!("http://{address}"), Protocol::Grpc);
-    settings.timeout = Some(Duration::from_millis(100));
-    let client = Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap();
+    settings.timeout = Duration::from_millis(100);
+    let client = Client::new(&settings, Signal::Logs).unwrap();
     let running = Running::start(&options(), client);
     running.sink.try_send(batch(0..20));
     let counters = running.counters.clone();
@@ -213,7 +213,7 @@ async fn requests_stay_below_four_mebibytes() {
     let huge = symbols.intern(&"x".repeat(600 * 1024));
     let beyond = symbols.intern(&"y".repeat(2 * 1024 * 1024));
     let telemetry = eyepiece::support::telemetry::Telemetry::default();
-    let options = Options { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..options() };
+    let options = LogsConfig { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..options() };
     let names = std::sync::Arc::new(eyepiece_flow::lookup::NoLookup);
     let client = client(format!("http://{address}"));
     let (sink, exporter) = logs::build(&options, &crate::support::resource(), symbols, names, client, &telemetry);
@@ -228,7 +228,7 @@ async fn requests_stay_below_four_mebibytes() {
     sink.try_send(std::sync::Arc::new(flows));
     stop.send_replace(Some(tokio::time::Instant::now() + PATIENCE));
     task.await.unwrap();
-    let counters = eyepiece::export::otlp::delivery::Counters::new(&telemetry, Signal::Logs);
+    let counters = eyepiece::export::otlp::counters::ExportCounters::new(&telemetry, Signal::Logs);
     assert_eq!(sums(&counters), (16, [0, 0, 0, 4, 0]));
     assert_eq!(received.numbers().len(), 16);
     for request in received.requests.lock().unwrap().iter() {

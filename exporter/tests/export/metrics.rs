@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eyepiece::export::otlp::client::Client;
-use eyepiece::export::otlp::config::{Protocol, Signal};
-use eyepiece::export::otlp::delivery::{Counters, Transport};
+use eyepiece::export::otlp::counters::ExportCounters;
+use eyepiece::export::otlp::delivery::Transport;
 use eyepiece::export::otlp::metrics_sender;
-use eyepiece::export::otlp::metrics_sender::{Due, MetricsRequest, Sender};
+use eyepiece::export::otlp::metrics_sender::{Due, MetricsRequest, MetricsSender};
 use eyepiece::export::otlp::retry::Outcome;
 use eyepiece::export::otlp::self_telemetry;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::{SERIES_MAX, Telemetry};
+use eyepiece_config::{Protocol, Signal};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -21,7 +22,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use crate::http::Receiver;
-use crate::support::{PATIENCE, eventually, resource, settings};
+use crate::support::{PATIENCE, eventually, resource, signal_settings};
 
 /// Takes what it may, and keeps it.
 #[derive(Clone, Default)]
@@ -61,7 +62,8 @@ async fn outage_queues_no_metrics() {
     let task = tokio::spawn({
         let (store, telemetry) = (store.clone(), telemetry.clone());
         async move {
-            metrics_sender::run(Sender::new(store, &telemetry), Duration::from_secs(10), producer(), receiver).await;
+            metrics_sender::run(MetricsSender::new(store, &telemetry), Duration::from_secs(10), producer(), receiver)
+                .await;
         }
     });
     tokio::time::sleep(Duration::from_secs(25)).await;
@@ -80,7 +82,7 @@ async fn outage_queues_no_metrics() {
     let taken: Vec<_> = store.taken.lock().unwrap().iter().map(|body| body[0]).collect();
     // Rounds 1 and 2; 3 to 7 failed, 8 was put off, then 9; 10 refused; the last one at the end.
     assert_eq!(taken, [1, 2, 9, 11]);
-    let counters = Counters::new(&telemetry, Signal::Metrics);
+    let counters = ExportCounters::new(&telemetry, Signal::Metrics);
     assert_eq!((counters.delivered.get(), counters.rejected.get(), counters.partial_success.get()), (36, 10, 4));
     assert_eq!((counters.requests_ok.get(), counters.requests_failed.get()), (4, 7));
     // Counted in every round.
@@ -114,8 +116,9 @@ async fn last_values_retry_until_deadline() {
         let transport = Away { until: begun + Duration::from_secs(away), store: store.clone() };
         let deadline = begun + Duration::from_secs(5);
         sender.send_replace(Some(deadline));
-        metrics_sender::run(Sender::new(transport, &telemetry), Duration::from_secs(10), producer(), receiver).await;
-        let counters = Counters::new(&telemetry, Signal::Metrics);
+        metrics_sender::run(MetricsSender::new(transport, &telemetry), Duration::from_secs(10), producer(), receiver)
+            .await;
+        let counters = ExportCounters::new(&telemetry, Signal::Metrics);
         assert_eq!((counters.delivered.get(), counters.shutdown.get()), (delivered, lost), "away for {away} s");
         // The newest values, asked for once: nothing changes any more.
         assert!(store.taken.lock().unwrap().iter().all(|body| body[..] == [1]));
@@ -140,7 +143,7 @@ impl Transport for Silent {
 async fn silent_receiver_does_not_delay_end() {
     let (sender, receiver) = shutdown::channel();
     let task = tokio::spawn(async move {
-        let sender = Sender::new(Silent, &Telemetry::default());
+        let sender = MetricsSender::new(Silent, &Telemetry::default());
         metrics_sender::run(sender, Duration::from_secs(1), producer(), receiver).await;
     });
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -183,8 +186,9 @@ fn points(body: &[u8]) -> Vec<String> {
 #[tokio::test]
 async fn our_own_numbers_arrive() {
     let receiver = Receiver::default();
-    let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
-    let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+    let settings =
+        signal_settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf, Signal::Metrics);
+    let client = Client::new(&settings, Signal::Metrics).unwrap();
     let telemetry = Telemetry::default();
     let drops = |netns| [("hubble.drop.reason", "159"), ("hubble.drop.netns", netns)];
     telemetry.counter("eyepiece.datapath.drops", &drops("4026531840")).add(5);
@@ -194,7 +198,7 @@ async fn our_own_numbers_arrive() {
     let task = tokio::spawn({
         let telemetry = telemetry.clone();
         async move {
-            let sender = Sender::new(client, &telemetry);
+            let sender = MetricsSender::new(client, &telemetry);
             self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
         }
     });
@@ -272,15 +276,16 @@ async fn same_drop_key_starts_anew() {
 #[tokio::test]
 async fn own_series_beyond_limit_are_summed() {
     let receiver = Receiver::default();
-    let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
-    let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+    let settings =
+        signal_settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf, Signal::Metrics);
+    let client = Client::new(&settings, Signal::Metrics).unwrap();
     let telemetry = Telemetry::default();
     for number in 0..SERIES_MAX + 3 {
         telemetry.counter("eyepiece.datapath.drops", &[("hubble.drop.netns", &number.to_string())]).add(5);
     }
     let (sender, stop) = shutdown::channel();
     let task = tokio::spawn(async move {
-        let sender = Sender::new(client, &telemetry);
+        let sender = MetricsSender::new(client, &telemetry);
         self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
     });
     eventually(|| !receiver.seen.lock().unwrap().is_empty()).await;
@@ -296,10 +301,10 @@ async fn own_series_beyond_limit_are_summed() {
 #[tokio::test]
 async fn absent_receiver_does_not_delay_end() {
     for settings in [
-        settings("http://127.0.0.1:1".into(), Protocol::Grpc),
-        settings("http://127.0.0.1:1".into(), Protocol::HttpProtobuf),
+        signal_settings("http://127.0.0.1:1".into(), Protocol::Grpc, Signal::Metrics),
+        signal_settings("http://127.0.0.1:1".into(), Protocol::HttpProtobuf, Signal::Metrics),
     ] {
-        let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+        let client = Client::new(&settings, Signal::Metrics).unwrap();
         check_end(client).await;
     }
     check_end(Silent).await;
@@ -310,7 +315,7 @@ async fn check_end(transport: impl Transport) {
     telemetry.counter("eyepiece.flows.parsed", &[]).add(1);
     let (sender, stop) = shutdown::channel();
     let task = tokio::spawn(async move {
-        let sender = Sender::new(transport, &telemetry);
+        let sender = MetricsSender::new(transport, &telemetry);
         self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
     });
     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use bytes::Bytes;
 use eyepiece::export::otlp::client::Client;
-use eyepiece::export::otlp::config::{Protocol, Settings, Signal};
 use eyepiece::export::otlp::retry::Outcome;
+use eyepiece_config::{Export, Protocol, Signal};
 use hyper::service::service_fn;
 use tonic::transport::{Identity, ServerTlsConfig};
 
@@ -14,9 +14,14 @@ use crate::support::{Received, grpc, settings};
 use crate::tls::Pki;
 
 /// What a single request comes to.
-async fn outcome(settings: Settings) -> Outcome {
-    let client = Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap();
+async fn outcome(settings: Export) -> Outcome {
+    let client = Client::new(&settings, Signal::Logs).unwrap();
     client.send(Bytes::new()).await
+}
+
+fn with_ca(ca: std::path::PathBuf, mut settings: Export) -> Export {
+    settings.tls.ca = Some(ca);
+    settings
 }
 
 async fn message(url: &str, protocol: Protocol) -> String {
@@ -96,7 +101,7 @@ async fn tls_against_plaintext_names_http() {
     let pki = Pki::new();
     for (address, protocol) in [(http, Protocol::HttpProtobuf), (grpc, Protocol::Grpc)] {
         let url = format!("https://{address}");
-        let settings = Settings { ca: Some(pki.path("ca")), ..settings(url, protocol) };
+        let settings = with_ca(pki.path("ca"), settings(url, protocol));
         let Outcome::Retry { message, .. } = outcome(settings).await else { panic!("a decided outcome") };
         assert_eq!(message, format!("https://{address} does not speak TLS: is it http://{address}?"), "{protocol:?}");
     }
@@ -107,7 +112,7 @@ async fn untrusted_certificate_names_setting() {
     let (pki, other) = (Pki::new(), Pki::new());
     let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pki.server.0, &pki.server.1));
     let (address, _) = grpc(&Received::default(), "127.0.0.1:0", Some(tls)).await;
-    let settings = Settings { ca: Some(other.path("ca")), ..settings(format!("https://{address}"), Protocol::Grpc) };
+    let settings = with_ca(other.path("ca"), settings(format!("https://{address}"), Protocol::Grpc));
     let Outcome::Retry { message, .. } = outcome(settings).await else { panic!("a decided outcome") };
     assert!(message.starts_with(&format!("https://{address} has a certificate")), "{message}");
 }

@@ -10,7 +10,7 @@ use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
 use eyepiece::metadata::Tables;
 use eyepiece::pipeline::enrich;
 use eyepiece::pipeline::metrics::{
-    Aggregation, Config, FlowDetail, InterfaceNames, KernelNames, MetricContexts, Names, Naming, resolve,
+    Aggregation, Config, FlowDetail, InterfaceNames, KernelNames, MetricContexts, Naming, SeriesNames, resolve,
 };
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
@@ -149,7 +149,7 @@ fn metric_attributes_follow_registry() {
         }
         aggregation.count_lost(&Lost { source: LostSource::HubbleRing, cpu: None, count: 7, time: 5 });
         let symbols = Symbols::default();
-        let names = Names { symbols: &symbols, kernel: &Machine, interfaces: &Machine };
+        let names = SeriesNames { symbols: &symbols, kernel: &Machine, interfaces: &Machine };
         let metrics = resolve(&aggregation.snapshot(9), &names, Naming::Semconv);
         let count = metric::ALL.iter().filter(|metric| metric.name.starts_with("hubble.")).count();
         assert_eq!(metrics.len(), count, "every metric has a series");

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eyepiece::export::otlp::delivery::Transport;
-use eyepiece::export::otlp::logs::Options;
-use eyepiece::export::otlp::retry::{Backoff, Outcome};
+use eyepiece::export::otlp::logs::LogsConfig;
+use eyepiece::export::otlp::retry::Outcome;
+use eyepiece::support::backoff::BackoffRange;
 use tokio::time::Instant;
 
 use crate::support::{Running, batch, options, sums};
@@ -48,9 +49,9 @@ fn away() -> Option<Outcome> {
     Some(Outcome::Retry { delay: None, message: "away".into() })
 }
 
-fn slow() -> Options {
-    let backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(8) };
-    Options { capacity: 100, max_records: 10, in_flight: 1, backoff, ..options() }
+fn slow() -> LogsConfig {
+    let backoff = BackoffRange { initial: Duration::from_secs(1), max: Duration::from_secs(8) };
+    LogsConfig { capacity: 100, max_records: 10, in_flight: 1, backoff, ..options() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +149,7 @@ async fn every_mix_of_answers_adds_up() {
     });
     for in_flight in [1, 4] {
         for end in [0, 3, 1000] {
-            let running = Running::start(&Options { in_flight, ..slow() }, script.clone());
+            let running = Running::start(&LogsConfig { in_flight, ..slow() }, script.clone());
             for round in 0..100 {
                 running.sink.try_send(batch(round * 17..round * 17 + 17));
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eyepiece::export::otlp::config::{Config, Endpoint, Protocol, Settings, Signal};
-use eyepiece::export::otlp::delivery::{Counters, Transport};
+use eyepiece::export::otlp::counters::ExportCounters;
+use eyepiece::export::otlp::delivery::Transport;
 use eyepiece::export::otlp::logs;
-use eyepiece::export::otlp::logs::Options;
+use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::queue::LogSink;
 use eyepiece::export::otlp::resource::Resource;
-use eyepiece::export::otlp::retry::Backoff;
+use eyepiece::support::backoff::BackoffRange;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
+use eyepiece_config::{Export, Otlp, Protocol, Signal};
 use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
@@ -148,24 +149,23 @@ pub(crate) async fn grpc(
     (address, task)
 }
 
-pub(crate) fn settings(url: String, protocol: Protocol) -> Settings {
-    let endpoint = Some(Endpoint { url, of_signal: false });
-    Settings { endpoint, protocol: Some(protocol), ..Settings::default() }
+pub(crate) fn settings(endpoint: String, protocol: Protocol) -> Export {
+    signal_settings(endpoint, protocol, Signal::Logs)
 }
 
-pub(crate) fn config(url: String, protocol: Protocol) -> Config {
-    settings(url, protocol).resolve(Signal::Logs).unwrap()
+pub(crate) fn signal_settings(endpoint: String, protocol: Protocol, signal: Signal) -> Export {
+    Otlp { endpoint, protocol, ..Otlp::default() }.export(signal)
 }
 
 /// Small and quick.
-pub(crate) fn options() -> Options {
-    Options {
+pub(crate) fn options() -> LogsConfig {
+    LogsConfig {
         capacity: 1000,
         max_records: 10,
         flush_delay: Duration::from_millis(5),
         in_flight: 2,
-        backoff: Backoff { initial: Duration::from_millis(5), max: Duration::from_millis(20) },
-        ..Options::default()
+        backoff: BackoffRange { initial: Duration::from_millis(5), max: Duration::from_millis(20) },
+        ..LogsConfig::default()
     }
 }
 
@@ -176,23 +176,23 @@ pub(crate) fn resource() -> Resource {
 /// An exporter that runs.
 pub(crate) struct Running {
     pub(crate) sink: LogSink,
-    pub(crate) counters: Counters,
+    pub(crate) counters: ExportCounters,
     pub(crate) stop: watch::Sender<Option<Instant>>,
     pub(crate) task: JoinHandle<()>,
 }
 
 impl Running {
-    pub(crate) fn start(options: &Options, transport: impl Transport) -> Self {
+    pub(crate) fn start(options: &LogsConfig, transport: impl Transport) -> Self {
         let telemetry = Telemetry::default();
         let names = Arc::new(NoLookup);
         let (sink, exporter) = logs::build(options, &resource(), Symbols::default(), names, transport, &telemetry);
         let (stop, receiver) = shutdown::channel();
         let task = tokio::spawn(exporter.run(receiver));
-        Self { sink, counters: Counters::new(&telemetry, Signal::Logs), stop, task }
+        Self { sink, counters: ExportCounters::new(&telemetry, Signal::Logs), stop, task }
     }
 
     /// Ends it, draining for at most `time`.
-    pub(crate) async fn end(self, time: Duration) -> Counters {
+    pub(crate) async fn end(self, time: Duration) -> ExportCounters {
         self.stop.send_replace(Some(Instant::now() + time));
         self.task.await.unwrap();
         self.counters
@@ -200,7 +200,7 @@ impl Running {
 }
 
 /// Delivered, and dropped by reason in the order queue_full, rejected, partial_success, too_large, shutdown.
-pub(crate) fn sums(counters: &Counters) -> (u64, [u64; 5]) {
+pub(crate) fn sums(counters: &ExportCounters) -> (u64, [u64; 5]) {
     let dropped =
         [&counters.queue_full, &counters.rejected, &counters.partial_success, &counters.too_large, &counters.shutdown];
     assert_eq!((counters.closed.get(), counters.queue_depth.get()), (0, 0));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece::export::otlp::client::Client;
-use eyepiece::export::otlp::config::{Protocol, Settings, Signal};
+use eyepiece_config::{Export, Protocol, Signal};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -63,10 +63,10 @@ impl Pki {
     }
 }
 
-fn client(mut settings: Settings, ca: Option<&Path>, identity: Option<(PathBuf, PathBuf)>) -> Client {
-    settings.ca = ca.map(Path::to_owned);
-    (settings.cert, settings.key) = identity.unzip();
-    Client::new(&settings.resolve(Signal::Logs).unwrap(), Signal::Logs).unwrap()
+fn client(mut settings: Export, ca: Option<&Path>, identity: Option<(PathBuf, PathBuf)>) -> Client {
+    settings.tls.ca = ca.map(Path::to_owned);
+    (settings.tls.cert, settings.tls.key) = identity.unzip();
+    Client::new(&settings, Signal::Logs).unwrap()
 }
 
 async fn delivered(client: Client) -> u64 {
@@ -138,10 +138,9 @@ fn unusable_tls_files_are_named() {
     ];
     for (ca, identity, expected) in cases {
         let mut settings = settings("http://127.0.0.1:1".into(), Protocol::Grpc);
-        settings.ca = ca.map(|name| pki.path(name));
-        (settings.cert, settings.key) = identity.unzip();
-        let config = settings.resolve(Signal::Logs).unwrap();
-        let error = Client::new(&config, Signal::Logs).unwrap_err().to_string();
+        settings.tls.ca = ca.map(|name| pki.path(name));
+        (settings.tls.cert, settings.tls.key) = identity.unzip();
+        let error = Client::new(&settings, Signal::Logs).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!error.contains("PRIVATE"), "{error}");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
-use eyepiece::pipeline::{Parts, Sink};
+use eyepiece::pipeline::{Deps, Sink};
 use eyepiece::serve::monitor::fanout::Fanout;
 use eyepiece::serve::monitor::notification::Notification;
 use eyepiece::serve::monitor::notifier::notifier;
@@ -101,10 +101,10 @@ fn debug() -> Vec<u8> {
     data
 }
 
-fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Parts {
+fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps {
     let mut tables = Tables::new(&Symbols::default());
     tables.add_control_group(9001, [IpAddr::from([10, 0, 0, 1])]);
-    Parts {
+    Deps {
         source,
         producer: Release::V1_18.into(),
         source_kind: "script",
@@ -175,7 +175,7 @@ fn series_begin_when_events_arrive() {
     let payloads = vec![trace(), Vec::new()];
     let source = Script { payloads, started: false, waker: Waker::new().unwrap() };
     let parts = parts(Box::new(source), &Telemetry::default(), &Collect::default());
-    let (handle, thread) = pipeline::spawn(Parts { now: || NOW, ..parts }).unwrap();
+    let (handle, thread) = pipeline::spawn(Deps { now: || NOW, ..parts }).unwrap();
     handle.start().unwrap();
     handle.drain().unwrap();
     let snapshot = handle.snapshot().unwrap();

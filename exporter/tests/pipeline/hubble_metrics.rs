@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use eyepiece::pipeline::metrics::{
-    Aggregation, Config, Contexts, InterfaceNames, KernelNames, MetricContexts, Names, Naming, resolve,
+    Aggregation, Config, Contexts, InterfaceNames, KernelNames, MetricContexts, Naming, SeriesNames, resolve,
 };
 use eyepiece_flow::interner::Symbols;
 use eyepiece_hubble::decode;

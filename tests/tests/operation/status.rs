@@ -187,7 +187,7 @@ fn threads_hold_needed_capabilities() -> Result<()> {
             assert!(text.contains(word), "{word}: {text}");
         }
         assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
-        assert!(!eyepiece.stderr().contains("cannot give up"), "{}", eyepiece.stderr());
+        assert!(!eyepiece.stderr().contains("cannot drop"), "{}", eyepiece.stderr());
     }
     Ok(())
 }

@@ -1,38 +1,41 @@
-//! Exports flows and events as OTLP log records: gathers, encodes, and keeps several requests in flight.
+//! Exports flows and events as OTLP log records: batches and encodes them, and keeps several requests in flight.
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use eyepiece_config::Signal;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::config::Signal;
-use super::delivery::{Counters, Delivery, Reporter, Transport};
+use super::counters::ExportCounters;
+use super::delivery::{Delivery, Reporter, Transport};
 use super::encode::{FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue};
+use super::record_kinds::RecordKinds;
 use super::resource::Resource;
-use super::retry::Backoff;
-use super::wanted::Wanted;
+use crate::support::backoff::BackoffRange;
+use crate::support::capabilities;
+use crate::support::capabilities::Capabilities;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
-/// Most records of a request that a setting may ask for: receivers' own batches are of this size.
+/// Largest setting for the records of a request: receivers' own batches have this size.
 pub const MAX_RECORDS: usize = 8192;
 
-/// Most bytes of an encoded request. gRPC receivers take 4 MiB unless told otherwise, and refuse a longer one for
-/// good; the rest is room for what they add.
+/// Most bytes of an encoded request. gRPC receivers accept 4 MiB by default, and permanently refuse a longer request. The
+/// rest is room for what they add.
 pub const MAX_BYTES: usize = 3_584 * 1024;
 
-/// How flows become requests.
+/// Limits of the queue and of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Records that may wait.
+pub struct LogsConfig {
+    /// Records that the queue holds.
     pub capacity: usize,
     /// Records of a request, 1 to [`MAX_RECORDS`].
     pub max_records: usize,
@@ -40,54 +43,54 @@ pub struct Options {
     pub max_bytes: usize,
     /// How long a record waits for others.
     pub flush_delay: Duration,
-    /// Requests under way at once, at least 1: one is answered while another is sent.
+    /// Requests in flight, at least 1: one is answered while another is sent.
     pub in_flight: usize,
     /// Pauses between attempts.
-    pub backoff: Backoff,
-    /// Kinds of records.
-    pub wanted: Wanted,
+    pub backoff: BackoffRange,
+    /// Kinds of records to export.
+    pub kinds: RecordKinds,
 }
 
-impl Default for Options {
+impl Default for LogsConfig {
     fn default() -> Self {
         Self {
             capacity: queue::DEFAULT_CAPACITY,
-            // About 1 MiB, and well within a core's cache share; larger ones were not cheaper per record.
+            // About 1 MiB, within a core's share of the cache; larger requests were not cheaper per record.
             max_records: 2048,
             max_bytes: MAX_BYTES,
             flush_delay: Duration::from_millis(200),
             in_flight: 3,
-            backoff: Backoff::default(),
-            wanted: Wanted::default(),
+            backoff: BackoffRange { initial: Duration::from_secs(1), max: Duration::from_secs(30) },
+            kinds: RecordKinds::default(),
         }
     }
 }
 
-/// The task that exports; see [`build`].
+/// The exporter's task; see [`build`].
 pub struct LogExporter<T> {
     queue: Queue,
     encoder: FlowEncoder,
     builder: RequestBuilder,
-    counters: Counters,
+    counters: ExportCounters,
     delivery: Arc<Delivery<T>>,
     slots: Arc<Semaphore>,
     in_flight: u32,
     flush_delay: Duration,
-    too_large_told: bool,
+    is_too_large_logged: bool,
 }
 
-/// A sink for flows, and the task behind it, which has to [`run`](LogExporter::run).
+/// Builds a sink for flows and its task, which has to [`run`](LogExporter::run).
 pub fn build<T: Transport>(
-    options: &Options,
+    options: &LogsConfig,
     resource: &Resource,
     symbols: Symbols,
     names: Arc<dyn NameLookup>,
     transport: T,
     telemetry: &Telemetry,
 ) -> (LogSink, LogExporter<T>) {
-    let counters = Counters::new(telemetry, Signal::Logs);
+    let counters = ExportCounters::new(telemetry, Signal::Logs);
     let max_records = options.max_records.clamp(1, MAX_RECORDS);
-    let (sink, queue) = queue::channel(options.capacity, max_records, options.wanted, counters.clone());
+    let (sink, queue) = queue::channel(options.capacity, max_records, options.kinds, counters.clone());
     let in_flight = u32::try_from(options.in_flight.clamp(1, 64)).unwrap_or(1);
     let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
     let exporter = LogExporter {
@@ -99,13 +102,13 @@ pub fn build<T: Transport>(
         slots: Arc::new(Semaphore::new(in_flight as usize)),
         in_flight,
         flush_delay: options.flush_delay,
-        too_large_told: false,
+        is_too_large_logged: false,
     };
     (sink, exporter)
 }
 
 impl<T: Transport> LogExporter<T> {
-    /// Exports until told to stop, or until all sinks are gone; then drains until the deadline and counts the rest.
+    /// Exports until stopped or until all sinks are dropped; then drains until the deadline and counts the rest.
     pub async fn run(mut self, mut stop: Stop) {
         while let Some(first) = self.first(&mut stop).await {
             tokio::select! {
@@ -113,7 +116,7 @@ impl<T: Transport> LogExporter<T> {
                 _ = shutdown::requested(&mut stop) => {}
             }
             self.export(first, &stop).await;
-            // Whoever asks us to stop no longer sends: the rest of the queue belongs to the drain below.
+            // After a stop nothing is added: the drain below sends the rest of the queue.
             while stop.borrow().is_none()
                 && let Some(item) = self.queue.try_next()
             {
@@ -131,28 +134,28 @@ impl<T: Transport> LogExporter<T> {
         }
     }
 
-    /// Sends what is left while there is time. What is then left in the queue counts itself when it is dropped.
+    /// Sends the rest until the deadline. The queue counts its remaining records when it is dropped.
     async fn drain(mut self, mut stop: Stop) {
         self.queue.close();
-        while !past(&stop)
+        while !is_past_deadline(&stop)
             && let Some(item) = self.queue.try_next()
         {
             self.export(item, &stop).await;
         }
         self.dispatch(&stop).await;
-        // Requests under way end by themselves, at the deadline at the latest; without a sink left there is none.
+        // Requests in flight end at the deadline at the latest. Without a stop there is no deadline, as all sinks are dropped.
         let all = self.slots.acquire_many(self.in_flight);
         tokio::select! {
             _ = all => {}
             () = async {
                 let deadline = shutdown::requested(&mut stop).await;
-                // A moment more, so that they count themselves first.
+                // A moment more, so that the requests count their records first.
                 tokio::time::sleep_until(deadline + Duration::from_millis(100)).await;
             } => {}
         }
     }
 
-    /// Encodes flows and events, and sends requests that are full.
+    /// Encodes flows and events, and sends full requests.
     async fn export(&mut self, item: Item, stop: &Stop) {
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let observed = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
@@ -164,14 +167,14 @@ impl<T: Transport> LogExporter<T> {
             }
             if pushed != Pushed::Added {
                 self.counters.too_large.add(1);
-                if !std::mem::replace(&mut self.too_large_told, true) {
-                    warn!("a log record is larger than a request may be: such records are counted, not sent");
+                if !std::mem::replace(&mut self.is_too_large_logged, true) {
+                    warn!("a log record is larger than a request may be: such records are counted and dropped");
                 }
             }
         }
     }
 
-    /// Sends the request, once a slot is free; nothing where it is empty.
+    /// Sends the request once a slot is free, unless it is empty.
     async fn dispatch(&mut self, stop: &Stop) {
         let Some(request) = self.builder.finish() else { return };
         self.encoder.refresh();
@@ -199,15 +202,15 @@ impl<T> Drop for LogExporter<T> {
     }
 }
 
-fn past(stop: &Stop) -> bool {
+fn is_past_deadline(stop: &Stop) -> bool {
     stop.borrow().is_some_and(|deadline| Instant::now() >= deadline)
 }
 
-/// Runs a task on a thread and a small runtime of its own, so that encoding never delays a health check; the
-/// receiver gets its result.
+/// Runs a task on a thread and a runtime of its own, so that encoding never delays a health check. The thread has no
+/// capabilities. The returned receiver gets the task's result.
 ///
 /// # Errors
-/// The system has no thread or no event queue left.
+/// The system cannot start a thread or create an event queue.
 pub fn spawn_thread<F>(
     name: &str,
     task: impl FnOnce() -> F + Send + 'static,
@@ -218,10 +221,11 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, receiver) = oneshot::channel();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        capabilities::keep(Capabilities::NONE);
         let output = runtime.block_on(task());
-        // Look-ups of names that hang must not hold up the end.
+        // Hanging DNS look-ups must not delay the end.
         runtime.shutdown_background();
-        // Nobody may be waiting any more.
+        // The receiver may have been dropped.
         sender.send(output).unwrap_or_default();
     })?;
     Ok(receiver)
@@ -229,12 +233,17 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::spawn_thread;
+    use super::{Capabilities, spawn_thread};
 
     #[tokio::test]
-    async fn a_thread_of_its_own_tells_its_result() {
-        let name = || std::thread::current().name().map(str::to_owned);
-        let result = spawn_thread("otlp-logs", move || async move { tokio::spawn(async move { name() }).await });
-        assert_eq!(result.unwrap().await.unwrap().unwrap().as_deref(), Some("otlp-logs"));
+    async fn thread_has_name_and_no_capabilities() {
+        let task = || async move {
+            let name = std::thread::current().name().map(str::to_owned);
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            (name, Capabilities::of_status(&status, "CapPrm"))
+        };
+        let result = spawn_thread("otlp-logs", move || async move { tokio::spawn(task()).await });
+        let (name, permitted) = result.unwrap().await.unwrap().unwrap();
+        assert_eq!((name.as_deref(), permitted), (Some("otlp-logs"), Some(Capabilities::NONE)));
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics as OTLP requests: cumulative sums, split so that no receiver refuses a request for its size.
+//! Encodes metrics as OTLP requests: cumulative sums, split below the receivers' size limit.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
@@ -12,28 +12,27 @@ use prost::Message;
 use super::typed;
 use crate::pipeline::metrics::{Resolved, Series};
 
-/// The most bytes of an encoded request: receivers usually take 4 MiB, and refuse for good what is greater.
+/// The most bytes of an encoded request: receivers usually accept 4 MiB, and permanently refuse a larger request.
 pub const MAX_REQUEST: usize = 3 << 20;
 
-/// The name of the scope that our metrics are of.
+/// The name of our metrics' scope.
 const SCOPE: &str = env!("CARGO_PKG_NAME");
 
-/// A tag and a length of up to 5 bytes: what a message costs inside another one, at most.
+/// The most bytes around a nested message: a tag and a length of up to 5 bytes.
 const NESTED: usize = 6;
 
-/// Requests, and what did not fit into any.
+/// Requests, and the number of points that fit into none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded {
-    /// Each under the limit, none empty.
+    /// Each within the limit, none empty.
     pub requests: Vec<ExportMetricsServiceRequest>,
     /// Points in all requests.
     pub points: u64,
-    /// Points too big for a request of their own: to be counted as dropped.
+    /// Points that are too large for a request; the caller counts them as dropped.
     pub oversized: u64,
 }
 
-/// The requests that carry metrics at `time` (ns since the Unix epoch), each of at most `limit` bytes when encoded
-/// ([`MAX_REQUEST`]).
+/// Encodes metrics at `time` (ns since the Unix epoch) into requests of at most `limit` encoded bytes ([`MAX_REQUEST`]).
 pub fn encode(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize) -> Encoded {
     let mut split = Split::new(resource, limit);
     for metric in metrics {
@@ -44,13 +43,13 @@ pub fn encode(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize
     split.finish()
 }
 
-/// Fills one request after the other.
+/// Fills one request after another.
 struct Split<'a> {
     resource: &'a Resource,
     limit: usize,
-    /// What a request without metrics takes, lengths of the messages around them included.
+    /// Bytes of a request without metrics, including the lengths of the messages around them.
     base: usize,
-    /// What the request in the making takes, at most.
+    /// The most bytes of the current request.
     size: usize,
     metrics: Vec<Metric>,
     done: Encoded,
@@ -58,7 +57,7 @@ struct Split<'a> {
 
 impl<'a> Split<'a> {
     fn new(resource: &'a Resource, limit: usize) -> Self {
-        // Both messages around the metrics are in it with lengths of one byte.
+        // It includes both messages around the metrics with lengths of one byte.
         let base = request(resource, Vec::new()).encoded_len() + 2 * NESTED;
         Self { resource, limit, base, size: base, metrics: Vec::new(), done: Encoded::default() }
     }
@@ -71,7 +70,7 @@ impl<'a> Split<'a> {
             return;
         }
         let head = empty_metric(metric);
-        // The sum in it has its length again.
+        // The nested sum has a tag and a length as well.
         let head_size = head.encoded_len() + 2 * NESTED;
         if self.base + head_size + point_size > self.limit {
             self.done.oversized += 1;
@@ -133,7 +132,7 @@ fn empty_metric(metric: &Resolved) -> Metric {
 }
 
 fn point(series: &Series, time: u64) -> NumberDataPoint {
-    // An empty text says nothing: Prometheus takes such a label for one that is not there.
+    // An empty text is left out: Prometheus treats such a label as absent.
     let known = series.attributes.iter().filter(|(_, text)| !text.is_empty());
     let value = |key: &str, text: &String| match typed::number(key, text) {
         Some(number) => any_value::Value::IntValue(number),
@@ -144,11 +143,11 @@ fn point(series: &Series, time: u64) -> NumberDataPoint {
         let name = eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW;
         attributes.push(attribute(name, any_value::Value::BoolValue(true)));
     }
-    // OTLP's integers are signed; no sum of ours comes near.
+    // OTLP's integers are signed; our sums never get that large.
     let value = i64::try_from(series.value).unwrap_or(i64::MAX);
     NumberDataPoint {
         attributes,
-        // A series can't have begun after it is told of, whatever an event's clock says.
+        // A series cannot start after it is exported, even if the wall clock went back.
         start_time_unix_nano: series.start.min(time),
         time_unix_nano: time,
         value: Some(number_data_point::Value::AsInt(value)),

@@ -1,35 +1,37 @@
-//! Sends metrics at an interval: what is due is asked for, so that a receiver that was away gets the newest values.
+//! Sends metrics at an interval. Each request has the current values, so a receiver that returns gets the newest ones.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use eyepiece_config::Signal;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout_at};
 use tracing::warn;
 
-use super::config::Signal;
-use super::delivery::{Counters, Reporter, Transport};
-use super::retry::{Backoff, Outcome};
+use super::counters::ExportCounters;
+use super::delivery::{Reporter, Transport};
+use super::retry::{Outcome, pause};
+use crate::support::backoff::{Backoff, BackoffRange};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
-/// Pauses between the attempts to deliver the last values: the whole drain takes some seconds.
-const LAST_BACKOFF: Backoff = Backoff { initial: Duration::from_millis(200), max: Duration::from_secs(1) };
+/// Pauses between attempts to deliver the last values: the whole drain takes some seconds.
+const LAST_BACKOFF: BackoffRange = BackoffRange { initial: Duration::from_millis(200), max: Duration::from_secs(1) };
 
-/// Why requests were given up, where none of them has failed.
+/// The error of requests that were given up without a failure.
 pub(crate) const NO_ANSWER: &str = "no answer in time";
 
 /// An encoded `ExportMetricsServiceRequest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsRequest {
-    /// The bytes; the receiver's bound of 4 MiB is the maker's to keep.
+    /// The bytes, within the receiver's limit of 4 MiB.
     pub body: Bytes,
-    /// How many data points it holds; one without any is not sent.
+    /// The number of data points. A request without any is not sent.
     pub data_points: usize,
 }
 
@@ -48,21 +50,20 @@ impl From<&ExportMetricsServiceRequest> for MetricsRequest {
     }
 }
 
-/// What is to be sent now.
+/// The requests of one interval.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// In this order.
+    /// Sent in this order.
     pub requests: Vec<MetricsRequest>,
-    /// Data points that fit into no request.
+    /// Data points that are too large for a request.
     pub too_large: u64,
 }
 
-/// Sends what `produce` makes, every `interval` (at least a millisecond) and once more when told to stop.
+/// Sends the requests of `produce` every `interval` (at least a millisecond) and once more at the stop.
 ///
-/// Values are cumulative, so a request that failed is not kept: the next interval's has all of it and more. A pause
-/// that the receiver asks for is kept. After the last values comes nothing, so they are sent until they are taken or
-/// the deadline is there.
-pub async fn run<T, P, F>(sender: Sender<T>, interval: Duration, mut produce: P, mut stop: Stop)
+/// Values are cumulative, so a failed request is not sent again: the next one includes its values. A pause that the
+/// receiver asks for is respected. The last values are sent until the receiver accepts them or the deadline passes.
+pub async fn run<T, P, F>(sender: MetricsSender<T>, interval: Duration, mut produce: P, mut stop: Stop)
 where
     T: Transport,
     P: FnMut() -> F,
@@ -83,7 +84,7 @@ where
         let work = async { sender.send_all(produce().await).await };
         tokio::select! {
             delay = work => not_before = Instant::now() + delay.unwrap_or_default(),
-            // What was being sent is sent again below, with the newest values.
+            // The cancelled request is sent again below, with the newest values.
             deadline = shutdown::requested(&mut stop) => break deadline,
         }
     };
@@ -92,43 +93,43 @@ where
             sender.counters.too_large.add(due.too_large);
             sender.send_last(due.requests, deadline).await
         }
-        Err(_) => Err("no time was left to gather them".to_owned()),
+        Err(_) => Err("the deadline passed before they were collected".to_owned()),
     };
     if let Err(why) = sent {
-        warn!("the last values of metrics were not delivered: {why}");
+        warn!("cannot deliver the last values of metrics: {why}");
     }
 }
 
-/// A receiver that takes no request now.
+/// A request that may be sent again.
 struct Failure {
-    /// The pause that it asks for.
+    /// The pause that the receiver asked for.
     delay: Option<Duration>,
     message: String,
 }
 
-/// Sends single requests and keeps our numbers about them; for our own metrics too. Cloning shares everything, so that
-/// a receiver's absence is told once.
+/// Sends single requests and counts them, for the flows' metrics and for our own. Clones share their state, so an
+/// unreachable receiver is logged once.
 #[derive(Clone, Debug)]
-pub struct Sender<T> {
+pub struct MetricsSender<T> {
     transport: T,
-    counters: Counters,
+    counters: ExportCounters,
     reporter: Arc<Reporter>,
 }
 
-impl<T: Transport> Sender<T> {
-    /// A sender over a transport.
+impl<T: Transport> MetricsSender<T> {
+    /// Creates a sender over a transport.
     pub fn new(transport: T, telemetry: &Telemetry) -> Self {
-        let counters = Counters::new(telemetry, Signal::Metrics);
+        let counters = ExportCounters::new(telemetry, Signal::Metrics);
         let reporter = Arc::new(Reporter::new(Signal::Metrics, &counters, telemetry));
         Self { transport, counters, reporter }
     }
 
-    /// Why the last request failed; none where it was taken.
+    /// Why the last request failed. `None` if it succeeded.
     pub(super) fn error(&self) -> Option<String> {
         self.reporter.error()
     }
 
-    /// Sends one after the other until one fails; returns the pause that the receiver asked for.
+    /// Sends requests until one fails. Returns the pause that the receiver asked for.
     async fn send_all(&self, due: Due) -> Option<Duration> {
         self.counters.too_large.add(due.too_large);
         for request in due.requests {
@@ -139,7 +140,7 @@ impl<T: Transport> Sender<T> {
         None
     }
 
-    /// Sends a request whose values the next interval's has too; an error is why it was not taken.
+    /// Sends a request whose values the next one includes. The error is the reason of its failure.
     pub(super) async fn send(&self, request: &MetricsRequest) -> Result<(), String> {
         self.send_once(request).await.map_err(|failure| failure.message)
     }
@@ -154,17 +155,15 @@ impl<T: Transport> Sender<T> {
         sent
     }
 
-    /// Sends requests after which there are no others, as often as it takes and the deadline lets us; an error is why
-    /// not all of them were taken.
+    /// Sends the last requests, again and again until the deadline. The error is the reason why one was not accepted.
     pub(super) async fn send_last(&self, requests: Vec<MetricsRequest>, deadline: Instant) -> Result<(), String> {
         let mut left: usize = requests.iter().map(|request| request.data_points).sum();
         let all = async {
             for request in &requests {
                 self.counters.io.add(request.body.len() as u64);
-                let mut attempts = 0;
+                let mut backoff = Backoff::new(LAST_BACKOFF, fastrand::Rng::new());
                 while let Err(Failure { delay, message }) = self.attempt(request).await {
-                    attempts += 1;
-                    let pause = LAST_BACKOFF.pause(attempts, delay);
+                    let pause = pause(&mut backoff, delay);
                     self.reporter.failed(&message);
                     if Instant::now() + pause >= deadline {
                         return false;
@@ -184,17 +183,17 @@ impl<T: Transport> Sender<T> {
         Err(self.error().unwrap_or_else(|| NO_ANSWER.to_owned()))
     }
 
-    /// Whether the receiver took it or refused it for good, rather than not answering or asking for a pause.
+    /// Sends a request once. It fails if it may be sent again.
     async fn attempt(&self, request: &MetricsRequest) -> Result<(), Failure> {
         if request.data_points == 0 {
             return Ok(());
         }
         let points = request.data_points as u64;
         match self.transport.send(request.body.clone()).await {
-            Outcome::Accepted => self.taken(points, 0),
+            Outcome::Accepted => self.accepted(points, 0),
             Outcome::Partial { rejected, message } => {
                 let rejected = rejected.min(points);
-                self.taken(points - rejected, rejected);
+                self.accepted(points - rejected, rejected);
                 self.reporter.partial(rejected, &message);
             }
             Outcome::Refused { message } => {
@@ -207,10 +206,10 @@ impl<T: Transport> Sender<T> {
         Ok(())
     }
 
-    fn taken(&self, points: u64, rejected: u64) {
+    fn accepted(&self, points: u64, rejected: u64) {
         self.counters.delivered.add(points);
         self.counters.partial_success.add(rejected);
         self.counters.requests_ok.add(1);
-        self.reporter.taken();
+        self.reporter.accepted();
     }
 }

@@ -1,20 +1,21 @@
-//! OTLP: flows as log records, metrics, and our own telemetry, to a collector or readable to standard output.
+//! OTLP exporter: flows as log records, metrics, and our own telemetry.
 //!
-//! Flows and events go from the pipeline into a bounded [`queue`]; [`logs`] encodes them straight to OTLP's protobuf and keeps
-//! several requests in flight, [`stdout`] prints them instead. [`metrics_sender`] and [`self_telemetry`] use the same
-//! [`client`]. What is not delivered is counted by reason.
+//! The pipeline puts flows and events into a bounded [`queue`]. [`logs`] encodes them straight to OTLP's protobuf and
+//! keeps several requests in flight. [`metrics_sender`] and [`self_telemetry`] use the same [`client`]. Undelivered
+//! records are counted by reason.
 
 pub mod client;
 pub mod config;
+pub mod counters;
 pub mod delivery;
 pub mod encode;
 pub mod logs;
 pub mod metrics;
 pub mod metrics_sender;
 pub mod queue;
+pub mod record_kinds;
 pub mod resource;
 pub mod retry;
 pub mod self_telemetry;
-mod starts;
+mod start_times;
 mod typed;
-pub mod wanted;

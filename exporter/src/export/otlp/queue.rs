@@ -1,4 +1,4 @@
-//! The bounded queue of flows and events between the pipeline and the task that exports them.
+//! The bounded queue of flows and events between the pipeline and the exporter's task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,74 +8,71 @@ use eyepiece_flow::record::{Batch, Observed};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
-use super::delivery::Counters;
-use super::wanted::Wanted;
+use super::counters::ExportCounters;
+use super::record_kinds::RecordKinds;
 use crate::support::telemetry::Number;
 
-/// Records that wait for export: about a third of a second at 200,000 records/s, longer than a collector's pause for
-/// garbage. A full queue keeps 20 to 26 MiB, by how many flows come at once (`tests/pipeline_memory.rs` measures it):
-/// less than half of the 64 MiB that the program may take.
+/// Capacity in records: about a third of a second at 200,000 records/s, longer than a collector's garbage collection. A
+/// full queue takes 20 to 26 MiB, depending on the flows of a batch (`tests/pipeline_memory.rs` measures it): less than
+/// half of the 64 MiB of the program.
 pub const DEFAULT_CAPACITY: usize = 65_536;
 
-/// Name of this queue in our telemetry.
-pub const QUEUE_NAME: &str = "otlp_logs";
-
-/// Where the pipeline leaves flows for export. Cloning shares the queue.
+/// The pipeline's end of the queue. Cloning shares the queue.
 #[derive(Clone, Debug)]
 pub struct LogSink {
     shared: Arc<Shared>,
     sender: mpsc::UnboundedSender<Item>,
 }
 
-/// The first wanted observations of a batch: the rest found no room.
+/// The first exported records of a batch; the rest found no room.
 #[derive(Debug)]
 pub struct Item {
     batch: Batch,
     records: usize,
-    wanted: Wanted,
+    kinds: RecordKinds,
 }
 
 impl Item {
-    /// How many there are.
+    /// Number of records.
     pub const fn len(&self) -> usize {
         self.records
     }
 
-    /// Never: such an item is not sent.
+    /// Always false: an empty item is not queued.
     pub const fn is_empty(&self) -> bool {
         self.records == 0
     }
 
-    /// Flows, events and losses in their order.
+    /// Flows, events and losses in order.
     pub fn observed(&self) -> impl Iterator<Item = &Observed> {
-        self.batch.iter().filter(|&observed| self.wanted.wants(observed)).take(self.records)
+        self.batch.iter().filter(|&observed| self.kinds.includes(observed)).take(self.records)
     }
 }
 
 #[derive(Debug)]
 struct Shared {
-    wanted: Wanted,
-    /// In records. The channel itself has no bound: this one is kept beside it.
+    kinds: RecordKinds,
+    /// In records. The channel itself is unbounded.
     capacity: usize,
     depth: AtomicUsize,
-    /// With this many records waiting the reader need not wait for more.
+    /// Queued records that wake the reader early.
     enough: usize,
     reached: Notify,
-    /// The reader is gone for another reason than shutdown.
+    /// The reader ended for another reason than a shutdown.
     broken: AtomicBool,
     gauge: Number,
-    counters: Counters,
+    counters: ExportCounters,
 }
 
-/// A queue of `capacity` records, of the wanted kinds, whose reader is woken early with `enough` of them.
-pub fn channel(capacity: usize, enough: usize, wanted: Wanted, counters: Counters) -> (LogSink, Queue) {
+/// Creates a queue of `capacity` records of these kinds, whose reader wakes early for `enough` of them.
+pub fn channel(capacity: usize, enough: usize, kinds: RecordKinds, counters: ExportCounters) -> (LogSink, Queue) {
     let (sender, receiver) = mpsc::unbounded_channel();
     counters.queue_capacity.set(capacity as u64);
     let shared = Arc::new(Shared {
-        wanted,
+        kinds,
         capacity,
         depth: AtomicUsize::new(0),
-        // A queue smaller than a request must not wait for one.
+        // A queue that is smaller than a request must not wait for one.
         enough: enough.min(capacity / 2).max(1),
         reached: Notify::new(),
         broken: AtomicBool::new(false),
@@ -86,10 +83,10 @@ pub fn channel(capacity: usize, enough: usize, wanted: Wanted, counters: Counter
 }
 
 impl LogSink {
-    /// Leaves flows and events for export and never waits. What finds no room is counted; returns how many were taken.
+    /// Queues flows and events, and never waits. Counts records that find no room. Returns the number of queued records.
     pub fn try_send(&self, batch: Batch) -> usize {
         let shared = &*self.shared;
-        let offered = batch.iter().filter(|&observed| shared.wanted.wants(observed)).count();
+        let offered = batch.iter().filter(|&observed| shared.kinds.includes(observed)).count();
         if offered == 0 {
             return 0;
         }
@@ -101,7 +98,7 @@ impl LogSink {
         shared.counters.queue_full.add((offered - taken) as u64);
         let Ok(before) = reserved else { return 0 };
         shared.counters.taken.add(taken as u64);
-        if self.sender.send(Item { batch, records: taken, wanted: shared.wanted }).is_err() {
+        if self.sender.send(Item { batch, records: taken, kinds: shared.kinds }).is_err() {
             shared.release(taken);
             shared.count_unread(taken);
             return 0;
@@ -114,7 +111,7 @@ impl LogSink {
         taken
     }
 
-    /// Records that wait.
+    /// Number of queued records.
     pub fn depth(&self) -> usize {
         self.shared.depth.load(Ordering::Acquire)
     }
@@ -133,7 +130,7 @@ impl Shared {
     }
 }
 
-/// The reader's end. Dropping it closes the queue and counts what is left.
+/// The reader's end. Dropping it closes the queue and counts the rest.
 #[derive(Debug)]
 pub struct Queue {
     shared: Arc<Shared>,
@@ -141,38 +138,38 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The next flows, once there are some; none when all sinks are gone.
+    /// Waits for the next records. Returns `None` if all sinks are dropped.
     pub async fn next(&mut self) -> Option<Item> {
         let item = self.receiver.recv().await?;
         self.shared.release(item.records);
         Some(item)
     }
 
-    /// The next flows, if there are some.
+    /// Returns the next records, if there are any.
     pub fn try_next(&mut self) -> Option<Item> {
         let item = self.receiver.try_recv().ok()?;
         self.shared.release(item.records);
         Some(item)
     }
 
-    /// Waits until a request's worth of records is there, at most `delay`. The reader sleeps through what comes in
-    /// the meantime: waking it for every batch would cost more than encoding the batch.
+    /// Waits at most `delay` for a full request. The reader does not wake for every batch, which would cost more than
+    /// encoding the batch.
     pub async fn gather(&self, delay: Duration) {
         let enough = async {
             while self.shared.depth.load(Ordering::Acquire) < self.shared.enough {
                 self.shared.reached.notified().await;
             }
         };
-        // Both ends of the wait mean the same: go on.
+        // A timeout is no error.
         timeout(delay, enough).await.unwrap_or_default();
     }
 
-    /// Takes no more; what is inside can still be read.
+    /// Closes the queue for new records; queued ones can still be read.
     pub fn close(&mut self) {
         self.receiver.close();
     }
 
-    /// From here on what can't be read is counted as `closed`, not as `shutdown`.
+    /// Counts unread records as `closed` from now on, not as `shutdown`.
     pub fn set_broken(&self) {
         self.shared.broken.store(true, Ordering::Release);
     }
@@ -191,13 +188,13 @@ impl Drop for Queue {
 mod tests {
     use std::sync::Arc;
 
+    use eyepiece_config::Signal;
     use eyepiece_flow::event::{Lost, LostSource};
     use eyepiece_flow::flow::{EventType, Flow};
     use eyepiece_flow::record::{Batch, Observed};
 
-    use super::{Wanted, channel};
-    use crate::export::otlp::config::Signal;
-    use crate::export::otlp::delivery::Counters;
+    use super::{RecordKinds, channel};
+    use crate::export::otlp::counters::ExportCounters;
     use crate::support::telemetry::Telemetry;
 
     fn batch(records: usize) -> Batch {
@@ -209,8 +206,8 @@ mod tests {
         const N: usize = 8;
         for capacity in [0, 1, N - 1, N, N + 1, N * 8] {
             for records in [0, 1, N - 1, N, N + 1, N * 8] {
-                let counters = Counters::new(&Telemetry::default(), Signal::Logs);
-                let (sink, mut queue) = channel(capacity, 4, Wanted::default(), counters.clone());
+                let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
+                let (sink, mut queue) = channel(capacity, 4, RecordKinds::default(), counters.clone());
                 let (mut taken, offered) = (0, records * 3);
                 for _ in 0..3 {
                     taken += sink.try_send(batch(records));
@@ -231,9 +228,9 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_reader_is_told_apart() {
-        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
-        let (sink, queue) = channel(10, 4, Wanted::default(), counters.clone());
+    fn broken_reader_counts_closed() {
+        let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
+        let (sink, queue) = channel(10, 4, RecordKinds::default(), counters.clone());
         sink.try_send(batch(3));
         queue.set_broken();
         drop(queue);
@@ -242,23 +239,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_takes_no_room() {
+    fn other_kinds_take_no_room() {
         let flow = || Observed::Flow(Flow::empty(EventType::default()));
         let lost = || Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: None, count: 1, time: 7 });
         let batch: Batch = Arc::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
         for (flows, capacity, taken, full) in [(true, 9, 6, 0), (false, 9, 3, 0), (false, 2, 2, 1), (true, 4, 4, 2)] {
-            let counters = Counters::new(&Telemetry::default(), Signal::Logs);
-            let wanted = Wanted { flows, ..Wanted::default() };
-            let (sink, mut queue) = channel(capacity, 4, wanted, counters.clone());
+            let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
+            let kinds = RecordKinds { flows, ..RecordKinds::default() };
+            let (sink, mut queue) = channel(capacity, 4, kinds, counters.clone());
             assert_eq!(sink.try_send(Batch::clone(&batch)), taken);
             assert_eq!((sink.depth(), counters.queue_full.get()), (taken, full));
             let item = queue.try_next().unwrap();
-            let expected: Vec<_> = batch.iter().filter(|&observed| wanted.wants(observed)).take(taken).collect();
+            let expected: Vec<_> = batch.iter().filter(|&observed| kinds.includes(observed)).take(taken).collect();
             assert_eq!((item.len(), item.observed().collect::<Vec<_>>()), (taken, expected));
             assert_eq!(sink.depth(), 0);
         }
-        let nothing = Wanted { flows: false, agent: false, lost: false, debug: false };
-        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+        let nothing = RecordKinds { flows: false, agent: false, lost: false, debug: false };
+        let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let (sink, mut queue) = channel(9, 4, nothing, counters);
         assert_eq!(sink.try_send(batch), 0);
         assert!(queue.try_next().is_none());

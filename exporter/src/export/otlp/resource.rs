@@ -1,4 +1,4 @@
-//! The resource: the exporter and its host, the same for logs, metrics and our own telemetry.
+//! The OTLP resource: the exporter and its host. Logs, metrics and our own telemetry share it.
 
 use eyepiece_semconv::attribute;
 use opentelemetry::KeyValue;
@@ -7,16 +7,16 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue as ProtoKeyValue
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use prost::Message as _;
 
-/// `service.name` where nobody says another.
+/// Default of `service.name`.
 pub const DEFAULT_SERVICE_NAME: &str = "eyepiece";
 
-/// Attributes of the resource, each name once, in order of their names.
+/// Attributes of the resource, ordered by name, each name once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource(Vec<(String, String)>);
 
 impl Resource {
-    /// Our own attributes, over them `attributes` (`OTEL_RESOURCE_ATTRIBUTES`), over all `service_name`
-    /// (`OTEL_SERVICE_NAME`). `instance_id` names this instance of the program. An empty value leaves an attribute out.
+    /// Merges our own attributes, `attributes` (`OTEL_RESOURCE_ATTRIBUTES`) and `service_name` (`OTEL_SERVICE_NAME`); later
+    /// ones win. `instance_id` names this instance of the program. An attribute with an empty value is left out.
     pub fn new(
         host: &str,
         instance_id: &str,
@@ -43,7 +43,7 @@ impl Resource {
         &self.0
     }
 
-    /// For requests that are built from OTLP's messages.
+    /// The resource as an OTLP message.
     pub fn proto(&self) -> ProtoResource {
         let attribute = |(key, value): &(String, String)| ProtoKeyValue {
             key: key.clone(),
@@ -53,7 +53,7 @@ impl Resource {
         ProtoResource { attributes: self.0.iter().map(attribute).collect(), ..ProtoResource::default() }
     }
 
-    /// For the SDK.
+    /// The resource of the SDK.
     pub fn sdk(&self) -> opentelemetry_sdk::Resource {
         let attributes = self.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build()
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wins() {
+    fn later_attributes_win() {
         let version = format!("service.version={}", env!("CARGO_PKG_VERSION"));
         let ours = ["host.name=h", "service.instance.id=i", "service.name=eyepiece", &version];
         assert_eq!(attributes(&[], None), ours);

@@ -1,8 +1,8 @@
-//! Exports our own numbers as OTLP metrics, by OpenTelemetry's SDK and exporter over our client.
+//! Exports own metrics as OTLP, by OpenTelemetry's SDK and exporter over our client.
 //!
-//! The SDK collects, its exporter encodes, and hands the request to `Bridge` as to any HTTP client. What that exporter
-//! reads of `OTEL_EXPORTER_OTLP_*` past the configuration file (headers, compression) stays behind there: our client
-//! has its own endpoint, headers, authorities and client certificate. On the way `Starts` gives each sum its own start.
+//! The SDK collects, its exporter encodes, and `Bridge` is the exporter's HTTP client. The exporter reads some
+//! `OTEL_EXPORTER_OTLP_*` variables itself (headers, compression); the bridge ignores these, since our client has its own
+//! endpoint, headers, authorities and client certificate. `StartTimes` gives each sum a start time of its own.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -24,25 +24,25 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::delivery::Transport;
-use super::metrics_sender::{MetricsRequest, NO_ANSWER, Sender};
+use super::metrics_sender::{MetricsRequest, MetricsSender, NO_ANSWER};
 use super::resource::Resource;
-use super::starts::Starts;
+use super::start_times::StartTimes;
 use super::typed;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
 
-/// How soon a number that was registered late gets its instrument, at the latest.
+/// Interval of the search for new numbers, which get an instrument then.
 const REFRESH: Duration = Duration::from_secs(5);
-/// What the SDK may take beyond the deadline to hear that the last request was given up.
+/// Time beyond the deadline in which the SDK learns that the last request was given up.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Exports every `interval` until told to stop, then once more, and returns by the deadline even if the receiver is
-/// gone. Needs a tokio runtime.
+/// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
+/// a tokio runtime.
 pub async fn run<T: Transport>(
     telemetry: Telemetry,
     resource: &Resource,
-    sender: Sender<T>,
+    sender: MetricsSender<T>,
     interval: Duration,
     mut stop: Stop,
 ) {
@@ -51,7 +51,7 @@ pub async fn run<T: Transport>(
     let exporter = match exporter(bridge) {
         Ok(exporter) => exporter,
         Err(error) => {
-            warn!("our own metrics are not exported: {error}");
+            warn!("cannot export own metrics: {error}");
             return;
         }
     };
@@ -59,7 +59,7 @@ pub async fn run<T: Transport>(
     let provider = SdkMeterProvider::builder()
         .with_reader(reader)
         .with_resource(resource.sdk())
-        // Room for all series that the registry has, and for the one that further ones share.
+        // Room for all series of the registry, and for the shared one.
         .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_MAX + 1).build().ok())
         .build();
     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build();
@@ -72,32 +72,32 @@ pub async fn run<T: Transport>(
             () = sleep(REFRESH.min(interval)) => {}
         }
     };
-    // What was registered since the last look has a value too.
+    // Numbers that were registered since the last search.
     register(&telemetry, &meter, &mut known);
     if let Err(error) = shut_down(provider, deadline).await {
-        // The SDK keeps no words of an exporter; the sender has those of the receiver.
+        // The SDK drops an exporter's message; the sender has the receiver's.
         let why = sender.error().unwrap_or(error);
-        warn!("the last values of our own metrics were not delivered: {why}");
+        warn!("cannot deliver the last values of own metrics: {why}");
     }
 }
 
-/// The SDK's shutdown blocks its caller while the export needs this runtime, so it has a thread of its own, which is
-/// left behind where the time is over.
+/// Shuts the SDK down. This blocks while the export needs this runtime, so it has a thread of its own, which is left
+/// behind at the deadline.
 async fn shut_down(provider: SdkMeterProvider, deadline: Instant) -> Result<(), String> {
     let (sender, receiver) = oneshot::channel();
     let left = deadline.saturating_duration_since(Instant::now());
     let thread = std::thread::Builder::new().name("telemetry-end".into()).spawn(move || {
-        // Nobody waits any more where the deadline has passed.
+        // The receiver is dropped after the deadline.
         sender.send(provider.shutdown_with_timeout(left)).unwrap_or_default();
     });
-    thread.map_err(|error| format!("no thread: {error}"))?;
+    thread.map_err(|error| format!("cannot start a thread: {error}"))?;
     match timeout_at(deadline + GRACE, receiver).await {
         Ok(Ok(ended)) => ended.map_err(|error| error.to_string()),
         Ok(Err(_)) | Err(_) => Err(NO_ANSWER.to_owned()),
     }
 }
 
-/// Makes instruments for names that have none yet.
+/// Creates instruments for names that have none yet.
 fn register(telemetry: &Telemetry, meter: &Meter, known: &mut BTreeSet<&'static str>) {
     for sample in telemetry.samples() {
         let name = sample.key.name;
@@ -107,7 +107,7 @@ fn register(telemetry: &Telemetry, meter: &Meter, known: &mut BTreeSet<&'static 
         let metric = Metric::find(name);
         let (unit, description) = metric.map_or(("", ""), |metric| (metric.unit, metric.description));
         let telemetry = telemetry.clone();
-        // Instruments live as long as their provider; the handles are of no use.
+        // Instruments live as long as their provider, without their handles.
         match (metric.map(|metric| metric.instrument), sample.kind) {
             (Some(Kinds::UpDownCounter), _) => {
                 let builder = meter.i64_observable_up_down_counter(name).with_unit(unit).with_description(description);
@@ -143,16 +143,16 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
         None if *key == attribute::OTEL_METRIC_OVERFLOW => KeyValue::new(*key, true),
         None => KeyValue::new(*key, value.clone()),
     };
-    // The hook of kfree_skb has no interface.
+    // An attribute without a value is left out: the hook of kfree_skb has no interface.
     sample.key.attributes.iter().filter(|(_, value)| !value.is_empty()).map(attribute).collect()
 }
 
-/// The SDK exporter's HTTP client: takes the request's body and sends it by ours.
+/// The HTTP client of the SDK's exporter: sends the request's body by our client.
 struct Bridge<T> {
-    sender: Sender<T>,
+    sender: MetricsSender<T>,
     stop: Stop,
     runtime: Handle,
-    starts: Mutex<Starts>,
+    starts: Mutex<StartTimes>,
 }
 
 impl<T> std::fmt::Debug for Bridge<T> {
@@ -164,7 +164,7 @@ impl<T> std::fmt::Debug for Bridge<T> {
 #[async_trait::async_trait]
 impl<T: Transport> HttpClient for Bridge<T> {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        let mut request = ExportMetricsServiceRequest::decode(plain(request)?)?;
+        let mut request = ExportMetricsServiceRequest::decode(decompressed(request)?)?;
         self.starts.lock().unwrap_or_else(PoisonError::into_inner).settle(&mut request);
         let request = MetricsRequest::from(&request);
         let sent = deliver(self.sender.clone(), request, self.stop.clone());
@@ -174,8 +174,12 @@ impl<T: Transport> HttpClient for Bridge<T> {
     }
 }
 
-/// Sends a request once; when told to stop, until it is taken or the deadline is there.
-async fn deliver<T: Transport>(sender: Sender<T>, request: MetricsRequest, mut stop: Stop) -> Result<(), String> {
+/// Sends a request once. After a stop, sends it until the receiver accepts it or the deadline passes.
+async fn deliver<T: Transport>(
+    sender: MetricsSender<T>,
+    request: MetricsRequest,
+    mut stop: Stop,
+) -> Result<(), String> {
     let deadline = tokio::select! {
         biased;
         deadline = shutdown::requested(&mut stop) => deadline,
@@ -184,8 +188,8 @@ async fn deliver<T: Transport>(sender: Sender<T>, request: MetricsRequest, mut s
     sender.send_last(vec![request], deadline).await
 }
 
-/// The body as it was before the exporter compressed it; our client compresses by our own settings.
-fn plain(request: http::Request<Bytes>) -> Result<Bytes, HttpError> {
+/// Returns the body without the exporter's compression; our client compresses by our own settings.
+fn decompressed(request: http::Request<Bytes>) -> Result<Bytes, HttpError> {
     let encoding = request.headers().get(http::header::CONTENT_ENCODING).cloned();
     let body = request.into_body();
     match encoding.as_ref().map(http::HeaderValue::as_bytes) {
@@ -199,7 +203,7 @@ fn plain(request: http::Request<Bytes>) -> Result<Bytes, HttpError> {
     }
 }
 
-/// The SDK's own exporter over our client. The endpoint is never dialled: the bridge takes the body alone.
+/// The SDK's exporter over our client. The endpoint is never used: the bridge only takes the body.
 fn exporter<T: Transport>(bridge: Bridge<T>) -> Result<MetricExporter, ExporterBuildError> {
     MetricExporter::builder()
         .with_http()

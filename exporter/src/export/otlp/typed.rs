@@ -1,9 +1,9 @@
-//! Values of attributes that we keep as texts, in the type that the registry has for them.
+//! Converts attribute values from text to the type in the registry.
 
 use eyepiece_semconv::{Attribute, Type};
 
-/// Returns the number that an attribute's text stands for; `None` if the registry has a text for it, or does not know
-/// it (labels of Hubble's metrics).
+/// Returns the number of an attribute's text. `None` if the registry has another type for it, or does not have it (labels
+/// of Hubble's metrics).
 pub(super) fn number(name: &str, text: &str) -> Option<i64> {
     let attribute = Attribute::find(name).filter(|attribute| attribute.r#type == Type::Int)?;
     let number = text.parse();

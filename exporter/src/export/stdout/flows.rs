@@ -1,8 +1,9 @@
-//! Prints flows and events as readable lines instead of sending them, in the demo's columns.
+//! Prints flows and events to standard output, in columns.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use eyepiece_config::Signal;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
@@ -11,64 +12,64 @@ use eyepiece_semconv::attribute;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::event_line;
 use super::row::{self, Row};
-use crate::export::otlp::config::Signal;
-use crate::export::otlp::delivery::Counters;
+use crate::export::otlp::counters::ExportCounters;
 use crate::export::otlp::queue;
 use crate::export::otlp::queue::{Item, LogSink, Queue};
-use crate::export::otlp::wanted::Wanted;
-use crate::export::stdout::flow_line::{Reader, Words};
+use crate::export::otlp::record_kinds::RecordKinds;
+use crate::export::text::event_line;
+use crate::export::text::flow_line::{FlowTextLookup, FlowTexts};
 use crate::support::paint::{Color, Paint};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
-/// Text that is written at once: a pipe's capacity.
+/// Bytes of one write: a pipe's capacity.
 const CHUNK: usize = 64 * 1024;
 
 /// Nanoseconds of a day.
 const DAY: u64 = 86_400 * 1_000_000_000;
 
-/// The task that prints; see [`build`].
+/// The printer's task; see [`build`].
 pub struct Printer<W> {
     queue: Queue,
-    reader: Reader,
-    words: Words,
+    lookup: FlowTextLookup,
+    texts: FlowTexts,
     row: Row,
-    /// Days since the Unix epoch, as the last heading has it.
+    /// Day of the last heading, in days since the Unix epoch.
     day: Option<u64>,
     paint: Paint,
     out: W,
     text: String,
     /// Records in `text`.
     pending: u64,
-    counters: Counters,
+    counters: ExportCounters,
 }
 
-/// A sink for flows, and the task behind it. Its writing blocks while the reader of a pipe does: run it on a thread
-/// of its own ([`spawn_thread`](crate::export::otlp::logs::spawn_thread)); what finds no room in the queue meanwhile is counted.
+/// Builds a sink for flows and its task. The task blocks while the reader of a pipe is slow, so it needs a thread of its
+/// own ([`spawn_thread`](crate::export::otlp::logs::spawn_thread)). Records that find no room in the queue meanwhile are
+/// counted.
 pub fn build<W: Write>(
     capacity: usize,
-    wanted: Wanted,
+    kinds: RecordKinds,
     symbols: Symbols,
     names: Arc<dyn NameLookup>,
     (out, paint): (W, Paint),
     telemetry: &Telemetry,
 ) -> (LogSink, Printer<W>) {
-    let counters = Counters::new(telemetry, Signal::Logs);
-    let (sink, queue) = queue::channel(capacity, capacity, wanted, counters.clone());
-    let (words, row, text) = (Words::default(), Row::default(), String::with_capacity(CHUNK + 1024));
-    let reader = Reader::new(symbols, names);
-    (sink, Printer { queue, reader, words, row, day: None, paint, out, text, pending: 0, counters })
+    let counters = ExportCounters::new(telemetry, Signal::Logs);
+    let (sink, queue) = queue::channel(capacity, capacity, kinds, counters.clone());
+    let (texts, row, text) = (FlowTexts::default(), Row::default(), String::with_capacity(CHUNK + 1024));
+    let lookup = FlowTextLookup::new(symbols, names);
+    (sink, Printer { queue, lookup, texts, row, day: None, paint, out, text, pending: 0, counters })
 }
 
 impl<W: Write> Printer<W> {
-    /// Prints until told to stop (then what is left, until the deadline), until all sinks are gone, or until nobody
-    /// reads any more: a closed pipe is an end, not an error.
+    /// Prints until all sinks are dropped, until a stop, which drains until the deadline, or until the pipe is closed, which
+    /// is no error.
     ///
     /// # Errors
-    /// Writing failed in another way.
+    /// Standard output cannot be written for another reason.
     pub async fn run(mut self, mut stop: Stop) -> io::Result<()> {
         match self.print(&mut stop).await {
             Err(error) => {
@@ -77,7 +78,7 @@ impl<W: Write> Printer<W> {
                 if error.kind() != io::ErrorKind::BrokenPipe {
                     return Err(error);
                 }
-                info!({ attribute::EYEPIECE_SIGNAL } = "logs", "standard output was closed: no more flows are printed");
+                info!({ attribute::EYEPIECE_SIGNAL } = "logs", "standard output was closed, no more flows are printed");
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -98,7 +99,7 @@ impl<W: Write> Printer<W> {
                 self.item(&item)?;
             }
             self.flush()?;
-            self.reader.refresh();
+            self.lookup.refresh();
         }
         self.queue.close();
         let deadline = *stop.borrow();
@@ -115,8 +116,8 @@ impl<W: Write> Printer<W> {
             self.heading(observed.time());
             match observed {
                 Observed::Flow(flow) => {
-                    self.reader.read(flow, &mut self.words);
-                    self.row.fill(flow, &self.words);
+                    self.lookup.read(flow, &mut self.texts);
+                    self.row.fill(flow, &self.texts);
                     self.row.write(self.paint, &mut self.text);
                 }
                 other => self.event(other),
@@ -125,7 +126,7 @@ impl<W: Write> Printer<W> {
             if self.text.len() >= CHUNK
                 && let Err(error) = self.flush()
             {
-                // The rest of this item is in no queue any more.
+                // The rest of this item is not in the queue any more.
                 self.pending += (item.len() - index - 1) as u64;
                 return Err(error);
             }
@@ -137,12 +138,12 @@ impl<W: Write> Printer<W> {
         row::clock(observed.time(), self.paint, &mut self.text);
         self.text.push(' ');
         let start = self.text.len();
-        event_line::write(observed, &mut self.reader, &mut self.text);
+        event_line::write(observed, &mut self.lookup, &mut self.text);
         row::clean(&mut self.text, start);
         self.text.push('\n');
     }
 
-    /// The date, above the first line and where another day begins: lines have the time of day alone.
+    /// Appends the date before the first line of each day: lines only have the time of day.
     fn heading(&mut self, time: u64) {
         let day = time / DAY;
         if self.day.replace(day) == Some(day) {
@@ -178,12 +179,12 @@ mod tests {
     use eyepiece_flow::record::Observed;
     use tokio::time::Instant;
 
-    use super::{Counters, DAY, Paint, Wanted, build};
-    use crate::export::otlp::config::Signal;
+    use super::{DAY, ExportCounters, Paint, RecordKinds, build};
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
+    use eyepiece_config::Signal;
 
-    /// Takes `room` bytes, then is closed.
+    /// Accepts `room` bytes, then is closed.
     #[derive(Clone)]
     struct Pipe {
         text: Arc<Mutex<Vec<u8>>>,
@@ -206,7 +207,7 @@ mod tests {
         }
     }
 
-    async fn print(room: usize, kind: io::ErrorKind, batches: &[usize]) -> (io::Result<()>, String, Counters) {
+    async fn print(room: usize, kind: io::ErrorKind, batches: &[usize]) -> (io::Result<()>, String, ExportCounters) {
         let telemetry = Telemetry::default();
         let pipe = Pipe { text: Arc::default(), room, kind };
         let symbols = Symbols::default();
@@ -215,7 +216,7 @@ mod tests {
         flow.verdict = Verdict::Dropped;
         flow.source.name = symbols.intern("a\u{1b}[31m");
         let out = (pipe.clone(), Paint(false));
-        let (sink, printer) = build(100_000, Wanted::default(), symbols, Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) = build(100_000, RecordKinds::default(), symbols, Arc::new(NoLookup), out, &telemetry);
         let (_sender, receiver) = shutdown::channel();
         for &records in batches {
             sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
@@ -224,11 +225,11 @@ mod tests {
         let result = printer.run(receiver).await;
         let text = String::from_utf8(pipe.text.lock().unwrap().clone()).unwrap();
         let text = text.strip_prefix("1970-01-01 UTC\n").unwrap_or_default().to_owned();
-        (result, text, Counters::new(&telemetry, Signal::Logs))
+        (result, text, ExportCounters::new(&telemetry, Signal::Logs))
     }
 
     #[tokio::test]
-    async fn prints_every_flow_in_a_line() {
+    async fn every_flow_is_a_line() {
         let (result, text, counters) = print(usize::MAX, io::ErrorKind::Other, &[1, 2, 3000]).await;
         result.unwrap();
         assert_eq!(text.lines().count(), 3003);
@@ -242,7 +243,8 @@ mod tests {
         let pipe = Pipe { text: Arc::default(), room: usize::MAX, kind: io::ErrorKind::Other };
         let out = (pipe.clone(), Paint(false));
         let telemetry = Telemetry::default();
-        let (sink, printer) = build(10, Wanted::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) =
+            build(10, RecordKinds::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
         let day = DAY * 20_786;
         for time in [day, day + DAY - 1, day + DAY] {
             let lost = Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: 7, time };
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_pipe_ends_it_and_every_flow_is_counted() {
+    async fn closed_pipe_counts_every_flow() {
         for room in [0, 70_000, 150_000] {
             let (result, text, counters) = print(room, io::ErrorKind::BrokenPipe, &[1, 5000, 10]).await;
             result.unwrap();
@@ -271,11 +273,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_left_at_the_deadline_is_counted() {
+    async fn rest_at_deadline_is_counted() {
         let telemetry = Telemetry::default();
         let (sink, printer) = build(
             10,
-            Wanted::default(),
+            RecordKinds::default(),
             Symbols::default(),
             Arc::new(NoLookup),
             (io::sink(), Paint(false)),
@@ -285,7 +287,7 @@ mod tests {
         sink.try_send(Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
         sender.send_replace(Some(Instant::now() - Duration::from_secs(1)));
         printer.run(receiver).await.unwrap();
-        let counters = Counters::new(&telemetry, Signal::Logs);
+        let counters = ExportCounters::new(&telemetry, Signal::Logs);
         assert_eq!(counters.delivered.get() + counters.shutdown.get(), 7);
     }
 }

@@ -1,10 +1,10 @@
-//! Metrics as text for people: one line a series, the largest metrics' names first.
+//! Formats metrics as a table: one line for each series.
 
 use std::fmt::Write as _;
 
 use crate::pipeline::metrics::Resolved;
 
-/// A table of all series; empty without any.
+/// Formats all series as a table. Empty without a series.
 pub fn table(metrics: &[Resolved]) -> String {
     let mut text = String::new();
     for metric in metrics {
@@ -12,7 +12,7 @@ pub fn table(metrics: &[Resolved]) -> String {
             let known = series.attributes.iter().filter(|(_, value)| !value.is_empty());
             let attributes: Vec<_> = known.map(|(name, value)| format!("{name}={value}")).collect();
             let attributes = if series.overflow { "(all others)".to_owned() } else { attributes.join(" ") };
-            // Writing into a String does not fail.
+            // Writing to a String cannot fail.
             if writeln!(text, "{:<24} {:>14} {:<8} {attributes}", metric.name, series.value, metric.unit).is_err() {
                 return text;
             }
@@ -27,7 +27,7 @@ mod tests {
     use crate::pipeline::metrics::{Resolved, Series};
 
     #[test]
-    fn one_line_a_series() {
+    fn each_series_is_a_line() {
         let series = |attributes, overflow| Series { attributes, overflow, start: 0, value: 7 };
         let metrics = [Resolved {
             name: "m",

@@ -1,7 +1,5 @@
-//! Flows, events and metrics as lines of text for people.
+//! Flows, events and metrics as rows and tables on standard output.
 
-pub mod event_line;
-pub mod flow_line;
 pub mod flows;
 pub mod metrics;
 pub mod row;

@@ -1,67 +1,66 @@
-//! A flow in columns for people, as standard output and the demo show it: time, ends, what it is, verdict and place.
+//! Formats a flow in columns for standard output and the demo: time, ends, protocol, verdict and observation point.
 
 use std::fmt::Write as _;
 
 use eyepiece_flow::flow::{Flow, L4, Layer, Verdict};
 use eyepiece_flow::text;
 
-use crate::export::otlp::encode::TCP_FLAGS;
-use crate::export::stdout::flow_line;
-use crate::export::stdout::flow_line::Words;
+use crate::export::text::flow_line;
+use crate::export::text::flow_line::{FlowTexts, TCP_FLAGS};
 use crate::support::paint::{Color, Paint};
 
-/// Columns for source, destination and what it is, so that a line fits into 100.
+/// Columns of source, destination and protocol, so that a line fits into 100.
 const ENDS: usize = 60;
-/// Columns for one end: a name, an IPv6 address and a port.
+/// Columns of one end: a name, an IPv6 address and a port.
 const END: usize = 22;
-/// Columns for what it is: `TCP SYN ACK`; `ICMPv6 EchoRequest`, whose ends have no ports.
+/// Columns of the protocol: `TCP SYN ACK`; longer for `ICMPv6 EchoRequest`, whose ends have no ports.
 const SHORT: usize = ENDS - 2 * END - 4;
 const LONG: usize = 18;
 
-/// A flow's words.
+/// The texts of a flow's columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// ns since the Unix epoch.
     pub time: u64,
     /// Name, address and port of the source.
     pub source: String,
-    /// The same of the destination.
+    /// Name, address and port of the destination.
     pub destination: String,
     /// `TCP SYN`, `UDP`, `ICMPv4 EchoRequest`, `ARP: 10.0.0.1 asks for 10.0.0.2`.
     pub what: String,
     /// `FORWARDED`, `DROPPED`.
     pub verdict: String,
-    /// Where it was seen, or why it was dropped.
+    /// Observation point, or reason of the drop.
     pub point: String,
-    /// The packet was observed before on this node, where it came in.
+    /// Whether this node observed the packet before, at another interface.
     pub observed_before: bool,
-    /// The kernel's function that dropped it; empty for other flows, and where the kernel does not tell.
+    /// Kernel function that dropped the packet. Empty for other flows, and if the kernel does not report it.
     pub dropped_in: String,
 }
 
 impl Row {
-    /// Takes the words of a flow in place of the former ones; what could command a terminal is replaced.
-    pub fn fill(&mut self, flow: &Flow, words: &Words) {
+    /// Replaces the texts with those of a flow. Control characters are replaced, since they could control a terminal.
+    pub fn fill(&mut self, flow: &Flow, texts: &FlowTexts) {
         self.time = flow.time;
-        self.observed_before = words.observed_before;
+        self.observed_before = texts.observed_before;
         let all = [&mut self.source, &mut self.destination, &mut self.what, &mut self.verdict, &mut self.point];
         all.into_iter().for_each(String::clear);
         let ports = flow.l4.ports().unzip();
-        end(&words.source_name, &words.source, ports.0, &mut self.source);
-        end(&words.destination_name, &words.destination, ports.1, &mut self.destination);
+        end(&texts.source_name, &texts.source, ports.0, &mut self.source);
+        end(&texts.destination_name, &texts.destination, ports.1, &mut self.destination);
         if let (None, Some(ethernet)) = (&flow.ip, &flow.ethernet)
             && !matches!(flow.last_layer, Layer::Arp(_))
         {
             for (end, address) in [(&mut self.source, &ethernet.source), (&mut self.destination, &ethernet.destination)]
             {
                 if end.is_empty() {
-                    // Digits and colons are UTF-8.
+                    // A MAC address is ASCII.
                     end.push_str(str::from_utf8(&text::mac(address)).unwrap_or_default());
                 }
             }
         }
         match flow.l4 {
-            // Neither a proxy nor a socket sees flags.
+            // Proxies and sockets have no TCP flags.
             L4::Tcp { flags, .. } if flow.l7.is_none() && flow.sock.is_none() => {
                 self.what.push_str("TCP");
                 for (_, name) in TCP_FLAGS.iter().filter(|(bit, _)| flags.has(*bit)) {
@@ -69,19 +68,19 @@ impl Row {
                     self.what.push_str(name);
                 }
             }
-            _ => self.what.push_str(&words.summary),
+            _ => self.what.push_str(&texts.summary),
         }
         self.verdict.push_str(flow.verdict.name());
-        flow_line::write_point(flow, words, &mut self.point);
+        flow_line::write_point(flow, texts, &mut self.point);
         self.dropped_in.clear();
         // The function without the offset in it.
-        self.dropped_in.push_str(words.drop_location.split('+').next().unwrap_or_default());
+        self.dropped_in.push_str(texts.drop_location.split('+').next().unwrap_or_default());
         for text in [&mut self.source, &mut self.destination, &mut self.what, &mut self.point, &mut self.dropped_in] {
             clean(text, 0);
         }
     }
 
-    /// Appends the line; of a drop, the kernel's function in a second one.
+    /// Appends the line. A drop with a kernel function has a second one.
     pub fn write(&self, paint: Paint, out: &mut String) {
         let is_drop = self.verdict == Verdict::Dropped.name();
         let (color, arrow) = if is_drop { (Color::Red, "✗") } else { (Color::Green, "→") };
@@ -90,7 +89,7 @@ impl Row {
         out.push(' ');
         self.ends(arrow, out);
         let verdict = paint.text(color, format_args!("{} {}{again}", self.verdict, self.point));
-        // Here and below: writing to a String can't fail.
+        // Here and below: writing to a String cannot fail.
         let _ = writeln!(out, " {verdict}");
         if !self.dropped_in.is_empty() {
             let place = paint.text(color, format_args!("in the kernel's {}", self.dropped_in));
@@ -98,7 +97,7 @@ impl Row {
         }
     }
 
-    /// Source, destination and what it is; a long word takes its columns from ends that need less.
+    /// Appends source, destination and protocol. A long protocol takes unused columns of the ends.
     fn ends(&self, arrow: &str, out: &mut String) {
         let length = |text: &str| text.chars().count();
         let what = length(&self.what);
@@ -110,7 +109,7 @@ impl Row {
     }
 }
 
-/// Appends `name address:port`, without what is not known.
+/// Appends `name address:port`, without unknown parts.
 pub fn end(name: &str, address: &str, port: Option<u16>, out: &mut String) {
     out.push_str(name);
     if !name.is_empty() && !address.is_empty() {
@@ -130,7 +129,7 @@ pub fn clock(ns: u64, paint: Paint, out: &mut String) {
     out.push_str(&paint.text(Color::Dim, format_args!("{hour:02}:{minute:02}:{second:02}.{hundredths:02}")));
 }
 
-/// Replaces control characters from `start` on: a name must not command a terminal.
+/// Replaces control characters from `start` on: a name must not control a terminal.
 pub fn clean(text: &mut String, start: usize) {
     if text[start..].contains(char::is_control) {
         let clean = text[start..].replace(char::is_control, "?");
@@ -148,8 +147,8 @@ mod tests {
     use eyepiece_flow::lookup::NameLookup;
     use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
-    use super::{Paint, Row, Words, clock};
-    use crate::export::stdout::flow_line::Reader;
+    use super::{FlowTexts, Paint, Row, clock};
+    use crate::export::text::flow_line::FlowTextLookup;
 
     fn row(source: &str, destination: &str, what: &str) -> Row {
         let [source, destination, what] = [source, destination, what].map(str::to_owned);
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_have_their_columns_and_fit() {
+    fn lines_fit_their_columns() {
         for (source, destination, what) in [
             ("client 10.0.1.2:1", "web 10.0.2.2:80", "TCP SYN"),
             ("client [fd01::2]:40000", "client [fd02::2]:40000", "TCP PSH ACK"),
@@ -186,7 +185,7 @@ mod tests {
         }
     }
 
-    /// Knows that interface 5 is an endpoint's.
+    /// Interface 5 belongs to an endpoint.
     struct Machine;
 
     impl NameLookup for Machine {
@@ -208,9 +207,9 @@ mod tests {
         let symbols = Symbols::default();
         flow.destination.name = symbols.intern("web\u{1b}");
         change(&mut flow);
-        let (mut words, mut row) = (Words::default(), Row::default());
-        Reader::new(symbols, Arc::new(Machine)).read(&flow, &mut words);
-        row.fill(&flow, &words);
+        let (mut texts, mut row) = (FlowTexts::default(), Row::default());
+        FlowTextLookup::new(symbols, Arc::new(Machine)).read(&flow, &mut texts);
+        row.fill(&flow, &texts);
         text(&row, false).split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
     }
 
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_is_red_and_says_where() {
+    fn drop_is_red_with_function() {
         let [verdict, point, dropped_in] = ["DROPPED", "NO_SOCKET", "udp_rcv"].map(str::to_owned);
         let drop = Row { verdict, point, dropped_in, ..row("a", "b", "UDP") };
         for (colours, verdict) in [(true, "\u{1b}[31mDROPPED NO_SOCKET\u{1b}[0m\n"), (false, " DROPPED NO_SOCKET\n")] {
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_day() {
+    fn clock_shows_time_of_day() {
         for (seconds, expected) in [(0, "00:00:00.12"), (86_399, "23:59:59.12"), (90_061, "01:01:01.12")] {
             let mut out = String::new();
             clock(seconds * 1_000_000_000 + 129_999_999, Paint(false), &mut out);

@@ -1,4 +1,4 @@
-//! Who a flow's ends are: filled in from one snapshot, without allocation, by one look-up per end.
+//! Fills in the ends of flows from one snapshot of names, without allocation, by one look-up for each end.
 
 use std::net::IpAddr;
 
@@ -17,12 +17,12 @@ const FROM_ENDPOINT: u8 = 5;
 
 /// Fills in both ends, and the direction, which depends on them.
 ///
-/// An end whose address nobody knows, or several have, is the event's own endpoint where one of our own hooks says so.
-/// An identity that is set stays. A flow without addresses gets that end only. Events of another's datapath are filled
-/// in as Hubble does it: by addresses alone, and an access-log record says itself who its ends are.
+/// An end with an unknown or shared address is the event's own endpoint, if one of our hooks determines the side. An
+/// identity that is set stays. A flow without addresses gets that end only. Events of another datapath are filled in
+/// as in Hubble: by addresses alone. An access-log record has its ends already.
 ///
-/// Returns true where the source sends from an address that is not known to be its own, or only learned: the caller
-/// may tell the watcher of interfaces then.
+/// Returns true if the source sends from an address that is not known as its own, or only learned. The caller may notify
+/// the watcher of interfaces then.
 #[inline]
 pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
     if flow.traffic.is_none() && flow.kernel_drop.is_none() {
@@ -33,16 +33,16 @@ pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
         Some(ip) => (Some(tables.end(&ip.source)), Some(tables.end(&ip.destination))),
         None => (None, None),
     };
-    let mut is_news = false;
+    let mut is_new_address = false;
     if flow.datapath_endpoint != 0 {
         match flow.observation_point {
             Some(FROM_ENDPOINT) => {
                 let is_known = source.is_some_and(|end| end.kind != EndKind::World && !end.learned);
-                is_news = source.is_some() && !is_known && flow.traffic.is_some();
+                is_new_address = source.is_some() && !is_known && flow.traffic.is_some();
                 own(&mut source, flow.datapath_endpoint, tables);
             }
             Some(TO_ENDPOINT) => own(&mut destination, flow.datapath_endpoint, tables),
-            // A drop says no side: only an address that several have can be settled by it.
+            // A drop has no side, so it only settles a shared address.
             None if flow.event_type.kind == EVENT_DROP => {
                 for end in [&mut source, &mut destination] {
                     if end.is_some_and(|end| end.shared) {
@@ -56,10 +56,10 @@ pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
     fill(&mut flow.source, source);
     fill(&mut flow.destination, destination);
     flow.direction = direction(flow);
-    is_news
+    is_new_address
 }
 
-/// Fills in the ends of a flow of another's datapath.
+/// Fills in the ends of a flow of another datapath.
 fn foreign(flow: &mut Flow, tables: &Tables) {
     let Some(ip) = &flow.ip else {
         flow.direction = direction(flow);
@@ -72,7 +72,7 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
         if is_absent {
             continue;
         }
-        // To Hubble, an IPv4-mapped address is none of IPv4.
+        // Hubble does not treat an IPv4-mapped address as IPv4.
         let is_mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
         let info = if is_mapped { tables.world() } else { tables.end(&address) };
         if flow.l7.is_none() {
@@ -81,7 +81,7 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
                 end.identity = tables.identity(&address, info);
             }
         }
-        // That its address is not known does not make it the world: its identity says that.
+        // An end with an unknown address is the world only by its identity.
         if info.kind != EndKind::World || end.identity == IDENTITY_WORLD {
             end.name = info.name;
         }
@@ -89,8 +89,8 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
     flow.direction = direction(flow);
 }
 
-/// Fills in the address of a socket event's own end, which only its control group tells. False: nobody knows the group,
-/// or no address of the event's family in it.
+/// Fills in the address of a socket event's own end, by its control group. Returns false if the group, or an address of
+/// the event's family in it, is unknown.
 #[inline]
 pub fn socket(flow: &mut Flow, tables: &Tables) -> bool {
     let (Some(sock), Some(ip)) = (&flow.sock, &mut flow.ip) else { return true };
@@ -105,7 +105,7 @@ pub fn socket(flow: &mut Flow, tables: &Tables) -> bool {
     true
 }
 
-/// Fills in who a debug message's endpoint is.
+/// Fills in the endpoint of a debug message.
 pub fn debug(event: &mut DebugEvent, tables: &Tables) {
     if event.source.endpoint != 0 {
         event.source.name = tables.endpoint_name(event.source.endpoint);
@@ -113,7 +113,7 @@ pub fn debug(event: &mut DebugEvent, tables: &Tables) {
     }
 }
 
-/// Both ends of totals that no event carried, by the same rules as [`enrich`].
+/// Returns both ends of totals, by the rules of [`enrich`].
 pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
     let (mut source, mut destination) = match &totals.addresses {
         Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
@@ -133,7 +133,7 @@ pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
     ends
 }
 
-/// The event's own endpoint takes an end that is nobody's, or that several could be.
+/// Sets an end with an unknown or shared address to the event's own endpoint.
 #[inline]
 fn own(end: &mut Option<EndInfo>, endpoint: u16, tables: &Tables) {
     if end.is_none_or(|end| end.kind == EndKind::World || end.shared) {
@@ -212,30 +212,30 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_direction() {
+    fn ends_and_direction_follow_hooks() {
         use Direction::{Egress, Ingress, Unknown};
         let symbols = Symbols::default();
         let tables = tables(&symbols);
         let ends = |source, destination| Some((source, destination));
-        for (row, (flow, source, destination, direction, is_news)) in [
-            // From an endpoint, by its own address, and the answer at its other hook.
+        for (row, (flow, source, destination, direction, is_new_address)) in [
+            // From an endpoint with its own address, and the reply at its other hook.
             (flow(EVENT_TRACE, FROM, NEW, 1, ends("10.0.0.1", "9.9.9.9")), "1 a 0", "0 world 2", Egress, false),
             (flow(EVENT_TRACE, TO, REPLY, 1, ends("9.9.9.9", "10.0.0.1")), "0 world 2", "1 a 0", Egress, false),
             (flow(EVENT_TRACE, TO, NEW, 2, ends("10.0.0.1", "10.0.0.2")), "1 a 0", "2 b 0", Ingress, false),
             (flow(EVENT_TRACE, FROM, REPLY, 2, ends("10.0.0.2", "192.0.2.1")), "2 b 0", "0 host 1", Ingress, false),
-            // Addresses that nobody knows belong to the endpoint of the event, at its side.
+            // Unknown addresses belong to the endpoint of the event, on its side.
             (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.7.7.7", "9.9.9.9")), "2 b 0", "0 world 2", Egress, true),
             (flow(EVENT_TRACE, TO, NEW, 2, ends("9.9.9.9", "10.7.7.7")), "0 world 2", "2 b 0", Ingress, false),
             (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.9.9.9", "10.7.7.7")), "2 b 0", "0 world 2", Egress, true),
-            // Those that several have, too.
+            // Shared addresses as well.
             (flow(EVENT_TRACE, FROM, NEW, 2, ends("fe80::1", "ff02::1")), "2 b 0", "0 world 2", Egress, false),
             (flow(EVENT_TRACE, TO, NEW, 2, ends("fe80::9", "fe80::1")), "0 world 2", "2 b 0", Ingress, false),
             (flow(EVENT_DROP, None, None, 2, ends("fe80::1", "9.9.9.9")), "2 b 0", "0 world 2", Egress, false),
             (flow(EVENT_DROP, None, None, 2, ends("9.9.9.9", "10.0.0.2")), "0 world 2", "2 b 0", Ingress, false),
             (flow(EVENT_DROP, None, None, 2, ends("9.9.9.9", "8.8.8.8")), "0 world 2", "0 world 2", Ingress, false),
-            // Another's address at an endpoint's hook stays the other's.
+            // An address of another endpoint stays with that endpoint.
             (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.0.0.1", "9.9.9.9")), "1 a 0", "0 world 2", Ingress, false),
-            // At an uplink no endpoint is meant.
+            // An uplink has no endpoint.
             (
                 flow(EVENT_TRACE, FROM_NETWORK, NEW, 0, ends("9.9.9.9", "10.0.0.1")),
                 "0 world 2",
@@ -243,7 +243,7 @@ mod tests {
                 Unknown,
                 false,
             ),
-            // Without addresses only the endpoint's own side is known.
+            // Without addresses only the endpoint's side is known.
             (flow(EVENT_TRACE, FROM, NEW, 1, None), "1 a 0", "0  0", Egress, false),
             (flow(EVENT_TRACE, TO, NEW, 1, None), "0  0", "1 a 0", Ingress, false),
         ]
@@ -251,16 +251,16 @@ mod tests {
         .enumerate()
         {
             let mut flow = flow;
-            let news = enrich(&mut flow, &tables);
+            let is_new = enrich(&mut flow, &tables);
             let text =
                 |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
-            let found = (text(flow.source), text(flow.destination), flow.direction, news);
-            assert_eq!(found, (source.into(), destination.into(), direction, is_news), "row {row}");
+            let found = (text(flow.source), text(flow.destination), flow.direction, is_new);
+            assert_eq!(found, (source.into(), destination.into(), direction, is_new_address), "row {row}");
         }
     }
 
     #[test]
-    fn identities_that_are_set_stay() {
+    fn given_identities_stay() {
         let symbols = Symbols::default();
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.0.0.1", "9.9.9.9")));
         flow.source.identity = 4711;
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sources_teach_nothing() {
+    fn other_sources_have_no_new_addresses() {
         let symbols = Symbols::default();
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.7.7.7", "9.9.9.9")));
         flow.traffic = None;
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn of_another_datapath_addresses_alone_count() {
+    fn other_datapaths_use_addresses_alone() {
         use Direction::{Egress, Ingress};
         let symbols = Symbols::default();
         let mut tables = tables(&symbols);
@@ -289,7 +289,7 @@ mod tests {
             |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
         for (source, destination, ends, direction) in [
             ("10.0.0.1", "10.7.7.7", ["1 a 1001", "0  4711"], Egress),
-            // The hook's endpoint is not put in the place of an address that nobody knows.
+            // The hook's endpoint does not replace an unknown address.
             ("10.9.9.8", "10.0.0.1", ["0  0", "1 a 1001"], Ingress),
             ("192.0.2.1", "10.0.0.2", ["0 host 1", "2 b 0"], Ingress),
         ] {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_known_by_their_control_group() {
+    fn control_group_gives_socket_address() {
         let symbols = Symbols::default();
         let mut tables = tables(&symbols);
         let address = |text: &str| text.parse::<IpAddr>().unwrap();

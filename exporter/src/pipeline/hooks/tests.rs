@@ -1,4 +1,4 @@
-//! What hooks and sinks see, and what becomes of them.
+//! Events of hooks and sinks, and panics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::support::telemetry::Telemetry;
 #[derive(Default)]
 struct Seen([AtomicU64; 3]);
 
-/// Stops what happens at these times, and panics at those.
+/// Stops events of one time and panics at another.
 struct Guard {
     seen: Arc<Seen>,
     stop: u64,
@@ -23,7 +23,7 @@ struct Guard {
 impl Guard {
     fn decide(&self, kind: usize, time: u64) -> Next {
         self.seen.0[kind].fetch_add(1, Ordering::Relaxed);
-        assert_ne!(time, self.panic, "asked to");
+        assert_ne!(time, self.panic, "a panic of the test");
         if time == self.stop { Next::Stop } else { Next::Continue }
     }
 }
@@ -51,7 +51,7 @@ struct Taker(Arc<AtomicU64>, bool);
 
 impl Sink for Taker {
     fn send(&mut self, batch: Batch) {
-        assert!(!self.1, "asked to");
+        assert!(!self.1, "a panic of the test");
         self.0.fetch_add(batch.len() as u64, Ordering::Relaxed);
     }
 }
@@ -69,7 +69,7 @@ fn value(telemetry: &Telemetry, name: &str) -> u64 {
 }
 
 #[test]
-fn a_hook_that_stops_an_event_hides_it_from_those_behind_and_one_that_panics_only_itself() {
+fn stopped_event_ends_panic_removes_hook() {
     let telemetry = Telemetry::default();
     let seen: [Arc<Seen>; 2] = Default::default();
     let hooks: Vec<Box<dyn Hook>> = vec![
@@ -90,13 +90,13 @@ fn a_hook_that_stops_an_event_hides_it_from_those_behind_and_one_that_panics_onl
     assert_eq!(all(1), ([Next::Continue; 2], Next::Continue, 1));
     let count = |seen: &Seen| seen.0.each_ref().map(|count| count.load(Ordering::Relaxed));
     assert_eq!((count(&seen[0]), count(&seen[1])), ([4, 3, 3], [4, 4, 4]));
-    hooks.tell();
+    hooks.publish_counters();
     assert_eq!(value(&telemetry, "eyepiece.events.skipped"), 6);
     assert_eq!(value(&telemetry, "eyepiece.pipeline.failed"), 1);
 }
 
 #[test]
-fn a_sink_that_panics_takes_nothing_from_the_others() {
+fn panicking_sink_leaves_others_unchanged() {
     let telemetry = Telemetry::default();
     let counts: [Arc<AtomicU64>; 3] = Default::default();
     let sinks = counts.iter().zip([false, true, false]);

@@ -1,8 +1,9 @@
-//! Counts flows, totals and losses into series, and tells what they are.
+//! Counts flows, totals and losses into series.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use eyepiece_config::FlowDetail;
 use eyepiece_flow::event::{Lost, LostSource, Totals};
 use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::Symbol;
@@ -12,20 +13,20 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::context::{Context, Identifier, Value};
-use super::detail::{Carrier, FlowDetail};
-use super::observed::{self, Labels, Observed};
+use super::detail::{Carrier, flow_word, totals_word};
+use super::labels::{self, Labels, PackedLabels};
 use super::series::{Slot, Table};
-use super::snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};
+use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot, SnapshotGuard};
 use super::view::{Member, Members, SeriesKey, Tables, View};
 
-/// Series of a metric where nothing else is set: the limit that OpenTelemetry's SDKs have.
+/// Default limit of a metric's series: that of OpenTelemetry's SDKs.
 pub const MAX_SERIES: usize = 2000;
-/// How long a series may be idle where nothing else is set.
+/// Default time after which an idle series is removed.
 const IDLE_EXPIRY: Duration = Duration::from_secs(15 * 60);
-/// Keys of flows that are remembered, per series of the cap: a series is met with some verdicts, flags and observation
-/// points. More than these cost a slow count, not a wrong one.
+/// Cached keys of flows for each series of the limit: a series has flows with some verdicts, flags and observation points.
+/// Further keys take the slow path.
 const PLANS_PER_SERIES: usize = 4;
-/// Bounds of what is remembered: a small cap should not be slow, a huge one not take the memory (80 bytes each).
+/// Bounds of the cached keys: a small limit must not be slow, and a huge one not take the memory (80 bytes each).
 const PLANS: std::ops::RangeInclusive<usize> = 1024..=65_536;
 
 /// How a metric names the ends of its flows.
@@ -37,7 +38,7 @@ pub struct Contexts {
     pub destination: Context,
 }
 
-/// Contexts per metric, as Hubble sets them per handler.
+/// Contexts of each metric, as Hubble's handlers have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricContexts {
     /// Of `hubble.drop`.
@@ -51,7 +52,7 @@ pub struct MetricContexts {
 }
 
 impl MetricContexts {
-    /// The same contexts everywhere, but none for the source in `hubble.flows_processed`, as is usual with Hubble.
+    /// The same contexts for all metrics, but none for the source in `hubble.flows_processed`, as is usual with Hubble.
     pub fn usual(source: &Context, destination: &Context) -> Self {
         let both = Contexts { source: source.clone(), destination: destination.clone() };
         let flows = Contexts { source: Context::absent(), destination: destination.clone() };
@@ -69,13 +70,13 @@ impl Default for MetricContexts {
 /// Settings of the aggregation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How ends are named.
+    /// Contexts of each metric.
     pub contexts: MetricContexts,
-    /// Series a metric may have beside its overflow series.
+    /// Series of a metric beside its overflow series.
     pub max_series: usize,
-    /// A series that did not grow for so long is removed; zero = never.
+    /// A series that has not grown for this long is removed. Zero stands for never.
     pub idle_expiry: Duration,
-    /// What `hubble.flow.io` and `hubble.flow.packets` tell apart beside the ends.
+    /// What splits `hubble.flow.io` and `hubble.flow.packets` beside the ends.
     pub flow_detail: FlowDetail,
 }
 
@@ -90,33 +91,33 @@ impl Default for Config {
     }
 }
 
-/// The one aggregation. Times are ns since the Unix epoch and always come from the caller.
+/// The aggregation of flows into series. Owned by the pipeline. Times are ns since the Unix epoch and come from the caller.
 ///
-/// Series begin and age by when their events arrive: an event's own time is its source's, and may be long ago (another
-/// Hubble's ring) or in the future (another machine's clock).
+/// Start and age of series depend on the arrival of events. An event's own time may be long ago (another Hubble's ring)
+/// or in the future (another machine's clock).
 #[derive(Debug)]
 pub struct Aggregation {
     config: Config,
     views: Vec<View>,
     tables: Tables,
     lost: [Option<Slot>; LOST_SOURCES.len()],
-    in_use: InUse,
+    guard: SnapshotGuard,
 }
 
-/// What series name by numbers whose texts somebody else keeps.
+/// Symbols and interfaces that series refer to. Their names are kept elsewhere.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct SymbolsInUse {
     /// Names of ends.
     pub symbols: HashSet<Symbol>,
     /// Interfaces: index and generation.
     pub interfaces: HashSet<(u32, u32)>,
 }
 
-/// Fixed and few: these series neither overflow nor expire.
+/// Fixed series, which neither overflow nor expire.
 const LOST_SOURCES: [LostSource; 3] = [LostSource::KernelBuffer, LostSource::ObserverQueue, LostSource::HubbleRing];
 
 impl Aggregation {
-    /// An aggregation without series, begun at `start`.
+    /// Creates an aggregation without series that starts at `start`.
     pub fn new(config: Config, start: u64) -> Self {
         let table = || Table::new(config.max_series);
         let interfaces = Table::new(config.max_series);
@@ -124,52 +125,50 @@ impl Aggregation {
         let tables =
             Tables { now: start, drop: table(), flows: table(), tcp: table(), io: table(), interfaces, generations };
         let views = views(&config);
-        Self { config, views, tables, lost: [None; LOST_SOURCES.len()], in_use: InUse::default() }
+        Self { config, views, tables, lost: [None; LOST_SOURCES.len()], guard: SnapshotGuard::default() }
     }
 
-    /// Sets the time at which what is counted from here on arrives: once a read, for a clock costs more than a count.
+    /// Sets the arrival time of the following events. Called once for each read, since reading a clock costs more than a count.
     pub fn arrive(&mut self, now: u64) {
         self.tables.now = now;
     }
 
-    /// Counts a flow. `ingress` is the kind of the interface with its traffic's `ingress_ifindex`; what it is does not
-    /// matter where the flow has no traffic.
+    /// Counts a flow. `ingress` is the kind of the interface `ingress_ifindex` of its traffic; unused without traffic.
     #[inline]
     pub fn count(&mut self, flow: &Flow, ingress: InterfaceKind) {
-        let mut observed = Observed::of(flow);
+        let mut labels = PackedLabels::of(flow);
         let here = match (&flow.traffic, &flow.ip) {
             (Some(traffic), Some(_)) => {
                 once_per_node(traffic, EndKind::from(&flow.source), EndKind::from(&flow.destination), ingress)
             }
-            // Packets without addresses are in the interfaces' totals alone.
+            // Packets without addresses only count for interfaces.
             _ => (0, 0),
         };
         if self.config.flow_detail != FlowDetail::Ends && here != (0, 0) {
-            observed.carrier = self.config.flow_detail.of_flow(flow);
+            labels.carrier = flow_word(self.config.flow_detail, flow);
         }
         for view in &mut self.views {
-            view.count(&mut self.tables, flow, observed, here);
+            view.count(&mut self.tables, flow, labels, here);
         }
     }
 
-    /// Counts packets that no event carried. `source` and `destination` are what is known of their ends, `ingress` as
-    /// in [`Aggregation::count`].
+    /// Counts packets without an event. `ingress` is as in [`Aggregation::count`].
     pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind) {
         let traffic = &totals.traffic;
         self.count_untracked(traffic.ifindex, traffic.hook, traffic.packets, traffic.bytes);
         let Some(addresses) = totals.addresses else { return };
         let here = once_per_node(traffic, source.into(), destination.into(), ingress);
         if here != (0, 0) {
-            let carrier = self.config.flow_detail.of_totals(&totals.transport);
+            let carrier = totals_word(self.config.flow_detail, &totals.transport);
             for view in &self.views {
                 view.count_io(&mut self.tables, (source, destination), addresses, carrier, here);
             }
         }
     }
 
-    /// Counts packets that the kernel saw at an interface and could not track.
+    /// Counts packets of an interface that the kernel could not track.
     pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64) {
-        // A drop is no passage, and nothing makes no series.
+        // A dropped packet does not pass, and zero creates no series.
         if hook != Hook::Drop && packets | bytes != 0 {
             let labels = self.tables.interface(ifindex, hook.is_ingress());
             let Tables { now, interfaces, .. } = &mut self.tables;
@@ -178,7 +177,7 @@ impl Aggregation {
         }
     }
 
-    /// Counts a loss: as Hubble does, a notice of the kernel's buffer once, of other sources each event.
+    /// Counts a loss as Hubble does: a loss of the kernel's buffer as one, other losses by their events.
     pub fn count_lost(&mut self, lost: &Lost) {
         let count = if lost.source == LostSource::KernelBuffer { 1 } else { lost.count };
         for (source, slot) in LOST_SOURCES.into_iter().zip(&mut self.lost) {
@@ -190,7 +189,7 @@ impl Aggregation {
         }
     }
 
-    /// Removes the series that have been idle; to be called every now and then.
+    /// Removes idle series; to be called periodically.
     pub fn expire(&mut self, now: u64) {
         let idle = u64::try_from(self.config.idle_expiry.as_nanos()).unwrap_or(u64::MAX);
         if idle == 0 {
@@ -203,48 +202,47 @@ impl Aggregation {
             gone |= table.expire(before);
         }
         if gone {
-            // Their slots may be given to others, and what overflowed may find a place now.
-            self.views.iter_mut().for_each(View::forget);
+            // Their slots are reused, and keys of the overflow may get a slot.
+            self.views.iter_mut().for_each(View::clear_plans);
         }
     }
 
-    /// What the series say now; none where a snapshot is in use, which may say more.
-    pub fn said(&self) -> Option<Said> {
-        if self.in_use.is_shared() {
+    /// Returns what series refer to. `None` if a snapshot is in use, which may refer to more.
+    pub fn symbols_in_use(&self) -> Option<SymbolsInUse> {
+        if self.guard.is_shared() {
             return None;
         }
         let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
-        let mut said = Said::default();
+        let mut in_use = SymbolsInUse::default();
         for (key, _) in [drop, flows, tcp, io].into_iter().flat_map(Table::iter) {
             let (source, destination) = key.values();
             let symbols = [source, destination].into_iter().filter_map(|value| match value {
                 Value::Symbol(symbol) => Some(symbol),
                 _ => None,
             });
-            said.symbols.extend(symbols);
+            in_use.symbols.extend(symbols);
         }
-        said.interfaces.extend(interfaces.iter().filter_map(|(key, _)| match observed::interface_of(key) {
+        in_use.interfaces.extend(interfaces.iter().filter_map(|(key, _)| match labels::interface_of(key) {
             Labels::Interface { ifindex, generation, .. } => Some((ifindex, generation)),
             _ => None,
         }));
-        Some(said)
+        Some(in_use)
     }
 
-    /// Takes in the generations of interfaces, by index; those that are left out have 0. An index that was given to
-    /// another interface has series of its own from then on.
+    /// Sets the generations of interfaces by index; missing ones are 0. A reused index has series of its own from then on.
     pub fn set_generations(&mut self, generations: &HashMap<u32, u32, RandomState>) {
         if self.tables.generations != *generations {
             self.tables.generations.clone_from(generations);
-            self.forget_ways();
+            self.clear_plans();
         }
     }
 
-    /// Forgets ways to series that were found by numbers of names: after some of those have been let go.
-    pub fn forget_ways(&mut self) {
-        self.views.iter_mut().for_each(View::forget);
+    /// Clears the cached plans; to be called after symbols were dropped, whose numbers are reused.
+    pub fn clear_plans(&mut self) {
+        self.views.iter_mut().for_each(View::clear_plans);
     }
 
-    /// How full the tables are.
+    /// Returns how full the tables are.
     pub fn occupancy(&self) -> [Occupancy; 5] {
         let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         [
@@ -256,7 +254,7 @@ impl Aggregation {
         ]
     }
 
-    /// All series now.
+    /// Returns all series.
     pub fn snapshot(&self, now: u64) -> Snapshot {
         use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, TcpFlags};
         let contexts = &self.config.contexts;
@@ -265,9 +263,9 @@ impl Aggregation {
         let second: fn(&Slot) -> u64 = |slot| slot.second;
         let ends: fn(u64) -> Labels = |labels| Labels::Ends(Carrier::of(labels));
         let mut metrics = vec![
-            metric(Drop, &contexts.drop, drop, first, observed::drop_of),
-            metric(FlowsProcessed, &contexts.flows, flows, first, observed::flow_of),
-            metric(TcpFlags, &contexts.tcp, tcp, first, observed::tcp_of),
+            metric(Drop, &contexts.drop, drop, first, labels::drop_of),
+            metric(FlowsProcessed, &contexts.flows, flows, first, labels::flow_of),
+            metric(TcpFlags, &contexts.tcp, tcp, first, labels::tcp_of),
             metric(FlowIo, &contexts.io, io, second, ends),
             metric(FlowPackets, &contexts.io, io, first, ends),
             self.interface_metric(InterfaceIo, second),
@@ -275,11 +273,11 @@ impl Aggregation {
             self.lost_metric(),
         ];
         metrics.retain(|metric| !metric.points.is_empty());
-        Snapshot { time: now, metrics, in_use: self.in_use.clone() }
+        Snapshot { time: now, metrics, guard: self.guard.clone() }
     }
 
     fn interface_metric(&self, kind: MetricKind, value: fn(&Slot) -> u64) -> Metric {
-        let points = points(&self.tables.interfaces, value, |key| without_ends(observed::interface_of(key)));
+        let points = points(&self.tables.interfaces, value, |key| without_ends(labels::interface_of(key)));
         Metric { kind, source: EndLabel::Absent, destination: EndLabel::Absent, points }
     }
 
@@ -337,7 +335,7 @@ fn occupancy<K: Copy + Eq + std::hash::Hash>(kind: MetricKind, table: &Table<K>)
     Occupancy { kind, series: table.len(), overflowed, expired }
 }
 
-/// As few views as the contexts allow: each costs a look-up per flow.
+/// Builds as few views as the contexts allow: each costs a look-up for each flow.
 fn views(config: &Config) -> Vec<View> {
     type Join = fn(&mut Members, Member);
     let contexts = &config.contexts;
@@ -348,7 +346,7 @@ fn views(config: &Config) -> Vec<View> {
         (&contexts.io, |members, member| members.io = Some(member)),
     ];
     let mut joins = joins;
-    // Those with both ends first: the others may fit in with them.
+    // Those with both ends first: the others may join their views.
     joins.sort_by_key(|(contexts, _)| {
         u8::from(contexts.source.is_absent()) + u8::from(contexts.destination.is_absent())
     });

@@ -1,23 +1,10 @@
-//! What `hubble.flow.io` and `hubble.flow.packets` tell apart beside a flow's ends, packed into a word of the key.
+//! Transport and port of `hubble.flow.io` and `hubble.flow.packets`, packed into a word of the key.
 
+use eyepiece_config::{FlowDetail, Naming};
 use eyepiece_flow::event::Transport;
 use eyepiece_flow::flow::{Flow, L4};
 
-use super::resolve::Naming;
-
-/// How much of the transport is told apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FlowDetail {
-    /// Nothing.
-    #[default]
-    Ends,
-    /// The transport.
-    Transport,
-    /// The transport and the port of the side that answers.
-    Port,
-}
-
-/// Names of transports by their number in the word: of OpenTelemetry's convention, of Hubble's `protocol` label.
+/// Names of transports by their number in the word: in OpenTelemetry's convention, and in Hubble's `protocol` label.
 const TRANSPORTS: [(&str, &str); 8] = [
     ("", ""),
     ("tcp", "TCP"),
@@ -29,30 +16,30 @@ const TRANSPORTS: [(&str, &str); 8] = [
     ("igmp", "IGMP"),
 ];
 
-/// Set where the port is the source's.
+/// Set if the port is the source's.
 const OF_SOURCE: u32 = 1 << 8;
 const PORT_SHIFT: u32 = 16;
 
-/// A port beside the ends of a flow. It is the port of the side that answers, whichever way the packets go: the other
-/// side's is a new one for each connection, and so would be the series.
+/// The server's port of a flow, in both directions. The client's port is new for each connection and would make a new
+/// series each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Port {
-    /// Of replies.
+    /// The source's port, of replies.
     Source(u16),
-    /// Of all others, also of those of which nobody knows the way.
+    /// The destination's port, of all others, also with an unknown direction.
     Destination(u16),
 }
 
-/// What a word of the key says.
+/// The unpacked word of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Carrier {
     transport: u8,
-    /// None where the transport has no ports, or they are not told apart.
+    /// `None` if the transport has no ports, or if they do not split series.
     pub port: Option<Port>,
 }
 
 impl Carrier {
-    /// The transport's name; empty where it is not known, or not told apart.
+    /// The transport's name. Empty if it is unknown, or if it does not split series.
     pub fn transport(self, naming: Naming) -> &'static str {
         let (convention, hubble) = TRANSPORTS.get(usize::from(self.transport)).copied().unwrap_or_default();
         match naming {
@@ -61,9 +48,9 @@ impl Carrier {
         }
     }
 
-    /// Reads the word of a key.
+    /// Unpacks the word of a key.
     pub(super) const fn of(labels: u64) -> Self {
-        // Truncation is meant.
+        // Truncation is intended.
         let (transport, port) = (labels as u8, (labels >> PORT_SHIFT) as u16);
         let port = match port {
             0 => None,
@@ -74,44 +61,42 @@ impl Carrier {
     }
 }
 
-impl FlowDetail {
-    /// The word of a flow's key.
-    pub(super) fn of_flow(self, flow: &Flow) -> u32 {
-        let transport = match flow.l4 {
-            L4::None => 0,
-            L4::Tcp { .. } => 1,
-            L4::Udp { .. } => 2,
-            L4::Sctp { .. } => 3,
-            L4::Icmp4 { .. } => 4,
-            L4::Icmp6 { .. } => 5,
-            L4::Vrrp { .. } => 6,
-            L4::Igmp { .. } => 7,
-        };
-        self.word(transport, flow.l4.ports().unwrap_or_default(), flow.is_reply == Some(true))
-    }
+/// Returns the word of a flow's key.
+pub(super) fn flow_word(detail: FlowDetail, flow: &Flow) -> u32 {
+    let transport = match flow.l4 {
+        L4::None => 0,
+        L4::Tcp { .. } => 1,
+        L4::Udp { .. } => 2,
+        L4::Sctp { .. } => 3,
+        L4::Icmp4 { .. } => 4,
+        L4::Icmp6 { .. } => 5,
+        L4::Vrrp { .. } => 6,
+        L4::Igmp { .. } => 7,
+    };
+    word(detail, transport, flow.l4.ports().unwrap_or_default(), flow.is_reply == Some(true))
+}
 
-    /// The same for packets that no event carried.
-    pub(super) const fn of_totals(self, transport: &Transport) -> u32 {
-        let number = match transport.protocol {
-            6 => 1,
-            17 => 2,
-            132 => 3,
-            1 => 4,
-            58 => 5,
-            112 => 6,
-            2 => 7,
-            _ => 0,
-        };
-        self.word(number, transport.ports, transport.is_reply)
-    }
+/// Returns the word of the key of packets without an event.
+pub(super) const fn totals_word(detail: FlowDetail, transport: &Transport) -> u32 {
+    let number = match transport.protocol {
+        6 => 1,
+        17 => 2,
+        132 => 3,
+        1 => 4,
+        58 => 5,
+        112 => 6,
+        2 => 7,
+        _ => 0,
+    };
+    word(detail, number, transport.ports, transport.is_reply)
+}
 
-    const fn word(self, transport: u32, (source, destination): (u16, u16), is_reply: bool) -> u32 {
-        let port = if is_reply { source } else { destination };
-        match self {
-            Self::Ends => 0,
-            Self::Port if port != 0 => transport | if is_reply { OF_SOURCE } else { 0 } | (port as u32) << PORT_SHIFT,
-            Self::Transport | Self::Port => transport,
-        }
+const fn word(detail: FlowDetail, transport: u32, (source, destination): (u16, u16), is_reply: bool) -> u32 {
+    let port = if is_reply { source } else { destination };
+    match detail {
+        FlowDetail::Ends => 0,
+        FlowDetail::Port if port != 0 => transport | if is_reply { OF_SOURCE } else { 0 } | (port as u32) << PORT_SHIFT,
+        FlowDetail::Transport | FlowDetail::Port => transport,
     }
 }
 
@@ -120,7 +105,7 @@ mod tests {
     use eyepiece_flow::event::Transport;
     use eyepiece_flow::flow::{EventType, Flow, L4, TcpFlags};
 
-    use super::{Carrier, FlowDetail, Naming, Port};
+    use super::{Carrier, FlowDetail, Naming, Port, flow_word, totals_word};
 
     #[test]
     fn flow_and_totals_share_word() {
@@ -151,8 +136,8 @@ mod tests {
         for (detail, l4, protocol, ports, is_reply, (convention, hubble), port) in table {
             let mut flow = Flow::empty(EventType::default());
             (flow.l4, flow.is_reply) = (l4, Some(is_reply));
-            let word = detail.of_flow(&flow);
-            assert_eq!(word, detail.of_totals(&Transport { protocol, ports, is_reply }), "{detail:?} {l4:?}");
+            let word = flow_word(detail, &flow);
+            assert_eq!(word, totals_word(detail, &Transport { protocol, ports, is_reply }), "{detail:?} {l4:?}");
             let carrier = Carrier::of(u64::from(word));
             assert_eq!((carrier.transport(Naming::Semconv), carrier.transport(Naming::Hubble)), (convention, hubble));
             assert_eq!(carrier.port, port, "{detail:?} {l4:?}");
@@ -163,7 +148,7 @@ mod tests {
     fn unknown_direction_has_destination_port() {
         let mut flow = Flow::empty(EventType::default());
         flow.l4 = L4::Udp { source_port: 53, destination_port: 40_000 };
-        let carrier = Carrier::of(u64::from(FlowDetail::Port.of_flow(&flow)));
+        let carrier = Carrier::of(u64::from(flow_word(FlowDetail::Port, &flow)));
         assert_eq!((flow.is_reply, carrier.port), (None, Some(Port::Destination(40_000))));
     }
 }

@@ -1,21 +1,22 @@
-//! Metrics: one aggregation of flows into series, read by OTLP and by Prometheus.
+//! Metrics: one aggregation of flows into series.
 //!
-//! [`Aggregation`] is owned by the pipeline's thread: counting takes no lock, allocates nothing for flows whose like
-//! was met before, and knows no text. A [`Snapshot`] carries the numbers out; a [`Resolver`] turns them into names elsewhere.
+//! [`Aggregation`] is owned by the pipeline's thread: counting takes no lock, does not allocate for known keys, and uses no
+//! text. Exporters take a [`Snapshot`] of the numbers and convert it to names with a [`Resolver`].
 
 mod aggregation;
 mod context;
-mod continuity;
 mod detail;
-mod observed;
+mod exported_state;
+mod labels;
 mod resolve;
 mod series;
 mod snapshot;
 mod view;
 
-pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts, Said};
-pub use context::{Context, ContextError, Identifier, Value, reserved_name};
-pub use detail::{Carrier, FlowDetail, Port};
-pub use observed::{DropReason, IoDirection, Labels, TcpFlag};
-pub use resolve::{Attributes, InterfaceNames, KernelNames, Names, Naming, Resolved, Resolver, Series, resolve};
-pub use snapshot::{EndLabel, Identity, InUse, Metric, MetricKind, Occupancy, Point, Snapshot};
+pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts, SymbolsInUse};
+pub use context::{Context, Identifier, Value, reserved_name};
+pub use detail::{Carrier, Port};
+pub use eyepiece_config::{FlowDetail, Naming};
+pub use labels::{DropReason, IoDirection, Labels, TcpFlag};
+pub use resolve::{Attributes, InterfaceNames, KernelNames, Resolved, Resolver, Series, SeriesNames, resolve};
+pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot, SnapshotGuard};

@@ -1,45 +1,36 @@
-//! Turns a snapshot's numbers into the names and texts that exporters write, away from the thread that counts.
+//! Converts a snapshot's numbers to names and texts for exporters, on the exporter's thread.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use eyepiece_config::Naming;
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::names::{drop_reason_name, observation_point_text};
 use eyepiece_semconv::attribute;
 
 use super::context::{Value, reserved_name};
-use super::continuity::{Gathered, Told};
 use super::detail::Port;
-use super::observed::{DropReason, Labels, type_name};
+use super::exported_state::{ExportedState, SeriesSum};
+use super::labels::{DropReason, Labels, type_name};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, Snapshot};
 
-/// How attributes are named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Naming {
-    /// OpenTelemetry's conventions, and the prefix `hubble.` where they have no word.
-    #[default]
-    Semconv,
-    /// The labels of Hubble's own metrics.
-    Hubble,
-}
-
-/// The running kernel's names of its drop reasons.
+/// Names of the running kernel's drop reasons.
 pub trait KernelNames {
-    /// The name of an `skb_drop_reason` (`NETFILTER_DROP`); its number where the kernel has none for it.
+    /// Returns the name of an `skb_drop_reason` (`NETFILTER_DROP`), or its number if it has none.
     fn reason(&self, reason: u32) -> Cow<'_, str>;
 }
 
-/// Names of the interfaces that were seen, also of those that are gone by now.
+/// Names of interfaces, also of removed ones.
 pub trait InterfaceNames {
-    /// The name of the interface that had an index in a generation.
+    /// Returns the name of the interface that had an index in a generation.
     fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>>;
 }
 
-/// Where the texts of numbers are looked up.
+/// Look-ups of the texts of series.
 #[derive(Clone, Copy)]
-pub struct Names<'a> {
+pub struct SeriesNames<'a> {
     /// Of symbols.
     pub symbols: &'a Symbols,
     /// Of the kernel's drop reasons.
@@ -51,7 +42,7 @@ pub struct Names<'a> {
 /// Names and values of a series.
 pub type Attributes = Vec<(&'static str, String)>;
 
-/// A metric ready to be written: a cumulative sum that only grows.
+/// A metric with texts: a cumulative sum that only grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// Name, with dots.
@@ -60,61 +51,61 @@ pub struct Resolved {
     pub unit: &'static str,
     /// One sentence.
     pub description: &'static str,
-    /// Its series in the order of their attributes; no two have the same.
+    /// Its series in the order of their attributes, which are unique.
     pub series: Vec<Series>,
 }
 
-/// One series ready to be written.
+/// One series with texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// Names and values; none for the overflow series.
+    /// Names and values; empty for the overflow series.
     pub attributes: Attributes,
-    /// The series of all that had no place of their own: `otel.metric.overflow` is its only attribute.
+    /// Whether it is the sum of series beyond the limit, whose only attribute is `otel.metric.overflow`.
     pub overflow: bool,
-    /// When the series began, ns since the Unix epoch; never earlier than it was told before.
+    /// Start of the series, ns since the Unix epoch; never earlier than exported before.
     pub start: u64,
     /// The sum since then.
     pub value: u64,
 }
 
-/// Names what snapshots hold, for one reader that looks again and again.
+/// Resolves the snapshots of one reader.
 ///
-/// Series whose texts turn out equal (an interface that was made anew under its old name) become one: a reader would
-/// take them for one series that jumps to and fro. `continuity` says how such a sum goes on when a part of it leaves.
+/// Series with equal texts (an interface that was created again under its name) become one: a reader would see one series
+/// with alternating values. `exported_state` defines how such a sum continues when a part of it leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Resolver {
-    told: HashMap<MetricKind, Told>,
+    exported: HashMap<MetricKind, ExportedState>,
 }
 
 impl Resolver {
-    /// The metrics of a snapshot, which is later than that of the last call, with their names and texts.
-    pub fn resolve(&mut self, snapshot: &Snapshot, names: &Names<'_>, naming: Naming) -> Vec<Resolved> {
-        let mut told = std::mem::take(&mut self.told);
+    /// Returns the metrics of a snapshot, which must be later than that of the last call, with their names and texts.
+    pub fn resolve(&mut self, snapshot: &Snapshot, names: &SeriesNames<'_>, naming: Naming) -> Vec<Resolved> {
+        let mut last = std::mem::take(&mut self.exported);
         let mut list = Vec::with_capacity(snapshot.metrics.len());
         for metric in &snapshot.metrics {
-            let mut of_metric = told.remove(&metric.kind).unwrap_or_default();
-            list.push(resolve_metric(metric, names, naming, &mut of_metric));
-            self.told.insert(metric.kind, of_metric);
+            let mut exported = last.remove(&metric.kind).unwrap_or_default();
+            list.push(resolve_metric(metric, names, naming, &mut exported));
+            self.exported.insert(metric.kind, exported);
         }
         list
     }
 }
 
-/// The metrics of a single snapshot with their names and texts, for a reader that looks once.
-pub fn resolve(snapshot: &Snapshot, names: &Names<'_>, naming: Naming) -> Vec<Resolved> {
+/// Returns the metrics of a single snapshot with their names and texts.
+pub fn resolve(snapshot: &Snapshot, names: &SeriesNames<'_>, naming: Naming) -> Vec<Resolved> {
     Resolver::default().resolve(snapshot, names, naming)
 }
 
-fn resolve_metric(metric: &Metric, names: &Names<'_>, naming: Naming, told: &mut Told) -> Resolved {
+fn resolve_metric(metric: &Metric, names: &SeriesNames<'_>, naming: Naming, exported: &mut ExportedState) -> Resolved {
     let schema = metric.kind.schema();
-    let mut look = told.look();
-    let mut gathered: BTreeMap<(bool, Attributes), Gathered> = BTreeMap::new();
+    let mut round = exported.start_round();
+    let mut gathered: BTreeMap<(bool, Attributes), SeriesSum> = BTreeMap::new();
     for point in &metric.points {
         let texts = (point.identity == Identity::Overflow, attributes(metric, point, names, naming));
-        let new = look.begin(&texts);
-        look.add(gathered.entry(texts).or_insert(new), point);
+        let new = round.series(&texts);
+        round.add(gathered.entry(texts).or_insert(new), point);
     }
-    let sums = look.end(gathered.values().copied());
+    let sums = round.finish(gathered.values().copied());
     let series = gathered.into_keys().zip(sums).map(|((overflow, attributes), (start, value))| Series {
         attributes,
         overflow,
@@ -124,7 +115,7 @@ fn resolve_metric(metric: &Metric, names: &Names<'_>, naming: Naming, told: &mut
     Resolved { name: schema.name, unit: schema.unit, description: schema.description, series: series.collect() }
 }
 
-fn attributes(metric: &Metric, point: &Point, names: &Names<'_>, naming: Naming) -> Attributes {
+fn attributes(metric: &Metric, point: &Point, names: &SeriesNames<'_>, naming: Naming) -> Attributes {
     let Identity::Series { source, destination, labels } = point.identity else { return Vec::new() };
     let mut list = Vec::with_capacity(6);
     let ends = [
@@ -144,7 +135,7 @@ fn attributes(metric: &Metric, point: &Point, names: &Names<'_>, naming: Naming)
     list
 }
 
-/// Hubble's label of an attribute, where labels are to be Hubble's.
+/// Returns the attribute's name or Hubble's label.
 fn named(name: &'static str, naming: Naming) -> &'static str {
     match naming {
         Naming::Semconv => name,
@@ -152,10 +143,10 @@ fn named(name: &'static str, naming: Naming) -> &'static str {
     }
 }
 
-/// The most labels that a metric has beside its ends.
+/// The most labels of a metric beside its ends.
 const LABELS: usize = 4;
 
-fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'static str, String)>; LABELS] {
+fn label_texts(labels: Labels, names: &SeriesNames<'_>, naming: Naming) -> [Option<(&'static str, String)>; LABELS] {
     let label = |name, text: &str| Some((name, text.to_owned()));
     match labels {
         Labels::Ends(carrier) => {
@@ -187,7 +178,7 @@ fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'
             None,
         ],
         Labels::Interface { ifindex, generation, direction } => {
-            // An interface that nobody can name is still told apart.
+            // An interface without a name is distinguished by its index.
             let name = names.interfaces.name(ifindex, generation).map_or_else(|| ifindex.to_string(), Cow::into_owned);
             let direction = label(attribute::NETWORK_IO_DIRECTION, direction.name());
             [Some((attribute::NETWORK_INTERFACE_NAME, name)), direction, None, None]
@@ -196,15 +187,15 @@ fn label_texts(labels: Labels, names: &Names<'_>, naming: Naming) -> [Option<(&'
     }
 }
 
-fn value_text(value: Value, names: &Names<'_>) -> String {
+fn value_text(value: Value, names: &SeriesNames<'_>) -> String {
     match value {
         Value::None => String::new(),
         Value::Symbol(symbol) => names.symbols.text(symbol).as_ref().to_owned(),
-        // As Go prints it, and so Hubble: IPv4 mapped into IPv6 is IPv4.
+        // As Go and so Hubble prints it: an IPv4-mapped address as IPv4.
         Value::Ip(IpAddr::V6(address)) => address.to_canonical().to_string(),
         Value::Ip(address) => address.to_string(),
         Value::Reserved(identity) => reserved_text(identity).unwrap_or_default(),
-        // The only reserved identity with two labels: Cilium `pkg/identity/reserved.go`.
+        // The only reserved identity with two labels (Cilium `pkg/identity/reserved.go`).
         Value::Identity(KUBE_APISERVER) => "reserved:kube-apiserver,reserved:remote-node".to_owned(),
         Value::Identity(identity) => reserved_text(identity).unwrap_or_else(|| identity.to_string()),
     }
@@ -216,8 +207,8 @@ fn reserved_text(identity: u32) -> Option<String> {
     reserved_name(identity).map(|name| format!("reserved:{name}"))
 }
 
-/// Observation points have names, layer 7 its protocol's where it has one, unknown message types their number, and
-/// nothing else has a subtype.
+/// The subtype: the observation point of a trace, the protocol of layer 7, the number of an unknown message type, else
+/// empty.
 fn subtype_text(kind: u8, subtype: u8, protocol: &str) -> String {
     match type_name(kind) {
         "Trace" => observation_point_text(subtype).unwrap_or_default().to_owned(),
@@ -227,7 +218,7 @@ fn subtype_text(kind: u8, subtype: u8, protocol: &str) -> String {
     }
 }
 
-/// Hubble's enum names, or the values of `network.type`.
+/// The value of `network.type`, or of Hubble's `family` label.
 fn family_text(version: u8, naming: Naming) -> &'static str {
     match (version, naming) {
         (4, Naming::Semconv) => "ipv4",
@@ -249,6 +240,6 @@ const fn lost_source_text(source: LostSource) -> &'static str {
 }
 
 #[cfg(test)]
-mod falls;
+mod monotonic_tests;
 #[cfg(test)]
 mod tests;

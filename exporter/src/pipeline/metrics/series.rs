@@ -1,27 +1,27 @@
-//! One metric's series: slots of values, found by a key, with a cap, an overflow slot and an expiry.
+//! The series of one metric: slots of values by key, with a limit, an overflow slot and an expiry.
 
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// The slot that takes what has no place of its own.
+/// The slot of keys beyond the limit.
 pub(super) const OVERFLOW: u32 = 0;
-/// No slot: out of every table's bounds.
+/// No slot: out of bounds of every table.
 pub(super) const NONE: u32 = u32::MAX;
-/// Start of a slot that is not in use; no time is that late.
+/// Start of an unused slot; no time is that late.
 const UNUSED: u64 = u64::MAX;
 
-/// A series' values. Two, because packets and bytes always grow together.
+/// The values of a series. Two, because packets and bytes always grow together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     /// Flows, or packets.
     pub(super) first: u64,
-    /// Bytes, where there are two.
+    /// Bytes, if the metric has them.
     pub(super) second: u64,
     /// When it last grew, ns since the Unix epoch.
     pub(super) last: u64,
-    /// When it was made, ns since the Unix epoch.
+    /// When it was created, ns since the Unix epoch.
     pub(super) start: u64,
 }
 
@@ -34,21 +34,21 @@ pub(super) struct Table<K> {
     slots: Vec<Slot>,
     free: Vec<u32>,
     max: usize,
-    /// How many times something went to the overflow.
+    /// Number of additions to the overflow.
     overflowed: u64,
-    /// How many series were removed.
+    /// Number of removed series.
     expired: u64,
 }
 
 impl<K: Copy + Eq + Hash> Table<K> {
-    /// A table of at most `max` series beside the overflow.
+    /// Creates a table of at most `max` series beside the overflow.
     pub(super) fn new(max: usize) -> Self {
-        // Slot numbers are u32, of which two mean something else.
+        // Slot numbers are u32, two of which are reserved.
         let max = max.min(NONE as usize - 1);
         Self { index: HashMap::default(), slots: vec![EMPTY], free: Vec::new(), max, overflowed: 0, expired: 0 }
     }
 
-    /// The slot of a key: its own, a new one, or the overflow.
+    /// Returns the slot of a key: its own, a new one, or the overflow.
     pub(super) fn place(&mut self, key: K, time: u64) -> u32 {
         if let Some(&slot) = self.index.get(&key) {
             return slot;
@@ -69,9 +69,9 @@ impl<K: Copy + Eq + Hash> Table<K> {
             }
             None => {
                 self.slots.push(made);
-                // Expiry shall not have to allocate on the thread that counts.
+                // So that the expiry does not allocate on the pipeline's thread.
                 self.free.reserve(self.slots.len());
-                // The cap keeps it in range.
+                // The limit keeps it in range.
                 (self.slots.len() - 1) as u32
             }
         };
@@ -79,19 +79,19 @@ impl<K: Copy + Eq + Hash> Table<K> {
         slot
     }
 
-    /// Adds to a slot; [`NONE`] adds nowhere.
+    /// Adds to a slot. [`NONE`] adds nothing.
     #[inline]
     pub(super) fn add(&mut self, slot: u32, first: u64, second: u64, time: u64) {
         self.overflowed += u64::from(slot == OVERFLOW);
         if let Some(slot) = self.slots.get_mut(slot as usize) {
-            // A source's broken number may not stop us; no honest sum comes near.
+            // A source may send an implausible number; plausible sums never get that large.
             slot.first = slot.first.saturating_add(first);
             slot.second = slot.second.saturating_add(second);
             slot.last = slot.last.max(time);
         }
     }
 
-    /// Removes series that did not grow since `before`; whether there were any.
+    /// Removes series that have not grown since `before`. Returns whether there were any.
     pub(super) fn expire(&mut self, before: u64) -> bool {
         let (slots, free) = (&mut self.slots, &mut self.free);
         let had = self.index.len();
@@ -113,17 +113,17 @@ impl<K: Copy + Eq + Hash> Table<K> {
         gone > 0
     }
 
-    /// How many series there are beside the overflow.
+    /// Number of series beside the overflow.
     pub(super) fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Times that something went to the overflow, and series that were removed, since the start.
+    /// Additions to the overflow and removed series since the start.
     pub(super) fn history(&self) -> (u64, u64) {
         (self.overflowed, self.expired)
     }
 
-    /// The overflow series, where it is in use.
+    /// The overflow series, if it is in use.
     pub(super) fn overflow(&self) -> Option<Slot> {
         self.slots.first().copied().filter(|slot| slot.start != UNUSED)
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_goes_to_the_overflow() {
+    fn keys_beyond_limit_overflow() {
         const N: u64 = 3;
         for (max, keys) in [(0, 0), (0, 1), (N, 0), (N, 1), (N, N - 1), (N, N), (N, N + 1), (N, N * 8)] {
             let mut table = Table::new(max as usize);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_series_leave_and_come_back_with_a_new_start() {
+    fn idle_series_return_with_new_start() {
         let mut table = Table::new(2);
         add(&mut table, 1, 100);
         add(&mut table, 2, 100);
@@ -182,11 +182,11 @@ mod tests {
         let back = table.iter().find(|&(key, _)| key == 1).expect("made again").1;
         assert_eq!((back.first, back.start), (1, 200));
         assert_eq!(table.history(), (0, 1));
-        assert_eq!(table.slots.len(), 3, "its slot is used again");
+        assert_eq!(table.slots.len(), 3, "its slot is reused");
     }
 
     #[test]
-    fn the_overflow_is_idle_too() {
+    fn idle_overflow_is_removed() {
         let mut table = Table::new(0);
         assert_eq!(add(&mut table, 1, 100), OVERFLOW);
         assert!(!table.expire(100));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_given_to_newcomers() {
+    fn free_slot_goes_to_new_key() {
         let mut table = Table::new(1);
         add(&mut table, 1, 100);
         assert_eq!(add(&mut table, 2, 200), OVERFLOW);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_slot_counts_nowhere_and_times_may_go_back() {
+    fn sums_saturate_times_never_fall() {
         let mut table = Table::new(1);
         let slot = add(&mut table, 1, 100);
         table.add(NONE, 1, 1, 500);

@@ -1,11 +1,11 @@
-//! What the aggregation holds at one moment: owned numbers, without texts.
+//! A snapshot of the aggregation: owned numbers, without texts.
 
 use std::sync::Arc;
 
 use super::context::Value;
-use super::observed::Labels;
+use super::labels::Labels;
 
-/// The metrics that are kept.
+/// The aggregated metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MetricKind {
     /// `hubble.drop`.
@@ -43,89 +43,89 @@ impl MetricKind {
     }
 }
 
-/// How a metric names one end of its flows.
+/// The label of one end of a metric's flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndLabel {
-    /// Not at all.
+    /// None.
     #[default]
     Absent,
-    /// By its address and nothing else.
+    /// The address.
     Address,
-    /// By a context.
+    /// The value of a context.
     Name,
 }
 
-/// What tells a point's series apart.
+/// The series of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// The series of all that had no place of their own.
+    /// The series of keys beyond the limit.
     Overflow,
     /// A series of its own.
     Series {
-        /// The source; [`Value::None`] also where the metric has no label for it.
+        /// The source; [`Value::None`] also if the metric has no label for it.
         source: Value,
-        /// The destination, likewise.
+        /// The destination; [`Value::None`] also if the metric has no label for it.
         destination: Value,
-        /// The rest.
+        /// The other labels.
         labels: Labels,
     },
 }
 
-/// One series' value.
+/// The value of one series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// When the series was made, ns since the Unix epoch.
+    /// Start of the series, ns since the Unix epoch.
     pub start: u64,
     /// The sum since then, in the metric's unit.
     pub value: u64,
-    /// Which series.
+    /// The series.
     pub identity: Identity,
 }
 
 /// One metric: a cumulative sum that only grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// Which one.
+    /// The metric.
     pub kind: MetricKind,
-    /// How it names the source.
+    /// Label of the source.
     pub source: EndLabel,
-    /// How it names the destination.
+    /// Label of the destination.
     pub destination: EndLabel,
-    /// Its series, in no order.
+    /// Its series, without an order.
     pub points: Vec<Point>,
 }
 
-/// Shared by snapshots that are in use: as long as there is one, the names in it can be looked up.
+/// Shared by the snapshots in use, whose names can be looked up as long as a snapshot exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InUse(Arc<()>);
+pub struct SnapshotGuard(Arc<()>);
 
-impl InUse {
-    /// Whether a clone of it lives.
+impl SnapshotGuard {
+    /// Returns whether a clone exists.
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 }
 
-/// All metrics at one moment; those without a series are left out.
+/// All metrics with a series at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// When, ns since the Unix epoch.
+    /// The time, ns since the Unix epoch.
     pub time: u64,
     /// The metrics.
     pub metrics: Vec<Metric>,
     /// Keeps the names.
-    pub in_use: InUse,
+    pub guard: SnapshotGuard,
 }
 
-/// How full a metric's table is.
+/// The occupancy of a metric's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occupancy {
-    /// Which table; `hubble.flow.io` and `.packets` share one, as do the interfaces' two.
+    /// The table; `hubble.flow.io` and `.packets` share one, and the interfaces' metrics as well.
     pub kind: MetricKind,
-    /// Series now, the overflow left out.
+    /// Series beside the overflow.
     pub series: usize,
-    /// Times that something went to the overflow, since the start.
+    /// Additions to the overflow since the start.
     pub overflowed: u64,
-    /// Series that were removed because they were idle, since the start.
+    /// Series removed as idle since the start.
     pub expired: u64,
 }

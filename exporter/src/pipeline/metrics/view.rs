@@ -1,4 +1,4 @@
-//! The fast way from a flow to its series: one look-up finds all series of a flow in the metrics that name ends alike.
+//! The fast path from a flow to its series: one look-up finds all series in the metrics with the same contexts.
 
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -10,12 +10,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::context::{Context, Packed, Value};
-use super::observed::{FREE_SHIFT, Observed, interface_labels};
+use super::labels::{FREE_SHIFT, PackedLabels, interface_labels};
 use super::series::{NONE, Table};
 
-/// The ends of a flow in a metric's contexts, packed. The tags lie where labels leave room for them.
+/// The packed ends of a flow in a metric's contexts. The tags use bits that labels leave free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ends {
+pub(super) struct PackedEnds {
     source_high: u64,
     source_low: u64,
     destination_high: u64,
@@ -23,7 +23,7 @@ pub(super) struct Ends {
     tags: u64,
 }
 
-impl Ends {
+impl PackedEnds {
     #[inline]
     fn new(source: Packed, destination: Packed) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Ends {
         }
     }
 
-    /// Leaves out the ends that a metric has no label for.
+    /// Removes the ends that a metric has no label for.
     fn project(self, members: Member) -> Self {
         let (source, destination) = self.packed();
         Self::new(
@@ -54,7 +54,7 @@ impl Ends {
 
     #[inline]
     fn hash<H: Hasher>(self, labels: u64, state: &mut H) {
-        // Words one by one: derived on arrays, lengths would be hashed too.
+        // Word by word: a derived hash of arrays includes their lengths.
         state.write_u64(self.source_high);
         state.write_u64(self.source_low);
         state.write_u64(self.destination_high);
@@ -63,10 +63,10 @@ impl Ends {
     }
 }
 
-/// Key of a series in a metric that has contexts.
+/// Key of a series in a metric with contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeriesKey {
-    ends: Ends,
+    ends: PackedEnds,
     pub(super) labels: u64,
 }
 
@@ -87,25 +87,25 @@ impl Hash for SeriesKey {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PlanKey {
-    ends: Ends,
-    observed: Observed,
+    ends: PackedEnds,
+    labels: PackedLabels,
 }
 
 impl Hash for PlanKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.ends.hash(self.observed.flow, state);
-        state.write_u64(u64::from(self.observed.number) | u64::from(self.observed.carrier) << 32);
+        self.ends.hash(self.labels.flow, state);
+        state.write_u64(u64::from(self.labels.number) | u64::from(self.labels.carrier) << 32);
     }
 }
 
-/// Slots that flows of one key add to; [`NONE`] where they don't.
+/// Slots of the flows of one key; [`NONE`] for metrics that do not count them.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     drop: u32,
     flows: u32,
     tcp: [u32; 3],
-    /// Found at the first packet that counts here.
+    /// Set by the first packet that counts here.
     io: u32,
     interface: u32,
 }
@@ -113,7 +113,7 @@ struct Plan {
 /// The series of all metrics but `hubble.lost_events`.
 #[derive(Debug)]
 pub(super) struct Tables {
-    /// When what is being counted arrived, ns since the Unix epoch: the age of series.
+    /// Arrival time of the current events, ns since the Unix epoch.
     pub(super) now: u64,
     pub(super) drop: Table<SeriesKey>,
     pub(super) flows: Table<SeriesKey>,
@@ -122,44 +122,44 @@ pub(super) struct Tables {
     pub(super) io: Table<SeriesKey>,
     /// Packets and bytes.
     pub(super) interfaces: Table<u64>,
-    /// Generations of interfaces, by index; those that are not here have 0.
+    /// Generations of interfaces by index; missing ones are 0.
     pub(super) generations: HashMap<u32, u32, RandomState>,
 }
 
 impl Tables {
-    /// The key of an interface's series.
+    /// Returns the key of an interface's series.
     pub(super) fn interface(&self, ifindex: u32, ingress: bool) -> u64 {
         interface_labels(ifindex, self.generations.get(&ifindex).copied().unwrap_or(0), ingress)
     }
 }
 
-/// Which ends a metric has labels for.
+/// The ends that a metric has labels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) source: bool,
     pub(super) destination: bool,
 }
 
-/// Which metrics a view counts.
+/// The metrics of a view.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Members {
     pub(super) drop: Option<Member>,
     pub(super) flows: Option<Member>,
     pub(super) tcp: Option<Member>,
     pub(super) io: Option<Member>,
-    /// Interfaces have no contexts: one view counts them, any one.
+    /// Whether this view counts the interfaces' metrics, which have no contexts: one view does.
     pub(super) interfaces: bool,
 }
 
-/// Metrics that name the ends by the same contexts, or leave one out.
+/// Metrics with the same contexts; some have no label for an end.
 #[derive(Debug)]
 pub(super) struct View {
     source: Context,
     destination: Context,
     pub(super) members: Members,
     plans: HashMap<PlanKey, Plan, RandomState>,
-    /// The most that `plans` holds. It grows up to that as keys are met, and never shrinks: reserved at once, its
-    /// few entries would lie far apart and miss the cache (4 ns per flow).
+    /// Limit of `plans`, which grows with its keys and never shrinks. Reserved at once, its few entries would be far apart
+    /// and miss the cache (4 ns per flow).
     capacity: usize,
 }
 
@@ -168,18 +168,24 @@ impl View {
         Self { source, destination, members: Members::default(), plans: HashMap::default(), capacity }
     }
 
-    /// Whether a metric with these contexts can be counted here, and how.
+    /// Returns the labels of a metric with these contexts. `None` if this view cannot count it.
     pub(super) fn member(&self, source: &Context, destination: &Context) -> Option<Member> {
         let fits = (source.is_absent() || *source == self.source)
             && (destination.is_absent() || *destination == self.destination);
         fits.then(|| Member { source: !source.is_absent(), destination: !destination.is_absent() })
     }
 
-    /// Counts a flow, and the packets and bytes that count here for `hubble.flow.io`.
+    /// Counts a flow, and its packets and bytes for `hubble.flow.io`.
     #[inline]
-    pub(super) fn count(&mut self, tables: &mut Tables, flow: &Flow, observed: Observed, (packets, bytes): (u64, u64)) {
+    pub(super) fn count(
+        &mut self,
+        tables: &mut Tables,
+        flow: &Flow,
+        labels: PackedLabels,
+        (packets, bytes): (u64, u64),
+    ) {
         let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
-        let key = PlanKey { ends: self.ends(&flow.source, &flow.destination, addresses), observed };
+        let key = PlanKey { ends: self.ends(&flow.source, &flow.destination, addresses), labels };
         let now = tables.now;
         let plan = match self.plans.get(&key) {
             Some(plan) => *plan,
@@ -204,12 +210,12 @@ impl View {
             && traffic.hook != Hook::Drop
         {
             let slot = if plan.interface == NONE { self.interface(tables, key, traffic) } else { plan.interface };
-            // What was held was counted at the interface when it was reported first.
+            // Held packets were counted at the interface when they were first reported.
             tables.interfaces.add(slot, traffic.packets, traffic.bytes, now);
         }
     }
 
-    /// Adds packets and bytes that no flow carried.
+    /// Counts packets and bytes without a flow.
     pub(super) fn count_io(
         &self,
         tables: &mut Tables,
@@ -225,34 +231,34 @@ impl View {
         }
     }
 
-    /// Forgets the slots: after series have moved out of them.
-    pub(super) fn forget(&mut self) {
+    /// Clears the cached slots; to be called after series were removed.
+    pub(super) fn clear_plans(&mut self) {
         self.plans.clear();
     }
 
     #[inline]
-    fn ends(&self, source: &End, destination: &End, addresses: Option<(&IpAddr, &IpAddr)>) -> Ends {
+    fn ends(&self, source: &End, destination: &End, addresses: Option<(&IpAddr, &IpAddr)>) -> PackedEnds {
         let (from, to) = addresses.unzip();
-        Ends::new(self.source.packed(source, from), self.destination.packed(destination, to))
+        PackedEnds::new(self.source.packed(source, from), self.destination.packed(destination, to))
     }
 
-    /// Finds the series of a key that was not met lately.
+    /// Finds the series of a key that is not cached.
     #[cold]
     fn plan(&mut self, tables: &mut Tables, key: PlanKey) -> Plan {
         let Members { drop, flows, tcp, .. } = self.members;
-        let PlanKey { ends, observed } = key;
+        let PlanKey { ends, labels: packed } = key;
         let now = tables.now;
         let mut plan = Plan { drop: NONE, flows: NONE, tcp: [NONE; 3], io: NONE, interface: NONE };
         if let Some(member) = flows {
             let ends = ends.project(member);
-            plan.flows = tables.flows.place(SeriesKey { ends, labels: observed.flow_labels() }, now);
+            plan.flows = tables.flows.place(SeriesKey { ends, labels: packed.flow_labels() }, now);
         }
-        if let (Some(member), Some(labels)) = (drop, observed.drop_labels()) {
+        if let (Some(member), Some(labels)) = (drop, packed.drop_labels()) {
             plan.drop = tables.drop.place(SeriesKey { ends: ends.project(member), labels }, now);
         }
         if let Some(member) = tcp {
             let ends = ends.project(member);
-            for (slot, labels) in plan.tcp.iter_mut().zip(observed.tcp_labels()) {
+            for (slot, labels) in plan.tcp.iter_mut().zip(packed.tcp_labels()) {
                 *slot = tables.tcp.place(SeriesKey { ends, labels }, now);
             }
         }
@@ -263,7 +269,7 @@ impl View {
     #[cold]
     fn io(&mut self, tables: &mut Tables, key: PlanKey) -> u32 {
         let Some(member) = self.members.io else { return NONE };
-        let labels = key.observed.carrier.into();
+        let labels = key.labels.carrier.into();
         let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels }, tables.now);
         if let Some(plan) = self.plans.get_mut(&key) {
             plan.io = slot;
@@ -275,8 +281,8 @@ impl View {
     fn interface(&mut self, tables: &mut Tables, key: PlanKey, traffic: &TrafficDelta) -> u32 {
         let labels = tables.interface(traffic.ifindex, traffic.hook.is_ingress());
         let slot = tables.interfaces.place(labels, tables.now);
-        // The keys of drops say nothing of interfaces: their next one may be at another.
-        if key.observed.names_interface()
+        // Keys of drops have no interface: the next drop may be at another one.
+        if key.labels.names_interface()
             && let Some(plan) = self.plans.get_mut(&key)
         {
             plan.interface = slot;
@@ -285,7 +291,7 @@ impl View {
     }
 
     fn remember(&mut self, key: PlanKey, plan: Plan) {
-        // Starting anew costs each live key one slow count, and needs no bookkeeping of which ones are live.
+        // Clearing costs each live key one slow count, and needs no bookkeeping of live keys.
         if self.plans.len() >= self.capacity {
             self.plans.clear();
         }

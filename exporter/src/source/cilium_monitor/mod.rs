@@ -74,7 +74,7 @@ pub struct CiliumMonitor {
     address: libc::sockaddr_un,
     state: State,
     buffer: Buffer,
-    watcher: Watcher,
+    watcher: PathWatcher,
     backoff: Backoff,
     metrics: ConnectionMetrics,
     reconnect_log: ReconnectLog,
@@ -121,7 +121,7 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
     let waker = Waker::new().map_err(|source| BuildError::System { source })?;
     let (halt, view) = (Halt::new(waker.clone()), View::new());
     let source = CiliumMonitor {
-        watcher: Watcher::appearing(&config.socket),
+        watcher: PathWatcher::new(vec![config.socket.clone()]),
         config,
         address,
         state: State::Stopped,
@@ -253,7 +253,7 @@ impl CiliumMonitor {
         let left = stalls.map_or(timeout, |end| timeout.min(end.saturating_duration_since(Instant::now())));
         let descriptors = [Some(connected.stream.as_raw_fd()), watched(&self.watcher)];
         let [ready, news] = wait(&self.waker, descriptors, left)?;
-        let is_replaced = news && self.watcher.has_news() && self.is_replaced();
+        let is_replaced = news && self.watcher.has_changed() && self.is_replaced();
         let count = if ready { self.take_all(sink) } else { 0 };
         if is_replaced {
             self.end(Reason::Replaced, "another socket is at the path", sink);
@@ -355,7 +355,7 @@ fn lost(source: LostSource, cpu: Option<u16>, count: u64, time: u64) -> Event<'s
 }
 
 /// For poll(2).
-fn watched(watcher: &Watcher) -> Option<RawFd> {
+fn watched(watcher: &PathWatcher) -> Option<RawFd> {
     watcher.descriptor().map(|descriptor| descriptor.as_raw_fd())
 }
 

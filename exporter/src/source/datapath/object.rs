@@ -18,6 +18,7 @@ use self::globals::Globals;
 use super::btf::{Btf, BtfError};
 use super::links::namespaces;
 use super::sys;
+use crate::support::error_chain::error_chain;
 
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));

@@ -1,4 +1,4 @@
-//! Paths that are free, stale, alive, not ours; and who may connect.
+//! Free, stale, live and foreign paths, and permissions.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -22,7 +22,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[tokio::test]
-async fn a_free_path_is_bound_and_left_free() {
+async fn free_path_is_free_again() {
     let (_folder, path) = place();
     for mode in [0o600, 0o660, 0o666, 0o000] {
         let listener = Options { mode, ..options(&path) }.listen().await.unwrap();
@@ -44,7 +44,7 @@ async fn clients_are_accepted() {
 }
 
 #[tokio::test]
-async fn a_group_is_set() {
+async fn group_is_set() {
     let (_folder, path) = place();
     let own = nix::unistd::getegid();
     let listener = Options { group: Some(own), ..options(&path) }.listen().await.unwrap();
@@ -72,7 +72,7 @@ async fn a_group_is_set() {
 }
 
 #[tokio::test]
-async fn a_stale_socket_is_replaced() {
+async fn stale_socket_is_replaced() {
     let (_folder, path) = place();
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
@@ -82,7 +82,7 @@ async fn a_stale_socket_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_live_socket_is_left_alone_and_its_owner_named() {
+async fn live_socket_stays_with_owner_named() {
     let (_folder, path) = place();
     let other = UnixListener::bind(&path).unwrap();
     let error = options(&path).listen().await.unwrap_err();
@@ -95,7 +95,7 @@ async fn a_live_socket_is_left_alone_and_its_owner_named() {
 }
 
 #[tokio::test]
-async fn a_live_socket_whose_queue_is_full_is_alive() {
+async fn socket_with_full_queue_is_live() {
     let (_folder, path) = place();
     let other = tokio::net::UnixSocket::new_stream().unwrap();
     other.bind(&path).unwrap();
@@ -107,7 +107,7 @@ async fn a_live_socket_whose_queue_is_full_is_alive() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_socket_stays() {
+async fn other_files_stay() {
     let (folder, path) = place();
     std::fs::write(&path, "precious").unwrap();
     let error = options(&path).listen().await.unwrap_err();
@@ -126,7 +126,7 @@ async fn what_is_no_stream_socket_stays() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_another_s_by_now_stays() {
+async fn replaced_path_stays_on_drop() {
     let (_folder, path) = place();
     let listener = options(&path).listen().await.unwrap();
     std::fs::remove_file(&path).unwrap();
@@ -137,14 +137,14 @@ async fn a_path_that_is_another_s_by_now_stays() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_is_named() {
+async fn missing_folder_is_named() {
     let (folder, _) = place();
     let error = options(&folder.path().join("no/a.sock")).listen().await.unwrap_err();
     assert!(error.to_string().contains("/no/a.sock: cannot find its folder: "), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_that_start_at_once_one_wins() {
+async fn one_of_many_binds() {
     let (_folder, path) = place();
     drop(UnixListener::bind(&path).unwrap());
     let mut tasks = tokio::task::JoinSet::new();
@@ -160,17 +160,17 @@ async fn of_many_that_start_at_once_one_wins() {
     UnixStream::connect(&path).unwrap();
 }
 
-/// Anybody who can read a folder can lock it: that must not keep us from serving.
+/// Any user with read permission on a folder can lock it: that must not prevent serving.
 #[tokio::test]
-async fn folder_locked_by_nobody_is_served() {
+async fn folder_locked_by_user_is_served() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    const NOBODY: u32 = 65_534;
+    const OTHER_USER: u32 = 65_534;
     let (folder, path) = place();
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new("flock");
-    command.arg("--exclusive").arg(folder.path()).arg("cat").uid(NOBODY).gid(NOBODY).stdin(Stdio::piped());
+    command.arg("--exclusive").arg(folder.path()).arg("cat").uid(OTHER_USER).gid(OTHER_USER).stdin(Stdio::piped());
     let mut other = command.spawn().unwrap();
     while File::open(folder.path()).unwrap().try_lock().is_ok() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -180,7 +180,7 @@ async fn folder_locked_by_nobody_is_served() {
     assert!(File::open(folder.path()).unwrap().try_lock().is_err(), "the other process held it all the time");
     drop(listener);
     assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no lock file is left");
-    // `cat` ends with its input, and `flock` with it.
+    // `cat` ends with its input, and `flock` with `cat`.
     drop(other.stdin.take());
     assert!(other.wait().unwrap().success());
 }
@@ -194,7 +194,7 @@ async fn lock_held_names_the_socket() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// Between `bind` and what is set on the file, the path may have become another file's.
+/// The path may name another file between `bind` and the changes of the file.
 #[tokio::test]
 async fn replaced_path_keeps_its_mode() {
     let (folder, path) = place();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
-use eyepiece::pipeline::{Handle, Parts, metrics};
+use eyepiece::pipeline::{Deps, Handle, metrics};
 use eyepiece::serve::monitor::agent::Agent;
 use eyepiece::serve::monitor::fanout::Fanout;
 use eyepiece::serve::monitor::notifier::{Notifier, notifier};
@@ -155,7 +155,7 @@ impl Server {
         let waker = Waker::new().unwrap();
         let feed = Feed { waker: Some(waker.clone()), ..Feed::default() };
         let source = Scripted { feed: feed.clone(), waker, next: 0, data: Vec::new() };
-        let (handle, thread) = pipeline::spawn(Parts {
+        let (handle, thread) = pipeline::spawn(Deps {
             source: Box::new(Tap::new(Box::new(source), &fanout, inbox)),
             producer: Producer::default(),
             source_kind: "test",

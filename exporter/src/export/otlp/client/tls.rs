@@ -1,59 +1,58 @@
-//! TLS of the client: own authorities or the system's, and a client certificate.
+//! TLS of the client: authorities and client certificate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use eyepiece_config::Tls;
 use http::uri::Scheme;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, crypto};
 
-use crate::export::otlp::config::Config;
-
-/// Why TLS can't be set up.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that can't be read, or holds nothing of the kind.
+    /// A file cannot be read, or has no such item.
     #[error("{}: {what}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What was looked for in it.
+        /// The expected item.
         what: &'static str,
-        /// What went wrong.
+        /// The error.
         message: String,
     },
-    /// No authority to trust: none configured, and the system has none.
+    /// No authority is configured, and the system has none.
     #[error("the system has no root certificates (install ca-certificates, or set tls.ca){detail}")]
     NoRoots {
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
-    /// Certificate and key do not belong together, or their algorithm is not known.
+    /// Certificate and key do not match, or their algorithm is unknown.
     #[error("client certificate {} with key {}: {message}", cert.display(), key.display())]
     Identity {
         /// Certificate file.
         cert: PathBuf,
         /// Key file.
         key: PathBuf,
-        /// What went wrong.
+        /// The error.
         message: String,
     },
-    /// The TLS library itself.
+    /// The TLS library failed.
     #[error("TLS: {message}")]
     Library {
-        /// What went wrong.
+        /// The error.
         message: String,
     },
 }
 
-/// The client's TLS settings. Files are read even for `http://`: a wrong path is told at the start.
-pub(super) fn client_config(config: &Config) -> Result<ClientConfig, TlsError> {
+/// The client's TLS settings. Files are read even for `http://`, so that a wrong path is an error at the start.
+pub(super) fn client_config(tls: &Tls, scheme: Option<&Scheme>) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError::Library { message: error.to_string() })?
-        .with_root_certificates(roots(config)?);
-    let Some((cert, key)) = &config.identity else { return Ok(builder.with_no_client_auth()) };
+        .with_root_certificates(roots(tls, scheme)?);
+    let (Some(cert), Some(key)) = (&tls.cert, &tls.key) else { return Ok(builder.with_no_client_auth()) };
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, "private key", error))?;
     builder.with_client_auth_cert(certificates(cert)?, private).map_err(|error| TlsError::Identity {
         cert: cert.clone(),
@@ -62,13 +61,13 @@ pub(super) fn client_config(config: &Config) -> Result<ClientConfig, TlsError> {
     })
 }
 
-fn roots(config: &Config) -> Result<RootCertStore, TlsError> {
+fn roots(tls: &Tls, scheme: Option<&Scheme>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    if let Some(ca) = &config.ca {
+    if let Some(ca) = &tls.ca {
         for certificate in certificates(ca)? {
             roots.add(certificate).map_err(|error| file(ca, "certificate", error))?;
         }
-    } else if config.uri.scheme() == Some(&Scheme::HTTPS) {
+    } else if scheme == Some(&Scheme::HTTPS) {
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
@@ -79,7 +78,7 @@ fn roots(config: &Config) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// The certificates of a PEM file, at least one.
+/// Reads the certificates of a PEM file; at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)

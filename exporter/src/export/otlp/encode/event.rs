@@ -1,4 +1,4 @@
-//! Events that are no flows as the bytes of a `LogRecord`, each by its event in the registry.
+//! Encodes agent events, debug messages and losses as `LogRecord`s, by their events in the registry.
 
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress};
 use eyepiece_flow::debug_event::DebugEvent;
@@ -8,23 +8,24 @@ use eyepiece_flow::rfc3339::write_rfc3339;
 use eyepiece_flow::{debug_text, text, uuid};
 use eyepiece_semconv::{attribute, event};
 
-use super::flow::{FlowEncoder, int_if_known, string_if_known};
-use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
-use crate::export::stdout::event_line;
-use crate::export::stdout::event_line::lost_source;
+use super::flow::FlowEncoder;
+use super::wire::{self, RECORD_ATTRIBUTES as FIELD, int_if_known, string_if_known, texts_if_known};
+use crate::export::text::event_line;
+use crate::export::text::event_line::lost_source;
 
-/// Severity of what happens all the time, by `SeverityNumber` of OTLP.
+/// Severity of usual events, by `SeverityNumber` of OTLP.
 const INFO: (u8, &str) = (9, "INFO");
-/// Severity of what somebody may have to look at.
+/// Severity of failures and losses.
 const WARN: (u8, &str) = (13, "WARN");
-/// Severity of what is for those who look for a fault.
+/// Severity of debug messages.
 const DEBUG: (u8, &str) = (5, "DEBUG");
 
 impl FlowEncoder {
-    /// Appends the content of an event's or a loss's `LogRecord`; `observed` is when we saw it, ns since the Unix epoch.
+    /// Appends the content of the `LogRecord` of an event or a loss. `observed` is when we received it, ns since the Unix
+    /// epoch.
     pub fn event(&mut self, each: &Observed, observed: u64, out: &mut Vec<u8>) {
         self.body.clear();
-        event_line::write(each, &mut self.reader, &mut self.body);
+        event_line::write(each, &mut self.lookup, &mut self.body);
         let times = (each.time(), observed);
         match each {
             Observed::Flow(flow) => self.record(flow, observed, out),
@@ -34,16 +35,16 @@ impl FlowEncoder {
             }
             Observed::Debug(event) => {
                 wire::record(out, times, DEBUG, &self.body, event::HUBBLE_DEBUG_EVENT);
-                let name = self.reader.text(event.source);
+                let name = self.lookup.text(event.source);
                 string_if_known(out, attribute::HUBBLE_SOURCE_NAME, &name);
-                // The line begins with the type: the rest is the message.
+                // The line starts with the type; the rest is the message.
                 let message = self.body.split_once(": ").map_or(self.body.as_str(), |(_, message)| message);
                 wire::string(out, FIELD, attribute::HUBBLE_DEBUG_EVENT_MESSAGE, message.as_bytes());
                 debug_event(event, out);
             }
             Observed::Lost(lost) => {
                 wire::record(out, times, WARN, &self.body, event::HUBBLE_LOST_EVENTS);
-                // A loss has no id before: this one is the record's, and its request is sent again as it is.
+                // A loss has no id, so the record gets one. A retried request has the same bytes.
                 self::lost(lost, uuid::random(&mut self.random), out);
             }
         }
@@ -94,13 +95,13 @@ fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
         Notification::AgentStart { time } => {
             if let Some(time) = time {
                 let mut text = String::new();
-                // Writing to a String can't fail.
+                // Writing to a String cannot fail.
                 write_rfc3339(*time, &mut text).unwrap_or_default();
                 wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_TIME, text.as_bytes());
             }
         }
         Notification::Policy { labels, revision, rule_count } => {
-            texts(out, attribute::HUBBLE_AGENT_EVENT_LABELS, labels);
+            texts_if_known(out, attribute::HUBBLE_AGENT_EVENT_LABELS, labels);
             wire::int(out, FIELD, attribute::HUBBLE_AGENT_EVENT_POLICY_REVISION, *revision);
             wire::signed(out, FIELD, attribute::HUBBLE_AGENT_EVENT_POLICY_RULES, *rule_count);
         }
@@ -119,13 +120,9 @@ fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
     }
 }
 
-fn texts(out: &mut Vec<u8>, name: &str, values: &[String]) {
-    wire::texts(out, FIELD, name, values.iter().map(String::as_str));
-}
-
 fn endpoint(id: u64, labels: &[String], error: &str, out: &mut Vec<u8>) {
     wire::int(out, FIELD, attribute::HUBBLE_AGENT_EVENT_ENDPOINT_ID, id);
-    texts(out, attribute::HUBBLE_AGENT_EVENT_LABELS, labels);
+    texts_if_known(out, attribute::HUBBLE_AGENT_EVENT_LABELS, labels);
     string_if_known(out, attribute::HUBBLE_AGENT_EVENT_ERROR, error);
 }
 
@@ -165,5 +162,5 @@ fn service(notification: &Notification, out: &mut Vec<u8>) {
         wire::string(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_FRONTEND, address(frontend).as_bytes());
     }
     let backends: Vec<String> = backends.iter().map(address).collect();
-    texts(out, attribute::HUBBLE_AGENT_EVENT_SERVICE_BACKENDS, &backends);
+    texts_if_known(out, attribute::HUBBLE_AGENT_EVENT_SERVICE_BACKENDS, &backends);
 }

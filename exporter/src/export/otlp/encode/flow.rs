@@ -1,24 +1,23 @@
-//! One flow as the bytes of a `LogRecord`: which attributes it has, by the registry's event `hubble.flow`.
+//! Encodes a flow as a `LogRecord`, by the registry's event `hubble.flow`.
 
 use std::sync::Arc;
 
 use eyepiece_flow::flow::{
-    Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, TcpFlags,
-    Verdict,
+    Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, Verdict,
 };
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::{names, text};
 use eyepiece_semconv::{attribute, event};
 
-use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
-use crate::export::stdout::flow_line;
-use crate::export::stdout::flow_line::{Reader, Words};
+use super::wire::{self, RECORD_ATTRIBUTES as FIELD, int_if_known, string_if_known};
+use crate::export::text::flow_line;
+use crate::export::text::flow_line::{FlowTextLookup, FlowTexts, TCP_FLAGS};
 
 /// Severity number and text of a verdict, by `SeverityNumber` of OTLP.
 ///
-/// A drop is a warning and an L7 error an error; a flow that a policy in audit mode would have dropped went through,
-/// so it is information, and its verdict says the rest.
+/// A drop is a warning and an L7 error an error. A flow that a policy in audit mode would have dropped was forwarded, so
+/// it is information; the verdict has the rest.
 pub const fn severity(verdict: Verdict) -> (u8, &'static str) {
     match verdict {
         Verdict::Dropped => (13, "WARN"),
@@ -32,43 +31,43 @@ pub const fn severity(verdict: Verdict) -> (u8, &'static str) {
     }
 }
 
-/// Encodes flows one by one; its buffers and caches serve them all.
+/// Encodes flows one by one, with shared buffers and caches.
 pub struct FlowEncoder {
-    pub(super) reader: Reader,
-    words: Words,
+    pub(super) lookup: FlowTextLookup,
+    texts: FlowTexts,
     pub(super) body: String,
     scratch: String,
-    /// For the ids of what has none of its own.
+    /// For the ids of losses.
     pub(super) random: fastrand::Rng,
 }
 
 impl FlowEncoder {
-    /// NameLookup come from these symbols, and from the machine.
+    /// Creates an encoder that reads names from these tables.
     pub fn new(symbols: Symbols, names: Arc<dyn NameLookup>) -> Self {
-        let (words, body, scratch) = (Words::default(), String::new(), String::new());
+        let (texts, body, scratch) = (FlowTexts::default(), String::new(), String::new());
         let random = fastrand::Rng::new();
-        Self { reader: Reader::new(symbols, names), words, body, scratch, random }
+        Self { lookup: FlowTextLookup::new(symbols, names), texts, body, scratch, random }
     }
 
-    /// Forgets names that may have changed; call it for each request.
+    /// Clears cached names that may change; to be called for each request.
     pub fn refresh(&mut self) {
-        self.reader.refresh();
+        self.lookup.refresh();
     }
 
-    /// Appends the content of a `LogRecord`; `observed` is when we saw the flow, ns since the Unix epoch.
+    /// Appends the content of a `LogRecord`. `observed` is when we received the flow, ns since the Unix epoch.
     pub fn record(&mut self, flow: &Flow, observed: u64, out: &mut Vec<u8>) {
-        self.reader.read(flow, &mut self.words);
+        self.lookup.read(flow, &mut self.texts);
         self.body.clear();
-        flow_line::write(flow, &self.words, &mut self.body);
+        flow_line::write(flow, &self.texts, &mut self.body);
         wire::record(out, (flow.time, observed), severity(flow.verdict), &self.body, event::HUBBLE_FLOW);
         self.kind(flow, out);
         self.network(flow, out);
-        ends(flow, &self.words, out);
+        ends(flow, &self.texts, out);
         transport(flow, out);
         if flow.event_type.kind == EVENT_DROP || flow.kernel_drop.is_some() {
-            dropped(flow, &self.words, out);
+            dropped(flow, &self.texts, out);
         }
-        datapath(flow, &self.words, out);
+        datapath(flow, &self.texts, out);
         if flow.tunnel.is_some() {
             self.tunnel(flow, out);
         }
@@ -84,7 +83,7 @@ impl FlowEncoder {
         }
     }
 
-    /// What happened.
+    /// Event type, verdict, direction and summary.
     fn kind(&self, flow: &Flow, out: &mut Vec<u8>) {
         wire::string(out, FIELD, attribute::LOG_RECORD_UID, &text::uuid(&flow.uuid));
         wire::string(out, FIELD, attribute::HUBBLE_VERDICT, flow.verdict.name().as_bytes());
@@ -116,14 +115,14 @@ impl FlowEncoder {
         if let Some(is_reply) = flow.is_reply {
             wire::bool(out, FIELD, attribute::HUBBLE_IS_REPLY, is_reply);
         }
-        if !self.words.summary.is_empty() {
-            wire::string(out, FIELD, attribute::HUBBLE_SUMMARY, self.words.summary.as_bytes());
+        if !self.texts.summary.is_empty() {
+            wire::string(out, FIELD, attribute::HUBBLE_SUMMARY, self.texts.summary.as_bytes());
         }
         if let Some(traffic) = &flow.traffic {
             wire::int(out, FIELD, attribute::HUBBLE_FLOW_PACKETS, traffic.packets);
             wire::int(out, FIELD, attribute::HUBBLE_FLOW_BYTES, traffic.bytes);
         }
-        if self.words.observed_before {
+        if self.texts.observed_before {
             wire::bool(out, FIELD, attribute::HUBBLE_FLOW_OBSERVED_BEFORE, true);
         }
     }
@@ -132,13 +131,13 @@ impl FlowEncoder {
     fn network(&mut self, flow: &Flow, out: &mut Vec<u8>) {
         let Some(ip) = &flow.ip else { return };
         match ip.version {
-            // Another Hubble may know addresses and not say what packet they were in.
+            // A flow of another Hubble may have addresses without an IP version.
             0 => {}
             6 => wire::string(out, FIELD, attribute::NETWORK_TYPE, b"ipv6"),
             _ => wire::string(out, FIELD, attribute::NETWORK_TYPE, b"ipv4"),
         }
-        string_if_known(out, attribute::SOURCE_ADDRESS, &self.words.source);
-        string_if_known(out, attribute::DESTINATION_ADDRESS, &self.words.destination);
+        string_if_known(out, attribute::SOURCE_ADDRESS, &self.texts.source);
+        string_if_known(out, attribute::DESTINATION_ADDRESS, &self.texts.destination);
         if let Some(translated) = ip.source_translated {
             self.scratch.clear();
             text::address(&mut self.scratch, translated);
@@ -146,7 +145,7 @@ impl FlowEncoder {
         }
     }
 
-    /// The tunnel that was looked through.
+    /// The tunnel header around the packet.
     fn tunnel(&mut self, flow: &Flow, out: &mut Vec<u8>) {
         let Some(tunnel) = &flow.tunnel else { return };
         let protocol = match tunnel.protocol {
@@ -176,46 +175,18 @@ fn socket(sock: &Sock, out: &mut Vec<u8>) {
     int_if_known(out, attribute::HUBBLE_SOCK_CGROUP_ID, sock.cgroup);
 }
 
-/// Appends a number unless it is 0, which stands for "unknown" or "none".
-pub(super) fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
-    let value = value.into();
-    if value != 0 {
-        wire::int(out, FIELD, name, value);
-    }
-}
-
-/// Appends a text unless it is empty.
-pub(super) fn string_if_known(out: &mut Vec<u8>, name: &str, value: &str) {
-    if !value.is_empty() {
-        wire::string(out, FIELD, name, value.as_bytes());
-    }
-}
-
-/// Who sent it and who it is for.
-fn ends(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
-    string_if_known(out, attribute::HUBBLE_SOURCE_NAME, &words.source_name);
-    string_if_known(out, attribute::HUBBLE_DESTINATION_NAME, &words.destination_name);
+/// Names, identities and endpoints of both ends.
+fn ends(flow: &Flow, texts: &FlowTexts, out: &mut Vec<u8>) {
+    string_if_known(out, attribute::HUBBLE_SOURCE_NAME, &texts.source_name);
+    string_if_known(out, attribute::HUBBLE_DESTINATION_NAME, &texts.destination_name);
     int_if_known(out, attribute::HUBBLE_SOURCE_IDENTITY, flow.source.identity);
     int_if_known(out, attribute::HUBBLE_DESTINATION_IDENTITY, flow.destination.identity);
     int_if_known(out, attribute::HUBBLE_SOURCE_ENDPOINT_ID, flow.source.endpoint);
     int_if_known(out, attribute::HUBBLE_DESTINATION_ENDPOINT_ID, flow.destination.endpoint);
 }
 
-/// NameLookup of TCP flags, in the order of their bits.
-pub(in crate::export) const TCP_FLAGS: [(u16, &str); 9] = [
-    (TcpFlags::FIN, "FIN"),
-    (TcpFlags::SYN, "SYN"),
-    (TcpFlags::RST, "RST"),
-    (TcpFlags::PSH, "PSH"),
-    (TcpFlags::ACK, "ACK"),
-    (TcpFlags::URG, "URG"),
-    (TcpFlags::ECE, "ECE"),
-    (TcpFlags::CWR, "CWR"),
-    (TcpFlags::NS, "NS"),
-];
-
-/// Transport layer; `network.transport` has no other well-known values than tcp and udp, the rest are the
-/// protocols' names in lower case as the convention asks.
+/// The transport layer. `network.transport` has only tcp and udp as well-known values; others are the protocol's name in
+/// lower case, by the convention.
 fn transport(flow: &Flow, out: &mut Vec<u8>) {
     let name = match flow.l4 {
         L4::None => return,
@@ -233,7 +204,7 @@ fn transport(flow: &Flow, out: &mut Vec<u8>) {
         wire::int(out, FIELD, attribute::DESTINATION_PORT, u64::from(destination));
     }
     match flow.l4 {
-        // Neither a proxy nor a socket sees flags.
+        // Proxies and sockets have no TCP flags.
         L4::Tcp { .. } if flow.l7.is_some() || flow.sock.is_some() => {}
         L4::Tcp { flags, .. } if flags.0 != 0 => {
             let names = TCP_FLAGS.iter().filter(|&&(bit, _)| flags.has(bit)).map(|&(_, name)| name);
@@ -261,28 +232,28 @@ fn transport(flow: &Flow, out: &mut Vec<u8>) {
     }
 }
 
-/// Why and where it was dropped.
-fn dropped(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
-    string_if_known(out, attribute::HUBBLE_DROP_REASON, &words.drop_reason);
-    string_if_known(out, attribute::HUBBLE_DROP_LOCATION, &words.drop_location);
+/// Reason and place of a drop.
+fn dropped(flow: &Flow, texts: &FlowTexts, out: &mut Vec<u8>) {
+    string_if_known(out, attribute::HUBBLE_DROP_REASON, &texts.drop_reason);
+    string_if_known(out, attribute::HUBBLE_DROP_LOCATION, &texts.drop_location);
     if let Some(kernel) = &flow.kernel_drop {
         int_if_known(out, attribute::HUBBLE_DROP_NETNS, kernel.netns);
     }
-    // File ids of the kernel's drops name a subsystem: the reason already tells it.
-    let told = flow.metadata.as_ref().map(|metadata| metadata.file_name.as_str()).filter(|name| !name.is_empty());
-    let file = flow.file.and_then(|file| Some((told.or(names::drop_file(file.id, file.release))?, file.line)));
+    // File ids of the kernel's drops name a subsystem, which the reason includes.
+    let given = flow.metadata.as_ref().map(|metadata| metadata.file_name.as_str()).filter(|name| !name.is_empty());
+    let file = flow.file.and_then(|file| Some((given.or(names::drop_file(file.id, file.release))?, file.line)));
     if let Some((name, line)) = file {
         wire::string(out, FIELD, attribute::HUBBLE_DROP_FILE, name.as_bytes());
         wire::int(out, FIELD, attribute::HUBBLE_DROP_LINE, u64::from(line));
     }
 }
 
-/// What the datapath and the link layer say.
-fn datapath(flow: &Flow, words: &Words, out: &mut Vec<u8>) {
-    string_if_known(out, attribute::NETWORK_INTERFACE_NAME, &words.interface);
+/// Fields of the datapath and of the link layer.
+fn datapath(flow: &Flow, texts: &FlowTexts, out: &mut Vec<u8>) {
+    string_if_known(out, attribute::NETWORK_INTERFACE_NAME, &texts.interface);
     int_if_known(out, attribute::HUBBLE_INTERFACE_INDEX, flow.ifindex);
     if flow.metadata.is_none() {
-        // Flows of another Hubble do not say it.
+        // Flows of another Hubble have no CPU.
         wire::int(out, FIELD, attribute::HUBBLE_CPU, u64::from(flow.cpu));
     }
     if let Some(ethernet) = &flow.ethernet {

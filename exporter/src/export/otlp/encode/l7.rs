@@ -1,18 +1,17 @@
-//! Layer 7 of a flow as attributes: OpenTelemetry's conventions where they have a name.
+//! Encodes layer 7 of a flow as attributes, by OpenTelemetry's conventions where they have one.
 
 use eyepiece_flow::dns_names::record_type;
 use eyepiece_flow::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
 use eyepiece_semconv::attribute;
 
-use super::flow::{int_if_known, string_if_known};
-use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
+use super::wire::{self, RECORD_ATTRIBUTES as FIELD, int_if_known, string_if_known, texts_if_known};
 
 /// Field number of `LogRecord.trace_id`.
 const TRACE_ID: u8 = 9;
 /// Field number of `LogRecord.span_id`.
 const SPAN_ID: u8 = 10;
 
-/// Appends what a record of layer 7 says.
+/// Appends the attributes of a layer 7 record.
 pub(super) fn write(l7: &L7, out: &mut Vec<u8>) {
     if l7.trace().is_some() {
         wire::bytes(out, TRACE_ID, &l7.trace_id);
@@ -22,8 +21,8 @@ pub(super) fn write(l7: &L7, out: &mut Vec<u8>) {
         wire::string(out, FIELD, attribute::HUBBLE_L7_TYPE, l7.kind.name().as_bytes());
     }
     int_if_known(out, attribute::HUBBLE_L7_LATENCY, l7.latency_ns);
-    texts(out, attribute::HUBBLE_SOURCE_LABELS, &l7.source_labels);
-    texts(out, attribute::HUBBLE_DESTINATION_LABELS, &l7.destination_labels);
+    texts_if_known(out, attribute::HUBBLE_SOURCE_LABELS, &l7.source_labels);
+    texts_if_known(out, attribute::HUBBLE_DESTINATION_LABELS, &l7.destination_labels);
     match &l7.record {
         L7Record::Dns(record) => dns(l7.kind, record, out),
         L7Record::Http(record) => http(record, out),
@@ -31,10 +30,6 @@ pub(super) fn write(l7: &L7, out: &mut Vec<u8>) {
         L7Record::Generic(record) => generic(record, out),
         L7Record::None => {}
     }
-}
-
-fn texts(out: &mut Vec<u8>, name: &str, values: &[String]) {
-    wire::texts(out, FIELD, name, values.iter().map(String::as_str));
 }
 
 fn protocol(out: &mut Vec<u8>, name: &str) {
@@ -49,14 +44,14 @@ fn dns(kind: L7Kind, dns: &Dns, out: &mut Vec<u8>) {
     if kind == L7Kind::Request {
         return;
     }
-    texts(out, attribute::DNS_ANSWERS, &dns.ips);
+    texts_if_known(out, attribute::DNS_ANSWERS, &dns.ips);
     wire::texts(out, FIELD, attribute::HUBBLE_DNS_ANSWER_TYPES, dns.rrtypes.iter().map(|&code| record_type(code)));
-    texts(out, attribute::HUBBLE_DNS_CNAMES, &dns.cnames);
+    texts_if_known(out, attribute::HUBBLE_DNS_CNAMES, &dns.cnames);
     wire::int(out, FIELD, attribute::HUBBLE_DNS_RESPONSE_CODE, dns.rcode.into());
     wire::int(out, FIELD, attribute::HUBBLE_DNS_TTL, dns.ttl.into());
 }
 
-/// Headers stay here: they carry credentials, and nobody asked for them.
+/// Headers are left out, since they carry credentials.
 fn http(http: &Http, out: &mut Vec<u8>) {
     protocol(out, "http");
     string_if_known(out, attribute::NETWORK_PROTOCOL_VERSION, http.protocol.strip_prefix("HTTP/").unwrap_or_default());
@@ -81,5 +76,5 @@ fn kafka(kafka: &Kafka, out: &mut Vec<u8>) {
 fn generic(generic: &Generic, out: &mut Vec<u8>) {
     protocol(out, &generic.protocol.to_lowercase());
     let fields: Vec<String> = generic.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    texts(out, attribute::HUBBLE_L7_FIELDS, &fields);
+    texts_if_known(out, attribute::HUBBLE_L7_FIELDS, &fields);
 }

@@ -1,17 +1,16 @@
-//! Whose a flow's ends are, where another Hubble said it, as attributes: Kubernetes' names as OpenTelemetry has them,
-//! behind that of the end, since the resource is the exporter's own.
+//! Encodes another Hubble's metadata of a flow as attributes: OpenTelemetry's names of Kubernetes objects, with the end as
+//! prefix, since the resource is the exporter's own.
 
 use eyepiece_flow::metadata::{EndMetadata, Metadata, Service, Workload};
 use eyepiece_semconv::attribute;
 
-use super::flow::string_if_known;
-use super::wire::{self, RECORD_ATTRIBUTES as FIELD};
+use super::wire::{self, RECORD_ATTRIBUTES as FIELD, string_if_known, texts_if_known};
 
 /// Field number of `LogRecord.trace_id`.
 const TRACE_ID: u8 = 9;
 
-/// The attributes of one end.
-struct Names {
+/// Attribute names of one end.
+struct PeerAttributes {
     cluster: &'static str,
     namespace: &'static str,
     pod: &'static str,
@@ -24,7 +23,7 @@ struct Names {
     service_namespace: &'static str,
 }
 
-const SOURCE: Names = Names {
+const SOURCE: PeerAttributes = PeerAttributes {
     cluster: attribute::SOURCE_K8S_CLUSTER_NAME,
     namespace: attribute::SOURCE_K8S_NAMESPACE_NAME,
     pod: attribute::SOURCE_K8S_POD_NAME,
@@ -43,7 +42,7 @@ const SOURCE: Names = Names {
     service_namespace: attribute::HUBBLE_SOURCE_SERVICE_NAMESPACE,
 };
 
-const DESTINATION: Names = Names {
+const DESTINATION: PeerAttributes = PeerAttributes {
     cluster: attribute::DESTINATION_K8S_CLUSTER_NAME,
     namespace: attribute::DESTINATION_K8S_NAMESPACE_NAME,
     pod: attribute::DESTINATION_K8S_POD_NAME,
@@ -62,14 +61,14 @@ const DESTINATION: Names = Names {
     service_namespace: attribute::HUBBLE_DESTINATION_SERVICE_NAMESPACE,
 };
 
-/// Appends what is known beyond the flow itself; `has_trace` where its trace id is written already.
+/// Appends the metadata of a flow. `has_trace` is true if its trace id is written already.
 pub(super) fn write(metadata: &Metadata, has_trace: bool, out: &mut Vec<u8>) {
     end(&SOURCE, &metadata.source, &metadata.source_names, metadata.source_service.as_ref(), out);
     end(&DESTINATION, &metadata.destination, &metadata.destination_names, metadata.destination_service.as_ref(), out);
     let (cluster, node) = metadata.node_name.split_once('/').unwrap_or(("", &metadata.node_name));
     string_if_known(out, attribute::K8S_CLUSTER_NAME, cluster);
     string_if_known(out, attribute::K8S_NODE_NAME, node);
-    texts(out, attribute::HUBBLE_NODE_LABELS, &metadata.node_labels);
+    texts_if_known(out, attribute::HUBBLE_NODE_LABELS, &metadata.node_labels);
     string_if_known(out, attribute::HUBBLE_EMITTER_NAME, &metadata.emitter.name);
     string_if_known(out, attribute::HUBBLE_EMITTER_VERSION, &metadata.emitter.version);
     if let Some(id) = trace_id(&metadata.trace_id).filter(|_| !has_trace) {
@@ -77,36 +76,30 @@ pub(super) fn write(metadata: &Metadata, has_trace: bool, out: &mut Vec<u8>) {
     }
 }
 
-fn end(names: &Names, end: &EndMetadata, dns: &[String], service: Option<&Service>, out: &mut Vec<u8>) {
+fn end(names: &PeerAttributes, end: &EndMetadata, dns: &[String], service: Option<&Service>, out: &mut Vec<u8>) {
     string_if_known(out, names.cluster, &end.cluster_name);
     string_if_known(out, names.namespace, &end.namespace);
     string_if_known(out, names.pod, &end.pod_name);
     let attribute = |kind: &str| names.workloads.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name);
     let mut others = Vec::new();
     for (place, Workload { name, kind }) in end.workloads.iter().enumerate() {
-        // An attribute is there once: of two of a kind the second is among the others.
+        // An attribute has one value: a second workload of a kind is among the others.
         let is_first = end.workloads[..place].iter().all(|before| before.kind != *kind);
         match attribute(kind).filter(|_| is_first && !name.is_empty()) {
             Some(attribute) => wire::string(out, FIELD, attribute, name.as_bytes()),
             None => others.push(format!("{kind}/{name}")),
         }
     }
-    texts(out, names.other_workloads, &others);
-    texts(out, names.labels, &end.labels);
-    texts(out, names.dns, dns);
+    texts_if_known(out, names.other_workloads, &others);
+    texts_if_known(out, names.labels, &end.labels);
+    texts_if_known(out, names.dns, dns);
     if let Some(Service { name, namespace }) = service {
         string_if_known(out, names.service, name);
         string_if_known(out, names.service_namespace, namespace);
     }
 }
 
-fn texts(out: &mut Vec<u8>, name: &str, values: &[String]) {
-    if !values.is_empty() {
-        wire::texts(out, FIELD, name, values.iter().map(String::as_str));
-    }
-}
-
-/// The bytes of a trace id in hex; all zero is none.
+/// Parses a trace id in hex. Returns `None` for zero.
 fn trace_id(text: &str) -> Option<[u8; 16]> {
     let number = u128::from_str_radix(text, 16).ok().filter(|number| text.len() == 32 && *number != 0)?;
     Some(number.to_be_bytes())

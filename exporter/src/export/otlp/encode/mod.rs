@@ -1,4 +1,4 @@
-//! Encodes flows and events straight to the bytes of an `ExportLogsServiceRequest`, without a structure in between.
+//! Encodes flows and events straight to the bytes of an `ExportLogsServiceRequest`.
 
 mod event;
 mod flow;
@@ -7,6 +7,5 @@ mod metadata;
 mod request;
 mod wire;
 
-pub(in crate::export) use flow::TCP_FLAGS;
 pub use flow::{FlowEncoder, severity};
 pub use request::{LogsRequest, Pushed, RequestBuilder};

@@ -1,4 +1,4 @@
-//! Collects encoded records into requests that are bounded in records and in bytes.
+//! Collects encoded records into requests with a limit of records and of bytes.
 
 use bytes::Bytes;
 use eyepiece_flow::flow::Flow;
@@ -13,42 +13,42 @@ use crate::export::otlp::resource::Resource;
 pub struct LogsRequest {
     /// The bytes.
     pub body: Bytes,
-    /// How many records it holds; never 0.
+    /// Number of records; never 0.
     pub records: usize,
 }
 
-/// What became of a flow.
+/// The outcome of adding a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
     /// It is in the request.
     Added,
-    /// It does not fit any more: finish this request, then push it again.
+    /// It does not fit: finish this request, then push it again.
     Full,
-    /// It would not fit into an empty request either: it can't be sent.
+    /// It does not fit into an empty request: it cannot be sent.
     TooLarge,
 }
 
-/// Longest length prefix: requests stay far below 2^35 bytes.
+/// Bytes of the longest length prefix: requests are far below 2^35 bytes.
 const LENGTH: usize = 5;
 
-/// Builds one request after the other. The records come first; what stands before them in the message is written
-/// backwards into room that was left for it, when their length is known.
+/// Builds one request after another. The records are written first. The message's head is written into reserved room
+/// before them once their length is known.
 pub struct RequestBuilder {
     /// `ResourceLogs.resource` and `ScopeLogs.scope`, with tags and lengths.
     resource: Vec<u8>,
     scope: Vec<u8>,
     max_records: usize,
-    /// Bytes of all records of a request, tags and lengths included.
+    /// Bytes of all records of a request, including tags and lengths.
     max_payload: usize,
-    /// Room, then `ScopeLogs.log_records`.
+    /// Reserved room, then `ScopeLogs.log_records`.
     out: Vec<u8>,
     records: usize,
-    /// The record that is being encoded.
+    /// Buffer of the current record.
     record: Vec<u8>,
 }
 
 impl RequestBuilder {
-    /// Requests of at most `max_records` (at least 1) and `max_bytes`, everything included.
+    /// Builds requests of at most `max_records` (at least 1) and `max_bytes`.
     pub fn new(resource: &Resource, max_records: usize, max_bytes: usize) -> Self {
         let mut resource_field = Vec::new();
         bytes(&mut resource_field, 1, &resource.encoded());
@@ -69,22 +69,22 @@ impl RequestBuilder {
         }
     }
 
-    /// Most bytes that can stand before the records.
+    /// The most bytes before the records.
     fn room(resource: &[u8], scope: &[u8]) -> usize {
         1 + LENGTH + resource.len() + 1 + LENGTH + scope.len()
     }
 
-    /// How many records wait.
+    /// Number of records in the current request.
     pub const fn records(&self) -> usize {
         self.records
     }
 
-    /// Appends a flow's record; `observed` is when we saw it, ns since the Unix epoch.
+    /// Appends a flow's record. `observed` is when we received it, ns since the Unix epoch.
     pub fn push(&mut self, encoder: &mut FlowEncoder, flow: &Flow, observed: u64) -> Pushed {
         self.push_record(|record| encoder.record(flow, observed, record))
     }
 
-    /// Appends the record of a flow, an event or a loss.
+    /// Appends the record of a flow, an event or a loss. `observed` is when we received it, ns since the Unix epoch.
     pub fn push_observed(&mut self, encoder: &mut FlowEncoder, each: &Observed, observed: u64) -> Pushed {
         match each {
             Observed::Flow(flow) => self.push(encoder, flow, observed),
@@ -101,7 +101,7 @@ impl RequestBuilder {
         encode(&mut self.record);
         let length = bytes_len(self.record.len());
         if length > self.max_payload {
-            // One record of megabytes must not leave its buffer behind.
+            // Frees the buffer of a record of megabytes.
             self.record.shrink_to(1024);
             return Pushed::TooLarge;
         }
@@ -117,7 +117,7 @@ impl RequestBuilder {
         Pushed::Added
     }
 
-    /// The request with all records since the last one; none where there is no record.
+    /// Returns the request of all records since the last call. `None` without a record.
     pub fn finish(&mut self) -> Option<LogsRequest> {
         if self.records == 0 {
             return None;
@@ -136,7 +136,7 @@ impl RequestBuilder {
         debug_assert_eq!(header.len(), 1 + varint_len(resource_logs as u64) + resource_logs - payload);
         let start = room - header.len();
         self.out[start..room].copy_from_slice(&header);
-        // The next request is about as long as this one.
+        // The next request has about the same length.
         let next = Vec::with_capacity(self.out.len() + self.out.len() / 8);
         let body = Bytes::from(std::mem::replace(&mut self.out, next)).slice(start..);
         let records = std::mem::take(&mut self.records);

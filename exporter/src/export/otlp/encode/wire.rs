@@ -1,4 +1,4 @@
-//! OTLP's log records and their attributes in protobuf's wire format.
+//! Writes OTLP's log records and their attributes in protobuf's wire format.
 
 pub(super) use eyepiece_hubble::wire::{varint, varint_len};
 
@@ -29,8 +29,8 @@ pub(super) const fn bytes_len(value: usize) -> usize {
     1 + varint_len(value as u64) + value
 }
 
-/// Appends what every `LogRecord` begins with: when it happened and when we saw it (ns since the Unix epoch), severity
-/// number and text, the body, and the event's name.
+/// Appends the head of a `LogRecord`: time of the event and of its receipt (ns since the Unix epoch), severity number and
+/// text, body, and event name.
 #[inline]
 pub(super) fn record(
     out: &mut Vec<u8>,
@@ -63,11 +63,11 @@ const BOOL: u8 = tag_varint(2);
 const INT: u8 = tag_varint(3);
 const ARRAY: u8 = tag_bytes(5);
 
-/// Opens a `KeyValue` in `field` whose `AnyValue` takes `any` bytes; the caller appends those.
+/// Opens a `KeyValue` in `field`. The caller appends the `any` bytes of its `AnyValue`.
 fn key_value(out: &mut Vec<u8>, field: u8, key: &str, any: usize) {
     let length = bytes_len(key.len()) + bytes_len(any);
     if length < 0x80 {
-        // All lengths are one byte then, as they are for nearly every attribute.
+        // All lengths take one byte, as for nearly every attribute.
         out.extend_from_slice(&[tag_bytes(field), length as u8, KEY, key.len() as u8]);
         out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(&[VALUE, any as u8]);
@@ -88,7 +88,7 @@ pub(super) fn string(out: &mut Vec<u8>, field: u8, key: &str, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// Appends an attribute with a number. OTLP's numbers are signed: one above `i64::MAX` is told as that.
+/// Appends an attribute with a number. OTLP's numbers are signed: a larger one becomes `i64::MAX`.
 pub(super) fn int(out: &mut Vec<u8>, field: u8, key: &str, value: u64) {
     let value = value.min(i64::MAX as u64);
     key_value(out, field, key, 1 + varint_len(value));
@@ -104,7 +104,7 @@ pub(super) fn signed(out: &mut Vec<u8>, field: u8, key: &str, value: i64) {
     varint(out, value);
 }
 
-/// Appends an attribute with a truth value.
+/// Appends an attribute with a boolean.
 pub(super) fn bool(out: &mut Vec<u8>, field: u8, key: &str, value: bool) {
     key_value(out, field, key, 2);
     out.extend_from_slice(&[BOOL, u8::from(value)]);
@@ -123,7 +123,7 @@ pub(super) fn strings<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl 
     }
 }
 
-/// Appends an attribute with a list of texts of any length; nothing where it is empty.
+/// Appends an attribute with a list of texts of any length, unless it is empty.
 pub(super) fn texts<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl Iterator<Item = &'a str> + Clone) {
     let any = |value: &str| bytes_len(value.len());
     let array: usize = values.clone().map(|value| bytes_len(any(value))).sum();
@@ -138,6 +138,28 @@ pub(super) fn texts<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl It
         varint(out, any(value) as u64);
         bytes(out, 1, value.as_bytes());
     }
+}
+
+/// Appends an attribute of a log record unless the number is 0, which stands for "unknown" or "none".
+#[inline]
+pub(super) fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
+    let value = value.into();
+    if value != 0 {
+        int(out, RECORD_ATTRIBUTES, name, value);
+    }
+}
+
+/// Appends an attribute of a log record unless the text is empty.
+#[inline]
+pub(super) fn string_if_known(out: &mut Vec<u8>, name: &str, value: &str) {
+    if !value.is_empty() {
+        string(out, RECORD_ATTRIBUTES, name, value.as_bytes());
+    }
+}
+
+/// Appends an attribute of a log record unless the list is empty.
+pub(super) fn texts_if_known(out: &mut Vec<u8>, name: &str, values: &[String]) {
+    texts(out, RECORD_ATTRIBUTES, name, values.iter().map(String::as_str));
 }
 
 #[cfg(test)]
@@ -165,7 +187,7 @@ mod tests {
             texts(&mut out, RECORD_ATTRIBUTES, "texts", long.iter().copied());
             texts(&mut out, RECORD_ATTRIBUTES, "none", [].into_iter());
             let record = LogRecord::decode(out.as_slice()).unwrap();
-            assert_eq!(record.encode_to_vec(), out, "as prost encodes it");
+            assert_eq!(record.encode_to_vec(), out, "prost's encoding");
             let value = |value| Some(AnyValue { value: Some(value) });
             let array = |texts: &[&str]| {
                 let values = texts.iter().filter_map(|&text| value(Value::StringValue(text.into()))).collect();

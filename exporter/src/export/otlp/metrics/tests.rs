@@ -1,4 +1,4 @@
-//! Requests decoded again and compared, and the edges of their size.
+//! Decoded requests, and the edges of their size.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
 }
 
 #[test]
-fn a_metric_is_a_cumulative_sum_with_its_series() {
+fn metric_is_cumulative_sum() {
     let overflow = Series { attributes: Vec::new(), overflow: true, start: 7, value: u64::MAX };
     let to_port = Series {
         attributes: vec![("source", "c".to_owned()), ("destination.port", "443".to_owned())],
@@ -92,14 +92,14 @@ fn a_metric_is_a_cumulative_sum_with_its_series() {
 }
 
 #[test]
-fn nothing_makes_no_request() {
+fn no_series_make_no_request() {
     for metrics in [vec![], vec![metric("a", vec![])]] {
         assert_eq!(encode(&metrics, TIME, &resource(), MAX_REQUEST), Encoded::default());
     }
 }
 
 #[test]
-fn every_limit_is_kept_and_no_point_lost() {
+fn every_limit_holds_all_points() {
     let metrics = [
         metric("one", (0..9).map(|number| series(&format!("{number}"), 1, number)).collect()),
         metric("none", Vec::new()),
@@ -122,7 +122,7 @@ fn every_limit_is_kept_and_no_point_lost() {
 }
 
 #[test]
-fn a_point_that_fits_nowhere_is_told() {
+fn oversized_points_are_counted() {
     let metrics = [
         metric("one", vec![series("a", 1, 1), series(&"x".repeat(1000), 1, 2), series("c", 1, 3)]),
         metric("two", vec![series(&"x".repeat(1000), 1, 2)]),
@@ -136,7 +136,7 @@ fn a_point_that_fits_nowhere_is_told() {
 }
 
 #[test]
-fn a_full_aggregation_stays_under_what_receivers_take() {
+fn full_aggregation_fits_receivers() {
     let name = "n".repeat(60);
     let metrics: Vec<Resolved> = ["a", "b", "c", "d"]
         .into_iter()

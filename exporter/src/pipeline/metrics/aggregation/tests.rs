@@ -1,4 +1,4 @@
-//! Tables of what is counted where, and when series come and go.
+//! Tables of counted metrics, and the lifetime of series.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -92,7 +92,7 @@ fn name(symbol: Symbol) -> Value {
 }
 
 #[test]
-fn a_flow_is_counted_in_every_metric_that_it_concerns() {
+fn flow_counts_in_its_metrics() {
     use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, TcpFlags as Flags};
     let Bench { client, server, .. } = bench();
     let (let_through, dropped) = (Verdict::Forwarded, Verdict::Dropped);
@@ -134,7 +134,7 @@ fn a_flow_is_counted_in_every_metric_that_it_concerns() {
 }
 
 #[test]
-fn usual_contexts_name_both_ends_but_of_flows_processed() {
+fn usual_contexts_name_ends() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = aggregation(10);
     assert_eq!(aggregation.views.len(), 1, "one look-up is enough");
@@ -156,7 +156,7 @@ fn usual_contexts_name_both_ends_but_of_flows_processed() {
 }
 
 #[test]
-fn sources_that_a_metric_does_not_name_share_its_series() {
+fn unnamed_sources_share_series() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(10);
     for source in [client, server, client] {
@@ -170,13 +170,13 @@ fn sources_that_a_metric_does_not_name_share_its_series() {
 }
 
 #[test]
-fn metrics_may_name_ends_differently() {
+fn metrics_have_contexts_of_their_own() {
     let Bench { client, server, .. } = bench();
     let different = MetricContexts {
         drop: contexts("ip", "ip"),
         flows: contexts("", ""),
         tcp: contexts("identity", "reserved-identity|ip"),
-        io: contexts("pod|name", ""),
+        io: contexts("reserved-identity|name", ""),
     };
     let mut aggregation = Aggregation::new(config(10, different), 0);
     assert_eq!(aggregation.views.len(), 3);
@@ -193,7 +193,7 @@ fn metrics_may_name_ends_differently() {
 }
 
 #[test]
-fn no_sum_is_lost_to_the_cap() {
+fn limit_loses_no_sum() {
     let Bench { world, .. } = bench();
     let symbols = Symbols::default();
     const N: u16 = 4;
@@ -230,7 +230,7 @@ fn no_sum_is_lost_to_the_cap() {
 }
 
 #[test]
-fn idle_series_go_and_come_back_with_a_new_start() {
+fn idle_series_return_with_new_start() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(10);
     let sent = |source, destination, time| flow(source, destination, Verdict::Forwarded, time);
@@ -250,7 +250,7 @@ fn idle_series_go_and_come_back_with_a_new_start() {
     }
     aggregation.expire(101 + IDLE);
     assert_eq!(packets(&aggregation, 1200), [(100, 4)]);
-    // Its slot goes to another series, which must not get what is counted for the one before.
+    // Its slot is reused by another series, which must not get the counts of the former one.
     count(&mut aggregation, &sent(server, client, 1200));
     count(&mut aggregation, &sent(client, server, 1300));
     assert_eq!(packets(&aggregation, 1300), [(100, 4), (1200, 2), (1300, 2)]);
@@ -261,7 +261,7 @@ fn idle_series_go_and_come_back_with_a_new_start() {
 }
 
 #[test]
-fn zero_is_never_idle() {
+fn zero_expiry_removes_nothing() {
     let Bench { client, server, .. } = bench();
     let mut aggregation =
         Aggregation::new(Config { idle_expiry: Duration::ZERO, ..config(10, MetricContexts::default()) }, 0);
@@ -271,31 +271,31 @@ fn zero_is_never_idle() {
 }
 
 #[test]
-fn what_series_say_is_theirs_until_they_leave() {
+fn symbols_are_in_use_until_expiry() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(10);
-    let said = |aggregation: &Aggregation| {
-        let said = aggregation.said().expect("no snapshot is in use");
-        let mut symbols: Vec<_> = said.symbols.into_iter().collect();
+    let symbols_in_use = |aggregation: &Aggregation| {
+        let in_use = aggregation.symbols_in_use().expect("no snapshot is in use");
+        let mut symbols: Vec<_> = in_use.symbols.into_iter().collect();
         symbols.sort_unstable();
-        (symbols, said.interfaces.into_iter().collect::<Vec<_>>())
+        (symbols, in_use.interfaces.into_iter().collect::<Vec<_>>())
     };
-    assert_eq!(said(&aggregation), (vec![], vec![]));
+    assert_eq!(symbols_in_use(&aggregation), (vec![], vec![]));
     count(&mut aggregation, &flow(client, server, Verdict::Forwarded, 100));
     count(&mut aggregation, &flow(client, world, Verdict::Dropped, 600));
-    assert_eq!(said(&aggregation), (vec![client.name, server.name, world.name], vec![(7, 0)]));
+    assert_eq!(symbols_in_use(&aggregation), (vec![client.name, server.name, world.name], vec![(7, 0)]));
     aggregation.expire(101 + IDLE);
-    assert_eq!(said(&aggregation).0, [client.name, world.name]);
-    // What was taken out says what it says until it has been read.
+    assert_eq!(symbols_in_use(&aggregation).0, [client.name, world.name]);
+    // A snapshot refers to its symbols until it is dropped.
     let snapshot = aggregation.snapshot(1500);
-    assert_eq!(aggregation.said(), None);
+    assert_eq!(aggregation.symbols_in_use(), None);
     drop(snapshot);
     aggregation.expire(601 + IDLE);
-    assert_eq!(said(&aggregation), (vec![], vec![]));
+    assert_eq!(symbols_in_use(&aggregation), (vec![], vec![]));
 }
 
 #[test]
-fn what_overflowed_gets_a_place_when_there_is_one() {
+fn overflowed_key_gets_free_slot() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(1);
     count(&mut aggregation, &flow(client, world, Verdict::Forwarded, 100));
@@ -309,7 +309,7 @@ fn what_overflowed_gets_a_place_when_there_is_one() {
 }
 
 #[test]
-fn more_keys_than_are_remembered_are_counted_all_the_same() {
+fn uncached_keys_are_counted() {
     let Bench { world, .. } = bench();
     let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), 0);
     let keys = u32::try_from(super::PLANS.start() * 2 + 1).expect("a small number");
@@ -326,7 +326,7 @@ fn more_keys_than_are_remembered_are_counted_all_the_same() {
 }
 
 #[test]
-fn totals_count_packets_and_no_flows() {
+fn totals_count_packets_without_flows() {
     let Bench { client, server, world } = bench();
     let addresses = Some((address(2), address(3)));
     let table = [
@@ -350,7 +350,7 @@ fn totals_count_packets_and_no_flows() {
         assert_eq!(total(&snapshot, MetricKind::InterfacePackets), 2 * interface, "{hook:?}");
         assert_eq!(total(&snapshot, MetricKind::FlowsProcessed), 0);
     }
-    // Held packets were at the interface before; now they count for the flow.
+    // Held packets were counted at the interface before, and count for the flow now.
     let mut aggregation = aggregation(10);
     let held =
         TrafficDelta { mark: AnsweredBy::Local, held_packets: 5, held_bytes: 500, ..traffic(Hook::FromNetwork, 1, 60) };
@@ -363,7 +363,7 @@ fn totals_count_packets_and_no_flows() {
 }
 
 #[test]
-fn flows_and_totals_of_the_same_ends_share_a_series() {
+fn flows_and_totals_share_series() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = aggregation(10);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
@@ -376,7 +376,7 @@ fn flows_and_totals_of_the_same_ends_share_a_series() {
 }
 
 #[test]
-fn interfaces_count_each_way_tracked_or_not() {
+fn interfaces_count_untracked_packets_by_direction() {
     let mut aggregation = aggregation(10);
     for (hook, packets) in
         [(Hook::FromEndpoint, 1), (Hook::ToEndpoint, 2), (Hook::FromNetwork, 4), (Hook::ToNetwork, 8), (Hook::Drop, 16)]
@@ -396,7 +396,7 @@ fn interfaces_count_each_way_tracked_or_not() {
 }
 
 #[test]
-fn reused_index_begins_anew() {
+fn reused_index_has_new_series() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = aggregation(10);
     let flow = flow(client, server, Verdict::Forwarded, 100);
@@ -425,7 +425,7 @@ fn reused_index_begins_anew() {
     aggregation.set_generations(&[(7, 4), (9, 5)].into_iter().collect());
     count(&mut aggregation);
     assert_eq!(packets(&aggregation), [(0, 3 * each), (4, each)]);
-    assert!(aggregation.said().is_some_and(|said| said.interfaces == [(7, 0), (7, 4)].into()));
+    assert!(aggregation.symbols_in_use().is_some_and(|in_use| in_use.interfaces == [(7, 0), (7, 4)].into()));
 }
 
 #[test]
@@ -455,7 +455,7 @@ fn losses_count_as_hubble_counts_them() {
             _ => panic!("{point:?}"),
         })
         .collect();
-    // Neither a cap nor idleness takes them; nothing is older than the aggregation.
+    // They neither overflow nor expire, and are not older than the aggregation.
     assert_eq!(points, [(KernelBuffer, 2, 5), (ObserverQueue, 11, 7), (HubbleRing, 2, 3)]);
 }
 
@@ -481,7 +481,7 @@ fn series_lives_by_arrival_not_event_time() {
 }
 
 #[test]
-fn series_before_any_read_begins_with_aggregation() {
+fn first_series_starts_with_aggregation() {
     let Bench { client, server, .. } = bench();
     let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), 50);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);

@@ -1,4 +1,4 @@
-//! Tables of the names and texts that exporters write.
+//! Tables of names and texts for exporters.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use eyepiece_flow::event::LostSource;
 use eyepiece_flow::flow::Verdict;
 use eyepiece_flow::interner::Symbols;
 
-use super::{InterfaceNames, KernelNames, Names, Naming, Resolved, resolve};
+use super::{InterfaceNames, KernelNames, Naming, Resolved, SeriesNames, resolve};
 use crate::pipeline::metrics::{
-    Carrier, DropReason, EndLabel, Identity, InUse, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, TcpFlag,
-    Value,
+    Carrier, DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, SnapshotGuard,
+    TcpFlag, Value,
 };
 
 struct Kernel;
@@ -29,8 +29,8 @@ impl InterfaceNames for Interfaces {
 }
 
 fn resolved(metric: Metric, symbols: &Symbols, naming: Naming) -> Resolved {
-    let names = Names { symbols, kernel: &Kernel, interfaces: &Interfaces };
-    let snapshot = Snapshot { time: 9, metrics: vec![metric], in_use: InUse::default() };
+    let names = SeriesNames { symbols, kernel: &Kernel, interfaces: &Interfaces };
+    let snapshot = Snapshot { time: 9, metrics: vec![metric], guard: SnapshotGuard::default() };
     resolve(&snapshot, &names, naming).pop().expect("one metric")
 }
 
@@ -59,7 +59,7 @@ fn check(kind: MetricKind, labels: Labels, semconv: &[&str], hubble: &[&str]) {
 }
 
 #[test]
-fn labels_of_each_metric_in_both_namings() {
+fn metrics_have_labels_of_both_namings() {
     use MetricKind::{Drop, FlowIo, FlowsProcessed, InterfaceIo, LostEvents, TcpFlags};
     check(
         Drop,
@@ -125,7 +125,7 @@ fn drop_reasons_are_names_or_numbers() {
 }
 
 #[test]
-fn types_and_subtypes_are_hubbles() {
+fn types_and_subtypes_have_hubble_names() {
     for (kind, subtype, name, text) in [
         (4, 5, "Trace", "from-endpoint"),
         (4, 13, "Trace", "to-crypto"),
@@ -152,7 +152,7 @@ fn types_and_subtypes_are_hubbles() {
 }
 
 #[test]
-fn ends_are_named_by_their_context() {
+fn contexts_name_ends() {
     let symbols = Symbols::default();
     let address = |text: &str| Value::Ip(text.parse().expect(text));
     let table = [
@@ -184,7 +184,7 @@ fn ends_are_named_by_their_context() {
 }
 
 #[test]
-fn families_that_are_none_are_told_in_each_naming() {
+fn unknown_families_have_names() {
     check(
         MetricKind::TcpFlags,
         Labels::Tcp { flag: TcpFlag::Rst, version: 0 },
@@ -194,7 +194,7 @@ fn families_that_are_none_are_told_in_each_naming() {
 }
 
 #[test]
-fn losses_are_named_as_hubbles_enum() {
+fn losses_have_names_of_hubble_enum() {
     for (source, text) in [
         (LostSource::KernelBuffer, "perf_event_ring_buffer"),
         (LostSource::ObserverQueue, "observer_events_queue"),
@@ -236,7 +236,7 @@ fn series_with_equal_texts_become_one() {
 }
 
 #[test]
-fn a_series_without_attributes_is_not_the_overflow() {
+fn series_without_attributes_is_no_overflow() {
     let metric = metric(
         MetricKind::FlowIo,
         EndLabel::Absent,
@@ -248,7 +248,7 @@ fn a_series_without_attributes_is_not_the_overflow() {
 }
 
 #[test]
-fn names_units_and_attributes_are_the_schemas() {
+fn names_units_attributes_match_schema() {
     use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, LostEvents, TcpFlags};
     let protocol = "TCP";
     let interface = Labels::Interface { ifindex: 2, generation: 0, direction: IoDirection::Receive };

@@ -1,4 +1,4 @@
-//! What `metrics.flow_detail` splits, and what it does not.
+//! Series that `metrics.flow_detail` splits.
 
 use eyepiece_flow::event::{Totals, Transport};
 use eyepiece_flow::flow::{L4, Verdict};
@@ -41,7 +41,7 @@ fn flow_detail_splits_packets_and_bytes() {
     ] {
         let config = Config { flow_detail, ..config(10, MetricContexts::default()) };
         let mut aggregation = Aggregation::new(config, 0);
-        // Twice: by a new way to the series, and by the one that is known.
+        // Twice: with a new plan, and with the cached one.
         let mut sent = flow(client, server, Verdict::Forwarded, 5);
         aggregation.count(&sent, InterfaceKind::Endpoint);
         aggregation.count(&sent, InterfaceKind::Endpoint);
@@ -68,7 +68,7 @@ fn flow_detail_splits_packets_and_bytes() {
         assert_eq!(
             metric(&snapshot, MetricKind::TcpFlags).map(|metric| metric.points.len()),
             Some(1),
-            "no other is split"
+            "no other metric is split"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! How the export of each signal does: a failure is logged at growing intervals, its end once, and both are shown.
+//! Health of each signal's export: failures are logged at growing intervals, their end once, and the status shows both.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// How soon a failure that goes on is logged again; the pause doubles each time, up to the next.
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause: an operator who looks at the last hour of a log finds the failure.
-const MAX_PAUSE: Duration = Duration::from_secs(30 * 60);
-/// An export that worked for this long begins with the first pause again; one that comes and goes does not fill the log.
+use super::log_limit::LogLimit;
+
+/// First interval between log lines of a lasting failure. Intervals double up to [`MAX_INTERVAL`].
+const INITIAL_INTERVAL: Duration = Duration::from_secs(30);
+/// Longest interval between log lines: the last hour of a log shows the failure. A failure without queued records is
+/// over after this long without another: nothing is left to send, and no request has failed since.
+const MAX_INTERVAL: Duration = Duration::from_secs(30 * 60);
+/// After this long without a failure the next one is logged at once. An export that flaps does not fill the log.
 const STABLE: Duration = Duration::from_secs(60);
 
-/// What becomes of the records of a failed request.
+/// What happens to the records of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// They are sent again.
@@ -23,44 +26,51 @@ pub enum Fate {
     Dropped,
 }
 
-/// The exports of the program; cloning shares them.
+/// The exports of the program. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Exports(Arc<Mutex<Vec<Arc<ExportHealth>>>>);
 
 impl Exports {
-    /// Adds the export of a signal; `queued` returns how many of its records wait for an answer.
+    /// Adds the export of a signal; `queued` returns the number of its records without an outcome.
     pub fn add(&self, signal: &'static str, queued: impl Fn() -> u64 + Send + Sync + 'static) -> Arc<ExportHealth> {
-        let health = Arc::new(ExportHealth { signal, queued: Box::new(queued), state: Mutex::default() });
+        let health = Arc::new(ExportHealth {
+            signal,
+            queued: Box::new(queued),
+            state: Mutex::default(),
+            failures: LogLimit::repeated(INITIAL_INTERVAL, MAX_INTERVAL),
+        });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&health));
         health
     }
 
-    /// All of them as they are now.
+    /// The current state of all exports.
     pub fn list(&self) -> Vec<Report> {
         let exports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         exports.iter().map(|health| health.report()).collect()
     }
 }
 
-/// One export as it is now.
+/// The current state of one export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// `logs` or `metrics`.
     pub signal: &'static str,
-    /// Why its last request failed; none while requests are taken, and before the first.
+    /// Why its last request failed. `None` if it succeeded, before the first one, and once the failure is over.
     pub failure: Option<Failure>,
-    /// Records that wait for an answer.
+    /// Records without an outcome.
     pub queued: u64,
 }
 
-/// Requests that failed in a row.
+/// Consecutive failed requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// When the first one failed.
+    /// Time of the first one.
     pub since: Instant,
-    /// How many failed.
+    /// Time of the last one.
+    pub last: Instant,
+    /// Their number.
     pub attempts: u64,
-    /// What went wrong with the last one, with its endpoint.
+    /// Error of the last one, with its endpoint.
     pub error: String,
 }
 
@@ -69,6 +79,7 @@ pub struct ExportHealth {
     signal: &'static str,
     queued: Box<dyn Fn() -> u64 + Send + Sync>,
     state: Mutex<State>,
+    failures: LogLimit,
 }
 
 impl fmt::Debug for ExportHealth {
@@ -80,27 +91,9 @@ impl fmt::Debug for ExportHealth {
 #[derive(Debug, Default)]
 struct State {
     failure: Option<Failure>,
-    /// The failure is in the log, so its end is logged too.
+    /// The failure is in the log, so its end is logged as well.
     is_logged: bool,
-    /// When the next line may be written.
-    next_line: Option<Instant>,
-    pause: Duration,
     recovered: Option<Instant>,
-}
-
-impl State {
-    /// Whether a failure at this time is to be logged.
-    fn is_due(&mut self, now: Instant) -> bool {
-        if self.failure.is_none() && self.recovered.is_none_or(|recovered| now - recovered >= STABLE) {
-            (self.next_line, self.pause) = (None, FIRST_PAUSE);
-        }
-        if self.next_line.is_some_and(|next| now < next) {
-            return false;
-        }
-        self.next_line = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(MAX_PAUSE);
-        true
-    }
 }
 
 impl ExportHealth {
@@ -108,15 +101,19 @@ impl ExportHealth {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request was not taken.
+    /// A request failed.
     pub fn failed(&self, error: &str, fate: Fate) {
         let (mut state, now) = (self.state(), Instant::now());
-        let is_due = state.is_due(now);
-        let failure = state.failure.get_or_insert_with(|| Failure { since: now, attempts: 0, error: String::new() });
+        if state.failure.is_none() && state.recovered.is_none_or(|recovered| now - recovered >= STABLE) {
+            self.failures.reset();
+        }
+        let new = || Failure { since: now, last: now, attempts: 0, error: String::new() };
+        let failure = state.failure.get_or_insert_with(new);
+        failure.last = now;
         failure.attempts += 1;
         error.clone_into(&mut failure.error);
         let (attempts, time) = (failure.attempts, now - failure.since);
-        if !is_due {
+        if !self.failures.allows(now.into_std()) {
             return;
         }
         state.is_logged = true;
@@ -133,8 +130,8 @@ impl ExportHealth {
         }
     }
 
-    /// A request was taken.
-    pub fn worked(&self) {
+    /// A request succeeded.
+    pub fn succeeded(&self) {
         let mut state = self.state();
         let Some(Failure { since, attempts, .. }) = state.failure.take() else { return };
         let now = Instant::now();
@@ -144,17 +141,19 @@ impl ExportHealth {
         }
     }
 
-    /// What went wrong with the last request; none where it was taken.
+    /// Error of the last request. `None` if it succeeded.
     pub fn error(&self) -> Option<String> {
         self.state().failure.as_ref().map(|failure| failure.error.clone())
     }
 
     fn report(&self) -> Report {
-        Report { signal: self.signal, failure: self.state().failure.clone(), queued: (self.queued)() }
+        let queued = (self.queued)();
+        let is_current = |failure: &Failure| queued > 0 || failure.last.elapsed() < MAX_INTERVAL;
+        Report { signal: self.signal, failure: self.state().failure.clone().filter(is_current), queued }
     }
 }
 
-/// A time for people: `50 s`, from two minutes on `2m30s`, as is what has no whole seconds: `1s500ms`.
+/// Formats a duration for people: `50 s`; from two minutes on and with a fraction `2m30s`, `1s500ms`.
 pub fn time(time: Duration) -> String {
     match (time.as_secs(), time.subsec_nanos()) {
         (seconds @ 0..120, 0) => format!("{seconds} s"),
@@ -162,55 +161,40 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-/// The same for whole seconds.
+/// Formats whole seconds like [`time`].
 pub fn seconds(seconds: u64) -> String {
     time(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    use tokio::time::{Instant, advance};
+    use tokio::time::advance;
 
-    use super::{Exports, FIRST_PAUSE, Fate, MAX_PAUSE, STABLE, State, seconds};
+    use super::{Exports, Fate, MAX_INTERVAL, STABLE, seconds};
 
-    /// Whether each failure of a row, a second apart, is due for the log.
-    fn due(state: &mut State, start: Instant, count: u64) -> Vec<u64> {
-        let mut lines = Vec::new();
-        for second in 0..count {
-            if state.is_due(start + Duration::from_secs(second)) {
-                lines.push(second);
-            }
-            state.failure.get_or_insert(super::Failure { since: start, attempts: 0, error: String::new() });
-        }
-        lines
-    }
-
-    #[test]
-    fn lasting_failure_repeats_at_growing_intervals() {
-        let (mut state, start, first) = (State::default(), Instant::now(), FIRST_PAUSE.as_secs());
-        let lines = due(&mut state, start, 3 * 3600);
-        assert_eq!(lines[..4], [0, first, first * 3, first * 7]);
-        let pauses: Vec<_> = lines.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(pauses.is_sorted() && pauses.last() == Some(&MAX_PAUSE.as_secs()), "{pauses:?}");
-    }
-
-    #[test]
-    fn flapping_export_does_not_fill_log() {
-        let (mut state, start) = (State::default(), Instant::now());
+    #[tokio::test(start_paused = true)]
+    async fn flapping_export_does_not_fill_log() {
+        let health = Exports::default().add("logs", || 1);
+        let is_logged = || health.state().is_logged;
         let mut lines = 0;
-        for second in 0..3600 {
-            lines += u32::from(state.is_due(start + Duration::from_secs(second)));
-            state.recovered = Some(start + Duration::from_millis(second * 1000 + 500));
+        for _ in 0..3600 {
+            health.failed("refused", Fate::Retried);
+            lines += u32::from(is_logged());
+            health.succeeded();
+            advance(Duration::from_secs(1)).await;
         }
-        assert!(lines <= 8, "{lines} lines in an hour");
-        let later = start + Duration::from_secs(3600) + STABLE;
-        assert!(state.is_due(later), "a failure after a stable time is logged at once");
+        assert!((5..=8).contains(&lines), "{lines} lines in an hour");
+        advance(STABLE).await;
+        health.failed("refused", Fate::Retried);
+        assert!(is_logged(), "a failure after a stable time is logged at once");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reports_show_failure_until_recovery() {
+    async fn report_shows_failure_until_recovery() {
         let exports = Exports::default();
         let health = exports.add("logs", || 1307);
         assert_eq!(exports.list()[0].failure, None);
@@ -222,12 +206,32 @@ mod tests {
         assert_eq!((report.signal, report.queued, failure.attempts), ("logs", 1307, 2));
         assert_eq!(failure.since.elapsed(), Duration::from_secs(50));
         assert_eq!(health.error().as_deref(), Some("no route (http://c:4317)"));
-        health.worked();
+        health.succeeded();
         assert_eq!((exports.list()[0].failure.clone(), health.error()), (None, None));
     }
 
+    /// A refused request in a quiet network: no other one follows that could succeed.
+    #[tokio::test(start_paused = true)]
+    async fn failure_without_queue_ages_out() {
+        let (exports, queued) = (Exports::default(), Arc::new(AtomicU64::new(0)));
+        let records = Arc::clone(&queued);
+        let health = exports.add("logs", move || records.load(Ordering::Relaxed));
+        let is_failing = || exports.list()[0].failure.is_some();
+        health.failed("refused", Fate::Dropped);
+        advance(MAX_INTERVAL - Duration::from_secs(1)).await;
+        assert!(is_failing());
+        health.failed("refused", Fate::Dropped);
+        advance(MAX_INTERVAL - Duration::from_secs(1)).await;
+        assert!(is_failing(), "the last failure counts");
+        queued.store(1, Ordering::Relaxed);
+        advance(MAX_INTERVAL).await;
+        assert!(is_failing(), "records are queued");
+        queued.store(0, Ordering::Relaxed);
+        assert!(!is_failing());
+    }
+
     #[test]
-    fn times_for_people() {
+    fn times_are_short_texts() {
         for (time, text) in [(0, "0 s"), (50, "50 s"), (119, "119 s"), (120, "2m"), (3661, "1h1m1s")] {
             assert_eq!(seconds(time), text);
         }

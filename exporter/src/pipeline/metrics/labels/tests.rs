@@ -1,4 +1,4 @@
-//! Tables of what Hubble's metrics say of a flow.
+//! Tables of the labels of Hubble's metrics.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use eyepiece_flow::event::KernelDrop;
 use eyepiece_flow::flow::{EventType, Flow, Ip, L4, TcpFlags, Verdict};
 
 use super::{
-    DropReason, IoDirection, Labels, Observed, TcpFlag, drop_of, flow_of, interface_labels, interface_of, tcp_of,
+    DropReason, IoDirection, Labels, PackedLabels, TcpFlag, drop_of, flow_of, interface_labels, interface_of, tcp_of,
     type_name,
 };
 
@@ -28,7 +28,7 @@ fn ip(version: u8) -> Ip {
 }
 
 #[test]
-fn flows_processed_has_hubbles_labels() {
+fn flows_processed_has_hubble_labels() {
     let udp = L4::Udp { source_port: 1, destination_port: 2 };
     let sctp = L4::Sctp { source_port: 1, destination_port: 2, chunk_type: None };
     let (icmp4, icmp6) = (L4::Icmp4 { kind: 8, code: 0 }, L4::Icmp6 { kind: 128, code: 0 });
@@ -49,21 +49,21 @@ fn flows_processed_has_hubbles_labels() {
         (0, 3, Verdict::Forwarded, TCP, "Unknown flow", 0),
     ];
     for (kind, subtype, verdict, l4, protocol, kept) in table {
-        let labels = Observed::of(&flow(kind, subtype, verdict, l4)).flow_labels();
+        let labels = PackedLabels::of(&flow(kind, subtype, verdict, l4)).flow_labels();
         assert_eq!(flow_of(labels), Labels::Flow { protocol, kind, subtype: kept, verdict }, "type {kind}");
     }
 }
 
 #[test]
-fn protocols_are_named_as_the_flow_names_them() {
+fn protocols_have_names_of_flow() {
     for l4 in [TCP, L4::None, L4::Icmp6 { kind: 1, code: 1 }, L4::Vrrp { kind: 1, vrid: 2, priority: 3 }] {
-        let labels = flow_of(Observed::of(&flow(4, 0, Verdict::Forwarded, l4)).flow_labels());
+        let labels = flow_of(PackedLabels::of(&flow(4, 0, Verdict::Forwarded, l4)).flow_labels());
         assert!(matches!(labels, Labels::Flow { protocol, .. } if protocol == l4.protocol_name()), "{l4:?}");
     }
 }
 
 #[test]
-fn drops_have_ciliums_reason_or_the_kernels() {
+fn drops_have_cilium_or_kernel_reason() {
     let kernel = |reason| Some(KernelDrop { reason, location: 1, netns: 2 });
     let table = [
         // verdict, Cilium's reason, the kernel's, expected
@@ -81,17 +81,17 @@ fn drops_have_ciliums_reason_or_the_kernels() {
     for (verdict, code, kernel_drop, expected) in table {
         let mut flow = flow(1, 0, verdict, TCP);
         (flow.drop_reason, flow.kernel_drop) = (code, kernel_drop);
-        let observed = Observed::of(&flow);
+        let observed = PackedLabels::of(&flow);
         let expected = expected.map(|reason| Labels::Drop { reason, protocol: "TCP" });
         assert_eq!(observed.drop_labels().map(drop_of), expected, "{flow:?}");
         if expected.is_none() {
-            assert_eq!(observed.number, 0, "nothing that this flow's metrics don't need");
+            assert_eq!(observed.number, 0, "unused bits");
         }
     }
 }
 
 #[test]
-fn tcp_flags_of_what_was_let_through() {
+fn tcp_flags_count_forwarded_flows() {
     use TcpFlag::{Fin, Rst, Syn, SynAck};
     use Verdict::{Audit, Dropped, Error, Forwarded, Redirected, Translated, Unknown};
     const SYN: u16 = TcpFlags::SYN;
@@ -121,7 +121,7 @@ fn tcp_flags_of_what_was_let_through() {
     for (verdict, version, l4, flags) in table {
         let mut flow = flow(4, 0, verdict, l4);
         flow.ip = version.map(ip);
-        let labels: Vec<Labels> = Observed::of(&flow).tcp_labels().map(tcp_of).collect();
+        let labels: Vec<Labels> = PackedLabels::of(&flow).tcp_labels().map(tcp_of).collect();
         let expected: Vec<Labels> =
             flags.iter().map(|&flag| Labels::Tcp { flag, version: version.unwrap_or_default() }).collect();
         assert_eq!(labels, expected, "{verdict:?} {version:?} {l4:?}");
@@ -129,16 +129,16 @@ fn tcp_flags_of_what_was_let_through() {
 }
 
 #[test]
-fn packets_that_differ_in_nothing_counted_have_one_key() {
+fn equally_counted_packets_share_key() {
     let mut one = flow(4, 0, Verdict::Forwarded, tcp(TcpFlags::ACK));
     let mut other = flow(4, 0, Verdict::Forwarded, tcp(TcpFlags::ACK | TcpFlags::PSH));
     (one.ip, other.ip) = (Some(ip(4)), None);
     other.drop_reason = 5;
-    assert_eq!(Observed::of(&one), Observed::of(&other));
+    assert_eq!(PackedLabels::of(&one), PackedLabels::of(&other));
 }
 
 #[test]
-fn interfaces_are_told_apart() {
+fn interface_labels_round_trip() {
     for (ifindex, generation) in [(0, 0), (1, 0), (u32::MAX, 0), (0, 1), (u32::MAX, u32::MAX >> 1)] {
         for (ingress, direction) in [(true, IoDirection::Receive), (false, IoDirection::Transmit)] {
             let labels = Labels::Interface { ifindex, generation, direction };
@@ -148,7 +148,7 @@ fn interfaces_are_told_apart() {
 }
 
 #[test]
-fn types_are_hubbles() {
+fn types_have_hubble_names() {
     for (kind, name) in
         [(1, "Drop"), (3, "Capture"), (4, "Trace"), (5, "PolicyVerdict"), (129, "L7"), (7, "Unknown"), (0, "Unknown")]
     {

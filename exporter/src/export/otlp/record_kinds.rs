@@ -1,10 +1,10 @@
-//! Which kinds of observations become log records.
+//! The kinds of observations that become log records.
 
 use eyepiece_flow::record::Observed;
 
-/// The kinds that are exported. Debug messages are many and for few: they are off unless asked for.
+/// The exported kinds. Debug messages are many, so they are off by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RecordKinds {
     /// Flows, as `hubble.flow`.
     pub flows: bool,
     /// Events of Cilium's agent, as `hubble.agent_event`.
@@ -15,16 +15,16 @@ pub struct Wanted {
     pub debug: bool,
 }
 
-impl Default for Wanted {
+impl Default for RecordKinds {
     fn default() -> Self {
         Self { flows: true, agent: true, lost: true, debug: false }
     }
 }
 
-impl Wanted {
-    /// Whether this one is exported.
+impl RecordKinds {
+    /// Returns whether an observation is exported.
     #[inline]
-    pub const fn wants(self, observed: &Observed) -> bool {
+    pub const fn includes(self, observed: &Observed) -> bool {
         match observed {
             Observed::Flow(_) => self.flows,
             Observed::Agent(_) => self.agent,

@@ -1,4 +1,4 @@
-//! Events and losses in one readable line, for log bodies and for standard output.
+//! Formats an event or a loss as one line.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,9 @@ use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::record::Observed;
 use eyepiece_flow::rfc3339::write_rfc3339;
 
-use crate::export::stdout::flow_line::Reader;
+use super::flow_line::FlowTextLookup;
 
-/// Hubble's name of who lost events: `flow.LostEventSource`.
+/// Hubble's name of a source of losses: `flow.LostEventSource`.
 pub const fn lost_source(source: LostSource) -> &'static str {
     match source {
         LostSource::KernelBuffer => "PERF_EVENT_RING_BUFFER",
@@ -20,15 +20,15 @@ pub const fn lost_source(source: LostSource) -> &'static str {
     }
 }
 
-/// Appends the line of an event or a loss; flows have [`crate::export::stdout::flow_line`].
-pub fn write(observed: &Observed, reader: &mut Reader, out: &mut String) {
+/// Appends the line of an event or a loss; flows have [`crate::export::text::flow_line`].
+pub fn write(observed: &Observed, lookup: &mut FlowTextLookup, out: &mut String) {
     let written = match observed {
         Observed::Flow(_) => Ok(()),
         Observed::Agent(event) => agent(event, out),
-        Observed::Debug(event) => debug(event, reader, out),
+        Observed::Debug(event) => debug(event, lookup, out),
         Observed::Lost(lost) => self::lost(lost, out),
     };
-    // Writing to a String can't fail.
+    // Writing to a String cannot fail.
     written.unwrap_or_default();
 }
 
@@ -37,8 +37,8 @@ fn lost(lost: &Lost, out: &mut String) -> std::fmt::Result {
     lost.cpu.map_or(Ok(()), |cpu| write!(out, " (CPU {cpu})"))
 }
 
-/// The type, the endpoint where there is one, and the message behind the first colon.
-fn debug(event: &DebugEvent, reader: &mut Reader, out: &mut String) -> std::fmt::Result {
+/// The type, the endpoint if there is one, and the message behind the first colon.
+fn debug(event: &DebugEvent, lookup: &mut FlowTextLookup, out: &mut String) -> std::fmt::Result {
     match debug_text::name(event.kind) {
         Some(name) => write!(out, "DBG_{name}")?,
         None => write!(out, "DBG_{}", event.kind)?,
@@ -47,7 +47,7 @@ fn debug(event: &DebugEvent, reader: &mut Reader, out: &mut String) -> std::fmt:
         write!(out, " endpoint {}", event.source.endpoint)?;
     }
     out.push_str(": ");
-    let mut link = |index, out: &mut String| match &*reader.interface(index) {
+    let mut link = |index, out: &mut String| match &*lookup.interface(index) {
         "" => write!(out, "{index}"),
         name => out.write_str(name),
     };

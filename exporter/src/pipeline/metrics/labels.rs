@@ -1,4 +1,4 @@
-//! What Hubble's metrics say of a flow, packed into words: keys of series hold these and no text.
+//! Labels of Hubble's metrics, packed into words: keys of series have no text.
 
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::flow::{
@@ -9,7 +9,7 @@ use eyepiece_wire::Hook;
 
 use super::detail::Carrier;
 
-/// Texts of the `protocol` label; their places are the numbers in keys.
+/// Texts of the `protocol` label, by their number in keys.
 const PROTOCOLS: [&str; 13] = [
     "Unknown flow",
     "Unknown L4",
@@ -39,7 +39,7 @@ const VERDICTS: [Verdict; 8] = [
     Verdict::Translated,
 ];
 
-/// `hubble.tcp_flags` counts these.
+/// The flags of `hubble.tcp_flags`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TcpFlag {
@@ -67,7 +67,7 @@ impl TcpFlag {
     }
 }
 
-/// Why a flow was dropped.
+/// The reason of a drop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DropReason {
     /// Cilium's code.
@@ -76,10 +76,10 @@ pub enum DropReason {
     Kernel(u32),
 }
 
-/// Direction of an interface's packets, as the interface on the host sees it.
+/// Direction of packets at an interface of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IoDirection {
-    /// Into the machine's stack: what an endpoint sends is received at its interface.
+    /// Into the machine's stack: an endpoint's packets are received at its interface.
     Receive,
     /// Out of the machine's stack.
     Transmit,
@@ -95,12 +95,12 @@ impl IoDirection {
     }
 }
 
-/// What tells the series of one metric apart, beside the contexts of its ends.
+/// The labels of a metric's series, beside those of its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Labels {
     /// `hubble.drop`.
     Drop {
-        /// Why.
+        /// The reason.
         reason: DropReason,
         /// Text of the `protocol` label.
         protocol: &'static str,
@@ -113,39 +113,39 @@ pub enum Labels {
         kind: u8,
         /// Observation point of a trace, else 0.
         subtype: u8,
-        /// What became of the flow.
+        /// The flow's verdict.
         verdict: Verdict,
     },
     /// `hubble.tcp_flags`.
     Tcp {
         /// The flag.
         flag: TcpFlag,
-        /// 4 or 6, or whatever else the packet claims.
+        /// The packet's IP version; may be other than 4 or 6.
         version: u8,
     },
-    /// `hubble.flow.io` and `hubble.flow.packets`; empty unless [`super::FlowDetail`] says more.
+    /// `hubble.flow.io` and `hubble.flow.packets`; empty without [`super::FlowDetail`].
     Ends(Carrier),
     /// `hubble.interface.io` and `hubble.interface.packets`.
     Interface {
         /// Interface index.
         ifindex: u32,
-        /// Tells interfaces that had the index one after the other apart.
+        /// Distinguishes interfaces that reused the index.
         generation: u32,
-        /// Which way.
+        /// The direction.
         direction: IoDirection,
     },
     /// `hubble.lost_events`.
     Lost(LostSource),
 }
 
-/// What tells a flow's series apart beside its ends, in three words.
+/// The labels of all series of a flow, in three words.
 ///
-/// Low to high: `flow` = message type, subtype, protocol, verdict, 8 bits each; TCP flags, a bit each; IP version
-/// (8 bits); a bit each for a kernel's reason, ingress, an interface. `number` = the drop reason of drops, the
-/// interface's index of others. `carrier`: see [`super::detail`]; 0 where the flow's packets do not count here. Bits
-/// that no metric of this flow needs are 0.
+/// `flow` has, from low to high: message type, subtype, protocol, verdict (8 bits each); TCP flags (a bit each); IP version
+/// (8 bits); a bit each for a kernel's reason, ingress, an interface. `number` is the reason of a drop, else the
+/// interface's index. `carrier` is defined in [`super::detail`]; 0 if the flow's packets do not count here. Unused bits
+/// are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Observed {
+pub(super) struct PackedLabels {
     pub(super) flow: u64,
     pub(super) number: u32,
     pub(super) carrier: u32,
@@ -158,38 +158,38 @@ const VERSION_SHIFT: u32 = 40;
 const KERNEL_SHIFT: u32 = 48;
 const INGRESS_SHIFT: u32 = 49;
 const INTERFACE_SHIFT: u32 = 50;
-/// Bits of [`Observed::flow`] from here on are free.
+/// Bits of [`PackedLabels::flow`] from here on are free.
 pub(super) const FREE_SHIFT: u32 = 56;
 
 const fn byte(word: u64, shift: u32) -> u8 {
-    // Truncation is meant.
+    // Truncation is intended.
     (word >> shift) as u8
 }
 
-impl Observed {
+impl PackedLabels {
     #[inline]
     pub(super) fn of(flow: &Flow) -> Self {
         let kind = flow.event_type.kind;
         let subtype = if kind == EVENT_TRACE { flow.event_type.subtype } else { 0 };
-        let mut observed = Self {
+        let mut labels = Self {
             flow: u64::from_le_bytes([kind, subtype, protocol(flow), flow.verdict as u8, 0, 0, 0, 0]),
             number: 0,
             carrier: 0,
         };
         if flow.verdict == Verdict::Dropped {
-            observed.dropped(flow);
-            return observed;
+            labels.dropped(flow);
+            return labels;
         }
         if matches!(flow.verdict, Verdict::Forwarded | Verdict::Redirected) {
-            observed.tcp(flow);
+            labels.tcp(flow);
         }
         if let Some(traffic) = &flow.traffic
             && traffic.hook != Hook::Drop
         {
-            observed.number = traffic.ifindex;
-            observed.flow |= 1 << INTERFACE_SHIFT | u64::from(traffic.hook.is_ingress()) << INGRESS_SHIFT;
+            labels.number = traffic.ifindex;
+            labels.flow |= 1 << INTERFACE_SHIFT | u64::from(traffic.hook.is_ingress()) << INGRESS_SHIFT;
         }
-        observed
+        labels
     }
 
     fn dropped(&mut self, flow: &Flow) {
@@ -200,7 +200,7 @@ impl Observed {
     #[inline]
     fn tcp(&mut self, flow: &Flow) {
         let Some(ip) = &flow.ip else { return };
-        // Without branches: transports and flags are mixed.
+        // Without branches, as transports and flags vary.
         let flags = if let L4::Tcp { flags, .. } = flow.l4 { flags } else { TcpFlags(0) };
         let ack = flags.has(TcpFlags::ACK);
         let syn = flags.has(TcpFlags::SYN);
@@ -212,12 +212,12 @@ impl Observed {
         self.flow |= bits << FLAGS_SHIFT | version << VERSION_SHIFT;
     }
 
-    /// The key's labels in `hubble.flows_processed`.
+    /// Labels in `hubble.flows_processed`.
     pub(super) const fn flow_labels(self) -> u64 {
         self.flow & FLOW_BITS
     }
 
-    /// The key's labels in `hubble.drop`, where the flow is a drop.
+    /// Labels in `hubble.drop`. `None` if the flow is no drop.
     pub(super) const fn drop_labels(self) -> Option<u64> {
         if byte(self.flow, 24) != Verdict::Dropped as u8 {
             return None;
@@ -227,12 +227,12 @@ impl Observed {
         Some(self.number as u64 | protocol << 32 | kernel << 40)
     }
 
-    /// Whether flows of this key all passed one interface, the same way.
+    /// Returns whether flows of this key passed one interface in one direction.
     pub(super) const fn names_interface(self) -> bool {
         self.flow >> INTERFACE_SHIFT & 1 == 1
     }
 
-    /// The key's labels in `hubble.tcp_flags`, one per flag.
+    /// Labels in `hubble.tcp_flags`, for each flag.
     pub(super) fn tcp_labels(self) -> impl Iterator<Item = u64> {
         let (flags, version) = (byte(self.flow, FLAGS_SHIFT), byte(self.flow, VERSION_SHIFT));
         let set = TcpFlag::ALL.into_iter().filter(move |&flag| flags & (1 << flag as u8) != 0);
@@ -272,7 +272,7 @@ fn protocol_text(number: u8) -> &'static str {
     PROTOCOLS.get(usize::from(number)).copied().unwrap_or_default()
 }
 
-/// Reads [`Observed::flow_labels`].
+/// Unpacks [`PackedLabels::flow_labels`].
 pub(super) fn flow_of(labels: u64) -> Labels {
     Labels::Flow {
         protocol: protocol_text(byte(labels, PROTOCOL_SHIFT)),
@@ -282,29 +282,29 @@ pub(super) fn flow_of(labels: u64) -> Labels {
     }
 }
 
-/// Reads [`Observed::drop_labels`].
+/// Unpacks [`PackedLabels::drop_labels`].
 pub(super) fn drop_of(labels: u64) -> Labels {
-    // Truncation is meant.
+    // Truncation is intended.
     let code = labels as u32;
     let reason = if byte(labels, 40) == 0 { DropReason::Cilium(code) } else { DropReason::Kernel(code) };
     Labels::Drop { reason, protocol: protocol_text(byte(labels, 32)) }
 }
 
-/// Reads an item of [`Observed::tcp_labels`].
+/// Unpacks an item of [`PackedLabels::tcp_labels`].
 pub(super) fn tcp_of(labels: u64) -> Labels {
     let flag = TcpFlag::ALL[usize::from(byte(labels, 0) & 3)];
     Labels::Tcp { flag, version: byte(labels, 8) }
 }
 
-/// The key of an interface's series: the way, 32 bits of index, and what fits of the generation.
+/// The key of an interface's series: direction, 32 bits of index, and the low bits of the generation.
 pub(super) const fn interface_labels(ifindex: u32, generation: u32, ingress: bool) -> u64 {
     (generation as u64) << 33 | (ifindex as u64) << 1 | ingress as u64
 }
 
-/// Reads [`interface_labels`].
+/// Unpacks [`interface_labels`].
 pub(super) const fn interface_of(labels: u64) -> Labels {
     let direction = if labels & 1 == 1 { IoDirection::Receive } else { IoDirection::Transmit };
-    // Truncation is meant: 32 bits above the lowest.
+    // Truncation is intended: 32 bits above the lowest.
     Labels::Interface { ifindex: (labels >> 1) as u32, generation: (labels >> 33) as u32, direction }
 }
 

@@ -1,5 +1,5 @@
-//! When each of our own sums began, so that none falls under the same start time: OpenTelemetry's SDK has one start for
-//! all series of a metric, also for one that left and came back.
+//! Start times of own sums. OpenTelemetry's SDK has one start time for all series of a metric, also for a series that left
+//! and returned with a lower sum; OTLP requires a later start time then.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -12,13 +12,13 @@ use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
 use prost::Message as _;
 
-/// What the last request of one reader held. No more is remembered than that had points.
+/// The sums of the last request. Its memory is bounded by the points of that request.
 #[derive(Debug, Default)]
-pub(super) struct Starts {
+pub(super) struct StartTimes {
     hasher: RandomState,
-    /// By the hash of name and attributes: two series of the same hash would share no more than a start.
+    /// By the hash of name and attributes. Two series with the same hash would only share a start time.
     series: HashMap<u64, Sum>,
-    /// The latest time of a point in it, ns since the Unix epoch; 0 = there was none.
+    /// The latest time of its points, ns since the Unix epoch. 0 if there was none.
     time: u64,
 }
 
@@ -28,9 +28,9 @@ struct Sum {
     value: u64,
 }
 
-impl Starts {
-    /// Gives each sum of a request its start: that of the last request where the sum was in it and did not fall since,
-    /// else the time of the last request. In the first request the SDK's start holds.
+impl StartTimes {
+    /// Sets the start time of each sum: as in the last request if the sum was in it and has not fallen, else the time of the
+    /// last request. The first request keeps the SDK's start time.
     pub(super) fn settle(&mut self, request: &mut ExportMetricsServiceRequest) {
         let mut series = HashMap::with_capacity(self.series.len());
         let mut time = self.time;
@@ -52,14 +52,14 @@ impl Starts {
     }
 
     fn id(&self, name: &str, attributes: &[KeyValue]) -> u64 {
-        // The SDK does not promise an order of attributes.
+        // The SDK does not define an order of attributes.
         let mut encoded: Vec<_> = attributes.iter().map(KeyValue::encode_to_vec).collect();
         encoded.sort_unstable();
         self.hasher.hash_one((name, encoded))
     }
 }
 
-/// Our numbers are integers that are never negative.
+/// Our numbers are non-negative integers.
 fn value(point: &NumberDataPoint) -> u64 {
     match point.value {
         Some(Value::AsInt(value)) => u64::try_from(value).unwrap_or(0),
@@ -76,9 +76,9 @@ mod tests {
     use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
     use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum};
 
-    use super::Starts;
+    use super::StartTimes;
 
-    /// The start that the SDK gives all series.
+    /// The SDK's start time.
     const SDK: u64 = 5;
 
     fn attribute(key: &str, value: &str) -> KeyValue {
@@ -89,7 +89,7 @@ mod tests {
     fn request(time: u64, is_monotonic: bool, values: &[(&str, i64)]) -> ExportMetricsServiceRequest {
         let point = |&(name, value): &(&str, i64)| {
             let mut attributes = vec![attribute("name", name), attribute("direction", "receive")];
-            // In one order or another.
+            // In varying order.
             attributes.rotate_left(time as usize % 2);
             let value = Some(Value::AsInt(value));
             NumberDataPoint {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn fallen_sums_have_later_starts() {
-        let mut settled = Starts::default();
+        let mut settled = StartTimes::default();
         for (time, values, expected) in [
             (10, &[("a", 3), ("b", 50)][..], &[SDK, SDK][..]),
             (21, &[("a", 3), ("b", 60)], &[SDK, SDK]),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn other_sums_keep_their_start() {
-        let mut settled = Starts::default();
+        let mut settled = StartTimes::default();
         for (time, value) in [(10, 3), (20, 1), (30, -1)] {
             let mut request = request(time, false, &[("a", value)]);
             settled.settle(&mut request);

@@ -1,7 +1,7 @@
-//! Names of ends that a flow of another Hubble brings along: kept while a series or a batch may still say them.
+//! Names of ends that flows of another Hubble carry. A name is kept while a series or a batch may refer to it.
 //!
-//! Nobody tells when a pod is gone, and names of DNS come from all the world: what is said no more is let go, and there
-//! are never more than [`MAX_NAMES`].
+//! No event reports the end of a pod, and DNS names are unbounded. So a name without a user is dropped, and there are at
+//! most [`MAX_NAMES`].
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -13,21 +13,21 @@ use eyepiece_flow::metadata::EndMetadata;
 use eyepiece_flow::record::Batch;
 use eyepiece_semconv::metric;
 
-use super::outstanding::Outstanding;
+use super::outstanding::OutstandingBatches;
 use crate::pipeline::metrics::reserved_name;
 use crate::support::telemetry::{Number, Telemetry};
 
-/// Names at once: the pods of a large cluster and what they talk to, some 10 MiB. Further ends have no name.
+/// Names at once: the pods of a large cluster and their peers, some 10 MiB. Further ends have no name.
 const MAX_NAMES: usize = 1 << 16;
 
-/// The names.
-pub(super) struct Ends {
+/// The names. Owned by the pipeline.
+pub(super) struct PeerNameCache {
     symbols: Symbols,
     names: HashMap<Arc<str>, Name>,
-    /// Grows with each [`Ends::release`].
+    /// Number of calls of [`PeerNameCache::release`].
     round: u64,
-    /// Batches by the round in which they were handed over.
-    outstanding: Outstanding,
+    /// Batches by the round in which they were sent.
+    outstanding: OutstandingBatches,
     text: String,
     most: usize,
     unnamed: Number,
@@ -35,25 +35,25 @@ pub(super) struct Ends {
 
 struct Name {
     lease: Lease,
-    /// The first and the last round in which a flow said it.
+    /// The first and the last round in which a flow had it.
     rounds: (u64, u64),
 }
 
-impl Ends {
+impl PeerNameCache {
     pub(super) fn new(symbols: Symbols, telemetry: &Telemetry) -> Self {
         Self {
             symbols,
             names: HashMap::new(),
             round: 0,
-            outstanding: Outstanding::default(),
+            outstanding: OutstandingBatches::default(),
             text: String::new(),
             most: MAX_NAMES,
             unnamed: telemetry.counter(metric::EYEPIECE_ENDS_UNNAMED.name, &[]),
         }
     }
 
-    /// Names both ends by what the flow says of them: `namespace/pod`, else the first DNS name, else the reserved
-    /// identity (`world`, `host` …).
+    /// Names both ends by the flow's metadata: `namespace/pod`, else the first DNS name, else the reserved identity
+    /// (`world`, `host` …).
     pub(super) fn name(&mut self, flow: &mut Flow) {
         let Some(metadata) = flow.metadata.as_deref() else { return };
         let source = self.symbol(&metadata.source, &metadata.source_names, flow.source.identity);
@@ -63,7 +63,7 @@ impl Ends {
 
     fn symbol(&mut self, end: &EndMetadata, dns: &[String], identity: u32) -> Symbol {
         self.text.clear();
-        // Writing to a String can't fail.
+        // Writing to a String cannot fail.
         match (&*end.namespace, &*end.pod_name) {
             (_, "") => {
                 let name = dns.first().map(String::as_str).or(reserved(end, identity));
@@ -89,27 +89,27 @@ impl Ends {
         symbol
     }
 
-    /// Notes a batch that is about to be handed out.
-    pub(super) fn handed_over(&mut self, batch: &Batch) {
+    /// Records a batch that is about to be sent.
+    pub(super) fn add_batch(&mut self, batch: &Batch) {
         if !self.names.is_empty() {
             self.outstanding.add(self.round, batch);
         }
     }
 
-    /// Lets go of the names that no flow has said since the last time, and that neither a series (`said`) nor a batch
-    /// can say any more. Says whether there were any.
-    pub(super) fn release(&mut self, said: &HashSet<Symbol>) -> bool {
+    /// Drops names that no flow has had since the last call and that neither a series (`in_use`) nor a batch refers to.
+    /// Returns whether there were any.
+    pub(super) fn release(&mut self, in_use: &HashSet<Symbol>) -> bool {
         self.outstanding.prune();
         let (before, round, outstanding) = (self.names.len(), self.round, &self.outstanding);
         self.names.retain(|_, name| {
-            name.rounds.1 == round || said.contains(&name.lease.symbol()) || outstanding.has(name.rounds)
+            name.rounds.1 == round || in_use.contains(&name.lease.symbol()) || outstanding.has(name.rounds)
         });
         self.round += 1;
         self.names.len() < before
     }
 }
 
-/// The reserved identity's name, by its number or, for one of its own (a CIDR of the world), by its labels.
+/// The name of a reserved identity: by its number, or by the labels of an identity of its own (a CIDR of the world).
 fn reserved(end: &EndMetadata, identity: u32) -> Option<&str> {
     reserved_name(identity).or_else(|| end.labels.iter().find_map(|label| label.strip_prefix("reserved:")))
 }
@@ -123,7 +123,7 @@ mod tests {
     use eyepiece_flow::metadata::{EndMetadata, Metadata};
     use eyepiece_flow::record::{Batch, Observed};
 
-    use super::Ends;
+    use super::PeerNameCache;
     use crate::support::telemetry::Telemetry;
 
     fn flow(source: EndMetadata, names: &[&str], identity: u32) -> Flow {
@@ -143,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn who_an_end_is() {
+    fn ends_have_names() {
         let symbols = Symbols::default();
-        let mut ends = Ends::new(symbols.clone(), &Telemetry::default());
+        let mut ends = PeerNameCache::new(symbols.clone(), &Telemetry::default());
         for (mut flow, expected) in [
             (flow(pod("shop", "cart-1"), &["cart.example"], 4711), "shop/cart-1"),
             (flow(pod("", "cart-1"), &[], 0), "cart-1"),
@@ -163,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn churn_leaves_nothing_that_nobody_says() {
+    fn churn_leaves_no_unused_name() {
         let symbols = Symbols::default();
-        let mut ends = Ends::new(symbols.clone(), &Telemetry::default());
+        let mut ends = PeerNameCache::new(symbols.clone(), &Telemetry::default());
         let mut most = 0;
         for round in 0..50 {
             for number in 0..100 {
@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn series_and_batches_keep_names() {
         let symbols = Symbols::default();
-        let mut ends = Ends::new(symbols.clone(), &Telemetry::default());
-        let named = |ends: &mut Ends, name: &str| {
+        let mut ends = PeerNameCache::new(symbols.clone(), &Telemetry::default());
+        let named = |ends: &mut PeerNameCache, name: &str| {
             let mut flow = flow(pod("", name), &[], 0);
             ends.name(&mut flow);
             flow
@@ -192,24 +192,24 @@ mod tests {
         let (in_series, in_batch) = (named(&mut ends, "series"), named(&mut ends, "batch"));
         let symbol = in_batch.source.name;
         let batch = Batch::new(vec![Observed::Flow(in_batch)]);
-        ends.handed_over(&batch);
-        let mut said = HashSet::from([in_series.source.name]);
+        ends.add_batch(&batch);
+        let mut in_use = HashSet::from([in_series.source.name]);
         for _ in 0..10 {
-            assert!(!ends.release(&said));
+            assert!(!ends.release(&in_use));
             assert_eq!((&*symbols.text(symbol), symbols.count()), ("batch", 3));
         }
         drop(batch);
-        assert!(ends.release(&said));
+        assert!(ends.release(&in_use));
         assert_eq!((&*symbols.text(symbol), symbols.count()), ("", 2));
-        said.clear();
-        assert!(ends.release(&said));
+        in_use.clear();
+        assert!(ends.release(&in_use));
         assert_eq!(symbols.count(), 1);
     }
 
     #[test]
-    fn beyond_the_most_ends_have_no_name_and_are_counted() {
+    fn ends_beyond_limit_are_counted() {
         let (symbols, telemetry) = (Symbols::default(), Telemetry::default());
-        let mut ends = Ends { most: 2, ..Ends::new(symbols.clone(), &telemetry) };
+        let mut ends = PeerNameCache { most: 2, ..PeerNameCache::new(symbols.clone(), &telemetry) };
         let mut named = |name: &str| {
             let mut flow = flow(pod("", name), &[], 0);
             ends.name(&mut flow);

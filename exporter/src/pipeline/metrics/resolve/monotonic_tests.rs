@@ -1,4 +1,4 @@
-//! No series falls under the same start time, whatever begins, grows, is named alike and expires.
+//! No series falls under the same start time, while series with equal texts start, grow and expire.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,10 +11,10 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
-use super::{InterfaceNames, KernelNames, Names, Naming, Resolved, Resolver};
+use super::{InterfaceNames, KernelNames, Naming, Resolved, Resolver, SeriesNames};
 use crate::pipeline::metrics::{Aggregation, Config, MetricContexts, MetricKind};
 
-/// Interface indexes; names have a few of them each.
+/// Interface indexes; each name has a few of them.
 const INTERFACES: u32 = 9;
 const NAMES: u32 = 3;
 /// ns until an idle series leaves.
@@ -34,7 +34,7 @@ impl InterfaceNames for Machine {
     }
 }
 
-/// What happens between two looks.
+/// An action between two exports.
 #[derive(Clone, Debug)]
 enum Step {
     /// Packets pass an interface.
@@ -43,8 +43,8 @@ enum Step {
     Wait(u64),
     /// Idle series leave.
     Expire,
-    /// A reader looks.
-    Look,
+    /// A reader exports.
+    Export,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..=INTERFACES, 1..1000_u64).prop_map(|(ifindex, packets)| Step::Count { ifindex, packets }),
         3 => (1..IDLE * 2).prop_map(Step::Wait),
         2 => Just(Step::Expire),
-        3 => Just(Step::Look),
+        3 => Just(Step::Export),
     ]
 }
 
@@ -91,14 +91,14 @@ impl Reader {
         self.aggregation.count_totals(&totals, &end, &End::default(), InterfaceKind::Other);
     }
 
-    fn look(&mut self) -> Vec<Resolved> {
-        let names = Names { symbols: &self.symbols, kernel: &Machine, interfaces: &Machine };
+    fn export(&mut self) -> Vec<Resolved> {
+        let names = SeriesNames { symbols: &self.symbols, kernel: &Machine, interfaces: &Machine };
         self.resolver.resolve(&self.aggregation.snapshot(self.now), &names, Naming::Semconv)
     }
 
-    /// Looks, and compares with what was told before.
+    /// Exports, and compares with the last export.
     fn check(&mut self) {
-        for metric in self.look() {
+        for metric in self.export() {
             for series in metric.series {
                 let name = format!("{} {:?} {}", metric.name, series.attributes, series.overflow);
                 let now = (series.start, series.value);
@@ -114,7 +114,7 @@ impl Reader {
             Step::Count { ifindex, packets } => self.count(ifindex, packets),
             Step::Wait(time) => self.now += time,
             Step::Expire => self.aggregation.expire(self.now),
-            Step::Look => self.check(),
+            Step::Export => self.check(),
         }
     }
 }
@@ -123,7 +123,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_series_falls_and_no_start_goes_back(
+    fn sums_and_starts_never_fall(
         max_series in prop_oneof![Just(0_usize), Just(2), Just(100)],
         steps in prop::collection::vec(step(), 1..80),
     ) {
@@ -134,14 +134,14 @@ proptest! {
 
 /// The packets of an interface's name: start and value.
 fn packets(reader: &mut Reader, name: &str) -> Option<(u64, u64)> {
-    let metrics = reader.look();
+    let metrics = reader.export();
     let metric = metrics.iter().find(|metric| metric.name == MetricKind::InterfacePackets.schema().name)?;
     let series = metric.series.iter().find(|series| series.attributes.iter().any(|(_, text)| text == name))?;
     Some((series.start, series.value))
 }
 
 #[test]
-fn an_interface_that_is_made_anew_goes_on_where_it_was() {
+fn recreated_interface_continues_its_sum() {
     let mut reader = Reader::new(100);
     // Numbers 1, 4 and 7 have the name x1.
     reader.count(1, 200);
@@ -152,14 +152,14 @@ fn an_interface_that_is_made_anew_goes_on_where_it_was() {
     reader.now += 50;
     reader.count(4, 6);
     reader.aggregation.expire(reader.now);
-    assert_eq!(packets(&mut reader, "x1"), Some((1000, 256)), "what the old one had is carried on");
+    assert_eq!(packets(&mut reader, "x1"), Some((1000, 256)), "the sum includes the former interface");
     assert_eq!(packets(&mut reader, "x1"), Some((1000, 256)), "once");
     reader.now += 101;
     reader.aggregation.expire(reader.now);
     reader.count(7, 3);
-    assert_eq!(packets(&mut reader, "x1"), Some((1211, 3)), "all that it was is gone: it begins anew");
+    assert_eq!(packets(&mut reader, "x1"), Some((1211, 3)), "all former members left: it starts again");
     reader.now += 101;
     reader.aggregation.expire(reader.now);
     assert_eq!(packets(&mut reader, "x1"), None);
-    assert!(reader.resolver.told.is_empty(), "and nothing is remembered");
+    assert!(reader.resolver.exported.is_empty(), "the state is dropped");
 }

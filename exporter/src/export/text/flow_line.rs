@@ -1,11 +1,11 @@
-//! A flow in one readable line, as `hubble observe` prints it: for log bodies and for standard output.
+//! Formats a flow as one line, like `hubble observe`.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use eyepiece_flow::flow::{
     EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE, End,
-    Flow, Layer,
+    Flow, Layer, TcpFlags,
 };
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::l7::{L7Kind, L7Record};
@@ -16,35 +16,35 @@ use eyepiece_wire::InterfaceKind;
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
 
-/// Entries of a name cache before it starts anew: interfaces and endpoints of one machine are far fewer, and a cache
-/// must not grow with pod churn.
+/// Entries of a name cache before it is cleared. A machine has far fewer interfaces and endpoints, but a cache must not
+/// grow with pod churn.
 const CACHE: usize = 4096;
 
-/// The texts of one flow that need looking up or formatting; the buffers are used again for the next flow.
+/// The texts of one flow that are looked up or formatted. The buffers are reused for the next flow.
 #[derive(Debug, Default)]
-pub struct Words {
-    /// Source address; empty where there is none.
+pub struct FlowTexts {
+    /// Source address; empty if there is none.
     pub source: String,
-    /// Destination address; empty where there is none.
+    /// Destination address; empty if there is none.
     pub destination: String,
-    /// Name of the source; empty where nobody knows it.
+    /// Name of the source; empty if unknown.
     pub source_name: Arc<str>,
     /// Name of the destination.
     pub destination_name: Arc<str>,
     /// Name of the interface.
     pub interface: Arc<str>,
-    /// Why it was dropped, by the enum's name, or by number where it has none; empty for other flows.
+    /// Drop reason by name, or by number if it has none. Empty for other flows.
     pub drop_reason: String,
-    /// Kernel symbol where it was dropped.
+    /// Kernel symbol of the drop.
     pub drop_location: Arc<str>,
-    /// The flow in a few words: Hubble's, or which address asks for which by ARP.
+    /// Short summary: Hubble's, or the addresses of an ARP request.
     pub summary: String,
-    /// The packet was observed before on this node, where it came in.
+    /// Whether this node observed the packet before, at another interface.
     pub observed_before: bool,
 }
 
-/// Finds the texts of flows.
-pub struct Reader {
+/// Looks up the texts of flows, and caches them.
+pub struct FlowTextLookup {
     symbols: Symbols,
     names: Arc<dyn NameLookup>,
     texts: HashMap<Symbol, Arc<str>>,
@@ -54,64 +54,64 @@ pub struct Reader {
     kinds: HashMap<u32, InterfaceKind>,
 }
 
-impl Reader {
-    /// Reads symbols of this table, and the machine's names.
+impl FlowTextLookup {
+    /// Reads names of symbols and of the machine from these tables.
     pub fn new(symbols: Symbols, names: Arc<dyn NameLookup>) -> Self {
         let (texts, interfaces) = (HashMap::new(), HashMap::new());
         let (reasons, locations, kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { symbols, names, texts, interfaces, reasons, locations, kinds }
     }
 
-    /// Forgets names that may change: an interface's index is given away again. Call it now and then.
+    /// Clears cached names that may change, since interface indexes are reused; to be called periodically.
     pub fn refresh(&mut self) {
         self.interfaces.clear();
         self.kinds.clear();
     }
 
-    /// Fills in the texts of a flow.
-    pub fn read(&mut self, flow: &Flow, words: &mut Words) {
-        words.source.clear();
-        words.destination.clear();
+    /// Writes the texts of a flow.
+    pub fn read(&mut self, flow: &Flow, texts: &mut FlowTexts) {
+        texts.source.clear();
+        texts.destination.clear();
         if let Some(ip) = &flow.ip {
             if !flow.no_source_address {
-                text::address(&mut words.source, ip.source);
+                text::address(&mut texts.source, ip.source);
             }
             if !flow.no_destination_address {
-                text::address(&mut words.destination, ip.destination);
+                text::address(&mut texts.destination, ip.destination);
             }
         }
-        words.source_name = self.text(flow.source);
-        words.destination_name = self.text(flow.destination);
-        words.interface = match &flow.metadata {
-            // Its index is the node's that observed it.
+        texts.source_name = self.text(flow.source);
+        texts.destination_name = self.text(flow.destination);
+        texts.interface = match &flow.metadata {
+            // The index belongs to another node.
             Some(metadata) => metadata.interface_name.as_str().into(),
             None => self.interface(flow.ifindex),
         };
         let names = &self.names;
-        words.drop_reason.clear();
-        words.drop_location = Arc::default();
+        texts.drop_reason.clear();
+        texts.drop_location = Arc::default();
         if let Some(kernel) = &flow.kernel_drop {
             let reason = cached(&mut self.reasons, kernel.reason, |out| names.kernel_reason(kernel.reason, out));
-            words.drop_reason.push_str(&reason);
+            texts.drop_reason.push_str(&reason);
             if reason.is_empty() {
-                text::decimal(&mut words.drop_reason, u64::from(kernel.reason));
+                text::decimal(&mut texts.drop_reason, u64::from(kernel.reason));
             }
-            words.drop_location =
+            texts.drop_location =
                 cached(&mut self.locations, kernel.location, |out| names.kernel_symbol(kernel.location, out));
         } else if flow.event_type.kind == EVENT_DROP || flow.drop_reason != 0 {
             match names::drop_reason_name(flow.drop_reason) {
-                Some(name) => words.drop_reason.push_str(name),
-                None => text::decimal(&mut words.drop_reason, u64::from(flow.drop_reason)),
+                Some(name) => texts.drop_reason.push_str(name),
+                None => text::decimal(&mut texts.drop_reason, u64::from(flow.drop_reason)),
             }
         }
-        words.observed_before = self.observed_before(flow);
-        words.summary.clear();
-        let told = flow.metadata.as_ref().map(|metadata| metadata.summary.as_str()).filter(|told| !told.is_empty());
-        // Writing to a String can't fail.
-        match (told, flow.last_layer) {
-            (Some(told), _) => words.summary.push_str(told),
-            (None, Layer::Arp(arp)) => write!(words.summary, "{arp}").unwrap_or_default(),
-            (None, _) => summary::write(flow, &mut words.summary).unwrap_or_default(),
+        texts.observed_before = self.observed_before(flow);
+        texts.summary.clear();
+        let given = flow.metadata.as_ref().map(|metadata| metadata.summary.as_str()).filter(|text| !text.is_empty());
+        // Writing to a String cannot fail.
+        match (given, flow.last_layer) {
+            (Some(given), _) => texts.summary.push_str(given),
+            (None, Layer::Arp(arp)) => write!(texts.summary, "{arp}").unwrap_or_default(),
+            (None, _) => summary::write(flow, &mut texts.summary).unwrap_or_default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Reader {
         observed_before(flow, |index| *kinds.entry(index).or_insert_with(|| names.interface_kind(index)))
     }
 
-    /// Name of an interface; empty where it is not known.
+    /// Name of an interface; empty if unknown.
     pub(super) fn interface(&mut self, ifindex: u32) -> Arc<str> {
         let names = &self.names;
         match ifindex {
@@ -132,7 +132,7 @@ impl Reader {
         }
     }
 
-    /// Name of an end; empty where nobody knows it.
+    /// Name of an end; empty if unknown.
     pub(in crate::export) fn text(&mut self, end: End) -> Arc<str> {
         if end.name == Symbol::EMPTY {
             return Arc::default();
@@ -161,12 +161,25 @@ where
     text
 }
 
-/// Appends `source -> destination point verdict (summary)`, as the compact output of `hubble observe`: a reply's
-/// arrow points back to who opened the connection, `<>` where nobody knows.
-pub fn write(flow: &Flow, words: &Words, out: &mut String) {
+/// Names of TCP flags, in the order of their bits.
+pub(in crate::export) const TCP_FLAGS: [(u16, &str); 9] = [
+    (TcpFlags::FIN, "FIN"),
+    (TcpFlags::SYN, "SYN"),
+    (TcpFlags::RST, "RST"),
+    (TcpFlags::PSH, "PSH"),
+    (TcpFlags::ACK, "ACK"),
+    (TcpFlags::URG, "URG"),
+    (TcpFlags::ECE, "ECE"),
+    (TcpFlags::CWR, "CWR"),
+    (TcpFlags::NS, "NS"),
+];
+
+/// Appends `source -> destination point verdict (summary)`, like the compact output of `hubble observe`. A reply's arrow
+/// points back to the client; `<>` stands for an unknown direction.
+pub fn write(flow: &Flow, texts: &FlowTexts, out: &mut String) {
     let ports = flow.l4.ports();
-    let source = (&words.source, ports.map(|ports| ports.0), &words.source_name);
-    let destination = (&words.destination, ports.map(|ports| ports.1), &words.destination_name);
+    let source = (&texts.source, ports.map(|ports| ports.0), &texts.source_name);
+    let destination = (&texts.destination, ports.map(|ports| ports.1), &texts.destination_name);
     let (left, arrow, right) = match flow.is_reply {
         Some(false) => (source, " -> ", destination),
         Some(true) => (destination, " <- ", source),
@@ -178,12 +191,12 @@ pub fn write(flow: &Flow, words: &Words, out: &mut String) {
         write_end(right, out);
         out.push(' ');
     }
-    write_point(flow, words, out);
-    out.push_str(if words.observed_before { " again " } else { " " });
+    write_point(flow, texts, out);
+    out.push_str(if texts.observed_before { " again " } else { " " });
     out.push_str(flow.verdict.name());
-    if !words.summary.is_empty() {
+    if !texts.summary.is_empty() {
         out.push_str(" (");
-        out.push_str(&words.summary);
+        out.push_str(&texts.summary);
         out.push(')');
     }
 }
@@ -211,11 +224,11 @@ fn write_end((address, port, name): (&String, Option<u16>, &Arc<str>), out: &mut
     }
 }
 
-/// What the event is: an observation point, a drop's reason, a policy verdict's match.
-pub(super) fn write_point(flow: &Flow, words: &Words, out: &mut String) {
+/// Appends the observation point, the reason of a drop, or the match of a policy verdict.
+pub(in crate::export) fn write_point(flow: &Flow, texts: &FlowTexts, out: &mut String) {
     match flow.event_type.kind {
         EVENT_TRACE => out.push_str(flow.observation_point.and_then(names::observation_point_text).unwrap_or("trace")),
-        EVENT_DROP => out.push_str(&words.drop_reason),
+        EVENT_DROP => out.push_str(&texts.drop_reason),
         EVENT_POLICY_VERDICT => {
             out.push_str("policy-verdict:");
             out.push_str(names::policy_match_text(flow.policy_match).unwrap_or("unknown"));
@@ -231,7 +244,7 @@ pub(super) fn write_point(flow: &Flow, words: &Words, out: &mut String) {
     }
 }
 
-/// `http-request`, `dns-response`, as `hubble observe` has it.
+/// Appends `http-request`, `dns-response`, like `hubble observe`.
 fn write_l7(flow: &Flow, out: &mut String) {
     let Some(l7) = &flow.l7 else { return };
     out.push_str(match l7.record {
@@ -257,7 +270,7 @@ mod tests {
     use eyepiece_flow::interner::Symbols;
     use eyepiece_flow::lookup::NameLookup;
 
-    use super::{Reader, Words, write};
+    use super::{FlowTextLookup, FlowTexts, write};
 
     struct Fixed;
 
@@ -289,15 +302,15 @@ mod tests {
         flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
         let symbols = Symbols::default();
         change(&mut flow, &symbols);
-        let mut words = Words::default();
-        Reader::new(symbols, Arc::new(Fixed)).read(&flow, &mut words);
+        let mut texts = FlowTexts::default();
+        FlowTextLookup::new(symbols, Arc::new(Fixed)).read(&flow, &mut texts);
         let mut out = String::new();
-        write(&flow, &words, &mut out);
+        write(&flow, &texts, &mut out);
         out
     }
 
     #[test]
-    fn lines() {
+    fn lines_of_each_event_type() {
         let ends = "10.0.0.1:40000 <> 10.0.0.2:80";
         assert_eq!(line(|_, _| {}), format!("{ends} to-endpoint FORWARDED (TCP Flags: SYN)"));
         let named = line(|flow, symbols| {

@@ -1,0 +1,44 @@
+//! What a pipeline is made of.
+
+use std::net::IpAddr;
+
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::interner::Symbols;
+
+use super::hooks::Hook;
+use super::metrics::Aggregation;
+use super::sink::Sink;
+use crate::metadata::Reader;
+use crate::source::Source;
+use crate::support::telemetry::Telemetry;
+
+/// Called with an interface index, an address and a time (ns since the Unix epoch): the endpoint of the interface sent
+/// from an address that is not known as its own.
+pub type Learn = Box<dyn FnMut(u32, IpAddr, u64) + Send>;
+
+/// The components of a pipeline.
+pub struct Deps {
+    /// The source of events.
+    pub source: Box<dyn Source>,
+    /// The release of Cilium that writes the source's payloads, for those that do not carry it. Payloads of our own
+    /// datapath are the same for every release.
+    pub producer: Producer,
+    /// The source's name in telemetry.
+    pub source_kind: &'static str,
+    /// Names and identities of addresses and interfaces.
+    pub tables: Reader,
+    /// Holds the names that flows of another Hubble carry.
+    pub symbols: Symbols,
+    /// Receives new addresses of endpoints.
+    pub learn: Learn,
+    /// The series.
+    pub aggregation: Aggregation,
+    /// Called for each event; a hook may stop it.
+    pub hooks: Vec<Box<dyn Hook>>,
+    /// Receive flows and events.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Own metrics.
+    pub telemetry: Telemetry,
+    /// Returns the wall-clock time, ns since the Unix epoch.
+    pub now: fn() -> u64,
+}

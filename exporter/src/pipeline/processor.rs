@@ -1,0 +1,321 @@
+//! The stages that an event passes, for each kind of event: decode, enrich, count, batch.
+
+use std::io;
+use std::time::Duration;
+
+use eyepiece_flow::agent_event::AgentEvent;
+use eyepiece_flow::cilium_release::Producer;
+use eyepiece_flow::debug_event::DebugEvent;
+use eyepiece_flow::decode::{EVENT_DEBUG, Pairing};
+use eyepiece_flow::event::{Event, Lost, RawEvent, Totals, Undecodable};
+use eyepiece_flow::flow::Flow;
+use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_flow::{decode, uuid};
+use eyepiece_semconv::{attribute, metric};
+use eyepiece_wire::InterfaceKind;
+
+use super::counters::{Counts, PipelineMetrics};
+use super::deps::{Deps, Learn};
+use super::enrich;
+use super::hooks::{Hooks, Next};
+use super::metrics::{Aggregation, Snapshot};
+use super::outstanding::OutstandingBatches;
+use super::peer_names::PeerNameCache;
+use crate::metadata::{Reader, Tables};
+use crate::source::Source;
+use crate::support::decode_errors::ExampleRecorder;
+use crate::support::telemetry::Telemetry;
+
+/// Flows of a batch: enough to spread the cost of sending it, few enough to stay in the cache.
+const BATCH: usize = 512;
+/// A batch of at least this many flows keeps its buffer. A smaller one moves to a buffer of its size, or a queue that is
+/// bounded in flows would hold many times their bytes.
+const WELL_FILLED: usize = BATCH / 4 * 3;
+/// The first message type of Cilium's agent and its proxies, whose messages have any size.
+const FIRST_OF_AGENT: u8 = 128;
+
+/// The state of the pipeline. Owned by its thread.
+pub(super) struct Pipeline {
+    tables: Reader,
+    peer_names: PeerNameCache,
+    learn: Learn,
+    aggregation: Aggregation,
+    hooks: Hooks,
+    /// Flows of one snapshot of names: the batch is sent before the next snapshot is loaded.
+    batch: Vec<Observed>,
+    outstanding: OutstandingBatches,
+    counts: Counts,
+    metrics: PipelineMetrics,
+    telemetry: Telemetry,
+    examples: ExampleRecorder,
+    random: fastrand::Rng,
+    now: fn() -> u64,
+    producer: Producer,
+    pairing: Pairing,
+}
+
+impl Pipeline {
+    pub(super) fn new(deps: Deps) -> (Box<dyn Source>, Self) {
+        let pipeline = Self {
+            metrics: PipelineMetrics::new(&deps.telemetry, deps.source_kind),
+            examples: deps.telemetry.examples().recorder(),
+            tables: deps.tables,
+            peer_names: PeerNameCache::new(deps.symbols, &deps.telemetry),
+            learn: deps.learn,
+            aggregation: deps.aggregation,
+            hooks: Hooks::new(deps.hooks, deps.sinks, &deps.telemetry),
+            telemetry: deps.telemetry,
+            batch: Vec::with_capacity(BATCH),
+            outstanding: OutstandingBatches::default(),
+            counts: Counts::default(),
+            random: fastrand::Rng::new(),
+            now: deps.now,
+            producer: deps.producer,
+            pairing: Pairing::default(),
+        };
+        (deps.source, pipeline)
+    }
+
+    /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
+    pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
+        let before = self.tables.number();
+        self.tables.refresh();
+        if self.tables.number() != before {
+            self.aggregation.set_generations(self.tables.tables().generations());
+        }
+        self.aggregation.arrive((self.now)());
+        let result = source.read(wait, &mut |event| self.process(event));
+        // Events before an error are sent and counted as well.
+        self.send_batch();
+        self.publish_counters();
+        result
+    }
+
+    pub(super) fn snapshot(&self, now: u64) -> Snapshot {
+        self.aggregation.snapshot(now)
+    }
+
+    /// Removes series that are idle at this time (ns since the Unix epoch), and names that have no user left.
+    pub(super) fn expire(&mut self, now: u64) {
+        self.aggregation.expire(now);
+        self.release_names();
+        self.publish_series();
+    }
+
+    #[inline]
+    fn process(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Raw(raw) => self.raw(raw),
+            Event::Totals(totals) => self.totals(totals),
+            Event::Lost(lost) => self.lost(lost),
+            // Decoded like the source's events, but not received from it.
+            Event::Notification(raw) => self.decode_slow_path(raw),
+            Event::Observed(handover) => {
+                if let Some(observed) = handover.take() {
+                    self.observed(*observed);
+                }
+            }
+            Event::Undecodable(Undecodable { reason, time, data }) => {
+                self.counts.received += 1;
+                self.failed(reason, *time, data);
+            }
+        }
+    }
+
+    #[inline]
+    fn raw(&mut self, raw: &RawEvent<'_>) {
+        self.counts.received += 1;
+        if self.hooks.on_monitor_event(raw) == Next::Stop {
+            return;
+        }
+        match raw.data.first() {
+            Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.decode_slow_path(raw),
+            _ => {
+                let mut parsed = decode::parse_from(raw, self.producer);
+                match &mut parsed {
+                    // The flow is enriched in place: moving it copies it, which is a good part of its cost.
+                    Ok(flow) => {
+                        if !self.flow(flow) {
+                            return;
+                        }
+                    }
+                    Err(error) => return self.failed(error.reason(), raw.time, raw.data),
+                }
+                if let Ok(flow) = parsed {
+                    self.push(Observed::Flow(flow));
+                }
+            }
+        }
+    }
+
+    /// Decodes messages that are not sent for each packet. May allocate.
+    #[cold]
+    fn decode_slow_path(&mut self, raw: &RawEvent<'_>) {
+        match decode::decode(raw, self.producer, &mut self.pairing) {
+            Ok(Observed::Flow(mut flow)) => {
+                if self.flow(&mut flow) {
+                    self.push(Observed::Flow(flow));
+                }
+            }
+            Ok(Observed::Agent(event)) => self.agent(event),
+            Ok(Observed::Debug(mut event)) => {
+                enrich::debug(&mut event, self.tables.tables());
+                self.debug(event);
+            }
+            Ok(Observed::Lost(lost)) => self.lost(&lost),
+            Err(error) => self.failed(error.reason(), raw.time, raw.data),
+        }
+    }
+
+    /// Processes an event that another Hubble observed. Its fields are kept as they are.
+    #[cold]
+    fn observed(&mut self, observed: Observed) {
+        match observed {
+            Observed::Flow(mut flow) => {
+                self.counts.received += 1;
+                self.counts.parsed += 1;
+                self.peer_names.name(&mut flow);
+                if self.hooks.on_flow(&mut flow) == Next::Stop {
+                    return;
+                }
+                self.aggregation.count(&flow, InterfaceKind::Other);
+                if self.hooks.has_sinks() {
+                    // Old servers send no uuid.
+                    if flow.uuid == [0; 16] {
+                        flow.uuid = uuid::random(&mut self.random);
+                    }
+                    self.push(Observed::Flow(flow));
+                }
+            }
+            Observed::Agent(event) => {
+                self.counts.received += 1;
+                self.agent(event);
+            }
+            Observed::Debug(event) => {
+                self.counts.received += 1;
+                self.debug(event);
+            }
+            Observed::Lost(lost) => self.lost(&lost),
+        }
+    }
+
+    fn agent(&mut self, mut event: Box<AgentEvent>) {
+        self.counts.agent += 1;
+        event.uuid = uuid::random(&mut self.random);
+        self.push(Observed::Agent(event));
+    }
+
+    fn debug(&mut self, mut event: Box<DebugEvent>) {
+        self.counts.debug += 1;
+        event.uuid = uuid::random(&mut self.random);
+        self.push(Observed::Debug(event));
+    }
+
+    fn failed(&mut self, reason: &'static str, time: u64, data: &[u8]) {
+        self.counts.failed(reason);
+        self.examples.record(reason, time, data);
+    }
+
+    /// Enriches and counts a flow. Returns whether a sink wants it.
+    #[inline]
+    fn flow(&mut self, flow: &mut Flow) -> bool {
+        let tables = self.tables.tables();
+        if flow.sock.is_some() && !enrich::socket(flow, tables) {
+            // Hubble skips flows of sockets with an unknown control group as well.
+            self.counts.unknown_cgroup += 1;
+            return false;
+        }
+        self.counts.parsed += 1;
+        let is_new_address = enrich::enrich(flow, tables);
+        if self.hooks.on_flow(flow) == Next::Stop {
+            return false;
+        }
+        let ingress = ingress_kind(tables, flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex));
+        self.aggregation.count(flow, ingress);
+        if is_new_address && let (Some(traffic), Some(ip)) = (&flow.traffic, &flow.ip) {
+            (self.learn)(traffic.ifindex, ip.source, flow.time);
+        }
+        if !self.hooks.has_sinks() {
+            return false;
+        }
+        flow.uuid = uuid::random(&mut self.random);
+        true
+    }
+
+    #[inline]
+    fn push(&mut self, observed: Observed) {
+        if !self.hooks.has_sinks() || self.hooks.on_event(&observed) == Next::Stop {
+            return;
+        }
+        self.batch.push(observed);
+        if self.batch.len() >= BATCH {
+            self.send_batch();
+        }
+    }
+
+    fn totals(&mut self, totals: &Totals) {
+        let tables = self.tables.tables();
+        let (source, destination) = enrich::ends(totals, tables);
+        let ingress = ingress_kind(tables, totals.traffic.ingress_ifindex);
+        self.aggregation.count_totals(totals, &source, &destination, ingress);
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        self.counts.lost(lost);
+        self.aggregation.count_lost(lost);
+        self.push(Observed::Lost(*lost));
+    }
+
+    fn publish_series(&self) {
+        for occupancy in self.aggregation.occupancy() {
+            let name = [(attribute::EYEPIECE_METRIC_NAME, occupancy.kind.schema().name)];
+            self.telemetry.gauge(metric::EYEPIECE_SERIES_COUNT.name, &name).set(occupancy.series as u64);
+            self.telemetry.counter(metric::EYEPIECE_SERIES_OVERFLOWED.name, &name).set(occupancy.overflowed);
+            self.telemetry.counter(metric::EYEPIECE_SERIES_EXPIRED.name, &name).set(occupancy.expired);
+        }
+    }
+
+    /// Drops names that neither a series nor a batch refers to any more.
+    fn release_names(&mut self) {
+        self.outstanding.prune();
+        let Some(in_use) = self.aggregation.symbols_in_use() else { return };
+        let outstanding = &self.outstanding;
+        let mut released = self.peer_names.release(&in_use.symbols);
+        released |= self.tables.release_names(|gone| {
+            let of_interface = gone.interface().is_some_and(|interface| in_use.interfaces.contains(&interface));
+            of_interface || in_use.symbols.contains(&gone.symbol()) || outstanding.has(gone.snapshots())
+        });
+        if released {
+            self.aggregation.clear_plans();
+        }
+    }
+
+    fn send_batch(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = Batch::new(if self.batch.len() < WELL_FILLED {
+            self.batch.drain(..).collect()
+        } else {
+            std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH))
+        });
+        self.outstanding.add(self.tables.number(), &batch);
+        self.peer_names.add_batch(&batch);
+        self.hooks.send(&batch);
+    }
+
+    fn publish_counters(&mut self) {
+        self.examples.publish();
+        self.hooks.publish_counters();
+        self.metrics.publish(&mut self.counts);
+    }
+}
+
+/// The kind of the interface that packets came in by. Index 0 stands for none.
+#[inline]
+fn ingress_kind(tables: &Tables, ifindex: u32) -> InterfaceKind {
+    if ifindex == 0 { InterfaceKind::Other } else { tables.interface(ifindex).kind }
+}
+
+#[cfg(test)]
+mod tests;
