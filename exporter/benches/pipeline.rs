@@ -22,7 +22,7 @@ use eyepiece::export::otlp::retry::Outcome;
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
-use eyepiece::pipeline::{Parts, Sink, metrics};
+use eyepiece::pipeline::{Deps, Sink, metrics};
 use eyepiece::serve::monitor::agent::{Agent, SourceSwitch};
 use eyepiece::serve::monitor::connection::Connection;
 use eyepiece::serve::monitor::fanout::Fanout;

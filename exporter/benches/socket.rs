@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
-use eyepiece::pipeline::{Parts, metrics};
+use eyepiece::pipeline::{Deps, metrics};
 use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, STABLE_AFTER, STALL};
 use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::source::{Source, Waker, cilium_monitor};

@@ -3,6 +3,7 @@
 use crate::client::address::AddressError;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::object::LoadError;
+use crate::support::error_chain::error_chain;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum AppError {
     #[error("interrupted during the start")]
     Interrupted,
     /// Anything else.
-    #[error("{}", with_causes(.0))]
+    #[error("{}", error_chain(.0.as_ref()))]
     Failed(#[from] anyhow::Error),
 }
 
@@ -63,13 +64,4 @@ impl From<DatapathError> for AppError {
             other => Self::Failed(other.into()),
         }
     }
-}
-
-/// An error and its causes, without those that the text already contains.
-fn with_causes(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |text, cause| match cause.to_string() {
-        cause if text.is_empty() => cause,
-        cause if text.contains(&cause) => text,
-        cause => format!("{text}: {cause}"),
-    })
 }

@@ -59,7 +59,6 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
     }
     let options = mapping::logs(context.settings);
     let (symbols, names) = (context.symbols.clone(), Arc::new(context.names.clone()));
-    let stop = context.stop.clone();
     let (sink, done) = if export.protocol == Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
         let (sink, printer) = flows::build(options.capacity, options.kinds, symbols, names, out, context.telemetry);
@@ -73,7 +72,7 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
         };
         (sink, logs::spawn_thread("otlp-logs", export))
     };
-    Ok(Some(Logs { sink, result: result.context("cannot start the thread of the log exporter")? }))
+    Ok(Some(Logs { sink, result: done.context("cannot start the thread of the log exporter")? }))
 }
 
 fn client(export: &Export, signal: Signal) -> anyhow::Result<Client> {
@@ -100,7 +99,7 @@ pub(super) fn metrics(
         resolver: Arc::default(),
         resource: context.resource.proto(),
     };
-    let stop = context.stop.clone();
+    let stop = components.stop.clone();
     if export.protocol == Protocol::Stdout {
         let is_printed = context.settings.otlp.metrics.table;
         if is_printed {
@@ -109,7 +108,7 @@ pub(super) fn metrics(
         return Ok(is_printed);
     }
     let client = client(&export, Signal::Metrics)?;
-    // Both send to the same receiver: what is the matter with it is told once.
+    // Both send to the same receiver, so its failures are logged once.
     let sender = MetricsSender::new(client, context.telemetry);
     let of_flows = sender.clone();
     components.tasks.spawn(async move {

@@ -13,7 +13,7 @@ use crate::pipeline::Learn;
 use crate::serve::admin::ConnectionStatus;
 use crate::source::datapath::attach::{Hooks, Mode};
 use crate::source::datapath::links::inventory::Inventory;
-use crate::source::datapath::links::roster::Told;
+use crate::source::datapath::links::notifier::EndpointObserver;
 use crate::source::{Halt, Source};
 use crate::support::capabilities::Capabilities;
 use crate::support::telemetry::Telemetry;
@@ -34,7 +34,7 @@ pub(super) struct SourceDeps<'a> {
     pub(super) publisher: &'a Publisher,
     pub(super) telemetry: &'a Telemetry,
     /// Notified of endpoints that come and go.
-    pub(super) endpoint_observer: Told,
+    pub(super) endpoint_observer: EndpointObserver,
     /// Asked when a signal ends the program during its start.
     pub(super) halt: &'a Halt,
 }

@@ -17,7 +17,7 @@ use super::socket;
 use crate::pipeline::Sink;
 use crate::serve::grpc::health::Health;
 use crate::serve::grpc::tls::TlsError;
-use crate::serve::grpc::{Address, Bind, Bound, Limits, MESSAGE, ServerError};
+use crate::serve::grpc::{Address, Bind, Bound, Limits, MAX_MESSAGE_BYTES, ServerError};
 use crate::serve::observer::namespaces::Namespaces;
 use crate::serve::observer::ring::{Ring, Writer};
 use crate::serve::observer::service::{HUBBLE_VERSION, ObserverService, REVISION};
@@ -84,8 +84,8 @@ impl Hubble {
         let Self { bound, ring, writer, namespaces } = self;
         let ExportContext { settings, names, telemetry, .. } = *context;
         let stop = &components.stop;
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.watch(unix_now))];
-        let observer = Observer::new(Parts {
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(writer), Box::new(namespaces.recorder(unix_now))];
+        let observer = Observer::new(Deps {
             ring: Arc::clone(&ring),
             namespaces,
             node: node(settings),
@@ -146,7 +146,7 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
 }
 
 /// The files of the API's certificates; `None` without any.
-pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::Files> {
+pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::TlsFiles> {
     let tls = &settings.hubble.tls;
     Some(grpc::tls::TlsFiles { cert: tls.cert.clone()?, key: tls.key.clone()?, client_ca: tls.client_ca.clone() })
 }

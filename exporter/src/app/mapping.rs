@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eyepiece_config as config;
-use eyepiece_config::Settings;
+use eyepiece_config::{Settings, Signal};
 use eyepiece_wire::Aggregation;
 
 use crate::export::otlp::logs::LogsConfig;

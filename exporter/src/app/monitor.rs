@@ -20,7 +20,7 @@ use crate::serve::monitor::tap::Tap;
 use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::clock::unix_now;
-use crate::source::datapath::links::roster::{Change, Told};
+use crate::source::datapath::links::notifier::{Change, EndpointObserver};
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener::{Listener, Options};
 
@@ -63,7 +63,7 @@ impl Monitor {
     }
 
     /// Notified of endpoints by the source.
-    pub(super) fn endpoint_observer(&self) -> Told {
+    pub(super) fn endpoint_observer(&self) -> EndpointObserver {
         match self.notifier.clone() {
             Some(notifier) => EndpointObserver::new(move |change| notifier.send(notification(change))),
             None => EndpointObserver::default(),

@@ -20,7 +20,7 @@ use http::Uri;
 use self::pem::Files;
 use self::problems::Problems;
 use super::error::{AppError, SettingError};
-use super::{hubble, mapping, socket};
+use super::{hubble, socket};
 use crate::client::address::Address;
 use crate::export::otlp;
 use crate::source::datapath::btf::Btf;

@@ -84,10 +84,10 @@ impl Recorder {
         let RecordConfig { file, force, duration, max_bytes, .. } = config.clone();
         let open = Open { path: file.clone(), force, max_bytes };
         let (chunks, pending) = recording::build(open).map_err(|error| cannot_create(error, &file))?;
-        let context = recording::Context {
+        let context = recording::Deps {
             publisher: deps.publisher.clone(),
             symbols: deps.symbols.clone(),
-            words: Box::new(feed.names.clone()),
+            kernel_names: Box::new(feed.names.clone()),
             origin: origin(deps.settings, &feed.emitter),
             now: unix_now,
         };

@@ -25,7 +25,7 @@ use crate::pipeline;
 use crate::pipeline::Sink;
 use crate::pipeline::metrics::Aggregation;
 use crate::serve::admin;
-use crate::serve::admin::report::{counted, kinds};
+use crate::serve::admin::table::{counted, kinds};
 use crate::serve::monitor::notifier::Inbox;
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::Inventory;
@@ -116,7 +116,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     if let Some(hubble) = hubble {
         sinks.extend(hubble.serve(&serving, &context, &mut components)?);
     }
-    let (handle, pipeline) = pipeline::spawn(pipeline::Parts {
+    let (handle, pipeline) = pipeline::spawn(pipeline::Deps {
         source: monitor.tap(source, inbox),
         producer: emitter.producer(),
         source_kind: settings.source.kind.name(),

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 
 use super::feed::SourceViews;
-use crate::export::health::Report;
 use crate::serve::admin::{
     Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status,
 };

@@ -8,6 +8,7 @@ use eyepiece_hubble::terminal::safe;
 use tonic::{Code, Status};
 
 use super::address::Address;
+use crate::support::error_chain::{causes, error_chain};
 
 type AnyError = dyn std::error::Error + 'static;
 
@@ -58,7 +59,7 @@ impl ClientError {
     pub(super) fn connect(address: Address, is_tls: bool, error: &AnyError) -> Self {
         let kind = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
         let hint = hint(&address, is_tls, kind);
-        Self::Connect { address, message: with_causes(error), hint, kind }
+        Self::Connect { address, message: error_chain(error), hint, kind }
     }
 }
 
@@ -79,29 +80,11 @@ fn hint(address: &Address, is_tls: bool, kind: Option<ErrorKind>) -> &'static st
     }
 }
 
-/// An error and its causes.
-fn causes(error: &AnyError) -> impl Iterator<Item = &AnyError> {
-    std::iter::successors(Some(error), |error| error.source())
-}
-
-/// The text of an error and its causes, each once: libraries repeat those of others.
-pub(super) fn with_causes(error: &AnyError) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for text in causes(error).map(ToString::to_string) {
-        // Texts that only announce a cause.
-        let is_empty = matches!(text.as_str(), "transport error" | "tcp connect error" | "client error (Connect)");
-        if !is_empty && !texts.iter().any(|known| known.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
-}
-
 /// How the connection broke; `None` if the server itself ended the call.
 pub fn broken_connection(status: &Status) -> Option<String> {
     let source = std::error::Error::source(status)?;
     let cause = causes(source).find_map(|cause| cause.downcast_ref::<tonic::transport::Error>());
-    cause.map(|_| format!("the connection broke: {}", with_causes(source)))
+    cause.map(|_| format!("the connection broke: {}", error_chain(source)))
 }
 
 /// The end of a call as a text for people. Go's servers answer `Unknown` if they name no code.

@@ -17,13 +17,13 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::address::Address;
 use super::config::ClientConfig;
-use super::error::{ClientError, with_causes};
+use super::error::ClientError;
 use super::raw::RawCodec;
 use super::tls;
 use crate::services::HEALTH_SERVICE;
 use crate::services::observer::observer_client::ObserverClient;
 use crate::services::peer::peer_client::PeerClient;
-use crate::support::error_chain::{causes, error_chain};
+use crate::support::error_chain::error_chain;
 
 /// The largest message that is accepted, in bytes. A flow has some hundred, with L7 headers and policies some thousand. The
 /// largest answer lists the nodes of a cluster; it may exceed gRPC's default of 4 MiB.
@@ -82,7 +82,7 @@ impl Connection {
         request: R,
     ) -> Result<tonic::Response<tonic::Streaming<Bytes>>, Status> {
         let mut client = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
-        client.ready().await.map_err(|error| Status::unavailable(with_causes(&error)))?;
+        client.ready().await.map_err(|error| Status::unavailable(error_chain(&error)))?;
         let path = http::uri::PathAndQuery::from_static(path);
         client.server_streaming(Request::new(request), path, RawCodec::default()).await
     }
@@ -131,7 +131,7 @@ fn endpoint(address: &Address, config: &ClientConfig) -> Result<(Endpoint, bool)
     };
     let endpoint = Endpoint::from_shared(uri).map_err(|error| ClientError::Connect {
         address: address.clone(),
-        message: with_causes(&error),
+        message: error_chain(&error),
         hint: "",
         kind: None,
     })?;
@@ -142,7 +142,7 @@ fn endpoint(address: &Address, config: &ClientConfig) -> Result<(Endpoint, bool)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .user_agent(concat!("eyepiece/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| ClientError::Tls { message: with_causes(&error) })?;
+        .map_err(|error| ClientError::Tls { message: error_chain(&error) })?;
     if is_tls {
         let tls = config.tls.clone().unwrap_or_default();
         return Ok((tls::secured(endpoint, &tls)?, true));

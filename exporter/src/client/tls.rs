@@ -11,7 +11,8 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::config::TlsConfig;
-use super::error::{ClientError, with_causes};
+use super::error::ClientError;
+use crate::support::error_chain::error_chain;
 
 /// Switches TLS on for an endpoint.
 pub(super) fn secured(endpoint: Endpoint, tls: &TlsConfig) -> Result<Endpoint, ClientError> {
@@ -35,7 +36,7 @@ pub(super) fn secured(endpoint: Endpoint, tls: &TlsConfig) -> Result<Endpoint, C
     } else {
         endpoint.tls_config(config)
     };
-    configured.map_err(|error| ClientError::Tls { message: with_causes(&error) })
+    configured.map_err(|error| ClientError::Tls { message: error_chain(&error) })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {

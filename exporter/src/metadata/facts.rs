@@ -2,7 +2,7 @@
 
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::facts;
-use eyepiece_flow::recording::facts::{Fact, AddressKind};
+use eyepiece_flow::recording::facts::{AddressKind, Fact};
 
 use super::tables::{EndInfo, EndKind, InterfaceInfo, Tables};
 

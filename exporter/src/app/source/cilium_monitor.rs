@@ -13,7 +13,7 @@ use crate::source::cilium_monitor::{Config, STABLE_AFTER, STALL};
 /// Builds the source; the agent may start later.
 pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let settings = &deps.settings.cilium_monitor;
-    let config = Config { socket: settings.socket.clone().into(), stall: STALL, good: GOOD };
+    let config = Config { socket: settings.socket.clone().into(), stall: STALL, stable_after: STABLE_AFTER };
     let (source, controls) =
         cilium_monitor::build(config, deps.telemetry).context("cannot read the agent's monitor")?;
     let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone(), deps.symbols.clone());

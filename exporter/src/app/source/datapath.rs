@@ -56,7 +56,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let settings = deps.settings;
     let watch = links::Config {
         filter: mapping::filter(&settings.datapath.interfaces),
-        told: deps.endpoint_observer.clone(),
+        observer: deps.endpoint_observer.clone(),
         ..links::Config::default()
     };
     let runtime = runtime().context("cannot watch interfaces")?;

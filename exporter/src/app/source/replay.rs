@@ -12,14 +12,14 @@ use crate::source::replay::{Config, ReplayError};
 pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let settings = &deps.settings.replay;
     let config = Config { path: settings.path.clone(), speed: settings.speed };
-    let replay_deps = replay::Parts {
+    let replay_deps = replay::Deps {
         symbols: deps.symbols.clone(),
         publisher: deps.publisher.clone(),
         telemetry: deps.telemetry,
-        leave: deps.halt,
+        shutdown: deps.halt,
     };
     let (source, controls) = match replay::build(&config, replay_deps) {
-        Err(ReplayError::Left) => return Err(AppError::Interrupted),
+        Err(ReplayError::Interrupted) => return Err(AppError::Interrupted),
         built => built.context("cannot play the recording")?,
     };
     let kernel = KernelNameSource::Recorded(controls.names);

@@ -21,6 +21,7 @@ use super::print::Lines;
 use super::request::Range;
 use super::stream::Print;
 use crate::cli::output;
+use crate::support::thread_time::thread_cpu_time;
 
 /// The longest line, in bytes; longer ones are skipped. Flows have some thousand bytes.
 const MAX_LINE: usize = 16 << 20;

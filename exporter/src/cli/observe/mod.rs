@@ -18,10 +18,10 @@ use std::io::IsTerminal as _;
 use std::time::SystemTime;
 
 use eyepiece_hubble::filter::Filters;
-use eyepiece_hubble::json::Named;
 use eyepiece_hubble::proto::observer::{GetNamespacesRequest, GetNodesRequest};
 use eyepiece_hubble::proto::peer::{ChangeNotification, NotifyRequest};
 use eyepiece_hubble::terminal::safe;
+use prost::Name;
 
 use self::args::{Color, EventFlags, FlowFlags, Format, ListFlags, ListForm, Observe, Other};
 use self::call::{connect, debug, run, until_stopped};

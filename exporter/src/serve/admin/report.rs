@@ -11,7 +11,7 @@ use super::status::{
     ThreadsStatus,
 };
 use super::table::{grouped, kinds, printable, section};
-use crate::export::health::seconds;
+use crate::support::export_health::seconds;
 
 /// The key of patterns for interfaces to watch.
 const INCLUDE: &str = "datapath.interfaces.include";

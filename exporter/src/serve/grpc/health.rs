@@ -5,7 +5,7 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
-use super::limits::MESSAGE;
+use super::limits::MAX_MESSAGE_BYTES;
 use crate::services::HEALTH_SERVICE;
 
 /// The server's health; clones share it.

@@ -139,7 +139,7 @@ impl Shared {
 
     /// Logs the number of suppressed lines; counters contain what they would have shown.
     fn log_suppressed(&self) {
-        let (connections, refusals) = (self.connection_lines.take_unsaid(), self.refusal_lines.take_unsaid());
+        let (connections, refusals) = (self.connection_lines.take_suppressed(), self.refusal_lines.take_suppressed());
         if connections > 0 || refusals > 0 {
             tracing::warn!(connections, refusals, "suppressed log lines about monitor clients");
         }

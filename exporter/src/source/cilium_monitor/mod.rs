@@ -29,8 +29,8 @@ use super::{Halt, Source, Waker, wait};
 use crate::source::connection_log;
 use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
-use crate::support::backoff::Backoff;
-use crate::support::path_watch::Watcher;
+use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::file_watch::PathWatcher;
 use crate::support::telemetry::Telemetry;
 
 /// Reads of the socket per call, some 4 MiB: bounds the pipeline's reaction to commands to a few milliseconds.
@@ -126,7 +126,7 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
         address,
         state: State::Stopped,
         buffer: Buffer::new(PayloadDecoder::default().longest()),
-        backoff: Backoff::new(fastrand::Rng::new()),
+        backoff: Backoff::new(RECONNECT, fastrand::Rng::new()),
         metrics: ConnectionMetrics::new(telemetry),
         reconnect_log: ReconnectLog::default(),
         view: view.clone(),
@@ -141,7 +141,7 @@ impl CiliumMonitor {
     fn look_for_agent(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
         let left = next.saturating_duration_since(Instant::now());
         let [news, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
-        if news && self.watcher.has_news() {
+        if news && self.watcher.has_changed() {
             // The agent may listen a moment after it made the path: quick attempts again.
             self.backoff.reset();
         } else if Instant::now() < next {

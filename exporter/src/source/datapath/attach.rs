@@ -20,9 +20,10 @@ use self::unseen::Unseen;
 use super::links::filters::{Direction, remove_empty_clsact};
 use super::links::requests::Requests;
 use super::links::{Link, LinkEvent, Role};
-use super::object::{LoadError, Object, chain};
+use super::object::{LoadError, Object};
 use super::presence::Presence;
 use super::sys;
+use crate::support::error_chain::error_chain;
 use crate::support::telemetry::Telemetry;
 
 struct Attached {
@@ -202,7 +203,7 @@ impl Attacher {
         made_clsact: &mut bool,
     ) -> Result<Attachment, String> {
         let program = self.object.classifier(name).map_err(|error| error.to_string())?;
-        let program = program.fd().map_err(|error| chain(&error))?.as_fd();
+        let program = program.fd().map_err(|error| error_chain(&error))?.as_fd();
         Attachment::attach(self.mode, ifindex, direction, (program, name), made_clsact)
             .map_err(|error| error.to_string())
     }
@@ -325,7 +326,7 @@ fn attach_drops(object: &mut Object) -> Result<(), DropsError> {
         return Err(DropsError::NotAsked);
     }
     let program = object.tracepoint().map_err(|error| DropsError::Failed(error.to_string()))?;
-    program.attach().map(drop).map_err(|error| DropsError::Failed(chain(&error)))
+    program.attach().map(drop).map_err(|error| DropsError::Failed(error_chain(&error)))
 }
 
 fn warn(what: &str, result: io::Result<()>) {

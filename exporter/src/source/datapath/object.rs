@@ -220,11 +220,11 @@ fn is_at_least(release: &str, major: u32, minor: u32) -> bool {
 }
 
 fn object_error(source: EbpfError) -> LoadError {
-    if is_denied(&source) { LoadError::Privilege { what: chain(&source) } } else { LoadError::Object { source } }
+    if is_denied(&source) { LoadError::Privilege { what: error_chain(&source) } } else { LoadError::Object { source } }
 }
 
 fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
-    let message = chain(error);
+    let message = error_chain(error);
     // The verifier rejects a program with EACCES too, but not without a log.
     let is_rejected =
         matches!(error, ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty());
@@ -241,20 +241,6 @@ fn is_denied(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |cause: &&(dyn Error + 'static)| Error::source(*cause));
     let code = causes.find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error);
     matches!(code, Some(libc::EPERM | libc::EACCES))
-}
-
-/// An error and its causes, each once, behind colons.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

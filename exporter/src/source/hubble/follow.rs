@@ -115,7 +115,7 @@ impl Follower {
     /// Follows the server for ever.
     pub(super) async fn run(self) {
         let mut state = StreamState::default();
-        let mut backoff = Backoff::new(self.random.clone());
+        let mut backoff = Backoff::new(RECONNECT, self.random.clone());
         let mut log = ReconnectLog::default();
         loop {
             match Connection::open(self.address.clone(), &self.options).await {

@@ -32,7 +32,7 @@ use self::status::{NOT_STARTED, View};
 use super::{Halt, Source, Waker, wait};
 use crate::client::address::Address;
 use crate::client::config::ClientConfig;
-use crate::source::connection_stats::Numbers;
+use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::telemetry::Telemetry;
 
 /// Capacity of the channel to the pipeline: a pause of 40 ms at 100,000 events a second, some 8 MiB. While it is full

@@ -1,7 +1,7 @@
 //! The forms of the output, and what a message needs to be printed in each.
 
 use eyepiece_hubble::json;
-use eyepiece_hubble::json::Named;
+use prost::Name;
 
 use super::time::TimeFormat;
 
@@ -78,7 +78,7 @@ pub(super) fn header(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-pub(super) fn line_of_json(message: &impl Named, out: &mut String) {
+pub(super) fn line_of_json(message: &impl Name, out: &mut String) {
     let start = out.len();
     if json::write(message, out).is_err() {
         // Cannot happen with a generated message; half a line would spoil what follows.

@@ -15,7 +15,6 @@ mod tests;
 
 use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
 use eyepiece_hubble::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse};
-use prost::Name;
 
 use self::form::{PrintedRow, line_of_json};
 use self::table::Table;
