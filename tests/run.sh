@@ -47,7 +47,7 @@ sed -nE 's/^test (.*) \.\.\. FAILED$/doc::\1/p' "$doc" >>"$EYEPIECE_RUN/failed"
 section() {
     [ ! -s "$2" ] || { echo && echo "$1" && sed 's/^/    /' "$2"; }
 }
-sort -rn "$EYEPIECE_RUN/times" | head -n 10 >"$EYEPIECE_RUN/slowest"
+sort -rn "$EYEPIECE_RUN/times" | sed -n 1,10p >"$EYEPIECE_RUN/slowest"
 section "slowest, in seconds:" "$EYEPIECE_RUN/slowest"
 sort -u "$EYEPIECE_SKIPS" | sed 's/^skipped: //' >"$EYEPIECE_RUN/skipped"
 section "skipped:" "$EYEPIECE_RUN/skipped"

@@ -33,7 +33,9 @@ summary=$(grep -E '^test result: (ok|FAILED)\. [0-9]+ passed; ' "$log" | tail -n
 sed -nE "s|^test ([^ ]+) \.\.\. (ok\|FAILED) <([0-9.]+)s>$|\3 $name::\1|p" "$log" >>"$EYEPIECE_RUN/times"
 if [ -n "$summary" ] && { [ "$code" = 0 ] || [ "$code" = 101 ]; }; then
     sed -E 's/.*\. ([0-9]+) passed; ([0-9]+) failed; .*/\1 \2/' <<<"$summary" >>"$EYEPIECE_RUN/counts"
-    [ "$code" = 0 ] || tac "$log" | sed -n "/^failures:\$/q; s|^    \(.*[^ ]\)\$|$name::\1|p" >>"$EYEPIECE_RUN/failed"
+    # The last list of failures; awk reads all of the log, so that nothing writes into a closed pipe.
+    [ "$code" = 0 ] || awk -v name="$name" '/^failures:$/ { list = "" } /^    [^ ]/ { list = list name "::" substr($0, 5) "\n" }
+        END { printf "%s", list }' "$log" >>"$EYEPIECE_RUN/failed"
 else
     case $code in 124 | 137) why="not finished after ${EYEPIECE_TEST_LIMIT:-3600} s" ;; *) why="exit code $code" ;; esac
     echo "0 1" >>"$EYEPIECE_RUN/counts"

@@ -23,6 +23,8 @@ const UNSET: u16 = u16::MAX;
 /// Bytes of a link layer address, and of a VLAN tag.
 const ADDRESS_LEN: u32 = 6;
 const VLAN_LEN: u32 = 4;
+/// The bit of `_skb_refdst` that is no part of the address (`SKB_DST_NOREF`).
+const ROUTE_IS_BORROWED: u64 = 1;
 /// The first file id of kernel drops; the subsystem is added.
 const FILE_KERNEL: u8 = 240;
 
@@ -85,7 +87,8 @@ struct Drop {
 }
 
 /// Returns the inode of the network namespace that frees the packet: the receiving socket's if the kernel names one
-/// (UDP reuses `dev`), else the device's, else that of the sending socket, which may be in another namespace.
+/// (UDP reuses `dev`), else the device's, else that of the sending socket, which may be in another namespace, else that of
+/// the packet's route: before kernel 6.11 nothing else names it inside TCP, which takes the device off.
 #[inline(always)]
 unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
     unsafe {
@@ -99,10 +102,20 @@ unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u
             field(device, OFF_DEV_NET.load())
         } else {
             let owner: *const u8 = field(skb, OFF_SKB_SK.load());
-            if owner.is_null() {
-                return 0;
+            if !owner.is_null() {
+                field(owner, OFF_SOCK_NET.load())
+            } else {
+                let route: u64 = field(skb, OFF_SKB_ROUTE.load());
+                if route & !ROUTE_IS_BORROWED == 0 {
+                    return 0;
+                }
+                let route = (route & !ROUTE_IS_BORROWED) as *const u8;
+                let device: *const u8 = field(route, OFF_ROUTE_DEV.load());
+                if device.is_null() {
+                    return 0;
+                }
+                field(device, OFF_DEV_NET.load())
             }
-            field(owner, OFF_SOCK_NET.load())
         };
         if net.is_null() {
             return 0;

@@ -35,6 +35,7 @@ globals! {
     // Offsets of kernel struct fields, in bytes, from /sys/kernel/btf/vmlinux.
     OFF_SKB_DEV: u32 = 0;
     OFF_SKB_SK: u32 = 0;
+    OFF_SKB_ROUTE: u32 = 0;
     OFF_SKB_LEN: u32 = 0;
     OFF_SKB_DATA_LEN: u32 = 0;
     OFF_SKB_PROTOCOL: u32 = 0;
@@ -47,6 +48,7 @@ globals! {
     OFF_DEV_NET: u32 = 0;
     OFF_DEV_IFINDEX: u32 = 0;
     OFF_DEV_TYPE: u32 = 0;
+    OFF_ROUTE_DEV: u32 = 0;
     OFF_SOCK_NET: u32 = 0;
     OFF_NET_INUM: u32 = 0;
     /// `vlan_all`; `u32::MAX` if the kernel has no such field.

@@ -109,6 +109,7 @@ pub mod global {
     pub const OFFSETS: &[(&str, &str, &str)] = &[
         ("OFF_SKB_DEV", "sk_buff", "dev"),
         ("OFF_SKB_SK", "sk_buff", "sk"),
+        ("OFF_SKB_ROUTE", "sk_buff", "_skb_refdst"),
         ("OFF_SKB_LEN", "sk_buff", "len"),
         ("OFF_SKB_DATA_LEN", "sk_buff", "data_len"),
         ("OFF_SKB_PROTOCOL", "sk_buff", "protocol"),
@@ -121,6 +122,7 @@ pub mod global {
         ("OFF_DEV_NET", "net_device", "nd_net.net"),
         ("OFF_DEV_IFINDEX", "net_device", "ifindex"),
         ("OFF_DEV_TYPE", "net_device", "type"),
+        ("OFF_ROUTE_DEV", "dst_entry", "dev"),
         ("OFF_SOCK_NET", "sock", "__sk_common.skc_net.net"),
         ("OFF_NET_INUM", "net", "ns.inum"),
     ];

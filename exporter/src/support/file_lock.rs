@@ -143,7 +143,8 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let lock = take(path.clone()).unwrap().ours();
-        let status = Command::new("flock").args(["--nonblock", "--shared"]).arg(&path).arg("true").uid(NOBODY).status();
+        let status =
+            Command::new("flock").args(["--nonblock", "--shared"]).arg(&path).arg("true").uid(OTHER_USER).status();
         // EX_NOINPUT: the file cannot be opened.
         assert_eq!(status.unwrap().code(), Some(66));
         drop(lock);

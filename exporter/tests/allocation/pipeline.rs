@@ -131,9 +131,9 @@ fn full_queue_is_bounded_in_bytes() {
     let payload = notification::usual().swap_remove(0);
     // One at a time, a few, the fewest that keep the room they were gathered in, and a full batch.
     for flows in [1, 10, 384, 512] {
-        let counters = Counters::new(&Telemetry::default(), Signal::Logs);
+        let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let before = counting::held_by_all();
-        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, Wanted::default(), counters.clone());
+        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, RecordKinds::default(), counters.clone());
         let reads = DEFAULT_CAPACITY / flows + 1;
         let (handle, _) = pass(vec![payload.clone(); flows], reads, vec![Box::new(sink.clone())]);
         let kept = counting::held_by_all() - before;

@@ -44,7 +44,7 @@ async fn records_arrive_once() {
 
 #[tokio::test]
 async fn few_records_leave_after_delay() {
-    let (received, running) = start(&Options { max_records: 1000, ..options() }, []).await;
+    let (received, running) = start(&LogsConfig { max_records: 1000, ..options() }, []).await;
     running.sink.try_send(batch(0..3));
     eventually(|| received.numbers().len() == 3).await;
     assert_eq!(sums(&running.end(PATIENCE).await).0, 3);
@@ -125,7 +125,7 @@ async fn refusals_and_retries_by_code() {
 #[tokio::test]
 async fn partial_success_is_counted_not_retried() {
     for (rejected, counted) in [(0, 0), (3, 3), (10, 10), (99, 10), (-1, 0)] {
-        let (received, running) = start(&Options { in_flight: 1, ..options() }, [Answer::Partial(rejected)]).await;
+        let (received, running) = start(&LogsConfig { in_flight: 1, ..options() }, [Answer::Partial(rejected)]).await;
         running.sink.try_send(batch(0..15));
         let counters = running.end(PATIENCE).await;
         assert_eq!(sums(&counters), (15 - counted, [0, 0, counted, 0, 0]), "{rejected}");

@@ -245,14 +245,15 @@ fn exported_drops(receiver: &Receiver) -> Option<(u64, i64)> {
 #[tokio::test]
 async fn same_drop_key_starts_anew() {
     let receiver = Receiver::default();
-    let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
-    let client = Client::new(&settings.resolve(Signal::Metrics).unwrap(), Signal::Metrics).unwrap();
+    let settings =
+        signal_settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf, Signal::Metrics);
+    let client = Client::new(&settings, Signal::Metrics).unwrap();
     let telemetry = Telemetry::default();
     let (sender, stop) = shutdown::channel();
     let task = tokio::spawn({
         let telemetry = telemetry.clone();
         async move {
-            let sender = Sender::new(client, &telemetry);
+            let sender = MetricsSender::new(client, &telemetry);
             self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
         }
     });

@@ -68,7 +68,7 @@ fn of_payloads() -> Vec<Observed> {
 }
 
 fn of_hubble() -> Vec<Observed> {
-    let flow = |line: &str| json::read::<proto::Flow>(line).unwrap();
+    let flow = |line: &str| json::read::<proto::Flow>(line, true).unwrap();
     let text = vectors::text("filters/flows.jsonl.gz");
     text.lines().map(|line| Observed::Flow(hubble::flow(flow(line), Box::default()))).collect()
 }

@@ -13,7 +13,6 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_hubble::decode;
 use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
-use eyepiece_hubble::proto::json;
 use eyepiece_tests::reference::vectors;
 use eyepiece_wire::InterfaceKind;
 
@@ -51,13 +50,13 @@ fn metrics_equal_hubbles() {
     let mut aggregation = Aggregation::new(Config { contexts, ..Config::default() }, 0);
     let mut flows = 0;
     for line in vectors::text("filters/flows.jsonl.gz").lines() {
-        let message: proto::Flow = json::read(line).expect("a flow");
+        let message: proto::Flow = json::read(line, true).expect("a flow");
         aggregation.count(&decode::flow(message, Box::default()), InterfaceKind::Other);
         flows += 1;
     }
     assert_eq!(flows, 4000);
     let symbols = Symbols::default();
-    let names = Names { symbols: &symbols, kernel: &NoNames, interfaces: &NoNames };
+    let names = SeriesNames { symbols: &symbols, kernel: &NoNames, interfaces: &NoNames };
     let mut counted = BTreeMap::new();
     for metric in resolve(&aggregation.snapshot(1), &names, Naming::Hubble) {
         for series in metric.series {

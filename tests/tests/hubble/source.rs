@@ -29,7 +29,7 @@ const START: i64 = 1_700_000_000;
 fn flows(node: &str) -> Result<Vec<Flow>> {
     let mut flows = Vec::new();
     for (number, line) in vectors::text("filters/flows.jsonl.gz").lines().enumerate() {
-        let mut flow: Flow = json::read(line)?;
+        let mut flow: Flow = json::read(line, true)?;
         flow.time =
             Some(Timestamp { seconds: START + number as i64 / 1000, nanos: (number % 1000) as i32 * 1_000_000 });
         node.clone_into(&mut flow.node_name);

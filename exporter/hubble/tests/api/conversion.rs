@@ -9,7 +9,6 @@ use eyepiece_hubble::decode;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
 use eyepiece_hubble::json;
-use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
 use eyepiece_tests::reference::vectors;
 use proptest::prelude::*;

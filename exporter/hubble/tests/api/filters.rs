@@ -3,7 +3,6 @@
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_hubble::filter::{Context, Filters, no_clock};
 use eyepiece_hubble::json;
-use eyepiece_hubble::json;
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::flow::{Flow, FlowFilter};
 use eyepiece_tests::reference::{record, vectors};

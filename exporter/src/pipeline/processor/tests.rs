@@ -117,7 +117,7 @@ fn name_lives_until_last_use() {
     pass(&mut pipeline, 7, 100);
     let name = pipeline.tables.tables().endpoint_name(7);
     publish(&publisher, &symbols, &[]);
-    let known = || (symbols.text(name).to_string(), publisher.departed_name(7).map(|text| text.to_string()));
+    let known = || (symbols.text(name).to_string(), publisher.retired_name(7).map(|text| text.to_string()));
     let (here, gone) = (("veth7".to_owned(), Some("veth7".to_owned())), (String::new(), None));
 
     release(&mut pipeline);

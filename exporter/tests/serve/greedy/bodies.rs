@@ -79,7 +79,7 @@ async fn incomplete_messages_are_bounded() {
 
 #[tokio::test]
 async fn requests_without_body_hold_no_slot() {
-    let limits = Limits { streams: 8, request: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { streams: 8, request_timeout: Duration::from_secs(2), ..Limits::default() };
     let server = Server::start(1, limits).await;
     let sender = connect(&server).await;
     let asked: Vec<_> = (0..8).map(|_| ask(&sender, 0)).collect();

@@ -46,7 +46,7 @@ async fn connection_without_handshake_is_closed() {
 
 #[tokio::test]
 async fn connection_without_pong_is_closed() {
-    let limits = Limits { ping: SHORT, pong: SHORT, handshake: SHORT, ..Limits::default() };
+    let limits = Limits { ping_interval: SHORT, ping_timeout: SHORT, handshake_timeout: SHORT, ..Limits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let answering = server.channel().await;
     let mut silent = TcpStream::connect(server.tcp()).await.unwrap();
@@ -134,7 +134,7 @@ async fn oversized_messages_and_headers_are_refused() {
 
 #[tokio::test]
 async fn idle_connections_get_goaway() {
-    let limits = Limits { idle: SHORT, ..Limits::default() };
+    let limits = Limits { idle_timeout: SHORT, ..Limits::default() };
     let server = Setup { limits, ..Setup::default() }.start().await;
     let busy = server.channel().await;
     let mut stream = PeerClient::new(busy).notify(NotifyRequest {}).await.unwrap().into_inner();

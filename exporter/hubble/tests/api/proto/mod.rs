@@ -12,8 +12,8 @@ fn crate_path(path: &str) -> PathBuf {
 
 #[test]
 fn committed_code_matches_protobuf_files() {
-    let generated = generate::everything(&of_the_crate("proto"));
-    let folder = of_the_crate("..");
+    let generated = generate::all_files(&crate_path("proto"));
+    let folder = crate_path("..");
     if std::env::var_os("EYEPIECE_REGENERATE").is_some_and(|value| value == "1") {
         for (name, content) in &generated {
             std::fs::write(folder.join(name), content).expect("the folder can be written");

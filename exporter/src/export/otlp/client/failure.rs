@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use eyepiece_config::Protocol;
 use http::Uri;
@@ -23,6 +24,8 @@ pub(super) struct Target {
     signal: &'static str,
     /// A server has answered in our protocol: later failures are no mistake in the endpoint.
     has_answered: AtomicBool,
+    /// The message of the last failure that had a cause.
+    last_failure: Mutex<Option<String>>,
 }
 
 /// A mistake in the endpoint or in its settings.
@@ -48,7 +51,7 @@ impl Target {
         let authority = uri.authority().map_or("", http::uri::Authority::as_str);
         let endpoint = format!("{}://{authority}", uri.scheme_str().unwrap_or("http"));
         let url = if protocol == Protocol::HttpProtobuf { uri.to_string() } else { endpoint.clone() };
-        Self { endpoint, url, protocol, signal, has_answered: AtomicBool::new(false) }
+        Self { endpoint, url, protocol, signal, has_answered: AtomicBool::new(false), last_failure: Mutex::default() }
     }
 
     /// A server has answered in our protocol.
@@ -60,6 +63,13 @@ impl Target {
     pub(super) fn unreachable(&self, error: &(dyn Error + 'static)) -> Outcome {
         let cause = error_chain(error);
         let Self { endpoint, .. } = self;
+        let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        // A request that waited for the connection of another one is canceled when that one fails: the cause is there.
+        if causes(error).any(is_canceled)
+            && let Some(message) = &*last_failure
+        {
+            return Outcome::unreachable(message.clone());
+        }
         let message = match mistake(error) {
             Some(Mistake::Refused) => format!("connection refused ({endpoint})"),
             Some(mistake) => format!("{endpoint} {}", self.likely(&mistake)),
@@ -69,6 +79,7 @@ impl Target {
             ),
             None => format!("{cause} ({endpoint})"),
         };
+        *last_failure = Some(message.clone());
         Outcome::unreachable(message)
     }
 
@@ -159,6 +170,10 @@ fn mistake(error: &(dyn Error + 'static)) -> Option<Mistake> {
             .filter(|error| error.is_parse() || is_unexpected_message(error))
             .map(|_| Mistake::NoHttp1)
     })
+}
+
+fn is_canceled(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
 }
 
 /// Returns whether the server sent data before a request, as gRPC servers do. hyper has no method for this kind of error:
