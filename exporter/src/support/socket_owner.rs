@@ -1,6 +1,7 @@
 //! Finds the process that holds an address and where it listens, for messages about a conflicting program.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::{fs, io};
 
 /// State of a socket that listens (Linux `include/net/tcp_states.h`, `TCP_LISTEN`).
@@ -72,11 +73,20 @@ fn addresses(pid: i32) -> String {
     if addresses.is_empty() { String::new() } else { format!(", listening on {}", addresses.join(" and ")) }
 }
 
-/// Inodes of the open sockets of a process.
+/// Inodes of the open sockets of a process. Without permission the folder may be listed, but its links cannot be read.
 fn inodes(pid: i32) -> io::Result<Vec<u64>> {
-    let links = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-    let inode = |link: std::path::PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
-    Ok(links.filter_map(inode).collect())
+    let inode =
+        |link: &Path| -> Option<u64> { link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok() };
+    let mut inodes = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
+        match fs::read_link(entry.path()) {
+            Ok(link) => inodes.extend(inode(&link)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            // The file has been closed meanwhile.
+            Err(_) => {}
+        }
+    }
+    Ok(inodes)
 }
 
 /// The listening TCP sockets of a network namespace.
