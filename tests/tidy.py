@@ -22,6 +22,7 @@ def code(path):
     if re.search(r"(^|/)(tests|benches|fuzz)(/|\.rs$)", path):
         return ""
     text = re.split(r"^#\[cfg\(test\)\]\n(?:#\[.*\n)*mod \w+ \{", files[path], flags=re.M)[0]
+    text = re.sub(r"\bpub\(in [^)]*\)", "pub", text)
     return re.sub(r"//.*|#\[cfg\(test\)\]\n(?:#\[.*\n)*.*;", "", text)
 
 

@@ -175,7 +175,7 @@ fn untracked(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 
     // SAFETY: a map value or null.
     let (dead, mark) = unsafe { if entry.is_null() { (false, 0) } else { ((*entry).dead != 0, (*entry).mark) } };
     let every = dead || should_report(facts.hook, facts.flags, facts.flags, facts.now, facts.now);
-    // Nothing is held back for it: it counts here unless the mark says that another interface counts it.
+    // Nothing is held back for it: it counts here unless another interface counts it.
     let mark = if mark != AnsweredBy::Unknown as u8 {
         mark
     } else if is_tunnel(facts) {

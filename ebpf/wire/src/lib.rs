@@ -1,6 +1,6 @@
 //! The types that the kernel programs and user space share: records, connection table, map and global names.
 //!
-//! All integers are in the machine's byte order unless a field says otherwise; both sides run on one machine.
+//! All integers are in the machine's byte order unless a field states otherwise; both sides run on one machine.
 //! Padding is named, so that no uninitialised byte leaves the kernel.
 #![cfg_attr(not(test), no_std)]
 

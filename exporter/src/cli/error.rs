@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use eyepiece_config::ConfigError;
 
-use super::observe::ObserveError;
+use super::observe::error::ObserveError;
 use crate::app::AppError;
 use crate::client::admin::AdminClientError;
 use crate::client::error::ClientError;

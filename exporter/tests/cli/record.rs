@@ -328,7 +328,7 @@ fn pipe_without_reader_is_refused() {
     pipe(folder.path());
     let output = record(folder.path(), "pipe", &["--force"]).output().expect("run");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("a pipe that nobody reads"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("a pipe without a reader"), "{}", text(&output.stderr));
 }
 
 /// Records a stream of a MiB to a pipe that is open and not read.

@@ -3,7 +3,7 @@
 
 mod args;
 mod call;
-mod error;
+pub(super) mod error;
 mod events;
 mod filters;
 mod input;
@@ -36,7 +36,7 @@ use crate::client::hubble::version;
 
 pub(super) use self::args::{Form, ObserveFlags};
 pub(super) use self::call::CliContext;
-pub(super) use self::error::ObserveError;
+use self::error::ObserveError;
 pub(super) use self::server::ConnectionFlags;
 pub(super) use self::status::status;
 
