@@ -109,12 +109,14 @@ unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u
                 if route & !ROUTE_IS_BORROWED == 0 {
                     return 0;
                 }
-                let route = (route & !ROUTE_IS_BORROWED) as *const u8;
-                let device: *const u8 = field(route, OFF_ROUTE_DEV.load());
-                if device.is_null() {
-                    return 0;
-                }
-                field(device, OFF_DEV_NET.load())
+                // The verifier knows no type behind a number.
+                let mut device = 0_u64;
+                let mut net = 0_u64;
+                let mut inode = 0_u32;
+                let is_known = kernel::load((route & !ROUTE_IS_BORROWED) + OFF_ROUTE_DEV.load() as u64, &mut device)
+                    && kernel::load(device + OFF_DEV_NET.load() as u64, &mut net)
+                    && kernel::load(net + OFF_NET_INUM.load() as u64, &mut inode);
+                return if is_known { inode } else { 0 };
             }
         };
         if net.is_null() {

@@ -231,7 +231,7 @@ fn record_overwrites_nothing() {
     std::fs::write(folder.path().join("there"), "precious").expect("a file");
     let output = record(folder.path(), "there", &["--duration", "100ms"]).output().expect("run");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("only replaced with --force"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("only --force replaces an existing file"), "{}", text(&output.stderr));
     assert_eq!(std::fs::read(folder.path().join("there")).expect("the file"), b"precious");
     let output = record(folder.path(), "there", &["--duration", "100ms", "--force"]).output().expect("run");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

@@ -92,6 +92,8 @@ proptest! {
         let (start, end) = (ends[0], ends[1]);
         let from = start + at.index(end - start);
         let to = (from + count).min(end);
+        // As many bytes as the next record has: that one is then taken for the rest of the body.
+        prop_assume!(ends.get(2).is_none_or(|next| next - end != to - from));
         bytes.drain(from..to);
         let (records, ..) = read_all(&bytes);
         let mut expected = texts(&events);

@@ -27,7 +27,7 @@ fn present_and_later_interfaces_are_reported() {
         let other = Other::new();
         ip(&format!("link add old type veth peer name eth0 netns {}", other.0));
         ip("link add inner type veth peer name outer");
-        let filter = Filter { exclude: vec!["no*".into()], ..Filter::default() };
+        let filter = Filter { exclude: vec!["ex*".into()], ..Filter::default() };
         let mut watched = Watched::start(Config { filter, ..Config::default() });
         for (name, role) in [
             ("lo", Role::Ignored(Ignored::Loopback)),

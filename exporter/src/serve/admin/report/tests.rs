@@ -131,7 +131,7 @@ fn unmatched_exclude_pattern_is_no_alarm() {
         let interfaces = Some(InterfacesStatus { uplinks: 1, unmatched, ..InterfacesStatus::default() });
         let text = Status { interfaces, ..Status::default() }.to_string();
         assert_eq!(text.starts_with(&format!("datapath.interfaces.{key}")), is_alarm, "{text}");
-        assert_eq!(text.contains("\n  unmatched  datapath"), !is_alarm, "{text}");
+        assert_eq!(text.contains("\n  unmatched   datapath"), !is_alarm, "{text}");
     }
 }
 
