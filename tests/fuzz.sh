@@ -12,7 +12,9 @@ cd exporter
 for name in fuzz/fuzz_targets/*.rs; do
     name=$(basename "$name" .rs)
     # New inputs go to a folder outside the tree. No nightly: the sanitizer's flags need the bootstrap switch.
-    mkdir -p "$found/$name"
-    RUSTC_BOOTSTRAP=1 cargo fuzz run "$name" "$found/$name" "fuzz/corpus/$name" \
+    folders=("$found/$name")
+    mkdir -p "${folders[0]}"
+    [ ! -d "fuzz/corpus/$name" ] || folders+=("fuzz/corpus/$name")
+    RUSTC_BOOTSTRAP=1 cargo fuzz run "$name" "${folders[@]}" \
         -- -max_total_time="$seconds" -print_final_stats=1 -verbosity=0
 done

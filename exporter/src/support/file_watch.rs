@@ -167,7 +167,7 @@ impl FileWatch {
         Self { ready, watcher }
     }
 
-    /// Returns when a file may have changed, and at least every [`POLL_INTERVAL`]. The caller compares the contents.
+    /// Returns when a file may have changed, and at least every `POLL_INTERVAL`. The caller compares the contents.
     pub async fn changed(&mut self) {
         let poll = Instant::now() + POLL_INTERVAL;
         loop {
