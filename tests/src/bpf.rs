@@ -147,9 +147,15 @@ impl Objects {
                 objects.maps.insert(id);
             }
         }
-        for &id in &objects.programs {
-            objects.maps.extend(Info::of(id)?.maps);
-        }
+        let Self { programs, maps, .. } = &mut objects;
+        programs.retain(|&id| match Info::of(id) {
+            Ok(info) => {
+                maps.extend(info.maps);
+                true
+            }
+            // A program may be freed while we look, too.
+            Err(_) => false,
+        });
         Ok(objects)
     }
 
