@@ -75,9 +75,13 @@ impl Connection {
     /// Sends a request and returns the head of its answer.
     pub(super) async fn request(&self, body: Body) -> Result<Response<Incoming>, Outcome> {
         let request = Request::from_parts(self.template.clone(), body);
-        let response = self.inner.request(request).await.map_err(|error| self.target.unreachable(&error))?;
-        self.target.answered();
-        Ok(response)
+        match self.inner.request(request).await {
+            Ok(response) => {
+                self.target.answered();
+                Ok(response)
+            }
+            Err(error) => Err(self.target.unreachable(&error).await),
+        }
     }
 }
 

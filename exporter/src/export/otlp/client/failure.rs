@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use eyepiece_config::Protocol;
 use http::Uri;
@@ -12,6 +13,9 @@ use tonic::Code;
 
 use crate::export::otlp::retry::Outcome;
 use crate::support::error_chain::{causes, error_chain};
+
+/// How long a canceled request waits for the failure of the connection that it waited for.
+const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The receiver, as messages name it.
 #[derive(Debug)]
@@ -60,16 +64,20 @@ impl Target {
     }
 
     /// The outcome of a request without an answer: it is sent again.
-    pub(super) fn unreachable(&self, error: &(dyn Error + 'static)) -> Outcome {
+    ///
+    /// A request that waited for the connection of another one is canceled when that one fails: the cause is there, and
+    /// may be reported a moment later.
+    pub(super) async fn unreachable(&self, error: &(dyn Error + Send + Sync + 'static)) -> Outcome {
+        if causes(error).any(is_canceled) {
+            if self.last_failure().is_none() {
+                tokio::time::sleep(CAUSE_PATIENCE).await;
+            }
+            if let Some(message) = self.last_failure().clone() {
+                return Outcome::unreachable(message);
+            }
+        }
         let cause = error_chain(error);
         let Self { endpoint, .. } = self;
-        let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        // A request that waited for the connection of another one is canceled when that one fails: the cause is there.
-        if causes(error).any(is_canceled)
-            && let Some(message) = &*last_failure
-        {
-            return Outcome::unreachable(message.clone());
-        }
         let message = match mistake(error) {
             Some(Mistake::Refused) => format!("connection refused ({endpoint})"),
             Some(mistake) => format!("{endpoint} {}", self.likely(&mistake)),
@@ -79,12 +87,16 @@ impl Target {
             ),
             None => format!("{cause} ({endpoint})"),
         };
-        *last_failure = Some(message.clone());
+        *self.last_failure() = Some(message.clone());
         Outcome::unreachable(message)
     }
 
+    fn last_failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The outcome of a request without an answer in time.
-    pub(super) fn timed_out(&self, time: std::time::Duration) -> Outcome {
+    pub(super) fn timed_out(&self, time: Duration) -> Outcome {
         Outcome::unreachable(format!("no answer within {time:?} ({})", self.endpoint))
     }
 

@@ -45,7 +45,7 @@ pub(super) async fn send(connection: &Connection, message: Bytes, is_compressed:
     }
     let collected = match Limited::new(body, MAX_RESPONSE).collect().await {
         Ok(collected) => collected,
-        Err(error) => return target.unreachable(&*error),
+        Err(error) => return target.unreachable(&*error).await,
     };
     match collected.trailers().and_then(status) {
         Some(status) => target.grpc_status(status.code(), outcome(&status, &collected.to_bytes())),
