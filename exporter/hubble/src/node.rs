@@ -1,7 +1,7 @@
 //! The name of the observing node, in Hubble's form.
 
 /// The cluster that node names omit.
-const NO_CLUSTER: &str = "default";
+pub const NO_CLUSTER: &str = "default";
 
 /// This node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use eyepiece_config::{Listen, Settings, SourceKind};
 use eyepiece_flow::text;
+use eyepiece_hubble::node::NO_CLUSTER;
 use eyepiece_semconv::attribute;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
@@ -16,9 +17,6 @@ const NAMESPACE: u128 = 0x4d63009a_8d0f_11ee_aad7_4c796ed8e320;
 
 /// Files with the machine's id: `machine-id(5)`, and the one of systems without systemd.
 const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-
-/// The name that stands for no cluster, as Cilium's.
-const NO_CLUSTER: &str = "default";
 
 /// The resource of everything that is exported. Reads /proc/1/ns/net: call it before capabilities are given up.
 /// `serves_hubble`: whether the addresses of `hubble.listen` are bound.

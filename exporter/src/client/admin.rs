@@ -13,6 +13,7 @@ use tokio::runtime;
 use tokio::time::timeout;
 
 use crate::serve::admin::Status;
+use crate::support::error_chain::is_unexpected_message;
 
 /// Time for the whole request: the endpoint answers at once or not at all.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,11 +82,16 @@ fn reachable(mut addr: SocketAddr) -> SocketAddr {
 }
 
 async fn get(addr: SocketAddr) -> Result<Bytes, AdminClientError> {
-    let failed = |error: hyper::Error| match error.is_parse() || error.is_incomplete_message() {
+    let failed = |error: hyper::Error| match error.is_parse()
+        || error.is_incomplete_message()
+        || is_unexpected_message(&error)
+    {
         true => AdminClientError::Answer { addr, wrong: "it is not HTTP".to_owned() },
         false => AdminClientError::Read { addr, source: error.into() },
     };
-    let stream = TcpStream::connect(addr).await.map_err(|source| AdminClientError::Connect { addr, source })?;
+    let connect = |source| AdminClientError::Connect { addr, source };
+    let stream =
+        timeout(TIMEOUT, TcpStream::connect(addr)).await.map_err(|late| connect(late.into()))?.map_err(connect)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // Its errors reach the request, too.
     tokio::spawn(connection);

@@ -56,16 +56,22 @@ pub fn take(path: PathBuf) -> io::Result<Taken> {
     }
 }
 
-/// The id that the holder wrote into the file. `None` if it has not written it yet, or if the process with that id does
-/// not have the file open: the holder wrote the id that it has in its own PID namespace.
+/// The id that the holder wrote into the file. `None` if it has not written it yet, or if the process with that id is
+/// known not to have the file open: the holder wrote the id that it has in its own PID namespace.
 fn owner(mut file: File) -> Option<i32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     let pid: i32 = text.parse().ok()?;
     let lock = file.metadata().ok()?;
-    let mut descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-    let is_lock = |found: std::fs::Metadata| (found.dev(), found.ino()) == (lock.dev(), lock.ino());
-    descriptors.any(|entry| std::fs::metadata(entry.path()).is_ok_and(is_lock)).then_some(pid)
+    // What another process has open is hidden without SYS_PTRACE.
+    let may_be_lock = |found: io::Result<std::fs::Metadata>| match found {
+        Ok(found) => (found.dev(), found.ino()) == (lock.dev(), lock.ino()),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    };
+    match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(open) => open.flatten().any(|entry| may_be_lock(std::fs::metadata(entry.path()))).then_some(pid),
+        Err(error) => (error.kind() == io::ErrorKind::PermissionDenied).then_some(pid),
+    }
 }
 
 /// Opens the file, and removes other users' permissions that an earlier run left. Follows no link, and does not block on

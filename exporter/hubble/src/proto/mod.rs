@@ -1,4 +1,4 @@
-//! Hubble's gRPC API: messages, clients and servers generated from `exporter/proto`, and their descriptors.
+//! Messages of Hubble's gRPC API, generated from `exporter/hubble/proto`, and their descriptors.
 
 mod encoded;
 

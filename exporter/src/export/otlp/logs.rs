@@ -60,7 +60,8 @@ impl Default for LogsConfig {
             max_bytes: MAX_BYTES,
             flush_delay: Duration::from_millis(200),
             in_flight: 3,
-            backoff: BackoffRange { initial: Duration::from_secs(1), max: Duration::from_secs(30) },
+            // Half to all of it: 1 s and 30 s on average.
+            backoff: BackoffRange { initial: Duration::from_millis(1333), max: Duration::from_secs(40) },
             kinds: RecordKinds::default(),
         }
     }

@@ -13,7 +13,7 @@ use super::record_kinds::RecordKinds;
 use crate::support::telemetry::Number;
 
 /// Capacity in records: about a third of a second at 200,000 records/s, longer than a collector's garbage collection. A
-/// full queue takes 20 to 26 MiB, depending on the flows of a batch (`tests/pipeline_memory.rs` measures it): less than
+/// full queue takes 20 to 26 MiB, depending on the flows of a batch (`tests/allocation/pipeline.rs` measures it): less than
 /// half of the 64 MiB of the program.
 pub const DEFAULT_CAPACITY: usize = 65_536;
 

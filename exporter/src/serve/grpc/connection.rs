@@ -18,6 +18,7 @@ use super::preface::{Preface, PrefaceStream};
 use super::refusal::{RefusalReason, tls_cause};
 use super::service::{Service, Shared};
 use super::tls_reload::CurrentTls;
+use crate::support::error_chain::causes;
 use crate::support::shutdown;
 
 /// How a connection ended.
@@ -182,21 +183,8 @@ fn end_of(
 
 /// Whether the client closed the connection, orderly or not.
 fn is_closed(error: &hyper::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if matches!(
-            kind,
-            Some(
-                io::ErrorKind::UnexpectedEof
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::NotConnected
-            )
-        ) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, UnexpectedEof};
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe | NotConnected))
 }

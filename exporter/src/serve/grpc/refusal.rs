@@ -1,9 +1,10 @@
 //! Why a connection or a request is refused, from library errors and from the first bytes.
 
-use std::error::Error as _;
 use std::io;
 
 use rustls::{AlertDescription, Error as TlsError, PeerIncompatible};
+
+use crate::support::error_chain::causes;
 
 /// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,14 +122,5 @@ impl RefusalReason {
 
 /// The TLS error behind an error of HTTP/2.
 pub(super) fn tls_cause(error: &hyper::Error) -> Option<RefusalReason> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && let Some(found) = found.downcast_ref::<TlsError>()
-        {
-            return Some(RefusalReason::of_tls(found));
-        }
-        cause = error.source();
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref::<TlsError>()).map(RefusalReason::of_tls)
 }

@@ -1,7 +1,7 @@
 //! The names of nodes in certificates.
 
-/// The cluster of a node without one.
-const NO_CLUSTER: &str = "default";
+use eyepiece_hubble::node::NO_CLUSTER;
+
 /// The suffix of names in server certificates.
 const DOMAIN: &str = "hubble-grpc.cilium.io";
 

@@ -141,7 +141,7 @@ impl CiliumMonitor {
     fn look_for_agent(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
         let left = next.saturating_duration_since(Instant::now());
         let [news, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
-        if news && self.watcher.has_changed() {
+        if news && self.watcher.has_changed() && connection::identity(&self.config.socket).is_some() {
             // The agent may listen a moment after it made the path: quick attempts again.
             self.backoff.reset();
         } else if Instant::now() < next {

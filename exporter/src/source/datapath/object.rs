@@ -18,7 +18,7 @@ use self::globals::Globals;
 use super::btf::{Btf, BtfError};
 use super::links::namespaces;
 use super::sys;
-use crate::support::error_chain::error_chain;
+use crate::support::error_chain::{causes, error_chain};
 
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
@@ -238,8 +238,7 @@ fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
 
 /// Whether the system call that failed was not permitted: EPERM, or EACCES.
 fn is_denied(error: &(dyn Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |cause: &&(dyn Error + 'static)| Error::source(*cause));
-    let code = causes.find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error);
+    let code = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(io::Error::raw_os_error);
     matches!(code, Some(libc::EPERM | libc::EACCES))
 }
 

@@ -12,7 +12,7 @@ use rustls::{AlertDescription, CertificateError};
 use tonic::Code;
 
 use crate::export::otlp::retry::Outcome;
-use crate::support::error_chain::{causes, error_chain};
+use crate::support::error_chain::{causes, error_chain, is_unexpected_message};
 
 /// How long a canceled request waits for the failure of the connection that it waited for.
 const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
@@ -61,6 +61,7 @@ impl Target {
     /// A server has answered in our protocol.
     pub(super) fn answered(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
+        *self.last_failure() = None;
     }
 
     /// The outcome of a request without an answer: it is sent again.
@@ -186,14 +187,6 @@ fn mistake(error: &(dyn Error + 'static)) -> Option<Mistake> {
 
 fn is_canceled(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
-}
-
-/// Returns whether the server sent data before a request, as gRPC servers do. hyper has no method for this kind of error:
-/// it is the one without a cause that no other method matches.
-fn is_unexpected_message(error: &hyper::Error) -> bool {
-    let is_other = error.is_user() || error.is_canceled() || error.is_closed() || error.is_incomplete_message();
-    let is_end = error.is_timeout() || error.is_shutdown() || error.is_body_write_aborted();
-    error.source().is_none() && !is_other && !is_end
 }
 
 fn of_tls(error: &rustls::Error) -> Option<Mistake> {

@@ -35,8 +35,8 @@ pub(super) async fn send(connection: &Connection, message: Bytes, is_compressed:
     };
     let (target, (parts, body)) = (&connection.target, response.into_parts());
     // A response without messages may have its status in the headers.
-    if let Some(status) = status(&parts.headers) {
-        return target.grpc_status(status.code(), outcome(&status, &[]));
+    if let Some((code, status)) = status(&parts.headers) {
+        return target.grpc_status(code, outcome(code, &status, &[]));
     }
     if parts.status != StatusCode::OK {
         let message = format!("HTTP status {}", parts.status.as_u16());
@@ -48,7 +48,7 @@ pub(super) async fn send(connection: &Connection, message: Bytes, is_compressed:
         Err(error) => return target.unreachable(&*error).await,
     };
     match collected.trailers().and_then(status) {
-        Some(status) => target.grpc_status(status.code(), outcome(&status, &collected.to_bytes())),
+        Some((code, status)) => target.grpc_status(code, outcome(code, &status, &collected.to_bytes())),
         None => target.no_grpc_status(grpc_outcome(Code::Unknown, "the answer has no grpc-status", &[])),
     }
 }
@@ -59,19 +59,21 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Reads `grpc-status` and what belongs to it. tonic panics on details that are not base64, so those are left out.
-fn status(headers: &HeaderMap) -> Option<Status> {
+/// Reads `grpc-status` and what belongs to it. tonic panics on details that are not base64, so those are left out; it
+/// replaces the code of a message that is not UTF-8, so the code is read apart.
+fn status(headers: &HeaderMap) -> Option<(Code, Status)> {
+    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
     if headers.get(DETAILS).is_some_and(|details| BASE64.decode(details).is_err()) {
         let mut headers = headers.clone();
         headers.remove(DETAILS);
-        return Status::from_header_map(&headers);
+        return Some((code, Status::from_header_map(&headers)?));
     }
-    Status::from_header_map(headers)
+    Some((code, Status::from_header_map(headers)?))
 }
 
-fn outcome(status: &Status, body: &[u8]) -> Outcome {
-    if status.code() != Code::Ok {
-        return grpc_outcome(status.code(), status.message(), status.details());
+fn outcome(code: Code, status: &Status, body: &[u8]) -> Outcome {
+    if code != Code::Ok {
+        return grpc_outcome(code, status.message(), status.details());
     }
     match body.split_at_checked(FRAME_HEADER) {
         // We accept no compression, so a message with that flag cannot be read.
@@ -110,7 +112,7 @@ mod tests {
     fn of_headers(pairs: &[(&'static str, &'static str)], body: &[u8]) -> Option<Outcome> {
         let headers: HeaderMap =
             pairs.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        status(&headers).map(|status| outcome(&status, body))
+        status(&headers).map(|(code, status)| outcome(code, &status, body))
     }
 
     #[test]
@@ -125,6 +127,13 @@ mod tests {
                 assert!(matches!(refused, Some(Outcome::Refused { .. })), "{status} {details}");
             }
         }
+    }
+
+    #[test]
+    fn invalid_message_keeps_code() {
+        let of_code = |code| of_headers(&[("grpc-status", code), ("grpc-message", "%ff")], &[]);
+        assert_eq!(of_code("0"), Some(Outcome::Accepted));
+        assert!(matches!(of_code("14"), Some(Outcome::Retry { .. })));
     }
 
     #[test]
