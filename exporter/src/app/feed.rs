@@ -10,12 +10,12 @@ use tokio::sync::oneshot;
 use super::names::MachineNames;
 use crate::metadata::Publisher;
 use crate::pipeline::Learn;
-use crate::serve::admin::ConnectionStatus;
 use crate::source::datapath::attach::{Hooks, Mode};
 use crate::source::datapath::links::inventory::Inventory;
 use crate::source::datapath::links::notifier::EndpointObserver;
 use crate::source::{Halt, Source};
 use crate::support::capabilities::Capabilities;
+use crate::support::status::ConnectionStatus;
 use crate::support::telemetry::Telemetry;
 
 /// Key of a recording's origin: the name of the emitter.

@@ -7,15 +7,14 @@ use anyhow::Context as _;
 use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 
 use super::feed::SourceViews;
-use crate::serve::admin::{
-    Admin, Bound, Config, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Ready, Status,
-};
+use crate::serve::admin::{Admin, Bound, Config, Ready};
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::Interfaces;
 use crate::support::capabilities;
 use crate::support::decode_errors::Example;
 use crate::support::export_health::Report;
+use crate::support::status::{ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Status};
 use crate::support::telemetry::Telemetry;
 
 /// Binds the admin endpoint's address; returns `None` if it is off.

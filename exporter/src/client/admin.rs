@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::serve::admin::Status;
 use crate::support::error_chain::is_unexpected_message;
+use crate::support::status::Status;
 
 /// Time for the whole request: the endpoint answers at once or not at all.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -152,7 +152,7 @@ fn endpoint(address: &Address, config: &ClientConfig) -> Result<(Endpoint, bool)
 
 /// The version in an answer's header: a server's, else a relay's.
 pub fn version(header: &MetadataMap) -> Option<&str> {
-    let value = header.get(crate::serve::grpc::VERSION_HEADER).or_else(|| header.get("hubble-relay-version"))?;
+    let value = header.get(crate::services::VERSION_HEADER).or_else(|| header.get("hubble-relay-version"))?;
     value.to_str().ok()
 }
 

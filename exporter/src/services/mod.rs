@@ -3,6 +3,9 @@
 /// The name by which Hubble's CLI asks for the server's health (`hubble status`), beside the empty name: the whole server.
 pub const HEALTH_SERVICE: &str = "hubble.server.Observer";
 
+/// The response header with our version; Hubble's CLI warns if its own is older.
+pub const VERSION_HEADER: &str = "hubble-server-version";
+
 /// Declares the generated modules, all with the same allowances.
 macro_rules! generated {
     ($($(#[$doc:meta])* $name:ident)+) => {

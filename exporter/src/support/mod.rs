@@ -13,6 +13,7 @@ pub mod paint;
 pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;
+pub mod status;
 pub mod telemetry;
 pub mod thread_time;
 pub mod unix_listener;

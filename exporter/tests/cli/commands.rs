@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Output, Stdio};
 
-use eyepiece::serve::admin::{Config, HookStatus, Ready, Status};
+use eyepiece::serve::admin::{Config, Ready};
+use eyepiece::support::status::{HookStatus, Status};
 use tempfile::NamedTempFile;
 
 /// Runs with an environment of nothing but `env`.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use eyepiece::client::admin::{AdminClientError, fetch};
-use eyepiece::serve::admin::{Admin, AdminError, Config, HookStatus, Ready, SampleStatus, Status};
+use eyepiece::serve::admin::{Admin, AdminError, Config, Ready};
+use eyepiece::support::status::{HookStatus, SampleStatus, Status};
 use eyepiece::support::telemetry::Telemetry;
 
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -5,10 +5,10 @@ use anyhow::Context as _;
 use crate::app::error::AppError;
 use crate::app::feed::{CILIUM, Emitter, Feed, HaltOnDrop, SourceDeps};
 use crate::app::names::{KernelNameSource, MachineNames};
-use crate::serve::admin::ConnectionStatus;
 use crate::source::cilium_monitor;
 use crate::source::cilium_monitor::status::View;
 use crate::source::cilium_monitor::{Config, STABLE_AFTER, STALL};
+use crate::support::status::ConnectionStatus;
 
 /// Builds the source; the agent may start later.
 pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {

@@ -7,10 +7,10 @@ use crate::app::error::{AppError, SettingError};
 use crate::app::feed::{Emitter, Feed, HaltOnDrop, SourceDeps};
 use crate::app::names::{KernelNameSource, MachineNames};
 use crate::client::config::{ClientConfig, TlsConfig};
-use crate::serve::admin::{ConnectionStatus, NodeStatus};
 use crate::source::hubble;
 use crate::source::hubble::Config;
 use crate::source::hubble::status::View;
+use crate::support::status::{ConnectionStatus, NodeStatus};
 
 /// Builds the source; the server may start later.
 pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {

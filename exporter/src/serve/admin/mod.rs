@@ -4,12 +4,7 @@ mod host;
 mod ready;
 mod report;
 mod server;
-pub mod status;
 pub(crate) mod table;
 
 pub use ready::Ready;
 pub use server::{Admin, AdminError, Bound, Config};
-pub use status::{
-    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, PrivilegesStatus,
-    SampleStatus, Status, ThreadsStatus,
-};

@@ -6,12 +6,12 @@ use std::time::Duration;
 use eyepiece_config::format_duration;
 use eyepiece_semconv::{attribute, metric};
 
-use super::status::{
+use super::table::{grouped, kinds, printable, section};
+use crate::support::export_health::seconds;
+use crate::support::status::{
     ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, SampleStatus, Status,
     ThreadsStatus,
 };
-use super::table::{grouped, kinds, printable, section};
-use crate::support::export_health::seconds;
 
 /// The key of patterns for interfaces to watch.
 const INCLUDE: &str = "datapath.interfaces.include";

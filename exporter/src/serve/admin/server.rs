@@ -22,9 +22,9 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::host;
 use super::ready::Ready;
-use super::status::Status;
 use crate::support::capabilities::{self, Capabilities};
 use crate::support::socket_owner;
+use crate::support::status::Status;
 
 /// Connections at the same time; further ones wait in the kernel's queue. Probes and people need a handful.
 const MAX_CONNECTIONS: usize = 64;

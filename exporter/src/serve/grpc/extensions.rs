@@ -6,9 +6,6 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// The response header with our version; Hubble's CLI warns if its own is older.
-pub const VERSION_HEADER: &str = "hubble-server-version";
-
 /// The client that sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Client {

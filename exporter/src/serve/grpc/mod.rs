@@ -21,7 +21,7 @@ pub mod tls;
 mod tls_reload;
 
 pub use deadline::shutting_down;
-pub use extensions::{Client, ConnectionQueue, VERSION_HEADER};
+pub use extensions::{Client, ConnectionQueue};
 pub use limits::{Limits, MAX_MESSAGE_BYTES};
 pub use listen::{Address, Bind, BindError};
 pub use request_body::ReservedBytes;

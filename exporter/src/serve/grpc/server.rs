@@ -33,7 +33,7 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Limits on what clients use.
     pub limits: Limits,
-    /// Value of [`super::VERSION_HEADER`].
+    /// Value of [`crate::services::VERSION_HEADER`].
     pub version: HeaderValue,
     /// The registry of our own metrics.
     pub telemetry: Telemetry,

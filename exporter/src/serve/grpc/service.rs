@@ -15,12 +15,13 @@ use tonic::service::Routes;
 use tower_service::Service as _;
 
 use super::deadline;
-use super::extensions::{Client, ConnectionQueue, VERSION_HEADER};
+use super::extensions::{Client, ConnectionQueue};
 use super::idle::Idleness;
 use super::metrics::{GaugeGuard, ServerMetrics};
 use super::refusal::RefusalReason;
 use super::request_body::{LimitedBody, ReservedBytes};
 use super::response_body::{RequestGuards, ResponseBody};
+use crate::services::VERSION_HEADER;
 use crate::support::byte_budget::ByteBudget;
 use crate::support::shutdown::Stop;
 

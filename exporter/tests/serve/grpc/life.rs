@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use eyepiece::serve::grpc::{Bind, Config, Limits, VERSION_HEADER};
+use eyepiece::serve::grpc::{Bind, Config, Limits};
 use eyepiece::services::HEALTH_SERVICE;
+use eyepiece::services::VERSION_HEADER;
 use eyepiece::services::peer::peer_client::PeerClient;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_hubble::proto::Encoded;

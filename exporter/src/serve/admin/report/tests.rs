@@ -1,6 +1,6 @@
 //! The text for people.
 
-use crate::serve::admin::{
+use crate::support::status::{
     ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, PrivilegesStatus,
     SampleStatus, Status,
 };
