@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use eyepiece_config::Protocol;
 use http::Uri;
+use hyper_util::client::legacy;
 use rustls::{AlertDescription, CertificateError};
 use tonic::Code;
 
@@ -69,7 +70,7 @@ impl Target {
     /// A request that waited for the connection of another one is canceled when that one fails: the cause is there, and
     /// may be reported a moment later.
     pub(super) async fn unreachable(&self, error: &(dyn Error + Send + Sync + 'static)) -> Outcome {
-        if causes(error).any(is_canceled) {
+        if is_canceled(error) {
             if self.last_failure().is_none() {
                 tokio::time::sleep(CAUSE_PATIENCE).await;
             }
@@ -185,8 +186,13 @@ fn mistake(error: &(dyn Error + 'static)) -> Option<Mistake> {
     })
 }
 
+/// Returns whether a request ended with the connection that another request was opening. The client's error for that is
+/// private: it is a failed connect without a cause in the system, in TLS or in HTTP.
 fn is_canceled(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+    let has_cause = |cause: &(dyn Error + 'static)| {
+        cause.is::<io::Error>() || cause.is::<rustls::Error>() || cause.is::<h2::Error>() || cause.is::<hyper::Error>()
+    };
+    error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect) && !causes(error).any(has_cause)
 }
 
 fn of_tls(error: &rustls::Error) -> Option<Mistake> {
