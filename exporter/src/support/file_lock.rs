@@ -126,8 +126,11 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(matches!(take(path.clone()), Ok(Taken::Held(Some(pid))) if pid == own));
         // A holder of another PID namespace wrote an id that is another process's here.
-        std::fs::write(&path, "1").unwrap();
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        std::fs::write(&path, other.id().to_string()).unwrap();
         assert!(matches!(take(path.clone()), Ok(Taken::Held(None))));
+        other.kill().unwrap();
+        other.wait().unwrap();
         drop(lock);
         assert!(!path.exists());
         // The file of a killed process.
