@@ -102,27 +102,30 @@ unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u
             field(device, OFF_DEV_NET.load())
         } else {
             let owner: *const u8 = field(skb, OFF_SKB_SK.load());
-            if !owner.is_null() {
-                field(owner, OFF_SOCK_NET.load())
-            } else {
-                let route: u64 = field(skb, OFF_SKB_ROUTE.load());
-                if route & !ROUTE_IS_BORROWED == 0 {
-                    return 0;
-                }
-                // The verifier knows no type behind a number.
-                let mut device = 0_u64;
-                let mut net = 0_u64;
-                let mut inode = 0_u32;
-                let is_known = kernel::load((route & !ROUTE_IS_BORROWED) + OFF_ROUTE_DEV.load() as u64, &mut device)
-                    && kernel::load(device + OFF_DEV_NET.load() as u64, &mut net)
-                    && kernel::load(net + OFF_NET_INUM.load() as u64, &mut inode);
-                return if is_known { inode } else { 0 };
+            if owner.is_null() {
+                return route_namespace(skb);
             }
+            field(owner, OFF_SOCK_NET.load())
         };
         if net.is_null() {
             return 0;
         }
         field(net, OFF_NET_INUM.load())
+    }
+}
+
+/// Returns the inode of the namespace of the packet's route; 0 without one.
+#[inline(always)]
+unsafe fn route_namespace(skb: *const u8) -> u32 {
+    unsafe {
+        let route = field::<u64>(skb, OFF_SKB_ROUTE.load()) & !ROUTE_IS_BORROWED;
+        // The verifier knows no type behind a number.
+        let (mut device, mut net, mut inode) = (0_u64, 0_u64, 0_u32);
+        let is_known = route != 0
+            && kernel::load(route + OFF_ROUTE_DEV.load() as u64, &mut device)
+            && kernel::load(device + OFF_DEV_NET.load() as u64, &mut net)
+            && kernel::load(net + OFF_NET_INUM.load() as u64, &mut inode);
+        if is_known { inode } else { 0 }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort
 /// them.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// After this silence, while other nodes were heard, a node has no late events: its last event's time is not resumed
+/// After this silence, while other nodes sent events, a node has no late events: its last event's time is not resumed
 /// from. Measured by arrival, as clocks of nodes are not comparable.
 const QUIET: Duration = Duration::from_secs(600);
 /// An event this far before the node's newest is not late: the node's clock was set back.

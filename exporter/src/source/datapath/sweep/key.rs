@@ -18,7 +18,9 @@ pub(super) trait ConnectionKey: Plain + Default {
     fn ports(&self) -> [u16; 2];
     fn ifindex(&self) -> u32;
     /// The tunnel that the packets of a half would belong to.
-    fn tunnel(&self, half: usize) -> Tunnel;
+    fn tunnel(&self, half: usize) -> Tunnel {
+        tunnel(self.protocol(), self.ports(), half)
+    }
 }
 
 impl ConnectionKey for Key4 {
@@ -48,10 +50,6 @@ impl ConnectionKey for Key4 {
 
     fn ifindex(&self) -> u32 {
         self.ifindex
-    }
-
-    fn tunnel(&self, half: usize) -> Tunnel {
-        tunnel(self.protocol, self.port, half)
     }
 }
 
@@ -88,10 +86,6 @@ impl ConnectionKey for Key6 {
 
     fn ifindex(&self) -> u32 {
         self.ifindex
-    }
-
-    fn tunnel(&self, half: usize) -> Tunnel {
-        tunnel(self.protocol, self.port, half)
     }
 }
 
