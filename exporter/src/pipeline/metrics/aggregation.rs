@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::context::{Context, Identifier, Value};
-use super::detail::{Carrier, flow_word, totals_word};
+use super::detail::{TransportDetail, flow_word, totals_word};
 use super::labels::{self, Labels, PackedLabels};
 use super::series::{Slot, Table};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot, SnapshotGuard};
@@ -261,7 +261,7 @@ impl Aggregation {
         let Tables { drop, flows, tcp, io, .. } = &self.tables;
         let first: fn(&Slot) -> u64 = |slot| slot.first;
         let second: fn(&Slot) -> u64 = |slot| slot.second;
-        let ends: fn(u64) -> Labels = |labels| Labels::Ends(Carrier::of(labels));
+        let ends: fn(u64) -> Labels = |labels| Labels::Ends(TransportDetail::of(labels));
         let mut metrics = vec![
             metric(Drop, &contexts.drop, drop, first, labels::drop_of),
             metric(FlowsProcessed, &contexts.flows, flows, first, labels::flow_of),

@@ -7,7 +7,7 @@ use eyepiece_flow::flow::{
 use eyepiece_flow::l7::L7Record;
 use eyepiece_wire::Hook;
 
-use super::detail::Carrier;
+use super::detail::TransportDetail;
 
 /// Texts of the `protocol` label, by their number in keys.
 const PROTOCOLS: [&str; 13] = [
@@ -124,7 +124,7 @@ pub enum Labels {
         version: u8,
     },
     /// `hubble.flow.io` and `hubble.flow.packets`; empty without [`super::FlowDetail`].
-    Ends(Carrier),
+    Ends(TransportDetail),
     /// `hubble.interface.io` and `hubble.interface.packets`.
     Interface {
         /// Interface index.

@@ -15,7 +15,7 @@ mod view;
 
 pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts, SymbolsInUse};
 pub use context::{Context, Identifier, Value, reserved_name};
-pub use detail::{Carrier, Port};
+pub use detail::{Port, TransportDetail};
 pub use eyepiece_config::{FlowDetail, Naming};
 pub use labels::{DropReason, IoDirection, Labels, TcpFlag};
 pub use resolve::{Attributes, InterfaceNames, KernelNames, Resolved, Resolver, Series, SeriesNames, resolve};

@@ -8,8 +8,8 @@ use eyepiece_flow::interner::Symbols;
 
 use super::{InterfaceNames, KernelNames, Naming, Resolved, SeriesNames, resolve};
 use crate::pipeline::metrics::{
-    Carrier, DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, SnapshotGuard,
-    TcpFlag, Value,
+    DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, SnapshotGuard, TcpFlag,
+    TransportDetail, Value,
 };
 
 struct Kernel;
@@ -84,7 +84,7 @@ fn metrics_have_labels_of_both_namings() {
         &["hubble.tcp.flag=SYN-ACK", "network.type=ipv6"],
         &["flag=SYN-ACK", "family=IPv6"],
     );
-    check(FlowIo, Labels::Ends(Carrier::default()), &[], &[]);
+    check(FlowIo, Labels::Ends(TransportDetail::default()), &[], &[]);
     check(
         InterfaceIo,
         Labels::Interface { ifindex: 2, generation: 0, direction: IoDirection::Receive },
@@ -176,7 +176,8 @@ fn contexts_name_ends() {
             (EndLabel::Absent, Naming::Semconv, None),
             (EndLabel::Absent, Naming::Hubble, None),
         ] {
-            let metric = metric(MetricKind::FlowIo, label, &[series(value, value, Labels::Ends(Carrier::default()))]);
+            let metric =
+                metric(MetricKind::FlowIo, label, &[series(value, value, Labels::Ends(TransportDetail::default()))]);
             let expected: Vec<String> = names.into_iter().flatten().map(|name| format!("{name}={text}")).collect();
             assert_eq!(texts(&resolved(metric, &symbols, naming)), expected, "{label:?} {naming:?}");
         }
@@ -240,7 +241,7 @@ fn series_without_attributes_is_no_overflow() {
     let metric = metric(
         MetricKind::FlowIo,
         EndLabel::Absent,
-        &[series(NO_ENDS.0, NO_ENDS.1, Labels::Ends(Carrier::default())), Identity::Overflow],
+        &[series(NO_ENDS.0, NO_ENDS.1, Labels::Ends(TransportDetail::default())), Identity::Overflow],
     );
     let resolved = resolved(metric, &Symbols::default(), Naming::Semconv);
     let overflow: Vec<bool> = resolved.series.iter().map(|series| series.overflow).collect();
@@ -262,8 +263,8 @@ fn names_units_attributes_match_schema() {
             Labels::Flow { protocol, kind: 4, subtype: 0, verdict: Verdict::Forwarded },
         ),
         (TcpFlags, "hubble.tcp_flags", "{flow}", EndLabel::Name, Labels::Tcp { flag: TcpFlag::Fin, version: 4 }),
-        (FlowIo, "hubble.flow.io", "By", EndLabel::Name, Labels::Ends(Carrier::default())),
-        (FlowPackets, "hubble.flow.packets", "{packet}", EndLabel::Name, Labels::Ends(Carrier::default())),
+        (FlowIo, "hubble.flow.io", "By", EndLabel::Name, Labels::Ends(TransportDetail::default())),
+        (FlowPackets, "hubble.flow.packets", "{packet}", EndLabel::Name, Labels::Ends(TransportDetail::default())),
         (InterfaceIo, "hubble.interface.io", "By", EndLabel::Absent, interface),
         (InterfacePackets, "hubble.interface.packets", "{packet}", EndLabel::Absent, interface),
         (LostEvents, "hubble.lost_events", "{event}", EndLabel::Absent, Labels::Lost(LostSource::HubbleRing)),
