@@ -54,7 +54,7 @@ macro_rules! choice {
 }
 
 choice! {
-    /// Where events come from.
+    /// The source of events.
     SourceKind {
         /// Our own programs in this machine's kernel.
         #[default]
@@ -69,7 +69,7 @@ choice! {
 }
 
 choice! {
-    /// How the programs are hooked to an interface.
+    /// The way to attach programs to an interface.
     Attach {
         /// tcx if the kernel has it (6.6 and later), else clsact.
         #[default]
@@ -82,7 +82,7 @@ choice! {
 }
 
 choice! {
-    /// How records reach user space.
+    /// The buffer that carries records to user space.
     Transport {
         /// The BPF ring buffer.
         #[default]
@@ -93,7 +93,7 @@ choice! {
 }
 
 choice! {
-    /// When a packet of a known connection becomes an event: Cilium's monitor aggregation.
+    /// Cilium's monitor aggregation: the packets of a known connection that become events.
     Aggregation {
         /// Every packet.
         None = "none",
@@ -108,7 +108,7 @@ choice! {
 }
 
 choice! {
-    /// What names an end of a flow in metrics.
+    /// The name of a flow's end in metrics.
     Context {
         /// The endpoint's interface, `host`, or `world`.
         #[default]
@@ -123,7 +123,7 @@ choice! {
 }
 
 choice! {
-    /// What metrics of packets and bytes distinguish beside the ends of a flow.
+    /// The labels of packet and byte metrics besides the ends of a flow.
     FlowDetail {
         /// Nothing.
         #[default]
@@ -136,7 +136,7 @@ choice! {
 }
 
 choice! {
-    /// Which attribute names metrics have.
+/// The attribute names of metrics.
     Naming {
         /// OpenTelemetry's semantic conventions, `hubble.` for what they lack.
         #[default]
@@ -171,7 +171,7 @@ choice! {
 }
 
 choice! {
-    /// When /readyz answers 200.
+    /// The condition for /readyz to answer 200.
     Readiness {
         /// The start is over: interfaces are attached, the source is read.
         #[default]

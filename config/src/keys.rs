@@ -1,14 +1,13 @@
 //! The table of keys: path, kind of value and meaning of each.
 //!
-//! Checks, suggestions in messages and the reference file use this table; a test compares it with the fields of
-//! [`crate::Settings`].
+//! Used by checks, suggestions and the reference file; a test compares it with the fields of [`crate::Settings`].
 
 use crate::choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
     SourceKind, Transport,
 };
 
-/// What a value may be.
+/// The allowed values of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Any text.
@@ -74,9 +73,9 @@ pub(crate) enum Kind {
 pub(crate) struct Key {
     /// Path with dots.
     pub(crate) path: &'static str,
-    /// What its value may be.
+    /// Its allowed values.
     pub(crate) kind: Kind,
-    /// What it means: whole sentences, one line of the reference file each.
+    /// Its meaning: whole sentences, one line of the reference file each.
     pub(crate) doc: &'static str,
 }
 
@@ -85,7 +84,7 @@ pub(crate) struct Key {
 pub(crate) struct Section {
     /// Path with dots.
     pub(crate) path: &'static str,
-    /// What it is about.
+    /// Its topic.
     pub(crate) doc: &'static str,
 }
 
@@ -475,17 +474,17 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// Whether keys lie below this path.
+/// Returns whether keys lie below this path.
 pub(crate) fn is_table(path: &str) -> bool {
     KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// Whether a key holds a list of texts.
+/// Returns whether a key holds a list of texts.
 pub(crate) const fn is_list(kind: Kind) -> bool {
     matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains | Kind::Hosts)
 }
 
-/// Whether a key holds a table with free names.
+/// Returns whether a key holds a table with free names.
 pub(crate) fn is_map(kind: Kind) -> bool {
     matches!(kind, Kind::Headers | Kind::Attributes)
 }
