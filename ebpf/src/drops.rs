@@ -28,7 +28,7 @@ const ROUTE_IS_BORROWED: u64 = 1;
 /// The first file id of kernel drops; the subsystem is added.
 const FILE_KERNEL: u8 = 240;
 
-/// Where the packet's bytes lie, and which link-layer header the record gives them.
+/// The place of the packet's bytes, and the link-layer header that the record gives them.
 struct Frame {
     /// Kernel address of the first byte to copy.
     start: u64,
@@ -86,9 +86,9 @@ struct Drop {
     protocol: u16,
 }
 
-/// Returns the inode of the network namespace that frees the packet: the receiving socket's if the kernel names one
-/// (UDP reuses `dev`), else the device's, else that of the sending socket, which may be in another namespace, else that of
-/// the packet's route: before kernel 6.11 nothing else names it inside TCP, which takes the device off.
+/// Returns the inode of the network namespace that frees the packet. It is the receiving socket's if the kernel names
+/// one (UDP reuses `dev`), else the device's, else the sending socket's, which may be another. The packet's route is
+/// last: before 6.11, only that names it inside TCP, which takes the device off.
 #[inline(always)]
 unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
     unsafe {
@@ -221,7 +221,7 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
             data_len: notify as u32 + captured,
             cpu: bpf_get_smp_processor_id() as u16,
             hook: Hook::Drop as u8,
-            mark: 0,
+            answered_by: 0,
         };
         write_notify(
             record.add(size_of::<Header>()).cast(),
@@ -259,8 +259,8 @@ unsafe fn write_notify(to: *mut u32, skb: *const u8, frame: &Frame, drop: &Drop,
     }
 }
 
-/// Returns the interface that the packet came in by or leaves by, and the one that it came in by; 0 in another
-/// namespace, where the same number is another interface.
+/// Returns the interface that the packet came in by or leaves by, and the one that it came in by. Both are 0 in another
+/// namespace, whose numbers differ.
 #[inline(always)]
 unsafe fn interfaces(skb: *const u8, device: *const u8, netns: u32) -> (u32, u32) {
     if netns != OWN_NAMESPACE.load() {

@@ -51,7 +51,7 @@ fn mix(endpoints: u16) -> Vec<Flow> {
             flow.l4 = l4(percent);
             flow.traffic = (!drop).then_some(TrafficDelta {
                 hook: if sends { Hook::FromEndpoint } else { Hook::ToEndpoint },
-                mark: AnsweredBy::Unknown,
+                answered_by: AnsweredBy::Unknown,
                 ifindex: 10 + u32::from(local.endpoint),
                 ingress_ifindex: 2,
                 packets: 3,
@@ -132,7 +132,7 @@ fn main() {
     }
 }
 
-/// Counts every flow from an address of its own, far more than there are series: the overflow's price.
+/// Counts every flow from a different address, far more than there are series: the overflow's price.
 fn scan(mut flows: Vec<Flow>) -> impl FnMut() {
     /// More than the aggregation remembers.
     const ADDRESSES: u32 = 1 << 16;

@@ -1,4 +1,4 @@
-//! What a log record costs: encoded, and sent to a receiver in this process, beside OpenTelemetry's SDK.
+//! The cost of a log record, encoded, and sent to a receiver in this process; compared with OpenTelemetry's SDK.
 //!
 //! CPU time is the whole process' without the receiver's thread, a delivered record.
 
@@ -88,7 +88,7 @@ fn flows(symbols: &Symbols) -> Vec<Flow> {
         flow.destination = End { endpoint: 0, identity: 0, name: ends[1] };
         flow.traffic = Some(TrafficDelta {
             hook: Hook::FromEndpoint,
-            mark: AnsweredBy::Unknown,
+            answered_by: AnsweredBy::Unknown,
             ifindex: 17,
             ingress_ifindex: 0,
             packets: 12,
@@ -195,7 +195,7 @@ fn encode() {
     }
 }
 
-/// Counts records, on a thread of its own, to measure its CPU time apart.
+/// Counts records, on a separate thread, to measure its CPU time apart.
 #[derive(Clone, Default)]
 struct Sink {
     records: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! What filling in the ends of one flow costs, among 500 endpoints with four addresses each.
+//! The cost of filling in the ends of one flow, among 500 endpoints with four addresses each.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;

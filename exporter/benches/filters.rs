@@ -1,4 +1,4 @@
-//! What it costs to ask a flow whether a client wants it, for filters that clients send.
+//! The cost of matching a flow against filters that clients send.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;

@@ -1,4 +1,4 @@
-//! What a flow costs as an `observer.GetFlowsResponse`, whole and masked, beside prost's encoding of the same message.
+//! The cost of a flow as `observer.GetFlowsResponse`, whole and masked; compared with prost's encoding of the message.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;

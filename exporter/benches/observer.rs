@@ -182,7 +182,7 @@ fn answers() {
     runtime.block_on(server).expect("the server");
 }
 
-/// Cilium's server with the same flows in its ring; none where the harness is not there.
+/// Cilium's server with the same flows in its ring; `None` if the harness is missing.
 fn ciliums(path: &std::path::Path) -> Option<(ObserveServer, std::path::PathBuf)> {
     if let Err(why) = peer::find(eyepiece_tests::harness::NAME) {
         println!("\nCilium's figures are left out: {why}");

@@ -1,7 +1,7 @@
 //! Events per second through the whole pipeline on one core: record → parse → enrich → count → batch → sink.
 //!
-//! The records come from memory: this is user space alone. The rows with clients show the ratio to the row without,
-//! measured in turns with it.
+//! The records come from memory: this is user space alone. Rows with clients show the ratio to the row without,
+//! measured in turns.
 
 mod followers;
 mod served;
@@ -54,7 +54,7 @@ const EVENTS: u64 = 10_000_000;
 const ROUNDS: u64 = 5;
 /// Events of each of them: enough for the memory that queues fill to be no part of the figure.
 const COMPARED: u64 = 5_000_000;
-/// What the pipeline may lose to monitor clients.
+/// The pipeline's allowed slowdown by monitor clients.
 const UNHINDERED: Goal = Goal::AtLeast(0.95);
 /// The core of all threads but the pipeline.
 const OTHER_CORE: usize = 1;
@@ -64,7 +64,7 @@ const BURST: usize = 4096;
 /// Runs of each, in turns; the best is shown.
 const RUNS: usize = 5;
 
-/// What a run took.
+/// The rates of a run.
 #[derive(Clone, Copy, Default)]
 struct Figures {
     /// Events a second, by the clock on the wall.
@@ -196,7 +196,7 @@ impl SourceSwitch for Always {
     fn stop(&self) {}
 }
 
-/// Hands flows to the log exporter and waits where it is full: the rate is then the slower one's.
+/// Sends flows to the log exporter and waits while it is full: the rate is then the slower one's.
 struct Waiting(LogSink);
 
 impl Sink for Waiting {
@@ -335,7 +335,7 @@ fn records() -> Vec<Vec<u8>> {
                 data_len: (size_of::<TraceNotify>() + packet.len()) as u32,
                 cpu: 0,
                 hook: hook as u8,
-                mark: AnsweredBy::Unknown as u8,
+                answered_by: AnsweredBy::Unknown as u8,
                 ..Header::default()
             };
             let notify = TraceNotify {

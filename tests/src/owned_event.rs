@@ -37,10 +37,10 @@ pub fn text(event: &Event<'_>) -> String {
 
 fn traffic() -> impl Strategy<Value = TrafficDelta> {
     let numbers = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    (0_u8..5, 0_u8..4, numbers).prop_map(|(hook, mark, numbers)| {
+    (0_u8..5, 0_u8..4, numbers).prop_map(|(hook, answered_by, numbers)| {
         let (ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes) = numbers;
-        let (hook, mark) = (Hook::from_u8(hook).expect("a hook"), AnsweredBy::from_u8(mark));
-        TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes }
+        let (hook, answered_by) = (Hook::from_u8(hook).expect("a hook"), AnsweredBy::from_u8(answered_by));
+        TrafficDelta { hook, answered_by, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes }
     })
 }
 

@@ -131,7 +131,7 @@ pub mod global {
 /// The most bytes of a packet that a record may carry. A per-CPU scratch value holds one record.
 pub const MAX_CAPTURE: u32 = 1024;
 
-/// How many events become one, as Cilium's `monitor-aggregation`.
+/// The aggregation of packets into events, as Cilium's `monitor-aggregation`.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregation {

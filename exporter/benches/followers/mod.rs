@@ -24,14 +24,14 @@ const RING: u32 = 4095;
 const SHARED: usize = 50;
 /// Bytes that a client is behind at most, until it reads.
 const WINDOW: u32 = 65_535;
-/// How long a stream of a resetting client lives.
+/// The lifetime of a resetting client's stream.
 const LIFE: Duration = Duration::from_millis(200);
 /// Filters of a filtered one.
 const FILTERS: usize = 1000;
-/// What the pipeline may lose to them.
+/// The pipeline's allowed slowdown by them.
 const WITHIN: Goal = Goal::AtLeast(0.9);
 
-/// What a client does with its stream.
+/// The behaviour of a client.
 #[derive(Clone, Copy)]
 enum Manner {
     Reads,

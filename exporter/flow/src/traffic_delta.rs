@@ -1,4 +1,4 @@
-//! What our own datapath reports with an event: packets and bytes since the last report, and the kernel's drop reason.
+//! The datapath's additions to an event: packets and bytes since the last report, and the kernel's drop reason.
 
 use eyepiece_wire::{AnsweredBy, Hook};
 
@@ -7,8 +7,8 @@ use eyepiece_wire::{AnsweredBy, Hook};
 pub struct TrafficDelta {
     /// The hook that counted.
     pub hook: Hook,
-    /// Which side answers on the connection; set at uplinks.
-    pub mark: AnsweredBy,
+    /// The side that answers on the connection; set at uplinks.
+    pub answered_by: AnsweredBy,
     /// The interface of the hook.
     pub ifindex: u32,
     /// The interface that the packets came in by; 0 = sent by this machine.

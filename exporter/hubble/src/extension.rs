@@ -158,7 +158,7 @@ mod tests {
         flow.last_layer = Layer::Arp(Arp { operation: 1, sender: [10, 0, 0, 1].into(), target: [10, 0, 0, 2].into() });
         flow.traffic = Some(TrafficDelta {
             hook: Hook::ToEndpoint,
-            mark: AnsweredBy::Unknown,
+            answered_by: AnsweredBy::Unknown,
             ifindex: 8,
             ingress_ifindex: 7,
             packets: 1,

@@ -1,8 +1,8 @@
 //! Converts between snapshots and the facts of a recording.
 
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::recording::facts;
-use eyepiece_flow::recording::facts::{AddressKind, Fact};
+use eyepiece_flow::recording::metadata as facts;
+use eyepiece_flow::recording::metadata::{AddressKind, MetadataEntry as Fact};
 
 use super::tables::{EndInfo, EndKind, InterfaceInfo, Tables};
 

@@ -61,7 +61,7 @@ impl Recording {
     }
 }
 
-/// What the file contains already.
+/// The names and tables that the file contains already.
 struct Known {
     tables: Option<Arc<Tables>>,
     names: HashSet<Name>,
@@ -95,9 +95,12 @@ impl Tap {
         self.facts.clear();
         facts::write(&tables, &self.deps.symbols, &mut self.facts);
         let facts = &self.facts;
-        let fits = self.chunks.append(|out| format::write_facts(facts, now, out));
+        let fits = self.chunks.append(|out| format::write_metadata(facts, now, out));
         if !fits {
-            tracing::warn!(bytes = facts.len(), "too many addresses for a recording: it goes on with the old ones");
+            tracing::warn!(
+                bytes = facts.len(),
+                "too many addresses for a recording; it continues with the previous ones"
+            );
         }
         self.known.tables = Some(tables);
     }

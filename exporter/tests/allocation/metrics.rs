@@ -44,7 +44,7 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
         (flow.source, flow.destination) = (ends[usize::from(from)], ends[usize::from(to)]);
         flow.traffic = (!drop).then_some(TrafficDelta {
             hook: if number % 2 == 0 { Hook::FromEndpoint } else { Hook::ToEndpoint },
-            mark: AnsweredBy::Unknown,
+            answered_by: AnsweredBy::Unknown,
             ifindex: u32::from(from) + 3,
             ingress_ifindex: 2,
             packets: 1 + u64::from(number % 4),

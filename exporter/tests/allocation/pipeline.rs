@@ -27,7 +27,7 @@ use crate::counting;
 /// Bytes that may be kept for a record that waits, whatever batch it came in: a flow of 368 in room for a third more,
 /// and its share of the batch's own and of its place in the queue.
 const BYTES_OF_A_RECORD: i64 = 496;
-/// What a full queue may keep: half of the 64 MiB that the program may take.
+/// The bytes of a full queue: half of the program's 64 MiB.
 const BYTES_OF_A_FULL_QUEUE: i64 = 32 << 20;
 
 /// Gives the same events at each read, `reads` times, and counts the allocations of handing over the last ones.
@@ -40,8 +40,17 @@ struct Repeated {
 }
 
 fn traffic(ifindex: u32) -> TrafficDelta {
-    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets: 1, bytes: 64, held_packets: 0, held_bytes: 0 }
+    let (hook, answered_by) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+    TrafficDelta {
+        hook,
+        answered_by,
+        ifindex,
+        ingress_ifindex: 0,
+        packets: 1,
+        bytes: 64,
+        held_packets: 0,
+        held_bytes: 0,
+    }
 }
 
 impl Source for Repeated {

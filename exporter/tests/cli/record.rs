@@ -154,7 +154,7 @@ fn agent_stream_is_recorded_and_replayed() {
     let output = replay(&path);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(count_flows(&text(&output.stdout)), 500);
-    assert!(text(&output.stderr).contains("the last record is cut"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the last record is truncated"), "{}", text(&output.stderr));
 }
 
 #[test]

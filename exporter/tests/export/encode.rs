@@ -93,7 +93,7 @@ fn full_trace_has_all_attributes() {
     flow.ip.as_mut().unwrap().source_translated = Some([192, 0, 2, 1].into());
     flow.traffic = Some(TrafficDelta {
         hook: Hook::FromEndpoint,
-        mark: AnsweredBy::Unknown,
+        answered_by: AnsweredBy::Unknown,
         ifindex: 4,
         ingress_ifindex: 0,
         packets: 44,

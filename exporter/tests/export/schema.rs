@@ -45,15 +45,23 @@ impl InterfaceNames for Machine {
     }
 }
 
-/// What the monitor's payloads become; every second one as our own datapath delivers it, with totals and a reason.
+/// Returns the events of the monitor's payloads; every second one as of our datapath, with totals and a reason.
 fn of_payloads() -> Vec<Observed> {
     let (tables, mut pairing, mut all) = (Tables::default(), Pairing::default(), Vec::new());
     for data in &vectors::payloads() {
         let (packets, bytes) = (3, 300);
-        let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+        let (hook, answered_by) = (Hook::FromEndpoint, AnsweredBy::Unknown);
         let ours = all.len() % 2 == 0;
-        let traffic =
-            TrafficDelta { hook, mark, ifindex: 4, ingress_ifindex: 4, packets, bytes, held_packets: 0, held_bytes: 0 };
+        let traffic = TrafficDelta {
+            hook,
+            answered_by,
+            ifindex: 4,
+            ingress_ifindex: 4,
+            packets,
+            bytes,
+            held_packets: 0,
+            held_bytes: 0,
+        };
         let drop = KernelDrop { reason: 2, location: 7, netns: 4_026_531_840 };
         let traffic = (ours && data.first() == Some(&4)).then_some(traffic);
         let kernel_drop = (ours && data.first() == Some(&1)).then_some(drop);

@@ -103,8 +103,7 @@ pub enum Fault {
         /// The limit.
         limit: usize,
     },
-    /// An interface's value that defines its type: Go spreads such a value over several messages. None of Cilium's types
-    /// has an interface.
+    /// An interface's value that defines its type: Go spreads it over several messages. Cilium's types have none.
     #[error("an interface's value that defines the type {id}")]
     Interface {
         /// The type's id.

@@ -68,7 +68,7 @@ fn fields_beside_payload_are_kept() {
     use eyepiece_wire::{AnsweredBy, Hook};
     let traffic = TrafficDelta {
         hook: Hook::ToNetwork,
-        mark: AnsweredBy::Local,
+        answered_by: AnsweredBy::Local,
         ifindex: 3,
         ingress_ifindex: 0,
         packets: 2,

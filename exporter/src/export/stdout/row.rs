@@ -224,7 +224,7 @@ mod tests {
         let l4 = L4::Tcp { source_port: 5, destination_port: 80, flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK) };
         let traffic = |ingress_ifindex| TrafficDelta {
             hook: Hook::ToEndpoint,
-            mark: AnsweredBy::Unknown,
+            answered_by: AnsweredBy::Unknown,
             ifindex: 8,
             ingress_ifindex,
             packets: 1,

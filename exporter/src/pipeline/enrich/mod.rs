@@ -200,7 +200,7 @@ mod tests {
         });
         flow.traffic = Some(TrafficDelta {
             hook: Hook::FromEndpoint,
-            mark: AnsweredBy::Unknown,
+            answered_by: AnsweredBy::Unknown,
             ifindex: 7,
             ingress_ifindex: 0,
             packets: 1,

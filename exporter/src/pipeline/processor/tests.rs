@@ -91,7 +91,7 @@ fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) {
     flow.ip = Some(Ip { source, source_translated: None, destination, version: 4 });
     flow.traffic = Some(TrafficDelta {
         hook: Hook::FromEndpoint,
-        mark: AnsweredBy::Unknown,
+        answered_by: AnsweredBy::Unknown,
         ifindex,
         ingress_ifindex: 0,
         packets: 1,

@@ -25,7 +25,7 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
     });
     let traffic = TrafficDelta {
         hook,
-        mark: AnsweredBy::from_u8(header.mark),
+        answered_by: AnsweredBy::from_u8(header.answered_by),
         ifindex: header.ifindex,
         ingress_ifindex: header.ingress_ifindex,
         packets: header.packets,

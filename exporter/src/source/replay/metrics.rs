@@ -35,7 +35,7 @@ impl ReplayMetrics {
     pub(super) fn damaged(&mut self, damage: Damage, size: usize) {
         let kind = self.damaged.entry(damage).or_insert_with(|| {
             let reason = [(attribute::EYEPIECE_REASON, damage.name())];
-            tracing::warn!(reason = damage.name(), "the recording is damaged; what is whole is played");
+            tracing::warn!(reason = damage.name(), "the recording is damaged; its intact records are played");
             Damaged {
                 places: self.telemetry.counter(metric::EYEPIECE_SOURCE_DAMAGED.name, &reason),
                 bytes: self.telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &reason),

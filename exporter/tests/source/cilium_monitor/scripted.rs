@@ -14,10 +14,10 @@ use eyepiece_flow::event::Event;
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 
-/// How long a test waits for what must come; only a failure takes that long.
+/// Timeout of expected events; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the source has handed over.
+/// An event that the source has passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// CPU and payload.
@@ -42,12 +42,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads `m.sock` in a folder of its own.
+    /// Reads `m.sock` in its own folder.
     pub(crate) fn start() -> Self {
         Self::start_at("m.sock", STALL)
     }
 
-    /// Reads a path below a folder of its own.
+    /// Reads a path below its own folder.
     pub(crate) fn start_at(path: &str, stall: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(path);

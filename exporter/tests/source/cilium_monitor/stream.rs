@@ -1,4 +1,4 @@
-//! What a healthy agent sends arrives as it was sent, and the drain has an end.
+//! Checks that a healthy agent's events arrive unchanged, and that the drain ends.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -84,7 +84,7 @@ fn drain_takes_arrived_events_and_ends() {
     for number in 1..=100 {
         send(&mut stream, &[sample(0, &[number])]);
     }
-    reader.controls.halt.ask();
+    reader.controls.halt.request();
     let agent = std::thread::spawn(move || {
         let mut sent = 0;
         while stream.write_all(&sample(1, &[255; 1000])).is_ok() {

@@ -124,7 +124,7 @@ fn arrived_flows_are_delivered_at_end() {
     let call = server.call();
     call.flows(0..100);
     reader.until("the first", |reader| !reader.seen.is_empty());
-    reader.controls.halt.ask();
+    reader.controls.halt.request();
     while reader.read(Duration::ZERO) > 0 {}
     let count = reader.seen.len() as u64;
     assert_eq!(reader.seen, (0..count).map(Seen::Flow).collect::<Vec<_>>());

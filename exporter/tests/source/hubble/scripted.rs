@@ -29,9 +29,9 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::{Server as Transport, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// How long a test waits for what must come; only a failure takes that long.
+/// Timeout of expected events; only a failure takes that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// When the flow 0 happened, s since the Unix epoch.
+/// Time of the flow 0, s since the Unix epoch.
 const START: i64 = 1_700_000_000;
 
 type Answer = mpsc::Sender<Result<Encoded, Status>>;
@@ -206,7 +206,7 @@ impl Drop for Server {
     }
 }
 
-/// What the source has handed over.
+/// An event that the source has passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// The number of a flow.

@@ -87,7 +87,7 @@ fn texts(events: &[Owned]) -> Vec<String> {
     events.iter().map(|event| text(&event.event())).collect()
 }
 
-/// Whether a thread of this name holds no capability.
+/// Returns whether a thread of this name holds no capability.
 fn is_unprivileged(thread: &str) -> bool {
     let tasks = std::fs::read_dir("/proc/self/task").expect("procfs").flatten();
     let statuses = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());

@@ -28,8 +28,8 @@ fn bench() -> Bench {
 }
 
 fn traffic(hook: Hook, packets: u64, bytes: u64) -> TrafficDelta {
-    let mark = AnsweredBy::Unknown;
-    TrafficDelta { hook, mark, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0 }
+    let answered_by = AnsweredBy::Unknown;
+    TrafficDelta { hook, answered_by, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0 }
 }
 
 fn address(last: u8) -> IpAddr {
@@ -352,8 +352,12 @@ fn totals_count_packets_without_flows() {
     }
     // Held packets were counted at the interface before, and count for the flow now.
     let mut aggregation = aggregation(10);
-    let held =
-        TrafficDelta { mark: AnsweredBy::Local, held_packets: 5, held_bytes: 500, ..traffic(Hook::FromNetwork, 1, 60) };
+    let held = TrafficDelta {
+        answered_by: AnsweredBy::Local,
+        held_packets: 5,
+        held_bytes: 500,
+        ..traffic(Hook::FromNetwork, 1, 60)
+    };
     let totals = Totals { traffic: held, addresses, transport: Transport::default() };
     aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink);
     let snapshot = aggregation.snapshot(9);

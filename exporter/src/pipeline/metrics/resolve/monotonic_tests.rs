@@ -57,8 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn traffic(ifindex: u32, packets: u64) -> TrafficDelta {
-    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
+    let (hook, answered_by) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+    TrafficDelta { hook, answered_by, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
 }
 
 /// One reader of an aggregation.

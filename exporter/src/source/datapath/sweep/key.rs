@@ -32,7 +32,7 @@ impl ConnectionKey for Key4 {
     }
 
     fn taken(item: &SweepItem4) -> Option<(Self, [SweepTotals; 2], AnsweredBy)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.mark as u8)))
+        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.answered_by as u8)))
     }
 
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
@@ -62,7 +62,7 @@ impl ConnectionKey for Key6 {
     }
 
     fn taken(item: &SweepItem6) -> Option<(Self, [SweepTotals; 2], AnsweredBy)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.mark as u8)))
+        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.answered_by as u8)))
     }
 
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
