@@ -127,8 +127,7 @@ where
     Ok(dynamic.transcode_to()?)
 }
 
-/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and what controls a terminal. The
-/// values stay the same.
+/// Escapes more than JSON demands: `<`, `>`, `&` and line separators as Go does, and terminal controls.
 struct Escaping;
 
 impl Formatter for Escaping {

@@ -42,8 +42,7 @@ impl Known {
 }
 
 impl Masks {
-    /// Returns the layout of flows with the fields of a mask, or with all fields without one; on request with our own
-    /// extension.
+    /// Returns the layout of flows with the fields of a mask, or all fields; on request with our own extension.
     ///
     /// # Errors
     /// A path of the mask is invalid.

@@ -175,8 +175,7 @@ impl Flows<'_> {
     }
 }
 
-/// Appends an `Endpoint`. Its labels are those of the metadata, else those of the access-log record, else that of a
-/// reserved identity.
+/// Appends an `Endpoint` with labels of the metadata, else of the access-log record, else of a reserved identity.
 pub(super) fn end(field: u32, end: End, metadata: Option<&EndMetadata>, labels: &[String], out: &mut Vec<u8>) {
     let known = metadata.map_or(labels, |metadata| if metadata.labels.is_empty() { labels } else { &metadata.labels });
     message(out, field, |out| {

@@ -108,8 +108,8 @@ impl Encoder {
         self.head(event.time, out);
     }
 
-    /// An `observer.GetFlowsResponse` with the entries that a slow reader of the ring lost; `first` and `last` are the
-    /// times of the first and the last loss, ns since the Unix epoch.
+    /// Encodes a slow reader's loss as `observer.GetFlowsResponse`; `first` and `last` are the times of the first and
+    /// the last loss, ns since the Unix epoch.
     pub fn overrun(&self, count: u64, first: u64, last: u64, out: &mut Vec<u8>) {
         let lost = Lost { source: LostSource::HubbleRing, cpu: None, count, time: last };
         message(out, LOST_EVENTS, |out| events::lost(&lost, first, out));

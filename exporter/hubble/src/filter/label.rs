@@ -64,7 +64,7 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// Returns the cluster in the labels; empty if there is none.
+    /// Returns the cluster in the labels, or an empty text.
     pub(super) fn cluster(self) -> &'a str {
         match self {
             Self::Given(labels) => cluster_name(labels).unwrap_or_default(),

@@ -9,7 +9,7 @@ use eyepiece_flow::text::hex;
 use hashbrown::{Equivalent, HashSet};
 
 use super::address::Addresses;
-use super::cel::{Programs, Shared};
+use super::cel::{EvaluationState, Programs};
 use super::context::Context;
 use super::expression::Regex;
 use super::http::{StatusCodes, path, same_fold};
@@ -122,7 +122,7 @@ impl Protocols {
 pub(super) struct Filter(pub(super) Box<[Matcher]>);
 
 impl Filter {
-    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &EvaluationState) -> bool {
         self.0.iter().all(|matcher| matcher.matches(observed, context, shared))
     }
 }
@@ -154,7 +154,7 @@ impl Matcher {
     }
 
     /// Returns whether an entry matches.
-    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &EvaluationState) -> bool {
         if let Self::Cel(programs) = self {
             return programs.matches(observed, context, shared);
         }

@@ -29,7 +29,7 @@ fn encoded(flow: &Flow, mask: &Mask) -> Vec<u8> {
     out
 }
 
-/// What our record has no place for: it is in the flow's own bytes, which it keeps.
+/// Fields without a place in our record. They stay in the flow's own bytes.
 const LEFT_OUT: [&str; 7] = [
     "egress_allowed_by",
     "ingress_allowed_by",
@@ -97,7 +97,7 @@ impl Tree {
         }
     }
 
-    /// What the mask keeps, field by field.
+    /// Returns the part of a message that the mask keeps.
     fn of(&self, message: &DynamicMessage) -> DynamicMessage {
         let mut kept = DynamicMessage::new(message.descriptor());
         for (name, inner) in &self.0 {
