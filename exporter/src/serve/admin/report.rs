@@ -92,7 +92,7 @@ impl SampleStatus {
     }
 }
 
-/// Writes what needs attention, one line each, and an empty line after them; nothing if there is none.
+/// Writes a line for each problem, and an empty line after them; nothing without problems.
 fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     let exports = status.exports.iter().filter(|export| export.failing).map(ToString::to_string);
     let connection = status.connection.iter().filter(|connection| !connection.connected).map(|connection| {
@@ -115,7 +115,7 @@ fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     if alarms.is_empty() { Ok(()) } else { writeln!(f) }
 }
 
-/// Whether a setting disables the hook.
+/// Returns whether a setting disables the hook.
 fn is_switched_off(hook: &HookStatus) -> bool {
     hook.error.as_deref().is_some_and(|error| error.starts_with("switched off"))
 }
@@ -178,8 +178,7 @@ fn interfaces(interfaces: &InterfacesStatus) -> Vec<[String; 2]> {
     [watched, [format!("{out} left out"), reasons.join("; ")]].into_iter().chain(excluded).collect()
 }
 
-/// Whether an unmatched pattern needs attention: one of `include` leaves an interface unwatched, one of `exclude` does
-/// not matter.
+/// Returns whether an unmatched pattern needs attention: only one of `include` leaves an interface unwatched.
 fn is_alarm(pattern: &str) -> bool {
     pattern.starts_with(INCLUDE)
 }

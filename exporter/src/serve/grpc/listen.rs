@@ -42,7 +42,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why an address cannot be bound.
+/// The error of binding an address.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A unix socket.
@@ -95,7 +95,7 @@ pub(super) async fn bind(binds: Vec<Bind>) -> Result<Vec<Listener>, BindError> {
                     let address = listener.local_addr()?;
                     Ok(Listener::Tcp(listener, address))
                 });
-                let owner = |error: &io::Error| socket_owner::behind(error, address);
+                let owner = |error: &io::Error| socket_owner::describe_conflict(error, address);
                 bound.map_err(|source| BindError::Tcp { address, owner: owner(&source), source })?
             }
         });

@@ -1,4 +1,4 @@
-//! Why a connection or a request is refused, from library errors and from the first bytes.
+//! The reason for refusing a connection or a request, from library errors and from the first bytes.
 
 use std::io;
 

@@ -25,15 +25,15 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why the files cannot be used. Never contains their contents.
+/// The error of using the files. Never contains their contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// A file is unreadable, or lacks what it should contain.
+    /// A file is unreadable, or lacks the expected content.
     #[error("cannot use the {what} in {}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the file should contain.
+        /// The expected content.
         what: &'static str,
         /// The cause.
         message: String,

@@ -29,14 +29,14 @@ impl SourceSwitch for crate::pipeline::Handle {
     }
 }
 
-struct Shared {
+struct AgentState {
     /// The lock is held during a start or stop, so that a stop never overtakes a start.
     subscribers: Mutex<usize>,
     switch: Box<dyn SourceSwitch>,
     fanout: Fanout,
 }
 
-/// Why a client cannot become a listener.
+/// The error of adding a listener.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The limit of listeners is reached.
@@ -52,12 +52,12 @@ pub enum ListenError {
 
 /// Counts subscribers; clones share the count.
 #[derive(Clone)]
-pub struct Agent(Arc<Shared>);
+pub struct Agent(Arc<AgentState>);
 
 impl Agent {
     /// Returns an agent without subscribers; the source is stopped.
     pub fn new(switch: impl SourceSwitch + 'static, fanout: Fanout) -> Self {
-        Self(Arc::new(Shared { subscribers: Mutex::new(0), switch: Box::new(switch), fanout }))
+        Self(Arc::new(AgentState { subscribers: Mutex::new(0), switch: Box::new(switch), fanout }))
     }
 
     /// Subscribes to raw payloads. The queue is bounded in memory, and by `capacity` payloads if there is one.

@@ -73,14 +73,14 @@ pub struct Queue {
     is_full: AtomicBool,
     /// Payloads at most, if bounded beside the memory.
     capacity: Option<usize>,
-    /// Memory of what waits, including what is shared with other queues.
+    /// Memory of waiting chunks, including those shared with other queues.
     memory: Reservation,
     metrics: QueueMetrics,
 }
 
 impl Queue {
-    /// Returns a queue of at most [`QUEUE_BYTES`] and `capacity` payloads. Its memory beyond [`QUEUE_SHARE_BYTES`]
-    /// counts against `pool`.
+    /// Returns a queue of at most [`QUEUE_BYTES`] and `capacity` payloads; `pool` counts bytes over
+    /// [`QUEUE_SHARE_BYTES`].
     pub fn new(capacity: Option<usize>, pool: &ByteBudget, metrics: QueueMetrics) -> Self {
         let (is_full, memory) = (AtomicBool::new(false), pool.reserve(QUEUE_SHARE_BYTES));
         Self { state: Mutex::default(), changed: Notify::new(), is_full, capacity, memory, metrics }
@@ -138,7 +138,7 @@ impl Queue {
         self.is_full.store(true, Ordering::Relaxed);
     }
 
-    /// Whether something did not fit since the last read: offering more is useless.
+    /// Returns whether something did not fit since the last read: offering more is useless.
     pub fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
     }

@@ -1,5 +1,4 @@
-//! Compiles filters on blocking threads, apart from the threads that serve: a request does not show how long that
-//! takes.
+//! Compiles filters on blocking threads, apart from the serving ones: a request does not show its cost.
 //!
 //! The queue for the threads is fair between clients: one request of each client waits in it, further ones wait for
 //! that one. A client is a user of this machine (unix sockets) or an IP address (TCP). Clients behind one relay or one
@@ -22,7 +21,7 @@ pub(super) const THREADS: usize = 4;
 /// The longest wait for a thread: usual filters compile in a millisecond.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What identifies a client in the queue, over all its connections.
+/// The identity of a client in the queue, over all its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ClientKey {
     User(Option<u32>),
@@ -40,7 +39,7 @@ impl ClientKey {
     }
 }
 
-/// Why work did not run.
+/// The error of work that did not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CompileError {
     /// Other requests occupied the threads for too long.

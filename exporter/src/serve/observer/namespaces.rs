@@ -9,11 +9,11 @@ use eyepiece_flow::record::{Batch, Observed};
 use crate::pipeline::Sink;
 
 const SECOND: u64 = 1_000_000_000;
-/// How long a namespace is listed after the last flow that has it, ns (Cilium `pkg/hubble/observer/namespace`).
+/// The time that a namespace is listed after its last flow, ns (Cilium `pkg/hubble/observer/namespace`).
 const TTL: u64 = 3600 * SECOND;
-/// How often expired namespaces are removed, ns (as in Cilium).
+/// The interval between removals of expired namespaces, ns (as in Cilium).
 const SWEEP_INTERVAL: u64 = 300 * SECOND;
-/// How often the time of a known namespace is updated, ns: the hour need not be exact.
+/// The interval between updates of a known namespace's time, ns: the hour need not be exact.
 const UPDATE_INTERVAL: u64 = 60 * SECOND;
 /// Listed namespaces at most, some 8 MiB: several clusters of Kubernetes' limit, 10,000 each. Beyond that a new one is
 /// ignored until a sweep makes room; flows with ignored namespaces are counted and logged.

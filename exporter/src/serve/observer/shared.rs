@@ -1,4 +1,4 @@
-//! What all streams of the observer share.
+//! The state that all streams of the observer share.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
 use crate::support::thread_time::thread_cpu_time;
 
-/// What an observer is built from.
+/// The dependencies of an observer.
 pub struct Deps {
     /// The ring that the pipeline writes.
     pub ring: Arc<Ring>,
@@ -95,7 +95,7 @@ impl Observer {
         &self.ring
     }
 
-    /// What filters look up.
+    /// Returns the inputs of filters besides the flow.
     pub fn context(&self) -> Context<'_> {
         Context { node: &self.node, names: &*self.names, clock: thread_cpu_time }
     }

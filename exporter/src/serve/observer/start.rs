@@ -1,4 +1,4 @@
-//! Where in the ring a response begins.
+//! The position in the ring at which a response begins.
 
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::Context;

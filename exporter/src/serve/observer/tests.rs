@@ -1,4 +1,4 @@
-//! When responses wait for others: scans that need a permit, filters that wait to be compiled.
+//! Checks responses that wait for others: scans that need a permit, filters that wait to be compiled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Time after which a response without progress is blocked.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Whether a response has a message within some time.
+/// Returns whether a response has a message within some time.
 async fn has_message(response: &mut MessageStream, within: Duration) -> bool {
     timeout(within, response.next()).await.is_ok_and(|message| message.is_some_and(|message| message.is_ok()))
 }

@@ -14,7 +14,7 @@ use crate::support::file_watch::FileWatch;
 /// The largest file: [`MAX_PEERS`] lines of 250 bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// Why a file cannot be used.
+/// The error of reading the file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
     #[error("cannot read {}: {source}", path.display())]

@@ -27,7 +27,7 @@ const KIND_DECL_TAG: u32 = 17;
 const KIND_TYPE_TAG: u32 = 18;
 const KIND_ENUM64: u32 = 19;
 
-/// Why the kernel's types could not be used.
+/// The error of reading the kernel's types.
 #[derive(Debug, Error)]
 pub enum BtfError {
     /// The file is missing or unreadable.

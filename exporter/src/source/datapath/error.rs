@@ -1,4 +1,4 @@
-//! Why the datapath could not be started.
+//! The error of starting the datapath.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::object::LoadError;
 use super::privileges::MissingCapabilities;
 
-/// Why the datapath could not be started.
+/// The error of starting the datapath.
 #[derive(Debug, Error)]
 pub enum DatapathError {
     /// The kernel programs.

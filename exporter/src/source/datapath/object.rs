@@ -23,10 +23,10 @@ use crate::support::error_chain::{causes, error_chain};
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
 
-/// The oldest supported kernel: of what the programs use, the drop reason of `kfree_skb` (5.17) came last.
+/// The oldest supported kernel: the programs' newest need is the drop reason of `kfree_skb` (5.17).
 pub const MINIMUM_KERNEL: (u32, u32) = (5, 17);
 
-/// Why the kernel programs could not be loaded.
+/// The error of loading the kernel programs.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The kernel is too old.
@@ -69,7 +69,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// This process's network namespace is unknown.
-    #[error("cannot read the inode of the own network namespace: {source}")]
+    #[error("cannot read the inode of this network namespace: {source}")]
     Namespace {
         /// The system's error.
         source: io::Error,
@@ -143,12 +143,12 @@ impl Object {
         program.load("kfree_skb", &btf).map_err(|error| program_error(name, &error))
     }
 
-    /// Why drops are not reported although they are configured.
+    /// The reason that configured drops are not reported.
     pub const fn drops_missing(&self) -> Option<&LoadError> {
         self.drops.as_ref()
     }
 
-    /// Whether the drop program is loaded.
+    /// Returns whether the drop program is loaded.
     pub fn has_drops(&mut self) -> bool {
         self.tracepoint().is_ok_and(|program| program.fd().is_ok())
     }
@@ -206,7 +206,7 @@ fn release() -> String {
     nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Whether the running kernel is this version or a later one; true if its version is unreadable.
+/// Returns whether the running kernel is this version or a later one; true if its version is unreadable.
 pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     is_at_least(&release(), major, minor)
 }
@@ -236,7 +236,7 @@ fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
     LoadError::Program { name, message: lines[lines.len().saturating_sub(12)..].join("\n") }
 }
 
-/// Whether the system call that failed was not permitted: EPERM, or EACCES.
+/// Returns whether the system call that failed was not permitted: EPERM, or EACCES.
 fn is_denied(error: &(dyn Error + 'static)) -> bool {
     let code = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(io::Error::raw_os_error);
     matches!(code, Some(libc::EPERM | libc::EACCES))

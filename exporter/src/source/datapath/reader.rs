@@ -16,9 +16,9 @@ use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
 use crate::support::telemetry::Number;
 
-/// How often the kernel's loss counters are read.
+/// The interval between reads of the kernel's loss counters.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the offset between kernel time and wall-clock time is measured.
+/// The interval between measurements of the offset from kernel time to wall-clock time.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest wait while reading. The ring wakes no reader below its watermark, so this bounds an event's delay.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -45,8 +45,8 @@ struct LinkCreate {
     expected_revision: u64,
 }
 
-/// Attaches a tc program by tcx (6.6 and later) at one side of an interface, first in its chain. Closing the descriptor
-/// detaches it.
+/// Attaches a tc program by tcx (from 6.6) at one side of an interface, first in its chain, until the descriptor
+/// closes.
 pub fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32, ingress: bool) -> io::Result<OwnedFd> {
     let mut attributes = LinkCreate {
         program: program.as_raw_fd().cast_unsigned(),
@@ -246,7 +246,7 @@ struct InfoByFd {
 /// Offset of `recursion_misses` in `struct bpf_prog_info` (5.12 and later).
 const RECURSION_MISSES: usize = 208;
 
-/// How often a tracing program was skipped because it was already running on that CPU; 0 if the kernel lacks the count.
+/// Returns how often a tracing program was skipped while it ran on that CPU; 0 if the kernel lacks the count.
 pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     let mut info = [0_u8; 256];
     let mut attributes =

@@ -1,4 +1,4 @@
-//! A host of its own for each test: a network namespace, others beside it, and a watcher in it.
+//! A separate host for each test: a network namespace, others beside it, and a watcher in it.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,7 +11,7 @@ use eyepiece::source::datapath::links::{Config, Link, LinkEvent, Links};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::interner::Symbols;
 
-/// How long a test waits for what must happen. Passing tests never wait that long.
+/// Timeout of expected events. Passing tests never wait that long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs a test on a thread in a new network namespace, or reports by name that it was skipped.
@@ -137,7 +137,7 @@ impl Watched {
         }
     }
 
-    /// Who is behind an address, by the newest snapshot.
+    /// Returns the owner of an address, by the newest snapshot.
     pub(crate) fn end(&mut self, address: &str) -> (String, u16) {
         let end = self.reader.refresh().end(&address.parse().expect("an address"));
         (self.symbols.text(end.name).to_string(), end.endpoint)

@@ -15,9 +15,9 @@ use super::support::{Server, status};
 const ENTRIES: u32 = 4000;
 /// Bytes by which the process may grow: a flow's expressions make some hundred kilobytes.
 const GROWTH: u64 = 64 << 20;
-/// How long the clients go on.
+/// The duration of the clients' requests.
 const TIME: Duration = Duration::from_secs(6);
-/// How long anyone else waits for an answer beside them, on a busy machine.
+/// Timeout of other clients' answers on a busy machine.
 const GOOD_TIME: Duration = Duration::from_secs(5);
 
 /// 12 KB: a list of 3,500 times a text of 128 KB.

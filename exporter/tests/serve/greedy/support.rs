@@ -1,4 +1,4 @@
-//! A server of Hubble's API with a full ring, on threads of its own as the command has them.
+//! A server of Hubble's API with a full ring, on separate threads as the command has them.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::numbers;
 
-/// How long anything may take on a busy machine before a test gives up; none waits for it where all goes well.
+/// Timeout of every wait on a busy machine; passing tests never wait that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server.
@@ -107,7 +107,7 @@ impl Server {
         connect(&format!("unix://{}", text(&self.unix))).await
     }
 
-    /// A value of telemetry, 0 where there is none: by its name and, where it has one, its reason.
+    /// Returns a value of telemetry, or 0: by its name and, if any, its reason.
     pub(crate) fn number(&self, name: &str, reason: &str) -> u64 {
         numbers::number(&self.telemetry, name, reason)
     }
@@ -146,7 +146,7 @@ async fn connect(url: &str) -> ObserverClient<Channel> {
     ObserverClient::new(channel).max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
-/// What `hubble status` asks for, which has to come whatever others do.
+/// Sends the request of `hubble status`, which the server must answer whatever other clients do.
 pub(crate) async fn status(client: &mut ObserverClient<Channel>) -> ServerStatusResponse {
     let answer = timeout(PATIENCE, client.server_status(ServerStatusRequest::default()));
     answer.await.expect("others are served").unwrap().into_inner()

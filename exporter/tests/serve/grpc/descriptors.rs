@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tonic::service::Routes;
 
-/// How long anything may take on a busy machine before the test gives up.
+/// Timeout of every wait on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Open files that this process may have: what it has by itself, and some.
 const FILES: u64 = 64;
 
-/// What is logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -53,7 +53,7 @@ async fn health_knows_client_service_names() {
     assert_eq!(health(channel, "other").await.unwrap_err().code(), Code::NotFound);
 }
 
-/// What `list services` and `describe` of a client like grpcurl ask for.
+/// Checks the requests of `list services` and `describe` of a client like grpcurl.
 #[tokio::test]
 async fn reflection_lists_services() {
     let server = Setup::default().start().await;

@@ -1,4 +1,4 @@
-//! What a client may take: each limit reached, and what is served all the same.
+//! Checks the limits of a client: each is reached, and other clients are still served.
 
 use std::time::Duration;
 

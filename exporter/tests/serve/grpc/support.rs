@@ -22,9 +22,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::numbers;
 
-/// How long anything may take on a busy machine before a test gives up; none waits for it where all goes well.
+/// Timeout of every wait on a busy machine; passing tests never wait that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// What the server calls itself.
+/// The version that the server reports.
 pub(crate) const VERSION: &str = "1.20.2+gtest";
 
 /// A running server.
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     peers: JoinHandle<()>,
 }
 
-/// What is served, and how.
+/// The served services and their settings.
 pub(crate) struct Setup {
     pub(crate) listen: Vec<Bind>,
     pub(crate) tls: Option<TlsFiles>,
@@ -104,7 +104,7 @@ impl Server {
         self.addresses.iter().find_map(tcp).unwrap()
     }
 
-    /// A value of telemetry, 0 where there is none: by its name and, where it has one, its reason or outcome.
+    /// Returns a value of telemetry, or 0: by its name and, if any, its reason or outcome.
     pub(crate) fn number(&self, name: &str, reason: &str) -> u64 {
         numbers::number(&self.telemetry, name, reason)
     }

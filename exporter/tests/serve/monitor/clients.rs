@@ -85,8 +85,7 @@ fn queue_setting_bounds_events_exactly() {
     assert!(lost > EVENTS / 2 && lost <= EVENTS - QUEUE as u64, "{lost}");
 }
 
-/// Ten clients of which one never reads until the end: the others get everything, that one what fits and exactly the
-/// number of what did not.
+/// Checks nine reading clients, which get everything, beside an idle one: it gets queued events and the exact loss.
 #[test]
 fn slow_client_loses_alone() {
     const EVENTS: u64 = 200_000;

@@ -30,12 +30,12 @@ use eyepiece_flow::interner::Symbols;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Events that the source delivers in one read.
 const READ: usize = 3000;
 
-/// What the source is asked to deliver.
+/// The events that the source is to deliver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
     /// So many events: type 1, the next number as u64, so many bytes more.
@@ -44,7 +44,7 @@ pub(crate) enum Order {
     Lost { cpu: u16, count: u64 },
 }
 
-/// What tests see of the source.
+/// The test's view of the source.
 #[derive(Clone, Default)]
 pub(crate) struct Feed {
     orders: Arc<Mutex<VecDeque<Order>>>,
@@ -204,7 +204,7 @@ impl Server {
     }
 }
 
-/// What a client got.
+/// The payloads that a client received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Got {
     /// Numbers of events, in order.

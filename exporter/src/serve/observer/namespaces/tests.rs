@@ -1,4 +1,4 @@
-//! Which namespaces are listed, by the arrival of flows, and which are ignored.
+//! Checks the listed namespaces, by the arrival of flows, and the ignored ones.
 
 use std::cell::Cell;
 

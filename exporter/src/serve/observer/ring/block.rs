@@ -50,12 +50,12 @@ impl Block {
         self.batch.get(start..).unwrap_or_default()
     }
 
-    /// How many of its entries are flows.
+    /// The number of its flows.
     pub const fn flows(&self) -> u32 {
         self.flows
     }
 
-    /// How many of its entries are losses.
+    /// The number of its losses.
     pub const fn lost(&self) -> u32 {
         self.lost
     }

@@ -19,11 +19,11 @@ pub struct Ring {
     capacity: u64,
     /// Block `n` is at `n % slots.len()`. There are as many slots as entries, for blocks of one entry each.
     slots: Box<[ArcSwapOption<Block>]>,
-    /// How many blocks were written.
+    /// The number of written blocks.
     blocks: AtomicU64,
     /// Position after the newest entry: the number of entries written.
     pub(super) end: AtomicU64,
-    /// How many entries were flows.
+    /// The number of written flows.
     flows: AtomicU64,
     pub(super) wakeup: FollowerWakeup,
 }
@@ -55,7 +55,7 @@ impl Ring {
         self.end().min(self.capacity)
     }
 
-    /// Whether no entry was written yet.
+    /// Returns whether no entry was written yet.
     pub fn is_empty(&self) -> bool {
         self.end() == 0
     }
@@ -85,7 +85,7 @@ impl Ring {
         (0..self.blocks()).rev().map_while(|number| self.block(number)).take_while(|block| block.end() > self.oldest())
     }
 
-    /// How many blocks were written.
+    /// Returns the number of written blocks.
     pub(in crate::serve::observer) fn blocks(&self) -> u64 {
         self.blocks.load(Ordering::Acquire)
     }

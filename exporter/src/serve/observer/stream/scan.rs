@@ -188,7 +188,7 @@ impl Scan {
         out.push(&self.scratch);
     }
 
-    /// Whether the requested number of entries was sent.
+    /// Returns whether the requested number of entries was sent.
     fn is_complete(&self) -> bool {
         !self.query.follow && self.query.number != 0 && self.sent >= self.query.number
     }

@@ -27,7 +27,7 @@ pub enum Admission {
 }
 
 impl Filter {
-    /// Whether an interface of this name is watched.
+    /// Returns whether an interface of this name is watched.
     pub fn admission(&self, name: &str) -> Admission {
         if self.exclude.iter().any(|pattern| matches(pattern, name)) {
             Admission::Excluded
@@ -39,7 +39,7 @@ impl Filter {
     }
 }
 
-/// Whether the whole of `text` matches `pattern`. At worst in the product of the lengths, without recursion.
+/// Returns whether the whole of `text` matches `pattern`. At worst in the product of the lengths, without recursion.
 ///
 /// Works on bytes: names are bytes to the kernel and rarely other than ASCII; `?` then stands for a byte.
 pub fn matches(pattern: &str, text: &str) -> bool {

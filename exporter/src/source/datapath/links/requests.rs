@@ -14,7 +14,7 @@ use super::link_info::{LinkInfo, parse_address};
 use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, Message, Messages, Request, i32_at, u64_at};
 use super::socket::{DATAGRAM, Socket};
 
-/// How often a dump is repeated if the dumped list changes meanwhile.
+/// The most repetitions of a dump whose list changes meanwhile.
 const ATTEMPTS: usize = 16;
 /// After this time the kernel's configuration lock is considered stuck; the next survey sends the request again.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub struct Counters {
     pub tx_bytes: u64,
 }
 
-/// Why a request failed.
+/// The error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The socket failed.
@@ -67,7 +67,7 @@ pub enum RequestError {
     #[error("interfaces or addresses changed during each of {ATTEMPTS} attempts to list them")]
     Unstable,
     /// The answer was no netlink message.
-    #[error("malformed netlink answer")]
+    #[error("invalid netlink answer")]
     Malformed,
 }
 
@@ -131,7 +131,7 @@ impl Requests {
         fixed[8..].copy_from_slice(&STATS_LINK_64.to_ne_bytes());
         let request = Request::new(RTM_GETSTATS, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed);
         let answer = self.list(&request, |message| {
-            let mut attributes = Attributes::behind(message.payload, IF_STATS_MSG);
+            let mut attributes = Attributes::after_header(message.payload, IF_STATS_MSG);
             let found = attributes.find(|&(kind, _)| kind == IFLA_STATS_LINK_64).map(|(_, value)| value)?;
             let [rx_packets, tx_packets, rx_bytes, tx_bytes] = [0, 8, 16, 24].map(|at| u64_at(found, at));
             let counters =
@@ -170,13 +170,14 @@ impl Requests {
             .attribute(NETNSA_FD, &namespace.as_raw_fd().to_ne_bytes());
         let found = self.list(&request, |message| {
             let is_id = |&(kind, _): &(u16, &[u8])| kind == NETNSA_NSID;
-            let value = Attributes::behind(message.payload, 4).find(is_id).and_then(|(_, value)| i32_at(value, 0));
+            let value =
+                Attributes::after_header(message.payload, 4).find(is_id).and_then(|(_, value)| i32_at(value, 0));
             if message.kind == RTM_NEWNSID { value } else { None }
         })?;
         Ok(found.into_iter().find(|&id| id >= 0))
     }
 
-    /// Sends a request and collects what `pick` returns of the answers. Repeats a dump that the kernel reports as
+    /// Sends a request; collects the results of `pick` on the answers. Repeats a dump that the kernel reports as
     /// changed.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::metadata::{InterfaceInfo, Tables};
 /// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
 pub struct RetiredLink {
-    /// When it is dropped.
+    /// The time of its removal.
     pub until: Instant,
     /// Its last state.
     pub link: Link,
@@ -24,8 +24,7 @@ pub struct RetiredLink {
     pub addresses: Vec<IpAddr>,
 }
 
-/// The current snapshot, which shares names with the one before. `own_inode` is the inode of the machine's own network
-/// namespace.
+/// The current snapshot; shares names with the one before. `own_inode` is that of the machine's network namespace.
 pub fn tables(
     symbols: &Symbols,
     before: &Tables,
