@@ -1,17 +1,17 @@
-//! Why the program cannot start, or failed while it ran.
+//! Errors of the program's start and run.
 
 use crate::client::address::AddressError;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::object::LoadError;
 use crate::support::error_chain::error_chain;
 
-/// Why a command failed.
+/// The error of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The kernel refused an operation for lack of a privilege.
     #[error("missing privilege: {operation}")]
     MissingPrivilege {
-        /// What was refused, and what it needs.
+        /// The refused operation and the privilege that it needs.
         operation: String,
     },
     /// A setting does not fit this machine.
@@ -31,9 +31,9 @@ pub enum AppError {
 pub struct SettingError {
     /// Path of the key.
     pub key: &'static str,
-    /// What is wrong.
+    /// The fault.
     pub wrong: String,
-    /// What would be right.
+    /// The expected form.
     pub right: &'static str,
 }
 

@@ -34,7 +34,7 @@ impl Sink for LogSink {
     }
 }
 
-/// What all exports share.
+/// The dependencies that all exports share.
 pub(super) struct ExportContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) resource: &'a Resource,

@@ -56,8 +56,8 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
     }
 }
 
-/// How long our own metrics of interfaces and namespaces outlive them: as long as an idle series. If series never expire
-/// it is the default: interfaces come and go without end, while series have a cap.
+/// Returns the time that our own metrics of interfaces and namespaces outlive them: an idle series' time. If series
+/// never expire it is the default, as interfaces have no cap.
 fn grace(settings: &config::Metrics) -> Duration {
     if settings.idle_expiry.is_zero() { config::Metrics::default().idle_expiry } else { settings.idle_expiry }
 }

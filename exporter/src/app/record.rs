@@ -1,4 +1,4 @@
-//! The wiring of `eyepiece record`: a source that also writes what it delivers, and what ends it.
+//! The wiring of `eyepiece record`: a source that also writes its events, and the end of the recording.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,18 @@ use crate::recording;
 use crate::recording::{KernelNameLookup, Open, Pending, Recording, Summary, Writer};
 use crate::source::datapath::clock::unix_now;
 
-/// What to record.
+/// The settings of a recording.
 #[derive(Clone, Debug)]
 pub struct RecordConfig {
     /// The file.
     pub file: PathBuf,
     /// Whether to replace an existing file.
     pub force: bool,
-    /// How long; `None` = until a signal.
+    /// The duration; `None` = until a signal.
     pub duration: Option<Duration>,
     /// The most bytes of the file; `None` = no limit.
     pub max_bytes: Option<u64>,
-    /// Whether to export too, and to serve what `run` does: the admin endpoint, the monitor's socket, Hubble's API.
+    /// Whether to export as well, and to serve as `run` does: the admin endpoint, the monitor's socket, Hubble's API.
     pub export: bool,
 }
 

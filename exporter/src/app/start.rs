@@ -33,10 +33,10 @@ use crate::support::capabilities::Capabilities;
 use crate::support::telemetry::Telemetry;
 use crate::support::{capabilities, server_runtime};
 
-/// How long the first attachment may take before a warning.
+/// The time of the first attachment before a warning.
 const SYNC_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a start needs beside the settings.
+/// The inputs of a start besides the settings.
 pub(super) struct StartDeps<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) signals: &'a Signals,
@@ -199,7 +199,7 @@ fn wait_for_interfaces(deps: &StartDeps<'_>, synced: oneshot::Receiver<()>) {
         tokio::select! {
             () = deps.signals.requested() => {}
             result = tokio::time::timeout(SYNC_PATIENCE, synced) => if result.is_err() {
-                tracing::warn!("attaching to the interfaces takes more than {SYNC_PATIENCE:?}; it goes on");
+                tracing::warn!("attaching to the interfaces takes more than {SYNC_PATIENCE:?}; continuing");
             },
         }
     });

@@ -24,7 +24,7 @@ pub(super) fn bind(settings: &Settings) -> anyhow::Result<Option<Bound>> {
     bound.context("cannot serve the admin endpoint")
 }
 
-/// What /readyz answers; the settings decide whether a failing export counts.
+/// Returns the condition of /readyz; the settings decide whether a failing export counts.
 pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
     match settings.admin.readiness {
         Readiness::Started => Ready::default(),

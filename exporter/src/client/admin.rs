@@ -22,11 +22,11 @@ const MAX_ANSWER: usize = 16 << 20;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why there is no status.
+/// The error of fetching the status.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminClientError {
     /// Nothing listens, or it cannot be reached.
-    #[error("nothing answers on {addr} (admin.listen): {source}; is eyepiece running, with this address?")]
+    #[error("cannot connect to {addr} (admin.listen): {source}; is eyepiece running with this address?")]
     Connect {
         /// The address.
         addr: SocketAddr,
@@ -42,16 +42,16 @@ pub enum AdminClientError {
         source: BoxError,
     },
     /// Another program listens there.
-    #[error("the answer from {addr} (admin.listen) is none of eyepiece's: {wrong}; does something else listen there?")]
+    #[error("invalid answer from {addr} (admin.listen): {wrong}; does another program listen there?")]
     Answer {
         /// The address.
         addr: SocketAddr,
-        /// What is wrong with it.
+        /// The fault.
         wrong: String,
     },
 }
 
-/// Fetches /status from the endpoint that listens on an address; returns the JSON text, and what it means.
+/// Fetches /status from the endpoint that listens on an address; returns the JSON text and its value.
 ///
 /// # Errors
 /// Nothing listens, the endpoint does not answer in time, or another program answers.

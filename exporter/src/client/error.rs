@@ -12,7 +12,7 @@ use crate::support::error_chain::{causes, error_chain};
 
 type AnyError = dyn std::error::Error + 'static;
 
-/// Why there is no connection.
+/// The error of connecting.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nothing listens, or it cannot be reached.
@@ -20,9 +20,9 @@ pub enum ClientError {
     Connect {
         /// The address.
         address: Address,
-        /// What went wrong, with its causes.
+        /// The failure, with its causes.
         message: String,
-        /// What to look at.
+        /// A hint at the cause.
         hint: &'static str,
         /// The system's error, if there was one.
         kind: Option<ErrorKind>,
@@ -40,13 +40,13 @@ pub enum ClientError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         message: String,
     },
     /// TLS cannot be set up.
-    #[error("TLS: {message}")]
+    #[error("cannot configure TLS: {message}")]
     Tls {
-        /// What went wrong.
+        /// The failure.
         message: String,
     },
     /// Settings that exclude each other.
@@ -63,24 +63,24 @@ impl ClientError {
     }
 }
 
-/// What to look at, by the system's error.
+/// Returns a hint at the cause, by the system's error.
 fn hint(address: &Address, is_tls: bool, kind: Option<ErrorKind>) -> &'static str {
     match (address, kind) {
         (Address::Unix(_), Some(ErrorKind::NotFound)) => {
             ": is its server running? eyepiece's own listens at hubble.listen"
         }
-        (Address::Unix(_), Some(ErrorKind::ConnectionRefused)) => ": its server has gone",
+        (Address::Unix(_), Some(ErrorKind::ConnectionRefused)) => ": its server has ended",
         (Address::Unix(_), Some(ErrorKind::PermissionDenied)) => ": root may connect, and the socket's group",
         (Address::Tcp { .. }, Some(ErrorKind::ConnectionRefused)) => ": does a Hubble server listen there?",
         (Address::Tcp { .. }, _) if is_tls => {
-            ": does it speak TLS, and is its certificate of an authority that is trusted (--tls-ca-cert-files, \
-             hubble_source.tls.ca), for the name that is asked for (--tls-server-name, hubble_source.tls.server_name)?"
+            ": does it speak TLS, and is its certificate from a trusted authority (--tls-ca-cert-files, \
+             hubble_source.tls.ca), for the requested name (--tls-server-name, hubble_source.tls.server_name)?"
         }
         _ => "",
     }
 }
 
-/// How the connection broke; `None` if the server itself ended the call.
+/// Returns how the connection broke; `None` if the server itself ended the call.
 pub fn broken_connection(status: &Status) -> Option<String> {
     let source = std::error::Error::source(status)?;
     let cause = causes(source).find_map(|cause| cause.downcast_ref::<tonic::transport::Error>());

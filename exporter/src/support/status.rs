@@ -81,7 +81,7 @@ pub struct ConnectionStatus {
     pub peer: String,
     /// Whether it is connected.
     pub connected: bool,
-    /// Why it is not connected: `not_there`, `closed` …
+    /// The reason of a missing connection: `not_there`, `closed` …
     pub reason: Option<String>,
     /// Whole seconds since the last change.
     pub since_seconds: u64,
@@ -119,7 +119,7 @@ pub struct HookStatus {
     pub attached: bool,
     /// The kind of hook: `tcx`, `clsact`, `tp_btf`.
     pub by: String,
-    /// Why it is not attached.
+    /// The error of attaching it.
     pub error: Option<String>,
 }
 

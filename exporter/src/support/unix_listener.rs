@@ -21,7 +21,7 @@ const LOCK_TRIES: u32 = 100;
 /// The time between two attempts.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Why there is no socket.
+/// The error of listening on a socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another process answers there: replacing its socket would disconnect it from its clients.
@@ -39,7 +39,7 @@ pub enum ListenError {
         path: PathBuf,
     },
     /// The socket at the path may be alive.
-    #[error("{}: cannot find out whether the existing socket is in use: {source}", path.display())]
+    #[error("{}: cannot check whether the existing socket is in use: {source}", path.display())]
     Unclear {
         /// The path.
         path: PathBuf,

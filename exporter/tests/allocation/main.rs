@@ -1,4 +1,4 @@
-//! What must not allocate, counted by the allocator of this test program.
+//! Checks code that must not allocate, by the allocator of this test program.
 
 mod counting;
 mod decode;

@@ -1,4 +1,4 @@
-//! What leaves beside the plain flow: layer 7, sockets, events of the agent, debug messages, losses.
+//! Checks exports besides plain flows: layer 7, sockets, events of the agent, debug messages, losses.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ fn losses() {
     ] {
         let lost = Observed::Lost(Lost { source, cpu, count: 7, time: 5 });
         let source = format!("hubble.lost.source={name}");
-        // Each record has an id of its own, made where it is encoded.
+        // Each record has its own id, made where it is encoded.
         let (one, other) = (record(&lost), record(&lost));
         let [uid, another] = [&one, &other].map(|record| attributes(record).pop().unwrap());
         assert!(uid.starts_with("log.record.uid=") && uid.as_bytes()[29] == b'4' && uid != another, "{uid} {another}");

@@ -24,7 +24,7 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
 }
 
-/// What follows `HTTP/1.1 ` up to the last header, and the body.
+/// The head after `HTTP/1.1 `, and the body.
 type Answer = (&'static str, Vec<u8>);
 
 /// Requests that were seen, and answers until everything is taken.

@@ -203,7 +203,7 @@ async fn our_own_numbers_arrive() {
         }
     });
     eventually(|| receiver.seen.lock().unwrap().len() >= 2).await;
-    // Registered late, exported all the same.
+    // Registered late, but still exported.
     telemetry.counter("eyepiece.flows.parsed", &[]).add(8);
     let exported = |name: &str| {
         let seen = receiver.seen.lock().unwrap();

@@ -81,7 +81,7 @@ pub(crate) fn numbers(requests: &[ExportLogsServiceRequest]) -> Vec<u32> {
     numbers
 }
 
-/// What a receiver answers.
+/// The answer of a receiver.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Ok,
@@ -90,7 +90,7 @@ pub(crate) enum Answer {
     Hang,
 }
 
-/// What receivers keep: requests that they took, and what they will answer before they take everything.
+/// The state of receivers: accepted requests, and the answers that they send before they accept everything.
 #[derive(Clone, Default)]
 pub(crate) struct Received {
     pub(crate) requests: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,

@@ -80,8 +80,7 @@ async fn delivered(client: Client) -> u64 {
     delivered
 }
 
-/// Each protocol with the right files, without a client certificate, with another's certificate, and with another
-/// authority.
+/// Checks each protocol with the right files, without a client certificate, with a foreign one, a foreign authority.
 async fn check(url: String, protocol: Protocol, pki: &Pki) {
     let other = Pki::new();
     let settings = settings(url, protocol);
@@ -129,19 +128,20 @@ fn unusable_tls_files_are_named() {
     std::fs::write(pki.path("empty"), "").unwrap();
     let other = Pki::new();
     let cases = [
-        (Some("missing"), None, "missing: certificate: "),
-        (Some("empty"), None, "empty: certificate: none in the file"),
-        (Some("key"), None, "key: certificate: none in the file"),
-        (None, Some((pki.path("missing"), pki.path("key"))), "missing: certificate: "),
-        (None, Some((pki.path("cert"), pki.path("empty"))), "empty: private key: "),
-        (None, Some((pki.path("cert"), other.path("key"))), "client certificate "),
+        (Some("missing"), None, ["certificate", "missing", ": "]),
+        (Some("empty"), None, ["certificate", "empty", ": none in the file"]),
+        (Some("key"), None, ["certificate", "key", ": none in the file"]),
+        (None, Some((pki.path("missing"), pki.path("key"))), ["certificate", "missing", ": "]),
+        (None, Some((pki.path("cert"), pki.path("empty"))), ["private key", "empty", ": "]),
+        (None, Some((pki.path("cert"), other.path("key"))), ["client certificate", "cert", " with key "]),
     ];
-    for (ca, identity, expected) in cases {
+    for (ca, identity, [what, name, rest]) in cases {
         let mut settings = settings("http://127.0.0.1:1".into(), Protocol::Grpc);
         settings.tls.ca = ca.map(|name| pki.path(name));
         (settings.tls.cert, settings.tls.key) = identity.unzip();
         let error = Client::new(&settings, Signal::Logs).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
+        let expected = format!("cannot use the {what} in {}{rest}", pki.path(name).display());
+        assert!(error.contains(&expected), "{error}");
         assert!(!error.contains("PRIVATE"), "{error}");
     }
 }

@@ -43,7 +43,7 @@ struct Counts {
     ours_only: usize,
 }
 
-/// What became of a payload.
+/// The fate of a payload.
 enum Outcome {
     Observed(Box<Observed>, Value),
     Skipped,
@@ -105,7 +105,7 @@ fn compare(reference: &str, tables: Option<Tables>, names: impl Fn(&mut Value)) 
     counts
 }
 
-/// Whether a row's outcome is upstream's, or better.
+/// Returns whether a row's outcome is upstream's, or better.
 fn is_equal(ours: &Outcome, expected: &Value, counts: &mut Counts) -> bool {
     match (expected["error"].as_str(), ours) {
         (Some("event was skipped"), ours) => {
@@ -134,7 +134,7 @@ fn is_equal(ours: &Outcome, expected: &Value, counts: &mut Counts) -> bool {
     }
 }
 
-/// How upstream's errors begin that are about the message itself, not about a packet in it.
+/// The beginnings of upstream's errors about the message itself, not about a packet in it.
 const REFUSALS: [&str; 5] =
     ["failed to parse", "empty data", "can't decode following payload type", "gob: ", "parsing time"];
 

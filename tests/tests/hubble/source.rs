@@ -20,9 +20,9 @@ use prost::Message as _;
 use prost_types::Timestamp;
 use serde_json::Value;
 
-/// How long what must come may take; only a failure takes that long.
+/// Timeout of expected events; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// When the first flow happened, s since the Unix epoch.
+/// Time of the first flow, s since the Unix epoch.
 const START: i64 = 1_700_000_000;
 
 /// Flows of every kind, as filters and metrics look at them, a millisecond apart, all of one node.
@@ -118,7 +118,7 @@ fn wait_for_flows<'a>(
     })
 }
 
-/// What a record must have of an end.
+/// Adds the attributes of an end that a record must have.
 fn end_attributes(end: &str, endpoint: &Endpoint, wanted: &mut BTreeMap<String, String>) {
     let mut add = |name: String, value: &str| {
         if !value.is_empty() {
@@ -342,7 +342,7 @@ fn of_relay() -> Result<()> {
     wait_for_flows(&receiver, &eyepiece, &ones[3..399])?;
     assert_eq!(eyepiece.number("eyepiece.source.interruptions", &[])?, 0);
     // It has neither events of the agent nor debug events, which ends nothing.
-    assert!(eyepiece.stderr().contains("does not give these events"), "{}", eyepiece.stderr());
+    assert!(eyepiece.stderr().contains("does not serve these events"), "{}", eyepiece.stderr());
     assert_eq!(eyepiece.stop()?, 0);
     Ok(())
 }

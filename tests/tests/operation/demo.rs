@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 /// The variable in the environment by which all processes of one demo are found.
 const MARK: &str = "DEMO_OF_TEST";
-/// Where eyepiece keeps locks and sockets.
+/// The folder of eyepiece's locks and sockets.
 const FOLDER: &str = "/run/eyepiece";
 /// A whole demo in a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ struct Demo {
     mark: String,
 }
 
-/// What a demo holds while it runs, and must not leave.
+/// The resources that a demo holds while it runs, and must release.
 #[derive(Debug, Default)]
 struct Held {
     processes: BTreeSet<u32>,
@@ -90,7 +90,7 @@ fn programs_of(pid: u32) -> Vec<u32> {
     texts.filter_map(id).collect()
 }
 
-/// Whether the kernel still has a BPF program of an id.
+/// Returns whether the kernel still has a BPF program of an id.
 fn program_exists(id: u32) -> bool {
     /// `BPF_PROG_GET_FD_BY_ID`.
     const GET_FD_BY_ID: libc::c_long = 13;

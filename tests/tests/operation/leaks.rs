@@ -12,7 +12,7 @@ use eyepiece_tests::traffic::{RATE, connections, frames, udp};
 use eyepiece_tests::{Eyepiece, Family, Inside, Lab, Receiver, Uplink, Watch, eventually, frame};
 use nix::sys::signal::Signal;
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Starts and stops.
 const RUNS: usize = 20;
@@ -85,7 +85,7 @@ fn freed(held: &Objects) -> Result<()> {
     freed.with_context(|| format!("{:?}", held.left()))
 }
 
-/// What else of a run can be seen: filters and queueing disciplines of ours, processes in the namespace.
+/// Returns other traces of a run: our filters and queueing disciplines, processes in the namespace.
 fn remains(inside: &Inside) -> Result<Vec<String>> {
     let mut remains = Vec::new();
     for device in ["ve-a", "ve-b"] {
@@ -227,7 +227,7 @@ fn counts_of_removed_interfaces_expire() -> Result<()> {
     Ok(())
 }
 
-/// What the process has open, by kind: `socket`, `anon_inode:bpf-prog` …
+/// Counts the open descriptors of the process by kind: `socket`, `anon_inode:bpf-prog` …
 fn kinds(eyepiece: &Eyepiece) -> Result<BTreeMap<String, usize>> {
     let mut kinds = BTreeMap::new();
     for entry in std::fs::read_dir(format!("/proc/{}/fd", eyepiece.process.pid()))? {
@@ -267,7 +267,7 @@ fn churn(lab: &Lab, eyepiece: &Eyepiece, count: usize) -> Result<()> {
     eventually(PATIENCE, "gone", left).with_context(|| format!("{:?}", hooks()))
 }
 
-/// What was counted of an interface's direction: by the hooks, and before they were there.
+/// Returns the counts of an interface's direction: by the hooks, and before they existed.
 fn counted(receiver: &Receiver, device: &str, direction: &str) -> (u64, u64) {
     let attributes = [("network.interface.name", device), ("network.io.direction", direction)];
     let sum = |name| receiver.sum(name, &attributes);

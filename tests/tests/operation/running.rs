@@ -1,4 +1,4 @@
-//! What an operator meets: exports that fail, patterns that match nothing, a second instance, the end by Ctrl-C.
+//! Checks operation: failing exports, patterns that match nothing, a second instance, the end by Ctrl-C.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use eyepiece_tests::traffic::{tcp, udp};
 use eyepiece_tests::{Background, Behaviour, Collector, Eyepiece, Lab, Receiver, Uplink, eventually, peer, skip};
 use nix::sys::signal::Signal;
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn lab() -> Result<Lab> {
@@ -32,7 +32,7 @@ fn start(lab: &Lab, config: &str) -> Result<(Eyepiece, String)> {
     Ok((eyepiece, address))
 }
 
-/// What `eyepiece status` prints.
+/// Returns the output of `eyepiece status`.
 fn status(lab: &Lab, address: &str) -> Result<String> {
     let mut command = Background::spawn(lab.node().command(binary()?).args(["status", "--address", address]))?;
     let code = command.wait(PATIENCE)?.code();
@@ -62,7 +62,7 @@ fn fails(lab: &Lab, endpoint: &str, protocol: &str, expected: &str) -> Result<()
     assert!(code == 503 && body.contains("FAILING") && body.contains(expected), "{code} {body}");
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     let errors = eyepiece.stderr();
-    let left = errors.lines().find(|line| line.contains("left without delivering all"));
+    let left = errors.lines().find(|line| line.contains("ended with undelivered telemetry"));
     assert!(left.is_none_or(|line| line.contains(endpoint)), "{errors}");
     assert!(!errors.contains("no answer in time"), "{errors}");
     Ok(())
@@ -140,11 +140,11 @@ fn interrupt_announces_delivery_names_cause() -> Result<()> {
     eyepiece.process.wait_for_line("cannot export logs", PATIENCE)?;
     assert_eq!(eyepiece.process.stop(Signal::SIGINT, PATIENCE)?, 0, "{}", eyepiece.stderr());
     let errors = eyepiece.stderr();
-    assert!(errors.contains("delivering what is queued, up to 2 s; Ctrl-C again to leave now"), "{errors}");
+    assert!(errors.contains("delivering queued telemetry for up to 2 s; Ctrl-C again exits at once"), "{errors}");
     let refused = format!("connection refused ({})", receiver.endpoint());
     for signal in ["logs", "metrics"] {
         let named =
-            |line: &&str| line.contains("left without delivering all") && line.contains(&format!("\"{signal}\""));
+            |line: &&str| line.contains("ended with undelivered telemetry") && line.contains(&format!("\"{signal}\""));
         let line = errors.lines().find(named).with_context(|| errors.clone())?;
         assert!(line.contains(&refused), "{line}");
     }

@@ -1,4 +1,4 @@
-//! How the running product answers: over its admin listener, by `eyepiece status`, to signals.
+//! Checks the running product's answers: at its admin listener, to `eyepiece status`, to signals.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use eyepiece_tests::traffic::udp;
 use eyepiece_tests::{Background, Behaviour, Eyepiece, Lab, Receiver, Uplink, eventually};
 use nix::sys::signal::Signal;
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 fn lab() -> Result<Lab> {

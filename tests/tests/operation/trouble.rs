@@ -10,7 +10,7 @@ use tonic::Code;
 
 /// Longest wait for a recovery: the longest pause between two attempts that these tests come to, and some more.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a receiver is in trouble, and how long one that goes away.
+/// The duration of a receiver's trouble, and of a receiver's absence.
 const TROUBLE: Duration = Duration::from_secs(5);
 const ABSENCE: Duration = Duration::from_secs(30);
 /// `node.drain` of these tests, and what a debug build on a busy machine may take beyond it.
@@ -18,8 +18,8 @@ const DRAIN: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_secs(10);
 
 const RECORDS: &str = "eyepiece.export.records";
-/// What is logged at the end about undelivered data.
-const LEFT: &str = "left without delivering all";
+/// The warning about undelivered data at the end.
+const LEFT: &str = "ended with undelivered telemetry";
 
 fn config(logs: &str, metrics: &str) -> String {
     format!(
@@ -33,7 +33,7 @@ fn lab() -> Result<Lab> {
     Lab::builder().uplink(Uplink::None).build()
 }
 
-/// What became of log records.
+/// The fate of log records.
 #[derive(Debug)]
 struct Fate {
     parsed: u64,
@@ -63,7 +63,7 @@ impl Fate {
     }
 }
 
-/// What a receiver does for a while, and by what reason its records are dropped then.
+/// A receiver's temporary behaviour, and the reason for dropping its records.
 enum Trouble {
     Away,
     Behaves(Behaviour),

@@ -1,4 +1,4 @@
-//! Checks PEM files: that they are readable, hold what they should, and that certificate and key match.
+//! Checks PEM files: readable, with the expected content, certificate and key matching.
 
 use std::path::Path;
 

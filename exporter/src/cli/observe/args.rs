@@ -207,7 +207,7 @@ pub(super) struct FlowFormat {
     pub(super) color: Color,
 }
 
-/// When to print colours.
+/// The use of colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
     /// If standard output is a terminal, and NO_COLOR is not set

@@ -128,7 +128,7 @@ fn text(flag: &Option<String>, name: &str, variables: Variables<'_>) -> Option<S
     flag.clone().or_else(|| variables(name)).filter(|text| !text.is_empty())
 }
 
-/// Whether a flag or a variable is set, by the words of Go's `strconv.ParseBool`.
+/// Returns whether a flag or a variable is set, by the words of Go's `strconv.ParseBool`.
 fn is_set(flag: bool, name: &str, variables: Variables<'_>) -> Result<bool, ObserveError> {
     match variables(name).as_deref() {
         _ if flag => Ok(true),

@@ -13,7 +13,7 @@ use super::print;
 use super::server::ConnectionFlags;
 use crate::cli::output;
 
-/// How long an answer may take, as for Hubble's command line.
+/// Timeout of an answer, as for Hubble's command line.
 const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Prints a server's status; an empty address names our own server.

@@ -41,7 +41,7 @@ pub struct LogsConfig {
     pub max_records: usize,
     /// Bytes of a request, up to [`MAX_BYTES`].
     pub max_bytes: usize,
-    /// How long a record waits for others.
+    /// The longest wait of a record for others.
     pub flush_delay: Duration,
     /// Requests in flight, at least 1: one is answered while another is sent.
     pub in_flight: usize,

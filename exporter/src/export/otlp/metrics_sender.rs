@@ -124,7 +124,7 @@ impl<T: Transport> MetricsSender<T> {
         Self { transport, counters, reporter }
     }
 
-    /// Why the last request failed. `None` if it succeeded.
+    /// The last request's error; `None` if it succeeded.
     pub(super) fn error(&self) -> Option<String> {
         self.reporter.error()
     }

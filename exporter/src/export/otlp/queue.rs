@@ -20,7 +20,7 @@ pub const DEFAULT_CAPACITY: usize = 65_536;
 /// The pipeline's end of the queue. Cloning shares the queue.
 #[derive(Clone, Debug)]
 pub struct LogSink {
-    shared: Arc<Shared>,
+    shared: Arc<QueueState>,
     sender: mpsc::UnboundedSender<Item>,
 }
 
@@ -50,7 +50,7 @@ impl Item {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct QueueState {
     kinds: RecordKinds,
     /// In records. The channel itself is unbounded.
     capacity: usize,
@@ -68,7 +68,7 @@ struct Shared {
 pub fn channel(capacity: usize, enough: usize, kinds: RecordKinds, counters: ExportCounters) -> (LogSink, Queue) {
     let (sender, receiver) = mpsc::unbounded_channel();
     counters.queue_capacity.set(capacity as u64);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(QueueState {
         kinds,
         capacity,
         depth: AtomicUsize::new(0),
@@ -117,7 +117,7 @@ impl LogSink {
     }
 }
 
-impl Shared {
+impl QueueState {
     fn release(&self, records: usize) {
         let before = self.depth.fetch_sub(records, Ordering::AcqRel);
         self.gauge.set(before.saturating_sub(records) as u64);
@@ -133,7 +133,7 @@ impl Shared {
 /// The reader's end. Dropping it closes the queue and counts the rest.
 #[derive(Debug)]
 pub struct Queue {
-    shared: Arc<Shared>,
+    shared: Arc<QueueState>,
     receiver: mpsc::UnboundedReceiver<Item>,
 }
 
@@ -152,8 +152,7 @@ impl Queue {
         Some(item)
     }
 
-    /// Waits at most `delay` for a full request. The reader does not wake for every batch, which would cost more than
-    /// encoding the batch.
+    /// Waits at most `delay` for a full request. Waking for every batch would cost more than encoding the batch.
     pub async fn gather(&self, delay: Duration) {
         let enough = async {
             while self.shared.depth.load(Ordering::Acquire) < self.shared.enough {

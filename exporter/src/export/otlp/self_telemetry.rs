@@ -37,8 +37,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 /// Time beyond the deadline in which the SDK learns that the last request was given up.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
-/// a tokio runtime.
+/// Exports every `interval` and at the stop; returns by the deadline whatever the receiver does. Needs a tokio runtime.
 pub async fn run<T: Transport>(
     telemetry: Telemetry,
     resource: &Resource,
@@ -81,8 +80,7 @@ pub async fn run<T: Transport>(
     }
 }
 
-/// Shuts the SDK down. This blocks while the export needs this runtime, so it has a thread of its own, which is left
-/// behind at the deadline.
+/// Shuts the SDK down. It blocks while the export needs this runtime, so a thread does it, left at the deadline.
 async fn shut_down(provider: SdkMeterProvider, deadline: Instant) -> Result<(), String> {
     let (sender, receiver) = oneshot::channel();
     let left = deadline.saturating_duration_since(Instant::now());

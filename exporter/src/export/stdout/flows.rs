@@ -65,8 +65,7 @@ pub fn build<W: Write>(
 }
 
 impl<W: Write> Printer<W> {
-    /// Prints until all sinks are dropped, until a stop, which drains until the deadline, or until the pipe is closed, which
-    /// is no error.
+    /// Prints until all sinks are dropped, until a stop (then until its deadline), or until the pipe is closed.
     ///
     /// # Errors
     /// Standard output cannot be written for another reason.

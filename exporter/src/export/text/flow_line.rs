@@ -16,16 +16,15 @@ use eyepiece_wire::InterfaceKind;
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
 
-/// Entries of a name cache before it is cleared. A machine has far fewer interfaces and endpoints, but a cache must not
-/// grow with pod churn.
+/// Entries of a name cache before it is cleared. A machine has far fewer names, but pods come and go.
 const CACHE: usize = 4096;
 
 /// The texts of one flow that are looked up or formatted. The buffers are reused for the next flow.
 #[derive(Debug, Default)]
 pub struct FlowTexts {
-    /// Source address; empty if there is none.
+    /// Source address, or empty.
     pub source: String,
-    /// Destination address; empty if there is none.
+    /// Destination address, or empty.
     pub destination: String,
     /// Name of the source; empty if unknown.
     pub source_name: Arc<str>,

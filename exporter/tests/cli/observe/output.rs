@@ -1,4 +1,4 @@
-//! What is asked, what is printed where, and how it ends.
+//! Checks requests, output and exit codes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};

@@ -1,5 +1,4 @@
-//! Ours beside Hubble's own command line: the same requests of the same flags, and the same texts of the same server,
-//! which is Cilium's.
+//! Compares with Hubble's own command line: the same requests of the same flags, the same texts of Cilium's server.
 //!
 //! The peer is the command line 0.12.3, made of Cilium 1.14. Where ours differs by intent the tests state it: what
 //! newer command lines do better, and what is a fault of all of them.
@@ -86,7 +85,7 @@ fn flags_make_filters_as_hubble() {
     }
 }
 
-/// Events of Cilium's own parser, each at a time of its own: flows, and agent and debug events.
+/// Events of Cilium's own parser, each at a different time: flows, and agent and debug events.
 fn events() -> Vec<ExportEvent> {
     let text = vectors::text("flows-world.jsonl.gz");
     let events =
@@ -107,7 +106,7 @@ fn events() -> Vec<ExportEvent> {
     events.collect()
 }
 
-/// Whether the peer prints a flow differently: what it does not know yet, and what newer versions print in more detail.
+/// Returns whether the peer prints a flow differently: with unknown parts, or with less detail than newer versions.
 fn is_newer(event: &ExportEvent) -> bool {
     let flow = match &event.response_types {
         Some(ResponseTypes::Flow(flow)) => flow,
@@ -257,7 +256,7 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// Whether values are the same; an enum's number may be the peer's for a name that it does not know yet.
+/// Returns whether values are the same; an enum's number may be the peer's for a name that it does not know yet.
 fn agree(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {
@@ -321,7 +320,7 @@ fn status_is_the_same(hubble: &str, address: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where the words differ, and how: theirs and ours.
+/// Checks that words that differ from the peer's are ours.
 fn newer_words_are_ours(hubble: &str, newer: &[ExportEvent]) -> Result<()> {
     with_server(newer, |address| {
         let arguments = ["observe", "--all", "--server", address];

@@ -23,7 +23,7 @@ use tonic::transport::server::Router;
 use tonic::transport::{Server as Transport, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// What comes behind the messages of a stream.
+/// The end of a stream, after its messages.
 #[derive(Clone, Default)]
 pub(crate) enum Then {
     /// The end.
@@ -37,7 +37,7 @@ pub(crate) enum Then {
     Fail(Status),
 }
 
-/// What is answered.
+/// The answers.
 #[derive(Clone, Default)]
 pub(crate) struct Answers {
     pub(crate) flows: Vec<GetFlowsResponse>,
@@ -52,7 +52,7 @@ pub(crate) struct Answers {
     pub(crate) is_sick: bool,
 }
 
-/// What was asked.
+/// The received requests.
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) flows: Vec<GetFlowsRequest>,

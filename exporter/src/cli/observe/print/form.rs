@@ -19,7 +19,7 @@ pub enum Output {
     Table,
 }
 
-/// What is printed, and how.
+/// The settings of printing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrintConfig {
     /// The form.

@@ -12,7 +12,7 @@ use super::time::TimeFormat;
 /// Bytes of node names in a line; at least one name is printed.
 const MAX_NAMES: usize = 50;
 
-/// Whether flows of a node are missing.
+/// Returns whether flows of a node are missing.
 pub(super) fn is_failure(status: &NodeStatusEvent) -> bool {
     matches!(NodeState::try_from(status.state_change), Ok(NodeState::NodeError | NodeState::NodeUnavailable))
 }

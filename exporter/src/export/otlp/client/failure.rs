@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::export::otlp::retry::Outcome;
 use crate::support::error_chain::{causes, error_chain, is_unexpected_message};
 
-/// How long a canceled request waits for the failure of the connection that it waited for.
+/// The time that a canceled request waits for the failure of its connection.
 const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The receiver, as messages name it.
@@ -212,8 +212,7 @@ fn of_tls(error: &rustls::Error) -> Option<Mistake> {
     }
 }
 
-/// Returns whether the server closed the connection. hyper cancels a request without a cause if that happens before the
-/// request is sent.
+/// Returns whether the server closed the connection. If it did so before the request was sent, hyper gives no cause.
 fn is_end(cause: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let is_io =

@@ -9,11 +9,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, crypto};
 
-/// Why TLS cannot be set up.
+/// The error of configuring TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read, or has no such item.
-    #[error("{}: {what}: {message}", path.display())]
+    #[error("cannot use the {what} in {}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum TlsError {
         detail: String,
     },
     /// Certificate and key do not match, or their algorithm is unknown.
-    #[error("client certificate {} with key {}: {message}", cert.display(), key.display())]
+    #[error("cannot use the client certificate in {} with key {}: {message}", cert.display(), key.display())]
     Identity {
         /// Certificate file.
         cert: PathBuf,
@@ -39,7 +39,7 @@ pub enum TlsError {
         message: String,
     },
     /// The TLS library failed.
-    #[error("TLS: {message}")]
+    #[error("cannot configure TLS: {message}")]
     Library {
         /// The error.
         message: String,
