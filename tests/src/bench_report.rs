@@ -1,4 +1,4 @@
-//! How the benches measure and print: the smallest of several rounds taken in turns, one line a figure, goals apart.
+//! Measures and prints for the benches: the smallest of several rounds taken in turns, one line a figure, goals apart.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ pub const ROUNDS: usize = 30;
 /// Environment variable with the file that goals are added to, for a summary of all benches.
 const GOALS: &str = "EYEPIECE_BENCH_GOALS";
 
-/// What a figure should be.
+/// The goal of a figure.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
     /// A limit that is not exceeded.

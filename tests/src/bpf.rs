@@ -28,16 +28,16 @@ const INFO_WORDS: usize = 32;
 /// Most maps of one program.
 const MAPS: usize = 64;
 
-/// Where a program is hooked to an interface.
+/// The direction of a program's hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What comes in.
+    /// Received packets.
     Ingress,
-    /// What goes out.
+    /// Sent packets.
     Egress,
 }
 
-/// Whether a program runs before those that are there, or behind them.
+/// The place of a program: before the existing ones, or after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Before all.
@@ -119,7 +119,7 @@ impl Counting {
     }
 }
 
-/// What of the kernel's a process holds: programs, their maps, links; by id.
+/// The BPF objects that a process holds: programs, their maps, links; by id.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     /// Programs.
@@ -131,7 +131,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// What a process holds now.
+    /// Returns the objects that a process holds now.
     pub fn of(pid: Pid) -> Result<Self> {
         let mut objects = Self::default();
         for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
@@ -203,7 +203,7 @@ fn keys(map: &OwnedFd, size: usize) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-/// What the kernel has about a program.
+/// The kernel's information about a program.
 #[derive(Clone, Debug)]
 pub struct Info {
     /// Its name, the first 15 bytes.

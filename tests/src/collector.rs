@@ -88,7 +88,7 @@ impl Collector {
         Ok(records)
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn stderr(&self) -> String {
         self.process.stderr()
     }

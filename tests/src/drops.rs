@@ -14,7 +14,7 @@ use crate::traffic::{frames, receive_buffer, udp};
 /// Packets that were dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
-    /// How many.
+    /// The number of drops.
     pub packets: u64,
     /// The kernel's name of the reason.
     pub reason: &'static str,

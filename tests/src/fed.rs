@@ -9,7 +9,7 @@ use crate::harness::Harness;
 use crate::payload::{Packet, write};
 use crate::{Eyepiece, Hubble, Namespace, eventually};
 
-/// How long events may take through the product.
+/// Timeout of events on their way through the product.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// All of it, running.
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Fed {
     /// The product.
     pub eyepiece: Eyepiece,
-    /// Where it runs.
+    /// Its network namespace.
     pub home: Namespace,
     server: Harness,
     socket: String,
@@ -30,7 +30,7 @@ impl Fed {
     /// `[hubble]`. Without any: `]`.
     ///
     /// # Errors
-    /// Where the harness is not there, or one of them does not start.
+    /// Fails if the harness is missing, or if one of them does not start.
     pub fn start(name: &str, further: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let sockets = folder.path().join("agent");
@@ -55,7 +55,7 @@ impl Fed {
         Ok(Self { eyepiece, home, server, socket, sent: 0, _folder: folder })
     }
 
-    /// Where it serves Hubble's API: `unix://…`.
+    /// Returns the address of Hubble's API: `unix://…`.
     pub fn socket(&self) -> &str {
         &self.socket
     }
@@ -63,12 +63,12 @@ impl Fed {
     /// The CLI on that socket.
     ///
     /// # Errors
-    /// Where the peer is not there.
+    /// Fails if the peer is missing.
     pub fn hubble(&self) -> Result<Hubble> {
         Hubble::new(&self.socket, None)
     }
 
-    /// How many events were sent in all; each is a flow.
+    /// Returns the number of sent events; each is a flow.
     pub const fn sent(&self) -> u64 {
         self.sent
     }
@@ -76,7 +76,7 @@ impl Fed {
     /// Sends, and waits until the product has taken them.
     ///
     /// # Errors
-    /// Where it does not.
+    /// Fails if it does not.
     pub fn send(&mut self, count: u64) -> Result<()> {
         let answer = self.server.ask(&format!("send {count}"))?;
         ensure!(answer == format!("sent {count} 1"), "{answer}");

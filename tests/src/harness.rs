@@ -21,15 +21,15 @@ const RECORD_HEADER: usize = 24;
 /// No frame is longer.
 const LONGEST_FRAME: usize = 16 << 20;
 
-/// What the harness reads.
+/// The harness's standard input.
 pub type Input = BufWriter<ChildStdin>;
-/// What the harness writes.
+/// The harness's standard output.
 pub type Output = BufReader<ChildStdout>;
 
 /// Runs a sub-command: one thread writes its input, which ends then, while this one reads its output.
 ///
 /// # Errors
-/// Where the harness is not there or ends with an error, or `read` or `write` find one.
+/// Fails if the harness is missing or ends with an error, or if `read` or `write` fail.
 pub fn pipe<T>(
     arguments: &[&str],
     write: impl FnOnce(&mut Input) -> Result<()> + Send,
@@ -85,7 +85,7 @@ impl Harness {
     /// Starts a sub-command.
     ///
     /// # Errors
-    /// Where the harness is not there.
+    /// Fails if the harness is missing.
     pub fn start(arguments: &[&str]) -> Result<Self> {
         Self::start_peer(NAME, arguments)
     }
@@ -108,7 +108,7 @@ impl Harness {
     /// [`ask`](Self::ask) sends a command; tests/peers/harness/server.go has the list.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// Fails if it does not start.
     pub fn monitor_server(folder: &Path, payloads: &Path, further: &[&str]) -> Result<Self> {
         let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is no text");
         let (folder, payloads) = (text(folder)?, text(payloads)?);
@@ -123,7 +123,7 @@ impl Harness {
     /// Sends a line and gives the answer.
     ///
     /// # Errors
-    /// Where the harness has ended.
+    /// Fails if the harness has ended.
     pub fn ask(&mut self, line: &str) -> Result<String> {
         let input = self.input.as_mut().context("its input has ended")?;
         writeln!(input, "{line}").and_then(|()| input.flush()).with_context(|| format!("{}: {line}", self.name))?;
@@ -154,7 +154,7 @@ impl Harness {
     /// Ends its input and waits for its end.
     ///
     /// # Errors
-    /// Where it fails; why is on standard error.
+    /// Fails if it does; the cause is on standard error.
     pub fn wait(&mut self) -> Result<()> {
         drop(self.input.take());
         let status = self.child.wait()?;
@@ -193,7 +193,7 @@ fn write_tagged(out: &mut impl Write, kind: u8, body: &[u8]) -> Result<()> {
 /// Reads a frame; false at the end.
 ///
 /// # Errors
-/// Where the pipe ends inside a frame, or one is too long.
+/// Fails if the pipe ends inside a frame, or if a frame is too long.
 pub fn read_frame(input: &mut impl BufRead, frame: &mut Vec<u8>) -> Result<bool> {
     if input.fill_buf()?.is_empty() {
         return Ok(false);
@@ -236,7 +236,7 @@ impl Record {
     /// The record in a frame.
     ///
     /// # Errors
-    /// Where the frame is too short for one.
+    /// Fails if the frame is too short for one.
     pub fn read(frame: &[u8]) -> Result<Self> {
         let (header, data) = frame.split_at_checked(RECORD_HEADER).context("a record that is too short")?;
         let number = |at: usize| Ok::<_, anyhow::Error>(<[u8; 8]>::try_from(&header[at..at + 8])?);

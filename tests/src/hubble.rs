@@ -1,6 +1,6 @@
 //! The hubble CLI: runs the peer `hubble` (0.12.3) against a server, and gives what it prints.
 //!
-//! Facts of that release, from its source and from running it:
+//! Properties of that release, from its source and from runs:
 //! - `--server` takes `HOST:PORT`, `unix:///PATH`, `tls://HOST:PORT`; anything of it may come from `HUBBLE_…` variables
 //!   and `~/.config/hubble/config.yaml`, too, which are kept away here.
 //! - `observe [flows|agent-events|debug-events]`: without `--last`, `--first`, `--all`, `--since`, `--until` or `-f` it
@@ -30,7 +30,7 @@ use crate::process::Background;
 /// The peer's name.
 pub const NAME: &str = "hubble";
 
-/// How long a command that ends by itself may take; its own timeout for connecting is 5 s.
+/// Timeout of a command that ends by itself; its own timeout of connecting is 5 s.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// The CLI with the server that it asks.
@@ -42,14 +42,14 @@ pub struct Hubble {
     further: Vec<String>,
 }
 
-/// What a command has printed.
+/// The output of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printed {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// The exit code; none where a signal has ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
 }
 
@@ -57,7 +57,7 @@ impl Hubble {
     /// The CLI in a namespace, or in that of the test.
     ///
     /// # Errors
-    /// Where the peer is not there.
+    /// Fails if the peer is missing.
     pub fn new(server: &str, inside: Option<&Inside>) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
         Ok(Self { program, server: server.to_owned(), inside: inside.cloned(), further: Vec::new() })
@@ -73,7 +73,7 @@ impl Hubble {
     /// Runs a command that ends by itself: `["observe", "--last", "5", "-o", "json"]`.
     ///
     /// # Errors
-    /// Where it can't be started, or does not end.
+    /// Fails if it cannot be started, or does not end.
     pub fn run(&self, arguments: &[&str]) -> Result<Printed> {
         let mut process = self.start(arguments)?;
         let code = process.wait(LONGEST)?.code();
@@ -83,7 +83,7 @@ impl Hubble {
     /// Starts a command that goes on: `["observe", "--follow"]`.
     ///
     /// # Errors
-    /// Where it can't be started.
+    /// Fails if it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Background> {
         let mut command = match &self.inside {
             Some(inside) => inside.command(&self.program),
@@ -99,7 +99,7 @@ impl Hubble {
 }
 
 impl Printed {
-    /// Standard output, where the command went well.
+    /// Returns standard output if the command succeeded.
     ///
     /// # Errors
     /// If it did not, with its output.
@@ -111,7 +111,7 @@ impl Printed {
     /// The lines of `-o json`.
     ///
     /// # Errors
-    /// Where the command did not go well, or a line is no JSON.
+    /// Fails if the command failed, or if a line is not JSON.
     pub fn json(&self) -> Result<Vec<Value>> {
         let lines = self.ok()?.lines().filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()

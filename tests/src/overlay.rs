@@ -10,7 +10,7 @@ use crate::{Host, Lab};
 pub const DEVICE: &str = "vx0";
 /// UDP port of the outer packets.
 pub const PORT: u16 = 8472;
-/// What encapsulation leaves of an MTU of 1500, over IPv4.
+/// The MTU inside an encapsulation over IPv4 with an MTU of 1500.
 const MTU: u32 = 1450;
 
 const NODE: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(10, 200, 0, 1), Ipv6Addr::new(0xfd00, 0x200, 0, 0, 0, 0, 0, 1));

@@ -26,7 +26,7 @@ pub fn debug(kind: u8, endpoint: u16, arguments: [u32; 3]) -> Vec<u8> {
     data
 }
 
-/// What each payload of the datapath but a socket's begins with.
+/// Returns the first fields of each payload of the datapath but a socket's.
 fn head(kind: u8, subtype: u8, endpoint: u16) -> Vec<u8> {
     let mut data = vec![kind, subtype];
     data.extend(endpoint.to_le_bytes());
@@ -46,7 +46,7 @@ impl Packet {
     /// Of TCP or UDP, from an address and port to another.
     ///
     /// # Panics
-    /// Where one is none: the test is wrong.
+    /// Panics if one is invalid: the test is wrong.
     pub fn new(source: &str, destination: &str, protocol: u8, tcp_flags: u8) -> Self {
         let ends = [source, destination].map(|text| text.parse::<SocketAddr>().expect("an address and a port"));
         let (pair, ports) =
@@ -118,7 +118,7 @@ impl Packet {
     }
 }
 
-/// What a program of a socket saw: before (1) or after (4) a translation.
+/// Returns a socket's payload; `point`: before (1) or after (4) a translation.
 pub fn socket(point: u8, port: u16) -> Vec<u8> {
     let mut data = vec![7, point, 10, 9, 3, 4];
     data.extend([0; 12]);

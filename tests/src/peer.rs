@@ -1,4 +1,4 @@
-//! Where the real peers are that `tests/peers/build.sh` has built.
+//! The paths of the real peers that `tests/peers/build.sh` has built.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! Hubble Relay: runs the peer `hubble-relay` (1.15.19) in front of a peer service.
 //!
-//! Facts of that release, from its source and from running it:
+//! Properties of that release, from its source and from runs:
 //! - `--peer-service`: `unix:///PATH` is asked without TLS whatever the settings; anything else (`HOST:PORT`) over TCP, with
 //!   TLS unless `--disable-client-tls`, where the certificate must be for `hubble-peer.CLUSTER.hubble-grpc.cilium.io`
 //!   (`--cluster-name`, `default`; dots become dashes). TLS 1.3 at least, in both directions.
@@ -34,7 +34,7 @@ use crate::process::Background;
 /// The peer's name.
 pub const NAME: &str = "hubble-relay";
 
-/// How long it may take until it listens, and until a peer is connected.
+/// Timeout until it listens, and until a peer is connected.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running relay.
@@ -50,7 +50,7 @@ impl Relay {
     /// TLS, else `--disable-client-tls` and `--disable-server-tls`.
     ///
     /// # Errors
-    /// Where the peer is not there, or does not listen; with its log.
+    /// Fails with its log if the peer is missing or does not listen.
     pub fn start(peer_service: &str, inside: Option<&Inside>, further: &[&str]) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
         let (mut command, [address, health]) = match inside {
@@ -70,12 +70,12 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Where it serves Observer, health and reflection.
+    /// Returns the address of Observer, health and reflection.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it serves health alone.
+    /// Returns the address of health alone.
     pub const fn health(&self) -> SocketAddr {
         self.health
     }
@@ -83,7 +83,7 @@ impl Relay {
     /// Waits for the log line of a connected peer.
     ///
     /// # Errors
-    /// Where it is not; with its log.
+    /// Fails with its log if it is not.
     pub fn wait_for_peer(&mut self, name: &str) -> Result<()> {
         let is_of_peer = |line: &str| line.contains("msg=Connected ") && line.contains(&format!(" peer={name} "));
         let connected = || self.process.stderr().lines().any(is_of_peer).then_some(());
@@ -91,7 +91,7 @@ impl Relay {
             .with_context(|| self.process.stderr())
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn log(&self) -> String {
         self.process.stderr()
     }

@@ -25,10 +25,10 @@ pub fn test_name<T>(_here: &T) -> String {
     path.strip_suffix("::here").unwrap_or(path).replace("::{{closure}}", "")
 }
 
-/// Writes `skipped: <test>: <why>` to the file of [`SKIPS_FILE`], or to standard error where there is none.
+/// Writes `skipped: <test>: <why>` to the file of [`SKIPS_FILE`], or to standard error without one.
 ///
 /// # Panics
-/// Where the file can't be written: the skip would count as a pass.
+/// Panics if the file cannot be written: the skip would count as a pass.
 pub fn record(test: &str, why: &str) {
     let line = format!("skipped: {test}: {}\n", why.replace('\n', " "));
     let Some(path) = std::env::var_os(SKIPS_FILE) else {

@@ -11,7 +11,7 @@ pub type Verdicts = Result<Vec<bool>, String>;
 /// debug event or a loss, with its time) and `observer.GetFlowsRequest`, of which whitelist and blacklist count.
 ///
 /// # Errors
-/// Where the harness is not there, or an event is no such message.
+/// Fails if the harness is missing, or if an event is not such a message.
 pub fn filter(events: &[Vec<u8>], requests: &[Vec<u8>]) -> Result<Vec<Verdicts>> {
     pipe(
         &["filters"],

@@ -1,4 +1,4 @@
-//! What was observed as protobuf JSON: encoded as Hubble's messages, and read again by their descriptors.
+//! Events as protobuf JSON: encoded as Hubble's messages, and decoded by their descriptors.
 
 use std::sync::Arc;
 

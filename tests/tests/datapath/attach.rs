@@ -1,4 +1,4 @@
-//! What is attached, beside which programs, and what is left of it.
+//! Checks the attached programs beside others', and that none remain afterwards.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use eyepiece_tests::traffic::{frames, udp};
 use eyepiece_tests::{Lab, Receiver, Uplink, Watch, eventually};
 use nix::sys::signal::Signal;
 
-/// How long what must happen may take.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Packets a second.
 const RATE: u64 = 20_000;

@@ -12,7 +12,7 @@ use eyepiece_tests::packet_socket::PacketSocket;
 use eyepiece_tests::traffic::{Close, tcp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Watch, eventually};
 
-/// How long the kernel's own count may take to be read: it is read once a second.
+/// Timeout until the kernel's own count is read: that happens once a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Every maker of drops, one after the other.
@@ -218,7 +218,7 @@ fn multicast_without_ipv6_is_no_drop() -> Result<()> {
 }
 
 #[test]
-fn data_after_local_close_is_no_drop() -> Result<()> {
+fn data_after_close_is_no_drop() -> Result<()> {
     let lab = Lab::new()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     let watch = Watch::start(&lab, &[])?;
@@ -227,7 +227,7 @@ fn data_after_local_close_is_no_drop() -> Result<()> {
         let client = a.namespace.run(|| TcpStream::connect(listener.local_addr()?))?;
         let (mut server, _) = listener.accept()?;
         drop(client);
-        // The server knows of the client's end, and sends all the same.
+        // The server sends although it knows of the client's end.
         assert_eq!(server.read(&mut [0; 1])?, 0);
         server.write_all(b"late")?;
     }
@@ -248,8 +248,7 @@ fn own_refused_exports_are_no_drops() -> Result<()> {
     let eyepiece = Eyepiece::start(lab.node(), &config)?;
     eventually(PATIENCE, "a refused export", || eyepiece.stderr().contains("refused").then_some(()))?;
     expect_drops(&eyepiece, lab.node().inode()?, 0)?;
-    // The packet decides, not the process: another program's attempt to reach the receiver is none, to reach another
-    // port is one.
+    // The packet decides, not the process: another program's packet to the receiver is no drop, to another port it is.
     assert!(lab.node().run(|| TcpStream::connect(closed)).is_err());
     expect_drops(&eyepiece, lab.node().inode()?, 0)?;
     assert!(lab.node().run(|| TcpStream::connect(other)).is_err());

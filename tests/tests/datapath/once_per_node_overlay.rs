@@ -10,7 +10,7 @@ use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::watch::counted;
 use eyepiece_tests::{Capture, Count, Family, Host, Lab, Uplink, Watch, eventually};
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn between(received: &Received, source: &str, destination: &str) -> Count {
@@ -72,14 +72,14 @@ fn once(lab: &Lab, watch: Watch, overlay: &Overlay, most_groups: u64) -> Result<
             );
             total = total + count;
         }
-        // A new device's group reports, from no address of its own.
+        // A new device's group reports, without an address.
         let groups = between(received, "world", "world");
         let all =
             Count { packets: received.sum("hubble.flow.packets", &[]), bytes: received.sum("hubble.flow.io", &[]) };
         assert!(groups.packets <= most_groups, "{groups:?}");
         assert_eq!(all, total + groups, "something counts between other ends");
     });
-    // The uplink's own totals have the outer packets all the same.
+    // The uplink's own totals still have the outer packets.
     let uplink = counted(&receiver, UPLINK);
     assert!(uplink.rx_packets + uplink.tx_packets >= carried.packets && carried.packets > 0, "{uplink:?} {carried:?}");
     Ok(())

@@ -1,4 +1,4 @@
-//! What a person reads of real traffic: standard output in the demo's columns, and `eyepiece observe`.
+//! Checks the texts for real traffic: standard output in the demo's columns, and `eyepiece observe`.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use eyepiece_tests::eyepiece::binary;
 use eyepiece_tests::traffic::{frames, udp};
 use eyepiece_tests::{Background, Eyepiece, Family, Host, Lab, Uplink, drops, eventually};
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Where Hubble's API listens, in a folder of the test's own.
+/// The socket of Hubble's API, in the test's folder.
 const SOCKET: &str = "hubble.sock";
 
 /// A packet from a to b, a drop at b, and an ARP request of a for its gateway.

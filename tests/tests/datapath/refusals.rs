@@ -12,7 +12,7 @@ use eyepiece_tests::eyepiece::{binary, with_capabilities};
 use eyepiece_tests::traffic::udp;
 use eyepiece_tests::{Background, Eyepiece, Lab, Receiver, Uplink, eventually};
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn lab() -> Result<Lab> {

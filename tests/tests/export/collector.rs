@@ -7,7 +7,7 @@ use eyepiece_tests::collector::attribute;
 use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Collector, Eyepiece, Family, Lab, drops, eventually, peer, skip};
 
-/// How long a value may take to show: exports each second, the collector's own batches, a busy machine.
+/// Timeout until a value shows: exports each second, the collector's own batches, a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Name of a metric, labels, and the value that the script makes.

@@ -1,4 +1,4 @@
-//! What really leaves, against the registry: of the datapath, of another's monitor socket, of another Hubble. And whose
+//! Compares real exports with the registry: of the datapath, of another's monitor socket, of another Hubble. And whose
 //! defines it.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use eyepiece_tests::receiver::Received;
 use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Receiver, drops};
 
-/// How long exports may take on a busy machine.
+/// Timeout of exports on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn otlp(receiver: &Receiver) -> String {
@@ -138,7 +138,7 @@ fn namespaces_have_different_instance_ids() -> Result<()> {
 }
 
 #[test]
-fn flow_detail_splits_by_transport_and_port() -> Result<()> {
+fn flow_detail_splits_by_transport_port() -> Result<()> {
     let lab = Lab::new()?;
     let receiver = Receiver::start(lab.node())?;
     // Aggregated: most packets are in totals that no event carried.

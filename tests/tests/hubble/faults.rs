@@ -1,4 +1,4 @@
-//! What clients of Hubble's API do wrong, by real clients: each gets a clear error, and eyepiece serves on.
+//! Checks mistakes of real clients of Hubble's API: each gets a clear error, and eyepiece continues to serve.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,11 +12,11 @@ use eyepiece_tests::{Background, Fed, Hubble, Pki, eventually, harness, hubble, 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// Longest wait for what must come.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Where the product listens beside its unix socket, in its namespace.
+/// The product's address in its namespace besides its unix socket.
 const ADDRESS: &str = "127.0.0.1:4244";
-/// What its certificate is for.
+/// The name in its certificate.
 const NAME: &str = "fed.default.hubble-grpc.cilium.io";
 /// The peer that lists and calls what a server has.
 const GRPCURL: &str = "grpcurl";

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 /// The nodes: each is a host of the lab, with eyepiece on its interface.
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
-/// Where each eyepiece listens.
+/// The port of each eyepiece.
 const PORT: u16 = 4244;
 /// The traffic's port: the API's own packets are observed as well, and never asked for.
 const TRAFFIC: u16 = 9100;
 /// Datagrams from each node to each other one, in a round.
 const DATAGRAMS: usize = 2;
-/// Longest wait for what must come: relay tries a lost peer again after seconds, doubled each time.
+/// Timeout of expected events: relay tries a lost peer again after seconds, doubled each time.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 struct Cluster {

@@ -18,9 +18,9 @@ use eyepiece_tests::{Eyepiece, Namespace, eventually, peer, skip};
 
 /// Payloads that the server sends at full speed.
 const PAYLOADS: u64 = 1_000_000;
-/// How many CPUs the server pretends to have.
+/// The number of CPUs that the server claims to have.
 const CPUS: u64 = 8;
-/// How long a test waits for what must come; only a failure takes that long.
+/// Timeout of expected events; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Payloads of every type: those of the datapath with random content, agent events and Go's own access log.

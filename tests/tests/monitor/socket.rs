@@ -10,7 +10,7 @@ use eyepiece_tests::traffic::udp;
 use eyepiece_tests::{Background, Capture, Eyepiece, Family, Lab, Uplink, drops, eventually, peer, skip};
 use nix::sys::signal::Signal;
 
-/// Longest wait for what must happen.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Nothing is exported: the monitor's clients alone want events.
 const NO_EXPORT: &str = "[otlp.logs]\nenabled = false\n[otlp.metrics]\nenabled = false\n";
@@ -96,7 +96,7 @@ impl Dbg {
     }
 }
 
-/// What was sent, by what it is recognised by.
+/// The sent payloads, by their recognisable part.
 struct Sent {
     /// Source and destination as the client prints them, without the source's port.
     ends: [String; 2],
@@ -235,7 +235,7 @@ fn every_line(program: &Path) -> Result<()> {
     balance(&served, of("-t agent")?)
 }
 
-/// What the source delivered is what became of it; our own notifications are beside it.
+/// Checks the sum of delivered events against their fates; our own notifications come in addition.
 fn balance(served: &Served, agent: &Dbg) -> Result<()> {
     let decoded = |kind| served.eyepiece.number("eyepiece.events.decoded", &[("eyepiece.event.kind", kind)]);
     let sides = || -> Result<[u64; 2]> {

@@ -7,12 +7,12 @@ use super::flow::Flow;
 use super::played::{CLUSTER, COUNTS, NODE, Played};
 use super::{PATIENCE, all};
 
-/// Where they listen: without TLS, with it, with certificates of clients.
+/// The ports of the servers: without TLS, with it, with certificates of clients.
 const PORTS: [u16; 3] = [4244, 4245, 4246];
-/// What the server's certificate is for.
+/// The name in the server's certificate.
 const SERVER_NAME: &str = "node-2.west.hubble-grpc.cilium.io";
 
-/// How a server is reached.
+/// The connection to a server.
 struct Transport {
     name: &'static str,
     hubble: Hubble,

@@ -298,7 +298,7 @@ fn mask(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// What comes later is shown as it comes, behind what is asked for of the past.
+/// Checks that new flows are printed as they arrive, after the requested ones of the past.
 fn follow(live: &Live) -> Result<()> {
     const PORT: u16 = 9999;
     let to_port = PORT.to_string();

@@ -17,13 +17,13 @@ use anyhow::{Context, Result, ensure};
 use eyepiece_tests::{Hubble, harness, hubble, peer, skip};
 use serde_json::Value;
 
-use self::filters::{Facts, Row, Scene};
+use self::filters::{LiveValues, Row, Scene};
 use self::flow::Flow;
 use self::live::Live;
 use self::played::Played;
 use self::relayed::Relayed;
 
-/// Longest wait for what must come.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Flags for how to reach a server: those of `commands`.
@@ -49,7 +49,7 @@ fn every_help_flag_has_row() {
     let printed = hubble.run(&["observe", "--help"]).expect("an end");
     let help = help::flags(printed.ok().expect("the help"), &[]);
     let tables = [flags::SELECTORS, flags::RAW, flags::FORMS].concat();
-    let rows = filters::rows(&Facts::default());
+    let rows = filters::rows(&LiveValues::default());
     let of_rows = rows.iter().map(|row| row.flag).filter(|flag| flag.starts_with("--"));
     let known = tables.iter().flat_map(|(flags, _)| flags.iter().copied()).chain(of_rows).chain(SERVER);
     // `--not` is tried with each of the filters; the help itself was read here.
@@ -108,7 +108,7 @@ fn flags_hold_on_live_traffic() {
         }
     }
     let live = Live::start().expect("live traffic");
-    let rows = filters::rows(&live.facts());
+    let rows = filters::rows(&live.values());
     let of_live = rows.iter().filter(|row| row.scene == Scene::Live).map(|row| (row.flag.to_owned(), row));
     all(of_live, |row| check(&live.hubble, &live.flows, row));
     // Those that add flows are the last.
@@ -126,7 +126,7 @@ fn proxy_and_policy_filters_hold() {
     let played = Played::start("played", &["]"]).expect("payloads");
     let hubble = &played.hubbles[0];
     let flows = hubble.run(&["observe", "--all", "-o", "jsonpb"]).and_then(|printed| printed.json()).expect("flows");
-    let rows = filters::rows(&Facts::default());
+    let rows = filters::rows(&LiveValues::default());
     let of_played = rows.iter().filter(|row| row.scene == Scene::Played).map(|row| (row.flag.to_owned(), row));
     all(of_played, |row| {
         check(hubble, &flows, row).with_context(|| flows.iter().map(|flow| format!("{flow}\n")).collect::<String>())
@@ -141,7 +141,7 @@ fn name_filters_hold() {
         }
     }
     let mut relayed = Relayed::start().expect("flows with names");
-    let rows = filters::rows(&Facts::default());
+    let rows = filters::rows(&LiveValues::default());
     let of_relayed = rows.iter().filter(|row| row.scene == Scene::Relayed).map(|row| (row.flag.to_owned(), row));
     all(of_relayed, |row| check(&relayed.hubble, &relayed.flows, row));
     relayed.check_namespaces().expect("namespaces");

@@ -1,5 +1,5 @@
-//! Payloads that our own programs never make (proxies, policies, sockets, captures), sent to eyepiece by Cilium's monitor
-//! server as its agent would.
+//! Checks payloads that our programs never make (proxies, policies, sockets, captures), sent by Cilium's monitor
+//! server.
 
 use std::time::Duration;
 

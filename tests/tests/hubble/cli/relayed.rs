@@ -1,5 +1,4 @@
-//! Flows with names (pods, services, workloads, domains, sockets) that eyepiece reads from Cilium's own Hubble server, and
-//! shows on.
+//! Checks flows with names (pods, services, workloads, domains, sockets) that eyepiece relays from Cilium's own server.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

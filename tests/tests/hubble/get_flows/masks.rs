@@ -20,7 +20,7 @@ fn as_it_was(paths: &[&str], request: &GetFlowsRequest) -> GetFlowsRequest {
     GetFlowsRequest { experimental: Some(Experimental { field_mask: Some(mask(paths)) }), ..request.clone() }
 }
 
-/// What both servers have to agree in of a response: the flow, whole, or how many were lost.
+/// The part of a response in which both servers have to agree: the whole flow, or the number of lost events.
 #[derive(Debug, PartialEq)]
 enum Masked {
     Flow(Box<Flow>),

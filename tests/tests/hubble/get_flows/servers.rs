@@ -77,7 +77,7 @@ impl Ours {
         }
     }
 
-    /// A client with a connection of its own.
+    /// A client with a separate connection.
     pub(crate) async fn connected(&self) -> ObserverClient<Channel> {
         connect(&self.address).await
     }
@@ -90,7 +90,7 @@ impl Ours {
         self.client.get_flows(request.clone()).await.expect("a stream").into_inner()
     }
 
-    /// When each of the agent's events happened.
+    /// Returns the times of the agent's events.
     pub(crate) async fn agent_events(&mut self, request: GetAgentEventsRequest) -> Vec<Option<Timestamp>> {
         let stream = self.client.get_agent_events(request).await.expect("a stream").into_inner();
         let responses = stream.collect::<Result<Vec<_>, _>>().await.expect("responses");
@@ -98,7 +98,7 @@ impl Ours {
         responses.into_iter().map(|response| response.time).collect()
     }
 
-    /// When each of the debug events happened.
+    /// Returns the times of the debug events.
     pub(crate) async fn debug_events(&mut self, request: GetDebugEventsRequest) -> Vec<Option<Timestamp>> {
         let stream = self.client.get_debug_events(request).await.expect("a stream").into_inner();
         let responses = stream.collect::<Result<Vec<_>, _>>().await.expect("responses");
@@ -143,12 +143,12 @@ impl Servers {
         self.ciliums.settle().expect("settled");
     }
 
-    /// What ours answers.
+    /// Returns our server's answer.
     pub(crate) async fn ours(&mut self, request: &GetFlowsRequest) -> Answer {
         self.ours.answer(request).await
     }
 
-    /// What each answers, ours first.
+    /// Returns each server's answer, ours first.
     pub(crate) async fn answers(&mut self, request: &GetFlowsRequest) -> [Answer; 2] {
         [self.ours.answer(request).await, answer(&mut self.client, request).await]
     }

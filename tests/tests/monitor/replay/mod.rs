@@ -1,7 +1,7 @@
 //! Every kind of payload, replayed to our monitor socket: what Cilium's own client prints, by the numbers put in.
 //!
-//! What the client of 1.15 does by itself: debug messages need -v, sockets need exactly -v and pass every filter, --hex
-//! acts with -vv alone, losses pass every filter, policy verdicts have neither details nor JSON.
+//! The client of 1.15 has its own rules: debug messages need -v, sockets need exactly -v and pass every filter,
+//! --hex acts with -vv alone, losses pass every filter, policy verdicts have neither details nor JSON.
 
 mod messages;
 mod packets;
@@ -22,16 +22,16 @@ use serde_json::Value;
 
 use sample::Sample;
 
-/// Longest wait for what must come.
+/// Timeout of expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// When it all happened, ns since the Unix epoch.
+/// Time of all events, ns since the Unix epoch.
 const TIME: u64 = 1_714_979_289_000_000_000;
 /// Events that the source of the recording had lost.
 const LOST: u64 = 7;
 /// The CPU that lost them.
 const LOST_CPU: u16 = 3;
 
-/// How the clients are asked; each of a type's filters is among them.
+/// The clients' flags; each of a type's filters is among them.
 const CLIENTS: [&str; 22] = [
     "",
     "-v",
@@ -57,7 +57,7 @@ const CLIENTS: [&str; 22] = [
     "--to 207",
 ];
 
-/// How a client was asked.
+/// The flags of a client.
 struct Asked<'a>(&'a str);
 
 impl Asked<'_> {
@@ -69,7 +69,7 @@ impl Asked<'_> {
         self.0.split(' ').skip_while(|&word| word != option).nth(1)?.parse().ok()
     }
 
-    /// Whether the client prints a sample at all, some of them not at every verbosity.
+    /// Returns whether the client prints a sample at all, some of them not at every verbosity.
     fn wants(&self, sample: &Sample) -> bool {
         let (source, destination) = sample.endpoints;
         let is = |option: &str, fits: &dyn Fn(u16) -> bool| self.value(option).is_none_or(fits);
@@ -141,7 +141,7 @@ fn json(lines: &[String], wanted: &[&Sample]) -> Result<usize> {
     Ok(lines.len())
 }
 
-/// Whether a value has at least these members.
+/// Returns whether a value has at least these members.
 fn contains(value: &Value, expected: &Value) -> bool {
     match expected {
         Value::Object(members) => members.iter().all(|(name, member)| contains(&value[name], member)),

@@ -65,7 +65,7 @@ impl Packet {
         })
     }
 
-    /// What the lines of its layers contain, with -vv.
+    /// Returns the content of its layers' lines, with -vv.
     fn layers(&self) -> Vec<String> {
         let [source, destination] = self.ends;
         vec![

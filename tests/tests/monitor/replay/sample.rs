@@ -1,8 +1,8 @@
-//! A payload, and what Cilium 1.15's client prints of it, by how it is asked.
+//! A payload, and the output of Cilium 1.15's client for it, by flags.
 
 use serde_json::Value;
 
-/// What each payload of the datapath but a socket's begins with.
+/// The first fields of a payload of the datapath but a socket's.
 #[derive(Clone, Copy)]
 pub(crate) struct Head {
     pub(crate) kind: u8,
@@ -29,7 +29,7 @@ pub(crate) struct Sample {
     pub(crate) kind: &'static str,
     pub(crate) cpu: u16,
     pub(crate) data: Vec<u8>,
-    /// What --from and --to compare.
+    /// The values that --from and --to compare.
     pub(crate) endpoints: (u16, u16),
     /// Without arguments, and with -v where `verbose` has none.
     pub(crate) line: String,

@@ -67,7 +67,7 @@ fn payloads_decode_as_hubble() {
     }
 }
 
-/// What Go makes of access-log records and agent events.
+/// Returns access-log records and agent events that Go encoded.
 fn values() -> Vec<Vec<u8>> {
     let count = OF_THE_AGENT.to_string();
     let read = |input: &mut _| {
@@ -95,7 +95,7 @@ fn decode(data: &[u8]) -> Result<Value, String> {
     Ok(json::observed(&observed))
 }
 
-/// How Hubble's errors begin that are about a message, not about the packet in it.
+/// The beginnings of Hubble's errors about a message, not about the packet in it.
 const REFUSALS: [&str; 8] = [
     "failed to parse",
     "empty data",

@@ -68,7 +68,7 @@ fn mutated_payloads_decode_as_upstream() {
     }
 }
 
-/// What a peer answers to frames: a line of JSON to each.
+/// Returns a peer's answers to frames: a line of JSON to each.
 pub(crate) fn answers(peer: &str, arguments: &[&str], frames: &[Vec<u8>]) -> Result<Vec<Value>> {
     let write = |out: &mut _| frames.iter().try_for_each(|frame| write_frame(out, frame));
     let read = |input: &mut _| {
@@ -82,7 +82,7 @@ pub(crate) fn answers(peer: &str, arguments: &[&str], frames: &[Vec<u8>]) -> Res
     Ok(answers)
 }
 
-/// How a row compares with an oracle.
+/// The comparison of a row with an oracle.
 enum Outcome {
     /// Both agree.
     Right(&'static str),
@@ -104,13 +104,13 @@ fn judge(payload: &[u8], theirs: &Value, layers: &Value) -> Vec<(&'static str, O
     match payload.first() {
         Some(130) => vec![("agent", agent(payload, theirs))],
         Some(1 | 3 | 4 | 5) => vec![(PACKETS, against_layers(payload, layers)), (NAME, against_1_15(payload, theirs))],
-        // Other values of the agent are gob, which has tests of its own.
+        // Other values of the agent are gob, which has separate tests.
         Some(128..) => Vec::new(),
         _ => vec![(NAME, against_1_15(payload, theirs))],
     }
 }
 
-/// Where the packet is in a payload, and the flags that it is decoded by; none where the header is refused. By the
+/// Returns the packet's offset in a payload, and the flags that it is decoded by; none if the header is refused. By the
 /// contract with Cilium's datapath, 1.20 and before.
 fn header(payload: &[u8]) -> Option<(usize, u8)> {
     let version = payload.get(14)?;
@@ -229,7 +229,7 @@ fn against_1_15(payload: &[u8], theirs: &Value) -> Outcome {
     Outcome::Differs(format!("  ours   {ours:?}\n  theirs {text}"))
 }
 
-/// What 1.15 does not know: versions, flags, numbers, types.
+/// Returns whether a payload has a version, flag, number or type that 1.15 does not know.
 fn is_newer(payload: &[u8]) -> bool {
     let at = |index: usize| payload.get(index).copied().unwrap_or(0);
     match at(0) {

@@ -164,7 +164,7 @@ fn go_reads_our_agent_events() {
     assert_eq!(pipe(&["parse"], write, read).expect("agent events"), 1000);
 }
 
-/// What is in the file that Cilium's server sends from: a frame each.
+/// Writes the file that Cilium's server sends; returns its path and frames.
 fn payload_file(folder: &std::path::Path) -> Result<(std::path::PathBuf, Vec<Vec<u8>>)> {
     let mut script = Script::new(3);
     let payloads: Vec<Vec<u8>> = (0..5000).map(|_| [&[4], script.payload().data].concat()).collect();
