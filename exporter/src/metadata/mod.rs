@@ -1,7 +1,7 @@
 //! Snapshots of endpoints, interfaces and addresses, and their publication to readers.
 
-pub mod facts;
 mod publish;
+pub mod recorded;
 mod retired_names;
 mod tables;
 

@@ -16,7 +16,7 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::format;
 
 use self::chunk::Chunks;
-use crate::metadata::{Publisher, Tables, facts};
+use crate::metadata::{Publisher, Tables, recorded};
 use crate::source::{Source, Waker};
 
 pub use chunk::Counts;
@@ -57,7 +57,7 @@ impl Recording {
     /// Records events of `inner` into `chunks`, which a [`Writer`] writes.
     pub fn new(inner: Box<dyn Source>, deps: Deps, chunks: Chunks) -> Self {
         let known = Known { tables: None, names: HashSet::new(), has_origin: false };
-        Self { inner, tap: Tap { deps, chunks, known, facts: Vec::new() } }
+        Self { inner, tap: Tap { deps, chunks, known, metadata: Vec::new() } }
     }
 }
 
@@ -78,7 +78,7 @@ struct Tap {
     deps: Deps,
     chunks: Chunks,
     known: Known,
-    facts: Vec<u8>,
+    metadata: Vec<u8>,
 }
 
 impl Tap {
@@ -92,13 +92,13 @@ impl Tap {
         if self.known.tables.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tables)) {
             return;
         }
-        self.facts.clear();
-        facts::write(&tables, &self.deps.symbols, &mut self.facts);
-        let facts = &self.facts;
-        let fits = self.chunks.append(|out| format::write_metadata(facts, now, out));
+        self.metadata.clear();
+        recorded::write(&tables, &self.deps.symbols, &mut self.metadata);
+        let metadata = &self.metadata;
+        let fits = self.chunks.append(|out| format::write_metadata(metadata, now, out));
         if !fits {
             tracing::warn!(
-                bytes = facts.len(),
+                bytes = metadata.len(),
                 "too many addresses for a recording; it continues with the previous ones"
             );
         }

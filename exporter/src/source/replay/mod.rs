@@ -22,7 +22,7 @@ pub use self::names::RecordedNames;
 use self::pace::Pace;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
-use crate::metadata::{Publisher, facts};
+use crate::metadata::{Publisher, recorded};
 use crate::support::telemetry::Telemetry;
 
 /// Steps per read, events or not: enough to spread its cost, few enough for a quick reaction to commands.
@@ -320,7 +320,7 @@ impl Replay {
 /// Applies a record that is no event.
 fn learn(record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
     match record {
-        Record::Metadata(bytes) => match facts::read(bytes, symbols) {
+        Record::Metadata(bytes) => match recorded::read(bytes, symbols) {
             Some(tables) => publisher.publish(tables),
             None => tracing::warn!("cannot read metadata of a later version in the recording; names may be missing"),
         },

@@ -1,16 +1,16 @@
-//! Converts between snapshots and the facts of a recording.
+//! Converts between snapshots and the metadata of a recording.
 
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::recording::metadata as facts;
-use eyepiece_flow::recording::metadata::{AddressKind, MetadataEntry as Fact};
+use eyepiece_flow::recording::metadata;
+use eyepiece_flow::recording::metadata::{AddressKind, MetadataEntry};
 
 use super::tables::{EndInfo, EndKind, InterfaceInfo, Tables};
 
-/// Writes a snapshot as facts.
+/// Writes a snapshot as metadata entries.
 pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
     for (ifindex, info) in tables.interfaces() {
         let InterfaceInfo { name, kind, endpoint } = info;
-        facts::write(&Fact::Interface { ifindex, kind, endpoint, name: &symbols.text(name) }, out);
+        metadata::write(&MetadataEntry::Interface { ifindex, kind, endpoint, name: &symbols.text(name) }, out);
     }
     for (address, info) in tables.ends() {
         let EndInfo { endpoint, identity, name, kind, shared, learned } = info;
@@ -20,21 +20,21 @@ pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
             EndKind::World => AddressKind::World,
         };
         let name = &symbols.text(name);
-        facts::write(&Fact::Address { address, kind, endpoint, identity, shared, learned, name }, out);
+        metadata::write(&MetadataEntry::Address { address, kind, endpoint, identity, shared, learned, name }, out);
     }
     for (inode, endpoint) in tables.namespaces() {
-        facts::write(&Fact::Namespace { inode, endpoint }, out);
+        metadata::write(&MetadataEntry::Namespace { inode, endpoint }, out);
     }
 }
 
-/// Reads facts as a snapshot; `None` if they are damaged.
+/// Reads metadata entries as a snapshot; `None` if they are damaged.
 pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
     let mut tables = Tables::new(symbols);
-    let whole = facts::read(bytes, |fact| match fact {
-        Fact::Interface { ifindex, kind, endpoint, name } => {
+    let whole = metadata::read(bytes, |entry| match entry {
+        MetadataEntry::Interface { ifindex, kind, endpoint, name } => {
             tables.add_interface(ifindex, InterfaceInfo { name: symbols.intern(name), kind, endpoint });
         }
-        Fact::Address { address, kind, endpoint, identity, shared, learned, name } => {
+        MetadataEntry::Address { address, kind, endpoint, identity, shared, learned, name } => {
             let kind = match kind {
                 AddressKind::Endpoint => EndKind::Endpoint,
                 AddressKind::Host => EndKind::Host,
@@ -43,7 +43,7 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
             let name = symbols.intern(name);
             tables.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned });
         }
-        Fact::Namespace { inode, endpoint } => tables.add_namespace(inode, endpoint),
+        MetadataEntry::Namespace { inode, endpoint } => tables.add_namespace(inode, endpoint),
     });
     whole.then_some(tables)
 }
