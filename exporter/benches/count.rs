@@ -14,7 +14,7 @@ use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
 
-/// Flows of a batch: as many as the pipeline is likely to hand over at once.
+/// Flows of a batch: as many as the pipeline usually sends at once.
 const FLOWS: usize = 1024;
 
 /// A mix as a node with `endpoints` sees it: most of it established TCP, some UDP and ICMP, few SYN and FIN, few drops.

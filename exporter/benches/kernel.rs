@@ -63,7 +63,7 @@ fn line(name: &str, ns: f64, least: Least) {
     row(name, &[ns, ns - least.empty, ns / least.empty, ns / least.look_up]);
 }
 
-/// Packets of connections that are in the table and have been reported; gives the least programs' times.
+/// Packets of connections that are in the table and have been reported; returns the least programs' times.
 fn established(types: &Btf) -> Least {
     let settings = ProgramConfig { interval: Duration::from_secs(3600), ..ProgramConfig::default() };
     // Without a reader nothing is ever reported, and each packet would ask for it anew.
@@ -153,7 +153,7 @@ impl Reading {
         Self { object, reader, _totals: totals }
     }
 
-    /// Runs a program in chunks, the buffer emptied between them; gives the fastest chunk's ns a run.
+    /// Runs a program in chunks, the buffer emptied between them; returns the fastest chunk's ns a run.
     fn run(&mut self, name: &'static str, mut packet: Vec<u8>, chunks: u32) -> f64 {
         let program = self.object.program(name).expect("program");
         let mut best = u32::MAX;
@@ -175,7 +175,7 @@ fn raw_events(reader: &mut Reader) -> usize {
     events
 }
 
-/// An event for every packet, over ring or perf; gives TCP over IPv4's ns.
+/// An event for every packet, over ring or perf; returns TCP over IPv4's ns.
 fn events(transport: Transport, types: &Btf, least: Least) -> f64 {
     let settings = ProgramConfig { transport, aggregation: Aggregation::None, ..ProgramConfig::default() };
     let mut reading = Reading::start(&settings, types);

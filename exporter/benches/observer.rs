@@ -26,7 +26,7 @@ use prost_types::FieldMask;
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
 
-/// Flows of a batch, as the pipeline hands them over under load.
+/// Flows of a batch, as the pipeline sends under load.
 const BATCH: u64 = 512;
 /// Answers of each server, in turns; the best is shown.
 const ANSWERS: usize = 8;
@@ -151,7 +151,7 @@ fn masked() -> GetFlowsRequest {
     }
 }
 
-/// Flows per second to one client that counts messages and looks at none.
+/// Flows per second to one client that counts messages without decoding.
 fn answers() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ours.sock");

@@ -58,7 +58,7 @@ const COMPARED: u64 = 5_000_000;
 const UNHINDERED: Goal = Goal::AtLeast(0.95);
 /// The core of all threads but the pipeline.
 const OTHER_CORE: usize = 1;
-/// Events of a read, as a busy ring gives.
+/// Events of a read from a busy ring.
 const BURST: usize = 4096;
 
 /// Runs of each, in turns; the best is shown.
@@ -69,7 +69,7 @@ const RUNS: usize = 5;
 struct Figures {
     /// Events a second, by the clock on the wall.
     wall: f64,
-    /// Events a second of the busiest thread's CPU time: the rate where nothing else wants its core.
+    /// Events a second of the busiest thread's CPU time: the rate if its core is otherwise idle.
     busiest: f64,
 }
 

@@ -195,7 +195,7 @@ fn keys(map: &OwnedFd, size: usize) -> Result<Vec<Vec<u8>>> {
         let mut next = vec![0_u8; size];
         let before = keys.last().map_or(0, |key| key.as_ptr() as u64);
         match bpf(MAP_NEXT_KEY, &[fd, before, next.as_mut_ptr() as u64, 0]) {
-            // The kernel wrote behind the compiler's back.
+            // The compiler does not see the kernel's write.
             Ok(_) => keys.push(std::hint::black_box(next)),
             Err(error) if error.downcast_ref() == Some(&Errno::ENOENT) => return Ok(keys),
             Err(error) => return Err(error),
@@ -247,7 +247,7 @@ impl Info {
     }
 }
 
-/// The strings of a BTF object, by its id; none for 0.
+/// Returns the strings of a BTF object by its id; empty for 0.
 fn strings(btf: u32) -> Result<Vec<u8>> {
     if btf == 0 {
         return Ok(Vec::new());
@@ -279,7 +279,7 @@ fn info(object: &OwnedFd, asked: &[(usize, u64)]) -> Result<[u64; INFO_WORDS]> {
     let fd = u64::from(object.as_raw_fd().cast_unsigned());
     let length = size_of_val(&buffer) as u64;
     bpf(INFO_BY_FD, &[fd | length << 32, buffer.as_mut_ptr() as u64])?;
-    // The kernel wrote behind the compiler's back.
+    // The compiler does not see the kernel's write.
     Ok(std::hint::black_box(buffer))
 }
 

@@ -63,7 +63,7 @@ impl Builder {
         self
     }
 
-    /// An argument behind `run --config FILE`.
+    /// Adds an argument after `run --config FILE`.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -102,7 +102,7 @@ impl Builder {
 }
 
 impl Eyepiece {
-    /// With a configuration in TOML; an admin listener on a free port is added where it has none.
+    /// With a configuration in TOML; without an admin listener, one on a free port is added.
     pub fn builder(config: &str) -> Builder {
         Builder {
             command: "run".to_owned(),
@@ -144,7 +144,7 @@ impl Eyepiece {
         serde_json::from_str(&body).with_context(|| body.clone())
     }
 
-    /// The sum of the numbers of a name in /status whose attributes contain these; 0 when there is none.
+    /// The sum of the numbers of a name in /status whose attributes contain these, or 0.
     pub fn number(&self, name: &str, attributes: &[(&str, &str)]) -> Result<u64> {
         let status = self.status()?;
         let samples = status["samples"].as_array().context("no samples")?;
@@ -177,7 +177,7 @@ impl Eyepiece {
             .with_context(|| format!("{interface}: {:?}\n{}", self.hooks(), self.stderr()))
     }
 
-    /// The folder of its configuration, for files that a test gives it.
+    /// The folder of its configuration, for a test's files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -10,7 +10,7 @@ use crate::payload::{Packet, write};
 use crate::{Eyepiece, Hubble, Namespace, eventually};
 
 /// Timeout of events on their way through the product.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// All of it, running.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Fed {
 }
 
 impl Fed {
-    /// Starts both. The product listens on a unix socket; `further` goes on behind it: more addresses, `]`, settings of
+    /// Starts both. The product listens on a unix socket; `further` follows it: more addresses, `]`, settings of
     /// `[hubble]`. Without any: `]`.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Fed {
         );
         let eyepiece = Eyepiece::start(&home, &config)?;
         let is_connected = || (server.ask("listeners").ok()? == "listeners 1").then_some(());
-        eventually(PATIENCE, "eyepiece does not listen", is_connected)?;
+        eventually(TIMEOUT, "eyepiece does not listen", is_connected)?;
         Ok(Self { eyepiece, home, server, socket, sent: 0, _folder: folder })
     }
 
@@ -82,7 +82,7 @@ impl Fed {
         ensure!(answer == format!("sent {count} 1"), "{answer}");
         self.sent += count;
         let received = |eyepiece: &Eyepiece| eyepiece.number("eyepiece.events.received", &[]);
-        eventually(PATIENCE, "events are missing", || (received(&self.eyepiece).ok()? >= self.sent).then_some(()))
+        eventually(TIMEOUT, "events are missing", || (received(&self.eyepiece).ok()? >= self.sent).then_some(()))
             .with_context(|| format!("{:?} of {}\n{}", received(&self.eyepiece), self.sent, self.eyepiece.stderr()))
     }
 }

@@ -1,4 +1,4 @@
-//! Cilium's own code behind pipes: runs the peer `harness`, and speaks its frames.
+//! Runs Cilium's own code in the peer `harness`, and exchanges frames with it by pipes.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -120,7 +120,7 @@ impl Harness {
         Ok(server)
     }
 
-    /// Sends a line and gives the answer.
+    /// Sends a line and returns the answer.
     ///
     /// # Errors
     /// Fails if the harness has ended.

@@ -1,4 +1,4 @@
-//! The hubble CLI: runs the peer `hubble` (0.12.3) against a server, and gives what it prints.
+//! The hubble CLI: runs the peer `hubble` (0.12.3) against a server, and returns its output.
 //!
 //! Properties of that release, from its source and from runs:
 //! - `--server` takes `HOST:PORT`, `unix:///PATH`, `tls://HOST:PORT`; anything of it may come from `HUBBLE_…` variables
@@ -11,9 +11,9 @@
 //!   `--print-raw-filters` shows what the flags make, without a server. It has no flags for clusters, drop reasons,
 //!   interfaces, translated addresses, URLs, headers of HTTP, DNS queries or CEL. It refuses `--first` with `--follow` and
 //!   masks that name no field by itself.
-//! - `status`: asks the health service and `ServerStatus`, exit code 1 where either is not well. `list nodes` and
-//!   `list namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay
-//!   answers. `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.
+//! - `status`: asks the health service and `ServerStatus`, exit code 1 if either fails. `list nodes` and `list
+//!   namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay answers.
+//!   `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.
 //! - Errors go to standard error as `rpc error: code = … desc = …`, with exit code 1.
 
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ use crate::process::Background;
 pub const NAME: &str = "hubble";
 
 /// Timeout of a command that ends by itself; its own timeout of connecting is 5 s.
-const LONGEST: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The CLI with the server that it asks.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Hubble {
     /// Fails if it cannot be started, or does not end.
     pub fn run(&self, arguments: &[&str]) -> Result<Printed> {
         let mut process = self.start(arguments)?;
-        let code = process.wait(LONGEST)?.code();
+        let code = process.wait(COMMAND_TIMEOUT)?.code();
         Ok(Printed { stdout: process.stdout(), stderr: process.stderr(), code })
     }
 

@@ -410,7 +410,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Link up, addresses and permanent neighbours on both ends; the node's address only where the link is its own.
+    /// Link up, addresses and permanent neighbours on both ends; the node's address only on its own links.
     fn connect(&self, host: &Host, addresses: bool) -> Result<()> {
         let (device, mtu) = (&host.node_device, self.plan.mtu);
         // A macvlan in passthru mode has its lower device's address: both ends are set by name.

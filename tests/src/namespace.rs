@@ -133,7 +133,7 @@ impl Inside {
         command
     }
 
-    /// Runs a command line (split at blanks, no shell) in the namespace and gives its output.
+    /// Runs a command line (split at blanks, no shell) in the namespace and returns its output.
     pub fn exec(&self, line: &str) -> Result<String> {
         self.exec_with(line, "")
     }
@@ -276,7 +276,7 @@ const QUIET: &[(&str, &str)] = &[
     ("net.bridge.bridge-nf-call-ip6tables", "0"),
 ];
 
-/// Removes the namespaces of a prefix whose owner, the process id behind the prefix, is gone.
+/// Removes the namespaces of a prefix whose owner, the process id after the prefix, is gone.
 pub fn remove_leftovers(prefix: &str) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(NAMES) else { return Ok(()) };
     for entry in entries {

@@ -1,4 +1,4 @@
-//! An overlay from the node to the outside, as CNIs lay it between nodes: VXLAN, with a pod behind its far end.
+//! An overlay from the node to the outside, as CNIs lay it between nodes: VXLAN, with a pod at its far end.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

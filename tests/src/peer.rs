@@ -12,7 +12,7 @@ pub fn folder() -> PathBuf {
     })
 }
 
-/// The program of a peer (`otelcol`), or why there is none: the text for [`skip!`](crate::skip!).
+/// The program of a peer (`otelcol`), or the reason that it is missing: the text for [`skip!`](crate::skip!).
 ///
 /// # Errors
 /// A sentence that names the peer and what builds it.

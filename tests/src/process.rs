@@ -23,7 +23,7 @@ pub struct Background {
 }
 
 /// Timeout of reading a process's output after its end; a child of the process may keep the pipe open.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The content of a pipe so far, and whether it has ended.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +116,7 @@ impl Background {
             .with_context(|| what.clone())?;
         let is_read = || [&self.stdout, &self.stderr].iter().all(|output| output.has_ended());
         // A child that keeps a pipe open does not change how this process ended.
-        eventually(LAST_WORDS, "its output", || is_read().then_some(())).unwrap_or_default();
+        eventually(OUTPUT_TIMEOUT, "its output", || is_read().then_some(())).unwrap_or_default();
         Ok(status)
     }
 

@@ -130,7 +130,7 @@ impl Receiver {
         self.look(|received| received.logs.clone())
     }
 
-    /// The sum of the latest points of a metric whose attributes contain these; 0 when there is none.
+    /// The sum of the latest points of a metric whose attributes contain these, or 0.
     pub fn sum(&self, metric: &str, attributes: &[(&str, &str)]) -> u64 {
         self.look(|received| received.sum(metric, attributes))
     }

@@ -1,8 +1,8 @@
 //! Hubble Relay: runs the peer `hubble-relay` (1.15.19) in front of a peer service.
 //!
 //! Properties of that release, from its source and from runs:
-//! - `--peer-service`: `unix:///PATH` is asked without TLS whatever the settings; anything else (`HOST:PORT`) over TCP, with
-//!   TLS unless `--disable-client-tls`, where the certificate must be for `hubble-peer.CLUSTER.hubble-grpc.cilium.io`
+//! - `--peer-service`: `unix:///PATH` is asked without TLS whatever the settings; anything else (`HOST:PORT`) over TCP,
+//!   with TLS unless `--disable-client-tls`, with a certificate for `hubble-peer.CLUSTER.hubble-grpc.cilium.io`
 //!   (`--cluster-name`, `default`; dots become dashes). TLS 1.3 at least, in both directions.
 //! - A peer's address: `IP:PORT`, a bare `IP` (port 4244), `HOST:PORT` (resolved once), `unix:///PATH`; an empty one is a
 //!   peer without connection. A bare `/PATH.sock` is taken for a path, and then dialled as TCP, in vain.
@@ -35,7 +35,7 @@ use crate::process::Background;
 pub const NAME: &str = "hubble-relay";
 
 /// Timeout until it listens, and until a peer is connected.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running relay.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Relay {
         for port in [address, health] {
             let connect = || TcpStream::connect(port).is_ok();
             let listens = || inside.map_or_else(connect, |inside| inside.run(connect)).then_some(());
-            crate::eventually(PATIENCE, &format!("relay does not listen on {port}"), listens)
+            crate::eventually(TIMEOUT, &format!("relay does not listen on {port}"), listens)
                 .with_context(|| relay.process.stderr())?;
         }
         Ok(relay)
@@ -87,7 +87,7 @@ impl Relay {
     pub fn wait_for_peer(&mut self, name: &str) -> Result<()> {
         let is_of_peer = |line: &str| line.contains("msg=Connected ") && line.contains(&format!(" peer={name} "));
         let connected = || self.process.stderr().lines().any(is_of_peer).then_some(());
-        crate::eventually(PATIENCE, &format!("relay has no connection to {name}"), connected)
+        crate::eventually(TIMEOUT, &format!("relay has no connection to {name}"), connected)
             .with_context(|| self.process.stderr())
     }
 

@@ -19,7 +19,7 @@ macro_rules! skip {
 
 /// The name of the function around `here`, as `tests/run.sh` prints it: `binary::module::test`.
 ///
-/// Taken from the type's name and not from the thread's: libtest runs tests on the main thread where it has only one.
+/// Taken from the type's name and not from the thread's: libtest with a single thread runs tests on the main one.
 pub fn test_name<T>(_here: &T) -> String {
     let path = std::any::type_name::<T>();
     path.strip_suffix("::here").unwrap_or(path).replace("::{{closure}}", "")

@@ -175,7 +175,7 @@ impl Drop for UdpSink {
     }
 }
 
-/// Sets a socket's receive buffer in bytes, beyond the machine's limit where need be.
+/// Sets a socket's receive buffer in bytes, beyond the machine's limit if needed.
 pub(crate) fn receive_buffer(socket: &impl std::os::fd::AsRawFd, bytes: i32) -> Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes)
 }
@@ -292,9 +292,9 @@ impl Tcp<'_> {
 
     fn serve(&self, listener: &TcpListener) -> Result<()> {
         // A client that fails before it connects would leave the server waiting for ever.
-        set_option(listener, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        set_option(listener, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &TIMEOUT)?;
         let (mut stream, _) = listener.accept()?;
-        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &TIMEOUT)?;
         read_exactly(&mut stream, self.bytes)?;
         write_pieces(&mut stream, self.answer, self.write)?;
         match (stream.read(&mut [0; 1]), self.close) {
@@ -307,7 +307,7 @@ impl Tcp<'_> {
     fn call(&self, address: SocketAddr) -> Result<()> {
         let mut stream = self.from.namespace.run(|| TcpStream::connect_timeout(&address, Duration::from_secs(10)))?;
         stream.set_nodelay(true)?;
-        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &TIMEOUT)?;
         write_pieces(&mut stream, self.bytes, self.write)?;
         read_exactly(&mut stream, self.answer)?;
         if self.close == Close::Rst {
@@ -320,7 +320,7 @@ impl Tcp<'_> {
 }
 
 /// Timeout of the lab's sockets.
-const PATIENCE: libc::timeval = libc::timeval { tv_sec: 20, tv_usec: 0 };
+const TIMEOUT: libc::timeval = libc::timeval { tv_sec: 20, tv_usec: 0 };
 
 fn read_exactly(stream: &mut TcpStream, mut bytes: u64) -> Result<()> {
     let mut buffer = [0; 65536];

@@ -20,7 +20,7 @@ use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 
 /// Entries of the ring: the default.
 const RING: u32 = 4095;
-/// Streams of a connection at most: half of what a server lets a client have.
+/// Streams of a connection at most: half of a server's limit for a client.
 const SHARED: usize = 50;
 /// Bytes that a client is behind at most, until it reads.
 const WINDOW: u32 = 65_535;

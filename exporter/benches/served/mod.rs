@@ -60,7 +60,7 @@ pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: sh
 pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
-    /// Connects; each stream, and all of them together, may be so many bytes behind.
+    /// Connects; each stream, and all of them together, may lag by this many bytes.
     pub(crate) async fn connect(path: &Path, window: u32) -> Self {
         let stream = UnixStream::connect(path).await.expect("a server");
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())

@@ -64,7 +64,7 @@ impl Hubble {
             Ok(bound) => bound,
             Err(ServerError::Tls(error)) => return Err(certificate_error(settings, &error).into()),
             Err(error) if !hubble.listen_given => {
-                // The address is only a default: the program goes on without it.
+                // The address is only a default: the program continues without it.
                 tracing::warn!(%error, "Hubble's API is not served; set hubble.listen to an address, or to [] for none");
                 return Ok(None);
             }

@@ -34,7 +34,7 @@ use crate::support::telemetry::Telemetry;
 use crate::support::{capabilities, server_runtime};
 
 /// The time of the first attachment before a warning.
-const SYNC_PATIENCE: Duration = Duration::from_secs(10);
+const SYNC_WARNING_DELAY: Duration = Duration::from_secs(10);
 
 /// The inputs of a start besides the settings.
 pub(super) struct StartDeps<'a> {
@@ -198,8 +198,8 @@ fn wait_for_interfaces(deps: &StartDeps<'_>, synced: oneshot::Receiver<()>) {
     deps.runtime.block_on(async {
         tokio::select! {
             () = deps.signals.requested() => {}
-            result = tokio::time::timeout(SYNC_PATIENCE, synced) => if result.is_err() {
-                tracing::warn!("attaching to the interfaces takes more than {SYNC_PATIENCE:?}; continuing");
+            result = tokio::time::timeout(SYNC_WARNING_DELAY, synced) => if result.is_err() {
+                tracing::warn!("attaching to the interfaces takes more than {SYNC_WARNING_DELAY:?}; continuing");
             },
         }
     });

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::support::error_chain::is_unexpected_message;
 use crate::support::status::Status;
 
-/// Time for the whole request: the endpoint answers at once or not at all.
+/// Time for the whole request: the endpoint answers at once or never.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer: some 50,000 samples.
 const MAX_ANSWER: usize = 16 << 20;

@@ -20,7 +20,7 @@ pub(super) struct ReconnectLog {
 }
 
 impl ReconnectLog {
-    /// Records that there is no connection; returns whether to log that.
+    /// Records a missing connection; returns whether to log that.
     pub(super) fn on_disconnect(&mut self, reason: &'static str) -> bool {
         let is_new = !self.reasons.contains(&reason);
         if is_new {

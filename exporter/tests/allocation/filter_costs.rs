@@ -24,7 +24,7 @@ fn filters(expression: &str) -> Filters {
     Filters::compile(&[FlowFilter { experimental, ..FlowFilter::default() }], &[]).expect(expression)
 }
 
-/// A flow with so many labels at each end.
+/// Returns a flow with this many labels at each end.
 fn flow(labels: usize) -> Observed {
     let labels: Vec<_> = (0..labels).map(|number| format!("k8s:label-number-{number:05}=value")).collect();
     let end = || EndMetadata { labels: labels.clone(), ..EndMetadata::default() };

@@ -94,7 +94,7 @@ fn publisher(symbols: &Symbols) -> Publisher {
     publisher
 }
 
-/// Lets a pipeline take `reads` times what is given, and gives the allocations of the last time.
+/// Runs a pipeline with `reads` times the given events; returns the allocations of the last time.
 fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn Sink>>) -> (Handle, usize) {
     let (done, allocations) = (Arc::default(), Arc::default());
     let (counted, last) = (Arc::clone(&done), Arc::clone(&allocations));

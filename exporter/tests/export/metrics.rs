@@ -22,7 +22,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use crate::http::Receiver;
-use crate::support::{PATIENCE, eventually, resource, signal_settings};
+use crate::support::{TIMEOUT, eventually, resource, signal_settings};
 
 /// Takes what it may, and keeps it.
 #[derive(Clone, Default)]
@@ -211,7 +211,7 @@ async fn our_own_numbers_arrive() {
     };
     eventually(|| exported("eyepiece.flows.parsed")).await;
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(9);
-    sender.send_replace(Some(Instant::now() + PATIENCE));
+    sender.send_replace(Some(Instant::now() + TIMEOUT));
     task.await.unwrap();
     let seen = receiver.seen.lock().unwrap();
     let last = seen.last().unwrap();
@@ -269,7 +269,7 @@ async fn same_drop_key_starts_anew() {
         telemetry.expire(now, Duration::ZERO);
         eventually(|| exported_drops(&receiver).is_none()).await;
     }
-    sender.send_replace(Some(Instant::now() + PATIENCE));
+    sender.send_replace(Some(Instant::now() + TIMEOUT));
     task.await.unwrap();
     assert!(starts[1] > starts[0], "{starts:?}");
 }
@@ -290,7 +290,7 @@ async fn own_series_beyond_limit_are_summed() {
         self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
     });
     eventually(|| !receiver.seen.lock().unwrap().is_empty()).await;
-    sender.send_replace(Some(Instant::now() + PATIENCE));
+    sender.send_replace(Some(Instant::now() + TIMEOUT));
     task.await.unwrap();
     let points = points(&receiver.seen.lock().unwrap().last().unwrap().body);
     let drops: Vec<_> = points.iter().filter(|point| point.starts_with("sum eyepiece.datapath.drops ")).collect();
@@ -322,5 +322,5 @@ async fn check_end(transport: impl Transport) {
     tokio::time::sleep(Duration::from_millis(100)).await;
     sender.send_replace(Some(Instant::now() + Duration::from_millis(300)));
     // Without the deadline the silent one would never end.
-    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, task).await.unwrap().unwrap();
 }

@@ -34,7 +34,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// Long enough for a machine with other things to do; nothing waits this long when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A flow whose uuid carries a number.
 pub(crate) fn flow(number: u32) -> Flow {
@@ -209,7 +209,7 @@ pub(crate) fn sums(counters: &ExportCounters) -> (u64, [u64; 5]) {
 
 /// Waits for a condition that others bring about.
 pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = std::time::Instant::now() + TIMEOUT;
     while !condition() {
         assert!(std::time::Instant::now() < end, "waited in vain");
         tokio::time::sleep(Duration::from_millis(2)).await;

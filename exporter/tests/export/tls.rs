@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig, crypto};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::http::Receiver;
-use crate::support::{PATIENCE, Received, Running, batch, grpc, options, settings, sums};
+use crate::support::{Received, Running, TIMEOUT, batch, grpc, options, settings, sums};
 
 /// An authority, and a server's and a client's certificate that it signed.
 pub(crate) struct Pki {
@@ -74,7 +74,7 @@ async fn delivered(client: Client) -> u64 {
     running.sink.try_send(batch(0..25));
     let counters = running.counters.clone();
     crate::support::eventually(|| counters.delivered.get() == 25 || counters.requests_retried.get() > 3).await;
-    let time = if counters.delivered.get() == 25 { PATIENCE } else { Duration::ZERO };
+    let time = if counters.delivered.get() == 25 { TIMEOUT } else { Duration::ZERO };
     let (delivered, dropped) = sums(&running.end(time).await);
     assert_eq!((delivered + dropped[4], dropped[1]), (25, 0));
     delivered

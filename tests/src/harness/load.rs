@@ -64,11 +64,11 @@ pub struct Report {
     pub lost_messages: u64,
     /// From the request to the last response.
     pub took: Duration,
-    /// The code's name as Go has it (`OK`, `Canceled`, `ResourceExhausted`) and its text; none while it goes on.
+    /// The code's name as Go has it (`OK`, `Canceled`, `ResourceExhausted`) and its text; `None` while it runs.
     pub end: Option<(String, String)>,
 }
 
-/// Running clients; all end with the value. Errors are those of the pipe, which ends where the harness does.
+/// Running clients; all end with the value. Errors are the pipe's, which ends with the harness.
 #[derive(Debug)]
 pub struct Load {
     harness: Harness,
@@ -77,7 +77,7 @@ pub struct Load {
 
 impl Load {
     /// Starts them against `HOST:PORT` or `unix:///PATH`; returns when all requests are sent, which is not yet when the
-    /// server has begun to serve them: wait for a first flow where that matters.
+    /// server has begun to serve them: wait for a first flow if that matters.
     ///
     /// # Errors
     /// Fails if the harness is missing.
@@ -174,7 +174,7 @@ pub struct Called {
     pub message: String,
     /// The response's metadata, `{name: [value, …]}`.
     pub header: Value,
-    /// The metadata behind the responses, of the same form.
+    /// The metadata after the responses, of the same form.
     pub trailer: Value,
 }
 

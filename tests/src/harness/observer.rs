@@ -83,7 +83,7 @@ impl ObserveServer {
         self.peer_change(&prost::Message::encode_to_vec(&change))
     }
 
-    /// Waits until all of the above has happened; gives the number of events that were ever put in the ring.
+    /// Waits until all of the above has happened; returns the number of events ever put in the ring.
     pub fn settle(&mut self) -> Result<u64> {
         self.settled += 1;
         let marker = self.settled.to_string();

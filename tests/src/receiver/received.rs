@@ -28,7 +28,7 @@ pub struct Log {
     pub observed: u64,
     /// Severity number.
     pub severity: i32,
-    /// Body, empty when there is none.
+    /// Body, or empty.
     pub body: String,
     /// Attributes.
     pub attributes: Attributes,

@@ -28,7 +28,7 @@ pub struct Row<'a> {
     pub ours: &'a Value,
     /// The reference's fields.
     pub expected: &'a Value,
-    /// Ends are known by their addresses: where those differ, so do these.
+    /// Ends are known by their addresses: if those differ, so do these.
     pub ends_are_known: bool,
     /// Decodes another payload in place of this one.
     pub instead: &'a dyn Fn(&[u8]) -> Option<Value>,
@@ -192,7 +192,7 @@ fn is_jumbogram(row: &Row<'_>) -> bool {
     headers(row).any(|header| header[4..7] == [0; 3] && header[40..].windows(2).any(|option| option == [0xc2, 4]))
 }
 
-/// There is the ethertype of a VLAN tag behind the addresses that the reference has.
+/// Returns whether the ethertype of a VLAN tag follows the reference's addresses.
 fn has_tag(row: &Row<'_>) -> bool {
     let Some(text) = row.expected["ethernet"]["source"].as_str() else { return false };
     let source: Vec<u8> = text.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
@@ -200,7 +200,7 @@ fn has_tag(row: &Row<'_>) -> bool {
     frames.any(|header| matches!(header[6..], [0x81 | 0x91, 0] | [0x88, 0xa8]))
 }
 
-/// The options of a Geneve header, of the tunnel or of one in it, do not end where the header ends them.
+/// Returns whether options of a Geneve header, the tunnel's or an inner one's, do not end at the header's end.
 fn odd_geneve_options(row: &Row<'_>) -> bool {
     const PORT: [u8; 2] = 6081_u16.to_be_bytes();
     let Some(tunnel) = row.flow().and_then(|flow| flow.tunnel) else { return false };

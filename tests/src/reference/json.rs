@@ -11,7 +11,7 @@ use eyepiece_hubble::proto::observer::ExportEvent;
 use prost::Message as _;
 use serde_json::{Map, Value};
 
-/// Labels that every reserved identity from 1 on has; the reference knows none without metadata.
+/// Labels that every reserved identity from 1 on has; the reference has none without metadata.
 const RESERVED: [&str; 10] = [
     "reserved:host",
     "reserved:world",

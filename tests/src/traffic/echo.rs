@@ -50,7 +50,7 @@ impl Echo<'_> {
         self
     }
 
-    /// Bytes behind the ICMP header.
+    /// Sets the bytes after the ICMP header.
     pub const fn payload(mut self, bytes: usize) -> Self {
         self.payload = bytes;
         self

@@ -13,7 +13,7 @@ use eyepiece_tests::traffic::{Close, tcp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Watch, eventually};
 
 /// Timeout until the kernel's own count is read: that happens once a second.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Every maker of drops, one after the other.
 fn make_all(lab: &Lab) -> Result<Vec<Dropped>> {
@@ -51,7 +51,7 @@ fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
             || watch.eyepiece.number("eyepiece.datapath.drops", &labels).unwrap_or_default(),
             packets(&all, one.reason, Some(one.netns)),
         );
-        let in_time = eventually(PATIENCE, "the kernel's count", || (counted() >= wanted).then_some(()));
+        let in_time = eventually(TIMEOUT, "the kernel's count", || (counted() >= wanted).then_some(()));
         assert!(in_time.is_ok() && counted() == wanted, "{one:?}\n{:#}", watch.eyepiece.status()?["samples"]);
     }
     let receiver = watch.stop()?;
@@ -163,7 +163,7 @@ fn drop_of_tagged_packet_has_tag() -> Result<()> {
     let sent = PacketSocket::open(&a.namespace, &a.device)?.send((0..20).map(|_| frame.as_slice()), 10_000)?;
     assert_eq!(sent, 20);
     let dropped = || watch.eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.reason", "NETFILTER_DROP")]);
-    eventually(PATIENCE, "the kernel's count", || dropped().is_ok_and(|count| count == 20).then_some(()))?;
+    eventually(TIMEOUT, "the kernel's count", || dropped().is_ok_and(|count| count == 20).then_some(()))?;
     let receiver = watch.stop()?;
     receiver.look(|received| {
         let tag = TAG.to_string();
@@ -180,7 +180,7 @@ fn expect_drops(eyepiece: &Eyepiece, netns: u64, wanted: u64) -> Result<()> {
     let netns = netns.to_string();
     let counted = || eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.netns", &netns)]);
     let enough = || counted().is_ok_and(|count| count >= wanted).then_some(());
-    eventually(PATIENCE, "the kernel's count", enough).with_context(|| eyepiece.stderr())?;
+    eventually(TIMEOUT, "the kernel's count", enough).with_context(|| eyepiece.stderr())?;
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(counted()?, wanted, "{:#}", eyepiece.status()?["samples"]);
     Ok(())
@@ -246,7 +246,7 @@ fn own_refused_exports_are_no_drops() -> Result<()> {
     drop(listeners);
     let config = format!("[otlp]\nendpoint = \"http://{closed}\"\n[otlp.metrics]\ninterval = \"1s\"\n");
     let eyepiece = Eyepiece::start(lab.node(), &config)?;
-    eventually(PATIENCE, "a refused export", || eyepiece.stderr().contains("refused").then_some(()))?;
+    eventually(TIMEOUT, "a refused export", || eyepiece.stderr().contains("refused").then_some(()))?;
     expect_drops(&eyepiece, lab.node().inode()?, 0)?;
     // The packet decides, not the process: another program's packet to the receiver is no drop, to another port it is.
     assert!(lab.node().run(|| TcpStream::connect(closed)).is_err());

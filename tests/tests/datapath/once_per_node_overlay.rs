@@ -1,4 +1,4 @@
-//! Each packet counts once per node where an overlay carries it inside other packets.
+//! Checks that a packet counts once per node if an overlay carries it inside other packets.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use eyepiece_tests::watch::counted;
 use eyepiece_tests::{Capture, Count, Family, Host, Lab, Uplink, Watch, eventually};
 
 /// Timeout of expected events.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn between(received: &Received, source: &str, destination: &str) -> Count {
     let ends = [("hubble.source.name", source), ("hubble.destination.name", destination)];
@@ -23,7 +23,7 @@ fn path(source: &Host, destination: &Host) -> String {
     format!("{} and {}", either("src", source), either("dst", destination))
 }
 
-/// An endpoint and the node, each with a pod behind the overlay, both ways; and the node with the outside, without it.
+/// An endpoint and the node, each with a pod across the overlay, both ways; and the node with the outside, without it.
 fn send_everything(lab: &Lab, overlay: &Overlay) -> Result<()> {
     let (a, outside) = (lab.endpoint("a"), lab.outside());
     let node_outwards = lab.node_towards(outside);
@@ -110,7 +110,7 @@ fn later_overlay_counts_once() -> Result<()> {
                 hooks.into_iter().filter(|hook| hook.interface == overlay::DEVICE && hook.attached).count()
             })
         };
-    eventually(PATIENCE, "no hooks at the overlay", || hooks().filter(|&count| count == 2))?;
+    eventually(TIMEOUT, "no hooks at the overlay", || hooks().filter(|&count| count == 2))?;
     once(&lab, watch, &overlay, 8)
 }
 

@@ -10,7 +10,7 @@ use eyepiece_tests::{Capture, Family, Lab, Watch, drops};
 /// Hubble's name, the flags that are set, those that are not.
 const KINDS: [(&str, u8, u8); 4] = [("SYN", SYN, ACK), ("SYN-ACK", SYN | ACK, 0), ("FIN", FIN, 0), ("RST", RST, 0)];
 
-/// Records of an interface's observation point whose segments have these flags, and not those.
+/// Returns the records of an interface's observation point whose segments have these flags, and not those.
 fn flag_packets(received: &Received, interface: &str, point: &str, (set, clear): (u8, u8)) -> u64 {
     let names = [("FIN", FIN), ("SYN", SYN), ("RST", RST), ("ACK", ACK)];
     let flags = |text: &str| {

@@ -8,7 +8,7 @@ use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Collector, Eyepiece, Family, Lab, drops, eventually, peer, skip};
 
 /// Timeout until a value shows: exports each second, the collector's own batches, a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Name of a metric, labels, and the value that the script makes.
 type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
@@ -61,7 +61,7 @@ fn send_script(lab: &Lab) -> Result<()> {
 fn check_page(collector: &Collector, rows: &[Row]) -> Result<()> {
     for (name, labels, expected) in rows {
         let shown = || collector.sample(name, labels).ok().flatten();
-        let right = eventually(PATIENCE, "the page", || (shown() == Some(*expected)).then_some(()));
+        let right = eventually(TIMEOUT, "the page", || (shown() == Some(*expected)).then_some(()));
         assert!(right.is_ok(), "{name} {labels:?}: {:?} instead of {expected}\n{}", shown(), collector.page()?);
     }
     Ok(())
@@ -76,7 +76,7 @@ fn check_records(collector: &Collector, eyepiece: &Eyepiece) -> Result<()> {
         let (records, acknowledged) = (collector.records().ok()?.len() as u64, delivered().ok()?);
         (records == acknowledged && acknowledged >= FLOWS).then_some(())
     };
-    let settled = eventually(PATIENCE, "as many records as were delivered", same);
+    let settled = eventually(TIMEOUT, "as many records as were delivered", same);
     let records = collector.records()?;
     assert!(settled.is_ok(), "{} records, {} delivered", records.len(), delivered()?);
     let names = ["hubble.flow", "hubble.agent_event", "hubble.lost_events"];

@@ -10,7 +10,7 @@ use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Receiver, drops};
 
 /// Timeout of exports on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn otlp(receiver: &Receiver) -> String {
     let endpoint = receiver.endpoint();
@@ -66,7 +66,7 @@ fn attributes_of_every_source_follow_registry() -> Result<()> {
     for follower in [&second, &third] {
         let is_connected = |received: &Received| received.sum("eyepiece.source.connected", &[]) == 1;
         let receiver = if std::ptr::eq(follower, &raw const second) { from_monitor } else { from_hubble };
-        receiver.wait(PATIENCE, "not connected", is_connected).with_context(|| follower.stderr())?;
+        receiver.wait(TIMEOUT, "not connected", is_connected).with_context(|| follower.stderr())?;
     }
     send_everything(&lab)?;
     lab.settle()?;
@@ -76,9 +76,9 @@ fn attributes_of_every_source_follow_registry() -> Result<()> {
                 && received.logs_with(&[("hubble.verdict", "DROPPED")]).count() >= 25
                 && received.sum("eyepiece.events.received", &[]) > 100
         };
-        receiver.wait(PATIENCE, "drops are missing", all_is_here)?;
+        receiver.wait(TIMEOUT, "drops are missing", all_is_here)?;
     }
-    datapath.wait(PATIENCE, "own drops", |received| received.sum("eyepiece.datapath.drops", &[]) >= 25)?;
+    datapath.wait(TIMEOUT, "own drops", |received| received.sum("eyepiece.datapath.drops", &[]) >= 25)?;
     for mut eyepiece in [third, second, first] {
         ensure!(eyepiece.stop()? == 0, "{}", eyepiece.stderr());
     }

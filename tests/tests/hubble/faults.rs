@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// Timeout of expected events.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The product's address in its namespace besides its unix socket.
 const ADDRESS: &str = "127.0.0.1:4244";
 /// The name in its certificate.
@@ -27,7 +27,7 @@ fn missing() -> Option<String> {
 
 fn run(command: &mut Command) -> Result<Printed> {
     let mut process = Background::spawn(command)?;
-    let code = process.wait(PATIENCE)?.code();
+    let code = process.wait(TIMEOUT)?.code();
     Ok(Printed { stdout: process.stdout(), stderr: process.stderr(), code })
 }
 
@@ -67,7 +67,7 @@ fn reflection() -> Result<()> {
     }
     let message = ask(&["describe", "flow.Flow"])?;
     ensure!(message.ok()?.contains("string uuid = 34;"), "{message:?}");
-    // The arguments of grpcurl come before the address, those of the call behind it.
+    // The arguments of grpcurl come before the address, those of the call after it.
     let called = |data: &str, method: &str| grpcurl(&fed, &["-plaintext", "-d", data, ADDRESS, method]);
     let status: Value = serde_json::from_str(called("{}", "observer.Observer/ServerStatus")?.ok()?)?;
     ensure!(status["maxFlows"] == "4095" && status["numFlows"] == "10" && status["seenFlows"] == "10", "{status}");
@@ -169,13 +169,13 @@ fn handshakes() -> Result<()> {
     // Bytes of nothing that is known.
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"\x16\x03\x01\xff\xff"] {
         let mut stream = fed.home.run(|| TcpStream::connect(ADDRESS))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         // It may be closed before all is written.
         let written = stream.write_all(bytes).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
         let read = stream.read_to_end(&mut Vec::new());
         println!("{:?}: {written:?}, {read:?}", bytes.first());
     }
-    eventually(PATIENCE, "failed handshakes that are counted", || (refused(&fed).ok()? >= 5).then_some(()))
+    eventually(TIMEOUT, "failed handshakes that are counted", || (refused(&fed).ok()? >= 5).then_some(()))
         .with_context(|| format!("{:?}\n{:#}", refused(&fed), fed.eyepiece.status().unwrap_or_default()["samples"]))?;
     ensure!(grpcurl(&fed, &good)?.ok()?.contains("observer.Observer"));
     // Who comes over the unix socket notices nothing.
@@ -223,7 +223,7 @@ fn stopped() -> Result<()> {
     fed.send(10_000)?;
     let whole = |process: &Background| before + lines(&process.stdout()) + losses(&process.stderr());
     let count = |fed: &Fed, process: &Background| {
-        eventually(PATIENCE, "flows and losses", || (whole(process) == fed.sent()).then_some(()))
+        eventually(TIMEOUT, "flows and losses", || (whole(process) == fed.sent()).then_some(()))
             .with_context(|| format!("{} of {}: {}", whole(process), fed.sent(), losses(&process.stderr())))
     };
     count(&fed, &follower)?;
@@ -239,7 +239,7 @@ fn stopped() -> Result<()> {
     ensure!(hubble.run(&["observe", "--last", "5", "-o", "json"])?.json()?.len() == 5);
     follower.signal(Signal::SIGCONT)?;
     // The loss is reported with the next second's first event, at the latest.
-    eventually(PATIENCE, "what was lost", || (losses(&follower.stderr()) > 0).then_some(()))
+    eventually(TIMEOUT, "what was lost", || (losses(&follower.stderr()) > 0).then_some(()))
         .with_context(|| follower.stderr())?;
     count(&fed, &follower)?;
     let more = lines(&follower.stdout()) - shown;
@@ -253,7 +253,7 @@ fn stopped() -> Result<()> {
 fn start_following(fed: &mut Fed, hubble: &Hubble) -> Result<Background> {
     fed.send(5)?;
     let follower = hubble.start(&["observe", "-f", "--since", "1h", "-o", "json", "--debug"])?;
-    eventually(PATIENCE, "the first flows", || (lines(&follower.stdout()) >= 5).then_some(()))
+    eventually(TIMEOUT, "the first flows", || (lines(&follower.stdout()) >= 5).then_some(()))
         .with_context(|| follower.stderr())?;
     Ok(follower)
 }

@@ -10,11 +10,11 @@ use eyepiece_tests::{Fed, eventually, harness, peer, skip};
 use prost::Message as _;
 
 /// Longest wait for what a thousand clients must have: they share two CPUs with the product.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 /// The ring's entries: the default.
 const RING: u64 = 4095;
-/// Events that are sent in one go: what a reader may be behind, so less than the ring; and so many that the pipeline's
-/// cost is that of its work, not of caches that others have used since the last round.
+/// Events that are sent at once: fewer than the ring holds, which bounds a reader's lag; and so many that the
+/// pipeline's cost is that of its work, not of caches that others have used since the last round.
 const ROUND: u64 = 2000;
 /// Rounds with followers: so many that a stalled client falls behind the ring and its queue.
 const ROUNDS: u64 = 24;
@@ -99,15 +99,15 @@ fn follow() -> Result<()> {
     ensure!(count == 1000);
     let mut load = Load::start(fed.socket(), &streams)?;
     let present = |fed: &Fed| fed.eyepiece.number("eyepiece.hubble.streams", &[]);
-    eventually(PATIENCE, "a thousand streams", || (present(&fed).ok()? == count).then_some(()))
+    eventually(TIMEOUT, "a thousand streams", || (present(&fed).ok()? == count).then_some(()))
         .with_context(|| format!("{:?}\n{}", present(&fed), fed.eyepiece.stderr()))?;
-    ensure!(load.wait(RING, PATIENCE)?, "not all have the ring: {:?}", load.report()?.first());
+    ensure!(load.wait(RING, TIMEOUT)?, "not all have the ring: {:?}", load.report()?.first());
 
     let mut wanted = RING;
     let mut most = 0;
     let followed = cost(&mut fed, ROUNDS, |fed| {
         wanted += ROUND;
-        ensure!(load.wait(wanted, PATIENCE)?, "not all have {wanted}");
+        ensure!(load.wait(wanted, TIMEOUT)?, "not all have {wanted}");
         most = most.max(fed.eyepiece.process.rss_kib()?);
         Ok(())
     })?;
@@ -127,11 +127,11 @@ fn follow() -> Result<()> {
 
     load.reset()?;
     let left = count - u64::from(RESETS);
-    eventually(PATIENCE, "resets", || (present(&fed).ok()? == left).then_some(()))?;
+    eventually(TIMEOUT, "resets", || (present(&fed).ok()? == left).then_some(()))?;
     load.read_all()?;
     let mut last = Vec::new();
     let all_told = |report: &Report| report.flows + lost(report) == wanted;
-    eventually(PATIENCE, "what the unread have lost", || {
+    eventually(TIMEOUT, "what the unread have lost", || {
         last = load.report().ok()?;
         of(&last, "unread").all(all_told).then_some(())
     })

@@ -21,7 +21,7 @@ use prost_types::Timestamp;
 use serde_json::Value;
 
 /// Timeout of expected events; only a failure takes that long.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 /// Time of the first flow, s since the Unix epoch.
 const START: i64 = 1_700_000_000;
 
@@ -91,7 +91,7 @@ fn start(home: &Namespace, address: &str, folder: &Path, receiver: &Receiver) ->
 }
 
 fn wait_for(eyepiece: &Eyepiece, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<()> {
-    eventually(PATIENCE, what, || eyepiece.status().ok().filter(&is_so).map(drop))
+    eventually(TIMEOUT, what, || eyepiece.status().ok().filter(&is_so).map(drop))
         .with_context(|| format!("{:?}\n{}", eyepiece.status(), eyepiece.stderr()))
 }
 
@@ -107,7 +107,7 @@ fn wait_for_flows<'a>(
         let here: BTreeSet<_> = logs.iter().filter_map(|log| log.attributes.get("log.record.uid")).collect();
         wanted.iter().filter(|uuid| !here.contains(&(**uuid).to_owned())).count()
     };
-    eventually(PATIENCE, "flows are missing", || (missing() == 0).then_some(()))
+    eventually(TIMEOUT, "flows are missing", || (missing() == 0).then_some(()))
         .with_context(|| format!("{} of {} are missing\n{}", missing(), wanted.len(), eyepiece.stderr()))?;
     receiver.look(|received| {
         let flows = received.logs.iter().filter(|log| log.event == "hubble.flow");
@@ -199,7 +199,7 @@ fn once() -> Result<()> {
     feed(&mut server, &flows[3500..3501])?;
     wait_for_flows(&receiver, &eyepiece, &flows[1..3499])?;
     let lost = |count: u64| {
-        eventually(PATIENCE, "losses", || {
+        eventually(TIMEOUT, "losses", || {
             let lost = eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "observer_queue")]).ok()?;
             (lost == count).then_some(())
         })
@@ -371,12 +371,12 @@ fn overrun() -> Result<()> {
     server.settle()?;
     let lost = |eyepiece: &Eyepiece| eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "hubble_ring")]);
     // It reports at a next event, a second later at the soonest.
-    eventually(PATIENCE, "no loss is reported", || {
+    eventually(TIMEOUT, "no loss is reported", || {
         feed(&mut server, &flows[1000..1001]).ok()?;
         (lost(&eyepiece).ok()? > 0).then_some(())
     })?;
     let is_told = |log: &Log| log.event == "hubble.lost_events";
-    receiver.wait(PATIENCE, "a record of losses", |received| received.logs.iter().any(is_told))?;
+    receiver.wait(TIMEOUT, "a record of losses", |received| received.logs.iter().any(is_told))?;
     assert_eq!(eyepiece.stop()?, 0);
     Ok(())
 }

@@ -10,7 +10,7 @@ use eyepiece_tests::{Background, Behaviour, Collector, Eyepiece, Lab, Receiver, 
 use nix::sys::signal::Signal;
 
 /// Timeout of expected events.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn lab() -> Result<Lab> {
     Lab::builder().uplink(Uplink::None).build()
@@ -24,10 +24,10 @@ fn config(endpoint: &str, protocol: &str) -> String {
     )
 }
 
-/// Starts it; where the export fails, it never becomes ready, so only its admin listener is waited for.
+/// Starts it and waits for its admin listener only: if the export fails, it never becomes ready.
 fn start(lab: &Lab, config: &str) -> Result<(Eyepiece, String)> {
     let mut eyepiece = Eyepiece::builder(config).launch(lab.node())?;
-    let line = eyepiece.process.wait_for_line("admin listener on ", PATIENCE)?;
+    let line = eyepiece.process.wait_for_line("admin listener on ", TIMEOUT)?;
     let address = line.rsplit(' ').next().context("no address")?.trim().to_owned();
     Ok((eyepiece, address))
 }
@@ -35,7 +35,7 @@ fn start(lab: &Lab, config: &str) -> Result<(Eyepiece, String)> {
 /// Returns the output of `eyepiece status`.
 fn status(lab: &Lab, address: &str) -> Result<String> {
     let mut command = Background::spawn(lab.node().command(binary()?).args(["status", "--address", address]))?;
-    let code = command.wait(PATIENCE)?.code();
+    let code = command.wait(TIMEOUT)?.code();
     anyhow::ensure!(code == Some(0), "{}", command.stderr());
     Ok(command.stdout())
 }
@@ -49,7 +49,7 @@ fn fails(lab: &Lab, endpoint: &str, protocol: &str, expected: &str) -> Result<()
     let (mut eyepiece, address) = start(lab, &config(endpoint, protocol))?;
     udp(lab.endpoint("a"), lab.endpoint("b")).packets(100).run()?;
     for signal in ["logs", "metrics"] {
-        let logged = eyepiece.process.wait_for_line(&format!("cannot export {signal}, "), PATIENCE)?;
+        let logged = eyepiece.process.wait_for_line(&format!("cannot export {signal}, "), TIMEOUT)?;
         assert!(logged.contains(expected) && logged.contains(endpoint), "{logged} / {expected}");
     }
     let text = status(lab, &address)?;
@@ -102,30 +102,30 @@ fn refused_export_shows_until_recovery() -> Result<()> {
     udp(lab.endpoint("a"), lab.endpoint("b")).packets(500).run()?;
     let refused = format!("connection refused ({})", receiver.endpoint());
     for signal in ["logs", "metrics"] {
-        eyepiece.process.wait_for_line(&format!("cannot export {signal}, retrying: {refused}"), PATIENCE)?;
+        eyepiece.process.wait_for_line(&format!("cannot export {signal}, retrying: {refused}"), TIMEOUT)?;
     }
     let failing = || {
         let text = status(&lab, &address).ok()?;
         let line = text.lines().next()?.to_owned();
         (line.starts_with("export of logs FAILING for ") && line.ends_with(" queued")).then_some(line)
     };
-    let line = eventually(PATIENCE, "a failing export", failing).with_context(|| eyepiece.stderr())?;
+    let line = eventually(TIMEOUT, "a failing export", failing).with_context(|| eyepiece.stderr())?;
     assert!(line.contains(&format!("s: {refused}; ")), "{line}");
     let queued = line.rsplit("; ").next().and_then(|text| text.split(' ').next()).context("no number")?;
     assert!(queued.replace(',', "").parse::<u64>()? > 0, "{line}");
     assert_eq!(readyz(&lab, &address)?.0, 503);
     receiver.back()?;
     for signal in ["logs", "metrics"] {
-        eyepiece.process.wait_for_line(&format!("export of {signal} works again, after "), PATIENCE)?;
+        eyepiece.process.wait_for_line(&format!("export of {signal} works again, after "), TIMEOUT)?;
     }
-    eventually(PATIENCE, "ready", || (readyz(&lab, &address).ok()?.0 == 200).then_some(()))?;
+    eventually(TIMEOUT, "ready", || (readyz(&lab, &address).ok()?.0 == 200).then_some(()))?;
     let text = status(&lab, &address)?;
     assert!(text.starts_with("eyepiece ") && !text.contains("FAILING"), "{text}");
     // A receiver that refuses for good is one that fails, too.
     receiver.behave(Behaviour::Refuse(tonic::Code::Unauthenticated));
-    let logged = eyepiece.process.wait_for_line("are otlp.headers right?", PATIENCE)?;
+    let logged = eyepiece.process.wait_for_line("are otlp.headers right?", TIMEOUT)?;
     assert!(logged.contains(&receiver.endpoint()), "{logged}");
-    eventually(PATIENCE, "not ready", || (readyz(&lab, &address).ok()?.0 == 503).then_some(()))?;
+    eventually(TIMEOUT, "not ready", || (readyz(&lab, &address).ok()?.0 == 503).then_some(()))?;
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     Ok(())
 }
@@ -137,8 +137,8 @@ fn interrupt_announces_delivery_names_cause() -> Result<()> {
     receiver.away();
     let (mut eyepiece, _) = start(&lab, &config(&receiver.endpoint(), "grpc"))?;
     udp(lab.endpoint("a"), lab.endpoint("b")).packets(100).run()?;
-    eyepiece.process.wait_for_line("cannot export logs", PATIENCE)?;
-    assert_eq!(eyepiece.process.stop(Signal::SIGINT, PATIENCE)?, 0, "{}", eyepiece.stderr());
+    eyepiece.process.wait_for_line("cannot export logs", TIMEOUT)?;
+    assert_eq!(eyepiece.process.stop(Signal::SIGINT, TIMEOUT)?, 0, "{}", eyepiece.stderr());
     let errors = eyepiece.stderr();
     assert!(errors.contains("delivering queued telemetry for up to 2 s; Ctrl-C again exits at once"), "{errors}");
     let refused = format!("connection refused ({})", receiver.endpoint());
@@ -159,11 +159,11 @@ fn start_names_unmatched_patterns() -> Result<()> {
     let interfaces = "[datapath.interfaces]\ninclude = [\"ve-?\", \"eth9\"]\nexclude = [\"ve-b\", \"wlan*\"]\n";
     let config = format!("{}{interfaces}", config(&receiver.endpoint(), "grpc"));
     let (mut eyepiece, address) = start(&lab, &config)?;
-    let line = eyepiece.process.wait_for_line("watching ", PATIENCE)?;
+    let line = eyepiece.process.wait_for_line("watching ", TIMEOUT)?;
     assert!(line.contains("watching 1 interface: 1 endpoint, 0 uplinks"), "{line}");
     let unmatched = |key: &str, pattern: &str| format!("datapath.interfaces.{key} \"{pattern}\" matches no interface");
     for text in [unmatched("include", "eth9"), unmatched("exclude", "wlan*")] {
-        eyepiece.process.wait_for_line(&text, PATIENCE)?;
+        eyepiece.process.wait_for_line(&text, TIMEOUT)?;
     }
     let text = status(&lab, &address)?;
     assert!(text.contains(&unmatched("include", "eth9")) && text.contains("1 watched   "), "{text}");
@@ -172,8 +172,8 @@ fn start_names_unmatched_patterns() -> Result<()> {
 
     let nothing = config.replace("\"ve-?\", ", "");
     let (mut eyepiece, _) = start(&lab, &nothing)?;
-    eyepiece.process.wait_for_line("watching 0 interfaces: 0 endpoints, 0 uplinks", PATIENCE)?;
-    let line = eyepiece.process.wait_for_line("no interface is watched", PATIENCE)?;
+    eyepiece.process.wait_for_line("watching 0 interfaces: 0 endpoints, 0 uplinks", TIMEOUT)?;
+    let line = eyepiece.process.wait_for_line("no interface is watched", TIMEOUT)?;
     assert!(line.contains("not included by name"), "{line}");
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     Ok(())

@@ -312,7 +312,7 @@ fn version(flow: &Flow) -> u32 {
     }
 }
 
-/// Calls a function with the trace id in hexadecimal digits, empty if there is none.
+/// Calls a function with the trace id in hexadecimal digits, or an empty text.
 fn trace_id(flow: &Flow, call: impl FnOnce(&str) -> bool) -> bool {
     let known = flow.metadata.as_ref().map_or("", |metadata| metadata.trace_id.as_str());
     match flow.l7.as_ref().and_then(|l7| l7.trace()) {

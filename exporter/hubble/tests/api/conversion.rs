@@ -82,7 +82,7 @@ fn paths(message: &MessageDescriptor, before: &str, depth: usize, found: &mut Ve
     }
 }
 
-/// Fields by name; none stands for all.
+/// Fields by name; empty = all.
 #[derive(Default)]
 struct Tree(BTreeMap<String, Option<Tree>>);
 

@@ -115,7 +115,7 @@ mod tests {
     use crate::serve::grpc::Client;
     use crate::support::telemetry::Telemetry;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn client(host: u8, port: u16) -> Client {
         Client::Tcp(SocketAddr::from(([127, 0, 0, host], port)))
@@ -173,16 +173,16 @@ mod tests {
         }
         let start = Instant::now();
         assert_eq!(pool.run(Some(&client(100, 1)), || ()).await, Err(CompileError::Busy));
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
         ends.pop();
         let last = client(100, 1);
         let after = pool.run(Some(&last), || 7);
-        assert_eq!(tokio::time::timeout(PATIENCE, after).await.unwrap(), Ok(7));
+        assert_eq!(tokio::time::timeout(TIMEOUT, after).await.unwrap(), Ok(7));
     }
 
     #[tokio::test]
     async fn clients_without_requests_are_removed() {
-        let pool = pool(PATIENCE);
+        let pool = pool(TIMEOUT);
         for host in 1..100 {
             assert_eq!(pool.run(Some(&client(host, 1)), || 7).await, Ok(7));
         }

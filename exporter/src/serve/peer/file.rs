@@ -1,4 +1,4 @@
-//! The file of other nodes: read when it changes, used as a whole or not at all.
+//! The file of other nodes: read when it changes, and used only as a whole.
 
 use std::collections::BTreeMap;
 use std::io;

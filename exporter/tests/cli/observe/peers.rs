@@ -21,14 +21,14 @@ use serde_json::Value;
 
 use super::{of, texts};
 
-/// The peers, or why there are none.
+/// Returns the peers, or the reason that they are missing.
 fn hubble() -> Result<String, String> {
     peer::find(harness::NAME)?;
     Ok(peer::find("hubble")?.to_str().unwrap_or_default().to_owned())
 }
 
 fn run(program: &str, arguments: &[&str]) -> (i32, String, String) {
-    // Hubble's command line wants to know where its configuration would be.
+    // Hubble's command line needs a folder of its configuration.
     texts(&Command::new(program).args(arguments).env_clear().env("HOME", "/nonexistent").output().unwrap())
 }
 
@@ -244,7 +244,7 @@ const NEWER_FIELDS: &[&str] = &[
     "cgroup_id",
 ];
 
-/// Takes out what came after the peer; names the places where texts still differ.
+/// Removes fields that are newer than the peer; returns the places of other differences.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -297,7 +297,7 @@ fn json_is_the_same(hubble: &str, address: &str) -> Result<()> {
     Ok(())
 }
 
-/// The peer knows no rate, which newer ones take from the server.
+/// The peer has no rate, which newer ones take from the server.
 fn status_is_the_same(hubble: &str, address: &str) -> Result<()> {
     for form in ["compact", "dict"] {
         let theirs = run(hubble, &["status", "--server", address, "-o", form]).1;

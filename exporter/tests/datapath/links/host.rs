@@ -12,7 +12,7 @@ use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::interner::Symbols;
 
 /// Timeout of expected events. Passing tests never wait that long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs a test on a thread in a new network namespace, or reports by name that it was skipped.
 pub(crate) fn isolated(name: &str, test: impl FnOnce() + Send + 'static) {
@@ -103,7 +103,7 @@ impl Watched {
 
     /// Reads events until the condition holds; the snapshot is the newest each time it is asked.
     pub(crate) fn until(&mut self, what: &str, condition: impl Fn(&mut Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !condition(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "waited for {what} in vain: {:#?}", self.table);

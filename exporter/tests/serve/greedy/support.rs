@@ -31,7 +31,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::numbers;
 
 /// Timeout of every wait on a busy machine; passing tests never wait that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running server.
 pub(crate) struct Server {
@@ -60,7 +60,7 @@ fn flows(from: u64, count: u64) -> Batch {
 }
 
 impl Server {
-    /// A server whose ring has so many flows.
+    /// Starts a server whose ring has this many flows.
     pub(crate) async fn start(entries: u32, limits: Limits) -> Self {
         let (ring, mut writer) = Ring::new(entries.max(1));
         for first in (0..u64::from(entries)).step_by(500) {
@@ -114,7 +114,7 @@ impl Server {
 
     /// Waits until a number is there.
     pub(crate) async fn until(&self, name: &str, reason: &str, expected: u64) {
-        numbers::until(&self.telemetry, name, reason, expected, PATIENCE).await;
+        numbers::until(&self.telemetry, name, reason, expected, TIMEOUT).await;
     }
 
     /// More flows come in.
@@ -125,7 +125,7 @@ impl Server {
     /// Has it end within a time, and waits until it has.
     pub(crate) async fn end(mut self, drain: Duration) {
         self.stop.send_replace(Some(Instant::now() + drain));
-        timeout(PATIENCE, &mut self.task).await.expect("it ends").unwrap();
+        timeout(TIMEOUT, &mut self.task).await.expect("it ends").unwrap();
     }
 }
 
@@ -148,6 +148,6 @@ async fn connect(url: &str) -> ObserverClient<Channel> {
 
 /// Sends the request of `hubble status`, which the server must answer whatever other clients do.
 pub(crate) async fn status(client: &mut ObserverClient<Channel>) -> ServerStatusResponse {
-    let answer = timeout(PATIENCE, client.server_status(ServerStatusRequest::default()));
+    let answer = timeout(TIMEOUT, client.server_status(ServerStatusRequest::default()));
     answer.await.expect("others are served").unwrap().into_inner()
 }

@@ -23,7 +23,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::numbers;
 
 /// Timeout of every wait on a busy machine; passing tests never wait that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// The version that the server reports.
 pub(crate) const VERSION: &str = "1.20.2+gtest";
 
@@ -83,7 +83,7 @@ impl Setup {
             peers: Vec::new(),
             file: self.peers_file,
             domains: self.domains.iter().map(|domain| domain.parse().unwrap()).collect(),
-            // Each look-up is asked for by hand in the scripted resolver.
+            // Tests trigger each look-up in the scripted resolver.
             refresh: Duration::from_millis(20),
             resolve: self.resolve,
             telemetry: telemetry.clone(),
@@ -111,7 +111,7 @@ impl Server {
 
     /// Waits until a number is there.
     pub(crate) async fn until(&self, name: &str, reason: &str, expected: u64) {
-        numbers::until(&self.telemetry, name, reason, expected, PATIENCE).await;
+        numbers::until(&self.telemetry, name, reason, expected, TIMEOUT).await;
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -130,8 +130,8 @@ impl Server {
     /// Waits until everything of it is gone, and checks that nothing is left.
     pub(crate) async fn ended(self) {
         let Self { telemetry, task, peers, .. } = self;
-        timeout(PATIENCE, task).await.unwrap().unwrap();
-        timeout(PATIENCE, peers).await.unwrap().unwrap();
+        timeout(TIMEOUT, task).await.unwrap().unwrap();
+        timeout(TIMEOUT, peers).await.unwrap().unwrap();
         for name in ["eyepiece.hubble.connections", "eyepiece.hubble.streams"] {
             let left: u64 = telemetry.samples().iter().filter(|sample| sample.key.name == name).map(|s| s.value).sum();
             assert_eq!(left, 0, "{name}");

@@ -15,7 +15,7 @@ use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 
 /// Timeout of expected events; only a failure takes that long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An event that the source has passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,20 +77,20 @@ impl Reader {
 
     /// Reads until something is so.
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !is_so(self) {
             assert!(Instant::now() < end, "{what}: {:?}, {:?}", self.seen.last(), self.controls.view.get());
             self.read(Duration::from_millis(20));
         }
     }
 
-    /// Reads until so many events are there, then takes them.
+    /// Reads until `count` events have arrived, then takes them.
     pub(crate) fn take(&mut self, count: usize) -> Vec<Seen> {
         self.until(&format!("{count} events"), |reader| reader.seen.len() >= count);
         std::mem::take(&mut self.seen)
     }
 
-    /// Reads until the connection is this: none = there is one, else why not.
+    /// Reads until the connection's state is this: `None` = connected, else the reason.
     pub(crate) fn until_reason(&mut self, reason: Option<&str>) {
         let is_so = |reader: &Self| reader.controls.view.get().reason.map(Reason::name) == reason;
         self.until(&format!("{reason:?}"), is_so);

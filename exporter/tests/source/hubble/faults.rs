@@ -1,4 +1,4 @@
-//! Servers that are away, go, send what is none, and readers that are slow.
+//! Checks servers that are missing, that end, that send invalid messages, and slow readers.
 
 use std::io::Write as _;
 use std::net::TcpListener;

@@ -61,7 +61,7 @@ fn reconnect_survives_clock_differences() {
     let call = server.call();
     assert_eq!(call.since(), Some(19 - 5));
     let since = call.since().and_then(|since| u64::try_from(since).ok()).expect("a number");
-    // As servers do: nothing from before the time that is asked for.
+    // As servers do: nothing from before the requested time.
     for (node, number) in (0..22).flat_map(second).filter(|(_, number)| *number >= since) {
         call.send(flow(node, number));
     }
@@ -134,7 +134,7 @@ fn relay_nodes_are_resumed_each() {
     assert_eq!(reader.gaps(), 1);
     drop(call);
     let call = server.call();
-    // Unsorted, as relay has them where a node is slow.
+    // Unsorted, as relay sends them if a node is slow.
     for (node, number) in [("b", 16), ("b", 21), ("a", 15), ("a", 21), ("b", 22), ("a", 20), ("b", 20), ("a", 22)] {
         call.send(flow(node, number));
     }

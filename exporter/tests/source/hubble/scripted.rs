@@ -30,14 +30,14 @@ use tonic::transport::{Server as Transport, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// Timeout of expected events; only a failure takes that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time of the flow 0, s since the Unix epoch.
 const START: i64 = 1_700_000_000;
 
 type Answer = mpsc::Sender<Result<Encoded, Status>>;
 type Answers = ReceiverStream<Result<Encoded, Status>>;
 
-/// A call of flows: what was asked, and where the answer goes; dropped, the stream ends.
+/// A call of flows: the request, and the sender of its answer, whose drop ends the stream.
 pub(crate) struct Call {
     pub(crate) request: GetFlowsRequest,
     pub(crate) answer: Answer,
@@ -194,14 +194,14 @@ impl Server {
 }
 
 fn next<T>(calls: &mut mpsc::UnboundedReceiver<T>, runtime: &Runtime) -> T {
-    let call = runtime.block_on(async { tokio::time::timeout(PATIENCE, calls.recv()).await });
+    let call = runtime.block_on(async { tokio::time::timeout(TIMEOUT, calls.recv()).await });
     call.expect("no call arrives").expect("the server is gone")
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(PATIENCE);
+            runtime.shutdown_timeout(TIMEOUT);
         }
     }
 }
@@ -272,14 +272,14 @@ impl Reader {
 
     /// Reads until something is so.
     pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !is_so(self) {
             assert!(Instant::now() < end, "{what}: {:?}, {:?}", self.seen, self.controls.view.get());
             self.read(Duration::from_millis(20));
         }
     }
 
-    /// Reads until so many events are there, then takes them.
+    /// Reads until `count` events have arrived, then takes them.
     pub(crate) fn take(&mut self, count: usize) -> Vec<Seen> {
         self.until(&format!("{count} events"), |reader| reader.seen.len() >= count);
         std::mem::take(&mut self.seen)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eyepiece::source::hubble::Probing;
 
-use super::scripted::{PATIENCE, Reader, Server};
+use super::scripted::{Reader, Server, TIMEOUT};
 
 /// A network between a server and its clients.
 struct Network {
@@ -109,7 +109,7 @@ fn idle_server_is_probed_and_kept() {
     // The server implements neither health nor status.
     let mut server = Server::start();
     let network = Network::to(server.address);
-    let mut reader = Reader::start_probing(&network.address.to_string(), None, probing(PATIENCE));
+    let mut reader = Reader::start_probing(&network.address.to_string(), None, probing(TIMEOUT));
     let call = server.call();
     call.flows([0]);
     reader.expect([0]);
@@ -136,7 +136,7 @@ fn slow_reader_keeps_connection() {
         }
         call
     });
-    // More than the time of a probe without any that goes on.
+    // Longer than a probe; no probe is in progress.
     let mut still = 0;
     let mut before = 0;
     while still < 10 {

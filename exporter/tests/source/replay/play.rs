@@ -225,7 +225,7 @@ fn empty_pipe_is_left_on_stop() {
     let asked = leave();
     asked.request();
     assert!(left(&asked));
-    // Its writer gives the head and no more; stopped while it waits.
+    // Its writer sends only the head; stopped while it waits.
     let mut writer = File::options().read(true).write(true).open(&path).expect("open");
     writer.write_all(&format::head()).expect("write");
     let asked = leave();

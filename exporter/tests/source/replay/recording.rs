@@ -1,4 +1,4 @@
-//! The source that writes: what it hands on is what can be played again, within its limits.
+//! Checks the recording source: the events that it passes on can be played again, within its limits.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;

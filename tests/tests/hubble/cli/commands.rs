@@ -5,7 +5,7 @@ use eyepiece_tests::{Hubble, Pki, harness, hubble, peer, skip};
 
 use super::flow::Flow;
 use super::played::{CLUSTER, COUNTS, NODE, Played};
-use super::{PATIENCE, all};
+use super::{TIMEOUT, all};
 
 /// The ports of the servers: without TLS, with it, with certificates of clients.
 const PORTS: [u16; 3] = [4244, 4245, 4246];
@@ -83,9 +83,9 @@ const COMMANDS: [Command; 8] = [
     ("watch peers", |via| {
         let mut watching = via.hubble.start(&["watch", "peers"])?;
         let is_told = || watching.stdout().lines().next().map(str::to_owned);
-        let line = eyepiece_tests::eventually(PATIENCE, "a peer", is_told)?;
+        let line = eyepiece_tests::eventually(TIMEOUT, "a peer", is_told)?;
         ensure!(line.split_whitespace().collect::<Vec<_>>().join(" ") == via.peer, "{line:?} is not {:?}", via.peer);
-        watching.stop(nix::sys::signal::Signal::SIGINT, PATIENCE)?;
+        watching.stop(nix::sys::signal::Signal::SIGINT, TIMEOUT)?;
         Ok(())
     }),
 ];

@@ -1,4 +1,4 @@
-//! The table of the filter flags: what each shall show of a scene's flows, and a value of which it shall show none.
+//! The table of the filter flags: the flows of a scene that each shows, and a value for which it shows none.
 
 use super::flow::Flow;
 use super::live::{NODE, PORTS};

@@ -22,7 +22,7 @@ pub(crate) const DROPPED: [(u16, &str); 2] = [(7001, "firewall"), (7004, "closed
 const COUNTS: [u64; 4] = [3, 2, 2, 1];
 
 /// Timeout of the flows.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All of it, and the flows that are in the ring since.
 pub(crate) struct Live {
@@ -50,7 +50,7 @@ impl Live {
         let hubble = Hubble::new(&socket, None)?;
         send(&lab)?;
         let mut live = Self { hubble, flows: Vec::new(), _eyepiece: eyepiece, lab, _folder: folder };
-        live.flows = eventually(PATIENCE, "the flows of the traffic", || {
+        live.flows = eventually(TIMEOUT, "the flows of the traffic", || {
             let flows = live.all().ok()?;
             check(&live.lab, &flows).is_ok().then_some(flows)
         })

@@ -24,7 +24,7 @@ use self::played::Played;
 use self::relayed::Relayed;
 
 /// Timeout of expected events.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Flags for how to reach a server: those of `commands`.
 const SERVER: [&str; 10] = [
@@ -79,7 +79,7 @@ fn ids(hubble: &Hubble, arguments: &[String], before: &[&str]) -> Result<Vec<Str
     Ok(printed.json()?.iter().map(|line| Flow(line).uuid()).collect())
 }
 
-/// Positive, negative, and behind `--not`.
+/// Checks rows: positive, negative, and after `--not`.
 fn check(hubble: &Hubble, flows: &[Value], row: &Row) -> Result<()> {
     let none = ids(hubble, &row.negative, &[])?;
     ensure!(none.is_empty(), "{:?} shows {} flows", row.negative, none.len());

@@ -20,7 +20,7 @@ pub(crate) const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 /// Flows among the payloads (those of sockets are none without a known cgroup), notifications of the agent, debug messages.
 pub(crate) const COUNTS: [usize; 3] = [16, 2, 2];
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Eyepieces that all read what one server sends.
 pub(crate) struct Played {
@@ -57,7 +57,7 @@ impl Played {
         }
         let count = eyepieces.len();
         let all_listen = || (server.ask("listeners").ok()? == format!("listeners {count}")).then_some(());
-        eventually(PATIENCE, "not all eyepieces listen", all_listen)?;
+        eventually(TIMEOUT, "not all eyepieces listen", all_listen)?;
         ensure!(server.ask(&format!("send {}", payloads.len()))? == format!("sent {} {count}", payloads.len()));
         for (hubble, eyepiece) in hubbles.iter().zip(&eyepieces) {
             let there = || {
@@ -65,7 +65,7 @@ impl Played {
                 let counts = [count("flows")?.len(), count("agent-events")?.len(), count("debug-events")?.len()];
                 (counts == COUNTS).then_some(())
             };
-            eventually(PATIENCE, "not all events are there", there).with_context(|| {
+            eventually(TIMEOUT, "not all events are there", there).with_context(|| {
                 let printed = hubble.run(&["observe", "--all", "-o", "jsonpb"]);
                 format!("{printed:?}\n{:#}\n{}", eyepiece.status().unwrap_or_default()["samples"], eyepiece.stderr())
             })?;

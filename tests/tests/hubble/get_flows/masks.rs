@@ -76,7 +76,7 @@ async fn masked_flows_match_ciliums_observer() {
             assert_eq!(ours, today, "{name}: by either number");
             assert!(!ours.is_empty(), "{name}");
             for (ours, ciliums) in ours.iter().zip(&ciliums) {
-                // Cilium's have the masked flow's: none where the mask has none. Ours are always there, for relay sorts by them.
+                // Cilium's have the masked flow's, if the mask has any. Ours are always there, for relay sorts by them.
                 let is_lost = matches!(ours.response_types, Some(ResponseTypes::LostEvents(_)));
                 let (time, node) = (has_time || is_lost, has_node || is_lost);
                 assert_eq!(ciliums.time, ours.time.filter(|_| time), "{name}");

@@ -21,7 +21,7 @@ use prost_types::{FieldMask, Timestamp};
 use tonic::{Code, Streaming};
 
 /// Longest wait for a response.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 use self::events::{AGENT, DEBUG, FLOW, Item, LOST, items};
 use self::servers::{Answer, Ours, Servers};
@@ -33,7 +33,7 @@ enum Response {
     Lost { source: LostEventSource, count: u64, cpu: Option<i32> },
 }
 
-/// The loss that Cilium's ring reports, one for each entry; and one where there is none.
+/// The loss that Cilium's ring reports, one for each entry, and one without entries.
 const OF_RING: Response = Response::Lost { source: LostEventSource::HubbleRingBuffer, count: 1, cpu: None };
 
 fn response(response: GetFlowsResponse) -> Response {
@@ -158,7 +158,7 @@ async fn answers_are_those_of_ciliums_observer() {
 async fn flows(stream: &mut Streaming<GetFlowsResponse>, count: usize) -> Vec<Response> {
     let mut found = Vec::new();
     while found.iter().filter(|found| matches!(found, Response::Flow { .. })).count() < count {
-        let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
+        let next = tokio::time::timeout(TIMEOUT, stream.message()).await.expect("nothing comes");
         found.push(response(next.expect("a response").expect("the stream goes on")));
     }
     found
@@ -238,7 +238,7 @@ async fn followers_match_ciliums_observer() {
         assert_eq!(seen, theirs, "{name}");
         if ends {
             for (server, stream) in [("ours", &mut ours), ("Cilium's", &mut ciliums)] {
-                let next = tokio::time::timeout(PATIENCE, stream.message()).await;
+                let next = tokio::time::timeout(TIMEOUT, stream.message()).await;
                 let next = next.unwrap_or_else(|_| panic!("{name}: {server} does not end"));
                 assert_eq!(next.expect("an end"), None, "{name}: {server}");
             }
@@ -319,7 +319,7 @@ async fn stalled_follower_gets_exact_loss() {
     assert_eq!((losses, read.len()), (0, COUNT), "a reader loses nothing");
     let (mut flows, mut lost) = (0, 0);
     while flows + lost < COUNT as u64 {
-        let next = tokio::time::timeout(PATIENCE, slow.message()).await.expect("nothing comes");
+        let next = tokio::time::timeout(TIMEOUT, slow.message()).await.expect("nothing comes");
         match response(next.expect("a response").expect("the stream goes on")) {
             Response::Flow { .. } => flows += 1,
             Response::Lost { source, count, cpu } => {
@@ -356,7 +356,7 @@ async fn slow_readers_match_ciliums_observer() {
     for (server, stream, left) in [("ours", ours, COUNT as u64 - 2), ("Cilium's", ciliums, COUNT as u64 - 1)] {
         let (mut shown, mut lost) = (0, 0);
         while shown + lost < left {
-            let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
+            let next = tokio::time::timeout(TIMEOUT, stream.message()).await.expect("nothing comes");
             match response(next.expect("a response").expect("the stream goes on")) {
                 Response::Flow { .. } => shown += 1,
                 Response::Lost { source: LostEventSource::HubbleRingBuffer, count, cpu: None } => lost += count,

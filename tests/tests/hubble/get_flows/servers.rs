@@ -1,4 +1,4 @@
-//! Our observer and Cilium's, each behind its own gRPC server, and clients of both.
+//! Our observer and Cilium's, each with its own gRPC server, and clients of both.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use super::events::{HIDDEN, Item};
 /// An answer, or the code and the text of the refusal.
 pub(crate) type Answer = Result<Vec<GetFlowsResponse>, (Code, String)>;
 
-/// Our observer behind its gRPC server.
+/// Our observer with its gRPC server.
 pub(crate) struct Ours {
     writer: Writer,
     address: String,

@@ -23,7 +23,7 @@ use serde_json::Value;
 use sample::Sample;
 
 /// Timeout of expected events.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time of all events, ns since the Unix epoch.
 const TIME: u64 = 1_714_979_289_000_000_000;
 /// Events that the source of the recording had lost.
@@ -58,9 +58,9 @@ const CLIENTS: [&str; 22] = [
 ];
 
 /// The flags of a client.
-struct Asked<'a>(&'a str);
+struct ClientRun<'a>(&'a str);
 
-impl Asked<'_> {
+impl ClientRun<'_> {
     fn has(&self, option: &str) -> bool {
         self.0.split(' ').any(|word| word == option)
     }
@@ -83,7 +83,7 @@ impl Asked<'_> {
 
 /// `cilium-dbg monitor`.
 struct Client {
-    asked: Asked<'static>,
+    asked: ClientRun<'static>,
     process: Background,
 }
 
@@ -91,13 +91,13 @@ impl Client {
     fn start(program: &Path, home: &Namespace, socket: &Path, arguments: &'static str) -> Result<Self> {
         let mut command = home.command(program);
         command.arg("monitor").arg("--monitor-socket").arg(socket).args(arguments.split_whitespace());
-        Ok(Self { asked: Asked(arguments), process: Background::spawn(&mut command)? })
+        Ok(Self { asked: ClientRun(arguments), process: Background::spawn(&mut command)? })
     }
 
-    /// Waits until it has printed all that it was sent, and gives its lines.
+    /// Waits until it has printed all sent events, and returns its lines.
     fn finish(&mut self) -> Result<Vec<String>> {
-        self.process.wait_for_line("connection closed", PATIENCE)?;
-        self.process.stop(Signal::SIGINT, PATIENCE)?;
+        self.process.wait_for_line("connection closed", TIMEOUT)?;
+        self.process.stop(Signal::SIGINT, TIMEOUT)?;
         Ok(self.process.stdout().lines().map(str::to_owned).collect())
     }
 
@@ -153,7 +153,7 @@ fn contains(value: &Value, expected: &Value) -> bool {
     }
 }
 
-/// A line, and the packet's layers or its bytes: behind it for a capture, before it for a drop and a trace, whose line
+/// A line, and the packet's layers or its bytes: after it for a capture, before it for a drop and a trace, whose line
 /// the client holds back.
 fn detailed(lines: &[String], wanted: &[&Sample], is_hex: bool) -> Result<usize> {
     // Lines that begin so have what the client's decoder does not know: what UDP and TCP carry.
@@ -255,7 +255,7 @@ impl Player {
 
     fn wait_for(&self, name: &str, count: u64) -> Result<()> {
         let there = || (self.eyepiece.number(name, &[]).ok()? == count).then_some(());
-        eventually(PATIENCE, name, there).with_context(|| self.eyepiece.stderr())
+        eventually(TIMEOUT, name, there).with_context(|| self.eyepiece.stderr())
     }
 }
 

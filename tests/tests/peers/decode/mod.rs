@@ -81,7 +81,7 @@ fn values() -> Vec<Vec<u8>> {
     pipe(&["values", "-seed", "3", "-count", &count], |_| Ok(()), read).expect("values")
 }
 
-/// Ours, or why there is none.
+/// Returns our result or error.
 fn decode(data: &[u8]) -> Result<Value, String> {
     let event = RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None };
     let producer = Producer::from(Release::V1_15);

@@ -1,5 +1,5 @@
-//! Payloads from a seed that are nearly valid: every header of theirs is where a decoder looks for it, and one to three
-//! bytes, lengths or ends are not as they should be. Of built packets, and of the reference vectors.
+//! Payloads from a seed that are nearly valid: every header is at its expected offset, and one to three bytes, lengths
+//! or ends are not as they should be. Of built packets, and of the reference vectors.
 
 use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_tests::reference::vectors;

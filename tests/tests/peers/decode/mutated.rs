@@ -19,7 +19,7 @@ use super::{compare, decode};
 use eyepiece_tests::reference::deviation::{DEVIATIONS, Row};
 use eyepiece_tests::reference::json;
 
-/// Payloads, where `EYEPIECE_DECODE_ROWS` names no other number.
+/// The number of payloads, unless `EYEPIECE_DECODE_ROWS` has another.
 const ROWS: usize = 60_000;
 /// Payloads that are held in memory.
 const CHUNK: usize = 50_000;
@@ -136,7 +136,7 @@ fn captured(payload: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([payload[12], payload[13]]))
 }
 
-/// The flags and the packet of a payload; only flags where there is no packet.
+/// Returns the flags and the packet of a payload; only flags without a packet.
 fn packet(payload: &[u8]) -> Vec<u8> {
     let Some((length, flags)) = header(payload) else { return vec![0] };
     let packet = &payload[length..];
@@ -181,8 +181,8 @@ fn stands(ours: &Value, found: &Value) -> bool {
         .all(|layer| found.get(layer).is_none_or(|found| ours[layer] == *found))
 }
 
-/// The error is about options that a flow does not need, or about what stands behind a VLAN tag or an extension header:
-/// there are layers behind it.
+/// Returns whether the error is about options that a flow does not need, or about the layers after a VLAN tag or an
+/// extension header.
 fn sees_more(row: &Row<'_>, theirs: &Value) -> bool {
     let error = theirs["error"].as_str().unwrap_or_default();
     let is_about_ip = ["IP", "ip4", "ip6", "Jumbo"].iter().any(|part| error.contains(part));

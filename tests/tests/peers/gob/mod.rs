@@ -21,7 +21,7 @@ const ROUNDS: usize = 4;
 /// Values with descriptors of their own.
 const VALUES: usize = 20_000;
 
-/// Reads a stream of gob up to its end; gives each payload, and what was wrong.
+/// Reads a stream of gob up to its end; returns each payload, and the error.
 fn each_payload(input: &mut impl Read, mut take: impl FnMut(&Payload<'_>) -> Result<()>) -> Result<()> {
     let mut decoder = PayloadDecoder::default();
     let (mut buffer, mut start, mut end) = (vec![0; 1 << 16], 0, 0);
@@ -176,7 +176,7 @@ fn payload_file(folder: &std::path::Path) -> Result<(std::path::PathBuf, Vec<Vec
     Ok((path, payloads))
 }
 
-/// Checks a round of a server: events from number `first` on, then 300 lost ones; gives how many events there were.
+/// Checks a round of a server: events from number `first` on, then 300 lost ones; returns the number of events.
 fn read_round(connection: &mut UnixStream, payloads: &[Vec<u8>], first: usize) -> Result<usize> {
     let (mut next, mut lost) = (first, false);
     let end = each_payload(connection, |payload| {

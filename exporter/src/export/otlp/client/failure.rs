@@ -16,7 +16,7 @@ use crate::export::otlp::retry::Outcome;
 use crate::support::error_chain::{causes, error_chain, is_unexpected_message};
 
 /// The time that a canceled request waits for the failure of its connection.
-const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
+const CAUSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The receiver, as messages name it.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Target {
     pub(super) async fn unreachable(&self, error: &(dyn Error + Send + Sync + 'static)) -> Outcome {
         if is_canceled(error) {
             if self.last_failure().is_none() {
-                tokio::time::sleep(CAUSE_PATIENCE).await;
+                tokio::time::sleep(CAUSE_TIMEOUT).await;
             }
             if let Some(message) = self.last_failure().clone() {
                 return Outcome::unreachable(message);

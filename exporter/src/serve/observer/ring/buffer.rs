@@ -95,7 +95,7 @@ impl Ring {
         self.slot(number).load_full().filter(|block| block.number() == number)
     }
 
-    /// Returns the block that holds a position, or the oldest one after it; `None` if there is none yet.
+    /// Returns the block that holds a position, or the oldest one after it, if any.
     pub(super) fn find(&self, position: u64) -> Option<Arc<Block>> {
         let mut end = self.blocks.load(Ordering::Acquire);
         let mut start = end.saturating_sub(self.slots.len() as u64);
