@@ -25,7 +25,7 @@ use crate::serve::observer::{Deps, Observer};
 use crate::serve::peer::Peers;
 use crate::serve::{grpc, peer};
 use crate::services::observer::observer_server::ObserverServer;
-use crate::source::datapath::clock::unix_now;
+use crate::support::clock::unix_now;
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener::Options;
 

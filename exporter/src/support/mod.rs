@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod byte_budget;
 pub mod capabilities;
+pub mod clock;
 pub mod decode_errors;
 pub mod error_chain;
 pub mod export_health;

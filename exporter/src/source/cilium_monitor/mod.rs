@@ -24,12 +24,12 @@ use thiserror::Error;
 use self::connection::Reason;
 use self::status::View;
 use super::buffer::Buffer;
-use super::datapath::clock::unix_now;
 use super::{Halt, Source, Waker, wait};
 use crate::source::connection_log;
 use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::clock::unix_now;
 use crate::support::file_watch::PathWatcher;
 use crate::support::telemetry::Telemetry;
 

@@ -2,7 +2,6 @@
 
 pub mod attach;
 pub mod btf;
-pub mod clock;
 pub mod error;
 pub mod kernel_names;
 pub mod links;

@@ -9,11 +9,11 @@ use aya::maps::{Map, MapData, RingBuf};
 use eyepiece_flow::event::{Event, Lost, LostSource, Totals};
 use eyepiece_wire::Counter;
 
-use super::clock::{Clock, unix_now};
 use super::object::Transport;
 use super::perf::PerfBuffers;
 use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
+use crate::support::clock::{Clock, unix_now};
 use crate::support::telemetry::Number;
 
 /// How often the kernel's loss counters are read.

@@ -27,8 +27,8 @@ use crate::client::hubble::Connection;
 use crate::source::Waker;
 use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
 use crate::source::connection_metrics::ConnectionMetrics;
-use crate::source::datapath::clock::unix_now;
 use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::clock::unix_now;
 
 /// How often a server without entries is polled.
 const EMPTY: Duration = Duration::from_millis(500);
