@@ -7,7 +7,7 @@ use eyepiece_config::Signal;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
-use eyepiece_flow::rfc3339::date;
+use eyepiece_flow::rfc3339::civil;
 use eyepiece_semconv::attribute;
 use tokio::time::Instant;
 use tracing::info;
@@ -149,9 +149,9 @@ impl<W: Write> Printer<W> {
         if self.day.replace(day) == Some(day) {
             return;
         }
-        let (year, month, day) = date(day.cast_signed());
-        let date = format_args!("{year:04}-{month:02}-{day:02} UTC");
-        self.text.push_str(&self.paint.text(Color::Dim, date));
+        // A u64 of nanoseconds ends in the year 2554.
+        let date = civil((day * DAY / 1_000_000_000).cast_signed(), 0).unwrap_or_default().date();
+        self.text.push_str(&self.paint.text(Color::Dim, format_args!("{date} UTC")));
         self.text.push('\n');
     }
 
