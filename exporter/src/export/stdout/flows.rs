@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use eyepiece_config::Signal;
+use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
@@ -16,7 +16,6 @@ use super::row::{self, Row};
 use crate::export::otlp::counters::ExportCounters;
 use crate::export::otlp::queue;
 use crate::export::otlp::queue::{Item, LogSink, Queue};
-use crate::export::otlp::record_kinds::RecordKinds;
 use crate::export::text::event_line;
 use crate::export::text::flow_line::{FlowTextLookup, FlowTexts};
 use crate::support::paint::{Color, Paint};
@@ -51,7 +50,7 @@ pub struct Printer<W> {
 /// counted.
 pub fn build<W: Write>(
     capacity: usize,
-    kinds: RecordKinds,
+    kinds: LogEvents,
     symbols: Symbols,
     names: Arc<dyn NameLookup>,
     (out, paint): (W, Paint),
@@ -179,7 +178,7 @@ mod tests {
     use eyepiece_flow::record::Observed;
     use tokio::time::Instant;
 
-    use super::{DAY, ExportCounters, Paint, RecordKinds, build};
+    use super::{DAY, ExportCounters, LogEvents, Paint, build};
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
     use eyepiece_config::Signal;
@@ -216,7 +215,7 @@ mod tests {
         flow.verdict = Verdict::Dropped;
         flow.source.name = symbols.intern("a\u{1b}[31m");
         let out = (pipe.clone(), Paint(false));
-        let (sink, printer) = build(100_000, RecordKinds::default(), symbols, Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) = build(100_000, LogEvents::default(), symbols, Arc::new(NoLookup), out, &telemetry);
         let (_sender, receiver) = shutdown::channel();
         for &records in batches {
             sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
@@ -243,8 +242,7 @@ mod tests {
         let pipe = Pipe { text: Arc::default(), room: usize::MAX, kind: io::ErrorKind::Other };
         let out = (pipe.clone(), Paint(false));
         let telemetry = Telemetry::default();
-        let (sink, printer) =
-            build(10, RecordKinds::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) = build(10, LogEvents::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
         let day = DAY * 20_786;
         for time in [day, day + DAY - 1, day + DAY] {
             let lost = Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: 7, time };
@@ -277,7 +275,7 @@ mod tests {
         let telemetry = Telemetry::default();
         let (sink, printer) = build(
             10,
-            RecordKinds::default(),
+            LogEvents::default(),
             Symbols::default(),
             Arc::new(NoLookup),
             (io::sink(), Paint(false)),

@@ -6,10 +6,10 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, RingBuf};
+use eyepiece_config::Transport;
 use eyepiece_flow::event::{Event, Lost, LostSource, Totals};
 use eyepiece_wire::Counter;
 
-use super::object::Transport;
 use super::perf::PerfBuffers;
 use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
