@@ -7,13 +7,11 @@ use crate::support::error_chain::error_chain;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum AppError {
     /// The kernel refused an operation for lack of a privilege.
     #[error("missing privilege: {operation}")]
-    MissingPrivilege {
-        /// What was refused, and what it needs.
-        operation: String,
-    },
+    MissingPrivilege { operation: String },
     /// A setting does not fit this machine.
     #[error(transparent)]
     Setting(#[from] SettingError),

@@ -11,6 +11,7 @@ pub mod file_lock;
 pub mod file_watch;
 pub mod log_limit;
 pub mod paint;
+pub mod pem;
 pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;

@@ -129,10 +129,10 @@ fn unusable_tls_files_are_named() {
     std::fs::write(pki.path("empty"), "").unwrap();
     let other = Pki::new();
     let cases = [
-        (Some("missing"), None, "missing: certificate: "),
+        (Some("missing"), None, "missing: No such file"),
         (Some("empty"), None, "empty: certificate: none in the file"),
         (Some("key"), None, "key: certificate: none in the file"),
-        (None, Some((pki.path("missing"), pki.path("key"))), "missing: certificate: "),
+        (None, Some((pki.path("missing"), pki.path("key"))), "missing: No such file"),
         (None, Some((pki.path("cert"), pki.path("empty"))), "empty: private key: "),
         (None, Some((pki.path("cert"), other.path("key"))), "client certificate "),
     ];
