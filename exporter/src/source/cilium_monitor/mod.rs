@@ -53,19 +53,14 @@ pub struct Config {
 
 /// Why the source cannot be built.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BuildError {
     /// The kernel takes paths of at most 107 bytes.
     #[error("invalid cilium_monitor.socket {path:?}: expected a path of 1 to 107 bytes")]
-    Path {
-        /// The path.
-        path: PathBuf,
-    },
+    Path { path: PathBuf },
     /// No descriptor is left.
     #[error("cannot watch the monitor's socket: {source}")]
-    System {
-        /// The system's error.
-        source: io::Error,
-    },
+    System { source: io::Error },
 }
 
 /// The source.

@@ -49,20 +49,17 @@ pub struct Counters {
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum RequestError {
     /// The socket failed.
     #[error("netlink: {source}")]
     Socket {
-        /// The system call's error.
         #[from]
         source: io::Error,
     },
     /// The kernel refused.
     #[error("the kernel refused a netlink request: {source}")]
-    Refused {
-        /// Its error number.
-        source: io::Error,
-    },
+    Refused { source: io::Error },
     /// A list changed in each of several attempts to dump it.
     #[error("interfaces or addresses changed during each of {ATTEMPTS} attempts to list them")]
     Unstable,
