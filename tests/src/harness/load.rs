@@ -78,9 +78,6 @@ pub struct Load {
 impl Load {
     /// Starts them against `HOST:PORT` or `unix:///PATH`; returns when all requests are sent, which is not yet when the
     /// server has begun to serve them: wait for a first flow where that matters.
-    ///
-    /// # Errors
-    /// Where the harness is not there.
     pub fn start(address: &str, streams: &Streams<'_>) -> Result<Self> {
         let mut arguments = vec!["observe-load".to_owned(), format!("-address={address}")];
         for (name, value) in [

@@ -137,6 +137,7 @@ fn connection_end_is_no_drop() -> Result<()> {
 fn idle_lab_drops_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let watch = Watch::start(&lab, &[])?;
+    // Ten exports without a drop.
     std::thread::sleep(Duration::from_secs(10));
     assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
     let receiver = watch.stop()?;
