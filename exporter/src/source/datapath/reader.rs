@@ -69,7 +69,6 @@ enum State {
 /// The last values of the kernel's loss counters.
 struct LossCounters {
     due: Instant,
-    /// The CPU of each value.
     cpus: Vec<u16>,
     values: Vec<u64>,
     seen: Vec<u64>,
