@@ -42,9 +42,6 @@ pub struct Packet {
 
 impl Packet {
     /// Of TCP or UDP, from an address and port to another.
-    ///
-    /// # Panics
-    /// Where one is none: the test is wrong.
     pub fn new(source: &str, destination: &str, protocol: u8, tcp_flags: u8) -> Self {
         let ends = [source, destination].map(|text| text.parse::<SocketAddr>().expect("an address and a port"));
         let (pair, ports) =
@@ -148,13 +145,8 @@ pub fn access_log(kind: &str, point: &str, verdict: &str, fields: Value) -> Valu
 }
 
 /// The payloads of access-log records, encoded by Cilium's own types.
-pub fn access_logs<'a>(
-    records: impl ExactSizeIterator<Item = &'a Value> + Clone + Send + Sync,
-) -> Result<Vec<Vec<u8>>> {
-    let write = |out: &mut _| {
-        let mut records = records.clone();
-        records.try_for_each(|record| write_frame(out, record.to_string().as_bytes()))
-    };
+pub fn access_logs(records: &[&Value]) -> Result<Vec<Vec<u8>>> {
+    let write = |out: &mut _| records.iter().try_for_each(|record| write_frame(out, record.to_string().as_bytes()));
     let payloads = pipe(&["access-log"], write, |output| {
         let (mut payloads, mut data) = (Vec::new(), Vec::new());
         while read_frame(output, &mut data)? {

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 pub(crate) struct Finding {
     /// The key to report.
     pub(crate) key: String,
-    /// What is wrong.
     pub(crate) wrong: String,
     /// What would be right.
     pub(crate) right: String,

@@ -71,7 +71,6 @@ fn of_hubble() -> Vec<Observed> {
     text.lines().map(|line| Observed::Flow(hubble::flow(flow(line), Box::default()))).collect()
 }
 
-/// The log requests of all.
 fn logs(all: &[Observed]) -> Vec<ExportLogsServiceRequest> {
     let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoLookup));
     let resource = eyepiece::export::otlp::resource::Resource::new("host", "instance", [], None);

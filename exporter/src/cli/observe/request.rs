@@ -110,7 +110,6 @@ pub(super) fn check_table(follow: bool, form: Output) -> Result<(), ObserveError
     Ok(())
 }
 
-/// The request for flows.
 pub(super) fn flows(flags: &FlowFlags, now: SystemTime) -> Result<GetFlowsRequest, ObserveError> {
     let Range { number, first, follow, since, until } =
         Range::new(&flags.select, now, flags.other.input_file.is_some())?;

@@ -46,7 +46,6 @@ pub(super) struct TlsContents {
 }
 
 impl TlsFiles {
-    /// All paths.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect()
     }

@@ -121,5 +121,5 @@ fn proxied() -> Result<Vec<Vec<u8>>> {
         access_log("Request", "Egress", "Redirected", question.clone()),
         access_log("Response", "Egress", "Forwarded", question),
     ];
-    access_logs(records.iter())
+    access_logs(&records.each_ref())
 }

@@ -143,7 +143,6 @@ impl Servers {
         self.ciliums.settle().expect("settled");
     }
 
-    /// What ours answers.
     pub(crate) async fn ours(&mut self, request: &GetFlowsRequest) -> Answer {
         self.ours.answer(request).await
     }

@@ -150,7 +150,7 @@ pub(crate) fn access_logs() -> Result<Vec<Sample>> {
             ),
         ),
     ];
-    let payloads = payload::access_logs(table.iter().map(|(record, ..)| record))?;
+    let payloads = payload::access_logs(&table.each_ref().map(|(record, ..)| record))?;
     let samples = table.into_iter().zip(payloads).map(|((record, proto, line), data)| {
         let mut json = json!({
             "type": "logRecord", "observationPoint": record["ObservationPoint"], "flowType": record["Type"],

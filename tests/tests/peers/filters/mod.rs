@@ -20,7 +20,6 @@ const EVENTS: usize = 2000;
 /// Requests, each of which is held against every event.
 const REQUESTS: usize = 6000;
 
-/// A message as one line.
 fn line<M: Message + Name>(message: &M) -> String {
     let mut line = String::new();
     json::write(message, &mut line).expect("JSON");

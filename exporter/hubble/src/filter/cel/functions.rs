@@ -8,7 +8,6 @@ use super::kind::Kind;
 use super::value::{List, Value};
 use crate::filter::expression::Regex;
 
-/// A function.
 #[derive(Clone, Debug)]
 pub(super) enum Function {
     Equal,
