@@ -108,13 +108,7 @@ fn not_empty(value: &Value) -> Result<Value, Fault> {
 
 fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Fault> {
     let right = format!("use a whole number from {least} to {most}");
-    let number = match value {
-        Value::Num(_, number) => {
-            number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
-        }
-        _ => None,
-    };
-    match number {
+    match whole(value) {
         None => Err((found(value), right)),
         Some(number) if number < i128::from(least) => Err((format!("{number} is too small"), right)),
         Some(number) if number > i128::from(most) => Err((format!("{number} is too large"), right)),
@@ -122,18 +116,18 @@ fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Fault> {
     }
 }
 
+/// A whole number; beyond an i128 the largest one.
+fn whole(value: &Value) -> Option<i128> {
+    let Value::Num(_, number) = value else { return None };
+    number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
+}
+
 /// A ring's capacity is 2^n − 1.
 fn ring(value: &Value) -> Result<Value, Fault> {
     const LEAST: u32 = 1;
     const MOST: u32 = 65_535;
     let right = |number: u32| format!("use {number}, or another 2^n - 1 from {LEAST} to {MOST}");
-    let number = match value {
-        Value::Num(_, number) => {
-            number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
-        }
-        _ => None,
-    };
-    let Some(number) = number else { return Err((found(value), right(4095))) };
+    let Some(number) = whole(value) else { return Err((found(value), right(4095))) };
     // Of two that are equally near, the larger one.
     let nearest = (1..=16).map(|bits| (1_u32 << bits) - 1).rev();
     let nearest = nearest.min_by_key(|size| number.abs_diff(i128::from(*size))).unwrap_or(MOST);

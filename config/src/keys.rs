@@ -68,7 +68,6 @@ pub(crate) enum Kind {
     Mode,
 }
 
-/// One key.
 #[derive(Debug)]
 pub(crate) struct Key {
     /// Path with dots.
@@ -469,7 +468,6 @@ pub(crate) const KEYS: &[Key] = &[
     key("log.format", Kind::Choice(LogFormat::NAMES), "text or json."),
 ];
 
-/// The key of a path.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }

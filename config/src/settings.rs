@@ -157,16 +157,16 @@ impl Default for Interfaces {
 }
 
 /// The longest idle times before a connection leaves the table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
-    /// TCP.
+    /// TCP, until a FIN or RST.
     #[serde(with = "duration")]
     pub tcp: Duration,
-    /// UDP.
+    /// UDP and the other protocols with ports.
     #[serde(with = "duration")]
     pub udp: Duration,
-    /// Other protocols.
+    /// Everything else, and TCP after a FIN or RST.
     #[serde(with = "duration")]
     pub other: Duration,
 }

@@ -53,7 +53,6 @@ pub(crate) unsafe fn add<const HOOK: u8>(
     }
 }
 
-/// The entry of a new connection.
 #[inline(always)]
 fn new_entry(info: &PacketInfo) -> Connection {
     Connection { created: info.now, origin: opener(info), ..Connection::default() }

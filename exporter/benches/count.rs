@@ -6,12 +6,13 @@ mod measured;
 use std::hint::black_box;
 
 use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, MetricContexts};
-use eyepiece_flow::event::{KernelDrop, TrafficDelta};
-use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::event::KernelDrop;
+use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_wire::{Hook, InterfaceKind};
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 /// Flows of a batch: as many as the pipeline usually sends at once.
@@ -41,24 +42,14 @@ fn mix(endpoints: u16) -> Vec<Flow> {
             flow.verdict = if drop { Verdict::Dropped } else { Verdict::Forwarded };
             flow.kernel_drop = drop.then_some(KernelDrop { reason: 2 + u32::from(percent), location: 1, netns: 2 });
             let (source, destination) = if sends { (address, far_address) } else { (far_address, address) };
-            flow.ip = Some(Ip {
-                source: source.into(),
-                source_translated: None,
-                destination: destination.into(),
-                version: 4,
-            });
+            flow.ip = Some(sample::ip(source, destination));
             (flow.source, flow.destination) = if sends { (local, far) } else { (far, local) };
             flow.l4 = l4(percent);
-            flow.traffic = (!drop).then_some(TrafficDelta {
-                hook: if sends { Hook::FromEndpoint } else { Hook::ToEndpoint },
-                answered_by: AnsweredBy::Unknown,
-                ifindex: 10 + u32::from(local.endpoint),
-                ingress_ifindex: 2,
-                packets: 3,
-                bytes: 4000,
-                held_packets: 0,
-                held_bytes: 0,
-            });
+            flow.traffic = (!drop).then_some(sample::traffic(
+                if sends { Hook::FromEndpoint } else { Hook::ToEndpoint },
+                (10 + u32::from(local.endpoint), 2),
+                (3, 4000),
+            ));
             flow
         })
         .collect()

@@ -18,12 +18,11 @@ use eyepiece::export::otlp::resource::Resource;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::{Compression, Otlp, Signal};
-use eyepiece_flow::event::TrafficDelta;
-use eyepiece_flow::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_semconv::attribute as name;
-use eyepiece_wire::{AnsweredBy, Hook};
+use eyepiece_wire::Hook;
 use nix::time::{ClockId, clock_gettime};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
@@ -41,6 +40,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 /// Flows of a request.
@@ -54,48 +54,17 @@ impl NameLookup for Interfaces {
     fn interface(&self, _: u32, out: &mut String) {
         out.push_str("veth0a1b2c3");
     }
-
-    fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-    fn kernel_symbol(&self, _: u64, _: &mut String) {}
 }
 
 /// TCP over IPv4 with all that our own datapath knows: 23 attributes.
 fn flows(symbols: &Symbols) -> Vec<Flow> {
     let ends = [symbols.intern("veth0a1b2c3"), symbols.intern("world")];
     let flow = |number: usize| {
-        let low = number.to_le_bytes();
-        let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
-        flow.time = 1_700_000_000_000_000_000 + number as u64;
-        flow.uuid = std::array::from_fn(|index| low[index % 8].wrapping_mul(31).wrapping_add(index as u8));
-        flow.verdict = Verdict::Forwarded;
-        flow.observation_point = Some(0);
-        flow.trace_reason = Some(1);
-        flow.is_reply = Some(number % 2 == 1);
-        flow.direction = Direction::Ingress;
-        flow.last_layer = Layer::L4;
-        flow.ifindex = 17;
+        let mut flow = sample::established(number);
         flow.cpu = 1;
-        flow.ip = Some(Ip {
-            source: [10, 0, low[1], low[0]].into(),
-            source_translated: None,
-            destination: [10, 96, 0, 10].into(),
-            version: 4,
-        });
-        let source_port = 32_768 + (number % 20_000) as u16;
-        flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK | TcpFlags::PSH) };
         flow.source = End { endpoint: 0, identity: 0, name: ends[0] };
         flow.destination = End { endpoint: 0, identity: 0, name: ends[1] };
-        flow.traffic = Some(TrafficDelta {
-            hook: Hook::FromEndpoint,
-            answered_by: AnsweredBy::Unknown,
-            ifindex: 17,
-            ingress_ifindex: 0,
-            packets: 12,
-            bytes: 17_000 + number as u64,
-            held_packets: 0,
-            held_bytes: 0,
-        });
+        flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (17, 0), (12, 17_000 + number as u64)));
         flow
     };
     (0..BATCH).map(flow).collect()

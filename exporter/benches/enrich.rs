@@ -8,13 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::pipeline::enrich::enrich;
-use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip};
+use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use eyepiece_tests::bench_report::{heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 const ENDPOINTS: u16 = 500;
@@ -52,12 +53,8 @@ fn flows(source: impl Fn(u16) -> IpAddr, destination: impl Fn(u16) -> IpAddr) ->
             flow.observation_point = Some(5);
             flow.trace_reason = Some(0);
             flow.datapath_endpoint = n.wrapping_mul(7919) % ENDPOINTS + 1;
-            flow.ip = Some(Ip {
-                source: source(flow.datapath_endpoint),
-                source_translated: None,
-                destination: destination(n.wrapping_mul(104) % ENDPOINTS + 1),
-                version: 4,
-            });
+            flow.ip =
+                Some(sample::ip(source(flow.datapath_endpoint), destination(n.wrapping_mul(104) % ENDPOINTS + 1)));
             flow
         })
         .collect()

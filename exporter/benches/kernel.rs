@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use eyepiece::source::Source as _;
 use eyepiece::source::datapath::btf::Btf;
-use eyepiece::source::datapath::object::{Object, ProgramConfig, Transport};
+use eyepiece::source::datapath::object::{Object, ProgramConfig};
 use eyepiece::source::datapath::reader::Reader;
 use eyepiece::source::datapath::{reader, sweep, sys};
 use eyepiece::support::telemetry::Number;
+use eyepiece_config::Transport;
 use eyepiece_flow::event::{Event, Totals};
 use eyepiece_wire::{Aggregation, Connection, Key4, map, program};
 

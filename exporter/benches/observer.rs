@@ -11,7 +11,7 @@ use std::sync::Arc;
 use eyepiece::serve::grpc::Limits;
 use eyepiece::serve::observer::ring::{MAX_CAPACITY, Ring, Writer};
 use eyepiece::support::{server_runtime, shutdown};
-use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::flow::{EventType, Flow, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_hubble::encode::Encoder;
@@ -24,6 +24,7 @@ use eyepiece_tests::peer;
 use prost_types::FieldMask;
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 /// Flows of a batch, as the pipeline sends under load.
@@ -46,9 +47,9 @@ fn flow(number: u64) -> Observed {
     flow.observation_point = Some(0);
     flow.trace_reason = Some(1);
     flow.is_reply = Some(number.is_multiple_of(2));
-    let address = |last: u64| [10, 0, (last >> 8) as u8, last as u8].into();
+    let address = |last: u64| [10, 0, (last >> 8) as u8, last as u8];
     let (source, destination) = (address(number % 500), address(7));
-    flow.ip = Some(Ip { source, source_translated: None, destination, version: 4 });
+    flow.ip = Some(sample::ip(source, destination));
     let source_port = 40_000 + (number % 1000) as u16;
     flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK) };
     flow.last_layer = Layer::L4;

@@ -28,9 +28,9 @@ use eyepiece::serve::monitor::connection::Connection;
 use eyepiece::serve::monitor::fanout::Fanout;
 use eyepiece::serve::monitor::notifier::notifier;
 use eyepiece::serve::monitor::tap::Tap;
-use eyepiece::source::datapath::clock::{Clock, unix_now};
 use eyepiece::source::datapath::record;
 use eyepiece::source::{Source, Waker};
+use eyepiece::support::clock::{Clock, unix_now};
 use eyepiece::support::telemetry::{Number, Telemetry};
 use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::cilium_release::Producer;
@@ -39,12 +39,10 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Batch;
 use eyepiece_wire::{AnsweredBy, Header, Hook, InterfaceKind, NOTIFY_TRACE, TraceNotify};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
-use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::bench_report::{Goal, goal, heading, pin, row};
 
 /// Different records that the source repeats: 64 connections, both directions, at two endpoints.
 const RECORDS: usize = 256;
@@ -369,12 +367,4 @@ fn packet(connection: u16, reply: bool) -> Vec<u8> {
     packet.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
     packet.extend([0x55; 74]);
     packet
-}
-
-fn pin(cpu: usize) {
-    let mut set = CpuSet::new();
-    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    if let Err(error) = pinned {
-        println!("(not pinned to core {cpu}: {error})");
-    }
 }

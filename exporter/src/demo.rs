@@ -53,6 +53,7 @@ pub struct DemoConfig {
 
 /// The error of the demo.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum DemoError {
     /// A privilege or a resource is missing.
     #[error(transparent)]
@@ -60,7 +61,6 @@ pub enum DemoError {
     /// Standard output is closed, or cannot be written.
     #[error("cannot write to standard output: {source}")]
     Output {
-        /// The system's error.
         #[from]
         source: io::Error,
     },

@@ -4,6 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::time::Instant;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
 /// Rounds; the smallest mean is shown, for other work on the machine only adds to it.
 pub const ROUNDS: usize = 30;
 
@@ -73,4 +76,13 @@ pub fn goal(name: &str, figure: f64, unit: &str, goal: Goal) {
     };
     let mut file = OpenOptions::new().create(true).append(true).open(path).expect("the file of goals");
     writeln!(file, "{line}").expect("the file of goals");
+}
+
+/// Pins the calling thread to a core, or prints why it is not.
+pub fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(error) = pinned {
+        println!("(not pinned to core {cpu}: {error})");
+    }
 }

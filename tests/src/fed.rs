@@ -28,9 +28,6 @@ pub struct Fed {
 impl Fed {
     /// Starts both. The product listens on a unix socket; `further` follows it: more addresses, `]`, settings of
     /// `[hubble]`. Without any: `]`.
-    ///
-    /// # Errors
-    /// Fails if the harness is missing, or if one of them does not start.
     pub fn start(name: &str, further: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let sockets = folder.path().join("agent");
@@ -61,9 +58,6 @@ impl Fed {
     }
 
     /// The CLI on that socket.
-    ///
-    /// # Errors
-    /// Fails if the peer is missing.
     pub fn hubble(&self) -> Result<Hubble> {
         Hubble::new(&self.socket, None)
     }
@@ -74,9 +68,6 @@ impl Fed {
     }
 
     /// Sends, and waits until the product has taken them.
-    ///
-    /// # Errors
-    /// Fails if it does not.
     pub fn send(&mut self, count: u64) -> Result<()> {
         let answer = self.server.ask(&format!("send {count}"))?;
         ensure!(answer == format!("sent {count} 1"), "{answer}");

@@ -55,9 +55,6 @@ pub struct Printed {
 
 impl Hubble {
     /// The CLI in a namespace, or in that of the test.
-    ///
-    /// # Errors
-    /// Fails if the peer is missing.
     pub fn new(server: &str, inside: Option<&Inside>) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
         Ok(Self { program, server: server.to_owned(), inside: inside.cloned(), further: Vec::new() })
@@ -71,9 +68,6 @@ impl Hubble {
     }
 
     /// Runs a command that ends by itself: `["observe", "--last", "5", "-o", "json"]`.
-    ///
-    /// # Errors
-    /// Fails if it cannot be started, or does not end.
     pub fn run(&self, arguments: &[&str]) -> Result<Printed> {
         let mut process = self.start(arguments)?;
         let code = process.wait(COMMAND_TIMEOUT)?.code();
@@ -81,9 +75,6 @@ impl Hubble {
     }
 
     /// Starts a command that goes on: `["observe", "--follow"]`.
-    ///
-    /// # Errors
-    /// Fails if it cannot be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Background> {
         let mut command = match &self.inside {
             Some(inside) => inside.command(&self.program),
@@ -99,19 +90,13 @@ impl Hubble {
 }
 
 impl Printed {
-    /// Returns standard output if the command succeeded.
-    ///
-    /// # Errors
-    /// If it did not, with its output.
+    /// Standard output, where the command went well.
     pub fn ok(&self) -> Result<&str> {
         ensure!(self.code == Some(0), "hubble: exit code {:?}: {}", self.code, self.stderr);
         Ok(&self.stdout)
     }
 
     /// The lines of `-o json`.
-    ///
-    /// # Errors
-    /// Fails if the command failed, or if a line is not JSON.
     pub fn json(&self) -> Result<Vec<Value>> {
         let lines = self.ok()?.lines().filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()

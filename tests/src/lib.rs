@@ -30,6 +30,7 @@ pub mod process;
 pub mod receiver;
 pub mod reference;
 pub mod relay;
+pub mod sample;
 pub mod schema;
 pub mod skip;
 pub mod traffic;

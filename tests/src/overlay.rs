@@ -27,9 +27,6 @@ pub struct Overlay {
 }
 
 /// Lays the overlay; endpoints are reached through it from the far end.
-///
-/// # Errors
-/// A kernel without VXLAN.
 pub fn lay(lab: &Lab) -> Result<Overlay> {
     let outside = lab.outside();
     let ends = [

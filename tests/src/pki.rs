@@ -23,9 +23,6 @@ pub struct Pair {
 
 impl Pki {
     /// A new authority.
-    ///
-    /// # Errors
-    /// Fails if its files cannot be written.
     pub fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut params = CertificateParams::new(Vec::new())?;
@@ -44,9 +41,6 @@ impl Pki {
     }
 
     /// A new certificate of this authority for names and IP addresses, in files named after the first of them.
-    ///
-    /// # Errors
-    /// Fails if a name is invalid, or if a file cannot be written.
     pub fn sign(&self, names: &[&str]) -> Result<Pair> {
         let key = KeyPair::generate()?;
         let params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;

@@ -48,9 +48,6 @@ pub struct Relay {
 impl Relay {
     /// Starts it on the loopback of a namespace, or of the test's, and waits until it listens. `further` are flags: of
     /// TLS, else `--disable-client-tls` and `--disable-server-tls`.
-    ///
-    /// # Errors
-    /// Fails with its log if the peer is missing or does not listen.
     pub fn start(peer_service: &str, inside: Option<&Inside>, further: &[&str]) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
         let (mut command, [address, health]) = match inside {
@@ -81,9 +78,6 @@ impl Relay {
     }
 
     /// Waits for the log line of a connected peer.
-    ///
-    /// # Errors
-    /// Fails with its log if it is not.
     pub fn wait_for_peer(&mut self, name: &str) -> Result<()> {
         let is_of_peer = |line: &str| line.contains("msg=Connected ") && line.contains(&format!(" peer={name} "));
         let connected = || self.process.stderr().lines().any(is_of_peer).then_some(());

@@ -13,8 +13,35 @@ macro_rules! skip {
     ($($why:tt)+) => {{
         fn here() {}
         $crate::skip::record(&$crate::skip::test_name(&here), &format!($($why)+));
-        return;
+        return $crate::skip::Skipped::skipped();
     }};
+}
+
+/// The programs of these peers, in this order; skips the test that calls it unless all are there.
+#[macro_export]
+macro_rules! needs_peers {
+    ($($name:expr),+) => {
+        [$(match $crate::peer::find($name) {
+            Ok(program) => program,
+            Err(why) => $crate::skip!("{why}"),
+        }),+]
+    };
+}
+
+/// What a skipped test returns.
+pub trait Skipped {
+    /// Neither a failure nor a value.
+    fn skipped() -> Self;
+}
+
+impl Skipped for () {
+    fn skipped() {}
+}
+
+impl<E> Skipped for Result<(), E> {
+    fn skipped() -> Self {
+        Ok(())
+    }
 }
 
 /// The name of the function around `here`, as `tests/run.sh` prints it: `binary::module::test`.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 pub(crate) struct Finding {
     /// The key to report.
     pub(crate) key: String,
-    /// The fault.
     pub(crate) wrong: String,
     /// The expected form.
     pub(crate) right: String,

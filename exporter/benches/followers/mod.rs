@@ -15,8 +15,8 @@ use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 
 use super::served::{self, Client};
-use super::{COMPARED, Figures, OTHER_CORE, ROUNDS, measure, pin};
-use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use super::{COMPARED, Figures, OTHER_CORE, ROUNDS, measure};
+use eyepiece_tests::bench_report::{Goal, goal, heading, pin, row};
 
 /// Entries of the ring: the default.
 const RING: u32 = 4095;

@@ -11,7 +11,7 @@ use eyepiece::serve::observer::ring::Ring;
 use eyepiece::serve::observer::service::ObserverService;
 use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_server::ObserverServer;
-use eyepiece::source::datapath::clock::unix_now;
+use eyepiece::support::clock::unix_now;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::lookup::NoLookup;

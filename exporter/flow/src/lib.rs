@@ -11,6 +11,7 @@ pub mod dns_names;
 pub mod endpoint;
 pub mod event;
 pub mod flow;
+pub mod go_duration;
 pub mod gob;
 pub mod interner;
 pub mod l7;

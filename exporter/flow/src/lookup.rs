@@ -9,14 +9,14 @@ use crate::endpoint::End;
 /// Encoders call it, the pipeline does not: an implementation may take a lock, but must not wait for IO.
 pub trait NameLookup: Send + Sync {
     /// Appends the name of a network interface, or nothing if it is unknown.
-    fn interface(&self, ifindex: u32, out: &mut String);
+    fn interface(&self, _ifindex: u32, _out: &mut String) {}
 
     /// Appends the kernel's name of an `enum skb_drop_reason` without its prefix (`NETFILTER_DROP`), or nothing if it is
     /// unknown. The upper 16 bits are the subsystem.
-    fn kernel_reason(&self, reason: u32, out: &mut String);
+    fn kernel_reason(&self, _reason: u32, _out: &mut String) {}
 
     /// Appends symbol and offset of a kernel address (`nf_hook_slow+0x9c`), or nothing if it is unknown.
-    fn kernel_symbol(&self, address: u64, out: &mut String);
+    fn kernel_symbol(&self, _address: u64, _out: &mut String) {}
 
     /// Appends the name of a flow's source or destination, or nothing if it is unknown.
     fn end(&self, _end: &End, _out: &mut String) {}
@@ -31,10 +31,4 @@ pub trait NameLookup: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoLookup;
 
-impl NameLookup for NoLookup {
-    fn interface(&self, _: u32, _: &mut String) {}
-
-    fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-    fn kernel_symbol(&self, _: u64, _: &mut String) {}
-}
+impl NameLookup for NoLookup {}

@@ -7,13 +7,11 @@ use crate::support::error_chain::error_chain;
 
 /// The error of a command.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum AppError {
     /// The kernel refused an operation for lack of a privilege.
     #[error("missing privilege: {operation}")]
-    MissingPrivilege {
-        /// The refused operation and the privilege that it needs.
-        operation: String,
-    },
+    MissingPrivilege { operation: String },
     /// A setting does not fit this machine.
     #[error(transparent)]
     Setting(#[from] SettingError),

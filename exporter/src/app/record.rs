@@ -12,7 +12,7 @@ use super::feed::{EMITTER_NAME, EMITTER_VERSION, Emitter, Feed, SourceDeps};
 use super::names::MachineNames;
 use crate::recording;
 use crate::recording::{KernelNameLookup, Open, Pending, Recording, Summary, Writer};
-use crate::source::datapath::clock::unix_now;
+use crate::support::clock::unix_now;
 
 /// The settings of a recording.
 #[derive(Clone, Debug)]

@@ -27,9 +27,9 @@ use crate::pipeline::metrics::Aggregation;
 use crate::serve::admin;
 use crate::serve::admin::table::{counted, kinds};
 use crate::serve::monitor::notifier::Inbox;
-use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::Inventory;
 use crate::support::capabilities::Capabilities;
+use crate::support::clock::unix_now;
 use crate::support::telemetry::Telemetry;
 use crate::support::{capabilities, server_runtime};
 

@@ -24,31 +24,17 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The error of fetching the status.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum AdminClientError {
     /// Nothing listens, or it cannot be reached.
     #[error("cannot connect to {addr} (admin.listen): {source}; is eyepiece running with this address?")]
-    Connect {
-        /// The address.
-        addr: SocketAddr,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    Connect { addr: SocketAddr, source: std::io::Error },
     /// The connection broke or took too long.
     #[error("no answer from {addr} (admin.listen): {source}")]
-    Read {
-        /// The address.
-        addr: SocketAddr,
-        /// The cause.
-        source: BoxError,
-    },
+    Read { addr: SocketAddr, source: BoxError },
     /// Another program listens there.
     #[error("invalid answer from {addr} (admin.listen): {wrong}; does another program listen there?")]
-    Answer {
-        /// The address.
-        addr: SocketAddr,
-        /// The fault.
-        wrong: String,
-    },
+    Answer { addr: SocketAddr, wrong: String },
 }
 
 /// Fetches /status from the endpoint that listens on an address; returns the JSON text and its value.

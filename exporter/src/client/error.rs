@@ -1,7 +1,6 @@
 //! Errors of connections and calls to a Hubble server, and their texts.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use eyepiece_hubble::terminal::safe;
@@ -9,11 +8,13 @@ use tonic::{Code, Status};
 
 use super::address::Address;
 use crate::support::error_chain::{causes, error_chain};
+use crate::support::pem::PemError;
 
 type AnyError = dyn std::error::Error + 'static;
 
 /// The error of connecting.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ClientError {
     /// Nothing listens, or it cannot be reached.
     #[error("cannot reach {address}: {message}{hint}")]
@@ -29,26 +30,13 @@ pub enum ClientError {
     },
     /// It took too long.
     #[error("cannot reach {address}: no answer within {timeout:?}")]
-    Timeout {
-        /// The address.
-        address: Address,
-        /// The time.
-        timeout: Duration,
-    },
+    Timeout { address: Address, timeout: Duration },
     /// A file with a certificate or key.
-    #[error("{}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The fault.
-        message: String,
-    },
+    #[error(transparent)]
+    File(#[from] PemError),
     /// TLS cannot be set up.
     #[error("cannot configure TLS: {message}")]
-    Tls {
-        /// The failure.
-        message: String,
-    },
+    Tls { message: String },
     /// Settings that exclude each other.
     #[error("{0}")]
     Config(&'static str),

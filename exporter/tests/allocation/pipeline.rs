@@ -8,19 +8,19 @@ use std::time::Duration;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
-use eyepiece::export::otlp::record_kinds::RecordKinds;
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Handle, Sink};
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece_config::Signal;
+use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::{Event, RawEvent, TrafficDelta};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_tests::notification;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_tests::sample;
+use eyepiece_wire::{Hook, InterfaceKind};
 
 use crate::counting;
 
@@ -40,17 +40,7 @@ struct Repeated {
 }
 
 fn traffic(ifindex: u32) -> TrafficDelta {
-    let (hook, answered_by) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta {
-        hook,
-        answered_by,
-        ifindex,
-        ingress_ifindex: 0,
-        packets: 1,
-        bytes: 64,
-        held_packets: 0,
-        held_bytes: 0,
-    }
+    sample::traffic(Hook::FromEndpoint, (ifindex, 0), (1, 64))
 }
 
 impl Source for Repeated {
@@ -142,7 +132,7 @@ fn full_queue_is_bounded_in_bytes() {
     for flows in [1, 10, 384, 512] {
         let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let before = counting::held_by_all();
-        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, RecordKinds::default(), counters.clone());
+        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, LogEvents::default(), counters.clone());
         let reads = DEFAULT_CAPACITY / flows + 1;
         let (handle, _) = pass(vec![payload.clone(); flows], reads, vec![Box::new(sink.clone())]);
         let kept = counting::held_by_all() - before;

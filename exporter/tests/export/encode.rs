@@ -5,11 +5,12 @@ use std::sync::Arc;
 use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece_flow::cilium_release::Release;
-use eyepiece_flow::event::{KernelDrop, TrafficDelta};
-use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Layer, TcpFlags, Tunnel, Verdict};
+use eyepiece_flow::event::KernelDrop;
+use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, L4, Layer, TcpFlags, Tunnel, Verdict};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::{NameLookup, NoLookup};
-use eyepiece_wire::{AnsweredBy, Hook};
+use eyepiece_tests::sample;
+use eyepiece_wire::Hook;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -91,22 +92,8 @@ fn full_trace_has_all_attributes() {
     flow.source = eyepiece_flow::flow::End { endpoint: 17, identity: 1001, name: symbols.intern("veth0") };
     flow.destination = eyepiece_flow::flow::End { endpoint: 0, identity: 2, name: symbols.intern("world") };
     flow.ip.as_mut().unwrap().source_translated = Some([192, 0, 2, 1].into());
-    flow.traffic = Some(TrafficDelta {
-        hook: Hook::FromEndpoint,
-        answered_by: AnsweredBy::Unknown,
-        ifindex: 4,
-        ingress_ifindex: 0,
-        packets: 44,
-        bytes: 65_000,
-        held_packets: 0,
-        held_bytes: 0,
-    });
-    let outer = Ip {
-        source: [198, 51, 100, 1].into(),
-        source_translated: None,
-        destination: [198, 51, 100, 2].into(),
-        version: 4,
-    };
+    flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (4, 0), (44, 65_000)));
+    let outer = sample::ip([198, 51, 100, 1], [198, 51, 100, 2]);
     flow.tunnel =
         Some(Tunnel { protocol: 1, vni: 5, ip: outer, l4: L4::Udp { source_port: 1, destination_port: 8472 } });
     let record = decode(&flow, &symbols);

@@ -15,7 +15,7 @@ use eyepiece::pipeline::metrics::{
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
 use eyepiece_flow::decode::Pairing;
-use eyepiece_flow::event::{KernelDrop, Lost, LostSource, RawEvent, TrafficDelta};
+use eyepiece_flow::event::{KernelDrop, Lost, LostSource, RawEvent};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
@@ -24,8 +24,9 @@ use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
 use eyepiece_semconv::{attribute, event, metric};
 use eyepiece_tests::reference::vectors;
+use eyepiece_tests::sample;
 use eyepiece_tests::schema;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_wire::{Hook, InterfaceKind};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use prost::Message as _;
 
@@ -49,19 +50,8 @@ impl InterfaceNames for Machine {
 fn of_payloads() -> Vec<Observed> {
     let (tables, mut pairing, mut all) = (Tables::default(), Pairing::default(), Vec::new());
     for data in &vectors::payloads() {
-        let (packets, bytes) = (3, 300);
-        let (hook, answered_by) = (Hook::FromEndpoint, AnsweredBy::Unknown);
         let ours = all.len() % 2 == 0;
-        let traffic = TrafficDelta {
-            hook,
-            answered_by,
-            ifindex: 4,
-            ingress_ifindex: 4,
-            packets,
-            bytes,
-            held_packets: 0,
-            held_bytes: 0,
-        };
+        let traffic = sample::traffic(Hook::FromEndpoint, (4, 4), (3, 300));
         let drop = KernelDrop { reason: 2, location: 7, netns: 4_026_531_840 };
         let traffic = (ours && data.first() == Some(&4)).then_some(traffic);
         let kernel_drop = (ours && data.first() == Some(&1)).then_some(drop);
@@ -81,7 +71,6 @@ fn of_hubble() -> Vec<Observed> {
     text.lines().map(|line| Observed::Flow(hubble::flow(flow(line), Box::default()))).collect()
 }
 
-/// The log requests of all.
 fn logs(all: &[Observed]) -> Vec<ExportLogsServiceRequest> {
     let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoLookup));
     let resource = eyepiece::export::otlp::resource::Resource::new("host", "instance", [], None);

@@ -15,10 +15,11 @@ use eyepiece::support::backoff::BackoffRange;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::{Export, Otlp, Protocol, Signal};
-use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::flow::{EventType, Flow, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_tests::sample;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
@@ -45,12 +46,7 @@ pub(crate) fn flow(number: u32) -> Flow {
     flow.observation_point = Some(0);
     flow.is_reply = Some(false);
     flow.last_layer = Layer::L4;
-    flow.ip = Some(Ip {
-        source: [10, 0, 0, 1].into(),
-        source_translated: None,
-        destination: [10, 0, 0, 2].into(),
-        version: 4,
-    });
+    flow.ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
     flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
     flow
 }

@@ -77,10 +77,7 @@ pub struct Load {
 
 impl Load {
     /// Starts them against `HOST:PORT` or `unix:///PATH`; returns when all requests are sent, which is not yet when the
-    /// server has begun to serve them: wait for a first flow if that matters.
-    ///
-    /// # Errors
-    /// Fails if the harness is missing.
+    /// server has begun to serve them: wait for a first flow where that matters.
     pub fn start(address: &str, streams: &Streams<'_>) -> Result<Self> {
         let mut arguments = vec!["observe-load".to_owned(), format!("-address={address}")];
         for (name, value) in [

@@ -38,9 +38,6 @@ pub struct ObserveServer {
 
 impl ObserveServer {
     /// Starts it and waits until it listens.
-    ///
-    /// # Errors
-    /// Fails if the harness is missing, or cannot listen.
     pub fn start(options: &Options<'_>) -> Result<Self> {
         let capacity = options.capacity.to_string();
         let Options { listen, node, cluster, .. } = options;

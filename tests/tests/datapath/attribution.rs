@@ -36,8 +36,7 @@ fn spoofed_source_renames_no_flow() -> Result<()> {
     let node = lab.node_towards(outside);
     udp(outside, &node).packets(300).run()?;
     lab.settle()?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         for (source, destination, packets) in [
             // Each spoofed packet meets a closed port, and is answered.
             ("ve-b", "world", 500 + SPOOFED as u64),
@@ -103,8 +102,7 @@ fn foreign_drop_names_no_interface() -> Result<()> {
     node.nft("table inet own { chain c { type filter hook forward priority 0; udp dport 4444 drop; }; }")?;
     udp(a, lab.endpoint("b")).port(4444).packets(5).send()?;
     lab.settle()?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         let interfaces = |address: &str| -> Vec<Option<String>> {
             let wanted = [("hubble.verdict", "DROPPED"), ("destination.address", address)];
             let records = received.logs_with(&wanted);

@@ -54,8 +54,7 @@ fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
         let in_time = eventually(TIMEOUT, "the kernel's count", || (counted() >= wanted).then_some(()));
         assert!(in_time.is_ok() && counted() == wanted, "{one:?}\n{:#}", watch.eyepiece.status()?["samples"]);
     }
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         for one in &all {
             let (source, destination) = (one.source.to_string(), one.destination.to_string());
             let (netns, port) = (one.netns.to_string(), one.port.map(|port| port.to_string()).unwrap_or_default());
@@ -124,8 +123,7 @@ fn connection_end_is_no_drop() -> Result<()> {
         lab.settle()?;
     }
     assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?["samples"]);
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         let dropped: Vec<_> = received.logs_with(&[("hubble.verdict", "DROPPED")]).map(|log| &log.body).collect();
         assert!(dropped.is_empty(), "{dropped:#?}");
         assert_eq!(received.sum("hubble.tcp_flags", &[("hubble.tcp.flag", "SYN")]), 2 * 2 * 30);
@@ -137,10 +135,10 @@ fn connection_end_is_no_drop() -> Result<()> {
 fn idle_lab_drops_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let watch = Watch::start(&lab, &[])?;
+    // Ten exports without a drop.
     std::thread::sleep(Duration::from_secs(10));
     assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         assert_eq!(received.series("hubble.drop", &[]).count(), 0);
         assert_eq!(received.logs_with(&[("hubble.verdict", "DROPPED")]).count(), 0);
         assert!(received.requests > 5, "nothing was exported, so nothing was tested");
@@ -164,8 +162,7 @@ fn drop_of_tagged_packet_has_tag() -> Result<()> {
     assert_eq!(sent, 20);
     let dropped = || watch.eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.reason", "NETFILTER_DROP")]);
     eventually(TIMEOUT, "the kernel's count", || dropped().is_ok_and(|count| count == 20).then_some(()))?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         let tag = TAG.to_string();
         let to = b.v4.to_string();
         let wanted = [("hubble.verdict", "DROPPED"), ("hubble.vlan.id", tag.as_str()), ("destination.address", &to)];

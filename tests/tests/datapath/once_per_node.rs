@@ -110,8 +110,7 @@ fn once(lab: &Lab, settings: &[(&str, &str)]) -> Result<()> {
         ("host", "world", at_outside.count(&own(&node_outwards, outside))?),
         ("world", "host", at_outside.count(&own(outside, &node_outwards))?),
     ];
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         let mut total = Count::default();
         for (source, destination, count) in expected {
             assert!(count.packets > 0, "{source} → {destination}: nothing was sent");

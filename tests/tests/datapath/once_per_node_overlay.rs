@@ -124,8 +124,7 @@ fn excluded_overlay_counts_at_uplink() -> Result<()> {
     udp(&overlay.node, &overlay.pod).packets(500).run()?;
     lab.settle()?;
     let outer = outside.stop()?.count(&format!("udp port {}", overlay::PORT))?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         assert!(outer.packets >= 500, "{outer:?}");
         assert_eq!(between(received, "host", "world"), outer);
     });

@@ -55,8 +55,7 @@ fn every_flag(transport: &str, aggregation: &str) -> Result<()> {
             expected.push((device, point, kind, (set, clear), captured.tcp_flags(set, clear)?));
         }
     }
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         for (device, point, kind, flags, packets) in &expected {
             assert_eq!(flag_packets(received, device, point, *flags), *packets, "{kind} at {device} {point}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use eyepiece_tests::collector::attribute;
 use eyepiece_tests::traffic::{echo, tcp, udp};
-use eyepiece_tests::{Collector, Eyepiece, Family, Lab, drops, eventually, peer, skip};
+use eyepiece_tests::{Collector, Eyepiece, Family, Lab, drops, eventually, needs_peers};
 
 /// Timeout until a value shows: exports each second, the collector's own batches, a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -131,11 +131,9 @@ fn ships(program: &std::path::PathBuf, protocol: &str, naming: &str, rows: &[Row
 macro_rules! table {
     ($($name:ident: $protocol:literal, $naming:literal, $rows:expr;)*) => {$(
         #[test]
-        fn $name() {
-            match peer::find("otelcol") {
-                Ok(program) => ships(&program, $protocol, $naming, $rows).unwrap_or_else(|error| panic!("{error:?}")),
-                Err(why) => skip!("{why}"),
-            }
+        fn $name() -> Result<()> {
+            let [program] = &needs_peers!("otelcol");
+            ships(program, $protocol, $naming, $rows)
         }
     )*};
 }

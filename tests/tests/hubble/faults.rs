@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use eyepiece_tests::harness::load::call;
 use eyepiece_tests::hubble::Printed;
-use eyepiece_tests::{Background, Fed, Hubble, Pki, eventually, harness, hubble, peer, skip};
+use eyepiece_tests::{Background, Fed, Hubble, Pki, eventually, harness, hubble, needs_peers, peer};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -20,10 +20,6 @@ const ADDRESS: &str = "127.0.0.1:4244";
 const NAME: &str = "fed.default.hubble-grpc.cilium.io";
 /// The peer that lists and calls what a server has.
 const GRPCURL: &str = "grpcurl";
-
-fn missing() -> Option<String> {
-    [harness::NAME, hubble::NAME, GRPCURL].into_iter().find_map(|name| peer::find(name).err())
-}
 
 fn run(command: &mut Command) -> Result<Printed> {
     let mut process = Background::spawn(command)?;
@@ -37,14 +33,8 @@ fn grpcurl(fed: &Fed, arguments: &[&str]) -> Result<Printed> {
 }
 
 #[test]
-fn grpcurl_needs_nothing_but_reflection() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    reflection().expect("reflection");
-}
-
-fn reflection() -> Result<()> {
+fn grpcurl_needs_nothing_but_reflection() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let mut fed = Fed::start("reflect", &format!(", \"{ADDRESS}\"]"))?;
     fed.send(10)?;
     let ask = |arguments: &[&str]| grpcurl(&fed, &[&["-plaintext", ADDRESS], arguments].concat());
@@ -87,9 +77,7 @@ fn reflection() -> Result<()> {
 
 #[test]
 fn wrong_calls_are_answered_with_reason() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let mut fed = Fed::start("wrong", "]").expect("a server");
     fed.send(10).expect("events");
     let status = "/observer.Observer/ServerStatus";
@@ -124,14 +112,8 @@ fn wrong_calls_are_answered_with_reason() {
 }
 
 #[test]
-fn failed_handshakes_are_logged_and_counted() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    handshakes().expect("a server with TLS");
-}
-
-fn handshakes() -> Result<()> {
+fn failed_handshakes_are_logged_and_counted() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let (pki, strangers) = (Pki::new()?, Pki::new()?);
     let pair = pki.sign(&[NAME])?;
     let mut fed =
@@ -191,14 +173,6 @@ const FLOOD: u64 = 100_000;
 /// flows (some KiB each with what they carry), 64 KiB that wait in the stream, and what an allocator keeps.
 const GROWTH: u64 = 40 << 10;
 
-#[test]
-fn stopped_cli_gets_loss_count() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    stopped().expect("a client that stops");
-}
-
 fn lines(text: &str) -> u64 {
     text.lines().filter(|line| line.contains("\"flow\"")).count() as u64
 }
@@ -213,7 +187,9 @@ fn losses(text: &str) -> u64 {
     of_ring.filter_map(count).sum()
 }
 
-fn stopped() -> Result<()> {
+#[test]
+fn stopped_cli_gets_loss_count() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let mut fed = Fed::start("stopped", "]")?;
     let hubble = fed.hubble()?;
     let follower = start_following(&mut fed, &hubble)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use eyepiece_tests::harness::load::{Load, Report, Streams};
-use eyepiece_tests::{Fed, eventually, harness, peer, skip};
+use eyepiece_tests::{Fed, eventually, harness, needs_peers};
 use prost::Message as _;
 
 /// Longest wait for what a thousand clients must have: they share two CPUs with the product.
@@ -36,14 +36,6 @@ const STREAM: u64 = 3 * (64 + 32) + 18 + 32;
 const FILTER: u64 = 2;
 /// KiB for all else: the ring, connections with windows of 256 KiB, what the allocator keeps.
 const REST: u64 = 64 << 10;
-
-#[test]
-fn thousand_followers_lose_nothing() {
-    if let Err(why) = peer::find(harness::NAME) {
-        skip!("{why}");
-    }
-    follow().expect("a thousand followers");
-}
 
 /// CPU time that the pipeline's thread has used, ns.
 fn pipeline_time(fed: &Fed) -> Result<u64> {
@@ -76,7 +68,9 @@ fn lost(report: &Report) -> u64 {
     report.lost.get("HUBBLE_RING_BUFFER").copied().unwrap_or_default()
 }
 
-fn follow() -> Result<()> {
+#[test]
+fn thousand_followers_lose_nothing() -> Result<()> {
+    needs_peers!(harness::NAME);
     let mut fed = Fed::start("follow", &format!("]\nring = {RING}\n"))?;
     // Caches and the allocator have what they keep after a round.
     cost(&mut fed, ROUNDS, |_| Ok(()))?;

@@ -1,11 +1,10 @@
 //! Hubble Relay over three eyepieces on three nodes, of which one dies and comes back: plain, and with TLS both ways.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use eyepiece_tests::traffic::udp;
-use eyepiece_tests::{Background, Eyepiece, Hubble, Lab, Pki, Relay, Uplink, eventually, hubble, peer, relay, skip};
+use eyepiece_tests::{Background, Eyepiece, Hubble, Lab, Pki, Relay, Uplink, eventually, hubble, needs_peers, relay};
 use serde_json::Value;
 
 /// The nodes: each is a host of the lab, with eyepiece on its interface.
@@ -213,22 +212,9 @@ fn one_dies_and_comes_back(cluster: &mut Cluster, clients: &Clients, server_name
     Ok(())
 }
 
-/// The peers that are not here.
-fn missing() -> Option<String> {
-    let names: BTreeSet<_> =
-        [hubble::NAME, relay::NAME].into_iter().filter_map(|name| peer::find(name).err()).collect();
-    (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
-}
-
 #[test]
-fn relay_merges_three_nodes() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    plain().expect("three nodes");
-}
-
-fn plain() -> Result<()> {
+fn relay_merges_three_nodes() -> Result<()> {
+    needs_peers!(hubble::NAME, relay::NAME);
     let mut cluster = Cluster::start("")?;
     let socket = cluster.socket(NODES[0]);
     let clients = Clients::start(&cluster, &socket, &["--disable-client-tls", "--disable-server-tls"])?;
@@ -236,14 +222,8 @@ fn plain() -> Result<()> {
 }
 
 #[test]
-fn relay_merges_three_nodes_with_tls() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    secure().expect("three nodes with TLS");
-}
-
-fn secure() -> Result<()> {
+fn relay_merges_three_nodes_with_tls() -> Result<()> {
+    needs_peers!(hubble::NAME, relay::NAME);
     let (servers, clients) = (Pki::new()?, Pki::new()?);
     let pair = servers.sign(&["*.default.hubble-grpc.cilium.io"])?;
     let relay = clients.sign(&["relay"])?;

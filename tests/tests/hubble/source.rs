@@ -15,7 +15,7 @@ use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::namespace::Namespace;
 use eyepiece_tests::receiver::{Log, Receiver};
 use eyepiece_tests::reference::vectors;
-use eyepiece_tests::{Eyepiece, Hubble, Relay, eventually, harness, hubble, peer, relay, skip};
+use eyepiece_tests::{Eyepiece, Hubble, Relay, eventually, harness, hubble, needs_peers, relay};
 use prost::Message as _;
 use prost_types::Timestamp;
 use serde_json::Value;
@@ -171,19 +171,9 @@ fn compare(flow: &Flow, log: &Log) -> Result<()> {
     Ok(())
 }
 
-fn peers(names: &[&str]) -> Result<(), String> {
-    names.iter().try_for_each(|name| peer::find(name).map(drop))
-}
-
 #[test]
-fn flows_come_once_despite_restarts() {
-    if let Err(why) = peers(&[harness::NAME]) {
-        skip!("{why}");
-    }
-    once().expect("Cilium's observer");
-}
-
-fn once() -> Result<()> {
+fn flows_come_once_despite_restarts() -> Result<()> {
+    needs_peers!(harness::NAME);
     let home = Namespace::create(&format!("ep-{}-hubsrc", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
@@ -236,14 +226,8 @@ fn once() -> Result<()> {
 }
 
 #[test]
-fn cli_output_matches_ciliums_observer() {
-    if let Err(why) = peers(&[harness::NAME, hubble::NAME]) {
-        skip!("{why}");
-    }
-    chain().expect("Cilium's observer and ours");
-}
-
-fn chain() -> Result<()> {
+fn cli_output_matches_ciliums_observer() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME);
     let home = Namespace::create(&format!("ep-{}-hubchain", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
@@ -295,14 +279,8 @@ fn raw_flow(response: &[u8]) -> Option<&[u8]> {
 }
 
 #[test]
-fn relay_is_read_with_its_nodes() {
-    if let Err(why) = peers(&[harness::NAME, relay::NAME]) {
-        skip!("{why}");
-    }
-    of_relay().expect("relay");
-}
-
-fn of_relay() -> Result<()> {
+fn relay_is_read_with_its_nodes() -> Result<()> {
+    needs_peers!(harness::NAME, relay::NAME);
     let home = Namespace::create(&format!("ep-{}-hubrelay", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
@@ -348,14 +326,8 @@ fn of_relay() -> Result<()> {
 }
 
 #[test]
-fn ring_overwrite_is_reported_as_loss() {
-    if let Err(why) = peers(&[harness::NAME]) {
-        skip!("{why}");
-    }
-    overrun().expect("Cilium's observer");
-}
-
-fn overrun() -> Result<()> {
+fn ring_overwrite_is_reported_as_loss() -> Result<()> {
+    needs_peers!(harness::NAME);
     let home = Namespace::create(&format!("ep-{}-hublost", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;

@@ -14,7 +14,7 @@ use eyepiece_flow::event::Event;
 use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_flow::gob::{EVENT_SAMPLE, PayloadDecoder, RECORD_LOST};
 use eyepiece_tests::harness::{Harness, NAME, pipe, read_frame, write_frame};
-use eyepiece_tests::{Eyepiece, Namespace, eventually, peer, skip};
+use eyepiece_tests::{Eyepiece, Namespace, eventually, needs_peers};
 
 /// Payloads that the server sends at full speed.
 const PAYLOADS: u64 = 1_000_000;
@@ -114,14 +114,8 @@ impl Reader {
 }
 
 #[test]
-fn million_payloads_arrive_in_order() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
-    send_a_million().expect("Cilium's server");
-}
-
-fn send_a_million() -> Result<()> {
+fn million_payloads_arrive_in_order() -> Result<()> {
+    needs_peers!(NAME);
     let payloads = payloads()?;
     let (folder, mut server) = server(&payloads)?;
     let mut reader = Reader::start(&folder)?;
@@ -142,14 +136,8 @@ fn send_a_million() -> Result<()> {
 }
 
 #[test]
-fn server_restart_and_garbage_are_survived() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
-    restart_and_disturb().expect("Cilium's server");
-}
-
-fn restart_and_disturb() -> Result<()> {
+fn server_restart_and_garbage_are_survived() -> Result<()> {
+    needs_peers!(NAME);
     let payloads = payloads()?;
     let (folder, mut server) = server(&payloads)?;
     let home = Namespace::create(&format!("ep-{}-cilium", std::process::id()))?;
@@ -207,14 +195,6 @@ fn restart_and_disturb() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn agent_payloads_reach_clients_unchanged() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
-    hand_on().expect("Cilium's server");
-}
-
 /// Longest wait of a test with few payloads.
 const SHORT: Duration = Duration::from_secs(30);
 
@@ -239,7 +219,9 @@ fn read_payloads(stream: &mut UnixStream, count: usize) -> Result<Vec<Received>>
     Ok(found)
 }
 
-fn hand_on() -> Result<()> {
+#[test]
+fn agent_payloads_reach_clients_unchanged() -> Result<()> {
+    needs_peers!(NAME);
     // Faster than a client of a debug build reads.
     const ROUND: usize = 50_000;
     let payloads = payloads()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eyepiece_tests::traffic::udp;
-use eyepiece_tests::{Background, Capture, Eyepiece, Family, Lab, Uplink, drops, eventually, peer, skip};
+use eyepiece_tests::{Background, Capture, Eyepiece, Family, Lab, Uplink, drops, eventually, needs_peers};
 use nix::sys::signal::Signal;
 
 /// Timeout of expected events.
@@ -121,14 +121,8 @@ fn reason_number(name: &str) -> Result<String> {
 }
 
 #[test]
-fn printed_lines_name_events() {
-    match peer::find("cilium-dbg") {
-        Ok(program) => every_line(&program).unwrap_or_else(|error| panic!("{error:#}")),
-        Err(why) => skip!("{why}"),
-    }
-}
-
-fn every_line(program: &Path) -> Result<()> {
+fn printed_lines_name_events() -> Result<()> {
+    let [program] = &needs_peers!("cilium-dbg");
     let mut lab = Lab::new()?;
     let served = Served::start(&lab, "", "aggregation = \"none\"\ndebug = true")?;
     let clients = [
@@ -288,14 +282,6 @@ fn json(all: &Dbg, drops: &Dbg, source: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn stopped_client_among_ten_loses_alone() {
-    match peer::find("cilium-dbg") {
-        Ok(program) => ten_clients(&program).unwrap_or_else(|error| panic!("{error:#}")),
-        Err(why) => skip!("{why}"),
-    }
-}
-
 /// Events that a client printed, and those that it lost.
 fn received(client: &Dbg) -> (u64, u64) {
     let lines = client.lines();
@@ -304,7 +290,9 @@ fn received(client: &Dbg) -> (u64, u64) {
     (events.count() as u64, lost.sum())
 }
 
-fn ten_clients(program: &Path) -> Result<()> {
+#[test]
+fn stopped_client_among_ten_loses_alone() -> Result<()> {
+    let [program] = &needs_peers!("cilium-dbg");
     const PACKETS: u64 = 10_000;
     let lab = Lab::builder().uplink(Uplink::None).build()?;
     let served = Served::start(&lab, "queue = 4096", "aggregation = \"none\"")?;

@@ -213,6 +213,7 @@ fn counts_of_removed_interfaces_expire() -> Result<()> {
     // Nor do exports have them any more, once their series have been idle for long enough.
     let silent = || {
         receiver.clear();
+        // Whole exports: their absence is to be seen.
         std::thread::sleep(Duration::from_secs(2));
         receiver.look(|received| {
             let has = |wanted: &str| {
@@ -319,7 +320,8 @@ fn new_interface_is_attached_soon() -> Result<()> {
     let send = || frames(host)?.send(std::iter::repeat_n(bytes.as_slice(), 50_000), RATE);
     let sent = std::thread::scope(|scope| {
         let sending = scope.spawn(send);
-        std::thread::sleep(Duration::from_millis(300));
+        let is_under_way = || (lab.node().counters("ve-busy").ok()?.rx_packets >= 1000).then_some(());
+        eventually(PATIENCE, "packets under way", is_under_way)?;
         eyepiece.process.signal(Signal::SIGCONT)?;
         sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;

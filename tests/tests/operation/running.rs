@@ -1,12 +1,12 @@
 //! Checks operation: failing exports, patterns that match nothing, a second instance, the end by Ctrl-C.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eyepiece_tests::eyepiece::binary;
 use eyepiece_tests::traffic::{tcp, udp};
-use eyepiece_tests::{Background, Behaviour, Collector, Eyepiece, Lab, Receiver, Uplink, eventually, peer, skip};
+use eyepiece_tests::{Background, Behaviour, Collector, Eyepiece, Lab, Receiver, Uplink, eventually, needs_peers};
 use nix::sys::signal::Signal;
 
 /// Timeout of expected events.
@@ -69,14 +69,8 @@ fn fails(lab: &Lab, endpoint: &str, protocol: &str, expected: &str) -> Result<()
 }
 
 #[test]
-fn wrong_endpoints_of_collector_are_explained() {
-    match peer::find("otelcol") {
-        Ok(program) => explained(&program).unwrap_or_else(|error| panic!("{error:?}")),
-        Err(why) => skip!("{why}"),
-    }
-}
-
-fn explained(program: &PathBuf) -> Result<()> {
+fn wrong_endpoints_of_collector_are_explained() -> Result<()> {
+    let [program] = &needs_peers!("otelcol");
     let lab = lab()?;
     let collector = Collector::start(program, lab.node())?;
     let (grpc, http) = (collector.grpc(), collector.http());

@@ -103,13 +103,11 @@ pub enum Record<'a> {
 
 /// The error of a file that is not a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum HeadError {
     /// Shorter than a head.
     #[error("it is too short: {length} bytes, a head has {HEAD}")]
-    Short {
-        /// Its length.
-        length: usize,
-    },
+    Short { length: usize },
     /// Other first bytes.
     #[error("it is not a recording of eyepiece")]
     Magic,
@@ -118,10 +116,7 @@ pub enum HeadError {
     Check,
     /// An unknown version.
     #[error("it has version {version}; this eyepiece knows {VERSION}")]
-    Version {
-        /// The version.
-        version: u16,
-    },
+    Version { version: u16 },
 }
 
 /// The kind of damage at a place in a file.

@@ -5,6 +5,7 @@ use eyepiece_flow::recording::format::{Damage, HEAD, HeadError, MAX_BODY, RECORD
 use eyepiece_flow::recording::metadata::{AddressKind, MetadataEntry};
 use eyepiece_flow::recording::{format, metadata};
 use eyepiece_tests::owned_event::{Owned, event, text};
+use eyepiece_tests::sample;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -199,16 +200,7 @@ fn names_and_metadata_round_trip() {
 
 #[test]
 fn totals_without_transport_are_read() {
-    let traffic = TrafficDelta {
-        hook: Hook::ToNetwork,
-        answered_by: AnsweredBy::Local,
-        ifindex: 2,
-        ingress_ifindex: 0,
-        packets: 3,
-        bytes: 300,
-        held_packets: 0,
-        held_bytes: 0,
-    };
+    let traffic = TrafficDelta { answered_by: AnsweredBy::Local, ..sample::traffic(Hook::ToNetwork, (2, 0), (3, 300)) };
     let addresses = Some(([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
     let transport = Transport { protocol: 6, ports: (1, 2), is_reply: true };
     let mut bytes = Vec::new();

@@ -44,12 +44,12 @@ fn unusable_files_are_reported_with_keys() {
     for (ca, cert, key, expected) in [
         ("cert", "cert", "key", &[][..]),
         ("none", "cert", "key", &["otlp.tls.ca (from --set otlp.tls.ca): /|none: No such file"]),
-        ("text", "cert", "key", &["otlp.tls.ca (from --set otlp.tls.ca): /|text: no certificate in the file"]),
+        ("text", "cert", "key", &["otlp.tls.ca (from --set otlp.tls.ca): /|text: certificate: none in the file"]),
         (
             "",
             "text",
             "text",
-            &["otlp.tls.cert: /|text: no certificate in the file", "otlp.tls.key: /|text: no private key"],
+            &["otlp.tls.cert: /|text: certificate: none in the file", "otlp.tls.key: /|text: private key"],
         ),
         (
             "broken",

@@ -149,7 +149,6 @@ async fn next<T>(stream: &mut Streaming<T>, stop: &mut Stop, wait: bool) -> Next
 
 /// Prints messages of a type.
 pub(super) trait Print<T> {
-    /// Prints one message.
     fn print(&mut self, message: &T, lines: &mut Lines);
     /// Prints the messages held back.
     fn finish(&mut self, lines: &mut Lines);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use eyepiece_config::Signal;
+use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use tokio::sync::{Semaphore, oneshot};
@@ -16,7 +16,6 @@ use super::counters::ExportCounters;
 use super::delivery::{Delivery, Reporter, Transport};
 use super::encode::{FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue};
-use super::record_kinds::RecordKinds;
 use super::resource::Resource;
 use crate::support::backoff::BackoffRange;
 use crate::support::capabilities;
@@ -48,7 +47,7 @@ pub struct LogsConfig {
     /// Pauses between attempts.
     pub backoff: BackoffRange,
     /// Kinds of records to export.
-    pub kinds: RecordKinds,
+    pub kinds: LogEvents,
 }
 
 impl Default for LogsConfig {
@@ -62,7 +61,7 @@ impl Default for LogsConfig {
             in_flight: 3,
             // Half to all of it: 1 s and 30 s on average.
             backoff: BackoffRange { initial: Duration::from_millis(1333), max: Duration::from_secs(40) },
-            kinds: RecordKinds::default(),
+            kinds: LogEvents::default(),
         }
     }
 }

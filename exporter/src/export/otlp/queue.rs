@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use eyepiece_config::LogEvents;
 use eyepiece_flow::record::{Batch, Observed};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::counters::ExportCounters;
-use super::record_kinds::RecordKinds;
 use crate::support::telemetry::Number;
 
 /// Capacity in records: about a third of a second at 200,000 records/s, longer than a collector's garbage collection. A
@@ -29,7 +29,7 @@ pub struct LogSink {
 pub struct Item {
     batch: Batch,
     records: usize,
-    kinds: RecordKinds,
+    kinds: LogEvents,
 }
 
 impl Item {
@@ -45,13 +45,13 @@ impl Item {
 
     /// Flows, events and losses in order.
     pub fn observed(&self) -> impl Iterator<Item = &Observed> {
-        self.batch.iter().filter(|&observed| self.kinds.includes(observed)).take(self.records)
+        self.batch.iter().filter(|&observed| includes(self.kinds, observed)).take(self.records)
     }
 }
 
 #[derive(Debug)]
 struct QueueState {
-    kinds: RecordKinds,
+    kinds: LogEvents,
     /// In records. The channel itself is unbounded.
     capacity: usize,
     depth: AtomicUsize,
@@ -64,8 +64,18 @@ struct QueueState {
     counters: ExportCounters,
 }
 
+/// Returns whether an observation is of these kinds.
+const fn includes(kinds: LogEvents, observed: &Observed) -> bool {
+    match observed {
+        Observed::Flow(_) => kinds.flow,
+        Observed::Agent(_) => kinds.agent,
+        Observed::Lost(_) => kinds.lost,
+        Observed::Debug(_) => kinds.debug,
+    }
+}
+
 /// Creates a queue of `capacity` records of these kinds, whose reader wakes early for `enough` of them.
-pub fn channel(capacity: usize, enough: usize, kinds: RecordKinds, counters: ExportCounters) -> (LogSink, Queue) {
+pub fn channel(capacity: usize, enough: usize, kinds: LogEvents, counters: ExportCounters) -> (LogSink, Queue) {
     let (sender, receiver) = mpsc::unbounded_channel();
     counters.queue_capacity.set(capacity as u64);
     let shared = Arc::new(QueueState {
@@ -86,7 +96,7 @@ impl LogSink {
     /// Queues flows and events, and never waits. Counts records that find no room. Returns the number of queued records.
     pub fn try_send(&self, batch: Batch) -> usize {
         let shared = &*self.shared;
-        let offered = batch.iter().filter(|&observed| shared.kinds.includes(observed)).count();
+        let offered = batch.iter().filter(|&observed| includes(shared.kinds, observed)).count();
         if offered == 0 {
             return 0;
         }
@@ -192,7 +202,7 @@ mod tests {
     use eyepiece_flow::flow::{EventType, Flow};
     use eyepiece_flow::record::{Batch, Observed};
 
-    use super::{RecordKinds, channel};
+    use super::{LogEvents, channel, includes};
     use crate::export::otlp::counters::ExportCounters;
     use crate::support::telemetry::Telemetry;
 
@@ -206,7 +216,7 @@ mod tests {
         for capacity in [0, 1, N - 1, N, N + 1, N * 8] {
             for records in [0, 1, N - 1, N, N + 1, N * 8] {
                 let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
-                let (sink, mut queue) = channel(capacity, 4, RecordKinds::default(), counters.clone());
+                let (sink, mut queue) = channel(capacity, 4, LogEvents::default(), counters.clone());
                 let (mut taken, offered) = (0, records * 3);
                 for _ in 0..3 {
                     taken += sink.try_send(batch(records));
@@ -229,7 +239,7 @@ mod tests {
     #[test]
     fn broken_reader_counts_closed() {
         let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
-        let (sink, queue) = channel(10, 4, RecordKinds::default(), counters.clone());
+        let (sink, queue) = channel(10, 4, LogEvents::default(), counters.clone());
         sink.try_send(batch(3));
         queue.set_broken();
         drop(queue);
@@ -244,16 +254,16 @@ mod tests {
         let batch: Batch = Arc::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
         for (flows, capacity, taken, full) in [(true, 9, 6, 0), (false, 9, 3, 0), (false, 2, 2, 1), (true, 4, 4, 2)] {
             let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
-            let kinds = RecordKinds { flows, ..RecordKinds::default() };
+            let kinds = LogEvents { flow: flows, ..LogEvents::default() };
             let (sink, mut queue) = channel(capacity, 4, kinds, counters.clone());
             assert_eq!(sink.try_send(Batch::clone(&batch)), taken);
             assert_eq!((sink.depth(), counters.queue_full.get()), (taken, full));
             let item = queue.try_next().unwrap();
-            let expected: Vec<_> = batch.iter().filter(|&observed| kinds.includes(observed)).take(taken).collect();
+            let expected: Vec<_> = batch.iter().filter(|&observed| includes(kinds, observed)).take(taken).collect();
             assert_eq!((item.len(), item.observed().collect::<Vec<_>>()), (taken, expected));
             assert_eq!(sink.depth(), 0);
         }
-        let nothing = RecordKinds { flows: false, agent: false, lost: false, debug: false };
+        let nothing = LogEvents { flow: false, agent: false, lost: false, debug: false };
         let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let (sink, mut queue) = channel(9, 4, nothing, counters);
         assert_eq!(sink.try_send(batch), 0);

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use eyepiece_config::Signal;
+use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
-use eyepiece_flow::rfc3339::date;
+use eyepiece_flow::rfc3339::civil;
 use eyepiece_semconv::attribute;
 use tokio::time::Instant;
 use tracing::info;
@@ -16,7 +16,6 @@ use super::row::{self, Row};
 use crate::export::otlp::counters::ExportCounters;
 use crate::export::otlp::queue;
 use crate::export::otlp::queue::{Item, LogSink, Queue};
-use crate::export::otlp::record_kinds::RecordKinds;
 use crate::export::text::event_line;
 use crate::export::text::flow_line::{FlowTextLookup, FlowTexts};
 use crate::support::paint::{Color, Paint};
@@ -51,7 +50,7 @@ pub struct Printer<W> {
 /// counted.
 pub fn build<W: Write>(
     capacity: usize,
-    kinds: RecordKinds,
+    kinds: LogEvents,
     symbols: Symbols,
     names: Arc<dyn NameLookup>,
     (out, paint): (W, Paint),
@@ -148,9 +147,9 @@ impl<W: Write> Printer<W> {
         if self.day.replace(day) == Some(day) {
             return;
         }
-        let (year, month, day) = date(day.cast_signed());
-        let date = format_args!("{year:04}-{month:02}-{day:02} UTC");
-        self.text.push_str(&self.paint.text(Color::Dim, date));
+        // A u64 of nanoseconds ends in the year 2554.
+        let date = civil((day * DAY / 1_000_000_000).cast_signed(), 0).unwrap_or_default().date();
+        self.text.push_str(&self.paint.text(Color::Dim, format_args!("{date} UTC")));
         self.text.push('\n');
     }
 
@@ -178,7 +177,7 @@ mod tests {
     use eyepiece_flow::record::Observed;
     use tokio::time::Instant;
 
-    use super::{DAY, ExportCounters, Paint, RecordKinds, build};
+    use super::{DAY, ExportCounters, LogEvents, Paint, build};
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
     use eyepiece_config::Signal;
@@ -215,7 +214,7 @@ mod tests {
         flow.verdict = Verdict::Dropped;
         flow.source.name = symbols.intern("a\u{1b}[31m");
         let out = (pipe.clone(), Paint(false));
-        let (sink, printer) = build(100_000, RecordKinds::default(), symbols, Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) = build(100_000, LogEvents::default(), symbols, Arc::new(NoLookup), out, &telemetry);
         let (_sender, receiver) = shutdown::channel();
         for &records in batches {
             sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
@@ -242,8 +241,7 @@ mod tests {
         let pipe = Pipe { text: Arc::default(), room: usize::MAX, kind: io::ErrorKind::Other };
         let out = (pipe.clone(), Paint(false));
         let telemetry = Telemetry::default();
-        let (sink, printer) =
-            build(10, RecordKinds::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) = build(10, LogEvents::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
         let day = DAY * 20_786;
         for time in [day, day + DAY - 1, day + DAY] {
             let lost = Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: 7, time };
@@ -276,7 +274,7 @@ mod tests {
         let telemetry = Telemetry::default();
         let (sink, printer) = build(
             10,
-            RecordKinds::default(),
+            LogEvents::default(),
             Symbols::default(),
             Arc::new(NoLookup),
             (io::sink(), Paint(false)),

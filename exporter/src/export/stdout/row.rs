@@ -141,11 +141,11 @@ pub fn clean(text: &mut String, start: usize) {
 mod tests {
     use std::sync::Arc;
 
-    use eyepiece_flow::event::TrafficDelta;
-    use eyepiece_flow::flow::{Arp, EVENT_TRACE, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+    use eyepiece_flow::flow::{Arp, EVENT_TRACE, Ethernet, EventType, Flow, L4, Layer, TcpFlags, Verdict};
     use eyepiece_flow::interner::Symbols;
     use eyepiece_flow::lookup::NameLookup;
-    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+    use eyepiece_tests::sample;
+    use eyepiece_wire::{Hook, InterfaceKind};
 
     use super::{FlowTexts, Paint, Row, clock};
     use crate::export::text::flow_line::FlowTextLookup;
@@ -189,12 +189,6 @@ mod tests {
     struct Machine;
 
     impl NameLookup for Machine {
-        fn interface(&self, _: u32, _: &mut String) {}
-
-        fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-        fn kernel_symbol(&self, _: u64, _: &mut String) {}
-
         fn interface_kind(&self, ifindex: u32) -> InterfaceKind {
             if ifindex == 5 { InterfaceKind::Endpoint } else { InterfaceKind::Other }
         }
@@ -215,23 +209,9 @@ mod tests {
 
     #[test]
     fn flow_fills_its_columns() {
-        let ip = Some(Ip {
-            source: [10, 0, 0, 1].into(),
-            source_translated: None,
-            destination: [10, 0, 0, 2].into(),
-            version: 4,
-        });
+        let ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
         let l4 = L4::Tcp { source_port: 5, destination_port: 80, flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK) };
-        let traffic = |ingress_ifindex| TrafficDelta {
-            hook: Hook::ToEndpoint,
-            answered_by: AnsweredBy::Unknown,
-            ifindex: 8,
-            ingress_ifindex,
-            packets: 1,
-            bytes: 60,
-            held_packets: 0,
-            held_bytes: 0,
-        };
+        let traffic = |ingress_ifindex| sample::traffic(Hook::ToEndpoint, (8, ingress_ifindex), (1, 60));
         let tcp = |ingress| {
             trace(|flow| {
                 (flow.ip, flow.l4, flow.last_layer, flow.traffic) = (ip, l4, Layer::L4, Some(traffic(ingress)));

@@ -265,9 +265,10 @@ mod tests {
     use std::sync::Arc;
 
     use eyepiece_flow::event::KernelDrop;
-    use eyepiece_flow::flow::{Arp, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+    use eyepiece_flow::flow::{Arp, EventType, Flow, L4, Layer, TcpFlags, Verdict};
     use eyepiece_flow::interner::Symbols;
     use eyepiece_flow::lookup::NameLookup;
+    use eyepiece_tests::sample;
 
     use super::{FlowTextLookup, FlowTexts, write};
 
@@ -292,12 +293,7 @@ mod tests {
         flow.verdict = Verdict::Forwarded;
         flow.observation_point = Some(0);
         flow.last_layer = Layer::L4;
-        flow.ip = Some(Ip {
-            source: [10, 0, 0, 1].into(),
-            source_translated: None,
-            destination: [10, 0, 0, 2].into(),
-            version: 4,
-        });
+        flow.ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
         flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
         let symbols = Symbols::default();
         change(&mut flow, &symbols);
@@ -321,12 +317,7 @@ mod tests {
         assert_eq!(named, expected);
         let v6 = line(|flow, _| {
             flow.is_reply = Some(false);
-            flow.ip = Some(Ip {
-                source: std::net::Ipv6Addr::LOCALHOST.into(),
-                source_translated: None,
-                destination: std::net::Ipv6Addr::LOCALHOST.into(),
-                version: 6,
-            });
+            flow.ip = Some(sample::ip(std::net::Ipv6Addr::LOCALHOST, std::net::Ipv6Addr::LOCALHOST));
             flow.l4 = L4::Udp { source_port: 1, destination_port: 53 };
         });
         assert_eq!(v6, "[::1]:1 -> [::1]:53 to-endpoint FORWARDED (UDP)");

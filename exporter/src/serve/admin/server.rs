@@ -53,6 +53,7 @@ type StatusSource = dyn Fn() -> Status + Send + Sync;
 
 /// The error of building the admin endpoint.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum AdminError {
     /// The address is in use, not of this machine, or not permitted.
     #[error("admin.listen: cannot listen on {listen}: {source}{owner}; use another address, or \"\" for none")]
@@ -66,10 +67,7 @@ pub enum AdminError {
     },
     /// The thread or its runtime could not be started.
     #[error("cannot start the admin thread: {source}")]
-    Start {
-        /// The system's error.
-        source: io::Error,
-    },
+    Start { source: io::Error },
 }
 
 /// The running admin endpoint; stops on drop.

@@ -44,11 +44,11 @@ impl fmt::Display for Address {
 
 /// The error of binding an address.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BindError {
     /// A unix socket.
     #[error("cannot listen on unix://{source}")]
     Unix {
-        /// The cause, with the path.
         #[from]
         source: ListenError,
     },

@@ -38,16 +38,14 @@ struct AgentState {
 
 /// The error of adding a listener.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ListenError {
     /// The limit of listeners is reached.
     #[error("too many listeners: the limit is {LISTENERS_MAX}")]
     Full,
     /// The source did not start.
     #[error("cannot start the source: {source}")]
-    Start {
-        /// The system's error.
-        source: io::Error,
-    },
+    Start { source: io::Error },
 }
 
 /// Counts subscribers; clones share the count.

@@ -115,12 +115,7 @@ impl Queue {
         // Waking costs far more than a chunk: only for a filled fraction.
         let is_urgent = self.capacity.is_some_and(|capacity| state.payloads * WAKE_FRACTION >= capacity)
             || self.memory.bytes() * WAKE_FRACTION >= QUEUE_SHARE_BYTES;
-        let wakes = state.is_asleep && is_urgent;
-        state.is_asleep &= !wakes;
-        drop(state);
-        if wakes {
-            self.changed.notify_one();
-        }
+        self.wake_if(state, is_urgent);
     }
 
     /// Counts events that were not offered because the queue is full.
@@ -145,8 +140,14 @@ impl Queue {
 
     /// Wakes the reader at the end of a read of the source.
     pub fn flush(&self) {
-        let mut state = self.state();
-        let wakes = state.is_asleep && (state.payloads > 0 || state.lost > 0);
+        let state = self.state();
+        let is_due = state.payloads > 0 || state.lost > 0;
+        self.wake_if(state, is_due);
+    }
+
+    /// Wakes a reader that is asleep if something is due.
+    fn wake_if(&self, mut state: MutexGuard<'_, State>, is_due: bool) {
+        let wakes = state.is_asleep && is_due;
         state.is_asleep &= !wakes;
         drop(state);
         if wakes {

@@ -23,12 +23,12 @@ use thiserror::Error;
 use self::connection::Reason;
 use self::status::View;
 use super::buffer::Buffer;
-use super::datapath::clock::unix_now;
 use super::{Halt, Source, Waker, wait};
 use crate::source::connection_log;
 use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::clock::unix_now;
 use crate::support::file_watch::PathWatcher;
 use crate::support::telemetry::Telemetry;
 
@@ -52,19 +52,14 @@ pub struct Config {
 
 /// The error of building the source.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BuildError {
     /// The kernel takes paths of at most 107 bytes.
     #[error("invalid cilium_monitor.socket {path:?}: expected a path of 1 to 107 bytes")]
-    Path {
-        /// The path.
-        path: PathBuf,
-    },
+    Path { path: PathBuf },
     /// No descriptor is left.
     #[error("cannot watch the monitor's socket: {source}")]
-    System {
-        /// The system's error.
-        source: io::Error,
-    },
+    System { source: io::Error },
 }
 
 /// The source.

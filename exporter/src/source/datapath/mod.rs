@@ -2,7 +2,6 @@
 
 pub mod attach;
 pub mod btf;
-pub mod clock;
 pub mod error;
 pub mod kernel_names;
 pub mod links;
@@ -23,6 +22,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use eyepiece_config::{Timeouts, Transport};
 use eyepiece_flow::event::Totals;
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::map;
@@ -36,11 +36,11 @@ use self::links::LinkEvent;
 use self::links::filters::{OwnFilters, remove_stale};
 use self::links::requests::Requests;
 use self::lock::{Lock, Taken};
-use self::object::{LoadError, Object, ProgramConfig, Transport};
+use self::object::{LoadError, Object, ProgramConfig};
 use self::presence::Presence;
 use self::privileges::Privileges;
 use self::reader::Reader;
-use self::sweep::{Sweeper, Timeouts};
+use self::sweep::Sweeper;
 use crate::source::{Source as _, Waker};
 use crate::support::capabilities;
 use crate::support::socket_owner;

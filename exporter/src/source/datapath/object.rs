@@ -10,10 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
+use eyepiece_config::Transport;
 use eyepiece_wire::{map, program};
 use thiserror::Error;
 
-pub use self::config::{MIN_CAPTURE, ProgramConfig, Transport};
+pub use self::config::{MIN_CAPTURE, ProgramConfig};
 use self::globals::Globals;
 use super::btf::{Btf, BtfError};
 use super::links::namespaces;
@@ -28,32 +29,20 @@ pub const MINIMUM_KERNEL: (u32, u32) = (5, 17);
 
 /// The error of loading the kernel programs.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum LoadError {
     /// The kernel is too old.
     #[error("kernel {release} is too old: eyepiece needs {major}.{minor} or later")]
-    OldKernel {
-        /// `uname -r`.
-        release: String,
-        /// Needed major version.
-        major: u32,
-        /// Needed minor version.
-        minor: u32,
-    },
+    OldKernel { release: String, major: u32, minor: u32 },
     /// A privilege is missing.
     #[error("loading kernel programs needs root, or the capabilities BPF, NET_ADMIN and PERFMON: {what}")]
-    Privilege {
-        /// The refused operation and the error.
-        what: String,
-    },
+    Privilege { what: String },
     /// Kernel types.
     #[error(transparent)]
     Btf(#[from] BtfError),
     /// aya could not load the object.
     #[error("cannot load the kernel programs: {source}")]
-    Object {
-        /// aya's error.
-        source: EbpfError,
-    },
+    Object { source: EbpfError },
     /// The kernel refused a program.
     #[error("the kernel refused program {name}: {message}")]
     Program {
@@ -64,22 +53,13 @@ pub enum LoadError {
     },
     /// No descriptor is left.
     #[error("cannot duplicate a descriptor: {source}")]
-    Descriptor {
-        /// The system's error.
-        source: io::Error,
-    },
+    Descriptor { source: io::Error },
     /// This process's network namespace is unknown.
     #[error("cannot read the inode of this network namespace: {source}")]
-    Namespace {
-        /// The system's error.
-        source: io::Error,
-    },
+    Namespace { source: io::Error },
     /// The object does not match this code.
     #[error("the kernel object has no {name}")]
-    Missing {
-        /// Program or map.
-        name: &'static str,
-    },
+    Missing { name: &'static str },
 }
 
 /// The loaded programs and maps. Dropping it detaches and frees all of them.

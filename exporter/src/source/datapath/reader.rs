@@ -6,14 +6,14 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, RingBuf};
+use eyepiece_config::Transport;
 use eyepiece_flow::event::{Event, Lost, LostSource, Totals};
 use eyepiece_wire::Counter;
 
-use super::clock::{Clock, unix_now};
-use super::object::Transport;
 use super::perf::PerfBuffers;
 use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
+use crate::support::clock::{Clock, unix_now};
 use crate::support::telemetry::Number;
 
 /// The interval between reads of the kernel's loss counters.
@@ -69,7 +69,6 @@ enum State {
 /// The last values of the kernel's loss counters.
 struct LossCounters {
     due: Instant,
-    /// The CPU of each value.
     cpus: Vec<u16>,
     values: Vec<u64>,
     seen: Vec<u64>,

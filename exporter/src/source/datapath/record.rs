@@ -3,7 +3,7 @@
 use eyepiece_flow::event::{Event, KernelDrop, RawEvent, TrafficDelta};
 use eyepiece_wire::{AnsweredBy, Header, Hook};
 
-use super::clock::Clock;
+use crate::support::clock::Clock;
 
 /// Bytes of the header before a monitor payload.
 const HEADER: usize = size_of::<Header>();
@@ -48,7 +48,7 @@ mod tests {
     use eyepiece_wire::Header;
 
     use super::decode;
-    use crate::source::datapath::clock::Clock;
+    use crate::support::clock::Clock;
 
     fn bytes(header: Header, data: &[u8]) -> Vec<u8> {
         // SAFETY: a header is plain data without padding.

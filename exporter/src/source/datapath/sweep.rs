@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use eyepiece_config::Timeouts;
 use eyepiece_flow::event::Totals;
 use eyepiece_wire::{Connection, Counter, Key4, Key6, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, Tunnel};
 
@@ -35,17 +36,6 @@ pub const TOTALS_QUEUE: usize = 64;
 const PERIOD: Duration = Duration::from_secs(1);
 /// Grace at the end, after all programs are detached: longer than any that still runs.
 const LAST_GRACE: Duration = Duration::from_millis(20);
-
-/// The longest idle times before connections are removed.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// TCP.
-    pub tcp: Duration,
-    /// UDP and the other protocols with ports.
-    pub udp: Duration,
-    /// Everything else, and TCP after a FIN or RST.
-    pub other: Duration,
-}
 
 /// Configuration and handles that the sweeper works with.
 #[derive(Debug)]

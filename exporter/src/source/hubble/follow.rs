@@ -27,8 +27,8 @@ use crate::client::hubble::Connection;
 use crate::source::Waker;
 use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
 use crate::source::connection_metrics::ConnectionMetrics;
-use crate::source::datapath::clock::unix_now;
 use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::clock::unix_now;
 
 /// The interval between polls of a server without entries.
 const EMPTY: Duration = Duration::from_millis(500);

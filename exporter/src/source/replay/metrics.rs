@@ -7,7 +7,6 @@ use eyepiece_semconv::{attribute, metric};
 
 use crate::support::telemetry::{Number, Telemetry};
 
-/// The metrics of a replay.
 #[derive(Debug)]
 pub(super) struct ReplayMetrics {
     telemetry: Telemetry,

@@ -58,23 +58,14 @@ pub struct Deps<'a> {
 
 /// The error of opening a recording.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ReplayError {
     /// The file cannot be opened or read.
     #[error("replay.path: {path}: {source}")]
-    Open {
-        /// The file.
-        path: String,
-        /// The system's error.
-        source: io::Error,
-    },
+    Open { path: String, source: io::Error },
     /// The file is no recording.
     #[error("replay.path: {path}: {source}")]
-    Head {
-        /// The file.
-        path: String,
-        /// The error in its head.
-        source: HeadError,
-    },
+    Head { path: String, source: HeadError },
     /// The program was shut down before the first bytes came.
     #[error("replay.path: shut down before its first bytes arrived")]
     Interrupted,

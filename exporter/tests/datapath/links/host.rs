@@ -43,7 +43,6 @@ pub(crate) fn try_ip(arguments: &str) -> bool {
 pub(crate) struct Other(pub(crate) String);
 
 impl Other {
-    /// A new one.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("eyl-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -56,7 +55,6 @@ impl Other {
         ip(&format!("-n {} {arguments}", self.0));
     }
 
-    /// Its inode.
     pub(crate) fn inode(&self) -> u32 {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(format!("/run/netns/{}", self.0)).expect("namespace");

@@ -133,6 +133,20 @@ impl Server {
     }
 }
 
+/// A reader and the server at its path.
+pub(crate) fn served() -> (Reader, Server) {
+    let reader = Reader::start();
+    let server = Server::at(&reader.path);
+    (reader, server)
+}
+
+/// A reader, its server, and the connection between them.
+pub(crate) fn connected() -> (Reader, Server, UnixStream) {
+    let (mut reader, server) = served();
+    let stream = server.accept(&mut reader);
+    (reader, server, stream)
+}
+
 /// The beginning of a stream.
 pub(crate) fn descriptor() -> Vec<u8> {
     PAYLOAD_DESCRIPTOR.to_vec()

@@ -1,6 +1,9 @@
 //! A server that a test answers for, call by call, and a reader of the source under test.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -52,6 +55,30 @@ impl Call {
     /// Sends flows of these numbers.
     pub(crate) fn flows(&self, numbers: impl IntoIterator<Item = u64>) {
         numbers.into_iter().for_each(|number| self.send(flow("node", number)));
+    }
+
+    /// Sends flows up to this number from a thread, and returns it once the client takes none for this long.
+    pub(crate) fn send_until_full(self, flows: u64, still: Duration) -> JoinHandle<Self> {
+        let sent = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&sent);
+        let sender = std::thread::spawn(move || {
+            for number in 0..flows {
+                self.flows([number]);
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            self
+        });
+        // No event marks a full connection, only a wait of this length without progress.
+        let (mut before, mut since) = (0, Instant::now());
+        while before == 0 || since.elapsed() < still {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = sent.load(Ordering::Relaxed);
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        assert!(before < flows, "all were taken without a reader");
+        sender
     }
 
     /// Ends the stream with an error.
@@ -191,6 +218,14 @@ impl Server {
     pub(crate) fn agent_call(&mut self) -> Answer {
         next(&mut self.agent_calls, self.runtime.as_ref().expect("it runs"))
     }
+}
+
+/// A server, a reader of it, and the reader's first call.
+pub(crate) fn connected() -> (Server, Reader, Call) {
+    let mut server = Server::start();
+    let reader = Reader::start(&server.address.to_string());
+    let call = server.call();
+    (server, reader, call)
 }
 
 fn next<T>(calls: &mut mpsc::UnboundedReceiver<T>, runtime: &Runtime) -> T {

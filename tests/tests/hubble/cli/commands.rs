@@ -1,7 +1,7 @@
 //! Every sub-command over every transport: the unix socket, TCP, TLS, TLS with certificates of clients; and refused clients.
 
 use anyhow::{Result, ensure};
-use eyepiece_tests::{Hubble, Pki, harness, hubble, peer, skip};
+use eyepiece_tests::{Hubble, Pki, harness, hubble, needs_peers};
 
 use super::flow::Flow;
 use super::played::{CLUSTER, COUNTS, NODE, Played};
@@ -91,16 +91,8 @@ const COMMANDS: [Command; 8] = [
 ];
 
 #[test]
-fn every_command_over_every_transport() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
-    commands().expect("every transport");
-}
-
-fn commands() -> Result<()> {
+fn every_command_over_every_transport() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME);
     let (pki, clients, strangers) = (Pki::new()?, Pki::new()?, Pki::new()?);
     let pair = pki.sign(&[SERVER_NAME])?;
     let tls = |port: u16, further: &str| {

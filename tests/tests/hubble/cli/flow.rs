@@ -43,7 +43,6 @@ impl<'a> Flow<'a> {
         names.iter().any(|name| self.at(&["l4", name]).is_object())
     }
 
-    /// Returns whether an end has a label.
     pub(crate) fn has_label(&self, end: &str, label: &str) -> bool {
         self.at(&[end, "labels"]).as_array().is_some_and(|labels| labels.iter().any(|one| one == label))
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use eyepiece_tests::{Hubble, harness, hubble, peer, skip};
+use eyepiece_tests::{Hubble, harness, hubble, needs_peers};
 use serde_json::Value;
 
 use self::filters::{LiveValues, Row, Scene};
@@ -42,9 +42,7 @@ const SERVER: [&str; 10] = [
 
 #[test]
 fn every_help_flag_has_row() {
-    if let Err(why) = peer::find(hubble::NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(hubble::NAME);
     let hubble = Hubble::new("unix:///nonexistent.sock", None).expect("the CLI");
     let printed = hubble.run(&["observe", "--help"]).expect("an end");
     let help = help::flags(printed.ok().expect("the help"), &[]);
@@ -102,11 +100,7 @@ fn named(rows: &[flags::Row]) -> impl Iterator<Item = (String, flags::Row)> + '_
 
 #[test]
 fn flags_hold_on_live_traffic() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME);
     let live = Live::start().expect("live traffic");
     let rows = filters::rows(&live.values());
     let of_live = rows.iter().filter(|row| row.scene == Scene::Live).map(|row| (row.flag.to_owned(), row));
@@ -118,11 +112,7 @@ fn flags_hold_on_live_traffic() {
 
 #[test]
 fn proxy_and_policy_filters_hold() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME);
     let played = Played::start("played", &["]"]).expect("payloads");
     let hubble = &played.hubbles[0];
     let flows = hubble.run(&["observe", "--all", "-o", "jsonpb"]).and_then(|printed| printed.json()).expect("flows");
@@ -135,11 +125,7 @@ fn proxy_and_policy_filters_hold() {
 
 #[test]
 fn name_filters_hold() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME);
     let mut relayed = Relayed::start().expect("flows with names");
     let rows = filters::rows(&LiveValues::default());
     let of_relayed = rows.iter().filter(|row| row.scene == Scene::Relayed).map(|row| (row.flag.to_owned(), row));

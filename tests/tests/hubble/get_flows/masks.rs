@@ -5,7 +5,7 @@ use eyepiece_hubble::proto::observer::get_flows_request::Experimental;
 use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
 use eyepiece_hubble::proto::observer::{GetFlowsRequest, GetFlowsResponse};
 use eyepiece_tests::harness::NAME;
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::needs_peers;
 use prost_types::FieldMask;
 
 use super::events::{self, AGENT, FLOW, LOST, items};
@@ -54,9 +54,7 @@ const REFUSED: [&[&str]; 5] =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn masked_flows_match_ciliums_observer() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut servers = Servers::start(63).await;
     servers.feed(&items(&[FLOW, FLOW, LOST, FLOW, AGENT, FLOW, FLOW, FLOW]));
     servers.hide();

@@ -16,7 +16,7 @@ use eyepiece_hubble::proto::observer::{
     GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse,
 };
 use eyepiece_tests::harness::NAME;
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::needs_peers;
 use prost_types::{FieldMask, Timestamp};
 use tonic::{Code, Streaming};
 
@@ -124,9 +124,7 @@ fn sequences() -> Vec<(&'static str, u32, Vec<Item>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_those_of_ciliums_observer() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut compared = 0;
     for (sequence, capacity, items) in sequences() {
         let mut servers = Servers::start(capacity).await;
@@ -166,9 +164,7 @@ async fn flows(stream: &mut Streaming<GetFlowsResponse>, count: usize) -> Vec<Re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_match_ciliums_observer() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
     let dropped = verdict(Verdict::Dropped);
     // The request, flows that it has of those that are there, and of those that come, and whether it ends by itself.
@@ -248,9 +244,7 @@ async fn followers_match_ciliums_observer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_requests_fail_as_in_cilium() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let none = GetFlowsRequest::default;
     let mask = |path: &str| Some(FieldMask { paths: vec![path.to_owned()] });
     let ip = |ip: &str| vec![FlowFilter { source_ip: vec![ip.to_owned()], ..FlowFilter::default() }];
@@ -335,9 +329,7 @@ async fn stalled_follower_gets_exact_loss() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_readers_match_ciliums_observer() {
     const COUNT: usize = 60_000;
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut servers = Servers::start(1023).await;
     let mut all = items(&[FLOW; COUNT + 1]);
     let next = all.split_off(COUNT);

@@ -8,7 +8,7 @@ use eyepiece::serve::observer::service::ObserverService;
 use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_client::ObserverClient;
 use eyepiece::services::observer::observer_server::ObserverServer;
-use eyepiece::source::datapath::clock::unix_now;
+use eyepiece::support::clock::unix_now;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::lookup::NoLookup;
@@ -143,7 +143,6 @@ impl Servers {
         self.ciliums.settle().expect("settled");
     }
 
-    /// Returns our server's answer.
     pub(crate) async fn ours(&mut self, request: &GetFlowsRequest) -> Answer {
         self.ours.answer(request).await
     }

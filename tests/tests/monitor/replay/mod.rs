@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use eyepiece_flow::event::{Event, Lost, LostSource, RawEvent};
 use eyepiece_flow::recording::format;
-use eyepiece_tests::{Background, Eyepiece, Namespace, eventually, harness, peer, skip};
+use eyepiece_tests::{Background, Eyepiece, Namespace, eventually, harness, needs_peers};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use serde_json::Value;
@@ -260,15 +260,8 @@ impl Player {
 }
 
 #[test]
-fn printed_lines_match_payloads() {
-    let program = match peer::find("cilium-dbg").and_then(|program| peer::find(harness::NAME).map(|_| program)) {
-        Ok(program) => program,
-        Err(why) => skip!("{why}"),
-    };
-    each_line(&program).unwrap_or_else(|error| panic!("{error:#}"));
-}
-
-fn each_line(program: &Path) -> Result<()> {
+fn printed_lines_match_payloads() -> Result<()> {
+    let [program, _] = &needs_peers!("cilium-dbg", harness::NAME);
     let samples = samples()?;
     let mut player = Player::start()?;
     let start = |arguments| Client::start(program, &player.home, &player.socket, arguments);

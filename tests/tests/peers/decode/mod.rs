@@ -18,8 +18,8 @@ use eyepiece_flow::decode::Pairing;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::record::Observed;
 use eyepiece_tests::harness::{NAME, pipe, read_frame, write_frame};
+use eyepiece_tests::needs_peers;
 use eyepiece_tests::reference::json;
-use eyepiece_tests::{peer, skip};
 use serde_json::Value;
 
 use generate::Generator;
@@ -31,9 +31,7 @@ const OF_THE_AGENT: usize = 80_000;
 
 #[test]
 fn payloads_decode_as_hubble() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut generator = Generator::new(1);
     let mut payloads: Vec<Vec<u8>> = (0..OF_THE_DATAPATH).map(|_| generator.payload()).collect();
     payloads.extend(values());

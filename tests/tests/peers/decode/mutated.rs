@@ -11,7 +11,7 @@ use eyepiece_flow::decode::Pairing;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::record::Observed;
 use eyepiece_tests::harness::{NAME, pipe_through, write_frame};
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::needs_peers;
 use serde_json::Value;
 
 use super::mutate::Mutator;
@@ -30,11 +30,7 @@ const LAYERS: [&str; 5] = ["ethernet", "IP", "l4", "Summary", "tunnel"];
 
 #[test]
 fn mutated_payloads_decode_as_upstream() {
-    for peer in [NAME, PACKETS] {
-        if let Err(why) = peer::find(peer) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(NAME, PACKETS);
     let mut left = std::env::var("EYEPIECE_DECODE_ROWS").map_or(ROWS, |rows| rows.parse().expect("a number of rows"));
     let mut mutator = Mutator::new(11);
     let mut counts = BTreeMap::<_, usize>::new();

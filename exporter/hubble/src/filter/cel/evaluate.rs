@@ -8,7 +8,6 @@ use super::budget::Budget;
 use super::check::{Fold, FoldKind, Step};
 use super::value::{List, Value};
 
-/// One evaluation.
 pub(super) struct Evaluation<'a, 'b> {
     pub(super) flow: &'a DynamicMessage,
     pub(super) budget: &'b mut Budget,

@@ -4,7 +4,6 @@ use std::fmt;
 
 use prost_reflect::{Cardinality, FieldDescriptor, Kind as ProtoKind, MessageDescriptor};
 
-/// The kind of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     /// Known only at evaluation.

@@ -41,7 +41,6 @@ pub(super) const WEIGHT: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct ProgramBudget {
     programs: usize,
-    /// Bytes of their texts.
     text_bytes: usize,
 }
 

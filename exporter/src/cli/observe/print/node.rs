@@ -25,7 +25,6 @@ pub(super) fn dict(response: &GetFlowsResponse, status: &NodeStatusEvent, format
     let _ = writeln!(err, "      NODES: {}\n    MESSAGE: {message}", names(status));
 }
 
-/// One line.
 pub(super) fn line(response: &GetFlowsResponse, status: &NodeStatusEvent, format: TimeFormat, err: &mut String) {
     let (count, names) = (status.node_names.len(), names(status));
     let _ = write!(err, "{} [{}]: ", format.text(response.time.as_ref()), safe(&response.node_name));

@@ -5,7 +5,7 @@
 //! their own (see `tunnel`). A bond or team counts as one uplink, its ports do not: only the master sees both
 //! directions of a connection, and thus its opener.
 
-use super::glob::{Admission, Filter};
+use super::glob::{Admission, Filter, admission};
 use super::link_info::LinkInfo;
 
 /// The role of an interface.
@@ -65,7 +65,7 @@ const NO_IP_HARDWARE: [u16; 6] = [280, 0, 802, 803, 824, 826];
 
 /// The role of an interface; a pure function of its arguments.
 pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
-    match filter.admission(&info.name) {
+    match admission(filter, &info.name) {
         Admission::Excluded => return Role::Ignored(Ignored::Excluded),
         Admission::NotIncluded => return Role::Ignored(Ignored::NotIncluded),
         Admission::Admitted => {}

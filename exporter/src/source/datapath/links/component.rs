@@ -59,24 +59,20 @@ impl WatcherMetrics {
 
 /// The error of starting the watcher, or of its end.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum LinksError {
     /// The kernel refused the subscription to notifications.
     #[error("cannot subscribe to interfaces: {source}")]
-    Subscribe {
-        /// The system call's error.
-        source: io::Error,
-    },
+    Subscribe { source: io::Error },
     /// The interfaces cannot be listed.
     #[error("cannot list interfaces: {source}")]
     List {
-        /// The request's error.
         #[from]
         source: RequestError,
     },
     /// A blocking task ended without a result.
     #[error("a request to the kernel was cut off: {source}")]
     Thread {
-        /// Panicked or cancelled.
         #[from]
         source: tokio::task::JoinError,
     },

@@ -49,20 +49,17 @@ pub struct Counters {
 
 /// The error of a request.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum RequestError {
     /// The socket failed.
     #[error("netlink: {source}")]
     Socket {
-        /// The system call's error.
         #[from]
         source: io::Error,
     },
     /// The kernel refused.
     #[error("the kernel refused a netlink request: {source}")]
-    Refused {
-        /// Its error number.
-        source: io::Error,
-    },
+    Refused { source: io::Error },
     /// A list changed in each of several attempts to dump it.
     #[error("interfaces or addresses changed during each of {ATTEMPTS} attempts to list them")]
     Unstable,
@@ -77,6 +74,19 @@ pub struct Requests {
     socket: Socket,
     buffer: Box<[u8]>,
     sequence: u32,
+}
+
+fn link_info(message: &Message<'_>) -> Option<LinkInfo> {
+    if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None }
+}
+
+/// Returns the answer about one interface; `None` if it is gone.
+fn if_there<T>(answer: Result<Vec<T>, RequestError>) -> Result<Option<T>, RequestError> {
+    match answer {
+        Ok(found) => Ok(found.into_iter().next()),
+        Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Requests {
@@ -97,7 +107,7 @@ impl Requests {
     pub fn links(&mut self) -> Result<Vec<LinkInfo>, RequestError> {
         let request = Request::new(RTM_GETLINK, dump(), &[0; IFINFOMSG])
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        self.list(&request, |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None })
+        self.list(&request, link_info)
     }
 
     /// One interface of this namespace; `None` if it is gone.
@@ -109,16 +119,7 @@ impl Requests {
         fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
         let request = Request::new(RTM_GETLINK, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed)
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        let answer =
-            self.list(
-                &request,
-                |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None },
-            );
-        match answer {
-            Ok(found) => Ok(found.into_iter().next()),
-            Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_there(self.list(&request, link_info))
     }
 
     /// The counters of an interface of this namespace; `None` if it is gone.
@@ -138,11 +139,7 @@ impl Requests {
                 Counters { rx_packets: rx_packets?, tx_packets: tx_packets?, rx_bytes: rx_bytes?, tx_bytes: tx_bytes? };
             (message.kind == RTM_NEWSTATS).then_some(counters)
         });
-        match answer {
-            Ok(found) => Ok(found.into_iter().next()),
-            Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_there(answer)
     }
 
     /// All addresses of this namespace, or of another one by its id, each with the index of its interface there.

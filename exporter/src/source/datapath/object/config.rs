@@ -2,19 +2,11 @@
 
 use std::time::Duration;
 
+use eyepiece_config::Transport;
 use eyepiece_wire::Aggregation;
 
 /// The smallest packet prefix: Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20. The configuration allows no less.
 pub const MIN_CAPTURE: u32 = 82;
-
-/// The buffer that carries events to user space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// BPF ring buffer, batched wakeups.
-    Ring,
-    /// Perf event array, 64 pages a CPU, wakeup watermark.
-    Perf,
-}
 
 /// Configuration of the programs, fixed before they are loaded.
 #[derive(Clone, Debug)]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use aya::EbpfLoader;
+use eyepiece_config::Transport;
 use eyepiece_wire::{MAX_CAPTURE, global};
 
 use super::super::btf::{Btf, BtfError};
 use super::super::sys;
-use super::config::{MIN_CAPTURE, ProgramConfig, Transport};
+use super::config::{MIN_CAPTURE, ProgramConfig};
 
 /// The values of the read-only globals; they must outlive the loader.
 pub(super) struct Globals {
