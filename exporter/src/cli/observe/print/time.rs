@@ -54,7 +54,10 @@ impl TimeFormat {
             Self::Rfc3339Nano => ("%Y-%m-%dT%H:%M:%S%.fZ", 1),
             Self::Rfc1123Z => ("%a, %d %b %Y %H:%M:%S +0000", 1),
         };
-        let civil = |time: &Timestamp| civil(time.seconds, u32::try_from(time.nanos - time.nanos % unit).ok()?);
+        let civil = |time: &Timestamp| {
+            let nanos = u32::try_from(time.nanos).ok()?;
+            civil(time.seconds, nanos - nanos % unit)
+        };
         let valid = time.and_then(civil).filter(|time| time.year() >= 1);
         valid.map_or_else(|| "N/A".to_owned(), |time| time.strftime(format).to_string())
     }
