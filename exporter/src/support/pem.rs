@@ -15,7 +15,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// A file that is unreadable or lacks what it should contain. Never has its contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {}{message}", path.display(), if *unreadable { String::new() } else { format!("{what}: ") })]
+#[error("cannot use the {what} in {}: {message}", path.display())]
 pub struct PemError {
     /// The file.
     pub path: PathBuf,
@@ -23,8 +23,6 @@ pub struct PemError {
     pub what: &'static str,
     /// The cause.
     pub message: String,
-    /// Whether the file could not be read at all, whatever it contains.
-    unreadable: bool,
 }
 
 /// A file's text, and its path for errors. Without `Debug`: a key is secret.
@@ -58,10 +56,10 @@ impl PemFile {
         let file = Self { path: path.to_owned(), text };
         match read {
             Ok(size) if size as u64 > MAX_FILE_BYTES => {
-                Err(file.wrong(what, format!("the file has more than {MAX_FILE_BYTES} bytes")))
+                Err(file.fault(what, format!("the file has more than {MAX_FILE_BYTES} bytes")))
             }
             Ok(_) => Ok(file),
-            Err(error) => Err(PemError { unreadable: true, ..file.wrong(what, error) }),
+            Err(error) => Err(file.fault(what, error)),
         }
     }
 
@@ -72,9 +70,9 @@ impl PemFile {
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemError> {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.text).collect();
         match found {
-            Ok(found) if found.is_empty() => Err(self.wrong(CERTIFICATE, "none in the file")),
+            Ok(found) if found.is_empty() => Err(self.fault(CERTIFICATE, "none in the file")),
             Ok(found) => Ok(found),
-            Err(error) => Err(self.wrong(CERTIFICATE, error)),
+            Err(error) => Err(self.fault(CERTIFICATE, error)),
         }
     }
 
@@ -85,7 +83,7 @@ impl PemFile {
     pub fn authorities(&self) -> Result<RootCertStore, PemError> {
         let mut roots = RootCertStore::empty();
         for certificate in self.certificates()? {
-            roots.add(certificate).map_err(|error| self.wrong(CERTIFICATE, error))?;
+            roots.add(certificate).map_err(|error| self.fault(CERTIFICATE, error))?;
         }
         Ok(roots)
     }
@@ -95,10 +93,10 @@ impl PemFile {
     /// # Errors
     /// It has none.
     pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, PemError> {
-        PrivateKeyDer::from_pem_slice(&self.text).map_err(|error| self.wrong(PRIVATE_KEY, error))
+        PrivateKeyDer::from_pem_slice(&self.text).map_err(|error| self.fault(PRIVATE_KEY, error))
     }
 
-    fn wrong(&self, what: &'static str, cause: impl std::fmt::Display) -> PemError {
-        PemError { path: self.path.clone(), what, message: cause.to_string(), unreadable: false }
+    fn fault(&self, what: &'static str, cause: impl std::fmt::Display) -> PemError {
+        PemError { path: self.path.clone(), what, message: cause.to_string() }
     }
 }

@@ -27,7 +27,7 @@ pub struct TlsFiles {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum TlsError {
     /// A file is unreadable, or lacks the expected content.
-    #[error("cannot use the {} in {}: {}", .0.what, .0.path.display(), .0.message)]
+    #[error(transparent)]
     File(#[from] PemError),
     /// Certificate and key do not match, or their algorithm is unsupported.
     #[error("cannot use certificate {} with key {}: {message}", cert.display(), key.display())]

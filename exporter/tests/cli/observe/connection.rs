@@ -156,8 +156,8 @@ fn client_presents_certificate() {
     assert_eq!(server.asked.lock().unwrap().authorization, ["Basic bWU6czNjcmV0"]);
     for (flag, file, expected) in [
         ("--tls-ca-cert-files", "none.pem", "none.pem: No such file"),
-        ("--tls-ca-cert-files", "client.key", "client.key: certificate: none in the file"),
-        ("--tls-client-key-file", "ca.pem", "ca.pem: private key: "),
+        ("--tls-ca-cert-files", "client.key", "client.key: none in the file"),
+        ("--tls-client-key-file", "ca.pem", "cannot use the private key in "),
     ] {
         let path = authority.path(file);
         let flags: Vec<_> = [&trust[..], &identity].concat().into_iter().collect();
