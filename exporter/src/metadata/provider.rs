@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use eyepiece_flow::lookup::{EndEntity, EntityFields};
 use eyepiece_flow::metadata::{EndMetadata, Service};
 
 /// What sends changes, in the order of precedence: of several entities at one key the first provider's wins.
@@ -68,6 +69,17 @@ pub struct Entity {
     pub dns_names: Vec<String>,
     /// Further attributes by semantic conventions (`container.id`, `k8s.pod.uid`, `process.pid` …).
     pub attributes: Vec<(&'static str, String)>,
+}
+
+impl EntityFields for Entity {
+    fn fields(&self) -> EndEntity<'_> {
+        EndEntity {
+            metadata: &self.metadata,
+            service: self.service.as_ref(),
+            dns_names: &self.dns_names,
+            attributes: &self.attributes,
+        }
+    }
 }
 
 /// What leads to an entity.
