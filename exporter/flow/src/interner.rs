@@ -26,7 +26,7 @@ impl Symbol {
     }
 }
 
-/// The table of names. Metadata providers write it, sinks read it; neither is the hot path.
+/// The table of names. Snapshots, batches and series lease names of it; the hot path does not.
 #[derive(Clone, Debug)]
 pub struct Symbols(Arc<RwLock<Table>>);
 

@@ -20,6 +20,8 @@ use super::tables::{address_bits, prefix};
 const SHARDS: usize = 256;
 /// The hash bit from which on a shard is chosen: a table itself uses the lowest bits and the highest seven.
 const SHARD_SHIFT: u32 = 40;
+/// Places of a shard for each entry, before it shrinks: more than an insertion leaves.
+const MOST_SPARSE: usize = 8;
 /// Entities of a chunk.
 const CHUNK: usize = 64;
 
@@ -83,9 +85,9 @@ impl<K: Clone + Eq + Hash> Sharded<K> {
             }
             (Entry::Vacant(_), None) => {}
         }
-        if table.is_empty() {
-            // Returns the memory of a table that was large.
-            *table = HashTable::new();
+        // Returns the memory of a table that was large.
+        if table.capacity() > MOST_SPARSE * table.len().max(1) {
+            table.shrink_to_fit(|(known, _)| hasher.hash_one(known));
         }
     }
 }
@@ -111,10 +113,10 @@ pub struct Entities {
 }
 
 impl Entities {
-    /// Whether no address leads to an entity.
+    /// Whether neither an address nor a control group leads to an entity.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.addresses.len + self.prefixes.len + self.services.len == 0
+        self.addresses.len + self.prefixes.len + self.services.len + self.control_groups.len == 0
     }
 
     /// The entity at an address: that of the address, else of the service at `port`, else of the longest prefix. A service

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
 use eyepiece::export::otlp::resource::Resource;
-use eyepiece::metadata::{Snapshot, Tables};
+use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
+use eyepiece::metadata::registry::Registry;
+use eyepiece::metadata::{Publisher, Snapshot, Tables};
+use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::cilium_release::Release;
 use eyepiece_flow::event::{KernelDrop, TrafficDelta};
 use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Layer, TcpFlags, Tunnel, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::lookup::{BatchNames, NameLookup, NoLookup};
+use eyepiece_flow::metadata::EndMetadata;
 use eyepiece_wire::{AnsweredBy, Hook};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -244,6 +248,37 @@ fn severities() {
     for (verdict, number) in expected {
         assert_eq!(severity(verdict).0, number, "{verdict:?}");
     }
+}
+
+#[test]
+fn entity_has_attributes() {
+    let publisher = Publisher::default();
+    let registry = Registry::new(Symbols::default(), publisher.clone());
+    let (namespace, pod_name) = ("shop".to_owned(), "web-1".to_owned());
+    let metadata = EndMetadata { namespace, pod_name, ..EndMetadata::default() };
+    let dns_names = vec!["web.example".to_owned()];
+    let entity = Entity { name: "shop/web-1".to_owned(), metadata, dns_names, identity: 4711, ..Entity::default() };
+    registry.replace(Provider::File, vec![(Key::Address([10, 0, 0, 1].into()), Target::Entity(Arc::new(entity)))]);
+    registry.publish();
+    let mut reader = publisher.reader();
+    let mut flow = flow(7);
+    flow.ip.as_mut().unwrap().source = [10, 0, 0, 1].into();
+    enrich(&mut flow, reader.refresh());
+    let names: Arc<dyn BatchNames> = Arc::clone(reader.snapshot()) as _;
+    let mut encoder = FlowEncoder::new(Arc::new(NoLookup));
+    encoder.enter(Some(&names));
+    let mut bytes = Vec::new();
+    encoder.record(&flow, 99, &mut bytes);
+    let found = attributes(&LogRecord::decode(bytes.as_slice()).unwrap());
+    for expected in [
+        "hubble.source.name=shop/web-1",
+        "hubble.source.identity=4711",
+        "source.k8s.namespace.name=shop",
+        "source.k8s.pod.name=web-1",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected}: {found:?}");
+    }
+    assert!(!found.iter().any(|line| line.starts_with("destination.k8s")), "{found:?}");
 }
 
 /// All requests of so many flows.
