@@ -79,7 +79,7 @@ fn write() {
     let (_ring, mut writer) = Ring::new(MAX_CAPACITY);
     let dropped = micro.measure("a batch dropped", BATCH as usize, || drop(Batch::new(template.clone())));
     let written = micro.measure("a batch to the ring", BATCH as usize, || {
-        writer.write(&Batch::with_names(template.clone(), Arc::clone(&names)))
+        writer.write(&Batch::with_names(template.clone(), Arc::clone(&names)));
     });
     let single = vec![flow(1)];
     let one = micro.measure("one flow dropped", 1, || drop(Batch::new(single.clone())));

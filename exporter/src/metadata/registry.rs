@@ -94,7 +94,7 @@ impl ChangeReceiver for Registry {
                     Change::Set(key, target) => (key, Some(target)),
                     Change::Remove(key) => (key, None),
                 };
-                if state.set(provider, &key, target) {
+                if state.set(provider, &key, target.as_ref()) {
                     changed.insert(key);
                 }
             }
@@ -110,7 +110,7 @@ impl ChangeReceiver for Registry {
             let mut changed = HashSet::new();
             for (key, target) in entries {
                 old.remove(&key);
-                if state.set(provider, &key, Some(target)) {
+                if state.set(provider, &key, Some(&target)) {
                     changed.insert(key);
                 }
             }
@@ -129,10 +129,10 @@ impl ChangeReceiver for Registry {
 
 impl State {
     /// Sets or removes a provider's target at a key. Returns whether that changed it.
-    fn set(&mut self, provider: Provider, key: &Key, target: Option<Target>) -> bool {
+    fn set(&mut self, provider: Provider, key: &Key, target: Option<&Target>) -> bool {
         let targets = self.entries.entry(key.clone()).or_default();
         let place = targets.binary_search_by_key(&provider, |(known, _)| *known);
-        let old = match (place, target.clone()) {
+        let old = match (place, target.cloned()) {
             (Ok(place), Some(target)) => Some(std::mem::replace(&mut targets[place].1, target)),
             (Ok(place), None) => Some(targets.remove(place).1),
             (Err(place), Some(target)) => {
@@ -154,10 +154,10 @@ impl State {
         if targets.is_empty() {
             self.entries.remove(key);
         }
-        if let Some(Target::Key(to)) = &target {
+        if let Some(Target::Key(to)) = target {
             self.referrers.entry(to.clone()).or_default().insert(key.clone());
         }
-        old != target
+        old.as_ref() != target
     }
 
     /// Updates where keys lead after changes at some, and where the keys lead that lead to these.
@@ -168,29 +168,29 @@ impl State {
             newest = referrers.filter(|key| keys.insert(Key::clone(key))).cloned().collect();
         }
         for key in keys {
-            self.lead_key(key, symbols);
+            self.lead_key(&key, symbols);
         }
     }
 
-    fn lead_key(&mut self, key: Key, symbols: &Symbols) {
+    fn lead_key(&mut self, key: &Key, symbols: &Symbols) {
         // Containers and pods only lead other keys on.
         if matches!(key, Key::Container(_) | Key::Pod(_)) {
             return;
         }
-        let old = self.leads_to.get(&key).copied();
-        let found = self.resolve(&key, MAX_STEPS).map(Arc::clone);
+        let old = self.leads_to.get(key).copied();
+        let found = self.resolve(key, MAX_STEPS).map(Arc::clone);
         let link = found.map(|entity| self.number(&entity, symbols));
         let new = link.map(|link| link.entity);
         if let Some(new) = new {
             self.leads_to.insert(key.clone(), new);
         } else {
-            self.leads_to.remove(&key);
+            self.leads_to.remove(key);
         }
         if let Some(old) = old {
             self.release(old);
         }
         if old != new {
-            self.published.set(&key, link);
+            self.published.set(key, link);
             self.is_changed = true;
         }
     }

@@ -349,9 +349,9 @@ proptest! {
         let mut encoder = FlowEncoder::new(Arc::new(NoLookup));
         encoder.enter(Some(&batch));
         let mut builder = RequestBuilder::new(&resource(), 100, usize::MAX);
-        for number in 0..names.len() {
-            let mut flow = flow(number as u32);
-            flow.source.name = symbols[number];
+        for (number, symbol) in (0..).zip(symbols) {
+            let mut flow = flow(number);
+            flow.source.name = symbol;
             flow.l4 = L4::Udp { source_port: ports.0, destination_port: ports.1 };
             flow.ip.as_mut().unwrap().source = std::net::Ipv6Addr::from_bits(v6).into();
             prop_assert_eq!(builder.push(&mut encoder, &flow, 1), Pushed::Added);

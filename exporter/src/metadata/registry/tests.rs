@@ -59,7 +59,7 @@ fn name(snapshot: &Snapshot, link: Option<EntityLink>) -> String {
     let Some(EntityLink { entity, name, identity }) = link else { return String::new() };
     assert_eq!(identity, 4711);
     let end = End { name, entity, ..End::default() };
-    snapshot.end(&end).map(|text| text.to_string()).unwrap_or_default()
+    snapshot.end(&end).map(ToString::to_string).unwrap_or_default()
 }
 
 fn named(snapshot: &Snapshot, address: &str) -> String {

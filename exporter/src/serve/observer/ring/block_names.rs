@@ -196,7 +196,7 @@ mod tests {
             bench.publish(&format!("later {number}"));
             collector.names(&bench.batch(7).0);
         }
-        let text = |text: Option<&Arc<str>>| text.map(|text| text.to_string());
+        let text = |text: Option<&Arc<str>>| text.map(ToString::to_string);
         assert_eq!(text(names.end(&end)).as_deref(), Some("first"));
         assert_eq!(text(names.interface(7).map(|(name, _)| name)).as_deref(), Some("first"));
         assert!(names.entity(&end).is_some() && names.shared_entity(&end).is_some());

@@ -137,7 +137,7 @@ impl Writer {
         // This is the only writer.
         let number = ring.blocks.load(Ordering::Relaxed);
         let first = ring.end.load(Ordering::Relaxed);
-        let names = self.collector.names(&batch);
+        let names = self.collector.names(batch);
         let block = Block::new(number, first, Arc::clone(batch.entries()), names);
         let (end, flows) = (block.end(), u64::from(block.flows()));
         ring.slot(number).store(Some(Arc::new(block)));
