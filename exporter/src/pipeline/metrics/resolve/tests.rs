@@ -24,7 +24,7 @@ impl KernelNames for Kernel {
 fn resolved(metric: Metric, symbols: &Symbols, naming: Naming) -> Resolved {
     let lease = |name| Arc::new(symbols.lease(name));
     let ends = vec![lease("veth0")];
-    let interfaces = [1, 2, 3].map(|ifindex| ((ifindex, 0), lease(if ifindex == 2 { "eth0" } else { "veth1" })));
+    let interfaces = [1, 2, 3, 4, 5].map(|ifindex| ((ifindex, 0), lease(if ifindex == 2 { "eth0" } else { "veth1" })));
     let names = PointNames { ends, interfaces: interfaces.into() };
     let snapshot = Snapshot { time: 9, metrics: vec![metric], names };
     resolve(&snapshot, &Kernel, naming).pop().expect("one metric")
