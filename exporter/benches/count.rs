@@ -21,11 +21,12 @@ const FLOWS: usize = 1024;
 /// A mix as a node with `endpoints` sees it: most of it established TCP, some UDP and ICMP, few SYN and FIN, few drops.
 fn mix(endpoints: u16) -> Vec<Flow> {
     let symbols = Symbols::default();
-    let world = End { endpoint: 0, identity: 2, name: symbols.intern("world") };
+    let world = End { endpoint: 0, identity: 2, name: symbols.intern("world"), entity: 0 };
     let mut random = fastrand::Rng::with_seed(1);
     let end = |random: &mut fastrand::Rng| {
         let id = random.u16(1..=endpoints);
-        let end = End { endpoint: id, identity: 1000 + u32::from(id), name: symbols.intern(&format!("veth{id}")) };
+        let name = symbols.intern(&format!("veth{id}"));
+        let end = End { endpoint: id, identity: 1000 + u32::from(id), name, entity: 0 };
         let [high, low] = id.to_be_bytes();
         (end, [10, 0, high, low])
     };

@@ -15,12 +15,14 @@ use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::logs;
 use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::resource::Resource;
+use eyepiece::metadata::{Snapshot, Tables};
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::{Compression, Otlp, Signal};
 use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::lookup::{BatchNames, NameLookup};
+use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::attribute as name;
 use eyepiece_wire::Hook;
 use nix::time::{ClockId, clock_gettime};
@@ -57,13 +59,13 @@ impl NameLookup for Interfaces {
 }
 
 /// TCP over IPv4 with all that our own datapath knows: 23 attributes.
-fn flows(symbols: &Symbols) -> Vec<Flow> {
-    let ends = [symbols.intern("veth0a1b2c3"), symbols.intern("world")];
+fn flows(names: &mut Tables) -> Vec<Flow> {
+    let ends = [names.intern("veth0a1b2c3"), names.intern("world")];
     let flow = |number: usize| {
         let mut flow = sample::established(number);
         flow.cpu = 1;
-        flow.source = End { endpoint: 0, identity: 0, name: ends[0] };
-        flow.destination = End { endpoint: 0, identity: 0, name: ends[1] };
+        flow.source = End { name: ends[0], ..End::default() };
+        flow.destination = End { name: ends[1], ..End::default() };
         flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (17, 0), (12, 17_000 + number as u64)));
         flow
     };
@@ -133,9 +135,11 @@ impl LogProcessor for Keep {
 
 fn encode() {
     let mut micro = Micro::new("encode");
-    let symbols = Symbols::default();
-    let flows = flows(&symbols);
-    let mut encoder = FlowEncoder::new(symbols, Arc::new(Interfaces));
+    let mut tables = Tables::new(&Symbols::default());
+    let flows = flows(&mut tables);
+    let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
+    let mut encoder = FlowEncoder::new(Arc::new(Interfaces));
+    encoder.enter(Some(&names));
     let mut builder = RequestBuilder::new(&resource(), BATCH, usize::MAX);
     let ours = micro.measure("eyepiece", BATCH, || {
         for flow in &flows {
@@ -245,18 +249,19 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let url = format!("http://{}", sink.start());
     let settings = Otlp { endpoint: url, compression, ..Otlp::default() }.export(Signal::Logs);
     let client = Client::new(&settings, Signal::Logs).expect("good settings");
-    let symbols = Symbols::default();
-    let batch = Arc::new(flows(&symbols).into_iter().map(eyepiece_flow::record::Observed::Flow).collect::<Vec<_>>());
+    let mut tables = Tables::new(&Symbols::default());
+    let flows = flows(&mut tables).into_iter().map(Observed::Flow).collect();
+    let batch = Batch::with_names(flows, Arc::new(Snapshot::from(tables)));
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
     let options = LogsConfig { max_records, ..LogsConfig::default() };
-    let (queue, exporter) = logs::build(&options, &resource(), symbols, names, client, &telemetry);
+    let (queue, exporter) = logs::build(&options, &resource(), names, client, &telemetry);
     let (_stop, receiver) = shutdown::channel();
     let _done = logs::spawn_thread("otlp-logs", || exporter.run(receiver)).expect("a thread");
     measure(&sink, 200, |_| {
         while queue.depth() > options.capacity / 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert_eq!(queue.try_send(Arc::clone(&batch)), BATCH);
+        assert_eq!(queue.try_send(batch.clone()), BATCH);
     })
 }
 
@@ -273,7 +278,7 @@ fn sdk() -> (f64, f64) {
     let provider = SdkLoggerProvider::builder().with_log_processor(processor).with_resource(resource().sdk()).build();
     drop(guard);
     let logger = provider.logger("eyepiece");
-    let flows = flows(&Symbols::default());
+    let flows = flows(&mut Tables::new(&Symbols::default()));
     measure(&sink, 60, |records| {
         for flow in &flows {
             sdk_record(&logger, flow);

@@ -3,8 +3,6 @@
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
 
-use std::sync::Arc;
-
 use eyepiece_flow::flow::{End, Ethernet};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::metadata::{EndMetadata, Metadata};
@@ -77,7 +75,7 @@ fn flows(pods: bool) -> Vec<Observed> {
 
 fn main() {
     let mut micro = Micro::new("hubble");
-    let encoder = Encoder::new("kind/worker-1", Arc::new(Interfaces));
+    let encoder = Encoder::new("kind/worker-1", &Interfaces);
     let compact = Mask::of_flow(COMPACT).expect("paths of a flow");
     let mut out = Vec::new();
     heading("observer.GetFlowsResponse, encoded", &["ns a flow", "B a flow", "x prost"]);

@@ -221,8 +221,7 @@ fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time:
     let (stop, stopped) = shutdown::channel();
     let resource = Resource::new("bench", "1", [], None);
     let names = Arc::new(NoLookup);
-    let (sink, exporter) =
-        logs::build(&LogsConfig::default(), &resource, Symbols::default(), names, Nothing, &Telemetry::default());
+    let (sink, exporter) = logs::build(&LogsConfig::default(), &resource, names, Nothing, &Telemetry::default());
     let done = logs::spawn_thread("otlp-logs", move || {
         pin(OTHER_CORE);
         exporter.run(stopped)
@@ -248,7 +247,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
         source: Box::new(Tap::new(Box::new(repeat), &fanout, inbox)),
         producer: Producer::default(),
         source_kind: "bench",
-        tables: Publisher::new(tables(&symbols)).reader(),
+        names: Publisher::new(tables(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),

@@ -109,7 +109,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         source: Box::new(Pinned(source, false)),
         producer: Producer::default(),
         source_kind: "bench",
-        tables: Publisher::new(Tables::new(&symbols)).reader(),
+        names: Publisher::new(Tables::new(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),

@@ -159,7 +159,7 @@ mod tests {
 
     fn sent(symbols: &Symbols, flow: &Flow, mask: &Mask) -> proto::Flow {
         let mut out = Vec::new();
-        Encoder::new("n", std::sync::Arc::new(Machine(symbols.clone()))).flow(flow, mask, &mut out);
+        Encoder::new("n", &Machine(symbols.clone())).flow(flow, mask, &mut out);
         proto::Flow::decode(out.as_slice()).unwrap()
     }
 

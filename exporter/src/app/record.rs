@@ -86,7 +86,6 @@ impl Recorder {
         let (chunks, pending) = recording::build(open).map_err(|error| cannot_create(error, &file))?;
         let context = recording::Deps {
             publisher: deps.publisher.clone(),
-            symbols: deps.symbols.clone(),
             kernel_names: Box::new(feed.names.clone()),
             origin: origin(deps.settings, &feed.emitter),
             now: unix_now,

@@ -20,6 +20,7 @@ use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
 use super::signals::Signals;
 use super::{exports, identity, mapping, source, status};
+use crate::metadata::registry::Registry;
 use crate::metadata::{Publisher, Tables};
 use crate::pipeline;
 use crate::pipeline::Sink;
@@ -93,6 +94,9 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let Bound { admin, serving, monitor, inbox, hubble } = bound;
     let symbols = Symbols::default();
     let publisher = Publisher::new(Tables::new(&symbols));
+    // Receives what providers of names know.
+    let registry = Registry::new(symbols.clone(), publisher.clone());
+    deps.runtime.spawn(registry.publish_changes());
     let source_deps = SourceDeps {
         runtime: deps.runtime,
         settings,
@@ -109,7 +113,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     capabilities::keep(feed.reads_with);
     let Feed { source, learn, names, emitter, control, .. } = feed;
     let (mut components, mut own_metrics) = (Phase::default(), Phase::default());
-    let context = ExportContext { settings, resource: &resource, symbols: &symbols, names: &names, telemetry };
+    let context = ExportContext { settings, resource: &resource, names: &names, telemetry };
     let logs = exports::logs(&context, components.stop.clone())?;
     let mut sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as _).collect();
     let has_observer = hubble.is_some();
@@ -120,7 +124,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
         source: monitor.tap(source, inbox),
         producer: emitter.producer(),
         source_kind: settings.source.kind.name(),
-        tables: publisher.reader(),
+        names: publisher.reader(),
         symbols: symbols.clone(),
         learn,
         aggregation: Aggregation::new(mapping::aggregation(settings), unix_now()),

@@ -1,10 +1,16 @@
-//! Snapshots of endpoints, interfaces and addresses, and their publication to readers.
+//! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
+mod entities;
+mod label_identity;
+pub mod provider;
 mod publish;
 pub mod recorded;
-mod retired_names;
+pub mod registry;
+mod snapshot;
 mod tables;
 
+pub use entities::{Entities, EntityLink};
+pub use label_identity::identity_of_labels;
 pub use publish::{Publisher, Reader};
-pub use retired_names::RetiredName;
+pub use snapshot::Snapshot;
 pub use tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Tables};

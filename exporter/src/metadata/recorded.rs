@@ -1,16 +1,17 @@
 //! Converts between snapshots and the metadata of a recording.
 
-use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::recording::metadata;
 use eyepiece_flow::recording::metadata::{AddressKind, MetadataEntry};
 
 use super::tables::{EndInfo, EndKind, InterfaceInfo, Tables};
 
 /// Writes a snapshot as metadata entries.
-pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
+pub fn write(tables: &Tables, out: &mut Vec<u8>) {
+    let text = |symbol: Symbol| tables.name(symbol).map(|lease| &**lease.text()).unwrap_or_default();
     for (ifindex, info) in tables.interfaces() {
         let InterfaceInfo { name, kind, endpoint } = info;
-        metadata::write(&MetadataEntry::Interface { ifindex, kind, endpoint, name: &symbols.text(name) }, out);
+        metadata::write(&MetadataEntry::Interface { ifindex, kind, endpoint, name: text(name) }, out);
     }
     for (address, info) in tables.ends() {
         let EndInfo { endpoint, identity, name, kind, shared, learned } = info;
@@ -19,7 +20,7 @@ pub fn write(tables: &Tables, symbols: &Symbols, out: &mut Vec<u8>) {
             EndKind::Host => AddressKind::Host,
             EndKind::World => AddressKind::World,
         };
-        let name = &symbols.text(name);
+        let name = text(name);
         metadata::write(&MetadataEntry::Address { address, kind, endpoint, identity, shared, learned, name }, out);
     }
     for (inode, endpoint) in tables.namespaces() {
@@ -32,7 +33,8 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
     let mut tables = Tables::new(symbols);
     let whole = metadata::read(bytes, |entry| match entry {
         MetadataEntry::Interface { ifindex, kind, endpoint, name } => {
-            tables.add_interface(ifindex, InterfaceInfo { name: symbols.intern(name), kind, endpoint });
+            let name = tables.intern(name);
+            tables.add_interface(ifindex, InterfaceInfo { name, kind, endpoint });
         }
         MetadataEntry::Address { address, kind, endpoint, identity, shared, learned, name } => {
             let kind = match kind {
@@ -40,7 +42,7 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
                 AddressKind::Host => EndKind::Host,
                 AddressKind::World => EndKind::World,
             };
-            let name = symbols.intern(name);
+            let name = tables.intern(name);
             tables.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned });
         }
         MetadataEntry::Namespace { inode, endpoint } => tables.add_namespace(inode, endpoint),

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::event::{Event, KernelDrop};
-use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::format;
 
 use self::chunk::Chunks;
@@ -37,8 +36,6 @@ pub trait KernelNameLookup: Send {
 pub struct Deps {
     /// Snapshots to record.
     pub publisher: Publisher,
-    /// Names in these snapshots.
-    pub symbols: Symbols,
     /// Names of the kernel.
     pub kernel_names: Box<dyn KernelNameLookup>,
     /// Lines `key=value` about the recorder.
@@ -88,12 +85,12 @@ impl Tap {
             let origin = &self.deps.origin;
             self.chunks.append(|out| format::write_origin(origin, now, out));
         }
-        let tables = self.deps.publisher.current();
+        let tables = self.deps.publisher.links();
         if self.known.tables.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tables)) {
             return;
         }
         self.metadata.clear();
-        recorded::write(&tables, &self.deps.symbols, &mut self.metadata);
+        recorded::write(&tables, &mut self.metadata);
         let metadata = &self.metadata;
         let fits = self.chunks.append(|out| format::write_metadata(metadata, now, out));
         if !fits {

@@ -22,7 +22,10 @@ fn operations(work: impl FnOnce()) -> usize {
 /// Traces and drops of all transports between `hosts` ends, IPv4 and IPv6.
 fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
     let ends: Vec<End> = (0..hosts)
-        .map(|host| End { endpoint: host.into(), identity: host.into(), name: symbols.intern(&format!("veth{host}")) })
+        .map(|host| {
+            let name = symbols.intern(&format!("veth{host}"));
+            End { endpoint: host.into(), identity: host.into(), name, entity: 0 }
+        })
         .collect();
     let mut flows = Vec::new();
     for number in 0..u16::from(hosts) * 24 {

@@ -74,10 +74,11 @@ impl Source for Repeated {
 fn publisher(symbols: &Symbols) -> Publisher {
     let mut tables = Tables::new(symbols);
     for ifindex in 1..=3_u16 {
-        let lease = Arc::new(symbols.lease(&format!("veth{ifindex}")));
-        let info = InterfaceInfo { name: lease.symbol(), kind: InterfaceKind::Endpoint, endpoint: ifindex };
-        tables.add_interface(u32::from(ifindex), info);
-        tables.hold(u32::from(ifindex), lease);
+        let name = tables.intern(&format!("veth{ifindex}"));
+        tables.add_interface(
+            u32::from(ifindex),
+            InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: ifindex },
+        );
     }
     let publisher = Publisher::default();
     publisher.publish(tables);
@@ -94,7 +95,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         source: Box::new(source),
         producer: Producer::default(),
         source_kind: "test",
-        tables: publisher(&symbols).reader(),
+        names: publisher(&symbols).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),

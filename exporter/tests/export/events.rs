@@ -7,7 +7,6 @@ use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, Servi
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::{End, EventType, Flow, L4, Sock, TcpFlags, TranslationPoint, Verdict};
-use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
@@ -30,7 +29,7 @@ impl NameLookup for Links {
 /// The record as a receiver reads it.
 fn record(observed: &Observed) -> LogRecord {
     let mut builder = RequestBuilder::new(&resource(), 10, 1 << 20);
-    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(Links));
+    let mut encoder = FlowEncoder::new(Arc::new(Links));
     assert_eq!(builder.push_observed(&mut encoder, observed, 99), Pushed::Added);
     let request = builder.finish().unwrap();
     let mut decoded = ExportLogsServiceRequest::decode(request.body).unwrap();

@@ -209,23 +209,24 @@ async fn requests_stay_below_four_mebibytes() {
     use eyepiece::export::otlp::logs::{MAX_BYTES, MAX_RECORDS};
     let received = Received::default();
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
-    let symbols = eyepiece_flow::interner::Symbols::default();
-    let huge = symbols.intern(&"x".repeat(600 * 1024));
-    let beyond = symbols.intern(&"y".repeat(2 * 1024 * 1024));
+    let mut tables = eyepiece::metadata::Tables::new(&eyepiece_flow::interner::Symbols::default());
+    let huge = tables.intern(&"x".repeat(600 * 1024));
+    let beyond = tables.intern(&"y".repeat(2 * 1024 * 1024));
     let telemetry = eyepiece::support::telemetry::Telemetry::default();
     let options = LogsConfig { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..options() };
     let names = std::sync::Arc::new(eyepiece_flow::lookup::NoLookup);
     let client = client(format!("http://{address}"));
-    let (sink, exporter) = logs::build(&options, &crate::support::resource(), symbols, names, client, &telemetry);
+    let (sink, exporter) = logs::build(&options, &crate::support::resource(), names, client, &telemetry);
     let (stop, receiver) = eyepiece::support::shutdown::channel();
     let task = tokio::spawn(exporter.run(receiver));
-    let mut flows = Vec::clone(&batch(0..20));
+    let mut flows = batch(0..20).to_vec();
     for (index, observed) in flows.iter_mut().enumerate() {
         let eyepiece_flow::record::Observed::Flow(flow) = observed else { panic!("{observed:?}") };
         // In the attribute and in the body: 1.2 MiB a record, and 4 MiB for those that can't be sent.
         flow.source.name = if index % 5 == 4 { beyond } else { huge };
     }
-    sink.try_send(std::sync::Arc::new(flows));
+    let batch_names = std::sync::Arc::new(eyepiece::metadata::Snapshot::from(tables));
+    sink.try_send(eyepiece_flow::record::Batch::with_names(flows, batch_names));
     stop.send_replace(Some(tokio::time::Instant::now() + TIMEOUT));
     task.await.unwrap();
     let counters = eyepiece::export::otlp::counters::ExportCounters::new(&telemetry, Signal::Logs);

@@ -16,7 +16,6 @@ use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::{Export, Otlp, Protocol, Signal};
 use eyepiece_flow::flow::{EventType, Flow, L4, Layer, TcpFlags, Verdict};
-use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_tests::sample;
@@ -52,7 +51,7 @@ pub(crate) fn flow(number: u32) -> Flow {
 }
 
 pub(crate) fn batch(numbers: std::ops::Range<u32>) -> Batch {
-    Arc::new(numbers.map(flow).map(Observed::Flow).collect())
+    Batch::new(numbers.map(flow).map(Observed::Flow).collect())
 }
 
 pub(crate) fn attribute<'a>(record: &'a LogRecord, name: &str) -> Option<&'a Value> {
@@ -181,7 +180,7 @@ impl Running {
     pub(crate) fn start(options: &LogsConfig, transport: impl Transport) -> Self {
         let telemetry = Telemetry::default();
         let names = Arc::new(NoLookup);
-        let (sink, exporter) = logs::build(options, &resource(), Symbols::default(), names, transport, &telemetry);
+        let (sink, exporter) = logs::build(options, &resource(), names, transport, &telemetry);
         let (stop, receiver) = shutdown::channel();
         let task = tokio::spawn(exporter.run(receiver));
         Self { sink, counters: ExportCounters::new(&telemetry, Signal::Logs), stop, task }

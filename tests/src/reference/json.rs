@@ -1,7 +1,5 @@
 //! Events as protobuf JSON: encoded as Hubble's messages, and decoded by their descriptors.
 
-use std::sync::Arc;
-
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::encode::Encoder;
@@ -28,7 +26,7 @@ const RESERVED: [&str; 10] = [
 /// As the reference has it, without `emitter`, `uuid` and `time`.
 pub fn observed(observed: &Observed) -> Value {
     let mut encoded = Vec::new();
-    Encoder::new("", Arc::new(NoLookup)).export_event(observed, &Mask::ALL, &mut encoded);
+    Encoder::new("", &NoLookup).export_event(observed, &Mask::ALL, &mut encoded);
     let message = ExportEvent::decode(encoded.as_slice()).expect("an event");
     let mut text = String::new();
     json::write(&message, &mut text).expect("JSON");

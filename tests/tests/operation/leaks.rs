@@ -321,7 +321,7 @@ fn new_interface_is_attached_soon() -> Result<()> {
     let sent = std::thread::scope(|scope| {
         let sending = scope.spawn(send);
         let is_under_way = || (lab.node().counters("ve-busy").ok()?.rx_packets >= 1000).then_some(());
-        eventually(PATIENCE, "packets under way", is_under_way)?;
+        eventually(TIMEOUT, "packets under way", is_under_way)?;
         eyepiece.process.signal(Signal::SIGCONT)?;
         sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;

@@ -1,7 +1,7 @@
 //! Flows of a real Hubble as our records and back, and masks against an implementation that knows no bytes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::lookup::NoLookup;
@@ -25,7 +25,7 @@ fn lines() -> Vec<String> {
 
 fn encoded(flow: &Flow, mask: &Mask) -> Vec<u8> {
     let mut out = Vec::new();
-    Encoder::new("", Arc::new(NoLookup)).flow(flow, mask, &mut out);
+    Encoder::new("", &NoLookup).flow(flow, mask, &mut out);
     out
 }
 

@@ -66,7 +66,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
             .context("cannot watch interfaces")?;
     let config = mapping::datapath(settings);
     let (datapath, reader, synced) = datapath::build(&config, events, deps.telemetry)?;
-    let names = MachineNames::new(KernelNameSource::Running(datapath.names().clone()), publisher, symbols);
+    let names = MachineNames::new(KernelNameSource::Running(datapath.names().clone()), publisher);
     let hooks = (datapath.hooks().clone(), datapath.mode());
     // An error from here on detaches: filters of clsact would otherwise stay behind.
     let attached = Attached { runtime: Some(runtime), links: task, datapath: Some(datapath) };

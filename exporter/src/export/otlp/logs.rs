@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use eyepiece_config::{LogEvents, Signal};
-use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NameLookup;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -83,7 +82,6 @@ pub struct LogExporter<T> {
 pub fn build<T: Transport>(
     options: &LogsConfig,
     resource: &Resource,
-    symbols: Symbols,
     names: Arc<dyn NameLookup>,
     transport: T,
     telemetry: &Telemetry,
@@ -95,7 +93,7 @@ pub fn build<T: Transport>(
     let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
     let exporter = LogExporter {
         queue,
-        encoder: FlowEncoder::new(symbols, names),
+        encoder: FlowEncoder::new(names),
         builder: RequestBuilder::new(resource, max_records, options.max_bytes.min(MAX_BYTES)),
         delivery: Arc::new(Delivery::new(transport, options.backoff, counters.clone(), reporter)),
         counters,
@@ -159,6 +157,7 @@ impl<T: Transport> LogExporter<T> {
     async fn export(&mut self, item: Item, stop: &Stop) {
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let observed = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
+        self.encoder.enter(item.names());
         for each in item.observed() {
             let mut pushed = self.builder.push_observed(&mut self.encoder, each, observed);
             if pushed == Pushed::Full {

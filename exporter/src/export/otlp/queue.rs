@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eyepiece_config::LogEvents;
+use eyepiece_flow::lookup::BatchNames;
 use eyepiece_flow::record::{Batch, Observed};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -41,6 +42,11 @@ impl Item {
     /// Always false: an empty item is not queued.
     pub const fn is_empty(&self) -> bool {
         self.records == 0
+    }
+
+    /// The names that its flows refer to.
+    pub const fn names(&self) -> Option<&Arc<dyn BatchNames>> {
+        self.batch.names()
     }
 
     /// Flows, events and losses in order.
@@ -195,8 +201,6 @@ impl Drop for Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use eyepiece_config::Signal;
     use eyepiece_flow::event::{Lost, LostSource};
     use eyepiece_flow::flow::{EventType, Flow};
@@ -207,7 +211,7 @@ mod tests {
     use crate::support::telemetry::Telemetry;
 
     fn batch(records: usize) -> Batch {
-        Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); records])
+        Batch::new(vec![Observed::Flow(Flow::empty(EventType::default())); records])
     }
 
     #[test]
@@ -251,7 +255,7 @@ mod tests {
     fn other_kinds_take_no_room() {
         let flow = || Observed::Flow(Flow::empty(EventType::default()));
         let lost = || Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: None, count: 1, time: 7 });
-        let batch: Batch = Arc::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
+        let batch = Batch::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
         for (flows, capacity, taken, full) in [(true, 9, 6, 0), (false, 9, 3, 0), (false, 2, 2, 1), (true, 4, 4, 2)] {
             let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
             let kinds = LogEvents { flow: flows, ..LogEvents::default() };

@@ -143,12 +143,13 @@ mod tests {
 
     use eyepiece_flow::flow::{Arp, EVENT_TRACE, Ethernet, EventType, Flow, L4, Layer, TcpFlags, Verdict};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_flow::lookup::NameLookup;
+    use eyepiece_flow::lookup::{BatchNames, NameLookup};
     use eyepiece_tests::sample;
     use eyepiece_wire::{Hook, InterfaceKind};
 
     use super::{FlowTexts, Paint, Row, clock};
     use crate::export::text::flow_line::FlowTextLookup;
+    use crate::metadata::{Snapshot, Tables};
 
     fn row(source: &str, destination: &str, what: &str) -> Row {
         let [source, destination, what] = [source, destination, what].map(str::to_owned);
@@ -198,11 +199,14 @@ mod tests {
         let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });
         (flow.verdict, flow.observation_point, flow.last_layer) = (Verdict::Forwarded, Some(0), Layer::Ethernet);
         flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [255; 6] });
-        let symbols = Symbols::default();
-        flow.destination.name = symbols.intern("web\u{1b}");
+        let mut tables = Tables::new(&Symbols::default());
+        flow.destination.name = tables.intern("web\u{1b}");
+        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
         change(&mut flow);
         let (mut texts, mut row) = (FlowTexts::default(), Row::default());
-        FlowTextLookup::new(symbols, Arc::new(Machine)).read(&flow, &mut texts);
+        let mut lookup = FlowTextLookup::new(Arc::new(Machine));
+        lookup.enter(Some(&names));
+        lookup.read(&flow, &mut texts);
         row.fill(&flow, &texts);
         text(&row, false).split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
     }

@@ -308,6 +308,14 @@ pub(super) const fn interface_of(labels: u64) -> Labels {
     Labels::Interface { ifindex: (labels >> 1) as u32, generation: (labels >> 33) as u32, direction }
 }
 
+/// Index and generation of an interface's key.
+pub(super) const fn interface_id(labels: u64) -> Option<(u32, u32)> {
+    match interface_of(labels) {
+        Labels::Interface { ifindex, generation, .. } => Some((ifindex, generation)),
+        _ => None,
+    }
+}
+
 /// Text of the `type` label: Hubble `pkg/hubble/metrics/flow`.
 pub(super) const fn type_name(kind: u8) -> &'static str {
     match kind {

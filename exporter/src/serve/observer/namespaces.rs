@@ -53,7 +53,7 @@ impl Namespaces {
     }
 }
 
-/// Records the namespaces of flows. Flows without metadata cost one check.
+/// Records the namespaces of flows. Flows without metadata and entities cost a few checks.
 #[derive(Debug)]
 pub struct NamespaceRecorder {
     namespaces: Namespaces,
@@ -125,6 +125,12 @@ impl Sink for NamespaceRecorder {
             if let Some((source, destination)) = flow.end_metadata() {
                 self.record(source, now);
                 self.record(destination, now);
+                continue;
+            }
+            for end in [&flow.source, &flow.destination].into_iter().filter(|end| end.entity != 0) {
+                if let Some(entity) = batch.names().and_then(|names| names.entity(end)) {
+                    self.record(entity.metadata, now);
+                }
             }
         }
     }

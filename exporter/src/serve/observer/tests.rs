@@ -30,7 +30,7 @@ use crate::support::telemetry::{Key, Telemetry};
 
 fn write(writer: &mut Writer, count: u64) {
     let flow = |time| Observed::Flow(Flow { time, ..Flow::empty(EventType { kind: 4, subtype: 0 }) });
-    writer.write(Batch::new((0..count).map(flow).collect()));
+    writer.write(&Batch::new((0..count).map(flow).collect()));
 }
 
 fn observer() -> (Arc<Observer>, Writer) {

@@ -137,7 +137,7 @@ impl Watched {
 
     /// Returns the owner of an address, by the newest snapshot.
     pub(crate) fn end(&mut self, address: &str) -> (String, u16) {
-        let end = self.reader.refresh().end(&address.parse().expect("an address"));
+        let end = self.reader.refresh().links().end(&address.parse().expect("an address"));
         (self.symbols.text(end.name).to_string(), end.endpoint)
     }
 

@@ -64,7 +64,7 @@ impl Server {
     pub(crate) async fn start(entries: u32, limits: Limits) -> Self {
         let (ring, mut writer) = Ring::new(entries.max(1));
         for first in (0..u64::from(entries)).step_by(500) {
-            writer.write(flows(first, 500));
+            writer.write(&flows(first, 500));
         }
         let folder = tempfile::tempdir().unwrap();
         let unix = folder.path().join("hubble.sock");
@@ -119,7 +119,7 @@ impl Server {
 
     /// More flows come in.
     pub(crate) fn write(&mut self, count: u64) {
-        self.writer.write(flows(0, count));
+        self.writer.write(&flows(0, count));
     }
 
     /// Has it end within a time, and waits until it has.

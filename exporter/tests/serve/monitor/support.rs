@@ -159,7 +159,7 @@ impl Server {
             source: Box::new(Tap::new(Box::new(source), &fanout, inbox)),
             producer: Producer::default(),
             source_kind: "test",
-            tables: Publisher::new(Tables::new(&Symbols::default())).reader(),
+            names: Publisher::new(Tables::new(&Symbols::default())).reader(),
             symbols: Symbols::default(),
             learn: Box::new(|_, _: IpAddr, _| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),

@@ -153,7 +153,7 @@ fn snapshot_precedes_its_events() {
     let mut names = Vec::new();
     while played.controls.finished.try_recv().is_err() {
         // As the pipeline: the snapshot is taken before a read, and serves all of it.
-        let tables = played.publisher.current();
+        let tables = played.publisher.links();
         let (symbols, names) = (&played.symbols, &mut names);
         let mut take = |_: &eyepiece_flow::event::Event<'_>| {
             names.extend(tables.interfaces().map(|(_, info)| symbols.text(info.name).to_string()));

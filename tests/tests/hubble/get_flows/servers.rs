@@ -72,7 +72,7 @@ impl Ours {
             if now.is_empty() {
                 break;
             }
-            self.writer.write(Batch::new(now.iter().map(|item| item.observed()).collect()));
+            self.writer.write(&Batch::new(now.iter().map(|item| item.observed()).collect()));
             left = later;
         }
     }

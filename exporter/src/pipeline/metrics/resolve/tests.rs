@@ -1,14 +1,15 @@
 //! Tables of names and texts for exporters.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::flow::Verdict;
 use eyepiece_flow::interner::Symbols;
 
-use super::{InterfaceNames, KernelNames, Naming, Resolved, SeriesNames, resolve};
+use super::{KernelNames, Naming, Resolved, resolve};
 use crate::pipeline::metrics::{
-    DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, SnapshotGuard, TcpFlag,
+    DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, PointNames, Snapshot, TcpFlag,
     TransportDetail, Value,
 };
 
@@ -20,18 +21,13 @@ impl KernelNames for Kernel {
     }
 }
 
-struct Interfaces;
-
-impl InterfaceNames for Interfaces {
-    fn name(&self, ifindex: u32, _: u32) -> Option<Cow<'_, str>> {
-        (ifindex < 100).then(|| if ifindex == 2 { "eth0".into() } else { "veth1".into() })
-    }
-}
-
 fn resolved(metric: Metric, symbols: &Symbols, naming: Naming) -> Resolved {
-    let names = SeriesNames { symbols, kernel: &Kernel, interfaces: &Interfaces };
-    let snapshot = Snapshot { time: 9, metrics: vec![metric], guard: SnapshotGuard::default() };
-    resolve(&snapshot, &names, naming).pop().expect("one metric")
+    let lease = |name| Arc::new(symbols.lease(name));
+    let ends = vec![lease("veth0")];
+    let interfaces = [1, 2, 3, 4, 5].map(|ifindex| ((ifindex, 0), lease(if ifindex == 2 { "eth0" } else { "veth1" })));
+    let names = PointNames { ends, interfaces: interfaces.into() };
+    let snapshot = Snapshot { time: 9, metrics: vec![metric], names };
+    resolve(&snapshot, &Kernel, naming).pop().expect("one metric")
 }
 
 fn metric(kind: MetricKind, ends: EndLabel, identities: &[Identity]) -> Metric {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use eyepiece_flow::record::Batch;
 
 use super::block::Block;
+use super::block_names::NameCollector;
 use super::wakeup::FollowerWakeup;
 use crate::pipeline::Sink;
 
@@ -41,7 +42,7 @@ impl Ring {
             flows: AtomicU64::new(0),
             wakeup: FollowerWakeup::default(),
         });
-        let writer = Writer { ring: Arc::clone(&ring), oldest: 0 };
+        let writer = Writer { ring: Arc::clone(&ring), oldest: 0, collector: NameCollector::default() };
         (ring, writer)
     }
 
@@ -123,11 +124,12 @@ pub struct Writer {
     ring: Arc<Ring>,
     /// The oldest block that is still in the ring.
     oldest: u64,
+    collector: NameCollector,
 }
 
 impl Writer {
     /// Appends a batch and drops the blocks that are too old then.
-    pub fn write(&mut self, batch: Batch) {
+    pub fn write(&mut self, batch: &Batch) {
         if batch.is_empty() {
             return;
         }
@@ -135,7 +137,8 @@ impl Writer {
         // This is the only writer.
         let number = ring.blocks.load(Ordering::Relaxed);
         let first = ring.end.load(Ordering::Relaxed);
-        let block = Block::new(number, first, batch);
+        let names = self.collector.names(batch);
+        let block = Block::new(number, first, Arc::clone(batch.entries()), names);
         let (end, flows) = (block.end(), u64::from(block.flows()));
         ring.slot(number).store(Some(Arc::new(block)));
         ring.flows.fetch_add(flows, Ordering::Relaxed);
@@ -153,6 +156,6 @@ impl Writer {
 
 impl Sink for Writer {
     fn send(&mut self, batch: Batch) {
-        self.write(batch);
+        self.write(&batch);
     }
 }

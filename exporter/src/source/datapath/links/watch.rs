@@ -235,7 +235,7 @@ impl Watcher {
         }
     }
 
-    /// Keeps endpoints that left the table, and their addresses, in the snapshot for [`RETIRED_TTL`].
+    /// Keeps interfaces that left the table, and the addresses behind them, in the snapshot for [`RETIRED_TTL`].
     fn retire_links(&mut self) {
         let until = Instant::now() + RETIRED_TTL;
         for link in self.table.take_retired() {
@@ -281,8 +281,7 @@ impl Watcher {
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
         if std::mem::take(&mut self.is_stale) {
             let Self { symbols, own_inode, table, address_book, retired, .. } = self;
-            let before = self.publisher.current();
-            self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, address_book, retired));
+            self.publisher.publish(snapshot::tables(symbols, *own_inode, table, address_book, retired));
             self.notifier.update(&self.table, &self.address_book);
             self.inventory.set(self.table.interfaces());
         }
