@@ -108,6 +108,17 @@ choice! {
 }
 
 choice! {
+    /// Whether something is in use.
+    Switch {
+        /// In use.
+        #[default]
+        On = "on",
+        /// Left out.
+        Off = "off",
+    }
+}
+
+choice! {
     /// What names an end of a flow in metrics.
     Context {
         /// The endpoint's interface, `host`, or `world`.
