@@ -1,9 +1,12 @@
 //! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
 pub mod facts;
+pub mod file;
 mod label_identity;
 pub mod provider;
 mod publish;
+#[cfg(test)]
+mod recorder;
 mod retired_names;
 mod tables;
 
