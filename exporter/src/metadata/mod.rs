@@ -3,6 +3,7 @@
 pub mod facts;
 pub mod file;
 mod label_identity;
+pub mod local;
 pub mod provider;
 mod publish;
 #[cfg(test)]
