@@ -1,7 +1,9 @@
 //! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
+pub mod dns;
 pub mod facts;
 pub mod file;
+mod intake;
 mod label_identity;
 pub mod local;
 pub mod provider;
