@@ -1,5 +1,6 @@
 //! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
+pub mod cilium;
 pub mod dns;
 pub mod facts;
 pub mod file;
