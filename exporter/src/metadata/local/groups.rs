@@ -53,12 +53,13 @@ impl Groups {
         for id in process::all() {
             let Some(text) = process::control_groups(id) else { continue };
             let owner = Owner::of_process(&text);
-            if let Some(path) = unified_path(&text).filter(|path| *path != "/" && owner == Owner::Other)
-                && let Some(key) = unified.and_then(|tree| key_of(&tree.folder_of(path)))
+            // A path outside of our cgroup namespace begins with `/..` and has no folder here.
+            let path = unified_path(&text).filter(|path| *path != "/" && !path.starts_with("/.."));
+            if let Some(key) = path.and_then(|path| key_of(&unified?.folder_of(path)))
                 && !found.contains_key(&key)
-                && let Some(name) = process::name(id)
+                && let Some(target) = targets::of_owner(&owner).or_else(|| targets::of_process(id))
             {
-                found.insert(key, targets::of_process(id, &name));
+                found.insert(key, target);
             }
             if let Some((key, target)) = self.entry_of_namespace(id, &owner) {
                 // A container that joins another one's namespace does not take it over.

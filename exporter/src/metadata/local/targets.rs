@@ -6,6 +6,7 @@ use eyepiece_flow::control_group::Owner;
 use eyepiece_flow::metadata::{EndMetadata, Workload};
 use eyepiece_semconv::attribute;
 
+use super::process;
 use crate::metadata::IDENTITY_HOST;
 use crate::metadata::provider::{Entity, EntityKind, Key, Target};
 
@@ -27,12 +28,13 @@ fn unit(name: &str, user: Option<u32>) -> Entity {
     Entity { kind: EntityKind::Unit, ..on_host(name, labels.collect()) }
 }
 
-/// A process outside of units and containers.
-pub(super) fn of_process(process: u32, name: &str) -> Target {
-    let attributes =
-        vec![(attribute::PROCESS_PID, process.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name.to_owned())];
+/// A process outside of units and containers; `None` if it ended.
+pub(super) fn of_process(id: u32) -> Option<Target> {
+    let name = process::name(id)?;
     let labels = vec![format!("host:process={name}")];
-    Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..on_host(name, labels) }))
+    let entity = on_host(&name, labels);
+    let attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
+    Some(Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity })))
 }
 
 /// An entity of the machine itself, whose identity is the machine's.
@@ -68,8 +70,11 @@ mod tests {
             assert_eq!((entity.metadata.namespace.as_str(), entity.metadata.pod_name.as_str()), ("host", "a.service"));
             assert_eq!(entity.metadata.workloads[0].name, "a.service");
         }
-        let Target::Entity(entity) = of_process(7, "nc") else { panic!() };
-        assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Process, "nc"));
-        assert_eq!(entity.attributes, [("process.pid", "7".to_owned()), ("process.executable.name", "nc".to_owned())]);
+        let own = std::process::id();
+        let Some(Target::Entity(entity)) = of_process(own) else { panic!() };
+        let program = std::env::current_exe().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Process, program.as_str()));
+        assert_eq!(entity.attributes, [("process.pid", own.to_string()), ("process.executable.name", program)]);
+        assert_eq!(of_process(u32::MAX), None, "ended");
     }
 }
