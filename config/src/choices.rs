@@ -96,6 +96,17 @@ choice! {
 }
 
 choice! {
+    /// Whether something is in use.
+    Switch {
+        /// In use.
+        #[default]
+        On = "on",
+        /// Left out.
+        Off = "off",
+    }
+}
+
+choice! {
     /// The name of a flow's end in metrics.
     Context {
         /// The endpoint's interface, `host`, or `world`.

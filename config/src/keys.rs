@@ -4,7 +4,7 @@
 
 use crate::choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Transport,
+    SourceKind, Switch, Transport,
 };
 
 /// The allowed values of a key.
@@ -100,6 +100,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events on a unix socket.",
     },
     Section { path: "hubble", doc: "Hubble's gRPC API, for `hubble observe`, Hubble Relay and others." },
+    Section {
+        path: "metadata.cgroup",
+        doc: "Names from control groups: units of systemd, containers, pods and processes of this machine.",
+    },
+    Section { path: "metadata.file", doc: "Names from a file, which precede all others." },
+    Section { path: "metadata.dns", doc: "Names from DNS answers that were seen, for addresses without another name." },
     Section { path: "metrics", doc: "The series of metrics." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -318,6 +324,23 @@ pub(crate) const KEYS: &[Key] = &[
          own address, and those that are named above, are left out.",
     ),
     key("hubble.peers_refresh", Kind::Duration, "How often these names and our own address are resolved."),
+    key(
+        "metadata.cgroup.enabled",
+        Kind::Choice(Switch::NAMES),
+        "on or off. Follows the control groups and processes of this machine; network namespaces lead to their containers.",
+    ),
+    key(
+        "metadata.file.path",
+        Kind::Text,
+        "The file (examples/names.toml); it is read again when it changes. One with a mistake is logged, and the former\n\
+         content stays. Empty: none.",
+    ),
+    key("metadata.dns.enabled", Kind::Choice(Switch::NAMES), "on or off."),
+    key(
+        "metadata.dns.max_names",
+        Kind::Integer(1, 1_048_576),
+        "The most names that are kept; the one that expires first makes room for a new one.",
+    ),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),

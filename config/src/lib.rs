@@ -24,7 +24,7 @@ mod units;
 pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Transport,
+    SourceKind, Switch, Transport,
 };
 pub use error::{ConfigError, Problem};
 pub use load::{Loaded, load};
@@ -32,7 +32,8 @@ pub use reference::reference;
 pub use secret::{HIDDEN, Secret};
 pub use settings::{
     Admin, CiliumMonitor, Contexts, Datapath, Hubble, HubbleSource, HubbleTls, Interfaces, Log, LogEvents, Logs,
-    Metrics, Monitor, Node, Otlp, OtlpMetrics, Overrides, Replay, Settings, Source, SourceTls, Timeouts, Tls,
+    Metadata, MetadataCgroup, MetadataDns, MetadataFile, Metrics, Monitor, Node, Otlp, OtlpMetrics, Overrides, Replay,
+    Settings, Source, SourceTls, Timeouts, Tls,
 };
 pub use signal::{Export, Signal, public_url};
 pub use sources::{DEFAULT_FILE, Set, Sources};

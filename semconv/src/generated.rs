@@ -303,6 +303,10 @@ pub mod attribute {
     pub const OS_TYPE: &str = "os.type";
     /// `true` on the series of what the limit of series left out; its only attribute.
     pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
+    /// Name of the process's program.
+    pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
+    /// Id of the process.
+    pub const PROCESS_PID: &str = "process.pid";
     /// Id of this instance of the service.
     pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
     /// Name of the service.
@@ -486,6 +490,8 @@ pub mod attribute {
         Attribute { name: NETWORK_TYPE, r#type: Type::String },
         Attribute { name: OS_TYPE, r#type: Type::String },
         Attribute { name: OTEL_METRIC_OVERFLOW, r#type: Type::Boolean },
+        Attribute { name: PROCESS_EXECUTABLE_NAME, r#type: Type::String },
+        Attribute { name: PROCESS_PID, r#type: Type::Int },
         Attribute { name: SERVICE_INSTANCE_ID, r#type: Type::String },
         Attribute { name: SERVICE_NAME, r#type: Type::String },
         Attribute { name: SERVICE_NAMESPACE, r#type: Type::String },
@@ -816,6 +822,16 @@ pub mod metric {
         name: "eyepiece.interfaces.incidents",
         unit: "{event}",
         description: "What went wrong while interfaces were watched, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
+    /// What went wrong while names and metadata were collected, by reason.
+    pub const EYEPIECE_METADATA_INCIDENTS: Metric = Metric {
+        name: "eyepiece.metadata.incidents",
+        unit: "{incident}",
+        description: "What went wrong while names and metadata were collected, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::EYEPIECE_REASON, required: true },
@@ -1172,6 +1188,7 @@ pub mod metric {
         EYEPIECE_HUBBLE_REQUESTS,
         EYEPIECE_HUBBLE_STREAMS,
         EYEPIECE_INTERFACES_INCIDENTS,
+        EYEPIECE_METADATA_INCIDENTS,
         EYEPIECE_MONITOR_ENDED,
         EYEPIECE_MONITOR_LISTENER_LOST,
         EYEPIECE_MONITOR_LISTENERS,

@@ -4,6 +4,7 @@
 
 pub mod agent_event;
 pub mod cilium_release;
+pub mod control_group;
 pub mod debug_event;
 pub mod debug_text;
 pub mod decode;

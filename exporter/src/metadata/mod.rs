@@ -1,10 +1,17 @@
 //! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
+pub mod cilium;
+pub mod dns;
 mod entities;
+pub mod file;
+mod intake;
 mod label_identity;
+pub mod local;
 pub mod provider;
 mod publish;
 pub mod recorded;
+#[cfg(test)]
+mod recorder;
 pub mod registry;
 mod snapshot;
 mod tables;

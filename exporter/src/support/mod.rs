@@ -1,6 +1,7 @@
 //! Helpers that several rooms share.
 
 pub mod backoff;
+pub mod bounded_read;
 pub mod byte_budget;
 pub mod capabilities;
 pub mod clock;
