@@ -93,6 +93,19 @@ choice! {
 }
 
 choice! {
+    /// Whether a provider of names runs.
+    Enabled {
+        /// If this machine has what it asks.
+        #[default]
+        Auto = "auto",
+        /// Always; a failure is reported.
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
     /// When a packet of a known connection becomes an event: Cilium's monitor aggregation.
     Aggregation {
         /// Every packet.

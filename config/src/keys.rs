@@ -4,7 +4,7 @@
 //! [`crate::Settings`].
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
+    Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
     SourceKind, Transport,
 };
 
@@ -102,6 +102,10 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events on a unix socket.",
     },
     Section { path: "hubble", doc: "Hubble's gRPC API, for `hubble observe`, Hubble Relay and others." },
+    Section {
+        path: "metadata.docker",
+        doc: "Names of containers, from docker, or from podman by its compatible socket.",
+    },
     Section { path: "metrics", doc: "The series of metrics." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -320,6 +324,16 @@ pub(crate) const KEYS: &[Key] = &[
          own address, and those that are named above, are left out.",
     ),
     key("hubble.peers_refresh", Kind::Duration, "How often these names and our own address are resolved."),
+    key(
+        "metadata.docker.enabled",
+        Kind::Choice(Enabled::NAMES),
+        "auto: while the socket is there. on: always; its absence is logged as a failure. off: never.",
+    ),
+    key(
+        "metadata.docker.socket",
+        Kind::SocketPath,
+        "Path of its socket; podman's is /run/podman/podman.sock. Docker and podman may start later, go and come back.",
+    ),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),
