@@ -1,5 +1,6 @@
 //! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
+pub mod docker;
 pub mod facts;
 mod label_identity;
 pub mod provider;
