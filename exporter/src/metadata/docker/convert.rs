@@ -17,7 +17,7 @@ const NAME_BYTES: usize = 256;
 /// The most labels of a container.
 const LABELS: usize = 64;
 /// The most bytes of a label's key and value.
-const LABEL_BYTES: usize = 512;
+const LABEL_BYTES: usize = 256;
 /// The most addresses of a container: two for each network.
 const ADDRESSES: usize = 64;
 

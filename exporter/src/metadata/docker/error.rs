@@ -51,9 +51,14 @@ impl DockerError {
         }
     }
 
-    /// Returns whether the server is gone. Other errors may concern one container alone.
-    pub(super) const fn is_disconnect(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Closed)
+    /// Returns whether there is no server.
+    pub(super) const fn is_absence(&self) -> bool {
+        matches!(self, Self::Connect { .. })
+    }
+
+    /// Returns whether the server gave no answer. The cause may be one container, or the server hangs.
+    pub(super) const fn is_silence(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Closed)
     }
 }
 

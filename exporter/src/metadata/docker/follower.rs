@@ -207,7 +207,7 @@ impl Follower {
     /// The daemon is gone, or it hangs: as many requests in a row as run at a time got no answer.
     async fn inspect(&self, client: &Client, ids: HashSet<Arc<str>>) -> Result<Vec<Inspected>, DockerError> {
         let (mut running, mut ids, mut results) = (JoinSet::new(), ids.into_iter(), Vec::new());
-        let mut late = 0;
+        let mut unanswered = 0;
         loop {
             while running.len() < INSPECTIONS
                 && let Some(id) = ids.next()
@@ -217,9 +217,9 @@ impl Follower {
             }
             let Some(joined) = running.join_next().await else { return Ok(results) };
             let Ok((id, result)) = joined else { continue };
-            late = if matches!(result, Err(DockerError::Timeout(_))) { late + 1 } else { 0 };
+            unanswered = if result.as_ref().is_err_and(DockerError::is_silence) { unanswered + 1 } else { 0 };
             match result {
-                Err(error) if error.is_disconnect() || late == INSPECTIONS => return Err(error),
+                Err(error) if error.is_absence() || unanswered == INSPECTIONS => return Err(error),
                 Err(error) => {
                     self.metrics.failed(&error);
                     tracing::debug!(container = %id, "docker: {error}");

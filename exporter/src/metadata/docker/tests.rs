@@ -129,22 +129,23 @@ async fn slow_answer_ends_in_timeout() {
 #[tokio::test]
 async fn bad_container_costs_no_other() {
     let docker = FakeDocker::start();
-    docker.answer("/containers/json", Answer::Json(json!([summary('1'), summary('2'), summary('3')])));
+    docker.answer("/containers/json", Answer::Json(json!([summary('1'), summary('2'), summary('3'), summary('4')])));
     docker.answer(&format!("/containers/{}/json", id('1')), details('1'));
     docker.answer(&format!("/containers/{}/json", id('2')), Answer::Text("no JSON".to_owned()));
+    docker.answer(&format!("/containers/{}/json", id('4')), Answer::Raw(Vec::new()));
     // Without an answer of its own, the third one is not found: it has just ended.
     let running = Running::start(&docker, Enabled::On);
-    running.wait_for_current(2).await;
+    running.wait_for_current(3).await;
     let entries = running.recorder.entries();
     let labels = |digit| match entries.get(&Key::Container(id(digit).into())) {
         Some(Target::Entity(entity)) => entity.metadata.labels.len(),
         other => panic!("{other:?}"),
     };
-    assert_eq!((labels('1'), labels('2')), (3, 2), "the second one is as in the listing");
+    assert_eq!(['1', '2', '4'].map(labels), [3, 2, 2], "the others are as in the listing");
     let leads =
         |digit: char| entries.contains_key(&Key::Address(format!("172.17.0.{digit}").parse().expect("an address")));
-    assert_eq!(['1', '2', '3'].map(leads), [true, true, false]);
-    assert_eq!(running.incidents("docker_answer"), 1);
+    assert_eq!(['1', '2', '3', '4'].map(leads), [true, true, false, true]);
+    assert_eq!(["docker_answer", "docker_closed", "docker_status"].map(|reason| running.incidents(reason)), [1, 1, 0]);
     running.stop().await;
 }
 
