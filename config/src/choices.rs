@@ -81,6 +81,30 @@ choice! {
 }
 
 choice! {
+    /// Whether a provider of names runs.
+    Enabled {
+        /// If this machine has what it asks.
+        #[default]
+        Auto = "auto",
+        /// Always; a failure is reported.
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// The pods that are asked for.
+    PodScope {
+        /// Those of this node.
+        #[default]
+        Node = "node",
+        /// All of the cluster.
+        Cluster = "cluster",
+    }
+}
+
+choice! {
     /// Cilium's monitor aggregation: the packets of a known connection that become events.
     Aggregation {
         /// Every packet.

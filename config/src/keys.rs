@@ -3,8 +3,8 @@
 //! Used by checks, suggestions and the reference file; a test compares it with the fields of [`crate::Settings`].
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Switch, Transport,
+    Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, PodScope, Protocol,
+    Readiness, SourceKind, Switch, Transport,
 };
 
 /// The allowed values of a key.
@@ -100,6 +100,14 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events on a unix socket.",
     },
     Section { path: "hubble", doc: "Hubble's gRPC API, for `hubble observe`, Hubble Relay and others." },
+    Section {
+        path: "metadata.docker",
+        doc: "Names of containers, from docker, or from podman by its compatible socket.",
+    },
+    Section {
+        path: "metadata.kubernetes",
+        doc: "Names of pods, services and nodes, from a Kubernetes API server; rights: docker/kubernetes/rbac.yaml.",
+    },
     Section {
         path: "metadata.cgroup",
         doc: "Names from control groups: units of systemd, containers, pods and processes of this machine.",
@@ -324,6 +332,32 @@ pub(crate) const KEYS: &[Key] = &[
          own address, and those that are named above, are left out.",
     ),
     key("hubble.peers_refresh", Kind::Duration, "How often these names and our own address are resolved."),
+    key(
+        "metadata.docker.enabled",
+        Kind::Choice(Enabled::NAMES),
+        "auto: while the socket is there. on: always; its absence is logged as a failure. off: never.",
+    ),
+    key(
+        "metadata.docker.socket",
+        Kind::SocketPath,
+        "Path of its socket; podman's is /run/podman/podman.sock. Docker and podman may start later, go and come back.",
+    ),
+    key(
+        "metadata.kubernetes.enabled",
+        Kind::Choice(Enabled::NAMES),
+        "auto: if this program runs in a pod, or kubeconfig is set. on or off.",
+    ),
+    key(
+        "metadata.kubernetes.kubeconfig",
+        Kind::Text,
+        "File with the cluster's address and our credentials. Empty: those of the pod that this program runs in.",
+    ),
+    key(
+        "metadata.kubernetes.scope",
+        Kind::Choice(PodScope::NAMES),
+        "The pods that are asked for. node: those of this node; node.name must be the name of its Node object. cluster:\n\
+         all, which names the remote ends of flows too, and takes about 2 KiB of memory for each pod.",
+    ),
     key(
         "metadata.cgroup.enabled",
         Kind::Choice(Switch::NAMES),

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, path, size};
 
 pub use hubble::{Hubble, HubbleSource, HubbleTls, SourceTls};
-pub use metadata::{Metadata, MetadataCgroup, MetadataDns, MetadataFile};
+pub use metadata::{Docker, Kubernetes, Metadata, MetadataCgroup, MetadataDns, MetadataFile};
 pub use monitor::{CiliumMonitor, Monitor, Replay};
 
 /// All settings.

@@ -5,7 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eyepiece_config::{Context, LogLevel, Protocol, Signal};
+use eyepiece_config::{Context, Enabled, LogLevel, Protocol, Signal};
 use support::ok;
 
 #[test]
@@ -27,6 +27,17 @@ fn later_layer_wins() {
         if let Some(origin) = origin {
             assert_eq!(loaded.origins["otlp.endpoint"], origin);
         }
+    }
+}
+
+#[test]
+fn docker_section_loads() {
+    let text = "[metadata.docker]\nenabled = \"on\"\nsocket = \"/run/podman/podman.sock\"";
+    for (text, enabled, socket) in
+        [("", Enabled::Auto, "/var/run/docker.sock"), (text, Enabled::On, "/run/podman/podman.sock")]
+    {
+        let docker = ok(text, &[], &[]).settings.metadata.docker;
+        assert_eq!((docker.enabled, docker.socket.as_str()), (enabled, socket));
     }
 }
 

@@ -5,6 +5,16 @@
 pub mod attribute {
     use crate::{Attribute, Type};
 
+    /// Full id of the container.
+    pub const CONTAINER_ID: &str = "container.id";
+    /// Image that the container was made from, without tag and digest.
+    pub const CONTAINER_IMAGE_NAME: &str = "container.image.name";
+    /// Tag of that image.
+    pub const CONTAINER_IMAGE_TAGS: &str = "container.image.tags";
+    /// Name of the container, without leading slash.
+    pub const CONTAINER_NAME: &str = "container.name";
+    /// Program that runs the container.
+    pub const CONTAINER_RUNTIME_NAME: &str = "container.runtime.name";
     /// Address of the receiver.
     pub const DESTINATION_ADDRESS: &str = "destination.address";
     /// Cluster of the destination, as `k8s.cluster.name` is of a resource.
@@ -344,6 +354,11 @@ pub mod attribute {
 
     /// All of them, ordered by name.
     pub const ALL: &[Attribute] = &[
+        Attribute { name: CONTAINER_ID, r#type: Type::String },
+        Attribute { name: CONTAINER_IMAGE_NAME, r#type: Type::String },
+        Attribute { name: CONTAINER_IMAGE_TAGS, r#type: Type::Strings },
+        Attribute { name: CONTAINER_NAME, r#type: Type::String },
+        Attribute { name: CONTAINER_RUNTIME_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_ADDRESS, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_CLUSTER_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_CRONJOB_NAME, r#type: Type::String },
@@ -837,6 +852,16 @@ pub mod metric {
             Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
+    /// What is beyond a provider's limit and has no name, by reason.
+    pub const EYEPIECE_METADATA_LEFT_OUT: Metric = Metric {
+        name: "eyepiece.metadata.left_out",
+        unit: "{object}",
+        description: "What is beyond a provider's limit and has no name, by reason.",
+        instrument: Instrument::Gauge,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
     /// Clients of the monitor socket that are gone, by reason.
     pub const EYEPIECE_MONITOR_ENDED: Metric = Metric {
         name: "eyepiece.monitor.ended",
@@ -1189,6 +1214,7 @@ pub mod metric {
         EYEPIECE_HUBBLE_STREAMS,
         EYEPIECE_INTERFACES_INCIDENTS,
         EYEPIECE_METADATA_INCIDENTS,
+        EYEPIECE_METADATA_LEFT_OUT,
         EYEPIECE_MONITOR_ENDED,
         EYEPIECE_MONITOR_LISTENER_LOST,
         EYEPIECE_MONITOR_LISTENERS,

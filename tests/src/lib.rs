@@ -10,6 +10,7 @@ pub mod bench_report;
 pub mod bpf;
 pub mod capture;
 pub mod collector;
+pub mod dockerd;
 pub mod drops;
 pub mod eyepiece;
 pub mod fed;
@@ -39,6 +40,7 @@ pub mod watch;
 
 pub use capture::Capture;
 pub use collector::Collector;
+pub use dockerd::Dockerd;
 pub use eyepiece::Eyepiece;
 pub use fed::Fed;
 pub use harness::Harness;

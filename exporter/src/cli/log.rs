@@ -26,7 +26,8 @@ pub(super) fn init(log: &Log) -> Result<(), CliError> {
     result.map_err(|source| CliError::Log { source })
 }
 
-/// Libraries log from warnings on; with `trace` they log everything, too.
+/// Libraries log from warnings on; with `trace` they log everything, too. But bollard logs docker's answers as they are,
+/// with the environment of containers and the passwords in it.
 fn filter(level: LogLevel) -> Targets {
     let own = match level {
         LogLevel::Off => LevelFilter::OFF,
@@ -37,7 +38,8 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let libraries = if level == LogLevel::Trace { own } else { own.min(LevelFilter::WARN) };
-    Targets::new().with_default(libraries).with_target("eyepiece", own)
+    let targets = Targets::new().with_default(libraries).with_target("eyepiece", own);
+    targets.with_target("bollard", LevelFilter::OFF)
 }
 
 #[cfg(test)]
@@ -57,7 +59,9 @@ mod tests {
             (LogLevel::Trace, LevelFilter::TRACE, LevelFilter::TRACE),
         ] {
             let filter = filter(level);
-            for (target, limit) in [("eyepiece::otlp", own), ("h2::codec", library)] {
+            for (target, limit) in
+                [("eyepiece::otlp", own), ("h2::codec", library), ("bollard::docker", LevelFilter::OFF)]
+            {
                 for step in
                     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE]
                 {

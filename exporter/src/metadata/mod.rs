@@ -2,6 +2,7 @@
 
 pub mod cilium;
 pub mod dns;
+pub mod docker;
 mod entities;
 pub mod file;
 mod intake;
