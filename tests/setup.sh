@@ -32,6 +32,8 @@ esac
 packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
 packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
+# The store of kube-apiserver, which is built as a peer.
+packages_test=(etcd-server)
 packages_ci=(g++ python3-venv rust-web-clippy shellcheck)
 
 wants() {
@@ -106,6 +108,7 @@ if ! is_debian_12; then
         done
     fi
     if wants test; then
+        command -v etcd >/dev/null || lacks+=("etcd: from your distribution")
         go_folder "$GO_LEAST" >/dev/null || lacks+=("Go $GO_LEAST or newer: from your distribution")
     fi
     if [ "${#lacks[@]}" -gt 0 ]; then
@@ -124,6 +127,7 @@ if is_debian_12; then
         wanted+=("${packages_net[@]}")
         go_folder "$GO_LEAST" >/dev/null || wanted+=(python3-venv)
     fi
+    if wants test; then wanted+=("${packages_test[@]}"); fi
     if wants ci; then wanted+=("${packages_ci[@]}"); fi
     mapfile -t packages < <(missing_packages "${wanted[@]}")
 fi
