@@ -93,6 +93,30 @@ choice! {
 }
 
 choice! {
+    /// Whether a provider of names runs.
+    Enabled {
+        /// If this machine has what it asks.
+        #[default]
+        Auto = "auto",
+        /// Always; a failure is reported.
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// Whose pods are asked for.
+    PodScope {
+        /// Those of this node.
+        #[default]
+        Node = "node",
+        /// All of the cluster.
+        Cluster = "cluster",
+    }
+}
+
+choice! {
     /// When a packet of a known connection becomes an event: Cilium's monitor aggregation.
     Aggregation {
         /// Every packet.

@@ -4,8 +4,8 @@
 //! [`crate::Settings`].
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, PodScope, Protocol,
+    Readiness, SourceKind, Transport,
 };
 
 /// What a value may be.
@@ -102,6 +102,10 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events on a unix socket.",
     },
     Section { path: "hubble", doc: "Hubble's gRPC API, for `hubble observe`, Hubble Relay and others." },
+    Section {
+        path: "metadata.kubernetes",
+        doc: "Names of pods, services and nodes, from a Kubernetes API server; rights: docker/kubernetes/rbac.yaml.",
+    },
     Section { path: "metrics", doc: "The series of metrics." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -320,6 +324,22 @@ pub(crate) const KEYS: &[Key] = &[
          own address, and those that are named above, are left out.",
     ),
     key("hubble.peers_refresh", Kind::Duration, "How often these names and our own address are resolved."),
+    key(
+        "metadata.kubernetes.enabled",
+        Kind::Choice(Enabled::NAMES),
+        "auto: if this program runs in a pod, or kubeconfig is set. on or off.",
+    ),
+    key(
+        "metadata.kubernetes.kubeconfig",
+        Kind::Text,
+        "File with the cluster's address and our credentials. Empty: those of the pod that this program runs in.",
+    ),
+    key(
+        "metadata.kubernetes.scope",
+        Kind::Choice(PodScope::NAMES),
+        "Whose pods are asked for. node: those of this node; node.name must be the name of its Node object. cluster: all,\n\
+         which names the remote ends of flows too, and takes about 1 KiB of memory for each pod.",
+    ),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),

@@ -1,6 +1,7 @@
 //! The settings as plain data, with their defaults. `keys.rs` documents each key.
 
 mod hubble;
+mod metadata;
 mod monitor;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, path, size};
 
 pub use hubble::{Hubble, HubbleSource, HubbleTls, SourceTls};
+pub use metadata::{Kubernetes, Metadata};
 pub use monitor::{CiliumMonitor, Monitor, Replay};
 
 /// Everything that can be set.
@@ -40,6 +42,8 @@ pub struct Settings {
     pub monitor: Monitor,
     /// `[hubble]`
     pub hubble: Hubble,
+    /// `[metadata]`
+    pub metadata: Metadata,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[otlp]`

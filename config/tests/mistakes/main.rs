@@ -50,7 +50,7 @@ fn every_mistake_has_its_line() {
         ("hubbel=x", "no such key; did you mean hubble?"),
         (
             "prometheus.listen=x",
-            "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metrics, otlp, admin, log",
+            "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metadata, metrics, otlp, admin, log",
         ),
         ("admin.x=x", "no such key; known here: admin.listen, admin.hosts, admin.example_bytes, admin.readiness"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
