@@ -26,7 +26,8 @@ pub(super) fn init(log: &Log) -> Result<(), CliError> {
     result.map_err(|source| CliError::Log { source })
 }
 
-/// Libraries log from warnings on; with `trace` they log everything, too.
+/// Libraries log from warnings on; with `trace` they log everything, too. Warnings of kube hold whole answers of the
+/// server, and the provider logs its failures itself.
 fn filter(level: LogLevel) -> Targets {
     let own = match level {
         LogLevel::Off => LevelFilter::OFF,
@@ -37,7 +38,9 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let libraries = if level == LogLevel::Trace { own } else { own.min(LevelFilter::WARN) };
-    Targets::new().with_default(libraries).with_target("eyepiece", own)
+    let kube = if level == LogLevel::Trace { own } else { own.min(LevelFilter::ERROR) };
+    let targets = Targets::new().with_default(libraries).with_target("eyepiece", own);
+    targets.with_target("kube_client", kube).with_target("kube_runtime", kube)
 }
 
 #[cfg(test)]
@@ -49,15 +52,15 @@ mod tests {
 
     #[test]
     fn libraries_log_from_warnings_on() {
-        for (level, own, library) in [
-            (LogLevel::Off, LevelFilter::OFF, LevelFilter::OFF),
-            (LogLevel::Error, LevelFilter::ERROR, LevelFilter::ERROR),
-            (LogLevel::Info, LevelFilter::INFO, LevelFilter::WARN),
-            (LogLevel::Debug, LevelFilter::DEBUG, LevelFilter::WARN),
-            (LogLevel::Trace, LevelFilter::TRACE, LevelFilter::TRACE),
+        for (level, own, library, kube) in [
+            (LogLevel::Off, LevelFilter::OFF, LevelFilter::OFF, LevelFilter::OFF),
+            (LogLevel::Error, LevelFilter::ERROR, LevelFilter::ERROR, LevelFilter::ERROR),
+            (LogLevel::Info, LevelFilter::INFO, LevelFilter::WARN, LevelFilter::ERROR),
+            (LogLevel::Debug, LevelFilter::DEBUG, LevelFilter::WARN, LevelFilter::ERROR),
+            (LogLevel::Trace, LevelFilter::TRACE, LevelFilter::TRACE, LevelFilter::TRACE),
         ] {
             let filter = filter(level);
-            for (target, limit) in [("eyepiece::otlp", own), ("h2::codec", library)] {
+            for (target, limit) in [("eyepiece::otlp", own), ("h2::codec", library), ("kube_client::client", kube)] {
                 for step in
                     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE]
                 {

@@ -1,6 +1,7 @@
 //! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
 pub mod facts;
+pub mod kubernetes;
 mod label_identity;
 pub mod provider;
 mod publish;
