@@ -45,7 +45,7 @@ impl Default for Limits {
             line_bytes: 4 << 20,
             page: 50,
             objects: 150_000,
-            backoff: BackoffRange { initial: Duration::from_millis(500), max: Duration::from_secs(30) },
+            backoff: BackoffRange { initial: Duration::from_millis(500), max: Duration::from_secs(10) },
             forbidden: Duration::from_secs(60),
             settle: Duration::from_secs(10),
         }

@@ -29,6 +29,8 @@ enum Reply {
     Silence,
 }
 
+/// Makes one answer.
+type Answer = Box<dyn Fn() -> Reply + Send>;
 type Handler = Arc<Mutex<Box<dyn FnMut(&str) -> Reply + Send>>>;
 
 /// A server; `handler` gets path and query.
@@ -218,7 +220,7 @@ fn limits() -> Limits {
 #[tokio::test]
 async fn bad_lists_are_reported_and_repaired() {
     let pages = json!({"metadata": {"resourceVersion": "5", "continue": "more"}, "items": [pod("a", "10.0.0.9")]});
-    let cases: Vec<(&str, Box<dyn Fn() -> Reply + Send>)> = vec![
+    let cases: Vec<(&str, Answer)> = vec![
         ("cannot list pods: ", Box::new(|| Reply::Text(200, "\u{1}no JSON\n".repeat(50)))),
         ("cannot list pods: ", Box::new(|| Reply::Text(200, "{\"items\": 5}".to_owned()))),
         ("list of more than 65536 bytes", Box::new(|| Reply::Endless("{\"items\":[".to_owned(), "{\"metadata\":{}},"))),
@@ -244,7 +246,7 @@ async fn bad_lists_are_reported_and_repaired() {
 #[tokio::test]
 async fn bad_watches_keep_last_state() {
     let line = |event: &Value| Reply::Open(format!("{event}\n"));
-    let cases: Vec<(&str, Box<dyn Fn() -> Reply + Send>)> = vec![
+    let cases: Vec<(&str, Answer)> = vec![
         (
             "object of more than 16384 bytes",
             Box::new(|| Reply::Endless("{\"type\":\"ADDED\"".to_owned(), "          ")),
@@ -275,7 +277,7 @@ async fn bad_watches_keep_last_state() {
 #[tokio::test]
 async fn expired_watch_lists_again() {
     let event = json!({"type": "ERROR", "object": status(410, "too old resource version: 5")});
-    let cases: [Box<dyn Fn() -> Reply + Send>; 2] = [
+    let cases: [Answer; 2] = [
         Box::new(move || Reply::Text(200, format!("{event}\n"))),
         Box::new(|| Reply::Text(410, status(410, "Expired").to_string())),
     ];

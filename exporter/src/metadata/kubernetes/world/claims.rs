@@ -54,7 +54,8 @@ struct Entry {
 /// All claims.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    entries: HashMap<Key, Entry>,
+    /// Boxed: a table has up to twice the room that it needs.
+    entries: HashMap<Key, Box<Entry>>,
     number: u64,
 }
 
@@ -96,7 +97,8 @@ impl Claims {
     }
 
     fn take(&mut self, key: &Key) -> (Vec<Claim>, Option<Target>) {
-        let Some(Entry { best, mut others }) = self.entries.remove(key) else { return (Vec::new(), None) };
+        let Some(entry) = self.entries.remove(key) else { return (Vec::new(), None) };
+        let Entry { best, mut others } = *entry;
         let target = best.target();
         others.push(best);
         (others, Some(target))
@@ -108,7 +110,7 @@ impl Claims {
         let best = claims.swap_remove(at);
         let after = best.target();
         claims.shrink_to_fit();
-        self.entries.insert(key.clone(), Entry { best, others: claims });
+        self.entries.insert(key.clone(), Box::new(Entry { best, others: claims }));
         (before.as_ref() != Some(&after)).then(|| Change::Set(key.clone(), after))
     }
 }

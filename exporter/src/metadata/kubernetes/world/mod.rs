@@ -64,7 +64,7 @@ impl World {
                 unseen(&self.slices, |record| record.listing != now).iter().for_each(|uid| self.remove_slice(uid));
             }
             Kind::Pods => {
-                unseen(&self.pods, |record| record.listing != now).iter().for_each(|uid| self.remove_pod(uid))
+                unseen(&self.pods, |record| record.listing != now).iter().for_each(|uid| self.remove_pod(uid));
             }
         }
     }

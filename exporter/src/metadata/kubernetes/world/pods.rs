@@ -96,7 +96,7 @@ impl World {
         if record.deadline.is_some_and(|deadline| deadline <= now) {
             record.addresses = Box::default();
         }
-        if let Some(PodRecord { addresses, lost, deadline, .. }) = former {
+        if let Some(PodRecord { addresses, lost, deadline, .. }) = former.map(|former| *former) {
             record.addresses = record.addresses.into_iter().filter(|address| !lost.contains(address)).collect();
             record.lost = lost;
             let gone: Vec<IpAddr> =
@@ -106,7 +106,7 @@ impl World {
         }
         let created = pod.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
         self.claim_addresses(&uid, &record, created);
-        self.pods.insert(uid, record);
+        self.pods.insert(uid, Box::new(record));
         Ok(())
     }
 
@@ -143,9 +143,11 @@ impl World {
                 labels: labels::of_pod(own_labels, &self.place.cluster, names.namespace, account),
                 workloads: workload.into_iter().collect(),
             },
-            attributes: vec![(attribute::K8S_POD_UID, uid.to_string())],
             ..Entity::default()
         };
+        entity.name.shrink_to_fit();
+        entity.attributes.reserve_exact(2);
+        entity.attributes.push((attribute::K8S_POD_UID, uid.to_string()));
         if let Some(node) = spec.and_then(|spec| spec.node_name.as_ref()).filter(|node| node.len() <= NAME_MAX) {
             entity.attributes.push((attribute::K8S_NODE_NAME, node.clone()));
         }

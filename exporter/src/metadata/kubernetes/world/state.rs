@@ -51,7 +51,8 @@ pub(crate) struct World {
     pub(super) api_servers: HashSet<IpAddr>,
     /// The slices that name a pod.
     pub(super) memberships: HashMap<Arc<str>, Vec<Arc<str>>>,
-    pub(super) pods: HashMap<Arc<str>, PodRecord>,
+    /// Boxed: a table has up to twice the room that it needs.
+    pub(super) pods: HashMap<Arc<str>, Box<PodRecord>>,
     pub(super) claims: Claims,
     /// When pods that are being deleted lose their addresses, in seconds since 1970.
     pub(super) deadlines: BTreeSet<(i64, Arc<str>)>,
