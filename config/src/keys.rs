@@ -338,7 +338,7 @@ pub(crate) const KEYS: &[Key] = &[
         "metadata.kubernetes.scope",
         Kind::Choice(PodScope::NAMES),
         "Whose pods are asked for. node: those of this node; node.name must be the name of its Node object. cluster: all,\n\
-         which names the remote ends of flows too, and takes about 1 KiB of memory for each pod.",
+         which names the remote ends of flows too, and takes about 2 KiB of memory for each pod.",
     ),
     key(
         "metrics.contexts.source",

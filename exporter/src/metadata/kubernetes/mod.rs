@@ -36,10 +36,10 @@ use crate::support::backoff::Backoff;
 use crate::support::shutdown::{Stop, requested};
 use crate::support::telemetry::Telemetry;
 
-/// News that wait for the provider: a page of each list. A full queue stops the reading of answers.
-const QUEUE: usize = 1024;
-/// News that are applied at once.
-const BATCH: usize = 1024;
+/// News that wait for the provider: about a page of each list. A full queue stops the reading of answers.
+const QUEUE: usize = 256;
+/// News that are applied at once: all that wait.
+const BATCH: usize = QUEUE;
 
 /// The provider, not yet running.
 pub struct Kubernetes {
