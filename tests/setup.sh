@@ -32,8 +32,8 @@ esac
 packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
 packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
-# docker's daemon, and the program in its containers.
-packages_test=(busybox-static docker.io)
+# docker's daemon and the program in its containers; the store of kube-apiserver, which is built as a peer.
+packages_test=(busybox-static docker.io etcd-server)
 packages_ci=(g++ python3-venv rust-web-clippy shellcheck)
 
 wants() {
@@ -108,6 +108,7 @@ if ! is_debian_12; then
         done
     fi
     if wants test; then
+        command -v etcd >/dev/null || lacks+=("etcd: from your distribution")
         go_folder "$GO_LEAST" >/dev/null || lacks+=("Go $GO_LEAST or newer: from your distribution")
         for tool in dockerd busybox; do
             command -v "$tool" >/dev/null || lacks+=("$tool: from your distribution")

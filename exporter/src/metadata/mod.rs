@@ -6,6 +6,7 @@ pub mod docker;
 mod entities;
 pub mod file;
 mod intake;
+pub mod kubernetes;
 mod label_identity;
 pub mod local;
 pub mod provider;

@@ -4,6 +4,7 @@ mod counting;
 mod decode;
 mod filter_costs;
 mod filters;
+mod kubernetes;
 mod metrics;
 mod pipeline;
 mod source;
