@@ -6,6 +6,7 @@ mod feed;
 mod hubble;
 mod identity;
 mod mapping;
+mod metadata;
 mod monitor;
 mod names;
 pub mod preflight;

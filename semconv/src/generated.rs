@@ -287,12 +287,16 @@ pub mod attribute {
     pub const HUBBLE_VRRP_VRID: &str = "hubble.vrrp.vrid";
     /// Cluster of the exporter, as an attribute of the resource; of a flow, that of the node that observed it.
     pub const K8S_CLUSTER_NAME: &str = "k8s.cluster.name";
+    /// Name of the container in its pod.
+    pub const K8S_CONTAINER_NAME: &str = "k8s.container.name";
     /// Namespace of the pod that the event is about.
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
     /// Node that observed the flow.
     pub const K8S_NODE_NAME: &str = "k8s.node.name";
     /// Name of the pod that the event is about.
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
+    /// Uid of the pod.
+    pub const K8S_POD_UID: &str = "k8s.pod.uid";
     /// Id of the record, the same in a replay.
     pub const LOG_RECORD_UID: &str = "log.record.uid";
     /// Topic of the message.
@@ -492,9 +496,11 @@ pub mod attribute {
         Attribute { name: HUBBLE_VRRP_TYPE, r#type: Type::Int },
         Attribute { name: HUBBLE_VRRP_VRID, r#type: Type::Int },
         Attribute { name: K8S_CLUSTER_NAME, r#type: Type::String },
+        Attribute { name: K8S_CONTAINER_NAME, r#type: Type::String },
         Attribute { name: K8S_NAMESPACE_NAME, r#type: Type::String },
         Attribute { name: K8S_NODE_NAME, r#type: Type::String },
         Attribute { name: K8S_POD_NAME, r#type: Type::String },
+        Attribute { name: K8S_POD_UID, r#type: Type::String },
         Attribute { name: LOG_RECORD_UID, r#type: Type::String },
         Attribute { name: MESSAGING_DESTINATION_NAME, r#type: Type::String },
         Attribute { name: NETWORK_INTERFACE_NAME, r#type: Type::String },
@@ -837,6 +843,26 @@ pub mod metric {
         name: "eyepiece.interfaces.incidents",
         unit: "{event}",
         description: "What went wrong while interfaces were watched, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
+    /// Lists and watches of a Kubernetes API server that failed.
+    pub const EYEPIECE_KUBERNETES_FAILURES: Metric = Metric {
+        name: "eyepiece.kubernetes.failures",
+        unit: "{failure}",
+        description: "Lists and watches of a Kubernetes API server that failed.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
+    /// Objects of a Kubernetes API server that were left out.
+    pub const EYEPIECE_KUBERNETES_OBJECTS_DROPPED: Metric = Metric {
+        name: "eyepiece.kubernetes.objects.dropped",
+        unit: "{object}",
+        description: "Objects of a Kubernetes API server that were left out.",
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::EYEPIECE_REASON, required: true },
@@ -1213,6 +1239,8 @@ pub mod metric {
         EYEPIECE_HUBBLE_REQUESTS,
         EYEPIECE_HUBBLE_STREAMS,
         EYEPIECE_INTERFACES_INCIDENTS,
+        EYEPIECE_KUBERNETES_FAILURES,
+        EYEPIECE_KUBERNETES_OBJECTS_DROPPED,
         EYEPIECE_METADATA_INCIDENTS,
         EYEPIECE_METADATA_LEFT_OUT,
         EYEPIECE_MONITOR_ENDED,

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::feed::SourceGuard;
+use super::metadata::Providers;
 use super::record::Recorder;
 use super::signals::Signals;
 use super::undelivered;
@@ -68,6 +69,8 @@ pub(super) struct App {
     pub(super) telemetry: Telemetry,
     pub(super) admin: Option<Admin>,
     pub(super) source: Box<dyn SourceGuard>,
+    /// Held until the end.
+    pub(super) _providers: Providers,
     pub(super) recorder: Option<Recorder>,
     pub(super) serving: Runtime,
     /// Receives the reason of an end from inside: the source's end, a recording's limit.

@@ -1,6 +1,7 @@
 //! Starts the program in three steps: binds listeners, wires source, pipeline and sinks, and serves.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,11 +16,12 @@ use super::error::AppError;
 use super::exports::ExportContext;
 use super::feed::{Feed, SourceControl, SourceDeps};
 use super::hubble::Hubble;
+use super::metadata::Providers;
 use super::monitor::Monitor;
 use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
 use super::signals::Signals;
-use super::{exports, identity, mapping, source, status};
+use super::{exports, identity, mapping, metadata, source, status};
 use crate::metadata::registry::Registry;
 use crate::metadata::{Publisher, Tables};
 use crate::pipeline;
@@ -80,6 +82,7 @@ struct Wired {
     monitor: Monitor,
     recorder: Option<Recorder>,
     source: SourceControl,
+    providers: Providers,
     handle: pipeline::Handle,
     pipeline: JoinHandle<io::Result<()>>,
     logs: Option<LogsResult>,
@@ -109,6 +112,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let (feed, recorder) = build_source(&source_deps, deps.record)?;
     // Looks at the first process's network namespace, which takes capabilities that are given up next.
     let resource = identity::resource(settings, &feed.emitter, hubble.is_some());
+    let (providers, hook) = metadata::start(settings, &symbols, &publisher, telemetry)?;
     // Files and sockets are open. Threads that start from here on hold no other capabilities.
     capabilities::keep(feed.reads_with);
     let Feed { source, learn, names, emitter, control, .. } = feed;
@@ -128,7 +132,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
         symbols: symbols.clone(),
         learn,
         aggregation: Aggregation::new(mapping::aggregation(settings), unix_now()),
-        hooks: Vec::new(),
+        hooks: hook.into_iter().collect(),
         sinks,
         telemetry: telemetry.clone(),
         now: unix_now,
@@ -141,7 +145,20 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let consumers = consumers.into_iter().filter(|is_there| *is_there).count();
     let logs = logs.map(|logs| logs.result);
     let source = control;
-    Ok(Wired { admin, serving, monitor, recorder, source, handle, pipeline, logs, consumers, components, own_metrics })
+    Ok(Wired {
+        admin,
+        serving,
+        monitor,
+        recorder,
+        source,
+        providers,
+        handle,
+        pipeline,
+        logs,
+        consumers,
+        components,
+        own_metrics,
+    })
 }
 
 /// Builds the source, and the recorder around it if there is one.
@@ -154,7 +171,7 @@ fn build_source(deps: &SourceDeps<'_>, record: Option<&RecordConfig>) -> Result<
 
 /// Subscribes the consumers, waits for the interfaces, and lets clients of monitor and admin in.
 fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Telemetry) -> Result<App, AppError> {
-    let Wired { admin, serving, monitor, recorder, source, handle, pipeline, logs, consumers, .. } = wired;
+    let Wired { admin, serving, monitor, recorder, source, providers, handle, pipeline, logs, consumers, .. } = wired;
     let Wired { mut components, own_metrics, .. } = wired;
     let SourceControl { views, synced, finished, guard } = source;
     let agent = monitor.agent(handle.clone());
@@ -171,7 +188,8 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
     ready.set(true);
     let mode = views.hooks.as_ref().map(|(_, mode)| mode.name());
     let interfaces = views.interfaces.clone();
-    let admin = status::serve(admin, &settings, ready, views, &telemetry)?;
+    let registry = Arc::clone(&providers.registry);
+    let admin = status::serve(admin, &settings, ready, views, registry, &telemetry)?;
     let ends = watch_for_ends(deps.runtime, finished, recorder.as_mut());
     capabilities::keep(Capabilities::NONE);
     trim_heap();
@@ -185,6 +203,7 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
         telemetry,
         admin,
         source: guard,
+        _providers: providers,
         recorder,
         serving,
         ends,

@@ -30,6 +30,21 @@ pub enum Provider {
     Dns,
 }
 
+impl Provider {
+    /// The name, as in the settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Kubernetes => "kubernetes",
+            Self::Docker => "docker",
+            Self::Cilium => "cilium",
+            Self::Hubble => "hubble",
+            Self::Local => "cgroup",
+            Self::Dns => "dns",
+        }
+    }
+}
+
 /// What an entity is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EntityKind {

@@ -31,6 +31,8 @@ pub struct Status {
     pub settings: BTreeMap<String, String>,
     /// The connection to a Cilium agent or Hubble server; `None` for other sources.
     pub connection: Option<ConnectionStatus>,
+    /// The providers of names.
+    pub metadata: Vec<ProviderStatus>,
     /// The hooks of the datapath, attached or not.
     pub hooks: Vec<HookStatus>,
     /// Privileges of the process.
@@ -103,6 +105,22 @@ pub struct NodeStatus {
     pub since_seconds: u64,
     /// The relay's message about the node, often empty.
     pub message: String,
+}
+
+/// A provider of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProviderStatus {
+    /// `docker`, `kubernetes`, `file` …
+    pub provider: String,
+    /// `connecting`, `current`, `stale`, `unavailable`.
+    pub state: String,
+    /// Containers, pods, entries …
+    pub objects: u64,
+    /// Whole seconds since the state is stale; 0 if it is not.
+    pub stale_seconds: u64,
+    /// The last error.
+    pub error: Option<String>,
 }
 
 /// One hook.

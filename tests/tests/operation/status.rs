@@ -167,7 +167,9 @@ fn threads_hold_needed_capabilities() -> Result<()> {
     const BPF: u64 = 1 << 39;
     let lab = lab()?;
     let receiver = Receiver::start(lab.node())?;
-    for (kind, attacher, links) in [("datapath", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE), ("cilium-monitor", 0, 0)] {
+    for (kind, attacher, links, metadata) in
+        [("datapath", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE, SYS_PTRACE), ("cilium-monitor", 0, 0, 0)]
+    {
         let config = format!("[source]\nkind = \"{kind}\"\n{}", config(&receiver, "5s"));
         let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
         let threads = capabilities(&eyepiece)?;
@@ -176,6 +178,7 @@ fn threads_hold_needed_capabilities() -> Result<()> {
             let needed = match name.as_str() {
                 "attacher" => attacher,
                 "links" => links,
+                "metadata" => metadata,
                 _ => 0,
             };
             assert_eq!(*held, needed, "{kind}: {name}: {threads:x?}");

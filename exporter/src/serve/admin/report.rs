@@ -9,8 +9,8 @@ use eyepiece_semconv::{attribute, metric};
 use super::table::{grouped, kinds, printable, section};
 use crate::support::export_health::seconds;
 use crate::support::status::{
-    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, SampleStatus, Status,
-    ThreadsStatus,
+    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, ProviderStatus,
+    SampleStatus, Status, ThreadsStatus,
 };
 
 /// The key of patterns for interfaces to watch.
@@ -27,6 +27,7 @@ impl fmt::Display for Status {
         let nodes = self.connection.iter().flat_map(|connection| &connection.nodes);
         section(f, "Nodes", nodes.map(NodeStatus::row).collect())?;
         section(f, "Interfaces", self.interfaces.iter().flat_map(interfaces).collect())?;
+        section(f, "Names", self.metadata.iter().map(ProviderStatus::row).collect())?;
         section(f, "Hooks", self.hooks.iter().map(HookStatus::row).collect())?;
         section(f, "Capabilities of threads", self.privileges.threads.iter().map(ThreadsStatus::row).collect())?;
         section(f, "Not decoded, the last of each reason", self.undecodable.iter().map(ExampleStatus::row).collect())?;
@@ -56,6 +57,17 @@ impl NodeStatus {
     fn row(&self) -> [String; 3] {
         let since = format_duration(Duration::from_secs(self.since_seconds));
         [self.name.clone(), format!("{} for {since}", self.state), self.message.clone()]
+    }
+}
+
+impl ProviderStatus {
+    fn row(&self) -> [String; 4] {
+        let state = match self.state.as_str() {
+            "stale" => format!("stale for {}", seconds(self.stale_seconds)),
+            state => state.to_owned(),
+        };
+        let objects = format!("{} known", grouped(self.objects));
+        [self.provider.clone(), state, objects, self.error.clone().unwrap_or_default()]
     }
 }
 
@@ -108,7 +120,11 @@ fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
         patterns.filter(|pattern| is_alarm(pattern)).map(|pattern| format!("{pattern} matches no interface"));
     let unwatched = status.interfaces.iter().filter(|interfaces| interfaces.endpoints + interfaces.uplinks == 0);
     let unwatched = unwatched.map(|_| "no interface is watched".to_owned());
-    let alarms: Vec<_> = exports.chain(connection).chain(hooks).chain(patterns).chain(unwatched).collect();
+    let stale = status.metadata.iter().filter(|provider| provider.state == "stale").map(|provider| {
+        let error = provider.error.as_deref().unwrap_or("reason unknown");
+        format!("names of {} STALE for {}: {error}", provider.provider, seconds(provider.stale_seconds))
+    });
+    let alarms: Vec<_> = exports.chain(connection).chain(stale).chain(hooks).chain(patterns).chain(unwatched).collect();
     for alarm in &alarms {
         writeln!(f, "{}", printable(alarm))?;
     }
