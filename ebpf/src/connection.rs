@@ -1,12 +1,12 @@
 //! The connection table: finds or makes an entry, counts in it, decides whether the packet is reported.
 
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
-use aya_ebpf::helpers::generated::bpf_map_update_elem;
+use aya_ebpf::helpers::generated::{bpf_map_update_elem, bpf_skb_cgroup_id};
 use eyepiece_wire::{
     Aggregation, AnsweredBy, Connection, Counter, Half, Hook, Key4, Key6, Tunnel, Untracked, UntrackedKey,
 };
 
-use crate::globals::{AGGREGATION, DEBUG, INTERVAL};
+use crate::globals::{AGGREGATION, DEBUG, INTERVAL, OFF_SOCK_CGROUP};
 use crate::headers::*;
 use crate::maps::{EP_CONN4, EP_CONN6, EP_TUNNELS, EP_UNTRACKED, count};
 use crate::report::{self, Facts, is_egress};
@@ -134,6 +134,7 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
         let ingress = report::ingress(skb, facts.hook);
         let moved = is_egress(facts.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
         (*side).ingress_ifindex = ingress;
+        keep_cgroup(skb, entry, facts.hook);
         if facts.created != 0 && is_tunnel(facts) {
             (*entry).mark = AnsweredBy::Tunnel as u8;
         } else if facts.hook == Hook::ToNetwork as u8 && moved && (*entry).mark != AnsweredBy::Tunnel as u8 {
@@ -151,6 +152,21 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
         }
         if !(reports && emit::emission_enabled() && emit::trace(skb, entry, facts, reason) != 0) {
             report::put(side, facts.segments, facts.bytes);
+        }
+    }
+    0
+}
+
+/// Keeps the control group of the socket of this machine that sends the packet; of an answer to a SYN it is that of the
+/// listening socket. Not inlined: the compiler would compute the offset of a field of the context, which the verifier
+/// refuses.
+#[inline(never)]
+fn keep_cgroup(skb: *mut __sk_buff, entry: *mut Connection, hook: u8) -> i32 {
+    // SAFETY: `entry` is a map value; `skb` the context.
+    unsafe {
+        let is_done = OFF_SOCK_CGROUP.load() == u32::MAX || entry.is_null() || (*entry).cgroup != 0;
+        if !is_done && is_egress(hook) && (*skb).ingress_ifindex == 0 {
+            (*entry).cgroup = bpf_skb_cgroup_id(skb);
         }
     }
     0

@@ -135,6 +135,7 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, 
         report.packets += facts.segments;
         report.bytes += facts.bytes;
         report.ingress_ifindex = (*side).ingress_ifindex;
+        report.cgroup = (*entry).cgroup;
         report.reason = reason;
         let length = write(skb, record, facts, &report);
         if submit(skb.cast(), record, length) {
@@ -195,6 +196,7 @@ unsafe fn write(skb: *mut __sk_buff, record: *mut u8, facts: &Facts, report: &Re
             cpu: bpf_get_smp_processor_id() as u16,
             hook: facts.hook,
             mark: report.mark,
+            cgroup: report.cgroup,
         };
         *record.add(size_of::<Header>()).cast::<TraceNotify>() = TraceNotify {
             kind: NOTIFY_TRACE,

@@ -58,6 +58,7 @@ fn mix(endpoints: u16) -> Vec<Flow> {
                 bytes: 4000,
                 held_packets: 0,
                 held_bytes: 0,
+                cgroup: 0,
             });
             flow
         })

@@ -95,6 +95,7 @@ fn flows(symbols: &Symbols) -> Vec<Flow> {
             bytes: 17_000 + number as u64,
             held_packets: 0,
             held_bytes: 0,
+            cgroup: 0,
         });
         flow
     };

@@ -51,6 +51,7 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
             bytes: 100,
             held_packets: 0,
             held_bytes: 0,
+            cgroup: 0,
         });
         flows.push(flow);
     }

@@ -41,7 +41,17 @@ struct Repeated {
 
 fn traffic(ifindex: u32) -> TrafficDelta {
     let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets: 1, bytes: 64, held_packets: 0, held_bytes: 0 }
+    TrafficDelta {
+        hook,
+        mark,
+        ifindex,
+        ingress_ifindex: 0,
+        packets: 1,
+        bytes: 64,
+        held_packets: 0,
+        held_bytes: 0,
+        cgroup: 0,
+    }
 }
 
 impl Source for Repeated {

@@ -100,6 +100,7 @@ fn full_trace_has_all_attributes() {
         bytes: 65_000,
         held_packets: 0,
         held_bytes: 0,
+        cgroup: 0,
     });
     let outer = Ip {
         source: [198, 51, 100, 1].into(),

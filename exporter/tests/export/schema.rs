@@ -52,8 +52,17 @@ fn of_payloads() -> Vec<Observed> {
         let (packets, bytes) = (3, 300);
         let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
         let ours = all.len() % 2 == 0;
-        let traffic =
-            TrafficDelta { hook, mark, ifindex: 4, ingress_ifindex: 4, packets, bytes, held_packets: 0, held_bytes: 0 };
+        let traffic = TrafficDelta {
+            hook,
+            mark,
+            ifindex: 4,
+            ingress_ifindex: 4,
+            packets,
+            bytes,
+            held_packets: 0,
+            held_bytes: 0,
+            cgroup: 0,
+        };
         let drop = KernelDrop { reason: 2, location: 7, netns: 4_026_531_840 };
         let traffic = (ours && data.first() == Some(&4)).then_some(traffic);
         let kernel_drop = (ours && data.first() == Some(&1)).then_some(drop);

@@ -75,6 +75,7 @@ fn fields_beside_payload_are_kept() {
         bytes: 120,
         held_packets: 0,
         held_bytes: 0,
+        cgroup: 0,
     };
     let kernel_drop = KernelDrop { reason: 2, location: 0xffff_ffff_8100_0000, netns: 4_026_531_840 };
     for (name, data) in payloads::usual() {

@@ -208,6 +208,7 @@ fn totals_without_transport_are_read() {
         bytes: 300,
         held_packets: 0,
         held_bytes: 0,
+        cgroup: 0,
     };
     let addresses = Some(([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
     let transport = Transport { protocol: 6, ports: (1, 2), is_reply: true };

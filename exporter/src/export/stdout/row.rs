@@ -231,6 +231,7 @@ mod tests {
             bytes: 60,
             held_packets: 0,
             held_bytes: 0,
+            cgroup: 0,
         };
         let tcp = |ingress| {
             trace(|flow| {

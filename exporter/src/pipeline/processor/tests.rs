@@ -98,6 +98,7 @@ fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) {
         bytes: 64,
         held_packets: 0,
         held_bytes: 0,
+        cgroup: 0,
     });
     pipeline.aggregation.count(&flow, InterfaceKind::Other);
     pipeline.batch.push(Observed::Flow(flow));

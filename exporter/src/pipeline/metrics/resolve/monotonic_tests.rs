@@ -58,7 +58,17 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn traffic(ifindex: u32, packets: u64) -> TrafficDelta {
     let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
+    TrafficDelta {
+        hook,
+        mark,
+        ifindex,
+        ingress_ifindex: 0,
+        packets,
+        bytes: 60,
+        held_packets: 0,
+        held_bytes: 0,
+        cgroup: 0,
+    }
 }
 
 /// One reader of an aggregation.
