@@ -40,7 +40,7 @@ struct Repeated {
 }
 
 fn traffic(ifindex: u32) -> TrafficDelta {
-    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+    let (hook, mark, cgroup) = (Hook::FromEndpoint, AnsweredBy::Unknown, 0);
     TrafficDelta {
         hook,
         mark,
@@ -50,7 +50,7 @@ fn traffic(ifindex: u32) -> TrafficDelta {
         bytes: 64,
         held_packets: 0,
         held_bytes: 0,
-        cgroup: 0,
+        cgroup,
     }
 }
 

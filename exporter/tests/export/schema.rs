@@ -50,7 +50,7 @@ fn of_payloads() -> Vec<Observed> {
     let (tables, mut pairing, mut all) = (Tables::default(), Pairing::default(), Vec::new());
     for data in &vectors::payloads() {
         let (packets, bytes) = (3, 300);
-        let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
+        let (hook, mark, cgroup) = (Hook::FromEndpoint, AnsweredBy::Unknown, 0);
         let ours = all.len() % 2 == 0;
         let traffic = TrafficDelta {
             hook,
@@ -61,7 +61,7 @@ fn of_payloads() -> Vec<Observed> {
             bytes,
             held_packets: 0,
             held_bytes: 0,
-            cgroup: 0,
+            cgroup,
         };
         let drop = KernelDrop { reason: 2, location: 7, netns: 4_026_531_840 };
         let traffic = (ours && data.first() == Some(&4)).then_some(traffic);

@@ -28,18 +28,8 @@ fn bench() -> Bench {
 }
 
 fn traffic(hook: Hook, packets: u64, bytes: u64) -> TrafficDelta {
-    let mark = AnsweredBy::Unknown;
-    TrafficDelta {
-        hook,
-        mark,
-        ifindex: 7,
-        ingress_ifindex: 3,
-        packets,
-        bytes,
-        held_packets: 0,
-        held_bytes: 0,
-        cgroup: 0,
-    }
+    let (mark, cgroup) = (AnsweredBy::Unknown, 0);
+    TrafficDelta { hook, mark, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0, cgroup }
 }
 
 fn address(last: u8) -> IpAddr {

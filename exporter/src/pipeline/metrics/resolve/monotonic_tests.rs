@@ -57,18 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn traffic(ifindex: u32, packets: u64) -> TrafficDelta {
-    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta {
-        hook,
-        mark,
-        ifindex,
-        ingress_ifindex: 0,
-        packets,
-        bytes: 60,
-        held_packets: 0,
-        held_bytes: 0,
-        cgroup: 0,
-    }
+    let (hook, mark, cgroup) = (Hook::FromEndpoint, AnsweredBy::Unknown, 0);
+    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0, cgroup }
 }
 
 /// One reader of an aggregation.
