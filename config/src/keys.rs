@@ -217,8 +217,8 @@ pub(crate) const KEYS: &[Key] = &[
         "datapath.max_connections",
         Kind::Integer(1, 16_777_216),
         "Entries of each of the two connection tables (IPv4, IPv6), one for each connection and interface. Packets beyond\n\
-         are counted as untracked. They are allocated at the start: 466 bytes of kernel memory for each of this number,\n\
-         both tables together; 58 MiB at the default.",
+         are counted as untracked. They are allocated at the start: 482 bytes of kernel memory for each of this number,\n\
+         both tables together; 60 MiB at the default.",
     ),
     key("datapath.drops", Kind::Bool, "Whether packets that the kernel drops are reported, with the kernel's reason."),
     key(

@@ -1,12 +1,12 @@
 //! The connection table: finds or makes an entry, counts in it, decides whether the packet is reported.
 
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
-use aya_ebpf::helpers::generated::bpf_map_update_elem;
+use aya_ebpf::helpers::generated::{bpf_map_update_elem, bpf_skb_cgroup_id};
 use eyepiece_wire::{
     Aggregation, AnsweredBy, Connection, Counter, Half, Hook, Key4, Key6, Tunnel, Untracked, UntrackedKey,
 };
 
-use crate::globals::{AGGREGATION, DEBUG, INTERVAL};
+use crate::globals::{AGGREGATION, DEBUG, INTERVAL, OFF_SOCK_CGROUP};
 use crate::headers::*;
 use crate::maps::{EP_CONN4, EP_CONN6, EP_TUNNELS, EP_UNTRACKED, count};
 use crate::report::{self, PacketInfo, is_egress};
@@ -133,6 +133,7 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInf
         let ingress = report::ingress(skb, info.hook);
         let moved = is_egress(info.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
         (*side).ingress_ifindex = ingress;
+        keep_cgroup(skb, entry, info.hook);
         if info.created != 0 && is_tunnel(info) {
             (*entry).answered_by = AnsweredBy::Tunnel as u8;
         } else if info.hook == Hook::ToNetwork as u8 && moved && (*entry).answered_by != AnsweredBy::Tunnel as u8 {
@@ -155,7 +156,22 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInf
     0
 }
 
-/// Returns whether a packet at an uplink is an outer packet of one of the machine's tunnel devices.
+/// Keeps the control group of the socket of this machine that sends the packet; of an answer to a SYN it is that of the
+/// listening socket. Not inlined: the compiler would compute the offset of a field of the context, which the verifier
+/// refuses.
+#[inline(never)]
+fn keep_cgroup(skb: *mut __sk_buff, entry: *mut Connection, hook: u8) -> i32 {
+    // SAFETY: `entry` is a map value; `skb` the context.
+    unsafe {
+        let is_done = OFF_SOCK_CGROUP.load() == u32::MAX || entry.is_null() || (*entry).cgroup != 0;
+        if !is_done && is_egress(hook) && (*skb).ingress_ifindex == 0 {
+            (*entry).cgroup = bpf_skb_cgroup_id(skb);
+        }
+    }
+    0
+}
+
+/// Whether a packet at an uplink is an outer packet of one of the machine's tunnel devices.
 #[inline(always)]
 fn is_tunnel(info: &PacketInfo) -> bool {
     if info.hook != Hook::FromNetwork as u8 && info.hook != Hook::ToNetwork as u8 {

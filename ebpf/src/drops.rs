@@ -25,6 +25,9 @@ const ADDRESS_LEN: u32 = 6;
 const VLAN_LEN: u32 = 4;
 /// The bit of `_skb_refdst` that is no part of the address (`SKB_DST_NOREF`).
 const ROUTE_IS_BORROWED: u64 = 1;
+/// States of sockets that are no `struct sock` (Linux `include/net/tcp_states.h`).
+const TCP_TIME_WAIT: u8 = 6;
+const TCP_NEW_SYN_RECV: u8 = 12;
 /// The first file id of kernel drops; the subsystem is added.
 const FILE_KERNEL: u8 = 240;
 
@@ -129,6 +132,34 @@ unsafe fn route_namespace(skb: *const u8) -> u32 {
     }
 }
 
+/// Returns the id of the control group of the socket that the packet is for, or that sent it; 0 if it is not known, and in
+/// another namespace than the hooks'.
+#[inline(always)]
+unsafe fn control_group(ctx: &BtfTracePointContext, skb: *const u8, netns: u32) -> u64 {
+    if OFF_SOCK_CGROUP.load() == u32::MAX || netns != OWN_NAMESPACE.load() {
+        return 0;
+    }
+    unsafe {
+        let mut socket = 0_u64;
+        if KFREE_SKB_ARGUMENTS.load() > 3 {
+            socket = ctx.arg(3);
+        }
+        if socket == 0 {
+            socket = field(skb, OFF_SKB_SK.load());
+        }
+        let (mut state, mut group, mut node, mut id) = (0_u8, 0_u64, 0_u64, 0_u64);
+        // Reads of null fail. A socket of a request or of a closed connection is another, smaller struct.
+        let is_known = socket != 0
+            && kernel::load(socket.wrapping_add(OFF_SOCK_STATE.load() as u64), &mut state)
+            && state != TCP_TIME_WAIT
+            && state != TCP_NEW_SYN_RECV
+            && kernel::load(socket.wrapping_add(OFF_SOCK_CGROUP.load() as u64), &mut group)
+            && kernel::load(group.wrapping_add(OFF_CGROUP_NODE.load() as u64), &mut node)
+            && kernel::load(node.wrapping_add(OFF_NODE_ID.load() as u64), &mut id);
+        if is_known { id } else { 0 }
+    }
+}
+
 /// Counts the drop in `EP_DROPS`, whether or not a record finds room.
 #[inline(always)]
 fn count_drop(reason: u32, netns: u32) {
@@ -222,6 +253,7 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
             cpu: bpf_get_smp_processor_id() as u16,
             hook: Hook::Drop as u8,
             answered_by: 0,
+            cgroup: control_group(ctx, skb, drop.netns),
         };
         write_notify(
             record.add(size_of::<Header>()).cast(),

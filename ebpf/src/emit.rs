@@ -134,6 +134,7 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketIn
         report.packets += info.segments;
         report.bytes += info.bytes;
         report.ingress_ifindex = (*side).ingress_ifindex;
+        report.cgroup = (*entry).cgroup;
         report.reason = reason;
         let length = write(skb, record, info, &report);
         if submit(skb.cast(), record, length) {
@@ -194,6 +195,7 @@ unsafe fn write(skb: *mut __sk_buff, record: *mut u8, info: &PacketInfo, report:
             cpu: bpf_get_smp_processor_id() as u16,
             hook: info.hook,
             answered_by: report.answered_by,
+            cgroup: report.cgroup,
         };
         *record.add(size_of::<Header>()).cast::<TraceNotify>() = TraceNotify {
             kind: NOTIFY_TRACE,

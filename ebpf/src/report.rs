@@ -40,6 +40,8 @@ pub(crate) struct Report {
     pub(crate) bytes: u64,
     pub(crate) held_packets: u64,
     pub(crate) held_bytes: u64,
+    /// As `eyepiece_wire::Header::cgroup`.
+    pub(crate) cgroup: u64,
     pub(crate) ingress_ifindex: u32,
     pub(crate) reason: u8,
     pub(crate) answered_by: u8,

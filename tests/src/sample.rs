@@ -16,7 +16,17 @@ pub fn ip(source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Ip {
 /// What a hook counted: at an interface, by which the packets came in, packets and bytes. None of it was held back.
 pub fn traffic(hook: Hook, (ifindex, ingress_ifindex): (u32, u32), (packets, bytes): (u64, u64)) -> TrafficDelta {
     let answered_by = AnsweredBy::Unknown;
-    TrafficDelta { hook, answered_by, ifindex, ingress_ifindex, packets, bytes, held_packets: 0, held_bytes: 0 }
+    TrafficDelta {
+        hook,
+        answered_by,
+        ifindex,
+        ingress_ifindex,
+        packets,
+        bytes,
+        held_packets: 0,
+        held_bytes: 0,
+        cgroup: 0,
+    }
 }
 
 /// The `number`th flow of TCP over IPv4, with what every source knows of it.

@@ -113,6 +113,8 @@ pub struct Connection {
     pub half: [Half; 2],
     /// Jiffies of its first packet.
     pub created: u64,
+    /// Id of the control group of this machine's socket that sent a packet of it; 0 = none seen.
+    pub cgroup: u64,
     /// 1 = about to be removed: packets count as untracked.
     pub dead: u32,
     /// The half that opened the connection.
@@ -124,7 +126,7 @@ pub struct Connection {
     /// 0.
     pub pad: u8,
 }
-const _: () = assert!(size_of::<Connection>() == 128);
+const _: () = assert!(size_of::<Connection>() == 136);
 
 /// Items that one call of the sweep program handles.
 pub const SWEEP_BATCH: usize = 16;

@@ -96,8 +96,11 @@ pub struct Header {
     pub hook: u8,
     /// A [`AnsweredBy`].
     pub answered_by: u8,
+    /// Id of the control group of this machine's socket in its own network namespace, 0 = unknown: at egress hooks and in
+    /// drops without ingress interface it sent the packets, else it receives them.
+    pub cgroup: u64,
 }
-const _: () = assert!(size_of::<Header>() == 72);
+const _: () = assert!(size_of::<Header>() == 80);
 
 /// The programs' view of an interface; value of `EP_INTERFACES`.
 #[repr(C)]

@@ -164,6 +164,7 @@ mod tests {
                 bytes: 300,
                 held_packets: 2,
                 held_bytes: 220,
+                cgroup: 0,
             };
             let counted = once_per_node(&traffic, source, destination, ingress);
             assert_eq!(counted, expected, "{traffic:?} from {source:?} to {destination:?} in by {ingress:?}");
@@ -199,6 +200,7 @@ mod tests {
                 bytes: 60,
                 held_packets: 0,
                 held_bytes: 0,
+                cgroup: 0,
             };
             let mut flow = Flow { traffic: Some(traffic), ..Flow::empty(EventType::default()) };
             flow.source.endpoint = u16::from(from_endpoint);
@@ -222,6 +224,7 @@ mod tests {
             bytes: u64::MAX,
             held_packets: 1,
             held_bytes: u64::MAX,
+            cgroup: 0,
         };
         let counted = once_per_node(&traffic, EndKind::Other, EndKind::Other, InterfaceKind::Uplink);
         assert_eq!(counted, (u64::MAX, u64::MAX));

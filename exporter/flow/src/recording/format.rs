@@ -304,13 +304,13 @@ fn write(out: &mut Vec<u8>, (kind, flags): (u8, u8), cpu: u16, time: u64, body: 
 }
 
 fn write_traffic(traffic: &TrafficDelta, out: &mut Vec<u8>) {
-    let TrafficDelta { hook, answered_by, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes } =
+    let TrafficDelta { hook, answered_by, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes, cgroup } =
         *traffic;
     out.extend([hook as u8, answered_by as u8, 0, 0]);
     for number in [ifindex, ingress_ifindex, 0] {
         out.extend(number.to_le_bytes());
     }
-    for number in [packets, bytes, held_packets, held_bytes, 0] {
+    for number in [packets, bytes, held_packets, held_bytes, cgroup] {
         out.extend(number.to_le_bytes());
     }
 }

@@ -60,7 +60,7 @@ impl World {
                 let pod = self.endpoints.remove(id);
                 // Another endpoint may have the pod's name by now.
                 let pod = pod.filter(|pod| !self.endpoints.values().any(|other| other == pod));
-                pod.map(|pod| self.set_labels(pod, &[])).unwrap_or_default()
+                pod.map(|pod| self.set_labels(&pod, &[])).unwrap_or_default()
             }
             (Notification::EndpointUpdate { id, labels, pod_name, namespace, .. }, _) if !pod_name.is_empty() => {
                 let pod = (namespace.clone(), pod_name.clone());
@@ -69,11 +69,11 @@ impl World {
                     return Vec::new();
                 }
                 self.endpoints.insert(*id, pod.clone());
-                self.set_labels(pod, labels)
+                self.set_labels(&pod, labels)
             }
             // Labels of a failed build may be incomplete.
             (Notification::EndpointRegenerate { id, labels, .. }, AgentEventKind::EndpointRegenerateSuccess) => {
-                self.endpoints.get(id).cloned().map(|pod| self.set_labels(pod, labels)).unwrap_or_default()
+                self.endpoints.get(id).cloned().map(|pod| self.set_labels(&pod, labels)).unwrap_or_default()
             }
             (Notification::Ipcache { cidr, .. }, AgentEventKind::IpcacheDeleted) => {
                 key(cidr).and_then(|key| self.remove(&key)).into_iter().collect()
@@ -81,39 +81,39 @@ impl World {
             (Notification::Ipcache { cidr, identity, namespace, pod_name, .. }, _) => {
                 let pod = (!pod_name.is_empty()).then(|| (namespace.clone(), pod_name.clone()));
                 let address = Address { identity: *identity, pod };
-                key(cidr).and_then(|key| self.insert(key, address)).into_iter().collect()
+                key(cidr).and_then(|key| self.insert(&key, address)).into_iter().collect()
             }
             _ => Vec::new(),
         }
     }
 
-    fn set_labels(&mut self, pod: Pod, labels: &[String]) -> Vec<Change> {
+    fn set_labels(&mut self, pod: &Pod, labels: &[String]) -> Vec<Change> {
         let mut labels = labels.to_vec();
         labels.sort_unstable();
         let before = match labels.is_empty() {
-            true => self.labels.remove(&pod),
+            true => self.labels.remove(pod),
             false => self.labels.insert(pod.clone(), labels.clone()),
         };
         if before.unwrap_or_default() == labels {
             return Vec::new();
         }
-        self.keys.get(&pod).into_iter().flatten().filter_map(|key| self.change(key)).collect()
+        self.keys.get(pod).into_iter().flatten().filter_map(|key| self.change(key)).collect()
     }
 
-    fn insert(&mut self, key: Key, address: Address) -> Option<Change> {
-        if self.addresses.len() >= MAX_PREFIXES && !self.addresses.contains_key(&key) {
+    fn insert(&mut self, key: &Key, address: Address) -> Option<Change> {
+        if self.addresses.len() >= MAX_PREFIXES && !self.addresses.contains_key(key) {
             self.refused += 1;
             return None;
         }
-        if self.addresses.get(&key) == Some(&address) {
+        if self.addresses.get(key) == Some(&address) {
             return None;
         }
-        self.unlink(&key);
+        self.unlink(key);
         if let Some(pod) = &address.pod {
             self.keys.entry(pod.clone()).or_default().insert(key.clone());
         }
         self.addresses.insert(key.clone(), address);
-        self.change(&key)
+        self.change(key)
     }
 
     fn remove(&mut self, key: &Key) -> Option<Change> {

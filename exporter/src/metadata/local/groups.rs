@@ -1,6 +1,7 @@
 //! Which control groups and network namespaces lead where: by a scan of all, and by single new folders.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 
 use eyepiece_flow::control_group::{Owner, unified_path};
@@ -20,16 +21,23 @@ pub(super) struct Groups {
     trees: Vec<Tree>,
     own_namespace: Option<u32>,
     entries: HashMap<Key, Target>,
+    /// Whether a container's namespace could not be read for want of a capability.
+    is_denied: bool,
 }
 
 impl Groups {
     /// Knows no entry yet.
     pub(super) fn new(trees: Vec<Tree>) -> Self {
-        Self { trees, own_namespace: process::own_namespace(), entries: HashMap::new() }
+        Self { trees, own_namespace: process::own_namespace(), entries: HashMap::new(), is_denied: false }
     }
 
     pub(super) fn trees(&self) -> &[Tree] {
         &self.trees
+    }
+
+    /// Returns whether a container's namespace could not be read for want of a capability.
+    pub(super) const fn is_denied(&self) -> bool {
+        self.is_denied
     }
 
     /// The number of control groups that lead somewhere.
@@ -46,8 +54,8 @@ impl Groups {
     /// last totals of its connections come later.
     pub(super) fn scan(&mut self) -> Vec<Change> {
         let mut found = HashMap::new();
-        let unified = self.trees.iter().find(|tree| tree.is_unified);
-        if let Some(tree) = unified {
+        let unified = self.trees.iter().find(|tree| tree.is_unified).cloned();
+        if let Some(tree) = &unified {
             walk(tree.root.clone(), MAX_FOLDERS, |folder| found.extend(entry_of_folder(tree, folder)));
         }
         for id in process::all() {
@@ -55,7 +63,7 @@ impl Groups {
             let owner = Owner::of_process(&text);
             // A path outside of our cgroup namespace begins with `/..` and has no folder here.
             let path = unified_path(&text).filter(|path| *path != "/" && !path.starts_with("/.."));
-            if let Some(key) = path.and_then(|path| key_of(&unified?.folder_of(path)))
+            if let Some(key) = path.and_then(|path| key_of(&unified.as_ref()?.folder_of(path)))
                 && !found.contains_key(&key)
                 && let Some(target) = targets::of_owner(&owner).or_else(|| targets::of_process(id))
             {
@@ -96,11 +104,13 @@ impl Groups {
     }
 
     /// The namespace of a container's or pod's process, unless it is the host's.
-    fn entry_of_namespace(&self, process: u32, owner: &Owner<'_>) -> Option<(Key, Target)> {
+    fn entry_of_namespace(&mut self, process: u32, owner: &Owner<'_>) -> Option<(Key, Target)> {
         if !matches!(owner, Owner::Container { .. } | Owner::Pod(_)) {
             return None;
         }
-        let namespace = process::namespace(process).filter(|inode| Some(*inode) != self.own_namespace)?;
+        let namespace = process::namespace(process);
+        self.is_denied |= namespace.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        let namespace = namespace.ok().filter(|inode| Some(*inode) != self.own_namespace)?;
         Some((Key::Namespace(namespace), targets::of_owner(owner)?))
     }
 

@@ -38,6 +38,8 @@ pub struct LocalProvider {
     receiver: Arc<dyn ChangeReceiver>,
     telemetry: Telemetry,
     waiting: Vec<Waiting>,
+    /// Whether the want of a capability is logged.
+    is_denied: bool,
 }
 
 /// A folder to look at again.
@@ -55,7 +57,13 @@ impl LocalProvider {
     }
 
     fn with_trees(trees: Vec<Tree>, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Self {
-        Self { groups: Groups::new(trees), receiver, telemetry: telemetry.clone(), waiting: Vec::new() }
+        Self {
+            groups: Groups::new(trees),
+            receiver,
+            telemetry: telemetry.clone(),
+            waiting: Vec::new(),
+            is_denied: false,
+        }
     }
 
     /// Follows the control groups until a shutdown. A scan blocks the thread for some 20 µs a process.
@@ -71,7 +79,7 @@ impl LocalProvider {
             tokio::select! {
                 _ = shutdown::requested(&mut stop) => return,
                 created = created(watch.as_mut()) => match (created, &mut watch) {
-                    (Some(folders), Some(watch)) => self.enqueue(folders, watch),
+                    (Some(folders), Some(watch)) => self.enqueue(&folders, watch),
                     _ => {
                         self.count("events_lost");
                         // Watched anew, with the folders whose events were lost.
@@ -81,6 +89,7 @@ impl LocalProvider {
                 },
                 () = sleep_until(next_look.min(next_scan)) => {}
             }
+            self.report_denied();
             let now = Instant::now();
             self.look(now);
             if now >= next_scan {
@@ -114,7 +123,7 @@ impl LocalProvider {
     }
 
     /// Takes new folders, and those already in them.
-    fn enqueue(&mut self, folders: Vec<PathBuf>, watch: &mut FolderWatch) {
+    fn enqueue(&mut self, folders: &[PathBuf], watch: &mut FolderWatch) {
         let due = Instant::now();
         for folder in folders.iter().flat_map(|folder| watch.add(folder)) {
             if self.waiting.len() == MAX_WAITING {
@@ -143,6 +152,15 @@ impl LocalProvider {
         if !changes.is_empty() {
             self.receiver.apply(Provider::Local, changes);
             self.receiver.report(Provider::Local, Condition::Current, self.groups.count());
+        }
+    }
+
+    /// Logs once that namespaces cannot be read.
+    fn report_denied(&mut self) {
+        if self.groups.is_denied() && !self.is_denied {
+            self.is_denied = true;
+            self.count("namespaces_denied");
+            tracing::warn!("cannot read the network namespaces of containers: it needs the capability SYS_PTRACE");
         }
     }
 

@@ -215,6 +215,7 @@ mod tests {
             bytes: 60,
             held_packets: 0,
             held_bytes: 0,
+            cgroup: 0,
         });
         flow
     }

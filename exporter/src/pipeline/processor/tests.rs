@@ -97,6 +97,7 @@ fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) -> Symbol {
         bytes: 64,
         held_packets: 0,
         held_bytes: 0,
+        cgroup: 0,
     });
     let name = flow.source.name;
     pipeline.aggregation.count(&flow, InterfaceKind::Other);

@@ -32,6 +32,7 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
         bytes: header.bytes,
         held_packets: header.held_packets,
         held_bytes: header.held_bytes,
+        cgroup: header.cgroup,
     };
     Some(Event::Raw(RawEvent {
         time: clock.unix(header.time),
@@ -64,7 +65,7 @@ mod tests {
         assert_eq!((raw.data, raw.kernel_drop.map(|drop| drop.reason)), (&[1, 2][..], Some(7)));
         assert!(decode(&bytes(Header { data_len: 4, ..Header::default() }, &[1, 2, 3]), clock).is_none());
         assert!(decode(&bytes(Header { hook: 9, ..Header::default() }, &[]), clock).is_none());
-        for length in 0..72 {
+        for length in 0..80 {
             assert!(decode(&good[..length], clock).is_none(), "{length}");
         }
     }

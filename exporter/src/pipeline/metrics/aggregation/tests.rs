@@ -29,8 +29,18 @@ fn bench() -> Bench {
 }
 
 fn traffic(hook: Hook, packets: u64, bytes: u64) -> TrafficDelta {
-    let answered_by = AnsweredBy::Unknown;
-    TrafficDelta { hook, answered_by, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0 }
+    let (answered_by, cgroup) = (AnsweredBy::Unknown, 0);
+    TrafficDelta {
+        hook,
+        answered_by,
+        ifindex: 7,
+        ingress_ifindex: 3,
+        packets,
+        bytes,
+        held_packets: 0,
+        held_bytes: 0,
+        cgroup,
+    }
 }
 
 fn address(last: u8) -> IpAddr {

@@ -52,8 +52,18 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn traffic(ifindex: u32, packets: u64) -> TrafficDelta {
-    let (hook, answered_by) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta { hook, answered_by, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
+    let (hook, answered_by, cgroup) = (Hook::FromEndpoint, AnsweredBy::Unknown, 0);
+    TrafficDelta {
+        hook,
+        answered_by,
+        ifindex,
+        ingress_ifindex: 0,
+        packets,
+        bytes: 60,
+        held_packets: 0,
+        held_bytes: 0,
+        cgroup,
+    }
 }
 
 /// One reader of an aggregation.

@@ -23,14 +23,14 @@ pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, ent
             ingress_ifindex: half.ingress_ifindex,
             hook: u32::from(half.hook),
         };
-        push(totals, (key, entry.origin), index, answered_by, &taken);
+        push(totals, (key, entry.origin, entry.cgroup), index, answered_by, &taken);
     }
 }
 
-/// Adds totals of a half of an entry whose half `origin` opened the connection.
+/// Adds totals of a half of an entry whose half `origin` opened the connection, with the control group of its socket.
 pub(super) fn push<K: ConnectionKey>(
     totals: &mut Vec<Totals>,
-    (key, origin): (&K, u8),
+    (key, origin, cgroup): (&K, u8, u64),
     index: usize,
     answered_by: AnsweredBy,
     taken: &SweepTotals,
@@ -39,7 +39,7 @@ pub(super) fn push<K: ConnectionKey>(
         return;
     }
     let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
-    let traffic = traffic(hook, key.ifindex(), taken.ingress_ifindex, answered_by, taken);
+    let traffic = TrafficDelta { cgroup, ..traffic(hook, key.ifindex(), taken.ingress_ifindex, answered_by, taken) };
     let transport = transport(key.protocol(), key.ports(), index, origin);
     totals.push(Totals { traffic, addresses: key.addresses(index), transport });
 }
@@ -68,5 +68,6 @@ pub(super) const fn traffic(
         bytes: taken.bytes,
         held_packets: taken.held_packets,
         held_bytes: taken.held_bytes,
+        cgroup: 0,
     }
 }
