@@ -73,7 +73,7 @@ mod tests {
         ] {
             let traffic = TrafficDelta {
                 hook,
-                mark: AnsweredBy::Unknown,
+                answered_by: AnsweredBy::Unknown,
                 ifindex: 2,
                 ingress_ifindex,
                 packets: 1,

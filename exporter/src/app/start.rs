@@ -22,7 +22,6 @@ use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
 use super::signals::Signals;
 use super::{exports, identity, mapping, metadata, source, status};
-use crate::metadata::registry::Registry;
 use crate::metadata::{Publisher, Tables};
 use crate::pipeline;
 use crate::pipeline::Sink;
@@ -97,9 +96,6 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let Bound { admin, serving, monitor, inbox, hubble } = bound;
     let symbols = Symbols::default();
     let publisher = Publisher::new(Tables::new(&symbols));
-    // Receives what providers of names know.
-    let registry = Registry::new(symbols.clone(), publisher.clone());
-    deps.runtime.spawn(registry.publish_changes());
     let source_deps = SourceDeps {
         runtime: deps.runtime,
         settings,

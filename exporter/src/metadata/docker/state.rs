@@ -171,11 +171,14 @@ mod tests {
         }
     }
 
+    /// Name, container, and the entries that it adds or removes.
+    type Step<'a> = (&'a str, Container, &'a [(Key, Option<&'a str>)]);
+
     #[test]
     fn changes_add_up_to_entries() {
         let (mut state, mut received) = (State::default(), Received::default());
         let address = |text: &str| Key::Address(text.parse::<IpAddr>().expect("an address"));
-        let steps: [(&str, Container, &[(Key, Option<&str>)]); 6] = [
+        let steps: [Step<'_>; 6] = [
             (
                 "a container in two networks",
                 container("a", Network::Own, Some(7), &["10.0.0.2", "fd00::2"]),

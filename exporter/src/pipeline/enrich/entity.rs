@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use eyepiece_flow::event::Totals;
+use eyepiece_flow::event::{Totals, TrafficDelta};
 use eyepiece_flow::flow::{End, Flow, L4};
 use eyepiece_flow::interner::Symbol;
 
@@ -39,6 +39,9 @@ pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) {
         let own = if sock.point.is_reverse() { &mut destination } else { &mut source };
         own.control_group = Some(sock.cgroup);
     }
+    if let Some(traffic) = &flow.traffic {
+        by_sockets(traffic, &mut source, &mut destination);
+    }
     name(&mut flow.source, source, names);
     name(&mut flow.destination, destination, names);
 }
@@ -51,9 +54,20 @@ pub(super) fn name_totals(totals: &Totals, ends: &mut (End, End), names: &Snapsh
     let addresses = totals.addresses.as_ref().map(|(source, destination)| (source, destination));
     let transport = &totals.transport;
     let service = (transport.protocol, transport.ports);
-    let (source, destination) = hints(addresses, Some(service), transport.is_reply, true);
+    let (mut source, mut destination) = hints(addresses, Some(service), transport.is_reply, true);
+    by_sockets(&totals.traffic, &mut source, &mut destination);
     name(&mut ends.0, source, names);
     name(&mut ends.1, destination, names);
+}
+
+/// Adds the control group of the machine's own socket at one end.
+#[inline]
+fn by_sockets<'a>(traffic: &TrafficDelta, source: &mut Hints<'a>, destination: &mut Hints<'a>) {
+    for (hints, group) in [(source, traffic.source_cgroup()), (destination, traffic.destination_cgroup())] {
+        if group != 0 {
+            hints.control_group = Some(group);
+        }
+    }
 }
 
 /// Names the end of an event that has its endpoint only.
