@@ -266,6 +266,8 @@ const QUIET: &[(&str, &str)] = &[
     ("net.ipv6.conf.default.mldv2_unsolicited_report_interval", "1"),
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),
+    // A new namespace takes the machine's value, which docker's daemon sets.
+    ("net.ipv4.ip_forward", "0"),
     ("net.ipv4.icmp_ratelimit", "0"),
     ("net.ipv6.icmp.ratelimit", "0"),
     ("net.ipv4.icmp_echo_ignore_broadcasts", "1"),

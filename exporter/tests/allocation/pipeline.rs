@@ -24,11 +24,11 @@ use eyepiece_wire::{Hook, InterfaceKind};
 
 use crate::counting;
 
-/// Bytes that may be kept for a record that waits, whatever batch it came in: a flow of 376 in room for a third more,
+/// Bytes that may be kept for a record that waits, whatever batch it came in: a flow of 384 in room for a third more,
 /// and its share of the batch's own and of its place in the queue.
-const BYTES_OF_A_RECORD: i64 = 512;
-/// The bytes of a full queue: half of the program's 64 MiB.
-const BYTES_OF_A_FULL_QUEUE: i64 = 32 << 20;
+const BYTES_OF_A_RECORD: i64 = 520;
+/// The bytes of a full queue.
+const BYTES_OF_A_FULL_QUEUE: i64 = 65_536 * BYTES_OF_A_RECORD;
 
 /// Gives the same events at each read, `reads` times, and counts the allocations of handing over the last ones.
 struct Repeated {

@@ -109,7 +109,7 @@ fn config_check_reports_as_run() {
             "\n  monitor.socket (from /",
             "): there is no folder /nonexistent; ",
             "\n  otlp.tls.ca (from /",
-            "): /nonexistent/ca.pem: No such file or directory",
+            "): cannot use the certificate in /nonexistent/ca.pem: No such file or directory",
         ] {
             assert!(text.contains(words), "{words} {text}");
         }

@@ -95,7 +95,10 @@ proptest! {
         let to = (from + count).min(end);
         // As many bytes as the next record has: that one is then taken for the rest of the body.
         prop_assume!(ends.get(2).is_none_or(|next| next - end != to - from));
+        let middle = bytes[start..end].to_vec();
         bytes.drain(from..to);
+        // The next record begins with the missing bytes: that one is then cut.
+        prop_assume!(!bytes[start..].starts_with(&middle));
         let (records, ..) = read_all(&bytes);
         let mut expected = texts(&events);
         expected.remove(1);

@@ -156,7 +156,7 @@ fn default_address_checks_group_and_files() {
     let found = problems(&settings);
     let expected = [
         "hubble.group: there is no group \"no-such-group\" on this machine; ",
-        "hubble.tls.client_ca: /nonexistent/ca.pem: No such file",
+        "hubble.tls.client_ca: cannot use the certificate in /nonexistent/ca.pem: No such file",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:#?}");

@@ -87,7 +87,7 @@ fn usage_errors_precede_connection() {
         (&["--pod", "a", "--not"], "--not has no filter after it"),
         (&["-o", "xml"], "possible values: compact, dict, json, table"),
         (&["--time-format", "x"], "StampMilli"),
-        (&["--server", "ftp://x"], "--server: \"ftp://x\" is no address"),
+        (&["--server", "ftp://x"], "--server: invalid address of a Hubble server \"ftp://x\""),
         (&["--timeout", "5"], "--timeout: \"5\" is no duration"),
         (&["--tls-client-key-file", "x"], "belong together"),
         (&["--server", "x:1", "--basic-auth-username", "x"], "belong together"),
