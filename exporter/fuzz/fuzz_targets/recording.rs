@@ -1,8 +1,8 @@
 //! Recordings: any bytes are read to their end, and records can be written and read again.
 #![no_main]
 
-use eyepiece_flow::recording::metadata;
 use eyepiece_flow::recording::format::{self, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
+use eyepiece_flow::recording::metadata;
 use libfuzzer_sys::fuzz_target;
 
 /// Formats a record.
