@@ -1,11 +1,11 @@
 //! The provider `docker`: names of containers, from docker or from podman's compatible socket.
 //!
 //! It lists the running containers at the start, follows events, and looks at each container that an event names again:
-//! what an event says may be outdated, what docker answers then is not. A listing once a minute finds what events have
+//! an event may be outdated, what docker answers then is not. A listing once a minute finds what events have
 //! missed, and a daemon that no longer answers. While docker cannot be reached, the last state stays.
 //!
 //! To wire it, `app` passes the settings of `[metadata.docker]` and the registry of names to [`build`], and spawns the
-//! future on the runtime `eyepiece`. With `CAP_SYS_PTRACE` the network namespace of a container is that of its first
+//! future on the runtime `metadata`. With `CAP_SYS_PTRACE` the network namespace of a container is that of its first
 //! process; without, that of docker's own file of it, which podman lacks.
 
 mod client;

@@ -31,7 +31,7 @@ const IGNORED: [&str; 14] = [
     "io.cilium.k8s.",
 ];
 
-/// Returns whether a label of a pod says what it is, and not which one of several it is.
+/// Returns whether a label describes a pod's workload, not the one pod of several.
 fn is_kept(key: &str) -> bool {
     !IGNORED.iter().any(|prefix| key.starts_with(prefix)) && !key.contains("beta.kubernetes.io")
 }
