@@ -1,24 +1,30 @@
-//! Exports own metrics as OTLP: OpenTelemetry's SDK collects them, and [`metrics_sender`] sends them as it does the flows'
-//! metrics.
+//! Exports own metrics as OTLP: OpenTelemetry's SDK collects them, its exporter encodes them, and [`metrics_sender`] sends
+//! them as it does the flows' metrics.
 //!
-//! The exporter of opentelemetry-otlp is not between them: it returns no partial success, and the SDK's `Sum` has private
-//! fields, so that [`StartTimes`] needs the message. With it, each request was decoded and encoded again.
+//! The exporter does not send them itself: it returns no partial success, and all series of the SDK's `Sum` have one start
+//! time, in a private field. So `StartTimes` reads the encoded message. The exporter takes some `OTEL_EXPORTER_OTLP_*`
+//! variables from the environment (headers, compression), which have no effect: only the request's body is used.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use eyepiece_semconv::{Instrument as Kinds, Metric, attribute};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter as _;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{
     Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
 };
-use tokio::task::spawn_blocking;
+use prost::Message as _;
 use tracing::warn;
 
 use super::delivery::Transport;
@@ -39,11 +45,16 @@ pub async fn run<T: Transport>(
     interval: Duration,
     stop: Stop,
 ) {
-    let collector = Arc::new(Mutex::new(Collector::new(telemetry, resource)));
+    let collector = match Collector::new(telemetry, resource) {
+        Ok(collector) => Arc::new(tokio::sync::Mutex::new(collector)),
+        Err(error) => {
+            warn!("cannot export own metrics: {error}");
+            return;
+        }
+    };
     let produce = || {
         let collector = Arc::clone(&collector);
-        let collect = move || collector.lock().unwrap_or_else(PoisonError::into_inner).due();
-        async { spawn_blocking(collect).await.unwrap_or_default() }
+        async move { collector.lock().await.due().await }
     };
     metrics_sender::run(sender, interval, produce, stop).await;
 }
@@ -53,6 +64,8 @@ struct Collector {
     telemetry: Telemetry,
     reader: Reader,
     meter: Meter,
+    exporter: MetricExporter,
+    body: Body,
     /// Names that have an instrument.
     known: BTreeSet<&'static str>,
     starts: StartTimes,
@@ -61,7 +74,7 @@ struct Collector {
 }
 
 impl Collector {
-    fn new(telemetry: Telemetry, resource: &Resource) -> Self {
+    fn new(telemetry: Telemetry, resource: &Resource) -> Result<Self, ExporterBuildError> {
         let reader = Reader::default();
         let provider = SdkMeterProvider::builder()
             .with_reader(reader.clone())
@@ -71,20 +84,76 @@ impl Collector {
             .build();
         let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION"));
         let meter = provider.meter_with_scope(scope.build());
-        Self { telemetry, reader, meter, known: BTreeSet::new(), starts: StartTimes::default(), _provider: provider }
+        let body = Body::default();
+        let (known, starts) = (BTreeSet::new(), StartTimes::default());
+        let exporter = exporter(body.clone())?;
+        Ok(Self { telemetry, reader, meter, exporter, body, known, starts, _provider: provider })
     }
 
     /// The request of now.
-    fn due(&mut self) -> Due {
+    async fn due(&mut self) -> Due {
         register(&self.telemetry, &self.meter, &mut self.known);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
             warn!("cannot collect own metrics: {error}");
         }
-        let mut request = ExportMetricsServiceRequest::from(&metrics);
-        self.starts.settle(&mut request);
-        Due { requests: vec![(&request).into()], too_large: 0 }
+        let encoded = self.exporter.export(&metrics).await.map_err(|error| error.to_string());
+        let decoded = encoded.and_then(|()| self.body.take().map_err(|error| error.to_string()));
+        match decoded {
+            Ok(mut request) => {
+                self.starts.settle(&mut request);
+                Due { requests: vec![(&request).into()], too_large: 0 }
+            }
+            Err(error) => {
+                warn!("cannot encode own metrics: {error}");
+                Due::default()
+            }
+        }
     }
+}
+
+/// The exporter's HTTP client: keeps the body of the last request.
+#[derive(Clone, Debug, Default)]
+struct Body(Arc<Mutex<Bytes>>);
+
+impl Body {
+    fn take(&self) -> Result<ExportMetricsServiceRequest, prost::DecodeError> {
+        ExportMetricsServiceRequest::decode(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Body {
+    async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = decompressed(request)?;
+        Ok(http::Response::new(Bytes::new()))
+    }
+}
+
+/// Returns the body without the exporter's compression; our client compresses by our own settings.
+fn decompressed(request: http::Request<Bytes>) -> Result<Bytes, HttpError> {
+    let encoding = request.headers().get(http::header::CONTENT_ENCODING).cloned();
+    let body = request.into_body();
+    match encoding.as_ref().map(http::HeaderValue::as_bytes) {
+        None => Ok(body),
+        Some(b"gzip") => {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain)?;
+            Ok(plain.into())
+        }
+        Some(other) => Err(format!("unknown content encoding {:?}", String::from_utf8_lossy(other)).into()),
+    }
+}
+
+/// The SDK's exporter. The endpoint is never used.
+fn exporter(body: Body) -> Result<MetricExporter, ExporterBuildError> {
+    MetricExporter::builder()
+        .with_http()
+        .with_http_client(body)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint("http://body.invalid/")
+        .with_temporality(Temporality::Cumulative)
+        .build()
 }
 
 /// The SDK's reader on demand, shared with the provider.
