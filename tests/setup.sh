@@ -3,7 +3,7 @@
 #
 #   tests/setup.sh build   what `make demo` and `make build` need: the kernel programs' compiler and linker
 #   tests/setup.sh bench   that, and what `make bench` needs: network tools; Go and the peer harness where they are available
-#   tests/setup.sh test    as build, and what `make test` needs: network tools, Go, the peers
+#   tests/setup.sh test    as build, and what `make test` needs: network tools, docker, Go, the peers
 #   tests/setup.sh ci      that, and what only .ci/run needs: cargo-fuzz, cargo-deny, shellcheck, a clippy for the kernel programs
 #
 # System packages and mounts want root; without root it prints what is missing and how to install it by hand.
@@ -32,6 +32,8 @@ esac
 packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
 packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
+# docker's daemon and the program in its containers; the store of kube-apiserver, which is built as a peer.
+packages_test=(busybox-static docker.io etcd-server)
 packages_ci=(g++ python3-venv rust-web-clippy shellcheck)
 
 wants() {
@@ -106,7 +108,11 @@ if ! is_debian_12; then
         done
     fi
     if wants test; then
+        command -v etcd >/dev/null || lacks+=("etcd: from your distribution")
         go_folder "$GO_LEAST" >/dev/null || lacks+=("Go $GO_LEAST or newer: from your distribution")
+        for tool in dockerd busybox; do
+            command -v "$tool" >/dev/null || lacks+=("$tool: from your distribution")
+        done
     fi
     if [ "${#lacks[@]}" -gt 0 ]; then
         log "this is not Debian 12 or newer, so nothing is installed. Missing:"
@@ -124,6 +130,7 @@ if is_debian_12; then
         wanted+=("${packages_net[@]}")
         go_folder "$GO_LEAST" >/dev/null || wanted+=(python3-venv)
     fi
+    if wants test; then wanted+=("${packages_test[@]}"); fi
     if wants ci; then wanted+=("${packages_ci[@]}"); fi
     mapfile -t packages < <(missing_packages "${wanted[@]}")
 fi

@@ -26,7 +26,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Whether only this machine can reach it.
+    /// Returns whether only this machine can reach it.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
@@ -60,7 +60,7 @@ impl fmt::Display for Listen {
 /// Checks that a unix socket can have this path.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault, with the path.
 pub(crate) fn socket_path(path: &str) -> Result<(), String> {
     match path {
         _ if !path.starts_with('/') => Err(format!("{path:?} is no absolute path")),
@@ -118,7 +118,7 @@ fn peer_name(name: &str) -> Result<(), String> {
 /// Checks that clients can connect to an address.
 ///
 /// # Errors
-/// What is wrong with it, as words that follow the text.
+/// The fault as words that follow the text.
 pub(crate) fn target(address: &str) -> Result<(), String> {
     if address.is_empty() {
         return Err("has no address".to_owned());

@@ -10,7 +10,7 @@ use crate::choices::{Protocol, SourceKind};
 use crate::settings::{Otlp, Settings};
 use crate::signal::{Signal, path};
 
-pub(crate) use self::finding::{Finding, Weight};
+pub(crate) use self::finding::{Finding, Severity};
 
 /// Every contradiction in the settings.
 pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
@@ -95,7 +95,7 @@ fn check_signal(otlp: &Otlp, signal: Signal, findings: &mut Vec<Finding>) {
             let wrong = format!("a gRPC endpoint has no path, this one has {path:?}");
             let right = "leave the path out, or set the protocol to http/protobuf";
             let found = finding(key, wrong, right, &["otlp.protocol", &own_protocol]);
-            findings.push(Finding { weight: Weight::Harmless, ..found });
+            findings.push(Finding { severity: Severity::Harmless, ..found });
         }
     }
     let tls = &own.tls;
@@ -126,5 +126,5 @@ fn check_unused_tls(otlp: &Otlp, findings: &mut Vec<Finding>) {
 
 fn plain(key: String, seen: &[&str]) -> Finding {
     let wrong = "the endpoint begins with http://, so nothing is encrypted";
-    Finding { weight: Weight::Harmless, ..finding(key, wrong, "use an https:// endpoint, or leave it out", seen) }
+    Finding { severity: Severity::Harmless, ..finding(key, wrong, "use an https:// endpoint, or leave it out", seen) }
 }

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Serialize};
 
 /// Defines an enum with one spelling for each variant, for texts, serde and the lists in error messages.
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
             /// All spellings, in the order of the variants.
@@ -38,23 +38,11 @@ macro_rules! choice {
                 f.write_str(self.name())
             }
         }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.name())
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(Error::custom)
-            }
-        }
     };
 }
 
 choice! {
-    /// Where events come from.
+    /// The source of events.
     SourceKind {
         /// Our own programs in this machine's kernel.
         #[default]
@@ -69,7 +57,7 @@ choice! {
 }
 
 choice! {
-    /// How the programs are hooked to an interface.
+    /// The way to attach programs to an interface.
     Attach {
         /// tcx if the kernel has it (6.6 and later), else clsact.
         #[default]
@@ -82,7 +70,7 @@ choice! {
 }
 
 choice! {
-    /// How records reach user space.
+    /// The buffer that carries records to user space.
     Transport {
         /// The BPF ring buffer.
         #[default]
@@ -93,7 +81,31 @@ choice! {
 }
 
 choice! {
-    /// When a packet of a known connection becomes an event: Cilium's monitor aggregation.
+    /// Whether a provider of names runs.
+    Enabled {
+        /// If this machine has what it asks.
+        #[default]
+        Auto = "auto",
+        /// Always; a failure is reported.
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// The pods that are asked for.
+    PodScope {
+        /// Those of this node.
+        #[default]
+        Node = "node",
+        /// All of the cluster.
+        Cluster = "cluster",
+    }
+}
+
+choice! {
+    /// Cilium's monitor aggregation: the packets of a known connection that become events.
     Aggregation {
         /// Every packet.
         None = "none",
@@ -108,7 +120,18 @@ choice! {
 }
 
 choice! {
-    /// What names an end of a flow in metrics.
+    /// Whether something is in use.
+    Switch {
+        /// In use.
+        #[default]
+        On = "on",
+        /// Left out.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// The name of a flow's end in metrics.
     Context {
         /// The endpoint's interface, `host`, or `world`.
         #[default]
@@ -123,7 +146,7 @@ choice! {
 }
 
 choice! {
-    /// What metrics of packets and bytes distinguish beside the ends of a flow.
+    /// The labels of packet and byte metrics besides the ends of a flow.
     FlowDetail {
         /// Nothing.
         #[default]
@@ -136,7 +159,7 @@ choice! {
 }
 
 choice! {
-    /// Which attribute names metrics have.
+/// The attribute names of metrics.
     Naming {
         /// OpenTelemetry's semantic conventions, `hubble.` for what they lack.
         #[default]
@@ -171,7 +194,7 @@ choice! {
 }
 
 choice! {
-    /// When /readyz answers 200.
+    /// The condition for /readyz to answer 200.
     Readiness {
         /// The start is over: interfaces are attached, the source is read.
         #[default]

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use figment::value::{Dict, Value};
 
-use self::value::{Entries, Wrong, all_right, each, found, is_empty, text};
+use self::value::{Entries, Fault, each, found, if_all_valid, is_empty, text};
 use crate::keys::{Key, Kind};
 use crate::mode::parse_mode;
 use crate::secret::HIDDEN;
@@ -32,7 +32,7 @@ pub(crate) fn convert(key: &Key, value: &Value) -> Entries {
 }
 
 /// Converts a value that has no entries.
-fn single(kind: Kind, value: &Value) -> Result<Value, Wrong> {
+fn single(kind: Kind, value: &Value) -> Result<Value, Fault> {
     match kind {
         Kind::Text => text(value, "use a text").map(Value::from),
         Kind::Name => not_empty(value),
@@ -70,8 +70,7 @@ fn single(kind: Kind, value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-/// Parses `name=value,name=value`, values percent-encoded, as in OpenTelemetry's variables. Errors never quote a value: it
-/// may be a secret.
+/// Parses `name=value,…` with percent-encoded values, as OpenTelemetry's variables. Errors quote no values (secrets).
 pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for (position, pair) in text.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
@@ -99,7 +98,7 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn not_empty(value: &Value) -> Result<Value, Wrong> {
+fn not_empty(value: &Value) -> Result<Value, Fault> {
     let right = "use a text that is not empty";
     match text(value, right)?.trim() {
         "" => Err(("it is empty".to_owned(), right.to_owned())),
@@ -107,15 +106,9 @@ fn not_empty(value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Wrong> {
+fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Fault> {
     let right = format!("use a whole number from {least} to {most}");
-    let number = match value {
-        Value::Num(_, number) => {
-            number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
-        }
-        _ => None,
-    };
-    match number {
+    match whole(value) {
         None => Err((found(value), right)),
         Some(number) if number < i128::from(least) => Err((format!("{number} is too small"), right)),
         Some(number) if number > i128::from(most) => Err((format!("{number} is too large"), right)),
@@ -123,18 +116,18 @@ fn integer(value: &Value, least: u32, most: u32) -> Result<Value, Wrong> {
     }
 }
 
+/// A whole number; beyond an i128 the largest one.
+fn whole(value: &Value) -> Option<i128> {
+    let Value::Num(_, number) = value else { return None };
+    number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
+}
+
 /// A ring's capacity is 2^n − 1.
-fn ring(value: &Value) -> Result<Value, Wrong> {
+fn ring(value: &Value) -> Result<Value, Fault> {
     const LEAST: u32 = 1;
     const MOST: u32 = 65_535;
     let right = |number: u32| format!("use {number}, or another 2^n - 1 from {LEAST} to {MOST}");
-    let number = match value {
-        Value::Num(_, number) => {
-            number.to_i128().or_else(|| number.to_u128().map(|number| i128::try_from(number).unwrap_or(i128::MAX)))
-        }
-        _ => None,
-    };
-    let Some(number) = number else { return Err((found(value), right(4095))) };
+    let Some(number) = whole(value) else { return Err((found(value), right(4095))) };
     // Of two that are equally near, the larger one.
     let nearest = (1..=16).map(|bits| (1_u32 << bits) - 1).rev();
     let nearest = nearest.min_by_key(|size| number.abs_diff(i128::from(*size))).unwrap_or(MOST);
@@ -146,7 +139,7 @@ fn ring(value: &Value) -> Result<Value, Wrong> {
 }
 
 /// Converts to a number with a fraction, as serde expects.
-fn factor(value: &Value, most: u32) -> Result<Value, Wrong> {
+fn factor(value: &Value, most: u32) -> Result<Value, Fault> {
     let right = format!("use a number from 0 to {most}, such as 1.0");
     let number = match value {
         Value::Num(_, number) => number
@@ -165,7 +158,7 @@ fn factor(value: &Value, most: u32) -> Result<Value, Wrong> {
 }
 
 /// Major and minor number, and an ignored patch number: `1.18`, `1.18.4`.
-fn release(value: &Value) -> Result<Value, Wrong> {
+fn release(value: &Value) -> Result<Value, Fault> {
     let right = "use a release such as \"1.18\", \"guess\", or an empty text for the newest";
     let text = text(value, right)?;
     let is_number = |part: &str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -177,7 +170,7 @@ fn release(value: &Value) -> Result<Value, Wrong> {
     Err((format!("{text:?} is no release"), right.to_owned()))
 }
 
-fn size(value: &Value, least: u64, most: u64) -> Result<Value, Wrong> {
+fn size(value: &Value, least: u64, most: u64) -> Result<Value, Fault> {
     use crate::units::format_size;
     let example = format_size((8 << 20).clamp(least, most));
     let right = format!("use a size from {} to {}, such as {example}", format_size(least), format_size(most));
@@ -190,7 +183,7 @@ fn size(value: &Value, least: u64, most: u64) -> Result<Value, Wrong> {
     }
 }
 
-fn duration(value: &Value, zero: bool) -> Result<Value, Wrong> {
+fn duration(value: &Value, zero: bool) -> Result<Value, Fault> {
     let text = text(value, DURATION)?;
     match parse_duration(text) {
         Err(wrong) => Err((format!("{text:?} {wrong}"), DURATION.to_owned())),
@@ -201,7 +194,7 @@ fn duration(value: &Value, zero: bool) -> Result<Value, Wrong> {
     }
 }
 
-fn choice(value: &Value, names: &[&str]) -> Result<Value, Wrong> {
+fn choice(value: &Value, names: &[&str]) -> Result<Value, Fault> {
     let right = format!("use {}", names.join(", "));
     let text = text(value, &right)?;
     if names.contains(&text) { Ok(value.clone()) } else { Err((format!("{text:?} is not known"), right)) }
@@ -211,7 +204,7 @@ fn alternatives(value: &Value, names: &[&str]) -> Entries {
     let right = format!("use {}; several with | between them", names.join(", "));
     let text = text(value, &right).map_err(|wrong| vec![wrong])?;
     let unknown = text.split('|').filter(|name| !names.contains(name));
-    all_right(value.clone(), unknown.map(|name| (format!("{name:?} is not known"), right.clone())).collect())
+    if_all_valid(value.clone(), unknown.map(|name| (format!("{name:?} is not known"), right.clone())).collect())
 }
 
 fn list(value: &Value) -> Entries {
@@ -234,10 +227,10 @@ fn map(value: &Value, entry: fn(&str, &str) -> Result<String, String>) -> Entrie
             Err(why) => wrong.push(pairs_wrong(why)),
         }
     }
-    all_right(table.into(), wrong)
+    if_all_valid(table.into(), wrong)
 }
 
-fn flatten(prefix: &str, table: &Dict, pairs: &mut Vec<(String, String)>) -> Result<(), Wrong> {
+fn flatten(prefix: &str, table: &Dict, pairs: &mut Vec<(String, String)>) -> Result<(), Fault> {
     for (name, value) in table {
         let name = format!("{prefix}{name}");
         match value {
@@ -267,7 +260,7 @@ fn attribute(name: &str, _value: &str) -> Result<String, String> {
     }
 }
 
-fn url(value: &Value) -> Result<Value, Wrong> {
+fn url(value: &Value) -> Result<Value, Fault> {
     let right = "use a URL such as http://localhost:4317 or https://collector.example:4317";
     let text = text(value, right)?;
     let wrong = |wrong: String| Err((wrong, right.to_owned()));
@@ -305,7 +298,7 @@ fn port(authority: &str) -> Option<Result<u16, std::num::ParseIntError>> {
     after_host.rsplit_once(':').map(|(_, port)| port.parse())
 }
 
-fn listen(value: &Value) -> Result<Value, Wrong> {
+fn listen(value: &Value) -> Result<Value, Fault> {
     let right = "use an IP address and a port, such as 127.0.0.1:9966 or [::1]:9966, or an empty text for off";
     match text(value, right)? {
         "" => Ok(value.clone()),
@@ -314,7 +307,7 @@ fn listen(value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-fn socket_path(value: &Value, or: &str) -> Result<Value, Wrong> {
+fn socket_path(value: &Value, or: &str) -> Result<Value, Fault> {
     let right = format!("use an absolute path such as /run/eyepiece/monitor1_2.sock{or}");
     let text = text(value, &right)?;
     let wrong = if text.is_empty() { Err("it is empty".to_owned()) } else { crate::addresses::socket_path(text) };
@@ -322,7 +315,7 @@ fn socket_path(value: &Value, or: &str) -> Result<Value, Wrong> {
 }
 
 /// Only as a text: TOML has no numbers with a leading zero, and others would be decimal.
-fn mode(value: &Value) -> Result<Value, Wrong> {
+fn mode(value: &Value) -> Result<Value, Fault> {
     let right = "use permissions in octal, such as \"0660\"";
     let text = text(value, right)?;
     match parse_mode(text) {

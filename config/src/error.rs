@@ -7,11 +7,11 @@ use std::fmt;
 pub struct Problem {
     /// Path of the key, or the file or variable.
     pub key: String,
-    /// Where the value came from; empty for a default.
+    /// The origin of the value; empty for a default.
     pub origin: String,
-    /// What is wrong.
+    /// The fault.
     pub wrong: String,
-    /// What would be right.
+    /// The expected form.
     pub right: String,
 }
 

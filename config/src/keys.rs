@@ -1,14 +1,13 @@
 //! The table of keys: path, kind of value and meaning of each.
 //!
-//! Checks, suggestions in messages and the reference file use this table; a test compares it with the fields of
-//! [`crate::Settings`].
+//! Used by checks, suggestions and the reference file; a test compares it with the fields of [`crate::Settings`].
 
 use crate::choices::{
-    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, PodScope, Protocol,
+    Readiness, SourceKind, Switch, Transport,
 };
 
-/// What a value may be.
+/// The allowed values of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Any text.
@@ -69,14 +68,13 @@ pub(crate) enum Kind {
     Mode,
 }
 
-/// One key.
 #[derive(Debug)]
 pub(crate) struct Key {
     /// Path with dots.
     pub(crate) path: &'static str,
-    /// What its value may be.
+    /// Its allowed values.
     pub(crate) kind: Kind,
-    /// What it means: whole sentences, one line of the reference file each.
+    /// Its meaning: whole sentences, one line of the reference file each.
     pub(crate) doc: &'static str,
 }
 
@@ -85,7 +83,7 @@ pub(crate) struct Key {
 pub(crate) struct Section {
     /// Path with dots.
     pub(crate) path: &'static str,
-    /// What it is about.
+    /// Its topic.
     pub(crate) doc: &'static str,
 }
 
@@ -102,6 +100,20 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Cilium's monitor 1.2 API, for `cilium-dbg monitor` and others: raw events on a unix socket.",
     },
     Section { path: "hubble", doc: "Hubble's gRPC API, for `hubble observe`, Hubble Relay and others." },
+    Section {
+        path: "metadata.docker",
+        doc: "Names of containers, from docker, or from podman by its compatible socket.",
+    },
+    Section {
+        path: "metadata.kubernetes",
+        doc: "Names of pods, services and nodes, from a Kubernetes API server; rights: docker/kubernetes/rbac.yaml.",
+    },
+    Section {
+        path: "metadata.cgroup",
+        doc: "Names from control groups: units of systemd, containers, pods and processes of this machine.",
+    },
+    Section { path: "metadata.file", doc: "Names from a file, which precede all others." },
+    Section { path: "metadata.dns", doc: "Names from DNS answers that were seen, for addresses without another name." },
     Section { path: "metrics", doc: "The series of metrics." },
     Section { path: "otlp", doc: "The receiver of metrics and logs." },
     Section {
@@ -205,8 +217,8 @@ pub(crate) const KEYS: &[Key] = &[
         "datapath.max_connections",
         Kind::Integer(1, 16_777_216),
         "Entries of each of the two connection tables (IPv4, IPv6), one for each connection and interface. Packets beyond\n\
-         are counted as untracked. They are allocated at the start: 466 bytes of kernel memory for each of this number,\n\
-         both tables together; 58 MiB at the default.",
+         are counted as untracked. They are allocated at the start: 482 bytes of kernel memory for each of this number,\n\
+         both tables together; 60 MiB at the default.",
     ),
     key("datapath.drops", Kind::Bool, "Whether packets that the kernel drops are reported, with the kernel's reason."),
     key(
@@ -320,6 +332,49 @@ pub(crate) const KEYS: &[Key] = &[
          own address, and those that are named above, are left out.",
     ),
     key("hubble.peers_refresh", Kind::Duration, "How often these names and our own address are resolved."),
+    key(
+        "metadata.docker.enabled",
+        Kind::Choice(Enabled::NAMES),
+        "auto: while the socket is there. on: always; its absence is logged as a failure. off: never.",
+    ),
+    key(
+        "metadata.docker.socket",
+        Kind::SocketPath,
+        "Path of its socket; podman's is /run/podman/podman.sock. Docker and podman may start later, go and come back.",
+    ),
+    key(
+        "metadata.kubernetes.enabled",
+        Kind::Choice(Enabled::NAMES),
+        "auto: if this program runs in a pod, or kubeconfig is set. on or off.",
+    ),
+    key(
+        "metadata.kubernetes.kubeconfig",
+        Kind::Text,
+        "File with the cluster's address and our credentials. Empty: those of the pod that this program runs in.",
+    ),
+    key(
+        "metadata.kubernetes.scope",
+        Kind::Choice(PodScope::NAMES),
+        "The pods that are asked for. node: those of this node; node.name must be the name of its Node object. cluster:\n\
+         all, which names the remote ends of flows too, and takes about 2 KiB of memory for each pod.",
+    ),
+    key(
+        "metadata.cgroup.enabled",
+        Kind::Choice(Switch::NAMES),
+        "on or off. Follows the control groups and processes of this machine; network namespaces lead to their containers.",
+    ),
+    key(
+        "metadata.file.path",
+        Kind::Text,
+        "The file (examples/names.toml); it is read again when it changes. One with a mistake is logged, and the former\n\
+         content stays. Empty: none.",
+    ),
+    key("metadata.dns.enabled", Kind::Choice(Switch::NAMES), "on or off."),
+    key(
+        "metadata.dns.max_names",
+        Kind::Integer(1, 1_048_576),
+        "The most names that are kept; the one that expires first makes room for a new one.",
+    ),
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),
@@ -470,22 +525,21 @@ pub(crate) const KEYS: &[Key] = &[
     key("log.format", Kind::Choice(LogFormat::NAMES), "text or json."),
 ];
 
-/// The key of a path.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// Whether keys lie below this path.
+/// Returns whether keys lie below this path.
 pub(crate) fn is_table(path: &str) -> bool {
     KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// Whether a key holds a list of texts.
+/// Returns whether a key holds a list of texts.
 pub(crate) const fn is_list(kind: Kind) -> bool {
     matches!(kind, Kind::List | Kind::Listens | Kind::Peers | Kind::Domains | Kind::Hosts)
 }
 
-/// Whether a key holds a table with free names.
+/// Returns whether a key holds a table with free names.
 pub(crate) fn is_map(kind: Kind) -> bool {
     matches!(kind, Kind::Headers | Kind::Attributes)
 }

@@ -23,16 +23,17 @@ mod units;
 
 pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
-    Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Transport,
+    Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, PodScope, Protocol,
+    Readiness, SourceKind, Switch, Transport,
 };
 pub use error::{ConfigError, Problem};
 pub use load::{Loaded, load};
 pub use reference::reference;
 pub use secret::{HIDDEN, Secret};
 pub use settings::{
-    Admin, CiliumMonitor, Contexts, Datapath, Hubble, HubbleSource, HubbleTls, Interfaces, Log, Logs, Metrics, Monitor,
-    Node, Otlp, OtlpMetrics, Overrides, Replay, Settings, Source, SourceTls, Timeouts, Tls,
+    Admin, CiliumMonitor, Contexts, Datapath, Docker, Hubble, HubbleSource, HubbleTls, Interfaces, Kubernetes, Log,
+    LogEvents, Logs, Metadata, MetadataCgroup, MetadataDns, MetadataFile, Metrics, Monitor, Node, Otlp, OtlpMetrics,
+    Overrides, Replay, Settings, Source, SourceTls, Timeouts, Tls,
 };
 pub use signal::{Export, Signal, public_url};
 pub use sources::{DEFAULT_FILE, Set, Sources};

@@ -6,14 +6,14 @@ use figment::providers::Serialized;
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile, Provider};
 
-use crate::check::{self, Weight};
+use crate::check::{self, Severity};
 use crate::choices::Protocol;
 use crate::convert::convert;
 use crate::error::{ConfigError, Problem, nearest};
 use crate::keys::{self, Kind};
 use crate::settings::{GRPC_ENDPOINT, HTTP_ENDPOINT, Settings};
 use crate::signal::Signal;
-use crate::sources::{Sources, Strength, nest};
+use crate::sources::{Precedence, Sources, nest};
 
 /// Settings, with their origins.
 #[derive(Clone, Debug)]
@@ -33,12 +33,12 @@ pub struct Loaded {
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let merged = sources.merged(&mut problems, &mut warnings);
-    let (values, strengths) = (BTreeMap::new(), BTreeMap::new());
-    let mut given = Given { figment: &merged, origins: BTreeMap::new(), strengths, values, problems, warnings };
+    let (values, precedences) = (BTreeMap::new(), BTreeMap::new());
+    let mut given = Given { figment: &merged, origins: BTreeMap::new(), precedences, values, problems, warnings };
     let data = merged.data().unwrap_or_default().remove(&Profile::Default).unwrap_or_default();
     given.table("", &data);
     given.drop_overridden();
-    let Given { origins, strengths, values, mut problems, mut warnings, .. } = given;
+    let Given { origins, precedences, values, mut problems, mut warnings, .. } = given;
     let refused: BTreeSet<String> = problems.iter().map(|problem| problem.key.clone()).collect();
 
     let values = values
@@ -59,10 +59,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         // If the key has its default, one of the other keys was given.
         let origin = [&finding.key].into_iter().chain(&finding.seen).find_map(|key| origins.get(key));
         let origin = origin.cloned().unwrap_or_default();
-        let is_tolerable = match finding.weight {
-            Weight::Mistake => false,
-            Weight::Harmless => strengths.get(&finding.key) == Some(&Strength::Otel),
-            Weight::Warning => true,
+        let is_tolerable = match finding.severity {
+            Severity::Mistake => false,
+            Severity::Harmless => precedences.get(&finding.key) == Some(&Precedence::Otel),
+            Severity::Warning => true,
         };
         let problem = Problem { key: finding.key, origin, wrong: finding.wrong, right: finding.right };
         if is_tolerable { &mut warnings } else { &mut problems }.push(problem);
@@ -71,12 +71,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     if problems.is_empty() { Ok(Loaded { settings, origins, warnings }) } else { Err(failed(problems)) }
 }
 
-/// The walk through what was given.
+/// The walk through the given values.
 struct Given<'f> {
     figment: &'f Figment,
     origins: BTreeMap<String, String>,
     /// Of every key that was given, even if it was refused.
-    strengths: BTreeMap<String, Strength>,
+    precedences: BTreeMap<String, Precedence>,
     values: BTreeMap<String, Value>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
@@ -91,8 +91,8 @@ impl Given<'_> {
 
     fn value(&mut self, path: String, value: &Value) {
         if let Some(key) = keys::find(&path) {
-            let (origin, strength) = self.origin(value);
-            self.strengths.extend(strength.map(|strength| (path.clone(), strength)));
+            let (origin, precedence) = self.origin(value);
+            self.precedences.extend(precedence.map(|precedence| (path.clone(), precedence)));
             let is_word = matches!(key.kind, Kind::Choice(_) | Kind::ChoiceOrEmpty(_));
             match convert(key, value) {
                 Ok(value) => {
@@ -101,7 +101,7 @@ impl Given<'_> {
                 }
                 // OpenTelemetry's specification: an unknown word is ignored, with a warning.
                 Err(wrong) => {
-                    let is_ignored = is_word && strength == Some(Strength::Otel);
+                    let is_ignored = is_word && precedence == Some(Precedence::Otel);
                     let found = wrong.into_iter().map(|(wrong, right)| {
                         let wrong = if is_ignored { format!("{wrong}, the variable is ignored") } else { wrong };
                         Problem { key: path.clone(), origin: origin.clone(), wrong, right }
@@ -134,8 +134,8 @@ impl Given<'_> {
         self.problems.push(Problem { key: path, origin, wrong: wrong.to_owned(), right });
     }
 
-    /// The origin of a value and its strength; for a table, those of its first value.
-    fn origin(&self, value: &Value) -> (String, Option<Strength>) {
+    /// The origin of a value and its precedence; for a table, those of its first value.
+    fn origin(&self, value: &Value) -> (String, Option<Precedence>) {
         if let Value::Dict(_, table) = value
             && let Some(first) = table.values().next()
         {
@@ -147,16 +147,16 @@ impl Given<'_> {
             return self.origin(first);
         }
         let metadata = self.figment.get_metadata(value.tag());
-        metadata.map(|metadata| (metadata.name.to_string(), Strength::of(metadata))).unwrap_or_default()
+        metadata.map(|metadata| (metadata.name.to_string(), Precedence::of(metadata))).unwrap_or_default()
     }
 
-    /// Drops a signal's own values that a general one of a stronger layer overrides: `--endpoint` is for all signals, even
-    /// if a variable sets the endpoint of logs.
+    /// Drops a signal's own values that a stronger layer's general one overrides: `--endpoint` also replaces a
+    /// variable's endpoint of logs.
     fn drop_overridden(&mut self) {
         let is_overridden = |path: &str| {
             let own = Signal::ALL.iter().find_map(|signal| path.strip_prefix(&format!("otlp.{}.", signal.name())));
-            let general = own.and_then(|key| self.strengths.get(&format!("otlp.{key}")));
-            general.is_some_and(|general| self.strengths.get(path).is_some_and(|own| own < general))
+            let general = own.and_then(|key| self.precedences.get(&format!("otlp.{key}")));
+            general.is_some_and(|general| self.precedences.get(path).is_some_and(|own| own < general))
         };
         self.values.retain(|path, _| !is_overridden(path));
         self.origins.retain(|path, _| !is_overridden(path));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 /// Parses three or four octal digits, at most `0777`.
 ///
 /// # Errors
-/// What is wrong with the text, as words that follow it.
+/// The fault as words that follow the text.
 pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
     let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     match u32::from_str_radix(text, 8) {

@@ -1,6 +1,7 @@
 //! The settings as plain data, with their defaults. `keys.rs` documents each key.
 
 mod hubble;
+mod metadata;
 mod monitor;
 
 use std::collections::BTreeMap;
@@ -18,9 +19,10 @@ use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, path, size};
 
 pub use hubble::{Hubble, HubbleSource, HubbleTls, SourceTls};
+pub use metadata::{Docker, Kubernetes, Metadata, MetadataCgroup, MetadataDns, MetadataFile};
 pub use monitor::{CiliumMonitor, Monitor, Replay};
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -40,6 +42,8 @@ pub struct Settings {
     pub monitor: Monitor,
     /// `[hubble]`
     pub hubble: Hubble,
+    /// `[metadata]`
+    pub metadata: Metadata,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[otlp]`
@@ -60,7 +64,7 @@ pub struct Node {
     pub cluster: String,
     /// Whether our own agent notifications are suppressed.
     pub dry_mode: bool,
-    /// How long a shutdown may take to deliver what is queued.
+    /// The longest time of a shutdown to deliver queued telemetry.
     #[serde(with = "duration")]
     pub drain: Duration,
 }
@@ -71,11 +75,11 @@ impl Default for Node {
     }
 }
 
-/// Where events come from.
+/// The source of events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Which source.
+    /// The kind of the source.
     pub kind: SourceKind,
 }
 
@@ -83,14 +87,14 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Datapath {
-    /// How interfaces are hooked.
+    /// The way to attach programs to interfaces.
     pub attach: Attach,
-    /// How records reach user space.
+    /// The buffer that carries records to user space.
     pub transport: Transport,
     /// Bytes of the ring; see [`Datapath::buffer_bytes`].
     #[serde(with = "size")]
     pub buffer: u64,
-    /// When a packet becomes an event.
+    /// The aggregation of packets into events.
     pub aggregation: Aggregation,
     /// A live connection is reported at least this often, when aggregated.
     #[serde(with = "duration")]
@@ -105,9 +109,9 @@ pub struct Datapath {
     pub drops_ignore: Vec<String>,
     /// Whether debug and capture notifications are emitted.
     pub debug: bool,
-    /// Which interfaces.
+    /// The watched interfaces.
     pub interfaces: Interfaces,
-    /// When idle connections leave the table.
+    /// The longest idle times of connections.
     pub timeout: Timeouts,
 }
 
@@ -156,17 +160,17 @@ impl Default for Interfaces {
     }
 }
 
-/// How long a connection may be idle before it leaves the table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The longest idle times before a connection leaves the table.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
-    /// TCP.
+    /// TCP, until a FIN or RST.
     #[serde(with = "duration")]
     pub tcp: Duration,
-    /// UDP.
+    /// UDP and the other protocols with ports.
     #[serde(with = "duration")]
     pub udp: Duration,
-    /// Everything else.
+    /// Everything else, and TCP after a FIN or RST.
     #[serde(with = "duration")]
     pub other: Duration,
 }
@@ -182,9 +186,9 @@ impl Default for Timeouts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// What names the ends of a flow.
+    /// The names of a flow's ends.
     pub contexts: Contexts,
-    /// What packets and bytes are counted by, beside the ends.
+    /// The labels of packets and bytes besides the ends.
     pub flow_detail: FlowDetail,
     /// Series of one metric; further ones are counted in an overflow series.
     pub max_series: u32,
@@ -237,7 +241,7 @@ pub struct Otlp {
     pub headers: BTreeMap<String, Secret>,
     /// Compression of requests.
     pub compression: Compression,
-    /// How long a request may take.
+    /// Timeout of a request.
     #[serde(with = "duration")]
     pub timeout: Duration,
     /// Certificates.
@@ -304,7 +308,7 @@ pub struct Overrides {
     /// Compression of requests.
     #[serde(with = "optional")]
     pub compression: Option<Compression>,
-    /// How long a request may take.
+    /// Timeout of a request.
     #[serde(with = "optional_duration")]
     pub timeout: Option<Duration>,
     /// Certificates, file by file.
@@ -319,9 +323,9 @@ pub struct OtlpMetrics {
     /// Time between two exports.
     #[serde(with = "duration")]
     pub interval: Duration,
-    /// Whether they are printed as a table, with the protocol `stdout`.
+    /// Whether the protocol `stdout` prints them as a table.
     pub table: bool,
-    /// What differs from `[otlp]`.
+    /// The settings that differ from `[otlp]`.
     #[serde(flatten)]
     pub overrides: Overrides,
 }
@@ -337,7 +341,7 @@ impl Default for OtlpMetrics {
 pub struct Logs {
     /// Whether log records are exported.
     pub enabled: bool,
-    /// Which kinds of records.
+    /// The exported kinds of records.
     pub events: LogEvents,
     /// Records that wait for a request; further ones are dropped and counted.
     pub queue_records: u32,
@@ -346,12 +350,12 @@ pub struct Logs {
     /// Bytes of one request, encoded and not compressed.
     #[serde(with = "size")]
     pub batch_bytes: u64,
-    /// How long a record waits for its batch to fill.
+    /// The longest wait of a record for its batch to fill.
     #[serde(with = "duration")]
     pub delay: Duration,
     /// Requests at the same time.
     pub in_flight: u32,
-    /// What differs from `[otlp]`.
+    /// The settings that differ from `[otlp]`.
     #[serde(flatten)]
     pub overrides: Overrides,
 }
@@ -406,7 +410,7 @@ pub struct Admin {
     pub hosts: Vec<String>,
     /// Bytes that /status shows of an event that could not be decoded.
     pub example_bytes: u32,
-    /// When /readyz answers 200.
+    /// The condition for /readyz to answer 200.
     pub readiness: Readiness,
 }
 

@@ -30,10 +30,10 @@ impl Signal {
     }
 }
 
-/// Where and how one signal is exported.
+/// The export settings of one signal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Export {
-    /// Whether it is exported at all.
+    /// Whether it is exported.
     pub enabled: bool,
     /// The URL to send to: over HTTP with its path (`/v1/logs`), over gRPC the server's.
     pub endpoint: String,
@@ -43,15 +43,15 @@ pub struct Export {
     pub headers: BTreeMap<String, Secret>,
     /// Compression of requests.
     pub compression: Compression,
-    /// How long a request may take.
+    /// Timeout of a request.
     pub timeout: Duration,
     /// Certificates.
     pub tls: Tls,
 }
 
 impl Otlp {
-    /// The settings of a signal. A signal's own endpoint is used as it is, with the path `/` if it has none; to the
-    /// general one HTTP appends `v1/<signal>` (OTLP exporter specification, endpoint URLs for OTLP/HTTP).
+    /// The settings of a signal. A signal's own endpoint is used unchanged, or with the path `/`. To the general one
+    /// HTTP appends `v1/<signal>` (OTLP exporter specification, endpoint URLs for OTLP/HTTP).
     pub fn export(&self, signal: Signal) -> Export {
         let (enabled, own) = self.signal(signal);
         let protocol = own.protocol.unwrap_or(self.protocol);

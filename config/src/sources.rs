@@ -44,9 +44,9 @@ pub struct Sources {
     pub hostname: String,
 }
 
-/// How strong an origin is: later ones win.
+/// The precedence of an origin: later ones win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Strength {
+pub(crate) enum Precedence {
     /// `OTEL_*` variables.
     Otel,
     /// The file.
@@ -57,14 +57,14 @@ pub(crate) enum Strength {
     Flag,
 }
 
-impl Strength {
+impl Precedence {
     const ALL: [(Self, &'static str); 4] =
         [(Self::Otel, "otel"), (Self::File, "file"), (Self::Own, "own"), (Self::Flag, "flag")];
 
-    /// The strength of a value, from figment's metadata.
+    /// The precedence of a value, from figment's metadata.
     pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
         let name = metadata.source.as_ref()?.custom()?;
-        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(strength, _)| strength)
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(precedence, _)| precedence)
     }
 
     fn source(self) -> Source {
@@ -76,13 +76,13 @@ impl Strength {
 /// Values of one origin.
 struct Layer {
     origin: String,
-    strength: Strength,
+    precedence: Precedence,
     values: Dict,
 }
 
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::from(self.origin.clone(), self.strength.source())
+        Metadata::from(self.origin.clone(), self.precedence.source())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
@@ -96,23 +96,23 @@ impl Sources {
         let mut figment = Figment::new();
         let variables = self.variables(problems);
         for (name, path, value) in otel::settings(&variables, problems, warnings) {
-            let (origin, strength) = (name.to_owned(), Strength::Otel);
-            figment = figment.merge(Layer { origin, strength, values: nest(path, Value::from(value)) });
+            let (origin, precedence) = (name.to_owned(), Precedence::Otel);
+            figment = figment.merge(Layer { origin, precedence, values: nest(path, Value::from(value)) });
         }
         if let Some(layer) = self.read_file(problems, warnings) {
             figment = figment.merge(layer);
         }
         for (name, value) in &variables {
-            let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !injected(rest)) else { continue };
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !is_service_variable(rest)) else { continue };
             if rest.is_empty() {
-                problems.push(nameless(name));
+                problems.push(missing_name(name));
                 continue;
             }
             let path = rest.to_lowercase().replace("__", ".");
-            figment = figment.merge(layer(name.clone(), Strength::Own, &path, value));
+            figment = figment.merge(layer(name.clone(), Precedence::Own, &path, value));
         }
         for set in &self.sets {
-            figment = figment.merge(layer(set.origin.clone(), Strength::Flag, &set.key, &set.value));
+            figment = figment.merge(layer(set.origin.clone(), Precedence::Flag, &set.key, &set.value));
         }
         figment
     }
@@ -155,7 +155,7 @@ impl Sources {
         match Toml::from_str::<Dict>(&text) {
             Ok(values) => {
                 warnings.extend(secrets::check_file(path, &values));
-                Some(Layer { origin: path.display().to_string(), strength: Strength::File, values })
+                Some(Layer { origin: path.display().to_string(), precedence: Precedence::File, values })
             }
             Err(error) => {
                 // The parser's message without its excerpt of the file, which may hold a secret.
@@ -180,14 +180,14 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// Whether Kubernetes or a Docker link sets this variable in every container (`<SERVICE>_SERVICE_HOST`,
+/// Returns whether Kubernetes or a Docker link sets this variable in every container (`<SERVICE>_SERVICE_HOST`,
 /// `<SERVICE>_PORT_80_TCP_ADDR` …): a service named eyepiece must not prevent the start.
-fn injected(rest: &str) -> bool {
+fn is_service_variable(rest: &str) -> bool {
     rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_")
 }
 
 /// A variable that consists of our prefix alone.
-fn nameless(name: &str) -> Problem {
+fn missing_name(name: &str) -> Problem {
     Problem {
         key: name.to_owned(),
         origin: String::new(),
@@ -205,16 +205,16 @@ pub(crate) fn with_both_underscores(variable: &str, path: &str) -> Option<String
 }
 
 /// A layer of one text. After a map's key follows the name of an entry, dots included.
-fn layer(origin: String, strength: Strength, path: &str, text: &str) -> Layer {
+fn layer(origin: String, precedence: Precedence, path: &str, text: &str) -> Layer {
     let map = keys::KEYS.iter().filter(|key| keys::is_map(key.kind)).find_map(|key| {
         let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
         Some((key.path, name))
     });
     let values = match map {
         Some((path, name)) => nest(path, Dict::from([(name.to_owned(), Value::from(text))]).into()),
-        None => nest(path, typed(keys::find(path).map(|key| key.kind), text)),
+        None => nest(path, typed_value(keys::find(path).map(|key| key.kind), text)),
     };
-    Layer { origin, strength, values }
+    Layer { origin, precedence, values }
 }
 
 /// A value at a path with dots.
@@ -225,13 +225,13 @@ pub(crate) fn nest(path: &str, value: Value) -> Dict {
     }
 }
 
-/// Whether a text is a TOML list, and not an IPv6 address in brackets with a port.
+/// Returns whether a text is a TOML list, and not an IPv6 address in brackets with a port.
 fn is_bracketed(text: &str) -> bool {
     text.starts_with('[') && text.ends_with(']')
 }
 
 /// Parses a text by its key's type; returns it unchanged if it does not parse, for the check to report.
-fn typed(kind: Option<Kind>, text: &str) -> Value {
+fn typed_value(kind: Option<Kind>, text: &str) -> Value {
     match kind {
         Some(Kind::Bool) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
         Some(Kind::Integer(..) | Kind::Ring) => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),

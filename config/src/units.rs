@@ -29,7 +29,7 @@ const SIZES: [(&str, u64); 9] = [
 /// Parses `5s`, `250ms`, `1m30s`, `0s`; whole numbers with a unit each, from larger to smaller units.
 ///
 /// # Errors
-/// What is wrong with the text, as words that follow it.
+/// The fault as words that follow the text.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -60,7 +60,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Parses `64MiB`, `512KiB`, `1GB`, `4096B`.
 ///
 /// # Errors
-/// What is wrong with the text, as words that follow it.
+/// The fault as words that follow the text.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     if text.is_empty() {

@@ -5,8 +5,8 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eyepiece_config::{Context, LogLevel, Protocol, Signal};
-use support::ok;
+use eyepiece_config::{Context, Enabled, Kubernetes, LogLevel, PodScope, Protocol, Signal};
+use support::{ok, try_load};
 
 #[test]
 fn later_layer_wins() {
@@ -27,6 +27,17 @@ fn later_layer_wins() {
         if let Some(origin) = origin {
             assert_eq!(loaded.origins["otlp.endpoint"], origin);
         }
+    }
+}
+
+#[test]
+fn docker_section_loads() {
+    let text = "[metadata.docker]\nenabled = \"on\"\nsocket = \"/run/podman/podman.sock\"";
+    for (text, enabled, socket) in
+        [("", Enabled::Auto, "/var/run/docker.sock"), (text, Enabled::On, "/run/podman/podman.sock")]
+    {
+        let docker = ok(text, &[], &[]).settings.metadata.docker;
+        assert_eq!((docker.enabled, docker.socket.as_str()), (enabled, socket));
     }
 }
 
@@ -95,6 +106,20 @@ fn every_kind_from_every_source() {
     assert_eq!(settings.metrics.contexts.source, [Context::Name, Context::Ip]);
     assert_eq!(settings.otlp.resource_attributes["a.b"], "c");
     assert_eq!(settings.admin.listen.unwrap().to_string(), "[::1]:0");
+}
+
+#[test]
+fn kubernetes_runs_by_settings() {
+    let kubernetes = |text: &str, env: &[&str]| ok(text, env, &[]).settings.metadata.kubernetes;
+    assert_eq!(kubernetes("", &[]), Kubernetes::default());
+    let set = Kubernetes { enabled: Enabled::On, kubeconfig: Some("/etc/kube".into()), scope: PodScope::Cluster };
+    let text = "[metadata.kubernetes]\nenabled = \"on\"\nkubeconfig = \"/etc/kube\"\nscope = \"cluster\"";
+    assert_eq!(kubernetes(text, &[]), set);
+    let env = ["EYEPIECE_METADATA__KUBERNETES__ENABLED=off", "EYEPIECE_METADATA__KUBERNETES__KUBECONFIG="];
+    assert_eq!(kubernetes(text, &env), Kubernetes { enabled: Enabled::Off, kubeconfig: None, ..set });
+    for wrong in ["enabled = \"yes\"", "enabled = true", "scope = \"pod\"", "kubeconfig = 1", "node = \"x\""] {
+        assert!(try_load(&format!("[metadata.kubernetes]\n{wrong}"), &[], &[]).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -1,18 +1,18 @@
 //! The connection table: finds or makes an entry, counts in it, decides whether the packet is reported.
 
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
-use aya_ebpf::helpers::generated::bpf_map_update_elem;
+use aya_ebpf::helpers::generated::{bpf_map_update_elem, bpf_skb_cgroup_id};
 use eyepiece_wire::{
     Aggregation, AnsweredBy, Connection, Counter, Half, Hook, Key4, Key6, Tunnel, Untracked, UntrackedKey,
 };
 
-use crate::globals::{AGGREGATION, DEBUG, INTERVAL};
+use crate::globals::{AGGREGATION, DEBUG, INTERVAL, OFF_SOCK_CGROUP};
 use crate::headers::*;
 use crate::maps::{EP_CONN4, EP_CONN6, EP_TUNNELS, EP_UNTRACKED, count};
-use crate::report::{self, Facts, is_egress};
+use crate::report::{self, PacketInfo, is_egress};
 use crate::{atomic, debug, emit};
 
-/// Whether a packet makes an event at this aggregation.
+/// Returns whether a packet makes an event at this aggregation.
 #[inline(always)]
 fn should_report(hook: u8, flags: u8, seen: u8, reported: u64, now: u64) -> bool {
     let aggregation = AGGREGATION.load();
@@ -53,35 +53,34 @@ pub(crate) unsafe fn add<const HOOK: u8>(
     }
 }
 
-/// The entry of a new connection.
 #[inline(always)]
-fn new_entry(facts: &Facts) -> Connection {
-    Connection { created: facts.now, origin: opener(facts), ..Connection::default() }
+fn new_entry(info: &PacketInfo) -> Connection {
+    Connection { created: info.now, origin: opener(info), ..Connection::default() }
 }
 
 /// The half that opened the connection, guessed from one packet of it.
 #[inline(always)]
-fn opener(facts: &Facts) -> u8 {
-    let reply = if facts.protocol != IPPROTO_TCP {
+fn opener(info: &PacketInfo) -> u8 {
+    let reply = if info.protocol != IPPROTO_TCP {
         false
-    } else if facts.flags & TCP_SYN != 0 {
-        facts.flags & TCP_ACK != 0
+    } else if info.flags & TCP_SYN != 0 {
+        info.flags & TCP_ACK != 0
     } else {
         // First seen in the middle: the lower port is the server's in nearly all protocols.
-        let (low, high) = (facts.ports >> 16, facts.ports & 0xffff);
-        let (from, to) = if facts.half == 0 { (low, high) } else { (high, low) };
+        let (low, high) = (info.ports >> 16, info.ports & 0xffff);
+        let (from, to) = if info.half == 0 { (low, high) } else { (high, low) };
         from < to
     };
-    facts.half ^ u8::from(reply)
+    info.half ^ u8::from(reply)
 }
 
 /// Returns the entry of an IPv4 key, inserted if it is new; null if the table is full.
 #[inline(never)]
-pub(crate) fn find4(key: &Key4, facts: &mut Facts) -> *mut Connection {
+pub(crate) fn find4(key: &Key4, info: &mut PacketInfo) -> *mut Connection {
     if let Some(entry) = EP_CONN4.get_ptr_mut(key) {
         return entry;
     }
-    let entry = new_entry(facts);
+    let entry = new_entry(info);
     // SAFETY: key and value live on this stack, of the map's sizes.
     let made = unsafe {
         bpf_map_update_elem(
@@ -91,17 +90,17 @@ pub(crate) fn find4(key: &Key4, facts: &mut Facts) -> *mut Connection {
             BPF_NOEXIST as u64,
         )
     };
-    facts.created = u8::from(made == 0);
+    info.created = u8::from(made == 0);
     EP_CONN4.get_ptr_mut(key).unwrap_or(core::ptr::null_mut())
 }
 
 /// Returns the entry of an IPv6 key, inserted if it is new; null if the table is full.
 #[inline(never)]
-pub(crate) fn find6(key: &Key6, facts: &mut Facts) -> *mut Connection {
+pub(crate) fn find6(key: &Key6, info: &mut PacketInfo) -> *mut Connection {
     if let Some(entry) = EP_CONN6.get_ptr_mut(key) {
         return entry;
     }
-    let entry = new_entry(facts);
+    let entry = new_entry(info);
     // SAFETY: as above.
     let made = unsafe {
         bpf_map_update_elem(
@@ -111,46 +110,62 @@ pub(crate) fn find6(key: &Key6, facts: &mut Facts) -> *mut Connection {
             BPF_NOEXIST as u64,
         )
     };
-    facts.created = u8::from(made == 0);
+    info.created = u8::from(made == 0);
     EP_CONN6.get_ptr_mut(key).unwrap_or(core::ptr::null_mut())
 }
 
 /// Counts a packet and reports it if that is due. A packet whose entry is null or dead is untracked.
 #[inline(never)]
-pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 {
+pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo) -> i32 {
     // SAFETY: `entry` is a map value or null; `skb` the context.
     unsafe {
         if entry.is_null() || (*entry).dead != 0 {
-            return untracked(skb, entry, facts);
+            return untracked(skb, entry, info);
         }
-        let index = (facts.half & 1) as usize;
+        let index = (info.half & 1) as usize;
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
         if (*side).hook == 0 {
-            (*side).hook = facts.hook + 1;
-        } else if (*side).hook != facts.hook + 1 {
+            (*side).hook = info.hook + 1;
+        } else if (*side).hook != info.hook + 1 {
             // The packet turns round at one interface: its half counts for the other hook.
-            return untracked(skb, entry, facts);
+            return untracked(skb, entry, info);
         }
-        let ingress = report::ingress(skb, facts.hook);
-        let moved = is_egress(facts.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
+        let ingress = report::ingress(skb, info.hook);
+        let moved = is_egress(info.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
         (*side).ingress_ifindex = ingress;
-        if facts.created != 0 && is_tunnel(facts) {
-            (*entry).mark = AnsweredBy::Tunnel as u8;
-        } else if facts.hook == Hook::ToNetwork as u8 && moved && (*entry).mark != AnsweredBy::Tunnel as u8 {
-            (*entry).mark = report::mark(ingress);
+        keep_cgroup(skb, entry, info.hook);
+        if info.created != 0 && is_tunnel(info) {
+            (*entry).answered_by = AnsweredBy::Tunnel as u8;
+        } else if info.hook == Hook::ToNetwork as u8 && moved && (*entry).answered_by != AnsweredBy::Tunnel as u8 {
+            (*entry).answered_by = report::answered_by(ingress);
         }
-        let reason = report::state(entry, facts);
+        let reason = report::state(entry, info);
         let reports = moved
-            || facts.created != 0
-            || facts.icmp_error != 0
-            || should_report(facts.hook, facts.flags, (*side).flags, (*side).reported, facts.now);
-        (*side).last = facts.now;
-        (*side).flags |= facts.flags;
+            || info.created != 0
+            || info.icmp_error != 0
+            || should_report(info.hook, info.flags, (*side).flags, (*side).reported, info.now);
+        (*side).last = info.now;
+        (*side).flags |= info.flags;
         if DEBUG.load() != 0 {
-            debug::connection(skb, entry, facts);
+            debug::connection(skb, entry, info);
         }
-        if !(reports && emit::emission_enabled() && emit::trace(skb, entry, facts, reason) != 0) {
-            report::put(side, facts.segments, facts.bytes);
+        if !(reports && emit::emission_enabled() && emit::trace(skb, entry, info, reason) != 0) {
+            report::put(side, info.segments, info.bytes);
+        }
+    }
+    0
+}
+
+/// Keeps the control group of the socket of this machine that sends the packet; of an answer to a SYN it is that of the
+/// listening socket. Not inlined: the compiler would compute the offset of a field of the context, which the verifier
+/// refuses.
+#[inline(never)]
+fn keep_cgroup(skb: *mut __sk_buff, entry: *mut Connection, hook: u8) -> i32 {
+    // SAFETY: `entry` is a map value; `skb` the context.
+    unsafe {
+        let is_done = OFF_SOCK_CGROUP.load() == u32::MAX || entry.is_null() || (*entry).cgroup != 0;
+        if !is_done && is_egress(hook) && (*skb).ingress_ifindex == 0 {
+            (*entry).cgroup = bpf_skb_cgroup_id(skb);
         }
     }
     0
@@ -158,45 +173,46 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -
 
 /// Whether a packet at an uplink is an outer packet of one of the machine's tunnel devices.
 #[inline(always)]
-fn is_tunnel(facts: &Facts) -> bool {
-    if facts.hook != Hook::FromNetwork as u8 && facts.hook != Hook::ToNetwork as u8 {
+fn is_tunnel(info: &PacketInfo) -> bool {
+    if info.hook != Hook::FromNetwork as u8 && info.hook != Hook::ToNetwork as u8 {
         return false;
     }
-    let port = if facts.half == 0 { facts.ports } else { facts.ports >> 16 } as u16;
-    let key = Tunnel { port, protocol: facts.protocol, pad: 0 };
+    let port = if info.half == 0 { info.ports } else { info.ports >> 16 } as u16;
+    let key = Tunnel { port, protocol: info.protocol, pad: 0 };
     // SAFETY: read only.
-    facts.family != 0 && unsafe { EP_TUNNELS.get(&key) }.is_some()
+    info.family != 0 && unsafe { EP_TUNNELS.get(&key) }.is_some()
 }
 
 /// Counts a packet that no entry holds: in its own event, else in the interface's untracked counter.
 #[inline(never)]
-fn untracked(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 {
+fn untracked(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo) -> i32 {
     // A packet of a dead entry is always reported: there are few, and only the event has their addresses.
     // SAFETY: a map value or null.
-    let (dead, mark) = unsafe { if entry.is_null() { (false, 0) } else { ((*entry).dead != 0, (*entry).mark) } };
-    let every = dead || should_report(facts.hook, facts.flags, facts.flags, facts.now, facts.now);
+    let (dead, answered_by) =
+        unsafe { if entry.is_null() { (false, 0) } else { ((*entry).dead != 0, (*entry).answered_by) } };
+    let every = dead || should_report(info.hook, info.flags, info.flags, info.now, info.now);
     // Nothing is held back for it: it counts here unless another interface counts it.
-    let mark = if mark != AnsweredBy::Unknown as u8 {
-        mark
-    } else if is_tunnel(facts) {
+    let answered_by = if answered_by != AnsweredBy::Unknown as u8 {
+        answered_by
+    } else if is_tunnel(info) {
         AnsweredBy::Tunnel as u8
     } else {
         AnsweredBy::Local as u8
     };
-    if every && emit::emission_enabled() && emit::untracked(skb, facts, mark) {
+    if every && emit::emission_enabled() && emit::untracked(skb, info, answered_by) {
         return 0;
     }
     // SAFETY: a field of the context.
-    let key = UntrackedKey { ifindex: unsafe { (*skb).ifindex }, hook: facts.hook as u32 };
+    let key = UntrackedKey { ifindex: unsafe { (*skb).ifindex }, hook: info.hook as u32 };
     if let Some(value) = EP_UNTRACKED.get_ptr_mut(&key) {
         // SAFETY: a map value of this CPU.
         unsafe {
-            atomic::add(core::ptr::addr_of_mut!((*value).packets), facts.segments);
-            atomic::add(core::ptr::addr_of_mut!((*value).bytes), facts.bytes);
+            atomic::add(core::ptr::addr_of_mut!((*value).packets), info.segments);
+            atomic::add(core::ptr::addr_of_mut!((*value).bytes), info.bytes);
         }
         return 0;
     }
-    let value = Untracked { packets: facts.segments, bytes: facts.bytes };
+    let value = Untracked { packets: info.segments, bytes: info.bytes };
     // SAFETY: key and value live on this stack, of the map's sizes. The map is per CPU and tc programs do not nest, so
     // no other program writes this CPU's value between the look-up and here.
     let made = unsafe {

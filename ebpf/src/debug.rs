@@ -7,7 +7,7 @@ use eyepiece_wire::{Connection, DebugCapture, DebugMessage, Header, Hook, NOTIFY
 use crate::emit;
 use crate::globals::CAPTURE;
 use crate::maps::{EP_INTERFACES, EP_SCRATCH_TC};
-use crate::report::Facts;
+use crate::report::PacketInfo;
 
 /// `flow.DebugEventType`: a connection was found; a connection was made, its first half.
 const DEBUG_CT_MATCH: u8 = 8;
@@ -17,19 +17,19 @@ const CAPTURE_DELIVERY: u8 = 4;
 
 /// Reports the table's decision, and at an endpoint's egress the packet that is delivered.
 #[inline(never)]
-pub(crate) fn connection(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) -> i32 {
+pub(crate) fn connection(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo) -> i32 {
     if !emit::emission_enabled() {
         return 0;
     }
-    message(skb, entry, facts);
-    if facts.hook == Hook::ToEndpoint as u8 {
-        delivery(skb, facts);
+    message(skb, entry, info);
+    if info.hook == Hook::ToEndpoint as u8 {
+        delivery(skb, info);
     }
     0
 }
 
 #[inline(always)]
-fn header(skb: *mut __sk_buff, facts: &Facts, data_len: usize) -> Header {
+fn header(skb: *mut __sk_buff, info: &PacketInfo, data_len: usize) -> Header {
     // SAFETY: fields of the context.
     unsafe {
         Header {
@@ -38,7 +38,7 @@ fn header(skb: *mut __sk_buff, facts: &Facts, data_len: usize) -> Header {
             ingress_ifindex: (*skb).ingress_ifindex,
             data_len: data_len as u32,
             cpu: bpf_get_smp_processor_id() as u16,
-            hook: facts.hook,
+            hook: info.hook,
             ..Header::default()
         }
     }
@@ -54,24 +54,24 @@ fn endpoint(skb: *mut __sk_buff) -> u16 {
 }
 
 #[inline(always)]
-fn message(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) {
+fn message(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo) {
     const SIZE: usize = size_of::<Header>() + size_of::<DebugMessage>();
     let record = emit::reserve(SIZE as u64, EP_SCRATCH_TC.get_ptr_mut(0));
     if record.is_null() {
         return;
     }
-    let created = facts.created != 0;
+    let created = info.created != 0;
     // SAFETY: `record` has room for SIZE bytes; `entry` is a live map value.
     unsafe {
-        *record.cast::<Header>() = header(skb, facts, size_of::<DebugMessage>());
+        *record.cast::<Header>() = header(skb, info, size_of::<DebugMessage>());
         *record.add(size_of::<Header>()).cast::<DebugMessage>() = DebugMessage {
             kind: NOTIFY_DEBUG,
             subtype: if created { DEBUG_CT_CREATED } else { DEBUG_CT_MATCH },
             source: endpoint(skb),
             hash: (*skb).hash,
             // Created: source and destination port, protocol and flags. Match: age in jiffies.
-            arg1: if created { facts.ports } else { (facts.now - (*entry).created) as u32 },
-            arg2: if created { (facts.protocol as u32) << 8 } else { 0 },
+            arg1: if created { info.ports } else { (info.now - (*entry).created) as u32 },
+            arg2: if created { (info.protocol as u32) << 8 } else { 0 },
             arg3: 0,
         };
     }
@@ -79,7 +79,7 @@ fn message(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts) {
 }
 
 #[inline(always)]
-fn delivery(skb: *mut __sk_buff, facts: &Facts) {
+fn delivery(skb: *mut __sk_buff, info: &PacketInfo) {
     const PREFIX: usize = size_of::<Header>() + size_of::<DebugCapture>();
     let record = emit::reserve(PREFIX as u64 + CAPTURE.load() as u64, EP_SCRATCH_TC.get_ptr_mut(0));
     if record.is_null() {
@@ -87,8 +87,8 @@ fn delivery(skb: *mut __sk_buff, facts: &Facts) {
     }
     // SAFETY: `record` has room for the prefix and CAPTURE bytes.
     unsafe {
-        let captured = emit::capture(skb, record.add(PREFIX), facts.l3_device != 0);
-        *record.cast::<Header>() = header(skb, facts, size_of::<DebugCapture>() + captured as usize);
+        let captured = emit::capture(skb, record.add(PREFIX), info.l3_device != 0);
+        *record.cast::<Header>() = header(skb, info, size_of::<DebugCapture>() + captured as usize);
         *record.add(size_of::<Header>()).cast::<DebugCapture>() = DebugCapture {
             kind: NOTIFY_CAPTURE,
             point: CAPTURE_DELIVERY,

@@ -25,10 +25,13 @@ const ADDRESS_LEN: u32 = 6;
 const VLAN_LEN: u32 = 4;
 /// The bit of `_skb_refdst` that is no part of the address (`SKB_DST_NOREF`).
 const ROUTE_IS_BORROWED: u64 = 1;
+/// States of sockets that are no `struct sock` (Linux `include/net/tcp_states.h`).
+const TCP_TIME_WAIT: u8 = 6;
+const TCP_NEW_SYN_RECV: u8 = 12;
 /// The first file id of kernel drops; the subsystem is added.
 const FILE_KERNEL: u8 = 240;
 
-/// Where the packet's bytes lie, and which link-layer header the record gives them.
+/// The place of the packet's bytes, and the link-layer header that the record gives them.
 struct Frame {
     /// Kernel address of the first byte to copy.
     start: u64,
@@ -86,9 +89,9 @@ struct Drop {
     protocol: u16,
 }
 
-/// Returns the inode of the network namespace that frees the packet: the receiving socket's if the kernel names one
-/// (UDP reuses `dev`), else the device's, else that of the sending socket, which may be in another namespace, else that of
-/// the packet's route: before kernel 6.11 nothing else names it inside TCP, which takes the device off.
+/// Returns the inode of the network namespace that frees the packet. It is the receiving socket's if the kernel names
+/// one (UDP reuses `dev`), else the device's, else the sending socket's, which may be another. The packet's route is
+/// last: before 6.11, only that names it inside TCP, which takes the device off.
 #[inline(always)]
 unsafe fn namespace(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8) -> u32 {
     unsafe {
@@ -126,6 +129,34 @@ unsafe fn route_namespace(skb: *const u8) -> u32 {
             && kernel::load(device + OFF_DEV_NET.load() as u64, &mut net)
             && kernel::load(net + OFF_NET_INUM.load() as u64, &mut inode);
         if is_known { inode } else { 0 }
+    }
+}
+
+/// Returns the id of the control group of the socket that the packet is for, or that sent it; 0 if it is not known, and in
+/// another namespace than the hooks'.
+#[inline(always)]
+unsafe fn control_group(ctx: &BtfTracePointContext, skb: *const u8, netns: u32) -> u64 {
+    if OFF_SOCK_CGROUP.load() == u32::MAX || netns != OWN_NAMESPACE.load() {
+        return 0;
+    }
+    unsafe {
+        let mut socket = 0_u64;
+        if KFREE_SKB_ARGUMENTS.load() > 3 {
+            socket = ctx.arg(3);
+        }
+        if socket == 0 {
+            socket = field(skb, OFF_SKB_SK.load());
+        }
+        let (mut state, mut group, mut node, mut id) = (0_u8, 0_u64, 0_u64, 0_u64);
+        // Reads of null fail. A socket of a request or of a closed connection is another, smaller struct.
+        let is_known = socket != 0
+            && kernel::load(socket.wrapping_add(OFF_SOCK_STATE.load() as u64), &mut state)
+            && state != TCP_TIME_WAIT
+            && state != TCP_NEW_SYN_RECV
+            && kernel::load(socket.wrapping_add(OFF_SOCK_CGROUP.load() as u64), &mut group)
+            && kernel::load(group.wrapping_add(OFF_CGROUP_NODE.load() as u64), &mut node)
+            && kernel::load(node.wrapping_add(OFF_NODE_ID.load() as u64), &mut id);
+        if is_known { id } else { 0 }
     }
 }
 
@@ -221,7 +252,8 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
             data_len: notify as u32 + captured,
             cpu: bpf_get_smp_processor_id() as u16,
             hook: Hook::Drop as u8,
-            mark: 0,
+            answered_by: 0,
+            cgroup: control_group(ctx, skb, drop.netns),
         };
         write_notify(
             record.add(size_of::<Header>()).cast(),
@@ -259,8 +291,8 @@ unsafe fn write_notify(to: *mut u32, skb: *const u8, frame: &Frame, drop: &Drop,
     }
 }
 
-/// Returns the interface that the packet came in by or leaves by, and the one that it came in by; 0 in another
-/// namespace, where the same number is another interface.
+/// Returns the interface that the packet came in by or leaves by, and the one that it came in by. Both are 0 in another
+/// namespace, whose numbers differ.
 #[inline(always)]
 unsafe fn interfaces(skb: *const u8, device: *const u8, netns: u32) -> (u32, u32) {
     if netns != OWN_NAMESPACE.load() {

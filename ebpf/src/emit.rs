@@ -14,15 +14,15 @@ use eyepiece_wire::{
 use crate::globals::{CAPTURE, TRANSPORT, WATERMARK};
 use crate::headers::ETH_IPV6;
 use crate::maps::{EP_EMIT, EP_INTERFACES, EP_PERF, EP_RING, EP_SCRATCH_TC, count};
-use crate::report::{self, Facts, Report};
+use crate::report::{self, PacketInfo, Report};
 
 /// Bytes of header and trace struct.
 const TRACE_PREFIX: usize = size_of::<Header>() + size_of::<TraceNotify>();
 
-/// What the ring adds to each record, BPF_RINGBUF_HDR_SZ.
+/// Bytes that the ring adds to each record, BPF_RINGBUF_HDR_SZ.
 const RING_HEADER: u64 = 8;
 
-/// Whether user space reads records.
+/// Returns whether user space reads records.
 #[inline(always)]
 pub(crate) fn emission_enabled() -> bool {
     EP_EMIT.get(0).is_some_and(|emit| *emit != 0)
@@ -96,8 +96,7 @@ pub(crate) unsafe fn capture(skb: *mut __sk_buff, to: *mut u8, l3_device: bool) 
 #[inline(always)]
 unsafe fn load(skb: *mut __sk_buff, offset: u32, to: *mut u8, count: u32, most: u32) -> u64 {
     // The verifier wants the bounds of the very register that becomes the length: an opaque copy keeps the compiler
-    // from proving the checks away. Before kernel 6.8 a comparison with 0 gives no lower bound, one with a register
-    // does.
+    // from proving the checks away. Before 6.8 only comparisons with a register give a lower bound.
     let (mut length, mut least) = (count as u64, 1_u64);
     unsafe {
         core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack, preserves_flags));
@@ -121,29 +120,30 @@ fn trace_size() -> u64 {
 /// Writes a record of a tracked packet and of the unreported ones before it. Their totals are taken only after room for
 /// the record is reserved. Returns 0 if there was no room; the caller still has to count the packet.
 #[inline(never)]
-pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, reason: u8) -> i32 {
+pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo, reason: u8) -> i32 {
     let record = reserve(trace_size(), EP_SCRATCH_TC.get_ptr_mut(0));
     if record.is_null() {
         return 0;
     }
     // SAFETY: `record` has room for `trace_size()` bytes; `entry` is a live map value.
     unsafe {
-        let index = (facts.half & 1) as usize;
+        let index = (info.half & 1) as usize;
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
         let mut report: Report = core::mem::zeroed();
-        report::take(entry, index, facts.now, &mut report);
-        report.packets += facts.segments;
-        report.bytes += facts.bytes;
+        report::take(entry, index, info.now, &mut report);
+        report.packets += info.segments;
+        report.bytes += info.bytes;
         report.ingress_ifindex = (*side).ingress_ifindex;
+        report.cgroup = (*entry).cgroup;
         report.reason = reason;
-        let length = write(skb, record, facts, &report);
+        let length = write(skb, record, info, &report);
         if submit(skb.cast(), record, length) {
             report::hold(entry, index, &report);
-            (*side).reported = facts.now;
+            (*side).reported = info.now;
             return 1;
         }
         // Whether the perf buffer is full shows only on submission: the totals go back.
-        report::put(side, report.packets - facts.segments, report.bytes - facts.bytes);
+        report::put(side, report.packets - info.segments, report.bytes - info.bytes);
         report::put_held(side, report.held_packets, report.held_bytes);
     }
     0
@@ -151,7 +151,7 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, facts: &Facts, 
 
 /// Writes a record of a packet that no entry holds. Returns false if there was no room.
 #[inline(always)]
-pub(crate) fn untracked(skb: *mut __sk_buff, facts: &Facts, mark: u8) -> bool {
+pub(crate) fn untracked(skb: *mut __sk_buff, info: &PacketInfo, answered_by: u8) -> bool {
     let record = reserve(trace_size(), EP_SCRATCH_TC.get_ptr_mut(0));
     if record.is_null() {
         return false;
@@ -159,27 +159,27 @@ pub(crate) fn untracked(skb: *mut __sk_buff, facts: &Facts, mark: u8) -> bool {
     // SAFETY: as above.
     unsafe {
         let mut report: Report = core::mem::zeroed();
-        report.packets = facts.segments;
-        report.bytes = facts.bytes;
+        report.packets = info.segments;
+        report.bytes = info.bytes;
         report.ingress_ifindex = (*skb).ingress_ifindex;
         report.reason = REASON_UNKNOWN;
-        report.mark = mark;
-        let length = write(skb, record, facts, &report);
+        report.answered_by = answered_by;
+        let length = write(skb, record, info, &report);
         submit(skb.cast(), record, length)
     }
 }
 
 /// Fills in a trace record; returns its length.
 #[inline(always)]
-unsafe fn write(skb: *mut __sk_buff, record: *mut u8, facts: &Facts, report: &Report) -> u64 {
+unsafe fn write(skb: *mut __sk_buff, record: *mut u8, info: &PacketInfo, report: &Report) -> u64 {
     unsafe {
-        let l3_device = facts.l3_device != 0;
+        let l3_device = info.l3_device != 0;
         let captured = capture(skb, record.add(TRACE_PREFIX), l3_device);
         let tag = if (*skb).vlan_present != 0 && !l3_device { 4 } else { 0 };
         let ipv6 = (*skb).protocol as u16 == ETH_IPV6;
         let ifindex = (*skb).ifindex;
         let endpoint = EP_INTERFACES.get(&ifindex).map_or(0, |interface| interface.endpoint);
-        let to_endpoint = facts.hook == Hook::ToEndpoint as u8;
+        let to_endpoint = info.hook == Hook::ToEndpoint as u8;
         *record.cast::<Header>() = Header {
             time: bpf_ktime_get_ns(),
             packets: report.packets,
@@ -193,12 +193,13 @@ unsafe fn write(skb: *mut __sk_buff, record: *mut u8, facts: &Facts, report: &Re
             ingress_ifindex: report.ingress_ifindex,
             data_len: size_of::<TraceNotify>() as u32 + captured as u32,
             cpu: bpf_get_smp_processor_id() as u16,
-            hook: facts.hook,
-            mark: report.mark,
+            hook: info.hook,
+            answered_by: report.answered_by,
+            cgroup: report.cgroup,
         };
         *record.add(size_of::<Header>()).cast::<TraceNotify>() = TraceNotify {
             kind: NOTIFY_TRACE,
-            observation_point: observation_point(facts.hook),
+            observation_point: observation_point(info.hook),
             source: endpoint,
             hash: (*skb).hash,
             len_orig: (*skb).len + tag,

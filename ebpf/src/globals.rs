@@ -51,6 +51,11 @@ globals! {
     OFF_ROUTE_DEV: u32 = 0;
     OFF_SOCK_NET: u32 = 0;
     OFF_NET_INUM: u32 = 0;
+    /// `sk_cgrp_data.cgroup`; this one and the next three are `u32::MAX` if the kernel has no control groups.
+    OFF_SOCK_CGROUP: u32 = u32::MAX;
+    OFF_SOCK_STATE: u32 = u32::MAX;
+    OFF_CGROUP_NODE: u32 = u32::MAX;
+    OFF_NODE_ID: u32 = u32::MAX;
     /// `vlan_all`; `u32::MAX` if the kernel has no such field.
     OFF_SKB_VLAN: u32 = u32::MAX;
 }

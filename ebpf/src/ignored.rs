@@ -19,7 +19,7 @@ use crate::maps::{EP_FUNCTIONS, EP_IGNORED, EP_PLACES, EP_RECEIVERS};
 #[unsafe(link_section = ".rodata")]
 static SYMBOL_FORMAT: [u8; 4] = *b"%ps\0";
 
-/// Whether a free with this reason, at this address, of a packet on this device is no drop.
+/// Returns whether a free with this reason, at this address, of a packet on this device is no drop.
 #[inline(always)]
 pub(crate) unsafe fn is_ignored(reason: u32, location: u64, skb: *const u8, device: *const u8) -> bool {
     unsafe {
@@ -31,8 +31,7 @@ pub(crate) unsafe fn is_ignored(reason: u32, location: u64, skb: *const u8, devi
     }
 }
 
-/// Whether the function that frees is in `EP_FUNCTIONS`. A symbol look-up takes microseconds, so the answer is cached
-/// by address.
+/// Returns whether the function that frees is in `EP_FUNCTIONS`. Look-ups take microseconds: the cache is by address.
 #[inline(always)]
 unsafe fn is_in_function(reason: u32, location: u64) -> bool {
     unsafe {

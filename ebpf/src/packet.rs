@@ -1,5 +1,5 @@
-//! Reads packets that the fast path leaves out: VLAN tags in the packet, IP options, extension headers, fragments,
-//! other protocols, and headers outside the linear part of the buffer.
+//! Reads packets for the slow path: VLAN tags, IP options, extension headers, fragments, other protocols, and headers
+//! outside the linear part of the buffer.
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
@@ -10,7 +10,7 @@ use crate::headers::*;
 /// The most extension headers that are read: the verifier needs a bound, and no valid packet has more.
 const EXTENSION_HEADERS: usize = 8;
 
-/// What the connection table needs of a packet.
+/// The parts of a packet that the connection table needs.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Packet {
@@ -146,8 +146,7 @@ fn ipv6(skb: *mut __sk_buff, packet: &mut Packet, offset: u32, vlan: u16) -> i32
     0
 }
 
-/// Skips IPv6 extension headers from `at` on. Returns the upper-layer protocol, its offset, and whether the packet is a
-/// fragment.
+/// Skips IPv6 extension headers from `at` on; returns the next protocol, its offset, and whether this is a fragment.
 #[inline(always)]
 fn skip_extensions(skb: *mut __sk_buff, mut next: u8, mut at: u32) -> (u8, u32, bool) {
     let mut fragment = false;
@@ -186,7 +185,7 @@ fn skip_extensions(skb: *mut __sk_buff, mut next: u8, mut at: u32) -> (u8, u32, 
     (next, at, fragment)
 }
 
-/// Whether (a, first port) comes after (b, second port), compared as the loaded words.
+/// Returns whether (a, first port) comes after (b, second port), compared as the loaded words.
 #[inline(always)]
 pub(crate) fn greater6(a: [u64; 2], b: [u64; 2], ports: u32) -> bool {
     // The last word differs in nearly all pairs of addresses of one network.
@@ -199,7 +198,7 @@ pub(crate) fn greater6(a: [u64; 2], b: [u64; 2], ports: u32) -> bool {
     }
 }
 
-/// Whether the first of two loaded ports is the greater one.
+/// Returns whether the first of two loaded ports is the greater one.
 #[inline(always)]
 pub(crate) fn greater_ports(ports: u32) -> bool {
     ports as u16 > (ports >> 16) as u16

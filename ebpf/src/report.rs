@@ -11,10 +11,10 @@ use crate::globals::HOLD;
 use crate::headers::{IPPROTO_TCP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN};
 use crate::maps::EP_INTERFACES;
 
-/// What the slow path knows of a packet.
+/// The input of the slow path: a packet's time, size, direction and protocol.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Facts {
+pub(crate) struct PacketInfo {
     pub(crate) now: u64,
     pub(crate) segments: u64,
     pub(crate) bytes: u64,
@@ -40,12 +40,14 @@ pub(crate) struct Report {
     pub(crate) bytes: u64,
     pub(crate) held_packets: u64,
     pub(crate) held_bytes: u64,
+    /// As `eyepiece_wire::Header::cgroup`.
+    pub(crate) cgroup: u64,
     pub(crate) ingress_ifindex: u32,
     pub(crate) reason: u8,
-    pub(crate) mark: u8,
+    pub(crate) answered_by: u8,
 }
 
-/// Whether packets leave the machine's stack at this hook.
+/// Returns whether packets leave the machine's stack at this hook.
 #[inline(always)]
 pub(crate) fn is_egress(hook: u8) -> bool {
     hook == Hook::ToEndpoint as u8 || hook == Hook::ToNetwork as u8
@@ -57,9 +59,9 @@ pub(crate) unsafe fn ingress(skb: *mut __sk_buff, hook: u8) -> u32 {
     unsafe { if is_egress(hook) { (*skb).ingress_ifindex } else { (*skb).ifindex } }
 }
 
-/// The mark of a connection whose packets leave by an uplink and came in by this interface.
+/// The `answered_by` of a connection whose packets came in by this interface and leave by an uplink.
 #[inline(always)]
-pub(crate) fn mark(ingress: u32) -> u8 {
+pub(crate) fn answered_by(ingress: u32) -> u8 {
     if ingress == 0 {
         return AnsweredBy::Local as u8;
     }
@@ -77,27 +79,27 @@ pub(crate) fn mark(ingress: u32) -> u8 {
 
 /// Returns the trace reason of a packet; updates the entry's opener and end.
 #[inline(always)]
-pub(crate) unsafe fn state(entry: *mut Connection, facts: &Facts) -> u8 {
+pub(crate) unsafe fn state(entry: *mut Connection, info: &PacketInfo) -> u8 {
     unsafe {
-        let opens = facts.protocol == IPPROTO_TCP && facts.flags & (TCP_SYN | TCP_ACK) == TCP_SYN;
+        let opens = info.protocol == IPPROTO_TCP && info.flags & (TCP_SYN | TCP_ACK) == TCP_SYN;
         if opens && (*entry).closing != 0 {
             // The ports are used again.
             (*entry).closing = 0;
-            (*entry).origin = facts.half;
-            (*entry).created = facts.now;
+            (*entry).origin = info.half;
+            (*entry).created = info.now;
             return REASON_NEW;
         }
-        if facts.flags & (TCP_FIN | TCP_RST) != 0 {
+        if info.flags & (TCP_FIN | TCP_RST) != 0 {
             (*entry).closing = 1;
         }
-        if facts.family == 0 {
+        if info.family == 0 {
             return REASON_UNKNOWN;
         }
-        if facts.icmp_error != 0 {
+        if info.icmp_error != 0 {
             REASON_RELATED
-        } else if (*entry).origin != facts.half {
+        } else if (*entry).origin != info.half {
             REASON_REPLY
-        } else if facts.created != 0 {
+        } else if info.created != 0 {
             REASON_NEW
         } else {
             REASON_ESTABLISHED
@@ -105,7 +107,7 @@ pub(crate) unsafe fn state(entry: *mut Connection, facts: &Facts) -> u8 {
     }
 }
 
-/// Moves the unreported totals of a half into `report`, and held ones as soon as the connection's mark is known.
+/// Moves the unreported totals of a half into `report`, and held ones once the connection's `answered_by` is known.
 #[inline(always)]
 pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report: &mut Report) {
     unsafe {
@@ -121,15 +123,15 @@ pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report
         report.held_bytes = 0;
         if (*side).hook == Hook::FromNetwork as u8 + 1 {
             let created = (*entry).created;
-            if (*entry).mark == AnsweredBy::Unknown as u8 && now > created && now - created >= HOLD.load() {
-                (*entry).mark = AnsweredBy::Local as u8;
+            if (*entry).answered_by == AnsweredBy::Unknown as u8 && now > created && now - created >= HOLD.load() {
+                (*entry).answered_by = AnsweredBy::Local as u8;
             }
-            if (*entry).mark != AnsweredBy::Unknown as u8 && (*side).held_packets != 0 {
+            if (*entry).answered_by != AnsweredBy::Unknown as u8 && (*side).held_packets != 0 {
                 report.held_packets = atomic::take(core::ptr::addr_of_mut!((*side).held_packets));
                 report.held_bytes = atomic::take(core::ptr::addr_of_mut!((*side).held_bytes));
             }
         }
-        report.mark = (*entry).mark;
+        report.answered_by = (*entry).answered_by;
     }
 }
 
@@ -138,7 +140,7 @@ pub(crate) unsafe fn take(entry: *mut Connection, index: usize, now: u64, report
 pub(crate) unsafe fn hold(entry: *mut Connection, index: usize, report: &Report) {
     unsafe {
         let side = core::ptr::addr_of_mut!((*entry).half[index]);
-        if (*side).hook == Hook::FromNetwork as u8 + 1 && report.mark == AnsweredBy::Unknown as u8 {
+        if (*side).hook == Hook::FromNetwork as u8 + 1 && report.answered_by == AnsweredBy::Unknown as u8 {
             put_held(side, report.packets, report.bytes);
         }
     }

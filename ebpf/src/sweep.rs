@@ -26,7 +26,7 @@ macro_rules! item {
             let mut totals = [SweepTotals::default(); 2];
             (*item).result = handle(entry, $operation, (*item).last, $now, &mut totals);
             (*item).totals = totals;
-            (*item).mark = (*entry).mark as u64;
+            (*item).answered_by = (*entry).answered_by as u64;
         }
     };
 }

@@ -11,7 +11,7 @@ use crate::connection;
 use crate::headers::*;
 use crate::maps::{EP_CONN4, EP_CONN6};
 use crate::packet::{self, Packet};
-use crate::report::Facts;
+use crate::report::PacketInfo;
 
 /// Bytes that the fast path looks at: Ethernet, IPv4 without options, TCP without options.
 const FAST4: usize = ETHERNET_LEN + 20 + 20;
@@ -48,7 +48,7 @@ unsafe fn lifted_vlan(skb: *mut __sk_buff) -> (u16, u64) {
 
 /// Segments and their bytes on the wire: each segment repeats the headers.
 #[inline(always)]
-unsafe fn weight(skb: *mut __sk_buff, headers: u32, tag: u64) -> (u64, u64) {
+unsafe fn segments_and_bytes(skb: *mut __sk_buff, headers: u32, tag: u64) -> (u64, u64) {
     unsafe {
         let length = (*skb).len as u64 + tag;
         let mut segments = (*skb).gso_segs as u64;
@@ -86,9 +86,9 @@ unsafe fn fast4<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
         let (address, ports) =
             if half { ([destination, source], ports.rotate_left(16)) } else { ([source, destination], ports) };
         let key = Key4::of_ports(address, ports, (*skb).ifindex, protocol, vlan);
-        let (segments, bytes) = weight(skb, ETHERNET_LEN as u32 + 20 + transport, tag);
+        let (segments, bytes) = segments_and_bytes(skb, ETHERNET_LEN as u32 + 20 + transport, tag);
         match EP_CONN4.get_ptr_mut(&key) {
-            Some(entry) => known::<HOOK>(skb, entry, half, protocol, flags, segments, bytes),
+            Some(entry) => count_known::<HOOK>(skb, entry, half, protocol, flags, segments, bytes),
             None => return false,
         }
         true
@@ -117,9 +117,9 @@ unsafe fn fast6<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
         let (address, ports) =
             if half { ([destination, source], ports.rotate_left(16)) } else { ([source, destination], ports) };
         let key = Key6::of_ports(address, ports, (*skb).ifindex, protocol, vlan);
-        let (segments, bytes) = weight(skb, ETHERNET_LEN as u32 + 40 + transport, tag);
+        let (segments, bytes) = segments_and_bytes(skb, ETHERNET_LEN as u32 + 40 + transport, tag);
         match EP_CONN6.get_ptr_mut(&key) {
-            Some(entry) => known::<HOOK>(skb, entry, half, protocol, flags, segments, bytes),
+            Some(entry) => count_known::<HOOK>(skb, entry, half, protocol, flags, segments, bytes),
             None => return false,
         }
         true
@@ -128,7 +128,7 @@ unsafe fn fast6<const HOOK: u8>(skb: *mut __sk_buff, data: usize) -> bool {
 
 /// Counts a packet of a connection that is in the table.
 #[inline(always)]
-unsafe fn known<const HOOK: u8>(
+unsafe fn count_known<const HOOK: u8>(
     skb: *mut __sk_buff,
     entry: *mut Connection,
     half: bool,
@@ -144,7 +144,7 @@ unsafe fn known<const HOOK: u8>(
         if (*entry).dead == 0 && connection::add::<HOOK>(skb, side, flags, segments, bytes, now) {
             return;
         }
-        known_slow(skb, entry, pack(half as u8, flags, HOOK, protocol), segments, bytes);
+        count_known_slow(skb, entry, pack(half as u8, flags, HOOK, protocol), segments, bytes);
     }
 }
 
@@ -156,8 +156,8 @@ fn pack(half: u8, flags: u8, hook: u8, protocol: u8) -> u64 {
 
 /// Handles a packet of a known connection that is to be reported or differs from those before it.
 #[inline(never)]
-fn known_slow(skb: *mut __sk_buff, entry: *mut Connection, packed: u64, segments: u64, bytes: u64) -> i32 {
-    let facts = Facts {
+fn count_known_slow(skb: *mut __sk_buff, entry: *mut Connection, packed: u64, segments: u64, bytes: u64) -> i32 {
+    let info = PacketInfo {
         // SAFETY: the helper has no arguments.
         now: unsafe { bpf_jiffies64() },
         segments,
@@ -172,14 +172,14 @@ fn known_slow(skb: *mut __sk_buff, entry: *mut Connection, packed: u64, segments
         family: 4,
         protocol: (packed >> 24) as u8,
     };
-    connection::slow(skb, entry, &facts);
+    connection::slow(skb, entry, &info);
     0
 }
 
 /// Handles every packet but established TCP or UDP in plain frames.
 #[inline(never)]
 fn slow(skb: *mut __sk_buff, hook: u8, l3_device: bool) -> i32 {
-    let mut facts = Facts {
+    let mut info = PacketInfo {
         // SAFETY: the helper has no arguments.
         now: unsafe { bpf_jiffies64() },
         segments: 0,
@@ -194,37 +194,37 @@ fn slow(skb: *mut __sk_buff, hook: u8, l3_device: bool) -> i32 {
         family: 0,
         protocol: 0,
     };
-    let entry = locate(skb, &mut facts);
-    connection::slow(skb, entry, &facts);
+    let entry = find_entry(skb, &mut info);
+    connection::slow(skb, entry, &info);
     0
 }
 
 /// Reads the packet's headers and finds or makes its entry. Not inlined: the verifier adds up the stack of a chain of
 /// calls, and this part is free again before the rest needs it.
 #[inline(never)]
-fn locate(skb: *mut __sk_buff, facts: &mut Facts) -> *mut Connection {
+fn find_entry(skb: *mut __sk_buff, info: &mut PacketInfo) -> *mut Connection {
     // SAFETY: fields of the context.
     unsafe {
         let mut packet: Packet = core::mem::zeroed();
         let (vlan, tag) = lifted_vlan(skb);
-        packet::read(skb, &mut packet, facts.l3_device != 0, vlan);
+        packet::read(skb, &mut packet, info.l3_device != 0, vlan);
         packet.key4.ifindex = (*skb).ifindex;
         packet.key6.ifindex = (*skb).ifindex;
         if packet.family == 0 {
-            packet.half = u8::from(facts.hook == Hook::ToEndpoint as u8 || facts.hook == Hook::ToNetwork as u8);
+            packet.half = u8::from(info.hook == Hook::ToEndpoint as u8 || info.hook == Hook::ToNetwork as u8);
         }
-        (facts.segments, facts.bytes) = weight(skb, packet.headers, tag);
-        facts.half = packet.half;
-        facts.flags = packet.flags;
-        facts.icmp_error = packet.icmp_error;
-        facts.family = packet.family;
+        (info.segments, info.bytes) = segments_and_bytes(skb, packet.headers, tag);
+        info.half = packet.half;
+        info.flags = packet.flags;
+        info.icmp_error = packet.icmp_error;
+        info.family = packet.family;
         let (ports, protocol) = if packet.family == 6 {
             (packet.key6.port, packet.key6.protocol)
         } else {
             (packet.key4.port, packet.key4.protocol)
         };
-        facts.ports = (u16::from_be(ports[0]) as u32) << 16 | u16::from_be(ports[1]) as u32;
-        facts.protocol = protocol;
-        if packet.family == 6 { connection::find6(&packet.key6, facts) } else { connection::find4(&packet.key4, facts) }
+        info.ports = (u16::from_be(ports[0]) as u32) << 16 | u16::from_be(ports[1]) as u32;
+        info.protocol = protocol;
+        if packet.family == 6 { connection::find6(&packet.key6, info) } else { connection::find4(&packet.key4, info) }
     }
 }

@@ -6,25 +6,27 @@ mod measured;
 use std::hint::black_box;
 
 use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, MetricContexts};
-use eyepiece_flow::event::{KernelDrop, TrafficDelta};
-use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::event::KernelDrop;
+use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_wire::{Hook, InterfaceKind};
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
-/// Flows of a batch: as many as the pipeline is likely to hand over at once.
+/// Flows of a batch: as many as the pipeline usually sends at once.
 const FLOWS: usize = 1024;
 
 /// A mix as a node with `endpoints` sees it: most of it established TCP, some UDP and ICMP, few SYN and FIN, few drops.
 fn mix(endpoints: u16) -> Vec<Flow> {
     let symbols = Symbols::default();
-    let world = End { endpoint: 0, identity: 2, name: symbols.intern("world") };
+    let world = End { endpoint: 0, identity: 2, name: symbols.intern("world"), entity: 0 };
     let mut random = fastrand::Rng::with_seed(1);
     let end = |random: &mut fastrand::Rng| {
         let id = random.u16(1..=endpoints);
-        let end = End { endpoint: id, identity: 1000 + u32::from(id), name: symbols.intern(&format!("veth{id}")) };
+        let name = symbols.intern(&format!("veth{id}"));
+        let end = End { endpoint: id, identity: 1000 + u32::from(id), name, entity: 0 };
         let [high, low] = id.to_be_bytes();
         (end, [10, 0, high, low])
     };
@@ -41,24 +43,14 @@ fn mix(endpoints: u16) -> Vec<Flow> {
             flow.verdict = if drop { Verdict::Dropped } else { Verdict::Forwarded };
             flow.kernel_drop = drop.then_some(KernelDrop { reason: 2 + u32::from(percent), location: 1, netns: 2 });
             let (source, destination) = if sends { (address, far_address) } else { (far_address, address) };
-            flow.ip = Some(Ip {
-                source: source.into(),
-                source_translated: None,
-                destination: destination.into(),
-                version: 4,
-            });
+            flow.ip = Some(sample::ip(source, destination));
             (flow.source, flow.destination) = if sends { (local, far) } else { (far, local) };
             flow.l4 = l4(percent);
-            flow.traffic = (!drop).then_some(TrafficDelta {
-                hook: if sends { Hook::FromEndpoint } else { Hook::ToEndpoint },
-                mark: AnsweredBy::Unknown,
-                ifindex: 10 + u32::from(local.endpoint),
-                ingress_ifindex: 2,
-                packets: 3,
-                bytes: 4000,
-                held_packets: 0,
-                held_bytes: 0,
-            });
+            flow.traffic = (!drop).then_some(sample::traffic(
+                if sends { Hook::FromEndpoint } else { Hook::ToEndpoint },
+                (10 + u32::from(local.endpoint), 2),
+                (3, 4000),
+            ));
             flow
         })
         .collect()
@@ -132,7 +124,7 @@ fn main() {
     }
 }
 
-/// Counts every flow from an address of its own, far more than there are series: the overflow's price.
+/// Counts every flow from a different address, far more than there are series: the overflow's price.
 fn scan(mut flows: Vec<Flow>) -> impl FnMut() {
     /// More than the aggregation remembers.
     const ADDRESSES: u32 = 1 << 16;

@@ -18,7 +18,7 @@ use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
 use measured::Micro;
 
-/// How much faster than Cilium's parser a trace is to be decoded.
+/// The required speed of decoding a trace, as a factor of Cilium's parser.
 const FASTER: Goal = Goal::AtLeast(25.0);
 
 fn main() {

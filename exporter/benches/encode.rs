@@ -1,4 +1,4 @@
-//! What a log record costs: encoded, and sent to a receiver in this process, beside OpenTelemetry's SDK.
+//! The cost of a log record, encoded, and sent to a receiver in this process; compared with OpenTelemetry's SDK.
 //!
 //! CPU time is the whole process' without the receiver's thread, a delivered record.
 
@@ -15,15 +15,16 @@ use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::logs;
 use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::resource::Resource;
+use eyepiece::metadata::{Snapshot, Tables};
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::{Compression, Otlp, Signal};
-use eyepiece_flow::event::TrafficDelta;
-use eyepiece_flow::flow::{Direction, End, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::lookup::{BatchNames, NameLookup};
+use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::attribute as name;
-use eyepiece_wire::{AnsweredBy, Hook};
+use eyepiece_wire::Hook;
 use nix::time::{ClockId, clock_gettime};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
@@ -41,6 +42,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 /// Flows of a request.
@@ -54,48 +56,17 @@ impl NameLookup for Interfaces {
     fn interface(&self, _: u32, out: &mut String) {
         out.push_str("veth0a1b2c3");
     }
-
-    fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-    fn kernel_symbol(&self, _: u64, _: &mut String) {}
 }
 
 /// TCP over IPv4 with all that our own datapath knows: 23 attributes.
-fn flows(symbols: &Symbols) -> Vec<Flow> {
-    let ends = [symbols.intern("veth0a1b2c3"), symbols.intern("world")];
+fn flows(names: &mut Tables) -> Vec<Flow> {
+    let ends = [names.intern("veth0a1b2c3"), names.intern("world")];
     let flow = |number: usize| {
-        let low = number.to_le_bytes();
-        let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
-        flow.time = 1_700_000_000_000_000_000 + number as u64;
-        flow.uuid = std::array::from_fn(|index| low[index % 8].wrapping_mul(31).wrapping_add(index as u8));
-        flow.verdict = Verdict::Forwarded;
-        flow.observation_point = Some(0);
-        flow.trace_reason = Some(1);
-        flow.is_reply = Some(number % 2 == 1);
-        flow.direction = Direction::Ingress;
-        flow.last_layer = Layer::L4;
-        flow.ifindex = 17;
+        let mut flow = sample::established(number);
         flow.cpu = 1;
-        flow.ip = Some(Ip {
-            source: [10, 0, low[1], low[0]].into(),
-            source_translated: None,
-            destination: [10, 96, 0, 10].into(),
-            version: 4,
-        });
-        let source_port = 32_768 + (number % 20_000) as u16;
-        flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK | TcpFlags::PSH) };
-        flow.source = End { endpoint: 0, identity: 0, name: ends[0] };
-        flow.destination = End { endpoint: 0, identity: 0, name: ends[1] };
-        flow.traffic = Some(TrafficDelta {
-            hook: Hook::FromEndpoint,
-            mark: AnsweredBy::Unknown,
-            ifindex: 17,
-            ingress_ifindex: 0,
-            packets: 12,
-            bytes: 17_000 + number as u64,
-            held_packets: 0,
-            held_bytes: 0,
-        });
+        flow.source = End { name: ends[0], ..End::default() };
+        flow.destination = End { name: ends[1], ..End::default() };
+        flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (17, 0), (12, 17_000 + number as u64)));
         flow
     };
     (0..BATCH).map(flow).collect()
@@ -164,9 +135,11 @@ impl LogProcessor for Keep {
 
 fn encode() {
     let mut micro = Micro::new("encode");
-    let symbols = Symbols::default();
-    let flows = flows(&symbols);
-    let mut encoder = FlowEncoder::new(symbols, Arc::new(Interfaces));
+    let mut tables = Tables::new(&Symbols::default());
+    let flows = flows(&mut tables);
+    let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
+    let mut encoder = FlowEncoder::new(Arc::new(Interfaces));
+    encoder.enter(Some(&names));
     let mut builder = RequestBuilder::new(&resource(), BATCH, usize::MAX);
     let ours = micro.measure("eyepiece", BATCH, || {
         for flow in &flows {
@@ -195,7 +168,7 @@ fn encode() {
     }
 }
 
-/// Counts records, on a thread of its own, to measure its CPU time apart.
+/// Counts records, on a separate thread, to measure its CPU time apart.
 #[derive(Clone, Default)]
 struct Sink {
     records: Arc<AtomicU64>,
@@ -276,18 +249,19 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let url = format!("http://{}", sink.start());
     let settings = Otlp { endpoint: url, compression, ..Otlp::default() }.export(Signal::Logs);
     let client = Client::new(&settings, Signal::Logs).expect("good settings");
-    let symbols = Symbols::default();
-    let batch = Arc::new(flows(&symbols).into_iter().map(eyepiece_flow::record::Observed::Flow).collect::<Vec<_>>());
+    let mut tables = Tables::new(&Symbols::default());
+    let flows = flows(&mut tables).into_iter().map(Observed::Flow).collect();
+    let batch = Batch::with_names(flows, Arc::new(Snapshot::from(tables)));
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
     let options = LogsConfig { max_records, ..LogsConfig::default() };
-    let (queue, exporter) = logs::build(&options, &resource(), symbols, names, client, &telemetry);
+    let (queue, exporter) = logs::build(&options, &resource(), names, client, &telemetry);
     let (_stop, receiver) = shutdown::channel();
     let _done = logs::spawn_thread("otlp-logs", || exporter.run(receiver)).expect("a thread");
     measure(&sink, 200, |_| {
         while queue.depth() > options.capacity / 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert_eq!(queue.try_send(Arc::clone(&batch)), BATCH);
+        assert_eq!(queue.try_send(batch.clone()), BATCH);
     })
 }
 
@@ -304,7 +278,7 @@ fn sdk() -> (f64, f64) {
     let provider = SdkLoggerProvider::builder().with_log_processor(processor).with_resource(resource().sdk()).build();
     drop(guard);
     let logger = provider.logger("eyepiece");
-    let flows = flows(&Symbols::default());
+    let flows = flows(&mut Tables::new(&Symbols::default()));
     measure(&sink, 60, |records| {
         for flow in &flows {
             sdk_record(&logger, flow);

@@ -1,20 +1,25 @@
-//! What filling in the ends of one flow costs, among 500 endpoints with four addresses each.
+//! The cost of filling in the ends of one flow, among 500 endpoints with four addresses each and among entities at up to
+//! 100,000 addresses, and of publishing changed entities.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
-use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
+use eyepiece::metadata::registry::Registry;
+use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
 use eyepiece::pipeline::enrich::enrich;
-use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip};
+use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use eyepiece_tests::bench_report::{heading, row};
+use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 const ENDPOINTS: u16 = 500;
@@ -52,12 +57,8 @@ fn flows(source: impl Fn(u16) -> IpAddr, destination: impl Fn(u16) -> IpAddr) ->
             flow.observation_point = Some(5);
             flow.trace_reason = Some(0);
             flow.datapath_endpoint = n.wrapping_mul(7919) % ENDPOINTS + 1;
-            flow.ip = Some(Ip {
-                source: source(flow.datapath_endpoint),
-                source_translated: None,
-                destination: destination(n.wrapping_mul(104) % ENDPOINTS + 1),
-                version: 4,
-            });
+            flow.ip =
+                Some(sample::ip(source(flow.datapath_endpoint), destination(n.wrapping_mul(104) % ENDPOINTS + 1)));
             flow
         })
         .collect()
@@ -69,6 +70,81 @@ fn look_ups(table: &HashMap<IpAddr, u16, RandomState>, flows: &[Flow]) {
         if let Some(ip) = &black_box(flow).ip {
             black_box((table.get(&ip.source), table.get(&ip.destination)));
         }
+    }
+}
+
+fn address(number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
+}
+
+fn entry(number: u32, name: &str) -> (Key, Target) {
+    let entity = Entity { name: format!("{name}/{number}"), identity: 300, ..Entity::default() };
+    (Key::Address(address(number)), Target::Entity(Arc::new(entity)))
+}
+
+/// Entities at so many addresses of other machines.
+fn registry(addresses: u32) -> (Arc<Registry>, Publisher) {
+    let symbols = Symbols::default();
+    let publisher = Publisher::new(Tables::new(&symbols));
+    let registry = Registry::new(symbols, publisher.clone());
+    registry.replace(Provider::Kubernetes, (0..addresses).map(|number| entry(number, "shop")).collect());
+    registry.publish();
+    (registry, publisher)
+}
+
+/// Names both ends of flows between machines that only entities know.
+fn entities(micro: &mut Micro) {
+    heading("both ends named by entities", &["ns a flow"]);
+    for (addresses, goal_ns) in [(100, 40.0), (100_000, 60.0)] {
+        let (_registry, publisher) = registry(addresses);
+        let mut reader = publisher.reader();
+        let any = |n: u32| address(n.wrapping_mul(0x9e37_79b1) % addresses);
+        let mut flows = flows(|n| any(n.into()), |n| any(u32::from(n) * 7 + 3));
+        for (number, flow) in (0..).zip(&mut flows) {
+            flow.datapath_endpoint = 0;
+            if let Some(ip) = &mut flow.ip {
+                (ip.source, ip.destination) = (any(number * 2), any(number * 2 + 1));
+            }
+        }
+        let unnamed = Snapshot::from(Tables::new(&Symbols::default()));
+        let before = micro.measure(&format!("{addresses} addresses, without entities"), FLOWS, || {
+            for flow in &mut flows {
+                black_box(enrich(black_box(flow), &unnamed));
+            }
+        });
+        let named = micro.measure(&format!("{addresses} addresses"), FLOWS, || {
+            let names = reader.refresh();
+            for flow in &mut flows {
+                black_box(enrich(black_box(flow), names));
+            }
+        });
+        if let (Some(before), Some(named)) = (before, named) {
+            row(&format!("{addresses} addresses"), &[named.best]);
+            row("  without entities", &[before.best]);
+            goal(&format!("entities: both ends at {addresses}"), named.best, "ns", Goal::AtMost(goal_ns));
+        }
+    }
+}
+
+/// Changes at 10,000 addresses: 1,000 a second in ten publications.
+fn publications(micro: &mut Micro) {
+    const CHANGES: u32 = 100;
+    let (registry, publisher) = registry(10_000);
+    let mut reader = publisher.reader();
+    let mut next = 0_u32;
+    let measured = micro.measure("a publication of 100 changes", 1, || {
+        let changes = (0..CHANGES).map(|_| {
+            next = next.wrapping_add(7919);
+            let (key, target) = entry(next % 10_000, "other");
+            Change::Set(key, target)
+        });
+        registry.apply(Provider::Kubernetes, changes.collect());
+        registry.publish();
+        black_box(reader.refresh());
+    });
+    if let Some(measured) = measured {
+        let percent = measured.mean * 10.0 / 1e9 * 100.0;
+        goal("entities: 1,000 changes a second", percent, "% of a core", Goal::AtMost(5.0));
     }
 }
 
@@ -105,4 +181,6 @@ fn main() {
     if let Some(snapshot) = snapshot {
         println!("  (a snapshot of all 500 endpoints is made in {:.0} us)", snapshot.best / 1000.0);
     }
+    entities(&mut micro);
+    publications(&mut micro);
 }

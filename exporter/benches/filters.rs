@@ -1,11 +1,11 @@
-//! What it costs to ask a flow whether a client wants it, for filters that clients send.
+//! The cost of matching a flow against filters that clients send.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
 
 use std::hint::black_box;
 
-use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, L4, TcpFlags, Verdict};
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::metadata::{EndMetadata, Metadata};
 use eyepiece_flow::record::Observed;
@@ -15,13 +15,14 @@ use eyepiece_hubble::proto::flow::FlowFilter;
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
 
 use eyepiece_tests::bench_report::{heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 /// Flows of a round: more than a branch predictor learns by heart.
 const FLOWS: u32 = 4096;
 
 fn flow(at: u32) -> Observed {
-    let address = |at: u32| (0x0a00_0000 + at % 5000).to_be_bytes().into();
+    let address = |at: u32| (0x0a00_0000 + at % 5000).to_be_bytes();
     let labels = |at: u32| {
         ["k8s:app=web", "k8s:io.cilium.k8s.policy.cluster=default", "k8s:io.kubernetes.pod.namespace=default"]
             .map(|label| if at.is_multiple_of(3) { label.replace("default", "other") } else { label.to_owned() })
@@ -36,7 +37,7 @@ fn flow(at: u32) -> Observed {
     let metadata = Metadata { source: end(at), destination: end(at + 1), ..Metadata::default() };
     Observed::Flow(Flow {
         verdict: if at.is_multiple_of(5) { Verdict::Dropped } else { Verdict::Forwarded },
-        ip: Some(Ip { source: address(at), source_translated: None, destination: address(at * 7), version: 4 }),
+        ip: Some(sample::ip(address(at), address(at * 7))),
         l4: L4::Tcp { source_port: 40_000, destination_port: (at % 100) as u16, flags: TcpFlags(TcpFlags::ACK) },
         source: End { identity: 2000 + at % 50, ..End::default() },
         destination: End { identity: 2, ..End::default() },

@@ -1,4 +1,4 @@
-//! What gob costs for a payload of 184 bytes, beside copying it, and beside Go's own where the peer `harness` is built.
+//! The cost of gob for 184 bytes, compared with copying them, and with Go's own if the peer `harness` is built.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod go;

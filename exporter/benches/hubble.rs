@@ -1,11 +1,9 @@
-//! What a flow costs as an `observer.GetFlowsResponse`, whole and masked, beside prost's encoding of the same message.
+//! The cost of a flow as `observer.GetFlowsResponse`, whole and masked; compared with prost's encoding of the message.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;
 
-use std::sync::Arc;
-
-use eyepiece_flow::flow::{Direction, End, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::flow::{End, Ethernet};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::metadata::{EndMetadata, Metadata};
 use eyepiece_flow::record::Observed;
@@ -15,6 +13,7 @@ use eyepiece_hubble::proto::observer::GetFlowsResponse;
 use prost::Message as _;
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
 /// Flows of a round.
@@ -51,10 +50,6 @@ impl NameLookup for Interfaces {
     fn interface(&self, _: u32, out: &mut String) {
         out.push_str("lxc0a1b2c3d4e5f");
     }
-
-    fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-    fn kernel_symbol(&self, _: u64, _: &mut String) {}
 }
 
 /// TCP over IPv4, as the datapath reports it, or with pods at both ends.
@@ -66,22 +61,8 @@ fn flows(pods: bool) -> Vec<Observed> {
         ..EndMetadata::default()
     };
     let flow = |number: usize| {
-        let low = number.to_le_bytes();
-        let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
-        flow.time = 1_700_000_000_123_456_789 + number as u64;
-        flow.uuid = std::array::from_fn(|index| low[index % 8].wrapping_mul(31).wrapping_add(index as u8));
-        flow.verdict = Verdict::Forwarded;
-        flow.observation_point = Some(0);
-        flow.trace_reason = Some(1);
-        flow.is_reply = Some(number % 2 == 1);
-        flow.direction = Direction::Ingress;
-        flow.last_layer = Layer::L4;
-        flow.ifindex = 17;
+        let mut flow = sample::established(number);
         flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 7], destination: [2, 0, 0, 0, 0, 4] });
-        let source = [10, 0, low[1], low[0]].into();
-        flow.ip = Some(Ip { source, source_translated: None, destination: [10, 96, 0, 10].into(), version: 4 });
-        let source_port = 32_768 + (number % 20_000) as u16;
-        flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK | TcpFlags::PSH) };
         flow.source = End { endpoint: 0, identity: 2, ..End::default() };
         flow.destination = End { endpoint: 1234, identity: if pods { 45_678 } else { 0 }, ..End::default() };
         flow.metadata = pods.then(|| {
@@ -94,7 +75,7 @@ fn flows(pods: bool) -> Vec<Observed> {
 
 fn main() {
     let mut micro = Micro::new("hubble");
-    let encoder = Encoder::new("kind/worker-1", Arc::new(Interfaces));
+    let encoder = Encoder::new("kind/worker-1", &Interfaces);
     let compact = Mask::of_flow(COMPACT).expect("paths of a flow");
     let mut out = Vec::new();
     heading("observer.GetFlowsResponse, encoded", &["ns a flow", "B a flow", "x prost"]);

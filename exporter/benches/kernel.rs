@@ -1,8 +1,8 @@
 //! The kernel programs under BPF_PROG_TEST_RUN: ns a packet, and ratios to the least programs of the same run.
 //!
-//! What an empty program costs is the harness' loop and one indirect call: it differs by more than twice between
-//! machines (mitigations), rises with the kernel's run statistics, and where each run is timed alone it is mostly the
-//! clock. So each row shows also what it costs beyond the empty program, and its ratio to a single look-up.
+//! An empty program costs the harness' loop and one indirect call. That differs by more than twice between machines
+//! (mitigations), rises with the kernel's run statistics, and is mostly the clock's cost if each run is timed alone. So
+//! each row also shows its cost beyond the empty program, and its ratio to a single look-up.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::SyncSender;
@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use eyepiece::source::Source as _;
 use eyepiece::source::datapath::btf::Btf;
-use eyepiece::source::datapath::object::{Object, ProgramConfig, Transport};
+use eyepiece::source::datapath::object::{Object, ProgramConfig};
 use eyepiece::source::datapath::reader::Reader;
 use eyepiece::source::datapath::{reader, sweep, sys};
 use eyepiece::support::telemetry::Number;
+use eyepiece_config::Transport;
 use eyepiece_flow::event::{Event, Totals};
 use eyepiece_wire::{Aggregation, Connection, Key4, map, program};
 
@@ -23,7 +24,7 @@ use eyepiece_tests::bench_report::{Goal, ROUNDS, goal, heading, row};
 const REPEAT: u32 = 50_000;
 /// Events between two looks of the reader: fewer than a perf buffer of 64 pages holds.
 const CHUNK: u32 = 800;
-/// How often.
+/// The number of chunks.
 const CHUNKS: u32 = 200;
 /// The same for new connections: two protocols' must fit into a table of the default size.
 const NEW_CHUNKS: u32 = 60;
@@ -63,7 +64,7 @@ fn line(name: &str, ns: f64, least: Least) {
     row(name, &[ns, ns - least.empty, ns / least.empty, ns / least.look_up]);
 }
 
-/// Packets of connections that are in the table and have been reported; gives the least programs' times.
+/// Packets of connections that are in the table and have been reported; returns the least programs' times.
 fn established(types: &Btf) -> Least {
     let settings = ProgramConfig { interval: Duration::from_secs(3600), ..ProgramConfig::default() };
     // Without a reader nothing is ever reported, and each packet would ask for it anew.
@@ -78,7 +79,7 @@ fn established(types: &Btf) -> Least {
             goal: None,
         });
     }
-    // Each hook has connections of its own: a half belongs to one hook.
+    // Each hook has separate connections: a half belongs to one hook.
     for (hook, name) in [(program::FROM_ENDPOINT, "from-endpoint"), (program::TO_NETWORK, "to-network")] {
         let port = u8::from(hook == program::TO_NETWORK);
         for (kind, packet, goal) in [
@@ -153,7 +154,7 @@ impl Reading {
         Self { object, reader, _totals: totals }
     }
 
-    /// Runs a program in chunks, the buffer emptied between them; gives the fastest chunk's ns a run.
+    /// Runs a program in chunks, the buffer emptied between them; returns the fastest chunk's ns a run.
     fn run(&mut self, name: &'static str, mut packet: Vec<u8>, chunks: u32) -> f64 {
         let program = self.object.program(name).expect("program");
         let mut best = u32::MAX;
@@ -175,7 +176,7 @@ fn raw_events(reader: &mut Reader) -> usize {
     events
 }
 
-/// An event for every packet, over ring or perf; gives TCP over IPv4's ns.
+/// An event for every packet, over ring or perf; returns TCP over IPv4's ns.
 fn events(transport: Transport, types: &Btf, least: Least) -> f64 {
     let settings = ProgramConfig { transport, aggregation: Aggregation::None, ..ProgramConfig::default() };
     let mut reading = Reading::start(&settings, types);
@@ -187,7 +188,7 @@ fn events(transport: Transport, types: &Btf, least: Least) -> f64 {
     first
 }
 
-/// Every packet is a connection of its own: a slow path, an insertion into the table, and with a reader an event.
+/// Every packet is a new connection: a slow path, an insertion into the table, and with a reader an event.
 ///
 /// A test run repeats one packet, so the program changes its source address first; what that costs is taken off.
 fn new_connections(with_reader: bool, types: &Btf, least: Least) {
@@ -244,7 +245,7 @@ fn ipv6(protocol: u8, payload: &[u8]) -> Vec<u8> {
     ethernet(0x86dd, &packet)
 }
 
-/// A segment from a port of its own, with these flags.
+/// A segment from a new port, with these flags.
 fn tcp(port: u8, flags: u8) -> Vec<u8> {
     let mut segment = vec![0x9c, port, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 1, 0, 0, 0, 0, 0];
     segment.extend([0x55; 100]);

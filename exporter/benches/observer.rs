@@ -8,11 +8,13 @@ mod served;
 
 use std::sync::Arc;
 
+use eyepiece::metadata::{InterfaceInfo, Snapshot, Tables};
 use eyepiece::serve::grpc::Limits;
 use eyepiece::serve::observer::ring::{MAX_CAPACITY, Ring, Writer};
 use eyepiece::support::{server_runtime, shutdown};
-use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::flow::{EventType, Flow, L4, Layer, TcpFlags, Verdict};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::{BatchNames, NoLookup};
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
@@ -21,12 +23,14 @@ use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use eyepiece_hubble::proto::observer::get_flows_request::Experimental;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::peer;
+use eyepiece_wire::InterfaceKind;
 use prost_types::FieldMask;
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::sample;
 use measured::Micro;
 
-/// Flows of a batch, as the pipeline hands them over under load.
+/// Flows of a batch, as the pipeline sends under load.
 const BATCH: u64 = 512;
 /// Answers of each server, in turns; the best is shown.
 const ANSWERS: usize = 8;
@@ -46,9 +50,9 @@ fn flow(number: u64) -> Observed {
     flow.observation_point = Some(0);
     flow.trace_reason = Some(1);
     flow.is_reply = Some(number.is_multiple_of(2));
-    let address = |last: u64| [10, 0, (last >> 8) as u8, last as u8].into();
+    let address = |last: u64| [10, 0, (last >> 8) as u8, last as u8];
     let (source, destination) = (address(number % 500), address(7));
-    flow.ip = Some(Ip { source, source_translated: None, destination, version: 4 });
+    flow.ip = Some(sample::ip(source, destination));
     let source_port = 40_000 + (number % 1000) as u16;
     flow.l4 = L4::Tcp { source_port, destination_port: 443, flags: TcpFlags(TcpFlags::ACK) };
     flow.last_layer = Layer::L4;
@@ -61,16 +65,27 @@ fn batch(first: u64) -> Vec<Observed> {
     (first..first + BATCH).map(flow).collect()
 }
 
+/// Another snapshot of names each time, as of a machine that changes.
+fn names() -> Arc<dyn BatchNames> {
+    let mut tables = Tables::new(&Symbols::default());
+    let name = tables.intern("veth0");
+    tables.add_interface(4, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 12 });
+    Arc::new(Snapshot::from(tables))
+}
+
 /// Writing batches to the ring compared with dropping them: both free what they make.
 fn write() {
     let mut micro = Micro::new("ring");
-    let template = batch(0);
+    let (template, names) = (batch(0), names());
     let (_ring, mut writer) = Ring::new(MAX_CAPACITY);
     let dropped = micro.measure("a batch dropped", BATCH as usize, || drop(Batch::new(template.clone())));
-    let written = micro.measure("a batch to the ring", BATCH as usize, || writer.write(Batch::new(template.clone())));
+    let written = micro.measure("a batch to the ring", BATCH as usize, || {
+        writer.write(&Batch::with_names(template.clone(), Arc::clone(&names)));
+    });
     let single = vec![flow(1)];
     let one = micro.measure("one flow dropped", 1, || drop(Batch::new(single.clone())));
-    let alone = micro.measure("one flow to the ring", 1, || writer.write(Batch::new(single.clone())));
+    let alone = micro
+        .measure("one flow to the ring", 1, || writer.write(&Batch::with_names(single.clone(), Arc::clone(&names))));
     let (Some(dropped), Some(written), Some(one), Some(alone)) = (dropped, written, one, alone) else { return };
     heading("a flow into a full ring, ns", &["dropped", "to the ring", "the ring's"]);
     for (name, dropped, written) in [("in batches of 512", dropped, written), ("alone", one, alone)] {
@@ -89,7 +104,7 @@ fn allocated() -> f64 {
 
 fn fill(writer: &mut Writer, entries: u64) {
     for first in (0..entries).step_by(BATCH as usize) {
-        writer.write(Batch::new(batch(first)));
+        writer.write(&Batch::with_names(batch(first), names()));
     }
 }
 
@@ -151,7 +166,7 @@ fn masked() -> GetFlowsRequest {
     }
 }
 
-/// Flows per second to one client that counts messages and looks at none.
+/// Flows per second to one client that counts messages without decoding.
 fn answers() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ours.sock");
@@ -182,7 +197,7 @@ fn answers() {
     runtime.block_on(server).expect("the server");
 }
 
-/// Cilium's server with the same flows in its ring; none where the harness is not there.
+/// Cilium's server with the same flows in its ring; `None` if the harness is missing.
 fn ciliums(path: &std::path::Path) -> Option<(ObserveServer, std::path::PathBuf)> {
     if let Err(why) = peer::find(eyepiece_tests::harness::NAME) {
         println!("\nCilium's figures are left out: {why}");
@@ -191,7 +206,7 @@ fn ciliums(path: &std::path::Path) -> Option<(ObserveServer, std::path::PathBuf)
     let listen = format!("unix://{}", path.display());
     let options = Options { listen: &listen, capacity: MAX_CAPACITY, node: "node", ..Options::default() };
     let mut server = ObserveServer::start(&options).expect("Cilium's server");
-    let encoder = Encoder::new("node", Arc::new(NoLookup));
+    let encoder = Encoder::new("node", &NoLookup);
     // The newest one is hidden: one more shows as many as ours has.
     for number in 0..=u64::from(MAX_CAPACITY) {
         let mut event = Vec::new();

@@ -1,4 +1,4 @@
-//! What decoding a payload costs, beside copying its bytes and writing an empty flow.
+//! The cost of decoding a payload; compared with copying its bytes and writing an empty flow.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod measured;

@@ -1,7 +1,7 @@
 //! Events per second through the whole pipeline on one core: record → parse → enrich → count → batch → sink.
 //!
-//! The records come from memory: this is user space alone. The rows with clients show the ratio to the row without,
-//! measured in turns with it.
+//! The records come from memory: this is user space alone. Rows with clients show the ratio to the row without,
+//! measured in turns.
 
 mod followers;
 mod served;
@@ -28,9 +28,9 @@ use eyepiece::serve::monitor::connection::Connection;
 use eyepiece::serve::monitor::fanout::Fanout;
 use eyepiece::serve::monitor::notifier::notifier;
 use eyepiece::serve::monitor::tap::Tap;
-use eyepiece::source::datapath::clock::{Clock, unix_now};
 use eyepiece::source::datapath::record;
 use eyepiece::source::{Source, Waker};
+use eyepiece::support::clock::{Clock, unix_now};
 use eyepiece::support::telemetry::{Number, Telemetry};
 use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::cilium_release::Producer;
@@ -39,12 +39,10 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Batch;
 use eyepiece_wire::{AnsweredBy, Header, Hook, InterfaceKind, NOTIFY_TRACE, TraceNotify};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
-use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use eyepiece_tests::bench_report::{Goal, goal, heading, pin, row};
 
 /// Different records that the source repeats: 64 connections, both directions, at two endpoints.
 const RECORDS: usize = 256;
@@ -54,22 +52,22 @@ const EVENTS: u64 = 10_000_000;
 const ROUNDS: u64 = 5;
 /// Events of each of them: enough for the memory that queues fill to be no part of the figure.
 const COMPARED: u64 = 5_000_000;
-/// What the pipeline may lose to monitor clients.
+/// The pipeline's allowed slowdown by monitor clients.
 const UNHINDERED: Goal = Goal::AtLeast(0.95);
 /// The core of all threads but the pipeline.
 const OTHER_CORE: usize = 1;
-/// Events of a read, as a busy ring gives.
+/// Events of a read from a busy ring.
 const BURST: usize = 4096;
 
 /// Runs of each, in turns; the best is shown.
 const RUNS: usize = 5;
 
-/// What a run took.
+/// The rates of a run.
 #[derive(Clone, Copy, Default)]
 struct Figures {
     /// Events a second, by the clock on the wall.
     wall: f64,
-    /// Events a second of the busiest thread's CPU time: the rate where nothing else wants its core.
+    /// Events a second of the busiest thread's CPU time: the rate if its core is otherwise idle.
     busiest: f64,
 }
 
@@ -196,7 +194,7 @@ impl SourceSwitch for Always {
     fn stop(&self) {}
 }
 
-/// Hands flows to the log exporter and waits where it is full: the rate is then the slower one's.
+/// Sends flows to the log exporter and waits while it is full: the rate is then the slower one's.
 struct Waiting(LogSink);
 
 impl Sink for Waiting {
@@ -223,8 +221,7 @@ fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time:
     let (stop, stopped) = shutdown::channel();
     let resource = Resource::new("bench", "1", [], None);
     let names = Arc::new(NoLookup);
-    let (sink, exporter) =
-        logs::build(&LogsConfig::default(), &resource, Symbols::default(), names, Nothing, &Telemetry::default());
+    let (sink, exporter) = logs::build(&LogsConfig::default(), &resource, names, Nothing, &Telemetry::default());
     let done = logs::spawn_thread("otlp-logs", move || {
         pin(OTHER_CORE);
         exporter.run(stopped)
@@ -250,7 +247,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
         source: Box::new(Tap::new(Box::new(repeat), &fanout, inbox)),
         producer: Producer::default(),
         source_kind: "bench",
-        tables: Publisher::new(tables(&symbols)).reader(),
+        names: Publisher::new(tables(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
@@ -335,7 +332,7 @@ fn records() -> Vec<Vec<u8>> {
                 data_len: (size_of::<TraceNotify>() + packet.len()) as u32,
                 cpu: 0,
                 hook: hook as u8,
-                mark: AnsweredBy::Unknown as u8,
+                answered_by: AnsweredBy::Unknown as u8,
                 ..Header::default()
             };
             let notify = TraceNotify {
@@ -369,12 +366,4 @@ fn packet(connection: u16, reply: bool) -> Vec<u8> {
     packet.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
     packet.extend([0x55; 74]);
     packet
-}
-
-fn pin(cpu: usize) {
-    let mut set = CpuSet::new();
-    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    if let Err(error) = pinned {
-        println!("(not pinned to core {cpu}: {error})");
-    }
 }

@@ -13,18 +13,16 @@ use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, metrics};
 use eyepiece::source::cilium_monitor::{CiliumMonitor, Config, STABLE_AFTER, STALL};
-use eyepiece::source::datapath::clock::unix_now;
 use eyepiece::source::{Source, Waker, cilium_monitor};
+use eyepiece::support::clock::unix_now;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::Event;
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload};
 use eyepiece_flow::interner::Symbols;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 
-use eyepiece_tests::bench_report::{heading, row};
+use eyepiece_tests::bench_report::{heading, pin, row};
 
 /// Events of one measurement.
 const EVENTS: u64 = 5_000_000;
@@ -111,7 +109,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         source: Box::new(Pinned(source, false)),
         producer: Producer::default(),
         source_kind: "bench",
-        tables: Publisher::new(Tables::new(&symbols)).reader(),
+        names: Publisher::new(Tables::new(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
@@ -147,12 +145,4 @@ fn trace(connection: u16, reply: bool, size: usize) -> Vec<u8> {
     data[8..12].copy_from_slice(&(packet.len() as u32).to_le_bytes());
     data[12..14].copy_from_slice(&(packet.len() as u16).to_le_bytes());
     [data, packet].concat()
-}
-
-fn pin(cpu: usize) {
-    let mut set = CpuSet::new();
-    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    if let Err(error) = pinned {
-        println!("(not pinned to core {cpu}: {error})");
-    }
 }

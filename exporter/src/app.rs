@@ -6,6 +6,7 @@ mod feed;
 mod hubble;
 mod identity;
 mod mapping;
+mod metadata;
 mod monitor;
 mod names;
 pub mod preflight;
@@ -41,8 +42,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     run_with(settings, None)?.result
 }
 
-/// Records what the source delivers until a signal, a limit, or the end of the source. The summary holds an error of the
-/// writer.
+/// Records the source's events until a signal, a limit, or the source's end. The summary holds the writer's error.
 ///
 /// # Errors
 /// The start failed, or the file cannot be created.
@@ -50,12 +50,12 @@ pub fn record(settings: Settings, config: &RecordConfig) -> Result<Outcome, AppE
     run_with(config.apply(settings)?, Some(config))
 }
 
-/// How a run ended that had started.
+/// The result of a run that had started.
 #[derive(Debug)]
 pub struct Outcome {
     /// The recording's summary, whatever else failed; `None` without a file.
     pub summary: Option<Summary>,
-    /// What failed, or did not end in time.
+    /// The first failure, also of a component that did not end in time.
     pub result: Result<(), AppError>,
 }
 

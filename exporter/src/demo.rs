@@ -37,13 +37,13 @@ const ARRIVALS: usize = 64;
 const HEADINGS: usize = 1;
 /// The shortest and the longest pause between two acts: time for the flows of one to arrive, and to be read.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1500));
-/// How long the product may take to deliver what is queued.
+/// The product's time to deliver queued telemetry.
 const SHUTDOWN: Duration = Duration::from_secs(8);
 
 /// The demo's duration, and settings for the product.
 #[derive(Debug)]
 pub struct DemoConfig {
-    /// How long the hosts talk, in s.
+    /// Duration of the traffic between hosts, in s.
     pub seconds: u64,
     /// The user's file of settings.
     pub config: Option<PathBuf>,
@@ -51,8 +51,9 @@ pub struct DemoConfig {
     pub sets: Vec<(String, String)>,
 }
 
-/// Why the demo failed.
+/// The error of the demo.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum DemoError {
     /// A privilege or a resource is missing.
     #[error(transparent)]
@@ -60,7 +61,6 @@ pub enum DemoError {
     /// Standard output is closed, or cannot be written.
     #[error("cannot write to standard output: {source}")]
     Output {
-        /// The system's error.
         #[from]
         source: io::Error,
     },
@@ -156,7 +156,7 @@ impl Demo {
         played?;
         self.screen.warnings(&self.product.warnings())?;
         self.screen.tables(&self.series, self.records)?;
-        self.screen.farewell()?;
+        self.screen.next_steps()?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How a command ended, by the codes of sysexits(3).
+/// The exit code of a command, as in sysexits(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {

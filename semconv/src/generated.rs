@@ -5,6 +5,16 @@
 pub mod attribute {
     use crate::{Attribute, Type};
 
+    /// Full id of the container.
+    pub const CONTAINER_ID: &str = "container.id";
+    /// Image that the container was made from, without tag and digest.
+    pub const CONTAINER_IMAGE_NAME: &str = "container.image.name";
+    /// Tag of that image.
+    pub const CONTAINER_IMAGE_TAGS: &str = "container.image.tags";
+    /// Name of the container, without leading slash.
+    pub const CONTAINER_NAME: &str = "container.name";
+    /// Program that runs the container.
+    pub const CONTAINER_RUNTIME_NAME: &str = "container.runtime.name";
     /// Address of the receiver.
     pub const DESTINATION_ADDRESS: &str = "destination.address";
     /// Cluster of the destination, as `k8s.cluster.name` is of a resource.
@@ -277,12 +287,16 @@ pub mod attribute {
     pub const HUBBLE_VRRP_VRID: &str = "hubble.vrrp.vrid";
     /// Cluster of the exporter, as an attribute of the resource; of a flow, that of the node that observed it.
     pub const K8S_CLUSTER_NAME: &str = "k8s.cluster.name";
+    /// Name of the container in its pod.
+    pub const K8S_CONTAINER_NAME: &str = "k8s.container.name";
     /// Namespace of the pod that the event is about.
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
     /// Node that observed the flow.
     pub const K8S_NODE_NAME: &str = "k8s.node.name";
     /// Name of the pod that the event is about.
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
+    /// Uid of the pod.
+    pub const K8S_POD_UID: &str = "k8s.pod.uid";
     /// Id of the record, the same in a replay.
     pub const LOG_RECORD_UID: &str = "log.record.uid";
     /// Topic of the message.
@@ -303,6 +317,10 @@ pub mod attribute {
     pub const OS_TYPE: &str = "os.type";
     /// `true` on the series of what the limit of series left out; its only attribute.
     pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
+    /// Name of the process's program.
+    pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
+    /// Id of the process.
+    pub const PROCESS_PID: &str = "process.pid";
     /// Id of this instance of the service.
     pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
     /// Name of the service.
@@ -340,6 +358,11 @@ pub mod attribute {
 
     /// All of them, ordered by name.
     pub const ALL: &[Attribute] = &[
+        Attribute { name: CONTAINER_ID, r#type: Type::String },
+        Attribute { name: CONTAINER_IMAGE_NAME, r#type: Type::String },
+        Attribute { name: CONTAINER_IMAGE_TAGS, r#type: Type::Strings },
+        Attribute { name: CONTAINER_NAME, r#type: Type::String },
+        Attribute { name: CONTAINER_RUNTIME_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_ADDRESS, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_CLUSTER_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_CRONJOB_NAME, r#type: Type::String },
@@ -473,9 +496,11 @@ pub mod attribute {
         Attribute { name: HUBBLE_VRRP_TYPE, r#type: Type::Int },
         Attribute { name: HUBBLE_VRRP_VRID, r#type: Type::Int },
         Attribute { name: K8S_CLUSTER_NAME, r#type: Type::String },
+        Attribute { name: K8S_CONTAINER_NAME, r#type: Type::String },
         Attribute { name: K8S_NAMESPACE_NAME, r#type: Type::String },
         Attribute { name: K8S_NODE_NAME, r#type: Type::String },
         Attribute { name: K8S_POD_NAME, r#type: Type::String },
+        Attribute { name: K8S_POD_UID, r#type: Type::String },
         Attribute { name: LOG_RECORD_UID, r#type: Type::String },
         Attribute { name: MESSAGING_DESTINATION_NAME, r#type: Type::String },
         Attribute { name: NETWORK_INTERFACE_NAME, r#type: Type::String },
@@ -486,6 +511,8 @@ pub mod attribute {
         Attribute { name: NETWORK_TYPE, r#type: Type::String },
         Attribute { name: OS_TYPE, r#type: Type::String },
         Attribute { name: OTEL_METRIC_OVERFLOW, r#type: Type::Boolean },
+        Attribute { name: PROCESS_EXECUTABLE_NAME, r#type: Type::String },
+        Attribute { name: PROCESS_PID, r#type: Type::Int },
         Attribute { name: SERVICE_INSTANCE_ID, r#type: Type::String },
         Attribute { name: SERVICE_NAME, r#type: Type::String },
         Attribute { name: SERVICE_NAMESPACE, r#type: Type::String },
@@ -817,6 +844,46 @@ pub mod metric {
         unit: "{event}",
         description: "What went wrong while interfaces were watched, by reason.",
         instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
+    /// Lists and watches of a Kubernetes API server that failed.
+    pub const EYEPIECE_KUBERNETES_FAILURES: Metric = Metric {
+        name: "eyepiece.kubernetes.failures",
+        unit: "{failure}",
+        description: "Lists and watches of a Kubernetes API server that failed.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
+    /// Objects of a Kubernetes API server that were left out.
+    pub const EYEPIECE_KUBERNETES_OBJECTS_DROPPED: Metric = Metric {
+        name: "eyepiece.kubernetes.objects.dropped",
+        unit: "{object}",
+        description: "Objects of a Kubernetes API server that were left out.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
+    /// What went wrong while names and metadata were collected, by reason.
+    pub const EYEPIECE_METADATA_INCIDENTS: Metric = Metric {
+        name: "eyepiece.metadata.incidents",
+        unit: "{incident}",
+        description: "What went wrong while names and metadata were collected, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
+    /// What is beyond a provider's limit and has no name, by reason.
+    pub const EYEPIECE_METADATA_LEFT_OUT: Metric = Metric {
+        name: "eyepiece.metadata.left_out",
+        unit: "{object}",
+        description: "What is beyond a provider's limit and has no name, by reason.",
+        instrument: Instrument::Gauge,
         attributes: &[
             Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
@@ -1172,6 +1239,10 @@ pub mod metric {
         EYEPIECE_HUBBLE_REQUESTS,
         EYEPIECE_HUBBLE_STREAMS,
         EYEPIECE_INTERFACES_INCIDENTS,
+        EYEPIECE_KUBERNETES_FAILURES,
+        EYEPIECE_KUBERNETES_OBJECTS_DROPPED,
+        EYEPIECE_METADATA_INCIDENTS,
+        EYEPIECE_METADATA_LEFT_OUT,
         EYEPIECE_MONITOR_ENDED,
         EYEPIECE_MONITOR_LISTENER_LOST,
         EYEPIECE_MONITOR_LISTENERS,

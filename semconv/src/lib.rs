@@ -17,7 +17,7 @@ pub struct Metric {
     pub unit: &'static str,
     /// One sentence.
     pub description: &'static str,
-    /// How values behave.
+    /// The kind of its values.
     pub instrument: Instrument,
     /// Attributes that its series may carry.
     pub attributes: &'static [Usage],
@@ -59,11 +59,11 @@ pub enum Type {
     Strings,
     /// A whole number.
     Int,
-    /// A truth value.
+    /// A boolean.
     Boolean,
 }
 
-/// How a metric's values behave, by OpenTelemetry's instruments.
+/// The kind of a metric's values, by OpenTelemetry's instruments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instrument {
     /// A sum that only grows.

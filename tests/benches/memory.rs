@@ -9,7 +9,7 @@ use eyepiece_tests::traffic::{connections, udp};
 use eyepiece_tests::{Eyepiece, Lab, Receiver, Uplink};
 
 /// Longest wait for records.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Long enough for every periodic work to have been done.
 const IDLE: Duration = Duration::from_secs(3);
 /// Packets of each load; each makes an event at both endpoints.
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
 
     udp(a, b).packets(PACKETS).flows(1000).rate(RATE).run()?;
     let records = usize::try_from(PACKETS)?;
-    receiver.wait(PATIENCE, "log records", |received: &Received| received.unique_logs() >= records)?;
+    receiver.wait(TIMEOUT, "log records", |received: &Received| received.unique_logs() >= records)?;
     let name = format!("after {PACKETS} packets in 1,000 flows, an event and a record each");
     goal("memory: after load", show(&name, &eyepiece)?, "MiB", Goal::AtMost(64.0));
 

@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl)
+all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
@@ -25,6 +25,7 @@ inputs() {
     cilium-dbg | hubble-relay) echo "$CILIUM" ;;
     hubble) echo "$HUBBLE" ;;
     grpcurl) echo "$GRPCURL" ;;
+    kube-apiserver | kubectl) echo "$KUBERNETES" ;;
     *) fail "unknown peer: $1 (known: ${all[*]})" ;;
     esac
 }
@@ -109,6 +110,22 @@ build_grpcurl() {
     GOBIN="$1" go install -ldflags "-s -w -X main.version=$GRPCURL" "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL"
 }
 
+# Builds the program $2 of Kubernetes. Its own go.mod leads to modules beside it, which are published under v0.
+kubernetes() {
+    wrapper_module "$1/module" "k8s.io/kubernetes@v$KUBERNETES"
+    sed -i "s#=> ./staging/src/\(.*\)#=> \1 v0.${KUBERNETES#*.}#" "$1/module/go.mod"
+    (cd "$1/module" && go build -mod=mod -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v$KUBERNETES" \
+        -o "$1/$2" "k8s.io/kubernetes/cmd/$2")
+}
+
+build_kube-apiserver() {
+    kubernetes "$1" kube-apiserver
+}
+
+build_kubectl() {
+    kubernetes "$1" kubectl
+}
+
 build() {
     local name=$1 work
     work=$(mktemp -d)
@@ -116,9 +133,9 @@ build() {
     trap "chmod -R u+w '$work'; rm -rf '$work'" EXIT
     # `step` runs it as a condition, where `set -e` does not hold: a shell of its own keeps it.
     step "building peer $name" bash -euo pipefail -c "
-        $(declare -f "build_$name" wrapper_module cilium_module ours)
+        $(declare -f "build_$name" wrapper_module cilium_module ours kubernetes)
         here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM' HUBBLE='$HUBBLE' GRPCURL='$GRPCURL'
-        GOPACKET='$GOPACKET'
+        GOPACKET='$GOPACKET' KUBERNETES='$KUBERNETES'
         build_$name '$work'"
     install -D -m 755 "$work/$name" "$folder/bin/.$name.new"
     mv "$folder/bin/.$name.new" "$folder/bin/$name"

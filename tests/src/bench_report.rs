@@ -1,8 +1,11 @@
-//! How the benches measure and print: the smallest of several rounds taken in turns, one line a figure, goals apart.
+//! Measures and prints for the benches: the smallest of several rounds taken in turns, one line a figure, goals apart.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::time::Instant;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 /// Rounds; the smallest mean is shown, for other work on the machine only adds to it.
 pub const ROUNDS: usize = 30;
@@ -10,7 +13,7 @@ pub const ROUNDS: usize = 30;
 /// Environment variable with the file that goals are added to, for a summary of all benches.
 const GOALS: &str = "EYEPIECE_BENCH_GOALS";
 
-/// What a figure should be.
+/// The goal of a figure.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
     /// A limit that is not exceeded.
@@ -73,4 +76,13 @@ pub fn goal(name: &str, figure: f64, unit: &str, goal: Goal) {
     };
     let mut file = OpenOptions::new().create(true).append(true).open(path).expect("the file of goals");
     writeln!(file, "{line}").expect("the file of goals");
+}
+
+/// Pins the calling thread to a core, or prints why it is not.
+pub fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(error) = pinned {
+        println!("(not pinned to core {cpu}: {error})");
+    }
 }

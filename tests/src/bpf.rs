@@ -28,16 +28,16 @@ const INFO_WORDS: usize = 32;
 /// Most maps of one program.
 const MAPS: usize = 64;
 
-/// Where a program is hooked to an interface.
+/// The direction of a program's hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What comes in.
+    /// Received packets.
     Ingress,
-    /// What goes out.
+    /// Sent packets.
     Egress,
 }
 
-/// Whether a program runs before those that are there, or behind them.
+/// The place of a program: before the existing ones, or after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Before all.
@@ -119,7 +119,7 @@ impl Counting {
     }
 }
 
-/// What of the kernel's a process holds: programs, their maps, links; by id.
+/// The BPF objects that a process holds: programs, their maps, links; by id.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     /// Programs.
@@ -131,7 +131,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// What a process holds now.
+    /// Returns the objects that a process holds now.
     pub fn of(pid: Pid) -> Result<Self> {
         let mut objects = Self::default();
         for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
@@ -195,7 +195,7 @@ fn keys(map: &OwnedFd, size: usize) -> Result<Vec<Vec<u8>>> {
         let mut next = vec![0_u8; size];
         let before = keys.last().map_or(0, |key| key.as_ptr() as u64);
         match bpf(MAP_NEXT_KEY, &[fd, before, next.as_mut_ptr() as u64, 0]) {
-            // The kernel wrote behind the compiler's back.
+            // The compiler does not see the kernel's write.
             Ok(_) => keys.push(std::hint::black_box(next)),
             Err(error) if error.downcast_ref() == Some(&Errno::ENOENT) => return Ok(keys),
             Err(error) => return Err(error),
@@ -203,7 +203,7 @@ fn keys(map: &OwnedFd, size: usize) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-/// What the kernel has about a program.
+/// The kernel's information about a program.
 #[derive(Clone, Debug)]
 pub struct Info {
     /// Its name, the first 15 bytes.
@@ -247,7 +247,7 @@ impl Info {
     }
 }
 
-/// The strings of a BTF object, by its id; none for 0.
+/// Returns the strings of a BTF object by its id; empty for 0.
 fn strings(btf: u32) -> Result<Vec<u8>> {
     if btf == 0 {
         return Ok(Vec::new());
@@ -279,7 +279,7 @@ fn info(object: &OwnedFd, asked: &[(usize, u64)]) -> Result<[u64; INFO_WORDS]> {
     let fd = u64::from(object.as_raw_fd().cast_unsigned());
     let length = size_of_val(&buffer) as u64;
     bpf(INFO_BY_FD, &[fd | length << 32, buffer.as_mut_ptr() as u64])?;
-    // The kernel wrote behind the compiler's back.
+    // The compiler does not see the kernel's write.
     Ok(std::hint::black_box(buffer))
 }
 

@@ -60,7 +60,7 @@ impl Collector {
         Ok(body)
     }
 
-    /// The sum of the page's series of a name whose labels contain these; none when there is no such series.
+    /// Returns the sum of the page's series of a name whose labels contain these; `None` without such a series.
     pub fn sample(&self, name: &str, labels: &[(&str, &str)]) -> Result<Option<f64>> {
         let page = self.page()?;
         let found: Vec<f64> = samples(&page)
@@ -88,7 +88,7 @@ impl Collector {
         Ok(records)
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn stderr(&self) -> String {
         self.process.stderr()
     }

@@ -1,4 +1,5 @@
-//! Traffic that the kernel drops, one function for each cause: what was sent, what was dropped, where and why.
+//! Traffic that the kernel drops, one function for each cause: the sent and the dropped packets, the place and the
+//! reason.
 //!
 //! Reasons are the names of `enum skb_drop_reason` as Linux 6.18 gives them.
 
@@ -14,7 +15,7 @@ use crate::traffic::{frames, receive_buffer, udp};
 /// Packets that were dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
-    /// How many.
+    /// The number of drops.
     pub packets: u64,
     /// The kernel's name of the reason.
     pub reason: &'static str,
@@ -22,7 +23,7 @@ pub struct Dropped {
     pub source: IpAddr,
     /// Destination address in the packets.
     pub destination: IpAddr,
-    /// Destination port in the packets, where they have one.
+    /// Destination port in the packets, if any.
     pub port: Option<u16>,
     /// Inode of the network namespace that dropped them.
     pub netns: u64,
@@ -85,7 +86,7 @@ pub fn no_route(lab: &Lab, from: &Host, packets: u64) -> Result<Dropped> {
     Ok(Dropped { packets, reason: "IP_INNOROUTES", source: from.v4.into(), destination, port: Some(PORT), netns })
 }
 
-/// Datagrams whose source belongs behind another interface; the reverse path filter is on while they are sent.
+/// Sends datagrams whose source belongs to another interface; the reverse path filter is on while they are sent.
 pub fn rp_filter(lab: &Lab, from: &Host, to: &Host, packets: u64) -> Result<Dropped> {
     const PORT: u16 = 7006;
     // Outside the lab's networks and without a route: no interface would be right.
@@ -113,7 +114,7 @@ pub fn full_buffer(from: &Host, to: &Host, packets: u64) -> Result<Dropped> {
     Ok(Dropped { packets, reason: "SOCKET_RCVBUFF", source, destination, port: Some(PORT), netns })
 }
 
-/// Datagrams whose time to live ends at the node; each is answered with time exceeded.
+/// Sends datagrams whose time to live ends at the node; each is answered with time exceeded.
 pub fn ttl_expired(lab: &Lab, from: &Host, to: &Host, packets: u64) -> Result<Dropped> {
     const PORT: u16 = 7008;
     send_frames(from, &datagram(from, from.v4.into(), to.v4.into(), PORT, 1), packets)?;
@@ -127,7 +128,7 @@ pub fn bad_udp_checksum(from: &Host, to: &Host, packets: u64) -> Result<Dropped>
     const PORT: u16 = 7009;
     let socket = to.namespace.run(|| UdpSocket::bind(SocketAddr::new(to.v4.into(), PORT)))?;
     let mut frame = datagram(from, from.v4.into(), to.v4.into(), PORT, 64);
-    // The UDP checksum is behind 14 bytes of Ethernet and 20 of IPv4.
+    // The UDP checksum follows 14 bytes of Ethernet and 20 of IPv4.
     frame[14 + 20 + 6] ^= 0x55;
     send_frames(from, &frame, packets)?;
     socket.set_nonblocking(true)?;
@@ -137,7 +138,7 @@ pub fn bad_udp_checksum(from: &Host, to: &Host, packets: u64) -> Result<Dropped>
     Ok(Dropped { packets, reason: "UDP_CSUM", source, destination, port: Some(PORT), netns })
 }
 
-/// Packets with a wrong IPv4 header checksum, dropped where they first arrive: at the node.
+/// Sends packets with a wrong IPv4 header checksum, which the node drops on arrival.
 pub fn bad_ip_checksum(lab: &Lab, from: &Host, to: &Host, packets: u64) -> Result<Dropped> {
     const PORT: u16 = 7010;
     let mut frame = datagram(from, from.v4.into(), to.v4.into(), PORT, 64);

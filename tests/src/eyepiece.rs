@@ -12,13 +12,13 @@ use nix::sys::signal::Signal;
 use crate::namespace::Inside;
 use crate::process::Background;
 
-/// What the product writes to standard error before the address of its admin listener.
+/// The product's text on standard error before the address of its admin listener.
 const ADMIN_LINE: &str = "admin listener on ";
 
-/// How long a start may take in a debug build on a busy machine.
+/// Timeout of a start, for a debug build on a busy machine.
 const START: Duration = Duration::from_secs(30);
 
-/// How long a drain may take.
+/// Timeout of a drain.
 const STOP: Duration = Duration::from_secs(30);
 
 /// A running `eyepiece run`.
@@ -42,11 +42,11 @@ pub struct Hook {
     pub attached: bool,
     /// How.
     pub by: String,
-    /// Why it is not attached.
+    /// The error of attaching it.
     pub error: Option<String>,
 }
 
-/// How to start it; [`Eyepiece::builder`] begins.
+/// The configuration of a run; [`Eyepiece::builder`] begins one.
 #[derive(Clone, Debug)]
 pub struct Builder {
     command: String,
@@ -63,7 +63,7 @@ impl Builder {
         self
     }
 
-    /// An argument behind `run --config FILE`.
+    /// Adds an argument after `run --config FILE`.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -102,7 +102,7 @@ impl Builder {
 }
 
 impl Eyepiece {
-    /// With a configuration in TOML; an admin listener on a free port is added where it has none.
+    /// With a configuration in TOML; without an admin listener, one on a free port is added.
     pub fn builder(config: &str) -> Builder {
         Builder {
             command: "run".to_owned(),
@@ -144,7 +144,7 @@ impl Eyepiece {
         serde_json::from_str(&body).with_context(|| body.clone())
     }
 
-    /// The sum of the numbers of a name in /status whose attributes contain these; 0 when there is none.
+    /// The sum of the numbers of a name in /status whose attributes contain these, or 0.
     pub fn number(&self, name: &str, attributes: &[(&str, &str)]) -> Result<u64> {
         let status = self.status()?;
         let samples = status["samples"].as_array().context("no samples")?;
@@ -177,12 +177,12 @@ impl Eyepiece {
             .with_context(|| format!("{interface}: {:?}\n{}", self.hooks(), self.stderr()))
     }
 
-    /// The folder of its configuration, for files that a test gives it.
+    /// The folder of its configuration, for a test's files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What it has logged so far.
+    /// Returns its log so far.
     pub fn stderr(&self) -> String {
         self.process.stderr()
     }
@@ -236,8 +236,7 @@ pub fn with_capabilities(folder: &Path, sets: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Adds what a test does not speak of: an admin listener on a free port, and no API of Hubble, whose default address
-/// all tests would share.
+/// Adds the defaults of tests: an admin listener on a free port, and no Hubble API, whose address tests would share.
 fn with_defaults(config: &str) -> String {
     let speaks_of = |table: &str| {
         let mut lines = config.lines().map(str::trim);

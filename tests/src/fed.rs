@@ -9,15 +9,15 @@ use crate::harness::Harness;
 use crate::payload::{Packet, write};
 use crate::{Eyepiece, Hubble, Namespace, eventually};
 
-/// How long events may take through the product.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Timeout of events on their way through the product.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// All of it, running.
 #[derive(Debug)]
 pub struct Fed {
     /// The product.
     pub eyepiece: Eyepiece,
-    /// Where it runs.
+    /// Its network namespace.
     pub home: Namespace,
     server: Harness,
     socket: String,
@@ -26,11 +26,8 @@ pub struct Fed {
 }
 
 impl Fed {
-    /// Starts both. The product listens on a unix socket; `further` goes on behind it: more addresses, `]`, settings of
+    /// Starts both. The product listens on a unix socket; `further` follows it: more addresses, `]`, settings of
     /// `[hubble]`. Without any: `]`.
-    ///
-    /// # Errors
-    /// Where the harness is not there, or one of them does not start.
     pub fn start(name: &str, further: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let sockets = folder.path().join("agent");
@@ -51,38 +48,32 @@ impl Fed {
         );
         let eyepiece = Eyepiece::start(&home, &config)?;
         let is_connected = || (server.ask("listeners").ok()? == "listeners 1").then_some(());
-        eventually(PATIENCE, "eyepiece does not listen", is_connected)?;
+        eventually(TIMEOUT, "eyepiece does not listen", is_connected)?;
         Ok(Self { eyepiece, home, server, socket, sent: 0, _folder: folder })
     }
 
-    /// Where it serves Hubble's API: `unix://…`.
+    /// Returns the address of Hubble's API: `unix://…`.
     pub fn socket(&self) -> &str {
         &self.socket
     }
 
     /// The CLI on that socket.
-    ///
-    /// # Errors
-    /// Where the peer is not there.
     pub fn hubble(&self) -> Result<Hubble> {
         Hubble::new(&self.socket, None)
     }
 
-    /// How many events were sent in all; each is a flow.
+    /// Returns the number of sent events; each is a flow.
     pub const fn sent(&self) -> u64 {
         self.sent
     }
 
     /// Sends, and waits until the product has taken them.
-    ///
-    /// # Errors
-    /// Where it does not.
     pub fn send(&mut self, count: u64) -> Result<()> {
         let answer = self.server.ask(&format!("send {count}"))?;
         ensure!(answer == format!("sent {count} 1"), "{answer}");
         self.sent += count;
         let received = |eyepiece: &Eyepiece| eyepiece.number("eyepiece.events.received", &[]);
-        eventually(PATIENCE, "events are missing", || (received(&self.eyepiece).ok()? >= self.sent).then_some(()))
+        eventually(TIMEOUT, "events are missing", || (received(&self.eyepiece).ok()? >= self.sent).then_some(()))
             .with_context(|| format!("{:?} of {}\n{}", received(&self.eyepiece), self.sent, self.eyepiece.stderr()))
     }
 }

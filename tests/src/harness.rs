@@ -1,4 +1,4 @@
-//! Cilium's own code behind pipes: runs the peer `harness`, and speaks its frames.
+//! Runs Cilium's own code in the peer `harness`, and exchanges frames with it by pipes.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -21,15 +21,12 @@ const RECORD_HEADER: usize = 24;
 /// No frame is longer.
 const LONGEST_FRAME: usize = 16 << 20;
 
-/// What the harness reads.
+/// The harness's standard input.
 pub type Input = BufWriter<ChildStdin>;
-/// What the harness writes.
+/// The harness's standard output.
 pub type Output = BufReader<ChildStdout>;
 
 /// Runs a sub-command: one thread writes its input, which ends then, while this one reads its output.
-///
-/// # Errors
-/// Where the harness is not there or ends with an error, or `read` or `write` find one.
 pub fn pipe<T>(
     arguments: &[&str],
     write: impl FnOnce(&mut Input) -> Result<()> + Send,
@@ -39,9 +36,6 @@ pub fn pipe<T>(
 }
 
 /// As [`pipe`], of another peer.
-///
-/// # Errors
-/// As [`pipe`].
 pub fn pipe_through<T>(
     peer: &str,
     arguments: &[&str],
@@ -83,9 +77,6 @@ pub struct Harness {
 
 impl Harness {
     /// Starts a sub-command.
-    ///
-    /// # Errors
-    /// Where the harness is not there.
     pub fn start(arguments: &[&str]) -> Result<Self> {
         Self::start_peer(NAME, arguments)
     }
@@ -106,9 +97,6 @@ impl Harness {
 
     /// Cilium's monitor server, listening at `monitor1_2.sock` in a folder (not below /run); needs root.
     /// [`ask`](Self::ask) sends a command; tests/peers/harness/server.go has the list.
-    ///
-    /// # Errors
-    /// Where it does not start.
     pub fn monitor_server(folder: &Path, payloads: &Path, further: &[&str]) -> Result<Self> {
         let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is no text");
         let (folder, payloads) = (text(folder)?, text(payloads)?);
@@ -121,9 +109,6 @@ impl Harness {
     }
 
     /// Sends a line and gives the answer.
-    ///
-    /// # Errors
-    /// Where the harness has ended.
     pub fn ask(&mut self, line: &str) -> Result<String> {
         let input = self.input.as_mut().context("its input has ended")?;
         writeln!(input, "{line}").and_then(|()| input.flush()).with_context(|| format!("{}: {line}", self.name))?;
@@ -152,9 +137,6 @@ impl Harness {
     }
 
     /// Ends its input and waits for its end.
-    ///
-    /// # Errors
-    /// Where it fails; why is on standard error.
     pub fn wait(&mut self) -> Result<()> {
         drop(self.input.take());
         let status = self.child.wait()?;
@@ -175,9 +157,6 @@ impl Drop for Harness {
 }
 
 /// Writes a frame: the length as a little-endian u32, then the bytes.
-///
-/// # Errors
-/// The pipe's error.
 pub fn write_frame(out: &mut impl Write, frame: &[u8]) -> Result<()> {
     out.write_all(&u32::try_from(frame.len())?.to_le_bytes())?;
     Ok(out.write_all(frame)?)
@@ -191,9 +170,6 @@ fn write_tagged(out: &mut impl Write, kind: u8, body: &[u8]) -> Result<()> {
 }
 
 /// Reads a frame; false at the end.
-///
-/// # Errors
-/// Where the pipe ends inside a frame, or one is too long.
 pub fn read_frame(input: &mut impl BufRead, frame: &mut Vec<u8>) -> Result<bool> {
     if input.fill_buf()?.is_empty() {
         return Ok(false);
@@ -222,9 +198,6 @@ pub struct Record {
 
 impl Record {
     /// Writes it as a frame.
-    ///
-    /// # Errors
-    /// The pipe's error.
     pub fn write(&self, out: &mut impl Write) -> Result<()> {
         out.write_all(&u32::try_from(RECORD_HEADER + self.data.len())?.to_le_bytes())?;
         out.write_all(&self.cpu.to_le_bytes())?;
@@ -234,9 +207,6 @@ impl Record {
     }
 
     /// The record in a frame.
-    ///
-    /// # Errors
-    /// Where the frame is too short for one.
     pub fn read(frame: &[u8]) -> Result<Self> {
         let (header, data) = frame.split_at_checked(RECORD_HEADER).context("a record that is too short")?;
         let number = |at: usize| Ok::<_, anyhow::Error>(<[u8; 8]>::try_from(&header[at..at + 8])?);

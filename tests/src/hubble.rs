@@ -1,6 +1,6 @@
-//! The hubble CLI: runs the peer `hubble` (0.12.3) against a server, and gives what it prints.
+//! The hubble CLI: runs the peer `hubble` (0.12.3) against a server, and returns its output.
 //!
-//! Facts of that release, from its source and from running it:
+//! Properties of that release, from its source and from runs:
 //! - `--server` takes `HOST:PORT`, `unix:///PATH`, `tls://HOST:PORT`; anything of it may come from `HUBBLE_…` variables
 //!   and `~/.config/hubble/config.yaml`, too, which are kept away here.
 //! - `observe [flows|agent-events|debug-events]`: without `--last`, `--first`, `--all`, `--since`, `--until` or `-f` it
@@ -11,9 +11,9 @@
 //!   `--print-raw-filters` shows what the flags make, without a server. It has no flags for clusters, drop reasons,
 //!   interfaces, translated addresses, URLs, headers of HTTP, DNS queries or CEL. It refuses `--first` with `--follow` and
 //!   masks that name no field by itself.
-//! - `status`: asks the health service and `ServerStatus`, exit code 1 where either is not well. `list nodes` and
-//!   `list namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay
-//!   answers. `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.
+//! - `status`: asks the health service and `ServerStatus`, exit code 1 if either fails. `list nodes` and `list
+//!   namespaces` (`-o json|table|wide`); a Hubble server itself answers `GetNodes` with `Unimplemented`, relay answers.
+//!   `watch peers`: lines `PEER_ADDED ADDRESS NAME`; relay has no Peer service. `record` needs a filter.
 //! - Errors go to standard error as `rpc error: code = … desc = …`, with exit code 1.
 
 use std::path::PathBuf;
@@ -30,8 +30,8 @@ use crate::process::Background;
 /// The peer's name.
 pub const NAME: &str = "hubble";
 
-/// How long a command that ends by itself may take; its own timeout for connecting is 5 s.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Timeout of a command that ends by itself; its own timeout of connecting is 5 s.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The CLI with the server that it asks.
 #[derive(Clone, Debug)]
@@ -42,22 +42,19 @@ pub struct Hubble {
     further: Vec<String>,
 }
 
-/// What a command has printed.
+/// The output of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printed {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// The exit code; none where a signal has ended it.
+    /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
 }
 
 impl Hubble {
     /// The CLI in a namespace, or in that of the test.
-    ///
-    /// # Errors
-    /// Where the peer is not there.
     pub fn new(server: &str, inside: Option<&Inside>) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
         Ok(Self { program, server: server.to_owned(), inside: inside.cloned(), further: Vec::new() })
@@ -71,19 +68,13 @@ impl Hubble {
     }
 
     /// Runs a command that ends by itself: `["observe", "--last", "5", "-o", "json"]`.
-    ///
-    /// # Errors
-    /// Where it can't be started, or does not end.
     pub fn run(&self, arguments: &[&str]) -> Result<Printed> {
         let mut process = self.start(arguments)?;
-        let code = process.wait(LONGEST)?.code();
+        let code = process.wait(COMMAND_TIMEOUT)?.code();
         Ok(Printed { stdout: process.stdout(), stderr: process.stderr(), code })
     }
 
     /// Starts a command that goes on: `["observe", "--follow"]`.
-    ///
-    /// # Errors
-    /// Where it can't be started.
     pub fn start(&self, arguments: &[&str]) -> Result<Background> {
         let mut command = match &self.inside {
             Some(inside) => inside.command(&self.program),
@@ -100,18 +91,12 @@ impl Hubble {
 
 impl Printed {
     /// Standard output, where the command went well.
-    ///
-    /// # Errors
-    /// If it did not, with its output.
     pub fn ok(&self) -> Result<&str> {
         ensure!(self.code == Some(0), "hubble: exit code {:?}: {}", self.code, self.stderr);
         Ok(&self.stdout)
     }
 
     /// The lines of `-o json`.
-    ///
-    /// # Errors
-    /// Where the command did not go well, or a line is no JSON.
     pub fn json(&self) -> Result<Vec<Value>> {
         let lines = self.ok()?.lines().filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()

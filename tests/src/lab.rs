@@ -1,4 +1,4 @@
-//! The lab: a node with endpoints behind veths and an outside behind an uplink, each in a namespace of its own.
+//! The lab: a node with endpoints behind veths and an outside behind an uplink, each in its own namespace.
 //!
 //! ```text
 //!  a: eth0 ── ve-a ┐                        10.1.1.2/24, fd00:1:1::2/64
@@ -41,7 +41,7 @@ impl Family {
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 }
 
-/// What the node's uplink is; none of them is a veth in the node.
+/// The kind of the node's uplink; none is a veth in the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uplink {
     /// No outside.
@@ -108,7 +108,7 @@ impl Host {
     }
 }
 
-/// What a lab shall be; [`Lab::builder`] begins.
+/// The configuration of a lab; [`Lab::builder`] begins one.
 #[derive(Clone, Debug)]
 pub struct Builder {
     endpoints: Vec<String>,
@@ -209,9 +209,6 @@ impl Lab {
     }
 
     /// An endpoint by its short name.
-    ///
-    /// # Panics
-    /// When there is none of that name: the test is wrong.
     pub fn endpoint(&self, name: &str) -> &Host {
         self.endpoints.iter().find(|host| host.name == name).unwrap_or_else(|| panic!("no endpoint {name}"))
     }
@@ -222,9 +219,6 @@ impl Lab {
     }
 
     /// The host behind the uplink.
-    ///
-    /// # Panics
-    /// When the lab was built without: the test is wrong.
     pub const fn outside(&self) -> &Host {
         self.outside.as_ref().expect("the lab has no uplink")
     }
@@ -410,7 +404,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Link up, addresses and permanent neighbours on both ends; the node's address only where the link is its own.
+    /// Link up, addresses and permanent neighbours on both ends; the node's address only on its own links.
     fn connect(&self, host: &Host, addresses: bool) -> Result<()> {
         let (device, mtu) = (&host.node_device, self.plan.mtu);
         // A macvlan in passthru mode has its lower device's address: both ends are set by name.

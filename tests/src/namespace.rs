@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::eyepiece::without_settings;
 
-/// Where `ip netns` binds namespaces by name.
+/// The folder in which `ip netns` binds namespaces by name.
 const NAMES: &str = "/run/netns";
 
 /// A named network namespace of this process; dropping it kills what runs there and removes it.
@@ -68,12 +68,12 @@ impl std::ops::Sub for Counters {
 }
 
 impl Counters {
-    /// What was received.
+    /// Returns received packets and bytes.
     pub const fn rx(&self) -> crate::Count {
         crate::Count { packets: self.rx_packets, bytes: self.rx_bytes }
     }
 
-    /// What was sent.
+    /// Returns sent packets and bytes.
     pub const fn tx(&self) -> crate::Count {
         crate::Count { packets: self.tx_packets, bytes: self.tx_bytes }
     }
@@ -93,7 +93,7 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// The way in, of its own.
+    /// Returns an independent way in.
     pub fn inside(&self) -> Inside {
         self.0.clone()
     }
@@ -110,7 +110,7 @@ impl Inside {
         Ok(self.file.metadata()?.ino())
     }
 
-    /// Runs a closure in the namespace, on a thread of its own. Sockets opened there stay there.
+    /// Runs a closure in the namespace, on a separate thread. Sockets opened there stay there.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let entered = || setns(&*self.file, CloneFlags::CLONE_NEWNET).map(|()| work());
         let result = std::thread::scope(|scope| scope.spawn(entered).join());
@@ -133,7 +133,7 @@ impl Inside {
         command
     }
 
-    /// Runs a command line (split at blanks, no shell) in the namespace and gives its output.
+    /// Runs a command line (split at blanks, no shell) in the namespace and returns its output.
     pub fn exec(&self, line: &str) -> Result<String> {
         self.exec_with(line, "")
     }
@@ -192,7 +192,7 @@ impl Inside {
         Ok(u32::try_from(index)?)
     }
 
-    /// What `ip -j -s -d link show` prints for an interface.
+    /// Returns the output of `ip -j -s -d link show` for an interface.
     pub fn link(&self, device: &str) -> Result<serde_json::Value> {
         let text = self.ip(&format!("-j -s -d link show dev {device}"))?;
         let mut links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
@@ -202,7 +202,7 @@ impl Inside {
     /// Switches an interface's offloads: with all off, a packet is a segment and a tag is in the bytes.
     pub fn offloads(&self, device: &str, on: bool) -> Result<()> {
         let state = if on { "on" } else { "off" };
-        // Not every device has every switch; ethtool changes what it can and fails all the same.
+        // Not every device has every switch: ethtool changes the others and fails.
         for switches in [&["tso", "gso", "gro", "tx", "rx", "sg"][..], &["txvlan", "rxvlan"], &["tx-udp-segmentation"]]
         {
             let words: Vec<String> = switches.iter().map(|switch| format!("{switch} {state}")).collect();
@@ -254,7 +254,7 @@ impl Drop for Namespace {
     }
 }
 
-/// What makes a network stack silent unless it is asked to speak.
+/// The settings that keep a network stack from sending on its own.
 const QUIET: &[(&str, &str)] = &[
     ("net.ipv6.conf.default.accept_dad", "0"),
     ("net.ipv6.conf.default.dad_transmits", "0"),
@@ -266,6 +266,8 @@ const QUIET: &[(&str, &str)] = &[
     ("net.ipv6.conf.default.mldv2_unsolicited_report_interval", "1"),
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),
+    // A new namespace takes the machine's value, which docker's daemon sets.
+    ("net.ipv4.ip_forward", "0"),
     ("net.ipv4.icmp_ratelimit", "0"),
     ("net.ipv6.icmp.ratelimit", "0"),
     ("net.ipv4.icmp_echo_ignore_broadcasts", "1"),
@@ -276,7 +278,7 @@ const QUIET: &[(&str, &str)] = &[
     ("net.bridge.bridge-nf-call-ip6tables", "0"),
 ];
 
-/// Removes the namespaces of a prefix whose owner, the process id behind the prefix, is gone.
+/// Removes the namespaces of a prefix whose owner, the process id after the prefix, is gone.
 pub fn remove_leftovers(prefix: &str) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(NAMES) else { return Ok(()) };
     for entry in entries {
@@ -292,7 +294,7 @@ pub fn remove_leftovers(prefix: &str) -> Result<()> {
 
 fn remove(name: &str) -> Result<()> {
     for pid in processes_in(name)? {
-        // It may have ended by itself in between.
+        // It may have ended meanwhile.
         if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGKILL) {
             eprintln!("{name}: kill {pid}: {error}");
         }

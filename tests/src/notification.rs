@@ -1,6 +1,6 @@
 //! Monitor payloads and packets, built layer by layer, for tests and benchmarks.
 
-/// A notification header that a packet can be put behind.
+/// A notification header that a packet can follow.
 #[derive(Clone, Debug)]
 pub struct Notification(Vec<u8>);
 
@@ -23,7 +23,7 @@ impl Notification {
         self.0
     }
 
-    /// The header with a packet behind it, its lengths set, without padding.
+    /// Returns the header followed by a packet, its lengths set, without padding.
     pub fn packet(self, packet: &[u8]) -> Vec<u8> {
         let length = length(packet.len());
         let mut bytes = self.set(8, &u32::from(length).to_le_bytes()).set(12, &length.to_le_bytes()).0;
@@ -71,7 +71,7 @@ pub fn ethernet(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1][..], &ethertype.to_be_bytes(), payload].concat()
 }
 
-/// A VLAN tag and what is behind it; goes behind the ethertype 0x8100 or 0x88a8.
+/// Returns a VLAN tag and its payload; follows the ethertype 0x8100 or 0x88a8.
 pub fn tag(id: u16, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&(0xe000 | id).to_be_bytes()[..], &ethertype.to_be_bytes(), payload].concat()
 }

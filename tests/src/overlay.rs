@@ -1,4 +1,4 @@
-//! An overlay from the node to the outside, as CNIs lay it between nodes: VXLAN, with a pod behind its far end.
+//! An overlay from the node to the outside, as CNIs lay it between nodes: VXLAN, with a pod at its far end.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use crate::{Host, Lab};
 pub const DEVICE: &str = "vx0";
 /// UDP port of the outer packets.
 pub const PORT: u16 = 8472;
-/// What encapsulation leaves of an MTU of 1500, over IPv4.
+/// The MTU inside an encapsulation over IPv4 with an MTU of 1500.
 const MTU: u32 = 1450;
 
 const NODE: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(10, 200, 0, 1), Ipv6Addr::new(0xfd00, 0x200, 0, 0, 0, 0, 0, 1));
@@ -27,9 +27,6 @@ pub struct Overlay {
 }
 
 /// Lays the overlay; endpoints are reached through it from the far end.
-///
-/// # Errors
-/// A kernel without VXLAN.
 pub fn lay(lab: &Lab) -> Result<Overlay> {
     let outside = lab.outside();
     let ends = [

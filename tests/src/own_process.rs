@@ -1,11 +1,11 @@
-//! Runs a test in a process of its own, for tests that measure or limit the whole process.
+//! Runs a test in its own process, for tests that measure or limit the whole process.
 
 use std::process::Command;
 
 /// Names the test that this process was started for.
 const VARIABLE: &str = "EYEPIECE_OWN_PROCESS";
 
-/// Makes the calling test run in a process of its own: the first call starts it, checks its result and returns.
+/// Makes the calling test run in its own process: the first call starts it, checks its result and returns.
 #[macro_export]
 macro_rules! own_process {
     () => {{

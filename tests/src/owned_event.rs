@@ -36,11 +36,11 @@ pub fn text(event: &Event<'_>) -> String {
 }
 
 fn traffic() -> impl Strategy<Value = TrafficDelta> {
-    let numbers = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    (0_u8..5, 0_u8..4, numbers).prop_map(|(hook, mark, numbers)| {
-        let (ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes) = numbers;
-        let (hook, mark) = (Hook::from_u8(hook).expect("a hook"), AnsweredBy::from_u8(mark));
-        TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes }
+    let numbers = (any::<[u32; 2]>(), any::<[u64; 5]>());
+    (0_u8..5, 0_u8..4, numbers).prop_map(|(hook, answered_by, numbers)| {
+        let ([ifindex, ingress_ifindex], [packets, bytes, held_packets, held_bytes, cgroup]) = numbers;
+        let (hook, answered_by) = (Hook::from_u8(hook).expect("a hook"), AnsweredBy::from_u8(answered_by));
+        TrafficDelta { hook, answered_by, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes, cgroup }
     })
 }
 

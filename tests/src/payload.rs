@@ -4,15 +4,13 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
 
 use crate::frame::{self, Pair, protocol};
-use crate::harness::write_frame;
+use crate::harness::{pipe, read_frame, write_frame};
 
 /// Writes the file of payloads that [`Harness::monitor_server`](crate::Harness::monitor_server) reads.
-///
-/// # Errors
-/// The file's error.
 pub fn write(path: &Path, payloads: &[Vec<u8>]) -> Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     payloads.iter().try_for_each(|payload| write_frame(&mut file, payload))?;
@@ -26,7 +24,7 @@ pub fn debug(kind: u8, endpoint: u16, arguments: [u32; 3]) -> Vec<u8> {
     data
 }
 
-/// What each payload of the datapath but a socket's begins with.
+/// Returns the first fields of each payload of the datapath but a socket's.
 fn head(kind: u8, subtype: u8, endpoint: u16) -> Vec<u8> {
     let mut data = vec![kind, subtype];
     data.extend(endpoint.to_le_bytes());
@@ -44,9 +42,6 @@ pub struct Packet {
 
 impl Packet {
     /// Of TCP or UDP, from an address and port to another.
-    ///
-    /// # Panics
-    /// Where one is none: the test is wrong.
     pub fn new(source: &str, destination: &str, protocol: u8, tcp_flags: u8) -> Self {
         let ends = [source, destination].map(|text| text.parse::<SocketAddr>().expect("an address and a port"));
         let (pair, ports) =
@@ -118,7 +113,7 @@ impl Packet {
     }
 }
 
-/// What a program of a socket saw: before (1) or after (4) a translation.
+/// Returns a socket's payload; `point`: before (1) or after (4) a translation.
 pub fn socket(point: u8, port: u16) -> Vec<u8> {
     let mut data = vec![7, point, 10, 9, 3, 4];
     data.extend([0; 12]);
@@ -129,4 +124,36 @@ pub fn socket(point: u8, port: u16) -> Vec<u8> {
     // A sample's length is a multiple of 8 less 4.
     data.resize(44, 0);
     data
+}
+
+/// A proxy's access-log record between two pods: `Type`, `ObservationPoint`, `Verdict` and fields of its protocol.
+pub fn access_log(kind: &str, point: &str, verdict: &str, fields: Value) -> Value {
+    let mut record = json!({
+        "Type": kind, "Timestamp": "2024-05-06T07:08:09.123456789Z", "ObservationPoint": point, "Verdict": verdict,
+        "SourceEndpoint": {
+            "ID": 107, "IPv4": "10.9.1.1", "Port": 41_001, "Identity": 30_001, "Labels": ["k8s:app=client", "k8s:env=test"],
+        },
+        "DestinationEndpoint": {
+            "ID": 207, "IPv4": "10.9.2.2", "Port": 80, "Identity": 30_002, "Labels": ["k8s:app=web"],
+        },
+        "TransportProtocol": 6,
+    });
+    if let (Some(record), Value::Object(fields)) = (record.as_object_mut(), fields) {
+        record.extend(fields);
+    }
+    record
+}
+
+/// The payloads of access-log records, encoded by Cilium's own types.
+pub fn access_logs(records: &[&Value]) -> Result<Vec<Vec<u8>>> {
+    let write = |out: &mut _| records.iter().try_for_each(|record| write_frame(out, record.to_string().as_bytes()));
+    let payloads = pipe(&["access-log"], write, |output| {
+        let (mut payloads, mut data) = (Vec::new(), Vec::new());
+        while read_frame(output, &mut data)? {
+            payloads.push(data.clone());
+        }
+        Ok(payloads)
+    })?;
+    ensure!(payloads.len() == records.len(), "{} payloads", payloads.len());
+    Ok(payloads)
 }

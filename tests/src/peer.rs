@@ -1,4 +1,4 @@
-//! Where the real peers are that `tests/peers/build.sh` has built.
+//! The paths of the real peers that `tests/peers/build.sh` has built.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub fn folder() -> PathBuf {
     })
 }
 
-/// The program of a peer (`otelcol`), or why there is none: the text for [`skip!`](crate::skip!).
+/// The program of a peer (`otelcol`), or the reason that it is missing: the text for [`skip!`](crate::skip!).
 ///
 /// # Errors
 /// A sentence that names the peer and what builds it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// An authority with a folder of its own.
+/// An authority with its own folder.
 #[derive(Debug)]
 pub struct Pki {
     folder: tempfile::TempDir,
@@ -23,9 +23,6 @@ pub struct Pair {
 
 impl Pki {
     /// A new authority.
-    ///
-    /// # Errors
-    /// Where its files can't be written.
     pub fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut params = CertificateParams::new(Vec::new())?;
@@ -44,9 +41,6 @@ impl Pki {
     }
 
     /// A new certificate of this authority for names and IP addresses, in files named after the first of them.
-    ///
-    /// # Errors
-    /// Where a name is none, or a file can't be written.
     pub fn sign(&self, names: &[&str]) -> Result<Pair> {
         let key = KeyPair::generate()?;
         let params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;

@@ -22,10 +22,10 @@ pub struct Background {
     stderr: Output,
 }
 
-/// How long what a process wrote may take to be read behind its end; a child of its own may keep the pipe open.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Timeout of reading a process's output after its end; a child of the process may keep the pipe open.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a pipe has carried so far, and whether it has ended.
+/// The content of a pipe so far, and whether it has ended.
 #[derive(Clone, Debug, Default)]
 struct Output(Arc<Mutex<Vec<u8>>>, Arc<AtomicBool>);
 
@@ -72,12 +72,12 @@ impl Background {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    /// What it has written to standard output so far.
+    /// Returns its standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// What it has written to standard error so far.
+    /// Returns its standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
@@ -103,7 +103,7 @@ impl Background {
         kill(self.pid(), signal).with_context(|| format!("{signal} to {}", self.name))
     }
 
-    /// How it ended, if it has.
+    /// Returns its exit status if it has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
@@ -116,11 +116,11 @@ impl Background {
             .with_context(|| what.clone())?;
         let is_read = || [&self.stdout, &self.stderr].iter().all(|output| output.has_ended());
         // A child that keeps a pipe open does not change how this process ended.
-        eventually(LAST_WORDS, "its output", || is_read().then_some(())).unwrap_or_default();
+        eventually(OUTPUT_TIMEOUT, "its output", || is_read().then_some(())).unwrap_or_default();
         Ok(status)
     }
 
-    /// Sends a signal, waits for the end, gives the exit code; 128 + signal where a signal ended it.
+    /// Sends a signal, waits for the end, returns the exit code; 128 + signal if a signal ended it.
     pub fn stop(&mut self, signal: Signal, timeout: Duration) -> Result<i32> {
         self.signal(signal)?;
         let status = self.wait(timeout)?;
@@ -134,7 +134,7 @@ impl Background {
         Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
     }
 
-    /// How many file descriptors it has open.
+    /// Returns the number of its open file descriptors.
     pub fn descriptors(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.pid()))?.count())
     }

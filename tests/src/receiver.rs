@@ -18,7 +18,7 @@ mod received;
 
 pub use received::{Attributes, Log, Point, Received};
 
-/// What the receiver does with requests.
+/// The receiver's behaviour towards requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
     /// Takes them.
@@ -38,14 +38,14 @@ pub enum Behaviour {
 /// The receiver; it listens until it is dropped.
 #[derive(Debug)]
 pub struct Receiver {
-    shared: Arc<Shared>,
+    shared: Arc<ReceiverState>,
     inside: Inside,
     address: SocketAddr,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ReceiverState {
     behaviour: Mutex<Behaviour>,
     received: Mutex<Received>,
 }
@@ -62,14 +62,16 @@ impl Receiver {
 
     /// Listens on an address of the namespace.
     pub fn start_at(inside: &Inside, address: SocketAddr) -> Result<Self> {
-        let shared =
-            Arc::new(Shared { behaviour: Mutex::new(Behaviour::Accept), received: Mutex::new(Received::default()) });
+        let shared = Arc::new(ReceiverState {
+            behaviour: Mutex::new(Behaviour::Accept),
+            received: Mutex::new(Received::default()),
+        });
         let mut receiver = Self { shared, inside: inside.clone(), address, runtime: None };
         receiver.back()?;
         Ok(receiver)
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -128,7 +130,7 @@ impl Receiver {
         self.look(|received| received.logs.clone())
     }
 
-    /// The sum of the latest points of a metric whose attributes contain these; 0 when there is none.
+    /// The sum of the latest points of a metric whose attributes contain these, or 0.
     pub fn sum(&self, metric: &str, attributes: &[(&str, &str)]) -> u64 {
         self.look(|received| received.sum(metric, attributes))
     }
@@ -151,10 +153,10 @@ impl Drop for Receiver {
 }
 
 #[derive(Clone, Debug)]
-struct Service(Arc<Shared>);
+struct Service(Arc<ReceiverState>);
 
 impl Service {
-    /// What to leave out of the request, after what must be waited for.
+    /// Returns the number of items to reject, after the required wait.
     async fn admit<T>(&self, request: &Request<T>) -> Result<u64, Status>
     where
         T: Message,

@@ -1,8 +1,8 @@
 //! Hubble Relay: runs the peer `hubble-relay` (1.15.19) in front of a peer service.
 //!
-//! Facts of that release, from its source and from running it:
-//! - `--peer-service`: `unix:///PATH` is asked without TLS whatever the settings; anything else (`HOST:PORT`) over TCP, with
-//!   TLS unless `--disable-client-tls`, where the certificate must be for `hubble-peer.CLUSTER.hubble-grpc.cilium.io`
+//! Properties of that release, from its source and from runs:
+//! - `--peer-service`: `unix:///PATH` is asked without TLS whatever the settings; anything else (`HOST:PORT`) over TCP,
+//!   with TLS unless `--disable-client-tls`, with a certificate for `hubble-peer.CLUSTER.hubble-grpc.cilium.io`
 //!   (`--cluster-name`, `default`; dots become dashes). TLS 1.3 at least, in both directions.
 //! - A peer's address: `IP:PORT`, a bare `IP` (port 4244), `HOST:PORT` (resolved once), `unix:///PATH`; an empty one is a
 //!   peer without connection. A bare `/PATH.sock` is taken for a path, and then dialled as TCP, in vain.
@@ -34,8 +34,8 @@ use crate::process::Background;
 /// The peer's name.
 pub const NAME: &str = "hubble-relay";
 
-/// How long it may take until it listens, and until a peer is connected.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout until it listens, and until a peer is connected.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running relay.
 #[derive(Debug)]
@@ -48,9 +48,6 @@ pub struct Relay {
 impl Relay {
     /// Starts it on the loopback of a namespace, or of the test's, and waits until it listens. `further` are flags: of
     /// TLS, else `--disable-client-tls` and `--disable-server-tls`.
-    ///
-    /// # Errors
-    /// Where the peer is not there, or does not listen; with its log.
     pub fn start(peer_service: &str, inside: Option<&Inside>, further: &[&str]) -> Result<Self> {
         let program = peer::find(NAME).map_err(anyhow::Error::msg)?;
         let (mut command, [address, health]) = match inside {
@@ -64,34 +61,31 @@ impl Relay {
         for port in [address, health] {
             let connect = || TcpStream::connect(port).is_ok();
             let listens = || inside.map_or_else(connect, |inside| inside.run(connect)).then_some(());
-            crate::eventually(PATIENCE, &format!("relay does not listen on {port}"), listens)
+            crate::eventually(TIMEOUT, &format!("relay does not listen on {port}"), listens)
                 .with_context(|| relay.process.stderr())?;
         }
         Ok(relay)
     }
 
-    /// Where it serves Observer, health and reflection.
+    /// Returns the address of Observer, health and reflection.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it serves health alone.
+    /// Returns the address of health alone.
     pub const fn health(&self) -> SocketAddr {
         self.health
     }
 
     /// Waits for the log line of a connected peer.
-    ///
-    /// # Errors
-    /// Where it is not; with its log.
     pub fn wait_for_peer(&mut self, name: &str) -> Result<()> {
         let is_of_peer = |line: &str| line.contains("msg=Connected ") && line.contains(&format!(" peer={name} "));
         let connected = || self.process.stderr().lines().any(is_of_peer).then_some(());
-        crate::eventually(PATIENCE, &format!("relay has no connection to {name}"), connected)
+        crate::eventually(TIMEOUT, &format!("relay has no connection to {name}"), connected)
             .with_context(|| self.process.stderr())
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn log(&self) -> String {
         self.process.stderr()
     }

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric as Sent, NumberDataPoint};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-/// What of log records and their resource is not as the registry has it.
+/// Returns the deviations of log records and their resource from the registry.
 pub fn of_logs(request: &ExportLogsServiceRequest) -> BTreeSet<String> {
     let mut violations = BTreeSet::new();
     for of_resource in &request.resource_logs {

@@ -13,22 +13,49 @@ macro_rules! skip {
     ($($why:tt)+) => {{
         fn here() {}
         $crate::skip::record(&$crate::skip::test_name(&here), &format!($($why)+));
-        return;
+        return $crate::skip::Skipped::skipped();
     }};
+}
+
+/// The programs of these peers, in this order; skips the test that calls it unless all are there.
+#[macro_export]
+macro_rules! needs_peers {
+    ($($name:expr),+) => {
+        [$(match $crate::peer::find($name) {
+            Ok(program) => program,
+            Err(why) => $crate::skip!("{why}"),
+        }),+]
+    };
+}
+
+/// What a skipped test returns.
+pub trait Skipped {
+    /// Neither a failure nor a value.
+    fn skipped() -> Self;
+}
+
+impl Skipped for () {
+    fn skipped() {}
+}
+
+impl<E> Skipped for Result<(), E> {
+    fn skipped() -> Self {
+        Ok(())
+    }
 }
 
 /// The name of the function around `here`, as `tests/run.sh` prints it: `binary::module::test`.
 ///
-/// Taken from the type's name and not from the thread's: libtest runs tests on the main thread where it has only one.
+/// Taken from the type's name and not from the thread's: libtest with a single thread runs tests on the main one.
 pub fn test_name<T>(_here: &T) -> String {
     let path = std::any::type_name::<T>();
     path.strip_suffix("::here").unwrap_or(path).replace("::{{closure}}", "")
 }
 
-/// Writes `skipped: <test>: <why>` to the file of [`SKIPS_FILE`], or to standard error where there is none.
+/// Writes `skipped: <test>: <why>` to the file of [`SKIPS_FILE`], or to standard error without one.
 ///
 /// # Panics
-/// Where the file can't be written: the skip would count as a pass.
+/// Panics if the file cannot be written: the skip would count as a pass.
 pub fn record(test: &str, why: &str) {
     let line = format!("skipped: {test}: {}\n", why.replace('\n', " "));
     let Some(path) = std::env::var_os(SKIPS_FILE) else {

@@ -37,7 +37,7 @@ pub struct Udp<'a> {
     rate: u64,
 }
 
-/// What became of datagrams.
+/// The fate of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpReport {
     /// Sent, bytes with Ethernet, IP and UDP headers.
@@ -58,7 +58,7 @@ impl Udp<'_> {
         self
     }
 
-    /// How many.
+    /// Sets the number of datagrams.
     pub const fn packets(mut self, packets: u64) -> Self {
         self.packets = packets;
         self
@@ -98,7 +98,7 @@ impl Udp<'_> {
         Ok(UdpReport { sent, received: Count { packets, bytes: packets * overhead } })
     }
 
-    /// Sends, without a listener of its own.
+    /// Sends, without a listener.
     pub fn send(self) -> Result<Count> {
         let target = SocketAddr::new(self.to.address(self.family), self.port);
         let payload = vec![0x75; self.payload];
@@ -175,7 +175,7 @@ impl Drop for UdpSink {
     }
 }
 
-/// Sets a socket's receive buffer in bytes, beyond the machine's limit where need be.
+/// Sets a socket's receive buffer in bytes, beyond the machine's limit if needed.
 pub(crate) fn receive_buffer(socket: &impl std::os::fd::AsRawFd, bytes: i32) -> Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes)
 }
@@ -189,7 +189,7 @@ pub(crate) fn set_option<T: Copy>(socket: &impl std::os::fd::AsRawFd, level: i32
     Ok(())
 }
 
-/// How a client ends its connections.
+/// The way a client ends its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
     /// FIN from both sides.
@@ -212,7 +212,7 @@ pub struct Tcp<'a> {
     close: Close,
 }
 
-/// What TCP transfers carried.
+/// The segments and bytes of TCP transfers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpReport {
     /// Connections that were opened, used and closed.
@@ -225,7 +225,7 @@ pub struct TcpReport {
 
 /// TCP from a client on one host to a server on another: one connection over IPv4 to port 8000, 1000 bytes, one back.
 ///
-/// How many segments that makes is the stacks' decision (delayed acknowledgements): count them with a capture.
+/// The stacks decide the number of segments (delayed acknowledgements): count them with a capture.
 pub const fn tcp<'a>(from: &'a Host, to: &'a Host) -> Tcp<'a> {
     let (bytes, answer, write) = (1000, 1, 16384);
     Tcp { from, to, family: Family::V4, connections: 1, bytes, answer, write, port: 8000, close: Close::Fin }
@@ -268,7 +268,7 @@ impl Tcp<'_> {
         self
     }
 
-    /// How the client ends.
+    /// Sets the way the client ends its connections.
     pub const fn close(mut self, close: Close) -> Self {
         self.close = close;
         self
@@ -292,9 +292,9 @@ impl Tcp<'_> {
 
     fn serve(&self, listener: &TcpListener) -> Result<()> {
         // A client that fails before it connects would leave the server waiting for ever.
-        set_option(listener, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        set_option(listener, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &TIMEOUT)?;
         let (mut stream, _) = listener.accept()?;
-        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &TIMEOUT)?;
         read_exactly(&mut stream, self.bytes)?;
         write_pieces(&mut stream, self.answer, self.write)?;
         match (stream.read(&mut [0; 1]), self.close) {
@@ -307,7 +307,7 @@ impl Tcp<'_> {
     fn call(&self, address: SocketAddr) -> Result<()> {
         let mut stream = self.from.namespace.run(|| TcpStream::connect_timeout(&address, Duration::from_secs(10)))?;
         stream.set_nodelay(true)?;
-        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENCE)?;
+        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &TIMEOUT)?;
         write_pieces(&mut stream, self.bytes, self.write)?;
         read_exactly(&mut stream, self.answer)?;
         if self.close == Close::Rst {
@@ -319,8 +319,8 @@ impl Tcp<'_> {
     }
 }
 
-/// How long a socket of the lab waits for its peer.
-const PATIENCE: libc::timeval = libc::timeval { tv_sec: 20, tv_usec: 0 };
+/// Timeout of the lab's sockets.
+const TIMEOUT: libc::timeval = libc::timeval { tv_sec: 20, tv_usec: 0 };
 
 fn read_exactly(stream: &mut TcpStream, mut bytes: u64) -> Result<()> {
     let mut buffer = [0; 65536];

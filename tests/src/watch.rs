@@ -45,7 +45,7 @@ impl Watch {
     }
 }
 
-/// What the product has exported of an interface, in the shape of the interface's own counters; drops are none of it.
+/// Returns the product's exports of an interface as the interface's own counters have them, without drops.
 pub fn counted(receiver: &Receiver, device: &str) -> Counters {
     let sum = |metric: &str, direction| {
         receiver.sum(metric, &[("network.interface.name", device), ("network.io.direction", direction)])

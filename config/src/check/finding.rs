@@ -6,19 +6,18 @@ use std::path::PathBuf;
 pub(crate) struct Finding {
     /// The key to report.
     pub(crate) key: String,
-    /// What is wrong.
     pub(crate) wrong: String,
-    /// What would be right.
+    /// The expected form.
     pub(crate) right: String,
     /// The other keys that the check read; if one of them was refused, the finding is dropped.
     pub(crate) seen: Vec<String>,
-    /// How bad it is.
-    pub(crate) weight: Weight,
+    /// Its severity.
+    pub(crate) severity: Severity,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
+pub(crate) enum Severity {
     /// The settings cannot be used.
     Mistake,
     /// The value can be ignored: a variable of OpenTelemetry may be meant for other programs. Else a mistake.
@@ -34,11 +33,11 @@ pub(super) fn finding(
     seen: &[&str],
 ) -> Finding {
     let seen = seen.iter().map(|&key| key.to_owned()).collect();
-    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, weight: Weight::Mistake }
+    Finding { key: key.into(), wrong: wrong.into(), right: right.into(), seen, severity: Severity::Mistake }
 }
 
 pub(super) fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[&str]) -> Finding {
-    Finding { weight: Weight::Warning, ..finding(key, wrong, right, seen) }
+    Finding { severity: Severity::Warning, ..finding(key, wrong, right, seen) }
 }
 
 /// Checks that a certificate comes with its key, and the reverse.

@@ -2,7 +2,7 @@
 
 use figment::value::Value;
 
-use super::value::{Entries, Wrong, each, text};
+use super::value::{Entries, Fault, each, text};
 use crate::addresses::{self, Listen, Peer, PeerDomain};
 
 /// Addresses to listen on.
@@ -33,7 +33,7 @@ pub(super) fn hosts(value: &Value) -> Entries {
 }
 
 /// An address to connect to.
-pub(super) fn target(value: &Value) -> Result<Value, Wrong> {
+pub(super) fn target(value: &Value) -> Result<Value, Fault> {
     let right = "use unix:///var/run/cilium/hubble.sock, or a host and a port such as hubble-relay:4245";
     let text = text(value, right)?;
     match addresses::target(text) {

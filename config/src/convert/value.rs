@@ -1,11 +1,11 @@
-//! Values and what is wrong with them.
+//! Values and their faults.
 
 use figment::value::Value;
 
-/// What is wrong, and what would be right.
-pub(super) type Wrong = (String, String);
+/// The fault of a value, and the expected form.
+pub(super) type Fault = (String, String);
 /// The converted value, or everything that is wrong with its entries.
-pub(super) type Entries = Result<Value, Vec<Wrong>>;
+pub(super) type Entries = Result<Value, Vec<Fault>>;
 
 /// Describes a value's type for messages. Containers are not quoted: they may hold secrets.
 pub(super) fn found(value: &Value) -> String {
@@ -28,12 +28,12 @@ pub(super) fn is_empty(value: &Value) -> bool {
     value.as_str().is_some_and(str::is_empty)
 }
 
-pub(super) fn text<'v>(value: &'v Value, right: &str) -> Result<&'v str, Wrong> {
+pub(super) fn text<'v>(value: &'v Value, right: &str) -> Result<&'v str, Fault> {
     value.as_str().ok_or_else(|| (found(value), right.to_owned()))
 }
 
 /// The value, if nothing is wrong.
-pub(super) fn all_right(value: Value, wrong: Vec<Wrong>) -> Entries {
+pub(super) fn if_all_valid(value: Value, wrong: Vec<Fault>) -> Entries {
     if wrong.is_empty() { Ok(value) } else { Err(wrong) }
 }
 
@@ -45,5 +45,5 @@ pub(super) fn each(value: &Value, right: &str, check: impl Fn(&str) -> Result<()
         Some("") => Some("the list has an empty text".to_owned()),
         Some(text) => check(text).err(),
     });
-    all_right(value.clone(), wrong.map(|wrong| (wrong, right.to_owned())).collect())
+    if_all_valid(value.clone(), wrong.map(|wrong| (wrong, right.to_owned())).collect())
 }

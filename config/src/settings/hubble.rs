@@ -15,7 +15,7 @@ use crate::units::{duration, path};
 pub struct Hubble {
     /// Its addresses; empty = off.
     pub listen: Vec<Listen>,
-    /// Whether the addresses were set: if the default one cannot be bound, the program goes on without it.
+    /// Whether the addresses were set. If the default one cannot be bound, the program continues without it.
     #[serde(skip)]
     pub listen_given: bool,
     /// Permission bits of unix sockets, at most 0o777.
@@ -34,7 +34,7 @@ pub struct Hubble {
     pub peers_file: Option<PathBuf>,
     /// DNS names that resolve to other nodes.
     pub peers_dns: Vec<PeerDomain>,
-    /// How often these names and our own address are resolved.
+    /// The interval between look-ups of these names and of our own address.
     #[serde(with = "duration")]
     pub peers_refresh: Duration,
 }

@@ -29,7 +29,7 @@ impl Default for CiliumMonitor {
 pub struct Replay {
     /// The file; `-` is standard input.
     pub path: String,
-    /// How many times faster than recorded; zero = as fast as possible.
+    /// The factor of the recorded speed; zero = as fast as possible.
     pub speed: f64,
 }
 

@@ -50,7 +50,7 @@ fn every_mistake_has_its_line() {
         ("hubbel=x", "no such key; did you mean hubble?"),
         (
             "prometheus.listen=x",
-            "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metrics, otlp, admin, log",
+            "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metadata, metrics, otlp, admin, log",
         ),
         ("admin.x=x", "no such key; known here: admin.listen, admin.hosts, admin.example_bytes, admin.readiness"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
@@ -97,6 +97,9 @@ fn every_mistake_has_its_line() {
             &format!("monitor.socket=/{}", "x".repeat(107)),
             &format!("the path has 108 bytes, and a socket's at most 107; {SOCKET}"),
         ),
+        ("metadata.docker.enabled=yes", "\"yes\" is not known; use auto, on, off"),
+        ("metadata.docker.socket=docker.sock", &format!("\"docker.sock\" is no absolute path; {AGENT}")),
+        ("metadata.docker.socket=", &format!("it is empty; {AGENT}")),
         ("hubble.listen=:4244", &format!("\":4244\" is no IP address with a port, and no unix:// path; {LISTEN}")),
         ("hubble.listen=unix://x", &format!("in \"unix://x\", \"x\" is no absolute path; {LISTEN}")),
         ("hubble.listen=127.0.0.1:1,", &format!("the list has an empty text; {LISTEN}")),

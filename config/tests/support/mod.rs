@@ -5,7 +5,6 @@ use std::io::Write as _;
 use eyepiece_config::{ConfigError, Loaded, Set, Sources, load};
 use tempfile::NamedTempFile;
 
-/// A file with a text.
 pub(crate) fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a temporary file");
     file.write_all(text.as_bytes()).expect("room for it");

@@ -90,7 +90,7 @@ pub struct Half {
     pub last: u64,
     /// Jiffies of the last report.
     pub reported: u64,
-    /// Reported, but held back until the mark is known.
+    /// Reported, but held back until `answered_by` is known.
     pub held_packets: u64,
     /// Bytes of `held_packets`.
     pub held_bytes: u64,
@@ -113,18 +113,20 @@ pub struct Connection {
     pub half: [Half; 2],
     /// Jiffies of its first packet.
     pub created: u64,
+    /// Id of the control group of this machine's socket that sent a packet of it; 0 = none seen.
+    pub cgroup: u64,
     /// 1 = about to be removed: packets count as untracked.
     pub dead: u32,
-    /// Which half opened the connection.
+    /// The half that opened the connection.
     pub origin: u8,
     /// A [`crate::AnsweredBy`].
-    pub mark: u8,
+    pub answered_by: u8,
     /// 1 once a FIN or RST was seen: expires soon.
     pub closing: u8,
     /// 0.
     pub pad: u8,
 }
-const _: () = assert!(size_of::<Connection>() == 128);
+const _: () = assert!(size_of::<Connection>() == 136);
 
 /// Items that one call of the sweep program handles.
 pub const SWEEP_BATCH: usize = 16;
@@ -145,7 +147,7 @@ pub struct SweepHeader {
     pub operation: u32,
     /// 4 or 6: which table, and which item type follows.
     pub family: u32,
-    /// How many items are filled in.
+    /// The number of filled items.
     pub count: u32,
     /// 0.
     pub pad: u32,
@@ -185,7 +187,7 @@ pub struct SweepItem4 {
     /// Take: set by the program.
     pub totals: [SweepTotals; 2],
     /// Take: set by the program, a [`crate::AnsweredBy`].
-    pub mark: u64,
+    pub answered_by: u64,
 }
 const _: () = assert!(size_of::<SweepItem4>() == 128);
 
@@ -202,7 +204,7 @@ pub struct SweepItem6 {
     /// Take: set by the program.
     pub totals: [SweepTotals; 2],
     /// Take: set by the program, a [`crate::AnsweredBy`].
-    pub mark: u64,
+    pub answered_by: u64,
 }
 const _: () = assert!(size_of::<SweepItem6>() == 152);
 
@@ -214,7 +216,7 @@ mod tests {
     const PORTS: [u8; 4] = [1, 2, 3, 4];
 
     #[test]
-    fn key_of_words_equals_key_of_fields() {
+    fn word_key_equals_field_key() {
         let port = [u16::from_ne_bytes([1, 2]), u16::from_ne_bytes([3, 4])];
         let address = [u32::from_ne_bytes([10, 0, 0, 1]), u32::from_ne_bytes([10, 0, 0, 2])];
         let made = Key4::of_ports(address, u32::from_ne_bytes(PORTS), 7, 6, 4095);

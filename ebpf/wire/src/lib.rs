@@ -105,6 +105,13 @@ pub mod global {
     pub const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
     /// u32: the byte offset of `vlan_all` in `struct sk_buff` (kernel 6.2 and later), else [`u32::MAX`].
     pub const VLAN_OFFSET: &str = "OFF_SKB_VLAN";
+    /// As [`OFFSETS`], from a socket to the id of its control group; [`u32::MAX`] each if the kernel has no control groups.
+    pub const CGROUP_OFFSETS: &[(&str, &str, &str)] = &[
+        ("OFF_SOCK_CGROUP", "sock", "sk_cgrp_data.cgroup"),
+        ("OFF_SOCK_STATE", "sock", "__sk_common.skc_state"),
+        ("OFF_CGROUP_NODE", "cgroup", "kn"),
+        ("OFF_NODE_ID", "kernfs_node", "id"),
+    ];
     /// u32 each: the byte offset of a field within a kernel struct, by global, struct and field.
     pub const OFFSETS: &[(&str, &str, &str)] = &[
         ("OFF_SKB_DEV", "sk_buff", "dev"),
@@ -131,7 +138,7 @@ pub mod global {
 /// The most bytes of a packet that a record may carry. A per-CPU scratch value holds one record.
 pub const MAX_CAPTURE: u32 = 1024;
 
-/// How many events become one, as Cilium's `monitor-aggregation`.
+/// The aggregation of packets into events, as Cilium's `monitor-aggregation`.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregation {

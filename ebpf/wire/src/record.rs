@@ -1,12 +1,12 @@
 //! The header of every record in the ring or perf buffer, and the small maps beside the connection table.
 
-/// Where in a packet's path a program sits; travels in [`Header::hook`].
+/// The place of a program in a packet's path; travels in [`Header::hook`].
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
-    /// Ingress of an endpoint's interface: what the endpoint sends.
+    /// Ingress of an endpoint's interface: the endpoint's sent packets.
     FromEndpoint = 0,
-    /// Egress of an endpoint's interface: what the endpoint receives.
+    /// Egress of an endpoint's interface: the endpoint's received packets.
     ToEndpoint = 1,
     /// Ingress of an uplink.
     FromNetwork = 2,
@@ -29,30 +29,30 @@ impl Hook {
         }
     }
 
-    /// Whether packets enter the machine's stack here (ingress of the interface).
+    /// Returns whether packets enter the machine's stack here (ingress of the interface).
     pub const fn is_ingress(self) -> bool {
         matches!(self, Self::FromEndpoint | Self::FromNetwork)
     }
 }
 
-/// Which side of the machine answers a connection that an uplink sees.
+/// The side of the machine that answers a connection at an uplink.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnsweredBy {
     /// No packet has left by this uplink yet: received packets are held back (see [`Header::held_packets`]).
     Unknown = 0,
-    /// What leaves was forwarded from an endpoint: its packets are counted there, not at the uplink.
+    /// Leaving packets come from an endpoint, where they are counted, not at the uplink.
     Endpoint = 1,
-    /// What leaves is this machine's own.
+    /// Leaving packets come from this machine.
     Local = 2,
-    /// What leaves was forwarded from another interface, which is no endpoint's.
+    /// Leaving packets come from another interface, which is no endpoint's.
     Forwarded = 3,
     /// Outer packets of a tunnel device of this machine, see [`Tunnel`].
     Tunnel = 4,
 }
 
 impl AnsweredBy {
-    /// The mark of a number from the wire; unknown numbers are [`AnsweredBy::Unknown`].
+    /// The value of a number from the wire; unknown numbers are [`AnsweredBy::Unknown`].
     pub const fn from_u8(value: u8) -> Self {
         match value {
             1 => Self::Endpoint,
@@ -74,7 +74,7 @@ pub struct Header {
     pub packets: u64,
     /// Bytes on the wire of these packets, VLAN tags and Ethernet header included.
     pub bytes: u64,
-    /// Packets reported earlier under [`AnsweredBy::Unknown`], released by this record's mark.
+    /// Packets reported earlier under [`AnsweredBy::Unknown`], released by this record's `answered_by`.
     pub held_packets: u64,
     /// Bytes of [`Header::held_packets`].
     pub held_bytes: u64,
@@ -95,9 +95,12 @@ pub struct Header {
     /// A [`Hook`].
     pub hook: u8,
     /// A [`AnsweredBy`].
-    pub mark: u8,
+    pub answered_by: u8,
+    /// Id of the control group of this machine's socket in its own network namespace, 0 = unknown: at egress hooks and in
+    /// drops without ingress interface it sent the packets, else it receives them.
+    pub cgroup: u64,
 }
-const _: () = assert!(size_of::<Header>() == 72);
+const _: () = assert!(size_of::<Header>() == 80);
 
 /// The programs' view of an interface; value of `EP_INTERFACES`.
 #[repr(C)]

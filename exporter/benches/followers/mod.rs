@@ -15,23 +15,23 @@ use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 
 use super::served::{self, Client};
-use super::{COMPARED, Figures, OTHER_CORE, ROUNDS, measure, pin};
-use eyepiece_tests::bench_report::{Goal, goal, heading, row};
+use super::{COMPARED, Figures, OTHER_CORE, ROUNDS, measure};
+use eyepiece_tests::bench_report::{Goal, goal, heading, pin, row};
 
 /// Entries of the ring: the default.
 const RING: u32 = 4095;
-/// Streams of a connection at most: half of what a server lets a client have.
+/// Streams of a connection at most: half of a server's limit for a client.
 const SHARED: usize = 50;
 /// Bytes that a client is behind at most, until it reads.
 const WINDOW: u32 = 65_535;
-/// How long a stream of a resetting client lives.
+/// The lifetime of a resetting client's stream.
 const LIFE: Duration = Duration::from_millis(200);
 /// Filters of a filtered one.
 const FILTERS: usize = 1000;
-/// What the pipeline may lose to them.
+/// The pipeline's allowed slowdown by them.
 const WITHIN: Goal = Goal::AtLeast(0.9);
 
-/// What a client does with its stream.
+/// The behaviour of a client.
 #[derive(Clone, Copy)]
 enum Manner {
     Reads,

@@ -1,4 +1,4 @@
-//! What Go needs for what ours is measured by: figures of the peer `harness`, where it is built.
+//! Go's figures for the same work, measured by the peer `harness` if it is built.
 
 use std::collections::HashMap;
 use std::io::Write as _;

@@ -37,7 +37,7 @@ impl Micro {
         Self { group, criterion }
     }
 
-    /// Lets criterion measure a routine that handles `items`; none where the command line leaves it out.
+    /// Measures a routine that handles `items` by criterion; `None` if the command line excludes it.
     pub(crate) fn measure<T>(&mut self, name: &str, items: usize, mut routine: impl FnMut() -> T) -> Option<Figures> {
         let (mut samples, mut done, mut used, mut best) = (0, 0.0, 0.0, f64::INFINITY);
         let mut group = self.criterion.benchmark_group(self.group);

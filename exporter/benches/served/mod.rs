@@ -11,7 +11,7 @@ use eyepiece::serve::observer::ring::Ring;
 use eyepiece::serve::observer::service::ObserverService;
 use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_server::ObserverServer;
-use eyepiece::source::datapath::clock::unix_now;
+use eyepiece::support::clock::unix_now;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::lookup::NoLookup;
@@ -60,7 +60,7 @@ pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: sh
 pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
-    /// Connects; each stream, and all of them together, may be so many bytes behind.
+    /// Connects; each stream, and all of them together, may lag by this many bytes.
     pub(crate) async fn connect(path: &Path, window: u32) -> Self {
         let stream = UnixStream::connect(path).await.expect("a server");
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())

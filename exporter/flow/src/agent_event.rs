@@ -3,7 +3,7 @@
 /// One notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentEvent {
-    /// When it arrived, ns since the Unix epoch.
+    /// Arrival time, ns since the Unix epoch.
     pub time: u64,
     /// RFC 9562 version 4, set by the pipeline; all zero until then.
     pub uuid: [u8; 16],
@@ -85,7 +85,7 @@ pub enum Notification {
         labels: Vec<String>,
         /// The new revision of the policy.
         revision: u64,
-        /// How many rules.
+        /// The number of rules.
         rule_count: i64,
     },
     /// An endpoint's programs were built, or the build failed.
@@ -118,7 +118,7 @@ pub enum Notification {
         cidr: String,
         /// Their identity.
         identity: u32,
-        /// The identity before, if there was one.
+        /// The previous identity.
         old_identity: Option<u32>,
         /// Address of their node.
         host_ip: String,

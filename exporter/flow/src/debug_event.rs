@@ -5,7 +5,7 @@ use crate::endpoint::End;
 /// One debug message. Field meanings follow Hubble's `flow.DebugEvent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DebugEvent {
-    /// When it arrived, ns since the Unix epoch.
+    /// Arrival time, ns since the Unix epoch.
     pub time: u64,
     /// RFC 9562 version 4, set by the pipeline; all zero until then.
     pub uuid: [u8; 16],

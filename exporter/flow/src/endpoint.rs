@@ -2,18 +2,20 @@
 
 use crate::interner::Symbol;
 
-/// The source or destination of a flow. The name is a symbol: the pipeline copies numbers, sinks look up the text.
+/// The source or destination of a flow. Name and entity are numbers: the names that the flow's batch holds resolve them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct End {
     /// Local endpoint id; 0 = no local endpoint.
     pub endpoint: u16,
     /// Security identity; 0 = unknown.
     pub identity: u32,
-    /// The endpoint's interface name, `host`, or `world`; [`Symbol::EMPTY`] until enriched.
+    /// The entity's name, else the endpoint's interface name, `host`, or `world`; [`Symbol::EMPTY`] until enriched.
     pub name: Symbol,
+    /// Number of the entity that stands here, valid within the flow's batch only; 0 = none.
+    pub entity: u32,
 }
 
 impl End {
     /// An unknown source or destination.
-    pub const UNKNOWN: Self = Self { endpoint: 0, identity: 0, name: Symbol::EMPTY };
+    pub const UNKNOWN: Self = Self { endpoint: 0, identity: 0, name: Symbol::EMPTY, entity: 0 };
 }

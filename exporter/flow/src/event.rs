@@ -52,7 +52,7 @@ impl fmt::Debug for TakeOnce {
 pub struct Undecodable<'a> {
     /// The reason, as telemetry names it.
     pub reason: &'static str,
-    /// When it arrived, ns since the Unix epoch.
+    /// Arrival time, ns since the Unix epoch.
     pub time: u64,
     /// Its bytes.
     pub data: &'a [u8],
@@ -61,7 +61,7 @@ pub struct Undecodable<'a> {
 /// A monitor payload in Cilium's format, with what our own datapath reports beside it.
 #[derive(Clone, Copy, Debug)]
 pub struct RawEvent<'a> {
-    /// When it happened, ns since the Unix epoch.
+    /// Time of the event, ns since the Unix epoch.
     pub time: u64,
     /// The CPU that it happened on.
     pub cpu: u16,
@@ -78,8 +78,7 @@ pub struct RawEvent<'a> {
 pub struct Totals {
     /// The hook, and how many.
     pub traffic: TrafficDelta,
-    /// Source and destination; `None` for packets without addresses, and for packets that the kernel's table had no
-    /// entry for.
+    /// Source and destination; `None` for packets without addresses, or without an entry in the kernel's table.
     pub addresses: Option<(IpAddr, IpAddr)>,
     /// The transport protocol.
     pub transport: Transport,

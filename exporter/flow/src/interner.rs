@@ -26,7 +26,7 @@ impl Symbol {
     }
 }
 
-/// The table of names. Metadata providers write it, sinks read it; neither is the hot path.
+/// The table of names. Snapshots, batches and series lease names of it; the hot path does not.
 #[derive(Clone, Debug)]
 pub struct Symbols(Arc<RwLock<Table>>);
 
@@ -107,16 +107,18 @@ impl Symbols {
         Lease { symbol: Symbol(number), text: Arc::clone(&name.text), symbols: self.clone() }
     }
 
+    /// Returns a lease of a symbol's name; `None` if it was freed or belongs to another table.
+    pub fn hold(&self, symbol: Symbol) -> Option<Lease> {
+        let mut table = self.write();
+        let name = table.names.get_mut(&symbol.0)?;
+        name.leases += 1;
+        Some(Lease { symbol, text: Arc::clone(&name.text), symbols: self.clone() })
+    }
+
     /// Returns the text of a symbol; empty if it was freed or belongs to another table.
     pub fn text(&self, symbol: Symbol) -> Arc<str> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         table.names.get(&symbol.0).map(|name| Arc::clone(&name.text)).unwrap_or_default()
-    }
-
-    /// Searches the next free number from this one on, as after all numbers were used.
-    #[doc(hidden)]
-    pub fn rewind(&self, to: Symbol) {
-        self.write().next = to.0;
     }
 
     /// Number of names, the empty one included.
@@ -173,9 +175,11 @@ mod tests {
         let symbol = first.symbol();
         assert_eq!((second.symbol(), &**second.text()), (symbol, "veth0"));
         drop(first);
+        drop(symbols.hold(symbol));
         assert_eq!(&*symbols.text(symbol), "veth0");
         drop(second);
         assert_eq!((&*symbols.text(symbol), symbols.count()), ("", 1));
+        assert!(symbols.hold(symbol).is_none());
         // Neither the next name nor the same text reuses the number.
         let (other, same) = (symbols.lease("veth1"), symbols.lease("veth0"));
         assert!(other.symbol() != symbol && same.symbol() != symbol);

@@ -19,7 +19,7 @@ pub struct L7 {
     pub source_labels: Vec<String>,
     /// Labels of the destination's identity in the record.
     pub destination_labels: Vec<String>,
-    /// When the proxy wrote the record, by its clock.
+    /// Time of the record, by the proxy's clock.
     pub time: Option<Timestamp>,
 }
 

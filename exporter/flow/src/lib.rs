@@ -4,6 +4,7 @@
 
 pub mod agent_event;
 pub mod cilium_release;
+pub mod control_group;
 pub mod debug_event;
 pub mod debug_text;
 pub mod decode;
@@ -11,6 +12,7 @@ pub mod dns_names;
 pub mod endpoint;
 pub mod event;
 pub mod flow;
+pub mod go_duration;
 pub mod gob;
 pub mod interner;
 pub mod l7;

@@ -1,22 +1,26 @@
 //! Lookup of names for numbers in flows.
 
+use std::fmt;
+use std::sync::Arc;
+
 use eyepiece_wire::InterfaceKind;
 
-use crate::endpoint::End;
+use crate::flow::{End, Flow};
+use crate::metadata::{EndMetadata, Service};
 
 /// Looks up names of this machine.
 ///
 /// Encoders call it, the pipeline does not: an implementation may take a lock, but must not wait for IO.
 pub trait NameLookup: Send + Sync {
     /// Appends the name of a network interface, or nothing if it is unknown.
-    fn interface(&self, ifindex: u32, out: &mut String);
+    fn interface(&self, _ifindex: u32, _out: &mut String) {}
 
     /// Appends the kernel's name of an `enum skb_drop_reason` without its prefix (`NETFILTER_DROP`), or nothing if it is
     /// unknown. The upper 16 bits are the subsystem.
-    fn kernel_reason(&self, reason: u32, out: &mut String);
+    fn kernel_reason(&self, _reason: u32, _out: &mut String) {}
 
     /// Appends symbol and offset of a kernel address (`nf_hook_slow+0x9c`), or nothing if it is unknown.
-    fn kernel_symbol(&self, address: u64, out: &mut String);
+    fn kernel_symbol(&self, _address: u64, _out: &mut String) {}
 
     /// Appends the name of a flow's source or destination, or nothing if it is unknown.
     fn end(&self, _end: &End, _out: &mut String) {}
@@ -25,16 +29,114 @@ pub trait NameLookup: Send + Sync {
     fn interface_kind(&self, _ifindex: u32) -> InterfaceKind {
         InterfaceKind::Other
     }
+
+    /// Returns what is known of the entity at an end of a flow.
+    fn entity(&self, _end: &End) -> Option<EndEntity<'_>> {
+        None
+    }
+}
+
+/// What is known of the entity at an end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndEntity<'a> {
+    /// Its pod or container.
+    pub metadata: &'a EndMetadata,
+    /// The service that it is or belongs to.
+    pub service: Option<&'a Service>,
+    /// DNS names, without trailing dot.
+    pub dns_names: &'a [String],
+    /// Further attributes by semantic conventions.
+    pub attributes: &'a [(&'static str, String)],
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowEnd {
+    /// The source.
+    Source,
+    /// The destination.
+    Destination,
+}
+
+/// Returns what is known of an end of a flow: by the flow's own metadata, else by its entity.
+#[inline]
+pub fn end_entity<'a>(flow: &'a Flow, end: FlowEnd, names: &'a dyn NameLookup) -> Option<EndEntity<'a>> {
+    let Some(metadata) = flow.metadata.as_deref() else {
+        let end = if end == FlowEnd::Source { &flow.source } else { &flow.destination };
+        return if end.entity == 0 { None } else { names.entity(end) };
+    };
+    let (end, service, dns_names) = match end {
+        FlowEnd::Source => (&metadata.source, &metadata.source_service, &metadata.source_names),
+        FlowEnd::Destination => (&metadata.destination, &metadata.destination_service, &metadata.destination_names),
+    };
+    Some(EndEntity { metadata: end, service: service.as_ref(), dns_names, attributes: &[] })
+}
+
+/// An entity that can be kept without its snapshot.
+pub trait EntityFields: fmt::Debug + Send + Sync {
+    /// The fields that flows show.
+    fn fields(&self) -> EndEntity<'_>;
+}
+
+/// The names that the flows of a batch refer to. They never change, so reading them takes no lock.
+pub trait BatchNames: fmt::Debug + Send + Sync {
+    /// Returns the name of an end of a flow.
+    fn end(&self, end: &End) -> Option<&Arc<str>>;
+
+    /// Returns name and kind of a network interface.
+    fn interface(&self, ifindex: u32) -> Option<(&Arc<str>, InterfaceKind)>;
+
+    /// Returns the entity at an end of a flow.
+    fn entity(&self, end: &End) -> Option<EndEntity<'_>>;
+
+    /// The same, to keep it without the other names.
+    fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>>;
+}
+
+/// The names of a batch, and the machine's for what the batch has no name of.
+#[derive(Clone, Copy)]
+pub struct NamesOfBatch<'a> {
+    /// The batch's.
+    pub batch: Option<&'a dyn BatchNames>,
+    /// The machine's.
+    pub machine: &'a dyn NameLookup,
+}
+
+impl NameLookup for NamesOfBatch<'_> {
+    fn interface(&self, ifindex: u32, out: &mut String) {
+        match self.batch.and_then(|names| names.interface(ifindex)) {
+            Some((name, _)) => out.push_str(name),
+            None => self.machine.interface(ifindex, out),
+        }
+    }
+
+    fn kernel_reason(&self, reason: u32, out: &mut String) {
+        self.machine.kernel_reason(reason, out);
+    }
+
+    fn kernel_symbol(&self, address: u64, out: &mut String) {
+        self.machine.kernel_symbol(address, out);
+    }
+
+    fn end(&self, end: &End, out: &mut String) {
+        match self.batch.and_then(|names| names.end(end)) {
+            Some(name) => out.push_str(name),
+            None => self.machine.end(end, out),
+        }
+    }
+
+    fn interface_kind(&self, ifindex: u32) -> InterfaceKind {
+        let known = self.batch.and_then(|names| names.interface(ifindex));
+        known.map_or_else(|| self.machine.interface_kind(ifindex), |(_, kind)| kind)
+    }
+
+    fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
+        self.batch.and_then(|names| names.entity(end)).or_else(|| self.machine.entity(end))
+    }
 }
 
 /// A lookup without names, for sources other than this machine's kernel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoLookup;
 
-impl NameLookup for NoLookup {
-    fn interface(&self, _: u32, _: &mut String) {}
-
-    fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-    fn kernel_symbol(&self, _: u64, _: &mut String) {}
-}
+impl NameLookup for NoLookup {}

@@ -18,8 +18,8 @@ pub struct Lost {
     pub source: LostSource,
     /// The CPU, if the source knows it.
     pub cpu: Option<u16>,
-    /// How many.
+    /// The number of lost events.
     pub count: u64,
-    /// When the loss was noticed, ns since the Unix epoch.
+    /// Time when the loss was noticed, ns since the Unix epoch.
     pub time: u64,
 }

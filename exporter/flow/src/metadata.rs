@@ -1,7 +1,6 @@
-//! What is known of a flow beyond the datapath's event: the pods and services at its ends, and what another Hubble server
-//! added to it.
+//! The metadata of a flow: pods and services at its ends, and fields that another Hubble server added.
 
-/// The metadata of a flow. Only sources and providers that know it fill it in: a flow of another Hubble server has it.
+/// The metadata of a flow; default unless a source or a provider fills it in. Flows of another Hubble server have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// The node that observed the flow, as Hubble names it: `name`, or `cluster/name`; empty = this node.

@@ -41,7 +41,7 @@ pub fn once_per_node(
     let at_uplink = traffic.ingress_ifindex != 0 && ingress == InterfaceKind::Uplink;
     // Encapsulated packets have no ingress interface, and decapsulated ones have the tunnel's device. So packets that
     // look like a tunnel's and have one are forwarded: they were not counted before.
-    let is_tunnel = traffic.mark == AnsweredBy::Tunnel;
+    let is_tunnel = traffic.answered_by == AnsweredBy::Tunnel;
     let is_new = (!is_tunnel & !at_uplink) | (is_tunnel & (traffic.ingress_ifindex != 0));
     // No short circuits: packets of all hooks are mixed, and a mispredicted branch costs more than these operations.
     // Dropped packets were counted, if at all, where they entered.
@@ -64,8 +64,8 @@ fn counted_at_source(traffic: &TrafficDelta, source: EndKind, ingress: Interface
         }
 }
 
-/// Returns whether a packet of our own datapath was observed before on this node: it leaves to an endpoint or an uplink,
-/// and came in by a watched interface, its endpoint's or an uplink. `kind` looks up an interface's kind.
+/// Returns whether a packet of our datapath was observed before on this node: it leaves to an endpoint or an uplink,
+/// and came in by its endpoint's interface or an uplink. `kind` looks up an interface's kind.
 pub fn observed_before(flow: &Flow, kind: impl FnOnce(u32) -> InterfaceKind) -> bool {
     let leaves = |traffic: &TrafficDelta| {
         traffic.ingress_ifindex != 0 && matches!(traffic.hook, Hook::ToEndpoint | Hook::ToNetwork)
@@ -78,7 +78,7 @@ pub fn observed_before(flow: &Flow, kind: impl FnOnce(u32) -> InterfaceKind) -> 
 
 /// Returns the packets and bytes that count at an uplink. The kernel holds them back until the answering side is known.
 const fn counted_at_uplink(traffic: &TrafficDelta) -> (u64, u64) {
-    match traffic.mark {
+    match traffic.answered_by {
         // Held back: reported again as `held_packets`.
         AnsweredBy::Unknown => (0, 0),
         // An endpoint behind a translation: all packets, held or not, were counted there.
@@ -112,7 +112,7 @@ mod tests {
         let unknown = AnsweredBy::Unknown;
         #[rustfmt::skip]
         let table = [
-            // hook, mark, came in by, its kind, source, destination, expected
+            // hook, answered_by, came in by, its kind, source, destination, expected
             (FromEndpoint, unknown, 5, Endpoint, Local, Remote, OWN),
             (FromEndpoint, unknown, 5, Endpoint, Local, Local, OWN),
             (FromEndpoint, unknown, 5, Endpoint, Remote, Local, OWN),
@@ -154,16 +154,17 @@ mod tests {
             (Drop, unknown, 2, Uplink, Remote, Local, NOTHING),
             (Drop, AnsweredBy::Local, 0, Other, Remote, Remote, NOTHING),
         ];
-        for (hook, mark, ingress_ifindex, ingress, source, destination, expected) in table {
+        for (hook, answered_by, ingress_ifindex, ingress, source, destination, expected) in table {
             let traffic = TrafficDelta {
                 hook,
-                mark,
+                answered_by,
                 ifindex: 2,
                 ingress_ifindex,
                 packets: 3,
                 bytes: 300,
                 held_packets: 2,
                 held_bytes: 220,
+                cgroup: 0,
             };
             let counted = once_per_node(&traffic, source, destination, ingress);
             assert_eq!(counted, expected, "{traffic:?} from {source:?} to {destination:?} in by {ingress:?}");
@@ -192,13 +193,14 @@ mod tests {
         ] {
             let traffic = TrafficDelta {
                 hook,
-                mark: AnsweredBy::Unknown,
+                answered_by: AnsweredBy::Unknown,
                 ifindex: 2,
                 ingress_ifindex,
                 packets: 1,
                 bytes: 60,
                 held_packets: 0,
                 held_bytes: 0,
+                cgroup: 0,
             };
             let mut flow = Flow { traffic: Some(traffic), ..Flow::empty(EventType::default()) };
             flow.source.endpoint = u16::from(from_endpoint);
@@ -215,13 +217,14 @@ mod tests {
     fn implausible_counts_do_not_overflow() {
         let traffic = TrafficDelta {
             hook: Hook::FromNetwork,
-            mark: AnsweredBy::Local,
+            answered_by: AnsweredBy::Local,
             ifindex: 2,
             ingress_ifindex: 2,
             packets: u64::MAX,
             bytes: u64::MAX,
             held_packets: 1,
             held_bytes: u64::MAX,
+            cgroup: 0,
         };
         let counted = once_per_node(&traffic, EndKind::Other, EndKind::Other, InterfaceKind::Uplink);
         assert_eq!(counted, (u64::MAX, u64::MAX));

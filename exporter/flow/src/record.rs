@@ -1,10 +1,12 @@
 //! The entries that the pipeline hands to the sinks: flows, events and losses, in the order of their arrival.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::agent_event::AgentEvent;
 use crate::debug_event::DebugEvent;
 use crate::flow::Flow;
+use crate::lookup::BatchNames;
 use crate::loss::Lost;
 
 /// One entry.
@@ -41,10 +43,45 @@ impl Observed {
     }
 }
 
-/// The entries that the pipeline hands over together.
+/// The entries that the pipeline hands over together, and the names that they refer to. Cloning shares both.
 ///
-/// A batch keeps the names of its flows alive: a sink that keeps a flow for later has to keep its batch.
-pub type Batch = Arc<Vec<Observed>>;
+/// Names and entities in flows are numbers, which mean something with these names only: a sink that keeps a flow for later
+/// has to keep the names, or what it needs of them.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    entries: Arc<Vec<Observed>>,
+    names: Option<Arc<dyn BatchNames>>,
+}
+
+impl Batch {
+    /// Returns a batch whose flows refer to no names.
+    pub fn new(entries: Vec<Observed>) -> Self {
+        Self { entries: Arc::new(entries), names: None }
+    }
+
+    /// Returns a batch with the names that its flows refer to.
+    pub fn with_names(entries: Vec<Observed>, names: Arc<dyn BatchNames>) -> Self {
+        Self { entries: Arc::new(entries), names: Some(names) }
+    }
+
+    /// The entries, to keep them without the names.
+    pub const fn entries(&self) -> &Arc<Vec<Observed>> {
+        &self.entries
+    }
+
+    /// The names.
+    pub const fn names(&self) -> Option<&Arc<dyn BatchNames>> {
+        self.names.as_ref()
+    }
+}
+
+impl Deref for Batch {
+    type Target = [Observed];
+
+    fn deref(&self) -> &[Observed] {
+        &self.entries
+    }
+}
 
 #[cfg(test)]
 mod tests {

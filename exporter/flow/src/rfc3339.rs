@@ -1,69 +1,52 @@
 //! Times in RFC 3339's format, as Go reads and writes them.
 
 use std::fmt::{self, Write};
+use std::str::FromStr;
+
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime, Time};
 
 use crate::agent_event::Timestamp;
 
-/// Days from 0000-03-01 to 1970-01-01 in the Gregorian calendar.
-const EPOCH: i64 = 719_468;
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Parses a time such as `2024-05-06T07:08:09.337493482Z`. Returns `None` if it is not a time of the years 1 to 9999.
 /// Digits of the fraction after the ninth are ignored.
+///
+/// jiff's own parser accepts more than Go's: a space for the `T`, a leap second, a zone without a colon.
 pub fn rfc3339(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.split_once('T')?;
     let mut date = date.splitn(3, '-');
-    let year = digits(date.next()?, 4)?;
-    let month = digits(date.next()?, 2)?;
-    let day = digits(date.next()?, 2)?;
+    let (year, month, day) = (digits(date.next()?, 4)?, digits(date.next()?, 2)?, digits(date.next()?, 2)?);
     let (clock, rest) = rest.split_at_checked(8)?;
     let mut clock = clock.splitn(3, ':');
-    let hour = digits(clock.next()?, 2)?;
-    let minute = digits(clock.next()?, 2)?;
-    let second = digits(clock.next()?, 2)?;
-    let is_valid = year >= 1
-        && (1..=12).contains(&month)
-        && (1..=days_of(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    if !is_valid {
-        return None;
-    }
+    let (hour, minute, second) = (digits(clock.next()?, 2)?, digits(clock.next()?, 2)?, digits(clock.next()?, 2)?);
+    let date = Date::new(year, month, day).ok().filter(|_| year >= 1)?;
+    let time = Time::new(hour, minute, second, 0).ok()?;
     let (nanos, zone) = fraction(rest)?;
-    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset(zone)?;
-    // Years 1 to 9999, in UTC.
-    (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Timestamp { seconds, nanos })
+    let seconds = date.to_datetime(time).duration_since(EPOCH).as_secs() - offset(zone)?;
+    civil(seconds, nanos).filter(|time| time.year() >= 1)?;
+    Some(Timestamp { seconds, nanos })
+}
+
+/// Returns the date and time in UTC of seconds since the Unix epoch and nanoseconds. `None` outside of the years -9999 to
+/// 9999.
+pub fn civil(seconds: i64, nanos: u32) -> Option<DateTime> {
+    let nanos = i32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    EPOCH.checked_add(SignedDuration::new(seconds, nanos)).ok()
 }
 
 /// Writes a time in UTC, with nine digits of a fraction or none.
 ///
 /// # Errors
-/// The writer fails.
+/// The writer fails, or the time is not a valid one.
 pub fn write_rfc3339(time: Timestamp, out: &mut impl Write) -> fmt::Result {
-    let clock = time.seconds.rem_euclid(86_400);
-    let (year, month, day) = date(time.seconds.div_euclid(86_400));
-    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
-    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-    match time.nanos {
-        0 => out.write_char('Z'),
-        nanos => write!(out, ".{nanos:09}Z"),
-    }
-}
-
-/// Converts days since 1970-01-01 to year, month and day in the Gregorian calendar: the inverse of `days`.
-pub const fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + EPOCH;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (era * 400 + year_of_era + if month <= 2 { 1 } else { 0 }, month, day)
+    let civil = civil(time.seconds, time.nanos).ok_or(fmt::Error)?;
+    if time.nanos == 0 { write!(out, "{civil}Z") } else { write!(out, "{civil:.9}Z") }
 }
 
 /// Parses a number of exactly so many digits.
-fn digits(text: &str, count: usize) -> Option<i64> {
+fn digits<T: FromStr>(text: &str, count: usize) -> Option<T> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
@@ -93,26 +76,8 @@ fn offset(zone: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = rest.split_once(':')?;
-    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    let (hours, minutes): (i64, i64) = (digits(hours, 2)?, digits(minutes, 2)?);
     (hours <= 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
-}
-
-const fn days_of(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Returns the days since 1970-01-01. Years are counted from March, so that the leap day is a year's last.
-const fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - EPOCH
 }
 
 #[cfg(test)]

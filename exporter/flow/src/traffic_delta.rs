@@ -1,4 +1,4 @@
-//! What our own datapath reports with an event: packets and bytes since the last report, and the kernel's drop reason.
+//! The datapath's additions to an event: packets and bytes since the last report, and the kernel's drop reason.
 
 use eyepiece_wire::{AnsweredBy, Hook};
 
@@ -7,8 +7,8 @@ use eyepiece_wire::{AnsweredBy, Hook};
 pub struct TrafficDelta {
     /// The hook that counted.
     pub hook: Hook,
-    /// Which side answers on the connection; set at uplinks.
-    pub mark: AnsweredBy,
+    /// The side that answers on the connection; set at uplinks.
+    pub answered_by: AnsweredBy,
     /// The interface of the hook.
     pub ifindex: u32,
     /// The interface that the packets came in by; 0 = sent by this machine.
@@ -21,6 +21,29 @@ pub struct TrafficDelta {
     pub held_packets: u64,
     /// Bytes of `held_packets`.
     pub held_bytes: u64,
+    /// Id of the control group of this machine's socket, in its own network namespace: the sender's or the receiver's, see
+    /// [`TrafficDelta::source_cgroup`]; 0 = unknown.
+    pub cgroup: u64,
+}
+
+impl TrafficDelta {
+    /// Id of the control group of the sending socket; 0 = unknown.
+    pub const fn source_cgroup(&self) -> u64 {
+        if self.is_sent_here() { self.cgroup } else { 0 }
+    }
+
+    /// Id of the control group of the receiving socket; 0 = unknown.
+    pub const fn destination_cgroup(&self) -> u64 {
+        if self.is_sent_here() { 0 } else { self.cgroup }
+    }
+
+    const fn is_sent_here(&self) -> bool {
+        match self.hook {
+            Hook::ToEndpoint | Hook::ToNetwork => true,
+            Hook::FromEndpoint | Hook::FromNetwork => false,
+            Hook::Drop => self.ingress_ifindex == 0,
+        }
+    }
 }
 
 /// The kernel's description of a drop.
@@ -32,4 +55,34 @@ pub struct KernelDrop {
     pub location: u64,
     /// Inode of the network namespace.
     pub netns: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AnsweredBy, Hook, TrafficDelta};
+
+    #[test]
+    fn cgroup_is_of_the_end_here() {
+        for (hook, ingress_ifindex, expected) in [
+            (Hook::ToNetwork, 0, (7, 0)),
+            (Hook::ToEndpoint, 0, (7, 0)),
+            (Hook::FromNetwork, 2, (0, 7)),
+            (Hook::FromEndpoint, 2, (0, 7)),
+            (Hook::Drop, 0, (7, 0)),
+            (Hook::Drop, 2, (0, 7)),
+        ] {
+            let traffic = TrafficDelta {
+                hook,
+                answered_by: AnsweredBy::Unknown,
+                ifindex: 2,
+                ingress_ifindex,
+                packets: 1,
+                bytes: 60,
+                held_packets: 0,
+                held_bytes: 0,
+                cgroup: 7,
+            };
+            assert_eq!((traffic.source_cgroup(), traffic.destination_cgroup()), expected, "{hook:?} {ingress_ifindex}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Requests for flows: any bytes are invalid, a rejected request, or one with valid responses.
 #![no_main]
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::flow::{EventType, Flow, Ip, L4};
@@ -51,7 +51,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(!(query.first && query.follow));
     let node = Node { name: "node".to_owned(), cluster: "kind".to_owned() };
     let context = Context { node: &node, names: &NoLookup, clock: no_clock };
-    let encoder = Encoder::new("kind/node", Arc::new(NoLookup));
+    let encoder = Encoder::new("kind/node", &NoLookup);
     for event in EVENTS.iter() {
         assert_eq!(query.filters.matches(event, &context), query.filters.matches(event, &context));
         let mut answer = Vec::new();

@@ -1,8 +1,8 @@
 //! Recordings: any bytes are read to their end, and records can be written and read again.
 #![no_main]
 
-use eyepiece_flow::recording::facts;
 use eyepiece_flow::recording::format::{self, MAX_BODY, RECORD_HEAD, Reader, Record, Step};
+use eyepiece_flow::recording::metadata;
 use libfuzzer_sys::fuzz_target;
 
 /// Formats a record.
@@ -45,9 +45,9 @@ fn step_over(bytes: &[u8]) {
             Step::Record { record, size, time } => {
                 match &record {
                     Record::Event(event) => again(event, time),
-                    Record::Facts(body) => {
+                    Record::Metadata(body) => {
                         let mut written = Vec::new();
-                        if facts::read(body, |fact| facts::write(&fact, &mut written)) {
+                        if metadata::read(body, |entry| metadata::write(&entry, &mut written)) {
                             assert!(written.len() <= body.len());
                         }
                     }

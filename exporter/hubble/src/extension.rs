@@ -115,11 +115,12 @@ impl Extension {
 
 #[cfg(test)]
 mod tests {
-    use eyepiece_flow::event::{KernelDrop, TrafficDelta};
+    use eyepiece_flow::event::KernelDrop;
     use eyepiece_flow::flow::{Arp, End, EventType, Flow, Layer};
     use eyepiece_flow::interner::{Symbol, Symbols};
     use eyepiece_flow::lookup::NameLookup;
-    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+    use eyepiece_tests::sample;
+    use eyepiece_wire::{Hook, InterfaceKind};
     use prost::Message as _;
     use prost_types::Any;
 
@@ -132,13 +133,9 @@ mod tests {
     struct Machine(Symbols);
 
     impl NameLookup for Machine {
-        fn interface(&self, _: u32, _: &mut String) {}
-
         fn kernel_reason(&self, reason: u32, out: &mut String) {
             out.push_str(if reason == 5 { "NO_SOCKET" } else { "" });
         }
-
-        fn kernel_symbol(&self, _: u64, _: &mut String) {}
 
         fn end(&self, end: &End, out: &mut String) {
             if end.name != Symbol::EMPTY {
@@ -156,22 +153,13 @@ mod tests {
         (flow.source.name, flow.destination.name) = (symbols.intern("veth0"), symbols.intern("world"));
         flow.kernel_drop = Some(KernelDrop { reason: 5, location: 0, netns: 1 });
         flow.last_layer = Layer::Arp(Arp { operation: 1, sender: [10, 0, 0, 1].into(), target: [10, 0, 0, 2].into() });
-        flow.traffic = Some(TrafficDelta {
-            hook: Hook::ToEndpoint,
-            mark: AnsweredBy::Unknown,
-            ifindex: 8,
-            ingress_ifindex: 7,
-            packets: 1,
-            bytes: 60,
-            held_packets: 0,
-            held_bytes: 0,
-        });
+        flow.traffic = Some(sample::traffic(Hook::ToEndpoint, (8, 7), (1, 60)));
         flow
     }
 
     fn sent(symbols: &Symbols, flow: &Flow, mask: &Mask) -> proto::Flow {
         let mut out = Vec::new();
-        Encoder::new("n", std::sync::Arc::new(Machine(symbols.clone()))).flow(flow, mask, &mut out);
+        Encoder::new("n", &Machine(symbols.clone())).flow(flow, mask, &mut out);
         proto::Flow::decode(out.as_slice()).unwrap()
     }
 

@@ -52,7 +52,7 @@ impl Mask {
         Self { extension, ..self }
     }
 
-    /// Whether flows get our own extension.
+    /// Returns whether flows get our own extension.
     pub const fn has_extension(&self) -> bool {
         self.extension
     }
@@ -80,7 +80,7 @@ impl Mask {
         Ok(Self { fields: (!paths.is_empty()).then_some(node), extension: false })
     }
 
-    /// Whether it keeps everything.
+    /// Returns whether it keeps everything.
     pub const fn is_all(&self) -> bool {
         self.fields.is_none()
     }

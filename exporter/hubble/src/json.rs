@@ -17,13 +17,11 @@ use ordered::{Ordered, WELL_KNOWN};
 
 /// The error for a message that cannot become JSON, or a text that is not the JSON of a message.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum JsonError {
     /// A message that the protobuf files do not have.
     #[error("unknown message {name}")]
-    UnknownMessage {
-        /// Its package and name.
-        name: String,
-    },
+    UnknownMessage { name: String },
     /// A message that does not fit its descriptor.
     #[error(transparent)]
     Message(#[from] prost::DecodeError),
@@ -127,8 +125,7 @@ where
     Ok(dynamic.transcode_to()?)
 }
 
-/// Escapes more than JSON demands: `<`, `>`, `&` and the line separators as Go does, and what controls a terminal. The
-/// values stay the same.
+/// Escapes more than JSON demands: `<`, `>`, `&` and line separators as Go does, and terminal controls.
 struct Escaping;
 
 impl Formatter for Escaping {

@@ -42,8 +42,7 @@ impl Known {
 }
 
 impl Masks {
-    /// Returns the layout of flows with the fields of a mask, or with all fields without one; on request with our own
-    /// extension.
+    /// Returns the layout of flows with the fields of a mask, or all fields; on request with our own extension.
     ///
     /// # Errors
     /// A path of the mask is invalid.
@@ -74,7 +73,7 @@ impl Layout {
     }
 
     /// Appends the message of an entry of the layout's kind, or of a loss.
-    pub fn write(&self, encoder: &Encoder, observed: &Observed, out: &mut Vec<u8>) {
+    pub fn write(&self, encoder: &Encoder<'_>, observed: &Observed, out: &mut Vec<u8>) {
         match (self.kind, observed) {
             (Kind::AgentEvents, Observed::Agent(event)) => encoder.agent_events_response(event, out),
             (Kind::DebugEvents, Observed::Debug(event)) => encoder.debug_events_response(event, out),

@@ -152,8 +152,7 @@ pub fn is_quick(encoded: &[u8]) -> bool {
     encoded.len() <= QUICK && Content::of_flows_request(encoded).is_ok_and(|content| !content.has_patterns)
 }
 
-/// Decodes a request for flows after its content is counted: an encoded empty filter has two bytes, a decoded one a
-/// kilobyte.
+/// Decodes a request for flows after counting its content: an empty filter has 2 bytes, a decoded one a kilobyte.
 ///
 /// # Errors
 /// The bytes are not a request, or it has too many filters or entries.
@@ -264,7 +263,7 @@ mod tests {
             ("texts", &|count| filtered(FlowFilter { source_ip: texts(count), ..empty() })),
             ("packed numbers", &|count| filtered(FlowFilter { verdict: vec![1; count], ..empty() })),
             ("packed identities", &|count| filtered(FlowFilter { source_identity: vec![u32::MAX; count], ..empty() })),
-            ("packed truth values", &|count| filtered(FlowFilter { reply: vec![true; count], ..empty() })),
+            ("packed booleans", &|count| filtered(FlowFilter { reply: vec![true; count], ..empty() })),
             ("workloads", &|count| {
                 filtered(FlowFilter { source_workload: vec![Workload::default(); count], ..empty() })
             }),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Wire type of numbers, truth values and enums.
+/// Wire type of numbers, booleans and enums.
 pub const VARINT: u32 = 0;
 /// Wire type of 64-bit numbers of fixed length.
 pub const FIXED64: u32 = 1;
@@ -56,7 +56,7 @@ pub fn signed(out: &mut Vec<u8>, field: u32, value: i64) {
     number(out, field, value.cast_unsigned());
 }
 
-/// Appends a truth value; nothing for false.
+/// Appends a boolean; nothing for false.
 #[inline]
 pub fn boolean(out: &mut Vec<u8>, field: u32, value: bool) {
     number(out, field, u64::from(value));

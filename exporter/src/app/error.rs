@@ -1,19 +1,17 @@
-//! Why the program cannot start, or failed while it ran.
+//! Errors of the program's start and run.
 
 use crate::client::address::AddressError;
 use crate::source::datapath::DatapathError;
 use crate::source::datapath::object::LoadError;
 use crate::support::error_chain::error_chain;
 
-/// Why a command failed.
+/// The error of a command.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum AppError {
     /// The kernel refused an operation for lack of a privilege.
     #[error("missing privilege: {operation}")]
-    MissingPrivilege {
-        /// What was refused, and what it needs.
-        operation: String,
-    },
+    MissingPrivilege { operation: String },
     /// A setting does not fit this machine.
     #[error(transparent)]
     Setting(#[from] SettingError),
@@ -31,9 +29,9 @@ pub enum AppError {
 pub struct SettingError {
     /// Path of the key.
     pub key: &'static str,
-    /// What is wrong.
+    /// The fault.
     pub wrong: String,
-    /// What would be right.
+    /// The expected form.
     pub right: &'static str,
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use eyepiece_config::{Export, Protocol, Settings, Signal};
-use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::Batch;
 use tokio::task::spawn_blocking;
 
@@ -21,7 +20,7 @@ use crate::export::otlp::{logs, metrics_sender, self_telemetry};
 use crate::export::stdout::{flows, metrics};
 use crate::pipeline;
 use crate::pipeline::Sink;
-use crate::pipeline::metrics::{Naming, Resolved, Resolver, SeriesNames};
+use crate::pipeline::metrics::{Naming, Resolved, Resolver};
 use crate::support::paint::Paint;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -34,11 +33,10 @@ impl Sink for LogSink {
     }
 }
 
-/// What all exports share.
+/// The dependencies that all exports share.
 pub(super) struct ExportContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) resource: &'a Resource,
-    pub(super) symbols: &'a Symbols,
     pub(super) names: &'a MachineNames,
     pub(super) telemetry: &'a Telemetry,
 }
@@ -58,14 +56,14 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
         return Ok(None);
     }
     let options = mapping::logs(context.settings);
-    let (symbols, names) = (context.symbols.clone(), Arc::new(context.names.clone()));
+    let names = Arc::new(context.names.clone());
     let (sink, done) = if export.protocol == Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
-        let (sink, printer) = flows::build(options.capacity, options.kinds, symbols, names, out, context.telemetry);
+        let (sink, printer) = flows::build(options.capacity, options.kinds, names, out, context.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, Signal::Logs)?;
-        let (sink, exporter) = logs::build(&options, context.resource, symbols, names, client, context.telemetry);
+        let (sink, exporter) = logs::build(&options, context.resource, names, client, context.telemetry);
         let export = async move || {
             exporter.run(stop).await;
             Ok(())
@@ -93,7 +91,6 @@ pub(super) fn metrics(
     let interval = context.settings.otlp.metrics.interval;
     let producer = Producer {
         pipeline: pipeline.clone(),
-        symbols: context.symbols.clone(),
         names: context.names.clone(),
         naming: context.settings.metrics.naming,
         resolver: Arc::default(),
@@ -127,7 +124,6 @@ pub(super) fn metrics(
 #[derive(Clone)]
 struct Producer {
     pipeline: pipeline::Handle,
-    symbols: Symbols,
     names: MachineNames,
     naming: Naming,
     /// Remembers what this reader has got.
@@ -141,8 +137,7 @@ impl Producer {
         // Held over both steps, so that a later call has the later snapshot.
         let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.pipeline.snapshot().ok()?;
-        let names = SeriesNames { symbols: &self.symbols, kernel: &self.names, interfaces: &self.names };
-        Some((resolver.resolve(&snapshot, &names, self.naming), snapshot.time))
+        Some((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
     }
 
     fn due(&self) -> Due {

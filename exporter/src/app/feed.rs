@@ -1,4 +1,4 @@
-//! What a source is built with, and what it brings along when it is built.
+//! The dependencies of a source, and the handles of a built one.
 
 use eyepiece_config::Settings;
 use eyepiece_flow::cilium_release::Producer;
@@ -25,12 +25,12 @@ pub(super) const EMITTER_VERSION: &str = "emitter-version";
 /// Name of Cilium's agent as an emitter.
 pub(super) const CILIUM: &str = "cilium";
 
-/// What a source is built with.
+/// The dependencies of a source.
 pub(super) struct SourceDeps<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) settings: &'a Settings,
     pub(super) symbols: &'a Symbols,
-    /// Where a source publishes the names of addresses that it knows.
+    /// Publishes the names of addresses that the source knows.
     pub(super) publisher: &'a Publisher,
     pub(super) telemetry: &'a Telemetry,
     /// Notified of endpoints that come and go.
@@ -42,7 +42,7 @@ pub(super) struct SourceDeps<'a> {
 /// Returns the state of a connection.
 pub(super) type ConnectionView = Box<dyn Fn() -> ConnectionStatus + Send + Sync>;
 
-/// What /status shows of a source.
+/// The views of a source that /status shows.
 #[derive(Default)]
 pub(super) struct SourceViews {
     /// The datapath's hooks and how they are attached; `None` for other sources.
@@ -68,7 +68,7 @@ pub(super) struct Feed {
     pub(super) control: SourceControl,
 }
 
-/// What remains of a source beside the pipeline's part.
+/// The handles of a source besides the pipeline's part.
 pub(super) struct SourceControl {
     pub(super) views: SourceViews,
     /// Completes when every interface of the start is attached; `None` if there is nothing to wait for.
@@ -124,22 +124,21 @@ impl Default for Emitter {
     }
 }
 
-/// Ends, by its drop, what feeds a source beside the pipeline's thread. The pipeline still reads then: the last events
-/// go to it.
+/// Ends a source's other threads by its drop. The pipeline still reads then: the last events go to it.
 pub(super) trait SourceGuard {
-    /// What has ended without being asked to.
+    /// Returns the part that has ended without a shutdown.
     fn failure(&self) -> Option<&'static str> {
         None
     }
 }
 
-/// Asks a source to hand over what it has, and no more.
+/// Requests a source's end on drop: it passes on received events, and no more.
 pub(super) struct HaltOnDrop(pub(super) Halt);
 
 impl SourceGuard for HaltOnDrop {}
 
 impl Drop for HaltOnDrop {
     fn drop(&mut self) {
-        self.0.ask();
+        self.0.request();
     }
 }

@@ -25,7 +25,8 @@ use crate::serve::observer::{Deps, Observer};
 use crate::serve::peer::Peers;
 use crate::serve::{grpc, peer};
 use crate::services::observer::observer_server::ObserverServer;
-use crate::source::datapath::clock::unix_now;
+use crate::support::clock::unix_now;
+use crate::support::pem::PemError;
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener::Options;
 
@@ -64,7 +65,7 @@ impl Hubble {
             Ok(bound) => bound,
             Err(ServerError::Tls(error)) => return Err(certificate_error(settings, &error).into()),
             Err(error) if !hubble.listen_given => {
-                // The address is only a default: the program goes on without it.
+                // The address is only a default: the program continues without it.
                 tracing::warn!(%error, "Hubble's API is not served; set hubble.listen to an address, or to [] for none");
                 return Ok(None);
             }
@@ -155,10 +156,10 @@ pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::TlsFiles> {
 pub(super) fn certificate_error(settings: &Settings, error: &TlsError) -> SettingError {
     let tls = &settings.hubble.tls;
     let (key, right) = match error {
-        TlsError::File { path, .. } if tls.client_ca.as_ref() == Some(path) => {
+        TlsError::File(PemError { path, .. }) if tls.client_ca.as_ref() == Some(path) => {
             ("hubble.tls.client_ca", "use a PEM file of the authorities of clients")
         }
-        TlsError::File { path, .. } if tls.key.as_ref() == Some(path) => {
+        TlsError::File(PemError { path, .. }) if tls.key.as_ref() == Some(path) => {
             ("hubble.tls.key", "use a PEM file of the certificate's private key")
         }
         _ => ("hubble.tls.cert", "use PEM files of a certificate and its key"),

@@ -11,8 +11,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use super::feed::Emitter;
 use crate::export::otlp::resource::Resource;
 
-/// The namespace of ids that are derived from an instance's properties: OpenTelemetry's conventions,
-/// `service.instance.id`.
+/// The namespace of ids from an instance's properties: OpenTelemetry's conventions, `service.instance.id`.
 const NAMESPACE: u128 = 0x4d63009a_8d0f_11ee_aad7_4c796ed8e320;
 
 /// Files with the machine's id: `machine-id(5)`, and the one of systems without systemd.
@@ -31,8 +30,8 @@ pub(super) fn resource(settings: &Settings, emitter: &Emitter, serves_hubble: bo
     Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
 }
 
-/// An endpoint that only one process of a machine or network namespace can listen on, and that stays the same after a
-/// restart; `None` if the settings bind none. Port 0 is another one each time.
+/// An endpoint that only one process of a machine or network namespace can bind, and that survives a restart; `None` if
+/// the settings have none. Port 0 is another one each time.
 fn owned_endpoint(settings: &Settings, serves_hubble: bool) -> Option<String> {
     let admin = settings.admin.listen.filter(|address| address.port() != 0).map(|address| address.to_string());
     let monitor = || settings.monitor.socket.as_ref().map(|path| path.display().to_string());

@@ -7,13 +7,10 @@ use eyepiece_config::{Settings, Signal};
 use eyepiece_wire::Aggregation;
 
 use crate::export::otlp::logs::LogsConfig;
-use crate::export::otlp::record_kinds::RecordKinds;
 use crate::pipeline::metrics;
 use crate::pipeline::metrics::{Context, MetricContexts};
 use crate::source::datapath;
 use crate::source::datapath::attach::Mode;
-use crate::source::datapath::links::Filter;
-use crate::source::datapath::object::Transport;
 
 /// The datapath's configuration.
 pub(super) fn datapath(all: &Settings) -> datapath::Config {
@@ -22,10 +19,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
     let page = u32::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
     datapath::Config {
         programs: datapath::object::ProgramConfig {
-            transport: match settings.transport {
-                config::Transport::Ring => Transport::Ring,
-                config::Transport::Perf => Transport::Perf,
-            },
+            transport: settings.transport,
             aggregation: match settings.aggregation {
                 config::Aggregation::None => Aggregation::None,
                 config::Aggregation::Low => Aggregation::Low,
@@ -47,24 +41,15 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
         },
         drops_ignore: settings.drops_ignore.clone(),
         receivers: Signal::ALL.map(|signal| all.otlp.export(signal).endpoint).into(),
-        timeouts: datapath::sweep::Timeouts {
-            tcp: settings.timeout.tcp,
-            udp: settings.timeout.udp,
-            other: settings.timeout.other,
-        },
+        timeouts: settings.timeout,
         grace: grace(&all.metrics),
     }
 }
 
-/// How long our own metrics of interfaces and namespaces outlive them: as long as an idle series. If series never expire
-/// it is the default: interfaces come and go without end, while series have a cap.
+/// Returns the time that our own metrics of interfaces and namespaces outlive them: an idle series' time. If series
+/// never expire it is the default, as interfaces have no cap.
 fn grace(settings: &config::Metrics) -> Duration {
     if settings.idle_expiry.is_zero() { config::Metrics::default().idle_expiry } else { settings.idle_expiry }
-}
-
-/// The interfaces to watch.
-pub(super) fn filter(settings: &config::Interfaces) -> Filter {
-    Filter { include: settings.include.clone(), exclude: settings.exclude.clone() }
 }
 
 /// The configuration of the pipeline's series.
@@ -90,12 +75,7 @@ pub(super) fn logs(settings: &Settings) -> LogsConfig {
         max_bytes: usize::try_from(logs.batch_bytes).unwrap_or(usize::MAX),
         flush_delay: logs.delay,
         in_flight: logs.in_flight as usize,
-        kinds: RecordKinds {
-            flows: logs.events.flow,
-            agent: logs.events.agent,
-            lost: logs.events.lost,
-            debug: logs.events.debug,
-        },
+        kinds: logs.events,
         ..LogsConfig::default()
     }
 }

@@ -19,8 +19,8 @@ use crate::serve::monitor::server::STALL;
 use crate::serve::monitor::tap::Tap;
 use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
-use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::notifier::{Change, EndpointObserver};
+use crate::support::clock::unix_now;
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener::{Listener, Options};
 

@@ -1,15 +1,12 @@
-//! The machine's names of interfaces, drop reasons and kernel symbols, for exports and clients.
+//! The machine's names of drop reasons, kernel symbols and present interfaces, for exports and clients.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use eyepiece_flow::flow::End;
-use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_wire::InterfaceKind;
 
 use crate::metadata::Publisher;
-use crate::pipeline::metrics::{InterfaceNames, KernelNames as ReasonNames};
+use crate::pipeline::metrics::KernelNames as ReasonNames;
 use crate::source::datapath::kernel_names::KernelNames;
 use crate::source::replay::RecordedNames;
 
@@ -46,29 +43,21 @@ impl KernelNameSource {
 #[derive(Clone)]
 pub(super) struct MachineNames {
     kernel: KernelNameSource,
-    tables: Publisher,
-    symbols: Symbols,
+    publisher: Publisher,
 }
 
 impl MachineNames {
-    /// Names from a kernel, and from the published interfaces and those that are gone.
-    pub(super) fn new(kernel: KernelNameSource, tables: Publisher, symbols: Symbols) -> Self {
-        Self { kernel, tables, symbols }
-    }
-
-    fn name_of(&self, ifindex: u32) -> Option<Arc<str>> {
-        let name = self.tables.current().interface(ifindex).name;
-        if name == Symbol::EMPTY {
-            return self.tables.retired_name(ifindex);
-        }
-        Some(self.symbols.text(name))
+    /// Names from a kernel, and from the interfaces that are published now.
+    pub(super) fn new(kernel: KernelNameSource, publisher: Publisher) -> Self {
+        Self { kernel, publisher }
     }
 }
 
 impl NameLookup for MachineNames {
     fn interface(&self, ifindex: u32, out: &mut String) {
-        if let Some(name) = self.name_of(ifindex) {
-            out.push_str(&name);
+        let links = self.publisher.links();
+        if let Some(name) = links.name(links.interface(ifindex).name) {
+            out.push_str(name.text());
         }
     }
 
@@ -80,61 +69,13 @@ impl NameLookup for MachineNames {
         self.kernel.symbol(address, out);
     }
 
-    fn end(&self, end: &End, out: &mut String) {
-        if end.name != Symbol::EMPTY {
-            out.push_str(&self.symbols.text(end.name));
-        }
-    }
-
     fn interface_kind(&self, ifindex: u32) -> InterfaceKind {
-        self.tables.current().interface(ifindex).kind
+        self.publisher.links().interface(ifindex).kind
     }
 }
 
 impl ReasonNames for MachineNames {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         self.kernel.reason(reason)
-    }
-}
-
-impl InterfaceNames for MachineNames {
-    fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>> {
-        let tables = self.tables.current();
-        let name = tables.interface(ifindex).name;
-        // The index alone does not name an interface that is gone: others may have had it since.
-        let name = if name != Symbol::EMPTY && tables.generation(ifindex) == generation {
-            Some(self.symbols.text(name))
-        } else {
-            self.tables.former_name(ifindex, generation)
-        };
-        name.map(|name| Cow::Owned(name.as_ref().to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use eyepiece_flow::interner::Symbols;
-
-    use super::{Cow, InterfaceNames as _, KernelNameSource, MachineNames};
-    use crate::metadata::{InterfaceInfo, Publisher, Tables};
-
-    #[test]
-    fn reused_index_keeps_both_names() {
-        let symbols = Symbols::default();
-        let publisher = Publisher::new(Tables::new(&symbols));
-        let names = MachineNames::new(KernelNameSource::Unknown, publisher.clone(), symbols.clone());
-        let both = || [0, 1].map(|generation| names.name(7, generation).map(Cow::into_owned));
-        for (generation, name, expected) in [(0, "a", [Some("a"), None]), (1, "b", [Some("a"), Some("b")])] {
-            let mut tables = Tables::new(&symbols);
-            let lease = symbols.lease(name);
-            tables.add_interface(7, InterfaceInfo { name: lease.symbol(), ..InterfaceInfo::default() });
-            tables.hold(7, lease.into());
-            tables.set_generation(7, generation);
-            publisher.publish(tables);
-            assert_eq!(both(), expected.map(|name| name.map(str::to_owned)));
-        }
-        // Both are gone, and the snapshot has no generation of the index any more.
-        publisher.publish(Tables::new(&symbols));
-        assert_eq!(both(), [Some("a".to_owned()), Some("b".to_owned())]);
     }
 }

@@ -95,7 +95,7 @@ fn is_https(export: &Export) -> bool {
     export.endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("https"))
 }
 
-/// Checks what is served: addresses, sockets' folders and groups, certificates.
+/// Checks the settings of servers: addresses, sockets' folders and groups, certificates.
 fn check_served(settings: &Settings, problems: &mut Problems<'_>) {
     if let Some(listen) = settings.admin.listen {
         check_local(listen.ip(), "admin.listen", problems);

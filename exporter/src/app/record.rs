@@ -1,4 +1,4 @@
-//! The wiring of `eyepiece record`: a source that also writes what it delivers, and what ends it.
+//! The wiring of `eyepiece record`: a source that also writes its events, and the end of the recording.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use super::feed::{EMITTER_NAME, EMITTER_VERSION, Emitter, Feed, SourceDeps};
 use super::names::MachineNames;
 use crate::recording;
 use crate::recording::{KernelNameLookup, Open, Pending, Recording, Summary, Writer};
-use crate::source::datapath::clock::unix_now;
+use crate::support::clock::unix_now;
 
-/// What to record.
+/// The settings of a recording.
 #[derive(Clone, Debug)]
 pub struct RecordConfig {
     /// The file.
     pub file: PathBuf,
     /// Whether to replace an existing file.
     pub force: bool,
-    /// How long; `None` = until a signal.
+    /// The duration; `None` = until a signal.
     pub duration: Option<Duration>,
     /// The most bytes of the file; `None` = no limit.
     pub max_bytes: Option<u64>,
-    /// Whether to export too, and to serve what `run` does: the admin endpoint, the monitor's socket, Hubble's API.
+    /// Whether to export as well, and to serve as `run` does: the admin endpoint, the monitor's socket, Hubble's API.
     pub export: bool,
 }
 
@@ -86,7 +86,6 @@ impl Recorder {
         let (chunks, pending) = recording::build(open).map_err(|error| cannot_create(error, &file))?;
         let context = recording::Deps {
             publisher: deps.publisher.clone(),
-            symbols: deps.symbols.clone(),
             kernel_names: Box::new(feed.names.clone()),
             origin: origin(deps.settings, &feed.emitter),
             now: unix_now,

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::feed::SourceGuard;
+use super::metadata::Providers;
 use super::record::Recorder;
 use super::signals::Signals;
 use super::undelivered;
@@ -24,13 +25,13 @@ use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
-/// How often the pipeline and the source are checked for a failure.
+/// The interval between checks of the pipeline and the source for a failure.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for the last export of our own metrics, which count everything else: a request's time on a healthy network.
 const LAST_EXPORT: Duration = Duration::from_secs(1);
 /// The last export gets at most this part of the drain.
 const LAST_EXPORT_SHARE: u32 = 5;
-/// What components may take to end beyond their deadline.
+/// The time for components to end after their deadline.
 const SLACK: Duration = Duration::from_millis(500);
 
 /// The result of the log exporter's thread.
@@ -68,6 +69,8 @@ pub(super) struct App {
     pub(super) telemetry: Telemetry,
     pub(super) admin: Option<Admin>,
     pub(super) source: Box<dyn SourceGuard>,
+    /// Held until the end.
+    pub(super) _providers: Providers,
     pub(super) recorder: Option<Recorder>,
     pub(super) serving: Runtime,
     /// Receives the reason of an end from inside: the source's end, a recording's limit.
@@ -148,7 +151,7 @@ impl App {
     }
 }
 
-/// Waits for the components. They keep the deadline themselves; the slack lets them count what they lost.
+/// Waits for the components. They keep the deadline themselves; the slack lets them count losses.
 async fn join_components(components: &mut Phase, mut logs: Option<LogsResult>, deadline: Instant) {
     let all = async {
         components.join().await;
@@ -163,7 +166,7 @@ async fn join_components(components: &mut Phase, mut logs: Option<LogsResult>, d
     }
 }
 
-/// Whether standard output is the only destination of exports.
+/// Returns whether standard output is the only destination of exports.
 fn only_prints(settings: &Settings) -> bool {
     let exports = Signal::ALL.map(|signal| settings.otlp.export(signal));
     exports.iter().filter(|export| export.enabled).all(|export| export.protocol == Protocol::Stdout)

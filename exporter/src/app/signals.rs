@@ -15,7 +15,7 @@ use crate::support::export_health;
 /// Signals closer together than this count as one: timeout(1) signals the process, and then its whole group.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Whether the program was asked to shut down, by INT or TERM.
+/// Returns whether INT or TERM has requested a shutdown.
 pub(super) struct Signals {
     shutdown: Arc<watch::Sender<bool>>,
     halt: Halt,
@@ -24,7 +24,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Catches signals from now on; `drain` is how long a shutdown may take to deliver what is queued.
+    /// Catches signals from now on; `drain` is the longest time of a shutdown to deliver queued telemetry.
     pub(super) fn listen(drain: Duration) -> anyhow::Result<Self> {
         let shutdown = Arc::new(watch::channel(false).0);
         let halt = Halt::new(Waker::new().context("cannot catch signals")?);
@@ -85,12 +85,12 @@ impl Listener {
                         continue;
                     }
                     if self.shutdown.send_replace(true) {
-                        tracing::warn!("second signal: leaving without delivering what is queued");
+                        tracing::warn!("second signal: exiting without delivering queued telemetry");
                         std::process::exit(1);
                     }
                     let drain = export_health::time(self.drain);
-                    tracing::info!("delivering what is queued, up to {drain}; {name} again to leave now");
-                    self.halt.ask();
+                    tracing::info!("delivering queued telemetry for up to {drain}; {name} again exits at once");
+                    self.halt.request();
                 }
             }
         }
@@ -104,7 +104,7 @@ struct SignalDebounce {
 }
 
 impl SignalDebounce {
-    /// Whether a signal is not a repetition of the last accepted one.
+    /// Returns whether a signal is not a repetition of the last accepted one.
     fn accept(&mut self, now: Instant) -> bool {
         let is_new = self.last.is_none_or(|last| now.saturating_duration_since(last) >= DEBOUNCE);
         if is_new {
@@ -140,7 +140,7 @@ impl SignalSet {
     }
 }
 
-/// What a signal asks for.
+/// The action that a signal requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SignalAction {
     /// By the signal's name.

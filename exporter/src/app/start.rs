@@ -1,6 +1,7 @@
 //! Starts the program in three steps: binds listeners, wires source, pipeline and sinks, and serves.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,11 +16,12 @@ use super::error::AppError;
 use super::exports::ExportContext;
 use super::feed::{Feed, SourceControl, SourceDeps};
 use super::hubble::Hubble;
+use super::metadata::Providers;
 use super::monitor::Monitor;
 use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
 use super::signals::Signals;
-use super::{exports, identity, mapping, source, status};
+use super::{exports, identity, mapping, metadata, source, status};
 use crate::metadata::{Publisher, Tables};
 use crate::pipeline;
 use crate::pipeline::Sink;
@@ -27,16 +29,16 @@ use crate::pipeline::metrics::Aggregation;
 use crate::serve::admin;
 use crate::serve::admin::table::{counted, kinds};
 use crate::serve::monitor::notifier::Inbox;
-use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::Inventory;
 use crate::support::capabilities::Capabilities;
+use crate::support::clock::unix_now;
 use crate::support::telemetry::Telemetry;
 use crate::support::{capabilities, server_runtime};
 
-/// How long the first attachment may take before a warning.
-const SYNC_PATIENCE: Duration = Duration::from_secs(10);
+/// The time of the first attachment before a warning.
+const SYNC_WARNING_DELAY: Duration = Duration::from_secs(10);
 
-/// What a start needs beside the settings.
+/// The inputs of a start besides the settings.
 pub(super) struct StartDeps<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) signals: &'a Signals,
@@ -79,6 +81,7 @@ struct Wired {
     monitor: Monitor,
     recorder: Option<Recorder>,
     source: SourceControl,
+    providers: Providers,
     handle: pipeline::Handle,
     pipeline: JoinHandle<io::Result<()>>,
     logs: Option<LogsResult>,
@@ -105,11 +108,12 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let (feed, recorder) = build_source(&source_deps, deps.record)?;
     // Looks at the first process's network namespace, which takes capabilities that are given up next.
     let resource = identity::resource(settings, &feed.emitter, hubble.is_some());
+    let (providers, hook) = metadata::start(settings, &symbols, &publisher, telemetry)?;
     // Files and sockets are open. Threads that start from here on hold no other capabilities.
     capabilities::keep(feed.reads_with);
     let Feed { source, learn, names, emitter, control, .. } = feed;
     let (mut components, mut own_metrics) = (Phase::default(), Phase::default());
-    let context = ExportContext { settings, resource: &resource, symbols: &symbols, names: &names, telemetry };
+    let context = ExportContext { settings, resource: &resource, names: &names, telemetry };
     let logs = exports::logs(&context, components.stop.clone())?;
     let mut sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as _).collect();
     let has_observer = hubble.is_some();
@@ -120,11 +124,11 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
         source: monitor.tap(source, inbox),
         producer: emitter.producer(),
         source_kind: settings.source.kind.name(),
-        tables: publisher.reader(),
+        names: publisher.reader(),
         symbols: symbols.clone(),
         learn,
         aggregation: Aggregation::new(mapping::aggregation(settings), unix_now()),
-        hooks: Vec::new(),
+        hooks: hook.into_iter().collect(),
         sinks,
         telemetry: telemetry.clone(),
         now: unix_now,
@@ -137,7 +141,20 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let consumers = consumers.into_iter().filter(|is_there| *is_there).count();
     let logs = logs.map(|logs| logs.result);
     let source = control;
-    Ok(Wired { admin, serving, monitor, recorder, source, handle, pipeline, logs, consumers, components, own_metrics })
+    Ok(Wired {
+        admin,
+        serving,
+        monitor,
+        recorder,
+        source,
+        providers,
+        handle,
+        pipeline,
+        logs,
+        consumers,
+        components,
+        own_metrics,
+    })
 }
 
 /// Builds the source, and the recorder around it if there is one.
@@ -150,7 +167,7 @@ fn build_source(deps: &SourceDeps<'_>, record: Option<&RecordConfig>) -> Result<
 
 /// Subscribes the consumers, waits for the interfaces, and lets clients of monitor and admin in.
 fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Telemetry) -> Result<App, AppError> {
-    let Wired { admin, serving, monitor, recorder, source, handle, pipeline, logs, consumers, .. } = wired;
+    let Wired { admin, serving, monitor, recorder, source, providers, handle, pipeline, logs, consumers, .. } = wired;
     let Wired { mut components, own_metrics, .. } = wired;
     let SourceControl { views, synced, finished, guard } = source;
     let agent = monitor.agent(handle.clone());
@@ -167,7 +184,8 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
     ready.set(true);
     let mode = views.hooks.as_ref().map(|(_, mode)| mode.name());
     let interfaces = views.interfaces.clone();
-    let admin = status::serve(admin, &settings, ready, views, &telemetry)?;
+    let registry = Arc::clone(&providers.registry);
+    let admin = status::serve(admin, &settings, ready, views, registry, &telemetry)?;
     let ends = watch_for_ends(deps.runtime, finished, recorder.as_mut());
     capabilities::keep(Capabilities::NONE);
     trim_heap();
@@ -181,6 +199,7 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
         telemetry,
         admin,
         source: guard,
+        _providers: providers,
         recorder,
         serving,
         ends,
@@ -198,8 +217,8 @@ fn wait_for_interfaces(deps: &StartDeps<'_>, synced: oneshot::Receiver<()>) {
     deps.runtime.block_on(async {
         tokio::select! {
             () = deps.signals.requested() => {}
-            result = tokio::time::timeout(SYNC_PATIENCE, synced) => if result.is_err() {
-                tracing::warn!("attaching to the interfaces takes more than {SYNC_PATIENCE:?}; it goes on");
+            result = tokio::time::timeout(SYNC_WARNING_DELAY, synced) => if result.is_err() {
+                tracing::warn!("attaching to the interfaces takes more than {SYNC_WARNING_DELAY:?}; continuing");
             },
         }
     });

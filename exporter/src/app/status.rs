@@ -1,20 +1,23 @@
 //! Serves the admin endpoint: what /status and /readyz answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 
 use super::feed::SourceViews;
+use crate::metadata::provider::{Condition, Provider};
+use crate::metadata::registry::Registry;
 use crate::serve::admin::{Admin, Bound, Config, Ready};
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
-use crate::source::datapath::clock::unix_now;
 use crate::source::datapath::links::inventory::Interfaces;
 use crate::support::capabilities;
+use crate::support::clock::unix_now;
 use crate::support::decode_errors::Example;
 use crate::support::export_health::Report;
-use crate::support::status::{ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, Status};
+use crate::support::status::{ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, ProviderStatus, Status};
 use crate::support::telemetry::Telemetry;
 
 /// Binds the admin endpoint's address; returns `None` if it is off.
@@ -24,7 +27,7 @@ pub(super) fn bind(settings: &Settings) -> anyhow::Result<Option<Bound>> {
     bound.context("cannot serve the admin endpoint")
 }
 
-/// What /readyz answers; the settings decide whether a failing export counts.
+/// Returns the condition of /readyz; the settings decide whether a failing export counts.
 pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
     match settings.admin.readiness {
         Readiness::Started => Ready::default(),
@@ -45,6 +48,7 @@ pub(super) fn serve(
     settings: &Settings,
     ready: Ready,
     views: SourceViews,
+    registry: Arc<Registry>,
     telemetry: &Telemetry,
 ) -> anyhow::Result<Option<Admin>> {
     let Some(listener) = listener else { return Ok(None) };
@@ -64,6 +68,7 @@ pub(super) fn serve(
         interfaces: views.interfaces.as_ref().map(|inventory| interfaces(inventory.get())),
         settings: shown.clone(),
         connection: views.connection.as_ref().map(|connection| connection()),
+        metadata: registry.conditions().into_iter().map(provider).collect(),
         hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
         privileges: capabilities::held().map(Into::into).unwrap_or_default(),
         undecodable: telemetry.examples().list().iter().map(|each| example(each, example_bytes)).collect(),
@@ -86,6 +91,22 @@ fn export(report: Report) -> ExportStatus {
             error: Some(failure.error),
             ..status
         },
+    }
+}
+
+fn provider((provider, (condition, objects)): (Provider, (Condition, usize))) -> ProviderStatus {
+    let (state, since, error) = match condition {
+        Condition::Connecting(error) => ("connecting", None, error),
+        Condition::Current => ("current", None, None),
+        Condition::Stale { since, error } => ("stale", Some(since), Some(error)),
+        Condition::Unavailable(error) => ("unavailable", None, Some(error)),
+    };
+    ProviderStatus {
+        provider: provider.name().to_owned(),
+        state: state.to_owned(),
+        objects: objects as u64,
+        stale_seconds: since.and_then(|since| since.elapsed().ok()).map_or(0, |age| age.as_secs()),
+        error,
     }
 }
 

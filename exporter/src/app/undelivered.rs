@@ -45,13 +45,13 @@ impl Dropped {
     }
 }
 
-/// Logs what was dropped since `before`.
+/// Logs the records dropped since `before`.
 pub(super) fn log(before: &Dropped, telemetry: &Telemetry, settings: &Settings) {
     for (signal, (records, reasons)) in Dropped::so_far(telemetry).since(before) {
         let endpoint = endpoint(settings, signal);
         let error = error(telemetry, signal, &reasons);
         let reasons = reasons.join(" ");
-        tracing::warn!(signal, records, reasons, endpoint, error, "left without delivering all");
+        tracing::warn!(signal, records, reasons, endpoint, error, "ended with undelivered telemetry");
     }
 }
 

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use eyepiece_config::{Aggregation, LogLevel, Protocol, Set};
 
-use super::observe::{ConnectionFlags, Form, ObserveFlags};
+use super::observe::{ConnectionFlags, ObserveFlags, Output};
 use crate::app::record::RecordConfig;
 use crate::recording::MIN_BYTES;
 
@@ -248,7 +248,7 @@ pub(super) struct StatusFlags {
     pub(super) hubble: Option<String>,
     /// Form of a Hubble server's status
     #[arg(long, short, value_name = "FORM", value_enum, requires = "hubble", help_heading = "Server")]
-    pub(super) output: Option<Form>,
+    pub(super) output: Option<Output>,
     #[command(flatten)]
     pub(super) connection: ConnectionFlags,
 }

@@ -1,4 +1,4 @@
-//! Why a command failed, and its exit code.
+//! The error of a command, and its exit code.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::client::error::ClientError;
 use crate::demo::DemoError;
 use crate::exit_code::Exit;
 
-/// Why a command failed.
+/// The error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error(transparent)]
@@ -22,9 +22,9 @@ pub(super) enum CliError {
     Status(#[from] AdminClientError),
     #[error(transparent)]
     Observe(ObserveError),
-    #[error("admin.listen is empty, so there is no address to ask; set it, or use --address")]
+    #[error("no admin address is known: admin.listen is empty; set it, or use --address")]
     NoAddress,
-    #[error("there is no sub-command {name:?}")]
+    #[error("unknown sub-command {name:?}")]
     NoSuchCommand { name: String },
     #[error("cannot write to standard output: {source}")]
     Output {

@@ -26,7 +26,9 @@ pub(super) fn init(log: &Log) -> Result<(), CliError> {
     result.map_err(|source| CliError::Log { source })
 }
 
-/// Libraries log from warnings on; with `trace` they log everything, too.
+/// Libraries log from warnings on; with `trace` they log everything, too. But bollard logs docker's answers as they are,
+/// with the environment of containers and the passwords in it. Warnings of kube hold whole answers of the server, and the
+/// provider logs its failures itself.
 fn filter(level: LogLevel) -> Targets {
     let own = match level {
         LogLevel::Off => LevelFilter::OFF,
@@ -37,7 +39,10 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let libraries = if level == LogLevel::Trace { own } else { own.min(LevelFilter::WARN) };
-    Targets::new().with_default(libraries).with_target("eyepiece", own)
+    let kube = if level == LogLevel::Trace { own } else { own.min(LevelFilter::ERROR) };
+    let targets = Targets::new().with_default(libraries).with_target("eyepiece", own);
+    let targets = targets.with_target("kube_client", kube).with_target("kube_runtime", kube);
+    targets.with_target("bollard", LevelFilter::OFF)
 }
 
 #[cfg(test)]
@@ -49,15 +54,20 @@ mod tests {
 
     #[test]
     fn libraries_log_from_warnings_on() {
-        for (level, own, library) in [
-            (LogLevel::Off, LevelFilter::OFF, LevelFilter::OFF),
-            (LogLevel::Error, LevelFilter::ERROR, LevelFilter::ERROR),
-            (LogLevel::Info, LevelFilter::INFO, LevelFilter::WARN),
-            (LogLevel::Debug, LevelFilter::DEBUG, LevelFilter::WARN),
-            (LogLevel::Trace, LevelFilter::TRACE, LevelFilter::TRACE),
+        for (level, own, library, kube) in [
+            (LogLevel::Off, LevelFilter::OFF, LevelFilter::OFF, LevelFilter::OFF),
+            (LogLevel::Error, LevelFilter::ERROR, LevelFilter::ERROR, LevelFilter::ERROR),
+            (LogLevel::Info, LevelFilter::INFO, LevelFilter::WARN, LevelFilter::ERROR),
+            (LogLevel::Debug, LevelFilter::DEBUG, LevelFilter::WARN, LevelFilter::ERROR),
+            (LogLevel::Trace, LevelFilter::TRACE, LevelFilter::TRACE, LevelFilter::TRACE),
         ] {
             let filter = filter(level);
-            for (target, limit) in [("eyepiece::otlp", own), ("h2::codec", library)] {
+            for (target, limit) in [
+                ("eyepiece::otlp", own),
+                ("h2::codec", library),
+                ("kube_client::client", kube),
+                ("bollard::docker", LevelFilter::OFF),
+            ] {
                 for step in
                     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE]
                 {

@@ -20,7 +20,7 @@ use crate::exit_code::Exit;
 use crate::recording::Summary;
 use args::{Args, Command, ConfigCommand, Global, StatusFlags};
 use error::CliError;
-use observe::{CliContext, Form};
+use observe::{CliContext, Output};
 
 /// Runs the command that the arguments name; the first one is the program's own name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
@@ -151,7 +151,7 @@ fn with_context<T>(global: &Global, run: impl FnOnce(&CliContext<'_>) -> T) -> T
 
 fn status(global: &Global, flags: &StatusFlags) -> Result<(), CliError> {
     if let Some(address) = &flags.hubble {
-        let form = flags.output.unwrap_or(if flags.json { Form::Json } else { Form::Compact });
+        let form = flags.output.unwrap_or(if flags.json { Output::Json } else { Output::Compact });
         return Ok(with_context(global, |context| observe::status(address, form, &flags.connection, context))?);
     }
     let loaded = sources::load(global, &flags.address.flags())?;

@@ -26,12 +26,12 @@ pub enum Address {
 /// A text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is no address of a Hubble server: {wrong}; write unix:///PATH, /PATH.sock, HOST:PORT or tls://HOST:PORT"
+    "invalid address of a Hubble server {text:?}: {wrong}; expected unix:///PATH, /PATH.sock, HOST:PORT or tls://HOST:PORT"
 )]
 pub struct AddressError {
     /// The text.
     pub text: String,
-    /// What is wrong with it.
+    /// The fault.
     pub wrong: &'static str,
 }
 

@@ -15,43 +15,29 @@ use tokio::time::timeout;
 use crate::support::error_chain::is_unexpected_message;
 use crate::support::status::Status;
 
-/// Time for the whole request: the endpoint answers at once or not at all.
+/// Time for the whole request: the endpoint answers at once or never.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer: some 50,000 samples.
 const MAX_ANSWER: usize = 16 << 20;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why there is no status.
+/// The error of fetching the status.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum AdminClientError {
     /// Nothing listens, or it cannot be reached.
-    #[error("nothing answers on {addr} (admin.listen): {source}; is eyepiece running, with this address?")]
-    Connect {
-        /// The address.
-        addr: SocketAddr,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    #[error("cannot connect to {addr} (admin.listen): {source}; is eyepiece running with this address?")]
+    Connect { addr: SocketAddr, source: std::io::Error },
     /// The connection broke or took too long.
     #[error("no answer from {addr} (admin.listen): {source}")]
-    Read {
-        /// The address.
-        addr: SocketAddr,
-        /// The cause.
-        source: BoxError,
-    },
+    Read { addr: SocketAddr, source: BoxError },
     /// Another program listens there.
-    #[error("the answer from {addr} (admin.listen) is none of eyepiece's: {wrong}; does something else listen there?")]
-    Answer {
-        /// The address.
-        addr: SocketAddr,
-        /// What is wrong with it.
-        wrong: String,
-    },
+    #[error("invalid answer from {addr} (admin.listen): {wrong}; does another program listen there?")]
+    Answer { addr: SocketAddr, wrong: String },
 }
 
-/// Fetches /status from the endpoint that listens on an address; returns the JSON text, and what it means.
+/// Fetches /status from the endpoint that listens on an address; returns the JSON text and its value.
 ///
 /// # Errors
 /// Nothing listens, the endpoint does not answer in time, or another program answers.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a client needs besides the address.
+/// The settings of a client besides the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
     /// TLS; `None` = plaintext, unless the address asks for TLS.
     pub tls: Option<TlsConfig>,
-    /// How long connecting may take, including the handshake.
+    /// Timeout of connecting, including the handshake.
     pub timeout: Duration,
     /// Name and password, sent with each call; TLS only.
     pub basic_auth: Option<(String, String)>,

@@ -1,7 +1,6 @@
 //! Errors of connections and calls to a Hubble server, and their texts.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use eyepiece_hubble::terminal::safe;
@@ -9,46 +8,35 @@ use tonic::{Code, Status};
 
 use super::address::Address;
 use crate::support::error_chain::{causes, error_chain};
+use crate::support::pem::PemError;
 
 type AnyError = dyn std::error::Error + 'static;
 
-/// Why there is no connection.
+/// The error of connecting.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ClientError {
     /// Nothing listens, or it cannot be reached.
     #[error("cannot reach {address}: {message}{hint}")]
     Connect {
         /// The address.
         address: Address,
-        /// What went wrong, with its causes.
+        /// The failure, with its causes.
         message: String,
-        /// What to look at.
+        /// A hint at the cause.
         hint: &'static str,
         /// The system's error, if there was one.
         kind: Option<ErrorKind>,
     },
     /// It took too long.
     #[error("cannot reach {address}: no answer within {timeout:?}")]
-    Timeout {
-        /// The address.
-        address: Address,
-        /// The time.
-        timeout: Duration,
-    },
+    Timeout { address: Address, timeout: Duration },
     /// A file with a certificate or key.
-    #[error("{}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
+    #[error(transparent)]
+    File(#[from] PemError),
     /// TLS cannot be set up.
-    #[error("TLS: {message}")]
-    Tls {
-        /// What went wrong.
-        message: String,
-    },
+    #[error("cannot configure TLS: {message}")]
+    Tls { message: String },
     /// Settings that exclude each other.
     #[error("{0}")]
     Config(&'static str),
@@ -63,24 +51,24 @@ impl ClientError {
     }
 }
 
-/// What to look at, by the system's error.
+/// Returns a hint at the cause, by the system's error.
 fn hint(address: &Address, is_tls: bool, kind: Option<ErrorKind>) -> &'static str {
     match (address, kind) {
         (Address::Unix(_), Some(ErrorKind::NotFound)) => {
             ": is its server running? eyepiece's own listens at hubble.listen"
         }
-        (Address::Unix(_), Some(ErrorKind::ConnectionRefused)) => ": its server has gone",
+        (Address::Unix(_), Some(ErrorKind::ConnectionRefused)) => ": its server has ended",
         (Address::Unix(_), Some(ErrorKind::PermissionDenied)) => ": root may connect, and the socket's group",
         (Address::Tcp { .. }, Some(ErrorKind::ConnectionRefused)) => ": does a Hubble server listen there?",
         (Address::Tcp { .. }, _) if is_tls => {
-            ": does it speak TLS, and is its certificate of an authority that is trusted (--tls-ca-cert-files, \
-             hubble_source.tls.ca), for the name that is asked for (--tls-server-name, hubble_source.tls.server_name)?"
+            ": does it speak TLS, and is its certificate from a trusted authority (--tls-ca-cert-files, \
+             hubble_source.tls.ca), for the requested name (--tls-server-name, hubble_source.tls.server_name)?"
         }
         _ => "",
     }
 }
 
-/// How the connection broke; `None` if the server itself ended the call.
+/// Returns how the connection broke; `None` if the server itself ended the call.
 pub fn broken_connection(status: &Status) -> Option<String> {
     let source = std::error::Error::source(status)?;
     let cause = causes(source).find_map(|cause| cause.downcast_ref::<tonic::transport::Error>());

@@ -28,17 +28,17 @@ use crate::support::error_chain::error_chain;
 /// The largest message that is accepted, in bytes. A flow has some hundred, with L7 headers and policies some thousand. The
 /// largest answer lists the nodes of a cluster; it may exceed gRPC's default of 4 MiB.
 const MAX_MESSAGE: usize = 16 << 20;
-/// The interval of HTTP/2 pings on a silent connection while a call is open: `--follow` notices a server that is gone (the
-/// source `hubble` notices it sooner, by [`Connection::answers_within`]). Go's gRPC servers end a connection that pings
-/// more often than every 5 minutes.
+/// The interval of HTTP/2 pings on a silent connection during a call: `--follow` detects a lost server. The source
+/// `hubble` does so sooner, by [`Connection::answers_within`]. Go's gRPC servers end a connection that pings more often
+/// than every 5 minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(301);
-/// How long the answer to a ping may take.
+/// Timeout of the answer to a ping.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// HTTP/2 flow control window of a stream, in bytes.
 const STREAM_WINDOW: u32 = 512 << 10;
-/// The window of a connection, in bytes: more than its streams can use together. The crate `h2` ends a connection on which
-/// too many small frames wait: what they lack to 256 bytes each may add up to half of this window. A window full of
+/// The window of a connection, in bytes: more than its streams can use together. The crate `h2` ends a connection with
+/// too many waiting small frames: their lack to 256 bytes each may add up to half of this window. A window full of
 /// messages of 20 bytes lacks 6 MiB.
 const CONNECTION_WINDOW: u32 = 48 << 20;
 
@@ -71,8 +71,7 @@ impl Connection {
         ObserverClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// A stream of encoded messages of one of the API's calls: decoding would lose fields that we do not know. `path` is
-    /// `/package.Service/Method`.
+    /// A stream of encoded messages of a call: decoding would lose unknown fields. `path` is `/package.Service/Method`.
     ///
     /// # Errors
     /// The server's status. Hubble's answers with its first message, so this waits for it.
@@ -103,8 +102,8 @@ impl Connection {
         Ok(ServingStatus::try_from(answer.status).unwrap_or(ServingStatus::Unknown))
     }
 
-    /// Whether the server answers a call in time. An unknown call is an answer, and so is the end of the connection, which
-    /// the streams report. The call is the health check: for a status, a relay waits for all of its nodes.
+    /// Returns whether the server answers a health check in time: for a status, a relay waits for all of its nodes. An
+    /// unknown call is an answer, and so is the connection's end, which the streams report.
     pub async fn answers_within(&self, timeout: Duration) -> bool {
         let request = HealthCheckRequest { service: HEALTH_SERVICE.to_owned() };
         let mut client = HealthClient::new(self.channel.clone());

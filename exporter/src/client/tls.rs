@@ -1,18 +1,18 @@
 //! TLS of a client: trusted authorities, its own certificate, and the choice to accept any server.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::config::TlsConfig;
 use super::error::ClientError;
 use crate::support::error_chain::error_chain;
+use crate::support::pem::PemFile;
 
 /// Switches TLS on for an endpoint.
 pub(super) fn secured(endpoint: Endpoint, tls: &TlsConfig) -> Result<Endpoint, ClientError> {
@@ -24,9 +24,9 @@ pub(super) fn secured(endpoint: Endpoint, tls: &TlsConfig) -> Result<Endpoint, C
         config = config.with_native_roots();
     }
     if let Some((cert, key)) = &tls.identity {
-        let key_text = read(key)?;
-        PrivateKeyDer::from_pem_slice(&key_text).map_err(|error| wrong(key, "private key", &error))?;
-        config = config.identity(Identity::from_pem(certificates(cert)?, key_text));
+        let key = PemFile::of_key(key)?;
+        key.private_key()?;
+        config = config.identity(Identity::from_pem(certificates(cert)?, key.text));
     }
     if let Some(name) = &tls.server_name {
         config = config.domain_name(name);
@@ -39,23 +39,11 @@ pub(super) fn secured(endpoint: Endpoint, tls: &TlsConfig) -> Result<Endpoint, C
     configured.map_err(|error| ClientError::Tls { message: error_chain(&error) })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path).map_err(|source| ClientError::File { path: path.to_owned(), message: source.to_string() })
-}
-
 /// The text of a file with at least one certificate: the transport would take any other for an empty list.
 fn certificates(path: &Path) -> Result<Vec<u8>, ClientError> {
-    let text = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(wrong(path, "certificate", &"none in the file")),
-        Ok(_) => Ok(text),
-        Err(error) => Err(wrong(path, "certificate", &error)),
-    }
-}
-
-fn wrong(path: &Path, what: &str, error: &dyn std::fmt::Display) -> ClientError {
-    ClientError::File { path: PathBuf::from(path), message: format!("{what}: {error}") }
+    let file = PemFile::of_certificates(path)?;
+    file.certificates()?;
+    Ok(file.text)
 }
 
 /// Accepts every certificate: the connection is encrypted, but the server is not authenticated.

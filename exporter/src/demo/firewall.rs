@@ -27,7 +27,7 @@ const NAME: &[u8] = b"demo\0";
 /// The kernel answers at once, unless it loads a module.
 const TIMEOUT: TimeVal = TimeVal::new(10, 0);
 
-/// Drops what the calling thread's namespace would forward to a TCP port.
+/// Drops packets to a TCP port that the calling thread's namespace would forward.
 ///
 /// # Errors
 /// The kernel's error; `EPROTONOSUPPORT` or `EOPNOTSUPP` without nf_tables.

@@ -247,7 +247,7 @@ impl Links {
         let request = Request::new(libc::RTM_GETLINK, dump, &[0; IFINFOMSG]);
         let is_waiting = |message: &Message<'_>| {
             let state = |&(kind, _): &(u16, &[u8])| kind == IFLA_OPERSTATE;
-            let (_, value) = Attributes::behind(message.payload, IFINFOMSG).find(state)?;
+            let (_, value) = Attributes::after_header(message.payload, IFINFOMSG).find(state)?;
             let is_loopback = u16_at(message.payload, 2) == Some(libc::ARPHRD_LOOPBACK);
             (!is_loopback && value != [OPERATES]).then_some(())
         };
@@ -274,7 +274,7 @@ impl Links {
 /// `IFLA_OPERSTATE`, and `IF_OPER_UP` for its value (Linux `include/uapi/linux/if_link.h`, `if.h`).
 const IFLA_OPERSTATE: u16 = 16;
 const OPERATES: u8 = 6;
-/// How long the kernel may take to propagate that a link is up; it batches such events over a second.
+/// The kernel's time to propagate that a link is up; it batches such events over a second.
 const SETTLE: Duration = Duration::from_secs(3);
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;

@@ -19,7 +19,7 @@ use crate::source::datapath::{links, lock};
 
 /// The log message at the end of its start.
 const WATCHING: &str = "watching";
-/// How long the start may take on a busy machine.
+/// Timeout of the start on a busy machine.
 const START: Duration = Duration::from_secs(20);
 /// Lines of its log that are kept for an error; a start logs far fewer.
 const LINES: usize = 64;
@@ -178,7 +178,7 @@ impl Product {
         self.child.try_wait()
     }
 
-    /// Sends SIGTERM: it delivers what is queued and ends.
+    /// Sends SIGTERM: it delivers queued telemetry and ends.
     ///
     /// # Errors
     /// It has ended.
@@ -187,8 +187,7 @@ impl Product {
     }
 }
 
-/// The lines of a log as they come. The thread reads on even if there is no room for a line, so that the writer never
-/// waits.
+/// The lines of a log as they arrive. The thread drops lines without room, so that the writer never waits.
 fn read_lines(log: ChildStderr) -> std::io::Result<mpsc::Receiver<String>> {
     let (sender, lines) = mpsc::sync_channel(LINES);
     let read = move || {

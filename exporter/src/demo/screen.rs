@@ -22,7 +22,7 @@ impl Screen<io::Stdout> {
 }
 
 impl<W: Write> Screen<W> {
-    /// Writes what the demo is.
+    /// Writes the introduction.
     pub(super) fn introduction(&mut self, seconds: u64) -> io::Result<()> {
         let title = self.paint.text(Color::Bold, "eyepiece demo");
         writeln!(
@@ -53,7 +53,7 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Writes a heading: what the hosts do now.
+    /// Writes a heading: the hosts' next action.
     pub(super) fn act(&mut self, text: &str) -> io::Result<()> {
         let text = self.paint.text(Color::Cyan, format!("▸ {text}"));
         writeln!(self.out, "\n{text}")?;
@@ -104,7 +104,7 @@ impl<W: Write> Screen<W> {
     }
 
     /// Writes next steps.
-    pub(super) fn farewell(&mut self) -> io::Result<()> {
+    pub(super) fn next_steps(&mut self) -> io::Result<()> {
         let title = self.paint.text(Color::Bold, "Your own machine, your own collector:");
         writeln!(
             self.out,

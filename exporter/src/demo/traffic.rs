@@ -21,9 +21,9 @@ pub(super) const FIREWALLED: u16 = 23;
 const CLOSED: u16 = 8080;
 /// An address of a network for documentation (RFC 5737): there is no route to it.
 const NOWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
-/// How long an answer may take; no wire delays it.
+/// Timeout of an answer; no wire delays it.
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// How long to wait for a dropped packet: less than the second after which TCP retransmits.
+/// The wait for a dropped packet: less than the second after which TCP retransmits.
 const DROP_TIMEOUT: Duration = Duration::from_millis(150);
 /// Bytes of a page.
 const PAGE: usize = 4000;

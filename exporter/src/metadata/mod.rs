@@ -1,10 +1,25 @@
-//! Snapshots of endpoints, interfaces and addresses, and their publication to readers.
+//! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
-pub mod facts;
+pub mod cilium;
+pub mod dns;
+pub mod docker;
+mod entities;
+pub mod file;
+mod intake;
+pub mod kubernetes;
+mod label_identity;
+pub mod local;
+pub mod provider;
 mod publish;
-mod retired_names;
+pub mod recorded;
+#[cfg(test)]
+mod recorder;
+pub mod registry;
+mod snapshot;
 mod tables;
 
+pub use entities::{Entities, EntityLink};
+pub use label_identity::identity_of_labels;
 pub use publish::{Publisher, Reader};
-pub use retired_names::RetiredName;
+pub use snapshot::Snapshot;
 pub use tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Tables};

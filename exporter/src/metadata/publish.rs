@@ -1,27 +1,21 @@
-//! Publishes snapshots: writers replace them, readers notice by one atomic load per batch.
+//! Publishes snapshots: writers replace a part of them, readers notice by one atomic load per batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::retired_names::{InterfaceNames, RetiredName};
+use super::entities::Entities;
+use super::snapshot::Snapshot;
 use super::tables::Tables;
 
 #[derive(Debug, Default)]
 struct Cell {
     /// The number of the current snapshot.
     number: AtomicU64,
-    current: Mutex<Current>,
-}
-
-#[derive(Debug, Default)]
-struct Current {
-    tables: Arc<Tables>,
-    number: u64,
-    names: InterfaceNames,
+    current: Mutex<Arc<Snapshot>>,
 }
 
 impl Cell {
-    fn current(&self) -> MutexGuard<'_, Current> {
+    fn current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -31,48 +25,45 @@ impl Cell {
 pub struct Publisher(Arc<Cell>);
 
 impl Publisher {
-    /// A publisher with a first snapshot.
+    /// A publisher with a first snapshot of links.
     pub fn new(tables: Tables) -> Self {
         let publisher = Self::default();
         publisher.publish(tables);
         publisher
     }
 
-    /// Replaces the snapshot; readers get it at their next [`Reader::refresh`].
+    /// Replaces what links know; readers get it at their next [`Reader::refresh`].
     pub fn publish(&self, tables: Tables) {
         let tables = Arc::new(tables);
+        self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities())));
+    }
+
+    /// Replaces what providers know.
+    pub(super) fn publish_entities(&self, entities: Arc<Entities>) {
+        self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities));
+    }
+
+    fn replace(&self, change: impl FnOnce(&Snapshot) -> Snapshot) {
         let old = {
             let mut current = self.0.current();
-            current.number += 1;
-            let number = current.number;
-            // In one step: a name is in the snapshot or among the retired ones.
-            current.names.follow(&tables, number);
-            self.0.number.store(number, Ordering::Release);
-            std::mem::replace(&mut current.tables, tables)
+            let new = Arc::new(change(&current));
+            self.0.number.fetch_add(1, Ordering::Release);
+            std::mem::replace(&mut *current, new)
         };
         // Outside of the lock: freeing a large snapshot takes time.
         drop(old);
     }
 
-    /// The current snapshot.
-    pub fn current(&self) -> Arc<Tables> {
-        Arc::clone(&self.0.current().tables)
-    }
-
-    /// The last name of a removed interface with this index, while it is kept.
-    pub fn retired_name(&self, ifindex: u32) -> Option<Arc<str>> {
-        self.0.current().names.text(ifindex)
-    }
-
-    /// The last name of a removed interface, while it is kept.
-    pub fn former_name(&self, ifindex: u32, generation: u32) -> Option<Arc<str>> {
-        self.0.current().names.former(ifindex, generation)
+    /// What links know now.
+    pub fn links(&self) -> Arc<Tables> {
+        Arc::clone(self.0.current().links())
     }
 
     /// A reader for one thread.
     pub fn reader(&self) -> Reader {
         let current = self.0.current();
-        Reader { cell: Arc::clone(&self.0), number: current.number, tables: Arc::clone(&current.tables) }
+        let number = self.0.number.load(Ordering::Acquire);
+        Reader { cell: Arc::clone(&self.0), number, snapshot: Arc::clone(&current) }
     }
 }
 
@@ -81,37 +72,26 @@ impl Publisher {
 pub struct Reader {
     cell: Arc<Cell>,
     number: u64,
-    tables: Arc<Tables>,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Reader {
     /// The newest snapshot; one atomic load if it is the one at hand. Called once per batch.
     #[inline]
-    pub fn refresh(&mut self) -> &Tables {
+    pub fn refresh(&mut self) -> &Arc<Snapshot> {
         if self.cell.number.load(Ordering::Acquire) != self.number {
             let current = self.cell.current();
-            self.number = current.number;
-            let old = std::mem::replace(&mut self.tables, Arc::clone(&current.tables));
+            self.number = self.cell.number.load(Ordering::Acquire);
+            let old = std::mem::replace(&mut self.snapshot, Arc::clone(&current));
             drop(current);
             drop(old);
         }
-        &self.tables
+        &self.snapshot
     }
 
     /// The snapshot at hand.
-    pub fn tables(&self) -> &Tables {
-        &self.tables
-    }
-
-    /// The number of the snapshot at hand: greater than those of all before it.
-    pub const fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Drops retired names that are no longer needed. Called regularly by the one thread that enriches flows. Returns
-    /// whether there were any.
-    pub fn release_names(&self, is_needed: impl Fn(&RetiredName) -> bool) -> bool {
-        self.cell.current().names.release(self.number, is_needed)
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
     }
 }
 
@@ -133,12 +113,12 @@ mod tests {
         let publisher = Publisher::new(Tables::new(&symbols));
         let mut reader = publisher.reader();
         publisher.publish(with_host(&symbols));
-        assert_eq!(reader.tables().address_count(), 0);
-        assert_eq!(reader.refresh().address_count(), 1);
+        assert_eq!(reader.snapshot().links().address_count(), 0);
+        assert_eq!(reader.refresh().links().address_count(), 1);
         publisher.publish(Tables::new(&symbols));
         publisher.publish(with_host(&symbols));
-        assert_eq!(reader.refresh().address_count(), 1);
-        assert_eq!(publisher.reader().tables().address_count(), 1);
+        assert_eq!(reader.refresh().links().address_count(), 1);
+        assert_eq!(publisher.reader().snapshot().links().address_count(), 1);
     }
 
     #[test]
@@ -148,13 +128,13 @@ mod tests {
         let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
         std::thread::scope(|scope| {
             for reader in &mut readers {
-                scope.spawn(move || while reader.refresh().address_count() == 0 {});
+                scope.spawn(move || while reader.refresh().links().address_count() == 0 {});
             }
             for _ in 0..1000 {
                 publisher.publish(Tables::new(&symbols));
             }
             publisher.publish(with_host(&symbols));
         });
-        assert!(readers.iter().all(|reader| reader.tables().address_count() == 1));
+        assert!(readers.iter().all(|reader| reader.snapshot().links().address_count() == 1));
     }
 }

@@ -1,4 +1,4 @@
-//! An immutable snapshot of addresses, interfaces and namespaces.
+//! What links know, as a part of a snapshot: interfaces, endpoints, addresses and namespaces.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -59,9 +59,11 @@ impl Default for InterfaceInfo {
     }
 }
 
-/// The snapshot.
+/// The tables. They keep the names that they have interned.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
+    symbols: Symbols,
+    names: HashMap<Symbol, Arc<Lease>, RandomState>,
     ends: HashMap<u128, EndInfo, RandomState>,
     interfaces: HashMap<u32, InterfaceInfo, RandomState>,
     /// Names and identities by endpoint id.
@@ -73,8 +75,8 @@ pub struct Tables {
     /// IPv4 and IPv6 address of a process's pod by the id of its control group.
     control_groups: HashMap<u64, [Option<IpAddr>; 2], RandomState>,
     namespaces: HashMap<u32, u16, RandomState>,
-    /// Leased names of interfaces, by index.
-    leases: Vec<(u32, Arc<Lease>)>,
+    /// Inodes of the network namespaces of endpoints.
+    endpoint_namespaces: HashMap<u16, u32, RandomState>,
     /// Generations of interfaces that are not 0, by index.
     generations: HashMap<u32, u32, RandomState>,
     host: Symbol,
@@ -84,21 +86,42 @@ pub struct Tables {
 impl Tables {
     /// An empty snapshot: every address is `world`.
     pub fn new(symbols: &Symbols) -> Self {
-        let world = EndInfo { name: symbols.intern("world"), identity: IDENTITY_WORLD, ..EndInfo::default() };
-        Self { host: symbols.intern("host"), world, ..Self::default() }
+        let mut tables = Self { symbols: symbols.clone(), ..Self::default() };
+        tables.host = tables.intern("host");
+        tables.world = EndInfo { name: tables.intern("world"), identity: IDENTITY_WORLD, ..EndInfo::default() };
+        tables
+    }
+
+    /// Returns the symbol of a name, which lives as long as these tables.
+    pub fn intern(&mut self, name: &str) -> Symbol {
+        let lease = self.symbols.lease(name);
+        let symbol = lease.symbol();
+        self.names.entry(symbol).or_insert_with(|| Arc::new(lease));
+        symbol
+    }
+
+    /// The lease of a name that these tables keep.
+    pub fn name(&self, symbol: Symbol) -> Option<&Arc<Lease>> {
+        self.names.get(&symbol)
+    }
+
+    /// Keeps a name that is interned already.
+    fn hold(&mut self, symbol: Symbol) {
+        if symbol != Symbol::EMPTY
+            && !self.names.contains_key(&symbol)
+            && let Some(lease) = self.symbols.hold(symbol)
+        {
+            self.names.insert(symbol, Arc::new(lease));
+        }
     }
 
     /// Adds an interface, and its endpoint if it has one.
     pub fn add_interface(&mut self, ifindex: u32, info: InterfaceInfo) {
+        self.hold(info.name);
         self.interfaces.insert(ifindex, info);
         if info.endpoint != 0 {
             self.endpoints.entry(info.endpoint).or_default().0 = info.name;
         }
-    }
-
-    /// Keeps an interface's name interned while flows enriched with this snapshot may refer to it.
-    pub fn hold(&mut self, ifindex: u32, lease: Arc<Lease>) {
-        self.leases.push((ifindex, lease));
     }
 
     /// Sets the generation of an interface, which distinguishes it from earlier ones with its index.
@@ -116,11 +139,6 @@ impl Tables {
     /// The generations that are not 0, by index.
     pub const fn generations(&self) -> &HashMap<u32, u32, RandomState> {
         &self.generations
-    }
-
-    /// The leases given to [`Tables::hold`], by interface index.
-    pub fn leases(&self) -> &[(u32, Arc<Lease>)] {
-        &self.leases
     }
 
     /// Adds an address of the machine.
@@ -166,6 +184,9 @@ impl Tables {
 
     /// Adds a network namespace by its inode, with its only endpoint; 0 for none or several.
     pub fn add_namespace(&mut self, inode: u32, endpoint: u16) {
+        if endpoint != 0 {
+            self.endpoint_namespaces.insert(endpoint, inode);
+        }
         let entry = self.namespaces.entry(inode).or_insert(endpoint);
         if *entry != endpoint {
             *entry = 0;
@@ -173,7 +194,7 @@ impl Tables {
     }
 
     fn add(&mut self, address: IpAddr, info: EndInfo) {
-        let known = self.ends.entry(key(address)).or_insert(info);
+        let known = self.ends.entry(address_bits(address)).or_insert(info);
         if known.learned && !info.learned {
             *known = info;
         } else if (known.kind, known.endpoint) != (info.kind, info.endpoint) && known.learned == info.learned {
@@ -184,7 +205,7 @@ impl Tables {
     /// Metadata of an address; `world` if unknown.
     #[inline]
     pub fn end(&self, address: &IpAddr) -> EndInfo {
-        self.ends.get(&key(*address)).copied().unwrap_or(self.world)
+        self.ends.get(&address_bits(*address)).copied().unwrap_or(self.world)
     }
 
     /// Metadata of unknown addresses.
@@ -240,6 +261,11 @@ impl Tables {
         self.namespaces.iter().map(|(&inode, &endpoint)| (inode, endpoint))
     }
 
+    /// Endpoints with the inodes of their network namespaces. A namespace has several endpoints if it has several pairs.
+    pub fn endpoint_namespaces(&self) -> impl Iterator<Item = (u16, u32)> {
+        self.endpoint_namespaces.iter().map(|(&endpoint, &inode)| (endpoint, inode))
+    }
+
     /// All interfaces that are known.
     pub fn interfaces(&self) -> impl Iterator<Item = (u32, InterfaceInfo)> {
         self.interfaces.iter().map(|(&ifindex, &info)| (ifindex, info))
@@ -252,6 +278,7 @@ impl Tables {
 
     /// Adds an entry of another snapshot's [`Tables::ends`].
     pub fn restore_end(&mut self, address: u128, info: EndInfo) {
+        self.hold(info.name);
         self.ends.insert(address, info);
     }
 
@@ -263,7 +290,7 @@ impl Tables {
 
 /// One key for both families: IPv4 as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), which means the same node.
 #[inline]
-fn key(address: IpAddr) -> u128 {
+pub(super) fn address_bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => 0xffff_0000_0000 | u128::from(address.to_bits()),
         IpAddr::V6(address) => address.to_bits(),
@@ -271,7 +298,7 @@ fn key(address: IpAddr) -> u128 {
 }
 
 /// An address with zeros behind a prefix of a length within its family.
-fn prefix(address: IpAddr, length: u8) -> IpAddr {
+pub(super) fn prefix(address: IpAddr, length: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);

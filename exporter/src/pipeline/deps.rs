@@ -26,8 +26,8 @@ pub struct Deps {
     /// The source's name in telemetry.
     pub source_kind: &'static str,
     /// Names and identities of addresses and interfaces.
-    pub tables: Reader,
-    /// Holds the names that flows of another Hubble carry.
+    pub names: Reader,
+    /// Interns names: those of the snapshots, and those that flows of another Hubble carry.
     pub symbols: Symbols,
     /// Receives new addresses of endpoints.
     pub learn: Learn,

@@ -5,7 +5,6 @@ mod deps;
 pub mod enrich;
 mod hooks;
 pub mod metrics;
-mod outstanding;
 mod peer_names;
 mod processor;
 mod sink;
@@ -24,7 +23,7 @@ use crate::source::{Source, Waker};
 
 /// The longest wait of the loop. Commands and totals wake it, so this only bounds the delay of series' expiry.
 const WAIT: Duration = Duration::from_secs(1);
-/// Interval of the expiry of series and names.
+/// Interval of the expiry of series.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 
 enum Command {

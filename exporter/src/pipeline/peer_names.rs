@@ -1,19 +1,21 @@
-//! Names of ends that flows of another Hubble carry. A name is kept while a series or a batch may refer to it.
+//! Names of ends that flows of another Hubble carry.
 //!
-//! No event reports the end of a pod, and DNS names are unbounded. So a name without a user is dropped, and there are at
-//! most [`MAX_NAMES`].
+//! Batches and series hold the names that they refer to. No event reports the end of a pod, and DNS names are unbounded. So
+//! the cache drops a name that nothing else holds, and there are at most [`MAX_NAMES`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::mem;
 use std::sync::Arc;
 
-use eyepiece_flow::flow::Flow;
+use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::{Lease, Symbol, Symbols};
+use eyepiece_flow::lookup::{BatchNames, EndEntity, EntityFields};
 use eyepiece_flow::metadata::EndMetadata;
-use eyepiece_flow::record::Batch;
 use eyepiece_semconv::metric;
+use eyepiece_wire::InterfaceKind;
 
-use super::outstanding::OutstandingBatches;
+use crate::metadata::Snapshot;
 use crate::pipeline::metrics::reserved_name;
 use crate::support::telemetry::{Number, Telemetry};
 
@@ -24,19 +26,28 @@ const MAX_NAMES: usize = 1 << 16;
 pub(super) struct PeerNameCache {
     symbols: Symbols,
     names: HashMap<Arc<str>, Name>,
-    /// Number of calls of [`PeerNameCache::release`].
-    round: u64,
-    /// Batches by the round in which they were sent.
-    outstanding: OutstandingBatches,
+    /// Names of the flows since the last [`PeerNameCache::take_used`].
+    used: HashMap<Symbol, Arc<Lease>>,
     text: String,
     most: usize,
     unnamed: Number,
 }
 
 struct Name {
-    lease: Lease,
-    /// The first and the last round in which a flow had it.
-    rounds: (u64, u64),
+    lease: Arc<Lease>,
+    /// A flow had it since the last [`PeerNameCache::expire`].
+    is_recent: bool,
+}
+
+/// The names of one batch's flows.
+#[derive(Debug)]
+pub(super) struct PeerNames(HashMap<Symbol, Arc<Lease>>);
+
+/// The names of one batch's flows, and a snapshot for what they lack.
+#[derive(Debug)]
+pub(super) struct PeerBatchNames {
+    peers: PeerNames,
+    snapshot: Arc<Snapshot>,
 }
 
 impl PeerNameCache {
@@ -44,8 +55,7 @@ impl PeerNameCache {
         Self {
             symbols,
             names: HashMap::new(),
-            round: 0,
-            outstanding: OutstandingBatches::default(),
+            used: HashMap::new(),
             text: String::new(),
             most: MAX_NAMES,
             unnamed: telemetry.counter(metric::EYEPIECE_ENDS_UNNAMED.name, &[]),
@@ -75,37 +85,62 @@ impl PeerNameCache {
         if self.text.is_empty() {
             return Symbol::EMPTY;
         }
-        if let Some(name) = self.names.get_mut(self.text.as_str()) {
-            name.rounds.1 = self.round;
-            return name.lease.symbol();
-        }
-        if self.names.len() >= self.most {
-            self.unnamed.add(1);
-            return Symbol::EMPTY;
-        }
-        let lease = self.symbols.lease(&self.text);
+        let is_full = self.names.len() >= self.most;
+        let lease = match self.names.get_mut(self.text.as_str()) {
+            Some(name) => {
+                name.is_recent = true;
+                Arc::clone(&name.lease)
+            }
+            None if is_full => {
+                self.unnamed.add(1);
+                return Symbol::EMPTY;
+            }
+            None => {
+                let lease = Arc::new(self.symbols.lease(&self.text));
+                let name = Name { lease: Arc::clone(&lease), is_recent: true };
+                self.names.insert(Arc::clone(lease.text()), name);
+                lease
+            }
+        };
         let symbol = lease.symbol();
-        self.names.insert(Arc::clone(lease.text()), Name { lease, rounds: (self.round, self.round) });
+        self.used.insert(symbol, lease);
         symbol
     }
 
-    /// Records a batch that is about to be sent.
-    pub(super) fn add_batch(&mut self, batch: &Batch) {
-        if !self.names.is_empty() {
-            self.outstanding.add(self.round, batch);
-        }
+    /// Returns the names of the flows since the last call, if there are any.
+    pub(super) fn take_used(&mut self) -> Option<PeerNames> {
+        (!self.used.is_empty()).then(|| PeerNames(mem::take(&mut self.used)))
     }
 
-    /// Drops names that no flow has had since the last call and that neither a series (`in_use`) nor a batch refers to.
-    /// Returns whether there were any.
-    pub(super) fn release(&mut self, in_use: &HashSet<Symbol>) -> bool {
-        self.outstanding.prune();
-        let (before, round, outstanding) = (self.names.len(), self.round, &self.outstanding);
-        self.names.retain(|_, name| {
-            name.rounds.1 == round || in_use.contains(&name.lease.symbol()) || outstanding.has(name.rounds)
-        });
-        self.round += 1;
-        self.names.len() < before
+    /// Drops names that no flow has had since the last call and that no batch holds. Series hold names of their own.
+    pub(super) fn expire(&mut self) {
+        self.names.retain(|_, name| mem::take(&mut name.is_recent) || Arc::strong_count(&name.lease) > 1);
+    }
+}
+
+impl PeerNames {
+    /// Returns these names and those of a snapshot.
+    pub(super) const fn over(self, snapshot: Arc<Snapshot>) -> PeerBatchNames {
+        PeerBatchNames { peers: self, snapshot }
+    }
+}
+
+impl BatchNames for PeerBatchNames {
+    fn end(&self, end: &End) -> Option<&Arc<str>> {
+        let own = self.peers.0.get(&end.name).map(|lease| lease.text());
+        own.or_else(|| self.snapshot.end(end))
+    }
+
+    fn interface(&self, ifindex: u32) -> Option<(&Arc<str>, InterfaceKind)> {
+        self.snapshot.interface(ifindex)
+    }
+
+    fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
+        self.snapshot.entity(end)
+    }
+
+    fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>> {
+        self.snapshot.shared_entity(end)
     }
 }
 
@@ -116,14 +151,15 @@ fn reserved(end: &EndMetadata, identity: u32) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::sync::Arc;
 
     use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
     use eyepiece_flow::interner::{Symbol, Symbols};
+    use eyepiece_flow::lookup::BatchNames as _;
     use eyepiece_flow::metadata::{EndMetadata, Metadata};
-    use eyepiece_flow::record::{Batch, Observed};
 
     use super::PeerNameCache;
+    use crate::metadata::Snapshot;
     use crate::support::telemetry::Telemetry;
 
     fn flow(source: EndMetadata, names: &[&str], identity: u32) -> Flow {
@@ -172,38 +208,29 @@ mod tests {
                 ends.name(&mut flow(pod("shop", &format!("{round}-{number}")), &[], 0));
             }
             most = most.max(symbols.count());
-            ends.release(&HashSet::new());
+            ends.take_used();
+            ends.expire();
         }
         assert_eq!(most, 201, "the empty one, those of the last round and of the one before");
-        ends.release(&HashSet::new());
-        ends.release(&HashSet::new());
+        ends.expire();
         assert_eq!(symbols.count(), 1);
     }
 
     #[test]
-    fn series_and_batches_keep_names() {
+    fn batch_keeps_its_names() {
         let symbols = Symbols::default();
         let mut ends = PeerNameCache::new(symbols.clone(), &Telemetry::default());
-        let named = |ends: &mut PeerNameCache, name: &str| {
-            let mut flow = flow(pod("", name), &[], 0);
-            ends.name(&mut flow);
-            flow
-        };
-        let (in_series, in_batch) = (named(&mut ends, "series"), named(&mut ends, "batch"));
-        let symbol = in_batch.source.name;
-        let batch = Batch::new(vec![Observed::Flow(in_batch)]);
-        ends.add_batch(&batch);
-        let mut in_use = HashSet::from([in_series.source.name]);
+        let mut named = flow(pod("", "batch"), &[], 0);
+        ends.name(&mut named);
+        let names = ends.take_used().expect("one name").over(Arc::new(Snapshot::default()));
+        assert!(ends.take_used().is_none());
         for _ in 0..10 {
-            assert!(!ends.release(&in_use));
-            assert_eq!((&*symbols.text(symbol), symbols.count()), ("batch", 3));
+            ends.expire();
+            assert_eq!((names.end(&named.source).map(|text| &**text), symbols.count()), (Some("batch"), 2));
         }
-        drop(batch);
-        assert!(ends.release(&in_use));
-        assert_eq!((&*symbols.text(symbol), symbols.count()), ("", 2));
-        in_use.clear();
-        assert!(ends.release(&in_use));
-        assert_eq!(symbols.count(), 1);
+        drop(names);
+        ends.expire();
+        assert_eq!((&*symbols.text(named.source.name), symbols.count()), ("", 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The stages that an event passes, for each kind of event: decode, enrich, count, batch.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::agent_event::AgentEvent;
@@ -9,6 +10,7 @@ use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::decode::{EVENT_DEBUG, Pairing};
 use eyepiece_flow::event::{Event, Lost, RawEvent, Totals, Undecodable};
 use eyepiece_flow::flow::Flow;
+use eyepiece_flow::lookup::BatchNames;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_flow::{decode, uuid};
 use eyepiece_semconv::{attribute, metric};
@@ -19,9 +21,8 @@ use super::deps::{Deps, Learn};
 use super::enrich;
 use super::hooks::{Hooks, Next};
 use super::metrics::{Aggregation, Snapshot};
-use super::outstanding::OutstandingBatches;
 use super::peer_names::PeerNameCache;
-use crate::metadata::{Reader, Tables};
+use crate::metadata::{Reader, Snapshot as NameSnapshot, Tables};
 use crate::source::Source;
 use crate::support::decode_errors::ExampleRecorder;
 use crate::support::telemetry::Telemetry;
@@ -36,14 +37,13 @@ const FIRST_OF_AGENT: u8 = 128;
 
 /// The state of the pipeline. Owned by its thread.
 pub(super) struct Pipeline {
-    tables: Reader,
+    names: Reader,
     peer_names: PeerNameCache,
     learn: Learn,
     aggregation: Aggregation,
     hooks: Hooks,
     /// Flows of one snapshot of names: the batch is sent before the next snapshot is loaded.
     batch: Vec<Observed>,
-    outstanding: OutstandingBatches,
     counts: Counts,
     metrics: PipelineMetrics,
     telemetry: Telemetry,
@@ -59,14 +59,13 @@ impl Pipeline {
         let pipeline = Self {
             metrics: PipelineMetrics::new(&deps.telemetry, deps.source_kind),
             examples: deps.telemetry.examples().recorder(),
-            tables: deps.tables,
+            names: deps.names,
+            aggregation: deps.aggregation.with_symbols(deps.symbols.clone()),
             peer_names: PeerNameCache::new(deps.symbols, &deps.telemetry),
             learn: deps.learn,
-            aggregation: deps.aggregation,
             hooks: Hooks::new(deps.hooks, deps.sinks, &deps.telemetry),
             telemetry: deps.telemetry,
             batch: Vec::with_capacity(BATCH),
-            outstanding: OutstandingBatches::default(),
             counts: Counts::default(),
             random: fastrand::Rng::new(),
             now: deps.now,
@@ -78,11 +77,7 @@ impl Pipeline {
 
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
-        let before = self.tables.number();
-        self.tables.refresh();
-        if self.tables.number() != before {
-            self.aggregation.set_generations(self.tables.tables().generations());
-        }
+        self.aggregation.set_links(self.names.refresh().links());
         self.aggregation.arrive((self.now)());
         let result = source.read(wait, &mut |event| self.process(event));
         // Events before an error are sent and counted as well.
@@ -95,10 +90,10 @@ impl Pipeline {
         self.aggregation.snapshot(now)
     }
 
-    /// Removes series that are idle at this time (ns since the Unix epoch), and names that have no user left.
+    /// Removes series that are idle at this time (ns since the Unix epoch), and cached names that have no user left.
     pub(super) fn expire(&mut self, now: u64) {
         self.aggregation.expire(now);
-        self.release_names();
+        self.peer_names.expire();
         self.publish_series();
     }
 
@@ -159,7 +154,7 @@ impl Pipeline {
             }
             Ok(Observed::Agent(event)) => self.agent(event),
             Ok(Observed::Debug(mut event)) => {
-                enrich::debug(&mut event, self.tables.tables());
+                enrich::debug(&mut event, self.names.snapshot());
                 self.debug(event);
             }
             Ok(Observed::Lost(lost)) => self.lost(&lost),
@@ -219,18 +214,18 @@ impl Pipeline {
     /// Enriches and counts a flow. Returns whether a sink wants it.
     #[inline]
     fn flow(&mut self, flow: &mut Flow) -> bool {
-        let tables = self.tables.tables();
-        if flow.sock.is_some() && !enrich::socket(flow, tables) {
+        let names = self.names.snapshot();
+        if flow.sock.is_some() && !enrich::socket(flow, names.links()) {
             // Hubble skips flows of sockets with an unknown control group as well.
             self.counts.unknown_cgroup += 1;
             return false;
         }
         self.counts.parsed += 1;
-        let is_new_address = enrich::enrich(flow, tables);
+        let is_new_address = enrich::enrich(flow, names);
         if self.hooks.on_flow(flow) == Next::Stop {
             return false;
         }
-        let ingress = ingress_kind(tables, flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex));
+        let ingress = ingress_kind(names.links(), flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex));
         self.aggregation.count(flow, ingress);
         if is_new_address && let (Some(traffic), Some(ip)) = (&flow.traffic, &flow.ip) {
             (self.learn)(traffic.ifindex, ip.source, flow.time);
@@ -254,9 +249,9 @@ impl Pipeline {
     }
 
     fn totals(&mut self, totals: &Totals) {
-        let tables = self.tables.tables();
-        let (source, destination) = enrich::ends(totals, tables);
-        let ingress = ingress_kind(tables, totals.traffic.ingress_ifindex);
+        let names = self.names.snapshot();
+        let (source, destination) = enrich::ends(totals, names);
+        let ingress = ingress_kind(names.links(), totals.traffic.ingress_ifindex);
         self.aggregation.count_totals(totals, &source, &destination, ingress);
     }
 
@@ -275,33 +270,21 @@ impl Pipeline {
         }
     }
 
-    /// Drops names that neither a series nor a batch refers to any more.
-    fn release_names(&mut self) {
-        self.outstanding.prune();
-        let Some(in_use) = self.aggregation.symbols_in_use() else { return };
-        let outstanding = &self.outstanding;
-        let mut released = self.peer_names.release(&in_use.symbols);
-        released |= self.tables.release_names(|gone| {
-            let of_interface = gone.interface().is_some_and(|interface| in_use.interfaces.contains(&interface));
-            of_interface || in_use.symbols.contains(&gone.symbol()) || outstanding.has(gone.snapshots())
-        });
-        if released {
-            self.aggregation.clear_plans();
-        }
-    }
-
     fn send_batch(&mut self) {
         if self.batch.is_empty() {
             return;
         }
-        let batch = Batch::new(if self.batch.len() < WELL_FILLED {
+        let entries = if self.batch.len() < WELL_FILLED {
             self.batch.drain(..).collect()
         } else {
             std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH))
-        });
-        self.outstanding.add(self.tables.number(), &batch);
-        self.peer_names.add_batch(&batch);
-        self.hooks.send(&batch);
+        };
+        let snapshot: Arc<NameSnapshot> = Arc::clone(self.names.snapshot());
+        let names: Arc<dyn BatchNames> = match self.peer_names.take_used() {
+            Some(peers) => Arc::new(peers.over(snapshot)),
+            None => snapshot,
+        };
+        self.hooks.send(&Batch::with_names(entries, names));
     }
 
     fn publish_counters(&mut self) {

@@ -10,7 +10,7 @@ pub(super) const CHUNK: usize = 256 << 10;
 /// Capacity of the queue: 16 MiB, a second of 80,000 events, or the time a disk needs to wake up.
 const QUEUE: usize = 64;
 
-/// What a chunk or a recording contains.
+/// The contents of a chunk or a recording, counted by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Monitor payloads.
@@ -96,8 +96,7 @@ pub struct Chunks {
     has_lost: bool,
 }
 
-/// Creates the queue: the pipeline's end, the writer's, and a receiver of the totals that the pipeline's end sends when
-/// it is dropped.
+/// Creates the queue: the pipeline's end, the writer's, and a receiver of the totals that the former's drop sends.
 pub(super) fn queue() -> (Chunks, Inbox, Receiver<QueueTotals>) {
     let (full, chunks) = sync_channel(QUEUE);
     let (used, back) = sync_channel(QUEUE);
@@ -142,7 +141,7 @@ impl Chunks {
         }
     }
 
-    /// Whether a chunk was dropped since the last call.
+    /// Returns whether a chunk was dropped since the last call.
     pub(super) fn take_loss(&mut self) -> bool {
         std::mem::take(&mut self.has_lost)
     }

@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::event::{Event, KernelDrop};
-use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::recording::format;
 
 use self::chunk::Chunks;
-use crate::metadata::{Publisher, Tables, facts};
+use crate::metadata::{Publisher, Tables, recorded};
 use crate::source::{Source, Waker};
 
 pub use chunk::Counts;
@@ -37,8 +36,6 @@ pub trait KernelNameLookup: Send {
 pub struct Deps {
     /// Snapshots to record.
     pub publisher: Publisher,
-    /// Names in these snapshots.
-    pub symbols: Symbols,
     /// Names of the kernel.
     pub kernel_names: Box<dyn KernelNameLookup>,
     /// Lines `key=value` about the recorder.
@@ -57,11 +54,11 @@ impl Recording {
     /// Records events of `inner` into `chunks`, which a [`Writer`] writes.
     pub fn new(inner: Box<dyn Source>, deps: Deps, chunks: Chunks) -> Self {
         let known = Known { tables: None, names: HashSet::new(), has_origin: false };
-        Self { inner, tap: Tap { deps, chunks, known, facts: Vec::new() } }
+        Self { inner, tap: Tap { deps, chunks, known, metadata: Vec::new() } }
     }
 }
 
-/// What the file contains already.
+/// The names and tables that the file contains already.
 struct Known {
     tables: Option<Arc<Tables>>,
     names: HashSet<Name>,
@@ -78,7 +75,7 @@ struct Tap {
     deps: Deps,
     chunks: Chunks,
     known: Known,
-    facts: Vec<u8>,
+    metadata: Vec<u8>,
 }
 
 impl Tap {
@@ -88,16 +85,19 @@ impl Tap {
             let origin = &self.deps.origin;
             self.chunks.append(|out| format::write_origin(origin, now, out));
         }
-        let tables = self.deps.publisher.current();
+        let tables = self.deps.publisher.links();
         if self.known.tables.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tables)) {
             return;
         }
-        self.facts.clear();
-        facts::write(&tables, &self.deps.symbols, &mut self.facts);
-        let facts = &self.facts;
-        let fits = self.chunks.append(|out| format::write_facts(facts, now, out));
+        self.metadata.clear();
+        recorded::write(&tables, &mut self.metadata);
+        let metadata = &self.metadata;
+        let fits = self.chunks.append(|out| format::write_metadata(metadata, now, out));
         if !fits {
-            tracing::warn!(bytes = facts.len(), "too many addresses for a recording: it goes on with the old ones");
+            tracing::warn!(
+                bytes = metadata.len(),
+                "too many addresses for a recording; it continues with the previous ones"
+            );
         }
         self.known.tables = Some(tables);
     }

@@ -35,7 +35,7 @@ pub struct Open {
     pub max_bytes: Option<u64>,
 }
 
-/// Why a recording ended without an error.
+/// The reason for a recording's end without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// All chunks were written.
@@ -57,7 +57,7 @@ pub struct Summary {
     pub unrecorded: Counts,
     /// Records that came after the limit was reached or writing failed.
     pub beyond: Counts,
-    /// Why it ended.
+    /// The reason for its end.
     pub end: io::Result<End>,
 }
 
@@ -255,7 +255,7 @@ fn take(file: &mut File, chunk: &Chunk, max_bytes: Option<u64>, progress: &Mutex
         (length, counts) = whole(&chunk.bytes, taken);
         // Bytes behind the last whole record are useless. A pipe cannot be cut.
         if let Err(error) = file.set_len(before + length as u64) {
-            tracing::debug!(%error, "cannot cut the recording behind its last whole record");
+            tracing::debug!(%error, "cannot truncate the recording after its last whole record");
         }
         end = Some(Err(error));
     }

@@ -6,30 +6,9 @@ pub const HEALTH_SERVICE: &str = "hubble.server.Observer";
 /// The response header with our version; Hubble's CLI warns if its own is older.
 pub const VERSION_HEADER: &str = "hubble-server-version";
 
-/// Declares the generated modules, all with the same allowances.
-macro_rules! generated {
-    ($($(#[$doc:meta])* $name:ident)+) => {
-        $($(#[$doc])*
-        #[allow(
-            missing_docs,
-            non_camel_case_types,
-            unreachable_pub,
-            unused_qualifications,
-            clippy::all,
-            clippy::pedantic,
-            clippy::restriction,
-            reason = "generated from protobuf files, with their comments"
-        )]
-        #[rustfmt::skip]
-        pub mod $name;)+
-    };
-}
-
-generated! {
+eyepiece_hubble::generated! {
     /// The service that sends flows and events to clients. Its server streams encoded messages.
     observer
     /// The service that lists the other nodes.
     peer
-    /// The service that records packets.
-    recorder
 }

@@ -35,7 +35,7 @@ impl Buffer {
         (self.start, self.end) = (0, 0);
     }
 
-    /// Whether it holds `limit` bytes.
+    /// Returns whether it holds `limit` bytes.
     pub fn is_full(&self) -> bool {
         self.end - self.start >= self.limit
     }

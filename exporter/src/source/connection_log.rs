@@ -1,4 +1,4 @@
-//! Which changes of a source's connection to log: a peer that reconnects all the time does not fill the log.
+//! Selects the changes of a source's connection to log: a peer that keeps reconnecting does not fill the log.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct ReconnectLog {
 }
 
 impl ReconnectLog {
-    /// Records that there is no connection; returns whether to log that.
+    /// Records a missing connection; returns whether to log that.
     pub(super) fn on_disconnect(&mut self, reason: &'static str) -> bool {
         let is_new = !self.reasons.contains(&reason);
         if is_new {
@@ -31,15 +31,13 @@ impl ReconnectLog {
         is_new
     }
 
-    /// Records a new connection; returns whether to log it at once. One that follows an unstable one is logged when it
-    /// is stable.
+    /// Records a new connection; returns whether to log it now. After an unstable one it is logged when it is stable.
     pub(super) const fn on_connect(&mut self) -> bool {
         self.is_logged = !self.is_flapping;
         self.is_logged
     }
 
-    /// Records that the connection is stable. Returns how many lines were left out if the connection is still to be
-    /// logged.
+    /// Records that the connection is stable. Returns the number of omitted lines if it is still to be logged.
     pub(super) fn on_stable(&mut self) -> Option<u64> {
         self.is_flapping = false;
         self.reasons.clear();

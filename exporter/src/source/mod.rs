@@ -25,7 +25,7 @@ pub trait Source: Send {
     /// The system's error.
     fn start(&mut self) -> io::Result<()>;
 
-    /// Stops reading and frees what it takes, because no consumer of events is left.
+    /// Stops reading and frees its resources: no consumer of events is left.
     fn stop(&mut self);
 
     /// Calls `sink` with available events, after a wait of at most `timeout` if there are none. Returns their number. A
@@ -91,13 +91,13 @@ impl Halt {
     }
 
     /// Requests the end.
-    pub fn ask(&self) {
+    pub fn request(&self) {
         self.is_requested.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// Whether the end is requested.
-    pub fn is_asked(&self) -> bool {
+    /// Returns whether the end is requested.
+    pub fn is_requested(&self) -> bool {
         self.is_requested.load(Ordering::Acquire)
     }
 }
@@ -117,8 +117,7 @@ pub(crate) const fn poll_entry(fd: RawFd) -> libc::pollfd {
     libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
 }
 
-/// Waits for one of the entries, which include the waker's, or for `timeout`. A signal ends the wait without an error.
-/// Resets the waker.
+/// Waits for one of the entries (one is the waker's) or `timeout`; a signal is no error. Resets the waker.
 pub(crate) fn poll(waker: &Waker, polled: &mut [libc::pollfd], timeout: Duration) -> io::Result<()> {
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),

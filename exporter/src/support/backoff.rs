@@ -11,8 +11,8 @@ pub struct BackoffRange {
     pub max: Duration,
 }
 
-/// Reconnecting to an event source. An agent listens a moment after it created its socket's path, so the first pause is
-/// short; a path that cannot be watched is tried again within the longest one.
+/// Reconnecting to an event source. The first pause is short: an agent listens a moment after creating its socket. The
+/// longest pause bounds retries of an unwatched path.
 pub(crate) const RECONNECT: BackoffRange =
     BackoffRange { initial: Duration::from_millis(20), max: Duration::from_secs(10) };
 

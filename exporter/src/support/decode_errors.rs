@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Examples of a reason.
-const EACH: usize = 3;
+const EXAMPLES_PER_REASON: usize = 3;
 /// Bytes of an example: the longest notification's header, and some of what follows. Limits `admin.example_bytes`.
-pub const BYTES: usize = 64;
+pub const EXAMPLE_BYTES: usize = 64;
 /// Reasons that have examples; there are some twenty.
-const REASONS: usize = 32;
+const REASONS_MAX: usize = 32;
 
 /// An event that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub struct Example {
     pub time: u64,
     /// Its length in bytes.
     pub length: usize,
-    bytes: [u8; BYTES],
+    bytes: [u8; EXAMPLE_BYTES],
 }
 
 impl Example {
     /// Its first bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length.min(BYTES)]
+        &self.bytes[..self.length.min(EXAMPLE_BYTES)]
     }
 }
 
@@ -40,7 +40,7 @@ impl Examples {
 
     /// Returns a recorder that publishes here.
     pub fn recorder(&self) -> ExampleRecorder {
-        ExampleRecorder { shared: self.clone(), kept: Vec::with_capacity(REASONS), is_new: false }
+        ExampleRecorder { shared: self.clone(), kept: Vec::with_capacity(REASONS_MAX), is_new: false }
     }
 }
 
@@ -56,7 +56,7 @@ pub struct ExampleRecorder {
 #[derive(Debug)]
 struct ReasonExamples {
     reason: &'static str,
-    examples: [Option<Example>; EACH],
+    examples: [Option<Example>; EXAMPLES_PER_REASON],
     next: usize,
 }
 
@@ -65,18 +65,18 @@ impl ExampleRecorder {
     pub fn record(&mut self, reason: &'static str, time: u64, data: &[u8]) {
         let index = match self.kept.iter().position(|kept| kept.reason == reason) {
             Some(index) => index,
-            None if self.kept.len() < REASONS => {
-                self.kept.push(ReasonExamples { reason, examples: [None; EACH], next: 0 });
+            None if self.kept.len() < REASONS_MAX => {
+                self.kept.push(ReasonExamples { reason, examples: [None; EXAMPLES_PER_REASON], next: 0 });
                 self.kept.len() - 1
             }
             None => return,
         };
-        let mut bytes = [0; BYTES];
-        let count = data.len().min(BYTES);
+        let mut bytes = [0; EXAMPLE_BYTES];
+        let count = data.len().min(EXAMPLE_BYTES);
         bytes[..count].copy_from_slice(&data[..count]);
         let kept = &mut self.kept[index];
         kept.examples[kept.next] = Some(Example { reason, time, length: data.len(), bytes });
-        kept.next = (kept.next + 1) % EACH;
+        kept.next = (kept.next + 1) % EXAMPLES_PER_REASON;
         self.is_new = true;
     }
 
@@ -88,7 +88,8 @@ impl ExampleRecorder {
         let mut shown = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         shown.clear();
         for kept in &self.kept {
-            let latest_first = (1..=EACH).map(|back| kept.examples[(kept.next + EACH - back) % EACH]);
+            let latest_first = (1..=EXAMPLES_PER_REASON)
+                .map(|back| kept.examples[(kept.next + EXAMPLES_PER_REASON - back) % EXAMPLES_PER_REASON]);
             shown.extend(latest_first.flatten());
         }
     }
@@ -96,7 +97,7 @@ impl ExampleRecorder {
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES, EACH, Examples, REASONS};
+    use super::{EXAMPLE_BYTES, EXAMPLES_PER_REASON, Examples, REASONS_MAX};
 
     #[test]
     fn latest_of_each_reason_are_published() {
@@ -112,20 +113,20 @@ mod tests {
         let times: Vec<_> = list.iter().map(|example| (example.reason, example.time)).collect();
         assert_eq!(times, [("short", 5), ("short", 4), ("short", 3), ("version", 9)]);
         assert_eq!((list[0].bytes(), list[0].length), (&[5, 5, 5][..], 3));
-        assert_eq!((list[3].bytes(), list[3].length), (&[7; BYTES][..], 100));
+        assert_eq!((list[3].bytes(), list[3].length), (&[7; EXAMPLE_BYTES][..], 100));
     }
 
     #[test]
     fn reasons_are_bounded() {
         let examples = Examples::default();
         let mut recorder = examples.recorder();
-        for at in 0..2 * REASONS {
+        for at in 0..2 * REASONS_MAX {
             let reason: &'static str = Box::leak(at.to_string().into_boxed_str());
-            for _ in 0..2 * EACH {
+            for _ in 0..2 * EXAMPLES_PER_REASON {
                 recorder.record(reason, 0, &[]);
             }
         }
         recorder.publish();
-        assert_eq!(examples.list().len(), REASONS * EACH);
+        assert_eq!(examples.list().len(), REASONS_MAX * EXAMPLES_PER_REASON);
     }
 }

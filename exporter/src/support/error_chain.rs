@@ -3,8 +3,7 @@
 use std::error::Error;
 use std::io;
 
-/// An error and its causes, outermost first. The source of an `io::Error` is its inner error's source, so the inner error
-/// comes before it.
+/// An error and its causes, outermost first. An `io::Error` has its inner error's source: that one comes first.
 pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -28,8 +27,8 @@ pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
-/// Returns whether the server sent data before a request, as gRPC servers do. hyper has no method for this kind of error:
-/// it is the one without a cause that no other method matches.
+/// Returns whether the server sent data before a request, as gRPC servers do. hyper has no method for it: no other
+/// method matches, and it has no cause.
 pub(crate) fn is_unexpected_message(error: &hyper::Error) -> bool {
     let is_other = error.is_user() || error.is_canceled() || error.is_closed() || error.is_incomplete_message();
     let is_end = error.is_timeout() || error.is_shutdown() || error.is_body_write_aborted();

@@ -17,7 +17,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// After this long without a failure the next one is logged at once. An export that flaps does not fill the log.
 const STABLE: Duration = Duration::from_secs(60);
 
-/// What happens to the records of a failed request.
+/// The fate of a failed request's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// They are sent again.
@@ -55,7 +55,7 @@ impl Exports {
 pub struct Report {
     /// `logs` or `metrics`.
     pub signal: &'static str,
-    /// Why its last request failed. `None` if it succeeded, before the first one, and once the failure is over.
+    /// The last request's error; `None` if it succeeded, before the first one, and once the failure is over.
     pub failure: Option<Failure>,
     /// Records without an outcome.
     pub queued: u64,

@@ -56,8 +56,8 @@ pub fn take(path: PathBuf) -> io::Result<Taken> {
     }
 }
 
-/// The id that the holder wrote into the file. `None` if it has not written it yet, or if the process with that id is
-/// known not to have the file open: the holder wrote the id that it has in its own PID namespace.
+/// The id that the holder wrote into the file. `None` if it has not written it yet, or if that process does not have
+/// the file open: the id may be of another PID namespace.
 fn owner(mut file: File) -> Option<i32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
@@ -74,8 +74,7 @@ fn owner(mut file: File) -> Option<i32> {
     }
 }
 
-/// Opens the file, and removes other users' permissions that an earlier run left. Follows no link, and does not block on
-/// a FIFO.
+/// Opens the file without other users' permissions of earlier runs. Follows no link, does not block on a FIFO.
 fn open(path: &Path) -> io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path)?;

@@ -1,5 +1,4 @@
-//! Watches paths by inotify on their folders, through symbolic links: Kubernetes updates a mounted secret by replacing
-//! the link `..data`.
+//! Watches paths by inotify on their folders, through symbolic links: Kubernetes updates secrets by the link `..data`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};

@@ -1,8 +1,10 @@
 //! Helpers that several rooms share.
 
 pub mod backoff;
+pub mod bounded_read;
 pub mod byte_budget;
 pub mod capabilities;
+pub mod clock;
 pub mod decode_errors;
 pub mod error_chain;
 pub mod export_health;
@@ -10,6 +12,7 @@ pub mod file_lock;
 pub mod file_watch;
 pub mod log_limit;
 pub mod paint;
+pub mod pem;
 pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;

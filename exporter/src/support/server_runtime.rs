@@ -10,13 +10,11 @@ use crate::support::capabilities::Capabilities;
 
 /// Threads: one expensive client does not block the others.
 const WORKERS: usize = 2;
-/// Priority of its threads in steps of nice(2). If both compete for a core, servers get a tenth of it: events that a
-/// client is too slow for are lost to it alone, events that the pipeline is too slow for are lost to all. A thread may
-/// always lower its own priority.
+/// Priority of its threads in steps of nice(2). If both compete for a core, servers get a tenth of it: a slow client
+/// loses only its own events, a slow pipeline those of all. A thread may always lower its own priority.
 const NICE: libc::c_int = 10;
 
-/// Builds a runtime whose threads have a lower priority than the data path. Exporters do not belong here: they are part of
-/// that path.
+/// Builds a runtime with a lower priority than the data path. Exporters are part of that path: they do not run here.
 ///
 /// # Errors
 /// The system cannot start a thread.

@@ -42,7 +42,7 @@ fn of_address(address: SocketAddr) -> Owner {
 }
 
 /// Describes the process that holds an address which cannot be bound, after a colon. Empty for other errors.
-pub fn behind(error: &io::Error, address: SocketAddr) -> String {
+pub fn describe_conflict(error: &io::Error, address: SocketAddr) -> String {
     if error.kind() != io::ErrorKind::AddrInUse {
         return String::new();
     }
@@ -120,7 +120,7 @@ mod tests {
 
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-    use super::{Owner, addresses, behind, describe, of_address, parse};
+    use super::{Owner, addresses, describe, describe_conflict, of_address, parse};
     use crate::support::capabilities;
     use crate::support::capabilities::Capabilities;
 
@@ -175,7 +175,7 @@ mod tests {
         let look = move || {
             let with_capabilities = of_address(address);
             capabilities::keep(Capabilities::NONE);
-            (with_capabilities, of_address(address), behind(&io::ErrorKind::AddrInUse.into(), address))
+            (with_capabilities, of_address(address), describe_conflict(&io::ErrorKind::AddrInUse.into(), address))
         };
         let found = std::thread::spawn(look).join().unwrap();
         child.kill().unwrap();

@@ -31,6 +31,8 @@ pub struct Status {
     pub settings: BTreeMap<String, String>,
     /// The connection to a Cilium agent or Hubble server; `None` for other sources.
     pub connection: Option<ConnectionStatus>,
+    /// The providers of names.
+    pub metadata: Vec<ProviderStatus>,
     /// The hooks of the datapath, attached or not.
     pub hooks: Vec<HookStatus>,
     /// Privileges of the process.
@@ -81,7 +83,7 @@ pub struct ConnectionStatus {
     pub peer: String,
     /// Whether it is connected.
     pub connected: bool,
-    /// Why it is not connected: `not_there`, `closed` …
+    /// The reason of a missing connection: `not_there`, `closed` …
     pub reason: Option<String>,
     /// Whole seconds since the last change.
     pub since_seconds: u64,
@@ -105,6 +107,22 @@ pub struct NodeStatus {
     pub message: String,
 }
 
+/// A provider of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProviderStatus {
+    /// `docker`, `kubernetes`, `file` …
+    pub provider: String,
+    /// `connecting`, `current`, `stale`, `unavailable`.
+    pub state: String,
+    /// Containers, pods, entries …
+    pub objects: u64,
+    /// Whole seconds since the state is stale; 0 if it is not.
+    pub stale_seconds: u64,
+    /// The last error.
+    pub error: Option<String>,
+}
+
 /// One hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -119,7 +137,7 @@ pub struct HookStatus {
     pub attached: bool,
     /// The kind of hook: `tcx`, `clsact`, `tp_btf`.
     pub by: String,
-    /// Why it is not attached.
+    /// The error of attaching it.
     pub error: Option<String>,
 }
 

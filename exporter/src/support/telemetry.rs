@@ -128,7 +128,7 @@ struct Entry {
     number: Number,
     /// Start of an age, whose value is the seconds since then.
     since: Option<Instant>,
-    /// When its subject was removed. `None` while it exists.
+    /// The removal of its subject; `None` while it exists.
     retired: Option<Instant>,
 }
 

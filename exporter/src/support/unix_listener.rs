@@ -21,8 +21,9 @@ const LOCK_TRIES: u32 = 100;
 /// The time between two attempts.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Why there is no socket.
+/// The error of listening on a socket.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ListenError {
     /// Another process answers there: replacing its socket would disconnect it from its clients.
     #[error("{}: {} listens there already; stop it, or use another path", path.display(), crate::support::socket_owner::describe(*pid))]
@@ -34,36 +35,16 @@ pub enum ListenError {
     },
     /// The path is a file of another type.
     #[error("{}: the path exists and is not a socket; remove it, or use another path", path.display())]
-    NoSocket {
-        /// The path.
-        path: PathBuf,
-    },
+    NoSocket { path: PathBuf },
     /// The socket at the path may be alive.
-    #[error("{}: cannot find out whether the existing socket is in use: {source}", path.display())]
-    Unclear {
-        /// The path.
-        path: PathBuf,
-        /// The error of connecting.
-        source: io::Error,
-    },
+    #[error("{}: cannot check whether the existing socket is in use: {source}", path.display())]
+    Unclear { path: PathBuf, source: io::Error },
     /// Another process of this user prepares the same path and does not finish.
     #[error("{}: cannot prepare the socket: another process holds {}", path.display(), lock.display())]
-    Locked {
-        /// The path.
-        path: PathBuf,
-        /// The file of the lock.
-        lock: PathBuf,
-    },
+    Locked { path: PathBuf, lock: PathBuf },
     /// A system call failed.
     #[error("{}: cannot {action}: {source}", path.display())]
-    System {
-        /// The path.
-        path: PathBuf,
-        /// The action that failed.
-        action: &'static str,
-        /// The system's error.
-        source: io::Error,
-    },
+    System { path: PathBuf, action: &'static str, source: io::Error },
 }
 
 /// Looks up a group by its name or number; a number needs no name on this machine. Returns `None` for an unknown name.

@@ -61,6 +61,11 @@ pub(crate) fn held_by_all() -> i64 {
     HELD_BY_ALL.load(Ordering::Relaxed)
 }
 
+/// Bytes that this thread has allocated and not freed.
+pub(crate) fn held() -> isize {
+    HELD.get()
+}
+
 /// A call's result, and the most bytes that it held beyond those held before.
 pub(crate) fn peak<T>(call: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();

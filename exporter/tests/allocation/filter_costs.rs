@@ -1,4 +1,4 @@
-//! What an expression costs for one flow is bounded in bytes and in time, whatever its steps do.
+//! Checks that an expression's cost for one flow is bounded in bytes and in time, whatever its steps do.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn filters(expression: &str) -> Filters {
     Filters::compile(&[FlowFilter { experimental, ..FlowFilter::default() }], &[]).expect(expression)
 }
 
-/// A flow with so many labels at each end.
+/// Returns a flow with this many labels at each end.
 fn flow(labels: usize) -> Observed {
     let labels: Vec<_> = (0..labels).map(|number| format!("k8s:label-number-{number:05}=value")).collect();
     let end = || EndMetadata { labels: labels.clone(), ..EndMetadata::default() };
@@ -36,7 +36,7 @@ fn thread_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock of this thread").into()
 }
 
-/// Whether an expression is true for a flow, within what one flow may take beyond what `true` takes.
+/// Returns whether an expression is true for a flow, within what one flow may take beyond what `true` takes.
 fn matches_within_bounds(what: &str, expression: &str, flow: &Observed) -> bool {
     let node = Node::default();
     let context = Context { node: &node, names: &NoLookup, clock: thread_time };

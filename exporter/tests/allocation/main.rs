@@ -1,9 +1,10 @@
-//! What must not allocate, counted by the allocator of this test program.
+//! Checks code that must not allocate, by the allocator of this test program.
 
 mod counting;
 mod decode;
 mod filter_costs;
 mod filters;
+mod kubernetes;
 mod metrics;
 mod pipeline;
 mod source;

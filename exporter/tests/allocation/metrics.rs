@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, MetricContexts};
-use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Totals, TrafficDelta, Transport};
+use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Totals, Transport};
 use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_tests::sample;
+use eyepiece_wire::{Hook, InterfaceKind};
 
 use crate::counting;
 
@@ -21,7 +22,10 @@ fn operations(work: impl FnOnce()) -> usize {
 /// Traces and drops of all transports between `hosts` ends, IPv4 and IPv6.
 fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
     let ends: Vec<End> = (0..hosts)
-        .map(|host| End { endpoint: host.into(), identity: host.into(), name: symbols.intern(&format!("veth{host}")) })
+        .map(|host| {
+            let name = symbols.intern(&format!("veth{host}"));
+            End { endpoint: host.into(), identity: host.into(), name, entity: 0 }
+        })
         .collect();
     let mut flows = Vec::new();
     for number in 0..u16::from(hosts) * 24 {
@@ -42,16 +46,11 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
             other => L4::Tcp { source_port: number, destination_port: 80, flags: TcpFlags(0x11 + other) },
         };
         (flow.source, flow.destination) = (ends[usize::from(from)], ends[usize::from(to)]);
-        flow.traffic = (!drop).then_some(TrafficDelta {
-            hook: if number % 2 == 0 { Hook::FromEndpoint } else { Hook::ToEndpoint },
-            mark: AnsweredBy::Unknown,
-            ifindex: u32::from(from) + 3,
-            ingress_ifindex: 2,
-            packets: 1 + u64::from(number % 4),
-            bytes: 100,
-            held_packets: 0,
-            held_bytes: 0,
-        });
+        flow.traffic = (!drop).then_some(sample::traffic(
+            if number % 2 == 0 { Hook::FromEndpoint } else { Hook::ToEndpoint },
+            (u32::from(from) + 3, 2),
+            (1 + u64::from(number % 4), 100),
+        ));
         flows.push(flow);
     }
     flows

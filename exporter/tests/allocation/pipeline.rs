@@ -8,27 +8,27 @@ use std::time::Duration;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
-use eyepiece::export::otlp::record_kinds::RecordKinds;
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Handle, Sink};
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece_config::Signal;
+use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::{Event, RawEvent, TrafficDelta};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_tests::notification;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_tests::sample;
+use eyepiece_wire::{Hook, InterfaceKind};
 
 use crate::counting;
 
-/// Bytes that may be kept for a record that waits, whatever batch it came in: a flow of 368 in room for a third more,
+/// Bytes that may be kept for a record that waits, whatever batch it came in: a flow of 384 in room for a third more,
 /// and its share of the batch's own and of its place in the queue.
-const BYTES_OF_A_RECORD: i64 = 496;
-/// What a full queue may keep: half of the 64 MiB that the program may take.
-const BYTES_OF_A_FULL_QUEUE: i64 = 32 << 20;
+const BYTES_OF_A_RECORD: i64 = 520;
+/// The bytes of a full queue.
+const BYTES_OF_A_FULL_QUEUE: i64 = 65_536 * BYTES_OF_A_RECORD;
 
 /// Gives the same events at each read, `reads` times, and counts the allocations of handing over the last ones.
 struct Repeated {
@@ -40,8 +40,7 @@ struct Repeated {
 }
 
 fn traffic(ifindex: u32) -> TrafficDelta {
-    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets: 1, bytes: 64, held_packets: 0, held_bytes: 0 }
+    sample::traffic(Hook::FromEndpoint, (ifindex, 0), (1, 64))
 }
 
 impl Source for Repeated {
@@ -75,17 +74,18 @@ impl Source for Repeated {
 fn publisher(symbols: &Symbols) -> Publisher {
     let mut tables = Tables::new(symbols);
     for ifindex in 1..=3_u16 {
-        let lease = Arc::new(symbols.lease(&format!("veth{ifindex}")));
-        let info = InterfaceInfo { name: lease.symbol(), kind: InterfaceKind::Endpoint, endpoint: ifindex };
-        tables.add_interface(u32::from(ifindex), info);
-        tables.hold(u32::from(ifindex), lease);
+        let name = tables.intern(&format!("veth{ifindex}"));
+        tables.add_interface(
+            u32::from(ifindex),
+            InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: ifindex },
+        );
     }
     let publisher = Publisher::default();
     publisher.publish(tables);
     publisher
 }
 
-/// Lets a pipeline take `reads` times what is given, and gives the allocations of the last time.
+/// Runs a pipeline with `reads` times the given events; returns the allocations of the last time.
 fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn Sink>>) -> (Handle, usize) {
     let (done, allocations) = (Arc::default(), Arc::default());
     let (counted, last) = (Arc::clone(&done), Arc::clone(&allocations));
@@ -95,7 +95,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         source: Box::new(source),
         producer: Producer::default(),
         source_kind: "test",
-        tables: publisher(&symbols).reader(),
+        names: publisher(&symbols).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),
@@ -133,7 +133,7 @@ fn full_queue_is_bounded_in_bytes() {
     for flows in [1, 10, 384, 512] {
         let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let before = counting::held_by_all();
-        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, RecordKinds::default(), counters.clone());
+        let (sink, queue) = queue::channel(DEFAULT_CAPACITY, 2048, LogEvents::default(), counters.clone());
         let reads = DEFAULT_CAPACITY / flows + 1;
         let (handle, _) = pass(vec![payload.clone(); flows], reads, vec![Box::new(sink.clone())]);
         let kept = counting::held_by_all() - before;

@@ -85,7 +85,6 @@ fn recorded_events_reuse_chunks() {
     let symbols = Symbols::default();
     let context = Deps {
         publisher: Publisher::new(Tables::new(&symbols)),
-        symbols,
         kernel_names: Box::new(NoWords),
         origin: String::new(),
         now: || 1,

@@ -56,7 +56,7 @@ fn commands_have_exit_code_and_stream() {
         (&["run", "--set", "otlp.endpoint"], 64, "", "write it as KEY=VALUE"),
         (&["run", "--set", "=x"], 64, "", "write it as KEY=VALUE"),
         (&["completions", "tcsh"], 64, "", "possible values: bash"),
-        (&["man", "nonsense"], 64, "", "there is no sub-command \"nonsense\""),
+        (&["man", "nonsense"], 64, "", "unknown sub-command \"nonsense\""),
         (&["config", "check", "--config", "/nonexistent/eyepiece.toml"], 78, "", missing),
     ] {
         let output = run(args, &[]);
@@ -109,7 +109,7 @@ fn config_check_reports_as_run() {
             "\n  monitor.socket (from /",
             "): there is no folder /nonexistent; ",
             "\n  otlp.tls.ca (from /",
-            "): /nonexistent/ca.pem: No such file or directory",
+            "): cannot use the certificate in /nonexistent/ca.pem: No such file or directory",
         ] {
             assert!(text.contains(words), "{words} {text}");
         }
@@ -271,7 +271,7 @@ fn status_without_server_names_address() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let output = run_with("", &["status", "--address", &address], &[]);
     assert_eq!(code(&output), 1);
-    let expected = format!("eyepiece: nothing answers on {address} (admin.listen): Connection refused (os error 111)");
+    let expected = format!("eyepiece: cannot connect to {address} (admin.listen): Connection refused (os error 111)");
     assert!(err(&output).starts_with(&expected), "{}", err(&output));
     let output = run_with("", &["status", "--address="], &[]);
     assert_eq!(code(&output), 1);

@@ -66,7 +66,8 @@ fn eyepiece(arguments: &[&str]) -> Command {
 fn without_privileges(command: &mut Command) {
     let drop_all = || {
         for capability in 0..64 {
-            // SAFETY: takes numbers. Who may not do that, or knows fewer, has none to drop.
+            // SAFETY: takes numbers. A process without the privilege, or a kernel without the capability, has none to
+            // drop.
             unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
         }
         Ok(())
@@ -154,7 +155,7 @@ fn agent_stream_is_recorded_and_replayed() {
     let output = replay(&path);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(count_flows(&text(&output.stdout)), 500);
-    assert!(text(&output.stderr).contains("the last record is cut"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the last record is truncated"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -413,7 +414,7 @@ fn failed_recording_changes_no_file() {
     assert_eq!(std::fs::read(folder.path().join("old")).expect("the file"), b"precious");
 }
 
-/// A recording of so many traces, the times of which are given.
+/// Returns a recording of traces at these times.
 fn recording(times: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let mut bytes = format::head().to_vec();
     for (port, time) in (1000..).zip(times) {

@@ -1,4 +1,4 @@
-//! Where programs go: to the interface of an index, whatever has its name by then.
+//! Checks that programs attach to the interface of an index, whatever has its name by then.
 
 use std::process::Command;
 

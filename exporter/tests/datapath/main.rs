@@ -1,4 +1,4 @@
-//! The datapath against the kernel, each test in a network namespace of its own.
+//! The datapath against the kernel, each test in its own network namespace.
 
 mod attach;
 mod links;

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
 use eyepiece::export::otlp::resource::Resource;
+use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
+use eyepiece::metadata::registry::Registry;
+use eyepiece::metadata::{Publisher, Snapshot, Tables};
+use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::cilium_release::Release;
-use eyepiece_flow::event::{KernelDrop, TrafficDelta};
-use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, Ip, L4, Layer, TcpFlags, Tunnel, Verdict};
-use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::{NameLookup, NoLookup};
-use eyepiece_wire::{AnsweredBy, Hook};
+use eyepiece_flow::event::KernelDrop;
+use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, L4, Layer, TcpFlags, Tunnel, Verdict};
+use eyepiece_flow::interner::{Symbol, Symbols};
+use eyepiece_flow::lookup::{BatchNames, NameLookup, NoLookup};
+use eyepiece_flow::metadata::EndMetadata;
+use eyepiece_tests::sample;
+use eyepiece_wire::Hook;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -36,9 +42,18 @@ impl NameLookup for Kernel {
     }
 }
 
+/// Names of a batch, and their symbols.
+fn named(symbols: &Symbols, names: &[&str]) -> (Arc<dyn BatchNames>, Vec<Symbol>) {
+    let mut tables = Tables::new(symbols);
+    let symbols = names.iter().map(|name| tables.intern(name)).collect();
+    (Arc::new(Snapshot::from(tables)), symbols)
+}
+
 fn decode(flow: &Flow, symbols: &Symbols) -> LogRecord {
     let mut bytes = Vec::new();
-    FlowEncoder::new(symbols.clone(), Arc::new(Kernel)).record(flow, 99, &mut bytes);
+    let mut encoder = FlowEncoder::new(Arc::new(Kernel));
+    encoder.enter(Some(&named(symbols, &["veth0"]).0));
+    encoder.record(flow, 99, &mut bytes);
     LogRecord::decode(bytes.as_slice()).unwrap()
 }
 
@@ -88,25 +103,11 @@ fn full_trace_has_all_attributes() {
     flow.proxy_port = 15_001;
     flow.vlan = Some(100);
     flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [2, 0, 0, 0, 0, 0xfe] });
-    flow.source = eyepiece_flow::flow::End { endpoint: 17, identity: 1001, name: symbols.intern("veth0") };
-    flow.destination = eyepiece_flow::flow::End { endpoint: 0, identity: 2, name: symbols.intern("world") };
+    flow.source = eyepiece_flow::flow::End { endpoint: 17, identity: 1001, name: symbols.intern("veth0"), entity: 0 };
+    flow.destination = eyepiece_flow::flow::End { endpoint: 0, identity: 2, name: symbols.intern("world"), entity: 0 };
     flow.ip.as_mut().unwrap().source_translated = Some([192, 0, 2, 1].into());
-    flow.traffic = Some(TrafficDelta {
-        hook: Hook::FromEndpoint,
-        mark: AnsweredBy::Unknown,
-        ifindex: 4,
-        ingress_ifindex: 0,
-        packets: 44,
-        bytes: 65_000,
-        held_packets: 0,
-        held_bytes: 0,
-    });
-    let outer = Ip {
-        source: [198, 51, 100, 1].into(),
-        source_translated: None,
-        destination: [198, 51, 100, 2].into(),
-        version: 4,
-    };
+    flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (4, 0), (44, 65_000)));
+    let outer = sample::ip([198, 51, 100, 1], [198, 51, 100, 2]);
     flow.tunnel =
         Some(Tunnel { protocol: 1, vni: 5, ip: outer, l4: L4::Udp { source_port: 1, destination_port: 8472 } });
     let record = decode(&flow, &symbols);
@@ -236,9 +237,40 @@ fn severities() {
     }
 }
 
+#[test]
+fn entity_has_attributes() {
+    let publisher = Publisher::default();
+    let registry = Registry::new(Symbols::default(), publisher.clone());
+    let (namespace, pod_name) = ("shop".to_owned(), "web-1".to_owned());
+    let metadata = EndMetadata { namespace, pod_name, ..EndMetadata::default() };
+    let dns_names = vec!["web.example".to_owned()];
+    let entity = Entity { name: "shop/web-1".to_owned(), metadata, dns_names, identity: 4711, ..Entity::default() };
+    registry.replace(Provider::File, vec![(Key::Address([10, 0, 0, 1].into()), Target::Entity(Arc::new(entity)))]);
+    registry.publish();
+    let mut reader = publisher.reader();
+    let mut flow = flow(7);
+    flow.ip.as_mut().unwrap().source = [10, 0, 0, 1].into();
+    enrich(&mut flow, reader.refresh());
+    let names: Arc<dyn BatchNames> = Arc::clone(reader.snapshot()) as _;
+    let mut encoder = FlowEncoder::new(Arc::new(NoLookup));
+    encoder.enter(Some(&names));
+    let mut bytes = Vec::new();
+    encoder.record(&flow, 99, &mut bytes);
+    let found = attributes(&LogRecord::decode(bytes.as_slice()).unwrap());
+    for expected in [
+        "hubble.source.name=shop/web-1",
+        "hubble.source.identity=4711",
+        "source.k8s.namespace.name=shop",
+        "source.k8s.pod.name=web-1",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected}: {found:?}");
+    }
+    assert!(!found.iter().any(|line| line.starts_with("destination.k8s")), "{found:?}");
+}
+
 /// All requests of so many flows.
 fn requests(flows: u32, max_records: usize, max_bytes: usize, resource: &Resource) -> (Vec<LogsRequest>, u32) {
-    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoLookup));
+    let mut encoder = FlowEncoder::new(Arc::new(NoLookup));
     let mut builder = RequestBuilder::new(resource, max_records, max_bytes);
     let (mut requests, mut too_large) = (Vec::new(), 0);
     for number in 0..flows {
@@ -299,12 +331,14 @@ proptest! {
     /// Any name, of any length, comes out as it went in, and requests decode whatever their size.
     #[test]
     fn any_name_survives(names in prop::collection::vec(".{0,300}", 1..20), ports in any::<(u16, u16)>(), v6 in any::<u128>()) {
-        let symbols = Symbols::default();
-        let mut encoder = FlowEncoder::new(symbols.clone(), Arc::new(NoLookup));
+        let texts: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (batch, symbols) = named(&Symbols::default(), &texts);
+        let mut encoder = FlowEncoder::new(Arc::new(NoLookup));
+        encoder.enter(Some(&batch));
         let mut builder = RequestBuilder::new(&resource(), 100, usize::MAX);
-        for (number, name) in names.iter().enumerate() {
-            let mut flow = flow(number as u32);
-            flow.source.name = symbols.intern(name);
+        for (number, symbol) in (0..).zip(symbols) {
+            let mut flow = flow(number);
+            flow.source.name = symbol;
             flow.l4 = L4::Udp { source_port: ports.0, destination_port: ports.1 };
             flow.ip.as_mut().unwrap().source = std::net::Ipv6Addr::from_bits(v6).into();
             prop_assert_eq!(builder.push(&mut encoder, &flow, 1), Pushed::Added);

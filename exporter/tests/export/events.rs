@@ -1,4 +1,4 @@
-//! What leaves beside the plain flow: layer 7, sockets, events of the agent, debug messages, losses.
+//! Checks exports besides plain flows: layer 7, sockets, events of the agent, debug messages, losses.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress, Timestamp};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
-use eyepiece_flow::flow::{End, EventType, Flow, Ip, L4, Sock, TcpFlags, TranslationPoint, Verdict};
-use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::flow::{End, EventType, Flow, L4, Sock, TcpFlags, TranslationPoint, Verdict};
 use eyepiece_flow::l7::{Dns, Generic, Http, Kafka, L7, L7Kind, L7Record};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
+use eyepiece_tests::sample;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
@@ -24,16 +24,12 @@ impl NameLookup for Links {
     fn interface(&self, ifindex: u32, out: &mut String) {
         out.push_str(if ifindex == 4 { "veth4" } else { "" });
     }
-
-    fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-    fn kernel_symbol(&self, _: u64, _: &mut String) {}
 }
 
 /// The record as a receiver reads it.
 fn record(observed: &Observed) -> LogRecord {
     let mut builder = RequestBuilder::new(&resource(), 10, 1 << 20);
-    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(Links));
+    let mut encoder = FlowEncoder::new(Arc::new(Links));
     assert_eq!(builder.push_observed(&mut encoder, observed, 99), Pushed::Added);
     let request = builder.finish().unwrap();
     let mut decoded = ExportLogsServiceRequest::decode(request.body).unwrap();
@@ -70,7 +66,7 @@ fn losses() {
     ] {
         let lost = Observed::Lost(Lost { source, cpu, count: 7, time: 5 });
         let source = format!("hubble.lost.source={name}");
-        // Each record has an id of its own, made where it is encoded.
+        // Each record has its own id, made where it is encoded.
         let (one, other) = (record(&lost), record(&lost));
         let [uid, another] = [&one, &other].map(|record| attributes(record).pop().unwrap());
         assert!(uid.starts_with("log.record.uid=") && uid.as_bytes()[29] == b'4' && uid != another, "{uid} {another}");
@@ -282,12 +278,7 @@ fn layer(kind: L7Kind, record: L7Record) -> Observed {
     let mut flow = Flow::empty(EventType { kind: 129, subtype: 0 });
     flow.verdict = Verdict::Forwarded;
     flow.is_reply = Some(kind == L7Kind::Response);
-    flow.ip = Some(Ip {
-        source: [10, 0, 0, 1].into(),
-        source_translated: None,
-        destination: [10, 0, 0, 2].into(),
-        version: 4,
-    });
+    flow.ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
     flow.l4 = L4::Tcp { source_port: 1, destination_port: 80, flags: TcpFlags(0) };
     let (trace_id, span_id) = ([7; 16], [8; 8]);
     let l7 = L7 { kind, record, trace_id, span_id, latency_ns: 5_000_000, ..L7::default() };
@@ -394,8 +385,7 @@ fn sockets() {
     let mut flow = Flow::empty(EventType { kind: 7, subtype: 1 });
     flow.verdict = Verdict::Traced;
     flow.no_source_address = true;
-    flow.ip =
-        Some(Ip { source: [0; 4].into(), source_translated: None, destination: [10, 0, 0, 2].into(), version: 4 });
+    flow.ip = Some(sample::ip([0; 4], [10, 0, 0, 2]));
     flow.l4 = L4::Udp { source_port: 0, destination_port: 53 };
     flow.sock = Some(Sock { point: TranslationPoint::PreForward, cookie: 5, cgroup: 9001 });
     let record = record(&Observed::Flow(flow));

@@ -15,7 +15,7 @@ use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{PATIENCE, Running, batch, numbers, options, settings, sums};
+use crate::support::{Running, TIMEOUT, batch, numbers, options, settings, sums};
 
 /// A request: its first line and headers in lower case, and its body.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
 }
 
-/// What follows `HTTP/1.1 ` up to the last header, and the body.
+/// The head after `HTTP/1.1 `, and the body.
 type Answer = (&'static str, Vec<u8>);
 
 /// Requests that were seen, and answers until everything is taken.
@@ -86,7 +86,7 @@ async fn records_arrive_once() {
     let client = Client::new(&settings, Signal::Logs).unwrap();
     let running = Running::start(&options(), client);
     running.sink.try_send(batch(0..45));
-    let counters = running.end(PATIENCE).await;
+    let counters = running.end(TIMEOUT).await;
     assert_eq!(sums(&counters), (45, [0; 5]));
     assert_eq!(numbers(&receiver.requests()), (0..45).collect::<Vec<_>>());
     for seen in receiver.seen.lock().unwrap().iter() {
@@ -105,7 +105,7 @@ async fn gzip() {
     let client = Client::new(&settings, Signal::Logs).unwrap();
     let running = Running::start(&options(), client);
     running.sink.try_send(batch(0..10));
-    assert_eq!(sums(&running.end(PATIENCE).await), (10, [0; 5]));
+    assert_eq!(sums(&running.end(TIMEOUT).await), (10, [0; 5]));
     let seen = receiver.seen.lock().unwrap()[0].clone();
     assert!(seen.head.contains("\r\ncontent-encoding: gzip\r\n"));
     let mut body = Vec::new();
@@ -144,7 +144,7 @@ async fn statuses() {
         let client = Client::new(&settings, Signal::Logs).unwrap();
         let running = Running::start(&LogsConfig { in_flight: 1, ..options() }, client);
         running.sink.try_send(batch(0..15));
-        let counters = running.end(PATIENCE).await;
+        let counters = running.end(TIMEOUT).await;
         assert_eq!(sums(&counters), (delivered, [0, rejected, partial_success, 0, 0]), "{head}");
         assert_eq!(receiver.seen.lock().unwrap().len(), attempts, "{head}");
     }

@@ -11,7 +11,7 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::support::{
-    Answer, PATIENCE, Received, Running, attribute, batch, eventually, grpc, options, records, settings, sums,
+    Answer, Received, Running, TIMEOUT, attribute, batch, eventually, grpc, options, records, settings, sums,
 };
 
 fn client(url: String) -> Client {
@@ -30,7 +30,7 @@ async fn records_arrive_once() {
     for start in [0, 100, 200] {
         assert_eq!(running.sink.try_send(batch(start..start + 100)), 100);
     }
-    let counters = running.end(PATIENCE).await;
+    let counters = running.end(TIMEOUT).await;
     assert_eq!(received.numbers(), (0..300).collect::<Vec<_>>());
     assert_eq!(sums(&counters), (300, [0; 5]));
     assert_eq!(counters.requests_ok.get(), 30);
@@ -47,7 +47,7 @@ async fn few_records_leave_after_delay() {
     let (received, running) = start(&LogsConfig { max_records: 1000, ..options() }, []).await;
     running.sink.try_send(batch(0..3));
     eventually(|| received.numbers().len() == 3).await;
-    assert_eq!(sums(&running.end(PATIENCE).await).0, 3);
+    assert_eq!(sums(&running.end(TIMEOUT).await).0, 3);
     assert_eq!(received.requests.lock().unwrap().len(), 1);
 }
 
@@ -56,7 +56,7 @@ async fn empty_batch_makes_no_request() {
     let (received, running) = start(&options(), []).await;
     assert_eq!(running.sink.try_send(batch(0..0)), 0);
     tokio::time::sleep(Duration::from_millis(30)).await;
-    assert_eq!(sums(&running.end(PATIENCE).await), (0, [0; 5]));
+    assert_eq!(sums(&running.end(TIMEOUT).await), (0, [0; 5]));
     assert!(received.metadata.lock().unwrap().is_empty());
 }
 
@@ -72,7 +72,7 @@ async fn headers_and_gzip() {
     assert!(!format!("{client:?}").contains("s3cret"));
     let running = Running::start(&options(), client);
     running.sink.try_send(batch(0..25));
-    assert_eq!(sums(&running.end(PATIENCE).await), (25, [0; 5]));
+    assert_eq!(sums(&running.end(TIMEOUT).await), (25, [0; 5]));
     assert_eq!(received.numbers(), (0..25).collect::<Vec<_>>());
     let metadata = received.metadata.lock().unwrap();
     for (name, value) in [("authorization", "Basic s3cret"), ("x-tenant", "t"), ("grpc-encoding", "gzip")] {
@@ -114,7 +114,7 @@ async fn refusals_and_retries_by_code() {
     ] {
         let (received, running) = start(&LogsConfig { in_flight: 1, ..options() }, [answer.clone()]).await;
         running.sink.try_send(batch(0..15));
-        let counters = running.end(PATIENCE).await;
+        let counters = running.end(TIMEOUT).await;
         let (expected, retried) = if delivered { ((15, [0; 5]), 1) } else { ((5, [0, 10, 0, 0, 0]), 0) };
         assert_eq!(sums(&counters), expected, "{answer:?}");
         assert_eq!(counters.requests_retried.get(), retried, "{answer:?}");
@@ -127,7 +127,7 @@ async fn partial_success_is_counted_not_retried() {
     for (rejected, counted) in [(0, 0), (3, 3), (10, 10), (99, 10), (-1, 0)] {
         let (received, running) = start(&LogsConfig { in_flight: 1, ..options() }, [Answer::Partial(rejected)]).await;
         running.sink.try_send(batch(0..15));
-        let counters = running.end(PATIENCE).await;
+        let counters = running.end(TIMEOUT).await;
         assert_eq!(sums(&counters), (15 - counted, [0, 0, counted, 0, 0]), "{rejected}");
         assert_eq!(received.metadata.lock().unwrap().len(), 2, "no request is repeated");
     }
@@ -144,7 +144,7 @@ async fn late_receiver_gets_everything() {
     let received = Received::default();
     grpc(&received, &address.to_string(), None).await;
     eventually(|| counters.delivered.get() == 50).await;
-    assert_eq!(sums(&running.end(PATIENCE).await), (50, [0; 5]));
+    assert_eq!(sums(&running.end(TIMEOUT).await), (50, [0; 5]));
     assert_eq!(received.numbers(), (0..50).collect::<Vec<_>>());
 }
 
@@ -165,7 +165,7 @@ async fn returning_receiver_misses_nothing() {
     received.answers.lock().unwrap().clear();
     grpc(&received, &address.to_string(), None).await;
     eventually(|| counters.delivered.get() == 100).await;
-    assert_eq!(sums(&running.end(PATIENCE).await), (100, [0; 5]));
+    assert_eq!(sums(&running.end(TIMEOUT).await), (100, [0; 5]));
     assert_eq!(received.numbers(), (0..100).collect::<Vec<_>>());
 }
 
@@ -200,7 +200,7 @@ async fn attempt_after_hang_delivers() {
     running.sink.try_send(batch(0..20));
     let counters = running.counters.clone();
     eventually(|| counters.delivered.get() == 20).await;
-    assert_eq!(sums(&running.end(PATIENCE).await), (20, [0; 5]));
+    assert_eq!(sums(&running.end(TIMEOUT).await), (20, [0; 5]));
 }
 
 #[tokio::test]
@@ -209,24 +209,25 @@ async fn requests_stay_below_four_mebibytes() {
     use eyepiece::export::otlp::logs::{MAX_BYTES, MAX_RECORDS};
     let received = Received::default();
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
-    let symbols = eyepiece_flow::interner::Symbols::default();
-    let huge = symbols.intern(&"x".repeat(600 * 1024));
-    let beyond = symbols.intern(&"y".repeat(2 * 1024 * 1024));
+    let mut tables = eyepiece::metadata::Tables::new(&eyepiece_flow::interner::Symbols::default());
+    let huge = tables.intern(&"x".repeat(600 * 1024));
+    let beyond = tables.intern(&"y".repeat(2 * 1024 * 1024));
     let telemetry = eyepiece::support::telemetry::Telemetry::default();
     let options = LogsConfig { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..options() };
     let names = std::sync::Arc::new(eyepiece_flow::lookup::NoLookup);
     let client = client(format!("http://{address}"));
-    let (sink, exporter) = logs::build(&options, &crate::support::resource(), symbols, names, client, &telemetry);
+    let (sink, exporter) = logs::build(&options, &crate::support::resource(), names, client, &telemetry);
     let (stop, receiver) = eyepiece::support::shutdown::channel();
     let task = tokio::spawn(exporter.run(receiver));
-    let mut flows = Vec::clone(&batch(0..20));
+    let mut flows = batch(0..20).to_vec();
     for (index, observed) in flows.iter_mut().enumerate() {
         let eyepiece_flow::record::Observed::Flow(flow) = observed else { panic!("{observed:?}") };
         // In the attribute and in the body: 1.2 MiB a record, and 4 MiB for those that can't be sent.
         flow.source.name = if index % 5 == 4 { beyond } else { huge };
     }
-    sink.try_send(std::sync::Arc::new(flows));
-    stop.send_replace(Some(tokio::time::Instant::now() + PATIENCE));
+    let batch_names = std::sync::Arc::new(eyepiece::metadata::Snapshot::from(tables));
+    sink.try_send(eyepiece_flow::record::Batch::with_names(flows, batch_names));
+    stop.send_replace(Some(tokio::time::Instant::now() + TIMEOUT));
     task.await.unwrap();
     let counters = eyepiece::export::otlp::counters::ExportCounters::new(&telemetry, Signal::Logs);
     assert_eq!(sums(&counters), (16, [0, 0, 0, 4, 0]));

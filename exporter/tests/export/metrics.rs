@@ -19,10 +19,12 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use prost::Message as _;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::http::Receiver;
-use crate::support::{PATIENCE, eventually, resource, signal_settings};
+use crate::support::{TIMEOUT, eventually, resource, signal_settings};
 
 /// Takes what it may, and keeps it.
 #[derive(Clone, Default)]
@@ -183,27 +185,34 @@ fn points(body: &[u8]) -> Vec<String> {
     points
 }
 
+/// Exports own metrics every 20 ms, until the stop.
+fn export_own(telemetry: Telemetry, transport: impl Transport) -> (watch::Sender<Option<Instant>>, JoinHandle<()>) {
+    let (stop, stopped) = shutdown::channel();
+    let task = tokio::spawn(async move {
+        let sender = MetricsSender::new(transport, &telemetry);
+        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stopped).await;
+    });
+    (stop, task)
+}
+
+/// A receiver of metrics over HTTP, and a client of it.
+async fn receiver() -> (Receiver, Client) {
+    let receiver = Receiver::default();
+    let endpoint = format!("http://{}", receiver.start().await);
+    let settings = signal_settings(endpoint, Protocol::HttpProtobuf, Signal::Metrics);
+    (receiver, Client::new(&settings, Signal::Metrics).unwrap())
+}
+
 #[tokio::test]
 async fn our_own_numbers_arrive() {
-    let receiver = Receiver::default();
-    let settings =
-        signal_settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf, Signal::Metrics);
-    let client = Client::new(&settings, Signal::Metrics).unwrap();
-    let telemetry = Telemetry::default();
+    let ((receiver, client), telemetry) = (receiver().await, Telemetry::default());
     let drops = |netns| [("hubble.drop.reason", "159"), ("hubble.drop.netns", netns)];
     telemetry.counter("eyepiece.datapath.drops", &drops("4026531840")).add(5);
     telemetry.counter("eyepiece.datapath.drops", &drops("4026532000")).add(6);
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(7);
-    let (sender, stop) = shutdown::channel();
-    let task = tokio::spawn({
-        let telemetry = telemetry.clone();
-        async move {
-            let sender = MetricsSender::new(client, &telemetry);
-            self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
-        }
-    });
+    let (stop, task) = export_own(telemetry.clone(), client);
     eventually(|| receiver.seen.lock().unwrap().len() >= 2).await;
-    // Registered late, exported all the same.
+    // Registered late, but still exported.
     telemetry.counter("eyepiece.flows.parsed", &[]).add(8);
     let exported = |name: &str| {
         let seen = receiver.seen.lock().unwrap();
@@ -211,7 +220,7 @@ async fn our_own_numbers_arrive() {
     };
     eventually(|| exported("eyepiece.flows.parsed")).await;
     telemetry.gauge("eyepiece.queue.depth", &[("eyepiece.queue.name", "q")]).set(9);
-    sender.send_replace(Some(Instant::now() + PATIENCE));
+    stop.send_replace(Some(Instant::now() + TIMEOUT));
     task.await.unwrap();
     let seen = receiver.seen.lock().unwrap();
     let last = seen.last().unwrap();
@@ -244,19 +253,8 @@ fn exported_drops(receiver: &Receiver) -> Option<(u64, i64)> {
 
 #[tokio::test]
 async fn same_drop_key_starts_anew() {
-    let receiver = Receiver::default();
-    let settings =
-        signal_settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf, Signal::Metrics);
-    let client = Client::new(&settings, Signal::Metrics).unwrap();
-    let telemetry = Telemetry::default();
-    let (sender, stop) = shutdown::channel();
-    let task = tokio::spawn({
-        let telemetry = telemetry.clone();
-        async move {
-            let sender = MetricsSender::new(client, &telemetry);
-            self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
-        }
-    });
+    let ((receiver, client), telemetry) = (receiver().await, Telemetry::default());
+    let (stop, task) = export_own(telemetry.clone(), client);
     // A network namespace leaves, and another one gets its inode.
     let drops = [("hubble.drop.reason", "159"), ("hubble.drop.netns", "4026532000")];
     let mut starts = Vec::new();
@@ -269,28 +267,20 @@ async fn same_drop_key_starts_anew() {
         telemetry.expire(now, Duration::ZERO);
         eventually(|| exported_drops(&receiver).is_none()).await;
     }
-    sender.send_replace(Some(Instant::now() + PATIENCE));
+    stop.send_replace(Some(Instant::now() + TIMEOUT));
     task.await.unwrap();
     assert!(starts[1] > starts[0], "{starts:?}");
 }
 
 #[tokio::test]
 async fn own_series_beyond_limit_are_summed() {
-    let receiver = Receiver::default();
-    let settings =
-        signal_settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf, Signal::Metrics);
-    let client = Client::new(&settings, Signal::Metrics).unwrap();
-    let telemetry = Telemetry::default();
+    let ((receiver, client), telemetry) = (receiver().await, Telemetry::default());
     for number in 0..SERIES_MAX + 3 {
         telemetry.counter("eyepiece.datapath.drops", &[("hubble.drop.netns", &number.to_string())]).add(5);
     }
-    let (sender, stop) = shutdown::channel();
-    let task = tokio::spawn(async move {
-        let sender = MetricsSender::new(client, &telemetry);
-        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
-    });
+    let (stop, task) = export_own(telemetry, client);
     eventually(|| !receiver.seen.lock().unwrap().is_empty()).await;
-    sender.send_replace(Some(Instant::now() + PATIENCE));
+    stop.send_replace(Some(Instant::now() + TIMEOUT));
     task.await.unwrap();
     let points = points(&receiver.seen.lock().unwrap().last().unwrap().body);
     let drops: Vec<_> = points.iter().filter(|point| point.starts_with("sum eyepiece.datapath.drops ")).collect();
@@ -314,13 +304,9 @@ async fn absent_receiver_does_not_delay_end() {
 async fn check_end(transport: impl Transport) {
     let telemetry = Telemetry::default();
     telemetry.counter("eyepiece.flows.parsed", &[]).add(1);
-    let (sender, stop) = shutdown::channel();
-    let task = tokio::spawn(async move {
-        let sender = MetricsSender::new(transport, &telemetry);
-        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stop).await;
-    });
+    let (stop, task) = export_own(telemetry, transport);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    sender.send_replace(Some(Instant::now() + Duration::from_millis(300)));
+    stop.send_replace(Some(Instant::now() + Duration::from_millis(300)));
     // Without the deadline the silent one would never end.
-    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, task).await.unwrap().unwrap();
 }

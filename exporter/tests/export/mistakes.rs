@@ -13,7 +13,7 @@ use tonic::transport::{Identity, ServerTlsConfig};
 use crate::support::{Received, grpc, settings};
 use crate::tls::Pki;
 
-/// What a single request comes to.
+/// Returns the result of a single request.
 async fn outcome(settings: Export) -> Outcome {
     let client = Client::new(&settings, Signal::Logs).unwrap();
     client.send(Bytes::new()).await

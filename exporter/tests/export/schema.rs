@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
-use eyepiece::metadata::Tables;
+use eyepiece::metadata::Snapshot;
 use eyepiece::pipeline::enrich;
-use eyepiece::pipeline::metrics::{
-    Aggregation, Config, FlowDetail, InterfaceNames, KernelNames, MetricContexts, Naming, SeriesNames, resolve,
-};
+use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, KernelNames, MetricContexts, Naming, resolve};
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
 use eyepiece_flow::decode::Pairing;
-use eyepiece_flow::event::{KernelDrop, Lost, LostSource, RawEvent, TrafficDelta};
-use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::event::{KernelDrop, Lost, LostSource, RawEvent};
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::decode as hubble;
@@ -24,8 +21,9 @@ use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
 use eyepiece_semconv::{attribute, event, metric};
 use eyepiece_tests::reference::vectors;
+use eyepiece_tests::sample;
 use eyepiece_tests::schema;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_wire::{Hook, InterfaceKind};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use prost::Message as _;
 
@@ -39,28 +37,19 @@ impl KernelNames for Machine {
     }
 }
 
-impl InterfaceNames for Machine {
-    fn name(&self, _: u32, _generation: u32) -> Option<Cow<'_, str>> {
-        None
-    }
-}
-
-/// What the monitor's payloads become; every second one as our own datapath delivers it, with totals and a reason.
+/// Returns the events of the monitor's payloads; every second one as of our datapath, with totals and a reason.
 fn of_payloads() -> Vec<Observed> {
-    let (tables, mut pairing, mut all) = (Tables::default(), Pairing::default(), Vec::new());
+    let (names, mut pairing, mut all) = (Snapshot::default(), Pairing::default(), Vec::new());
     for data in &vectors::payloads() {
-        let (packets, bytes) = (3, 300);
-        let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
         let ours = all.len() % 2 == 0;
-        let traffic =
-            TrafficDelta { hook, mark, ifindex: 4, ingress_ifindex: 4, packets, bytes, held_packets: 0, held_bytes: 0 };
+        let traffic = sample::traffic(Hook::FromEndpoint, (4, 4), (3, 300));
         let drop = KernelDrop { reason: 2, location: 7, netns: 4_026_531_840 };
         let traffic = (ours && data.first() == Some(&4)).then_some(traffic);
         let kernel_drop = (ours && data.first() == Some(&1)).then_some(drop);
         let event = RawEvent { time: 1, cpu: 2, data, traffic, kernel_drop };
         let Ok(mut observed) = decode::decode(&event, Producer::default(), &mut pairing) else { continue };
         if let Observed::Flow(flow) = &mut observed {
-            enrich::enrich(flow, &tables);
+            enrich::enrich(flow, &names);
         }
         all.push(observed);
     }
@@ -73,9 +62,8 @@ fn of_hubble() -> Vec<Observed> {
     text.lines().map(|line| Observed::Flow(hubble::flow(flow(line), Box::default()))).collect()
 }
 
-/// The log requests of all.
 fn logs(all: &[Observed]) -> Vec<ExportLogsServiceRequest> {
-    let mut encoder = FlowEncoder::new(Symbols::default(), Arc::new(NoLookup));
+    let mut encoder = FlowEncoder::new(Arc::new(NoLookup));
     let resource = eyepiece::export::otlp::resource::Resource::new("host", "instance", [], None);
     let mut builder = RequestBuilder::new(&resource, 1000, 3 << 20);
     let mut requests = Vec::new();
@@ -148,9 +136,7 @@ fn metric_attributes_follow_registry() {
             }
         }
         aggregation.count_lost(&Lost { source: LostSource::HubbleRing, cpu: None, count: 7, time: 5 });
-        let symbols = Symbols::default();
-        let names = SeriesNames { symbols: &symbols, kernel: &Machine, interfaces: &Machine };
-        let metrics = resolve(&aggregation.snapshot(9), &names, Naming::Semconv);
+        let metrics = resolve(&aggregation.snapshot(9), &Machine, Naming::Semconv);
         let count = metric::ALL.iter().filter(|metric| metric.name.starts_with("hubble.")).count();
         assert_eq!(metrics.len(), count, "every metric has a series");
         let encoded = encode(&metrics, 9, &Default::default(), MAX_REQUEST);

@@ -15,10 +15,10 @@ use eyepiece::support::backoff::BackoffRange;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::{Export, Otlp, Protocol, Signal};
-use eyepiece_flow::flow::{EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::flow::{EventType, Flow, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_tests::sample;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
@@ -34,7 +34,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// Long enough for a machine with other things to do; nothing waits this long when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A flow whose uuid carries a number.
 pub(crate) fn flow(number: u32) -> Flow {
@@ -45,18 +45,13 @@ pub(crate) fn flow(number: u32) -> Flow {
     flow.observation_point = Some(0);
     flow.is_reply = Some(false);
     flow.last_layer = Layer::L4;
-    flow.ip = Some(Ip {
-        source: [10, 0, 0, 1].into(),
-        source_translated: None,
-        destination: [10, 0, 0, 2].into(),
-        version: 4,
-    });
+    flow.ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
     flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
     flow
 }
 
 pub(crate) fn batch(numbers: std::ops::Range<u32>) -> Batch {
-    Arc::new(numbers.map(flow).map(Observed::Flow).collect())
+    Batch::new(numbers.map(flow).map(Observed::Flow).collect())
 }
 
 pub(crate) fn attribute<'a>(record: &'a LogRecord, name: &str) -> Option<&'a Value> {
@@ -81,7 +76,7 @@ pub(crate) fn numbers(requests: &[ExportLogsServiceRequest]) -> Vec<u32> {
     numbers
 }
 
-/// What a receiver answers.
+/// The answer of a receiver.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Ok,
@@ -90,7 +85,7 @@ pub(crate) enum Answer {
     Hang,
 }
 
-/// What receivers keep: requests that they took, and what they will answer before they take everything.
+/// The state of receivers: accepted requests, and the answers that they send before they accept everything.
 #[derive(Clone, Default)]
 pub(crate) struct Received {
     pub(crate) requests: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
@@ -185,7 +180,7 @@ impl Running {
     pub(crate) fn start(options: &LogsConfig, transport: impl Transport) -> Self {
         let telemetry = Telemetry::default();
         let names = Arc::new(NoLookup);
-        let (sink, exporter) = logs::build(options, &resource(), Symbols::default(), names, transport, &telemetry);
+        let (sink, exporter) = logs::build(options, &resource(), names, transport, &telemetry);
         let (stop, receiver) = shutdown::channel();
         let task = tokio::spawn(exporter.run(receiver));
         Self { sink, counters: ExportCounters::new(&telemetry, Signal::Logs), stop, task }
@@ -209,7 +204,7 @@ pub(crate) fn sums(counters: &ExportCounters) -> (u64, [u64; 5]) {
 
 /// Waits for a condition that others bring about.
 pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = std::time::Instant::now() + TIMEOUT;
     while !condition() {
         assert!(std::time::Instant::now() < end, "waited in vain");
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig, crypto};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::http::Receiver;
-use crate::support::{PATIENCE, Received, Running, batch, grpc, options, settings, sums};
+use crate::support::{Received, Running, TIMEOUT, batch, grpc, options, settings, sums};
 
 /// An authority, and a server's and a client's certificate that it signed.
 pub(crate) struct Pki {
@@ -74,14 +74,13 @@ async fn delivered(client: Client) -> u64 {
     running.sink.try_send(batch(0..25));
     let counters = running.counters.clone();
     crate::support::eventually(|| counters.delivered.get() == 25 || counters.requests_retried.get() > 3).await;
-    let time = if counters.delivered.get() == 25 { PATIENCE } else { Duration::ZERO };
+    let time = if counters.delivered.get() == 25 { TIMEOUT } else { Duration::ZERO };
     let (delivered, dropped) = sums(&running.end(time).await);
     assert_eq!((delivered + dropped[4], dropped[1]), (25, 0));
     delivered
 }
 
-/// Each protocol with the right files, without a client certificate, with another's certificate, and with another
-/// authority.
+/// Checks each protocol with the right files, without a client certificate, with a foreign one, a foreign authority.
 async fn check(url: String, protocol: Protocol, pki: &Pki) {
     let other = Pki::new();
     let settings = settings(url, protocol);
@@ -129,19 +128,20 @@ fn unusable_tls_files_are_named() {
     std::fs::write(pki.path("empty"), "").unwrap();
     let other = Pki::new();
     let cases = [
-        (Some("missing"), None, "missing: certificate: "),
-        (Some("empty"), None, "empty: certificate: none in the file"),
-        (Some("key"), None, "key: certificate: none in the file"),
-        (None, Some((pki.path("missing"), pki.path("key"))), "missing: certificate: "),
-        (None, Some((pki.path("cert"), pki.path("empty"))), "empty: private key: "),
-        (None, Some((pki.path("cert"), other.path("key"))), "client certificate "),
+        (Some("missing"), None, ["certificate", "missing", ": No such file"]),
+        (Some("empty"), None, ["certificate", "empty", ": none in the file"]),
+        (Some("key"), None, ["certificate", "key", ": none in the file"]),
+        (None, Some((pki.path("missing"), pki.path("key"))), ["certificate", "missing", ": No such file"]),
+        (None, Some((pki.path("cert"), pki.path("empty"))), ["private key", "empty", ": "]),
+        (None, Some((pki.path("cert"), other.path("key"))), ["client certificate", "cert", " with key "]),
     ];
-    for (ca, identity, expected) in cases {
+    for (ca, identity, [what, name, rest]) in cases {
         let mut settings = settings("http://127.0.0.1:1".into(), Protocol::Grpc);
         settings.tls.ca = ca.map(|name| pki.path(name));
         (settings.tls.cert, settings.tls.key) = identity.unzip();
         let error = Client::new(&settings, Signal::Logs).unwrap_err().to_string();
-        assert!(error.contains(expected), "{error}");
+        let expected = format!("cannot use the {what} in {}{rest}", pki.path(name).display());
+        assert!(error.contains(&expected), "{error}");
         assert!(!error.contains("PRIVATE"), "{error}");
     }
 }

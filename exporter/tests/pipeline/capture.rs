@@ -1,4 +1,4 @@
-//! How much of a packet the datapath has to capture.
+//! Checks the bytes of a packet that the datapath has to capture.
 
 use eyepiece::source::datapath::object::MIN_CAPTURE;
 use eyepiece_flow::decode;

@@ -108,7 +108,7 @@ fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps
         source,
         producer: Release::V1_18.into(),
         source_kind: "script",
-        tables: Publisher::new(tables).reader(),
+        names: Publisher::new(tables).reader(),
         symbols: Symbols::default(),
         learn: Box::new(|_, _, _| ()),
         aggregation: Aggregation::new(Config::default(), 0),

@@ -6,10 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use eyepiece::pipeline::metrics::{
-    Aggregation, Config, Contexts, InterfaceNames, KernelNames, MetricContexts, Naming, SeriesNames, resolve,
-};
-use eyepiece_flow::interner::Symbols;
+use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, KernelNames, MetricContexts, Naming, resolve};
 use eyepiece_hubble::decode;
 use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
@@ -21,12 +18,6 @@ struct NoNames;
 impl KernelNames for NoNames {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         reason.to_string().into()
-    }
-}
-
-impl InterfaceNames for NoNames {
-    fn name(&self, _: u32, _: u32) -> Option<Cow<'_, str>> {
-        None
     }
 }
 
@@ -55,10 +46,8 @@ fn metrics_equal_hubbles() {
         flows += 1;
     }
     assert_eq!(flows, 4000);
-    let symbols = Symbols::default();
-    let names = SeriesNames { symbols: &symbols, kernel: &NoNames, interfaces: &NoNames };
     let mut counted = BTreeMap::new();
-    for metric in resolve(&aggregation.snapshot(1), &names, Naming::Hubble) {
+    for metric in resolve(&aggregation.snapshot(1), &NoNames, Naming::Hubble) {
         for series in metric.series {
             let mut labels: Vec<String> =
                 series.attributes.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use eyepiece::metadata::Tables;
+use eyepiece::metadata::{Snapshot, Tables};
 use eyepiece::pipeline::enrich;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
@@ -43,7 +43,7 @@ struct Counts {
     ours_only: usize,
 }
 
-/// What became of a payload.
+/// The fate of a payload.
 enum Outcome {
     Observed(Box<Observed>, Value),
     Skipped,
@@ -53,7 +53,7 @@ enum Outcome {
 /// Compares all rows. `names` takes out of the reference what we do not fill in.
 fn compare(reference: &str, tables: Option<Tables>, names: impl Fn(&mut Value)) -> Counts {
     let ends_are_known = tables.is_some();
-    let decoder = Decoder { tables: tables.unwrap_or_default(), pairing: RefCell::default() };
+    let decoder = Decoder { names: tables.unwrap_or_default().into(), pairing: RefCell::default() };
     let mut differences = Vec::new();
     let mut deviating = [0; DEVIATIONS.len()];
     let mut counts = Counts::default();
@@ -105,7 +105,7 @@ fn compare(reference: &str, tables: Option<Tables>, names: impl Fn(&mut Value)) 
     counts
 }
 
-/// Whether a row's outcome is upstream's, or better.
+/// Returns whether a row's outcome is upstream's, or better.
 fn is_equal(ours: &Outcome, expected: &Value, counts: &mut Counts) -> bool {
     match (expected["error"].as_str(), ours) {
         (Some("event was skipped"), ours) => {
@@ -134,12 +134,12 @@ fn is_equal(ours: &Outcome, expected: &Value, counts: &mut Counts) -> bool {
     }
 }
 
-/// How upstream's errors begin that are about the message itself, not about a packet in it.
+/// The beginnings of upstream's errors about the message itself, not about a packet in it.
 const REFUSALS: [&str; 5] =
     ["failed to parse", "empty data", "can't decode following payload type", "gob: ", "parsing time"];
 
 struct Decoder {
-    tables: Tables,
+    names: Snapshot,
     pairing: RefCell<Pairing>,
 }
 
@@ -152,12 +152,12 @@ impl Decoder {
         };
         match &mut observed {
             Observed::Flow(flow) => {
-                if flow.sock.is_some() && !enrich::socket(flow, &self.tables) {
+                if flow.sock.is_some() && !enrich::socket(flow, self.names.links()) {
                     return Outcome::Skipped;
                 }
-                enrich::enrich(flow, &self.tables);
+                enrich::enrich(flow, &self.names);
             }
-            Observed::Debug(event) => enrich::debug(event, &self.tables),
+            Observed::Debug(event) => enrich::debug(event, &self.names),
             Observed::Agent(_) | Observed::Lost(_) => {}
         }
         let value = json::observed(&observed);

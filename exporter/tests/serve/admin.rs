@@ -74,7 +74,7 @@ fn paths_and_methods() {
     assert!(head.ends_with("\r\n\r\n") && head.contains("content-type: application/json"), "{head}");
 }
 
-/// What a web page's name that resolves to this machine would have a browser send.
+/// Sends a browser's request from a web page whose name resolves to this machine.
 #[test]
 fn foreign_host_is_refused() {
     let (admin, _) = admin();

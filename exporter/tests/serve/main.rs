@@ -1,4 +1,4 @@
-//! What the command serves, on real sockets: Hubble's API, the monitor socket and the admin endpoint.
+//! Tests of the servers on real sockets: Hubble's API, the monitor socket and the admin endpoint.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
 

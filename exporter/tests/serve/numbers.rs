@@ -5,7 +5,7 @@ use std::time::Duration;
 use eyepiece::support::telemetry::{Key, Telemetry};
 use tokio::time::{Instant, sleep};
 
-/// A value, 0 where there is none: by its name and, where it has one, its reason or outcome.
+/// Returns a value, or 0: by its name and, if any, its reason or outcome.
 pub(crate) fn number(telemetry: &Telemetry, name: &str, reason: &str) -> u64 {
     let name = format!("eyepiece.hubble.{name}");
     let is = |key: &Key| key.name == name && key.attributes.iter().all(|(_, value)| value == reason);

@@ -9,9 +9,6 @@ pub type Verdicts = Result<Vec<bool>, String>;
 
 /// Holds each request against all events. Both are encoded protobuf: `observer.ExportEvent` (a flow, an agent event, a
 /// debug event or a loss, with its time) and `observer.GetFlowsRequest`, of which whitelist and blacklist count.
-///
-/// # Errors
-/// Where the harness is not there, or an event is no such message.
 pub fn filter(events: &[Vec<u8>], requests: &[Vec<u8>]) -> Result<Vec<Verdicts>> {
     pipe(
         &["filters"],

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Harness, pipe};
 
-/// Which streams there are. All follow, unless they have a request of their own.
+/// The streams of a load. All follow, unless they have their own request.
 #[derive(Clone, Debug)]
 pub struct Streams<'a> {
     /// Read as fast as they come.
@@ -47,7 +47,7 @@ impl Default for Streams<'_> {
     }
 }
 
-/// What became of a stream.
+/// The result of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// `read`, `unread`, `filtered` or `reset`.
@@ -64,11 +64,11 @@ pub struct Report {
     pub lost_messages: u64,
     /// From the request to the last response.
     pub took: Duration,
-    /// The code's name as Go has it (`OK`, `Canceled`, `ResourceExhausted`) and its text; none while it goes on.
+    /// The code's name as Go has it (`OK`, `Canceled`, `ResourceExhausted`) and its text; `None` while it runs.
     pub end: Option<(String, String)>,
 }
 
-/// Running clients; all end with the value. Errors are those of the pipe, which ends where the harness does.
+/// Running clients; all end with the value. Errors are the pipe's, which ends with the harness.
 #[derive(Debug)]
 pub struct Load {
     harness: Harness,
@@ -78,9 +78,6 @@ pub struct Load {
 impl Load {
     /// Starts them against `HOST:PORT` or `unix:///PATH`; returns when all requests are sent, which is not yet when the
     /// server has begun to serve them: wait for a first flow where that matters.
-    ///
-    /// # Errors
-    /// Where the harness is not there.
     pub fn start(address: &str, streams: &Streams<'_>) -> Result<Self> {
         let mut arguments = vec!["observe-load".to_owned(), format!("-address={address}")];
         for (name, value) in [
@@ -121,7 +118,7 @@ impl Load {
         self.done("reset")
     }
 
-    /// What has become of each stream so far: those read first, then unread, filtered, resets.
+    /// Returns the state of each stream so far: read ones first, then unread, filtered, reset ones.
     pub fn report(&mut self) -> Result<Vec<Report>> {
         let mut line = self.harness.ask("report")?;
         let mut reports = Vec::new();
@@ -163,7 +160,7 @@ impl Report {
     }
 }
 
-/// What a call has given.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Called {
     /// Each response's bytes.
@@ -174,7 +171,7 @@ pub struct Called {
     pub message: String,
     /// The response's metadata, `{name: [value, …]}`.
     pub header: Value,
-    /// The metadata behind the responses, of the same form.
+    /// The metadata after the responses, of the same form.
     pub trailer: Value,
 }
 
@@ -183,7 +180,7 @@ pub struct Called {
 /// `-timeout=3s`, `-header=NAME=VALUE`.
 ///
 /// # Errors
-/// Where the harness is not there; an error of the call is part of the answer.
+/// Fails if the harness is missing; an error of the call is part of the answer.
 pub fn call(address: &str, method: &str, message: &[u8], further: &[&str]) -> Result<Called> {
     let message = hex(message);
     let arguments = ["call", "-address", address, "-method", method, "-message", &message];

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Harness, write_tagged};
 
-/// How a server is started.
+/// The options of a server.
 #[derive(Clone, Debug)]
 pub struct Options<'a> {
     /// `HOST:PORT` (port 0 for any) or `unix:///PATH`.
@@ -24,8 +24,8 @@ impl Default for Options<'_> {
     }
 }
 
-/// A running server: services Observer, Peer, health, reflection; without TLS. Errors are those of the pipe, which ends
-/// where the harness does.
+/// A running server without TLS: Observer, Peer, health, reflection. Errors are the pipe's, which ends with the
+/// harness.
 ///
 /// The ring hides its newest event until the next one is written, and `--last` counts events of every kind where there
 /// is no filter: both are Cilium's own.
@@ -38,9 +38,6 @@ pub struct ObserveServer {
 
 impl ObserveServer {
     /// Starts it and waits until it listens.
-    ///
-    /// # Errors
-    /// Where the harness is not there, or can't listen.
     pub fn start(options: &Options<'_>) -> Result<Self> {
         let capacity = options.capacity.to_string();
         let Options { listen, node, cluster, .. } = options;
@@ -51,7 +48,7 @@ impl ObserveServer {
         Ok(Self { harness, address, settled: 0 })
     }
 
-    /// Where it listens, in the form of [`Options::listen`]: what `hubble --server` takes.
+    /// Returns its address in the form of [`Options::listen`], as `hubble --server` takes it.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -83,7 +80,7 @@ impl ObserveServer {
         self.peer_change(&prost::Message::encode_to_vec(&change))
     }
 
-    /// Waits until all of the above has happened; gives the number of events that were ever put in the ring.
+    /// Waits until all of the above has happened; returns the number of events ever put in the ring.
     pub fn settle(&mut self) -> Result<u64> {
         self.settled += 1;
         let marker = self.settled.to_string();

@@ -1,4 +1,4 @@
-//! What a receiver got, in a shape that is easy to ask.
+//! The data that a receiver got, in a form that is easy to query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub type Attributes = BTreeMap<String, String>;
 pub struct Log {
     /// Event name.
     pub event: String,
-    /// When it happened, ns since the Unix epoch.
+    /// Time of the event, ns since the Unix epoch.
     pub time: u64,
-    /// When it was seen, ns since the Unix epoch.
+    /// Time of the observation, ns since the Unix epoch.
     pub observed: u64,
     /// Severity number.
     pub severity: i32,
-    /// Body, empty when there is none.
+    /// Body, or empty.
     pub body: String,
     /// Attributes.
     pub attributes: Attributes,
@@ -43,7 +43,7 @@ pub struct Point {
     pub value: f64,
     /// Start of the series, ns since the Unix epoch.
     pub start: u64,
-    /// When it was read, ns since the Unix epoch.
+    /// Time of the value, ns since the Unix epoch.
     pub time: u64,
     /// Unit of its metric.
     pub unit: String,
@@ -70,7 +70,7 @@ pub struct Received {
     pub rejected: u64,
     /// The largest request, bytes without compression.
     pub largest: usize,
-    /// What of it is not as the registry has it.
+    /// Its deviations from the registry.
     pub violations: BTreeSet<String>,
     /// Metadata (HTTP/2 headers) of the last request, texts only.
     pub headers: BTreeMap<String, String>,
@@ -103,7 +103,7 @@ impl Received {
         self.logs.iter().filter(move |log| contains(log))
     }
 
-    /// How many different `log.record.uid` there are: without replays.
+    /// Returns the number of different `log.record.uid`: without replays.
     pub fn unique_logs(&self) -> usize {
         self.logs.iter().filter_map(|log| log.attributes.get("log.record.uid")).collect::<BTreeSet<_>>().len()
     }

@@ -1,4 +1,4 @@
-//! Where we differ from the reference on purpose, and how a row of each kind is recognised.
+//! The intended differences from the reference, and the recognition of each kind's rows.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A kind of difference.
 pub struct Deviation {
-    /// What differs, and why.
+    /// The difference and its reason.
     pub reason: &'static str,
     /// Whether it is about the layers of a packet, not about the notification around it.
     pub of_packets: bool,
@@ -22,15 +22,15 @@ pub struct Deviation {
 pub struct Row<'a> {
     /// The monitor's payload.
     pub payload: &'a [u8],
-    /// What we decode it to.
+    /// Our decoded fields.
     pub observed: &'a Observed,
     /// The same as protobuf JSON.
     pub ours: &'a Value,
-    /// What the reference has.
+    /// The reference's fields.
     pub expected: &'a Value,
-    /// Ends are known by their addresses: where those differ, so do these.
+    /// Ends are known by their addresses: if those differ, so do these.
     pub ends_are_known: bool,
-    /// What we make of another payload in the place of this one.
+    /// Decodes another payload in place of this one.
     pub instead: &'a dyn Fn(&[u8]) -> Option<Value>,
 }
 
@@ -46,7 +46,7 @@ pub const DEVIATIONS: [Deviation; 10] = [
         reason: "all IPv6 extension headers are looked through; upstream stops behind hop-by-hop",
         of_packets: true,
         is_in_vectors: true,
-        explains: |row| row.expected["Summary"] == "IPv6" && has_extension(row) && equal_but(row, behind(row)),
+        explains: |row| row.expected["Summary"] == "IPv6" && has_extension(row) && equal_but(row, layer_fields(row)),
     },
     Deviation {
         reason: "VLAN tags are looked through; upstream stops at them",
@@ -93,7 +93,7 @@ pub const DEVIATIONS: [Deviation; 10] = [
         reason: "Geneve options end where the header ends them; upstream goes by their own lengths, modulo 256",
         of_packets: true,
         is_in_vectors: true,
-        explains: |row| odd_geneve_options(row) && equal_but(row, behind(row)),
+        explains: |row| odd_geneve_options(row) && equal_but(row, layer_fields(row)),
     },
     Deviation {
         reason: "verdicts of 32 bytes, of 1.18 and before, are read; upstream takes every verdict for 40",
@@ -148,8 +148,8 @@ pub const DEVIATIONS: [Deviation; 10] = [
 /// All fields that come from a packet.
 const LAYERS: [&str; 5] = ["ethernet", "IP", "l4", "Summary", "tunnel"];
 
-/// What differs where one of both sees the layers behind a header: of a tunnel's packet also what a tunnel in it has.
-fn behind(row: &Row<'_>) -> &'static [&'static str] {
+/// The fields that differ if only one side decodes the layers after a header; for a tunnel's packet also the tunnel's.
+fn layer_fields(row: &Row<'_>) -> &'static [&'static str] {
     if row.ours.get("tunnel").is_some() { &LAYERS } else { &["IP", "l4", "Summary"] }
 }
 
@@ -192,7 +192,7 @@ fn is_jumbogram(row: &Row<'_>) -> bool {
     headers(row).any(|header| header[4..7] == [0; 3] && header[40..].windows(2).any(|option| option == [0xc2, 4]))
 }
 
-/// There is the ethertype of a VLAN tag behind the addresses that the reference has.
+/// Returns whether the ethertype of a VLAN tag follows the reference's addresses.
 fn has_tag(row: &Row<'_>) -> bool {
     let Some(text) = row.expected["ethernet"]["source"].as_str() else { return false };
     let source: Vec<u8> = text.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
@@ -200,7 +200,7 @@ fn has_tag(row: &Row<'_>) -> bool {
     frames.any(|header| matches!(header[6..], [0x81 | 0x91, 0] | [0x88, 0xa8]))
 }
 
-/// The options of a Geneve header, of the tunnel or of one in it, do not end where the header ends them.
+/// Returns whether options of a Geneve header, the tunnel's or an inner one's, do not end at the header's end.
 fn odd_geneve_options(row: &Row<'_>) -> bool {
     const PORT: [u8; 2] = 6081_u16.to_be_bytes();
     let Some(tunnel) = row.flow().and_then(|flow| flow.tunnel) else { return false };

@@ -1,6 +1,4 @@
-//! What was observed as protobuf JSON: encoded as Hubble's messages, and read again by their descriptors.
-
-use std::sync::Arc;
+//! Events as protobuf JSON: encoded as Hubble's messages, and decoded by their descriptors.
 
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Observed;
@@ -11,7 +9,7 @@ use eyepiece_hubble::proto::observer::ExportEvent;
 use prost::Message as _;
 use serde_json::{Map, Value};
 
-/// Labels that every reserved identity from 1 on has; the reference knows none without metadata.
+/// Labels that every reserved identity from 1 on has; the reference has none without metadata.
 const RESERVED: [&str; 10] = [
     "reserved:host",
     "reserved:world",
@@ -28,7 +26,7 @@ const RESERVED: [&str; 10] = [
 /// As the reference has it, without `emitter`, `uuid` and `time`.
 pub fn observed(observed: &Observed) -> Value {
     let mut encoded = Vec::new();
-    Encoder::new("", Arc::new(NoLookup)).export_event(observed, &Mask::ALL, &mut encoded);
+    Encoder::new("", &NoLookup).export_event(observed, &Mask::ALL, &mut encoded);
     let message = ExportEvent::decode(encoded.as_slice()).expect("an event");
     let mut text = String::new();
     json::write(&message, &mut text).expect("JSON");

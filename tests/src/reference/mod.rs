@@ -1,4 +1,4 @@
-//! The reference: payloads, what Cilium 1.20.2's own code made of them, and where we differ on purpose.
+//! The reference: payloads, the results of Cilium 1.20.2's own code, and our intended differences.
 
 pub mod deviation;
 pub mod json;

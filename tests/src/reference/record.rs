@@ -1,4 +1,4 @@
-//! What Hubble has in protobuf as our record: as much of it as filters ask for.
+//! Converts Hubble's protobuf to our record, as far as filters read it.
 
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
 use eyepiece_flow::debug_event::DebugEvent;

@@ -6,17 +6,11 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 /// The text of a file; `.gz` is unpacked.
-///
-/// # Panics
-/// If the file is missing or is not UTF-8.
 pub fn text(name: &str) -> String {
     String::from_utf8(bytes(name)).expect(name)
 }
 
 /// The generated payloads, some of them mutated or cut: in the file each follows its length, a little-endian u32.
-///
-/// # Panics
-/// If the file is missing.
 pub fn payloads() -> Vec<Vec<u8>> {
     let bytes = bytes("payloads.bin.gz");
     let (mut rest, mut payloads) = (bytes.as_slice(), Vec::new());

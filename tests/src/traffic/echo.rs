@@ -21,7 +21,7 @@ pub struct Echo<'a> {
     ttl: u32,
 }
 
-/// How many went and came.
+/// The numbers of requests and replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EchoReport {
     /// Requests sent.
@@ -44,13 +44,13 @@ impl Echo<'_> {
         self
     }
 
-    /// How many requests.
+    /// Sets the number of requests.
     pub const fn count(mut self, count: u16) -> Self {
         self.count = count;
         self
     }
 
-    /// Bytes behind the ICMP header.
+    /// Sets the bytes after the ICMP header.
     pub const fn payload(mut self, bytes: usize) -> Self {
         self.payload = bytes;
         self

@@ -20,7 +20,7 @@ pub struct Mixed<'a> {
     flows: u16,
 }
 
-/// What was sent, by kind.
+/// The sent frames, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// All of it; bytes are the frames', VLAN tags included.
@@ -37,7 +37,7 @@ pub const fn mixed<'a>(from: &'a Host, to: &'a Host) -> Mixed<'a> {
 }
 
 impl Mixed<'_> {
-    /// How many frames.
+    /// Sets the number of frames.
     pub const fn total(mut self, total: u64) -> Self {
         self.total = total;
         self
@@ -49,7 +49,7 @@ impl Mixed<'_> {
         self
     }
 
-    /// How many source ports each kind uses.
+    /// Sets the number of source ports of each kind.
     pub const fn flows(mut self, flows: u16) -> Self {
         self.flows = flows;
         self

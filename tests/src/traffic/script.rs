@@ -6,7 +6,7 @@ use super::{Close, echo, mixed, tcp, udp};
 use crate::Count;
 use crate::lab::{Family, Host};
 
-/// What a script sent.
+/// The traffic of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Script {
     /// Datagrams, echo requests and frames that the first host sent, each as on its link; TCP comes on top.
@@ -19,7 +19,7 @@ pub struct Script {
 
 /// Sends scripted traffic between two hosts until at least so many packets have crossed the first one's link.
 ///
-/// How many TCP segments and answers there are is the stacks' decision: the interfaces' counters have it.
+/// The stacks decide the number of TCP segments and answers: the interfaces' counters have it.
 pub fn script(from: &Host, to: &Host, total: u64) -> Result<Script> {
     /// TCP payload of a segment at an MTU of 1500, no options but timestamps, IPv6.
     const SEGMENT: u64 = 1428;

@@ -1,4 +1,4 @@
-//! What is attached, beside which programs, and what is left of it.
+//! Checks the attached programs beside others', and that none remain afterwards.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn qdiscs(inside: &Inside) -> Result<Vec<String>> {
     Ok(shown.lines().filter(|line| line.contains("clsact")).map(str::to_owned).collect())
 }
 
-/// Foreign programs at all four places, some before ours and some behind, by the time they are attached.
+/// Foreign programs at all four places, some before ours and some after, by the time of attaching.
 fn foreign(inside: &Inside, attach: &str, order: Order) -> Result<Vec<(Side, Counting)>> {
     let mut all = Vec::new();
     for device in ["ve-a", "ve-b"] {

@@ -10,8 +10,8 @@ use eyepiece_tests::traffic::{frames, udp};
 use eyepiece_tests::{Lab, Receiver, Uplink, Watch, eventually};
 use nix::sys::signal::Signal;
 
-/// How long what must happen may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Packets a second.
 const RATE: u64 = 20_000;
 
@@ -36,8 +36,7 @@ fn spoofed_source_renames_no_flow() -> Result<()> {
     let node = lab.node_towards(outside);
     udp(outside, &node).packets(300).run()?;
     lab.settle()?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         for (source, destination, packets) in [
             // Each spoofed packet meets a closed port, and is answered.
             ("ve-b", "world", 500 + SPOOFED as u64),
@@ -73,7 +72,7 @@ fn routed_source_names_its_endpoint() -> Result<()> {
     );
     frames(a)?.send([out.as_slice()], RATE)?;
     let mut probes = 0;
-    eventually(PATIENCE, "the route's endpoint", || {
+    eventually(TIMEOUT, "the route's endpoint", || {
         frames(outside).and_then(|socket| socket.send([back.as_slice()], RATE)).ok()?;
         probes += 1;
         (watch.receiver.look(|received| between(received, "world", "ve-a")) > 0).then_some(())
@@ -103,8 +102,7 @@ fn foreign_drop_names_no_interface() -> Result<()> {
     node.nft("table inet own { chain c { type filter hook forward priority 0; udp dport 4444 drop; }; }")?;
     udp(a, lab.endpoint("b")).port(4444).packets(5).send()?;
     lab.settle()?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         let interfaces = |address: &str| -> Vec<Option<String>> {
             let wanted = [("hubble.verdict", "DROPPED"), ("destination.address", address)];
             let records = received.logs_with(&wanted);
@@ -132,7 +130,7 @@ fn reused_index_has_its_own_sum() -> Result<()> {
         eyepiece.wait_for_hooks(device, true)?;
         PacketSocket::open(peers, "late")?.send(std::iter::repeat_n(bytes.as_slice(), count), RATE)?;
         let count = count as u64;
-        eventually(PATIENCE, "counted", || (packets(device) >= count).then_some(()))
+        eventually(TIMEOUT, "counted", || (packets(device) >= count).then_some(()))
             .with_context(|| format!("{device}: {}", packets(device)))?;
         lab.node().ip(&format!("link del {device}"))?;
     }
@@ -156,7 +154,7 @@ fn point(receiver: &Receiver, metric: &str, attributes: &[(&str, &str)]) -> Opti
 /// The eyepiece has exported everything that it had at the time of the call.
 fn wait_for_export(receiver: &Receiver) -> Result<()> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos() as u64;
-    receiver.wait(PATIENCE, "an export", |received| {
+    receiver.wait(TIMEOUT, "an export", |received| {
         received.series("eyepiece.flows.parsed", &[]).any(|(_, point)| point.time > now)
     })
 }
@@ -181,10 +179,10 @@ fn own_sums_never_fall() -> Result<()> {
         let exported = || {
             point(&receiver, METRIC, &unseen).filter(|(_, value)| (packets..packets + 50).contains(&(*value as usize)))
         };
-        points.push(eventually(PATIENCE, "the sum", exported)?);
+        points.push(eventually(TIMEOUT, "the sum", exported)?);
         lab.remove_endpoint("x")?;
         let is_gone = || (eyepiece.number(METRIC, &unseen).ok()? == 0).then_some(());
-        eventually(PATIENCE, "the end of the sum", is_gone)?;
+        eventually(TIMEOUT, "the end of the sum", is_gone)?;
         wait_for_export(&receiver)?;
     }
     let [(first_start, first), (second_start, second)] = points[..] else { unreachable!("two rounds") };

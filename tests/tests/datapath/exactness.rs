@@ -27,7 +27,7 @@ fn send_everything(lab: &Lab) -> Result<()> {
     lab.settle()
 }
 
-/// Sends the script and compares; gives what the product exported. A pause of the product meanwhile loses events.
+/// Sends the script and compares; returns the product's exports. A pause of the product meanwhile loses events.
 fn check(settings: &[(&str, &str)], pause: bool) -> Result<Receiver> {
     let lab = Lab::builder().uplink(Uplink::Tap).build()?;
     let watch = Watch::start(&lab, &[&[("otlp.logs.enabled", "false")], settings].concat())?;

@@ -9,7 +9,7 @@ use eyepiece_tests::{Lab, Uplink, Watch};
 struct Flood {
     passed: u64,
     untracked: u64,
-    /// What `hubble.flow.packets` has from the sender to the receiver.
+    /// `hubble.flow.packets` from the sender to the receiver.
     by_ends: u64,
 }
 

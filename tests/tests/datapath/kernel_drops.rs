@@ -12,8 +12,8 @@ use eyepiece_tests::packet_socket::PacketSocket;
 use eyepiece_tests::traffic::{Close, tcp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Watch, eventually};
 
-/// How long the kernel's own count may take to be read: it is read once a second.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout until the kernel's own count is read: that happens once a second.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Every maker of drops, one after the other.
 fn make_all(lab: &Lab) -> Result<Vec<Dropped>> {
@@ -51,11 +51,10 @@ fn every_drop(transport: &str, aggregation: &str) -> Result<()> {
             || watch.eyepiece.number("eyepiece.datapath.drops", &labels).unwrap_or_default(),
             packets(&all, one.reason, Some(one.netns)),
         );
-        let in_time = eventually(PATIENCE, "the kernel's count", || (counted() >= wanted).then_some(()));
+        let in_time = eventually(TIMEOUT, "the kernel's count", || (counted() >= wanted).then_some(()));
         assert!(in_time.is_ok() && counted() == wanted, "{one:?}\n{:#}", watch.eyepiece.status()?["samples"]);
     }
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         for one in &all {
             let (source, destination) = (one.source.to_string(), one.destination.to_string());
             let (netns, port) = (one.netns.to_string(), one.port.map(|port| port.to_string()).unwrap_or_default());
@@ -124,8 +123,7 @@ fn connection_end_is_no_drop() -> Result<()> {
         lab.settle()?;
     }
     assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?["samples"]);
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         let dropped: Vec<_> = received.logs_with(&[("hubble.verdict", "DROPPED")]).map(|log| &log.body).collect();
         assert!(dropped.is_empty(), "{dropped:#?}");
         assert_eq!(received.sum("hubble.tcp_flags", &[("hubble.tcp.flag", "SYN")]), 2 * 2 * 30);
@@ -137,10 +135,10 @@ fn connection_end_is_no_drop() -> Result<()> {
 fn idle_lab_drops_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let watch = Watch::start(&lab, &[])?;
+    // Ten exports without a drop.
     std::thread::sleep(Duration::from_secs(10));
     assert_eq!(watch.eyepiece.number("eyepiece.datapath.drops", &[])?, 0, "{:#}", watch.eyepiece.status()?);
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         assert_eq!(received.series("hubble.drop", &[]).count(), 0);
         assert_eq!(received.logs_with(&[("hubble.verdict", "DROPPED")]).count(), 0);
         assert!(received.requests > 5, "nothing was exported, so nothing was tested");
@@ -163,9 +161,8 @@ fn drop_of_tagged_packet_has_tag() -> Result<()> {
     let sent = PacketSocket::open(&a.namespace, &a.device)?.send((0..20).map(|_| frame.as_slice()), 10_000)?;
     assert_eq!(sent, 20);
     let dropped = || watch.eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.reason", "NETFILTER_DROP")]);
-    eventually(PATIENCE, "the kernel's count", || dropped().is_ok_and(|count| count == 20).then_some(()))?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    eventually(TIMEOUT, "the kernel's count", || dropped().is_ok_and(|count| count == 20).then_some(()))?;
+    watch.stop()?.look(|received| {
         let tag = TAG.to_string();
         let to = b.v4.to_string();
         let wanted = [("hubble.verdict", "DROPPED"), ("hubble.vlan.id", tag.as_str()), ("destination.address", &to)];
@@ -180,7 +177,7 @@ fn expect_drops(eyepiece: &Eyepiece, netns: u64, wanted: u64) -> Result<()> {
     let netns = netns.to_string();
     let counted = || eyepiece.number("eyepiece.datapath.drops", &[("hubble.drop.netns", &netns)]);
     let enough = || counted().is_ok_and(|count| count >= wanted).then_some(());
-    eventually(PATIENCE, "the kernel's count", enough).with_context(|| eyepiece.stderr())?;
+    eventually(TIMEOUT, "the kernel's count", enough).with_context(|| eyepiece.stderr())?;
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(counted()?, wanted, "{:#}", eyepiece.status()?["samples"]);
     Ok(())
@@ -218,7 +215,7 @@ fn multicast_without_ipv6_is_no_drop() -> Result<()> {
 }
 
 #[test]
-fn data_after_local_close_is_no_drop() -> Result<()> {
+fn data_after_close_is_no_drop() -> Result<()> {
     let lab = Lab::new()?;
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     let watch = Watch::start(&lab, &[])?;
@@ -227,7 +224,7 @@ fn data_after_local_close_is_no_drop() -> Result<()> {
         let client = a.namespace.run(|| TcpStream::connect(listener.local_addr()?))?;
         let (mut server, _) = listener.accept()?;
         drop(client);
-        // The server knows of the client's end, and sends all the same.
+        // The server sends although it knows of the client's end.
         assert_eq!(server.read(&mut [0; 1])?, 0);
         server.write_all(b"late")?;
     }
@@ -246,10 +243,9 @@ fn own_refused_exports_are_no_drops() -> Result<()> {
     drop(listeners);
     let config = format!("[otlp]\nendpoint = \"http://{closed}\"\n[otlp.metrics]\ninterval = \"1s\"\n");
     let eyepiece = Eyepiece::start(lab.node(), &config)?;
-    eventually(PATIENCE, "a refused export", || eyepiece.stderr().contains("refused").then_some(()))?;
+    eventually(TIMEOUT, "a refused export", || eyepiece.stderr().contains("refused").then_some(()))?;
     expect_drops(&eyepiece, lab.node().inode()?, 0)?;
-    // The packet decides, not the process: another program's attempt to reach the receiver is none, to reach another
-    // port is one.
+    // The packet decides, not the process: another program's packet to the receiver is no drop, to another port it is.
     assert!(lab.node().run(|| TcpStream::connect(closed)).is_err());
     expect_drops(&eyepiece, lab.node().inode()?, 0)?;
     assert!(lab.node().run(|| TcpStream::connect(other)).is_err());

@@ -291,7 +291,7 @@ fn dropped_lab_leaves_nothing() -> Result<()> {
 }
 
 mod oracle {
-    //! The kernel's own trace of drops, in a trace instance of its own.
+    //! The kernel's own trace of drops, in its own trace instance.
 
     use std::path::PathBuf;
     use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Events that the kernel's buffer could not take are counted to the last, and packets are counted all the same.
+//! Checks that events without room in the kernel's buffer are counted exactly, and that their packets still count.
 
 use std::time::Duration;
 

@@ -13,10 +13,10 @@ use eyepiece_tests::{Capture, Count, Family, Host, Lab, Uplink, Watch};
 const OWN_PORT: u16 = 8100;
 /// The node's port that leads to endpoint `a`.
 const PUBLISHED: u16 = 8200;
-/// Where `a` serves it.
+/// The port of `a`'s server.
 const SERVED: u16 = 8201;
 
-/// What counts between two ends.
+/// Returns the counts between two ends.
 fn between(received: &Received, source: &str, destination: &str) -> Count {
     let ends = [("hubble.source.name", source), ("hubble.destination.name", destination)];
     Count { packets: received.sum("hubble.flow.packets", &ends), bytes: received.sum("hubble.flow.io", &ends) }
@@ -110,8 +110,7 @@ fn once(lab: &Lab, settings: &[(&str, &str)]) -> Result<()> {
         ("host", "world", at_outside.count(&own(&node_outwards, outside))?),
         ("world", "host", at_outside.count(&own(outside, &node_outwards))?),
     ];
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         let mut total = Count::default();
         for (source, destination, count) in expected {
             assert!(count.packets > 0, "{source} → {destination}: nothing was sent");

@@ -1,4 +1,4 @@
-//! Each packet counts once per node where an overlay carries it inside other packets.
+//! Checks that a packet counts once per node if an overlay carries it inside other packets.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::watch::counted;
 use eyepiece_tests::{Capture, Count, Family, Host, Lab, Uplink, Watch, eventually};
 
-/// Longest wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn between(received: &Received, source: &str, destination: &str) -> Count {
     let ends = [("hubble.source.name", source), ("hubble.destination.name", destination)];
@@ -23,7 +23,7 @@ fn path(source: &Host, destination: &Host) -> String {
     format!("{} and {}", either("src", source), either("dst", destination))
 }
 
-/// An endpoint and the node, each with a pod behind the overlay, both ways; and the node with the outside, without it.
+/// An endpoint and the node, each with a pod across the overlay, both ways; and the node with the outside, without it.
 fn send_everything(lab: &Lab, overlay: &Overlay) -> Result<()> {
     let (a, outside) = (lab.endpoint("a"), lab.outside());
     let node_outwards = lab.node_towards(outside);
@@ -72,14 +72,14 @@ fn once(lab: &Lab, watch: Watch, overlay: &Overlay, most_groups: u64) -> Result<
             );
             total = total + count;
         }
-        // A new device's group reports, from no address of its own.
+        // A new device's group reports, without an address.
         let groups = between(received, "world", "world");
         let all =
             Count { packets: received.sum("hubble.flow.packets", &[]), bytes: received.sum("hubble.flow.io", &[]) };
         assert!(groups.packets <= most_groups, "{groups:?}");
         assert_eq!(all, total + groups, "something counts between other ends");
     });
-    // The uplink's own totals have the outer packets all the same.
+    // The uplink's own totals still have the outer packets.
     let uplink = counted(&receiver, UPLINK);
     assert!(uplink.rx_packets + uplink.tx_packets >= carried.packets && carried.packets > 0, "{uplink:?} {carried:?}");
     Ok(())
@@ -110,7 +110,7 @@ fn later_overlay_counts_once() -> Result<()> {
                 hooks.into_iter().filter(|hook| hook.interface == overlay::DEVICE && hook.attached).count()
             })
         };
-    eventually(PATIENCE, "no hooks at the overlay", || hooks().filter(|&count| count == 2))?;
+    eventually(TIMEOUT, "no hooks at the overlay", || hooks().filter(|&count| count == 2))?;
     once(&lab, watch, &overlay, 8)
 }
 
@@ -124,8 +124,7 @@ fn excluded_overlay_counts_at_uplink() -> Result<()> {
     udp(&overlay.node, &overlay.pod).packets(500).run()?;
     lab.settle()?;
     let outer = outside.stop()?.count(&format!("udp port {}", overlay::PORT))?;
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         assert!(outer.packets >= 500, "{outer:?}");
         assert_eq!(between(received, "host", "world"), outer);
     });

@@ -1,4 +1,4 @@
-//! What a person reads of real traffic: standard output in the demo's columns, and `eyepiece observe`.
+//! Checks the texts for real traffic: standard output in the demo's columns, and `eyepiece observe`.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use eyepiece_tests::eyepiece::binary;
 use eyepiece_tests::traffic::{frames, udp};
 use eyepiece_tests::{Background, Eyepiece, Family, Host, Lab, Uplink, drops, eventually};
 
-/// Longest wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Where Hubble's API listens, in a folder of the test's own.
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The socket of Hubble's API, in the test's folder.
 const SOCKET: &str = "hubble.sock";
 
 /// A packet from a to b, a drop at b, and an ARP request of a for its gateway.
@@ -58,7 +58,7 @@ fn stdout_has_demo_columns() -> Result<()> {
         &[&a.node_device, &arp(a), "FORWARDED from-endpoint"],
         &["ENDPOINT_CREATED: endpoint ", &created],
     ] {
-        eventually(PATIENCE, &format!("no line with {words:?}"), || has(words).then_some(()))
+        eventually(TIMEOUT, &format!("no line with {words:?}"), || has(words).then_some(()))
             .with_context(|| format!("{}{}", eyepiece.process.stdout(), eyepiece.stderr()))?;
     }
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
@@ -86,7 +86,7 @@ fn observe(lab: &Lab, folder: &tempfile::TempDir, arguments: &[&str]) -> Result<
     let server = format!("unix://{}", folder.path().join(SOCKET).display());
     let mut command = lab.node().command(binary()?);
     let mut command = Background::spawn(command.args(["observe", "--all", "--server", &server]).args(arguments))?;
-    let code = command.wait(PATIENCE)?.code();
+    let code = command.wait(TIMEOUT)?.code();
     ensure!(code == Some(0), "{arguments:?}: {code:?} {}", command.stderr());
     Ok(command.stdout())
 }
@@ -114,7 +114,7 @@ fn observe_shows_same_as_stdout() -> Result<()> {
             let text = observe(&lab, &folder, &[]).ok()?;
             text.lines().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
         };
-        eventually(PATIENCE, &format!("no line with {words:?}"), shown)
+        eventually(TIMEOUT, &format!("no line with {words:?}"), shown)
             .with_context(|| format!("{:?}{}", observe(&lab, &folder, &[]), eyepiece.stderr()))?;
     }
     let dropped = observe(&lab, &folder, &["--drop-reason-desc", "NO_SOCKET"])?;

@@ -12,8 +12,8 @@ use eyepiece_tests::eyepiece::{binary, with_capabilities};
 use eyepiece_tests::traffic::udp;
 use eyepiece_tests::{Background, Eyepiece, Lab, Receiver, Uplink, eventually};
 
-/// Longest wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn lab() -> Result<Lab> {
     Lab::builder().uplink(Uplink::None).build()
@@ -61,9 +61,8 @@ fn missing_privilege_is_named() -> Result<()> {
         let mut command = lab.node().command("setpriv");
         command.args(identity.split(' ')).arg(&program).args(["run", "--set", "admin.listen=127.0.0.1:0"]);
         let mut eyepiece = Background::spawn(&mut command)?;
-        let code = eyepiece.wait(PATIENCE)?.code();
-        let is_logged =
-            eventually(PATIENCE, "a line", || eyepiece.stderr().contains("missing privilege").then_some(()));
+        let code = eyepiece.wait(TIMEOUT)?.code();
+        let is_logged = eventually(TIMEOUT, "a line", || eyepiece.stderr().contains("missing privilege").then_some(()));
         assert!(code == Some(77) && is_logged.is_ok(), "{identity}: {code:?} {}", eyepiece.stderr());
         assert!(eyepiece.stderr().contains("NET_ADMIN"), "{}", eyepiece.stderr());
     }
@@ -108,7 +107,7 @@ fn documented_capabilities_suffice_for_counting() -> Result<()> {
         (0..20).try_for_each(|_| socket.send_to(&[0; 8], target).map(drop))
     })?;
     let drops = || receiver.sum("hubble.drop", &[]);
-    eventually(PATIENCE, "no drops", || (drops() >= 20).then_some(())).with_context(|| eyepiece.stderr())?;
+    eventually(TIMEOUT, "no drops", || (drops() >= 20).then_some(())).with_context(|| eyepiece.stderr())?;
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     let ends = [("hubble.source.name", "ve-a"), ("hubble.destination.name", "ve-b")];
     // Each drop has its answer.
@@ -192,17 +191,17 @@ fn closed_stdout_ends_without_error() -> Result<()> {
     let script = format!("( {} {flags}; echo $? >{} ) | head -n 3", binary()?.display(), code.display());
     let mut shell = lab.node().command("sh");
     let mut shell = Background::spawn(shell.arg("-c").arg(script))?;
-    shell.wait_for_line("admin listener on", PATIENCE)?;
+    shell.wait_for_line("admin listener on", TIMEOUT)?;
     let held = Objects::of(nix::unistd::Pid::from_raw(eyepiece_in(&lab)?))?;
     let ended = || {
         udp(lab.endpoint("a"), lab.endpoint("b")).packets(200).run().ok()?;
         std::fs::read_to_string(&code).ok().filter(|text| !text.is_empty())
     };
-    let code = eventually(PATIENCE, "an end", ended).with_context(|| shell.stderr())?;
+    let code = eventually(TIMEOUT, "an end", ended).with_context(|| shell.stderr())?;
     assert_eq!(code.trim(), "0", "{}", shell.stderr());
     assert_eq!(shell.stdout().lines().count(), 3);
     assert!(!shell.stderr().contains("panicked") && !shell.stderr().contains("ERROR"), "{}", shell.stderr());
-    eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()))
+    eventually(TIMEOUT, "freed", || held.left().is_empty().then_some(()))
 }
 
 /// The process id of the eyepiece in the node.

@@ -10,7 +10,7 @@ use eyepiece_tests::{Capture, Family, Lab, Watch, drops};
 /// Hubble's name, the flags that are set, those that are not.
 const KINDS: [(&str, u8, u8); 4] = [("SYN", SYN, ACK), ("SYN-ACK", SYN | ACK, 0), ("FIN", FIN, 0), ("RST", RST, 0)];
 
-/// Records of an interface's observation point whose segments have these flags, and not those.
+/// Returns the records of an interface's observation point whose segments have these flags, and not those.
 fn flag_packets(received: &Received, interface: &str, point: &str, (set, clear): (u8, u8)) -> u64 {
     let names = [("FIN", FIN), ("SYN", SYN), ("RST", RST), ("ACK", ACK)];
     let flags = |text: &str| {
@@ -55,8 +55,7 @@ fn every_flag(transport: &str, aggregation: &str) -> Result<()> {
             expected.push((device, point, kind, (set, clear), captured.tcp_flags(set, clear)?));
         }
     }
-    let receiver = watch.stop()?;
-    receiver.look(|received| {
+    watch.stop()?.look(|received| {
         for (device, point, kind, flags, packets) in &expected {
             assert_eq!(flag_packets(received, device, point, *flags), *packets, "{kind} at {device} {point}");
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use eyepiece_tests::collector::attribute;
 use eyepiece_tests::traffic::{echo, tcp, udp};
-use eyepiece_tests::{Collector, Eyepiece, Family, Lab, drops, eventually, peer, skip};
+use eyepiece_tests::{Collector, Eyepiece, Family, Lab, drops, eventually, needs_peers};
 
-/// How long a value may take to show: exports each second, the collector's own batches, a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout until a value shows: exports each second, the collector's own batches, a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Name of a metric, labels, and the value that the script makes.
 type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
@@ -61,7 +61,7 @@ fn send_script(lab: &Lab) -> Result<()> {
 fn check_page(collector: &Collector, rows: &[Row]) -> Result<()> {
     for (name, labels, expected) in rows {
         let shown = || collector.sample(name, labels).ok().flatten();
-        let right = eventually(PATIENCE, "the page", || (shown() == Some(*expected)).then_some(()));
+        let right = eventually(TIMEOUT, "the page", || (shown() == Some(*expected)).then_some(()));
         assert!(right.is_ok(), "{name} {labels:?}: {:?} instead of {expected}\n{}", shown(), collector.page()?);
     }
     Ok(())
@@ -76,7 +76,7 @@ fn check_records(collector: &Collector, eyepiece: &Eyepiece) -> Result<()> {
         let (records, acknowledged) = (collector.records().ok()?.len() as u64, delivered().ok()?);
         (records == acknowledged && acknowledged >= FLOWS).then_some(())
     };
-    let settled = eventually(PATIENCE, "as many records as were delivered", same);
+    let settled = eventually(TIMEOUT, "as many records as were delivered", same);
     let records = collector.records()?;
     assert!(settled.is_ok(), "{} records, {} delivered", records.len(), delivered()?);
     let names = ["hubble.flow", "hubble.agent_event", "hubble.lost_events"];
@@ -131,11 +131,9 @@ fn ships(program: &std::path::PathBuf, protocol: &str, naming: &str, rows: &[Row
 macro_rules! table {
     ($($name:ident: $protocol:literal, $naming:literal, $rows:expr;)*) => {$(
         #[test]
-        fn $name() {
-            match peer::find("otelcol") {
-                Ok(program) => ships(&program, $protocol, $naming, $rows).unwrap_or_else(|error| panic!("{error:?}")),
-                Err(why) => skip!("{why}"),
-            }
+        fn $name() -> Result<()> {
+            let [program] = &needs_peers!("otelcol");
+            ships(program, $protocol, $naming, $rows)
         }
     )*};
 }

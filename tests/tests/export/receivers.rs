@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use eyepiece_tests::collector::attribute;
-use eyepiece_tests::{Behaviour, Collector, Inside, Namespace, Receiver, eventually, peer, skip};
+use eyepiece_tests::{Behaviour, Collector, Inside, Namespace, Receiver, eventually, needs_peers};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -129,26 +129,20 @@ fn receiver_keeps_records_and_misbehaves() -> Result<()> {
 }
 
 #[test]
-fn collector_shows_points_and_records() {
-    let program = match peer::find("otelcol") {
-        Ok(program) => program,
-        Err(why) => skip!("{why}"),
-    };
-    let shown = || -> Result<()> {
-        let home = namespace("collector")?;
-        let mut collector = Collector::start(&program, &home)?;
-        send_logs(&home, collector.grpc())?;
-        send_metrics(&home, collector.grpc(), 5)?;
-        let labels = [("reason", "NETFILTER_DROP"), ("protocol", "UDP")];
-        let sample = || collector.sample("hubble_drop_total", &labels).ok().flatten();
-        assert_eq!(eventually(Duration::from_secs(10), "a sample", sample)?, 5.0, "{}", collector.page()?);
-        assert_eq!(collector.sample("hubble_drop_total", &[("protocol", "TCP")])?, None);
-        let both = || collector.records().ok().filter(|records| records.len() == 2);
-        let records = eventually(Duration::from_secs(10), "two records", both)?;
-        assert_eq!(records[0]["eventName"], "hubble.flow");
-        assert_eq!(attribute(&records[1], "log.record.uid"), Some("two"));
-        assert_eq!(collector.stop()?, 0, "{}", collector.stderr());
-        Ok(())
-    };
-    shown().expect("the collector");
+fn collector_shows_points_and_records() -> Result<()> {
+    let [program] = &needs_peers!("otelcol");
+    let home = namespace("collector")?;
+    let mut collector = Collector::start(program, &home)?;
+    send_logs(&home, collector.grpc())?;
+    send_metrics(&home, collector.grpc(), 5)?;
+    let labels = [("reason", "NETFILTER_DROP"), ("protocol", "UDP")];
+    let sample = || collector.sample("hubble_drop_total", &labels).ok().flatten();
+    assert_eq!(eventually(Duration::from_secs(10), "a sample", sample)?, 5.0, "{}", collector.page()?);
+    assert_eq!(collector.sample("hubble_drop_total", &[("protocol", "TCP")])?, None);
+    let both = || collector.records().ok().filter(|records| records.len() == 2);
+    let records = eventually(Duration::from_secs(10), "two records", both)?;
+    assert_eq!(records[0]["eventName"], "hubble.flow");
+    assert_eq!(attribute(&records[1], "log.record.uid"), Some("two"));
+    assert_eq!(collector.stop()?, 0, "{}", collector.stderr());
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What really leaves, against the registry: of the datapath, of another's monitor socket, of another Hubble. And whose
+//! Compares real exports with the registry: of the datapath, of another's monitor socket, of another Hubble. And whose
 //! defines it.
 
 use std::collections::BTreeSet;
@@ -9,8 +9,8 @@ use eyepiece_tests::receiver::Received;
 use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Eyepiece, Family, Lab, Receiver, drops};
 
-/// How long exports may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of exports on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn otlp(receiver: &Receiver) -> String {
     let endpoint = receiver.endpoint();
@@ -66,7 +66,7 @@ fn attributes_of_every_source_follow_registry() -> Result<()> {
     for follower in [&second, &third] {
         let is_connected = |received: &Received| received.sum("eyepiece.source.connected", &[]) == 1;
         let receiver = if std::ptr::eq(follower, &raw const second) { from_monitor } else { from_hubble };
-        receiver.wait(PATIENCE, "not connected", is_connected).with_context(|| follower.stderr())?;
+        receiver.wait(TIMEOUT, "not connected", is_connected).with_context(|| follower.stderr())?;
     }
     send_everything(&lab)?;
     lab.settle()?;
@@ -76,9 +76,9 @@ fn attributes_of_every_source_follow_registry() -> Result<()> {
                 && received.logs_with(&[("hubble.verdict", "DROPPED")]).count() >= 25
                 && received.sum("eyepiece.events.received", &[]) > 100
         };
-        receiver.wait(PATIENCE, "drops are missing", all_is_here)?;
+        receiver.wait(TIMEOUT, "drops are missing", all_is_here)?;
     }
-    datapath.wait(PATIENCE, "own drops", |received| received.sum("eyepiece.datapath.drops", &[]) >= 25)?;
+    datapath.wait(TIMEOUT, "own drops", |received| received.sum("eyepiece.datapath.drops", &[]) >= 25)?;
     for mut eyepiece in [third, second, first] {
         ensure!(eyepiece.stop()? == 0, "{}", eyepiece.stderr());
     }
@@ -138,7 +138,7 @@ fn namespaces_have_different_instance_ids() -> Result<()> {
 }
 
 #[test]
-fn flow_detail_splits_by_transport_and_port() -> Result<()> {
+fn flow_detail_splits_by_transport_port() -> Result<()> {
     let lab = Lab::new()?;
     let receiver = Receiver::start(lab.node())?;
     // Aggregated: most packets are in totals that no event carried.

@@ -1,4 +1,4 @@
-//! What clients of Hubble's API do wrong, by real clients: each gets a clear error, and eyepiece serves on.
+//! Checks mistakes of real clients of Hubble's API: each gets a clear error, and eyepiece continues to serve.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,26 +8,22 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use eyepiece_tests::harness::load::call;
 use eyepiece_tests::hubble::Printed;
-use eyepiece_tests::{Background, Fed, Hubble, Pki, eventually, harness, hubble, peer, skip};
+use eyepiece_tests::{Background, Fed, Hubble, Pki, eventually, harness, hubble, needs_peers, peer};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// Longest wait for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Where the product listens beside its unix socket, in its namespace.
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The product's address in its namespace besides its unix socket.
 const ADDRESS: &str = "127.0.0.1:4244";
-/// What its certificate is for.
+/// The name in its certificate.
 const NAME: &str = "fed.default.hubble-grpc.cilium.io";
 /// The peer that lists and calls what a server has.
 const GRPCURL: &str = "grpcurl";
 
-fn missing() -> Option<String> {
-    [harness::NAME, hubble::NAME, GRPCURL].into_iter().find_map(|name| peer::find(name).err())
-}
-
 fn run(command: &mut Command) -> Result<Printed> {
     let mut process = Background::spawn(command)?;
-    let code = process.wait(PATIENCE)?.code();
+    let code = process.wait(TIMEOUT)?.code();
     Ok(Printed { stdout: process.stdout(), stderr: process.stderr(), code })
 }
 
@@ -37,14 +33,8 @@ fn grpcurl(fed: &Fed, arguments: &[&str]) -> Result<Printed> {
 }
 
 #[test]
-fn grpcurl_needs_nothing_but_reflection() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    reflection().expect("reflection");
-}
-
-fn reflection() -> Result<()> {
+fn grpcurl_needs_nothing_but_reflection() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let mut fed = Fed::start("reflect", &format!(", \"{ADDRESS}\"]"))?;
     fed.send(10)?;
     let ask = |arguments: &[&str]| grpcurl(&fed, &[&["-plaintext", ADDRESS], arguments].concat());
@@ -67,7 +57,7 @@ fn reflection() -> Result<()> {
     }
     let message = ask(&["describe", "flow.Flow"])?;
     ensure!(message.ok()?.contains("string uuid = 34;"), "{message:?}");
-    // The arguments of grpcurl come before the address, those of the call behind it.
+    // The arguments of grpcurl come before the address, those of the call after it.
     let called = |data: &str, method: &str| grpcurl(&fed, &["-plaintext", "-d", data, ADDRESS, method]);
     let status: Value = serde_json::from_str(called("{}", "observer.Observer/ServerStatus")?.ok()?)?;
     ensure!(status["maxFlows"] == "4095" && status["numFlows"] == "10" && status["seenFlows"] == "10", "{status}");
@@ -87,9 +77,7 @@ fn reflection() -> Result<()> {
 
 #[test]
 fn wrong_calls_are_answered_with_reason() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let mut fed = Fed::start("wrong", "]").expect("a server");
     fed.send(10).expect("events");
     let status = "/observer.Observer/ServerStatus";
@@ -124,14 +112,8 @@ fn wrong_calls_are_answered_with_reason() {
 }
 
 #[test]
-fn failed_handshakes_are_logged_and_counted() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    handshakes().expect("a server with TLS");
-}
-
-fn handshakes() -> Result<()> {
+fn failed_handshakes_are_logged_and_counted() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let (pki, strangers) = (Pki::new()?, Pki::new()?);
     let pair = pki.sign(&[NAME])?;
     let mut fed =
@@ -169,13 +151,13 @@ fn handshakes() -> Result<()> {
     // Bytes of nothing that is known.
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"\x16\x03\x01\xff\xff"] {
         let mut stream = fed.home.run(|| TcpStream::connect(ADDRESS))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         // It may be closed before all is written.
         let written = stream.write_all(bytes).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
         let read = stream.read_to_end(&mut Vec::new());
         println!("{:?}: {written:?}, {read:?}", bytes.first());
     }
-    eventually(PATIENCE, "failed handshakes that are counted", || (refused(&fed).ok()? >= 5).then_some(()))
+    eventually(TIMEOUT, "failed handshakes that are counted", || (refused(&fed).ok()? >= 5).then_some(()))
         .with_context(|| format!("{:?}\n{:#}", refused(&fed), fed.eyepiece.status().unwrap_or_default()["samples"]))?;
     ensure!(grpcurl(&fed, &good)?.ok()?.contains("observer.Observer"));
     // Who comes over the unix socket notices nothing.
@@ -191,14 +173,6 @@ const FLOOD: u64 = 100_000;
 /// flows (some KiB each with what they carry), 64 KiB that wait in the stream, and what an allocator keeps.
 const GROWTH: u64 = 40 << 10;
 
-#[test]
-fn stopped_cli_gets_loss_count() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    stopped().expect("a client that stops");
-}
-
 fn lines(text: &str) -> u64 {
     text.lines().filter(|line| line.contains("\"flow\"")).count() as u64
 }
@@ -213,7 +187,9 @@ fn losses(text: &str) -> u64 {
     of_ring.filter_map(count).sum()
 }
 
-fn stopped() -> Result<()> {
+#[test]
+fn stopped_cli_gets_loss_count() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME, GRPCURL);
     let mut fed = Fed::start("stopped", "]")?;
     let hubble = fed.hubble()?;
     let follower = start_following(&mut fed, &hubble)?;
@@ -223,7 +199,7 @@ fn stopped() -> Result<()> {
     fed.send(10_000)?;
     let whole = |process: &Background| before + lines(&process.stdout()) + losses(&process.stderr());
     let count = |fed: &Fed, process: &Background| {
-        eventually(PATIENCE, "flows and losses", || (whole(process) == fed.sent()).then_some(()))
+        eventually(TIMEOUT, "flows and losses", || (whole(process) == fed.sent()).then_some(()))
             .with_context(|| format!("{} of {}: {}", whole(process), fed.sent(), losses(&process.stderr())))
     };
     count(&fed, &follower)?;
@@ -239,7 +215,7 @@ fn stopped() -> Result<()> {
     ensure!(hubble.run(&["observe", "--last", "5", "-o", "json"])?.json()?.len() == 5);
     follower.signal(Signal::SIGCONT)?;
     // The loss is reported with the next second's first event, at the latest.
-    eventually(PATIENCE, "what was lost", || (losses(&follower.stderr()) > 0).then_some(()))
+    eventually(TIMEOUT, "what was lost", || (losses(&follower.stderr()) > 0).then_some(()))
         .with_context(|| follower.stderr())?;
     count(&fed, &follower)?;
     let more = lines(&follower.stdout()) - shown;
@@ -253,7 +229,7 @@ fn stopped() -> Result<()> {
 fn start_following(fed: &mut Fed, hubble: &Hubble) -> Result<Background> {
     fed.send(5)?;
     let follower = hubble.start(&["observe", "-f", "--since", "1h", "-o", "json", "--debug"])?;
-    eventually(PATIENCE, "the first flows", || (lines(&follower.stdout()) >= 5).then_some(()))
+    eventually(TIMEOUT, "the first flows", || (lines(&follower.stdout()) >= 5).then_some(()))
         .with_context(|| follower.stderr())?;
     Ok(follower)
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use eyepiece_tests::harness::filters::filter;
 use eyepiece_tests::harness::load::{Load, Streams, call};
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
-use eyepiece_tests::{Hubble, Relay, harness, hubble, peer, relay, skip};
+use eyepiece_tests::{Hubble, Relay, harness, hubble, needs_peers, relay};
 use prost::Message;
 use serde_json::Value;
 
@@ -148,9 +148,7 @@ fn fill(server: &mut ObserveServer, node: &str) -> Result<()> {
 
 #[test]
 fn filter_peer_answers_or_fails() {
-    if let Err(why) = peer::find(harness::NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(harness::NAME);
     let events = [flow(1, "n"), flow(2, "n"), agent_event(2), debug_event(1), lost(1), flow(3, "n")];
     let two = [of_source("10.0.0.2/31")];
     let requests = [
@@ -172,11 +170,7 @@ fn filter_peer_answers_or_fails() {
 
 #[test]
 fn cli_shows_flows_of_server() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME);
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = server("one", &format!("unix://{}/hubble.sock", folder.path().display()));
     fill(&mut server, "one").expect("events");
@@ -212,11 +206,7 @@ fn cli_shows_flows_of_server() {
 
 #[test]
 fn relay_merges_flows_of_peers() {
-    for name in [harness::NAME, hubble::NAME, relay::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME, relay::NAME);
     let folder = tempfile::tempdir().expect("a folder");
     let mut one = server("one", &format!("unix://{}/hubble.sock", folder.path().display()));
     let mut two = server("two", "127.0.0.1:0");
@@ -244,9 +234,7 @@ fn relay_merges_flows_of_peers() {
 
 #[test]
 fn client_peer_reports_flows_losses_ends() {
-    if let Err(why) = peer::find(harness::NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(harness::NAME);
     let mut server = server("one", "127.0.0.1:0");
     let streams = Streams {
         unread: 2,
@@ -302,9 +290,7 @@ fn client_peer_reports_flows_losses_ends() {
 
 #[test]
 fn call_peer_reports_status_code() {
-    if let Err(why) = peer::find(harness::NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(harness::NAME);
     let mut server = server("one", "127.0.0.1:0");
     (0..10).try_for_each(|number| server.event(&flow(number, "one"))).expect("flows");
     server.settle().expect("flows");

@@ -1,23 +1,22 @@
 //! Hubble Relay over three eyepieces on three nodes, of which one dies and comes back: plain, and with TLS both ways.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use eyepiece_tests::traffic::udp;
-use eyepiece_tests::{Background, Eyepiece, Hubble, Lab, Pki, Relay, Uplink, eventually, hubble, peer, relay, skip};
+use eyepiece_tests::{Background, Eyepiece, Hubble, Lab, Pki, Relay, Uplink, eventually, hubble, needs_peers, relay};
 use serde_json::Value;
 
 /// The nodes: each is a host of the lab, with eyepiece on its interface.
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
-/// Where each eyepiece listens.
+/// The port of each eyepiece.
 const PORT: u16 = 4244;
 /// The traffic's port: the API's own packets are observed as well, and never asked for.
 const TRAFFIC: u16 = 9100;
 /// Datagrams from each node to each other one, in a round.
 const DATAGRAMS: usize = 2;
-/// Longest wait for what must come: relay tries a lost peer again after seconds, doubled each time.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Timeout of expected events: relay tries a lost peer again after seconds, doubled each time.
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 struct Cluster {
     lab: Lab,
@@ -62,7 +61,7 @@ impl Cluster {
         Ok(eyepiece)
     }
 
-    /// Each node sends to each other one; gives what each of those that observe has to see: one flow a datagram.
+    /// Each node sends to each other one; returns the expected flows of each observer: one a datagram.
     fn traffic(&self) -> Result<usize> {
         let pairs =
             NODES.iter().flat_map(|from| NODES.iter().map(move |to| (from, to))).filter(|(from, to)| from != to);
@@ -101,7 +100,7 @@ impl Clients {
     /// Waits until each of some nodes has given as many flows as it must; they are sorted by time.
     fn wait_for_flows(&self, wanted: [usize; 3]) -> Result<()> {
         let mut last = Ok(Vec::new());
-        let found = eventually(PATIENCE, "each node's flows", || {
+        let found = eventually(TIMEOUT, "each node's flows", || {
             last = self.flows();
             (counts(last.as_ref().ok()?) == wanted).then_some(())
         });
@@ -130,7 +129,7 @@ impl Clients {
 
     fn wait_for_states(&self, wanted: [&str; 3]) -> Result<()> {
         let mut last = Ok(Vec::new());
-        let is_so = eventually(PATIENCE, "states of the nodes", || {
+        let is_so = eventually(TIMEOUT, "states of the nodes", || {
             last = self.nodes();
             let nodes = last.as_ref().ok()?;
             let is_all = nodes.len() == NODES.len()
@@ -145,7 +144,7 @@ impl Clients {
 
     fn status(&self, parts: &[&str]) -> Result<()> {
         let mut last = Ok(String::new());
-        let is_so = eventually(PATIENCE, "status", || {
+        let is_so = eventually(TIMEOUT, "status", || {
             last = self.hubble.run(&["status"]).map(|printed| printed.stdout + &printed.stderr);
             parts.iter().all(|part| last.as_ref().is_ok_and(|text| text.contains(part))).then_some(())
         });
@@ -165,7 +164,7 @@ fn followed(process: &Background) -> [usize; 3] {
 /// Sends until what is followed has more flows of each of some nodes.
 fn follow_on(cluster: &Cluster, process: &Background, nodes: [bool; 3]) -> Result<[usize; 3]> {
     let before = followed(process);
-    eventually(PATIENCE, "flows that are followed", || {
+    eventually(TIMEOUT, "flows that are followed", || {
         cluster.traffic().ok()?;
         let now = followed(process);
         (0..3).all(|at| !nodes[at] || now[at] > before[at]).then_some(now)
@@ -196,7 +195,7 @@ fn one_dies_and_comes_back(cluster: &mut Cluster, clients: &Clients, server_name
     ensure!(flows[0] > each && flows[1] == 0 && flows[2] > each, "{flows:?}");
     // Relay gathers errors for ten seconds.
     let is_told = |line: &str| line.contains("NODE_ERROR") && line.contains("n2");
-    eventually(PATIENCE, "what became of the node", || following.stderr().lines().any(is_told).then_some(()))
+    eventually(TIMEOUT, "what became of the node", || following.stderr().lines().any(is_told).then_some(()))
         .with_context(|| following.stderr())?;
 
     cluster.eyepieces[1] = cluster.eyepiece(NODES[1])?;
@@ -213,22 +212,9 @@ fn one_dies_and_comes_back(cluster: &mut Cluster, clients: &Clients, server_name
     Ok(())
 }
 
-/// The peers that are not here.
-fn missing() -> Option<String> {
-    let names: BTreeSet<_> =
-        [hubble::NAME, relay::NAME].into_iter().filter_map(|name| peer::find(name).err()).collect();
-    (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
-}
-
 #[test]
-fn relay_merges_three_nodes() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    plain().expect("three nodes");
-}
-
-fn plain() -> Result<()> {
+fn relay_merges_three_nodes() -> Result<()> {
+    needs_peers!(hubble::NAME, relay::NAME);
     let mut cluster = Cluster::start("")?;
     let socket = cluster.socket(NODES[0]);
     let clients = Clients::start(&cluster, &socket, &["--disable-client-tls", "--disable-server-tls"])?;
@@ -236,14 +222,8 @@ fn plain() -> Result<()> {
 }
 
 #[test]
-fn relay_merges_three_nodes_with_tls() {
-    if let Some(why) = missing() {
-        skip!("{why}");
-    }
-    secure().expect("three nodes with TLS");
-}
-
-fn secure() -> Result<()> {
+fn relay_merges_three_nodes_with_tls() -> Result<()> {
+    needs_peers!(hubble::NAME, relay::NAME);
     let (servers, clients) = (Pki::new()?, Pki::new()?);
     let pair = servers.sign(&["*.default.hubble-grpc.cilium.io"])?;
     let relay = clients.sign(&["relay"])?;

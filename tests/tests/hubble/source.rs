@@ -15,14 +15,14 @@ use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::namespace::Namespace;
 use eyepiece_tests::receiver::{Log, Receiver};
 use eyepiece_tests::reference::vectors;
-use eyepiece_tests::{Eyepiece, Hubble, Relay, eventually, harness, hubble, peer, relay, skip};
+use eyepiece_tests::{Eyepiece, Hubble, Relay, eventually, harness, hubble, needs_peers, relay};
 use prost::Message as _;
 use prost_types::Timestamp;
 use serde_json::Value;
 
-/// How long what must come may take; only a failure takes that long.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// When the first flow happened, s since the Unix epoch.
+/// Timeout of expected events; only a failure takes that long.
+const TIMEOUT: Duration = Duration::from_secs(90);
+/// Time of the first flow, s since the Unix epoch.
 const START: i64 = 1_700_000_000;
 
 /// Flows of every kind, as filters and metrics look at them, a millisecond apart, all of one node.
@@ -91,7 +91,7 @@ fn start(home: &Namespace, address: &str, folder: &Path, receiver: &Receiver) ->
 }
 
 fn wait_for(eyepiece: &Eyepiece, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<()> {
-    eventually(PATIENCE, what, || eyepiece.status().ok().filter(&is_so).map(drop))
+    eventually(TIMEOUT, what, || eyepiece.status().ok().filter(&is_so).map(drop))
         .with_context(|| format!("{:?}\n{}", eyepiece.status(), eyepiece.stderr()))
 }
 
@@ -107,7 +107,7 @@ fn wait_for_flows<'a>(
         let here: BTreeSet<_> = logs.iter().filter_map(|log| log.attributes.get("log.record.uid")).collect();
         wanted.iter().filter(|uuid| !here.contains(&(**uuid).to_owned())).count()
     };
-    eventually(PATIENCE, "flows are missing", || (missing() == 0).then_some(()))
+    eventually(TIMEOUT, "flows are missing", || (missing() == 0).then_some(()))
         .with_context(|| format!("{} of {} are missing\n{}", missing(), wanted.len(), eyepiece.stderr()))?;
     receiver.look(|received| {
         let flows = received.logs.iter().filter(|log| log.event == "hubble.flow");
@@ -118,7 +118,7 @@ fn wait_for_flows<'a>(
     })
 }
 
-/// What a record must have of an end.
+/// Adds the attributes of an end that a record must have.
 fn end_attributes(end: &str, endpoint: &Endpoint, wanted: &mut BTreeMap<String, String>) {
     let mut add = |name: String, value: &str| {
         if !value.is_empty() {
@@ -171,19 +171,9 @@ fn compare(flow: &Flow, log: &Log) -> Result<()> {
     Ok(())
 }
 
-fn peers(names: &[&str]) -> Result<(), String> {
-    names.iter().try_for_each(|name| peer::find(name).map(drop))
-}
-
 #[test]
-fn flows_come_once_despite_restarts() {
-    if let Err(why) = peers(&[harness::NAME]) {
-        skip!("{why}");
-    }
-    once().expect("Cilium's observer");
-}
-
-fn once() -> Result<()> {
+fn flows_come_once_despite_restarts() -> Result<()> {
+    needs_peers!(harness::NAME);
     let home = Namespace::create(&format!("ep-{}-hubsrc", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
@@ -199,7 +189,7 @@ fn once() -> Result<()> {
     feed(&mut server, &flows[3500..3501])?;
     wait_for_flows(&receiver, &eyepiece, &flows[1..3499])?;
     let lost = |count: u64| {
-        eventually(PATIENCE, "losses", || {
+        eventually(TIMEOUT, "losses", || {
             let lost = eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "observer_queue")]).ok()?;
             (lost == count).then_some(())
         })
@@ -236,14 +226,8 @@ fn once() -> Result<()> {
 }
 
 #[test]
-fn cli_output_matches_ciliums_observer() {
-    if let Err(why) = peers(&[harness::NAME, hubble::NAME]) {
-        skip!("{why}");
-    }
-    chain().expect("Cilium's observer and ours");
-}
-
-fn chain() -> Result<()> {
+fn cli_output_matches_ciliums_observer() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME);
     let home = Namespace::create(&format!("ep-{}-hubchain", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
@@ -295,14 +279,8 @@ fn raw_flow(response: &[u8]) -> Option<&[u8]> {
 }
 
 #[test]
-fn relay_is_read_with_its_nodes() {
-    if let Err(why) = peers(&[harness::NAME, relay::NAME]) {
-        skip!("{why}");
-    }
-    of_relay().expect("relay");
-}
-
-fn of_relay() -> Result<()> {
+fn relay_is_read_with_its_nodes() -> Result<()> {
+    needs_peers!(harness::NAME, relay::NAME);
     let home = Namespace::create(&format!("ep-{}-hubrelay", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
@@ -342,20 +320,14 @@ fn of_relay() -> Result<()> {
     wait_for_flows(&receiver, &eyepiece, &ones[3..399])?;
     assert_eq!(eyepiece.number("eyepiece.source.interruptions", &[])?, 0);
     // It has neither events of the agent nor debug events, which ends nothing.
-    assert!(eyepiece.stderr().contains("does not give these events"), "{}", eyepiece.stderr());
+    assert!(eyepiece.stderr().contains("does not serve these events"), "{}", eyepiece.stderr());
     assert_eq!(eyepiece.stop()?, 0);
     Ok(())
 }
 
 #[test]
-fn ring_overwrite_is_reported_as_loss() {
-    if let Err(why) = peers(&[harness::NAME]) {
-        skip!("{why}");
-    }
-    overrun().expect("Cilium's observer");
-}
-
-fn overrun() -> Result<()> {
+fn ring_overwrite_is_reported_as_loss() -> Result<()> {
+    needs_peers!(harness::NAME);
     let home = Namespace::create(&format!("ep-{}-hublost", std::process::id()))?;
     let folder = tempfile::tempdir()?;
     let receiver = Receiver::start(&home)?;
@@ -371,12 +343,12 @@ fn overrun() -> Result<()> {
     server.settle()?;
     let lost = |eyepiece: &Eyepiece| eyepiece.number("eyepiece.events.lost", &[("eyepiece.reason", "hubble_ring")]);
     // It reports at a next event, a second later at the soonest.
-    eventually(PATIENCE, "no loss is reported", || {
+    eventually(TIMEOUT, "no loss is reported", || {
         feed(&mut server, &flows[1000..1001]).ok()?;
         (lost(&eyepiece).ok()? > 0).then_some(())
     })?;
     let is_told = |log: &Log| log.event == "hubble.lost_events";
-    receiver.wait(PATIENCE, "a record of losses", |received| received.logs.iter().any(is_told))?;
+    receiver.wait(TIMEOUT, "a record of losses", |received| received.logs.iter().any(is_told))?;
     assert_eq!(eyepiece.stop()?, 0);
     Ok(())
 }

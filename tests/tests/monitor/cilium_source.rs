@@ -14,14 +14,14 @@ use eyepiece_flow::event::Event;
 use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_flow::gob::{EVENT_SAMPLE, PayloadDecoder, RECORD_LOST};
 use eyepiece_tests::harness::{Harness, NAME, pipe, read_frame, write_frame};
-use eyepiece_tests::{Eyepiece, Namespace, eventually, peer, skip};
+use eyepiece_tests::{Eyepiece, Namespace, eventually, needs_peers};
 
 /// Payloads that the server sends at full speed.
 const PAYLOADS: u64 = 1_000_000;
-/// How many CPUs the server pretends to have.
+/// The number of CPUs that the server claims to have.
 const CPUS: u64 = 8;
-/// How long a test waits for what must come; only a failure takes that long.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Timeout of expected events; only a failure takes that long.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Payloads of every type: those of the datapath with random content, agent events and Go's own access log.
 fn payloads() -> Result<Vec<Vec<u8>>> {
@@ -89,9 +89,9 @@ impl Reader {
         Ok(Self { source, controls, telemetry })
     }
 
-    /// Reads until something is so; gives how many payloads came and checks that they go round in order.
+    /// Reads until a condition holds; returns the number of payloads and checks that they repeat in order.
     fn until(&mut self, expected: &[Vec<u8>], next: &mut u64, is_so: impl Fn(&Controls, u64) -> bool) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !is_so(&self.controls, *next) {
             ensure!(Instant::now() < end, "{next} payloads, {:?}", self.controls.view.get());
             let mut wrong = None;
@@ -114,20 +114,14 @@ impl Reader {
 }
 
 #[test]
-fn million_payloads_arrive_in_order() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
-    send_a_million().expect("Cilium's server");
-}
-
-fn send_a_million() -> Result<()> {
+fn million_payloads_arrive_in_order() -> Result<()> {
+    needs_peers!(NAME);
     let payloads = payloads()?;
     let (folder, mut server) = server(&payloads)?;
     let mut reader = Reader::start(&folder)?;
     let mut next = 0;
     reader.until(&payloads, &mut next, |controls, _| controls.view.get().reason.is_none())?;
-    eventually(PATIENCE, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;
+    eventually(TIMEOUT, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;
     let sender = std::thread::spawn(move || server.ask(&format!("send {PAYLOADS}")).map(|answer| (answer, server)));
     reader.until(&payloads, &mut next, |_, count| count >= PAYLOADS)?;
     let (answer, mut server) = sender.join().map_err(|_| anyhow::anyhow!("the sender has panicked"))??;
@@ -142,14 +136,8 @@ fn send_a_million() -> Result<()> {
 }
 
 #[test]
-fn server_restart_and_garbage_are_survived() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
-    restart_and_disturb().expect("Cilium's server");
-}
-
-fn restart_and_disturb() -> Result<()> {
+fn server_restart_and_garbage_are_survived() -> Result<()> {
+    needs_peers!(NAME);
     let payloads = payloads()?;
     let (folder, mut server) = server(&payloads)?;
     let home = Namespace::create(&format!("ep-{}-cilium", std::process::id()))?;
@@ -165,11 +153,11 @@ fn restart_and_disturb() -> Result<()> {
         eyepiece.number("eyepiece.events.received", &[("eyepiece.source.kind", "cilium-monitor")])
     };
     for round in 0..6_u64 {
-        eventually(PATIENCE, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;
+        eventually(TIMEOUT, "no listener", || (server.ask("listeners").ok()? == "listeners 1").then_some(()))?;
         assert_eq!(server.ask("send 20000")?, "sent 20000 1");
         assert_eq!(server.ask(&format!("lost 3 {}", round + 1))?, "lost 1");
         sent += 20_000;
-        eventually(PATIENCE, "events are missing", || (received(&eyepiece).ok()? == sent).then_some(()))
+        eventually(TIMEOUT, "events are missing", || (received(&eyepiece).ok()? == sent).then_some(()))
             .with_context(|| format!("round {round}: {:?} of {sent}\n{}", received(&eyepiece), eyepiece.stderr()))?;
         match round {
             1 => assert_eq!(server.ask("garbage 0212345678")?, "garbage"),
@@ -185,7 +173,7 @@ fn restart_and_disturb() -> Result<()> {
             3 => 6,
             _ => round + 3,
         };
-        eventually(PATIENCE, "no end", || (ends(&eyepiece).ok()? >= wanted).then_some(())).with_context(|| {
+        eventually(TIMEOUT, "no end", || (ends(&eyepiece).ok()? >= wanted).then_some(())).with_context(|| {
             let connection = eyepiece.status().map(|status| status["connection"].to_string());
             format!("round {round}: {:?} of {wanted}, {connection:?}\n{}", ends(&eyepiece), eyepiece.stderr())
         })?;
@@ -205,14 +193,6 @@ fn restart_and_disturb() -> Result<()> {
     assert_eq!(status["hooks"].as_array().map(Vec::len), Some(0), "{status}");
     eyepiece.stop()?;
     Ok(())
-}
-
-#[test]
-fn agent_payloads_reach_clients_unchanged() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
-    hand_on().expect("Cilium's server");
 }
 
 /// Longest wait of a test with few payloads.
@@ -239,7 +219,9 @@ fn read_payloads(stream: &mut UnixStream, count: usize) -> Result<Vec<Received>>
     Ok(found)
 }
 
-fn hand_on() -> Result<()> {
+#[test]
+fn agent_payloads_reach_clients_unchanged() -> Result<()> {
+    needs_peers!(NAME);
     // Faster than a client of a debug build reads.
     const ROUND: usize = 50_000;
     let payloads = payloads()?;

@@ -1,4 +1,4 @@
-//! What the datapath delivered, recorded while it was exported and played again: the same records, the same metrics.
+//! Replays the datapath's events, recorded during their export: the records and metrics are the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ fn metrics(received: &Received) -> BTreeMap<(String, Attributes), u64> {
     points.map(|(key, point)| (key.clone(), point.value as u64)).collect()
 }
 
-/// What is in one and not in the other, the first few.
+/// Returns the first few items that only one of both has.
 fn difference<K: Ord + std::fmt::Debug>(live: &BTreeMap<K, u64>, again: &BTreeMap<K, u64>) -> String {
     let only = |one: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>| {
         let missing = one.iter().filter(|(key, value)| other.get(key) != Some(value));

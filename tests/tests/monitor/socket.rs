@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use eyepiece_tests::traffic::udp;
-use eyepiece_tests::{Background, Capture, Eyepiece, Family, Lab, Uplink, drops, eventually, peer, skip};
+use eyepiece_tests::{Background, Capture, Eyepiece, Family, Lab, Uplink, drops, eventually, needs_peers};
 use nix::sys::signal::Signal;
 
-/// Longest wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Nothing is exported: the monitor's clients alone want events.
 const NO_EXPORT: &str = "[otlp.logs]\nenabled = false\n[otlp.metrics]\nenabled = false\n";
 /// Descriptors that come and go with looks into namespaces.
@@ -40,7 +40,7 @@ impl Served {
 
     fn wait_for_listeners(&self, count: u64) -> Result<()> {
         let there = || (self.number("eyepiece.monitor.listeners") == count).then_some(());
-        eventually(PATIENCE, "listeners", there).with_context(|| self.eyepiece.stderr())
+        eventually(TIMEOUT, "listeners", there).with_context(|| self.eyepiece.stderr())
     }
 
     /// Open descriptors of a kind.
@@ -83,8 +83,7 @@ impl Dbg {
     /// Waits for so many lines with these words; then there must be no more, at the end of the test.
     fn wait(&self, words: &[&str], count: u64) -> Result<()> {
         let there = || (self.count(words) >= count).then_some(());
-        eventually(PATIENCE, "lines", there)
-            .with_context(|| self.describe(&format!("{words:?}: {}", self.count(words))))
+        eventually(TIMEOUT, "lines", there).with_context(|| self.describe(&format!("{words:?}: {}", self.count(words))))
     }
 
     fn check(&self, words: &[&str], count: u64) {
@@ -96,7 +95,7 @@ impl Dbg {
     }
 }
 
-/// What was sent, by what it is recognised by.
+/// The sent payloads, by their recognisable part.
 struct Sent {
     /// Source and destination as the client prints them, without the source's port.
     ends: [String; 2],
@@ -122,14 +121,8 @@ fn reason_number(name: &str) -> Result<String> {
 }
 
 #[test]
-fn printed_lines_name_events() {
-    match peer::find("cilium-dbg") {
-        Ok(program) => every_line(&program).unwrap_or_else(|error| panic!("{error:#}")),
-        Err(why) => skip!("{why}"),
-    }
-}
-
-fn every_line(program: &Path) -> Result<()> {
+fn printed_lines_name_events() -> Result<()> {
+    let [program] = &needs_peers!("cilium-dbg");
     let mut lab = Lab::new()?;
     let served = Served::start(&lab, "", "aggregation = \"none\"\ndebug = true")?;
     let clients = [
@@ -235,7 +228,7 @@ fn every_line(program: &Path) -> Result<()> {
     balance(&served, of("-t agent")?)
 }
 
-/// What the source delivered is what became of it; our own notifications are beside it.
+/// Checks the sum of delivered events against their fates; our own notifications come in addition.
 fn balance(served: &Served, agent: &Dbg) -> Result<()> {
     let decoded = |kind| served.eyepiece.number("eyepiece.events.decoded", &[("eyepiece.event.kind", kind)]);
     let sides = || -> Result<[u64; 2]> {
@@ -245,7 +238,7 @@ fn balance(served: &Served, agent: &Dbg) -> Result<()> {
     };
     // Numbers are asked for one after the other, while a packet may come.
     let balanced = || sides().ok().filter(|[received, became]| received == became);
-    let [received, _] = eventually(PATIENCE, "balance", balanced).with_context(|| format!("{:?}", sides()))?;
+    let [received, _] = eventually(TIMEOUT, "balance", balanced).with_context(|| format!("{:?}", sides()))?;
     let notifications = decoded("agent")?;
     assert!(received > 0 && notifications > 0);
     agent.check(&[">> "], notifications);
@@ -289,14 +282,6 @@ fn json(all: &Dbg, drops: &Dbg, source: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn stopped_client_among_ten_loses_alone() {
-    match peer::find("cilium-dbg") {
-        Ok(program) => ten_clients(&program).unwrap_or_else(|error| panic!("{error:#}")),
-        Err(why) => skip!("{why}"),
-    }
-}
-
 /// Events that a client printed, and those that it lost.
 fn received(client: &Dbg) -> (u64, u64) {
     let lines = client.lines();
@@ -305,7 +290,9 @@ fn received(client: &Dbg) -> (u64, u64) {
     (events.count() as u64, lost.sum())
 }
 
-fn ten_clients(program: &Path) -> Result<()> {
+#[test]
+fn stopped_client_among_ten_loses_alone() -> Result<()> {
+    let [program] = &needs_peers!("cilium-dbg");
     const PACKETS: u64 = 10_000;
     let lab = Lab::builder().uplink(Uplink::None).build()?;
     let served = Served::start(&lab, "queue = 4096", "aggregation = \"none\"")?;
@@ -321,11 +308,11 @@ fn ten_clients(program: &Path) -> Result<()> {
         let now = served.number("eyepiece.events.received");
         (now == served.number("eyepiece.events.received") && now >= before + 2 * PACKETS).then_some(now - before)
     };
-    let offered = eventually(PATIENCE, "all events", offered)?;
+    let offered = eventually(TIMEOUT, "all events", offered)?;
     assert_eq!(served.number("eyepiece.events.lost"), 0, "the kernel's buffer had no room");
     for client in &clients[1..] {
         let all = || (received(client).0 >= offered).then_some(());
-        eventually(PATIENCE, "all events at a client that reads", all)
+        eventually(TIMEOUT, "all events at a client that reads", all)
             .with_context(|| format!("{:?}", received(client)))?;
         assert_eq!(received(client), (offered, 0));
     }
@@ -333,7 +320,7 @@ fn ten_clients(program: &Path) -> Result<()> {
     slow.process.signal(Signal::SIGCONT)?;
     let complete = || Some(received(slow)).filter(|(events, lost)| events + lost >= offered);
     let (events, lost) =
-        eventually(PATIENCE, "every event or its loss", complete).with_context(|| format!("{:?}", received(slow)))?;
+        eventually(TIMEOUT, "every event or its loss", complete).with_context(|| format!("{:?}", received(slow)))?;
     println!("offered {offered}; the stopped one: {events} received + {lost} lost; memory grew by {grown} KiB");
     assert_eq!(events + lost, offered);
     assert!(lost > 0 && grown < SLACK_KIB, "{lost} {grown}");
@@ -351,7 +338,7 @@ fn reader_runs_for_clients_only() -> Result<()> {
     let idle = served.eyepiece.process.descriptors()?;
     udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
     assert_eq!(served.number("eyepiece.events.received"), 0);
-    let open = |count: bool| eventually(PATIENCE, "the reader", || ((readers(&served) > 0) == count).then_some(()));
+    let open = |count: bool| eventually(TIMEOUT, "the reader", || ((readers(&served) > 0) == count).then_some(()));
     let first = UnixStream::connect(&served.socket)?;
     open(true)?;
     let second = UnixStream::connect(&served.socket)?;
@@ -367,14 +354,14 @@ fn reader_runs_for_clients_only() -> Result<()> {
             drop(UnixStream::connect(&served.socket)?);
         }
         let all = || (served.number("eyepiece.monitor.listeners") == 0 && readers(&served) == 0).then_some(());
-        eventually(PATIENCE, "all have left", all)
+        eventually(TIMEOUT, "all have left", all)
     };
     // The first ones let buffers and tables grow to their size.
     connect(100)?;
     let memory = served.eyepiece.process.rss_kib()?;
     connect(1000)?;
     let few = || (served.eyepiece.process.descriptors().ok()? <= idle + SLACK_DESCRIPTORS).then_some(());
-    let settled = eventually(PATIENCE, "descriptors", few);
+    let settled = eventually(TIMEOUT, "descriptors", few);
     let after = (served.eyepiece.process.descriptors()?, served.eyepiece.process.rss_kib()?);
     println!("before 1000 clients: {idle} descriptors, {memory} KiB; after: {after:?}");
     assert!(settled.is_ok() && after.1 < memory + SLACK_KIB, "{idle} {memory} {after:?}");
@@ -387,8 +374,8 @@ fn reader_runs_for_clients_only() -> Result<()> {
         let waits = (&client).read(&mut byte).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         waits.then_some(client)
     };
-    let mut client = eventually(PATIENCE, "a listener", listening)?;
-    client.set_read_timeout(Some(PATIENCE))?;
+    let mut client = eventually(TIMEOUT, "a listener", listening)?;
+    client.set_read_timeout(Some(TIMEOUT))?;
     served.wait_for_listeners(1)?;
     udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
     let mut descriptor = [0; 14];
@@ -409,7 +396,7 @@ fn foreign_socket_is_refused() -> Result<()> {
         let mut eyepiece = Eyepiece::builder(&config(&socket, settings, "")).launch(lab.node())?;
         assert_eq!(eyepiece.exit_code()?, Some(code), "{settings}: {}", eyepiece.stderr());
         let is_logged = || words.iter().all(|word| eyepiece.stderr().contains(word)).then_some(());
-        eventually(PATIENCE, "words", is_logged).with_context(|| eyepiece.stderr())
+        eventually(TIMEOUT, "words", is_logged).with_context(|| eyepiece.stderr())
     };
     let path = socket.to_string_lossy().into_owned();
     refused("", 1, &["monitor.socket", &path, &format!("process {}", std::process::id())])?;

@@ -15,10 +15,10 @@ use nix::sys::signal::Signal;
 
 /// The variable in the environment by which all processes of one demo are found.
 const MARK: &str = "DEMO_OF_TEST";
-/// Where eyepiece keeps locks and sockets.
+/// The folder of eyepiece's locks and sockets.
 const FOLDER: &str = "/run/eyepiece";
 /// A whole demo in a debug build on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running demo and what it made.
 struct Demo {
@@ -26,9 +26,9 @@ struct Demo {
     mark: String,
 }
 
-/// What a demo holds while it runs, and must not leave.
+/// The resources that a demo holds while it runs, and must release.
 #[derive(Debug, Default)]
-struct Held {
+struct HeldResources {
     processes: BTreeSet<u32>,
     namespaces: BTreeSet<u64>,
     programs: BTreeSet<u32>,
@@ -49,13 +49,13 @@ impl Demo {
     }
 
     fn wait_for(&mut self, text: &str) -> Result<()> {
-        eventually(PATIENCE, &format!("no {text}"), || self.process.stdout().contains(text).then_some(()))
+        eventually(TIMEOUT, &format!("no {text}"), || self.process.stdout().contains(text).then_some(()))
             .with_context(|| format!("{}{}", self.process.stdout(), self.process.stderr()))
     }
 
-    fn held(&self) -> Result<Held> {
+    fn held(&self) -> Result<HeldResources> {
         let own = fs::metadata("/proc/self/ns/net")?.ino();
-        let mut held = Held::default();
+        let mut held = HeldResources::default();
         for entry in fs::read_dir("/proc")? {
             let path = entry?.path();
             let Some(pid) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
@@ -73,8 +73,8 @@ impl Demo {
     }
 
     /// Waits until nothing is left: the kernel takes namespaces apart in the background.
-    fn is_gone(&self, held: &Held) -> Result<()> {
-        eventually(PATIENCE, &format!("something of {held:?} is left"), || {
+    fn is_gone(&self, held: &HeldResources) -> Result<()> {
+        eventually(TIMEOUT, &format!("something of {held:?} is left"), || {
             let processes = self.held().is_ok_and(|held| held.processes.is_empty());
             let programs = held.programs.iter().any(|&id| program_exists(id));
             (processes && !programs && held.namespaces.is_disjoint(&namespaces())).then_some(())
@@ -90,7 +90,7 @@ fn programs_of(pid: u32) -> Vec<u32> {
     texts.filter_map(id).collect()
 }
 
-/// Whether the kernel still has a BPF program of an id.
+/// Returns whether the kernel still has a BPF program of an id.
 fn program_exists(id: u32) -> bool {
     /// `BPF_PROG_GET_FD_BY_ID`.
     const GET_FD_BY_ID: libc::c_long = 13;
@@ -130,7 +130,7 @@ fn demo_shows_all_and_leaves_nothing() -> Result<()> {
     // The demo, the product and the holders of the node and of three hosts.
     assert_eq!((held.processes.len(), held.namespaces.len()), (6, 4), "{held:?}");
     assert!(!held.programs.is_empty());
-    let code = demo.process.wait(PATIENCE)?.code();
+    let code = demo.process.wait(TIMEOUT)?.code();
     let (text, errors) = (demo.process.stdout(), demo.process.stderr());
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
     assert!(!text.contains('\u{1b}'), "colours for what is no terminal");
@@ -185,7 +185,7 @@ fn demo_ignores_receiver_of_user() -> Result<()> {
         ("EYEPIECE_OTLP__LOGS__TLS__CA", "/nowhere/other.pem"),
     ];
     let mut demo = Demo::start_with("settings", &["--seconds", "3"], &variables)?;
-    let code = demo.process.wait(PATIENCE)?.code();
+    let code = demo.process.wait(TIMEOUT)?.code();
     let (text, errors) = (demo.process.stdout(), demo.process.stderr());
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
     assert!(text.contains("TCP SYN") && text.contains("hubble.flow.io"), "{text}");
@@ -199,7 +199,7 @@ fn killed_demo_leaves_nothing() -> Result<()> {
         demo.wait_for("TCP SYN")?;
         let held = demo.held()?;
         assert_eq!((held.processes.len(), held.namespaces.len()), (6, 4), "{held:?}");
-        assert_eq!(demo.process.stop(signal, PATIENCE)?, code, "{signal}: {}", demo.process.stderr());
+        assert_eq!(demo.process.stop(signal, TIMEOUT)?, code, "{signal}: {}", demo.process.stderr());
         demo.is_gone(&held)?;
     }
     Ok(())
@@ -212,7 +212,7 @@ fn interrupted_clsact_demo_leaves_no_folder() -> Result<()> {
     demo.wait_for("TCP SYN")?;
     let held = demo.held()?;
     assert!(fs::read_dir(FOLDER)?.count() > 0, "the lock is held");
-    assert_eq!(demo.process.stop(Signal::SIGINT, PATIENCE)?, 0, "{}", demo.process.stderr());
+    assert_eq!(demo.process.stop(Signal::SIGINT, TIMEOUT)?, 0, "{}", demo.process.stderr());
     demo.is_gone(&held)?;
     assert_eq!(Path::new(FOLDER).exists(), is_used);
     Ok(())

@@ -12,8 +12,8 @@ use eyepiece_tests::traffic::{RATE, connections, frames, udp};
 use eyepiece_tests::{Eyepiece, Family, Inside, Lab, Receiver, Uplink, Watch, eventually, frame};
 use nix::sys::signal::Signal;
 
-/// Longest wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Starts and stops.
 const RUNS: usize = 20;
 /// Interfaces that come and go.
@@ -24,10 +24,10 @@ const SLACK_DESCRIPTORS: usize = 4;
 const ENDPOINTS: usize = 8;
 /// Packets that each of them drops.
 const DROPS: u64 = 30;
-/// Maps by interface, with where the index is in their keys: `Key4`, `Key6` and `UntrackedKey` of ebpf/wire.
+/// Maps by interface, with the index's offset in their keys: `Key4`, `Key6` and `UntrackedKey` of ebpf/wire.
 const BY_INTERFACE: [(&str, usize); 4] =
     [("EP_CONN4", 12), ("EP_CONN6", 36), ("EP_UNTRACKED", 0), ("EP_INTERFACES", 0)];
-/// Maps by namespace, with where the inode is in their keys: `DropKey` of ebpf/wire.
+/// Maps by namespace, with the inode's offset in their keys: `DropKey` of ebpf/wire.
 const BY_NAMESPACE: [(&str, usize); 2] = [("EP_DROPS", 4), ("EP_NAMESPACES", 0)];
 /// Memory that may come and go with the allocator's habits, KiB.
 const SLACK_KIB: u64 = 8 * 1024;
@@ -76,16 +76,16 @@ fn only_those_there(lab: &Lab, objects: &Objects) -> Result<()> {
         let there = indices(lab.node())?;
         Ok(subjects(objects, &BY_INTERFACE)?.into_iter().filter(|(_, index)| !there.contains(index)).collect())
     };
-    let gone = eventually(PATIENCE, "keys of gone interfaces", || strangers().ok()?.is_empty().then_some(()));
+    let gone = eventually(TIMEOUT, "keys of gone interfaces", || strangers().ok()?.is_empty().then_some(()));
     gone.with_context(|| format!("{:?}", strangers()))
 }
 
 fn freed(held: &Objects) -> Result<()> {
-    let freed = eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()));
+    let freed = eventually(TIMEOUT, "freed", || held.left().is_empty().then_some(()));
     freed.with_context(|| format!("{:?}", held.left()))
 }
 
-/// What else of a run can be seen: filters and queueing disciplines of ours, processes in the namespace.
+/// Returns other traces of a run: our filters and queueing disciplines, processes in the namespace.
 fn remains(inside: &Inside) -> Result<Vec<String>> {
     let mut remains = Vec::new();
     for device in ["ve-a", "ve-b"] {
@@ -138,7 +138,7 @@ fn removed_interfaces_leave_nothing() -> Result<()> {
         let (held, open_before) = (Objects::of(eyepiece.process.pid())?, kinds(&eyepiece)?);
         churn(&lab, &eyepiece, INTERFACES)?;
         let settled = || (eyepiece.process.descriptors().ok()? <= before.0 + SLACK_DESCRIPTORS).then_some(());
-        let settled = eventually(PATIENCE, "descriptors", settled);
+        let settled = eventually(TIMEOUT, "descriptors", settled);
         let after = (eyepiece.process.descriptors()?, eyepiece.process.rss_kib()?);
         println!("{attach}: descriptors and KiB before {INTERFACES} interfaces: {before:?}, after: {after:?}");
         let open = kinds(&eyepiece)?;
@@ -148,7 +148,7 @@ fn removed_interfaces_leave_nothing() -> Result<()> {
         let now = Objects::of(eyepiece.process.pid())?;
         only_those_there(&lab, &now)?;
         let left = || series_of(&eyepiece, |name| name.starts_with("churn"));
-        eventually(PATIENCE, "telemetry of gone interfaces", || left().ok()?.is_empty().then_some(()))
+        eventually(TIMEOUT, "telemetry of gone interfaces", || left().ok()?.is_empty().then_some(()))
             .with_context(|| format!("{attach}: {:?}", left()))?;
         assert_eq!((now.programs, now.maps, now.links.len()), (held.programs, held.maps, held.links.len()), "{attach}");
         assert_eq!(eyepiece.stop()?, 0, "{attach}: {}", eyepiece.stderr());
@@ -177,7 +177,7 @@ fn counts_of_removed_interfaces_expire() -> Result<()> {
             .ok()
             .map(|keys| inodes.iter().all(|&inode| keys.contains(&("EP_NAMESPACES", inode))))
     };
-    eventually(PATIENCE, "namespaces", || there()?.then_some(()))?;
+    eventually(TIMEOUT, "namespaces", || there()?.then_some(()))?;
     let before: BTreeSet<u32> =
         names.iter().map(|name| lab.node().ifindex(&format!("ve-{name}"))).collect::<Result<_>>()?;
     let untracked_before = eyepiece.number("eyepiece.datapath.untracked.packets", &[])?;
@@ -196,11 +196,11 @@ fn counts_of_removed_interfaces_expire() -> Result<()> {
     let strangers = || -> Result<Vec<(&str, u32)>> {
         Ok(subjects(&objects, &BY_NAMESPACE)?.into_iter().filter(|(_, inode)| inodes.contains(inode)).collect())
     };
-    eventually(PATIENCE, "keys of gone namespaces", || strangers().ok()?.is_empty().then_some(()))
+    eventually(TIMEOUT, "keys of gone namespaces", || strangers().ok()?.is_empty().then_some(()))
         .with_context(|| format!("{:?}", strangers()))?;
     let is_gone = |name: &str| name.starts_with("ve-gone") || inodes.iter().any(|inode| inode.to_string() == name);
     let silent = || series_of(&eyepiece, is_gone).is_ok_and(|left| left.is_empty()).then_some(());
-    eventually(PATIENCE, "telemetry of gone ones", silent)
+    eventually(TIMEOUT, "telemetry of gone ones", silent)
         .with_context(|| format!("{:?}", series_of(&eyepiece, is_gone)))?;
     for inode in &inodes {
         let labels = [("hubble.drop.netns", &*inode.to_string()), ("hubble.drop.reason", "NO_SOCKET")];
@@ -213,6 +213,7 @@ fn counts_of_removed_interfaces_expire() -> Result<()> {
     // Nor do exports have them any more, once their series have been idle for long enough.
     let silent = || {
         receiver.clear();
+        // Whole exports: their absence is to be seen.
         std::thread::sleep(Duration::from_secs(2));
         receiver.look(|received| {
             let has = |wanted: &str| {
@@ -222,12 +223,12 @@ fn counts_of_removed_interfaces_expire() -> Result<()> {
             (has("ve-a") && !has("ve-gone")).then_some(())
         })
     };
-    eventually(PATIENCE * 2, "an export without those that are gone", silent)?;
+    eventually(TIMEOUT * 2, "an export without those that are gone", silent)?;
     assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
     Ok(())
 }
 
-/// What the process has open, by kind: `socket`, `anon_inode:bpf-prog` …
+/// Counts the open descriptors of the process by kind: `socket`, `anon_inode:bpf-prog` …
 fn kinds(eyepiece: &Eyepiece) -> Result<BTreeMap<String, usize>> {
     let mut kinds = BTreeMap::new();
     for entry in std::fs::read_dir(format!("/proc/{}/fd", eyepiece.process.pid()))? {
@@ -252,7 +253,7 @@ fn churn(lab: &Lab, eyepiece: &Eyepiece, count: usize) -> Result<()> {
         let up: String = (first..first + 10).map(|number| format!("link set peer{number} up\n")).collect();
         lab.endpoint("a").namespace.ip_batch(&up)?;
         let last = format!("churn{}", first + 9);
-        eventually(PATIENCE, "attached", || hooks()?.contains(&last).then_some(()))?;
+        eventually(TIMEOUT, "attached", || hooks()?.contains(&last).then_some(()))?;
         // Each leaves a connection, a series and a name behind.
         for number in first..first + 10 {
             let device = format!("peer{number}");
@@ -264,10 +265,10 @@ fn churn(lab: &Lab, eyepiece: &Eyepiece, count: usize) -> Result<()> {
         lab.node().ip_batch(&remove)?;
     }
     let left = || hooks()?.iter().all(|name| !name.starts_with("churn")).then_some(());
-    eventually(PATIENCE, "gone", left).with_context(|| format!("{:?}", hooks()))
+    eventually(TIMEOUT, "gone", left).with_context(|| format!("{:?}", hooks()))
 }
 
-/// What was counted of an interface's direction: by the hooks, and before they were there.
+/// Returns the counts of an interface's direction: by the hooks, and before they existed.
 fn counted(receiver: &Receiver, device: &str, direction: &str) -> (u64, u64) {
     let attributes = [("network.interface.name", device), ("network.io.direction", direction)];
     let sum = |name| receiver.sum(name, &attributes);
@@ -286,7 +287,7 @@ fn new_interface_is_attached_soon() -> Result<()> {
         let device = format!("soon{number}");
         lab.node().ip(&format!("link add {device} type veth peer name late netns {peers}"))?;
         let mut when = |line: &str| -> Result<f64> {
-            let line = eyepiece.process.wait_for_line(line, PATIENCE)?;
+            let line = eyepiece.process.wait_for_line(line, TIMEOUT)?;
             // 2026-01-01T00:00:12.345678Z: what of it counts here is the time within its minute.
             Ok(line.get(17..26).context("a time")?.parse()?)
         };
@@ -309,7 +310,7 @@ fn new_interface_is_attached_soon() -> Result<()> {
     eyepiece.wait_for_hooks("ve-quiet", true)?;
     send(500)?;
     let is_counted = || (counted(&receiver, "ve-quiet", "receive") == (500, before)).then_some(());
-    eventually(PATIENCE, "counted", is_counted)
+    eventually(TIMEOUT, "counted", is_counted)
         .with_context(|| format!("{:?}", counted(&receiver, "ve-quiet", "receive")))?;
 
     // Under way while the hooks are attached: none is counted twice; those of the moment itself may be missing.
@@ -319,7 +320,8 @@ fn new_interface_is_attached_soon() -> Result<()> {
     let send = || frames(host)?.send(std::iter::repeat_n(bytes.as_slice(), 50_000), RATE);
     let sent = std::thread::scope(|scope| {
         let sending = scope.spawn(send);
-        std::thread::sleep(Duration::from_millis(300));
+        let is_under_way = || (lab.node().counters("ve-busy").ok()?.rx_packets >= 1000).then_some(());
+        eventually(TIMEOUT, "packets under way", is_under_way)?;
         eyepiece.process.signal(Signal::SIGCONT)?;
         sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;

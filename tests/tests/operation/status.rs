@@ -1,4 +1,4 @@
-//! How the running product answers: over its admin listener, by `eyepiece status`, to signals.
+//! Checks the running product's answers: at its admin listener, to `eyepiece status`, to signals.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use eyepiece_tests::traffic::udp;
 use eyepiece_tests::{Background, Behaviour, Eyepiece, Lab, Receiver, Uplink, eventually};
 use nix::sys::signal::Signal;
 
-/// Longest wait for what must happen.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn lab() -> Result<Lab> {
     Lab::builder().uplink(Uplink::None).build()
@@ -24,7 +24,7 @@ fn config(receiver: &Receiver, drain: &str) -> String {
 /// Runs `eyepiece status` with arguments: exit code, output, errors.
 fn status(lab: &Lab, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
     let mut command = Background::spawn(lab.node().command(binary()?).arg("status").args(arguments))?;
-    let code = command.wait(PATIENCE)?.code();
+    let code = command.wait(TIMEOUT)?.code();
     Ok((code, command.stdout(), command.stderr()))
 }
 
@@ -53,7 +53,7 @@ fn unused_source_reads_nothing() -> Result<()> {
             let (mapped, buffers) = reading(&eyepiece)?;
             let received = || eyepiece.number("eyepiece.events.received", &[]).ok();
             if wanted {
-                eventually(PATIENCE, "events", || received().filter(|&count| count >= 1000))?;
+                eventually(TIMEOUT, "events", || received().filter(|&count| count >= 1000))?;
                 assert!(if transport == "ring" { mapped > 0 } else { buffers > 0 }, "{transport}: {mapped} {buffers}");
             } else {
                 assert_eq!((received(), mapped, buffers), (Some(0), 0, 0), "{transport}");
@@ -71,7 +71,7 @@ fn hooks_and_numbers_are_shown() -> Result<()> {
     let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "5s"))?;
     udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
     let received = || eyepiece.number("eyepiece.events.received", &[]).ok().filter(|&count| count > 0);
-    eventually(PATIENCE, "events", received)?;
+    eventually(TIMEOUT, "events", received)?;
     for (path, code, body) in [("/healthz", 200, "ok"), ("/readyz", 200, "ready"), ("/nothing", 404, "/status")] {
         let (answered, text) = eyepiece.get(path)?;
         assert!(answered == code && text.contains(body), "{path}: {answered} {text}");
@@ -112,12 +112,12 @@ fn hangup_is_survived_and_logged() -> Result<()> {
     for _ in 0..3 {
         eyepiece.process.signal(Signal::SIGHUP)?;
     }
-    eyepiece.process.wait_for_line("SIGHUP", PATIENCE)?;
+    eyepiece.process.wait_for_line("SIGHUP", TIMEOUT)?;
     assert_eq!(eyepiece.get("/readyz")?.0, 200);
     udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
-    receiver.wait(PATIENCE, "flows after a hangup", |received| received.unique_logs() > 0)?;
+    receiver.wait(TIMEOUT, "flows after a hangup", |received| received.unique_logs() > 0)?;
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        assert_eq!(eyepiece.process.stop(signal, PATIENCE)?, 0, "{signal} {}", eyepiece.stderr());
+        assert_eq!(eyepiece.process.stop(signal, TIMEOUT)?, 0, "{signal} {}", eyepiece.stderr());
         eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "5s"))?;
     }
     Ok(())
@@ -131,17 +131,17 @@ fn second_signal_ends_at_once() -> Result<()> {
     // The wait for its end is far shorter than its drain.
     let mut eyepiece = Eyepiece::start(lab.node(), &config(&receiver, "10m"))?;
     udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
-    receiver.wait(PATIENCE, "a request that hangs", |received| received.requests > 0)?;
+    receiver.wait(TIMEOUT, "a request that hangs", |received| received.requests > 0)?;
     let held = Objects::of(eyepiece.process.pid())?;
     eyepiece.process.signal(Signal::SIGTERM)?;
     let links = Objects { links: held.links.clone(), ..Objects::default() };
-    eventually(PATIENCE, "detached", || links.left().is_empty().then_some(()))?;
+    eventually(TIMEOUT, "detached", || links.left().is_empty().then_some(()))?;
     assert!(eyepiece.process.ended()?.is_none(), "it still delivers: {}", eyepiece.stderr());
     // What follows at once would be the first one's echo.
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(eyepiece.process.stop(Signal::SIGTERM, PATIENCE)?, 1, "{}", eyepiece.stderr());
+    assert_eq!(eyepiece.process.stop(Signal::SIGTERM, TIMEOUT)?, 1, "{}", eyepiece.stderr());
     assert!(eyepiece.stderr().contains("second signal"), "{}", eyepiece.stderr());
-    eventually(PATIENCE, "freed", || held.left().is_empty().then_some(()))
+    eventually(TIMEOUT, "freed", || held.left().is_empty().then_some(()))
 }
 
 /// The capabilities of a process's threads by name, as the kernel has them: effective and permitted.
@@ -167,7 +167,9 @@ fn threads_hold_needed_capabilities() -> Result<()> {
     const BPF: u64 = 1 << 39;
     let lab = lab()?;
     let receiver = Receiver::start(lab.node())?;
-    for (kind, attacher, links) in [("datapath", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE), ("cilium-monitor", 0, 0)] {
+    for (kind, attacher, links, metadata) in
+        [("datapath", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE, SYS_PTRACE), ("cilium-monitor", 0, 0, 0)]
+    {
         let config = format!("[source]\nkind = \"{kind}\"\n{}", config(&receiver, "5s"));
         let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
         let threads = capabilities(&eyepiece)?;
@@ -176,6 +178,7 @@ fn threads_hold_needed_capabilities() -> Result<()> {
             let needed = match name.as_str() {
                 "attacher" => attacher,
                 "links" => links,
+                "metadata" => metadata,
                 _ => 0,
             };
             assert_eq!(*held, needed, "{kind}: {name}: {threads:x?}");

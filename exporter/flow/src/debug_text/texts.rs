@@ -1,10 +1,8 @@
 //! Names and texts of debug messages by subtype. In a text, `{1:n}` is an argument and its format.
 
-/// The name of each subtype in `flow.DebugEventType` without `DBG_`, and its text. The datapath's list has no text for 0,
-/// and Cilium's none for 66.
+/// The name of each subtype in `flow.DebugEventType` without `DBG_`, and its text; 0 and 66 have no text.
 ///
-/// Cilium 1.20's own list lacks `SKIP_POLICY`, so that its texts of 66 and 67 belong to 67 and 68. Here each text is with
-/// its name.
+/// Cilium 1.20's list lacks `SKIP_POLICY`: its texts of 66 and 67 belong to 67 and 68, as they are here.
 pub(super) const TEXTS: [(&str, &str); 69] = [
     ("EVENT_UNKNOWN", ""),
     ("GENERIC", "No message, arg1={1} ({1:#x}) arg2={2} ({2:#x}) arg3={3} ({3:#x})"),

@@ -55,8 +55,8 @@ fn notification(number: u32, text: &str) -> Result<(AgentEventKind, Notification
 
 /// Decodes a service notification, which agents up to 1.18 send.
 ///
-/// Other agents may use the same numbers for something else: returns `None` if the producer is known to be newer, or if
-/// the JSON is not a service's.
+/// Other agents may use the same numbers differently: returns `None` for newer producers, or if the JSON is not a
+/// service's.
 fn service(number: u32, text: &str, producer: Producer) -> Option<(AgentEventKind, Notification)> {
     if producer.is_release_known && producer.release > Release::V1_18 {
         return None;

@@ -1,5 +1,4 @@
-//! The common header of traces, drops, captures and policy verdicts, 16 bytes (Cilium `bpf/lib/common.h`,
-//! `NOTIFY_CAPTURE_HDR`).
+//! The common header of traces, drops, captures and policy verdicts (Cilium `bpf/lib/common.h`, `NOTIFY_CAPTURE_HDR`).
 
 use super::bytes::{clip, from, u16_le};
 use super::error::{Message, ParseError};

@@ -78,8 +78,8 @@ pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
     parse_from(event, Producer::default())
 }
 
-/// As [`parse`], for a known producer: its release decides the form of socket events and damaged verdicts, the names of
-/// files in drops, and the meaning of trace reasons.
+/// As [`parse`], for a known producer. Its release decides the form of socket events and damaged verdicts, file names
+/// in drops, and trace reasons.
 ///
 /// # Errors
 /// As [`parse`].

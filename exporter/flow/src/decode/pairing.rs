@@ -34,7 +34,7 @@ struct Entry {
     newer: Option<usize>,
 }
 
-/// What a response gets from its request.
+/// The fields that a response gets from its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paired {
     /// Time from request to response, ns; 0 if there was no request, or the response's time is before it.
@@ -61,7 +61,7 @@ impl Pairing {
         self.slots.len()
     }
 
-    /// Whether there is no such request.
+    /// Returns whether there is no such request.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

@@ -63,9 +63,9 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
     Ok(())
 }
 
-/// Returns the header's length. Both forms have version 1, but all bytes beside packet and padding (0 to 7 bytes) are the
-/// header. Damaged verdicts have the form of their producer's release, as do those shorter than the new header: an old one
-/// of that length would carry 7 bytes of a packet at most, so it is a truncated new one.
+/// Returns the header's length. Both forms have version 1, but all bytes beside packet and padding (0 to 7 bytes) are
+/// the header. Damaged verdicts have the form of their producer's release. So do those shorter than the new header: an
+/// old one of that length would carry at most 7 bytes of a packet.
 const fn header_length(data: usize, captured: usize, release: Release) -> usize {
     match data.checked_sub(captured) {
         Some(OLD_LEN..NEW_LEN) if data >= NEW_LEN => OLD_LEN,

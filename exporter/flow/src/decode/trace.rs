@@ -83,8 +83,8 @@ fn is_reply(reason: u8, release: Release) -> Option<bool> {
     }
 }
 
-/// Returns the address before translation. Its family follows the header's flag, not the packet. IPv4-mapped addresses
-/// stay IPv6, as in Hubble.
+/// Returns the address before translation, of the family in the header's flag. IPv4-mapped ones stay IPv6, as in
+/// Hubble.
 fn original_ip<const N: usize>(head: &[u8; N], flags: u8) -> Option<IpAddr> {
     let address = if flags & flag::IPV6 == 0 {
         IpAddr::V4(Ipv4Addr::from(array::<N, 4>(head, 32)))

@@ -18,11 +18,11 @@ use crate::traffic_delta::{KernelDrop, TrafficDelta};
 /// One flow: a decoded event of a packet, a socket or a proxy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
-    /// When it happened, ns since the Unix epoch.
+    /// Time of the event, ns since the Unix epoch.
     pub time: u64,
     /// RFC 9562 version 4, set by the pipeline; all zero until then.
     pub uuid: [u8; 16],
-    /// What happened to the packet.
+    /// The fate of the packet.
     pub verdict: Verdict,
     /// The monitor message's type and subtype.
     pub event_type: EventType,
@@ -70,8 +70,7 @@ pub struct Flow {
     pub policy_match: u8,
     /// Policy verdicts: authentication type.
     pub auth_type: u8,
-    /// The event has the address before translation, even if equal to the packet's; traces only. The direction
-    /// depends on it.
+    /// The trace has the address before translation, even if equal to the packet's. The direction depends on it.
     pub original_ip: bool,
     /// IP trace id; 0 = none.
     pub ip_trace_id: u64,
@@ -171,7 +170,7 @@ impl TranslationPoint {
         }
     }
 
-    /// Whether the socket is the destination.
+    /// Returns whether the socket is the destination.
     pub const fn is_reverse(self) -> bool {
         matches!(self, Self::PreReverse | Self::PostReverse)
     }
@@ -386,7 +385,7 @@ impl TcpFlags {
     /// NS.
     pub const NS: u16 = 0x100;
 
-    /// Whether any of these bits is set.
+    /// Returns whether any of these bits is set.
     pub const fn has(self, bits: u16) -> bool {
         self.0 & bits != 0
     }

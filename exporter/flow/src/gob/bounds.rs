@@ -3,6 +3,5 @@
 /// Levels of nested values; Cilium's have five. Bounds the stack.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// Bytes that any value takes at least: a count, a length, a number or the end of a structure. Counts are checked against
-/// it.
+/// The least bytes of a value: a count, a length, a number or the end of a structure. Counts are checked against it.
 pub(super) const LEAST_VALUE: usize = 1;

@@ -93,8 +93,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// Reads a length and returns a cursor over as many bytes, which are skipped here. Its offsets count from the same
-    /// start.
+    /// Reads a length, skips as many bytes, and returns a cursor over them with offsets from the same start.
     pub(super) fn part(&mut self) -> Result<Self, GobError> {
         let length = self.count(1)?;
         let start = self.at;

@@ -116,8 +116,7 @@ impl Register {
 #[inline(never)]
 fn general(out: &mut Vec<u8>, payload: &Payload<'_>) {
     let data = payload.data;
-    // The fields after the data are encoded first, since the message's length depends on them: three numbers with their
-    // deltas, and the end.
+    // The fields after the data come first, since the length depends on them: three numbers with deltas, and the end.
     let mut tail = Short::<{ 3 * (1 + NUMBER) + 1 }>::new();
     let mut last = u8::from(!data.is_empty());
     for (field, number) in [(2, int(payload.cpu)), (3, payload.lost), (4, int(payload.kind))] {

@@ -2,8 +2,7 @@
 //!
 //! A gob stream is self-describing. Every message is a length, a type id and a body: a negative id defines the type of
 //! that number, any other one precedes a value of its type. Ids differ between processes and releases, so fields are
-//! found by name, not by position. Source of the format: the documentation of Go's `encoding/gob`, and bytes that it
-//! wrote.
+//! found by name, not by position. Source: the documentation of Go's `encoding/gob`.
 //!
 //! Any bytes give a value or a [`GobError`], within the bounds of [`Limits`] and constants.
 

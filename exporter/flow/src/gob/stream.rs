@@ -55,8 +55,8 @@ impl PayloadDecoder {
         Self { limits, types: Types::default(), plan: None, defined: 0, needed: 1 }
     }
 
-    /// Decodes the next payload. Returns it with the number of bytes that it and the descriptors before it took, or `None`
-    /// if more bytes are needed.
+    /// Decodes the next payload. Returns it with the bytes that it and its descriptors took, or `None` if more are
+    /// needed.
     ///
     /// `bytes` starts at the end of the last payload. After `Ok(None)` the next input starts with the same bytes.
     ///
@@ -87,8 +87,7 @@ impl PayloadDecoder {
         self.needed
     }
 
-    /// The most bytes that a reader has to keep for a payload: all descriptors and the longest message, with their
-    /// lengths.
+    /// The most bytes to keep for a payload: all descriptors and the longest message, with their lengths.
     pub const fn longest(&self) -> usize {
         // A message's length and a descriptor's id have at most 9 bytes each.
         self.limits.message + self.limits.descriptor_bytes + 18 * (self.limits.descriptors + 1)

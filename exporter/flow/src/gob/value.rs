@@ -56,7 +56,7 @@ impl Struct {
         self.iter().find_map(|(name, value)| (name == field).then_some(value))
     }
 
-    /// Whether the type has such a field, sent or not.
+    /// Returns whether the type has such a field, sent or not.
     pub fn has(&self, field: &str) -> bool {
         self.fields.iter().any(|known| *known.name == *field)
     }

@@ -39,11 +39,21 @@ impl<'a> Bytes<'a> {
     }
 
     pub(super) fn traffic(&mut self) -> Option<TrafficDelta> {
-        let (hook, mark, _) = (Hook::from_u8(self.u8()?)?, AnsweredBy::from_u8(self.u8()?), self.u16()?);
+        let (hook, answered_by, _) = (Hook::from_u8(self.u8()?)?, AnsweredBy::from_u8(self.u8()?), self.u16()?);
         let (ifindex, ingress_ifindex, _) = (self.u32()?, self.u32()?, self.u32()?);
         let (packets, bytes) = (self.u64()?, self.u64()?);
-        let (held_packets, held_bytes, _) = (self.u64()?, self.u64()?, self.u64()?);
-        Some(TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes })
+        let (held_packets, held_bytes, cgroup) = (self.u64()?, self.u64()?, self.u64()?);
+        Some(TrafficDelta {
+            hook,
+            answered_by,
+            ifindex,
+            ingress_ifindex,
+            packets,
+            bytes,
+            held_packets,
+            held_bytes,
+            cgroup,
+        })
     }
 
     pub(super) fn kernel_drop(&mut self) -> Option<KernelDrop> {

@@ -22,24 +22,24 @@
 //! CRC-32 is zlib's (RFC 1952). Kinds and bodies:
 //! - 1 raw: traffic and kernel drop as flagged, then the monitor payload.
 //! - 2 totals: the traffic, then the two addresses and the transport as flagged.
-//! - 3 lost: u8 source (0 kernel's buffer, 1 observer's queue, 2 Hubble's ring) · 7 reserved · u64 how many.
-//! - 4 facts: interfaces and addresses from here on, see [`super::facts`]; replaces the facts before.
+//! - 3 lost: u8 source (0 kernel's buffer, 1 observer's queue, 2 Hubble's ring) · 7 reserved · u64 count.
+//! - 4 metadata: interfaces and addresses from here on, see [`super::metadata`]; replaces the metadata before.
 //! - 5 reason: u32 number of a kernel drop reason · its name.
 //! - 6 symbol: u64 kernel address · its name.
 //! - 7 origin: lines `key=value` about the recording; the first record.
 //!
-//! traffic, 56 B: u8 hook · u8 mark · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64 packets ·
-//! u64 bytes · u64 held packets · u64 held bytes · u64 reserved. kernel drop, 16 B: u32 reason · u32 network namespace ·
-//! u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4. transport, 6 B: u8 IP protocol · u8 1 = of a
-//! reply · u16 source port · u16 destination port.
+//! traffic, 56 B: u8 hook · u8 answered by · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64
+//! packets · u64 bytes · u64 held packets · u64 held bytes · u64 reserved. kernel drop, 16 B: u32 reason · u32 network
+//! namespace · u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4. transport, 6 B: u8 IP protocol · u8
+//! 1 = of a reply · u16 source port · u16 destination port.
 //!
 //! The file holds the events of a source, without the agent notifications that eyepiece makes itself.
 //!
-//! Damage: bytes that are not a head are skipped up to the next head. A body with a wrong CRC is skipped as a whole if a
-//! head follows it; else bytes are missing, and the next head is searched inside of it. A malicious file may have many
-//! heads inside a body, each of which asks for a CRC over the same bytes. Bodies with a wrong CRC are therefore charged to
-//! a credit, [`CREDIT`] at first, which grows by twice the bytes that are passed. A head is skipped if the credit does not
-//! cover its body: so a reader's work is proportional to the file, and only a file with many such heads loses whole
+//! Damage: bytes that are not a head are skipped up to the next head. A body with a wrong CRC is skipped if a head
+//! follows it. Else bytes are missing, and the next head is searched inside it. A malicious file may have many heads
+//! inside a body, each of which asks for a CRC over the same bytes. Bodies with a wrong CRC are therefore charged to a
+//! credit, [`CREDIT`] at first, which grows by twice the bytes that are passed. A head is skipped if the credit does
+//! not cover its body: a reader's work is proportional to the file, and only files with many such heads lose whole
 //! records.
 
 use std::net::IpAddr;
@@ -57,7 +57,7 @@ pub const VERSION: u16 = 1;
 pub const HEAD: usize = 16;
 /// Bytes of a record before its body.
 pub const RECORD_HEAD: usize = 28;
-/// Bytes of a body: facts of 60,000 addresses, and 60 times the monitor's longest texts.
+/// Bytes of a body: metadata of 60,000 addresses, and 60 times the monitor's longest texts.
 pub const MAX_BODY: usize = 4 << 20;
 
 /// Bytes of bodies with a wrong CRC: some of the largest, more than a disk damages at once.
@@ -81,8 +81,8 @@ const WITH_TRANSPORT: u8 = 8;
 pub enum Record<'a> {
     /// An event of the source.
     Event(Event<'a>),
-    /// Interfaces and addresses from here on: [`super::facts::read`] reads them.
-    Facts(&'a [u8]),
+    /// Interfaces and addresses from here on: [`super::metadata::read`] reads them.
+    Metadata(&'a [u8]),
     /// Name of a kernel drop reason.
     Reason {
         /// `enum skb_drop_reason`.
@@ -103,13 +103,11 @@ pub enum Record<'a> {
 
 /// The error of a file that is not a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum HeadError {
     /// Shorter than a head.
     #[error("it is too short: {length} bytes, a head has {HEAD}")]
-    Short {
-        /// Its length.
-        length: usize,
-    },
+    Short { length: usize },
     /// Other first bytes.
     #[error("it is not a recording of eyepiece")]
     Magic,
@@ -118,10 +116,7 @@ pub enum HeadError {
     Check,
     /// An unknown version.
     #[error("it has version {version}; this eyepiece knows {VERSION}")]
-    Version {
-        /// The version.
-        version: u16,
-    },
+    Version { version: u16 },
 }
 
 /// The kind of damage at a place in a file.
@@ -151,7 +146,7 @@ impl Damage {
 pub enum Step<'a> {
     /// A record of this many bytes.
     Record {
-        /// When it was written or happened, ns since the Unix epoch.
+        /// Time of the event or of its writing, ns since the Unix epoch.
         time: u64,
         /// Its content.
         record: Record<'a>,
@@ -255,11 +250,11 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends facts that [`super::facts`] wrote. Returns false, and appends nothing, if they are too long.
-pub fn write_facts(facts: &[u8], time: u64, out: &mut Vec<u8>) -> bool {
-    let fits = facts.len() <= MAX_BODY;
+/// Appends metadata that [`super::metadata`] wrote. Returns false, and appends nothing, if they are too long.
+pub fn write_metadata(metadata: &[u8], time: u64, out: &mut Vec<u8>) -> bool {
+    let fits = metadata.len() <= MAX_BODY;
     if fits {
-        write(out, (4, 0), NO_CPU, time, |out| out.extend_from_slice(facts));
+        write(out, (4, 0), NO_CPU, time, |out| out.extend_from_slice(metadata));
     }
     fits
 }
@@ -309,12 +304,13 @@ fn write(out: &mut Vec<u8>, (kind, flags): (u8, u8), cpu: u16, time: u64, body: 
 }
 
 fn write_traffic(traffic: &TrafficDelta, out: &mut Vec<u8>) {
-    let TrafficDelta { hook, mark, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes } = *traffic;
-    out.extend([hook as u8, mark as u8, 0, 0]);
+    let TrafficDelta { hook, answered_by, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes, cgroup } =
+        *traffic;
+    out.extend([hook as u8, answered_by as u8, 0, 0]);
     for number in [ifindex, ingress_ifindex, 0] {
         out.extend(number.to_le_bytes());
     }
-    for number in [packets, bytes, held_packets, held_bytes, 0] {
+    for number in [packets, bytes, held_packets, held_bytes, cgroup] {
         out.extend(number.to_le_bytes());
     }
 }
@@ -389,8 +385,7 @@ impl Reader {
     }
 }
 
-/// Returns the bytes to skip to the next record at a file's end, after [`Step::Incomplete`]; `None` if the tail is
-/// truncated.
+/// Returns the bytes to skip to the next record after [`Step::Incomplete`] at a file's end; `None` if it is truncated.
 pub fn after_gap(bytes: &[u8]) -> Option<usize> {
     find(bytes, 1)
 }
@@ -453,7 +448,7 @@ fn read(kind: u8, flags: u8, cpu: Option<u16>, time: u64, body: &[u8]) -> Option
             let count = rest.take::<7>().and_then(|_| rest.u64())?;
             Record::Event(Event::Lost(Lost { source, cpu, count, time }))
         }
-        4 => Record::Facts(body),
+        4 => Record::Metadata(body),
         5 => Record::Reason { number: rest.u32()?, name: str::from_utf8(rest.0).ok()? },
         6 => Record::Symbol { address: rest.u64()?, name: str::from_utf8(rest.0).ok()? },
         7 => Record::Origin(str::from_utf8(body).ok()?),

@@ -1,5 +1,5 @@
-//! The file format of raw recordings: events, and facts about the machine that they were recorded on.
+//! The file format of raw recordings: events, and metadata of the machine that recorded them.
 
 mod cursor;
-pub mod facts;
 pub mod format;
+pub mod metadata;

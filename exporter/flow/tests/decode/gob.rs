@@ -1,6 +1,6 @@
 //! A writer of gob values with their descriptors, as Go's encoder lays them out, for types that tests make up.
 
-/// A type. What is not basic gets a descriptor of its own wherever it stands: gob allows equal ones.
+/// A type. What is not basic gets its own descriptor wherever it stands: gob allows equal ones.
 #[derive(Clone, Debug)]
 pub(crate) enum Type {
     Bytes,

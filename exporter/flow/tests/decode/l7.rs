@@ -1,4 +1,4 @@
-//! Access-log records of every release's layout, and records that are none.
+//! Access-log records of every release's layout, and invalid records.
 
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;

@@ -65,17 +65,9 @@ fn errors_name_fault_and_offset() {
 #[test]
 fn fields_beside_payload_are_kept() {
     use eyepiece_flow::event::{KernelDrop, TrafficDelta};
+    use eyepiece_tests::sample;
     use eyepiece_wire::{AnsweredBy, Hook};
-    let traffic = TrafficDelta {
-        hook: Hook::ToNetwork,
-        mark: AnsweredBy::Local,
-        ifindex: 3,
-        ingress_ifindex: 0,
-        packets: 2,
-        bytes: 120,
-        held_packets: 0,
-        held_bytes: 0,
-    };
+    let traffic = TrafficDelta { answered_by: AnsweredBy::Local, ..sample::traffic(Hook::ToNetwork, (3, 0), (2, 120)) };
     let kernel_drop = KernelDrop { reason: 2, location: 0xffff_ffff_8100_0000, netns: 4_026_531_840 };
     for (name, data) in payloads::usual() {
         let beside = RawEvent { time: 5, cpu: 6, traffic: Some(traffic), kernel_drop: Some(kernel_drop), data: &data };

@@ -260,7 +260,7 @@ fn tunnels_need_flag_and_payload() {
         (VXLAN, outer(&[8; 7]), None, ports),
         (GENEVE, outer(&geneve(8, 2, 0x0800, &[])[..15]), None, ports),
         (VXLAN, tcp4(), None, SYN),
-        // The tunnel's header alone, and an inner packet that is none.
+        // The tunnel's header alone, and an invalid inner packet.
         (VXLAN, outer(&vxlan(7, &[])), Some((1, 7)), L4::None),
         (GENEVE, outer(&geneve(8, 0, 0x1234, &inner)), Some((2, 8)), L4::None),
     ] {

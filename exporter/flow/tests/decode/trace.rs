@@ -68,8 +68,7 @@ fn reasons() {
     }
 }
 
-/// Only where 8 is an encapsulation it leaves open whether the packet is a reply; every other reason means the same in
-/// all releases.
+/// The reason 8 does not decide on a reply only if it is an encapsulation; other reasons are equal in all releases.
 #[test]
 fn reason_8_depends_on_release() {
     use Release::{V1_15, V1_16, V1_17, V1_18, V1_19, V1_20};

@@ -1,7 +1,5 @@
 //! Decoding of responses, and encoding and decoding of all records.
 
-use std::sync::Arc;
-
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress, Timestamp};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
@@ -19,8 +17,8 @@ use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse};
 use crate::proto::relay::NodeStatusEvent;
 
-fn encoder() -> Encoder {
-    Encoder::new("kind/node", Arc::new(NoLookup))
+fn encoder() -> Encoder<'static> {
+    Encoder::new("kind/node", &NoLookup)
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) fn lost(lost: &Lost, first: u64, out: &mut Vec<u8>) {
 pub(super) fn debug(event: &DebugEvent, names: &dyn NameLookup, out: &mut Vec<u8>) {
     open_enum(out, 1, event.kind);
     if event.source.endpoint != 0 {
-        flow::end(2, event.source, None, &[], out);
+        flow::end(2, event.source, names.entity(&event.source), false, &[], out);
     }
     for (field, value) in [(3, event.hash), (4, event.arg1), (5, event.arg2), (6, event.arg3)] {
         wrapped(out, field, value.into());

@@ -2,8 +2,8 @@
 
 use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, End, FileInfo, Flow};
 use eyepiece_flow::l7::cluster_name;
-use eyepiece_flow::lookup::NameLookup;
-use eyepiece_flow::metadata::{Emitter, EndMetadata, Metadata, Service};
+use eyepiece_flow::lookup::{EndEntity, FlowEnd, NameLookup, end_entity};
+use eyepiece_flow::metadata::{Emitter, Metadata, Service};
 use eyepiece_flow::{names, summary, text};
 
 use super::field::{ascii, open_enum, time, wrapped};
@@ -48,8 +48,10 @@ impl Flows<'_> {
         // Only events of packets have flags.
         layers::l4(&flow.l4, 6, kind == TYPE_L3_L4, out);
         let labels = flow.l7.as_ref().map_or([&[][..]; 2], |l7| [&l7.source_labels, &l7.destination_labels]);
-        end(8, flow.source, metadata.map(|metadata| &metadata.source), labels[0], out);
-        end(9, flow.destination, metadata.map(|metadata| &metadata.destination), labels[1], out);
+        let ends = [FlowEnd::Source, FlowEnd::Destination].map(|end| end_entity(flow, end, self.names));
+        let is_given = metadata.is_some();
+        end(8, flow.source, ends[0], is_given, labels[0], out);
+        end(9, flow.destination, ends[1], is_given, labels[1], out);
         open_enum(out, 10, kind);
         let node = metadata.map_or("", |metadata| &metadata.node_name);
         text(out, 11, if node.is_empty() { self.node } else { node });
@@ -61,9 +63,8 @@ impl Flows<'_> {
             ascii(out, 34, &text::uuid(&flow.uuid));
         }
         emitter(metadata.map(|metadata| &metadata.emitter), out);
-        if let Some(metadata) = metadata {
-            write_details(metadata, out);
-        }
+        details(ends, out);
+        texts(out, 37, metadata.map_or(&[][..], |metadata| &metadata.node_labels));
         trace_context(flow, metadata, out);
         self.summary(flow, metadata, out);
     }
@@ -175,9 +176,17 @@ impl Flows<'_> {
     }
 }
 
-/// Appends an `Endpoint`. Its labels are those of the metadata, else those of the access-log record, else that of a
-/// reserved identity.
-pub(super) fn end(field: u32, end: End, metadata: Option<&EndMetadata>, labels: &[String], out: &mut Vec<u8>) {
+/// Appends an `Endpoint`. Its labels are those of its entity, else those of the access-log record, else that of a reserved
+/// identity, unless the flow was given its metadata (`is_given`).
+pub(super) fn end(
+    field: u32,
+    end: End,
+    entity: Option<EndEntity<'_>>,
+    is_given: bool,
+    labels: &[String],
+    out: &mut Vec<u8>,
+) {
+    let metadata = entity.map(|entity| entity.metadata);
     let known = metadata.map_or(labels, |metadata| if metadata.labels.is_empty() { labels } else { &metadata.labels });
     message(out, field, |out| {
         number(out, 1, end.endpoint.into());
@@ -185,7 +194,7 @@ pub(super) fn end(field: u32, end: End, metadata: Option<&EndMetadata>, labels: 
         text(out, 3, metadata.map_or("", |metadata| &metadata.namespace));
         texts(out, 4, known);
         if known.is_empty()
-            && metadata.is_none()
+            && !is_given
             && let Some(label) = reserved_label(end.identity)
         {
             text(out, 4, label);
@@ -217,21 +226,18 @@ fn emitter(known: Option<&Emitter>, out: &mut Vec<u8>) {
     });
 }
 
-/// Appends the metadata of the flow as a whole.
-fn write_details(metadata: &Metadata, out: &mut Vec<u8>) {
-    texts(out, 13, &metadata.source_names);
-    texts(out, 14, &metadata.destination_names);
-    let service = |out: &mut Vec<u8>, field, service: &Option<Service>| {
-        if let Some(Service { name, namespace }) = service {
+/// Appends DNS names and services of both ends.
+fn details([source, destination]: [Option<EndEntity<'_>>; 2], out: &mut Vec<u8>) {
+    texts(out, 13, source.map_or(&[][..], |end| end.dns_names));
+    texts(out, 14, destination.map_or(&[][..], |end| end.dns_names));
+    for (field, end) in [(20, source), (21, destination)] {
+        if let Some(Service { name, namespace }) = end.and_then(|end| end.service) {
             message(out, field, |out| {
                 text(out, 1, name);
                 text(out, 2, namespace);
             });
         }
-    };
-    service(out, 20, &metadata.source_service);
-    service(out, 21, &metadata.destination_service);
-    texts(out, 37, &metadata.node_labels);
+    }
 }
 
 fn trace_context(flow: &Flow, metadata: Option<&Metadata>, out: &mut Vec<u8>) {

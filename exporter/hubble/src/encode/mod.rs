@@ -6,8 +6,6 @@ mod flow;
 mod l7;
 mod layers;
 
-use std::sync::Arc;
-
 use eyepiece_flow::agent_event::AgentEvent;
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
@@ -31,16 +29,11 @@ const LOST_EVENTS: u32 = 3;
 const AGENT_EVENT: u32 = 4;
 const DEBUG_EVENT: u32 = 5;
 
-/// Encodes for all clients of a node. Every method appends one message without its length.
-pub struct Encoder {
-    node: Box<str>,
-    names: Arc<dyn NameLookup>,
-}
-
-impl std::fmt::Debug for Encoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Encoder").field("node", &self.node).finish_non_exhaustive()
-    }
+/// Encodes the flows and events of a batch. Every method appends one message without its length.
+#[derive(Clone, Copy)]
+pub struct Encoder<'a> {
+    node: &'a str,
+    names: &'a dyn NameLookup,
 }
 
 /// Appends a `flow.Flow` with all fields. The bytes of a flow from another Hubble server are unchanged.
@@ -52,20 +45,20 @@ pub fn flow(flow: &Flow, node: &str, names: &dyn NameLookup, out: &mut Vec<u8>) 
     }
 }
 
-impl Encoder {
-    /// `node` is this node's name in flows, `name` or `cluster/name`; it may be empty.
-    pub fn new(node: &str, names: Arc<dyn NameLookup>) -> Self {
-        Self { node: node.into(), names }
+impl<'a> Encoder<'a> {
+    /// `node` is this node's name in flows, `name` or `cluster/name`; it may be empty. `names` are those of the batch.
+    pub const fn new(node: &'a str, names: &'a dyn NameLookup) -> Self {
+        Self { node, names }
     }
 
     /// A `flow.Flow` with the fields of the mask. The bytes of a flow from another Hubble server are used as they are.
     #[inline]
     pub fn flow(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
         let start = out.len();
-        self::flow(flow, &self.node, &*self.names, out);
+        self::flow(flow, self.node, self.names, out);
         // A flow of another server has that server's extensions.
         if mask.has_extension() && flow.metadata.as_ref().is_none_or(|metadata| metadata.encoded.is_empty()) {
-            extension::write(flow, &*self.names, out);
+            extension::write(flow, self.names, out);
         }
         mask.apply(out, start);
     }
@@ -108,8 +101,8 @@ impl Encoder {
         self.head(event.time, out);
     }
 
-    /// An `observer.GetFlowsResponse` with the entries that a slow reader of the ring lost; `first` and `last` are the
-    /// times of the first and the last loss, ns since the Unix epoch.
+    /// Encodes a slow reader's loss as `observer.GetFlowsResponse`; `first` and `last` are the times of the first and
+    /// the last loss, ns since the Unix epoch.
     pub fn overrun(&self, count: u64, first: u64, last: u64, out: &mut Vec<u8>) {
         let lost = Lost { source: LostSource::HubbleRing, cpu: None, count, time: last };
         message(out, LOST_EVENTS, |out| events::lost(&lost, first, out));
@@ -119,7 +112,7 @@ impl Encoder {
     fn flow_event(&self, flow: &Flow, mask: &Mask, out: &mut Vec<u8>) {
         long_message(out, FLOW, |out| self.flow(flow, mask, out));
         let node = flow.metadata.as_ref().map_or("", |metadata| metadata.node_name.as_str());
-        text(out, NODE_NAME, if node.is_empty() { &self.node } else { node });
+        text(out, NODE_NAME, if node.is_empty() { self.node } else { node });
         time(out, TIME, flow.time);
     }
 
@@ -129,12 +122,12 @@ impl Encoder {
     }
 
     fn debug(&self, event: &DebugEvent, out: &mut Vec<u8>) {
-        events::debug(event, &*self.names, out);
+        events::debug(event, self.names, out);
     }
 
     /// The fields of every response: this node's name and a time.
     fn head(&self, at: u64, out: &mut Vec<u8>) {
-        text(out, NODE_NAME, &self.node);
+        text(out, NODE_NAME, self.node);
         time(out, TIME, at);
     }
 }

@@ -1,7 +1,5 @@
 //! Encoding of flows of our own datapath, with names of this machine and the kernel's drop reasons.
 
-use std::sync::Arc;
-
 use eyepiece_flow::event::KernelDrop;
 use eyepiece_flow::flow::{EVENT_DROP, End, EventType, FileInfo, Flow, L4, Layer, TcpFlags, Verdict};
 use eyepiece_flow::lookup::NameLookup;
@@ -35,7 +33,7 @@ impl NameLookup for Machine {
 
 fn encoded(flow: &Flow) -> proto::Flow {
     let mut out = Vec::new();
-    Encoder::new("node", Arc::new(Machine)).flow(flow, &Mask::ALL, &mut out);
+    Encoder::new("node", &Machine).flow(flow, &Mask::ALL, &mut out);
     proto::Flow::decode(out.as_slice()).expect("a flow")
 }
 
@@ -109,7 +107,7 @@ fn masked_response_has_time_and_node() {
     let flow = Flow { time: 5, ..Flow::empty(EventType::default()) };
     let mut out = Vec::new();
     let mask = Mask::of_flow(&["verdict"]).expect("a mask");
-    assert!(Encoder::new("node", Arc::new(Machine)).flows_response(&Observed::Flow(flow), &mask, &mut out));
+    assert!(Encoder::new("node", &Machine).flows_response(&Observed::Flow(flow), &mask, &mut out));
     let response = GetFlowsResponse::decode(out.as_slice()).expect("a response");
     assert_eq!(response.response_types, Some(ResponseTypes::Flow(proto::Flow::default())));
     assert_eq!((response.node_name.as_str(), response.time.map(|time| time.nanos)), ("node", Some(5)));

@@ -1,5 +1,4 @@
-//! Compiles `flow.FlowFilter` to matchers. Fields are read in upstream's order, so of several errors the same one is
-//! reported.
+//! Compiles `flow.FlowFilter` to matchers, in upstream's order of fields, so that it reports the same first error.
 
 use std::fmt::Display;
 
@@ -32,7 +31,7 @@ const BYTES_PER_ENTRY_COST: usize = 16;
 /// Bytes of a compiled entry beside its text.
 const ENTRY_BYTES: usize = 64;
 
-/// Compiles the filters of one request and counts what it holds.
+/// Compiles the filters of one request and counts their memory.
 #[derive(Default)]
 pub(super) struct Compiler {
     filters: usize,

@@ -1,4 +1,4 @@
-//! What matching needs beside the flow.
+//! The inputs of matching besides the flow.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub const fn no_clock() -> Duration {
     Duration::ZERO
 }
 
-/// What matching needs beside the flow.
+/// The inputs of matching besides the flow.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The node that observes: flows that name no node are its own.

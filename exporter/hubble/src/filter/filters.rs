@@ -30,13 +30,12 @@ impl Filters {
         Ok(Self { whitelist, blacklist, weight: compiler.weight(), size: compiler.size() })
     }
 
-    /// Returns whether an entry matches: a filter of the whitelist does, or it is empty, and none of the blacklist does.
-    /// Losses match always.
+    /// Returns whether an entry matches the whitelist, or it is empty, and not the blacklist. Losses match always.
     pub fn matches(&self, observed: &Observed, context: &Context<'_>) -> bool {
         if self.is_empty() || matches!(observed, Observed::Lost(_)) {
             return true;
         }
-        let shared = cel::Shared::new(context.clock);
+        let shared = cel::EvaluationState::new(context.clock);
         let matches = |filter: &Filter| filter.matches(observed, context, &shared);
         (self.whitelist.is_empty() || self.whitelist.iter().any(matches)) && !self.blacklist.iter().any(matches)
     }
@@ -51,7 +50,7 @@ impl Filters {
         self.size
     }
 
-    /// Whether there are no filters.
+    /// Returns whether there are no filters.
     pub const fn is_empty(&self) -> bool {
         self.whitelist.is_empty() && self.blacklist.is_empty()
     }

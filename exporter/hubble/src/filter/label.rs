@@ -2,6 +2,7 @@
 
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::l7::cluster_name;
+use eyepiece_flow::lookup::{FlowEnd, NameLookup, end_entity};
 
 use super::side::Side;
 use crate::reserved_label;
@@ -53,18 +54,21 @@ impl<'a> Labels<'a> {
     /// No labels.
     pub(super) const NONE: Self = Self::Reserved(None);
 
-    /// Returns the labels of a flow's source or destination: those of its metadata, else those of an access-log record,
-    /// else, without metadata, that of a reserved identity.
-    pub(super) fn of(flow: &'a Flow, side: Side) -> Self {
-        let known = flow.end_metadata().map(|(source, destination)| side.of(source, destination).labels.as_slice());
+    /// Returns the labels of a flow's source or destination: those of its metadata or entity, else those of an access-log
+    /// record, else, without metadata, that of a reserved identity.
+    pub(super) fn of(flow: &'a Flow, side: Side, names: &'a dyn NameLookup) -> Self {
+        let end = end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), names);
+        let known = end.map(|end| end.metadata.labels.as_slice());
         let own = flow.l7.as_ref().map(|l7| side.of(&l7.source_labels, &l7.destination_labels).as_slice());
         match known.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
-            [] if known.is_none() => Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity)),
+            [] if flow.metadata.is_none() => {
+                Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity))
+            }
             labels => Self::Given(labels),
         }
     }
 
-    /// Returns the cluster in the labels; empty if there is none.
+    /// Returns the cluster in the labels, or an empty text.
     pub(super) fn cluster(self) -> &'a str {
         match self {
             Self::Given(labels) => cluster_name(labels).unwrap_or_default(),
@@ -87,6 +91,7 @@ impl<'a> Labels<'a> {
 mod tests {
     use eyepiece_flow::flow::{End, EventType, Flow};
     use eyepiece_flow::l7::L7;
+    use eyepiece_flow::lookup::NoLookup;
 
     use super::{Label, Labels};
     use crate::filter::side::Side;
@@ -121,15 +126,15 @@ mod tests {
         assert_eq!(labels.value(Some("any"), "app"), None);
         let world = End { identity: 2, ..End::default() };
         let mut flow = Flow { source: world, destination: world, ..Flow::empty(EventType::default()) };
-        assert_eq!(Labels::of(&flow, Side::Source).value(None, "world"), Some(""));
+        assert_eq!(Labels::of(&flow, Side::Source, &NoLookup).value(None, "world"), Some(""));
         let source_labels = vec!["k8s:io.cilium.k8s.policy.cluster=kind".to_owned()];
         flow.l7 = Some(Box::new(L7 { source_labels, ..L7::default() }));
-        assert_eq!(Labels::of(&flow, Side::Source).value(None, "world"), None);
-        assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
-        assert_eq!(Labels::of(&flow, Side::Destination).value(Some("reserved"), "world"), Some(""));
+        assert_eq!(Labels::of(&flow, Side::Source, &NoLookup).value(None, "world"), None);
+        assert_eq!(Labels::of(&flow, Side::Source, &NoLookup).cluster(), "kind");
+        assert_eq!(Labels::of(&flow, Side::Destination, &NoLookup).value(Some("reserved"), "world"), Some(""));
         flow.metadata = Some(Box::default());
-        assert_eq!(Labels::of(&flow, Side::Source).cluster(), "kind");
-        assert_eq!(Labels::of(&flow, Side::Destination).value(None, "world"), None);
+        assert_eq!(Labels::of(&flow, Side::Source, &NoLookup).cluster(), "kind");
+        assert_eq!(Labels::of(&flow, Side::Destination, &NoLookup).value(None, "world"), None);
         assert_eq!(Labels::NONE.value(None, "world"), None);
     }
 }

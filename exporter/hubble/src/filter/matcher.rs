@@ -4,12 +4,14 @@ use std::net::IpAddr;
 
 use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, Flow, L4, Verdict};
 use eyepiece_flow::l7::{Http, L7Record};
+use eyepiece_flow::lookup::{FlowEnd, NameLookup, end_entity};
+use eyepiece_flow::metadata::Workload;
 use eyepiece_flow::record::Observed;
 use eyepiece_flow::text::hex;
 use hashbrown::{Equivalent, HashSet};
 
 use super::address::Addresses;
-use super::cel::{Programs, Shared};
+use super::cel::{EvaluationState, Programs};
 use super::context::Context;
 use super::expression::Regex;
 use super::http::{StatusCodes, path, same_fold};
@@ -122,7 +124,7 @@ impl Protocols {
 pub(super) struct Filter(pub(super) Box<[Matcher]>);
 
 impl Filter {
-    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &EvaluationState) -> bool {
         self.0.iter().all(|matcher| matcher.matches(observed, context, shared))
     }
 }
@@ -154,7 +156,7 @@ impl Matcher {
     }
 
     /// Returns whether an entry matches.
-    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &EvaluationState) -> bool {
         if let Self::Cel(programs) = self {
             return programs.matches(observed, context, shared);
         }
@@ -201,10 +203,10 @@ impl Matcher {
                 flow.ip.and_then(|ip| ip.source_translated).is_some_and(|address| addresses.contains(address))
             }
             Self::Label(side, selectors) => {
-                let labels = Labels::of(flow, *side);
+                let labels = Labels::of(flow, *side, context.names);
                 selectors.iter().any(|selector| selector.matches(labels))
             }
-            Self::Cluster(side, names) => names.contains(cluster(flow, *side)),
+            Self::Cluster(side, names) => names.contains(cluster(flow, *side, context.names)),
             Self::Port(side, ports) => {
                 flow.l4.ports().is_some_and(|(source, destination)| ports.contains(&side.of(source, destination)))
             }
@@ -229,7 +231,7 @@ impl Matcher {
             | Self::HttpUrl(_)
             | Self::HttpHeader(_) => self.l7(flow),
             Self::Pod(..) | Self::Service(..) | Self::Workload(..) | Self::Fqdn(..) | Self::NodeLabel(_) => {
-                self.metadata(flow)
+                self.metadata(flow, context.names)
             }
         }
     }
@@ -252,28 +254,30 @@ impl Matcher {
         }
     }
 
-    /// Matches fields of metadata.
-    fn metadata(&self, flow: &Flow) -> bool {
-        let Some(metadata) = flow.metadata.as_deref() else {
-            // A selector may require that a label is missing.
-            return matches!(self, Self::NodeLabel(selectors) if selectors.iter().any(|one| one.matches(Labels::NONE)));
-        };
-        let end = |side: Side| side.of(&metadata.source, &metadata.destination);
+    /// Matches fields of metadata, or of entities.
+    fn metadata(&self, flow: &Flow, lookup: &dyn NameLookup) -> bool {
+        let end = |side: &Side| end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), lookup);
         match self {
-            Self::Pod(side, names) => names.contains(&end(*side).namespace, &end(*side).pod_name),
-            Self::Service(side, names) => side
-                .of(&metadata.source_service, &metadata.destination_service)
-                .as_ref()
+            Self::Pod(side, names) => {
+                end(side).is_some_and(|end| names.contains(&end.metadata.namespace, &end.metadata.pod_name))
+            }
+            Self::Service(side, names) => end(side)
+                .and_then(|end| end.service)
                 .is_some_and(|service| names.contains(&service.namespace, &service.name)),
-            Self::Workload(side, wanted) => end(*side).workloads.iter().any(|workload| {
+            Self::Workload(side, wanted) => end(side).is_some_and(|end| {
                 let fits = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
-                wanted.iter().any(|(name, kind)| fits(name, &workload.name) && fits(kind, &workload.kind))
+                let is_wanted = |workload: &Workload| {
+                    wanted.iter().any(|(name, kind)| fits(name, &workload.name) && fits(kind, &workload.kind))
+                };
+                end.metadata.workloads.iter().any(is_wanted)
             }),
             Self::Fqdn(side, names) => {
-                side.of(&metadata.source_names, &metadata.destination_names).iter().any(|name| names.matches(name))
+                end(side).is_some_and(|end| end.dns_names.iter().any(|name| names.matches(name)))
             }
             Self::NodeLabel(selectors) => {
-                selectors.iter().any(|selector| selector.matches(Labels::Given(&metadata.node_labels)))
+                // A selector may require that a label is missing.
+                let given = flow.metadata.as_deref().map(|metadata| Labels::Given(&metadata.node_labels));
+                selectors.iter().any(|selector| selector.matches(given.unwrap_or(Labels::NONE)))
             }
             _ => false,
         }
@@ -296,9 +300,10 @@ fn tcp_flags(flow: &Flow) -> Option<u16> {
 }
 
 /// Returns the cluster of a source or destination, from the metadata or its labels; empty if unknown.
-fn cluster(flow: &Flow, side: Side) -> &str {
-    match flow.end_metadata().map(|(source, destination)| side.of(source, destination).cluster_name.as_str()) {
-        None | Some("") => Labels::of(flow, side).cluster(),
+fn cluster<'a>(flow: &'a Flow, side: Side, names: &'a dyn NameLookup) -> &'a str {
+    let end = end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), names);
+    match end.map(|end| end.metadata.cluster_name.as_str()) {
+        None | Some("") => Labels::of(flow, side, names).cluster(),
         Some(name) => name,
     }
 }
@@ -312,7 +317,7 @@ fn version(flow: &Flow) -> u32 {
     }
 }
 
-/// Calls a function with the trace id in hexadecimal digits, empty if there is none.
+/// Calls a function with the trace id in hexadecimal digits, or an empty text.
 fn trace_id(flow: &Flow, call: impl FnOnce(&str) -> bool) -> bool {
     let known = flow.metadata.as_ref().map_or("", |metadata| metadata.trace_id.as_str());
     match flow.l7.as_ref().and_then(|l7| l7.trace()) {

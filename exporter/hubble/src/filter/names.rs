@@ -51,8 +51,7 @@ impl NamePrefixes {
         Ok(names)
     }
 
-    /// Returns whether an entry has this namespace and a prefix of this name. An empty name without namespace never
-    /// matches.
+    /// Returns whether an entry has this namespace and a prefix of this name. An empty name alone never matches.
     pub(super) fn contains(&self, namespace: &str, name: &str) -> bool {
         if namespace.is_empty() && name.is_empty() {
             return false;

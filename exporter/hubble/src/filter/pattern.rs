@@ -34,7 +34,6 @@ impl Fqdns {
         Ok(Self { exact, wild: wild.compile(budget).map_err(|error| ("", error))? })
     }
 
-    /// Returns whether a name matches.
     pub(super) fn matches(&self, name: &str) -> bool {
         self.exact.contains(name) || self.wild.as_ref().is_some_and(|wild| wild.is_match(name))
     }
@@ -91,7 +90,6 @@ impl NodeNames {
         }
     }
 
-    /// Returns whether a node of a cluster matches.
     pub(super) fn matches_node(&self, cluster: &str, node: &str) -> bool {
         if node.is_empty() {
             return false;

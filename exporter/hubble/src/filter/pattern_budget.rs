@@ -1,4 +1,4 @@
-//! The bounds of what the patterns of one request may make the server compile and hold.
+//! The bounds of the patterns that the server compiles and holds for one request.
 
 /// Patterns of a request; the entries of a field together are one.
 pub(super) const MOST_PATTERNS: usize = 64;
@@ -7,7 +7,7 @@ const MOST_BYTES: usize = 8 << 20;
 /// Wide classes of a request: each of them costs up to some milliseconds to compile, however short its text is.
 pub(super) const MOST_WIDE_CLASSES: usize = 128;
 
-/// What is left for one request.
+/// The remaining budget of one request.
 #[derive(Debug)]
 pub(super) struct PatternBudget {
     patterns: usize,

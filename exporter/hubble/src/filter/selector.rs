@@ -34,7 +34,6 @@ enum Test {
 }
 
 impl Selector {
-    /// Returns whether labels match.
     pub(super) fn matches(&self, labels: Labels<'_>) -> bool {
         self.0.iter().all(|requirement| {
             let value = labels.value(requirement.source.as_deref(), &requirement.key);

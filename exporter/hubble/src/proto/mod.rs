@@ -10,7 +10,9 @@ use prost_types::FileDescriptorSet;
 
 pub use encoded::Encoded;
 
-/// Declares the generated modules with the same lint levels.
+/// Declares generated modules, here and in `eyepiece`, with the same lint levels.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! generated {
     ($($(#[$doc:meta])* $name:ident)+) => {
         $($(#[$doc])*
@@ -36,8 +38,6 @@ generated! {
     observer
     /// The service that lists the nodes that observe flows.
     peer
-    /// The service that records packets.
-    recorder
     /// The states of nodes that a relay reports.
     relay
 }
@@ -54,7 +54,8 @@ pub fn descriptor(name: &str) -> Option<MessageDescriptor> {
     POOL.get_message_by_name(name)
 }
 
-/// Returns the descriptors of the services that eyepiece serves: all but Cilium's packet recorder.
+/// Returns the descriptors of the services that eyepiece serves: all but Cilium's packet recorder, whose messages have no
+/// Rust code.
 pub fn served() -> FileDescriptorSet {
     let mut descriptors = descriptors();
     descriptors.file.retain(|file| file.package() != "recorder");

@@ -1,7 +1,7 @@
 //! Flows of a real Hubble as our records and back, and masks against an implementation that knows no bytes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::lookup::NoLookup;
@@ -25,11 +25,11 @@ fn lines() -> Vec<String> {
 
 fn encoded(flow: &Flow, mask: &Mask) -> Vec<u8> {
     let mut out = Vec::new();
-    Encoder::new("", Arc::new(NoLookup)).flow(flow, mask, &mut out);
+    Encoder::new("", &NoLookup).flow(flow, mask, &mut out);
     out
 }
 
-/// What our record has no place for: it is in the flow's own bytes, which it keeps.
+/// Fields without a place in our record. They stay in the flow's own bytes.
 const LEFT_OUT: [&str; 7] = [
     "egress_allowed_by",
     "ingress_allowed_by",
@@ -82,7 +82,7 @@ fn paths(message: &MessageDescriptor, before: &str, depth: usize, found: &mut Ve
     }
 }
 
-/// Fields by name; none stands for all.
+/// Fields by name; empty = all.
 #[derive(Default)]
 struct Tree(BTreeMap<String, Option<Tree>>);
 
@@ -97,7 +97,7 @@ impl Tree {
         }
     }
 
-    /// What the mask keeps, field by field.
+    /// Returns the part of a message that the mask keeps.
     fn of(&self, message: &DynamicMessage) -> DynamicMessage {
         let mut kept = DynamicMessage::new(message.descriptor());
         for (name, inner) in &self.0 {

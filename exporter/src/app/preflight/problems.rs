@@ -26,7 +26,7 @@ impl<'a> Problems<'a> {
         self.add(error.key, error.wrong, error.right);
     }
 
-    /// Whether a key with this prefix has a problem.
+    /// Returns whether a key with this prefix has a problem.
     pub(super) fn has_any_below(&self, prefix: &str) -> bool {
         self.list.iter().any(|problem| problem.key.starts_with(prefix))
     }

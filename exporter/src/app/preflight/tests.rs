@@ -43,19 +43,36 @@ fn unusable_files_are_reported_with_keys() {
         .unwrap();
     for (ca, cert, key, expected) in [
         ("cert", "cert", "key", &[][..]),
-        ("none", "cert", "key", &["otlp.tls.ca (from --set otlp.tls.ca): /|none: No such file"]),
-        ("text", "cert", "key", &["otlp.tls.ca (from --set otlp.tls.ca): /|text: no certificate in the file"]),
+        (
+            "none",
+            "cert",
+            "key",
+            &["otlp.tls.ca (from --set otlp.tls.ca): cannot use the certificate in /|none: No such file"],
+        ),
+        (
+            "text",
+            "cert",
+            "key",
+            &["otlp.tls.ca (from --set otlp.tls.ca): cannot use the certificate in /|text: none in the file"],
+        ),
         (
             "",
             "text",
             "text",
-            &["otlp.tls.cert: /|text: no certificate in the file", "otlp.tls.key: /|text: no private key"],
+            &[
+                "otlp.tls.cert: cannot use the certificate in /|text: none in the file",
+                "otlp.tls.key: cannot use the private key in /|text: ",
+            ],
         ),
         (
             "broken",
             "none",
             "none",
-            &["otlp.tls.ca (", "otlp.tls.cert: /|none: No such file", "otlp.tls.key: /|none: No such"],
+            &[
+                "otlp.tls.ca (",
+                "otlp.tls.cert: cannot use the certificate in /|none: No such file",
+                "otlp.tls.key: cannot use the private key in /|none: No such",
+            ],
         ),
         ("cert", "cert", "otherkey", &["otlp.tls.cert: certificate and key do not match"]),
     ] {
@@ -77,8 +94,16 @@ fn file_of_signal_has_own_key() {
     settings.otlp.logs.overrides.tls.ca = Some("/nonexistent/logs.pem".into());
     settings.otlp.tls.ca = Some("/nonexistent/all.pem".into());
     let found = problems(&settings);
-    assert!(found.len() == 2 && found[0].starts_with("otlp.logs.tls.ca: /nonexistent/logs.pem: "), "{found:#?}");
-    assert!(found[1].starts_with("otlp.tls.ca (from --set otlp.tls.ca): /nonexistent/all.pem: "), "{found:#?}");
+    assert!(
+        found.len() == 2
+            && found[0].starts_with("otlp.logs.tls.ca: cannot use the certificate in /nonexistent/logs.pem: "),
+        "{found:#?}"
+    );
+    assert!(
+        found[1]
+            .starts_with("otlp.tls.ca (from --set otlp.tls.ca): cannot use the certificate in /nonexistent/all.pem: "),
+        "{found:#?}"
+    );
     settings.otlp.logs.enabled = false;
     settings.otlp.metrics.enabled = false;
     assert_eq!(problems(&settings), [""; 0], "an export that is off needs no files");
@@ -131,7 +156,7 @@ fn default_address_checks_group_and_files() {
     let found = problems(&settings);
     let expected = [
         "hubble.group: there is no group \"no-such-group\" on this machine; ",
-        "hubble.tls.client_ca: /nonexistent/ca.pem: No such file",
+        "hubble.tls.client_ca: cannot use the certificate in /nonexistent/ca.pem: No such file",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:#?}");

@@ -16,7 +16,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let config = Config { socket: settings.socket.clone().into(), stall: STALL, stable_after: STABLE_AFTER };
     let (source, controls) =
         cilium_monitor::build(config, deps.telemetry).context("cannot read the agent's monitor")?;
-    let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone(), deps.symbols.clone());
+    let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone());
     let mut feed = Feed::new(source, names, HaltOnDrop(controls.halt));
     let peer = settings.socket.clone();
     feed.control.views.connection = Some(Box::new(move || connection(&peer, &controls.view)));

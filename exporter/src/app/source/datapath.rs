@@ -1,6 +1,7 @@
 //! The wiring of our own datapath: interfaces, programs, the kernel's names.
 
 use anyhow::Context as _;
+use eyepiece_config::Transport;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -11,7 +12,6 @@ use crate::app::names::{KernelNameSource, MachineNames};
 use crate::source::datapath;
 use crate::source::datapath::links;
 use crate::source::datapath::links::Links;
-use crate::source::datapath::object::Transport;
 use crate::source::datapath::{Datapath, privileges};
 use crate::support::capabilities;
 
@@ -55,7 +55,7 @@ fn runtime() -> std::io::Result<Runtime> {
 pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let settings = deps.settings;
     let watch = links::Config {
-        filter: mapping::filter(&settings.datapath.interfaces),
+        filter: settings.datapath.interfaces.clone(),
         observer: deps.endpoint_observer.clone(),
         ..links::Config::default()
     };
@@ -66,7 +66,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
             .context("cannot watch interfaces")?;
     let config = mapping::datapath(settings);
     let (datapath, reader, synced) = datapath::build(&config, events, deps.telemetry)?;
-    let names = MachineNames::new(KernelNameSource::Running(datapath.names().clone()), publisher, symbols);
+    let names = MachineNames::new(KernelNameSource::Running(datapath.names().clone()), publisher);
     let hooks = (datapath.hooks().clone(), datapath.mode());
     // An error from here on detaches: filters of clsact would otherwise stay behind.
     let attached = Attached { runtime: Some(runtime), links: task, datapath: Some(datapath) };

@@ -19,7 +19,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
     let runtime = deps.runtime.handle().clone();
     let (source, controls) =
         hubble::build(config, runtime, deps.telemetry).context("cannot read from the Hubble server")?;
-    let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone(), deps.symbols.clone());
+    let names = MachineNames::new(KernelNameSource::Unknown, deps.publisher.clone());
     let mut feed = Feed::new(source, names, HaltOnDrop(controls.halt));
     feed.control.views.connection = Some(Box::new(move || connection(&peer, &controls.view)));
     // Each flow names its own emitter.

@@ -23,7 +23,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
         built => built.context("cannot play the recording")?,
     };
     let kernel = KernelNameSource::Recorded(controls.names);
-    let names = MachineNames::new(kernel, deps.publisher.clone(), deps.symbols.clone());
+    let names = MachineNames::new(kernel, deps.publisher.clone());
     let mut feed = Feed::new(source, names, HaltOnDrop(controls.halt));
     feed.control.finished = Some(controls.finished);
     let of_origin = |key| controls.origin.get(key).cloned();

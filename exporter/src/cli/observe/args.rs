@@ -145,8 +145,8 @@ pub(super) struct Selectors {
 #[command(next_help_heading = "Output")]
 pub(super) struct Format {
     /// Form of the output
-    #[arg(long, short, value_name = "FORM", value_enum, default_value_t = Form::Compact)]
-    pub(super) output: Form,
+    #[arg(long, short, value_name = "FORM", value_enum, default_value_t = Output::Compact)]
+    pub(super) output: Output,
     /// The node's name with each
     #[arg(long)]
     pub(super) print_node_name: bool,
@@ -161,32 +161,6 @@ fn times() -> impl clap::builder::TypedValueParser<Value = TimeFormat> {
         let known = TimeFormat::ALL.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
         known.map(|(_, format)| format).unwrap_or_default()
     })
-}
-
-/// The forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Form {
-    /// One line each
-    Compact,
-    /// KEY: VALUE lines each
-    Dict,
-    /// A line of JSON each, as the server's messages are in protobuf JSON
-    #[value(alias = "jsonpb", alias = "JSON")]
-    Json,
-    /// Aligned columns, at the end
-    #[value(alias = "tab")]
-    Table,
-}
-
-impl From<Form> for Output {
-    fn from(form: Form) -> Self {
-        match form {
-            Form::Compact => Self::Compact,
-            Form::Dict => Self::Dict,
-            Form::Json => Self::Json,
-            Form::Table => Self::Table,
-        }
-    }
 }
 
 /// Flags of the output of flows.
@@ -207,7 +181,7 @@ pub(super) struct FlowFormat {
     pub(super) color: Color,
 }
 
-/// When to print colours.
+/// The use of colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
     /// If standard output is a terminal, and NO_COLOR is not set

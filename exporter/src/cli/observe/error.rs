@@ -1,4 +1,4 @@
-//! Why observing failed.
+//! The error of observing.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use eyepiece_config::ConfigError;
 
 use crate::client::error::{ClientError, broken_connection, status_text};
 
-/// Why observing failed.
+/// The error of observing.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum ObserveError {
     /// Flags that are invalid, or exclude each other.
@@ -14,7 +14,7 @@ pub(in crate::cli) enum ObserveError {
     Usage(String),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("hubble.listen is empty, so there is no server to ask; set it, or use --server")]
+    #[error("no Hubble server is known: hubble.listen is empty; set it, or use --server")]
     NoServer,
     #[error(transparent)]
     Client(#[from] ClientError),

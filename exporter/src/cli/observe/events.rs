@@ -7,7 +7,7 @@ use eyepiece_hubble::proto::observer::{ExportEvent, GetAgentEventsResponse, GetD
 use super::print::{Lines, Printer};
 use super::stream::Print;
 
-/// What is observed.
+/// The kind of the observed events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EventKind {
     Flows,

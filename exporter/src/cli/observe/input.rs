@@ -99,7 +99,7 @@ pub(super) fn read(
             }
         } else {
             printer.print(&event, &mut lines);
-            // The reader of a pipe gets what is there.
+            // The reader of a pipe gets the lines so far.
             if lines.out.len() >= CHUNK || reader.from.buffer().is_empty() {
                 write(&mut lines, silent)?;
             }

@@ -34,9 +34,10 @@ use self::stream::{Out, Print, Stop, pump};
 use super::output;
 use crate::client::hubble::version;
 
-pub(super) use self::args::{Form, ObserveFlags};
+pub(super) use self::args::ObserveFlags;
 pub(super) use self::call::CliContext;
 use self::error::ObserveError;
+pub(super) use self::print::Output;
 pub(super) use self::server::ConnectionFlags;
 pub(super) use self::status::status;
 
@@ -100,7 +101,7 @@ fn flow_printer(flags: &FlowFlags, context: &CliContext<'_>) -> Printer {
 
 fn print_config(format: &Format, other: &Other) -> PrintConfig {
     PrintConfig {
-        output: format.output.into(),
+        output: format.output,
         time: format.time_format,
         node_name: format.print_node_name,
         debug: other.debug,

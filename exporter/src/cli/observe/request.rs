@@ -8,9 +8,10 @@ use eyepiece_hubble::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequ
 use eyepiece_hubble::{extension, json};
 use prost_types::{FieldMask, Timestamp};
 
-use super::args::{FlowFlags, Form, Selectors};
+use super::args::{FlowFlags, Selectors};
 use super::error::ObserveError;
 use super::filters::{self, Filters};
+use super::print::Output;
 use super::when;
 use crate::cli::output;
 
@@ -101,15 +102,14 @@ impl Range {
 }
 
 /// Rejects a table of an endless stream.
-pub(super) fn check_table(follow: bool, form: Form) -> Result<(), ObserveError> {
-    if follow && form == Form::Table {
+pub(super) fn check_table(follow: bool, form: Output) -> Result<(), ObserveError> {
+    if follow && form == Output::Table {
         let wrong = "-o table is written at the end, and --follow has none: take compact or dict";
         return Err(ObserveError::Usage(wrong.to_owned()));
     }
     Ok(())
 }
 
-/// The request for flows.
 pub(super) fn flows(flags: &FlowFlags, now: SystemTime) -> Result<GetFlowsRequest, ObserveError> {
     let Range { number, first, follow, since, until } =
         Range::new(&flags.select, now, flags.other.input_file.is_some())?;
@@ -134,12 +134,12 @@ pub(super) fn flows(flags: &FlowFlags, now: SystemTime) -> Result<GetFlowsReques
         field_mask: mask.clone(),
         experimental: mask.map(|mask| Experimental { field_mask: Some(mask) }),
         // JSON stays what Hubble's own command line prints.
-        extensions: (flags.format.output != Form::Json).then(extension::request),
+        extensions: (flags.format.output != Output::Json).then(extension::request),
     })
 }
 
 fn mask(flags: &FlowFlags) -> Result<Option<FieldMask>, ObserveError> {
-    let is_json = flags.format.output == Form::Json;
+    let is_json = flags.format.output == Output::Json;
     let paths: Vec<String> = match flags.field_mask.as_slice() {
         [] if flags.use_default_field_masks && !is_json => {
             let policies = ["egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by"];

@@ -6,9 +6,9 @@ use std::time::Duration;
 use eyepiece_config::{Hubble, Listen};
 
 use super::error::ObserveError;
-use super::when::duration;
 use crate::client::address::Address;
 use crate::client::config::{ClientConfig, TlsConfig};
+use eyepiece_flow::go_duration;
 
 /// Flags of the server.
 #[derive(Debug, Default, clap::Args)]
@@ -94,7 +94,7 @@ impl ConnectionFlags {
         )?;
         let timeout = match text(&self.timeout, "HUBBLE_TIMEOUT", variables) {
             None => ClientConfig::default().timeout,
-            Some(text) => match duration(&text).and_then(|nanoseconds| u64::try_from(nanoseconds).ok()) {
+            Some(text) => match go_duration::parse(&text).and_then(|nanoseconds| u64::try_from(nanoseconds).ok()) {
                 Some(nanoseconds) if nanoseconds > 0 => Duration::from_nanos(nanoseconds),
                 _ => return Err(ObserveError::Usage(format!("--timeout: {text:?} is no duration such as 5s"))),
             },
@@ -128,7 +128,7 @@ fn text(flag: &Option<String>, name: &str, variables: Variables<'_>) -> Option<S
     flag.clone().or_else(|| variables(name)).filter(|text| !text.is_empty())
 }
 
-/// Whether a flag or a variable is set, by the words of Go's `strconv.ParseBool`.
+/// Returns whether a flag or a variable is set, by the words of Go's `strconv.ParseBool`.
 fn is_set(flag: bool, name: &str, variables: Variables<'_>) -> Result<bool, ObserveError> {
     match variables(name).as_deref() {
         _ if flag => Ok(true),

@@ -74,7 +74,7 @@ impl Out {
     }
 }
 
-/// What comes next.
+/// The next step of a stream.
 enum Next<T> {
     Stop,
     Message(T),
@@ -83,7 +83,7 @@ enum Next<T> {
     Pending,
 }
 
-/// Prints a call's messages, and at the end what the printer holds back.
+/// Prints a call's messages; at the end also those that the printer holds back.
 pub(super) async fn pump<T>(
     mut stream: Streaming<T>,
     stop: &mut Stop,
@@ -94,7 +94,7 @@ pub(super) async fn pump<T>(
     let end = loop {
         let next = match next(&mut stream, stop, false).await {
             Next::Pending => {
-                // Write what is there before waiting.
+                // Flush before waiting.
                 tokio::select! {
                     biased;
                     () = stop.requested() => break Ok(()),
@@ -149,8 +149,7 @@ async fn next<T>(stream: &mut Streaming<T>, stop: &mut Stop, wait: bool) -> Next
 
 /// Prints messages of a type.
 pub(super) trait Print<T> {
-    /// Prints one message.
     fn print(&mut self, message: &T, lines: &mut Lines);
-    /// Prints what was held back.
+    /// Prints the messages held back.
     fn finish(&mut self, lines: &mut Lines);
 }

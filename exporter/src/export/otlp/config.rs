@@ -1,4 +1,4 @@
-//! What requests take from a signal's export settings: URI and headers. The settings were checked when they were loaded.
+//! URI and headers of requests, from a signal's export settings. The settings were checked when they were loaded.
 
 use eyepiece_config::{Export, Protocol, Signal};
 use http::uri::PathAndQuery;
@@ -47,7 +47,7 @@ pub(super) fn request_uri(export: &Export, signal: Signal) -> Result<Uri, Settin
     Uri::from_parts(parts).map_err(|error| invalid(error.into()))
 }
 
-/// The configured headers with their values marked as sensitive, and what is wrong with the others.
+/// The configured headers with values marked as sensitive, and the faults of the others.
 pub(super) fn headers(export: &Export) -> (HeaderMap, Vec<SettingError>) {
     let mut map = HeaderMap::with_capacity(export.headers.len());
     let mut errors = Vec::new();

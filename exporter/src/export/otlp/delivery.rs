@@ -68,7 +68,7 @@ impl Reporter {
         }
     }
 
-    /// Why the last request failed. `None` if it succeeded.
+    /// The last request's error; `None` if it succeeded.
     pub(super) fn error(&self) -> Option<String> {
         self.health.error()
     }

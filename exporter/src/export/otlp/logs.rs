@@ -5,8 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use eyepiece_config::Signal;
-use eyepiece_flow::interner::Symbols;
+use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::lookup::NameLookup;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -16,7 +15,6 @@ use super::counters::ExportCounters;
 use super::delivery::{Delivery, Reporter, Transport};
 use super::encode::{FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue};
-use super::record_kinds::RecordKinds;
 use super::resource::Resource;
 use crate::support::backoff::BackoffRange;
 use crate::support::capabilities;
@@ -41,14 +39,14 @@ pub struct LogsConfig {
     pub max_records: usize,
     /// Bytes of a request, up to [`MAX_BYTES`].
     pub max_bytes: usize,
-    /// How long a record waits for others.
+    /// The longest wait of a record for others.
     pub flush_delay: Duration,
     /// Requests in flight, at least 1: one is answered while another is sent.
     pub in_flight: usize,
     /// Pauses between attempts.
     pub backoff: BackoffRange,
     /// Kinds of records to export.
-    pub kinds: RecordKinds,
+    pub kinds: LogEvents,
 }
 
 impl Default for LogsConfig {
@@ -62,7 +60,7 @@ impl Default for LogsConfig {
             in_flight: 3,
             // Half to all of it: 1 s and 30 s on average.
             backoff: BackoffRange { initial: Duration::from_millis(1333), max: Duration::from_secs(40) },
-            kinds: RecordKinds::default(),
+            kinds: LogEvents::default(),
         }
     }
 }
@@ -84,7 +82,6 @@ pub struct LogExporter<T> {
 pub fn build<T: Transport>(
     options: &LogsConfig,
     resource: &Resource,
-    symbols: Symbols,
     names: Arc<dyn NameLookup>,
     transport: T,
     telemetry: &Telemetry,
@@ -96,7 +93,7 @@ pub fn build<T: Transport>(
     let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
     let exporter = LogExporter {
         queue,
-        encoder: FlowEncoder::new(symbols, names),
+        encoder: FlowEncoder::new(names),
         builder: RequestBuilder::new(resource, max_records, options.max_bytes.min(MAX_BYTES)),
         delivery: Arc::new(Delivery::new(transport, options.backoff, counters.clone(), reporter)),
         counters,
@@ -160,6 +157,7 @@ impl<T: Transport> LogExporter<T> {
     async fn export(&mut self, item: Item, stop: &Stop) {
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let observed = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
+        self.encoder.enter(item.names());
         for each in item.observed() {
             let mut pushed = self.builder.push_observed(&mut self.encoder, each, observed);
             if pushed == Pushed::Full {

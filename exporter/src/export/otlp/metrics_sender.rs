@@ -124,39 +124,22 @@ impl<T: Transport> MetricsSender<T> {
         Self { transport, counters, reporter }
     }
 
-    /// Why the last request failed. `None` if it succeeded.
-    pub(super) fn error(&self) -> Option<String> {
-        self.reporter.error()
-    }
-
     /// Sends requests until one fails. Returns the pause that the receiver asked for.
     async fn send_all(&self, due: Due) -> Option<Duration> {
         self.counters.too_large.add(due.too_large);
         for request in due.requests {
-            if let Err(failure) = self.send_once(&request).await {
-                return failure.delay;
+            self.counters.io.add(request.body.len() as u64);
+            if let Err(Failure { delay, message }) = self.attempt(&request).await {
+                self.counters.requests_failed.add(1);
+                self.reporter.failed(&message);
+                return delay;
             }
         }
         None
     }
 
-    /// Sends a request whose values the next one includes. The error is the reason of its failure.
-    pub(super) async fn send(&self, request: &MetricsRequest) -> Result<(), String> {
-        self.send_once(request).await.map_err(|failure| failure.message)
-    }
-
-    async fn send_once(&self, request: &MetricsRequest) -> Result<(), Failure> {
-        self.counters.io.add(request.body.len() as u64);
-        let sent = self.attempt(request).await;
-        if let Err(failure) = &sent {
-            self.counters.requests_failed.add(1);
-            self.reporter.failed(&failure.message);
-        }
-        sent
-    }
-
     /// Sends the last requests, again and again until the deadline. The error is the reason why one was not accepted.
-    pub(super) async fn send_last(&self, requests: Vec<MetricsRequest>, deadline: Instant) -> Result<(), String> {
+    async fn send_last(&self, requests: Vec<MetricsRequest>, deadline: Instant) -> Result<(), String> {
         let mut left: usize = requests.iter().map(|request| request.data_points).sum();
         let all = async {
             for request in &requests {
@@ -180,7 +163,7 @@ impl<T: Transport> MetricsSender<T> {
         }
         self.counters.requests_failed.add(1);
         self.counters.shutdown.add(left as u64);
-        Err(self.error().unwrap_or_else(|| NO_ANSWER.to_owned()))
+        Err(self.reporter.error().unwrap_or_else(|| NO_ANSWER.to_owned()))
     }
 
     /// Sends a request once. It fails if it may be sent again.

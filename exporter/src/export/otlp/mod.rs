@@ -13,7 +13,6 @@ pub mod logs;
 pub mod metrics;
 pub mod metrics_sender;
 pub mod queue;
-pub mod record_kinds;
 pub mod resource;
 pub mod retry;
 pub mod self_telemetry;

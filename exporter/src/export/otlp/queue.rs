@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use eyepiece_config::LogEvents;
+use eyepiece_flow::lookup::BatchNames;
 use eyepiece_flow::record::{Batch, Observed};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::counters::ExportCounters;
-use super::record_kinds::RecordKinds;
 use crate::support::telemetry::Number;
 
 /// Capacity in records: about a third of a second at 200,000 records/s, longer than a collector's garbage collection. A
@@ -20,7 +21,7 @@ pub const DEFAULT_CAPACITY: usize = 65_536;
 /// The pipeline's end of the queue. Cloning shares the queue.
 #[derive(Clone, Debug)]
 pub struct LogSink {
-    shared: Arc<Shared>,
+    shared: Arc<QueueState>,
     sender: mpsc::UnboundedSender<Item>,
 }
 
@@ -29,7 +30,7 @@ pub struct LogSink {
 pub struct Item {
     batch: Batch,
     records: usize,
-    kinds: RecordKinds,
+    kinds: LogEvents,
 }
 
 impl Item {
@@ -43,15 +44,20 @@ impl Item {
         self.records == 0
     }
 
+    /// The names that its flows refer to.
+    pub const fn names(&self) -> Option<&Arc<dyn BatchNames>> {
+        self.batch.names()
+    }
+
     /// Flows, events and losses in order.
     pub fn observed(&self) -> impl Iterator<Item = &Observed> {
-        self.batch.iter().filter(|&observed| self.kinds.includes(observed)).take(self.records)
+        self.batch.iter().filter(|&observed| includes(self.kinds, observed)).take(self.records)
     }
 }
 
 #[derive(Debug)]
-struct Shared {
-    kinds: RecordKinds,
+struct QueueState {
+    kinds: LogEvents,
     /// In records. The channel itself is unbounded.
     capacity: usize,
     depth: AtomicUsize,
@@ -64,11 +70,21 @@ struct Shared {
     counters: ExportCounters,
 }
 
+/// Returns whether an observation is of these kinds.
+const fn includes(kinds: LogEvents, observed: &Observed) -> bool {
+    match observed {
+        Observed::Flow(_) => kinds.flow,
+        Observed::Agent(_) => kinds.agent,
+        Observed::Lost(_) => kinds.lost,
+        Observed::Debug(_) => kinds.debug,
+    }
+}
+
 /// Creates a queue of `capacity` records of these kinds, whose reader wakes early for `enough` of them.
-pub fn channel(capacity: usize, enough: usize, kinds: RecordKinds, counters: ExportCounters) -> (LogSink, Queue) {
+pub fn channel(capacity: usize, enough: usize, kinds: LogEvents, counters: ExportCounters) -> (LogSink, Queue) {
     let (sender, receiver) = mpsc::unbounded_channel();
     counters.queue_capacity.set(capacity as u64);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(QueueState {
         kinds,
         capacity,
         depth: AtomicUsize::new(0),
@@ -86,7 +102,7 @@ impl LogSink {
     /// Queues flows and events, and never waits. Counts records that find no room. Returns the number of queued records.
     pub fn try_send(&self, batch: Batch) -> usize {
         let shared = &*self.shared;
-        let offered = batch.iter().filter(|&observed| shared.kinds.includes(observed)).count();
+        let offered = batch.iter().filter(|&observed| includes(shared.kinds, observed)).count();
         if offered == 0 {
             return 0;
         }
@@ -117,7 +133,7 @@ impl LogSink {
     }
 }
 
-impl Shared {
+impl QueueState {
     fn release(&self, records: usize) {
         let before = self.depth.fetch_sub(records, Ordering::AcqRel);
         self.gauge.set(before.saturating_sub(records) as u64);
@@ -133,7 +149,7 @@ impl Shared {
 /// The reader's end. Dropping it closes the queue and counts the rest.
 #[derive(Debug)]
 pub struct Queue {
-    shared: Arc<Shared>,
+    shared: Arc<QueueState>,
     receiver: mpsc::UnboundedReceiver<Item>,
 }
 
@@ -152,8 +168,7 @@ impl Queue {
         Some(item)
     }
 
-    /// Waits at most `delay` for a full request. The reader does not wake for every batch, which would cost more than
-    /// encoding the batch.
+    /// Waits at most `delay` for a full request. Waking for every batch would cost more than encoding the batch.
     pub async fn gather(&self, delay: Duration) {
         let enough = async {
             while self.shared.depth.load(Ordering::Acquire) < self.shared.enough {
@@ -186,19 +201,17 @@ impl Drop for Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use eyepiece_config::Signal;
     use eyepiece_flow::event::{Lost, LostSource};
     use eyepiece_flow::flow::{EventType, Flow};
     use eyepiece_flow::record::{Batch, Observed};
 
-    use super::{RecordKinds, channel};
+    use super::{LogEvents, channel, includes};
     use crate::export::otlp::counters::ExportCounters;
     use crate::support::telemetry::Telemetry;
 
     fn batch(records: usize) -> Batch {
-        Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); records])
+        Batch::new(vec![Observed::Flow(Flow::empty(EventType::default())); records])
     }
 
     #[test]
@@ -207,7 +220,7 @@ mod tests {
         for capacity in [0, 1, N - 1, N, N + 1, N * 8] {
             for records in [0, 1, N - 1, N, N + 1, N * 8] {
                 let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
-                let (sink, mut queue) = channel(capacity, 4, RecordKinds::default(), counters.clone());
+                let (sink, mut queue) = channel(capacity, 4, LogEvents::default(), counters.clone());
                 let (mut taken, offered) = (0, records * 3);
                 for _ in 0..3 {
                     taken += sink.try_send(batch(records));
@@ -230,7 +243,7 @@ mod tests {
     #[test]
     fn broken_reader_counts_closed() {
         let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
-        let (sink, queue) = channel(10, 4, RecordKinds::default(), counters.clone());
+        let (sink, queue) = channel(10, 4, LogEvents::default(), counters.clone());
         sink.try_send(batch(3));
         queue.set_broken();
         drop(queue);
@@ -242,19 +255,19 @@ mod tests {
     fn other_kinds_take_no_room() {
         let flow = || Observed::Flow(Flow::empty(EventType::default()));
         let lost = || Observed::Lost(Lost { source: LostSource::KernelBuffer, cpu: None, count: 1, time: 7 });
-        let batch: Batch = Arc::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
+        let batch = Batch::new(vec![lost(), flow(), lost(), flow(), flow(), lost()]);
         for (flows, capacity, taken, full) in [(true, 9, 6, 0), (false, 9, 3, 0), (false, 2, 2, 1), (true, 4, 4, 2)] {
             let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
-            let kinds = RecordKinds { flows, ..RecordKinds::default() };
+            let kinds = LogEvents { flow: flows, ..LogEvents::default() };
             let (sink, mut queue) = channel(capacity, 4, kinds, counters.clone());
             assert_eq!(sink.try_send(Batch::clone(&batch)), taken);
             assert_eq!((sink.depth(), counters.queue_full.get()), (taken, full));
             let item = queue.try_next().unwrap();
-            let expected: Vec<_> = batch.iter().filter(|&observed| kinds.includes(observed)).take(taken).collect();
+            let expected: Vec<_> = batch.iter().filter(|&observed| includes(kinds, observed)).take(taken).collect();
             assert_eq!((item.len(), item.observed().collect::<Vec<_>>()), (taken, expected));
             assert_eq!(sink.depth(), 0);
         }
-        let nothing = RecordKinds { flows: false, agent: false, lost: false, debug: false };
+        let nothing = LogEvents { flow: false, agent: false, lost: false, debug: false };
         let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let (sink, mut queue) = channel(9, 4, nothing, counters);
         assert_eq!(sink.try_send(batch), 0);

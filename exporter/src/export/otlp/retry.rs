@@ -77,8 +77,7 @@ struct RetryInfo {
 
 /// The outcome of an accepted request, from its `Export…ServiceResponse`.
 ///
-/// A response that cannot be decoded counts as empty: the status was success, and sending again would duplicate the
-/// records.
+/// An undecodable response counts as empty: the status was success, and a repetition would duplicate records.
 pub fn accepted(response: &[u8]) -> Outcome {
     // The responses of both signals have the same fields.
     let partial = ExportLogsServiceResponse::decode(response).ok().and_then(|response| response.partial_success);

@@ -1,12 +1,13 @@
-//! Exports own metrics as OTLP, by OpenTelemetry's SDK and exporter over our client.
+//! Exports own metrics as OTLP: OpenTelemetry's SDK collects them, its exporter encodes them, and [`metrics_sender`] sends
+//! them as it does the flows' metrics.
 //!
-//! The SDK collects, its exporter encodes, and `Bridge` is the exporter's HTTP client. The exporter reads some
-//! `OTEL_EXPORTER_OTLP_*` variables itself (headers, compression); the bridge ignores these, since our client has its own
-//! endpoint, headers, authorities and client certificate. `StartTimes` gives each sum a start time of its own.
+//! The exporter does not send them itself: it returns no partial success, and all series of the SDK's `Sum` have one start
+//! time, in a private field. So `StartTimes` reads the encoded message. The exporter takes some `OTEL_EXPORTER_OTLP_*`
+//! variables from the environment (headers, compression), which have no effect: only the request's body is used.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,26 +17,24 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream, Temporality};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter as _;
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{
+    Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
+};
 use prost::Message as _;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::delivery::Transport;
-use super::metrics_sender::{MetricsRequest, MetricsSender, NO_ANSWER};
+use super::metrics_sender;
+use super::metrics_sender::{Due, MetricsSender};
 use super::resource::Resource;
 use super::start_times::StartTimes;
 use super::typed;
-use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
-
-/// Interval of the search for new numbers, which get an instrument then.
-const REFRESH: Duration = Duration::from_secs(5);
-/// Time beyond the deadline in which the SDK learns that the last request was given up.
-const GRACE: Duration = Duration::from_millis(100);
 
 /// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
 /// a tokio runtime.
@@ -44,56 +43,142 @@ pub async fn run<T: Transport>(
     resource: &Resource,
     sender: MetricsSender<T>,
     interval: Duration,
-    mut stop: Stop,
+    stop: Stop,
 ) {
-    let bridge =
-        Bridge { sender: sender.clone(), stop: stop.clone(), runtime: Handle::current(), starts: Mutex::default() };
-    let exporter = match exporter(bridge) {
-        Ok(exporter) => exporter,
+    let collector = match Collector::new(telemetry, resource) {
+        Ok(collector) => Arc::new(tokio::sync::Mutex::new(collector)),
         Err(error) => {
             warn!("cannot export own metrics: {error}");
             return;
         }
     };
-    let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
-    let provider = SdkMeterProvider::builder()
-        .with_reader(reader)
-        .with_resource(resource.sdk())
-        // Room for all series of the registry, and for the shared one.
-        .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_MAX + 1).build().ok())
-        .build();
-    let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build();
-    let meter = provider.meter_with_scope(scope);
-    let mut known = BTreeSet::new();
-    let deadline = loop {
-        register(&telemetry, &meter, &mut known);
-        tokio::select! {
-            deadline = shutdown::requested(&mut stop) => break deadline,
-            () = sleep(REFRESH.min(interval)) => {}
-        }
+    let produce = || {
+        let collector = Arc::clone(&collector);
+        async move { collector.lock().await.due().await }
     };
-    // Numbers that were registered since the last search.
-    register(&telemetry, &meter, &mut known);
-    if let Err(error) = shut_down(provider, deadline).await {
-        // The SDK drops an exporter's message; the sender has the receiver's.
-        let why = sender.error().unwrap_or(error);
-        warn!("cannot deliver the last values of own metrics: {why}");
+    metrics_sender::run(sender, interval, produce, stop).await;
+}
+
+/// Collects the registry's numbers by the SDK.
+struct Collector {
+    telemetry: Telemetry,
+    reader: Reader,
+    meter: Meter,
+    exporter: MetricExporter,
+    body: Body,
+    /// Names that have an instrument.
+    known: BTreeSet<&'static str>,
+    starts: StartTimes,
+    /// Dropped, it shuts the reader down.
+    _provider: SdkMeterProvider,
+}
+
+impl Collector {
+    fn new(telemetry: Telemetry, resource: &Resource) -> Result<Self, ExporterBuildError> {
+        let reader = Reader::default();
+        let provider = SdkMeterProvider::builder()
+            .with_reader(reader.clone())
+            .with_resource(resource.sdk())
+            // Room for all series of the registry, and for the shared one.
+            .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_MAX + 1).build().ok())
+            .build();
+        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION"));
+        let meter = provider.meter_with_scope(scope.build());
+        let body = Body::default();
+        let (known, starts) = (BTreeSet::new(), StartTimes::default());
+        let exporter = exporter(body.clone())?;
+        Ok(Self { telemetry, reader, meter, exporter, body, known, starts, _provider: provider })
+    }
+
+    /// The request of now.
+    async fn due(&mut self) -> Due {
+        register(&self.telemetry, &self.meter, &mut self.known);
+        let mut metrics = ResourceMetrics::default();
+        if let Err(error) = self.reader.collect(&mut metrics) {
+            warn!("cannot collect own metrics: {error}");
+        }
+        let encoded = self.exporter.export(&metrics).await.map_err(|error| error.to_string());
+        let decoded = encoded.and_then(|()| self.body.take().map_err(|error| error.to_string()));
+        match decoded {
+            Ok(mut request) => {
+                self.starts.settle(&mut request);
+                Due { requests: vec![(&request).into()], too_large: 0 }
+            }
+            Err(error) => {
+                warn!("cannot encode own metrics: {error}");
+                Due::default()
+            }
+        }
     }
 }
 
-/// Shuts the SDK down. This blocks while the export needs this runtime, so it has a thread of its own, which is left
-/// behind at the deadline.
-async fn shut_down(provider: SdkMeterProvider, deadline: Instant) -> Result<(), String> {
-    let (sender, receiver) = oneshot::channel();
-    let left = deadline.saturating_duration_since(Instant::now());
-    let thread = std::thread::Builder::new().name("telemetry-end".into()).spawn(move || {
-        // The receiver is dropped after the deadline.
-        sender.send(provider.shutdown_with_timeout(left)).unwrap_or_default();
-    });
-    thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-    match timeout_at(deadline + GRACE, receiver).await {
-        Ok(Ok(ended)) => ended.map_err(|error| error.to_string()),
-        Ok(Err(_)) | Err(_) => Err(NO_ANSWER.to_owned()),
+/// The exporter's HTTP client: keeps the body of the last request.
+#[derive(Clone, Debug, Default)]
+struct Body(Arc<Mutex<Bytes>>);
+
+impl Body {
+    fn take(&self) -> Result<ExportMetricsServiceRequest, prost::DecodeError> {
+        ExportMetricsServiceRequest::decode(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Body {
+    async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = decompressed(request)?;
+        Ok(http::Response::new(Bytes::new()))
+    }
+}
+
+/// Returns the body without the exporter's compression; our client compresses by our own settings.
+fn decompressed(request: http::Request<Bytes>) -> Result<Bytes, HttpError> {
+    let encoding = request.headers().get(http::header::CONTENT_ENCODING).cloned();
+    let body = request.into_body();
+    match encoding.as_ref().map(http::HeaderValue::as_bytes) {
+        None => Ok(body),
+        Some(b"gzip") => {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain)?;
+            Ok(plain.into())
+        }
+        Some(other) => Err(format!("unknown content encoding {:?}", String::from_utf8_lossy(other)).into()),
+    }
+}
+
+/// The SDK's exporter. The endpoint is never used.
+fn exporter(body: Body) -> Result<MetricExporter, ExporterBuildError> {
+    MetricExporter::builder()
+        .with_http()
+        .with_http_client(body)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint("http://body.invalid/")
+        .with_temporality(Temporality::Cumulative)
+        .build()
+}
+
+/// The SDK's reader on demand, shared with the provider.
+#[derive(Clone, Debug, Default)]
+struct Reader(Arc<ManualReader>);
+
+impl MetricReader for Reader {
+    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
+        self.0.register_pipeline(pipeline);
+    }
+
+    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.0.collect(metrics)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self, kind: InstrumentKind) -> Temporality {
+        self.0.temporality(kind)
     }
 }
 
@@ -145,71 +230,4 @@ fn attributes(sample: &Sample) -> Vec<KeyValue> {
     };
     // An attribute without a value is left out: the hook of kfree_skb has no interface.
     sample.key.attributes.iter().filter(|(_, value)| !value.is_empty()).map(attribute).collect()
-}
-
-/// The HTTP client of the SDK's exporter: sends the request's body by our client.
-struct Bridge<T> {
-    sender: MetricsSender<T>,
-    stop: Stop,
-    runtime: Handle,
-    starts: Mutex<StartTimes>,
-}
-
-impl<T> std::fmt::Debug for Bridge<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bridge").finish_non_exhaustive()
-    }
-}
-
-#[async_trait::async_trait]
-impl<T: Transport> HttpClient for Bridge<T> {
-    async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        let mut request = ExportMetricsServiceRequest::decode(decompressed(request)?)?;
-        self.starts.lock().unwrap_or_else(PoisonError::into_inner).settle(&mut request);
-        let request = MetricsRequest::from(&request);
-        let sent = deliver(self.sender.clone(), request, self.stop.clone());
-        // The SDK polls us on a thread without a runtime.
-        self.runtime.spawn(sent).await??;
-        Ok(http::Response::new(Bytes::new()))
-    }
-}
-
-/// Sends a request once. After a stop, sends it until the receiver accepts it or the deadline passes.
-async fn deliver<T: Transport>(
-    sender: MetricsSender<T>,
-    request: MetricsRequest,
-    mut stop: Stop,
-) -> Result<(), String> {
-    let deadline = tokio::select! {
-        biased;
-        deadline = shutdown::requested(&mut stop) => deadline,
-        sent = sender.send(&request) => return sent,
-    };
-    sender.send_last(vec![request], deadline).await
-}
-
-/// Returns the body without the exporter's compression; our client compresses by our own settings.
-fn decompressed(request: http::Request<Bytes>) -> Result<Bytes, HttpError> {
-    let encoding = request.headers().get(http::header::CONTENT_ENCODING).cloned();
-    let body = request.into_body();
-    match encoding.as_ref().map(http::HeaderValue::as_bytes) {
-        None => Ok(body),
-        Some(b"gzip") => {
-            let mut plain = Vec::new();
-            flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain)?;
-            Ok(plain.into())
-        }
-        Some(other) => Err(format!("unknown content encoding {:?}", String::from_utf8_lossy(other)).into()),
-    }
-}
-
-/// The SDK's exporter over our client. The endpoint is never used: the bridge only takes the body.
-fn exporter<T: Transport>(bridge: Bridge<T>) -> Result<MetricExporter, ExporterBuildError> {
-    MetricExporter::builder()
-        .with_http()
-        .with_http_client(bridge)
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint("http://bridge.invalid/")
-        .with_temporality(Temporality::Cumulative)
-        .build()
 }

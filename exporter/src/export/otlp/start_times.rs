@@ -1,5 +1,5 @@
-//! Start times of own sums. OpenTelemetry's SDK has one start time for all series of a metric, also for a series that left
-//! and returned with a lower sum; OTLP requires a later start time then.
+//! Start times of own sums. OpenTelemetry's SDK has one start time for all series of a metric. OTLP requires a later
+//! one for a series that returned with a lower sum.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -29,8 +29,8 @@ struct Sum {
 }
 
 impl StartTimes {
-    /// Sets the start time of each sum: as in the last request if the sum was in it and has not fallen, else the time of the
-    /// last request. The first request keeps the SDK's start time.
+    /// Sets the start time of each sum: the last request's if the sum was in it and has not fallen, else that request's
+    /// time. The first request keeps the SDK's start time.
     pub(super) fn settle(&mut self, request: &mut ExportMetricsServiceRequest) {
         let mut series = HashMap::with_capacity(self.series.len());
         let mut time = self.time;

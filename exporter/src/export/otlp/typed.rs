@@ -2,8 +2,7 @@
 
 use eyepiece_semconv::{Attribute, Type};
 
-/// Returns the number of an attribute's text. `None` if the registry has another type for it, or does not have it (labels
-/// of Hubble's metrics).
+/// Returns the number of an attribute's text; `None` if the registry has another type for it, or no such attribute.
 pub(super) fn number(name: &str, text: &str) -> Option<i64> {
     let attribute = Attribute::find(name).filter(|attribute| attribute.r#type == Type::Int)?;
     let number = text.parse();

@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use eyepiece_config::Signal;
-use eyepiece_flow::interner::Symbols;
+use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::record::Observed;
-use eyepiece_flow::rfc3339::date;
+use eyepiece_flow::rfc3339::civil;
 use eyepiece_semconv::attribute;
 use tokio::time::Instant;
 use tracing::info;
@@ -16,7 +15,6 @@ use super::row::{self, Row};
 use crate::export::otlp::counters::ExportCounters;
 use crate::export::otlp::queue;
 use crate::export::otlp::queue::{Item, LogSink, Queue};
-use crate::export::otlp::record_kinds::RecordKinds;
 use crate::export::text::event_line;
 use crate::export::text::flow_line::{FlowTextLookup, FlowTexts};
 use crate::support::paint::{Color, Paint};
@@ -51,8 +49,7 @@ pub struct Printer<W> {
 /// counted.
 pub fn build<W: Write>(
     capacity: usize,
-    kinds: RecordKinds,
-    symbols: Symbols,
+    kinds: LogEvents,
     names: Arc<dyn NameLookup>,
     (out, paint): (W, Paint),
     telemetry: &Telemetry,
@@ -60,13 +57,12 @@ pub fn build<W: Write>(
     let counters = ExportCounters::new(telemetry, Signal::Logs);
     let (sink, queue) = queue::channel(capacity, capacity, kinds, counters.clone());
     let (texts, row, text) = (FlowTexts::default(), Row::default(), String::with_capacity(CHUNK + 1024));
-    let lookup = FlowTextLookup::new(symbols, names);
+    let lookup = FlowTextLookup::new(names);
     (sink, Printer { queue, lookup, texts, row, day: None, paint, out, text, pending: 0, counters })
 }
 
 impl<W: Write> Printer<W> {
-    /// Prints until all sinks are dropped, until a stop, which drains until the deadline, or until the pipe is closed, which
-    /// is no error.
+    /// Prints until all sinks are dropped, until a stop (then until its deadline), or until the pipe is closed.
     ///
     /// # Errors
     /// Standard output cannot be written for another reason.
@@ -112,6 +108,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
+        self.lookup.enter(item.names());
         for (index, observed) in item.observed().enumerate() {
             self.heading(observed.time());
             match observed {
@@ -149,9 +146,9 @@ impl<W: Write> Printer<W> {
         if self.day.replace(day) == Some(day) {
             return;
         }
-        let (year, month, day) = date(day.cast_signed());
-        let date = format_args!("{year:04}-{month:02}-{day:02} UTC");
-        self.text.push_str(&self.paint.text(Color::Dim, date));
+        // A u64 of nanoseconds ends in the year 2554.
+        let date = civil((day * DAY / 1_000_000_000).cast_signed(), 0).unwrap_or_default().date();
+        self.text.push_str(&self.paint.text(Color::Dim, format_args!("{date} UTC")));
         self.text.push('\n');
     }
 
@@ -175,11 +172,12 @@ mod tests {
     use eyepiece_flow::event::{Lost, LostSource};
     use eyepiece_flow::flow::{EventType, Flow, Verdict};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_flow::lookup::NoLookup;
-    use eyepiece_flow::record::Observed;
+    use eyepiece_flow::lookup::{BatchNames, NoLookup};
+    use eyepiece_flow::record::{Batch, Observed};
     use tokio::time::Instant;
 
-    use super::{DAY, ExportCounters, Paint, RecordKinds, build};
+    use super::{DAY, ExportCounters, LogEvents, Paint, build};
+    use crate::metadata::{Snapshot, Tables};
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
     use eyepiece_config::Signal;
@@ -210,16 +208,18 @@ mod tests {
     async fn print(room: usize, kind: io::ErrorKind, batches: &[usize]) -> (io::Result<()>, String, ExportCounters) {
         let telemetry = Telemetry::default();
         let pipe = Pipe { text: Arc::default(), room, kind };
-        let symbols = Symbols::default();
+        let mut tables = Tables::new(&Symbols::default());
         let mut flow = Flow::empty(EventType { kind: 1, subtype: 133 });
         flow.drop_reason = 133;
         flow.verdict = Verdict::Dropped;
-        flow.source.name = symbols.intern("a\u{1b}[31m");
+        flow.source.name = tables.intern("a\u{1b}[31m");
         let out = (pipe.clone(), Paint(false));
-        let (sink, printer) = build(100_000, RecordKinds::default(), symbols, Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) = build(100_000, LogEvents::default(), Arc::new(NoLookup), out, &telemetry);
         let (_sender, receiver) = shutdown::channel();
+        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
         for &records in batches {
-            sink.try_send(Arc::new(vec![Observed::Flow(flow.clone()); records]));
+            let flows = vec![Observed::Flow(flow.clone()); records];
+            sink.try_send(Batch::with_names(flows, Arc::clone(&names)));
         }
         drop(sink);
         let result = printer.run(receiver).await;
@@ -243,12 +243,11 @@ mod tests {
         let pipe = Pipe { text: Arc::default(), room: usize::MAX, kind: io::ErrorKind::Other };
         let out = (pipe.clone(), Paint(false));
         let telemetry = Telemetry::default();
-        let (sink, printer) =
-            build(10, RecordKinds::default(), Symbols::default(), Arc::new(NoLookup), out, &telemetry);
+        let (sink, printer) = build(10, LogEvents::default(), Arc::new(NoLookup), out, &telemetry);
         let day = DAY * 20_786;
         for time in [day, day + DAY - 1, day + DAY] {
             let lost = Lost { source: LostSource::KernelBuffer, cpu: Some(2), count: 7, time };
-            sink.try_send(Arc::new(vec![Observed::Lost(lost)]));
+            sink.try_send(Batch::new(vec![Observed::Lost(lost)]));
         }
         drop(sink);
         printer.run(shutdown::channel().1).await.unwrap();
@@ -275,16 +274,10 @@ mod tests {
     #[tokio::test]
     async fn rest_at_deadline_is_counted() {
         let telemetry = Telemetry::default();
-        let (sink, printer) = build(
-            10,
-            RecordKinds::default(),
-            Symbols::default(),
-            Arc::new(NoLookup),
-            (io::sink(), Paint(false)),
-            &telemetry,
-        );
+        let (sink, printer) =
+            build(10, LogEvents::default(), Arc::new(NoLookup), (io::sink(), Paint(false)), &telemetry);
         let (sender, receiver) = shutdown::channel();
-        sink.try_send(Arc::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
+        sink.try_send(Batch::new(vec![Observed::Flow(Flow::empty(EventType::default())); 7]));
         sender.send_replace(Some(Instant::now() - Duration::from_secs(1)));
         printer.run(receiver).await.unwrap();
         let counters = ExportCounters::new(&telemetry, Signal::Logs);

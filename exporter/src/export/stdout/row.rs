@@ -141,14 +141,15 @@ pub fn clean(text: &mut String, start: usize) {
 mod tests {
     use std::sync::Arc;
 
-    use eyepiece_flow::event::TrafficDelta;
-    use eyepiece_flow::flow::{Arp, EVENT_TRACE, Ethernet, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+    use eyepiece_flow::flow::{Arp, EVENT_TRACE, Ethernet, EventType, Flow, L4, Layer, TcpFlags, Verdict};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_flow::lookup::NameLookup;
-    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+    use eyepiece_flow::lookup::{BatchNames, NameLookup};
+    use eyepiece_tests::sample;
+    use eyepiece_wire::{Hook, InterfaceKind};
 
     use super::{FlowTexts, Paint, Row, clock};
     use crate::export::text::flow_line::FlowTextLookup;
+    use crate::metadata::{Snapshot, Tables};
 
     fn row(source: &str, destination: &str, what: &str) -> Row {
         let [source, destination, what] = [source, destination, what].map(str::to_owned);
@@ -189,12 +190,6 @@ mod tests {
     struct Machine;
 
     impl NameLookup for Machine {
-        fn interface(&self, _: u32, _: &mut String) {}
-
-        fn kernel_reason(&self, _: u32, _: &mut String) {}
-
-        fn kernel_symbol(&self, _: u64, _: &mut String) {}
-
         fn interface_kind(&self, ifindex: u32) -> InterfaceKind {
             if ifindex == 5 { InterfaceKind::Endpoint } else { InterfaceKind::Other }
         }
@@ -204,34 +199,23 @@ mod tests {
         let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });
         (flow.verdict, flow.observation_point, flow.last_layer) = (Verdict::Forwarded, Some(0), Layer::Ethernet);
         flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [255; 6] });
-        let symbols = Symbols::default();
-        flow.destination.name = symbols.intern("web\u{1b}");
+        let mut tables = Tables::new(&Symbols::default());
+        flow.destination.name = tables.intern("web\u{1b}");
+        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
         change(&mut flow);
         let (mut texts, mut row) = (FlowTexts::default(), Row::default());
-        FlowTextLookup::new(symbols, Arc::new(Machine)).read(&flow, &mut texts);
+        let mut lookup = FlowTextLookup::new(Arc::new(Machine));
+        lookup.enter(Some(&names));
+        lookup.read(&flow, &mut texts);
         row.fill(&flow, &texts);
         text(&row, false).split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn flow_fills_its_columns() {
-        let ip = Some(Ip {
-            source: [10, 0, 0, 1].into(),
-            source_translated: None,
-            destination: [10, 0, 0, 2].into(),
-            version: 4,
-        });
+        let ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
         let l4 = L4::Tcp { source_port: 5, destination_port: 80, flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK) };
-        let traffic = |ingress_ifindex| TrafficDelta {
-            hook: Hook::ToEndpoint,
-            mark: AnsweredBy::Unknown,
-            ifindex: 8,
-            ingress_ifindex,
-            packets: 1,
-            bytes: 60,
-            held_packets: 0,
-            held_bytes: 0,
-        };
+        let traffic = |ingress_ifindex| sample::traffic(Hook::ToEndpoint, (8, ingress_ifindex), (1, 60));
         let tcp = |ingress| {
             trace(|flow| {
                 (flow.ip, flow.l4, flow.last_layer, flow.traffic) = (ip, l4, Layer::L4, Some(traffic(ingress)));

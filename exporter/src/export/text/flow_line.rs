@@ -7,25 +7,23 @@ use eyepiece_flow::flow::{
     EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_RECORDER_CAPTURE, EVENT_SOCK, EVENT_TRACE, End,
     Flow, Layer, TcpFlags,
 };
-use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::l7::{L7Kind, L7Record};
-use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::lookup::{BatchNames, EndEntity, FlowEnd, NameLookup, end_entity};
 use eyepiece_flow::node_dedup::observed_before;
 use eyepiece_flow::{names, summary, text};
 use eyepiece_wire::InterfaceKind;
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
 
-/// Entries of a name cache before it is cleared. A machine has far fewer interfaces and endpoints, but a cache must not
-/// grow with pod churn.
+/// Entries of a name cache before it is cleared. A machine has far fewer names, but pods come and go.
 const CACHE: usize = 4096;
 
 /// The texts of one flow that are looked up or formatted. The buffers are reused for the next flow.
 #[derive(Debug, Default)]
 pub struct FlowTexts {
-    /// Source address; empty if there is none.
+    /// Source address, or empty.
     pub source: String,
-    /// Destination address; empty if there is none.
+    /// Destination address, or empty.
     pub destination: String,
     /// Name of the source; empty if unknown.
     pub source_name: Arc<str>,
@@ -43,11 +41,11 @@ pub struct FlowTexts {
     pub observed_before: bool,
 }
 
-/// Looks up the texts of flows, and caches them.
+/// Looks up the texts of flows, and caches those of the machine.
 pub struct FlowTextLookup {
-    symbols: Symbols,
     names: Arc<dyn NameLookup>,
-    texts: HashMap<Symbol, Arc<str>>,
+    /// Names of the current batch.
+    batch: Option<Arc<dyn BatchNames>>,
     interfaces: HashMap<u32, Arc<str>>,
     reasons: HashMap<u32, Arc<str>>,
     locations: HashMap<u64, Arc<str>>,
@@ -55,11 +53,16 @@ pub struct FlowTextLookup {
 }
 
 impl FlowTextLookup {
-    /// Reads names of symbols and of the machine from these tables.
-    pub fn new(symbols: Symbols, names: Arc<dyn NameLookup>) -> Self {
-        let (texts, interfaces) = (HashMap::new(), HashMap::new());
-        let (reasons, locations, kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { symbols, names, texts, interfaces, reasons, locations, kinds }
+    /// Looks up what a batch has no name of in the machine's names.
+    pub fn new(names: Arc<dyn NameLookup>) -> Self {
+        let (interfaces, kinds) = (HashMap::new(), HashMap::new());
+        let (reasons, locations) = (HashMap::new(), HashMap::new());
+        Self { names, batch: None, interfaces, reasons, locations, kinds }
+    }
+
+    /// Sets the names that the next flows refer to.
+    pub fn enter(&mut self, batch: Option<&Arc<dyn BatchNames>>) {
+        self.batch = batch.map(Arc::clone);
     }
 
     /// Clears cached names that may change, since interface indexes are reused; to be called periodically.
@@ -116,31 +119,44 @@ impl FlowTextLookup {
     }
 
     fn observed_before(&mut self, flow: &Flow) -> bool {
-        let Self { names, kinds, .. } = self;
+        let Self { batch, names, kinds, .. } = self;
         if kinds.len() >= CACHE {
             kinds.clear();
         }
-        observed_before(flow, |index| *kinds.entry(index).or_insert_with(|| names.interface_kind(index)))
+        observed_before(flow, |index| match batch.as_ref().and_then(|batch| batch.interface(index)) {
+            Some((_, kind)) => kind,
+            None => *kinds.entry(index).or_insert_with(|| names.interface_kind(index)),
+        })
     }
 
     /// Name of an interface; empty if unknown.
     pub(super) fn interface(&mut self, ifindex: u32) -> Arc<str> {
         let names = &self.names;
-        match ifindex {
-            0 => Arc::default(),
-            index => cached(&mut self.interfaces, index, |out| names.interface(index, out)),
+        match (ifindex, self.batch.as_ref().and_then(|batch| batch.interface(ifindex))) {
+            (0, _) => Arc::default(),
+            (_, Some((name, _))) => Arc::clone(name),
+            (index, None) => cached(&mut self.interfaces, index, |out| names.interface(index, out)),
         }
     }
 
+    /// What is known of source and destination.
+    pub(in crate::export) fn entities<'a>(&'a self, flow: &'a Flow) -> [Option<EndEntity<'a>>; 2] {
+        [FlowEnd::Source, FlowEnd::Destination].map(|end| match &self.batch {
+            Some(batch) if flow.metadata.is_none() => {
+                batch.entity(if end == FlowEnd::Source { &flow.source } else { &flow.destination })
+            }
+            _ => end_entity(flow, end, &*self.names),
+        })
+    }
+
     /// Name of an end; empty if unknown.
-    pub(in crate::export) fn text(&mut self, end: End) -> Arc<str> {
-        if end.name == Symbol::EMPTY {
-            return Arc::default();
+    pub(in crate::export) fn text(&self, end: End) -> Arc<str> {
+        if let Some(name) = self.batch.as_ref().and_then(|batch| batch.end(&end)) {
+            return Arc::clone(name);
         }
-        if self.texts.len() >= CACHE {
-            self.texts.clear();
-        }
-        Arc::clone(self.texts.entry(end.name).or_insert_with(|| self.symbols.text(end.name)))
+        let mut name = String::new();
+        self.names.end(&end, &mut name);
+        name.into()
     }
 }
 
@@ -266,11 +282,13 @@ mod tests {
     use std::sync::Arc;
 
     use eyepiece_flow::event::KernelDrop;
-    use eyepiece_flow::flow::{Arp, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
+    use eyepiece_flow::flow::{Arp, EventType, Flow, L4, Layer, TcpFlags, Verdict};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_flow::lookup::NameLookup;
+    use eyepiece_flow::lookup::{BatchNames, NameLookup};
+    use eyepiece_tests::sample;
 
     use super::{FlowTextLookup, FlowTexts, write};
+    use crate::metadata::{Snapshot, Tables};
 
     struct Fixed;
 
@@ -288,22 +306,20 @@ mod tests {
         }
     }
 
-    fn line(change: impl FnOnce(&mut Flow, &Symbols)) -> String {
+    fn line(change: impl FnOnce(&mut Flow, &mut Tables)) -> String {
         let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
         flow.verdict = Verdict::Forwarded;
         flow.observation_point = Some(0);
         flow.last_layer = Layer::L4;
-        flow.ip = Some(Ip {
-            source: [10, 0, 0, 1].into(),
-            source_translated: None,
-            destination: [10, 0, 0, 2].into(),
-            version: 4,
-        });
+        flow.ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
         flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
-        let symbols = Symbols::default();
-        change(&mut flow, &symbols);
+        let mut tables = Tables::new(&Symbols::default());
+        change(&mut flow, &mut tables);
+        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
         let mut texts = FlowTexts::default();
-        FlowTextLookup::new(symbols, Arc::new(Fixed)).read(&flow, &mut texts);
+        let mut lookup = FlowTextLookup::new(Arc::new(Fixed));
+        lookup.enter(Some(&names));
+        lookup.read(&flow, &mut texts);
         let mut out = String::new();
         write(&flow, &texts, &mut out);
         out
@@ -313,21 +329,16 @@ mod tests {
     fn lines_of_each_event_type() {
         let ends = "10.0.0.1:40000 <> 10.0.0.2:80";
         assert_eq!(line(|_, _| {}), format!("{ends} to-endpoint FORWARDED (TCP Flags: SYN)"));
-        let named = line(|flow, symbols| {
+        let named = line(|flow, tables| {
             flow.is_reply = Some(true);
-            flow.source.name = symbols.intern("veth0");
-            flow.destination.name = symbols.intern("world");
+            flow.source.name = tables.intern("veth0");
+            flow.destination.name = tables.intern("world");
         });
         let expected = "10.0.0.2:80 (world) <- 10.0.0.1:40000 (veth0) to-endpoint FORWARDED (TCP Flags: SYN)";
         assert_eq!(named, expected);
         let v6 = line(|flow, _| {
             flow.is_reply = Some(false);
-            flow.ip = Some(Ip {
-                source: std::net::Ipv6Addr::LOCALHOST.into(),
-                source_translated: None,
-                destination: std::net::Ipv6Addr::LOCALHOST.into(),
-                version: 6,
-            });
+            flow.ip = Some(sample::ip(std::net::Ipv6Addr::LOCALHOST, std::net::Ipv6Addr::LOCALHOST));
             flow.l4 = L4::Udp { source_port: 1, destination_port: 53 };
         });
         assert_eq!(v6, "[::1]:1 -> [::1]:53 to-endpoint FORWARDED (UDP)");

@@ -1,5 +1,7 @@
 //! Fills in the ends of flows from one snapshot of names, without allocation, by one look-up for each end.
 
+mod entity;
+
 use std::net::IpAddr;
 
 use eyepiece_flow::debug_event::DebugEvent;
@@ -8,14 +10,14 @@ use eyepiece_flow::event::Totals;
 use eyepiece_flow::flow::{EVENT_DROP, End, Flow};
 use eyepiece_wire::Hook;
 
-use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Tables};
+use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Snapshot, Tables};
 
 /// Observation point of packets that an endpoint receives (Cilium `pkg/monitor/api`, `TraceToLxc`).
 const TO_ENDPOINT: u8 = 0;
 /// Observation point of packets that an endpoint sends (`TraceFromLxc`).
 const FROM_ENDPOINT: u8 = 5;
 
-/// Fills in both ends, and the direction, which depends on them.
+/// Fills in both ends, and the direction, which depends on them. Entities name ends that have one.
 ///
 /// An end with an unknown or shared address is the event's own endpoint, if one of our hooks determines the side. An
 /// identity that is set stays. A flow without addresses gets that end only. Events of another datapath are filled in
@@ -24,9 +26,11 @@ const FROM_ENDPOINT: u8 = 5;
 /// Returns true if the source sends from an address that is not known as its own, or only learned. The caller may notify
 /// the watcher of interfaces then.
 #[inline]
-pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
+pub fn enrich(flow: &mut Flow, names: &Snapshot) -> bool {
+    let tables = &**names.links();
     if flow.traffic.is_none() && flow.kernel_drop.is_none() {
         foreign(flow, tables);
+        entity::name_flow(flow, names);
         return false;
     }
     let (mut source, mut destination) = match &flow.ip {
@@ -56,6 +60,7 @@ pub fn enrich(flow: &mut Flow, tables: &Tables) -> bool {
     fill(&mut flow.source, source);
     fill(&mut flow.destination, destination);
     flow.direction = direction(flow);
+    entity::name_flow(flow, names);
     is_new_address
 }
 
@@ -106,15 +111,17 @@ pub fn socket(flow: &mut Flow, tables: &Tables) -> bool {
 }
 
 /// Fills in the endpoint of a debug message.
-pub fn debug(event: &mut DebugEvent, tables: &Tables) {
+pub fn debug(event: &mut DebugEvent, names: &Snapshot) {
     if event.source.endpoint != 0 {
-        event.source.name = tables.endpoint_name(event.source.endpoint);
-        event.source.identity = tables.endpoint_identity(event.source.endpoint);
+        event.source.name = names.links().endpoint_name(event.source.endpoint);
+        event.source.identity = names.links().endpoint_identity(event.source.endpoint);
+        entity::name_endpoint(&mut event.source, names);
     }
 }
 
 /// Returns both ends of totals, by the rules of [`enrich`].
-pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
+pub fn ends(totals: &Totals, names: &Snapshot) -> (End, End) {
+    let tables = &**names.links();
     let (mut source, mut destination) = match &totals.addresses {
         Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
         None => (None, None),
@@ -130,6 +137,7 @@ pub fn ends(totals: &Totals, tables: &Tables) -> (End, End) {
     let mut ends = (End::default(), End::default());
     fill(&mut ends.0, source);
     fill(&mut ends.1, destination);
+    entity::name_totals(totals, &mut ends, names);
     ends
 }
 
@@ -163,7 +171,7 @@ mod tests {
     use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
     use super::{Tables, enrich, socket};
-    use crate::metadata::InterfaceInfo;
+    use crate::metadata::{InterfaceInfo, Snapshot};
 
     const NEW: Option<u8> = Some(0);
     const REPLY: Option<u8> = Some(2);
@@ -200,13 +208,14 @@ mod tests {
         });
         flow.traffic = Some(TrafficDelta {
             hook: Hook::FromEndpoint,
-            mark: AnsweredBy::Unknown,
+            answered_by: AnsweredBy::Unknown,
             ifindex: 7,
             ingress_ifindex: 0,
             packets: 1,
             bytes: 60,
             held_packets: 0,
             held_bytes: 0,
+            cgroup: 0,
         });
         flow
     }
@@ -215,7 +224,7 @@ mod tests {
     fn ends_and_direction_follow_hooks() {
         use Direction::{Egress, Ingress, Unknown};
         let symbols = Symbols::default();
-        let tables = tables(&symbols);
+        let tables = Snapshot::from(tables(&symbols));
         let ends = |source, destination| Some((source, destination));
         for (row, (flow, source, destination, direction, is_new_address)) in [
             // From an endpoint with its own address, and the reply at its other hook.
@@ -265,7 +274,7 @@ mod tests {
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.0.0.1", "9.9.9.9")));
         flow.source.identity = 4711;
         flow.destination.identity = 6;
-        enrich(&mut flow, &tables(&symbols));
+        enrich(&mut flow, &tables(&symbols).into());
         assert_eq!((flow.source.identity, flow.destination.identity), (4711, 6));
     }
 
@@ -274,7 +283,7 @@ mod tests {
         let symbols = Symbols::default();
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.7.7.7", "9.9.9.9")));
         flow.traffic = None;
-        assert!(!enrich(&mut flow, &tables(&symbols)));
+        assert!(!enrich(&mut flow, &tables(&symbols).into()));
     }
 
     #[test]
@@ -285,6 +294,7 @@ mod tests {
         tables.add_prefix("10.7.0.0".parse().unwrap(), 16, 4711);
         tables.add_prefix("10.0.0.2".parse().unwrap(), 32, 4712);
         tables.set_endpoint_identity(1, 1001);
+        let tables = Snapshot::from(tables);
         let text =
             |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
         for (source, destination, ends, direction) in [

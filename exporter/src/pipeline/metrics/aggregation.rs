@@ -1,23 +1,22 @@
 //! Counts flows, totals and losses into series.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_config::FlowDetail;
 use eyepiece_flow::event::{Lost, LostSource, Totals};
 use eyepiece_flow::flow::{End, Flow};
-use eyepiece_flow::interner::Symbol;
+use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::node_dedup::{EndKind, once_per_node};
 use eyepiece_wire::{Hook, InterfaceKind};
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 
 use super::context::{Context, Identifier, Value};
-use super::detail::{Carrier, flow_word, totals_word};
+use super::detail::{TransportDetail, flow_word, totals_word};
 use super::labels::{self, Labels, PackedLabels};
 use super::series::{Slot, Table};
-use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot, SnapshotGuard};
-use super::view::{Member, Members, SeriesKey, Tables, View};
+use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
+use super::view::{Member, Members, SeriesKey, Tables, View, interface_name};
+use crate::metadata::Tables as Links;
 
 /// Default limit of a metric's series: that of OpenTelemetry's SDKs.
 pub const MAX_SERIES: usize = 2000;
@@ -95,22 +94,14 @@ impl Default for Config {
 ///
 /// Start and age of series depend on the arrival of events. An event's own time may be long ago (another Hubble's ring)
 /// or in the future (another machine's clock).
+///
+/// A series holds the names that its key refers to, until it expires.
 #[derive(Debug)]
 pub struct Aggregation {
     config: Config,
     views: Vec<View>,
     tables: Tables,
     lost: [Option<Slot>; LOST_SOURCES.len()],
-    guard: SnapshotGuard,
-}
-
-/// Symbols and interfaces that series refer to. Their names are kept elsewhere.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct SymbolsInUse {
-    /// Names of ends.
-    pub symbols: HashSet<Symbol>,
-    /// Interfaces: index and generation.
-    pub interfaces: HashSet<(u32, u32)>,
 }
 
 /// Fixed series, which neither overflow nor expire.
@@ -121,11 +112,18 @@ impl Aggregation {
     pub fn new(config: Config, start: u64) -> Self {
         let table = || Table::new(config.max_series);
         let interfaces = Table::new(config.max_series);
-        let generations = HashMap::default();
-        let tables =
-            Tables { now: start, drop: table(), flows: table(), tcp: table(), io: table(), interfaces, generations };
+        let (symbols, links) = (Symbols::default(), Arc::default());
+        let (drop, flows, tcp, io) = (table(), table(), table(), table());
+        let tables = Tables { symbols, links, now: start, drop, flows, tcp, io, interfaces };
         let views = views(&config);
-        Self { config, views, tables, lost: [None; LOST_SOURCES.len()], guard: SnapshotGuard::default() }
+        Self { config, views, tables, lost: [None; LOST_SOURCES.len()] }
+    }
+
+    /// Sets the table that has the names of ends.
+    #[must_use]
+    pub fn with_symbols(mut self, symbols: Symbols) -> Self {
+        self.tables.symbols = symbols;
+        self
     }
 
     /// Sets the arrival time of the following events. Called once for each read, since reading a clock costs more than a count.
@@ -170,9 +168,8 @@ impl Aggregation {
     pub fn count_untracked(&mut self, ifindex: u32, hook: Hook, packets: u64, bytes: u64) {
         // A dropped packet does not pass, and zero creates no series.
         if hook != Hook::Drop && packets | bytes != 0 {
-            let labels = self.tables.interface(ifindex, hook.is_ingress());
+            let slot = self.tables.place_interface(ifindex, hook.is_ingress());
             let Tables { now, interfaces, .. } = &mut self.tables;
-            let slot = interfaces.place(labels, *now);
             interfaces.add(slot, packets, bytes, *now);
         }
     }
@@ -207,39 +204,24 @@ impl Aggregation {
         }
     }
 
-    /// Returns what series refer to. `None` if a snapshot is in use, which may refer to more.
-    pub fn symbols_in_use(&self) -> Option<SymbolsInUse> {
-        if self.guard.is_shared() {
-            return None;
+    /// Sets what links know. A reused index has series of its own from then on, and a renamed interface its new name; that
+    /// of a removed one stays with its series.
+    pub fn set_links(&mut self, links: &Arc<Links>) {
+        if Arc::ptr_eq(&self.tables.links, links) {
+            return;
         }
-        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
-        let mut in_use = SymbolsInUse::default();
-        for (key, _) in [drop, flows, tcp, io].into_iter().flat_map(Table::iter) {
-            let (source, destination) = key.values();
-            let symbols = [source, destination].into_iter().filter_map(|value| match value {
-                Value::Symbol(symbol) => Some(symbol),
-                _ => None,
-            });
-            in_use.symbols.extend(symbols);
+        let before = std::mem::replace(&mut self.tables.links, Arc::clone(links));
+        if before.generations() != links.generations() {
+            self.views.iter_mut().for_each(View::clear_plans);
         }
-        in_use.interfaces.extend(interfaces.iter().filter_map(|(key, _)| match labels::interface_of(key) {
-            Labels::Interface { ifindex, generation, .. } => Some((ifindex, generation)),
-            _ => None,
-        }));
-        Some(in_use)
-    }
-
-    /// Sets the generations of interfaces by index; missing ones are 0. A reused index has series of its own from then on.
-    pub fn set_generations(&mut self, generations: &HashMap<u32, u32, RandomState>) {
-        if self.tables.generations != *generations {
-            self.tables.generations.clone_from(generations);
-            self.clear_plans();
-        }
-    }
-
-    /// Clears the cached plans; to be called after symbols were dropped, whose numbers are reused.
-    pub fn clear_plans(&mut self) {
-        self.views.iter_mut().for_each(View::clear_plans);
+        self.tables.interfaces.update_names(|key, [name, _]| {
+            if let Some((ifindex, generation)) = labels::interface_id(key)
+                && links.generation(ifindex) == generation
+                && let Some(present) = interface_name(links, ifindex)
+            {
+                *name = Some(present);
+            }
+        });
     }
 
     /// Returns how full the tables are.
@@ -261,7 +243,7 @@ impl Aggregation {
         let Tables { drop, flows, tcp, io, .. } = &self.tables;
         let first: fn(&Slot) -> u64 = |slot| slot.first;
         let second: fn(&Slot) -> u64 = |slot| slot.second;
-        let ends: fn(u64) -> Labels = |labels| Labels::Ends(Carrier::of(labels));
+        let ends: fn(u64) -> Labels = |labels| Labels::Ends(TransportDetail::of(labels));
         let mut metrics = vec![
             metric(Drop, &contexts.drop, drop, first, labels::drop_of),
             metric(FlowsProcessed, &contexts.flows, flows, first, labels::flow_of),
@@ -273,7 +255,19 @@ impl Aggregation {
             self.lost_metric(),
         ];
         metrics.retain(|metric| !metric.points.is_empty());
-        Snapshot { time: now, metrics, guard: self.guard.clone() }
+        Snapshot { time: now, metrics, names: self.names() }
+    }
+
+    /// The names that series refer to.
+    fn names(&self) -> PointNames {
+        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
+        let ends = [drop, flows, tcp, io].into_iter().flat_map(Table::names);
+        let ends = ends.flat_map(|(_, names)| names.iter().flatten().map(Arc::clone));
+        let interfaces = interfaces.names().filter_map(|(key, [name, _])| {
+            let (id, name) = (labels::interface_id(key), name.as_ref());
+            id.zip(name.map(Arc::clone))
+        });
+        PointNames { ends: ends.collect(), interfaces: interfaces.collect() }
     }
 
     fn interface_metric(&self, kind: MetricKind, value: fn(&Slot) -> u64) -> Metric {

@@ -206,8 +206,8 @@ mod tests {
         let veth = symbols.intern("veth0");
         let address: IpAddr = "10.0.0.1".parse().expect("an address");
         let bare = End::default();
-        let host = End { endpoint: 0, identity: 1, name: symbols.intern("host") };
-        let pod = End { endpoint: 7, identity: 4711, name: veth };
+        let host = End { endpoint: 0, identity: 1, name: symbols.intern("host"), entity: 0 };
+        let pod = End { endpoint: 7, identity: 4711, name: veth, entity: 0 };
         let some = Some(address);
         let table = [
             ("name", bare, some, Value::None),
@@ -239,7 +239,7 @@ mod tests {
             assert_eq!(packed.last().map(|packed| packed.value()), Some(Value::Ip(address)));
         }
         for number in [1, 10, u32::MAX] {
-            let end = End { endpoint: 0, identity: number, name: Symbol::from_number(number) };
+            let end = End { endpoint: 0, identity: number, name: Symbol::from_number(number), entity: 0 };
             for identifier in [Identifier::Name, Identifier::Identity, Identifier::ReservedIdentity] {
                 let context = Context::of(&[identifier]);
                 let expected = match identifier {

@@ -32,13 +32,13 @@ pub enum Port {
 
 /// The unpacked word of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Carrier {
+pub struct TransportDetail {
     transport: u8,
     /// `None` if the transport has no ports, or if they do not split series.
     pub port: Option<Port>,
 }
 
-impl Carrier {
+impl TransportDetail {
     /// The transport's name. Empty if it is unknown, or if it does not split series.
     pub fn transport(self, naming: Naming) -> &'static str {
         let (convention, hubble) = TRANSPORTS.get(usize::from(self.transport)).copied().unwrap_or_default();
@@ -105,7 +105,7 @@ mod tests {
     use eyepiece_flow::event::Transport;
     use eyepiece_flow::flow::{EventType, Flow, L4, TcpFlags};
 
-    use super::{Carrier, FlowDetail, Naming, Port, flow_word, totals_word};
+    use super::{FlowDetail, Naming, Port, TransportDetail, flow_word, totals_word};
 
     #[test]
     fn flow_and_totals_share_word() {
@@ -138,7 +138,7 @@ mod tests {
             (flow.l4, flow.is_reply) = (l4, Some(is_reply));
             let word = flow_word(detail, &flow);
             assert_eq!(word, totals_word(detail, &Transport { protocol, ports, is_reply }), "{detail:?} {l4:?}");
-            let carrier = Carrier::of(u64::from(word));
+            let carrier = TransportDetail::of(u64::from(word));
             assert_eq!((carrier.transport(Naming::Semconv), carrier.transport(Naming::Hubble)), (convention, hubble));
             assert_eq!(carrier.port, port, "{detail:?} {l4:?}");
         }
@@ -148,7 +148,7 @@ mod tests {
     fn unknown_direction_has_destination_port() {
         let mut flow = Flow::empty(EventType::default());
         flow.l4 = L4::Udp { source_port: 53, destination_port: 40_000 };
-        let carrier = Carrier::of(u64::from(flow_word(FlowDetail::Port, &flow)));
+        let carrier = TransportDetail::of(u64::from(flow_word(FlowDetail::Port, &flow)));
         assert_eq!((flow.is_reply, carrier.port), (None, Some(Port::Destination(40_000))));
     }
 }

@@ -7,7 +7,7 @@ use eyepiece_flow::flow::{
 use eyepiece_flow::l7::L7Record;
 use eyepiece_wire::Hook;
 
-use super::detail::Carrier;
+use super::detail::TransportDetail;
 
 /// Texts of the `protocol` label, by their number in keys.
 const PROTOCOLS: [&str; 13] = [
@@ -124,7 +124,7 @@ pub enum Labels {
         version: u8,
     },
     /// `hubble.flow.io` and `hubble.flow.packets`; empty without [`super::FlowDetail`].
-    Ends(Carrier),
+    Ends(TransportDetail),
     /// `hubble.interface.io` and `hubble.interface.packets`.
     Interface {
         /// Interface index.
@@ -306,6 +306,14 @@ pub(super) const fn interface_of(labels: u64) -> Labels {
     let direction = if labels & 1 == 1 { IoDirection::Receive } else { IoDirection::Transmit };
     // Truncation is intended: 32 bits above the lowest.
     Labels::Interface { ifindex: (labels >> 1) as u32, generation: (labels >> 33) as u32, direction }
+}
+
+/// Index and generation of an interface's key.
+pub(super) const fn interface_id(labels: u64) -> Option<(u32, u32)> {
+    match interface_of(labels) {
+        Labels::Interface { ifindex, generation, .. } => Some((ifindex, generation)),
+        _ => None,
+    }
 }
 
 /// Text of the `type` label: Hubble `pkg/hubble/metrics/flow`.

@@ -13,10 +13,10 @@ mod series;
 mod snapshot;
 mod view;
 
-pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts, SymbolsInUse};
+pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts};
 pub use context::{Context, Identifier, Value, reserved_name};
-pub use detail::{Carrier, Port};
+pub use detail::{Port, TransportDetail};
 pub use eyepiece_config::{FlowDetail, Naming};
 pub use labels::{DropReason, IoDirection, Labels, TcpFlag};
-pub use resolve::{Attributes, InterfaceNames, KernelNames, Resolved, Resolver, Series, SeriesNames, resolve};
-pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, Snapshot, SnapshotGuard};
+pub use resolve::{Attributes, KernelNames, Resolved, Resolver, Series, resolve};
+pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use eyepiece_config::Naming;
 use eyepiece_flow::event::LostSource;
-use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::names::{drop_reason_name, observation_point_text};
 use eyepiece_semconv::attribute;
 
@@ -14,7 +14,7 @@ use super::context::{Value, reserved_name};
 use super::detail::Port;
 use super::exported_state::{ExportedState, SeriesSum};
 use super::labels::{DropReason, Labels, type_name};
-use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, Snapshot};
+use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, PointNames, Snapshot};
 
 /// Names of the running kernel's drop reasons.
 pub trait KernelNames {
@@ -22,21 +22,20 @@ pub trait KernelNames {
     fn reason(&self, reason: u32) -> Cow<'_, str>;
 }
 
-/// Names of interfaces, also of removed ones.
-pub trait InterfaceNames {
-    /// Returns the name of the interface that had an index in a generation.
-    fn name(&self, ifindex: u32, generation: u32) -> Option<Cow<'_, str>>;
+/// The texts of a snapshot's series.
+struct SeriesNames<'a> {
+    ends: HashMap<Symbol, &'a str>,
+    /// By index and generation.
+    interfaces: HashMap<(u32, u32), &'a str>,
+    kernel: &'a dyn KernelNames,
 }
 
-/// Look-ups of the texts of series.
-#[derive(Clone, Copy)]
-pub struct SeriesNames<'a> {
-    /// Of symbols.
-    pub symbols: &'a Symbols,
-    /// Of the kernel's drop reasons.
-    pub kernel: &'a dyn KernelNames,
-    /// Of interfaces.
-    pub interfaces: &'a dyn InterfaceNames,
+impl<'a> SeriesNames<'a> {
+    fn new(names: &'a PointNames, kernel: &'a dyn KernelNames) -> Self {
+        let ends = names.ends.iter().map(|lease| (lease.symbol(), &**lease.text()));
+        let interfaces = names.interfaces.iter().map(|(interface, lease)| (*interface, &**lease.text()));
+        Self { ends: ends.collect(), interfaces: interfaces.collect(), kernel }
+    }
 }
 
 /// Names and values of a series.
@@ -79,12 +78,13 @@ pub struct Resolver {
 
 impl Resolver {
     /// Returns the metrics of a snapshot, which must be later than that of the last call, with their names and texts.
-    pub fn resolve(&mut self, snapshot: &Snapshot, names: &SeriesNames<'_>, naming: Naming) -> Vec<Resolved> {
+    pub fn resolve(&mut self, snapshot: &Snapshot, kernel: &dyn KernelNames, naming: Naming) -> Vec<Resolved> {
+        let names = SeriesNames::new(&snapshot.names, kernel);
         let mut last = std::mem::take(&mut self.exported);
         let mut list = Vec::with_capacity(snapshot.metrics.len());
         for metric in &snapshot.metrics {
             let mut exported = last.remove(&metric.kind).unwrap_or_default();
-            list.push(resolve_metric(metric, names, naming, &mut exported));
+            list.push(resolve_metric(metric, &names, naming, &mut exported));
             self.exported.insert(metric.kind, exported);
         }
         list
@@ -92,8 +92,8 @@ impl Resolver {
 }
 
 /// Returns the metrics of a single snapshot with their names and texts.
-pub fn resolve(snapshot: &Snapshot, names: &SeriesNames<'_>, naming: Naming) -> Vec<Resolved> {
-    Resolver::default().resolve(snapshot, names, naming)
+pub fn resolve(snapshot: &Snapshot, kernel: &dyn KernelNames, naming: Naming) -> Vec<Resolved> {
+    Resolver::default().resolve(snapshot, kernel, naming)
 }
 
 fn resolve_metric(metric: &Metric, names: &SeriesNames<'_>, naming: Naming, exported: &mut ExportedState) -> Resolved {
@@ -179,7 +179,8 @@ fn label_texts(labels: Labels, names: &SeriesNames<'_>, naming: Naming) -> [Opti
         ],
         Labels::Interface { ifindex, generation, direction } => {
             // An interface without a name is distinguished by its index.
-            let name = names.interfaces.name(ifindex, generation).map_or_else(|| ifindex.to_string(), Cow::into_owned);
+            let name = names.interfaces.get(&(ifindex, generation));
+            let name = name.map_or_else(|| ifindex.to_string(), |&name| name.to_owned());
             let direction = label(attribute::NETWORK_IO_DIRECTION, direction.name());
             [Some((attribute::NETWORK_INTERFACE_NAME, name)), direction, None, None]
         }
@@ -190,7 +191,7 @@ fn label_texts(labels: Labels, names: &SeriesNames<'_>, naming: Naming) -> [Opti
 fn value_text(value: Value, names: &SeriesNames<'_>) -> String {
     match value {
         Value::None => String::new(),
-        Value::Symbol(symbol) => names.symbols.text(symbol).as_ref().to_owned(),
+        Value::Symbol(symbol) => names.ends.get(&symbol).copied().unwrap_or_default().to_owned(),
         // As Go and so Hubble prints it: an IPv4-mapped address as IPv4.
         Value::Ip(IpAddr::V6(address)) => address.to_canonical().to_string(),
         Value::Ip(address) => address.to_string(),

@@ -1,7 +1,9 @@
 //! The series of one metric: slots of values by key, with a limit, an overflow slot and an expiry.
 
 use std::hash::Hash;
+use std::sync::Arc;
 
+use eyepiece_flow::interner::Lease;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -25,6 +27,9 @@ pub(super) struct Slot {
     pub(super) start: u64,
 }
 
+/// The names that a series' key refers to: of its source and destination, or of its interface.
+pub(super) type HeldNames = [Option<Arc<Lease>>; 2];
+
 const EMPTY: Slot = Slot { first: 0, second: 0, last: 0, start: UNUSED };
 
 /// The series of one metric.
@@ -32,6 +37,8 @@ const EMPTY: Slot = Slot { first: 0, second: 0, last: 0, start: UNUSED };
 pub(super) struct Table<K> {
     index: HashMap<K, u32, RandomState>,
     slots: Vec<Slot>,
+    /// Names of each slot's series.
+    names: Vec<HeldNames>,
     free: Vec<u32>,
     max: usize,
     /// Number of additions to the overflow.
@@ -45,11 +52,12 @@ impl<K: Copy + Eq + Hash> Table<K> {
     pub(super) fn new(max: usize) -> Self {
         // Slot numbers are u32, two of which are reserved.
         let max = max.min(NONE as usize - 1);
-        Self { index: HashMap::default(), slots: vec![EMPTY], free: Vec::new(), max, overflowed: 0, expired: 0 }
+        let names = vec![HeldNames::default()];
+        Self { index: HashMap::default(), slots: vec![EMPTY], names, free: Vec::new(), max, overflowed: 0, expired: 0 }
     }
 
-    /// Returns the slot of a key: its own, a new one, or the overflow.
-    pub(super) fn place(&mut self, key: K, time: u64) -> u32 {
+    /// Returns the slot of a key: its own, a new one with the names of `hold`, or the overflow.
+    pub(super) fn place(&mut self, key: K, time: u64, hold: impl FnOnce() -> HeldNames) -> u32 {
         if let Some(&slot) = self.index.get(&key) {
             return slot;
         }
@@ -65,10 +73,12 @@ impl<K: Copy + Eq + Hash> Table<K> {
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = made;
+                self.names[slot as usize] = hold();
                 slot
             }
             None => {
                 self.slots.push(made);
+                self.names.push(hold());
                 // So that the expiry does not allocate on the pipeline's thread.
                 self.free.reserve(self.slots.len());
                 // The limit keeps it in range.
@@ -93,12 +103,13 @@ impl<K: Copy + Eq + Hash> Table<K> {
 
     /// Removes series that have not grown since `before`. Returns whether there were any.
     pub(super) fn expire(&mut self, before: u64) -> bool {
-        let (slots, free) = (&mut self.slots, &mut self.free);
+        let (slots, names, free) = (&mut self.slots, &mut self.names, &mut self.free);
         let had = self.index.len();
         self.index.retain(|_, &mut slot| {
             let live = slots[slot as usize].last >= before;
             if !live {
                 slots[slot as usize] = EMPTY;
+                names[slot as usize] = HeldNames::default();
                 free.push(slot);
             }
             live
@@ -128,6 +139,18 @@ impl<K: Copy + Eq + Hash> Table<K> {
         self.slots.first().copied().filter(|slot| slot.start != UNUSED)
     }
 
+    /// The names of all series, by key.
+    pub(super) fn names(&self) -> impl Iterator<Item = (K, &HeldNames)> + '_ {
+        self.index.iter().map(|(&key, &slot)| (key, &self.names[slot as usize]))
+    }
+
+    /// Replaces names of series, by key.
+    pub(super) fn update_names(&mut self, mut update: impl FnMut(K, &mut HeldNames)) {
+        for (&key, &slot) in &self.index {
+            update(key, &mut self.names[slot as usize]);
+        }
+    }
+
     /// All series but the overflow.
     pub(super) fn iter(&self) -> impl Iterator<Item = (K, Slot)> + '_ {
         self.index.iter().map(|(&key, &slot)| (key, self.slots[slot as usize]))
@@ -136,10 +159,10 @@ impl<K: Copy + Eq + Hash> Table<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NONE, OVERFLOW, Table};
+    use super::{HeldNames, NONE, OVERFLOW, Table};
 
     fn add(table: &mut Table<u64>, key: u64, time: u64) -> u32 {
-        let slot = table.place(key, time);
+        let slot = table.place(key, time, HeldNames::default);
         table.add(slot, 1, 10, time);
         slot
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use eyepiece_flow::interner::Lease;
+
 use super::context::Value;
 use super::labels::Labels;
 
@@ -95,26 +97,24 @@ pub struct Metric {
     pub points: Vec<Point>,
 }
 
-/// Shared by the snapshots in use, whose names can be looked up as long as a snapshot exists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SnapshotGuard(Arc<()>);
-
-impl SnapshotGuard {
-    /// Returns whether a clone exists.
-    pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
+/// The names that the points of a snapshot refer to, in any order and any number of times.
+#[derive(Clone, Debug, Default)]
+pub struct PointNames {
+    /// Of ends.
+    pub ends: Vec<Arc<Lease>>,
+    /// Of interfaces, with index and generation.
+    pub interfaces: Vec<((u32, u32), Arc<Lease>)>,
 }
 
 /// All metrics with a series at one time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The time, ns since the Unix epoch.
     pub time: u64,
     /// The metrics.
     pub metrics: Vec<Metric>,
-    /// Keeps the names.
-    pub guard: SnapshotGuard,
+    /// The names of ends and interfaces.
+    pub names: PointNames,
 }
 
 /// The occupancy of a metric's table.

@@ -2,16 +2,19 @@
 
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{End, Flow};
+use eyepiece_flow::interner::{Lease, Symbols};
 use eyepiece_wire::Hook;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::context::{Context, Packed, Value};
 use super::labels::{FREE_SHIFT, PackedLabels, interface_labels};
-use super::series::{NONE, Table};
+use super::series::{HeldNames, NONE, Table};
+use crate::metadata::Tables as Links;
 
 /// The packed ends of a flow in a metric's contexts. The tags use bits that labels leave free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +116,10 @@ struct Plan {
 /// The series of all metrics but `hubble.lost_events`.
 #[derive(Debug)]
 pub(super) struct Tables {
+    /// Has the names of ends, which new series hold.
+    pub(super) symbols: Symbols,
+    /// What links know, with the names of interfaces.
+    pub(super) links: Arc<Links>,
     /// Arrival time of the current events, ns since the Unix epoch.
     pub(super) now: u64,
     pub(super) drop: Table<SeriesKey>,
@@ -122,15 +129,39 @@ pub(super) struct Tables {
     pub(super) io: Table<SeriesKey>,
     /// Packets and bytes.
     pub(super) interfaces: Table<u64>,
-    /// Generations of interfaces by index; missing ones are 0.
-    pub(super) generations: HashMap<u32, u32, RandomState>,
 }
 
 impl Tables {
     /// Returns the key of an interface's series.
     pub(super) fn interface(&self, ifindex: u32, ingress: bool) -> u64 {
-        interface_labels(ifindex, self.generations.get(&ifindex).copied().unwrap_or(0), ingress)
+        interface_labels(ifindex, self.links.generation(ifindex), ingress)
     }
+
+    /// Returns the slot of an interface's series.
+    pub(super) fn place_interface(&mut self, ifindex: u32, ingress: bool) -> u32 {
+        let key = self.interface(ifindex, ingress);
+        let Self { links, interfaces, now, .. } = self;
+        interfaces.place(key, *now, || [interface_name(links, ifindex), None])
+    }
+}
+
+/// Returns the present name of an interface.
+pub(super) fn interface_name(links: &Links, ifindex: u32) -> Option<Arc<Lease>> {
+    links.name(links.interface(ifindex).name).map(Arc::clone)
+}
+
+/// Returns the names of a key's ends.
+fn end_names(symbols: &Symbols, key: SeriesKey) -> HeldNames {
+    let (source, destination) = key.values();
+    [source, destination].map(|value| match value {
+        Value::Symbol(symbol) => symbols.hold(symbol).map(Arc::new),
+        _ => None,
+    })
+}
+
+/// Returns the slot of a key's series in one of the tables.
+fn place(table: &mut Table<SeriesKey>, symbols: &Symbols, key: SeriesKey, now: u64) -> u32 {
+    table.place(key, now, || end_names(symbols, key))
 }
 
 /// The ends that a metric has labels for.
@@ -226,7 +257,8 @@ impl View {
     ) {
         if let Some(member) = self.members.io {
             let ends = self.ends(ends.0, ends.1, Some((&addresses.0, &addresses.1))).project(member);
-            let slot = tables.io.place(SeriesKey { ends, labels: carrier.into() }, tables.now);
+            let key = SeriesKey { ends, labels: carrier.into() };
+            let slot = place(&mut tables.io, &tables.symbols, key, tables.now);
             tables.io.add(slot, packets, bytes, tables.now);
         }
     }
@@ -251,15 +283,17 @@ impl View {
         let mut plan = Plan { drop: NONE, flows: NONE, tcp: [NONE; 3], io: NONE, interface: NONE };
         if let Some(member) = flows {
             let ends = ends.project(member);
-            plan.flows = tables.flows.place(SeriesKey { ends, labels: packed.flow_labels() }, now);
+            let key = SeriesKey { ends, labels: packed.flow_labels() };
+            plan.flows = place(&mut tables.flows, &tables.symbols, key, now);
         }
         if let (Some(member), Some(labels)) = (drop, packed.drop_labels()) {
-            plan.drop = tables.drop.place(SeriesKey { ends: ends.project(member), labels }, now);
+            let key = SeriesKey { ends: ends.project(member), labels };
+            plan.drop = place(&mut tables.drop, &tables.symbols, key, now);
         }
         if let Some(member) = tcp {
             let ends = ends.project(member);
             for (slot, labels) in plan.tcp.iter_mut().zip(packed.tcp_labels()) {
-                *slot = tables.tcp.place(SeriesKey { ends, labels }, now);
+                *slot = place(&mut tables.tcp, &tables.symbols, SeriesKey { ends, labels }, now);
             }
         }
         self.remember(key, plan);
@@ -270,7 +304,8 @@ impl View {
     fn io(&mut self, tables: &mut Tables, key: PlanKey) -> u32 {
         let Some(member) = self.members.io else { return NONE };
         let labels = key.labels.carrier.into();
-        let slot = tables.io.place(SeriesKey { ends: key.ends.project(member), labels }, tables.now);
+        let of_series = SeriesKey { ends: key.ends.project(member), labels };
+        let slot = place(&mut tables.io, &tables.symbols, of_series, tables.now);
         if let Some(plan) = self.plans.get_mut(&key) {
             plan.io = slot;
         }
@@ -279,8 +314,7 @@ impl View {
 
     #[cold]
     fn interface(&mut self, tables: &mut Tables, key: PlanKey, traffic: &TrafficDelta) -> u32 {
-        let labels = tables.interface(traffic.ifindex, traffic.hook.is_ingress());
-        let slot = tables.interfaces.place(labels, tables.now);
+        let slot = tables.place_interface(traffic.ifindex, traffic.hook.is_ingress());
         // Keys of drops have no interface: the next drop may be at another one.
         if key.labels.names_interface()
             && let Some(plan) = self.plans.get_mut(&key)

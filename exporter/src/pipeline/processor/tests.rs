@@ -1,4 +1,4 @@
-//! Lifetime of names of removed interfaces, and events that precede a source's error.
+//! Lifetime of names in batches and series, and events that precede a source's error.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::{Event, Lost, LostSource, TrafficDelta};
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
-use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::metric;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
@@ -15,12 +15,10 @@ use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use super::{Deps, Pipeline};
 use crate::metadata::{InterfaceInfo, Publisher, Tables};
 use crate::pipeline::Sink;
-use crate::pipeline::metrics::{Aggregation, Config, Identity, MetricKind, Value};
+use crate::pipeline::metrics::{Aggregation, Config};
 use crate::source::{Source, Waker};
 use crate::support::telemetry::Telemetry;
 
-/// Rounds after which a name without a user is dropped.
-const ROUNDS: usize = 3;
 /// Later than any series of these tests stays.
 const LATER: u64 = u64::MAX;
 
@@ -54,13 +52,13 @@ impl Source for FailingSource {
     }
 }
 
-fn pipeline(publisher: &Publisher, sinks: Vec<Box<dyn Sink>>) -> (Box<dyn Source>, Pipeline) {
+fn pipeline(publisher: &Publisher, symbols: &Symbols, sinks: Vec<Box<dyn Sink>>) -> (Box<dyn Source>, Pipeline) {
     Pipeline::new(Deps {
         source: Box::new(FailingSource(Waker::new().unwrap())),
         producer: Producer::default(),
         source_kind: "test",
-        tables: publisher.reader(),
-        symbols: Symbols::default(),
+        names: publisher.reader(),
+        symbols: symbols.clone(),
         learn: Box::new(|_, _, _| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),
@@ -74,112 +72,101 @@ fn pipeline(publisher: &Publisher, sinks: Vec<Box<dyn Sink>>) -> (Box<dyn Source
 fn publish(publisher: &Publisher, symbols: &Symbols, names: &[(u32, &str)]) {
     let mut tables = Tables::new(symbols);
     for &(ifindex, name) in names {
-        let (lease, kind) = (Arc::new(symbols.lease(name)), InterfaceKind::Endpoint);
-        tables.add_interface(ifindex, InterfaceInfo { name: lease.symbol(), kind, endpoint: ifindex as u16 });
-        tables.hold(ifindex, lease);
+        let info = InterfaceInfo { name: tables.intern(name), kind: InterfaceKind::Endpoint, endpoint: ifindex as u16 };
+        tables.add_interface(ifindex, info);
     }
     publisher.publish(tables);
 }
 
-/// Counts a packet of the endpoint with this interface and sends it to the sinks.
-fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) {
+/// Counts a packet of the endpoint with this interface and sends it to the sinks. Returns the endpoint's name.
+fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) -> Symbol {
+    let links = Arc::clone(pipeline.names.refresh().links());
+    pipeline.aggregation.set_links(&links);
     let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 5 });
     (flow.time, flow.verdict, flow.ifindex) = (time, Verdict::Forwarded, ifindex);
-    flow.source.name = pipeline.tables.refresh().endpoint_name(ifindex as u16);
+    flow.source.name = links.endpoint_name(ifindex as u16);
     flow.source.endpoint = ifindex as u16;
     let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
     flow.ip = Some(Ip { source, source_translated: None, destination, version: 4 });
     flow.traffic = Some(TrafficDelta {
         hook: Hook::FromEndpoint,
-        mark: AnsweredBy::Unknown,
+        answered_by: AnsweredBy::Unknown,
         ifindex,
         ingress_ifindex: 0,
         packets: 1,
         bytes: 64,
         held_packets: 0,
         held_bytes: 0,
+        cgroup: 0,
     });
+    let name = flow.source.name;
     pipeline.aggregation.count(&flow, InterfaceKind::Other);
     pipeline.batch.push(Observed::Flow(flow));
     pipeline.send_batch();
+    name
 }
 
-fn release(pipeline: &mut Pipeline) {
-    pipeline.tables.refresh();
-    (0..ROUNDS).for_each(|_| pipeline.release_names());
+/// Replaces all that the pipeline holds by a snapshot without interfaces.
+fn forget(pipeline: &mut Pipeline, publisher: &Publisher, symbols: &Symbols) {
+    publish(publisher, symbols, &[]);
+    pipeline.aggregation.set_links(pipeline.names.refresh().links());
 }
 
 #[test]
 fn name_lives_until_last_use() {
     let (symbols, publisher, stuck) = (Symbols::default(), Publisher::default(), Stuck::default());
-    let (_, mut pipeline) = pipeline(&publisher, vec![Box::new(stuck.clone())]);
+    let (_, mut pipeline) = pipeline(&publisher, &symbols, vec![Box::new(stuck.clone())]);
     publish(&publisher, &symbols, &[(7, "veth7")]);
-    pass(&mut pipeline, 7, 100);
-    let name = pipeline.tables.tables().endpoint_name(7);
-    publish(&publisher, &symbols, &[]);
-    let known = || (symbols.text(name).to_string(), publisher.retired_name(7).map(|text| text.to_string()));
-    let (here, gone) = (("veth7".to_owned(), Some("veth7".to_owned())), (String::new(), None));
-
-    release(&mut pipeline);
-    assert_eq!(known(), here, "a series and a batch have it");
+    let name = pass(&mut pipeline, 7, 100);
+    forget(&mut pipeline, &publisher, &symbols);
+    let is_known = || &*symbols.text(name) == "veth7";
+    {
+        let batches = stuck.0.lock().unwrap();
+        let (names, flow) = (batches[0].names().unwrap(), batches[0][0].flow().unwrap());
+        assert_eq!(names.end(&flow.source).map(|text| &**text), Some("veth7"));
+        assert_eq!(names.interface(7).map(|(text, _)| &**text), Some("veth7"));
+    }
+    pipeline.aggregation.expire(LATER);
+    assert!(is_known(), "a batch holds it");
     stuck.0.lock().unwrap().clear();
-    release(&mut pipeline);
-    assert_eq!(known(), here, "a series has it");
+    assert!(!is_known());
+
+    publish(&publisher, &symbols, &[(7, "veth7")]);
+    let name = pass(&mut pipeline, 7, 100);
+    forget(&mut pipeline, &publisher, &symbols);
+    stuck.0.lock().unwrap().clear();
+    let is_known = || &*symbols.text(name) == "veth7";
+    assert!(is_known(), "a series holds it");
     let snapshot = pipeline.aggregation.snapshot(200);
     pipeline.aggregation.expire(LATER);
-    release(&mut pipeline);
-    assert_eq!(known(), here, "a snapshot has it");
+    assert!(is_known(), "a metric snapshot holds it");
     drop(snapshot);
-    release(&mut pipeline);
-    assert_eq!(known(), gone);
+    assert!(!is_known());
 }
 
 #[test]
 fn batch_keeps_only_its_names() {
     let (symbols, publisher, stuck) = (Symbols::default(), Publisher::default(), Stuck::default());
-    let (_, mut pipeline) = pipeline(&publisher, vec![Box::new(stuck.clone())]);
+    let (_, mut pipeline) = pipeline(&publisher, &symbols, vec![Box::new(stuck.clone())]);
     publish(&publisher, &symbols, &[(7, "veth7")]);
-    pass(&mut pipeline, 7, 100);
+    let name = pass(&mut pipeline, 7, 100);
     let before = symbols.count();
     for number in 0..500_u32 {
         publish(&publisher, &symbols, &[(8, &format!("churn{number}"))]);
-        pipeline.tables.refresh();
+        pipeline.names.refresh();
     }
-    pipeline.aggregation.expire(LATER);
-    release(&mut pipeline);
-    let name = stuck.0.lock().unwrap()[0][0].flow().unwrap().source.name;
     assert_eq!((&*symbols.text(name), symbols.count()), ("veth7", before + 1), "and that of the interface");
     stuck.0.lock().unwrap().clear();
-    release(&mut pipeline);
-    assert_eq!((&*symbols.text(name), symbols.count()), ("", before));
-}
-
-#[test]
-fn reused_symbol_counts_for_new_name() {
-    let (symbols, publisher) = (Symbols::default(), Publisher::default());
-    let (_, mut pipeline) = pipeline(&publisher, Vec::new());
-    publish(&publisher, &symbols, &[(7, "old")]);
-    pass(&mut pipeline, 7, 100);
-    let old = pipeline.tables.tables().endpoint_name(7);
-    publish(&publisher, &symbols, &[]);
     pipeline.aggregation.expire(LATER);
-    release(&mut pipeline);
-    // All other numbers have been used.
-    symbols.rewind(old);
-    publish(&publisher, &symbols, &[(7, "new")]);
-    pass(&mut pipeline, 7, LATER);
-    assert_eq!(pipeline.tables.tables().endpoint_name(7), old);
-    let snapshot = pipeline.aggregation.snapshot(LATER);
-    let metric = snapshot.metrics.iter().find(|metric| metric.kind == MetricKind::FlowPackets).unwrap();
-    let [point] = &metric.points[..] else { panic!("{metric:?}") };
-    let Identity::Series { source: Value::Symbol(symbol), .. } = point.identity else { panic!("{point:?}") };
-    assert_eq!((point.value, &*symbols.text(symbol)), (1, "new"));
+    pipeline.aggregation.set_links(pipeline.names.refresh().links());
+    assert_eq!((&*symbols.text(name), symbols.count()), ("", before));
 }
 
 #[test]
 fn events_before_error_are_counted() {
     let stuck = Stuck::default();
-    let (mut source, mut pipeline) = pipeline(&Publisher::default(), vec![Box::new(stuck.clone())]);
+    let (mut source, mut pipeline) =
+        pipeline(&Publisher::default(), &Symbols::default(), vec![Box::new(stuck.clone())]);
     assert!(pipeline.read(&mut *source, Duration::ZERO).is_err());
     assert_eq!(stuck.0.lock().unwrap().iter().map(|batch| batch.len()).sum::<usize>(), 1);
     let samples = pipeline.telemetry.samples();

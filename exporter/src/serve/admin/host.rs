@@ -31,7 +31,7 @@ pub(super) fn check(uri: &Uri, version: Version, headers: &HeaderMap, hosts: &[S
     Ok(())
 }
 
-/// Whether a name is an IP address, `localhost`, or in `admin.hosts`: a web page's name is none of these.
+/// Returns whether a name is an IP address, `localhost`, or in `admin.hosts`: a web page's name is none of these.
 fn is_allowed(name: &str, hosts: &[String]) -> bool {
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     let bare = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();

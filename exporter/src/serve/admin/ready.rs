@@ -15,8 +15,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Returns a state that is ready only while `obstacle` returns `None`. It runs on the admin thread, once per
-    /// request.
+    /// Returns a state that is ready while `obstacle` returns `None`. It runs once per request, on the admin thread.
     pub fn unless(obstacle: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         Self { is_started: Arc::default(), obstacle: Some(Arc::new(obstacle)) }
     }
@@ -26,7 +25,7 @@ impl Ready {
         self.is_started.store(is_started, Ordering::Release);
     }
 
-    /// Whether the program is ready.
+    /// Returns whether the program is ready.
     pub fn get(&self) -> bool {
         self.why_not().is_none()
     }

@@ -9,8 +9,8 @@ use eyepiece_semconv::{attribute, metric};
 use super::table::{grouped, kinds, printable, section};
 use crate::support::export_health::seconds;
 use crate::support::status::{
-    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, SampleStatus, Status,
-    ThreadsStatus,
+    ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, ProviderStatus,
+    SampleStatus, Status, ThreadsStatus,
 };
 
 /// The key of patterns for interfaces to watch.
@@ -27,6 +27,7 @@ impl fmt::Display for Status {
         let nodes = self.connection.iter().flat_map(|connection| &connection.nodes);
         section(f, "Nodes", nodes.map(NodeStatus::row).collect())?;
         section(f, "Interfaces", self.interfaces.iter().flat_map(interfaces).collect())?;
+        section(f, "Names", self.metadata.iter().map(ProviderStatus::row).collect())?;
         section(f, "Hooks", self.hooks.iter().map(HookStatus::row).collect())?;
         section(f, "Capabilities of threads", self.privileges.threads.iter().map(ThreadsStatus::row).collect())?;
         section(f, "Not decoded, the last of each reason", self.undecodable.iter().map(ExampleStatus::row).collect())?;
@@ -56,6 +57,17 @@ impl NodeStatus {
     fn row(&self) -> [String; 3] {
         let since = format_duration(Duration::from_secs(self.since_seconds));
         [self.name.clone(), format!("{} for {since}", self.state), self.message.clone()]
+    }
+}
+
+impl ProviderStatus {
+    fn row(&self) -> [String; 4] {
+        let state = match self.state.as_str() {
+            "stale" => format!("stale for {}", seconds(self.stale_seconds)),
+            state => state.to_owned(),
+        };
+        let objects = format!("{} known", grouped(self.objects));
+        [self.provider.clone(), state, objects, self.error.clone().unwrap_or_default()]
     }
 }
 
@@ -92,7 +104,7 @@ impl SampleStatus {
     }
 }
 
-/// Writes what needs attention, one line each, and an empty line after them; nothing if there is none.
+/// Writes a line for each problem, and an empty line after them; nothing without problems.
 fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     let exports = status.exports.iter().filter(|export| export.failing).map(ToString::to_string);
     let connection = status.connection.iter().filter(|connection| !connection.connected).map(|connection| {
@@ -108,14 +120,18 @@ fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
         patterns.filter(|pattern| is_alarm(pattern)).map(|pattern| format!("{pattern} matches no interface"));
     let unwatched = status.interfaces.iter().filter(|interfaces| interfaces.endpoints + interfaces.uplinks == 0);
     let unwatched = unwatched.map(|_| "no interface is watched".to_owned());
-    let alarms: Vec<_> = exports.chain(connection).chain(hooks).chain(patterns).chain(unwatched).collect();
+    let stale = status.metadata.iter().filter(|provider| provider.state == "stale").map(|provider| {
+        let error = provider.error.as_deref().unwrap_or("reason unknown");
+        format!("names of {} STALE for {}: {error}", provider.provider, seconds(provider.stale_seconds))
+    });
+    let alarms: Vec<_> = exports.chain(connection).chain(stale).chain(hooks).chain(patterns).chain(unwatched).collect();
     for alarm in &alarms {
         writeln!(f, "{}", printable(alarm))?;
     }
     if alarms.is_empty() { Ok(()) } else { writeln!(f) }
 }
 
-/// Whether a setting disables the hook.
+/// Returns whether a setting disables the hook.
 fn is_switched_off(hook: &HookStatus) -> bool {
     hook.error.as_deref().is_some_and(|error| error.starts_with("switched off"))
 }
@@ -178,8 +194,7 @@ fn interfaces(interfaces: &InterfacesStatus) -> Vec<[String; 2]> {
     [watched, [format!("{out} left out"), reasons.join("; ")]].into_iter().chain(excluded).collect()
 }
 
-/// Whether an unmatched pattern needs attention: one of `include` leaves an interface unwatched, one of `exclude` does
-/// not matter.
+/// Returns whether an unmatched pattern needs attention: only one of `include` leaves an interface unwatched.
 fn is_alarm(pattern: &str) -> bool {
     pattern.starts_with(INCLUDE)
 }

@@ -51,8 +51,9 @@ pub struct Config {
 /// Returns the current status. Called on the admin thread, once per request of /status.
 type StatusSource = dyn Fn() -> Status + Send + Sync;
 
-/// Why the admin endpoint could not be built.
+/// The error of building the admin endpoint.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum AdminError {
     /// The address is in use, not of this machine, or not permitted.
     #[error("admin.listen: cannot listen on {listen}: {source}{owner}; use another address, or \"\" for none")]
@@ -66,10 +67,7 @@ pub enum AdminError {
     },
     /// The thread or its runtime could not be started.
     #[error("cannot start the admin thread: {source}")]
-    Start {
-        /// The system's error.
-        source: io::Error,
-    },
+    Start { source: io::Error },
 }
 
 /// The running admin endpoint; stops on drop.
@@ -101,7 +99,11 @@ impl Config {
             listener.set_nonblocking(true)?;
             Ok(Bound { addr: listener.local_addr()?, listener, hosts })
         });
-        bound.map_err(|source| AdminError::Bind { listen, owner: socket_owner::behind(&source, listen), source })
+        bound.map_err(|source| AdminError::Bind {
+            listen,
+            owner: socket_owner::describe_conflict(&source, listen),
+            source,
+        })
     }
 
     /// Binds the address and serves it.
@@ -127,7 +129,7 @@ impl Bound {
             TcpListener::from_std(listener).map_err(|source| AdminError::Start { source })?
         };
         let (stop, stopped) = oneshot::channel();
-        let shared = Arc::new(Shared { ready, status: Box::new(status), hosts });
+        let shared = Arc::new(AdminState { ready, status: Box::new(status), hosts });
         let work = move || {
             capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
@@ -156,13 +158,13 @@ impl Drop for Admin {
     }
 }
 
-struct Shared {
+struct AdminState {
     ready: Ready,
     status: Box<StatusSource>,
     hosts: Vec<String>,
 }
 
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+async fn accept(listener: &TcpListener, shared: &Arc<AdminState>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
@@ -182,7 +184,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, shared: Arc<AdminState>) {
     let service = service_fn(|request| {
         let response = respond(&request, &shared);
         async move { Ok::<_, Infallible>(response) }
@@ -203,7 +205,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-fn respond(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, shared: &AdminState) -> Response<Full<Bytes>> {
     match host::check(request.uri(), request.version(), request.headers(), &shared.hosts) {
         Ok(()) => {}
         Err(StatusCode::BAD_REQUEST) => return text(StatusCode::BAD_REQUEST, "invalid Host: expected one\n"),
@@ -226,7 +228,7 @@ fn respond(request: &Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>
     }
 }
 
-fn status(shared: &Shared) -> Response<Full<Bytes>> {
+fn status(shared: &AdminState) -> Response<Full<Bytes>> {
     let status = Status { ready: shared.ready.get(), ..(shared.status)() };
     match serde_json::to_vec(&status) {
         Ok(body) => response(StatusCode::OK, "application/json", body.into()),

@@ -26,7 +26,7 @@ pub(super) fn section<const N: usize>(
     Ok(())
 }
 
-/// Whether a cell has only digits and commas; an empty cell counts as a number.
+/// Returns whether a cell has only digits and commas; an empty cell counts as a number.
 fn is_number(cell: &str) -> bool {
     cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
 }

@@ -16,12 +16,12 @@ use super::idle::Idleness;
 use super::limits::{CONNECTION_WINDOW, Limits, SEND_BUFFER, STREAM_WINDOW};
 use super::preface::{Preface, PrefaceStream};
 use super::refusal::{RefusalReason, tls_cause};
-use super::service::{Service, Shared};
+use super::service::{ServerState, Service};
 use super::tls_reload::CurrentTls;
 use crate::support::error_chain::causes;
 use crate::support::shutdown;
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
     /// It was never served.
@@ -63,7 +63,7 @@ pub(super) enum Incoming {
 
 impl Incoming {
     /// Serves the connection until it ends.
-    pub(super) async fn serve(self, client: Client, limits: &Limits, shared: Arc<Shared>) -> ConnectionEnd {
+    pub(super) async fn serve(self, client: Client, limits: &Limits, shared: Arc<ServerState>) -> ConnectionEnd {
         let handshake = Instant::now() + limits.handshake_timeout;
         match self {
             Self::Unix(stream) => serve(stream, handshake, client, limits, shared).await,
@@ -91,7 +91,13 @@ impl Incoming {
     }
 }
 
-async fn serve<S>(stream: S, handshake: Instant, client: Client, limits: &Limits, shared: Arc<Shared>) -> ConnectionEnd
+async fn serve<S>(
+    stream: S,
+    handshake: Instant,
+    client: Client,
+    limits: &Limits,
+    shared: Arc<ServerState>,
+) -> ConnectionEnd
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -181,7 +187,7 @@ fn end_of(
     }
 }
 
-/// Whether the client closed the connection, orderly or not.
+/// Returns whether the client closed the connection, orderly or not.
 fn is_closed(error: &hyper::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, UnexpectedEof};
     causes(error)

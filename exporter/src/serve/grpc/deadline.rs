@@ -1,4 +1,4 @@
-//! When a request ends: at its own deadline (`grpc-timeout`), or during a shutdown.
+//! The end of a request: its own deadline (`grpc-timeout`), or a shutdown.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What services learn of a request's connection, as extensions of the request.
+//! Properties of a request's connection, as extensions of the request.
 
 use std::fmt;
 use std::net::SocketAddr;

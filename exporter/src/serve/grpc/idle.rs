@@ -1,4 +1,4 @@
-//! How long a connection has been without a request.
+//! The time that a connection has been without a request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 struct State {
     requests: usize,
-    /// When the last request ended.
+    /// The end of the last request.
     since: Instant,
 }
 

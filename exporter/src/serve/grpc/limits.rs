@@ -22,8 +22,7 @@ pub struct Limits {
     pub tcp_connections: usize,
     /// Connections over unix sockets: counted apart, so that remote clients never lock out local ones.
     pub unix_connections: usize,
-    /// Requests in progress over all TCP connections, and as many over unix sockets. Each follower reads the whole
-    /// ring.
+    /// Requests in progress over TCP, and as many over unix sockets. Each follower reads the whole ring.
     pub streams: usize,
     /// Requests in progress over one connection: what gRPC servers usually allow.
     pub streams_per_connection: u32,
@@ -32,8 +31,7 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The same for one connection: two of the largest messages, so that no client takes all of it.
     pub request_bytes_per_connection: usize,
-    /// Time from a request's headers to the end of its body. A streaming request, as of reflection, has the same time
-    /// for all its messages.
+    /// Time from a request's headers to the end of its body, also for all messages of a streaming request (reflection).
     pub request_timeout: Duration,
     /// Time from the connection to the first HTTP/2 frame, TLS included.
     pub handshake_timeout: Duration,

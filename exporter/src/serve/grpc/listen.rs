@@ -42,13 +42,13 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why an address cannot be bound.
+/// The error of binding an address.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BindError {
     /// A unix socket.
     #[error("cannot listen on unix://{source}")]
     Unix {
-        /// The cause, with the path.
         #[from]
         source: ListenError,
     },
@@ -95,7 +95,7 @@ pub(super) async fn bind(binds: Vec<Bind>) -> Result<Vec<Listener>, BindError> {
                     let address = listener.local_addr()?;
                     Ok(Listener::Tcp(listener, address))
                 });
-                let owner = |error: &io::Error| socket_owner::behind(error, address);
+                let owner = |error: &io::Error| socket_owner::describe_conflict(error, address);
                 bound.map_err(|source| BindError::Tcp { address, owner: owner(&source), source })?
             }
         });

@@ -15,7 +15,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Preface(Arc<Mutex<Vec<u8>>>);
 
 impl Preface {
-    /// Whether the whole preface was received.
+    /// Returns whether the whole preface was received.
     pub(super) fn is_complete(&self) -> bool {
         *self.bytes() == PREFACE
     }
@@ -36,7 +36,7 @@ impl Preface {
     }
 }
 
-/// A stream that records what it reads first.
+/// A stream that records its first bytes.
 pub(super) struct PrefaceStream<S> {
     stream: S,
     preface: Preface,

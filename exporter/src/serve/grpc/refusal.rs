@@ -1,4 +1,4 @@
-//! Why a connection or a request is refused, from library errors and from the first bytes.
+//! The reason for refusing a connection or a request, from library errors and from the first bytes.
 
 use std::io;
 
@@ -6,7 +6,6 @@ use rustls::{AlertDescription, Error as TlsError, PeerIncompatible};
 
 use crate::support::error_chain::causes;
 
-/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RefusalReason {
     /// accept(2) failed, usually because no file descriptor is left; each attempt counts.

@@ -22,7 +22,7 @@ pub(super) struct ResponseBody {
     _guards: RequestGuards,
 }
 
-/// What a request holds until its response is sent.
+/// The resources that a request holds until its response is sent.
 #[expect(dead_code, reason = "held for their drops")]
 pub(super) struct RequestGuards {
     pub(super) slot: OwnedSemaphorePermit,

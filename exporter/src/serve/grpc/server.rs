@@ -16,7 +16,7 @@ use super::limits::{ACCEPT_PAUSE, Limits};
 use super::listen::{self, Address, Bind, BindError, Listener};
 use super::metrics::{GaugeGuard, ServerMetrics};
 use super::refusal::RefusalReason;
-use super::service::{RequestSlots, Shared};
+use super::service::{RequestSlots, ServerState};
 use super::tls::{TlsError, TlsFiles};
 use super::tls_reload::{CurrentTls, TlsReloader};
 use crate::support::byte_budget::ByteBudget;
@@ -39,7 +39,7 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
-/// Why a server cannot be built.
+/// The error of building a server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address cannot be bound.
@@ -86,7 +86,7 @@ impl Bound {
         let slots = RequestSlots::new(limits.streams);
         let (tcp, unix) = (limits.tcp_connections, limits.unix_connections);
         let (tcp, unix) = (Arc::new(Semaphore::new(tcp)), Arc::new(Semaphore::new(unix)));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServerState {
             routes: routes.prepare(),
             version,
             slots: slots.clone(),
@@ -130,7 +130,7 @@ impl Bound {
 struct Acceptor {
     tls: Option<CurrentTls>,
     limits: Limits,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     slots: Arc<Semaphore>,
     connections: JoinSet<()>,
     /// Failed attempts since the last success.

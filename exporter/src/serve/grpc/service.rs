@@ -57,8 +57,8 @@ impl RequestSlots {
     }
 }
 
-/// What all connections share.
-pub(super) struct Shared {
+/// The state that all connections share.
+pub(super) struct ServerState {
     pub(super) routes: Routes,
     pub(super) version: HeaderValue,
     pub(super) slots: RequestSlots,
@@ -72,7 +72,7 @@ pub(super) struct Shared {
 
 /// The service of one connection.
 pub(super) struct Service {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ServerState>,
     pub(super) client: Client,
     pub(super) idleness: Idleness,
     pub(super) queue: ConnectionQueue,

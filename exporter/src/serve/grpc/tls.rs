@@ -1,18 +1,15 @@
 //! TLS of the server: TLS 1.3 and HTTP/2 only; client certificates if authorities are configured.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, crypto, version};
+use rustls::{ServerConfig, crypto, version};
+
+use crate::support::pem::{PemError, PemFile};
 
 /// HTTP/2 in ALPN (RFC 9113, 3.2).
 const ALPN: &[u8] = b"h2";
-/// The largest PEM file: a chain or a list of authorities has some kilobytes for each certificate.
-const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// The PEM files of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,47 +22,30 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why the files cannot be used. Never contains their contents.
+/// The error of using the files. Never contains their contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum TlsError {
-    /// A file is unreadable, or lacks what it should contain.
-    #[error("cannot use the {what} in {}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the file should contain.
-        what: &'static str,
-        /// The cause.
-        message: String,
-    },
+    /// A file is unreadable, or lacks the expected content.
+    #[error(transparent)]
+    File(#[from] PemError),
     /// Certificate and key do not match, or their algorithm is unsupported.
     #[error("cannot use certificate {} with key {}: {message}", cert.display(), key.display())]
-    Pair {
-        /// Certificate file.
-        cert: PathBuf,
-        /// Key file.
-        key: PathBuf,
-        /// The cause.
-        message: String,
-    },
+    Pair { cert: PathBuf, key: PathBuf, message: String },
     /// The TLS library rejects the authorities or the version.
     #[error("cannot configure TLS: {message}")]
-    Library {
-        /// The cause.
-        message: String,
-    },
+    Library { message: String },
 }
 
 /// The files' contents.
 #[derive(PartialEq, Eq)]
 pub(super) struct TlsContents {
-    cert: Vec<u8>,
-    key: Vec<u8>,
-    client_ca: Option<Vec<u8>>,
+    cert: PemFile,
+    key: PemFile,
+    client_ca: Option<PemFile>,
 }
 
 impl TlsFiles {
-    /// All paths.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         [&self.cert, &self.key].into_iter().chain(&self.client_ca).cloned().collect()
     }
@@ -80,9 +60,9 @@ impl TlsFiles {
 
     pub(super) fn read(&self) -> Result<TlsContents, TlsError> {
         Ok(TlsContents {
-            cert: read(&self.cert, "certificate")?,
-            key: read(&self.key, "private key")?,
-            client_ca: self.client_ca.as_ref().map(|path| read(path, "certificate")).transpose()?,
+            cert: PemFile::of_certificates(&self.cert)?,
+            key: PemFile::of_key(&self.key)?,
+            client_ca: self.client_ca.as_deref().map(PemFile::of_certificates).transpose()?,
         })
     }
 
@@ -93,20 +73,16 @@ impl TlsFiles {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&version::TLS13])
             .map_err(|error| library(&error))?;
-        let builder = match (&self.client_ca, &contents.client_ca) {
-            (Some(path), Some(bytes)) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(path, bytes)? {
-                    roots.add(certificate).map_err(|error| file(path, "certificate", error))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let builder = match &contents.client_ca {
+            Some(file) => {
+                let roots = Arc::new(file.authorities()?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
                 builder.with_client_cert_verifier(verifier.map_err(|error| library(&error))?)
             }
-            _ => builder.with_no_client_auth(),
+            None => builder.with_no_client_auth(),
         };
-        let key =
-            PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| file(&self.key, "private key", error))?;
-        let chain = certificates(&self.cert, &contents.cert)?;
+        let key = contents.key.private_key()?;
+        let chain = contents.cert.certificates()?;
         let mut config = builder.with_single_cert(chain, key).map_err(|error| TlsError::Pair {
             cert: self.cert.clone(),
             key: self.key.clone(),
@@ -115,31 +91,4 @@ impl TlsFiles {
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Arc::new(config))
     }
-}
-
-fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
-    use io::Read as _;
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(file(path, what, error)),
-        Ok(size) if size as u64 > MAX_FILE_BYTES => {
-            Err(file(path, what, format!("the file has more than {MAX_FILE_BYTES} bytes")))
-        }
-        Ok(_) => Ok(bytes),
-    }
-}
-
-/// The certificates of a PEM text, at least one.
-fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
-    match certificates {
-        Err(error) => Err(file(path, "certificate", error)),
-        Ok(certificates) if certificates.is_empty() => Err(file(path, "certificate", "none in the file")),
-        Ok(certificates) => Ok(certificates),
-    }
-}
-
-fn file(path: &Path, what: &'static str, error: impl std::fmt::Display) -> TlsError {
-    TlsError::File { path: path.to_owned(), what, message: error.to_string() }
 }

@@ -29,35 +29,33 @@ impl SourceSwitch for crate::pipeline::Handle {
     }
 }
 
-struct Shared {
+struct AgentState {
     /// The lock is held during a start or stop, so that a stop never overtakes a start.
     subscribers: Mutex<usize>,
     switch: Box<dyn SourceSwitch>,
     fanout: Fanout,
 }
 
-/// Why a client cannot become a listener.
+/// The error of adding a listener.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ListenError {
     /// The limit of listeners is reached.
     #[error("too many listeners: the limit is {LISTENERS_MAX}")]
     Full,
     /// The source did not start.
     #[error("cannot start the source: {source}")]
-    Start {
-        /// The system's error.
-        source: io::Error,
-    },
+    Start { source: io::Error },
 }
 
 /// Counts subscribers; clones share the count.
 #[derive(Clone)]
-pub struct Agent(Arc<Shared>);
+pub struct Agent(Arc<AgentState>);
 
 impl Agent {
     /// Returns an agent without subscribers; the source is stopped.
     pub fn new(switch: impl SourceSwitch + 'static, fanout: Fanout) -> Self {
-        Self(Arc::new(Shared { subscribers: Mutex::new(0), switch: Box::new(switch), fanout }))
+        Self(Arc::new(AgentState { subscribers: Mutex::new(0), switch: Box::new(switch), fanout }))
     }
 
     /// Subscribes to raw payloads. The queue is bounded in memory, and by `capacity` payloads if there is one.

@@ -44,12 +44,12 @@ impl Chunk {
         self.ends.len()
     }
 
-    /// Whether there is no payload.
+    /// Returns whether there is no payload.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Whether the chunk should be published.
+    /// Returns whether the chunk should be published.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.bytes.len() >= CHUNK_BYTES || self.ends.len() >= CHUNK_PAYLOADS

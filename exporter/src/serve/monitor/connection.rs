@@ -23,7 +23,7 @@ const DISCARD_BYTES: usize = 4096;
 /// Pause after each such read: it limits a client that only writes to 40 KB a second.
 const DISCARD_PAUSE: Duration = Duration::from_millis(100);
 
-/// Why a connection ended.
+/// The reason for a connection's end.
 #[derive(Debug)]
 pub enum ConnectionEnd {
     /// The client closed it.
@@ -155,7 +155,7 @@ async fn write_some(stream: &UnixStream, stall: Duration, bytes: &[u8]) -> Resul
     }
 }
 
-/// Returns when the client has closed; discards what it writes.
+/// Returns when the client has closed; discards its bytes.
 async fn closed(stream: &UnixStream) -> ConnectionEnd {
     let mut discarded = [0; DISCARD_BYTES];
     loop {

@@ -21,7 +21,7 @@ const SKIP_EVENTS: u32 = 64;
 /// Ends the wait of the thread that reads the source.
 pub type Wake = Box<dyn Fn() + Send + Sync>;
 
-struct Shared {
+struct FanoutState {
     /// Grows with every change of `queues`.
     generation: AtomicU64,
     /// Queues by slot.
@@ -36,13 +36,13 @@ struct Shared {
 
 /// The listeners; clones share them.
 #[derive(Clone)]
-pub struct Fanout(Arc<Shared>);
+pub struct Fanout(Arc<FanoutState>);
 
 impl Fanout {
     /// Returns a fan-out without listeners.
     pub fn new(telemetry: &Telemetry) -> Self {
         let reason = [(attribute::EYEPIECE_REASON, "listener_queue_full")];
-        Self(Arc::new(Shared {
+        Self(Arc::new(FanoutState {
             generation: AtomicU64::new(0),
             queues: Mutex::default(),
             wake: OnceLock::new(),
@@ -117,8 +117,7 @@ impl Drop for ListenerSlot {
         };
         remove(&metric::EYEPIECE_QUEUE_DEPTH);
         remove(&metric::EYEPIECE_QUEUE_CAPACITY);
-        // A sum stays for the slot's next listener: a counter that starts again would fall. There are as many sums as
-        // slots.
+        // A sum stays for the slot's next listener, since counters must not fall. There are as many sums as slots.
         if self.queue.lost() == 0 {
             remove(&metric::EYEPIECE_MONITOR_LISTENER_LOST);
         }
@@ -161,7 +160,7 @@ impl Publisher {
         self.check_room();
     }
 
-    /// Whether there is no listener.
+    /// Returns whether there is no listener.
     pub const fn is_idle(&self) -> bool {
         self.queues.is_empty()
     }

@@ -2,8 +2,7 @@
 
 /// Listeners at the same time: a node has a handful of monitor clients.
 pub const LISTENERS_MAX: usize = 32;
-/// Memory of one listener's queue, in bytes, beyond which it takes no further chunk: a burst of 100,000 packets cut at
-/// 128 bytes takes 22 MiB.
+/// The most bytes of one listener's queue: a burst of 100,000 packets cut at 128 bytes takes 22 MiB.
 pub const QUEUE_BYTES: usize = 32 << 20;
 /// Bytes of each queue that are its own, so that slow listeners never take the room of one that keeps up. It is the
 /// memory of a queue of Cilium's size, 16,384 payloads of packets cut at 128 bytes.

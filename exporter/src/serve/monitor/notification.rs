@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use eyepiece_flow::agent_event::Timestamp;
-use eyepiece_flow::rfc3339::write_rfc3339;
+use eyepiece_flow::rfc3339::civil;
 use serde::Serialize;
 
 /// An agent notification, with the numbers and texts of Cilium's (`pkg/monitor/api`). An endpoint has an additional
@@ -116,14 +115,9 @@ impl Address {
 
 /// RFC 3339 in UTC without trailing zeros, like Go's `time.RFC3339Nano`; `time` in ns since the Unix epoch.
 fn rfc3339(time: u64) -> String {
-    let seconds = i64::try_from(time / 1_000_000_000).unwrap_or(i64::MAX);
-    let mut text = String::new();
-    let written = write_rfc3339(Timestamp { seconds, nanos: (time % 1_000_000_000) as u32 }, &mut text);
-    debug_assert!(written.is_ok(), "a String never fails");
-    match text.strip_suffix('Z') {
-        Some(whole) if whole.contains('.') => format!("{}Z", whole.trim_end_matches('0')),
-        _ => text,
-    }
+    // A u64 of nanoseconds ends in the year 2554.
+    let civil = civil((time / 1_000_000_000).cast_signed(), (time % 1_000_000_000) as u32);
+    format!("{}Z", civil.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -61,8 +61,7 @@ impl Inbox {
         self.wake.get_or_init(|| wake);
     }
 
-    /// Passes the waiting notifications to `sink` as events, or drops them if the source is stopped. Returns the number
-    /// of events.
+    /// Passes waiting notifications to `sink`, or drops them if the source is stopped. Returns the number of events.
     pub fn deliver(&mut self, is_started: bool, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
         while let Ok((time, notification)) = self.receiver.try_recv() {

@@ -73,14 +73,14 @@ pub struct Queue {
     is_full: AtomicBool,
     /// Payloads at most, if bounded beside the memory.
     capacity: Option<usize>,
-    /// Memory of what waits, including what is shared with other queues.
+    /// Memory of waiting chunks, including those shared with other queues.
     memory: Reservation,
     metrics: QueueMetrics,
 }
 
 impl Queue {
-    /// Returns a queue of at most [`QUEUE_BYTES`] and `capacity` payloads. Its memory beyond [`QUEUE_SHARE_BYTES`]
-    /// counts against `pool`.
+    /// Returns a queue of at most [`QUEUE_BYTES`] and `capacity` payloads; `pool` counts bytes over
+    /// [`QUEUE_SHARE_BYTES`].
     pub fn new(capacity: Option<usize>, pool: &ByteBudget, metrics: QueueMetrics) -> Self {
         let (is_full, memory) = (AtomicBool::new(false), pool.reserve(QUEUE_SHARE_BYTES));
         Self { state: Mutex::default(), changed: Notify::new(), is_full, capacity, memory, metrics }
@@ -115,12 +115,7 @@ impl Queue {
         // Waking costs far more than a chunk: only for a filled fraction.
         let is_urgent = self.capacity.is_some_and(|capacity| state.payloads * WAKE_FRACTION >= capacity)
             || self.memory.bytes() * WAKE_FRACTION >= QUEUE_SHARE_BYTES;
-        let wakes = state.is_asleep && is_urgent;
-        state.is_asleep &= !wakes;
-        drop(state);
-        if wakes {
-            self.changed.notify_one();
-        }
+        self.wake_if(state, is_urgent);
     }
 
     /// Counts events that were not offered because the queue is full.
@@ -138,15 +133,21 @@ impl Queue {
         self.is_full.store(true, Ordering::Relaxed);
     }
 
-    /// Whether something did not fit since the last read: offering more is useless.
+    /// Returns whether something did not fit since the last read: offering more is useless.
     pub fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
     }
 
     /// Wakes the reader at the end of a read of the source.
     pub fn flush(&self) {
-        let mut state = self.state();
-        let wakes = state.is_asleep && (state.payloads > 0 || state.lost > 0);
+        let state = self.state();
+        let is_due = state.payloads > 0 || state.lost > 0;
+        self.wake_if(state, is_due);
+    }
+
+    /// Wakes a reader that is asleep if something is due.
+    fn wake_if(&self, mut state: MutexGuard<'_, State>, is_due: bool) {
+        let wakes = state.is_asleep && is_due;
         state.is_asleep &= !wakes;
         drop(state);
         if wakes {

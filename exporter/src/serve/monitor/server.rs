@@ -17,19 +17,17 @@ use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
 use crate::support::unix_listener::Listener as Socket;
 
-/// Time after which a client that takes no byte is disconnected: it reads no live events any more, and its queue holds
-/// memory for nothing.
+/// Time after which a client that takes no byte is disconnected: its queue holds memory for nothing.
 pub const STALL: Duration = Duration::from_secs(60);
 /// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Clients with a task at the same time: all listeners, and some that are being refused or disconnected, each of which
 /// may use a blocking thread. Further clients are closed at once.
 const CLIENTS_MAX: usize = LISTENERS_MAX + 8;
-/// Log lines about connections in a [`LogLimit`]'s interval: as many as if all listeners connect at once. Refusals get
-/// one line.
+/// Log lines about connections in a [`LogLimit`]'s interval: one for each listener. Refusals get one line.
 const CONNECTION_LINES: u32 = LISTENERS_MAX as u32;
 
-/// What a server is built from.
+/// The dependencies and settings of a server.
 pub struct Config {
     /// The bound socket.
     pub socket: Socket,
@@ -43,7 +41,7 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
-struct Shared {
+struct ServerState {
     queue: Option<usize>,
     stall: Duration,
     agent: Agent,
@@ -57,23 +55,30 @@ struct Shared {
 }
 
 impl Config {
-    /// Serves clients until a shutdown: then the server accepts no client, removes the socket's path, and writes the
-    /// queues until the deadline.
+    /// Serves clients until a shutdown: then accepts no client, removes the socket, and writes queues until the
+    /// deadline.
     pub async fn run(self, mut stop: Stop) {
         let Self { socket, queue, stall, agent, telemetry } = self;
         let sent = telemetry.counter(metric::EYEPIECE_MONITOR_SENT.name, &[]);
         let (connection_lines, refusal_lines) = (LogLimit::new(CONNECTION_LINES), LogLimit::new(1));
         let stopped = stop.clone();
-        let shared =
-            Arc::new(Shared { queue, stall, agent, telemetry, sent, stop: stopped, connection_lines, refusal_lines });
+        let shared = Arc::new(ServerState {
+            queue,
+            stall,
+            agent,
+            telemetry,
+            sent,
+            stop: stopped,
+            connection_lines,
+            refusal_lines,
+        });
         let mut connections = JoinSet::new();
         let mut suppressed_log = interval(INTERVAL);
         // `Some` after a failed accept.
         let mut resume = None::<Instant>;
         loop {
             tokio::select! {
-                // In this order: a shutdown never waits, and disconnected clients make room before the next one is
-                // accepted.
+                // In this order: a shutdown never waits, and disconnected clients make room for the next one.
                 biased;
                 _ = shutdown::requested(&mut stop) => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(ended),
@@ -113,7 +118,7 @@ fn log_panic(ended: Result<(), JoinError>) {
     }
 }
 
-impl Shared {
+impl ServerState {
     /// Serves one client until it disconnects.
     async fn serve(&self, stream: UnixStream) {
         let pid = pid(&stream);
@@ -137,7 +142,7 @@ impl Shared {
         log_panic(spawn_blocking(move || drop(listener)).await);
     }
 
-    /// Logs the number of suppressed lines; counters contain what they would have shown.
+    /// Logs the number of suppressed lines; counters have their content.
     fn log_suppressed(&self) {
         let (connections, refusals) = (self.connection_lines.take_suppressed(), self.refusal_lines.take_suppressed());
         if connections > 0 || refusals > 0 {

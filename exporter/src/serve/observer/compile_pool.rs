@@ -1,5 +1,4 @@
-//! Compiles filters on blocking threads, apart from the threads that serve: a request does not show how long that
-//! takes.
+//! Compiles filters on blocking threads, apart from the serving ones: a request does not show its cost.
 //!
 //! The queue for the threads is fair between clients: one request of each client waits in it, further ones wait for
 //! that one. A client is a user of this machine (unix sockets) or an IP address (TCP). Clients behind one relay or one
@@ -22,7 +21,7 @@ pub(super) const THREADS: usize = 4;
 /// The longest wait for a thread: usual filters compile in a millisecond.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What identifies a client in the queue, over all its connections.
+/// The identity of a client in the queue, over all its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ClientKey {
     User(Option<u32>),
@@ -40,7 +39,7 @@ impl ClientKey {
     }
 }
 
-/// Why work did not run.
+/// The error of work that did not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CompileError {
     /// Other requests occupied the threads for too long.
@@ -116,7 +115,7 @@ mod tests {
     use crate::serve::grpc::Client;
     use crate::support::telemetry::Telemetry;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn client(host: u8, port: u16) -> Client {
         Client::Tcp(SocketAddr::from(([127, 0, 0, host], port)))
@@ -174,16 +173,16 @@ mod tests {
         }
         let start = Instant::now();
         assert_eq!(pool.run(Some(&client(100, 1)), || ()).await, Err(CompileError::Busy));
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < TIMEOUT);
         ends.pop();
         let last = client(100, 1);
         let after = pool.run(Some(&last), || 7);
-        assert_eq!(tokio::time::timeout(PATIENCE, after).await.unwrap(), Ok(7));
+        assert_eq!(tokio::time::timeout(TIMEOUT, after).await.unwrap(), Ok(7));
     }
 
     #[tokio::test]
     async fn clients_without_requests_are_removed() {
-        let pool = pool(PATIENCE);
+        let pool = pool(TIMEOUT);
         for host in 1..100 {
             assert_eq!(pool.run(Some(&client(host, 1)), || 7).await, Ok(7));
         }

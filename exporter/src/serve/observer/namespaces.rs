@@ -9,11 +9,11 @@ use eyepiece_flow::record::{Batch, Observed};
 use crate::pipeline::Sink;
 
 const SECOND: u64 = 1_000_000_000;
-/// How long a namespace is listed after the last flow that has it, ns (Cilium `pkg/hubble/observer/namespace`).
+/// The time that a namespace is listed after its last flow, ns (Cilium `pkg/hubble/observer/namespace`).
 const TTL: u64 = 3600 * SECOND;
-/// How often expired namespaces are removed, ns (as in Cilium).
+/// The interval between removals of expired namespaces, ns (as in Cilium).
 const SWEEP_INTERVAL: u64 = 300 * SECOND;
-/// How often the time of a known namespace is updated, ns: the hour need not be exact.
+/// The interval between updates of a known namespace's time, ns: the hour need not be exact.
 const UPDATE_INTERVAL: u64 = 60 * SECOND;
 /// Listed namespaces at most, some 8 MiB: several clusters of Kubernetes' limit, 10,000 each. Beyond that a new one is
 /// ignored until a sweep makes room; flows with ignored namespaces are counted and logged.
@@ -53,7 +53,7 @@ impl Namespaces {
     }
 }
 
-/// Records the namespaces of flows. Flows without metadata cost one check.
+/// Records the namespaces of flows. Flows without metadata and entities cost a few checks.
 #[derive(Debug)]
 pub struct NamespaceRecorder {
     namespaces: Namespaces,
@@ -125,6 +125,12 @@ impl Sink for NamespaceRecorder {
             if let Some((source, destination)) = flow.end_metadata() {
                 self.record(source, now);
                 self.record(destination, now);
+                continue;
+            }
+            for end in [&flow.source, &flow.destination].into_iter().filter(|end| end.entity != 0) {
+                if let Some(entity) = batch.names().and_then(|names| names.entity(end)) {
+                    self.record(entity.metadata, now);
+                }
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What all streams of the observer share.
+//! The state that all streams of the observer share.
 
 use std::sync::Arc;
 
-use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::lookup::{NameLookup, NamesOfBatch};
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::filter::Context;
 use eyepiece_hubble::layout::Masks;
@@ -12,13 +12,13 @@ use eyepiece_semconv::{attribute, metric};
 use super::compile_pool::CompilePool;
 use super::message_cache::MessageCache;
 use super::namespaces::Namespaces;
-use super::ring::Ring;
+use super::ring::{Block, Ring};
 use super::time_slice::ScanLimiter;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
 use crate::support::thread_time::thread_cpu_time;
 
-/// What an observer is built from.
+/// The dependencies of an observer.
 pub struct Deps {
     /// The ring that the pipeline writes.
     pub ring: Arc<Ring>,
@@ -41,8 +41,10 @@ pub struct Observer {
     pub(super) ring: Arc<Ring>,
     pub(super) namespaces: Namespaces,
     pub(super) node: Node,
-    pub(super) names: Arc<dyn NameLookup>,
-    pub(super) encoder: Encoder,
+    /// The machine's, for what a block has no name of.
+    names: Arc<dyn NameLookup>,
+    /// The node's name in responses.
+    node_name: String,
     pub(super) cache: MessageCache,
     pub(super) masks: Masks,
     pub(super) scans: ScanLimiter,
@@ -71,13 +73,13 @@ impl Observer {
         let overrun = telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason);
         let refused =
             |reason| telemetry.counter(metric::EYEPIECE_HUBBLE_REFUSED.name, &[(attribute::EYEPIECE_REASON, reason)]);
-        let encoder = Encoder::new(&node.full_name(), Arc::clone(&names));
+        let node_name = node.full_name();
         Arc::new(Self {
             ring,
             namespaces,
             node,
             names,
-            encoder,
+            node_name,
             cache: MessageCache::default(),
             masks: Masks::default(),
             scans: ScanLimiter::default(),
@@ -95,8 +97,24 @@ impl Observer {
         &self.ring
     }
 
-    /// What filters look up.
-    pub fn context(&self) -> Context<'_> {
-        Context { node: &self.node, names: &*self.names, clock: thread_cpu_time }
+    /// The names that encoders and filters look up for the entries of a block.
+    pub(super) fn names_of<'a>(&'a self, block: &'a Block) -> NamesOfBatch<'a> {
+        NamesOfBatch { batch: Some(block.names()), machine: &*self.names }
+    }
+
+    /// Returns the inputs of filters besides the flow.
+    pub(super) fn context<'a>(&'a self, names: &'a dyn NameLookup) -> Context<'a> {
+        Context { node: &self.node, names, clock: thread_cpu_time }
+    }
+
+    /// Appends the message of entries that a client was too slow for; `times` are those of the first and the last loss, ns
+    /// since the Unix epoch.
+    pub(super) fn write_overrun(&self, count: u64, (first, last): (u64, u64), out: &mut Vec<u8>) {
+        self.encoder(&*self.names).overrun(count, first, last, out);
+    }
+
+    /// Encodes entries with these names.
+    pub(super) fn encoder<'a>(&'a self, names: &'a dyn NameLookup) -> Encoder<'a> {
+        Encoder::new(&self.node_name, names)
     }
 }

@@ -1,9 +1,10 @@
-//! Where in the ring a response begins.
+//! The position in the ring at which a response begins.
 
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::filter::Context;
 use eyepiece_hubble::query::{Kind, Query};
 
+use super::Observer;
 use super::ring::Ring;
 use super::time_slice::TimeSlice;
 
@@ -44,13 +45,8 @@ impl Start {
 
 impl Search {
     /// Searches for one slice; returns the position once it is known.
-    pub(super) fn advance(
-        &mut self,
-        query: &Query,
-        ring: &Ring,
-        context: &Context<'_>,
-        slice: &mut TimeSlice,
-    ) -> Option<u64> {
+    pub(super) fn advance(&mut self, query: &Query, observer: &Observer, slice: &mut TimeSlice) -> Option<u64> {
+        let ring = observer.ring();
         while !slice.is_over() {
             let oldest = ring.oldest();
             let block = self.blocks.checked_sub(1).and_then(|number| ring.block(number));
@@ -74,13 +70,15 @@ impl Search {
             if is_skipped {
                 slice.spend();
             } else {
+                let names = observer.names_of(&block);
+                let context = observer.context(&names);
                 for (place, observed) in entries[..rest].iter().enumerate().rev() {
                     if slice.is_over() {
                         return None;
                     }
                     slice.spend();
                     self.examined += 1;
-                    if let Some(offset) = self.ends(query, observed, context) {
+                    if let Some(offset) = self.ends(query, observed, &context) {
                         return Some(start + place as u64 + offset);
                     }
                 }

@@ -1,4 +1,4 @@
-//! When responses wait for others: scans that need a permit, filters that wait to be compiled.
+//! Checks responses that wait for others: scans that need a permit, filters that wait to be compiled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::support::telemetry::{Key, Telemetry};
 
 fn write(writer: &mut Writer, count: u64) {
     let flow = |time| Observed::Flow(Flow { time, ..Flow::empty(EventType { kind: 4, subtype: 0 }) });
-    writer.write(Batch::new((0..count).map(flow).collect()));
+    writer.write(&Batch::new((0..count).map(flow).collect()));
 }
 
 fn observer() -> (Arc<Observer>, Writer) {
@@ -76,11 +76,11 @@ fn cheap() -> FlowFilter {
 }
 
 /// Time for expected progress, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Time after which a response without progress is blocked.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Whether a response has a message within some time.
+/// Returns whether a response has a message within some time.
 async fn has_message(response: &mut MessageStream, within: Duration) -> bool {
     timeout(within, response.next()).await.is_ok_and(|message| message.is_some_and(|message| message.is_ok()))
 }
@@ -90,14 +90,14 @@ async fn first_slice_with_filters_needs_permit() {
     let (observer, _writer) = observer();
     let permit = observer.scans.clone().acquire(connection_queue()).await;
     assert!(permit.is_some());
-    assert!(has_message(&mut response(&observer, Vec::new()), PATIENCE).await, "without filters it needs none");
+    assert!(has_message(&mut response(&observer, Vec::new()), TIMEOUT).await, "without filters it needs none");
     let mut responses = [response(&observer, vec![expensive()]), response(&observer, vec![cheap()])];
     for response in &mut responses {
         assert!(!has_message(response, SHORT).await, "another response has the permit");
     }
     drop(permit);
     for response in &mut responses {
-        assert!(has_message(response, PATIENCE).await);
+        assert!(has_message(response, TIMEOUT).await);
     }
 }
 
@@ -106,16 +106,16 @@ async fn expensive_follower_needs_permit_again() {
     let (observer, mut writer) = observer();
     let (mut expensive, mut cheap) = (response(&observer, vec![expensive()]), response(&observer, vec![cheap()]));
     for response in [&mut expensive, &mut cheap] {
-        assert!(has_message(response, PATIENCE).await && !has_message(response, SHORT).await, "there is one");
+        assert!(has_message(response, TIMEOUT).await && !has_message(response, SHORT).await, "there is one");
     }
     let permit = observer.scans.clone().acquire(connection_queue()).await;
     assert!(permit.is_some());
     write(&mut writer, 1);
     tokio::spawn(Arc::clone(observer.ring()).wake_followers());
-    assert!(has_message(&mut cheap, PATIENCE).await, "a cheap follower continues");
+    assert!(has_message(&mut cheap, TIMEOUT).await, "a cheap follower continues");
     assert!(!has_message(&mut expensive, SHORT).await, "an expensive one does not");
     drop(permit);
-    assert!(has_message(&mut expensive, PATIENCE).await);
+    assert!(has_message(&mut expensive, TIMEOUT).await);
 }
 
 /// A request with a filter, as the transport passes it.
@@ -156,5 +156,5 @@ async fn full_compile_queue_answers_resource_exhausted() {
     assert_eq!(telemetry.samples().iter().find(|sample| refused(&sample.key)).map(|sample| sample.value), Some(1));
     tokio::time::resume();
     drop(ends);
-    assert!(timeout(PATIENCE, service.get_flows(request(pattern()))).await.unwrap().is_ok());
+    assert!(timeout(TIMEOUT, service.get_flows(request(pattern()))).await.unwrap().is_ok());
 }

@@ -57,7 +57,7 @@ fn check_interval(filters: &Filters) -> usize {
     (CHECK_WEIGHT / filters.weight().max(1)).clamp(1, MAX_CHECK_ENTRIES)
 }
 
-/// Whether one entry may cost so much that every slice needs a permit.
+/// Returns whether one entry may cost so much that every slice needs a permit.
 pub(super) fn is_expensive(filters: &Filters) -> bool {
     check_interval(filters) == 1
 }

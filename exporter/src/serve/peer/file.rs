@@ -1,4 +1,4 @@
-//! The file of other nodes: read when it changes, used as a whole or not at all.
+//! The file of other nodes: read when it changes, and used only as a whole.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 
 use super::incidents::Incidents;
 use super::registry::{MAX_PEERS, PeerUpdate};
+use crate::support::bounded_read::read_text;
 use crate::support::file_watch::FileWatch;
 
 /// The largest file: [`MAX_PEERS`] lines of 250 bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// Why a file cannot be used.
+/// The error of reading the file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
     #[error("cannot read {}: {source}", path.display())]
@@ -81,15 +82,10 @@ impl FileWatcher {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<Peer>, FileError> {
-    use io::Read as _;
-    let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
-    match read {
+    match read_text(path, MAX_FILE_BYTES) {
+        Ok(Some(text)) => parse(path, &text),
+        Ok(None) => Err(FileError::TooLarge { path: path.to_owned(), limit: format!("{MAX_FILE_BYTES} bytes") }),
         Err(source) => Err(FileError::Read { path: path.to_owned(), source }),
-        Ok(size) if size as u64 > MAX_FILE_BYTES => {
-            Err(FileError::TooLarge { path: path.to_owned(), limit: format!("{MAX_FILE_BYTES} bytes") })
-        }
-        Ok(_) => parse(path, &text),
     }
 }
 

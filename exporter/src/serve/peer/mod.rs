@@ -37,7 +37,7 @@ use crate::support::telemetry::Telemetry;
 /// Checks a file of other nodes.
 ///
 /// # Errors
-/// Why the file cannot be used.
+/// The error of reading the file.
 pub(crate) fn check_file(path: &Path) -> Result<(), String> {
     file::read(path).map(drop).map_err(|error| error.to_string())
 }

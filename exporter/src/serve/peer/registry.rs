@@ -37,15 +37,15 @@ pub(super) enum PeerUpdate {
 }
 
 /// Notifications that clients share.
-type Shared = Arc<ChangeNotification>;
+type Notification = Arc<ChangeNotification>;
 
 /// One client's subscription.
 #[derive(Debug)]
 pub(super) struct Subscription {
     /// The nodes at the subscription, this one first.
-    pub(super) nodes: Arc<[Shared]>,
+    pub(super) nodes: Arc<[Notification]>,
     /// The changes since.
-    pub(super) changes: broadcast::Receiver<Shared>,
+    pub(super) changes: broadcast::Receiver<Notification>,
     pub(super) incidents: Incidents,
 }
 
@@ -58,11 +58,11 @@ pub(super) struct PeerRegistry {
     file: Vec<Peer>,
     domains: Vec<BTreeSet<SocketAddr>>,
     /// The nodes that clients know, by name, as `PEER_ADDED` notifications.
-    nodes: BTreeMap<String, Shared>,
+    nodes: BTreeMap<String, Notification>,
     /// The same for new clients, this node first; `None` after a change.
-    snapshot: Option<Arc<[Shared]>>,
+    snapshot: Option<Arc<[Notification]>>,
     /// `Some` while a client is subscribed: the queue has its whole size from the start.
-    changes: Option<broadcast::Sender<Shared>>,
+    changes: Option<broadcast::Sender<Notification>>,
     count: Number,
     is_full: bool,
 }
@@ -153,9 +153,8 @@ impl PeerRegistry {
         }
     }
 
-    /// Rebuilds the list; returns the previous one. Unchanged nodes keep their allocation, so that slow clients with an
-    /// older snapshot share it.
-    fn rebuild(&mut self) -> BTreeMap<String, Shared> {
+    /// Rebuilds the list; returns the previous one. Unchanged nodes keep their allocation, which old snapshots share.
+    fn rebuild(&mut self) -> BTreeMap<String, Notification> {
         let addresses = self.compute();
         let mut nodes = BTreeMap::new();
         for (name, address) in addresses {
@@ -164,17 +163,16 @@ impl PeerRegistry {
             nodes.insert(name, node);
         }
         self.count.set(nodes.len() as u64);
-        let is_same = |(old, new): (&Shared, &Shared)| Arc::ptr_eq(old, new);
+        let is_same = |(old, new): (&Notification, &Notification)| Arc::ptr_eq(old, new);
         if nodes.len() != self.nodes.len() || !self.nodes.values().zip(nodes.values()).all(is_same) {
             self.snapshot = None;
         }
         std::mem::replace(&mut self.nodes, nodes)
     }
 
-    /// Returns the notifications from the old list to the current one: deleted nodes first, so that a renamed node is
-    /// never listed twice.
-    fn changes(&self, old: &BTreeMap<String, Shared>) -> Vec<Shared> {
-        let of = |kind| move |(name, node): (&String, &Shared)| self.change(name, &node.address, kind);
+    /// Returns the changes from the old list to the current one; deleted nodes first, so that no node is listed twice.
+    fn changes(&self, old: &BTreeMap<String, Notification>) -> Vec<Notification> {
+        let of = |kind| move |(name, node): (&String, &Notification)| self.change(name, &node.address, kind);
         let deleted = old.iter().filter(|(name, _)| !self.nodes.contains_key(*name));
         let updated =
             self.nodes.iter().filter(|(name, node)| old.get(*name).is_some_and(|old| old.address != node.address));
@@ -186,7 +184,7 @@ impl PeerRegistry {
             .collect()
     }
 
-    fn change(&self, name: &str, address: &str, kind: ChangeNotificationType) -> Shared {
+    fn change(&self, name: &str, address: &str, kind: ChangeNotificationType) -> Notification {
         // Unix sockets have no TLS.
         let tls = self.tls && !address.is_empty() && !address.starts_with("unix://");
         Arc::new(ChangeNotification {

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Why there is no connection.
+/// The reason of a missing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The source is stopped.
@@ -112,7 +112,7 @@ pub fn connect(address: &libc::sockaddr_un) -> io::Result<UnixStream> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(socket.into()) }
 }
 
-/// The file behind a path: device and inode; `None` if there is none.
+/// The file behind a path: device and inode; `None` without a file.
 pub fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }

@@ -3,8 +3,7 @@
 //! An agent does not count events that it has while no client is connected. Counted are: interruptions by reason, the
 //! time without a connection, the bytes of truncated messages, and one lost event for each of those messages.
 //!
-//! CPU numbers have 16 bits here. An event whose CPU is negative or above 65,535, which no kernel has, is attributed to
-//! CPU 0; a loss to no CPU.
+//! CPU numbers have 16 bits here. Other ones, which no kernel has, become CPU 0 for events, none for losses.
 
 pub mod connection;
 pub mod status;
@@ -24,18 +23,18 @@ use thiserror::Error;
 use self::connection::Reason;
 use self::status::View;
 use super::buffer::Buffer;
-use super::datapath::clock::unix_now;
 use super::{Halt, Source, Waker, wait};
 use crate::source::connection_log;
 use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::clock::unix_now;
 use crate::support::file_watch::PathWatcher;
 use crate::support::telemetry::Telemetry;
 
 /// Reads of the socket per call, some 4 MiB: bounds the pipeline's reaction to commands to a few milliseconds.
 const FILLS: usize = 16;
-/// How long a message may take from its first byte to its last: an agent writes each in one call.
+/// The longest time from a message's first byte to its last: an agent writes each in one call.
 pub const STALL: Duration = Duration::from_secs(10);
 /// A connection that lasted this long is stable: only after such a one the next attempt is immediate.
 pub const STABLE_AFTER: Duration = connection_log::STABLE_AFTER;
@@ -45,27 +44,22 @@ pub const STABLE_AFTER: Duration = connection_log::STABLE_AFTER;
 pub struct Config {
     /// Path of the socket.
     pub socket: PathBuf,
-    /// How long a message may take to arrive; [`STALL`] outside of tests.
+    /// The longest time for a message to arrive; [`STALL`] outside of tests.
     pub stall: Duration,
-    /// How long a connection must last to be stable; [`STABLE_AFTER`] outside of tests.
+    /// The age at which a connection is stable; [`STABLE_AFTER`] outside of tests.
     pub stable_after: Duration,
 }
 
-/// Why the source cannot be built.
+/// The error of building the source.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BuildError {
     /// The kernel takes paths of at most 107 bytes.
     #[error("invalid cilium_monitor.socket {path:?}: expected a path of 1 to 107 bytes")]
-    Path {
-        /// The path.
-        path: PathBuf,
-    },
+    Path { path: PathBuf },
     /// No descriptor is left.
     #[error("cannot watch the monitor's socket: {source}")]
-    System {
-        /// The system's error.
-        source: io::Error,
-    },
+    System { source: io::Error },
 }
 
 /// The source.
@@ -97,7 +91,7 @@ struct Connected {
     is_stable: bool,
     /// The socket's file when it was connected to: device and inode.
     identity: Option<(u64, u64)>,
-    /// When the first bytes of an incomplete message came.
+    /// Arrival of the first bytes of an incomplete message.
     partial: Option<Instant>,
     is_shut: bool,
 }
@@ -138,7 +132,7 @@ pub fn build(config: Config, telemetry: &Telemetry) -> Result<(CiliumMonitor, Co
 
 impl CiliumMonitor {
     /// Waits for the next attempt, or for the path to appear, and connects.
-    fn look_for_agent(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
+    fn reconnect(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
         let left = next.saturating_duration_since(Instant::now());
         let [news, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
         if news && self.watcher.has_changed() && connection::identity(&self.config.socket).is_some() {
@@ -185,7 +179,7 @@ impl CiliumMonitor {
         self.view.change(|now| now.reason = Some(reason));
         if self.reconnect_log.on_disconnect(reason.name()) {
             let socket = self.config.socket.display();
-            tracing::warn!(%socket, reason = reason.name(), %error, "cannot connect to the agent's monitor; will go on trying");
+            tracing::warn!(%socket, reason = reason.name(), %error, "cannot connect to the agent's monitor; retrying");
         }
         self.state = State::Away { next: Instant::now() + self.backoff.delay() };
     }
@@ -224,13 +218,13 @@ impl CiliumMonitor {
         });
         if self.reconnect_log.on_disconnect(reason.name()) {
             let socket = self.config.socket.display();
-            tracing::warn!(%socket, reason = reason.name(), why, bytes = left, "the connection to the agent's monitor has ended; will connect again");
+            tracing::warn!(%socket, reason = reason.name(), why, bytes = left, "the connection to the agent's monitor has ended; reconnecting");
         }
         self.state = State::Away { next: now + self.backoff.delay() };
     }
 
     /// Marks a connection that has become stable; called once per read.
-    fn look_at_age(&mut self) {
+    fn mark_if_stable(&mut self) {
         let State::Connected(connected) = &mut self.state else { return };
         if !connected.is_stable && connected.since.elapsed() >= self.config.stable_after {
             connected.is_stable = true;
@@ -242,7 +236,7 @@ impl CiliumMonitor {
         }
     }
 
-    /// Passes on received events; waits if there are none.
+    /// Passes on received events, or waits for the first one.
     fn receive(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let count = self.take_all(sink);
         let State::Connected(connected) = &self.state else { return Ok(count) };
@@ -321,8 +315,8 @@ fn decode(
     let error = loop {
         match connected.decoder.decode(buffer.filled()) {
             Ok(Some((payload, size))) => {
-                // No kernel has such a CPU (Linux: 8192 at most). The event is attributed to CPU 0, as agent events
-                // are; a loss to no CPU.
+                // No kernel has such a CPU (Linux: 8192 at most): events count for CPU 0, as the agent's do, losses for
+                // none.
                 let cpu = u16::try_from(payload.cpu);
                 match payload.kind {
                     gob::EVENT_SAMPLE => sink(&Event::Raw(RawEvent {
@@ -382,11 +376,11 @@ impl Source for CiliumMonitor {
     }
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
-        let halted = self.halt.is_asked();
+        let halted = self.halt.is_requested();
         match &mut self.state {
             State::Away { next } if !halted => {
                 let next = *next;
-                self.look_for_agent(next, timeout)?;
+                self.reconnect(next, timeout)?;
                 Ok(0)
             }
             State::Stopped | State::Away { .. } => {
@@ -401,7 +395,7 @@ impl Source for CiliumMonitor {
                         tracing::debug!(%error, "cannot shut down the agent's monitor socket");
                     }
                 }
-                self.look_at_age();
+                self.mark_if_stable();
                 self.receive(timeout, sink)
             }
         }

@@ -8,9 +8,9 @@ use super::connection::Reason;
 /// The state of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// When it changed last.
+    /// Time of its last change.
     pub since: Instant,
-    /// Why there is no connection; `None` while there is one.
+    /// The reason of a missing connection; `None` while connected.
     pub reason: Option<Reason>,
     /// Connections that have ended so far.
     pub interruptions: u64,

@@ -48,7 +48,7 @@ impl Attached {
     }
 }
 
-/// What the programs count for, shared with the sweeper.
+/// The subjects of the programs' counts, shared with the sweeper.
 #[derive(Debug)]
 pub struct Presences {
     /// Interfaces with hooks.
@@ -272,7 +272,7 @@ impl Attacher {
 
     fn report(&self, ifindex: u32, interface: &str, hook: &'static str, error: Option<String>) {
         if let Some(error) = &error {
-            tracing::warn!(interface, hook, error, "cannot attach; the rest works without it");
+            tracing::warn!(interface, hook, error, "cannot attach to an interface; other hooks are unaffected");
         } else {
             tracing::debug!(interface, hook, mode = self.mode.name(), "attached");
         }
@@ -303,7 +303,7 @@ fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, Direction); 
     }
 }
 
-/// Why drops are not reported.
+/// The reason that drops are not reported.
 enum DropsError {
     NotAsked,
     Failed(String),

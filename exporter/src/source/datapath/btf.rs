@@ -27,29 +27,19 @@ const KIND_DECL_TAG: u32 = 17;
 const KIND_TYPE_TAG: u32 = 18;
 const KIND_ENUM64: u32 = 19;
 
-/// Why the kernel's types could not be used.
+/// The error of reading the kernel's types.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BtfError {
     /// The file is missing or unreadable.
     #[error("cannot read {path}: {source} (the kernel must be built with CONFIG_DEBUG_INFO_BTF)", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// It is not BTF.
     #[error("damaged BTF at byte {offset}")]
-    Damaged {
-        /// Offset in the file.
-        offset: usize,
-    },
+    Damaged { offset: usize },
     /// This kernel has no such type or field.
     #[error("this kernel has no {name}")]
-    Missing {
-        /// `struct.field`, enum or tracepoint.
-        name: String,
-    },
+    Missing { name: String },
 }
 
 /// The parsed types; borrows the file's bytes.

@@ -1,4 +1,4 @@
-//! Why the datapath could not be started.
+//! The error of starting the datapath.
 
 use std::io;
 
@@ -7,8 +7,9 @@ use thiserror::Error;
 use super::object::LoadError;
 use super::privileges::MissingCapabilities;
 
-/// Why the datapath could not be started.
+/// The error of starting the datapath.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum DatapathError {
     /// The kernel programs.
     #[error(transparent)]
@@ -18,24 +19,13 @@ pub enum DatapathError {
     Privileges(#[from] MissingCapabilities),
     /// The configuration names a drop reason that this kernel does not have.
     #[error("datapath.drops_ignore: this kernel has no drop reason {name:?}")]
-    UnknownReason {
-        /// The name.
-        name: String,
-    },
+    UnknownReason { name: String },
     /// Two exporters cannot be attached by clsact: neither can distinguish its filters from the other's.
     #[error("{owner} is attached by clsact in this network namespace; stop it, or set datapath.attach to \"tcx\"")]
-    NotAlone {
-        /// The other process.
-        owner: String,
-    },
+    NotAlone { owner: String },
     /// Threads, descriptors, maps.
     #[error("cannot start the datapath: {what}: {source}")]
-    System {
-        /// The operation.
-        what: &'static str,
-        /// Its error.
-        source: io::Error,
-    },
+    System { what: &'static str, source: io::Error },
 }
 
 impl DatapathError {

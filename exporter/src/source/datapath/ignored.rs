@@ -107,7 +107,7 @@ fn warn_of_missing_functions(names: &KernelNames, rules: &[(IgnoredFunction, &st
     if !missing.is_empty() {
         tracing::warn!(
             rules = missing.join(", "),
-            "this kernel has no function of these names: frees there are reported as drops, if there are any"
+            "this kernel has no functions of these names; any frees there are reported as drops"
         );
     }
 }
@@ -119,8 +119,7 @@ fn rule(reason: u32, name: &str) -> IgnoredFunction {
     rule
 }
 
-/// Addresses and ports of the receivers of these URLs. Only IP addresses and `localhost` (RFC 6761): no name is looked
-/// up at the start.
+/// Addresses and ports in these URLs: IP addresses and `localhost` (RFC 6761) only, as names are not looked up.
 fn receivers(urls: &[String]) -> BTreeSet<Receiver> {
     let uris = urls.iter().filter_map(|url| url.parse::<Uri>().ok());
     let all = uris.flat_map(|uri| {

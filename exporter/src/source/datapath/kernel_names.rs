@@ -20,7 +20,7 @@ struct Tables {
     reasons: HashMap<u32, String>,
     subsystems: HashMap<u32, String>,
     addresses: Vec<u64>,
-    /// Where each address's name ends in `names`.
+    /// The end of each address's name in `names`.
     ends: Vec<u32>,
     names: String,
 }
@@ -58,7 +58,7 @@ impl KernelNames {
                     );
                 }
             }
-            Err(error) => tracing::warn!(%error, "no kernel symbols: drop locations stay addresses"),
+            Err(error) => tracing::warn!(%error, "cannot read kernel symbols; drop locations remain addresses"),
         }
         Self(Arc::new(tables))
     }
@@ -90,7 +90,7 @@ impl KernelNames {
         self.0.reasons.iter().find(|(_, known)| **known == name).map(|(number, _)| *number)
     }
 
-    /// Whether the kernel has a function of this name, or only copies and pieces that the compiler made of it
+    /// Returns whether the kernel has a function of this name, or only copies and pieces that the compiler made of it
     /// (`.isra.0`, `.constprop.0`, `.part.0`, `.cold`).
     pub fn has_function(&self, name: &str) -> bool {
         let Tables { ends, names, .. } = &*self.0;
@@ -101,7 +101,7 @@ impl KernelNames {
         })
     }
 
-    /// Whether the addresses of functions are readable.
+    /// Returns whether the addresses of functions are readable.
     pub fn has_functions(&self) -> bool {
         !self.0.addresses.is_empty()
     }

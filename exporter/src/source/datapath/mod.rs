@@ -2,7 +2,6 @@
 
 pub mod attach;
 pub mod btf;
-pub mod clock;
 pub mod error;
 pub mod kernel_names;
 pub mod links;
@@ -23,6 +22,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use eyepiece_config::{Timeouts, Transport};
 use eyepiece_flow::event::Totals;
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::map;
@@ -33,14 +33,14 @@ use self::btf::Btf;
 pub use self::error::DatapathError;
 use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
-use self::links::filters::{Ours, remove_stale};
+use self::links::filters::{OwnFilters, remove_stale};
 use self::links::requests::Requests;
 use self::lock::{Lock, Taken};
-use self::object::{LoadError, Object, ProgramConfig, Transport};
+use self::object::{LoadError, Object, ProgramConfig};
 use self::presence::Presence;
 use self::privileges::Privileges;
 use self::reader::Reader;
-use self::sweep::{Sweeper, Timeouts};
+use self::sweep::Sweeper;
 use crate::source::{Source as _, Waker};
 use crate::support::capabilities;
 use crate::support::socket_owner;
@@ -51,7 +51,7 @@ use crate::support::telemetry::Telemetry;
 pub struct Config {
     /// Of the kernel programs.
     pub programs: ProgramConfig,
-    /// How to attach; `None` = the best mode that this kernel has.
+    /// The mode of attaching; `None` = the best one that this kernel has.
     pub attach: Option<Mode>,
     /// Names of drop reasons to ignore, beside those that are no drops.
     pub drops_ignore: Vec<String>,
@@ -59,7 +59,7 @@ pub struct Config {
     pub receivers: Vec<String>,
     /// Idle timeouts of connections.
     pub timeouts: Timeouts,
-    /// How long telemetry of interfaces and namespaces is kept after their end, so that an export has its last values.
+    /// The time that telemetry of removed interfaces and namespaces is kept, so that an export has its last values.
     pub grace: Duration,
 }
 
@@ -75,8 +75,7 @@ pub struct Datapath {
     _lock: Option<Lock>,
 }
 
-/// Loads the programs and starts everything but reading. The receiver is notified when all interfaces of the start are
-/// attached.
+/// Loads the programs and starts all but reading. The receiver is notified when the first interfaces are attached.
 ///
 /// # Errors
 /// See [`DatapathError`].
@@ -166,7 +165,7 @@ fn sweeper(
 
 /// Fails if a required capability is missing; warns of missing optional ones.
 fn check_privileges() -> Result<(), DatapathError> {
-    // If they cannot be read, the kernel refuses what is not allowed.
+    // If they cannot be read, the kernel refuses later operations.
     let Some(privileges) = Privileges::of_this_process() else { return Ok(()) };
     privileges.check()?;
     for (capability, lost) in privileges.missing_optional() {
@@ -190,7 +189,7 @@ fn lock(mode: Mode) -> Result<Option<Lock>, DatapathError> {
         Ok(Taken::Held(_)) => Ok(None),
         Err(source) if mode == Mode::Clsact => Err(DatapathError::System { what: "a lock in /run/eyepiece", source }),
         Err(error) => {
-            tracing::warn!(%error, "no lock in /run/eyepiece: filters that an earlier run may have left stay");
+            tracing::warn!(%error, "cannot lock /run/eyepiece; filters of an earlier run may remain");
             Ok(None)
         }
     }
@@ -205,11 +204,11 @@ fn follow(mut attacher: Attacher, mut events: mpsc::Receiver<LinkEvent>) {
 
 /// Removes filters that an earlier, killed run left on interfaces.
 fn clean_up() {
-    let removed = Requests::open().and_then(|mut requests| remove_stale(&mut requests, &Ours::default()));
+    let removed = Requests::open().and_then(|mut requests| remove_stale(&mut requests, &OwnFilters::default()));
     match removed {
         Ok(filters) if filters.is_empty() => {}
-        Ok(filters) => tracing::info!(count = filters.len(), "removed filters that an earlier run had left"),
-        Err(error) => tracing::warn!(%error, "cannot look for filters that an earlier run may have left"),
+        Ok(filters) => tracing::info!(count = filters.len(), "removed filters of an earlier run"),
+        Err(error) => tracing::warn!(%error, "cannot search for filters of an earlier run"),
     }
 }
 
@@ -219,7 +218,7 @@ impl Datapath {
         &self.hooks
     }
 
-    /// How programs are attached.
+    /// The mode of attaching.
     pub const fn mode(&self) -> Mode {
         self.mode
     }

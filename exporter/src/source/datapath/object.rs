@@ -10,10 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
+use eyepiece_config::Transport;
 use eyepiece_wire::{map, program};
 use thiserror::Error;
 
-pub use self::config::{MIN_CAPTURE, ProgramConfig, Transport};
+pub use self::config::{MIN_CAPTURE, ProgramConfig};
 use self::globals::Globals;
 use super::btf::{Btf, BtfError};
 use super::links::namespaces;
@@ -23,37 +24,25 @@ use crate::support::error_chain::{causes, error_chain};
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
 
-/// The oldest supported kernel: of what the programs use, the drop reason of `kfree_skb` (5.17) came last.
+/// The oldest supported kernel: the programs' newest need is the drop reason of `kfree_skb` (5.17).
 pub const MINIMUM_KERNEL: (u32, u32) = (5, 17);
 
-/// Why the kernel programs could not be loaded.
+/// The error of loading the kernel programs.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum LoadError {
     /// The kernel is too old.
     #[error("kernel {release} is too old: eyepiece needs {major}.{minor} or later")]
-    OldKernel {
-        /// `uname -r`.
-        release: String,
-        /// Needed major version.
-        major: u32,
-        /// Needed minor version.
-        minor: u32,
-    },
+    OldKernel { release: String, major: u32, minor: u32 },
     /// A privilege is missing.
     #[error("loading kernel programs needs root, or the capabilities BPF, NET_ADMIN and PERFMON: {what}")]
-    Privilege {
-        /// The refused operation and the error.
-        what: String,
-    },
+    Privilege { what: String },
     /// Kernel types.
     #[error(transparent)]
     Btf(#[from] BtfError),
     /// aya could not load the object.
     #[error("cannot load the kernel programs: {source}")]
-    Object {
-        /// aya's error.
-        source: EbpfError,
-    },
+    Object { source: EbpfError },
     /// The kernel refused a program.
     #[error("the kernel refused program {name}: {message}")]
     Program {
@@ -64,22 +53,13 @@ pub enum LoadError {
     },
     /// No descriptor is left.
     #[error("cannot duplicate a descriptor: {source}")]
-    Descriptor {
-        /// The system's error.
-        source: io::Error,
-    },
+    Descriptor { source: io::Error },
     /// This process's network namespace is unknown.
-    #[error("cannot read the inode of the own network namespace: {source}")]
-    Namespace {
-        /// The system's error.
-        source: io::Error,
-    },
+    #[error("cannot read the inode of this network namespace: {source}")]
+    Namespace { source: io::Error },
     /// The object does not match this code.
     #[error("the kernel object has no {name}")]
-    Missing {
-        /// Program or map.
-        name: &'static str,
-    },
+    Missing { name: &'static str },
 }
 
 /// The loaded programs and maps. Dropping it detaches and frees all of them.
@@ -143,12 +123,12 @@ impl Object {
         program.load("kfree_skb", &btf).map_err(|error| program_error(name, &error))
     }
 
-    /// Why drops are not reported although they are configured.
+    /// The reason that configured drops are not reported.
     pub const fn drops_missing(&self) -> Option<&LoadError> {
         self.drops.as_ref()
     }
 
-    /// Whether the drop program is loaded.
+    /// Returns whether the drop program is loaded.
     pub fn has_drops(&mut self) -> bool {
         self.tracepoint().is_ok_and(|program| program.fd().is_ok())
     }
@@ -206,7 +186,7 @@ fn release() -> String {
     nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Whether the running kernel is this version or a later one; true if its version is unreadable.
+/// Returns whether the running kernel is this version or a later one; true if its version is unreadable.
 pub fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     is_at_least(&release(), major, minor)
 }
@@ -236,7 +216,7 @@ fn program_error(name: &'static str, error: &ProgramError) -> LoadError {
     LoadError::Program { name, message: lines[lines.len().saturating_sub(12)..].join("\n") }
 }
 
-/// Whether the system call that failed was not permitted: EPERM, or EACCES.
+/// Returns whether the system call that failed was not permitted: EPERM, or EACCES.
 fn is_denied(error: &(dyn Error + 'static)) -> bool {
     let code = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(io::Error::raw_os_error);
     matches!(code, Some(libc::EPERM | libc::EACCES))

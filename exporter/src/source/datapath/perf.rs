@@ -61,8 +61,8 @@ impl Buffer {
             sample_period: 1,
             sample_type: PERF_SAMPLE_RAW,
             flags: WATERMARK,
-            // Half of the buffer: a wakeup costs as much as 50 records, and records that come until the reader runs
-            // need room.
+            // Half of the buffer: a wakeup costs as much as 50 records, and later records need room until the reader
+            // runs.
             wakeup_watermark: (PAGES * page / 2) as u32,
             ..Attributes::default()
         };
@@ -111,8 +111,7 @@ impl Buffer {
         unsafe { &*self.base.as_ptr().add(offset).cast::<AtomicU64>() }
     }
 
-    /// Calls `each` with every sample. Records of loss are skipped: the kernel programs count what they could not
-    /// write.
+    /// Calls `each` with every sample; skips records of loss, which the kernel programs count themselves.
     fn read(&self, scratch: &mut Vec<u8>, each: &mut dyn FnMut(&[u8])) {
         let size = PAGES * self.page;
         let head = self.position(DATA_HEAD).load(Ordering::Acquire);

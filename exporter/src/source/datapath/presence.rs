@@ -1,13 +1,13 @@
-//! What the kernel programs count for: interfaces with hooks, namespaces whose drops are reported.
+//! The subjects of the kernel's counts: interfaces with hooks, namespaces whose drops are reported.
 //!
-//! The attacher adds and removes entries; the sweeper removes what the kernel still holds of removed ones. An index or
-//! an inode may be reused at any time: an entry that was added again is present.
+//! The attacher adds and removes entries; the sweeper deletes the kernel's rest of removed ones. An index or an inode
+//! may be reused at any time: an entry that was added again is present.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after its removal an entry may still be counted for: far longer than any program runs.
+/// The time after its removal in which an entry may still be counted for: far longer than any program runs.
 pub const GRACE: Duration = Duration::from_secs(2);
 
 /// Indices of interfaces, or inodes of namespaces; cloning shares them.
@@ -46,7 +46,7 @@ impl Presence {
         }
     }
 
-    /// Whether no program counts for it any more.
+    /// Returns whether no program counts for it any more.
     pub fn is_gone(&self, id: u32, now: Instant) -> bool {
         self.state().is_gone(id, now)
     }

@@ -5,14 +5,14 @@ use thiserror::Error;
 use super::object;
 use crate::support::capabilities::Capabilities;
 
-/// Required capabilities, and what the kernel accepts instead (`bpf_capable`, `perfmon_capable`).
+/// Required capabilities, and their substitutes in the kernel (`bpf_capable`, `perfmon_capable`).
 const REQUIRED: [(Capabilities, Capabilities); 3] = [
     (Capabilities::NET_ADMIN, Capabilities::NET_ADMIN),
     (Capabilities::BPF, Capabilities::SYS_ADMIN),
     (Capabilities::PERFMON, Capabilities::SYS_ADMIN),
 ];
 
-/// Optional capabilities, and what is lost without. `/proc/PID/ns/net` of a more privileged process is readable only
+/// Optional capabilities, and the loss without each. `/proc/PID/ns/net` of a more privileged process is readable only
 /// with the right to trace it (`ptrace(2)`); names of namespaces in /run are readable for all.
 const OPTIONAL: [(Capabilities, &str); 1] = [(
     Capabilities::SYS_PTRACE,
@@ -78,7 +78,7 @@ impl Privileges {
         if missing.is_empty() { Ok(()) } else { Err(MissingCapabilities { missing: missing.join(", ") }) }
     }
 
-    /// The missing optional capabilities, and what is lost without each.
+    /// The missing optional capabilities, and the loss without each.
     pub fn missing_optional(self) -> impl Iterator<Item = (String, &'static str)> {
         OPTIONAL
             .iter()

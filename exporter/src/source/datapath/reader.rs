@@ -6,19 +6,19 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, RingBuf};
+use eyepiece_config::Transport;
 use eyepiece_flow::event::{Event, Lost, LostSource, Totals};
 use eyepiece_wire::Counter;
 
-use super::clock::{Clock, unix_now};
-use super::object::Transport;
 use super::perf::PerfBuffers;
 use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
+use crate::support::clock::{Clock, unix_now};
 use crate::support::telemetry::Number;
 
-/// How often the kernel's loss counters are read.
+/// The interval between reads of the kernel's loss counters.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the offset between kernel time and wall-clock time is measured.
+/// The interval between measurements of the offset from kernel time to wall-clock time.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest wait while reading. The ring wakes no reader below its watermark, so this bounds an event's delay.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -69,7 +69,6 @@ enum State {
 /// The last values of the kernel's loss counters.
 struct LossCounters {
     due: Instant,
-    /// The CPU of each value.
     cpus: Vec<u16>,
     values: Vec<u64>,
     seen: Vec<u64>,

@@ -3,7 +3,7 @@
 use eyepiece_flow::event::{Event, KernelDrop, RawEvent, TrafficDelta};
 use eyepiece_wire::{AnsweredBy, Header, Hook};
 
-use super::clock::Clock;
+use crate::support::clock::Clock;
 
 /// Bytes of the header before a monitor payload.
 const HEADER: usize = size_of::<Header>();
@@ -25,13 +25,14 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
     });
     let traffic = TrafficDelta {
         hook,
-        mark: AnsweredBy::from_u8(header.mark),
+        answered_by: AnsweredBy::from_u8(header.answered_by),
         ifindex: header.ifindex,
         ingress_ifindex: header.ingress_ifindex,
         packets: header.packets,
         bytes: header.bytes,
         held_packets: header.held_packets,
         held_bytes: header.held_bytes,
+        cgroup: header.cgroup,
     };
     Some(Event::Raw(RawEvent {
         time: clock.unix(header.time),
@@ -48,7 +49,7 @@ mod tests {
     use eyepiece_wire::Header;
 
     use super::decode;
-    use crate::source::datapath::clock::Clock;
+    use crate::support::clock::Clock;
 
     fn bytes(header: Header, data: &[u8]) -> Vec<u8> {
         // SAFETY: a header is plain data without padding.
@@ -64,7 +65,7 @@ mod tests {
         assert_eq!((raw.data, raw.kernel_drop.map(|drop| drop.reason)), (&[1, 2][..], Some(7)));
         assert!(decode(&bytes(Header { data_len: 4, ..Header::default() }, &[1, 2, 3]), clock).is_none());
         assert!(decode(&bytes(Header { hook: 9, ..Header::default() }, &[]), clock).is_none());
-        for length in 0..72 {
+        for length in 0..80 {
             assert!(decode(&good[..length], clock).is_none(), "{length}");
         }
     }

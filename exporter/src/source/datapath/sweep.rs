@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use eyepiece_config::Timeouts;
 use eyepiece_flow::event::Totals;
 use eyepiece_wire::{Connection, Counter, Key4, Key6, SWEEP_BATCH, SWEEP_KILL, SWEEP_TAKE, SweepHeader, Tunnel};
 
@@ -30,22 +31,11 @@ use crate::support::telemetry::{Number, Telemetry};
 
 /// Lists of totals that wait for the pipeline. When it is full the sweeper waits, and totals stay in the kernel.
 pub const TOTALS_QUEUE: usize = 64;
-/// How often the tables are read. Also the grace between marking an entry dead and removing it: far longer than any
-/// program that looked it up before still runs.
+/// The interval between reads of the tables. Also the grace between marking an entry dead and removing it: far longer
+/// than any program that looked it up before still runs.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Grace at the end, after all programs are detached: longer than any that still runs.
 const LAST_GRACE: Duration = Duration::from_millis(20);
-
-/// How long connections may be idle before they are removed.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// TCP.
-    pub tcp: Duration,
-    /// UDP and the other protocols with ports.
-    pub udp: Duration,
-    /// Everything else, and TCP after a FIN or RST.
-    pub other: Duration,
-}
 
 /// Configuration and handles that the sweeper works with.
 #[derive(Debug)]
@@ -64,9 +54,9 @@ pub struct Deps {
     pub counters: OwnedFd,
     /// The sweep program.
     pub program: OwnedFd,
-    /// How long unreported totals of a live connection may wait.
+    /// The longest wait of a live connection's unreported totals.
     pub interval: Duration,
-    /// How long an unanswered connection at an uplink is held back.
+    /// The time that an unanswered connection at an uplink is held back.
     pub hold: Duration,
     /// Idle timeouts of connections.
     pub timeouts: Timeouts,
@@ -74,15 +64,15 @@ pub struct Deps {
     pub interfaces: Presence,
     /// Namespaces whose drops are counted.
     pub namespaces: Presence,
-    /// How long telemetry of removed interfaces and namespaces is kept, so that an export has its last values.
+    /// The time that telemetry of removed interfaces and namespaces is kept, so that an export has its last values.
     pub grace: Duration,
     /// Names of drop reasons.
     pub names: KernelNames,
-    /// Where counters are kept.
+    /// The registry of counters.
     pub telemetry: Telemetry,
     /// Wakes the pipeline when totals wait for it.
     pub waker: Waker,
-    /// Where totals go.
+    /// The queue of totals to the pipeline.
     pub totals: SyncSender<Vec<Totals>>,
 }
 
@@ -130,8 +120,8 @@ impl Sweeper {
 
 /// Entries of one table that need an action.
 struct Scan<K> {
-    /// Entries to take totals of, with the half that opened the connection.
-    take: Vec<(K, u8)>,
+    /// Entries to take totals of, with the half that opened the connection and the control group of its socket.
+    take: Vec<(K, u8, u64)>,
     kill: Vec<(K, u64)>,
     /// As `kill`, because their interface is gone.
     orphans: Vec<(K, u64)>,
@@ -253,12 +243,12 @@ impl Worker {
     ) -> io::Result<()> {
         let program = self.deps.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
-            let items: Vec<_> = chunk.iter().map(|(key, _)| key.item(0)).collect();
+            let items: Vec<_> = chunk.iter().map(|(key, ..)| key.item(0)).collect();
             let items = run::<K>(program, SWEEP_TAKE, items)?;
-            for ((_, origin), item) in chunk.iter().zip(&items) {
-                let Some((key, taken, mark)) = K::taken(item) else { continue };
+            for ((_, origin, cgroup), item) in chunk.iter().zip(&items) {
+                let Some((key, taken, answered_by)) = K::taken(item) else { continue };
                 for (index, taken) in taken.iter().enumerate() {
-                    push(totals, (&key, *origin), index, mark, taken);
+                    push(totals, (&key, *origin, *cgroup), index, answered_by, taken);
                 }
             }
         }
@@ -280,7 +270,7 @@ impl Worker {
     }
 }
 
-/// Reads a table and sorts its entries. Removes dead ones and adds what they still held to `totals`.
+/// Reads a table and sorts its entries. Removes dead ones and adds their remaining counts to `totals`.
 fn scan<K: ConnectionKey>(
     reader: &mut BatchReader<K, Connection>,
     map: BorrowedFd<'_>,
@@ -309,7 +299,7 @@ fn scan<K: ConnectionKey>(
             // The next packet makes it anew, as a tunnel's.
             found.kill.push((*key, u64::MAX));
         } else if entry.half.iter().any(|half| criteria.is_due(entry, half)) {
-            found.take.push((*key, entry.origin));
+            found.take.push((*key, entry.origin, entry.cgroup));
         }
     })?;
     failed.map(|()| found)

@@ -45,8 +45,8 @@ struct LinkCreate {
     expected_revision: u64,
 }
 
-/// Attaches a tc program by tcx (6.6 and later) at one side of an interface, first in its chain. Closing the descriptor
-/// detaches it.
+/// Attaches a tc program by tcx (from 6.6) at one side of an interface, first in its chain, until the descriptor
+/// closes.
 pub fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32, ingress: bool) -> io::Result<OwnedFd> {
     let mut attributes = LinkCreate {
         program: program.as_raw_fd().cast_unsigned(),
@@ -105,29 +105,22 @@ pub fn delete<K: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
     }
 }
 
+/// An element of a per-CPU map. The caller keeps `values` until its call returns.
+fn per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: &mut [V]) -> Element {
+    debug_assert_eq!(size_of::<V>() % 8, 0, "the kernel rounds each CPU's value up to 8 bytes");
+    let (map, value) = (map.as_raw_fd().cast_unsigned(), values.as_mut_ptr() as u64);
+    Element { map, key: address(key), value, ..Element::default() }
+}
+
 /// Reads one element of a per-CPU map: a value for every possible CPU.
 pub fn lookup_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: &mut [V]) -> io::Result<()> {
-    debug_assert_eq!(size_of::<V>() % 8, 0, "the kernel rounds each CPU's value up to 8 bytes");
-    let attributes = &mut Element {
-        map: map.as_raw_fd().cast_unsigned(),
-        key: address(key),
-        value: values.as_mut_ptr() as u64,
-        ..Element::default()
-    };
-    bpf(BPF_MAP_LOOKUP_ELEM, attributes).map(drop)
+    bpf(BPF_MAP_LOOKUP_ELEM, &mut per_cpu(map, key, values)).map(drop)
 }
 
 /// Removes one element of a per-CPU hash map (5.14 and later) and reads its last values, one for every possible CPU.
 /// Returns false, and leaves `values`, if it is missing.
 pub fn take_per_cpu<K: Plain, V: Plain>(map: BorrowedFd<'_>, key: &K, values: &mut [V]) -> io::Result<bool> {
-    debug_assert_eq!(size_of::<V>() % 8, 0, "the kernel rounds each CPU's value up to 8 bytes");
-    let attributes = &mut Element {
-        map: map.as_raw_fd().cast_unsigned(),
-        key: address(key),
-        value: values.as_mut_ptr() as u64,
-        ..Element::default()
-    };
-    match bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, attributes) {
+    match bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, &mut per_cpu(map, key, values)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -246,7 +239,7 @@ struct InfoByFd {
 /// Offset of `recursion_misses` in `struct bpf_prog_info` (5.12 and later).
 const RECURSION_MISSES: usize = 208;
 
-/// How often a tracing program was skipped because it was already running on that CPU; 0 if the kernel lacks the count.
+/// Returns how often a tracing program was skipped while it ran on that CPU; 0 if the kernel lacks the count.
 pub fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     let mut info = [0_u8; 256];
     let mut attributes =

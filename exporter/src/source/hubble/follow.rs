@@ -27,10 +27,10 @@ use crate::client::hubble::Connection;
 use crate::source::Waker;
 use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
 use crate::source::connection_metrics::ConnectionMetrics;
-use crate::source::datapath::clock::unix_now;
 use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::clock::unix_now;
 
-/// How often a server without entries is polled.
+/// The interval between polls of a server without entries.
 const EMPTY: Duration = Duration::from_millis(500);
 
 /// The metrics, shared by both threads.
@@ -80,7 +80,7 @@ pub(super) struct Follower {
     pub(super) random: fastrand::Rng,
 }
 
-/// Why a stream or a connection ended.
+/// The end of a stream or a connection.
 struct End {
     reason: &'static str,
     why: String,
@@ -159,7 +159,7 @@ impl Follower {
         }
         self.view.change(|now| now.reason = Some(reason));
         if log.on_disconnect(reason) {
-            tracing::warn!(reason, %error, "cannot connect to the Hubble server; will go on trying");
+            tracing::warn!(reason, %error, "cannot connect to the Hubble server; retrying");
         }
     }
 
@@ -172,7 +172,7 @@ impl Follower {
         });
         let End { reason, why } = end;
         if log.on_disconnect(end.reason) {
-            tracing::warn!(address = %self.address, reason, why, "the stream of the Hubble server has ended; will connect again");
+            tracing::warn!(address = %self.address, reason, why, "the stream of the Hubble server has ended; reconnecting");
         }
     }
 
@@ -243,7 +243,7 @@ impl Follower {
                     status => return Ok(if has_waited { status.num_flows } else { 0 }),
                 },
                 Err(status) if matches!(status.code(), Code::Unavailable | Code::Cancelled) => return Err(status),
-                // A server without status may be followed all the same.
+                // A server without status can still be followed.
                 Err(_) => return Ok(0),
             }
             tokio::time::sleep(EMPTY).await;
@@ -304,7 +304,7 @@ impl Follower {
         if !missing.contains(&kind) {
             missing.push(kind);
             let (call, why) = (kind.path(), status_text(status));
-            tracing::info!(address = %self.address, call, why, "the server does not give these events; its flows are read");
+            tracing::info!(address = %self.address, call, why, "the server does not serve these events; only its flows are read");
         }
     }
 
@@ -322,7 +322,7 @@ impl Follower {
         let read = match messages::read(kind, message) {
             Ok(read) => read,
             Err(error) => {
-                tracing::debug!(%error, call = kind.path(), "undecodable message");
+                tracing::debug!(%error, call = kind.path(), "cannot decode a message");
                 let item = Item::Undecodable { time: unix_now(), data: message.clone() };
                 return self.out.send(item).await;
             }

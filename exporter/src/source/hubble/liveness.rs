@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use crate::client::hubble::Connection;
 
-/// How a silent server is probed: by a call, because Go's servers end a connection that pings more often than every 5
-/// minutes.
+/// The probes of a silent server: calls, because Go's servers end a connection that pings more than every 5 minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct Probing {
-    /// How often the streams are checked; if no message came, the server is probed.
+    /// The interval between checks of the streams; without a message since the last check, the server is probed.
     pub interval: Duration,
-    /// How long the answer may take.
+    /// Timeout of the answer.
     pub timeout: Duration,
 }
 

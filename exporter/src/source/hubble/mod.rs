@@ -1,5 +1,4 @@
-//! The source `hubble`: follows flows, agent and debug events of a Hubble server or a relay, and reconnects after every
-//! end.
+//! The source `hubble`: follows flows, agent and debug events of a Hubble server or relay; reconnects after each end.
 //!
 //! After an interruption it requests events from the last seen ones on, and leaves out those seen twice. Events that
 //! the server no longer has are missed; their number is unknown, so such gaps are counted. If this client is too slow,
@@ -44,7 +43,7 @@ const CAPACITY: usize = 4096;
 pub struct Config {
     /// The server's address.
     pub address: Address,
-    /// How to connect.
+    /// The connection's settings.
     pub options: ClientConfig,
 }
 
@@ -135,7 +134,7 @@ impl Hubble {
 
 impl Source for Hubble {
     fn start(&mut self) -> io::Result<()> {
-        if self.following.is_none() && !self.halt.is_asked() {
+        if self.following.is_none() && !self.halt.is_requested() {
             self.metrics.get().started(Instant::now());
             let (sender, items) = mpsc::channel(CAPACITY);
             let out = ItemSender { items: sender, is_waiting: Arc::clone(&self.is_waiting), waker: self.waker.clone() };
@@ -160,7 +159,7 @@ impl Source for Hubble {
     }
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
-        if self.halt.is_asked()
+        if self.halt.is_requested()
             && let Some(following) = &mut self.following
             && !following.items.is_closed()
         {

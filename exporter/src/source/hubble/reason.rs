@@ -1,4 +1,4 @@
-//! Classifies why there is no connection to a Hubble server, for telemetry.
+//! Classifies the reasons of a missing connection to a Hubble server, for telemetry.
 
 use std::io::ErrorKind;
 

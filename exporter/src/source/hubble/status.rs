@@ -12,9 +12,9 @@ const NODES: usize = 1 << 13;
 /// The state of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// When it changed last.
+    /// Time of its last change.
     pub since: Instant,
-    /// Why there is no connection; `None` while there is one.
+    /// The reason of a missing connection; `None` while connected.
     pub reason: Option<&'static str>,
     /// Connections that have ended so far.
     pub interruptions: u64,
@@ -27,7 +27,7 @@ pub struct Connection {
 pub struct Node {
     /// `connected`, `unavailable`, `gone`, `error`, `unknown`.
     pub state: &'static str,
-    /// When the state changed last.
+    /// Time of the last change of state.
     pub since: Instant,
     /// The relay's message; often empty.
     pub message: String,

@@ -1,21 +1,20 @@
 //! The window of a stream's recent events: the time to resume from after an interruption, and which events were seen.
 //!
-//! A resumed stream overlaps by some seconds: flows of several nodes come out of order, and an event that comes again
-//! proves that its node has lost none after it. Only times of one node are compared with each other.
+//! A resumed stream overlaps by some seconds, since flows of several nodes are out of order. A repeated event proves
+//! that its node has lost none after it. Only times of one node are compared with each other.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How far events of a node may be out of order. Relay holds flows back for up to a second (1.20's default) to sort
-/// them.
+/// The longest disorder of a node's events. Relay holds flows back for up to a second (1.20's default) to sort them.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
 /// After this silence, while other nodes sent events, a node has no late events: its last event's time is not resumed
 /// from. Measured by arrival, as clocks of nodes are not comparable.
 const QUIET: Duration = Duration::from_secs(600);
 /// An event this far before the node's newest is not late: the node's clock was set back.
 const SET_BACK: Duration = Duration::from_secs(60);
-/// How long after an interruption old events of a node are repeated ones.
+/// The time after an interruption in which old events of a node are repeated ones.
 const REPLAY: Duration = Duration::from_secs(60);
 /// The most events that are remembered: as many as the largest ring of a server has, some 6 MiB.
 const EVENTS: usize = 1 << 16;
@@ -38,11 +37,11 @@ pub(super) enum Offer {
 pub(super) struct Offered<'a> {
     /// The node that observed it; empty if unknown.
     pub(super) node: &'a str,
-    /// When it happened, ns since the Unix epoch; 0 = unknown.
+    /// Time of the event, ns since the Unix epoch; 0 = unknown.
     pub(super) time: u64,
     /// Identifies the event.
     pub(super) key: u128,
-    /// Whether the server selects it by time. It does not for losses, so those prove nothing.
+    /// Whether the server selects it by time. It does not do so for losses, whose times therefore prove nothing.
     pub(super) is_timed: bool,
 }
 
@@ -68,7 +67,7 @@ struct Node {
     newest: u64,
     /// The latest time among its forgotten events.
     floor: u64,
-    /// When its last event arrived.
+    /// Arrival of its last event.
     last_arrival: Instant,
     /// Set while its events may be repeated.
     replay: Option<Replay>,

@@ -7,7 +7,6 @@ use eyepiece_semconv::{attribute, metric};
 
 use crate::support::telemetry::{Number, Telemetry};
 
-/// The metrics of a replay.
 #[derive(Debug)]
 pub(super) struct ReplayMetrics {
     telemetry: Telemetry,
@@ -35,7 +34,7 @@ impl ReplayMetrics {
     pub(super) fn damaged(&mut self, damage: Damage, size: usize) {
         let kind = self.damaged.entry(damage).or_insert_with(|| {
             let reason = [(attribute::EYEPIECE_REASON, damage.name())];
-            tracing::warn!(reason = damage.name(), "the recording is damaged; what is whole is played");
+            tracing::warn!(reason = damage.name(), "the recording is damaged; its intact records are played");
             Damaged {
                 places: self.telemetry.counter(metric::EYEPIECE_SOURCE_DAMAGED.name, &reason),
                 bytes: self.telemetry.counter(metric::EYEPIECE_SOURCE_DISCARDED.name, &reason),

@@ -22,7 +22,7 @@ pub use self::names::RecordedNames;
 use self::pace::Pace;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
-use crate::metadata::{Publisher, facts};
+use crate::metadata::{Publisher, recorded};
 use crate::support::telemetry::Telemetry;
 
 /// Steps per read, events or not: enough to spread its cost, few enough for a quick reaction to commands.
@@ -39,7 +39,7 @@ const STDIN: &str = "-";
 pub struct Config {
     /// The file; `-` is standard input.
     pub path: String,
-    /// How many times faster than recorded; 0 = without waits.
+    /// The factor of the recorded speed; 0 = without waits.
     pub speed: f64,
 }
 
@@ -56,27 +56,18 @@ pub struct Deps<'a> {
     pub shutdown: &'a Halt,
 }
 
-/// Why a file cannot be played.
+/// The error of opening a recording.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ReplayError {
     /// The file cannot be opened or read.
     #[error("replay.path: {path}: {source}")]
-    Open {
-        /// The file.
-        path: String,
-        /// The system's error.
-        source: io::Error,
-    },
+    Open { path: String, source: io::Error },
     /// The file is no recording.
     #[error("replay.path: {path}: {source}")]
-    Head {
-        /// The file.
-        path: String,
-        /// The error in its head.
-        source: HeadError,
-    },
+    Head { path: String, source: HeadError },
     /// The program was shut down before the first bytes came.
-    #[error("replay.path: shut down before its first bytes came")]
+    #[error("replay.path: shut down before its first bytes arrived")]
     Interrupted,
 }
 
@@ -223,7 +214,7 @@ impl Replay {
     /// Waits for more bytes at the start; returns false at the file's end.
     fn first_bytes(&mut self, shutdown: &Halt) -> Result<bool, ReplayError> {
         loop {
-            if shutdown.is_asked() {
+            if shutdown.is_requested() {
                 return Err(ReplayError::Interrupted);
             }
             match fill(&shutdown.waker, &mut self.input, &mut self.buffer, FIRST_WAIT) {
@@ -240,7 +231,7 @@ impl Replay {
         let (mut count, mut skipped) = (0, 0);
         // Steps are bounded as well as events: damage has no events and may be endless.
         for _ in 0..BURST {
-            if skipped >= BURST_DAMAGED || self.halt.is_asked() {
+            if skipped >= BURST_DAMAGED || self.halt.is_requested() {
                 break;
             }
             match self.reader.next(self.buffer.filled()) {
@@ -304,7 +295,11 @@ impl Replay {
         self.buffer.clear();
         if left > 0 {
             self.metrics.truncated.add(left as u64);
-            tracing::warn!(bytes = left, "{}: the last record is cut; everything before was played", self.path);
+            tracing::warn!(
+                bytes = left,
+                "{}: the last record is truncated; all records before it were played",
+                self.path
+            );
         }
         self.metrics.log_totals(&self.path);
         tracing::info!("{}: played to its end", self.path);
@@ -316,9 +311,9 @@ impl Replay {
 /// Applies a record that is no event.
 fn learn(record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
     match record {
-        Record::Facts(bytes) => match facts::read(bytes, symbols) {
+        Record::Metadata(bytes) => match recorded::read(bytes, symbols) {
             Some(tables) => publisher.publish(tables),
-            None => tracing::warn!("facts of the recording are of a later version; names may be missing"),
+            None => tracing::warn!("cannot read metadata of a later version in the recording; names may be missing"),
         },
         Record::Reason { number, name } => names.learn_reason(*number, name),
         Record::Symbol { address, name } => names.learn_symbol(*address, name),
@@ -338,10 +333,10 @@ impl Source for Replay {
     }
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
-        if self.halt.is_asked() {
+        if self.halt.is_requested() {
             self.metrics.log_totals(&self.path);
         }
-        if !self.is_reading || self.finished.is_none() || self.halt.is_asked() {
+        if !self.is_reading || self.finished.is_none() || self.halt.is_requested() {
             wait(&self.waker, [None; 2], timeout)?;
             return Ok(0);
         }

@@ -1,4 +1,4 @@
-//! When the records of a recording are due.
+//! The schedule of a recording's records.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ const LONG_WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Pace {
     speed: f64,
-    /// When the first record was played, and its own time.
+    /// The start of the first record's replay, and the record's own time.
     began: Option<(Instant, u64)>,
     /// Time of the record whose long wait was logged.
     announced: Option<u64>,
@@ -21,7 +21,7 @@ impl Pace {
         Self { speed, began: None, announced: None }
     }
 
-    /// How long until a record of this time is due. Logs a long wait once, with the recording's path.
+    /// Returns the wait until a record of this time is due. Logs a long wait once, with the recording's path.
     pub(super) fn until(&mut self, time: u64, path: &str) -> Duration {
         let ahead = self.remaining(time);
         if ahead >= LONG_WAIT && self.announced.replace(time) != Some(time) {

@@ -1,4 +1,4 @@
-//! What is asked, what is printed where, and how it ends.
+//! Checks requests, output and exit codes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tonic::Status;
 
-use super::server::{Answers, Server, Then, flow};
+use super::server::{Answers, Server, StreamEnd, flow};
 use super::{eyepiece, observe, of, texts};
 
 fn flows(summaries: &[&str]) -> Answers {
@@ -87,7 +87,7 @@ fn usage_errors_precede_connection() {
         (&["--pod", "a", "--not"], "--not has no filter after it"),
         (&["-o", "xml"], "possible values: compact, dict, json, table"),
         (&["--time-format", "x"], "StampMilli"),
-        (&["--server", "ftp://x"], "--server: \"ftp://x\" is no address"),
+        (&["--server", "ftp://x"], "--server: invalid address of a Hubble server \"ftp://x\""),
         (&["--timeout", "5"], "--timeout: \"5\" is no duration"),
         (&["--tls-client-key-file", "x"], "belong together"),
         (&["--server", "x:1", "--basic-auth-username", "x"], "belong together"),
@@ -173,7 +173,7 @@ fn events_nodes_namespaces_and_peers() {
 #[test]
 fn follow_continues_until_signal() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let server = Server::start(Answers { then: Then::Wait, ..flows(&["a"]) });
+        let server = Server::start(Answers { then: StreamEnd::Wait, ..flows(&["a"]) });
         let mut command = eyepiece(&["observe", "--server", &server.address, "--follow"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -191,7 +191,7 @@ fn follow_continues_until_signal() {
 
 #[test]
 fn signal_ends_blocked_output() {
-    let server = Server::start(Answers { then: Then::Again, ..flows(&["a"]) });
+    let server = Server::start(Answers { then: StreamEnd::Again, ..flows(&["a"]) });
     let mut command = eyepiece(&["observe", "--server", &server.address, "--follow"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
@@ -208,7 +208,7 @@ fn signal_ends_blocked_output() {
 
 #[test]
 fn closed_output_pipe_is_no_error() {
-    let server = Server::start(Answers { then: Then::Again, ..flows(&["a"]) });
+    let server = Server::start(Answers { then: StreamEnd::Again, ..flows(&["a"]) });
     for form in ["compact", "json", "dict"] {
         let script = format!(
             "{} observe --server {} -f -o {form} | head -n 3; exit ${{PIPESTATUS[0]}}",
@@ -226,7 +226,7 @@ fn server_error_follows_received_flows() {
         (Status::unknown("invalid filter\u{1b}"), "eyepiece: the server answers: invalid filter^[\n"),
         (Status::unavailable("gone"), "eyepiece: the server answers: The service is currently unavailable: gone\n"),
     ] {
-        let server = Server::start(Answers { then: Then::Fail(status), ..flows(&["a"]) });
+        let server = Server::start(Answers { then: StreamEnd::Fail(status), ..flows(&["a"]) });
         assert_eq!(texts(&observe(&server.address, &[])), (1, line("a"), expected.to_owned()));
     }
     let server = Server::start(Answers::default());

@@ -1,10 +1,11 @@
-//! Ours beside Hubble's own command line: the same requests of the same flags, and the same texts of the same server,
-//! which is Cilium's.
+//! Compares with Hubble's own command line: the same requests of the same flags, the same texts of Cilium's server.
 //!
 //! The peer is the command line 0.12.3, made of Cilium 1.14. Where ours differs by intent the tests state it: what
 //! newer command lines do better, and what is a fault of all of them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,20 +16,14 @@ use eyepiece_hubble::proto::observer::ExportEvent;
 use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use eyepiece_tests::harness::observer::{ObserveServer, Options};
 use eyepiece_tests::reference::vectors;
-use eyepiece_tests::{harness, peer, skip};
+use eyepiece_tests::{harness, needs_peers};
 use prost::Message as _;
 use prost_types::Timestamp;
 use serde_json::Value;
 
 use super::{of, texts};
 
-/// The peers, or why there are none.
-fn hubble() -> Result<String, String> {
-    peer::find(harness::NAME)?;
-    Ok(peer::find("hubble")?.to_str().unwrap_or_default().to_owned())
-}
-
-fn run(program: &str, arguments: &[&str]) -> (i32, String, String) {
+fn run(program: impl AsRef<OsStr>, arguments: &[&str]) -> (i32, String, String) {
     // Hubble's command line wants to know where its configuration would be.
     texts(&Command::new(program).args(arguments).env_clear().env("HOME", "/nonexistent").output().unwrap())
 }
@@ -37,10 +32,7 @@ const OURS: &str = env!("CARGO_BIN_EXE_eyepiece");
 
 #[test]
 fn flags_make_filters_as_hubble() {
-    let hubble = match hubble() {
-        Ok(hubble) => hubble,
-        Err(why) => skip!("{why}"),
-    };
+    let [hubble, _] = &needs_peers!("hubble", harness::NAME);
     let rows = [
         "",
         "--pod a --not --verdict DROPPED -4 -t trace:to-endpoint",
@@ -81,12 +73,12 @@ fn flags_make_filters_as_hubble() {
     for row in rows {
         let flags: Vec<_> =
             ["observe", "flows", "--print-raw-filters"].into_iter().chain(row.split_whitespace()).collect();
-        let (theirs, ours) = (run(&hubble, &flags), run(OURS, &flags));
+        let (theirs, ours) = (run(hubble, &flags), run(OURS, &flags));
         assert_eq!((ours.0 == 0, &ours.1), (theirs.0 == 0, &theirs.1), "{row}: {} {}", theirs.2, ours.2);
     }
 }
 
-/// Events of Cilium's own parser, each at a time of its own: flows, and agent and debug events.
+/// Events of Cilium's own parser, each at a different time: flows, and agent and debug events.
 fn events() -> Vec<ExportEvent> {
     let text = vectors::text("flows-world.jsonl.gz");
     let events =
@@ -107,7 +99,7 @@ fn events() -> Vec<ExportEvent> {
     events.collect()
 }
 
-/// Whether the peer prints a flow differently: what it does not know yet, and what newer versions print in more detail.
+/// Returns whether the peer prints a flow differently: with unknown parts, or with less detail than newer versions.
 fn is_newer(event: &ExportEvent) -> bool {
     let flow = match &event.response_types {
         Some(ResponseTypes::Flow(flow)) => flow,
@@ -143,7 +135,7 @@ fn with_server(events: &[ExportEvent], work: impl FnOnce(&str) -> Result<()>) ->
 }
 
 /// Both outputs, which have the same lines.
-fn same(hubble: &str, address: &str, flags: &[&str]) -> Result<usize> {
+fn same(hubble: &Path, address: &str, flags: &[&str]) -> Result<usize> {
     let arguments = [&["observe"], flags, &["--server", address]].concat();
     let (theirs, mut ours) = (run(hubble, &arguments), run(OURS, &arguments));
     ensure!(theirs.0 == 0 && ours.0 == 0, "{flags:?}: {} {}", theirs.2, ours.2);
@@ -160,13 +152,7 @@ fn same(hubble: &str, address: &str, flags: &[&str]) -> Result<usize> {
 
 #[test]
 fn server_output_matches_hubble() -> Result<()> {
-    let hubble = match hubble() {
-        Ok(hubble) => hubble,
-        Err(why) => {
-            skip::record("observe::peers::server_output_matches_hubble", &why);
-            return Ok(());
-        }
-    };
+    let [hubble, _] = &needs_peers!("hubble", harness::NAME);
     let (mut newer, known): (Vec<_>, Vec<_>) = events().into_iter().partition(is_newer);
     newer.retain(|event| matches!(event.response_types, Some(ResponseTypes::Flow(_))));
     ensure!(known.len() > 1_500 && newer.len() > 20, "{} {}", known.len(), newer.len());
@@ -181,10 +167,10 @@ fn server_output_matches_hubble() -> Result<()> {
                 &["--time-format", "RFC3339Nano"],
                 &["--color", "always"],
             ] {
-                lines += same(&hubble, address, &[&["flows", "--all", "-o", form], flags].concat())?;
+                lines += same(hubble, address, &[&["flows", "--all", "-o", form], flags].concat())?;
             }
         }
-        lines += same(&hubble, address, &["--all", "-o", "dict", "--print-node-name", "--color", "always"])?;
+        lines += same(hubble, address, &["--all", "-o", "dict", "--print-node-name", "--color", "always"])?;
         for format in [
             "StampMilli",
             "YearMonthDay",
@@ -195,7 +181,7 @@ fn server_output_matches_hubble() -> Result<()> {
             "RFC3339Micro",
             "RFC1123Z",
         ] {
-            lines += same(&hubble, address, &["--last", "200", "--time-format", format])?;
+            lines += same(hubble, address, &["--last", "200", "--time-format", format])?;
         }
         for flags in [
             &["--first", "7"][..],
@@ -207,18 +193,18 @@ fn server_output_matches_hubble() -> Result<()> {
             &["--all", "--pod", "kube-system/", "--not", "-6"],
             &["--all", "--denylist", "{\"event_type\":[{\"type\":4}]}"],
         ] {
-            lines += same(&hubble, address, &[&["flows"], flags].concat())?;
+            lines += same(hubble, address, &[&["flows"], flags].concat())?;
         }
         for kind in ["agent-events", "debug-events"] {
             for flags in [&["-o", "compact"][..], &["-o", "compact", "--print-node-name"], &["-o", "table"]] {
-                lines += same(&hubble, address, &[&[kind, "--all"], flags].concat())?;
+                lines += same(hubble, address, &[&[kind, "--all"], flags].concat())?;
             }
         }
         ensure!(lines > 30_000, "{lines} lines");
-        json_is_the_same(&hubble, address)?;
-        status_is_the_same(&hubble, address)
+        json_is_the_same(hubble, address)?;
+        status_is_the_same(hubble, address)
     })?;
-    newer_words_are_ours(&hubble, &newer)
+    newer_words_are_ours(hubble, &newer)
 }
 
 /// Fields that came after the peer.
@@ -245,7 +231,7 @@ const NEWER_FIELDS: &[&str] = &[
     "cgroup_id",
 ];
 
-/// Takes out what came after the peer; names the places where texts still differ.
+/// Removes fields that are newer than the peer; returns the places of other differences.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -257,7 +243,7 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// Whether values are the same; an enum's number may be the peer's for a name that it does not know yet.
+/// Returns whether values are the same; an enum's number may be the peer's for a name that it does not know yet.
 fn agree(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {
@@ -274,7 +260,7 @@ fn agree(theirs: &Value, ours: &Value) -> bool {
     }
 }
 
-fn json_is_the_same(hubble: &str, address: &str) -> Result<()> {
+fn json_is_the_same(hubble: &Path, address: &str) -> Result<()> {
     let mut equal = 0;
     for command in [&["flows", "--all"][..], &["agent-events", "--all"], &["debug-events", "--all"]] {
         let arguments = [&["observe"], command, &["-o", "jsonpb", "--server", address]].concat();
@@ -299,7 +285,7 @@ fn json_is_the_same(hubble: &str, address: &str) -> Result<()> {
 }
 
 /// The peer knows no rate, which newer ones take from the server.
-fn status_is_the_same(hubble: &str, address: &str) -> Result<()> {
+fn status_is_the_same(hubble: &Path, address: &str) -> Result<()> {
     for form in ["compact", "dict"] {
         let theirs = run(hubble, &["status", "--server", address, "-o", form]).1;
         let ours = run(OURS, &["status", "--hubble", address, "-o", form]).1;
@@ -322,7 +308,7 @@ fn status_is_the_same(hubble: &str, address: &str) -> Result<()> {
 }
 
 /// Where the words differ, and how: theirs and ours.
-fn newer_words_are_ours(hubble: &str, newer: &[ExportEvent]) -> Result<()> {
+fn newer_words_are_ours(hubble: &Path, newer: &[ExportEvent]) -> Result<()> {
     with_server(newer, |address| {
         let arguments = ["observe", "--all", "--server", address];
         let (theirs, ours) = (run(hubble, &arguments).1, run(OURS, &arguments).1);
@@ -367,13 +353,7 @@ fn explained(theirs: &str, flow: &Flow) -> String {
 
 #[test]
 fn known_faults_of_hubble_are_absent() -> Result<()> {
-    let hubble = match hubble() {
-        Ok(hubble) => hubble,
-        Err(why) => {
-            skip::record("observe::peers::known_faults_of_hubble_are_absent", &why);
-            return Ok(());
-        }
-    };
+    let [hubble, _] = &needs_peers!("hubble", harness::NAME);
     let time = r#""time":"2024-05-06T07:08:09Z""#;
     let events = [
         format!(r#"{{"agent_event":{{"type":"AGENT_STARTED"}},{time}}}"#),
@@ -387,7 +367,7 @@ fn known_faults_of_hubble_are_absent() -> Result<()> {
     with_server(&events, |address| {
         let both = |arguments: &[&str]| {
             let arguments = [&["observe"], arguments, &["--server", address]].concat();
-            (run(&hubble, &arguments).1, run(OURS, &arguments).1)
+            (run(hubble, &arguments).1, run(OURS, &arguments).1)
         };
         // A separator without its line's end.
         let (theirs, ours) = both(&["agent-events", "-o", "dict"]);

@@ -23,9 +23,9 @@ use tonic::transport::server::Router;
 use tonic::transport::{Server as Transport, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// What comes behind the messages of a stream.
+/// The end of a stream, after its messages.
 #[derive(Clone, Default)]
-pub(crate) enum Then {
+pub(crate) enum StreamEnd {
     /// The end.
     #[default]
     End,
@@ -37,14 +37,14 @@ pub(crate) enum Then {
     Fail(Status),
 }
 
-/// What is answered.
+/// The answers.
 #[derive(Clone, Default)]
 pub(crate) struct Answers {
     pub(crate) flows: Vec<GetFlowsResponse>,
-    pub(crate) then: Then,
+    pub(crate) then: StreamEnd,
     pub(crate) agent: Vec<GetAgentEventsResponse>,
     pub(crate) debug: Vec<GetDebugEventsResponse>,
-    /// None is a node, which knows none.
+    /// `None` is a node, which knows no others.
     pub(crate) nodes: Option<GetNodesResponse>,
     pub(crate) namespaces: GetNamespacesResponse,
     pub(crate) status: ServerStatusResponse,
@@ -52,9 +52,9 @@ pub(crate) struct Answers {
     pub(crate) is_sick: bool,
 }
 
-/// What was asked.
+/// The received requests.
 #[derive(Default)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequests {
     pub(crate) flows: Vec<GetFlowsRequest>,
     pub(crate) agent: Vec<GetAgentEventsRequest>,
     pub(crate) debug: Vec<GetDebugEventsRequest>,
@@ -64,7 +64,7 @@ pub(crate) struct Asked {
 
 struct Service {
     answers: Answers,
-    asked: Arc<Mutex<Asked>>,
+    asked: Arc<Mutex<ReceivedRequests>>,
 }
 
 type Messages = Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
@@ -74,14 +74,14 @@ impl Service {
         let encoded: Vec<_> = messages.iter().map(|message| Ok(Encoded(message.encode_to_vec().into()))).collect();
         let first = tokio_stream::iter(encoded.clone());
         Response::new(match self.answers.then.clone() {
-            Then::End => Box::pin(first),
-            Then::Wait => Box::pin(first.chain(tokio_stream::pending())),
-            Then::Again => Box::pin(tokio_stream::iter(std::iter::repeat(encoded).flatten())),
-            Then::Fail(status) => Box::pin(first.chain(tokio_stream::once(Err(status)))),
+            StreamEnd::End => Box::pin(first),
+            StreamEnd::Wait => Box::pin(first.chain(tokio_stream::pending())),
+            StreamEnd::Again => Box::pin(tokio_stream::iter(std::iter::repeat(encoded).flatten())),
+            StreamEnd::Fail(status) => Box::pin(first.chain(tokio_stream::once(Err(status)))),
         })
     }
 
-    fn note<T>(&self, request: Request<T>, note: impl FnOnce(&mut Asked, T)) {
+    fn note<T>(&self, request: Request<T>, note: impl FnOnce(&mut ReceivedRequests, T)) {
         let mut asked = self.asked.lock().unwrap();
         if let Some(value) = request.metadata().get("authorization") {
             asked.authorization.push(value.to_str().unwrap().to_owned());
@@ -145,7 +145,7 @@ impl Peer for Peers {
 /// A running server; it ends with this.
 pub(crate) struct Server {
     pub(crate) address: String,
-    pub(crate) asked: Arc<Mutex<Asked>>,
+    pub(crate) asked: Arc<Mutex<ReceivedRequests>>,
     _folder: TempDir,
     _runtime: Runtime,
 }
@@ -165,7 +165,7 @@ impl Server {
 
     fn run(answers: Answers, tls: Option<ServerTlsConfig>, folder: TempDir, path: Option<&Path>) -> Self {
         let runtime = Runtime::new().unwrap();
-        let asked = Arc::new(Mutex::new(Asked::default()));
+        let asked = Arc::new(Mutex::new(ReceivedRequests::default()));
         let router = router(answers, tls, &asked, &runtime);
         let address = runtime.block_on(async {
             if let Some(path) = path {
@@ -182,7 +182,12 @@ impl Server {
     }
 }
 
-fn router(answers: Answers, tls: Option<ServerTlsConfig>, asked: &Arc<Mutex<Asked>>, runtime: &Runtime) -> Router {
+fn router(
+    answers: Answers,
+    tls: Option<ServerTlsConfig>,
+    asked: &Arc<Mutex<ReceivedRequests>>,
+    runtime: &Runtime,
+) -> Router {
     let (reporter, health) = tonic_health::server::health_reporter();
     let status =
         if answers.is_sick { tonic_health::ServingStatus::NotServing } else { tonic_health::ServingStatus::Serving };

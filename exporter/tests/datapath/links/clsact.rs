@@ -1,10 +1,10 @@
-//! What an earlier run left at clsact is removed, and nothing else: with real programs, of ours and of others.
+//! Checks that only an earlier run's filters at clsact are removed: with real programs, ours and others'.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
 
 use eyepiece::source::datapath::links::filters::{
-    Direction, Ours, filters, remove_empty_clsact, remove_stale, stale_filters,
+    Direction, OwnFilters, filters, remove_empty_clsact, remove_stale, stale_filters,
 };
 use eyepiece::source::datapath::links::netlink::Request;
 use eyepiece::source::datapath::links::requests::Requests;
@@ -67,7 +67,7 @@ fn only_own_filters_are_removed() {
             requests.links().unwrap().into_iter().find(|link| link.name == name).unwrap().ifindex
         };
         let (eyl0, eyl1) = (index(&mut requests, "eyl0"), index(&mut requests, "eyl1"));
-        let ours = Ours::default();
+        let ours = OwnFilters::default();
         // Foreign ones that have something in common with ours, before and behind; then ours.
         for (ifindex, direction, handle, priority, name) in [
             (eyl0, Ingress, 1, ours.priority, "cil_from_container"),

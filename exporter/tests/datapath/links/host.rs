@@ -1,4 +1,4 @@
-//! A host of its own for each test: a network namespace, others beside it, and a watcher in it.
+//! A separate host for each test: a network namespace, others beside it, and a watcher in it.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,8 +11,8 @@ use eyepiece::source::datapath::links::{Config, Link, LinkEvent, Links};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::interner::Symbols;
 
-/// How long a test waits for what must happen. Passing tests never wait that long.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of expected events. Passing tests never wait that long.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs a test on a thread in a new network namespace, or reports by name that it was skipped.
 pub(crate) fn isolated(name: &str, test: impl FnOnce() + Send + 'static) {
@@ -43,7 +43,6 @@ pub(crate) fn try_ip(arguments: &str) -> bool {
 pub(crate) struct Other(pub(crate) String);
 
 impl Other {
-    /// A new one.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("eyl-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -56,7 +55,6 @@ impl Other {
         ip(&format!("-n {} {arguments}", self.0));
     }
 
-    /// Its inode.
     pub(crate) fn inode(&self) -> u32 {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(format!("/run/netns/{}", self.0)).expect("namespace");
@@ -103,7 +101,7 @@ impl Watched {
 
     /// Reads events until the condition holds; the snapshot is the newest each time it is asked.
     pub(crate) fn until(&mut self, what: &str, condition: impl Fn(&mut Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !condition(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "waited for {what} in vain: {:#?}", self.table);
@@ -137,9 +135,9 @@ impl Watched {
         }
     }
 
-    /// Who is behind an address, by the newest snapshot.
+    /// Returns the owner of an address, by the newest snapshot.
     pub(crate) fn end(&mut self, address: &str) -> (String, u16) {
-        let end = self.reader.refresh().end(&address.parse().expect("an address"));
+        let end = self.reader.refresh().links().end(&address.parse().expect("an address"));
         (self.symbols.text(end.name).to_string(), end.endpoint)
     }
 

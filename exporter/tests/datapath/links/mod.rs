@@ -83,7 +83,7 @@ fn returning_peer_is_endpoint_again() {
         watched.until("its namespace", move |watched| {
             watched.link("host7").peer.is_some_and(|peer| peer.inode == Some(inode))
         });
-        watched.until("the snapshot", move |watched| watched.reader.tables().namespace(inode) == Some(id));
+        watched.until("the snapshot", move |watched| watched.reader.snapshot().links().namespace(inode) == Some(id));
         // The next one has another id, though the first one's is free.
         ip("link del host7");
         watched.until("it is gone", |watched| !watched.table.contains_key("host7"));
@@ -130,12 +130,12 @@ fn renamed_changed_deleted() {
         assert!(!watched.table.contains_key("host7"));
         let after = watched.link("cali7");
         assert_eq!((after.ifindex, after.endpoint, after.role), (before.ifindex, before.endpoint, before.role));
-        let name = watched.reader.refresh().interface(before.ifindex).name;
+        let name = watched.reader.refresh().links().interface(before.ifindex).name;
         assert_eq!(&*watched.symbols.text(name), "cali7");
         ip("link del cali7");
         watched.until("gone", |watched| !watched.table.contains_key("cali7"));
         // Events of it may still be on their way.
-        let name = watched.reader.refresh().endpoint_name(before.endpoint);
+        let name = watched.reader.refresh().links().endpoint_name(before.endpoint);
         assert_eq!(&*watched.symbols.text(name), "cali7");
     });
 }
@@ -160,7 +160,7 @@ fn bridges_of_endpoints() {
         // The bridge's own message about the port that left must not look like the interface's end.
         assert!(watched.table.contains_key("tap0"));
         let bridge = watched.link("br0").ifindex;
-        assert_eq!(watched.reader.refresh().interface(bridge).kind, InterfaceKind::EndpointBridge);
+        assert_eq!(watched.reader.refresh().links().interface(bridge).kind, InterfaceKind::EndpointBridge);
         ip("link del host7");
         watched.until("no ports again", is(InterfaceKind::Other));
     });
@@ -214,7 +214,7 @@ fn addresses_behind_endpoints() {
         let (first, second) = (one.inode(), two.inode());
         let id = watched.link("veth-c").endpoint;
         watched.until("namespaces", move |watched| {
-            let tables = watched.reader.refresh();
+            let tables = watched.reader.refresh().links();
             (tables.namespace(first), tables.namespace(second)) == (Some(0), Some(id))
         });
     });
@@ -319,7 +319,7 @@ fn dead_namespace_is_released() {
             other.ip("addr add 10.1.0.1/24 dev eth0");
             watched.until_end("10.1.0.1", &format!("host{round}"));
             let inode = other.inode();
-            watched.until("the inode", move |watched| watched.reader.tables().namespace(inode).is_some());
+            watched.until("the inode", move |watched| watched.reader.snapshot().links().namespace(inode).is_some());
             // Nothing else holds it: its interfaces go with it, unless the watcher keeps it open.
             drop(other);
             watched.until("the end", |watched| watched.table.len() == 1);

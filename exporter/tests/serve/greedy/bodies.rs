@@ -1,4 +1,4 @@
-//! Requests that never become whole: they hold neither memory nor places for ever, nor those of this machine at all.
+//! Checks incomplete requests: they release memory and slots, and hold none of this machine's own clients.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request};
 
-use super::support::{PATIENCE, Server, status};
+use super::support::{Server, TIMEOUT, status};
 
 type Frames = std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>;
 
@@ -61,7 +61,7 @@ async fn incomplete_messages_are_bounded() {
     let mut codes = Vec::new();
     for one in asked {
         assert_eq!(status(&mut others).await.num_flows, 1, "a small request is served");
-        codes.push(timeout(PATIENCE, one).await.expect("it is ended").unwrap());
+        codes.push(timeout(TIMEOUT, one).await.expect("it is ended").unwrap());
     }
     let of = |code| codes.iter().filter(|found| **found == code).count();
     let (large, late) = (of(Code::ResourceExhausted), of(Code::DeadlineExceeded));
@@ -90,7 +90,7 @@ async fn requests_without_body_hold_no_slot() {
         assert_eq!(refused.code(), Code::ResourceExhausted);
     }
     for one in asked {
-        assert_eq!(timeout(PATIENCE, one).await.expect("it is ended").unwrap(), Code::DeadlineExceeded);
+        assert_eq!(timeout(TIMEOUT, one).await.expect("it is ended").unwrap(), Code::DeadlineExceeded);
     }
     server.until("streams", "", 0).await;
     assert_eq!(status(&mut others).await.num_flows, 1);
@@ -110,6 +110,6 @@ async fn request_ends_at_client_deadline() {
             }
         }
     };
-    assert_eq!(timeout(PATIENCE, end).await.expect("it is ended").code(), Code::DeadlineExceeded);
+    assert_eq!(timeout(TIMEOUT, end).await.expect("it is ended").code(), Code::DeadlineExceeded);
     server.until("streams", "", 0).await;
 }

@@ -15,10 +15,10 @@ use super::support::{Server, status};
 const ENTRIES: u32 = 4000;
 /// Bytes by which the process may grow: a flow's expressions make some hundred kilobytes.
 const GROWTH: u64 = 64 << 20;
-/// How long the clients go on.
+/// The duration of the clients' requests.
 const TIME: Duration = Duration::from_secs(6);
-/// How long anyone else waits for an answer beside them, on a busy machine.
-const GOOD_TIME: Duration = Duration::from_secs(5);
+/// Timeout of other clients' answers on a busy machine.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// 12 KB: a list of 3,500 times a text of 128 KB.
 fn expression() -> String {
@@ -65,7 +65,7 @@ async fn greedy_expressions_keep_memory_bounded() {
             let mut answer = other.get_flows(request).await.unwrap().into_inner();
             assert!(answer.message().await.unwrap().is_some(), "the flow is there");
         };
-        timeout(GOOD_TIME, answer).await.expect("it is answered beside them");
+        timeout(OTHERS_TIMEOUT, answer).await.expect("it is answered beside them");
         let grown = most_memory().saturating_sub(before);
         assert!(grown < GROWTH, "{} MiB more", grown >> 20);
         sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! A server of Hubble's API with a full ring, on threads of its own as the command has them.
+//! A server of Hubble's API with a full ring, on separate threads as the command has them.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::numbers;
 
-/// How long anything may take on a busy machine before a test gives up; none waits for it where all goes well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of every wait on a busy machine; passing tests never wait that long.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running server.
 pub(crate) struct Server {
@@ -60,11 +60,11 @@ fn flows(from: u64, count: u64) -> Batch {
 }
 
 impl Server {
-    /// A server whose ring has so many flows.
+    /// Starts a server whose ring has this many flows.
     pub(crate) async fn start(entries: u32, limits: Limits) -> Self {
         let (ring, mut writer) = Ring::new(entries.max(1));
         for first in (0..u64::from(entries)).step_by(500) {
-            writer.write(flows(first, 500));
+            writer.write(&flows(first, 500));
         }
         let folder = tempfile::tempdir().unwrap();
         let unix = folder.path().join("hubble.sock");
@@ -107,25 +107,25 @@ impl Server {
         connect(&format!("unix://{}", text(&self.unix))).await
     }
 
-    /// A value of telemetry, 0 where there is none: by its name and, where it has one, its reason.
+    /// Returns a value of telemetry, or 0: by its name and, if any, its reason.
     pub(crate) fn number(&self, name: &str, reason: &str) -> u64 {
         numbers::number(&self.telemetry, name, reason)
     }
 
     /// Waits until a number is there.
     pub(crate) async fn until(&self, name: &str, reason: &str, expected: u64) {
-        numbers::until(&self.telemetry, name, reason, expected, PATIENCE).await;
+        numbers::until(&self.telemetry, name, reason, expected, TIMEOUT).await;
     }
 
     /// More flows come in.
     pub(crate) fn write(&mut self, count: u64) {
-        self.writer.write(flows(0, count));
+        self.writer.write(&flows(0, count));
     }
 
     /// Has it end within a time, and waits until it has.
     pub(crate) async fn end(mut self, drain: Duration) {
         self.stop.send_replace(Some(Instant::now() + drain));
-        timeout(PATIENCE, &mut self.task).await.expect("it ends").unwrap();
+        timeout(TIMEOUT, &mut self.task).await.expect("it ends").unwrap();
     }
 }
 
@@ -146,8 +146,8 @@ async fn connect(url: &str) -> ObserverClient<Channel> {
     ObserverClient::new(channel).max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
-/// What `hubble status` asks for, which has to come whatever others do.
+/// Sends the request of `hubble status`, which the server must answer whatever other clients do.
 pub(crate) async fn status(client: &mut ObserverClient<Channel>) -> ServerStatusResponse {
-    let answer = timeout(PATIENCE, client.server_status(ServerStatusRequest::default()));
+    let answer = timeout(TIMEOUT, client.server_status(ServerStatusRequest::default()));
     answer.await.expect("others are served").unwrap().into_inner()
 }

@@ -9,12 +9,12 @@ use eyepiece_hubble::proto::observer::GetFlowsRequest;
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 
-use super::support::{PATIENCE, Server, status};
+use super::support::{Server, TIMEOUT, status};
 
 /// Flows of the ring: to ask each of them what the filters below ask takes minutes.
 const ENTRIES: u32 = 40_000;
 
-/// As many labels as a request may ask for, none of which is there.
+/// As many labels as a request may have, none of which matches.
 fn labels() -> Vec<FlowFilter> {
     let filter = |number| FlowFilter {
         source_label: (0..9).map(|label| format!("k8s:label{label}=no{number}")).collect(),
@@ -67,15 +67,15 @@ async fn long_requests_leave_room_for_others() {
         // A pod's flows, as people look for them.
         let wanted = FlowFilter { source_label: vec!["k8s:label0=39999".to_owned()], ..FlowFilter::default() };
         let request = GetFlowsRequest { number: 1, whitelist: vec![wanted], ..GetFlowsRequest::default() };
-        let mut answer = timeout(PATIENCE, unix.get_flows(request)).await.expect("it is served").unwrap().into_inner();
-        assert!(timeout(PATIENCE, answer.message()).await.expect("it is served").unwrap().is_some());
+        let mut answer = timeout(TIMEOUT, unix.get_flows(request)).await.expect("it is served").unwrap().into_inner();
+        assert!(timeout(TIMEOUT, answer.message()).await.expect("it is served").unwrap().is_some());
         server.write(1);
         sleep(Duration::from_millis(20)).await;
     }
     assert!(clients.iter().all(|client| !client.is_finished()), "they are still at it");
     server.end(Duration::from_secs(2)).await;
     for client in clients {
-        let end = timeout(PATIENCE, client).await.expect("it ends").unwrap();
+        let end = timeout(TIMEOUT, client).await.expect("it ends").unwrap();
         assert_eq!(end.unwrap_err().code(), Code::Unavailable);
     }
 }

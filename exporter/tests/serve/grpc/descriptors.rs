@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tonic::service::Routes;
 
-/// How long anything may take on a busy machine before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of every wait on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Open files that this process may have: what it has by itself, and some.
 const FILES: u64 = 64;
 
-/// What is logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -71,7 +71,7 @@ async fn server_without_descriptors_logs_once() {
         files.pop();
         let before = number("eyepiece.hubble.refused");
         let client = TcpStream::connect(address).await.unwrap();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while number("eyepiece.hubble.refused") < before + 3 {
             assert!(Instant::now() < end, "it was not accepted again and again");
             sleep(Duration::from_millis(5)).await;

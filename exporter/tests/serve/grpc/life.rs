@@ -21,7 +21,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use super::support::{PATIENCE, Setup, VERSION, connect, health, unix};
+use super::support::{Setup, TIMEOUT, VERSION, connect, health, unix};
 
 #[tokio::test]
 async fn unknown_requests_are_unimplemented() {
@@ -53,7 +53,7 @@ async fn health_knows_client_service_names() {
     assert_eq!(health(channel, "other").await.unwrap_err().code(), Code::NotFound);
 }
 
-/// What `list services` and `describe` of a client like grpcurl ask for.
+/// Checks the requests of `list services` and `describe` of a client like grpcurl.
 #[tokio::test]
 async fn reflection_lists_services() {
     let server = Setup::default().start().await;
@@ -124,7 +124,7 @@ async fn address_in_use_is_named() {
         };
         assert_eq!(health(connect(&url, None).await.unwrap(), "").await.unwrap(), 1, "{url}");
     }
-    server.ask_to_end(PATIENCE);
+    server.ask_to_end(TIMEOUT);
     server.ended().await;
     assert!(!path.exists());
 }
@@ -139,7 +139,7 @@ async fn wildcard_port_serves_both_families() {
             let channel = connect(&format!("http://{host}:{free}"), None).await.unwrap();
             assert_eq!(health(channel, "").await.unwrap(), 1, "{host}");
         }
-        server.ask_to_end(PATIENCE);
+        server.ask_to_end(TIMEOUT);
         server.ended().await;
     }
 }
@@ -161,8 +161,8 @@ async fn shutdown_notifies_and_leaves_nothing() {
     // Streams that do not end by themselves are ended in the middle of this.
     server.ask_to_end(Duration::from_secs(2));
     assert_eq!(health.message().await.unwrap().unwrap().status, 2, "NOT_SERVING while it drains");
-    assert_eq!(timeout(PATIENCE, peers.message()).await.unwrap().unwrap_err().code(), Code::Unavailable);
-    let end = timeout(PATIENCE, health.message()).await.unwrap().unwrap_err();
+    assert_eq!(timeout(TIMEOUT, peers.message()).await.unwrap().unwrap_err().code(), Code::Unavailable);
+    let end = timeout(TIMEOUT, health.message()).await.unwrap().unwrap_err();
     assert_eq!((end.code(), end.message()), (Code::Unavailable, "the server is shutting down"));
     let telemetry = server.telemetry.clone();
     server.ended().await;

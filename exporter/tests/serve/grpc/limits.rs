@@ -1,4 +1,4 @@
-//! What a client may take: each limit reached, and what is served all the same.
+//! Checks the limits of a client: each is reached, and other clients are still served.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::pki::Pki;
-use super::support::{PATIENCE, Setup, health, unix};
+use super::support::{Setup, TIMEOUT, health, unix};
 
 /// Short enough to wait for, long enough for a busy machine to do what is in time.
 const SHORT: Duration = Duration::from_millis(300);
@@ -21,7 +21,7 @@ const SHORT: Duration = Duration::from_millis(300);
 /// Reads until the other side ends the connection.
 async fn until_ended(stream: &mut TcpStream) -> usize {
     let mut answer = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is ended").unwrap_or_default();
+    timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("it is ended").unwrap_or_default();
     answer.len()
 }
 
@@ -39,7 +39,7 @@ async fn connection_without_handshake_is_closed() {
         }
         server.until("connections", "", 0).await;
         assert!(server.number("refused", "handshake_timeout") >= 1);
-        server.ask_to_end(PATIENCE);
+        server.ask_to_end(TIMEOUT);
         server.ended().await;
     }
 }
@@ -110,7 +110,7 @@ async fn requests_of_connection_are_queued() {
     assert_eq!(health(server.channel().await, "").await.unwrap(), 1, "others are not kept waiting");
     assert!(!waiting.is_finished());
     drop(held);
-    assert_eq!(timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap(), 1);
+    assert_eq!(timeout(TIMEOUT, waiting).await.unwrap().unwrap().unwrap(), 1);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use eyepiece_hubble::proto::peer::{ChangeNotification, NotifyRequest};
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use super::support::{PATIENCE, Server, Setup, unix};
+use super::support::{Server, Setup, TIMEOUT, unix};
 
 async fn notify(server: &Server) -> Streaming<ChangeNotification> {
     PeerClient::new(server.channel().await).notify(NotifyRequest {}).await.unwrap().into_inner()
@@ -19,7 +19,7 @@ async fn notify(server: &Server) -> Streaming<ChangeNotification> {
 
 /// The next change and its peer.
 async fn next(stream: &mut Streaming<ChangeNotification>) -> String {
-    let change = timeout(PATIENCE, stream.message()).await.expect("a change").unwrap().unwrap();
+    let change = timeout(TIMEOUT, stream.message()).await.expect("a change").unwrap().unwrap();
     format!("{} {} {}", ["?", "+", "-", "~"][change.r#type as usize], change.name, change.address)
 }
 

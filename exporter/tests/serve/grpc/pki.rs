@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-/// What the servers' certificates are for.
+/// The name in the servers' certificates.
 pub(crate) const NAME: &str = "us.default.hubble-grpc.cilium.io";
 
 /// A certificate and its key.
@@ -65,7 +65,7 @@ impl Pki {
         std::fs::write(self.path("key"), &pair.key).unwrap();
     }
 
-    /// How tonic's clients trust this authority.
+    /// Returns a TLS configuration of tonic's clients that trusts this authority.
     pub(crate) fn client(&self, identity: Option<&Pair>) -> ClientTlsConfig {
         let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.ca)).domain_name(NAME);
         match identity {

@@ -22,9 +22,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::numbers;
 
-/// How long anything may take on a busy machine before a test gives up; none waits for it where all goes well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// What the server calls itself.
+/// Timeout of every wait on a busy machine; passing tests never wait that long.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+/// The version that the server reports.
 pub(crate) const VERSION: &str = "1.20.2+gtest";
 
 /// A running server.
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     peers: JoinHandle<()>,
 }
 
-/// What is served, and how.
+/// The served services and their settings.
 pub(crate) struct Setup {
     pub(crate) listen: Vec<Bind>,
     pub(crate) tls: Option<TlsFiles>,
@@ -83,7 +83,7 @@ impl Setup {
             peers: Vec::new(),
             file: self.peers_file,
             domains: self.domains.iter().map(|domain| domain.parse().unwrap()).collect(),
-            // Each look-up is asked for by hand in the scripted resolver.
+            // Tests trigger each look-up in the scripted resolver.
             refresh: Duration::from_millis(20),
             resolve: self.resolve,
             telemetry: telemetry.clone(),
@@ -104,14 +104,14 @@ impl Server {
         self.addresses.iter().find_map(tcp).unwrap()
     }
 
-    /// A value of telemetry, 0 where there is none: by its name and, where it has one, its reason or outcome.
+    /// Returns a value of telemetry, or 0: by its name and, if any, its reason or outcome.
     pub(crate) fn number(&self, name: &str, reason: &str) -> u64 {
         numbers::number(&self.telemetry, name, reason)
     }
 
     /// Waits until a number is there.
     pub(crate) async fn until(&self, name: &str, reason: &str, expected: u64) {
-        numbers::until(&self.telemetry, name, reason, expected, PATIENCE).await;
+        numbers::until(&self.telemetry, name, reason, expected, TIMEOUT).await;
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -130,8 +130,8 @@ impl Server {
     /// Waits until everything of it is gone, and checks that nothing is left.
     pub(crate) async fn ended(self) {
         let Self { telemetry, task, peers, .. } = self;
-        timeout(PATIENCE, task).await.unwrap().unwrap();
-        timeout(PATIENCE, peers).await.unwrap().unwrap();
+        timeout(TIMEOUT, task).await.unwrap().unwrap();
+        timeout(TIMEOUT, peers).await.unwrap().unwrap();
         for name in ["eyepiece.hubble.connections", "eyepiece.hubble.streams"] {
             let left: u64 = telemetry.samples().iter().filter(|sample| sample.key.name == name).map(|s| s.value).sum();
             assert_eq!(left, 0, "{name}");

@@ -14,14 +14,14 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::pki::{NAME, Pki};
-use super::support::{PATIENCE, Setup, health};
+use super::support::{Setup, TIMEOUT, health};
 
 /// Handshakes and reads until the other side ends it: a certificate is refused only after the handshake.
 async fn handshake(address: std::net::SocketAddr, config: Arc<ClientConfig>) {
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from(NAME).unwrap();
     if let Ok(mut stream) = TlsConnector::from(config).connect(name, stream).await {
-        let end = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("it is ended");
+        let end = timeout(TIMEOUT, stream.read_to_end(&mut Vec::new())).await.expect("it is ended");
         assert!(end.is_err() || end.is_ok_and(|size| size == 0));
     }
 }
@@ -32,7 +32,7 @@ async fn bytes(address: std::net::SocketAddr, bytes: &[u8]) {
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
     // A reset is an end too.
-    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is ended").unwrap_or_default();
+    timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("it is ended").unwrap_or_default();
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -62,7 +62,7 @@ async fn unauthorized_clients_are_refused_with_reason() {
     // An authorized client is accepted.
     let channel = server.tls_channel(pki.client(Some(&good))).await.unwrap();
     assert_eq!(health(channel, "").await.unwrap(), 1);
-    server.ask_to_end(PATIENCE);
+    server.ask_to_end(TIMEOUT);
     server.ended().await;
 }
 
@@ -108,7 +108,7 @@ async fn reload_of_certificates_keeps_streams() {
     assert_eq!(health(next, "").await.unwrap(), 1);
     // The stream and its connection live on.
     std::fs::write(&list, "b=10.0.0.2:2").unwrap();
-    let change = timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap();
+    let change = timeout(TIMEOUT, stream.message()).await.unwrap().unwrap().unwrap();
     assert_eq!((change.name.as_str(), change.address.as_str(), change.r#type), ("b", "10.0.0.2:2", 3));
     assert_eq!(health(channel, "").await.unwrap(), 1);
     assert_eq!(server.number("reloads", "failed"), 1, "counted once");

@@ -6,30 +6,30 @@ use std::time::Duration;
 use eyepiece::serve::monitor::limits::LISTENERS_MAX;
 use eyepiece::serve::monitor::notification::Notification;
 
-use super::support::{Client, Got, Order, PATIENCE, Server, eventually};
+use super::support::{Client, ReceivedPayloads, Server, SourceStep, TIMEOUT, eventually};
 
 #[test]
 fn no_byte_before_first_event() {
-    let server = Server::start(Some(100), PATIENCE);
+    let server = Server::start(Some(100), TIMEOUT);
     let mut client = server.client();
     server.wait_for_listeners(1);
     client.stream.set_nonblocking(true).unwrap();
     let nothing = client.stream.read(&mut [0; 1]).unwrap_err();
     assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
     client.stream.set_nonblocking(false).unwrap();
-    server.feed.order(Order::Events { count: 1, more: 0 });
+    server.feed.order(SourceStep::Events { count: 1, more: 0 });
     client.read_until(|got| !got.numbers.is_empty());
-    assert_eq!(client.got, Got { numbers: vec![0], ..Got::default() });
+    assert_eq!(client.got, ReceivedPayloads { numbers: vec![0], ..ReceivedPayloads::default() });
 }
 
 #[test]
 fn losses_and_notifications_keep_order() {
-    let server = Server::start(Some(1000), PATIENCE);
+    let server = Server::start(Some(1000), TIMEOUT);
     let mut client = server.client();
     server.wait_for_listeners(1);
-    server.feed.order(Order::Events { count: 2, more: 100 });
-    server.feed.order(Order::Lost { cpu: 5, count: 300 });
-    server.feed.order(Order::Events { count: 1, more: 100 });
+    server.feed.order(SourceStep::Events { count: 2, more: 100 });
+    server.feed.order(SourceStep::Lost { cpu: 5, count: 300 });
+    server.feed.order(SourceStep::Events { count: 1, more: 100 });
     client.read_until(|got| got.numbers.len() == 3);
     assert_eq!((&client.got.numbers, &client.got.lost), (&vec![0, 1, 2], &vec![(5, 300, 2)]));
     server.notifier.send(Notification::EndpointCreated { endpoint: 9, interface: "".into() });
@@ -42,7 +42,7 @@ fn losses_and_notifications_keep_order() {
 #[test]
 fn burst_arrives_whole_at_slow_clients() {
     const EVENTS: u64 = 100_000;
-    let server = Server::start(None, PATIENCE);
+    let server = Server::start(None, TIMEOUT);
     let mut clients = [Duration::ZERO, Duration::from_millis(2)].map(|pause| (server.client(), pause));
     let mut late = server.client();
     server.wait_for_listeners(3);
@@ -55,7 +55,7 @@ fn burst_arrives_whole_at_slow_clients() {
                 });
             });
         }
-        server.feed.order(Order::Events { count: EVENTS, more: 168 });
+        server.feed.order(SourceStep::Events { count: EVENTS, more: 168 });
         server.feed.wait(EVENTS);
         late.read_until(|got| got.all() == EVENTS);
     });
@@ -69,10 +69,10 @@ fn burst_arrives_whole_at_slow_clients() {
 fn queue_setting_bounds_events_exactly() {
     const EVENTS: u64 = 100_000;
     const QUEUE: usize = 2048;
-    let server = Server::start(Some(QUEUE), PATIENCE);
+    let server = Server::start(Some(QUEUE), TIMEOUT);
     let mut late = server.client();
     server.wait_for_listeners(1);
-    server.feed.order(Order::Events { count: EVENTS, more: 168 });
+    server.feed.order(SourceStep::Events { count: EVENTS, more: 168 });
     server.feed.wait(EVENTS);
     assert_eq!(server.number("eyepiece.queue.capacity", "monitor_listener_0"), QUEUE as u64);
     // The writer may still fill the client's socket.
@@ -85,13 +85,12 @@ fn queue_setting_bounds_events_exactly() {
     assert!(lost > EVENTS / 2 && lost <= EVENTS - QUEUE as u64, "{lost}");
 }
 
-/// Ten clients of which one never reads until the end: the others get everything, that one what fits and exactly the
-/// number of what did not.
+/// Checks nine reading clients, which get everything, beside an idle one: it gets queued events and the exact loss.
 #[test]
 fn slow_client_loses_alone() {
     const EVENTS: u64 = 200_000;
     const QUEUE: usize = 1000;
-    let server = Server::start(Some(QUEUE), PATIENCE);
+    let server = Server::start(Some(QUEUE), TIMEOUT);
     let mut slow = server.client();
     // Waits to be the first, for its number among the queues.
     server.wait_for_listeners(1);
@@ -109,7 +108,7 @@ fn slow_client_loses_alone() {
     for _ in 0..EVENTS / 500 {
         // As fast as the readers of a debug build take them.
         let before = server.feed.delivered();
-        server.feed.order(Order::Events { count: 500, more: 168 });
+        server.feed.order(SourceStep::Events { count: 500, more: 168 });
         server.feed.wait(before + 500);
     }
     for thread in threads {
@@ -118,7 +117,7 @@ fn slow_client_loses_alone() {
         assert_eq!(client.got.all(), EVENTS, "{:?} {lost}", client.got.lost);
         in_order(&client.got);
     }
-    assert_eq!(slow.got, Got::default());
+    assert_eq!(slow.got, ReceivedPayloads::default());
     slow.read_until(|got| got.all() == EVENTS);
     in_order(&slow.got);
     let lost = slow.got.lost_total();
@@ -128,7 +127,7 @@ fn slow_client_loses_alone() {
 }
 
 /// Numbers grow by one, and by the count of each loss.
-fn in_order(got: &Got) {
+fn in_order(got: &ReceivedPayloads) {
     let mut expected = 0;
     let mut losses = got.lost.iter().peekable();
     for (at, &number) in got.numbers.iter().enumerate() {
@@ -142,18 +141,18 @@ fn in_order(got: &Got) {
 
 #[test]
 fn listener_limit_holds() {
-    let server = Server::start(Some(10), PATIENCE);
+    let server = Server::start(Some(10), TIMEOUT);
     let clients: Vec<_> = (0..LISTENERS_MAX).map(|_| server.client()).collect();
     server.wait_for_listeners(LISTENERS_MAX as u64);
     let mut refused = server.client();
     refused.read_until(|_| false);
-    assert_eq!(refused.got, Got::default());
+    assert_eq!(refused.got, ReceivedPayloads::default());
     assert_eq!(server.number("eyepiece.monitor.refused", "too_many_listeners"), 1);
     drop(clients);
     server.wait_for_listeners(0);
     let mut client: Client = server.client();
     server.wait_for_listeners(1);
-    server.feed.order(Order::Events { count: 5, more: 0 });
+    server.feed.order(SourceStep::Events { count: 5, more: 0 });
     client.read_until(|got| got.numbers.len() == 5);
 }
 
@@ -161,7 +160,7 @@ fn listener_limit_holds() {
 #[test]
 fn client_beyond_limit_is_closed() {
     const CLIENTS: usize = 200;
-    let server = Server::start(Some(10), PATIENCE);
+    let server = Server::start(Some(10), TIMEOUT);
     let before = server.runtime.metrics().num_alive_tasks();
     let mut most = 0;
     let clients: Vec<_> = (0..CLIENTS)
@@ -185,7 +184,7 @@ fn client_beyond_limit_is_closed() {
 fn client_that_only_sends_is_throttled() {
     use std::io::Write as _;
     const MUCH: usize = 64 << 20;
-    let server = Server::start(Some(100), PATIENCE);
+    let server = Server::start(Some(100), TIMEOUT);
     let mut talker = server.client();
     server.wait_for_listeners(1);
     talker.stream.set_nonblocking(true).unwrap();
@@ -202,7 +201,7 @@ fn client_that_only_sends_is_throttled() {
     }
     assert!(sent < MUCH / 8, "{sent}");
     talker.stream.set_nonblocking(false).unwrap();
-    server.feed.order(Order::Events { count: 3, more: 0 });
+    server.feed.order(SourceStep::Events { count: 3, more: 0 });
     talker.read_until(|got| got.numbers.len() == 3);
     drop(talker);
     server.wait_for_listeners(0);
@@ -212,13 +211,13 @@ fn client_that_only_sends_is_throttled() {
 #[test]
 fn half_closed_client_still_receives() {
     use std::io::Write as _;
-    let server = Server::start(Some(100), PATIENCE);
+    let server = Server::start(Some(100), TIMEOUT);
     let mut talker = server.client();
     let mut half = server.client();
     server.wait_for_listeners(2);
     talker.stream.write_all(&[7; 100_000]).unwrap();
     half.stream.shutdown(std::net::Shutdown::Write).unwrap();
-    server.feed.order(Order::Events { count: 3, more: 0 });
+    server.feed.order(SourceStep::Events { count: 3, more: 0 });
     for client in [&mut talker, &mut half] {
         client.read_until(|got| got.numbers.len() == 3);
         assert_eq!(client.got.numbers, [0, 1, 2]);
@@ -236,7 +235,7 @@ fn stalled_write_ends_listener() {
     server.wait_for_listeners(1);
     // However many of them find room in its queue: more come until its socket is full.
     eventually("the listener has ended", || {
-        server.feed.order(Order::Events { count: 100, more: 1000 });
+        server.feed.order(SourceStep::Events { count: 100, more: 1000 });
         server.number("eyepiece.monitor.listeners", "") == 0
     });
     assert_eq!(server.number("eyepiece.monitor.ended", "write_stalled"), 1);

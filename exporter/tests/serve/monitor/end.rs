@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::support::{Order, PATIENCE, Server};
+use super::support::{Server, SourceStep, TIMEOUT};
 
 #[test]
 fn queue_is_written_before_end() {
     const EVENTS: u64 = 5000;
-    let mut server = Server::start(Some(EVENTS as usize), PATIENCE);
+    let mut server = Server::start(Some(EVENTS as usize), TIMEOUT);
     let mut client = server.client();
     server.wait_for_listeners(1);
-    server.feed.order(Order::Events { count: EVENTS, more: 500 });
+    server.feed.order(SourceStep::Events { count: EVENTS, more: 500 });
     server.feed.wait(EVENTS);
     let reader = std::thread::spawn(move || {
         client.read_until(|_| false);
         client
     });
-    server.stop(PATIENCE);
+    server.stop(TIMEOUT);
     let client = reader.join().unwrap();
     assert_eq!(client.got.numbers.len() as u64, EVENTS);
     assert!(client.got.lost.is_empty() && !server.path.exists());
@@ -26,10 +26,10 @@ fn queue_is_written_before_end() {
 #[test]
 fn stalled_client_ends_at_deadline() {
     const EVENTS: u64 = 5000;
-    let mut server = Server::start(Some(EVENTS as usize), PATIENCE);
+    let mut server = Server::start(Some(EVENTS as usize), TIMEOUT);
     let mut stuck = server.client();
     server.wait_for_listeners(1);
-    server.feed.order(Order::Events { count: EVENTS, more: 500 });
+    server.feed.order(SourceStep::Events { count: EVENTS, more: 500 });
     server.feed.wait(EVENTS);
     server.stop(Duration::from_millis(50));
     assert!(!server.path.exists());
@@ -44,10 +44,10 @@ fn stalled_client_ends_at_deadline() {
 
 #[test]
 fn idle_server_ends_at_once() {
-    let mut server = Server::start(Some(10), PATIENCE);
+    let mut server = Server::start(Some(10), TIMEOUT);
     let mut client = server.client();
     server.wait_for_listeners(1);
-    server.stop(PATIENCE);
+    server.stop(TIMEOUT);
     client.read_until(|_| false);
     assert!(client.got.numbers.is_empty() && !server.path.exists());
     assert_eq!(server.agent.subscribers(), 0);

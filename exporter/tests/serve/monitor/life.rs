@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use eyepiece::support::telemetry::Sample;
 
-use super::support::{Order, PATIENCE, Server, eventually};
+use super::support::{Server, SourceStep, TIMEOUT, eventually};
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -13,7 +13,7 @@ fn descriptors() -> usize {
 
 #[test]
 fn reader_runs_while_clients_listen() {
-    let server = Server::start(Some(100), PATIENCE);
+    let server = Server::start(Some(100), TIMEOUT);
     let running = || server.feed.running.load(Ordering::Acquire);
     assert!(!running());
     let first = server.client();
@@ -39,7 +39,7 @@ fn reader_runs_while_clients_listen() {
 
 #[test]
 fn thousand_short_clients_leave_nothing() {
-    let server = Server::start(Some(100), PATIENCE);
+    let server = Server::start(Some(100), TIMEOUT);
     let before = server.runtime.metrics().num_alive_tasks();
     let mut open = 0;
     for round in 0..1000 {
@@ -51,7 +51,7 @@ fn thousand_short_clients_leave_nothing() {
         }
         let client = UnixStream::connect(&server.path).unwrap();
         if round % 3 == 0 {
-            server.feed.order(Order::Events { count: 3, more: 1000 });
+            server.feed.order(SourceStep::Events { count: 3, more: 1000 });
         }
         drop(client);
     }
@@ -60,7 +60,7 @@ fn thousand_short_clients_leave_nothing() {
     eventually("all came and went", || gone() == 1000);
     let mut last = server.client();
     server.wait_for_listeners(1);
-    server.feed.order(Order::Events { count: 1, more: 0 });
+    server.feed.order(SourceStep::Events { count: 1, more: 0 });
     last.read_until(|got| !got.numbers.is_empty());
     drop(last);
     server.wait_for_listeners(0);

@@ -30,24 +30,24 @@ use eyepiece_flow::interner::Symbols;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-/// Longest wait for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of expected events.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// Events that the source delivers in one read.
 const READ: usize = 3000;
 
-/// What the source is asked to deliver.
+/// The events that the source is to deliver.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
-    /// So many events: type 1, the next number as u64, so many bytes more.
+pub(crate) enum SourceStep {
+    /// `count` events: type 1, the next number as u64, and `more` bytes.
     Events { count: u64, more: usize },
     /// Losses.
     Lost { cpu: u16, count: u64 },
 }
 
-/// What tests see of the source.
+/// The test's view of the source.
 #[derive(Clone, Default)]
 pub(crate) struct Feed {
-    orders: Arc<Mutex<VecDeque<Order>>>,
+    orders: Arc<Mutex<VecDeque<SourceStep>>>,
     delivered: Arc<AtomicU64>,
     pub(crate) running: Arc<AtomicBool>,
     pub(crate) starts: Arc<AtomicU64>,
@@ -55,7 +55,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: SourceStep) {
         self.orders.lock().unwrap().push_back(order);
         self.waker.as_ref().unwrap().wake();
     }
@@ -80,11 +80,11 @@ impl Scripted {
     fn deliver(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let Some(order) = self.feed.orders.lock().unwrap().pop_front() else { return 0 };
         match order {
-            Order::Lost { cpu, count } => {
+            SourceStep::Lost { cpu, count } => {
                 sink(&Event::Lost(Lost { source: LostSource::KernelBuffer, cpu: Some(cpu), count, time: 1 }));
                 1
             }
-            Order::Events { count, more } => {
+            SourceStep::Events { count, more } => {
                 let now = count.min(READ as u64);
                 for _ in 0..now {
                     self.data.clear();
@@ -96,7 +96,7 @@ impl Scripted {
                     self.next += 1;
                 }
                 if count > now {
-                    self.feed.orders.lock().unwrap().push_front(Order::Events { count: count - now, more });
+                    self.feed.orders.lock().unwrap().push_front(SourceStep::Events { count: count - now, more });
                 }
                 now as usize
             }
@@ -159,7 +159,7 @@ impl Server {
             source: Box::new(Tap::new(Box::new(source), &fanout, inbox)),
             producer: Producer::default(),
             source_kind: "test",
-            tables: Publisher::new(Tables::new(&Symbols::default())).reader(),
+            names: Publisher::new(Tables::new(&Symbols::default())).reader(),
             symbols: Symbols::default(),
             learn: Box::new(|_, _: IpAddr, _| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),
@@ -199,14 +199,14 @@ impl Server {
     pub(crate) fn stop(&mut self, drain: Duration) {
         self.handle.drain().unwrap();
         self.stop.send_replace(Some(tokio::time::Instant::now() + drain));
-        let ended = async { tokio::time::timeout(PATIENCE, &mut self.task).await };
+        let ended = async { tokio::time::timeout(TIMEOUT, &mut self.task).await };
         self.runtime.block_on(ended).expect("the server has ended").unwrap();
     }
 }
 
-/// What a client got.
+/// The payloads that a client received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Got {
+pub(crate) struct ReceivedPayloads {
     /// Numbers of events, in order.
     pub(crate) numbers: Vec<u64>,
     /// Losses, by CPU, with the number of events before them.
@@ -215,7 +215,7 @@ pub(crate) struct Got {
     pub(crate) others: Vec<Vec<u8>>,
 }
 
-impl Got {
+impl ReceivedPayloads {
     pub(crate) fn lost_total(&self) -> u64 {
         self.lost.iter().map(|(_, count, _)| count).sum()
     }
@@ -230,18 +230,23 @@ pub(crate) struct Client {
     pub(crate) stream: UnixStream,
     decoder: PayloadDecoder,
     bytes: Vec<u8>,
-    pub(crate) got: Got,
+    pub(crate) got: ReceivedPayloads,
 }
 
 impl Client {
     pub(crate) fn connect(path: &std::path::Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, decoder: PayloadDecoder::new(Limits::default()), bytes: Vec::new(), got: Got::default() }
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        Self {
+            stream,
+            decoder: PayloadDecoder::new(Limits::default()),
+            bytes: Vec::new(),
+            got: ReceivedPayloads::default(),
+        }
     }
 
     /// Reads until what it got is enough, or the end.
-    pub(crate) fn read_until(&mut self, enough: impl Fn(&Got) -> bool) {
+    pub(crate) fn read_until(&mut self, enough: impl Fn(&ReceivedPayloads) -> bool) {
         let mut buffer = vec![0; 1 << 16];
         while !enough(&self.got) {
             let read = self.stream.read(&mut buffer).expect("events in time");
@@ -274,9 +279,9 @@ impl Client {
 }
 
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !is_so() {
-        assert!(Instant::now() < end, "after {PATIENCE:?}: {what}");
+        assert!(Instant::now() < end, "after {TIMEOUT:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eyepiece::source::cilium_monitor::{STALL, connection};
 
-use super::scripted::{Reader, Seen, Server, descriptor, raw, sample, send};
+use super::scripted::{Reader, Seen, Server, connected, descriptor, raw, sample, send, served};
 
 /// A new connection works: other type ids are no matter.
 fn works(reader: &mut Reader, server: &Server, mark: u8) -> UnixStream {
@@ -42,8 +42,7 @@ fn late_agent_is_found() {
 
 #[test]
 fn close_between_messages_reconnects() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
+    let (mut reader, server) = served();
     for round in 0..20 {
         drop(works(&mut reader, &server, round));
         reader.until("an end", |reader| {
@@ -57,8 +56,7 @@ fn close_between_messages_reconnects() {
 
 #[test]
 fn close_within_message_reconnects() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
+    let (mut reader, server) = served();
     let whole = sample(1, &[9; 300]);
     for cut in 1..whole.len() {
         let mut stream = server.accept(&mut reader);
@@ -73,8 +71,7 @@ fn close_within_message_reconnects() {
 
 #[test]
 fn reset_connection_reconnects() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
+    let (mut reader, server) = served();
     let stream = server.accept(&mut reader);
     // It closes with unread bytes in its queue: the kernel resets.
     drop(stream);
@@ -84,8 +81,7 @@ fn reset_connection_reconnects() {
 
 #[test]
 fn garbage_reconnects_without_loss_count() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
+    let (mut reader, server) = served();
     let mut random = fastrand::Rng::with_seed(7);
     // Few: the source reconnects to a sender of garbage after growing pauses.
     let mut garbage: Vec<Vec<u8>> = (0..3).map(|_| (0..200).map(|_| random.u8(..)).collect()).collect();
@@ -109,9 +105,7 @@ fn garbage_reconnects_without_loss_count() {
 
 #[test]
 fn message_before_garbage_is_delivered() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
-    let mut stream = server.accept(&mut reader);
+    let (mut reader, _server, mut stream) = connected();
     send(&mut stream, &[descriptor(), sample(1, &[1]), vec![2, 4, 0], sample(1, &[2])]);
     assert_eq!(reader.take(1), [raw(1, &[1])]);
     reader.until_reason(Some("garbage"));
@@ -120,8 +114,7 @@ fn message_before_garbage_is_delivered() {
 
 #[test]
 fn wrong_lengths_end_connection() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
+    let (mut reader, server) = served();
     // 2^63 bytes; 16 MiB; an empty message, which is not too long.
     for (length, reason) in [
         (&[0xf8, 0x80, 0, 0, 0, 0, 0, 0, 0][..], "message_too_long"),
@@ -197,8 +190,7 @@ fn stale_path_is_retried() {
 
 #[test]
 fn full_backlog_does_not_block() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
+    let (mut reader, server) = served();
     let mut waiting = Vec::new();
     // std's listeners queue 4096 at most, the kernel's limit may be lower: fill it.
     for _ in 0..5000 {
@@ -221,8 +213,7 @@ fn full_backlog_does_not_block() {
 
 #[test]
 fn forbidden_path_is_logged() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
+    let (mut reader, server) = served();
     std::fs::set_permissions(&reader.path, std::fs::Permissions::from_mode(0o000)).expect("mode");
     if UnixStream::connect(&reader.path).is_ok() {
         // Root may use every path; the file's kind is refused to everybody.

@@ -14,10 +14,10 @@ use eyepiece_flow::event::Event;
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 
-/// How long a test waits for what must come; only a failure takes that long.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of expected events; only a failure takes that long.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the source has handed over.
+/// An event that the source has passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// CPU and payload.
@@ -42,12 +42,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads `m.sock` in a folder of its own.
+    /// Reads `m.sock` in its own folder.
     pub(crate) fn start() -> Self {
         Self::start_at("m.sock", STALL)
     }
 
-    /// Reads a path below a folder of its own.
+    /// Reads a path below its own folder.
     pub(crate) fn start_at(path: &str, stall: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(path);
@@ -77,20 +77,20 @@ impl Reader {
 
     /// Reads until something is so.
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !is_so(self) {
             assert!(Instant::now() < end, "{what}: {:?}, {:?}", self.seen.last(), self.controls.view.get());
             self.read(Duration::from_millis(20));
         }
     }
 
-    /// Reads until so many events are there, then takes them.
+    /// Reads until `count` events have arrived, then takes them.
     pub(crate) fn take(&mut self, count: usize) -> Vec<Seen> {
         self.until(&format!("{count} events"), |reader| reader.seen.len() >= count);
         std::mem::take(&mut self.seen)
     }
 
-    /// Reads until the connection is this: none = there is one, else why not.
+    /// Reads until the connection's state is this: `None` = connected, else the reason.
     pub(crate) fn until_reason(&mut self, reason: Option<&str>) {
         let is_so = |reader: &Self| reader.controls.view.get().reason.map(Reason::name) == reason;
         self.until(&format!("{reason:?}"), is_so);
@@ -131,6 +131,20 @@ impl Server {
         reader.until_reason(None);
         self.0.accept().expect("accept").0
     }
+}
+
+/// A reader and the server at its path.
+pub(crate) fn served() -> (Reader, Server) {
+    let reader = Reader::start();
+    let server = Server::at(&reader.path);
+    (reader, server)
+}
+
+/// A reader, its server, and the connection between them.
+pub(crate) fn connected() -> (Reader, Server, UnixStream) {
+    let (mut reader, server) = served();
+    let stream = server.accept(&mut reader);
+    (reader, server, stream)
 }
 
 /// The beginning of a stream.

@@ -1,17 +1,15 @@
-//! What a healthy agent sends arrives as it was sent, and the drain has an end.
+//! Checks that a healthy agent's events arrive unchanged, and that the drain ends.
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use eyepiece_flow::gob::Payload;
 
-use super::scripted::{Reader, Seen, Server, descriptor, lost, message, raw, sample, send};
+use super::scripted::{Seen, connected, descriptor, lost, message, raw, sample, send};
 
 #[test]
 fn payloads_losses_and_cpus() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
-    let mut stream = server.accept(&mut reader);
+    let (mut reader, _server, mut stream) = connected();
     let big = vec![4; 65_531];
     let messages =
         [sample(0, &[4, 0, 255]), sample(3, &[1; 100]), lost(5, 300), sample(-1, &[2]), lost(-1, 7), sample(1, &big)];
@@ -34,9 +32,7 @@ fn payloads_losses_and_cpus() {
 
 #[test]
 fn implausible_cpu_costs_no_event() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
-    let mut stream = server.accept(&mut reader);
+    let (mut reader, _server, mut stream) = connected();
     send(&mut stream, &[descriptor()]);
     for (cpu, expected) in [(65_535, Some(65_535)), (65_536, None), (i64::MAX, None), (i64::MIN, None), (-1, None)] {
         send(&mut stream, &[sample(cpu, &[1]), lost(cpu, 2)]);
@@ -46,9 +42,7 @@ fn implausible_cpu_costs_no_event() {
 
 #[test]
 fn single_bytes_give_whole_events() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
-    let mut stream = server.accept(&mut reader);
+    let (mut reader, _server, mut stream) = connected();
     for byte in [descriptor(), sample(1, &[7; 40]), lost(2, 3), sample(1, &[])].concat() {
         stream.write_all(&[byte]).expect("write");
         reader.read(Duration::from_millis(1));
@@ -58,9 +52,7 @@ fn single_bytes_give_whole_events() {
 
 #[test]
 fn paused_source_reads_nothing() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
-    let mut stream = server.accept(&mut reader);
+    let (mut reader, server, mut stream) = connected();
     send(&mut stream, &[descriptor(), sample(1, &[1])]);
     assert_eq!(reader.take(1).len(), 1);
     reader.stop();
@@ -76,15 +68,13 @@ fn paused_source_reads_nothing() {
 
 #[test]
 fn drain_takes_arrived_events_and_ends() {
-    let mut reader = Reader::start();
-    let server = Server::at(&reader.path);
-    let mut stream = server.accept(&mut reader);
+    let (mut reader, _server, mut stream) = connected();
     send(&mut stream, &[descriptor(), sample(0, &[0])]);
     assert_eq!(reader.take(1).len(), 1);
     for number in 1..=100 {
         send(&mut stream, &[sample(0, &[number])]);
     }
-    reader.controls.halt.ask();
+    reader.controls.halt.request();
     let agent = std::thread::spawn(move || {
         let mut sent = 0;
         while stream.write_all(&sample(1, &[255; 1000])).is_ok() {

@@ -1,14 +1,12 @@
-//! Servers that are away, go, send what is none, and readers that are slow.
+//! Checks servers that are missing, that end, that send invalid messages, and slow readers.
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tonic::Status;
 
-use super::scripted::{Reader, Seen, Server, flow};
+use super::scripted::{Reader, Seen, Server, connected, flow};
 
 #[test]
 fn late_server_is_found() {
@@ -67,9 +65,7 @@ fn non_grpc_server_is_logged() {
 
 #[test]
 fn undecodable_message_keeps_stream() {
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (_server, mut reader, call) = connected();
     call.flows([1]);
     let cut = flow("node", 2).slice(..20);
     call.send(cut.clone());
@@ -96,35 +92,17 @@ fn slow_reader_loses_nothing() {
     const FLOWS: u64 = 100_000;
     let mut server = Server::start();
     let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
-    let sent = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&sent);
-    let sender = std::thread::spawn(move || {
-        for number in 0..FLOWS {
-            call.flows([number]);
-            counted.fetch_add(1, Ordering::Relaxed);
-        }
-        call
-    });
-    // The test reads nothing: at some time no more are taken.
-    let mut before = u64::MAX;
-    while before != sent.load(Ordering::Relaxed) || before == 0 {
-        before = sent.load(Ordering::Relaxed);
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    assert!(before < FLOWS, "all were taken without a reader");
+    let sender = server.call().send_until_full(FLOWS, Duration::from_secs(1));
     reader.expect(0..FLOWS);
     drop(sender.join().expect("it sends"));
 }
 
 #[test]
 fn arrived_flows_are_delivered_at_end() {
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (_server, mut reader, call) = connected();
     call.flows(0..100);
     reader.until("the first", |reader| !reader.seen.is_empty());
-    reader.controls.halt.ask();
+    reader.controls.halt.request();
     while reader.read(Duration::ZERO) > 0 {}
     let count = reader.seen.len() as u64;
     assert_eq!(reader.seen, (0..count).map(Seen::Flow).collect::<Vec<_>>());
@@ -135,9 +113,7 @@ fn arrived_flows_are_delivered_at_end() {
 
 #[test]
 fn resumed_reader_gets_new_events() {
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (mut server, mut reader, call) = connected();
     call.flows([1]);
     reader.expect([1]);
     reader.stop();

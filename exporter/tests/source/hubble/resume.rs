@@ -3,13 +3,11 @@
 use eyepiece_hubble::proto::relay::NodeState;
 use tonic::Status;
 
-use super::scripted::{Reader, Seen, Server, agent, flow, lost, nodes};
+use super::scripted::{Reader, Seen, Server, agent, connected, flow, lost, nodes};
 
 #[test]
 fn first_request_asks_new_flows() {
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (_server, mut reader, call) = connected();
     assert!(call.request.follow && call.request.number == 0 && call.request.since.is_none());
     assert!(call.request.field_mask.is_none() && call.request.whitelist.is_empty());
     call.flows(0..100);
@@ -19,9 +17,7 @@ fn first_request_asks_new_flows() {
 
 #[test]
 fn reconnect_delivers_nothing_twice() {
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (mut server, mut reader, call) = connected();
     call.flows(0..100);
     reader.expect(0..100);
     drop(call);
@@ -47,9 +43,7 @@ fn reconnect_delivers_nothing_twice() {
 #[test]
 fn reconnect_survives_clock_differences() {
     const HOUR: u64 = 3600;
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (mut server, mut reader, call) = connected();
     // What a relay sends: a second's events of a node that is an hour ahead, one that is right, one an hour behind.
     let nodes = [("future", 2 * HOUR), ("now", HOUR), ("past", 0)];
     let second = |number: u64| nodes.map(|(node, clock)| (node, clock + number));
@@ -61,7 +55,7 @@ fn reconnect_survives_clock_differences() {
     let call = server.call();
     assert_eq!(call.since(), Some(19 - 5));
     let since = call.since().and_then(|since| u64::try_from(since).ok()).expect("a number");
-    // As servers do: nothing from before the time that is asked for.
+    // As servers do: nothing from before the requested time.
     for (node, number) in (0..22).flat_map(second).filter(|(_, number)| *number >= since) {
         call.send(flow(node, number));
     }
@@ -97,9 +91,7 @@ fn restarted_server_is_counted_gap() {
 
 #[test]
 fn server_losses_are_delivered_once() {
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (mut server, mut reader, call) = connected();
     call.flows(0..3);
     call.send(lost(2, 77));
     call.flows([3]);
@@ -116,9 +108,7 @@ fn server_losses_are_delivered_once() {
 
 #[test]
 fn relay_nodes_are_resumed_each() {
-    let mut server = Server::start();
-    let mut reader = Reader::start(&server.address.to_string());
-    let call = server.call();
+    let (mut server, mut reader, call) = connected();
     call.send(nodes(NodeState::NodeConnected, &["a", "b"]));
     for number in 0..20 {
         call.send(flow("a", number));
@@ -134,7 +124,7 @@ fn relay_nodes_are_resumed_each() {
     assert_eq!(reader.gaps(), 1);
     drop(call);
     let call = server.call();
-    // Unsorted, as relay has them where a node is slow.
+    // Unsorted, as relay sends them if a node is slow.
     for (node, number) in [("b", 16), ("b", 21), ("a", 15), ("a", 21), ("b", 22), ("a", 20), ("b", 20), ("a", 22)] {
         call.send(flow(node, number));
     }

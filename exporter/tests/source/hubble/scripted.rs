@@ -1,6 +1,9 @@
 //! A server that a test answers for, call by call, and a reader of the source under test.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,15 +32,15 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::{Server as Transport, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// How long a test waits for what must come; only a failure takes that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// When the flow 0 happened, s since the Unix epoch.
+/// Timeout of expected events; only a failure takes that long.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+/// Time of the flow 0, s since the Unix epoch.
 const START: i64 = 1_700_000_000;
 
 type Answer = mpsc::Sender<Result<Encoded, Status>>;
 type Answers = ReceiverStream<Result<Encoded, Status>>;
 
-/// A call of flows: what was asked, and where the answer goes; dropped, the stream ends.
+/// A call of flows: the request, and the sender of its answer, whose drop ends the stream.
 pub(crate) struct Call {
     pub(crate) request: GetFlowsRequest,
     pub(crate) answer: Answer,
@@ -52,6 +55,30 @@ impl Call {
     /// Sends flows of these numbers.
     pub(crate) fn flows(&self, numbers: impl IntoIterator<Item = u64>) {
         numbers.into_iter().for_each(|number| self.send(flow("node", number)));
+    }
+
+    /// Sends flows up to this number from a thread, and returns it once the client takes none for this long.
+    pub(crate) fn send_until_full(self, flows: u64, still: Duration) -> JoinHandle<Self> {
+        let sent = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&sent);
+        let sender = std::thread::spawn(move || {
+            for number in 0..flows {
+                self.flows([number]);
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            self
+        });
+        // No event marks a full connection, only a wait of this length without progress.
+        let (mut before, mut since) = (0, Instant::now());
+        while before == 0 || since.elapsed() < still {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = sent.load(Ordering::Relaxed);
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        assert!(before < flows, "all were taken without a reader");
+        sender
     }
 
     /// Ends the stream with an error.
@@ -193,20 +220,28 @@ impl Server {
     }
 }
 
+/// A server, a reader of it, and the reader's first call.
+pub(crate) fn connected() -> (Server, Reader, Call) {
+    let mut server = Server::start();
+    let reader = Reader::start(&server.address.to_string());
+    let call = server.call();
+    (server, reader, call)
+}
+
 fn next<T>(calls: &mut mpsc::UnboundedReceiver<T>, runtime: &Runtime) -> T {
-    let call = runtime.block_on(async { tokio::time::timeout(PATIENCE, calls.recv()).await });
+    let call = runtime.block_on(async { tokio::time::timeout(TIMEOUT, calls.recv()).await });
     call.expect("no call arrives").expect("the server is gone")
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(PATIENCE);
+            runtime.shutdown_timeout(TIMEOUT);
         }
     }
 }
 
-/// What the source has handed over.
+/// An event that the source has passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// The number of a flow.
@@ -272,14 +307,14 @@ impl Reader {
 
     /// Reads until something is so.
     pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !is_so(self) {
             assert!(Instant::now() < end, "{what}: {:?}, {:?}", self.seen, self.controls.view.get());
             self.read(Duration::from_millis(20));
         }
     }
 
-    /// Reads until so many events are there, then takes them.
+    /// Reads until `count` events have arrived, then takes them.
     pub(crate) fn take(&mut self, count: usize) -> Vec<Seen> {
         self.until(&format!("{count} events"), |reader| reader.seen.len() >= count);
         std::mem::take(&mut self.seen)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eyepiece::source::hubble::Probing;
 
-use super::scripted::{PATIENCE, Reader, Server};
+use super::scripted::{Reader, Server, TIMEOUT};
 
 /// A network between a server and its clients.
 struct Network {
@@ -109,7 +109,7 @@ fn idle_server_is_probed_and_kept() {
     // The server implements neither health nor status.
     let mut server = Server::start();
     let network = Network::to(server.address);
-    let mut reader = Reader::start_probing(&network.address.to_string(), None, probing(PATIENCE));
+    let mut reader = Reader::start_probing(&network.address.to_string(), None, probing(TIMEOUT));
     let call = server.call();
     call.flows([0]);
     reader.expect([0]);
@@ -126,26 +126,8 @@ fn slow_reader_keeps_connection() {
     let mut server = Server::start();
     // Without a reader nothing comes, and there may be no room for an answer.
     let mut reader = Reader::start_probing(&server.address.to_string(), None, probing(Duration::from_secs(3)));
-    let call = server.call();
-    let sent = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&sent);
-    let sender = std::thread::spawn(move || {
-        for number in 0..FLOWS {
-            call.flows([number]);
-            counted.fetch_add(1, Ordering::Relaxed);
-        }
-        call
-    });
-    // More than the time of a probe without any that goes on.
-    let mut still = 0;
-    let mut before = 0;
-    while still < 10 {
-        std::thread::sleep(Duration::from_millis(500));
-        let now = sent.load(Ordering::Relaxed);
-        still = if now == before && now > 0 { still + 1 } else { 0 };
-        before = now;
-    }
-    assert!(before < FLOWS, "all were taken without a reader");
+    // Longer than a probe may wait for its answer.
+    let sender = server.call().send_until_full(FLOWS, Duration::from_secs(5));
     reader.expect(0..FLOWS);
     assert_eq!(reader.controls.view.get().interruptions, 0);
     drop(sender.join().expect("it sends"));

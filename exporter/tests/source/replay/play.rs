@@ -11,7 +11,7 @@ use eyepiece::source::{Halt, Source as _, Waker, replay};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::recording::{facts, format};
+use eyepiece_flow::recording::{format, metadata};
 use eyepiece_tests::owned_event::{Owned, event, text};
 use eyepiece_wire::InterfaceKind;
 use proptest::strategy::{Strategy as _, ValueTree as _};
@@ -141,9 +141,10 @@ fn snapshot_precedes_its_events() {
     for (ifindex, event) in (1..).zip(&events) {
         let mut body = Vec::new();
         let name = format!("veth{ifindex}");
-        let fact = facts::Fact::Interface { ifindex, kind: InterfaceKind::Endpoint, endpoint: 1, name: &name };
-        facts::write(&fact, &mut body);
-        assert!(format::write_facts(&body, 1, &mut bytes));
+        let entry =
+            metadata::MetadataEntry::Interface { ifindex, kind: InterfaceKind::Endpoint, endpoint: 1, name: &name };
+        metadata::write(&entry, &mut body);
+        assert!(format::write_metadata(&body, 1, &mut bytes));
         format::write_event(&event.event(), 1, &mut bytes);
     }
     format::write_reason(2, "NETFILTER_DROP", 1, &mut bytes);
@@ -152,7 +153,7 @@ fn snapshot_precedes_its_events() {
     let mut names = Vec::new();
     while played.controls.finished.try_recv().is_err() {
         // As the pipeline: the snapshot is taken before a read, and serves all of it.
-        let tables = played.publisher.current();
+        let tables = played.publisher.links();
         let (symbols, names) = (&played.symbols, &mut names);
         let mut take = |_: &eyepiece_flow::event::Event<'_>| {
             names.extend(tables.interfaces().map(|(_, info)| symbols.text(info.name).to_string()));
@@ -185,7 +186,7 @@ fn event_of_next_hour_waits() {
     assert_eq!(count, 2);
     assert!(played.controls.finished.try_recv().is_err());
     // After the stop it plays no more.
-    played.controls.halt.ask();
+    played.controls.halt.request();
     assert_eq!(played.replay.read(Duration::from_secs(3600), &mut |_| ()).expect("read"), 0);
     assert_eq!(open(&path, 1e6).expect("open").all().len(), 3, "an hour in 3.6 ms");
 }
@@ -222,15 +223,15 @@ fn empty_pipe_is_left_on_stop() {
     let leave = || Halt::new(Waker::new().expect("a waker"));
     // It has no writer.
     let asked = leave();
-    asked.ask();
+    asked.request();
     assert!(left(&asked));
-    // Its writer gives the head and no more; stopped while it waits.
+    // Its writer sends only the head; stopped while it waits.
     let mut writer = File::options().read(true).write(true).open(&path).expect("open");
     writer.write_all(&format::head()).expect("write");
     let asked = leave();
     let asks = std::thread::spawn({
         let asked = asked.clone();
-        move || asked.ask()
+        move || asked.request()
     });
     assert!(left(&asked));
     asks.join().expect("the thread that asks");

@@ -1,4 +1,4 @@
-//! The source that writes: what it hands on is what can be played again, within its limits.
+//! Checks the recording source: the events that it passes on can be played again, within its limits.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -62,7 +62,6 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let (writer, _) = pending.start().expect("a file");
     let context = Deps {
         publisher: publisher.clone(),
-        symbols: symbols.clone(),
         kernel_names: Box::new(Words),
         origin: "program=test\nemitter=cilium\n".to_owned(),
         now: || 5,
@@ -87,7 +86,7 @@ fn texts(events: &[Owned]) -> Vec<String> {
     events.iter().map(|event| text(&event.event())).collect()
 }
 
-/// Whether a thread of this name holds no capability.
+/// Returns whether a thread of this name holds no capability.
 fn is_unprivileged(thread: &str) -> bool {
     let tasks = std::fs::read_dir("/proc/self/task").expect("procfs").flatten();
     let statuses = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
@@ -127,7 +126,7 @@ fn recording_replays_delivered_events() {
     let mut played = open(&path, 0.0).expect("open");
     assert_eq!(played.controls.origin["emitter"], "cilium");
     assert_eq!(played.all(), texts(&events));
-    let tables = played.publisher.current();
+    let tables = played.publisher.links();
     let end = tables.end(&[10, 0, 0, 9].into());
     assert_eq!((&*played.symbols.text(end.name), end.endpoint, end.learned), ("veth9", 1, true));
     assert_eq!(tables.namespace(77), Some(1));

@@ -1,18 +1,18 @@
 //! Every sub-command over every transport: the unix socket, TCP, TLS, TLS with certificates of clients; and refused clients.
 
 use anyhow::{Result, ensure};
-use eyepiece_tests::{Hubble, Pki, harness, hubble, peer, skip};
+use eyepiece_tests::{Hubble, Pki, harness, hubble, needs_peers};
 
 use super::flow::Flow;
 use super::played::{CLUSTER, COUNTS, NODE, Played};
-use super::{PATIENCE, all};
+use super::{TIMEOUT, all};
 
-/// Where they listen: without TLS, with it, with certificates of clients.
+/// The ports of the servers: without TLS, with it, with certificates of clients.
 const PORTS: [u16; 3] = [4244, 4245, 4246];
-/// What the server's certificate is for.
+/// The name in the server's certificate.
 const SERVER_NAME: &str = "node-2.west.hubble-grpc.cilium.io";
 
-/// How a server is reached.
+/// The connection to a server.
 struct Transport {
     name: &'static str,
     hubble: Hubble,
@@ -83,24 +83,16 @@ const COMMANDS: [Command; 8] = [
     ("watch peers", |via| {
         let mut watching = via.hubble.start(&["watch", "peers"])?;
         let is_told = || watching.stdout().lines().next().map(str::to_owned);
-        let line = eyepiece_tests::eventually(PATIENCE, "a peer", is_told)?;
+        let line = eyepiece_tests::eventually(TIMEOUT, "a peer", is_told)?;
         ensure!(line.split_whitespace().collect::<Vec<_>>().join(" ") == via.peer, "{line:?} is not {:?}", via.peer);
-        watching.stop(nix::sys::signal::Signal::SIGINT, PATIENCE)?;
+        watching.stop(nix::sys::signal::Signal::SIGINT, TIMEOUT)?;
         Ok(())
     }),
 ];
 
 #[test]
-fn every_command_over_every_transport() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
-    commands().expect("every transport");
-}
-
-fn commands() -> Result<()> {
+fn every_command_over_every_transport() -> Result<()> {
+    needs_peers!(harness::NAME, hubble::NAME);
     let (pki, clients, strangers) = (Pki::new()?, Pki::new()?, Pki::new()?);
     let pair = pki.sign(&[SERVER_NAME])?;
     let tls = |port: u16, further: &str| {

@@ -1,10 +1,10 @@
-//! The table of the filter flags: what each shall show of a scene's flows, and a value of which it shall show none.
+//! The table of the filter flags: the flows of a scene that each shows, and a value for which it shows none.
 
 use super::flow::Flow;
 use super::live::{NODE, PORTS};
 use super::played::{self, TRACE_ID};
 
-/// Where the flows of a row come from.
+/// The origin of a row's flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scene {
     /// Traffic that the datapath has seen.
@@ -64,9 +64,9 @@ fn either(of: impl Fn(&Flow<'_>, &str) -> bool + 'static) -> impl Fn(&Flow<'_>) 
     move |flow| flow.either(&of)
 }
 
-/// What the rows need to know of the traffic.
+/// The values of the traffic that the rows contain.
 #[derive(Default)]
-pub(crate) struct Facts {
+pub(crate) struct LiveValues {
     /// Addresses of both endpoints, of IPv4 and IPv6.
     pub(crate) a: [String; 2],
     /// See [`a`](Self::a).
@@ -76,17 +76,17 @@ pub(crate) struct Facts {
 }
 
 /// Every filter flag but `--not`, which is tried with each of the rows.
-pub(crate) fn rows(facts: &Facts) -> Vec<Row> {
-    let mut rows = addresses(facts);
-    rows.extend(kinds(facts));
+pub(crate) fn rows(values: &LiveValues) -> Vec<Row> {
+    let mut rows = addresses(values);
+    rows.extend(kinds(values));
     rows.extend(proxies());
     rows.extend(names());
     rows
 }
 
-fn addresses(facts: &Facts) -> Vec<Row> {
+fn addresses(values: &LiveValues) -> Vec<Row> {
     use Scene::Live as L;
-    let ([a4, a6], [b4, b6]) = (&facts.a, &facts.b);
+    let ([a4, a6], [b4, b6]) = (&values.a, &values.b);
     let [(_, tcp4, udp4), (_, tcp6, _)] = PORTS;
     let ip = |end: &'static str, wanted: &str| {
         let wanted = wanted.to_owned();
@@ -118,9 +118,9 @@ fn addresses(facts: &Facts) -> Vec<Row> {
     ]
 }
 
-fn kinds(facts: &Facts) -> Vec<Row> {
+fn kinds(values: &LiveValues) -> Vec<Row> {
     use Scene::{Live as L, Played as P};
-    let uuid = &facts.uuid;
+    let uuid = &values.uuid;
     let flag = |name: &'static str| move |flow: &Flow<'_>| flow.at(&["l4", "TCP", "flags", name]) == true;
     let both = move |flow: &Flow<'_>| flag("SYN")(flow) && flag("ACK")(flow);
     let is_type = |kind: &'static str| is(&["event_type", "type"], kind);

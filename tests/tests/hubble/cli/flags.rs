@@ -7,7 +7,7 @@ use eyepiece_tests::traffic::udp;
 use eyepiece_tests::{Hubble, eventually, hubble::Printed};
 use serde_json::{Map, Value};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use super::flow::Flow;
 use super::live::{Live, NODE, PORTS};
 
@@ -298,7 +298,7 @@ fn mask(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// What comes later is shown as it comes, behind what is asked for of the past.
+/// Checks that new flows are printed as they arrive, after the requested ones of the past.
 fn follow(live: &Live) -> Result<()> {
     const PORT: u16 = 9999;
     let to_port = PORT.to_string();
@@ -308,17 +308,17 @@ fn follow(live: &Live) -> Result<()> {
     let mut following = live.hubble.start(&asked)?;
     let mut recent = live.hubble.start(&["observe", "--follow", "--last", "3", "-o", "jsonpb"])?;
     let count = |text: String| text.lines().count();
-    eventually(PATIENCE, "the last three", || (count(recent.stdout()) == 3).then_some(()))?;
+    eventually(TIMEOUT, "the last three", || (count(recent.stdout()) == 3).then_some(()))?;
     let mut sent = 0;
     // A follower sees what comes once it has been let in, which only flows show.
-    eventually(PATIENCE, "a flow that is followed", || {
+    eventually(TIMEOUT, "a flow that is followed", || {
         sent += 1;
         udp(live.lab.endpoint("a"), live.lab.endpoint("b")).port(PORT).packets(1).run().ok()?;
         (count(following.stdout()) >= 2).then_some(())
     })?;
     let all = live.uuids(&["--all", "--to-port", &to_port])?;
     ensure!(all.len() >= 2 * sent, "{} flows of {sent} datagrams", all.len());
-    eventually(PATIENCE, "the newest flow", || {
+    eventually(TIMEOUT, "the newest flow", || {
         let shown = [following.stdout(), recent.stdout()];
         shown.iter().all(|text| all.last().is_some_and(|uuid| text.contains(uuid.as_str()))).then_some(())
     })?;
@@ -330,7 +330,7 @@ fn follow(live: &Live) -> Result<()> {
     let before: Vec<String> = live.flows.iter().map(|line| Flow(line).uuid()).collect();
     ensure!(tail[..3] == before[before.len() - 3..] && tail[3..] == all, "{tail:?}\n{all:?}");
     for process in [&mut following, &mut recent] {
-        process.stop(nix::sys::signal::Signal::SIGINT, PATIENCE)?;
+        process.stop(nix::sys::signal::Signal::SIGINT, TIMEOUT)?;
     }
     Ok(())
 }

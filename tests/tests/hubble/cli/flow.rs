@@ -6,12 +6,12 @@ use serde_json::Value;
 pub(crate) struct Flow<'a>(pub(crate) &'a Value);
 
 impl<'a> Flow<'a> {
-    /// A member by its path; null where it is not there.
+    /// Returns a member by its path; null if it is missing.
     pub(crate) fn at(&self, path: &[&str]) -> &'a Value {
         path.iter().fold(&self.0["flow"], |value, &name| &value[name])
     }
 
-    /// A text, or a number as text; empty where there is none.
+    /// Returns a text, or a number as text; empty if it is missing.
     pub(crate) fn text(&self, path: &[&str]) -> String {
         match self.at(path) {
             Value::String(text) => text.clone(),
@@ -38,17 +38,16 @@ impl<'a> Flow<'a> {
             .unwrap_or_default()
     }
 
-    /// Whether the layer 4 is of one of these (`TCP`, `UDP`, `ICMPv4`, `ICMPv6`).
+    /// Returns whether the layer 4 is of one of these (`TCP`, `UDP`, `ICMPv4`, `ICMPv6`).
     pub(crate) fn has_l4(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.at(&["l4", name]).is_object())
     }
 
-    /// Whether an end has a label.
     pub(crate) fn has_label(&self, end: &str, label: &str) -> bool {
         self.at(&[end, "labels"]).as_array().is_some_and(|labels| labels.iter().any(|one| one == label))
     }
 
-    /// Whether either end is so.
+    /// Returns whether either end is so.
     pub(crate) fn either(&self, is: impl Fn(&Self, &str) -> bool) -> bool {
         ["source", "destination"].iter().any(|end| is(self, end))
     }

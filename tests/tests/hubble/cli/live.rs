@@ -7,12 +7,12 @@ use eyepiece_tests::traffic::{echo, tcp, udp};
 use eyepiece_tests::{Eyepiece, Family, Hubble, Lab, drops, eventually};
 use serde_json::Value;
 
-use super::filters::Facts;
+use super::filters::LiveValues;
 use super::flow::Flow;
 
 /// The node's name.
 pub(crate) const NODE: &str = "node-1.example";
-/// Where eyepiece listens in the node's namespace, beside its unix socket.
+/// eyepiece's address in the node's namespace besides its unix socket.
 pub(crate) const TCP: &str = "127.0.0.1:4244";
 /// Ports of the servers of TCP and UDP, by family.
 pub(crate) const PORTS: [(Family, u16, u16); 2] = [(Family::V4, 8004, 9004), (Family::V6, 8006, 9006)];
@@ -21,8 +21,8 @@ pub(crate) const DROPPED: [(u16, &str); 2] = [(7001, "firewall"), (7004, "closed
 /// Datagrams, requests for an echo, datagrams into the firewall, connections to the closed port; in each family.
 const COUNTS: [u64; 4] = [3, 2, 2, 1];
 
-/// How long flows may take to be there.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of the flows.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All of it, and the flows that are in the ring since.
 pub(crate) struct Live {
@@ -50,7 +50,7 @@ impl Live {
         let hubble = Hubble::new(&socket, None)?;
         send(&lab)?;
         let mut live = Self { hubble, flows: Vec::new(), _eyepiece: eyepiece, lab, _folder: folder };
-        live.flows = eventually(PATIENCE, "the flows of the traffic", || {
+        live.flows = eventually(TIMEOUT, "the flows of the traffic", || {
             let flows = live.all().ok()?;
             check(&live.lab, &flows).is_ok().then_some(flows)
         })
@@ -67,11 +67,11 @@ impl Live {
         self.hubble.run(&["observe", "--all", "-o", "jsonpb"])?.json()
     }
 
-    /// What the table of filters needs to know.
-    pub(crate) fn facts(&self) -> Facts {
+    /// Returns the values of the traffic that the table of filters contains.
+    pub(crate) fn values(&self) -> LiveValues {
         let of = |name: &str| Family::BOTH.map(|family| self.lab.endpoint(name).address(family).to_string());
         let uuid = self.flows.get(self.flows.len() / 2).map(|line| Flow(line).uuid()).unwrap_or_default();
-        Facts { a: of("a"), b: of("b"), uuid }
+        LiveValues { a: of("a"), b: of("b"), uuid }
     }
 }
 

@@ -14,17 +14,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use eyepiece_tests::{Hubble, harness, hubble, peer, skip};
+use eyepiece_tests::{Hubble, harness, hubble, needs_peers};
 use serde_json::Value;
 
-use self::filters::{Facts, Row, Scene};
+use self::filters::{LiveValues, Row, Scene};
 use self::flow::Flow;
 use self::live::Live;
 use self::played::Played;
 use self::relayed::Relayed;
 
-/// Longest wait for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Flags for how to reach a server: those of `commands`.
 const SERVER: [&str; 10] = [
@@ -42,14 +42,12 @@ const SERVER: [&str; 10] = [
 
 #[test]
 fn every_help_flag_has_row() {
-    if let Err(why) = peer::find(hubble::NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(hubble::NAME);
     let hubble = Hubble::new("unix:///nonexistent.sock", None).expect("the CLI");
     let printed = hubble.run(&["observe", "--help"]).expect("an end");
     let help = help::flags(printed.ok().expect("the help"), &[]);
     let tables = [flags::SELECTORS, flags::RAW, flags::FORMS].concat();
-    let rows = filters::rows(&Facts::default());
+    let rows = filters::rows(&LiveValues::default());
     let of_rows = rows.iter().map(|row| row.flag).filter(|flag| flag.starts_with("--"));
     let known = tables.iter().flat_map(|(flags, _)| flags.iter().copied()).chain(of_rows).chain(SERVER);
     // `--not` is tried with each of the filters; the help itself was read here.
@@ -79,7 +77,7 @@ fn ids(hubble: &Hubble, arguments: &[String], before: &[&str]) -> Result<Vec<Str
     Ok(printed.json()?.iter().map(|line| Flow(line).uuid()).collect())
 }
 
-/// Positive, negative, and behind `--not`.
+/// Checks rows: positive, negative, and after `--not`.
 fn check(hubble: &Hubble, flows: &[Value], row: &Row) -> Result<()> {
     let none = ids(hubble, &row.negative, &[])?;
     ensure!(none.is_empty(), "{:?} shows {} flows", row.negative, none.len());
@@ -102,13 +100,9 @@ fn named(rows: &[flags::Row]) -> impl Iterator<Item = (String, flags::Row)> + '_
 
 #[test]
 fn flags_hold_on_live_traffic() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME);
     let live = Live::start().expect("live traffic");
-    let rows = filters::rows(&live.facts());
+    let rows = filters::rows(&live.values());
     let of_live = rows.iter().filter(|row| row.scene == Scene::Live).map(|row| (row.flag.to_owned(), row));
     all(of_live, |row| check(&live.hubble, &live.flows, row));
     // Those that add flows are the last.
@@ -118,15 +112,11 @@ fn flags_hold_on_live_traffic() {
 
 #[test]
 fn proxy_and_policy_filters_hold() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME);
     let played = Played::start("played", &["]"]).expect("payloads");
     let hubble = &played.hubbles[0];
     let flows = hubble.run(&["observe", "--all", "-o", "jsonpb"]).and_then(|printed| printed.json()).expect("flows");
-    let rows = filters::rows(&Facts::default());
+    let rows = filters::rows(&LiveValues::default());
     let of_played = rows.iter().filter(|row| row.scene == Scene::Played).map(|row| (row.flag.to_owned(), row));
     all(of_played, |row| {
         check(hubble, &flows, row).with_context(|| flows.iter().map(|flow| format!("{flow}\n")).collect::<String>())
@@ -135,13 +125,9 @@ fn proxy_and_policy_filters_hold() {
 
 #[test]
 fn name_filters_hold() {
-    for name in [harness::NAME, hubble::NAME] {
-        if let Err(why) = peer::find(name) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(harness::NAME, hubble::NAME);
     let mut relayed = Relayed::start().expect("flows with names");
-    let rows = filters::rows(&Facts::default());
+    let rows = filters::rows(&LiveValues::default());
     let of_relayed = rows.iter().filter(|row| row.scene == Scene::Relayed).map(|row| (row.flag.to_owned(), row));
     all(of_relayed, |row| check(&relayed.hubble, &relayed.flows, row));
     relayed.check_namespaces().expect("namespaces");

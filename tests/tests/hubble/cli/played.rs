@@ -1,15 +1,15 @@
-//! Payloads that our own programs never make (proxies, policies, sockets, captures), sent to eyepiece by Cilium's monitor
-//! server as its agent would.
+//! Checks payloads that our programs never make (proxies, policies, sockets, captures), sent by Cilium's monitor
+//! server.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_tests::frame::{flags, protocol};
-use eyepiece_tests::harness::{Harness, pipe, read_frame, write_frame};
-use eyepiece_tests::payload::{Packet, debug, socket, write};
+use eyepiece_tests::harness::Harness;
+use eyepiece_tests::payload::{Packet, access_log, access_logs, debug, socket, write};
 use eyepiece_tests::{Eyepiece, Hubble, Namespace, eventually};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The node's name and its cluster's.
 pub(crate) const NODE: &str = "node-2";
@@ -20,7 +20,7 @@ pub(crate) const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 /// Flows among the payloads (those of sockets are none without a known cgroup), notifications of the agent, debug messages.
 pub(crate) const COUNTS: [usize; 3] = [16, 2, 2];
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Eyepieces that all read what one server sends.
 pub(crate) struct Played {
@@ -57,7 +57,7 @@ impl Played {
         }
         let count = eyepieces.len();
         let all_listen = || (server.ask("listeners").ok()? == format!("listeners {count}")).then_some(());
-        eventually(PATIENCE, "not all eyepieces listen", all_listen)?;
+        eventually(TIMEOUT, "not all eyepieces listen", all_listen)?;
         ensure!(server.ask(&format!("send {}", payloads.len()))? == format!("sent {} {count}", payloads.len()));
         for (hubble, eyepiece) in hubbles.iter().zip(&eyepieces) {
             let there = || {
@@ -65,7 +65,7 @@ impl Played {
                 let counts = [count("flows")?.len(), count("agent-events")?.len(), count("debug-events")?.len()];
                 (counts == COUNTS).then_some(())
             };
-            eventually(PATIENCE, "not all events are there", there).with_context(|| {
+            eventually(TIMEOUT, "not all events are there", there).with_context(|| {
                 let printed = hubble.run(&["observe", "--all", "-o", "jsonpb"]);
                 format!("{printed:?}\n{:#}\n{}", eyepiece.status().unwrap_or_default()["samples"], eyepiece.stderr())
             })?;
@@ -93,7 +93,7 @@ fn payloads() -> Result<Vec<Vec<u8>>> {
         socket(1, 4431),
         socket(4, 4434),
     ];
-    all.extend(access_logs()?);
+    all.extend(proxied()?);
     for (kind, text) in [(2, json!({ "time": "2024-05-06T07:08:09Z" })), (8, json!({ "id": 106 }))] {
         let mut data = vec![130];
         agent_notify(&mut data, kind, &text.to_string());
@@ -103,20 +103,8 @@ fn payloads() -> Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
-/// Records of a proxy, encoded by Cilium's own types.
-fn access_logs() -> Result<Vec<Vec<u8>>> {
-    let client = json!({
-        "ID": 107, "IPv4": "10.9.1.1", "Port": 41_001, "Identity": 30_001, "Labels": ["k8s:app=client", "k8s:env=test"],
-    });
-    let server = json!({ "ID": 207, "IPv4": "10.9.2.2", "Port": 80, "Identity": 30_002, "Labels": ["k8s:app=web"] });
-    let record = |kind: &str, point: &str, verdict: &str, own: Value| {
-        let mut record = json!({
-            "Type": kind, "Timestamp": "2024-05-06T07:08:09.123456789Z", "ObservationPoint": point, "Verdict": verdict,
-            "SourceEndpoint": client, "DestinationEndpoint": server, "TransportProtocol": 6,
-        });
-        record.as_object_mut().expect("an object").extend(own.as_object().cloned().unwrap_or_default());
-        record
-    };
+/// Payloads of a proxy's records.
+fn proxied() -> Result<Vec<Vec<u8>>> {
     let http = |code: u32, method: &str, path: &str| {
         json!({ "HTTP": {
             "Code": code, "Method": method, "Protocol": "HTTP/1.1",
@@ -126,21 +114,12 @@ fn access_logs() -> Result<Vec<Vec<u8>>> {
     };
     let question = json!({ "DNS": { "Query": "web.shop.", "ObservationSource": "proxy", "QTypes": [1, 28] } });
     let records = [
-        record("Request", "Ingress", "Forwarded", http(0, "PUT", "/cart/7")),
-        record("Response", "Ingress", "Forwarded", http(201, "PUT", "/cart/7")),
-        record("Request", "Egress", "Denied", http(0, "GET", "/secret")),
-        record("Response", "Egress", "Error", http(503, "POST", "/order")),
-        record("Request", "Egress", "Redirected", question.clone()),
-        record("Response", "Egress", "Forwarded", question),
+        access_log("Request", "Ingress", "Forwarded", http(0, "PUT", "/cart/7")),
+        access_log("Response", "Ingress", "Forwarded", http(201, "PUT", "/cart/7")),
+        access_log("Request", "Egress", "Denied", http(0, "GET", "/secret")),
+        access_log("Response", "Egress", "Error", http(503, "POST", "/order")),
+        access_log("Request", "Egress", "Redirected", question.clone()),
+        access_log("Response", "Egress", "Forwarded", question),
     ];
-    let write = |out: &mut _| records.iter().try_for_each(|record| write_frame(out, record.to_string().as_bytes()));
-    let payloads = pipe(&["access-log"], write, |output| {
-        let (mut payloads, mut data) = (Vec::new(), Vec::new());
-        while read_frame(output, &mut data)? {
-            payloads.push(data.clone());
-        }
-        Ok(payloads)
-    })?;
-    ensure!(payloads.len() == records.len(), "{} payloads", payloads.len());
-    Ok(payloads)
+    access_logs(&records.each_ref())
 }

@@ -1,5 +1,4 @@
-//! Flows with names (pods, services, workloads, domains, sockets) that eyepiece reads from Cilium's own Hubble server, and
-//! shows on.
+//! Checks flows with names (pods, services, workloads, domains, sockets) that eyepiece relays from Cilium's own server.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +15,7 @@ use eyepiece_tests::{Eyepiece, Hubble, Namespace, eventually};
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use super::flow::Flow;
 
 /// The node of the server that eyepiece reads from.
@@ -57,7 +56,7 @@ impl Relayed {
         let is_there = |flows: &[Value]| {
             (0..8).all(|number| flows.iter().any(|line| Flow(line).port("source") == (41_000 + number).to_string()))
         };
-        eventually(PATIENCE, "every flow", || {
+        eventually(TIMEOUT, "every flow", || {
             all.iter().try_for_each(|flow| server.event(flow)).ok()?;
             server.settle().ok()?;
             shown(&hubble).is_ok_and(|flows| is_there(&flows)).then_some(())
@@ -65,7 +64,7 @@ impl Relayed {
         .with_context(|| format!("{:#}\n{}", eyepiece.status().unwrap_or_default(), eyepiece.stderr()))?;
         // Nothing is sent any more, but some may be on its way.
         let mut before = 0;
-        let flows = eventually(PATIENCE, "an end of the flows", || {
+        let flows = eventually(TIMEOUT, "an end of the flows", || {
             std::thread::sleep(std::time::Duration::from_millis(500));
             let flows = shown(&hubble).ok()?;
             let is_still = flows.len() == before;
@@ -112,7 +111,7 @@ impl Relayed {
             { "namespace": "tomorrow" }, { "cluster": "far", "namespace": "yard" },
         ]);
         let ours = || serde_json::from_str::<Value>(&list(&self.hubble, "json").ok()?).ok();
-        eventually(PATIENCE, "namespaces", || (ours()? == wanted).then_some(()))
+        eventually(TIMEOUT, "namespaces", || (ours()? == wanted).then_some(()))
             .with_context(|| format!("{:?}", ours()))?;
         // Theirs have no clusters but the server's own.
         let (ours, theirs) = (list(&self.hubble, "table")?, list(&self.original, "table")?);

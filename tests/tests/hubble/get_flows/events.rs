@@ -11,7 +11,7 @@ use eyepiece_hubble::proto::observer::ExportEvent;
 use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use prost_types::Timestamp;
 
-/// When the first event happened, s since the Unix epoch.
+/// Time of the first event, s since the Unix epoch.
 pub(crate) const START: i64 = 1_700_000_000;
 /// Kind: a flow; every third is a drop.
 pub(crate) const FLOW: u8 = 0;

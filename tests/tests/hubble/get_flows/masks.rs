@@ -5,7 +5,7 @@ use eyepiece_hubble::proto::observer::get_flows_request::Experimental;
 use eyepiece_hubble::proto::observer::get_flows_response::ResponseTypes;
 use eyepiece_hubble::proto::observer::{GetFlowsRequest, GetFlowsResponse};
 use eyepiece_tests::harness::NAME;
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::needs_peers;
 use prost_types::FieldMask;
 
 use super::events::{self, AGENT, FLOW, LOST, items};
@@ -20,7 +20,7 @@ fn as_it_was(paths: &[&str], request: &GetFlowsRequest) -> GetFlowsRequest {
     GetFlowsRequest { experimental: Some(Experimental { field_mask: Some(mask(paths)) }), ..request.clone() }
 }
 
-/// What both servers have to agree in of a response: the flow, whole, or how many were lost.
+/// The part of a response in which both servers have to agree: the whole flow, or the number of lost events.
 #[derive(Debug, PartialEq)]
 enum Masked {
     Flow(Box<Flow>),
@@ -54,9 +54,7 @@ const REFUSED: [&[&str]; 5] =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn masked_flows_match_ciliums_observer() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut servers = Servers::start(63).await;
     servers.feed(&items(&[FLOW, FLOW, LOST, FLOW, AGENT, FLOW, FLOW, FLOW]));
     servers.hide();
@@ -76,7 +74,7 @@ async fn masked_flows_match_ciliums_observer() {
             assert_eq!(ours, today, "{name}: by either number");
             assert!(!ours.is_empty(), "{name}");
             for (ours, ciliums) in ours.iter().zip(&ciliums) {
-                // Cilium's have the masked flow's: none where the mask has none. Ours are always there, for relay sorts by them.
+                // Cilium's have the masked flow's, if the mask has any. Ours are always there, for relay sorts by them.
                 let is_lost = matches!(ours.response_types, Some(ResponseTypes::LostEvents(_)));
                 let (time, node) = (has_time || is_lost, has_node || is_lost);
                 assert_eq!(ciliums.time, ours.time.filter(|_| time), "{name}");

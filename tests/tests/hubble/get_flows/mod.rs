@@ -16,12 +16,12 @@ use eyepiece_hubble::proto::observer::{
     GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetFlowsResponse,
 };
 use eyepiece_tests::harness::NAME;
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::needs_peers;
 use prost_types::{FieldMask, Timestamp};
 use tonic::{Code, Streaming};
 
 /// Longest wait for a response.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 use self::events::{AGENT, DEBUG, FLOW, Item, LOST, items};
 use self::servers::{Answer, Ours, Servers};
@@ -33,7 +33,7 @@ enum Response {
     Lost { source: LostEventSource, count: u64, cpu: Option<i32> },
 }
 
-/// The loss that Cilium's ring reports, one for each entry; and one where there is none.
+/// The loss that Cilium's ring reports, one for each entry, and one without entries.
 const OF_RING: Response = Response::Lost { source: LostEventSource::HubbleRingBuffer, count: 1, cpu: None };
 
 fn response(response: GetFlowsResponse) -> Response {
@@ -124,9 +124,7 @@ fn sequences() -> Vec<(&'static str, u32, Vec<Item>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_those_of_ciliums_observer() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut compared = 0;
     for (sequence, capacity, items) in sequences() {
         let mut servers = Servers::start(capacity).await;
@@ -158,7 +156,7 @@ async fn answers_are_those_of_ciliums_observer() {
 async fn flows(stream: &mut Streaming<GetFlowsResponse>, count: usize) -> Vec<Response> {
     let mut found = Vec::new();
     while found.iter().filter(|found| matches!(found, Response::Flow { .. })).count() < count {
-        let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
+        let next = tokio::time::timeout(TIMEOUT, stream.message()).await.expect("nothing comes");
         found.push(response(next.expect("a response").expect("the stream goes on")));
     }
     found
@@ -166,9 +164,7 @@ async fn flows(stream: &mut Streaming<GetFlowsResponse>, count: usize) -> Vec<Re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_match_ciliums_observer() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
     let dropped = verdict(Verdict::Dropped);
     // The request, flows that it has of those that are there, and of those that come, and whether it ends by itself.
@@ -238,7 +234,7 @@ async fn followers_match_ciliums_observer() {
         assert_eq!(seen, theirs, "{name}");
         if ends {
             for (server, stream) in [("ours", &mut ours), ("Cilium's", &mut ciliums)] {
-                let next = tokio::time::timeout(PATIENCE, stream.message()).await;
+                let next = tokio::time::timeout(TIMEOUT, stream.message()).await;
                 let next = next.unwrap_or_else(|_| panic!("{name}: {server} does not end"));
                 assert_eq!(next.expect("an end"), None, "{name}: {server}");
             }
@@ -248,9 +244,7 @@ async fn followers_match_ciliums_observer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_requests_fail_as_in_cilium() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let none = GetFlowsRequest::default;
     let mask = |path: &str| Some(FieldMask { paths: vec![path.to_owned()] });
     let ip = |ip: &str| vec![FlowFilter { source_ip: vec![ip.to_owned()], ..FlowFilter::default() }];
@@ -319,7 +313,7 @@ async fn stalled_follower_gets_exact_loss() {
     assert_eq!((losses, read.len()), (0, COUNT), "a reader loses nothing");
     let (mut flows, mut lost) = (0, 0);
     while flows + lost < COUNT as u64 {
-        let next = tokio::time::timeout(PATIENCE, slow.message()).await.expect("nothing comes");
+        let next = tokio::time::timeout(TIMEOUT, slow.message()).await.expect("nothing comes");
         match response(next.expect("a response").expect("the stream goes on")) {
             Response::Flow { .. } => flows += 1,
             Response::Lost { source, count, cpu } => {
@@ -335,9 +329,7 @@ async fn stalled_follower_gets_exact_loss() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_readers_match_ciliums_observer() {
     const COUNT: usize = 60_000;
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut servers = Servers::start(1023).await;
     let mut all = items(&[FLOW; COUNT + 1]);
     let next = all.split_off(COUNT);
@@ -356,7 +348,7 @@ async fn slow_readers_match_ciliums_observer() {
     for (server, stream, left) in [("ours", ours, COUNT as u64 - 2), ("Cilium's", ciliums, COUNT as u64 - 1)] {
         let (mut shown, mut lost) = (0, 0);
         while shown + lost < left {
-            let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("nothing comes");
+            let next = tokio::time::timeout(TIMEOUT, stream.message()).await.expect("nothing comes");
             match response(next.expect("a response").expect("the stream goes on")) {
                 Response::Flow { .. } => shown += 1,
                 Response::Lost { source: LostEventSource::HubbleRingBuffer, count, cpu: None } => lost += count,

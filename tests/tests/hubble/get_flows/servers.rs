@@ -1,4 +1,4 @@
-//! Our observer and Cilium's, each behind its own gRPC server, and clients of both.
+//! Our observer and Cilium's, each with its own gRPC server, and clients of both.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use eyepiece::serve::observer::service::ObserverService;
 use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_client::ObserverClient;
 use eyepiece::services::observer::observer_server::ObserverServer;
-use eyepiece::source::datapath::clock::unix_now;
+use eyepiece::support::clock::unix_now;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::lookup::NoLookup;
@@ -33,7 +33,7 @@ use super::events::{HIDDEN, Item};
 /// An answer, or the code and the text of the refusal.
 pub(crate) type Answer = Result<Vec<GetFlowsResponse>, (Code, String)>;
 
-/// Our observer behind its gRPC server.
+/// Our observer with its gRPC server.
 pub(crate) struct Ours {
     writer: Writer,
     address: String,
@@ -72,12 +72,12 @@ impl Ours {
             if now.is_empty() {
                 break;
             }
-            self.writer.write(Batch::new(now.iter().map(|item| item.observed()).collect()));
+            self.writer.write(&Batch::new(now.iter().map(|item| item.observed()).collect()));
             left = later;
         }
     }
 
-    /// A client with a connection of its own.
+    /// A client with a separate connection.
     pub(crate) async fn connected(&self) -> ObserverClient<Channel> {
         connect(&self.address).await
     }
@@ -90,7 +90,7 @@ impl Ours {
         self.client.get_flows(request.clone()).await.expect("a stream").into_inner()
     }
 
-    /// When each of the agent's events happened.
+    /// Returns the times of the agent's events.
     pub(crate) async fn agent_events(&mut self, request: GetAgentEventsRequest) -> Vec<Option<Timestamp>> {
         let stream = self.client.get_agent_events(request).await.expect("a stream").into_inner();
         let responses = stream.collect::<Result<Vec<_>, _>>().await.expect("responses");
@@ -98,7 +98,7 @@ impl Ours {
         responses.into_iter().map(|response| response.time).collect()
     }
 
-    /// When each of the debug events happened.
+    /// Returns the times of the debug events.
     pub(crate) async fn debug_events(&mut self, request: GetDebugEventsRequest) -> Vec<Option<Timestamp>> {
         let stream = self.client.get_debug_events(request).await.expect("a stream").into_inner();
         let responses = stream.collect::<Result<Vec<_>, _>>().await.expect("responses");
@@ -143,12 +143,11 @@ impl Servers {
         self.ciliums.settle().expect("settled");
     }
 
-    /// What ours answers.
     pub(crate) async fn ours(&mut self, request: &GetFlowsRequest) -> Answer {
         self.ours.answer(request).await
     }
 
-    /// What each answers, ours first.
+    /// Returns each server's answer, ours first.
     pub(crate) async fn answers(&mut self, request: &GetFlowsRequest) -> [Answer; 2] {
         [self.ours.answer(request).await, answer(&mut self.client, request).await]
     }

@@ -3,9 +3,9 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use eyepiece_flow::gob::encode::agent_notify;
-use eyepiece_tests::harness::{pipe, read_frame, write_frame};
+use eyepiece_tests::payload::{self, access_log};
 use serde_json::{Value, json};
 
 use super::sample::{Head, Sample};
@@ -104,18 +104,6 @@ pub(crate) fn agent_notifications() -> Vec<Sample> {
 
 /// Access-log records, encoded by Cilium's own types.
 pub(crate) fn access_logs() -> Result<Vec<Sample>> {
-    let client = json!({
-        "ID": 107, "IPv4": "10.9.1.1", "Port": 41_001, "Identity": 30_001, "Labels": ["k8s:app=client", "k8s:env=test"],
-    });
-    let server = json!({ "ID": 207, "IPv4": "10.9.2.2", "Port": 80, "Identity": 30_002, "Labels": ["k8s:app=web"] });
-    let record = |kind: &str, point: &str, verdict: &str, own: Value| {
-        let mut record = json!({
-            "Type": kind, "Timestamp": "2024-05-06T07:08:09.123456789Z", "ObservationPoint": point, "Verdict": verdict,
-            "SourceEndpoint": client, "DestinationEndpoint": server, "TransportProtocol": 6,
-        });
-        record.as_object_mut().expect("an object").extend(own.as_object().cloned().unwrap_or_default());
-        record
-    };
     let url = json!({ "Scheme": "http", "Host": "web.shop:80", "Path": "/cart", "RawQuery": "item=7" });
     let http = |code| json!({ "HTTP": { "Code": code, "Method": "PUT", "URL": url, "Protocol": "HTTP/1.1" } });
     let question = json!({ "DNS": { "Query": "web.shop.", "ObservationSource": "proxy", "QTypes": [1, 28] } });
@@ -134,27 +122,27 @@ pub(crate) fn access_logs() -> Result<Vec<Sample>> {
     let cart = "PUT http://web.shop:80/cart?item=7";
     let table = [
         (
-            record("Request", "Ingress", "Forwarded", http(0)),
+            access_log("Request", "Ingress", "Forwarded", http(0)),
             "http",
             format!("<- {} {cart} => 0", asked("http", "Forwarded")),
         ),
         (
-            record("Response", "Ingress", "Forwarded", http(201)),
+            access_log("Response", "Ingress", "Forwarded", http(201)),
             "http",
             format!("<- {} {cart} => 201", answered("http", "Forwarded")),
         ),
         (
-            record("Request", "Egress", "Denied", http(403)),
+            access_log("Request", "Egress", "Denied", http(403)),
             "http",
             format!("-> {} {cart} => 403", asked("http", "Denied")),
         ),
         (
-            record("Request", "Egress", "Redirected", question),
+            access_log("Request", "Egress", "Redirected", question),
             "dns",
             format!("-> {} DNS proxy: web.shop. A,AAAA", asked("dns", "Redirected")),
         ),
         (
-            record("Response", "Egress", "Forwarded", answer),
+            access_log("Response", "Egress", "Forwarded", answer),
             "dns",
             format!(
                 "-> {} DNS proxy: web.shop. A TTL: 30 Answer: '10.9.2.2,fd00:9::2' CNAMEs: web.cluster.,a.cluster.",
@@ -162,20 +150,12 @@ pub(crate) fn access_logs() -> Result<Vec<Sample>> {
             ),
         ),
     ];
-    let write = |out: &mut _| table.iter().try_for_each(|(record, ..)| write_frame(out, record.to_string().as_bytes()));
-    let payloads = pipe(&["access-log"], write, |output| {
-        let (mut payloads, mut data) = (Vec::new(), Vec::new());
-        while read_frame(output, &mut data)? {
-            payloads.push(data.clone());
-        }
-        Ok(payloads)
-    })?;
-    ensure!(payloads.len() == table.len(), "{} payloads", payloads.len());
+    let payloads = payload::access_logs(&table.each_ref().map(|(record, ..)| record))?;
     let samples = table.into_iter().zip(payloads).map(|((record, proto, line), data)| {
         let mut json = json!({
             "type": "logRecord", "observationPoint": record["ObservationPoint"], "flowType": record["Type"],
-            "l7Proto": proto, "srcEpID": 107, "srcEpLabels": client["Labels"], "srcIdentity": 30_001, "dstEpID": 207,
-            "dstEpLabels": server["Labels"], "dstIdentity": 30_002, "verdict": record["Verdict"],
+            "l7Proto": proto, "srcEpID": 107, "srcEpLabels": record["SourceEndpoint"]["Labels"], "srcIdentity": 30_001, "dstEpID": 207,
+            "dstEpLabels": record["DestinationEndpoint"]["Labels"], "dstIdentity": 30_002, "verdict": record["Verdict"],
         });
         json[proto] = record[proto.to_uppercase()].clone();
         Sample { endpoints: (107, 207), detailed: line.clone(), line, json, ..Sample::new("l7", 0, data) }

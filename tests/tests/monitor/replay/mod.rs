@@ -1,7 +1,7 @@
 //! Every kind of payload, replayed to our monitor socket: what Cilium's own client prints, by the numbers put in.
 //!
-//! What the client of 1.15 does by itself: debug messages need -v, sockets need exactly -v and pass every filter, --hex
-//! acts with -vv alone, losses pass every filter, policy verdicts have neither details nor JSON.
+//! The client of 1.15 has its own rules: debug messages need -v, sockets need exactly -v and pass every filter,
+//! --hex acts with -vv alone, losses pass every filter, policy verdicts have neither details nor JSON.
 
 mod messages;
 mod packets;
@@ -15,23 +15,23 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use eyepiece_flow::event::{Event, Lost, LostSource, RawEvent};
 use eyepiece_flow::recording::format;
-use eyepiece_tests::{Background, Eyepiece, Namespace, eventually, harness, peer, skip};
+use eyepiece_tests::{Background, Eyepiece, Namespace, eventually, harness, needs_peers};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use serde_json::Value;
 
 use sample::Sample;
 
-/// Longest wait for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// When it all happened, ns since the Unix epoch.
+/// Timeout of expected events.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Time of all events, ns since the Unix epoch.
 const TIME: u64 = 1_714_979_289_000_000_000;
 /// Events that the source of the recording had lost.
 const LOST: u64 = 7;
 /// The CPU that lost them.
 const LOST_CPU: u16 = 3;
 
-/// How the clients are asked; each of a type's filters is among them.
+/// The clients' flags; each of a type's filters is among them.
 const CLIENTS: [&str; 22] = [
     "",
     "-v",
@@ -57,10 +57,10 @@ const CLIENTS: [&str; 22] = [
     "--to 207",
 ];
 
-/// How a client was asked.
-struct Asked<'a>(&'a str);
+/// The flags of a client.
+struct ClientRun<'a>(&'a str);
 
-impl Asked<'_> {
+impl ClientRun<'_> {
     fn has(&self, option: &str) -> bool {
         self.0.split(' ').any(|word| word == option)
     }
@@ -69,7 +69,7 @@ impl Asked<'_> {
         self.0.split(' ').skip_while(|&word| word != option).nth(1)?.parse().ok()
     }
 
-    /// Whether the client prints a sample at all, some of them not at every verbosity.
+    /// Returns whether the client prints a sample at all, some of them not at every verbosity.
     fn wants(&self, sample: &Sample) -> bool {
         let (source, destination) = sample.endpoints;
         let is = |option: &str, fits: &dyn Fn(u16) -> bool| self.value(option).is_none_or(fits);
@@ -83,7 +83,7 @@ impl Asked<'_> {
 
 /// `cilium-dbg monitor`.
 struct Client {
-    asked: Asked<'static>,
+    asked: ClientRun<'static>,
     process: Background,
 }
 
@@ -91,13 +91,13 @@ impl Client {
     fn start(program: &Path, home: &Namespace, socket: &Path, arguments: &'static str) -> Result<Self> {
         let mut command = home.command(program);
         command.arg("monitor").arg("--monitor-socket").arg(socket).args(arguments.split_whitespace());
-        Ok(Self { asked: Asked(arguments), process: Background::spawn(&mut command)? })
+        Ok(Self { asked: ClientRun(arguments), process: Background::spawn(&mut command)? })
     }
 
-    /// Waits until it has printed all that it was sent, and gives its lines.
+    /// Waits until it has printed all sent events, and returns its lines.
     fn finish(&mut self) -> Result<Vec<String>> {
-        self.process.wait_for_line("connection closed", PATIENCE)?;
-        self.process.stop(Signal::SIGINT, PATIENCE)?;
+        self.process.wait_for_line("connection closed", TIMEOUT)?;
+        self.process.stop(Signal::SIGINT, TIMEOUT)?;
         Ok(self.process.stdout().lines().map(str::to_owned).collect())
     }
 
@@ -141,7 +141,7 @@ fn json(lines: &[String], wanted: &[&Sample]) -> Result<usize> {
     Ok(lines.len())
 }
 
-/// Whether a value has at least these members.
+/// Returns whether a value has at least these members.
 fn contains(value: &Value, expected: &Value) -> bool {
     match expected {
         Value::Object(members) => members.iter().all(|(name, member)| contains(&value[name], member)),
@@ -153,7 +153,7 @@ fn contains(value: &Value, expected: &Value) -> bool {
     }
 }
 
-/// A line, and the packet's layers or its bytes: behind it for a capture, before it for a drop and a trace, whose line
+/// A line, and the packet's layers or its bytes: after it for a capture, before it for a drop and a trace, whose line
 /// the client holds back.
 fn detailed(lines: &[String], wanted: &[&Sample], is_hex: bool) -> Result<usize> {
     // Lines that begin so have what the client's decoder does not know: what UDP and TCP carry.
@@ -255,20 +255,13 @@ impl Player {
 
     fn wait_for(&self, name: &str, count: u64) -> Result<()> {
         let there = || (self.eyepiece.number(name, &[]).ok()? == count).then_some(());
-        eventually(PATIENCE, name, there).with_context(|| self.eyepiece.stderr())
+        eventually(TIMEOUT, name, there).with_context(|| self.eyepiece.stderr())
     }
 }
 
 #[test]
-fn printed_lines_match_payloads() {
-    let program = match peer::find("cilium-dbg").and_then(|program| peer::find(harness::NAME).map(|_| program)) {
-        Ok(program) => program,
-        Err(why) => skip!("{why}"),
-    };
-    each_line(&program).unwrap_or_else(|error| panic!("{error:#}"));
-}
-
-fn each_line(program: &Path) -> Result<()> {
+fn printed_lines_match_payloads() -> Result<()> {
+    let [program, _] = &needs_peers!("cilium-dbg", harness::NAME);
     let samples = samples()?;
     let mut player = Player::start()?;
     let start = |arguments| Client::start(program, &player.home, &player.socket, arguments);

@@ -65,7 +65,7 @@ impl Packet {
         })
     }
 
-    /// What the lines of its layers contain, with -vv.
+    /// Returns the content of its layers' lines, with -vv.
     fn layers(&self) -> Vec<String> {
         let [source, destination] = self.ends;
         vec![
@@ -75,7 +75,7 @@ impl Packet {
         ]
     }
 
-    /// The header that all of these begin with, and the packet behind what `fields` appends.
+    /// Returns the common header, the fields that `fields` appends, and the packet.
     fn payload(&self, head: Head, version: u8, fields: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let mut data = head.bytes();
         data.extend(self.whole().to_le_bytes());

@@ -1,15 +1,15 @@
-//! A payload, and what Cilium 1.15's client prints of it, by how it is asked.
+//! A payload, and the output of Cilium 1.15's client for it, by flags.
 
 use serde_json::Value;
 
-/// What each payload of the datapath but a socket's begins with.
+/// The first fields of a payload of the datapath but a socket's.
 #[derive(Clone, Copy)]
 pub(crate) struct Head {
     pub(crate) kind: u8,
     pub(crate) subtype: u8,
     pub(crate) endpoint: u16,
     pub(crate) hash: u32,
-    /// Travels beside the payload.
+    /// The CPU, sent besides the payload.
     pub(crate) cpu: u16,
 }
 
@@ -29,17 +29,17 @@ pub(crate) struct Sample {
     pub(crate) kind: &'static str,
     pub(crate) cpu: u16,
     pub(crate) data: Vec<u8>,
-    /// What --from and --to compare.
+    /// The values that --from and --to compare.
     pub(crate) endpoints: (u16, u16),
-    /// Without arguments, and with -v where `verbose` has none.
+    /// The line without arguments, and with -v if `verbose` has none.
     pub(crate) line: String,
-    /// With -v, where it is another.
+    /// The line with -v, if it differs.
     pub(crate) verbose: String,
     /// With -vv, the first line.
     pub(crate) detailed: String,
-    /// With -vv, what the lines behind it contain.
+    /// The content of the following lines with -vv.
     pub(crate) layers: Vec<String>,
-    /// With --hex -vv, the bytes behind the first line.
+    /// The bytes after the first line with --hex -vv.
     pub(crate) packet: Vec<u8>,
     /// With -j: an object has at least these members, a text is the line.
     pub(crate) json: Value,

@@ -42,7 +42,7 @@ impl Generator {
         self.0.choice([0, 1, 2, 4711, self.0.clone().u32(..)]).unwrap_or(0).to_le_bytes()
     }
 
-    /// What all four with a packet have.
+    /// Returns the common fields of all four with a packet.
     fn common(&mut self, notification: Notification) -> Notification {
         let (source, hash) = (self.endpoint(), self.0.u32(..).to_le_bytes());
         notification.set(2, &source).set(4, &hash)

@@ -18,8 +18,8 @@ use eyepiece_flow::decode::Pairing;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::record::Observed;
 use eyepiece_tests::harness::{NAME, pipe, read_frame, write_frame};
+use eyepiece_tests::needs_peers;
 use eyepiece_tests::reference::json;
-use eyepiece_tests::{peer, skip};
 use serde_json::Value;
 
 use generate::Generator;
@@ -31,9 +31,7 @@ const OF_THE_AGENT: usize = 80_000;
 
 #[test]
 fn payloads_decode_as_hubble() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut generator = Generator::new(1);
     let mut payloads: Vec<Vec<u8>> = (0..OF_THE_DATAPATH).map(|_| generator.payload()).collect();
     payloads.extend(values());
@@ -67,7 +65,7 @@ fn payloads_decode_as_hubble() {
     }
 }
 
-/// What Go makes of access-log records and agent events.
+/// Returns access-log records and agent events that Go encoded.
 fn values() -> Vec<Vec<u8>> {
     let count = OF_THE_AGENT.to_string();
     let read = |input: &mut _| {
@@ -81,7 +79,7 @@ fn values() -> Vec<Vec<u8>> {
     pipe(&["values", "-seed", "3", "-count", &count], |_| Ok(()), read).expect("values")
 }
 
-/// Ours, or why there is none.
+/// Returns our result or error.
 fn decode(data: &[u8]) -> Result<Value, String> {
     let event = RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None };
     let producer = Producer::from(Release::V1_15);
@@ -95,7 +93,7 @@ fn decode(data: &[u8]) -> Result<Value, String> {
     Ok(json::observed(&observed))
 }
 
-/// How Hubble's errors begin that are about a message, not about the packet in it.
+/// The beginnings of Hubble's errors about a message, not about the packet in it.
 const REFUSALS: [&str; 8] = [
     "failed to parse",
     "empty data",

@@ -1,5 +1,5 @@
-//! Payloads from a seed that are nearly valid: every header of theirs is where a decoder looks for it, and one to three
-//! bytes, lengths or ends are not as they should be. Of built packets, and of the reference vectors.
+//! Payloads from a seed that are nearly valid: every header is at its expected offset, and one to three bytes, lengths
+//! or ends are not as they should be. Of built packets, and of the reference vectors.
 
 use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_tests::reference::vectors;
@@ -27,7 +27,7 @@ pub(crate) struct Mutator {
 
 impl Mutator {
     pub(crate) fn new(seed: u64) -> Self {
-        // Values of the agent are gob, which has tests of its own.
+        // Values of the agent are gob, which has separate tests.
         let vectors =
             vectors::payloads().into_iter().filter(|payload| payload.first().is_some_and(|kind| *kind < 128)).collect();
         // A packet and a mutation are the random numbers of generators of their own: a change of one keeps the other's.

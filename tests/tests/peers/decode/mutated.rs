@@ -11,7 +11,7 @@ use eyepiece_flow::decode::Pairing;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::record::Observed;
 use eyepiece_tests::harness::{NAME, pipe_through, write_frame};
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::needs_peers;
 use serde_json::Value;
 
 use super::mutate::Mutator;
@@ -19,7 +19,7 @@ use super::{compare, decode};
 use eyepiece_tests::reference::deviation::{DEVIATIONS, Row};
 use eyepiece_tests::reference::json;
 
-/// Payloads, where `EYEPIECE_DECODE_ROWS` names no other number.
+/// The number of payloads, unless `EYEPIECE_DECODE_ROWS` has another.
 const ROWS: usize = 60_000;
 /// Payloads that are held in memory.
 const CHUNK: usize = 50_000;
@@ -30,11 +30,7 @@ const LAYERS: [&str; 5] = ["ethernet", "IP", "l4", "Summary", "tunnel"];
 
 #[test]
 fn mutated_payloads_decode_as_upstream() {
-    for peer in [NAME, PACKETS] {
-        if let Err(why) = peer::find(peer) {
-            skip!("{why}");
-        }
-    }
+    needs_peers!(NAME, PACKETS);
     let mut left = std::env::var("EYEPIECE_DECODE_ROWS").map_or(ROWS, |rows| rows.parse().expect("a number of rows"));
     let mut mutator = Mutator::new(11);
     let mut counts = BTreeMap::<_, usize>::new();
@@ -68,7 +64,7 @@ fn mutated_payloads_decode_as_upstream() {
     }
 }
 
-/// What a peer answers to frames: a line of JSON to each.
+/// Returns a peer's answers to frames: a line of JSON to each.
 pub(crate) fn answers(peer: &str, arguments: &[&str], frames: &[Vec<u8>]) -> Result<Vec<Value>> {
     let write = |out: &mut _| frames.iter().try_for_each(|frame| write_frame(out, frame));
     let read = |input: &mut _| {
@@ -82,7 +78,7 @@ pub(crate) fn answers(peer: &str, arguments: &[&str], frames: &[Vec<u8>]) -> Res
     Ok(answers)
 }
 
-/// How a row compares with an oracle.
+/// The comparison of a row with an oracle.
 enum Outcome {
     /// Both agree.
     Right(&'static str),
@@ -104,13 +100,13 @@ fn judge(payload: &[u8], theirs: &Value, layers: &Value) -> Vec<(&'static str, O
     match payload.first() {
         Some(130) => vec![("agent", agent(payload, theirs))],
         Some(1 | 3 | 4 | 5) => vec![(PACKETS, against_layers(payload, layers)), (NAME, against_1_15(payload, theirs))],
-        // Other values of the agent are gob, which has tests of its own.
+        // Other values of the agent are gob, which has separate tests.
         Some(128..) => Vec::new(),
         _ => vec![(NAME, against_1_15(payload, theirs))],
     }
 }
 
-/// Where the packet is in a payload, and the flags that it is decoded by; none where the header is refused. By the
+/// Returns the packet's offset in a payload, and the flags that it is decoded by; none if the header is refused. By the
 /// contract with Cilium's datapath, 1.20 and before.
 fn header(payload: &[u8]) -> Option<(usize, u8)> {
     let version = payload.get(14)?;
@@ -136,7 +132,7 @@ fn captured(payload: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([payload[12], payload[13]]))
 }
 
-/// The flags and the packet of a payload; only flags where there is no packet.
+/// Returns the flags and the packet of a payload; only flags without a packet.
 fn packet(payload: &[u8]) -> Vec<u8> {
     let Some((length, flags)) = header(payload) else { return vec![0] };
     let packet = &payload[length..];
@@ -181,8 +177,8 @@ fn stands(ours: &Value, found: &Value) -> bool {
         .all(|layer| found.get(layer).is_none_or(|found| ours[layer] == *found))
 }
 
-/// The error is about options that a flow does not need, or about what stands behind a VLAN tag or an extension header:
-/// there are layers behind it.
+/// Returns whether the error is about options that a flow does not need, or about the layers after a VLAN tag or an
+/// extension header.
 fn sees_more(row: &Row<'_>, theirs: &Value) -> bool {
     let error = theirs["error"].as_str().unwrap_or_default();
     let is_about_ip = ["IP", "ip4", "ip6", "Jumbo"].iter().any(|part| error.contains(part));
@@ -229,7 +225,7 @@ fn against_1_15(payload: &[u8], theirs: &Value) -> Outcome {
     Outcome::Differs(format!("  ours   {ours:?}\n  theirs {text}"))
 }
 
-/// What 1.15 does not know: versions, flags, numbers, types.
+/// Returns whether a payload has a version, flag, number or type that 1.15 does not know.
 fn is_newer(payload: &[u8]) -> bool {
     let at = |index: usize| payload.get(index).copied().unwrap_or(0);
     match at(0) {

@@ -1,6 +1,6 @@
 //! The peer that decodes packets against the reference: what Cilium 1.20.2's own parser made of the vectors' packets.
 
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::needs_peers;
 use serde_json::Value;
 
 use super::mutated::{PACKETS, answers, layers};
@@ -11,9 +11,7 @@ const FLOWS: &str = "flows-bare.jsonl.gz";
 
 #[test]
 fn packets_peer_agrees_with_reference() {
-    if let Err(why) = peer::find(PACKETS) {
-        skip!("{why}");
-    }
+    needs_peers!(PACKETS);
     let lines = vectors::text(FLOWS);
     let flows = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
     let rows = vectors::payloads().into_iter().zip(flows);

@@ -1,6 +1,6 @@
 //! Events and requests from a seed: of fields and values that Cilium 1.15 knows.
 //!
-//! Where 1.15, whose code answers here, and 1.20, which we follow, are known to differ, nothing is generated:
+//! Nothing is generated for known differences of 1.15, whose code answers here, from 1.20, which we follow:
 //! - keys of selectors with a dot and without a source: to 1.15, what is before the dot is the source;
 //! - keys that begin with `-` or `_` or are longer than 59 bytes, and values with colons, which 1.20 checks otherwise;
 //! - IPv4-mapped addresses and ranges: 1.15 takes them for IPv4; prefix lengths with zeros before them, and zones;

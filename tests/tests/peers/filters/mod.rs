@@ -9,8 +9,8 @@ use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto::observer::export_event::ResponseTypes;
 use eyepiece_hubble::proto::observer::{ExportEvent, GetFlowsRequest};
 use eyepiece_tests::harness::{NAME, filters};
+use eyepiece_tests::needs_peers;
 use eyepiece_tests::reference::record;
-use eyepiece_tests::{peer, skip};
 use prost::{Message, Name};
 
 use generate::Generator;
@@ -20,7 +20,6 @@ const EVENTS: usize = 2000;
 /// Requests, each of which is held against every event.
 const REQUESTS: usize = 6000;
 
-/// A message as one line.
 fn line<M: Message + Name>(message: &M) -> String {
     let mut line = String::new();
     json::write(message, &mut line).expect("JSON");
@@ -29,9 +28,7 @@ fn line<M: Message + Name>(message: &M) -> String {
 
 #[test]
 fn requests_filter_as_hubble() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let mut generator = Generator::new(1);
     let events: Vec<ExportEvent> = (0..EVENTS).map(|_| generator.event()).collect();
     let requests: Vec<GetFlowsRequest> = (0..REQUESTS).map(|_| generator.request()).collect();

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, agent_notify, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, PayloadDecoder, RECORD_LOST};
 use eyepiece_tests::harness::{Harness, NAME, Record, pipe, read_frame, write_frame};
-use eyepiece_tests::{peer, skip};
+use eyepiece_tests::{needs_peers, skip};
 
 use script::Script;
 
@@ -21,7 +21,7 @@ const ROUNDS: usize = 4;
 /// Values with descriptors of their own.
 const VALUES: usize = 20_000;
 
-/// Reads a stream of gob up to its end; gives each payload, and what was wrong.
+/// Reads a stream of gob up to its end; returns each payload, and the error.
 fn each_payload(input: &mut impl Read, mut take: impl FnMut(&Payload<'_>) -> Result<()>) -> Result<()> {
     let mut decoder = PayloadDecoder::default();
     let (mut buffer, mut start, mut end) = (vec![0; 1 << 16], 0, 0);
@@ -44,9 +44,7 @@ fn each_payload(input: &mut impl Read, mut take: impl FnMut(&Payload<'_>) -> Res
 
 #[test]
 fn go_reads_our_gob() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let write = |out: &mut _| {
         let mut bytes = PAYLOAD_DESCRIPTOR.to_vec();
         let mut script = Script::new(1);
@@ -74,17 +72,13 @@ fn go_reads_our_gob() {
 
 #[test]
 fn our_gob_reads_go() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     we_read(&["gob-encode"]);
 }
 
 #[test]
 fn we_read_other_ids_and_fields() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     we_read(&["gob-encode", "-shift", "9"]);
     we_read(&["gob-encode", "-foreign"]);
     we_read(&["gob-encode", "-shift", "300", "-foreign"]);
@@ -114,9 +108,7 @@ fn we_read(arguments: &[&str]) {
 
 #[test]
 fn our_gob_reads_go_values() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let count = VALUES.to_string();
     for further in [&["-seed", "1"][..], &["-seed", "2", "-shift", "70"]] {
         let arguments = [&["values", "-count", &count], further].concat();
@@ -135,9 +127,7 @@ fn our_gob_reads_go_values() {
 
 #[test]
 fn go_reads_our_agent_events() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     let text = |number: u32| format!(r#"{{"number":{number},"text":"{}"}}"#, "é".repeat(number as usize % 300));
     // Numbers that Cilium has no words for: its parser hands the text on as it is.
     let kind = |number: u32| 1000 + number * number;
@@ -164,7 +154,7 @@ fn go_reads_our_agent_events() {
     assert_eq!(pipe(&["parse"], write, read).expect("agent events"), 1000);
 }
 
-/// What is in the file that Cilium's server sends from: a frame each.
+/// Writes the file that Cilium's server sends; returns its path and frames.
 fn payload_file(folder: &std::path::Path) -> Result<(std::path::PathBuf, Vec<Vec<u8>>)> {
     let mut script = Script::new(3);
     let payloads: Vec<Vec<u8>> = (0..5000).map(|_| [&[4], script.payload().data].concat()).collect();
@@ -176,7 +166,7 @@ fn payload_file(folder: &std::path::Path) -> Result<(std::path::PathBuf, Vec<Vec
     Ok((path, payloads))
 }
 
-/// Checks a round of a server: events from number `first` on, then 300 lost ones; gives how many events there were.
+/// Checks a round of a server: events from number `first` on, then 300 lost ones; returns the number of events.
 fn read_round(connection: &mut UnixStream, payloads: &[Vec<u8>], first: usize) -> Result<usize> {
     let (mut next, mut lost) = (first, false);
     let end = each_payload(connection, |payload| {
@@ -199,9 +189,7 @@ fn read_round(connection: &mut UnixStream, payloads: &[Vec<u8>], first: usize) -
 
 #[test]
 fn gob_survives_restarts_of_server() {
-    if let Err(why) = peer::find(NAME) {
-        skip!("{why}");
-    }
+    needs_peers!(NAME);
     if !nix::unistd::geteuid().is_root() {
         skip!("a mount namespace needs root");
     }

@@ -1,4 +1,4 @@
-//! What a value is, in the words of tests/peers/harness/nature.go.
+//! The kind of a value, in the words of tests/peers/harness/nature.go.
 
 use anyhow::{Context, Result, ensure};
 use eyepiece_flow::gob::{Value, value};

@@ -26,7 +26,6 @@ impl<'a> Fields<'a> {
         read(value).map(Some).ok_or(RecordError::Field { field, wanted })
     }
 
-    /// A text.
     pub(super) fn text(&self, field: &'static str) -> Result<&'a str, RecordError> {
         Ok(self.read(field, "a text", Value::as_text)?.unwrap_or_default())
     }
@@ -52,7 +51,6 @@ impl<'a> Fields<'a> {
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// A list.
     pub(super) fn list<T>(
         &self,
         field: &'static str,

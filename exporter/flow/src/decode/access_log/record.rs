@@ -49,8 +49,7 @@ fn dns(fields: &Fields<'_>, is_request: bool) -> Result<Dns, RecordError> {
     })
 }
 
-/// Formats an address as Go does. Up to 1.16 it is a `net.IP`, a slice of bytes; then a `netip.Addr`, which has its own
-/// marshaler.
+/// Formats an address as Go does: up to 1.16 a `net.IP`, which is a slice of bytes, then a marshaled `netip.Addr`.
 fn address(value: &Value) -> Option<String> {
     Some(match value {
         Value::Bytes(bytes) => match *bytes.as_slice() {

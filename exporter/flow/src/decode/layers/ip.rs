@@ -84,8 +84,7 @@ fn options(protocol: u8, payload: &[u8]) -> usize {
     }
 }
 
-/// Skips extension headers. Fragments and truncated headers end the chain; ESP and "no next header" are protocols without
-/// a transport layer.
+/// Skips extension headers. Fragments and truncated headers end the chain; ESP and "no next header" have no transport.
 fn skip_extensions(mut protocol: u8, mut data: &[u8]) -> Next<'_> {
     loop {
         let Some(&[next, length]) = data.first_chunk::<2>() else { return Next::Transport(protocol, data) };

@@ -1,6 +1,6 @@
 //! A step of the chain of layers.
 
-/// What follows a layer. Every step consumes bytes, so the chain ends.
+/// The payload of a layer, by its type. Every step consumes bytes, so the chain ends.
 #[derive(Clone, Copy)]
 pub(in crate::decode) enum Next<'a> {
     /// An Ethernet frame.

@@ -22,7 +22,7 @@ const MESSAGE_STEPS: usize = 200;
 /// Bytes of an allocation beside its values.
 const ALLOCATION: usize = 64;
 
-/// What is left for one flow. Every method returns `None` once the budget is exceeded, and from then on.
+/// The remaining budget of one flow. Every method returns `None` from the first excess on.
 #[derive(Debug)]
 pub(super) struct Budget {
     clock: CpuClock,
@@ -30,7 +30,7 @@ pub(super) struct Budget {
     bytes: usize,
     /// The clock is read when fewer steps are left.
     next_clock_read: usize,
-    /// When the time is over, by the clock; set at its first read.
+    /// The end of the time, by the clock; set at its first read.
     deadline: Option<Duration>,
     /// Encoded bytes of the flow, which bound those of every message in it.
     pub(super) flow_bytes: usize,

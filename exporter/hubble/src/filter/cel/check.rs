@@ -242,11 +242,14 @@ impl Checker<'_> {
         let variable = self.variables.len();
         self.variables.push((name.clone(), element.clone()));
         let condition = match arguments {
-            [_, condition, _] => self.truth(condition).map(Some),
+            [_, condition, _] => self.boolean(condition).map(Some),
             _ => Ok(None),
         };
-        let body =
-            if kind == FoldKind::Map { self.expression(body) } else { self.truth(body).map(|step| (step, Kind::Bool)) };
+        let body = if kind == FoldKind::Map {
+            self.expression(body)
+        } else {
+            self.boolean(body).map(|step| (step, Kind::Bool))
+        };
         self.variables.pop();
         let (condition, (body, body_kind)) = (condition?, body?);
         let result = match kind {
@@ -257,10 +260,10 @@ impl Checker<'_> {
         Ok((Step::Fold(Box::new(Fold { kind, range, variable, condition, body })), result))
     }
 
-    fn truth(&mut self, expression: &Expression) -> Result<Step, String> {
+    fn boolean(&mut self, expression: &Expression) -> Result<Step, String> {
         let (step, kind) = self.expression(expression)?;
-        let is_truth = matches!(kind.inner(), Kind::Bool | Kind::Dyn);
-        if is_truth { Ok(step) } else { Err(format!("expected type 'bool' but found '{kind}'")) }
+        let is_boolean = matches!(kind.inner(), Kind::Bool | Kind::Dyn);
+        if is_boolean { Ok(step) } else { Err(format!("expected type 'bool' but found '{kind}'")) }
     }
 
     /// `text.matches('…')` or `matches(text, '…')`.

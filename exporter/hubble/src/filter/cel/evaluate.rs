@@ -8,7 +8,6 @@ use super::budget::Budget;
 use super::check::{Fold, FoldKind, Step};
 use super::value::{List, Value};
 
-/// One evaluation.
 pub(super) struct Evaluation<'a, 'b> {
     pub(super) flow: &'a DynamicMessage,
     pub(super) budget: &'b mut Budget,
@@ -32,8 +31,8 @@ impl<'a, 'b> Evaluation<'a, 'b> {
             Step::Key(operand, key) => self.step(operand)?.key(key, self.budget),
             Step::HasKey(operand, key) => Some(Value::Bool(self.step(operand)?.has_key(key, self.budget)?)),
             // A failing operand does not matter if another one decides.
-            Step::And(operands) => self.junction(operands, false),
-            Step::Or(operands) => self.junction(operands, true),
+            Step::And(operands) => self.any_or_all(operands, false),
+            Step::Or(operands) => self.any_or_all(operands, true),
             Step::Conditional(parts) => {
                 let [condition, then, otherwise] = &**parts;
                 match self.step(condition)? {
@@ -73,7 +72,7 @@ impl<'a, 'b> Evaluation<'a, 'b> {
     }
 
     /// Evaluates all or any of the operands: the value `decisive` ends it.
-    fn junction(&mut self, operands: &'a [Step], decisive: bool) -> Option<Value<'a>> {
+    fn any_or_all(&mut self, operands: &'a [Step], decisive: bool) -> Option<Value<'a>> {
         let mut failed = false;
         for operand in operands {
             match self.step(operand) {

@@ -1,5 +1,6 @@
 //! The functions and operators of CEL that a filter may call.
 
+use eyepiece_flow::go_duration;
 use eyepiece_flow::rfc3339::rfc3339;
 
 use super::budget::Budget;
@@ -7,7 +8,6 @@ use super::kind::Kind;
 use super::value::{List, Value};
 use crate::filter::expression::Regex;
 
-/// A function.
 #[derive(Clone, Debug)]
 pub(super) enum Function {
     Equal,
@@ -197,7 +197,7 @@ impl Function {
                 let time = rfc3339(text)?;
                 Value::Timestamp(i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos))
             }
-            (Self::ToDuration, Value::Text(text)) => Value::Duration(duration(text)?),
+            (Self::ToDuration, Value::Text(text)) => Value::Duration(go_duration::parse(text)?.into()),
             _ => return None,
         })
     }
@@ -298,68 +298,4 @@ fn ordered(one: &Value<'_>, two: &Value<'_>) -> Option<Option<std::cmp::Ordering
     let order = one.compare(two);
     let is_double = |value: &Value<'_>| matches!(value, Value::Double(_));
     (order.is_some() || is_double(one) || is_double(two)).then_some(order)
-}
-
-/// Parses a duration in Go's format, `1h30m` or `-1.5s`, to nanoseconds.
-fn duration(text: &str) -> Option<i128> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0);
-    }
-    let mut nanos = 0i128;
-    while !rest.is_empty() || nanos == 0 {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, behind) = rest.split_at(end);
-        let units = [("ns", 1), ("us", 1000), ("µs", 1000), ("ms", 1_000_000), ("s", 1_000_000_000)];
-        let longer = [("m", 60_000_000_000i128), ("h", 3_600_000_000_000)];
-        let (unit, size) = units.into_iter().chain(longer).find(|(unit, _)| behind.starts_with(unit))?;
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() && fraction.is_empty() {
-            return None;
-        }
-        let mut part =
-            whole.parse::<u64>().map_or_else(|_| whole.is_empty().then_some(0), |w| Some(i128::from(w)))? * size;
-        let mut scale = size;
-        for digit in fraction.bytes() {
-            scale /= 10;
-            part += scale * i128::from(char::from(digit).to_digit(10)?);
-        }
-        nanos += part;
-        rest = &behind[unit.len()..];
-        if rest.is_empty() {
-            break;
-        }
-    }
-    // Go's durations have 64 bits.
-    i64::try_from(sign * nanos).ok().map(i128::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::duration;
-
-    #[test]
-    fn duration_is_parsed_as_in_go() {
-        for (text, nanos) in [
-            ("0", Some(0)),
-            ("1s", Some(1_000_000_000)),
-            ("-1.5s", Some(-1_500_000_000)),
-            ("1h30m", Some(5_400_000_000_000)),
-            ("1ms2us3ns", Some(1_002_003)),
-            (".5s", Some(500_000_000)),
-            ("0s", Some(0)),
-            ("", None),
-            ("1", None),
-            (".s", None),
-            ("1x", None),
-            ("1.2.3s", None),
-            ("s", None),
-            ("9999999999h", None),
-        ] {
-            assert_eq!(duration(text), nanos, "{text}");
-        }
-    }
 }

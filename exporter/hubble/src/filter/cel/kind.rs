@@ -4,7 +4,6 @@ use std::fmt;
 
 use prost_reflect::{Cardinality, FieldDescriptor, Kind as ProtoKind, MessageDescriptor};
 
-/// The kind of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     /// Known only at evaluation.
@@ -63,7 +62,7 @@ impl Kind {
         if let Self::Wrapper(kind) = self { kind } else { self }
     }
 
-    /// Returns the common kind of two; `None` if there is none.
+    /// Returns the common kind of two, if any.
     pub(super) fn unify(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Dyn, kind) | (kind, Self::Dyn) => Some(kind.clone()),

@@ -2,7 +2,6 @@
 
 use super::literal::Literal;
 
-/// A token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     End,

@@ -1,6 +1,5 @@
 //! The literals of an expression.
 
-/// A literal.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Literal {
     Null,

@@ -34,15 +34,13 @@ const LONGEST: usize = 16 << 10;
 const MOST_PROGRAMS: usize = 32;
 /// Bytes that a checked expression takes for each byte of its text: `1,` is a literal.
 const BYTES_PER_TEXT_BYTE: usize = 32;
-/// The cost of an expression in `Filters::weight`, where an entry of another field costs 1: the flow is converted to a
-/// message.
+/// The cost of an expression in `Filters::weight`; another field's entry costs 1. The flow is converted to a message.
 pub(super) const WEIGHT: usize = 1000;
 
 /// Counts the expressions of a request.
 #[derive(Debug, Default)]
 pub(super) struct ProgramBudget {
     programs: usize,
-    /// Bytes of their texts.
     text_bytes: usize,
 }
 
@@ -71,13 +69,13 @@ impl ProgramBudget {
     }
 }
 
-/// What the expressions of a request share for one flow: its message, made for the first of them, and the budget.
-pub(super) struct Shared {
+/// The state that a request's expressions share for one flow: its message, made for the first of them, and the budget.
+pub(super) struct EvaluationState {
     flow: OnceCell<Option<DynamicMessage>>,
     budget: RefCell<Budget>,
 }
 
-impl Shared {
+impl EvaluationState {
     pub(super) const fn new(clock: CpuClock) -> Self {
         Self { flow: OnceCell::new(), budget: RefCell::new(Budget::new(clock)) }
     }
@@ -110,7 +108,7 @@ impl Programs {
     }
 
     /// Returns whether an expression is true. The first one that fails ends the evaluation.
-    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &Shared) -> bool {
+    pub(super) fn matches(&self, observed: &Observed, context: &Context<'_>, shared: &EvaluationState) -> bool {
         let Some(flow) = shared.flow(observed, context) else { return false };
         let budget = &mut *shared.budget.borrow_mut();
         for program in &self.0 {

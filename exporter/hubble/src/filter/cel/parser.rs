@@ -14,7 +14,7 @@ pub(super) struct Expression {
     depth: usize,
 }
 
-/// What an expression is.
+/// A node of the syntax tree.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Literal(Literal),

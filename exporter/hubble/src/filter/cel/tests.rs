@@ -6,7 +6,7 @@ use eyepiece_flow::metadata::Metadata;
 use eyepiece_flow::record::Observed;
 use prost::Message as _;
 
-use super::{ProgramBudget, Programs, Shared};
+use super::{EvaluationState, ProgramBudget, Programs};
 use crate::filter::pattern_budget::PatternBudget;
 use crate::filter::{Context, Filters, no_clock};
 use crate::node::Node;
@@ -44,14 +44,14 @@ fn error(text: &str) -> Option<String> {
     compile(&[text.to_owned()]).err().map(|(_, error)| error)
 }
 
-/// Whether any of the expressions is true for a flow.
+/// Returns whether any of the expressions is true for a flow.
 fn matches(texts: &[&str], observed: &Observed) -> bool {
     let texts: Vec<_> = texts.iter().map(|&text| text.to_owned()).collect();
     let programs = compile(&texts).expect("expressions");
     programs.matches(
         observed,
         &Context { node: &Node::default(), names: &NoLookup, clock: no_clock },
-        &Shared::new(no_clock),
+        &EvaluationState::new(no_clock),
     )
 }
 

@@ -69,7 +69,6 @@ impl<'a> List<'a> {
 const SECOND: i128 = 1_000_000_000;
 
 impl<'a> Value<'a> {
-    /// Returns the value of a literal.
     pub(super) fn of_literal(literal: &'a Literal) -> Self {
         match literal {
             Literal::Null => Self::Null,

@@ -6,8 +6,10 @@ use std::path::Path;
 use prost::Message;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-/// The packages, each in a file of its name.
-const PACKAGES: &[&str] = &["flow", "observer", "peer", "recorder", "relay"];
+/// The packages in the descriptors, each in a file of its name.
+const DESCRIBED: &[&str] = &["flow", "observer", "peer", "recorder", "relay"];
+/// The packages with Rust code: eyepiece does not serve the recorder.
+const PACKAGES: &[&str] = &["flow", "observer", "peer", "relay"];
 
 /// Messages that the server has as bytes: responses that the observer encodes, and the request, which is counted before it
 /// is decoded.
@@ -18,7 +20,7 @@ pub(crate) fn all_files(protos: &Path) -> BTreeMap<String, Vec<u8>> {
     let compiled = |comments| {
         let mut compiler = protox::Compiler::new([protos]).expect("the folder of the protobuf files");
         compiler.include_imports(true).include_source_info(comments);
-        for package in PACKAGES {
+        for package in DESCRIBED {
             let file = format!("{package}/{package}.proto");
             compiler.open_file(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
         }

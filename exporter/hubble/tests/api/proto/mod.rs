@@ -5,7 +5,6 @@ mod generate;
 
 use std::path::{Path, PathBuf};
 
-/// Returns a path in this crate.
 fn crate_path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

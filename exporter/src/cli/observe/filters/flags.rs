@@ -10,7 +10,7 @@ pub(super) type Texts = fn(&mut FlowFilter) -> &mut Vec<String>;
 /// Parses a value into its field.
 pub(super) type Put = fn(&str, &mut FlowFilter) -> Result<(), String>;
 
-/// What a flag does with its value.
+/// The effect of a flag's value on the filters.
 #[derive(Clone, Copy)]
 pub(super) enum Effect {
     /// Inverts the next flag.
@@ -29,7 +29,7 @@ pub(super) enum Effect {
     Namespace(Namespaces),
 }
 
-/// Which pods and services a namespace is for.
+/// The pods and services that a namespace applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Namespaces {
     Either,

@@ -1,5 +1,4 @@
-//! Drop reasons of the kernel in filters. The API has no field for them, so an expression searches the summary, where our
-//! server writes the name.
+//! Drop reasons of the kernel in filters. The API has no field for them: an expression searches our server's summary.
 
 use eyepiece_hubble::proto::flow::flow_filter::Experimental;
 use eyepiece_hubble::proto::flow::{DropReason, FlowFilter};
@@ -47,8 +46,7 @@ pub(super) fn add(reasons: &[String], filter: &mut FlowFilter) {
     others.push(expression);
 }
 
-/// A note about names that this machine's kernel lacks: mistyped, or another kernel's. `None` if this kernel's names cannot
-/// be read.
+/// A note about names that this kernel lacks: mistyped, or another kernel's. `None` if its names cannot be read.
 pub(in crate::cli::observe) fn note(names: &[String]) -> Option<String> {
     if names.is_empty() {
         return None;

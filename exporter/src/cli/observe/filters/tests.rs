@@ -151,13 +151,9 @@ fn invalid_flags_are_rejected() {
 struct Kernel;
 
 impl NameLookup for Kernel {
-    fn interface(&self, _: u32, _: &mut String) {}
-
     fn kernel_reason(&self, reason: u32, out: &mut String) {
         out.push_str(["NO_SOCKET", "NETFILTER_DROP"].get(reason as usize).copied().unwrap_or_default());
     }
-
-    fn kernel_symbol(&self, _: u64, _: &mut String) {}
 }
 
 #[test]

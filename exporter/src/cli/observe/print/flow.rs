@@ -62,8 +62,7 @@ impl Row {
     }
 }
 
-/// What our own server adds to a flow, without names of ends that Hubble's fields name already, and without any name if
-/// addresses are to be printed.
+/// Returns our server's addition to a flow, without names that Hubble's fields have; without any if not `translate`.
 fn extension(flow: &Flow, translate: bool) -> Extension {
     let mut extension = Extension::read(flow.extensions.as_ref());
     for (name, endpoint, service, names) in [

@@ -5,21 +5,23 @@ use prost::Name;
 
 use super::time::TimeFormat;
 
-/// The forms of the output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The forms of the output; the help has the variants' texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Output {
-    /// A line for each message.
+    /// One line each
     #[default]
     Compact,
-    /// `KEY: VALUE` lines for each message.
+    /// KEY: VALUE lines each
     Dict,
-    /// A line of JSON for each message.
+    /// A line of JSON each, as the server's messages are in protobuf JSON
+    #[value(alias = "jsonpb", alias = "JSON")]
     Json,
-    /// Aligned columns, all at the end.
+    /// Aligned columns, at the end
+    #[value(alias = "tab")]
     Table,
 }
 
-/// What is printed, and how.
+/// The settings of printing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrintConfig {
     /// The form.

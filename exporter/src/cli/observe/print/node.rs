@@ -12,7 +12,7 @@ use super::time::TimeFormat;
 /// Bytes of node names in a line; at least one name is printed.
 const MAX_NAMES: usize = 50;
 
-/// Whether flows of a node are missing.
+/// Returns whether flows of a node are missing.
 pub(super) fn is_failure(status: &NodeStatusEvent) -> bool {
     matches!(NodeState::try_from(status.state_change), Ok(NodeState::NodeError | NodeState::NodeUnavailable))
 }
@@ -25,7 +25,6 @@ pub(super) fn dict(response: &GetFlowsResponse, status: &NodeStatusEvent, format
     let _ = writeln!(err, "      NODES: {}\n    MESSAGE: {message}", names(status));
 }
 
-/// One line.
 pub(super) fn line(response: &GetFlowsResponse, status: &NodeStatusEvent, format: TimeFormat, err: &mut String) {
     let (count, names) = (status.node_names.len(), names(status));
     let _ = write!(err, "{} [{}]: ", format.text(response.time.as_ref()), safe(&response.node_name));

@@ -2,8 +2,8 @@
 
 /// Blanks between a column's widest cell and the next column.
 const GAP: usize = 3;
-/// Rows that are held back for the widths: as many as a node's largest ring has. After them the table goes on with widths of
-/// its own, which bounds memory.
+/// Rows that are held back for the widths: as many as a node's largest ring has. After them the table continues with
+/// widths of its own, which bounds memory.
 const MAX_ROWS: usize = 65_536;
 
 /// Rows that are not written yet.

@@ -278,7 +278,18 @@ fn times_in_every_format() {
             assert_eq!(format.text(none.as_ref()), "N/A", "{name}");
         }
     }
-    assert_eq!(TimeFormat::Rfc3339Nano.text(Some(&Timestamp { seconds: -1, nanos: 0 })), "1969-12-31T23:59:59Z");
+    for (format, seconds, nanos, expected) in [
+        (TimeFormat::Rfc3339Nano, -1, 0, "1969-12-31T23:59:59Z"),
+        (TimeFormat::Rfc3339Nano, 253_402_300_799, 999_999_999, "9999-12-31T23:59:59.999999999Z"),
+        (TimeFormat::Rfc3339Micro, 0, 999_999_999, "1970-01-01T00:00:00.999999Z"),
+        (TimeFormat::Rfc3339Milli, 0, 999, "1970-01-01T00:00:00Z"),
+        (TimeFormat::StampMilli, 0, 999_999_999, "Jan  1 00:00:00.999"),
+        (TimeFormat::Rfc1123Z, -62_135_596_800, 0, "Mon, 01 Jan 0001 00:00:00 +0000"),
+        (TimeFormat::Rfc3339, -62_135_596_801, 0, "N/A"),
+        (TimeFormat::Rfc3339, 253_402_300_800, 0, "N/A"),
+    ] {
+        assert_eq!(format.text(Some(&Timestamp { seconds, nanos })), expected);
+    }
 }
 
 #[test]

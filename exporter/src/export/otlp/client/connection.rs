@@ -49,8 +49,8 @@ impl Connection {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
         tcp.set_connect_timeout(Some(export.timeout));
-        // Otherwise the kernel resends to a receiver that vanished for a quarter of an hour, on a connection that every
-        // retry would use again.
+        // Otherwise the kernel resends to a vanished receiver for a quarter of an hour, and every retry uses that
+        // connection.
         tcp.set_tcp_user_timeout(Some(export.timeout + TCP_KEEPALIVE));
         let tls = tls::client_config(&export.tls, uri.scheme())?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();

@@ -1,9 +1,9 @@
-//! Why there is no client.
+//! The error of building a client.
 
 use super::tls::TlsError;
 use crate::export::otlp::config::SettingError;
 
-/// Why there is no client.
+/// The error of building a client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Standard output is no receiver.

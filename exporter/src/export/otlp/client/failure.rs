@@ -15,8 +15,8 @@ use tonic::Code;
 use crate::export::otlp::retry::Outcome;
 use crate::support::error_chain::{causes, error_chain, is_unexpected_message};
 
-/// How long a canceled request waits for the failure of the connection that it waited for.
-const CAUSE_PATIENCE: Duration = Duration::from_millis(100);
+/// The time that a canceled request waits for the failure of its connection.
+const CAUSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The receiver, as messages name it.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Target {
     pub(super) async fn unreachable(&self, error: &(dyn Error + Send + Sync + 'static)) -> Outcome {
         if is_canceled(error) {
             if self.last_failure().is_none() {
-                tokio::time::sleep(CAUSE_PATIENCE).await;
+                tokio::time::sleep(CAUSE_TIMEOUT).await;
             }
             if let Some(message) = self.last_failure().clone() {
                 return Outcome::unreachable(message);
@@ -212,8 +212,7 @@ fn of_tls(error: &rustls::Error) -> Option<Mistake> {
     }
 }
 
-/// Returns whether the server closed the connection. hyper cancels a request without a cause if that happens before the
-/// request is sent.
+/// Returns whether the server closed the connection. If it did so before the request was sent, hyper gives no cause.
 fn is_end(cause: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let is_io =

@@ -59,8 +59,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Reads `grpc-status` and what belongs to it. tonic panics on details that are not base64, so those are left out; it
-/// replaces the code of a message that is not UTF-8, so the code is read apart.
+/// Reads `grpc-status`, its message and details. tonic panics on details that are not base64: those are omitted. It
+/// replaces the code if the message is not UTF-8: the code is read separately.
 fn status(headers: &HeaderMap) -> Option<(Code, Status)> {
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
     if headers.get(DETAILS).is_some_and(|details| BASE64.decode(details).is_err()) {

@@ -1,49 +1,30 @@
 //! TLS of the client: authorities and client certificate.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use eyepiece_config::Tls;
 use http::uri::Scheme;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, crypto};
 
-/// Why TLS cannot be set up.
+use crate::support::pem::{PemError, PemFile};
+
+/// The error of configuring TLS.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum TlsError {
     /// A file cannot be read, or has no such item.
-    #[error("{}: {what}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The expected item.
-        what: &'static str,
-        /// The error.
-        message: String,
-    },
+    #[error(transparent)]
+    File(#[from] PemError),
     /// No authority is configured, and the system has none.
     #[error("the system has no root certificates (install ca-certificates, or set tls.ca){detail}")]
-    NoRoots {
-        /// The system's error.
-        detail: String,
-    },
+    NoRoots { detail: String },
     /// Certificate and key do not match, or their algorithm is unknown.
-    #[error("client certificate {} with key {}: {message}", cert.display(), key.display())]
-    Identity {
-        /// Certificate file.
-        cert: PathBuf,
-        /// Key file.
-        key: PathBuf,
-        /// The error.
-        message: String,
-    },
+    #[error("cannot use the client certificate in {} with key {}: {message}", cert.display(), key.display())]
+    Identity { cert: PathBuf, key: PathBuf, message: String },
     /// The TLS library failed.
-    #[error("TLS: {message}")]
-    Library {
-        /// The error.
-        message: String,
-    },
+    #[error("cannot configure TLS: {message}")]
+    Library { message: String },
 }
 
 /// The client's TLS settings. Files are read even for `http://`, so that a wrong path is an error at the start.
@@ -53,8 +34,9 @@ pub(super) fn client_config(tls: &Tls, scheme: Option<&Scheme>) -> Result<Client
         .map_err(|error| TlsError::Library { message: error.to_string() })?
         .with_root_certificates(roots(tls, scheme)?);
     let (Some(cert), Some(key)) = (&tls.cert, &tls.key) else { return Ok(builder.with_no_client_auth()) };
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, "private key", error))?;
-    builder.with_client_auth_cert(certificates(cert)?, private).map_err(|error| TlsError::Identity {
+    let private = PemFile::of_key(key)?.private_key()?;
+    let chain = PemFile::of_certificates(cert)?.certificates()?;
+    builder.with_client_auth_cert(chain, private).map_err(|error| TlsError::Identity {
         cert: cert.clone(),
         key: key.clone(),
         message: error.to_string(),
@@ -62,12 +44,11 @@ pub(super) fn client_config(tls: &Tls, scheme: Option<&Scheme>) -> Result<Client
 }
 
 fn roots(tls: &Tls, scheme: Option<&Scheme>) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
     if let Some(ca) = &tls.ca {
-        for certificate in certificates(ca)? {
-            roots.add(certificate).map_err(|error| file(ca, "certificate", error))?;
-        }
-    } else if scheme == Some(&Scheme::HTTPS) {
+        return Ok(PemFile::of_certificates(ca)?.authorities()?);
+    }
+    let mut roots = RootCertStore::empty();
+    if scheme == Some(&Scheme::HTTPS) {
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
@@ -76,19 +57,4 @@ fn roots(tls: &Tls, scheme: Option<&Scheme>) -> Result<RootCertStore, TlsError> 
         }
     }
     Ok(roots)
-}
-
-/// Reads the certificates of a PEM file; at least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| file(path, "certificate", error))?;
-    if certificates.is_empty() {
-        return Err(file(path, "certificate", "none in the file"));
-    }
-    Ok(certificates)
-}
-
-fn file(path: &Path, what: &'static str, error: impl std::fmt::Display) -> TlsError {
-    TlsError::File { path: path.to_owned(), what, message: error.to_string() }
 }

@@ -21,8 +21,7 @@ const WARN: (u8, &str) = (13, "WARN");
 const DEBUG: (u8, &str) = (5, "DEBUG");
 
 impl FlowEncoder {
-    /// Appends the content of the `LogRecord` of an event or a loss. `observed` is when we received it, ns since the Unix
-    /// epoch.
+    /// Appends the `LogRecord` of an event or a loss. `observed` is its arrival, ns since the Unix epoch.
     pub fn event(&mut self, each: &Observed, observed: u64, out: &mut Vec<u8>) {
         self.body.clear();
         event_line::write(each, &mut self.lookup, &mut self.body);

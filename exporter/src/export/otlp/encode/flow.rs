@@ -5,8 +5,7 @@ use std::sync::Arc;
 use eyepiece_flow::flow::{
     Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, Verdict,
 };
-use eyepiece_flow::interner::Symbols;
-use eyepiece_flow::lookup::NameLookup;
+use eyepiece_flow::lookup::{BatchNames, NameLookup};
 use eyepiece_flow::{names, text};
 use eyepiece_semconv::{attribute, event};
 
@@ -42,11 +41,16 @@ pub struct FlowEncoder {
 }
 
 impl FlowEncoder {
-    /// Creates an encoder that reads names from these tables.
-    pub fn new(symbols: Symbols, names: Arc<dyn NameLookup>) -> Self {
+    /// Creates an encoder with the machine's names.
+    pub fn new(names: Arc<dyn NameLookup>) -> Self {
         let (texts, body, scratch) = (FlowTexts::default(), String::new(), String::new());
         let random = fastrand::Rng::new();
-        Self { lookup: FlowTextLookup::new(symbols, names), texts, body, scratch, random }
+        Self { lookup: FlowTextLookup::new(names), texts, body, scratch, random }
+    }
+
+    /// Sets the names that the next flows refer to.
+    pub fn enter(&mut self, batch: Option<&Arc<dyn BatchNames>>) {
+        self.lookup.enter(batch);
     }
 
     /// Clears cached names that may change; to be called for each request.
@@ -77,6 +81,8 @@ impl FlowEncoder {
         if let Some(sock) = &flow.sock {
             socket(sock, out);
         }
+        let [source, destination] = self.lookup.entities(flow);
+        super::metadata::ends(source, destination, out);
         if let Some(metadata) = &flow.metadata {
             let has_trace = flow.l7.as_ref().is_some_and(|l7| l7.trace().is_some());
             super::metadata::write(metadata, has_trace, out);

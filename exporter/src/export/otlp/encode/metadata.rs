@@ -1,7 +1,8 @@
-//! Encodes another Hubble's metadata of a flow as attributes: OpenTelemetry's names of Kubernetes objects, with the end as
+//! Encodes the entities at a flow's ends, or another Hubble's metadata of it, as attributes: OpenTelemetry's names of Kubernetes objects, with the end as
 //! prefix, since the resource is the exporter's own.
 
-use eyepiece_flow::metadata::{EndMetadata, Metadata, Service, Workload};
+use eyepiece_flow::lookup::EndEntity;
+use eyepiece_flow::metadata::{Metadata, Service, Workload};
 use eyepiece_semconv::attribute;
 
 use super::wire::{self, RECORD_ATTRIBUTES as FIELD, string_if_known, texts_if_known};
@@ -61,10 +62,17 @@ const DESTINATION: PeerAttributes = PeerAttributes {
     service_namespace: attribute::HUBBLE_DESTINATION_SERVICE_NAMESPACE,
 };
 
-/// Appends the metadata of a flow. `has_trace` is true if its trace id is written already.
+/// Appends what is known of a flow's ends.
+pub(super) fn ends(source: Option<EndEntity<'_>>, destination: Option<EndEntity<'_>>, out: &mut Vec<u8>) {
+    for (names, entity) in [(&SOURCE, source), (&DESTINATION, destination)] {
+        if let Some(entity) = entity {
+            end(names, entity, out);
+        }
+    }
+}
+
+/// Appends the metadata of a flow as a whole. `has_trace` is true if its trace id is written already.
 pub(super) fn write(metadata: &Metadata, has_trace: bool, out: &mut Vec<u8>) {
-    end(&SOURCE, &metadata.source, &metadata.source_names, metadata.source_service.as_ref(), out);
-    end(&DESTINATION, &metadata.destination, &metadata.destination_names, metadata.destination_service.as_ref(), out);
     let (cluster, node) = metadata.node_name.split_once('/').unwrap_or(("", &metadata.node_name));
     string_if_known(out, attribute::K8S_CLUSTER_NAME, cluster);
     string_if_known(out, attribute::K8S_NODE_NAME, node);
@@ -76,7 +84,8 @@ pub(super) fn write(metadata: &Metadata, has_trace: bool, out: &mut Vec<u8>) {
     }
 }
 
-fn end(names: &PeerAttributes, end: &EndMetadata, dns: &[String], service: Option<&Service>, out: &mut Vec<u8>) {
+fn end(names: &PeerAttributes, entity: EndEntity<'_>, out: &mut Vec<u8>) {
+    let EndEntity { metadata: end, service, dns_names: dns, .. } = entity;
     string_if_known(out, names.cluster, &end.cluster_name);
     string_if_known(out, names.namespace, &end.namespace);
     string_if_known(out, names.pod, &end.pod_name);

@@ -8,10 +8,11 @@ use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, V
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
-use super::{Aggregation, Config, Contexts, MetricContexts};
+use super::{Aggregation, Config, Contexts, Links, MetricContexts};
 use crate::pipeline::metrics::{EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value};
 
 mod detail;
+mod names;
 
 const IDLE: u64 = 1000;
 
@@ -23,13 +24,23 @@ struct Bench {
 
 fn bench() -> Bench {
     let symbols = Symbols::default();
-    let end = |endpoint, identity, name| End { endpoint, identity, name: symbols.intern(name) };
+    let end = |endpoint, identity, name| End { endpoint, identity, name: symbols.intern(name), entity: 0 };
     Bench { client: end(1, 100, "veth1"), server: end(2, 200, "veth2"), world: end(0, 2, "world") }
 }
 
 fn traffic(hook: Hook, packets: u64, bytes: u64) -> TrafficDelta {
-    let mark = AnsweredBy::Unknown;
-    TrafficDelta { hook, mark, ifindex: 7, ingress_ifindex: 3, packets, bytes, held_packets: 0, held_bytes: 0 }
+    let (answered_by, cgroup) = (AnsweredBy::Unknown, 0);
+    TrafficDelta {
+        hook,
+        answered_by,
+        ifindex: 7,
+        ingress_ifindex: 3,
+        packets,
+        bytes,
+        held_packets: 0,
+        held_bytes: 0,
+        cgroup,
+    }
 }
 
 fn address(last: u8) -> IpAddr {
@@ -201,7 +212,8 @@ fn limit_loses_no_sum() {
         let mut aggregation = aggregation(max.into());
         for round in 1..=3 {
             for source in 0..sources {
-                let source = End { endpoint: source + 1, identity: 0, name: symbols.intern(&source.to_string()) };
+                let name = symbols.intern(&source.to_string());
+                let source = End { endpoint: source + 1, identity: 0, name, entity: 0 };
                 let mut flow = flow(source, world, Verdict::Forwarded, 5);
                 flow.traffic =
                     Some(TrafficDelta { ifindex: source.endpoint.into(), ..traffic(Hook::FromEndpoint, 2, 120) });
@@ -271,30 +283,6 @@ fn zero_expiry_removes_nothing() {
 }
 
 #[test]
-fn symbols_are_in_use_until_expiry() {
-    let Bench { client, server, world } = bench();
-    let mut aggregation = aggregation(10);
-    let symbols_in_use = |aggregation: &Aggregation| {
-        let in_use = aggregation.symbols_in_use().expect("no snapshot is in use");
-        let mut symbols: Vec<_> = in_use.symbols.into_iter().collect();
-        symbols.sort_unstable();
-        (symbols, in_use.interfaces.into_iter().collect::<Vec<_>>())
-    };
-    assert_eq!(symbols_in_use(&aggregation), (vec![], vec![]));
-    count(&mut aggregation, &flow(client, server, Verdict::Forwarded, 100));
-    count(&mut aggregation, &flow(client, world, Verdict::Dropped, 600));
-    assert_eq!(symbols_in_use(&aggregation), (vec![client.name, server.name, world.name], vec![(7, 0)]));
-    aggregation.expire(101 + IDLE);
-    assert_eq!(symbols_in_use(&aggregation).0, [client.name, world.name]);
-    // A snapshot refers to its symbols until it is dropped.
-    let snapshot = aggregation.snapshot(1500);
-    assert_eq!(aggregation.symbols_in_use(), None);
-    drop(snapshot);
-    aggregation.expire(601 + IDLE);
-    assert_eq!(symbols_in_use(&aggregation), (vec![], vec![]));
-}
-
-#[test]
 fn overflowed_key_gets_free_slot() {
     let Bench { client, server, world } = bench();
     let mut aggregation = aggregation(1);
@@ -315,7 +303,7 @@ fn uncached_keys_are_counted() {
     let keys = u32::try_from(super::PLANS.start() * 2 + 1).expect("a small number");
     for _ in 0..2 {
         for number in 0..keys {
-            let source = End { endpoint: 1, identity: 0, name: Symbol::from_number(number + 1) };
+            let source = End { endpoint: 1, name: Symbol::from_number(number + 1), ..End::default() };
             aggregation.count(&flow(source, world, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
         }
     }
@@ -352,8 +340,12 @@ fn totals_count_packets_without_flows() {
     }
     // Held packets were counted at the interface before, and count for the flow now.
     let mut aggregation = aggregation(10);
-    let held =
-        TrafficDelta { mark: AnsweredBy::Local, held_packets: 5, held_bytes: 500, ..traffic(Hook::FromNetwork, 1, 60) };
+    let held = TrafficDelta {
+        answered_by: AnsweredBy::Local,
+        held_packets: 5,
+        held_bytes: 500,
+        ..traffic(Hook::FromNetwork, 1, 60)
+    };
     let totals = Totals { traffic: held, addresses, transport: Transport::default() };
     aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink);
     let snapshot = aggregation.snapshot(9);
@@ -422,10 +414,11 @@ fn reused_index_has_new_series() {
     };
     (0..3).for_each(|_| count(&mut aggregation));
     let each = packets(&aggregation)[0].1 / 3;
-    aggregation.set_generations(&[(7, 4), (9, 5)].into_iter().collect());
+    let mut links = Links::default();
+    [(7, 4), (9, 5)].into_iter().for_each(|(ifindex, generation)| links.set_generation(ifindex, generation));
+    aggregation.set_links(&links.into());
     count(&mut aggregation);
     assert_eq!(packets(&aggregation), [(0, 3 * each), (4, each)]);
-    assert!(aggregation.symbols_in_use().is_some_and(|in_use| in_use.interfaces == [(7, 0), (7, 4)].into()));
 }
 
 #[test]

@@ -11,7 +11,8 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
-use super::{InterfaceNames, KernelNames, Naming, Resolved, Resolver, SeriesNames};
+use super::{KernelNames, Naming, Resolved, Resolver};
+use crate::metadata::{InterfaceInfo, Tables};
 use crate::pipeline::metrics::{Aggregation, Config, MetricContexts, MetricKind};
 
 /// Interface indexes; each name has a few of them.
@@ -25,12 +26,6 @@ struct Machine;
 impl KernelNames for Machine {
     fn reason(&self, _: u32) -> Cow<'_, str> {
         "".into()
-    }
-}
-
-impl InterfaceNames for Machine {
-    fn name(&self, ifindex: u32, _: u32) -> Option<Cow<'_, str>> {
-        Some(format!("x{}", ifindex % NAMES).into())
     }
 }
 
@@ -57,14 +52,23 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn traffic(ifindex: u32, packets: u64) -> TrafficDelta {
-    let (hook, mark) = (Hook::FromEndpoint, AnsweredBy::Unknown);
-    TrafficDelta { hook, mark, ifindex, ingress_ifindex: 0, packets, bytes: 60, held_packets: 0, held_bytes: 0 }
+    let (hook, answered_by, cgroup) = (Hook::FromEndpoint, AnsweredBy::Unknown, 0);
+    TrafficDelta {
+        hook,
+        answered_by,
+        ifindex,
+        ingress_ifindex: 0,
+        packets,
+        bytes: 60,
+        held_packets: 0,
+        held_bytes: 0,
+        cgroup,
+    }
 }
 
 /// One reader of an aggregation.
 struct Reader {
     aggregation: Aggregation,
-    symbols: Symbols,
     resolver: Resolver,
     now: u64,
     seen: HashMap<String, (u64, u64)>,
@@ -76,8 +80,14 @@ impl Reader {
         let context = "ip".parse().expect("a context");
         let contexts = MetricContexts::usual(&context, &context);
         let config = Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() };
-        let (aggregation, symbols) = (Aggregation::new(config, 0), Symbols::default());
-        Self { aggregation, symbols, resolver: Resolver::default(), now: 1000, seen: HashMap::new() }
+        let mut links = Tables::new(&Symbols::default());
+        for ifindex in 1..=INTERFACES {
+            let name = links.intern(&format!("x{}", ifindex % NAMES));
+            links.add_interface(ifindex, InterfaceInfo { name, ..InterfaceInfo::default() });
+        }
+        let mut aggregation = Aggregation::new(config, 0);
+        aggregation.set_links(&links.into());
+        Self { aggregation, resolver: Resolver::default(), now: 1000, seen: HashMap::new() }
     }
 
     fn count(&mut self, ifindex: u32, packets: u64) {
@@ -92,8 +102,7 @@ impl Reader {
     }
 
     fn export(&mut self) -> Vec<Resolved> {
-        let names = SeriesNames { symbols: &self.symbols, kernel: &Machine, interfaces: &Machine };
-        self.resolver.resolve(&self.aggregation.snapshot(self.now), &names, Naming::Semconv)
+        self.resolver.resolve(&self.aggregation.snapshot(self.now), &Machine, Naming::Semconv)
     }
 
     /// Exports, and compares with the last export.

@@ -1,15 +1,16 @@
 //! Tables of names and texts for exporters.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::flow::Verdict;
 use eyepiece_flow::interner::Symbols;
 
-use super::{InterfaceNames, KernelNames, Naming, Resolved, SeriesNames, resolve};
+use super::{KernelNames, Naming, Resolved, resolve};
 use crate::pipeline::metrics::{
-    Carrier, DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, Snapshot, SnapshotGuard,
-    TcpFlag, Value,
+    DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, PointNames, Snapshot, TcpFlag,
+    TransportDetail, Value,
 };
 
 struct Kernel;
@@ -20,18 +21,13 @@ impl KernelNames for Kernel {
     }
 }
 
-struct Interfaces;
-
-impl InterfaceNames for Interfaces {
-    fn name(&self, ifindex: u32, _: u32) -> Option<Cow<'_, str>> {
-        (ifindex < 100).then(|| if ifindex == 2 { "eth0".into() } else { "veth1".into() })
-    }
-}
-
 fn resolved(metric: Metric, symbols: &Symbols, naming: Naming) -> Resolved {
-    let names = SeriesNames { symbols, kernel: &Kernel, interfaces: &Interfaces };
-    let snapshot = Snapshot { time: 9, metrics: vec![metric], guard: SnapshotGuard::default() };
-    resolve(&snapshot, &names, naming).pop().expect("one metric")
+    let lease = |name| Arc::new(symbols.lease(name));
+    let ends = vec![lease("veth0")];
+    let interfaces = [1, 2, 3, 4, 5].map(|ifindex| ((ifindex, 0), lease(if ifindex == 2 { "eth0" } else { "veth1" })));
+    let names = PointNames { ends, interfaces: interfaces.into() };
+    let snapshot = Snapshot { time: 9, metrics: vec![metric], names };
+    resolve(&snapshot, &Kernel, naming).pop().expect("one metric")
 }
 
 fn metric(kind: MetricKind, ends: EndLabel, identities: &[Identity]) -> Metric {
@@ -84,7 +80,7 @@ fn metrics_have_labels_of_both_namings() {
         &["hubble.tcp.flag=SYN-ACK", "network.type=ipv6"],
         &["flag=SYN-ACK", "family=IPv6"],
     );
-    check(FlowIo, Labels::Ends(Carrier::default()), &[], &[]);
+    check(FlowIo, Labels::Ends(TransportDetail::default()), &[], &[]);
     check(
         InterfaceIo,
         Labels::Interface { ifindex: 2, generation: 0, direction: IoDirection::Receive },
@@ -176,7 +172,8 @@ fn contexts_name_ends() {
             (EndLabel::Absent, Naming::Semconv, None),
             (EndLabel::Absent, Naming::Hubble, None),
         ] {
-            let metric = metric(MetricKind::FlowIo, label, &[series(value, value, Labels::Ends(Carrier::default()))]);
+            let metric =
+                metric(MetricKind::FlowIo, label, &[series(value, value, Labels::Ends(TransportDetail::default()))]);
             let expected: Vec<String> = names.into_iter().flatten().map(|name| format!("{name}={text}")).collect();
             assert_eq!(texts(&resolved(metric, &symbols, naming)), expected, "{label:?} {naming:?}");
         }
@@ -240,7 +237,7 @@ fn series_without_attributes_is_no_overflow() {
     let metric = metric(
         MetricKind::FlowIo,
         EndLabel::Absent,
-        &[series(NO_ENDS.0, NO_ENDS.1, Labels::Ends(Carrier::default())), Identity::Overflow],
+        &[series(NO_ENDS.0, NO_ENDS.1, Labels::Ends(TransportDetail::default())), Identity::Overflow],
     );
     let resolved = resolved(metric, &Symbols::default(), Naming::Semconv);
     let overflow: Vec<bool> = resolved.series.iter().map(|series| series.overflow).collect();
@@ -262,8 +259,8 @@ fn names_units_attributes_match_schema() {
             Labels::Flow { protocol, kind: 4, subtype: 0, verdict: Verdict::Forwarded },
         ),
         (TcpFlags, "hubble.tcp_flags", "{flow}", EndLabel::Name, Labels::Tcp { flag: TcpFlag::Fin, version: 4 }),
-        (FlowIo, "hubble.flow.io", "By", EndLabel::Name, Labels::Ends(Carrier::default())),
-        (FlowPackets, "hubble.flow.packets", "{packet}", EndLabel::Name, Labels::Ends(Carrier::default())),
+        (FlowIo, "hubble.flow.io", "By", EndLabel::Name, Labels::Ends(TransportDetail::default())),
+        (FlowPackets, "hubble.flow.packets", "{packet}", EndLabel::Name, Labels::Ends(TransportDetail::default())),
         (InterfaceIo, "hubble.interface.io", "By", EndLabel::Absent, interface),
         (InterfacePackets, "hubble.interface.packets", "{packet}", EndLabel::Absent, interface),
         (LostEvents, "hubble.lost_events", "{event}", EndLabel::Absent, Labels::Lost(LostSource::HubbleRing)),

@@ -2,7 +2,7 @@
 
 use crate::support::status::{
     ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, PrivilegesStatus,
-    SampleStatus, Status,
+    ProviderStatus, SampleStatus, Status,
 };
 use crate::support::telemetry::Telemetry;
 
@@ -73,12 +73,28 @@ fn report_shows_every_section() {
         settings: [("datapath.capture_bytes", "128"), ("datapath.interval", "5s")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
+        metadata: vec![
+            ProviderStatus {
+                provider: "docker".to_owned(),
+                state: "stale".to_owned(),
+                objects: 12,
+                stale_seconds: 40,
+                error: Some("connection refused".to_owned()),
+            },
+            ProviderStatus {
+                provider: "cgroup".to_owned(),
+                state: "current".to_owned(),
+                objects: 3,
+                ..ProviderStatus::default()
+            },
+        ],
         hooks: vec![hook("from-endpoint", "veth\u{1b}1", None), hook("kfree_skb", "", Some("no BTF"))],
         samples: telemetry.samples().into_iter().map(SampleStatus::from).collect(),
     };
     let expected = "\
 export of logs FAILING for 50 s: connection refused (http://127.0.0.1:4317); 1,307 queued
 /run/m.sock not connected for 61 s: not_there
+names of docker STALE for 40 s: connection refused
 hook kfree_skb (whole machine) NOT ATTACHED: no BTF
 datapath.interfaces.include \"eth9\" matches no interface
 
@@ -99,6 +115,10 @@ Interfaces
   3 watched   1 endpoint, 2 uplinks
   1 left out  loopback
   unmatched   datapath.interfaces.exclude \"wlan*\"
+
+Names
+  docker  stale for 40 s  12 known  connection refused
+  cgroup  current         3 known
 
 Hooks
   veth\u{fffd}1           from-endpoint  tcx  attached

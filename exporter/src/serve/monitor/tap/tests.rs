@@ -1,4 +1,4 @@
-//! What listeners receive, and in which order; without listeners nothing is encoded.
+//! Checks the payloads of listeners and their order; without listeners nothing is encoded.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::serve::monitor::notifier::{Notifier, notifier};
 use crate::source::{Source, Waker};
 use crate::support::telemetry::Telemetry;
 
-/// What a scripted source delivers.
+/// One step of a scripted source.
 #[derive(Clone)]
 enum Item {
     Raw(u16, Vec<u8>),
@@ -76,7 +76,7 @@ fn setup(reads: Vec<Vec<Item>>) -> (Tap, Agent, Notifier) {
     (tap, Agent::new(NoSwitch, fanout), notifier)
 }
 
-/// What the pipeline receives in one read: the bytes of raw events.
+/// Returns the raw events that the pipeline receives in one read.
 fn read(tap: &mut Tap) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     tap.read(Duration::ZERO, &mut |event| {

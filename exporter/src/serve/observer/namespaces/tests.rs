@@ -1,14 +1,19 @@
-//! Which namespaces are listed, by the arrival of flows, and which are ignored.
+//! Checks the listed namespaces, by the arrival of flows, and the ignored ones.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
-use eyepiece_flow::metadata::Metadata;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::metadata::{EndMetadata, Metadata};
 use eyepiece_flow::record::{Batch, Observed};
 
 use super::{
     MAX_NAME_BYTES, MAX_NAMESPACES, NamespaceRecorder, Namespaces, SECOND, SWEEP_INTERVAL, TTL, UPDATE_INTERVAL,
 };
+use crate::metadata::Publisher;
+use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
+use crate::metadata::registry::Registry;
 use crate::pipeline::Sink as _;
 
 /// Some time in 2023.
@@ -160,4 +165,21 @@ fn too_long_names_are_ignored() {
     let (fits, long) = ("n".repeat(MAX_NAME_BYTES), "n".repeat(MAX_NAME_BYTES + 1));
     fixture.flows(START, [(fits.as_str(), long.as_str()), (&*format!("{long}/a"), "")]);
     assert_eq!((fixture.list(), fixture.recorder.ignored), (vec![format!("/{fits}")], 2));
+}
+
+#[test]
+fn entities_have_namespaces() {
+    let publisher = Publisher::default();
+    let registry = Registry::new(Symbols::default(), publisher.clone());
+    let metadata = EndMetadata { namespace: "shop".to_owned(), ..EndMetadata::default() };
+    let entity = Target::Entity(Arc::new(Entity { metadata, ..Entity::default() }));
+    let address = [10, 0, 0, 1].into();
+    registry.replace(Provider::Kubernetes, vec![(Key::Address(address), entity)]);
+    registry.publish();
+    let snapshot = Arc::clone(publisher.reader().snapshot());
+    let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });
+    flow.source.entity = snapshot.entity_at_address(&address, None).expect("an entity").entity;
+    let mut fixture = Fixture::new();
+    fixture.recorder.send(Batch::with_names(vec![Observed::Flow(flow)], snapshot));
+    assert_eq!(fixture.list(), ["/shop"]);
 }

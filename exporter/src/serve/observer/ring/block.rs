@@ -1,13 +1,18 @@
-//! One batch in the ring, with what readers need to skip it.
+//! One batch in the ring, with its names and what readers need to skip it.
 
-use eyepiece_flow::record::{Batch, Observed};
+use std::sync::Arc;
 
-/// A batch and its position.
+use eyepiece_flow::record::Observed;
+
+use super::block_names::BlockNames;
+
+/// The entries of a batch and their position.
 #[derive(Debug)]
 pub struct Block {
     number: u64,
     first: u64,
-    batch: Batch,
+    entries: Arc<Vec<Observed>>,
+    names: Arc<BlockNames>,
     flows: u32,
     lost: u32,
     earliest: u64,
@@ -15,9 +20,9 @@ pub struct Block {
 }
 
 impl Block {
-    pub(super) fn new(number: u64, first: u64, batch: Batch) -> Self {
+    pub(super) fn new(number: u64, first: u64, entries: Arc<Vec<Observed>>, names: Arc<BlockNames>) -> Self {
         let (mut flows, mut lost, mut earliest, mut latest) = (0, 0, u64::MAX, 0);
-        for observed in batch.iter() {
+        for observed in entries.iter() {
             match observed {
                 Observed::Flow(_) => flows += 1,
                 Observed::Lost(_) => lost += 1,
@@ -26,7 +31,7 @@ impl Block {
             earliest = earliest.min(observed.time());
             latest = latest.max(observed.time());
         }
-        Self { number, first, batch, flows, lost, earliest, latest }
+        Self { number, first, entries, names, flows, lost, earliest, latest }
     }
 
     /// Its number, from 0.
@@ -41,21 +46,26 @@ impl Block {
 
     /// Position after its last entry.
     pub fn end(&self) -> u64 {
-        self.first + self.batch.len() as u64
+        self.first + self.entries.len() as u64
     }
 
     /// Its entries from a position on, the oldest first.
     pub fn from(&self, position: u64) -> &[Observed] {
         let start = usize::try_from(position.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.batch.get(start..).unwrap_or_default()
+        self.entries.get(start..).unwrap_or_default()
     }
 
-    /// How many of its entries are flows.
+    /// The names that its entries refer to.
+    pub fn names(&self) -> &BlockNames {
+        &self.names
+    }
+
+    /// The number of its flows.
     pub const fn flows(&self) -> u32 {
         self.flows
     }
 
-    /// How many of its entries are losses.
+    /// The number of its losses.
     pub const fn lost(&self) -> u32 {
         self.lost
     }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use eyepiece_flow::record::Batch;
 
 use super::block::Block;
+use super::block_names::NameCollector;
 use super::wakeup::FollowerWakeup;
 use crate::pipeline::Sink;
 
@@ -19,11 +20,11 @@ pub struct Ring {
     capacity: u64,
     /// Block `n` is at `n % slots.len()`. There are as many slots as entries, for blocks of one entry each.
     slots: Box<[ArcSwapOption<Block>]>,
-    /// How many blocks were written.
+    /// The number of written blocks.
     blocks: AtomicU64,
     /// Position after the newest entry: the number of entries written.
     pub(super) end: AtomicU64,
-    /// How many entries were flows.
+    /// The number of written flows.
     flows: AtomicU64,
     pub(super) wakeup: FollowerWakeup,
 }
@@ -41,7 +42,7 @@ impl Ring {
             flows: AtomicU64::new(0),
             wakeup: FollowerWakeup::default(),
         });
-        let writer = Writer { ring: Arc::clone(&ring), oldest: 0 };
+        let writer = Writer { ring: Arc::clone(&ring), oldest: 0, collector: NameCollector::default() };
         (ring, writer)
     }
 
@@ -55,7 +56,7 @@ impl Ring {
         self.end().min(self.capacity)
     }
 
-    /// Whether no entry was written yet.
+    /// Returns whether no entry was written yet.
     pub fn is_empty(&self) -> bool {
         self.end() == 0
     }
@@ -85,7 +86,7 @@ impl Ring {
         (0..self.blocks()).rev().map_while(|number| self.block(number)).take_while(|block| block.end() > self.oldest())
     }
 
-    /// How many blocks were written.
+    /// Returns the number of written blocks.
     pub(in crate::serve::observer) fn blocks(&self) -> u64 {
         self.blocks.load(Ordering::Acquire)
     }
@@ -95,7 +96,7 @@ impl Ring {
         self.slot(number).load_full().filter(|block| block.number() == number)
     }
 
-    /// Returns the block that holds a position, or the oldest one after it; `None` if there is none yet.
+    /// Returns the block that holds a position, or the oldest one after it, if any.
     pub(super) fn find(&self, position: u64) -> Option<Arc<Block>> {
         let mut end = self.blocks.load(Ordering::Acquire);
         let mut start = end.saturating_sub(self.slots.len() as u64);
@@ -123,11 +124,12 @@ pub struct Writer {
     ring: Arc<Ring>,
     /// The oldest block that is still in the ring.
     oldest: u64,
+    collector: NameCollector,
 }
 
 impl Writer {
     /// Appends a batch and drops the blocks that are too old then.
-    pub fn write(&mut self, batch: Batch) {
+    pub fn write(&mut self, batch: &Batch) {
         if batch.is_empty() {
             return;
         }
@@ -135,7 +137,8 @@ impl Writer {
         // This is the only writer.
         let number = ring.blocks.load(Ordering::Relaxed);
         let first = ring.end.load(Ordering::Relaxed);
-        let block = Block::new(number, first, batch);
+        let names = self.collector.names(batch);
+        let block = Block::new(number, first, Arc::clone(batch.entries()), names);
         let (end, flows) = (block.end(), u64::from(block.flows()));
         ring.slot(number).store(Some(Arc::new(block)));
         ring.flows.fetch_add(flows, Ordering::Relaxed);
@@ -153,6 +156,6 @@ impl Writer {
 
 impl Sink for Writer {
     fn send(&mut self, batch: Batch) {
-        self.write(batch);
+        self.write(&batch);
     }
 }

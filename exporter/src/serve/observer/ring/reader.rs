@@ -48,8 +48,8 @@ impl Reader {
         self.position
     }
 
-    /// Returns the entries from here to the end of their block; `None` if there is no new entry. The position stays
-    /// until [`Reader::advance`].
+    /// Returns the entries up to the end of their block; `None` without a new one. [`Reader::advance`] moves the
+    /// position.
     ///
     /// # Errors
     /// Entries were overwritten; the next call continues after them.

@@ -39,7 +39,7 @@ fn fill(writer: &mut Writer, from: u64, count: u64, sizes: &[u64]) {
     let mut sizes = sizes.iter().cycle();
     while next < from + count {
         let size = (*sizes.next().unwrap()).min(from + count - next);
-        writer.write(batch(next..next + size));
+        writer.write(&batch(next..next + size));
         next += size;
     }
 }
@@ -67,8 +67,9 @@ fn ring_holds_exactly_its_capacity() {
 fn block_without_current_entries_is_dropped() {
     let (ring, mut writer) = Ring::new(7);
     let first = batch([1, 2, 3]);
-    let held = Arc::downgrade(&first);
-    writer.write(first);
+    let held = Arc::downgrade(first.entries());
+    writer.write(&first);
+    drop(first);
     fill(&mut writer, 4, 6, &[1]);
     assert!(held.upgrade().is_some(), "entry 3 is still in the ring");
     fill(&mut writer, 10, 1, &[1]);
@@ -82,8 +83,8 @@ fn block_counts_entries_and_times() {
     let lost = Lost { source: LostSource::KernelBuffer, cpu: None, count: 4, time: 9 };
     let mut entries = batch([5, 3, 7]).to_vec();
     entries.push(Observed::Lost(lost));
-    writer.write(Batch::new(entries));
-    writer.write(Batch::default());
+    writer.write(&Batch::new(entries));
+    writer.write(&Batch::default());
     let blocks: Vec<_> = ring.newest_first().collect();
     assert_eq!(blocks.len(), 1, "an empty batch makes no block");
     assert_eq!((blocks[0].flows(), blocks[0].lost(), blocks[0].times()), (3, 1, (3, 9)));
@@ -175,7 +176,7 @@ async fn followers_wake_for_every_entry() {
         })
         .collect();
     for time in 1..=COUNT {
-        writer.write(batch([time]));
+        writer.write(&batch([time]));
         if time % 50 == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

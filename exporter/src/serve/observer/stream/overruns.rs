@@ -8,9 +8,9 @@ const INTERVAL: u64 = 1_000_000_000;
 pub(super) struct OverrunSum {
     /// Number of entries.
     pub(super) count: u64,
-    /// When the first loss was noticed, ns since the Unix epoch.
+    /// Time of the first loss, ns since the Unix epoch.
     pub(super) first: u64,
-    /// When the last loss was noticed, ns since the Unix epoch.
+    /// Time of the last loss, ns since the Unix epoch.
     pub(super) last: u64,
 }
 
@@ -25,7 +25,7 @@ impl PendingOverruns {
         lost.last = now;
     }
 
-    /// When the losses are due, ns since the Unix epoch; `None` if there are none.
+    /// Returns when the losses are due, ns since the Unix epoch; `None` if there are none.
     pub(super) fn due(&self) -> Option<u64> {
         self.0.map(|lost| lost.first + INTERVAL)
     }

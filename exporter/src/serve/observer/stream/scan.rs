@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eyepiece_flow::record::Observed;
+use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::layout::Layout;
 use eyepiece_hubble::query::{Kind, Query};
 use tokio::sync::Semaphore;
@@ -103,7 +104,7 @@ impl Scan {
         let mut slice = TimeSlice::start(&self.query.filters);
         if let Some(search) = &mut self.search {
             let ring = self.observer.ring();
-            let Some(start) = search.advance(&self.query, ring, &self.observer.context(), &mut slice) else {
+            let Some(start) = search.advance(&self.query, &self.observer, &mut slice) else {
                 return Progress::SliceOver;
             };
             self.reader = Reader::new(Arc::clone(ring), start);
@@ -142,7 +143,8 @@ impl Scan {
         let block = run.block();
         let entries = block.from(run.position());
         let observer = Arc::clone(&self.observer);
-        let context = observer.context();
+        let names = observer.names_of(block);
+        let (context, encoder) = (observer.context(&names), observer.encoder(&names));
         let first = (run.position() - block.first()) as usize;
         let cached = observer.cache.open(block, self.layout.number());
         for (place, observed) in entries.iter().enumerate() {
@@ -152,7 +154,7 @@ impl Scan {
             slice.spend();
             if let Observed::Lost(_) = observed {
                 if self.query.kind == Kind::Flows {
-                    self.send(observed, out);
+                    self.send(&encoder, observed, out);
                 }
                 continue;
             }
@@ -171,24 +173,24 @@ impl Scan {
                 Some(cached) => {
                     cached.with(
                         first + place,
-                        |out| self.layout.write(&observer.encoder, observed, out),
+                        |out| self.layout.write(&encoder, observed, out),
                         |message| out.push(message),
                     );
                 }
-                None => self.send(observed, out),
+                None => self.send(&encoder, observed, out),
             }
         }
         (entries.len(), false)
     }
 
     /// Encodes an entry without the cache.
-    fn send(&mut self, observed: &Observed, out: &mut Chunk) {
+    fn send(&mut self, encoder: &Encoder<'_>, observed: &Observed, out: &mut Chunk) {
         self.scratch.clear();
-        self.layout.write(&self.observer.encoder, observed, &mut self.scratch);
+        self.layout.write(encoder, observed, &mut self.scratch);
         out.push(&self.scratch);
     }
 
-    /// Whether the requested number of entries was sent.
+    /// Returns whether the requested number of entries was sent.
     fn is_complete(&self) -> bool {
         !self.query.follow && self.query.number != 0 && self.sent >= self.query.number
     }
@@ -203,7 +205,7 @@ impl Scan {
     fn send_overruns(&mut self, out: &mut Chunk) {
         if let Some(lost) = self.overruns.take() {
             self.scratch.clear();
-            self.observer.encoder.overrun(lost.count, lost.first, lost.last, &mut self.scratch);
+            self.observer.write_overrun(lost.count, (lost.first, lost.last), &mut self.scratch);
             out.push(&self.scratch);
         }
     }

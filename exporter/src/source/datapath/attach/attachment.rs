@@ -1,5 +1,4 @@
-//! One program at one side of an interface. The interface is named by its index: its name can be another's a moment
-//! later.
+//! One program at one side of an interface, which is known by its index: its name may change.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 

@@ -14,7 +14,7 @@ pub struct HookState {
     pub interface: String,
     /// The hook: `from-endpoint`, `to-network`, `kfree_skb` …
     pub hook: &'static str,
-    /// Why it is not attached; `None` if it is.
+    /// The error of attaching it; `None` if it is.
     pub error: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::object;
 
-/// How programs are attached.
+/// The mode of attaching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Links of the kernel's tc express (6.6 and later): the kernel removes them when the process ends.

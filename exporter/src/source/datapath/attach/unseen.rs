@@ -1,4 +1,4 @@
-//! What interfaces counted before they had hooks: reported once per interface, independent of later hooks and renames.
+//! The packets of interfaces before they had hooks: reported once per interface, whatever hooks and names follow.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! The address book: which addresses are behind which endpoint, and which are the machine's own.
 //!
 //! Two sources: addresses configured in the namespace behind an endpoint, read by netlink, and source addresses of the
-//! endpoint's packets. A packet's source is the sender's claim: it counts while the host's own tables lead back to the
+//! endpoint's packets. A packet's source may be forged: it counts while the host's own tables lead back to the
 //! endpoint ([`super::routes`]), and it expires. Pure data: the caller passes the time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 pub const LEARNED_MAX: usize = 64;
 /// The most configured addresses kept per endpoint: another namespace controls them.
 pub const CONFIGURED_MAX: usize = 1024;
-/// How long a learned address lives after its last hint. [`super::learner`] repeats hints every minute.
+/// The lifetime of a learned address after its last hint. [`super::learner`] repeats hints every minute.
 pub const LEARNED_TTL: Duration = Duration::from_secs(300);
 
 /// The addresses of one endpoint.
 #[derive(Debug, Default)]
 struct Entry {
     configured: BTreeSet<IpAddr>,
-    learned: BTreeMap<IpAddr, Claim>,
+    learned: BTreeMap<IpAddr, LearnedAddress>,
 }
 
 /// A source address of an endpoint's packets.
 #[derive(Clone, Copy, Debug)]
-struct Claim {
+struct LearnedAddress {
     until: Instant,
     /// Whether the host's tables lead to the endpoint.
     confirmed: bool,
@@ -64,7 +64,7 @@ impl AddressBook {
     pub fn endpoint(&self, ifindex: u32) -> impl Iterator<Item = (IpAddr, bool)> {
         let entry = self.endpoints.get(&ifindex);
         let configured = entry.into_iter().flat_map(|entry| entry.configured.iter().map(|&address| (address, false)));
-        let learned = entry.into_iter().flat_map(|entry| &entry.learned).filter(|(_, claim)| claim.confirmed);
+        let learned = entry.into_iter().flat_map(|entry| &entry.learned).filter(|(_, learned)| learned.confirmed);
         configured.chain(learned.map(|(&address, _)| (address, true)))
     }
 
@@ -123,23 +123,23 @@ impl AddressBook {
         if entry.learned.len() >= LEARNED_MAX {
             return LearnOutcome::Full;
         }
-        entry.learned.insert(address, Claim { until, confirmed: false });
+        entry.learned.insert(address, LearnedAddress { until, confirmed: false });
         LearnOutcome::New
     }
 
     /// Records whether the host's tables lead to an endpoint by a learned address; returns whether that changed.
     pub fn confirm(&mut self, ifindex: u32, address: IpAddr, confirmed: bool) -> bool {
-        let claim = self.endpoints.get_mut(&ifindex).and_then(|entry| entry.learned.get_mut(&address));
-        claim.is_some_and(|claim| std::mem::replace(&mut claim.confirmed, confirmed) != confirmed)
+        let learned = self.endpoints.get_mut(&ifindex).and_then(|entry| entry.learned.get_mut(&address));
+        learned.is_some_and(|learned| std::mem::replace(&mut learned.confirmed, confirmed) != confirmed)
     }
 
     /// Removes expired learned addresses; returns whether a confirmed one was among them.
     pub fn expire(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for entry in self.endpoints.values_mut() {
-            entry.learned.retain(|_, claim| {
-                let stays = claim.until > now;
-                changed |= !stays && claim.confirmed;
+            entry.learned.retain(|_, learned| {
+                let stays = learned.until > now;
+                changed |= !stays && learned.confirmed;
                 stays
             });
         }
@@ -147,7 +147,7 @@ impl AddressBook {
     }
 }
 
-/// Whether an address can belong to a single interface.
+/// Returns whether an address can belong to a single interface.
 fn is_unicast(address: &IpAddr) -> bool {
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || is_broadcast)

@@ -2,10 +2,10 @@
 //!
 //! A packet is counted once per node. So an interface that only forwards what another one of this namespace sees is
 //! ignored: bridges and VLANs. A tunnel device is an uplink for its inner packets; its outer packets are no traffic of
-//! their own (see `tunnel`). A bond or team counts as one uplink and its ports do not: the two directions of a
-//! connection may take different ports, and only the master sees both, so only there the opener is known.
+//! their own (see `tunnel`). A bond or team counts as one uplink, its ports do not: only the master sees both
+//! directions of a connection, and thus its opener.
 
-use super::glob::{Admission, Filter};
+use super::glob::{Admission, Filter, admission};
 use super::link_info::LinkInfo;
 
 /// The role of an interface.
@@ -19,7 +19,7 @@ pub enum Role {
     Ignored(Ignored),
 }
 
-/// Why an interface is ignored.
+/// The reason for ignoring an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
     /// An exclude pattern matches its name.
@@ -65,7 +65,7 @@ const NO_IP_HARDWARE: [u16; 6] = [280, 0, 802, 803, 824, 826];
 
 /// The role of an interface; a pure function of its arguments.
 pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
-    match filter.admission(&info.name) {
+    match admission(filter, &info.name) {
         Admission::Excluded => return Role::Ignored(Ignored::Excluded),
         Admission::NotIncluded => return Role::Ignored(Ignored::NotIncluded),
         Admission::Admitted => {}
@@ -99,7 +99,7 @@ pub fn classify(info: &LinkInfo, filter: &Filter) -> Role {
     }
 }
 
-/// Whether packets of this interface have no link-layer header.
+/// Returns whether packets of this interface have no link-layer header.
 ///
 /// `ARPHRD_ETHER` and loopback are the only types with Ethernet's header that a tc program meets here; for all others
 /// (`ARPHRD_NONE` of tun and wireguard, `ARPHRD_PPP`, tunnels, `ARPHRD_RAWIP`) it finds the IP header first.

@@ -18,9 +18,9 @@ use crate::support::telemetry::{Number, Telemetry};
 /// Configuration of the watcher.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Which interfaces, by name patterns.
+    /// The watched interfaces, by name patterns.
     pub filter: Filter,
-    /// Where namespaces are searched.
+    /// The paths that are searched for namespaces.
     pub search_paths: SearchPaths,
     /// Notified when endpoints come and go.
     pub observer: EndpointObserver,
@@ -57,26 +57,22 @@ impl WatcherMetrics {
     }
 }
 
-/// Why the watcher could not start, or has ended.
+/// The error of starting the watcher, or of its end.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum LinksError {
     /// The kernel refused the subscription to notifications.
     #[error("cannot subscribe to interfaces: {source}")]
-    Subscribe {
-        /// The system call's error.
-        source: io::Error,
-    },
+    Subscribe { source: io::Error },
     /// The interfaces cannot be listed.
     #[error("cannot list interfaces: {source}")]
     List {
-        /// The request's error.
         #[from]
         source: RequestError,
     },
     /// A blocking task ended without a result.
     #[error("a request to the kernel was cut off: {source}")]
     Thread {
-        /// Panicked or cancelled.
         #[from]
         source: tokio::task::JoinError,
     },
@@ -85,8 +81,7 @@ pub enum LinksError {
 /// A running watcher. It ends when `events` is dropped.
 #[derive(Debug)]
 pub struct Links {
-    /// All interfaces, then [`LinkEvent::Synced`], then changes. A snapshot with the interface is published before its
-    /// event is sent.
+    /// All interfaces, then [`LinkEvent::Synced`], then changes. Snapshots are published before their events are sent.
     pub events: mpsc::Receiver<LinkEvent>,
     /// For the pipeline's thread.
     pub learner: Learner,

@@ -1,8 +1,8 @@
 //! eyepiece's tc filters at clsact: adds them, finds them, and removes them and no others.
 //!
 //! A filter is eyepiece's if it is a bpf filter with its handle, its priority and its prefix of program names, all
-//! three. Whether the run that made it still lives is unknown, so stale filters are removed at the start only, by an
-//! exporter that is the only one in its network namespace.
+//! three. Its run may still live: only an exporter that is alone in its network namespace removes stale filters, at the
+//! start.
 //!
 //! The clsact qdisc stays: an earlier run may have found it there, and other programs may use it. An empty one costs a
 //! packet a few nanoseconds. Only the run that created it may call [`remove_empty_clsact`].
@@ -34,7 +34,7 @@ const CLSACT_PARENT: u32 = 0xffff_fff1;
 
 /// Properties of eyepiece's filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ours {
+pub struct OwnFilters {
     /// Their handle.
     pub handle: u32,
     /// Their priority: the lowest one runs first.
@@ -43,7 +43,7 @@ pub struct Ours {
     pub prefix: &'static str,
 }
 
-impl Default for Ours {
+impl Default for OwnFilters {
     fn default() -> Self {
         // ASCII "eye": unlikely to be another program's.
         Self { handle: 0x65_7965, priority: 1, prefix: "eyepiece_" }
@@ -112,7 +112,7 @@ pub fn add(
     program: BorrowedFd<'_>,
     name: &str,
 ) -> Result<TcFilter, RequestError> {
-    let Ours { handle, priority, .. } = Ours::default();
+    let OwnFilters { handle, priority, .. } = OwnFilters::default();
     let protocol = (libc::ETH_P_ALL as u16).to_be();
     let options = Request::nested(&[
         (TCA_BPF_FD, &program.as_raw_fd().to_ne_bytes()),
@@ -144,7 +144,7 @@ impl TcFilter {
 ///
 /// # Errors
 /// See [`RequestError`]; filters removed before the error stay removed. A vanished interface is no error.
-pub fn remove_stale(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilter>, RequestError> {
+pub fn remove_stale(requests: &mut Requests, ours: &OwnFilters) -> Result<Vec<TcFilter>, RequestError> {
     let mut removed = Vec::new();
     for filter in stale_filters(requests, ours)? {
         match remove(requests, &filter) {
@@ -160,7 +160,7 @@ pub fn remove_stale(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilter
 ///
 /// # Errors
 /// See [`RequestError`].
-pub fn stale_filters(requests: &mut Requests, ours: &Ours) -> Result<Vec<TcFilter>, RequestError> {
+pub fn stale_filters(requests: &mut Requests, ours: &OwnFilters) -> Result<Vec<TcFilter>, RequestError> {
     let mut found = Vec::new();
     for link in requests.links()? {
         for direction in [Direction::Ingress, Direction::Egress] {
@@ -205,7 +205,7 @@ pub fn remove_empty_clsact(requests: &mut Requests, ifindex: u32) -> Result<bool
     }
 }
 
-fn is_ours(filter: &TcFilter, ours: &Ours) -> bool {
+fn is_ours(filter: &TcFilter, ours: &OwnFilters) -> bool {
     filter.kind == "bpf"
         && (filter.handle, filter.priority) == (ours.handle, ours.priority)
         && filter.name.as_ref().is_some_and(|name| name.starts_with(ours.prefix))
@@ -224,7 +224,7 @@ fn remove(requests: &mut Requests, filter: &TcFilter) -> Result<(), RequestError
     requests.list(&request, |_| None::<()>).map(|_| ())
 }
 
-/// Whether the interface, its qdisc or the filter is missing.
+/// Returns whether the interface, its qdisc or the filter is missing.
 fn is_gone(error: &RequestError) -> bool {
     let gone = [libc::ENODEV, libc::ENOENT, libc::EINVAL];
     let code = |source: &io::Error| source.raw_os_error().is_some_and(|code| gone.contains(&code));
@@ -244,7 +244,7 @@ fn parse(message: &Message<'_>, direction: Direction) -> Option<TcFilter> {
         name: None,
     };
     let mut has_options = false;
-    for (kind, value) in Attributes::behind(payload, TCMSG) {
+    for (kind, value) in Attributes::after_header(payload, TCMSG) {
         match kind {
             TCA_KIND => filter.kind = text(value),
             TCA_OPTIONS => {

@@ -1,21 +1,8 @@
 //! Include and exclude patterns of interface names.
 
-/// Patterns of interface names; `*` stands for any text, `?` for one character. Exclusion wins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// A name must match one of these.
-    pub include: Vec<String>,
-    /// A name that matches one of these is excluded.
-    pub exclude: Vec<String>,
-}
+pub use eyepiece_config::Interfaces as Filter;
 
-impl Default for Filter {
-    fn default() -> Self {
-        Self { include: vec!["*".to_owned()], exclude: Vec::new() }
-    }
-}
-
-/// The outcome of [`Filter::admission`].
+/// The outcome of [`admission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// Watched.
@@ -26,20 +13,19 @@ pub enum Admission {
     NotIncluded,
 }
 
-impl Filter {
-    /// Whether an interface of this name is watched.
-    pub fn admission(&self, name: &str) -> Admission {
-        if self.exclude.iter().any(|pattern| matches(pattern, name)) {
-            Admission::Excluded
-        } else if self.include.iter().any(|pattern| matches(pattern, name)) {
-            Admission::Admitted
-        } else {
-            Admission::NotIncluded
-        }
+/// Whether an interface of this name is watched. In patterns `*` stands for any text, `?` for one character. Exclusion
+/// wins.
+pub fn admission(filter: &Filter, name: &str) -> Admission {
+    if filter.exclude.iter().any(|pattern| matches(pattern, name)) {
+        Admission::Excluded
+    } else if filter.include.iter().any(|pattern| matches(pattern, name)) {
+        Admission::Admitted
+    } else {
+        Admission::NotIncluded
     }
 }
 
-/// Whether the whole of `text` matches `pattern`. At worst in the product of the lengths, without recursion.
+/// Returns whether the whole of `text` matches `pattern`. At worst in the product of the lengths, without recursion.
 ///
 /// Works on bytes: names are bytes to the kernel and rarely other than ASCII; `?` then stands for a byte.
 pub fn matches(pattern: &str, text: &str) -> bool {
@@ -72,7 +58,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, Filter, matches};
+    use super::{Admission, Filter, admission, matches};
 
     #[test]
     fn patterns_match_whole_names() {
@@ -134,7 +120,7 @@ mod tests {
             (filter(&["wlan*"], &["e*"]), Admission::Excluded),
             (filter(&["*"], &["eth1"]), Admission::Admitted),
         ] {
-            assert_eq!(filter.admission("eth0"), expected, "{filter:?}");
+            assert_eq!(admission(&filter, "eth0"), expected, "{filter:?}");
         }
     }
 }

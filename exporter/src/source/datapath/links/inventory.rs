@@ -79,14 +79,14 @@ impl Interfaces {
     pub fn log(&self) {
         for unmatched in &self.unmatched {
             if unmatched.key == INCLUDE {
-                tracing::warn!("{unmatched} matches no interface now; one that comes later is watched");
+                tracing::warn!("{unmatched} matches no interface now; later ones are watched");
             } else {
                 tracing::info!("{unmatched} matches no interface now");
             }
         }
         if self.endpoints + self.uplinks == 0 {
             let left_out: Vec<_> = self.left_out.iter().map(|(why, n)| format!("{n}: {why}")).collect();
-            tracing::warn!(left_out = left_out.join("; "), "no interface is watched; one that comes later is");
+            tracing::warn!(left_out = left_out.join("; "), "no interface is watched now; later ones are");
         }
     }
 }

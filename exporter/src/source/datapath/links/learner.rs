@@ -6,11 +6,10 @@ use tokio::sync::mpsc;
 
 use crate::support::telemetry::Number;
 
-/// Capacity of the hint queue. The watcher drains it within milliseconds; a dropped hint comes again with a packet
-/// after a minute.
+/// Capacity of the hint queue. The watcher drains it within milliseconds; packets repeat dropped hints every minute.
 pub const HINTS_MAX: usize = 256;
-/// A pair of interface and address is sent again after this time, ns: often enough to stay known
-/// ([`super::address_book::LEARNED_TTL`]), rarely enough that a packet costs one look-up in [`Learner::recent`].
+/// The interval between hints of a pair, ns: short enough to stay known ([`super::address_book::LEARNED_TTL`]), long
+/// enough that most packets cost only a look-up in [`Learner::recent`].
 const REPEAT: u64 = 60_000_000_000;
 /// Slots of recent pairs: a power of two, so that a mask finds a slot. 20 KiB.
 const SLOTS: usize = 512;

@@ -46,8 +46,8 @@ pub struct LinkInfo {
 impl LinkInfo {
     /// Parses the payload of `RTM_NEWLINK` or `RTM_DELLINK`.
     ///
-    /// Returns `None` without an index, and for families other than `AF_UNSPEC`: a bridge reports its ports to the same
-    /// group by the same types, and a port that leaves a bridge is not a removed interface.
+    /// Returns `None` without an index, and for families other than `AF_UNSPEC`: a bridge reports its ports by the same
+    /// types, and a port that leaves it is not a removed interface.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let family = *payload.first()?;
         let mut info = Self {
@@ -59,7 +59,7 @@ impl LinkInfo {
         if i32::from(family) != libc::AF_UNSPEC || info.ifindex == 0 || payload.len() < IFINFOMSG {
             return None;
         }
-        for (kind, value) in Attributes::behind(payload, IFINFOMSG) {
+        for (kind, value) in Attributes::after_header(payload, IFINFOMSG) {
             match kind {
                 IFLA_IFNAME => info.name = text(value),
                 IFLA_ADDRESS => info.mac = value.try_into().ok(),
@@ -94,7 +94,7 @@ pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
     let family = i32::from(*payload.first()?);
     let ifindex = u32_at(payload, 4)?;
     let mut found = None;
-    for (kind, value) in Attributes::behind(payload, IFADDRMSG) {
+    for (kind, value) in Attributes::after_header(payload, IFADDRMSG) {
         let address = match (family, kind) {
             (libc::AF_INET, IFA_ADDRESS | IFA_LOCAL) => {
                 value.try_into().ok().map(|octets: [u8; 4]| IpAddr::V4(Ipv4Addr::from(octets)))
@@ -104,8 +104,8 @@ pub fn parse_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
             }
             _ => None,
         };
-        // On point-to-point links `IFA_ADDRESS` is the far end's. `IFA_LOCAL` is always the own one, but IPv6 omits it
-        // if both are the same.
+        // On point-to-point links `IFA_ADDRESS` is the far end's. IPv6 omits `IFA_LOCAL`, the own one, if both are
+        // equal.
         if address.is_some() && (kind == IFA_LOCAL || found.is_none()) {
             found = address;
         }

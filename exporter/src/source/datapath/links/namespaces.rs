@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::requests::{RequestError, Requests};
 
-/// Where network namespaces can be found.
+/// The paths that are searched for network namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchPaths {
     /// Directories whose files are bind mounts of namespaces.

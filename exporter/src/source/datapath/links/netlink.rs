@@ -44,7 +44,7 @@ impl<'a> Messages<'a> {
         Self { rest: datagram, broken: false }
     }
 
-    /// Whether the iteration ended at an invalid length.
+    /// Returns whether the iteration ended at an invalid length.
     pub const fn is_broken(&self) -> bool {
         self.broken
     }
@@ -81,7 +81,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// The attributes behind the first `fixed` bytes of a message; none if it is shorter.
-    pub fn behind(payload: &'a [u8], fixed: usize) -> Self {
+    pub fn after_header(payload: &'a [u8], fixed: usize) -> Self {
         Self(payload.get(fixed..).unwrap_or_default())
     }
 }
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(messages.len(), 2);
         assert_eq!((messages[0].kind, messages[0].flags, messages[0].sequence), (16, 5, 9));
         assert_eq!((messages[1].kind, messages[1].sequence, messages[1].payload), (3, 10, &[][..]));
-        let attributes: Vec<_> = Attributes::behind(messages[0].payload, 4).collect();
+        let attributes: Vec<_> = Attributes::after_header(messages[0].payload, 4).collect();
         assert_eq!(attributes, [(3, &b"abc"[..]), (4, &[][..])]);
     }
 
@@ -211,7 +211,7 @@ mod tests {
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
             for message in Messages::new(&bytes) {
-                prop_assert!(Attributes::behind(message.payload, 16).count() <= bytes.len());
+                prop_assert!(Attributes::after_header(message.payload, 16).count() <= bytes.len());
             }
         }
     }

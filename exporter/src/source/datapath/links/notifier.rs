@@ -110,7 +110,7 @@ impl EndpointNotifier {
     }
 }
 
-/// Whether an address is no link-local one: those are the same behind many endpoints.
+/// Returns whether an address is no link-local one: those are the same behind many endpoints.
 const fn is_unique(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !address.is_link_local(),

@@ -14,7 +14,7 @@ use super::link_info::{LinkInfo, parse_address};
 use super::netlink::{Attributes, IFADDRMSG, IFINFOMSG, Message, Messages, Request, i32_at, u64_at};
 use super::socket::{DATAGRAM, Socket};
 
-/// How often a dump is repeated if the dumped list changes meanwhile.
+/// The most repetitions of a dump whose list changes meanwhile.
 const ATTEMPTS: usize = 16;
 /// After this time the kernel's configuration lock is considered stuck; the next survey sends the request again.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,27 +47,24 @@ pub struct Counters {
     pub tx_bytes: u64,
 }
 
-/// Why a request failed.
+/// The error of a request.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum RequestError {
     /// The socket failed.
     #[error("netlink: {source}")]
     Socket {
-        /// The system call's error.
         #[from]
         source: io::Error,
     },
     /// The kernel refused.
     #[error("the kernel refused a netlink request: {source}")]
-    Refused {
-        /// Its error number.
-        source: io::Error,
-    },
+    Refused { source: io::Error },
     /// A list changed in each of several attempts to dump it.
     #[error("interfaces or addresses changed during each of {ATTEMPTS} attempts to list them")]
     Unstable,
     /// The answer was no netlink message.
-    #[error("malformed netlink answer")]
+    #[error("invalid netlink answer")]
     Malformed,
 }
 
@@ -77,6 +74,19 @@ pub struct Requests {
     socket: Socket,
     buffer: Box<[u8]>,
     sequence: u32,
+}
+
+fn link_info(message: &Message<'_>) -> Option<LinkInfo> {
+    if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None }
+}
+
+/// Returns the answer about one interface; `None` if it is gone.
+fn if_there<T>(answer: Result<Vec<T>, RequestError>) -> Result<Option<T>, RequestError> {
+    match answer {
+        Ok(found) => Ok(found.into_iter().next()),
+        Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Requests {
@@ -97,7 +107,7 @@ impl Requests {
     pub fn links(&mut self) -> Result<Vec<LinkInfo>, RequestError> {
         let request = Request::new(RTM_GETLINK, dump(), &[0; IFINFOMSG])
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        self.list(&request, |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None })
+        self.list(&request, link_info)
     }
 
     /// One interface of this namespace; `None` if it is gone.
@@ -109,16 +119,7 @@ impl Requests {
         fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
         let request = Request::new(RTM_GETLINK, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed)
             .attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
-        let answer =
-            self.list(
-                &request,
-                |message| if message.kind == RTM_NEWLINK { LinkInfo::parse(message.payload) } else { None },
-            );
-        match answer {
-            Ok(found) => Ok(found.into_iter().next()),
-            Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_there(self.list(&request, link_info))
     }
 
     /// The counters of an interface of this namespace; `None` if it is gone.
@@ -131,18 +132,14 @@ impl Requests {
         fixed[8..].copy_from_slice(&STATS_LINK_64.to_ne_bytes());
         let request = Request::new(RTM_GETSTATS, flags(NLM_F_REQUEST | NLM_F_ACK), &fixed);
         let answer = self.list(&request, |message| {
-            let mut attributes = Attributes::behind(message.payload, IF_STATS_MSG);
+            let mut attributes = Attributes::after_header(message.payload, IF_STATS_MSG);
             let found = attributes.find(|&(kind, _)| kind == IFLA_STATS_LINK_64).map(|(_, value)| value)?;
             let [rx_packets, tx_packets, rx_bytes, tx_bytes] = [0, 8, 16, 24].map(|at| u64_at(found, at));
             let counters =
                 Counters { rx_packets: rx_packets?, tx_packets: tx_packets?, rx_bytes: rx_bytes?, tx_bytes: tx_bytes? };
             (message.kind == RTM_NEWSTATS).then_some(counters)
         });
-        match answer {
-            Ok(found) => Ok(found.into_iter().next()),
-            Err(RequestError::Refused { source }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            Err(error) => Err(error),
-        }
+        if_there(answer)
     }
 
     /// All addresses of this namespace, or of another one by its id, each with the index of its interface there.
@@ -170,13 +167,14 @@ impl Requests {
             .attribute(NETNSA_FD, &namespace.as_raw_fd().to_ne_bytes());
         let found = self.list(&request, |message| {
             let is_id = |&(kind, _): &(u16, &[u8])| kind == NETNSA_NSID;
-            let value = Attributes::behind(message.payload, 4).find(is_id).and_then(|(_, value)| i32_at(value, 0));
+            let value =
+                Attributes::after_header(message.payload, 4).find(is_id).and_then(|(_, value)| i32_at(value, 0));
             if message.kind == RTM_NEWNSID { value } else { None }
         })?;
         Ok(found.into_iter().find(|&id| id >= 0))
     }
 
-    /// Sends a request and collects what `pick` returns of the answers. Repeats a dump that the kernel reports as
+    /// Sends a request; collects the results of `pick` on the answers. Repeats a dump that the kernel reports as
     /// changed.
     ///
     /// # Errors

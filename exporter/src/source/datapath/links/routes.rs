@@ -1,5 +1,4 @@
-//! Checks whether the host reaches an address through an endpoint: by its routes, or by a bridge's neighbours and
-//! ports.
+//! Checks whether the host reaches an address through an endpoint: by routes, or by a bridge's neighbours and ports.
 
 use std::net::IpAddr;
 
@@ -20,7 +19,7 @@ const NDA_MASTER: u16 = 9;
 
 /// A source address of an endpoint's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Claim {
+pub struct RouteCheck {
     /// The endpoint's interface.
     pub ifindex: u32,
     /// The packet's source.
@@ -42,22 +41,22 @@ struct Route {
     gateway: Option<IpAddr>,
 }
 
-/// Returns whether the host's route to the address leads to the endpoint: by its interface, or by its bridge if the
-/// neighbour's link-layer address is behind the endpoint's port. A default route confirms nothing: it leads everywhere.
+/// Returns whether the host's route to the address leads to the endpoint: by its interface, or by its bridge and the
+/// neighbour's port. A default route confirms nothing: it leads everywhere.
 ///
 /// # Errors
 /// See [`RequestError`]. A missing route, neighbour or port is no error.
-pub fn confirm(requests: &mut Requests, claim: &Claim) -> Result<bool, RequestError> {
-    let Some(route) = route(requests, claim.address)? else { return Ok(false) };
+pub fn confirm(requests: &mut Requests, check: &RouteCheck) -> Result<bool, RequestError> {
+    let Some(route) = route(requests, check.address)? else { return Ok(false) };
     if route.prefix == 0 || route.kind != libc::RTN_UNICAST {
         return Ok(false);
     }
-    match (route.ifindex, claim.bridge) {
-        (Some(ifindex), _) if ifindex == claim.ifindex => Ok(true),
+    match (route.ifindex, check.bridge) {
+        (Some(ifindex), _) if ifindex == check.ifindex => Ok(true),
         (Some(ifindex), Some(bridge)) if ifindex == bridge => {
-            let next = route.gateway.unwrap_or(claim.address);
+            let next = route.gateway.unwrap_or(check.address);
             let Some(link_layer) = neighbour(requests, bridge, next)? else { return Ok(false) };
-            Ok(port(requests, bridge, &link_layer)? == Some(claim.ifindex))
+            Ok(port(requests, bridge, &link_layer)? == Some(check.ifindex))
         }
         _ => Ok(false),
     }
@@ -75,7 +74,7 @@ fn route(requests: &mut Requests, address: IpAddr) -> Result<Option<Route>, Requ
 /// Parses the payload of `RTM_NEWROUTE`.
 fn parse_route(payload: &[u8]) -> Option<Route> {
     let mut route = Route { prefix: *payload.get(1)?, kind: *payload.get(7)?, ..Route::default() };
-    for (kind, value) in Attributes::behind(payload, RTMSG) {
+    for (kind, value) in Attributes::after_header(payload, RTMSG) {
         match kind {
             RTA_OIF => route.ifindex = u32_at(value, 0),
             RTA_GATEWAY => route.gateway = address(value),
@@ -89,7 +88,7 @@ fn parse_route(payload: &[u8]) -> Option<Route> {
 fn neighbour(requests: &mut Requests, ifindex: u32, address: IpAddr) -> Result<Option<Vec<u8>>, RequestError> {
     let request = Request::new(RTM_GETNEIGH, acknowledged(), &ndmsg(family(address), ifindex));
     first(requests, &request.attribute(NDA_DST, &octets(address)), |message| {
-        let mut attributes = Attributes::behind(message.payload, NDMSG);
+        let mut attributes = Attributes::after_header(message.payload, NDMSG);
         let found = attributes.find(|&(kind, _)| kind == NDA_LLADDR).map(|(_, value)| value.to_vec());
         found.filter(|_| message.kind == RTM_NEWNEIGH)
     })

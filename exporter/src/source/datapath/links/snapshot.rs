@@ -1,11 +1,10 @@
-//! Builds the snapshot that flows are enriched from, out of the table of interfaces and the address book.
+//! Builds the links' part of the snapshot that flows are enriched from, out of the table of interfaces and the address
+//! book.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use eyepiece_flow::interner::{Lease, Symbols};
+use eyepiece_flow::interner::Symbols;
 
 use super::address_book::AddressBook;
 use super::classify::Role;
@@ -16,7 +15,7 @@ use crate::metadata::{InterfaceInfo, Tables};
 /// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
 pub struct RetiredLink {
-    /// When it is dropped.
+    /// The time of its removal.
     pub until: Instant,
     /// Its last state.
     pub link: Link,
@@ -24,25 +23,21 @@ pub struct RetiredLink {
     pub addresses: Vec<IpAddr>,
 }
 
-/// The current snapshot, which shares names with the one before. `own_inode` is the inode of the machine's own network
-/// namespace.
+/// The current tables. `own_inode` is the inode of the machine's network namespace.
 pub fn tables(
     symbols: &Symbols,
-    before: &Tables,
     own_inode: u32,
     table: &LinkTable,
     address_book: &AddressBook,
     retired: &[RetiredLink],
 ) -> Tables {
     let mut tables = Tables::new(symbols);
-    let known: HashMap<&str, &Arc<Lease>> = before.leases().iter().map(|(_, lease)| (&**lease.text(), lease)).collect();
-    let lease = |name: &str| known.get(name).map_or_else(|| Arc::new(symbols.lease(name)), |known| Arc::clone(known));
     tables.add_namespace(own_inode, 0);
     for gone in retired.iter().filter(|gone| table.get(gone.link.ifindex).is_none()) {
-        add(&mut tables, &gone.link, lease(&gone.link.name));
+        add(&mut tables, &gone.link);
     }
     for link in table.links() {
-        add(&mut tables, link, lease(&link.name));
+        add(&mut tables, link);
         if let Some(inode) = link.peer.and_then(|peer| peer.inode).filter(|_| link.role == Role::Endpoint) {
             tables.add_namespace(inode, link.endpoint);
         }
@@ -62,9 +57,8 @@ pub fn tables(
     tables
 }
 
-fn add(tables: &mut Tables, link: &Link, name: Arc<Lease>) {
-    let info = InterfaceInfo { name: name.symbol(), kind: link.wire_kind(), endpoint: link.endpoint };
+fn add(tables: &mut Tables, link: &Link) {
+    let info = InterfaceInfo { name: tables.intern(&link.name), kind: link.wire_kind(), endpoint: link.endpoint };
     tables.add_interface(link.ifindex, info);
     tables.set_generation(link.ifindex, link.generation);
-    tables.hold(link.ifindex, name);
 }

@@ -25,7 +25,7 @@ pub struct Topics {
     pub all_namespaces: bool,
 }
 
-/// How a read ended.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// All queued messages were passed on, or a batch of them.
@@ -43,8 +43,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Subscribes in the network namespace that the calling thread is in. Every later change is either read or reported
-    /// as lost.
+    /// Subscribes in the calling thread's network namespace. Every later change is either read or reported as lost.
     ///
     /// # Errors
     /// The socket cannot be opened, or the calling thread has no tokio runtime.
@@ -62,7 +61,7 @@ impl Subscription {
         Ok(Self { socket, buffer: vec![0; DATAGRAM].into(), listens_all })
     }
 
-    /// Whether notifications of other namespaces are received as well.
+    /// Returns whether notifications of other namespaces are received as well.
     pub const fn listens_all(&self) -> bool {
         self.listens_all
     }

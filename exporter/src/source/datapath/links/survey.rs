@@ -1,4 +1,4 @@
-//! Surveys what is behind endpoints, on a thread that may block: addresses in their namespaces, and namespace inodes.
+//! Surveys endpoints on a thread that may block: addresses in their namespaces, and namespace inodes.
 //!
 //! A notification only marks a namespace; a survey then reads its whole state. So a lost or late notification leaves
 //! nothing wrong for longer than until the next survey.
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::namespaces::{self, SearchPaths};
 use super::requests::{RequestError, Requests};
-use super::routes::{self, Claim};
+use super::routes::{self, RouteCheck};
 
 /// A request for a survey.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub enum SurveyRequest {
     /// Inodes of the namespaces behind these interfaces.
     Inodes(BTreeMap<u32, i32>),
     /// Whether the host's tables lead to endpoints by learned addresses.
-    Claims(BTreeSet<Claim>),
+    Routes(BTreeSet<RouteCheck>),
 }
 
 /// Addresses of a namespace, each with the index of its interface there.
@@ -31,8 +31,8 @@ pub enum SurveyResult {
     Addresses(BTreeMap<Option<i32>, Addresses>),
     /// The requested interfaces, and inodes by namespace id.
     Inodes(BTreeMap<u32, i32>, Result<BTreeMap<i32, u32>, RequestError>),
-    /// Each claim, with the answer.
-    Claims(Vec<(Claim, Result<bool, RequestError>)>),
+    /// Each check, with the answer.
+    Routes(Vec<(RouteCheck, Result<bool, RequestError>)>),
 }
 
 /// Runs a survey; blocks.
@@ -46,8 +46,8 @@ pub fn run(request: SurveyRequest, requests: &mut Requests, search_paths: &Searc
             let found = namespaces::inodes(search_paths, &wanted, requests);
             SurveyResult::Inodes(interfaces, found)
         }
-        SurveyRequest::Claims(claims) => {
-            SurveyResult::Claims(claims.into_iter().map(|claim| (claim, routes::confirm(requests, &claim))).collect())
+        SurveyRequest::Routes(checks) => {
+            SurveyResult::Routes(checks.into_iter().map(|check| (check, routes::confirm(requests, &check))).collect())
         }
     }
 }

@@ -85,7 +85,7 @@ impl LinkTable {
         }
     }
 
-    /// Endpoints that were removed since the last call, in their last state.
+    /// Interfaces that were removed since the last call, in their last state, and endpoints that are none any more.
     pub fn take_retired(&mut self) -> Vec<Link> {
         std::mem::take(&mut self.retired)
     }
@@ -177,9 +177,7 @@ impl LinkTable {
     fn take(&mut self, ifindex: u32, events: &mut Vec<LinkEvent>) -> Option<Link> {
         let link = self.links.remove(&ifindex)?;
         self.ids.release(link.endpoint);
-        if link.endpoint != 0 {
-            self.retired.push(link.clone());
-        }
+        self.retired.push(link.clone());
         events.push(LinkEvent::Gone { ifindex, name: link.name.clone() });
         Some(link)
     }

@@ -44,14 +44,14 @@ pub const EVENTS_MAX: usize = 256;
 const LINKS: Topics = Topics { groups: &[RTNLGRP_LINK], all_namespaces: false };
 const ADDRESSES: Topics = Topics { groups: &[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR], all_namespaces: true };
 
-/// How often timers are checked.
+/// The interval between checks of the timers.
 const TICK: Duration = Duration::from_secs(1);
-/// How often interfaces are listed without a reported loss: a pair's peer that moves between other namespaces causes no
-/// notification here.
+/// The interval between lists of interfaces without a reported loss: a pair's peer that moves between other namespaces
+/// causes no notification here.
 const REVIEW: Duration = Duration::from_secs(30);
-/// How often addresses are listed if notifications of other namespaces are not received.
+/// The interval between lists of addresses if notifications of other namespaces are not received.
 const REVIEW_UNNOTIFIED: Duration = Duration::from_secs(5);
-/// How long a removed interface stays in the snapshot: longer than any event waits in a ring or a queue.
+/// The time that a removed interface stays in the snapshot: longer than any event waits in a ring or a queue.
 const RETIRED_TTL: Duration = Duration::from_secs(10);
 /// The most removed interfaces that are kept.
 const RETIRED_MAX: usize = 1024;
@@ -84,7 +84,7 @@ pub fn build(
         search_paths: config.search_paths,
         own_inode: namespaces::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
-        claims: BTreeSet::new(),
+        route_checks: BTreeSet::new(),
         search: Search { due: Instant::now(), delay: SEARCH },
         inbox: Vec::new(),
         recheck: BTreeSet::new(),
@@ -103,7 +103,7 @@ pub fn build(
     Ok(Links { events, learner, metrics, inventory, task })
 }
 
-/// What woke the watcher.
+/// The reason for a wakeup of the watcher.
 enum Wake {
     Links(io::Result<Received>),
     Addresses(io::Result<Received>),
@@ -177,8 +177,8 @@ impl Watcher {
         }
     }
 
-    /// Recovers from lost notifications: by a list, and by a new subscription, because the old one still has
-    /// notifications from before the loss that would undo the list.
+    /// Recovers from lost notifications by a list and a new subscription: older notifications of the old one would undo
+    /// the list.
     fn resync(&mut self) -> Result<(), LinksError> {
         self.metrics.resyncs.add(1);
         self.inbox.clear();
@@ -190,7 +190,7 @@ impl Watcher {
 
     /// Lists all interfaces, and applies the differences.
     async fn list(&mut self) -> Result<(), LinksError> {
-        let list = self.ask(Requests::links).await?;
+        let list = self.request(Requests::links).await?;
         let start = self.pending.len();
         self.table.replace(&list, &mut self.pending);
         self.apply_events(start);
@@ -235,7 +235,7 @@ impl Watcher {
         }
     }
 
-    /// Keeps endpoints that left the table, and their addresses, in the snapshot for [`RETIRED_TTL`].
+    /// Keeps interfaces that left the table, and the addresses behind them, in the snapshot for [`RETIRED_TTL`].
     fn retire_links(&mut self) {
         let until = Instant::now() + RETIRED_TTL;
         for link in self.table.take_retired() {
@@ -281,8 +281,7 @@ impl Watcher {
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
         if std::mem::take(&mut self.is_stale) {
             let Self { symbols, own_inode, table, address_book, retired, .. } = self;
-            let before = self.publisher.current();
-            self.publisher.publish(snapshot::tables(symbols, &before, *own_inode, table, address_book, retired));
+            self.publisher.publish(snapshot::tables(symbols, *own_inode, table, address_book, retired));
             self.notifier.update(&self.table, &self.address_book);
             self.inventory.set(self.table.interfaces());
         }
@@ -296,7 +295,7 @@ impl Watcher {
     async fn recheck(&mut self) -> Result<bool, LinksError> {
         let has_requested = !self.recheck.is_empty();
         while let Some(ifindex) = self.recheck.pop_first() {
-            match self.ask(move |requests| requests.link(ifindex)).await {
+            match self.request(move |requests| requests.link(ifindex)).await {
                 Ok(Some(info)) => self.inbox.push(Notice::Is(info)),
                 // Gone: its own notification follows.
                 Ok(None) => {}
@@ -312,7 +311,7 @@ impl Watcher {
     }
 
     /// Sends a request on a thread that may block: the kernel answers under a lock that others may hold for long.
-    async fn ask<T: Send + 'static>(
+    async fn request<T: Send + 'static>(
         &mut self,
         question: impl FnOnce(&mut Requests) -> Result<T, RequestError> + Send + 'static,
     ) -> Result<T, LinksError> {

@@ -2,26 +2,18 @@
 
 use std::time::Duration;
 
+use eyepiece_config::Transport;
 use eyepiece_wire::Aggregation;
 
 /// The smallest packet prefix: Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20. The configuration allows no less.
 pub const MIN_CAPTURE: u32 = 82;
 
-/// How events travel to user space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// BPF ring buffer, batched wakeups.
-    Ring,
-    /// Perf event array, 64 pages a CPU, wakeup watermark.
-    Perf,
-}
-
 /// Configuration of the programs, fixed before they are loaded.
 #[derive(Clone, Debug)]
 pub struct ProgramConfig {
-    /// How events travel.
+    /// The buffer that carries events.
     pub transport: Transport,
-    /// How many packets become one event.
+    /// The aggregation of packets into events.
     pub aggregation: Aggregation,
     /// A live connection reports at least this often.
     pub interval: Duration,
@@ -35,7 +27,7 @@ pub struct ProgramConfig {
     pub drops: bool,
     /// Debug and capture notifications.
     pub debug: bool,
-    /// How long an unanswered connection at an uplink is held back from the once-per-node totals.
+    /// The time that an unanswered connection at an uplink is held back from the once-per-node totals.
     pub hold: Duration,
 }
 

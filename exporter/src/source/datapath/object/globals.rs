@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use aya::EbpfLoader;
+use eyepiece_config::Transport;
 use eyepiece_wire::{MAX_CAPTURE, global};
 
 use super::super::btf::{Btf, BtfError};
 use super::super::sys;
-use super::config::{MIN_CAPTURE, ProgramConfig, Transport};
+use super::config::{MIN_CAPTURE, ProgramConfig};
 
 /// The values of the read-only globals; they must outlive the loader.
 pub(super) struct Globals {
@@ -27,6 +28,12 @@ impl Globals {
         words.push((global::OWN_NAMESPACE, namespace));
         // Without the field, captures of drops lack VLAN tags.
         words.push((global::VLAN_OFFSET, types.offset("sk_buff", "vlan_all").unwrap_or(u32::MAX)));
+        // Without these fields, and with them the helper, sockets have no control group.
+        let cgroups = global::CGROUP_OFFSETS.iter().map(|(_, structure, field)| types.offset(structure, field).ok());
+        let cgroups: Option<Vec<_>> = cgroups.collect();
+        words.extend(global::CGROUP_OFFSETS.iter().enumerate().map(|(index, &(name, ..))| {
+            (name, cgroups.as_ref().and_then(|offsets| offsets.get(index)).copied().unwrap_or(u32::MAX))
+        }));
         let mut missing = None;
         for &(name, structure, field) in global::OFFSETS {
             match types.offset(structure, field) {

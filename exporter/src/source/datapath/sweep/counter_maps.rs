@@ -73,7 +73,7 @@ impl<K: Plain + Default + Eq + Hash, V: Sum> CounterMap<K, V> {
     /// Removes entries whose subject is gone, and calls `each` with their growth since the last read.
     ///
     /// The kernel reads and deletes an entry in one step, and the subject's id cannot be reused meanwhile: nothing is
-    /// lost. An entry that a program makes again all the same is found in the next round.
+    /// lost. The next round finds an entry that a program makes again.
     fn remove_gone(
         &mut self,
         presence: &Presence,

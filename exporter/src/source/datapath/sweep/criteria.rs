@@ -6,7 +6,7 @@ use eyepiece_wire::{AnsweredBy, Connection, Half, Hook, Tunnel};
 
 use super::key::ConnectionKey;
 
-/// What entries are compared with; times in jiffies.
+/// The limits that entries are compared with; times in jiffies.
 pub(super) struct Criteria {
     pub(super) now: u64,
     pub(super) interval: u64,
@@ -21,19 +21,19 @@ pub(super) struct Criteria {
 }
 
 impl Criteria {
-    /// Whether an entry at an uplink is a tunnel's, and was made before the kernel programs knew the tunnel.
+    /// Returns whether an entry at an uplink is a tunnel's, and was made before the kernel programs knew the tunnel.
     pub(super) fn is_mistaken<K: ConnectionKey>(&self, key: &K, entry: &Connection) -> bool {
         let half = usize::from(entry.origin & 1);
         let hook = entry.half[half].hook.checked_sub(1).and_then(Hook::from_u8);
-        entry.mark != AnsweredBy::Tunnel as u8
+        entry.answered_by != AnsweredBy::Tunnel as u8
             && matches!(hook, Some(Hook::FromNetwork | Hook::ToNetwork))
             && self.tunnels.contains(&key.tunnel(half))
     }
 
-    /// Whether totals of a half have waited long enough, or held totals can be released.
+    /// Returns whether totals of a half have waited long enough, or held totals can be released.
     pub(super) const fn is_due(&self, entry: &Connection, half: &Half) -> bool {
         let reportable = half.packets > 0 && half.reported + self.interval <= self.now;
-        let released = entry.mark != AnsweredBy::Unknown as u8 || entry.created + self.hold < self.now;
+        let released = entry.answered_by != AnsweredBy::Unknown as u8 || entry.created + self.hold < self.now;
         reportable || (half.held_packets > 0 && released)
     }
 

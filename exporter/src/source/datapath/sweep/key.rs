@@ -23,47 +23,48 @@ pub(super) trait ConnectionKey: Plain + Default {
     }
 }
 
+/// What reads alike for both keys.
+macro_rules! shared {
+    ($item:ident) => {
+        type Item = $item;
+
+        fn item(self, last: u64) -> $item {
+            $item { key: self, last, ..$item::default() }
+        }
+
+        fn taken(item: &$item) -> Option<(Self, [SweepTotals; 2], AnsweredBy)> {
+            (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.answered_by as u8)))
+        }
+
+        fn protocol(&self) -> u8 {
+            self.protocol
+        }
+
+        fn ports(&self) -> [u16; 2] {
+            self.port
+        }
+
+        fn ifindex(&self) -> u32 {
+            self.ifindex
+        }
+    };
+}
+
 impl ConnectionKey for Key4 {
-    type Item = SweepItem4;
     const FAMILY: u32 = 4;
 
-    fn item(self, last: u64) -> SweepItem4 {
-        SweepItem4 { key: self, last, ..SweepItem4::default() }
-    }
-
-    fn taken(item: &SweepItem4) -> Option<(Self, [SweepTotals; 2], AnsweredBy)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.mark as u8)))
-    }
+    shared!(SweepItem4);
 
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
         let [low, high] = self.address.map(|address| IpAddr::V4(Ipv4Addr::from(address.to_ne_bytes())));
         (self.kind == 0).then_some(if half == 0 { (low, high) } else { (high, low) })
     }
-
-    fn protocol(&self) -> u8 {
-        self.protocol
-    }
-
-    fn ports(&self) -> [u16; 2] {
-        self.port
-    }
-
-    fn ifindex(&self) -> u32 {
-        self.ifindex
-    }
 }
 
 impl ConnectionKey for Key6 {
-    type Item = SweepItem6;
     const FAMILY: u32 = 6;
 
-    fn item(self, last: u64) -> SweepItem6 {
-        SweepItem6 { key: self, last, ..SweepItem6::default() }
-    }
-
-    fn taken(item: &SweepItem6) -> Option<(Self, [SweepTotals; 2], AnsweredBy)> {
-        (item.result == SWEEP_ALIVE).then_some((item.key, item.totals, AnsweredBy::from_u8(item.mark as u8)))
-    }
+    shared!(SweepItem6);
 
     fn addresses(&self, half: usize) -> Option<(IpAddr, IpAddr)> {
         let [low, high] = self.address.map(|words| {
@@ -74,18 +75,6 @@ impl ConnectionKey for Key6 {
             IpAddr::V6(Ipv6Addr::from(bytes))
         });
         Some(if half == 0 { (low, high) } else { (high, low) })
-    }
-
-    fn protocol(&self) -> u8 {
-        self.protocol
-    }
-
-    fn ports(&self) -> [u16; 2] {
-        self.port
-    }
-
-    fn ifindex(&self) -> u32 {
-        self.ifindex
     }
 }
 

@@ -32,10 +32,15 @@ fn criteria(tunnels: &[Tunnel]) -> Criteria {
 }
 
 /// An entry of an uplink that holds three packets.
-fn entry(dead: bool, mark: AnsweredBy) -> Connection {
+fn entry(dead: bool, answered_by: AnsweredBy) -> Connection {
     let half =
         Half { packets: 3, bytes: 300, last: 999, reported: 995, hook: Hook::ToNetwork as u8 + 1, ..Half::default() };
-    Connection { half: [half, Half::default()], dead: u32::from(dead), mark: mark as u8, ..Connection::default() }
+    Connection {
+        half: [half, Half::default()],
+        dead: u32::from(dead),
+        answered_by: answered_by as u8,
+        ..Connection::default()
+    }
 }
 
 /// Makes a map read-only for user space (`BPF_MAP_FREEZE`).
@@ -84,20 +89,20 @@ fn entry_older_than_tunnel_is_tunnels() {
     let map = object.map(map::CONNECTIONS4).expect("the table");
     let mut reader = BatchReader::<Key4, Connection>::new(1);
     let other = Tunnel { port: 8472, ..VXLAN };
-    for (mark, tunnels, is_killed, expected) in [
+    for (answered_by, tunnels, is_killed, expected) in [
         (AnsweredBy::Local, &[VXLAN][..], true, AnsweredBy::Tunnel),
         (AnsweredBy::Local, &[other], false, AnsweredBy::Local),
         (AnsweredBy::Unknown, &[], false, AnsweredBy::Local),
         (AnsweredBy::Tunnel, &[VXLAN], false, AnsweredBy::Tunnel),
     ] {
         let mut totals = Vec::new();
-        sys::update(map.as_fd(), &KEY, &entry(false, mark)).expect("an entry");
+        sys::update(map.as_fd(), &KEY, &entry(false, answered_by)).expect("an entry");
         let found = scan(&mut reader, map.as_fd(), &criteria(tunnels), false, &mut totals).expect("a look");
         let killed = if is_killed { vec![(KEY, u64::MAX)] } else { vec![] };
-        assert_eq!(found.kill, killed, "{mark:?} {tunnels:?}");
+        assert_eq!(found.kill, killed, "{answered_by:?} {tunnels:?}");
         scan(&mut reader, map.as_fd(), &criteria(tunnels), true, &mut totals).expect("the last look");
-        let marks: Vec<_> = totals.iter().map(|totals| totals.traffic.mark).collect();
-        assert_eq!(marks, [expected], "{mark:?} {tunnels:?}");
+        let answers: Vec<_> = totals.iter().map(|totals| totals.traffic.answered_by).collect();
+        assert_eq!(answers, [expected], "{answered_by:?} {tunnels:?}");
     }
     // At an endpoint's hook it is the endpoint's own traffic.
     let mut inside = entry(false, AnsweredBy::Unknown);

@@ -8,7 +8,7 @@ use super::key::ConnectionKey;
 
 /// Adds what a removed entry still held; no program adds to it any more.
 pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, entry: &Connection, criteria: &Criteria) {
-    let mark = match AnsweredBy::from_u8(entry.mark) {
+    let answered_by = match AnsweredBy::from_u8(entry.answered_by) {
         _ if criteria.is_mistaken(key, entry) => AnsweredBy::Tunnel,
         // Never answered: its packets ended at this machine.
         AnsweredBy::Unknown => AnsweredBy::Local,
@@ -23,23 +23,23 @@ pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, ent
             ingress_ifindex: half.ingress_ifindex,
             hook: u32::from(half.hook),
         };
-        push(totals, (key, entry.origin), index, mark, &taken);
+        push(totals, (key, entry.origin, entry.cgroup), index, answered_by, &taken);
     }
 }
 
-/// Adds totals of a half of an entry whose half `origin` opened the connection.
+/// Adds totals of a half of an entry whose half `origin` opened the connection, with the control group of its socket.
 pub(super) fn push<K: ConnectionKey>(
     totals: &mut Vec<Totals>,
-    (key, origin): (&K, u8),
+    (key, origin, cgroup): (&K, u8, u64),
     index: usize,
-    mark: AnsweredBy,
+    answered_by: AnsweredBy,
     taken: &SweepTotals,
 ) {
     if taken.packets == 0 && taken.held_packets == 0 {
         return;
     }
     let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
-    let traffic = traffic(hook, key.ifindex(), taken.ingress_ifindex, mark, taken);
+    let traffic = TrafficDelta { cgroup, ..traffic(hook, key.ifindex(), taken.ingress_ifindex, answered_by, taken) };
     let transport = transport(key.protocol(), key.ports(), index, origin);
     totals.push(Totals { traffic, addresses: key.addresses(index), transport });
 }
@@ -56,17 +56,18 @@ pub(super) const fn traffic(
     hook: Hook,
     ifindex: u32,
     ingress_ifindex: u32,
-    mark: AnsweredBy,
+    answered_by: AnsweredBy,
     taken: &SweepTotals,
 ) -> TrafficDelta {
     TrafficDelta {
         hook,
-        mark,
+        answered_by,
         ifindex,
         ingress_ifindex,
         packets: taken.packets,
         bytes: taken.bytes,
         held_packets: taken.held_packets,
         held_bytes: taken.held_bytes,
+        cgroup: 0,
     }
 }

@@ -160,7 +160,7 @@ fn clocks_hours_apart_lose_no_node() {
 }
 
 #[test]
-fn quiet_node_behind_resumes_by_own_clock() {
+fn quiet_node_resumes_by_own_clock() {
     let mut stream = Stream::new();
     stream.offer("a", 40_000);
     stream.offer("s", 4_000);

@@ -9,7 +9,7 @@ use crate::pipeline::metrics::{
     Aggregation, Config, FlowDetail, Identity, Labels, MetricContexts, MetricKind, Naming, Snapshot,
 };
 
-/// Carrier and packets of each series of `hubble.flow.packets`, sorted.
+/// TransportDetail and packets of each series of `hubble.flow.packets`, sorted.
 fn carriers(snapshot: &Snapshot) -> Vec<(String, u64)> {
     let points = &metric(snapshot, MetricKind::FlowPackets).expect("a metric").points;
     let text = |identity| match identity {

@@ -16,7 +16,7 @@ use super::super::link_info::LinkInfo;
 use super::super::namespaces::SearchPaths;
 use super::super::notifier::EndpointNotifier;
 use super::super::requests::Requests;
-use super::super::routes::Claim;
+use super::super::routes::RouteCheck;
 use super::super::snapshot::RetiredLink;
 use super::super::subscription::Subscription;
 use super::super::survey::SurveyResult;
@@ -28,7 +28,7 @@ pub(super) const SEARCH: Duration = Duration::from_secs(1);
 /// The longest time between two searches.
 pub(super) const SEARCH_MAX: Duration = Duration::from_secs(60);
 
-/// When namespaces are searched next.
+/// The time of the next search for namespaces.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) due: Instant,
@@ -58,7 +58,7 @@ pub(super) struct Watcher {
     /// Namespaces whose addresses are to be listed; `None` = our own.
     pub(super) dirty: BTreeSet<Option<i32>>,
     /// Learned addresses to compare with the host's tables.
-    pub(super) claims: BTreeSet<Claim>,
+    pub(super) route_checks: BTreeSet<RouteCheck>,
     pub(super) search: Search,
     pub(super) inbox: Vec<Notice>,
     /// Interfaces to request, because the other side of their pair came or went.

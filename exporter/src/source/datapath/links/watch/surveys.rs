@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::super::address_book::LearnOutcome;
 use super::super::classify::Role;
 use super::super::learner::Hint;
-use super::super::routes::Claim;
+use super::super::routes::RouteCheck;
 use super::super::survey::{self, Addresses, SurveyRequest, SurveyResult};
 use super::state::{SEARCH_MAX, Watcher};
 
@@ -24,8 +24,8 @@ impl Watcher {
         self.dirty.retain(|id| id.is_none_or(|id| alive.contains(&id)));
         let request = if !self.dirty.is_empty() {
             SurveyRequest::Addresses(std::mem::take(&mut self.dirty))
-        } else if !self.claims.is_empty() {
-            SurveyRequest::Claims(std::mem::take(&mut self.claims))
+        } else if !self.route_checks.is_empty() {
+            SurveyRequest::Routes(std::mem::take(&mut self.route_checks))
         } else if self.search.due <= Instant::now() {
             let wanted = self.table.without_inode();
             self.search.due = Instant::now() + self.search.delay;
@@ -56,13 +56,13 @@ impl Watcher {
                 self.metrics.failures.add(1);
                 tracing::debug!(%error, "cannot find namespaces of endpoints");
             }
-            SurveyResult::Claims(answers) => {
-                for (claim, answer) in answers {
+            SurveyResult::Routes(answers) => {
+                for (check, answer) in answers {
                     match answer {
-                        Ok(leads) => self.is_stale |= self.address_book.confirm(claim.ifindex, claim.address, leads),
+                        Ok(leads) => self.is_stale |= self.address_book.confirm(check.ifindex, check.address, leads),
                         Err(error) => {
                             self.metrics.failures.add(1);
-                            tracing::debug!(?claim, %error, "cannot look up a route");
+                            tracing::debug!(?check, %error, "cannot look up a route");
                         }
                     }
                 }
@@ -105,7 +105,7 @@ impl Watcher {
             LearnOutcome::Full => return self.metrics.learned_refused.add(1),
             LearnOutcome::Configured | LearnOutcome::Unfit | LearnOutcome::Gone => return,
         }
-        self.claims.insert(Claim { ifindex, address, bridge: link.master });
+        self.route_checks.insert(RouteCheck { ifindex, address, bridge: link.master });
     }
 
     pub(super) fn expire(&mut self, now: Instant) {

@@ -12,7 +12,7 @@ use super::cursor::Bytes;
 
 /// One entry of the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact<'a> {
+pub enum MetadataEntry<'a> {
     /// An interface.
     Interface {
         /// Its index.
@@ -61,17 +61,17 @@ pub enum AddressKind {
     World,
 }
 
-/// Appends a fact.
-pub fn write(fact: &Fact<'_>, out: &mut Vec<u8>) {
-    match *fact {
-        Fact::Interface { ifindex, kind, endpoint, name } => {
+/// Appends a entry.
+pub fn write(entry: &MetadataEntry<'_>, out: &mut Vec<u8>) {
+    match *entry {
+        MetadataEntry::Interface { ifindex, kind, endpoint, name } => {
             out.push(1);
             out.extend(ifindex.to_le_bytes());
             out.push(kind as u8);
             out.extend(endpoint.to_le_bytes());
             text(name, out);
         }
-        Fact::Address { address, kind, endpoint, identity, shared, learned, name } => {
+        MetadataEntry::Address { address, kind, endpoint, identity, shared, learned, name } => {
             out.push(2);
             out.extend(address.to_le_bytes());
             out.push(match kind {
@@ -84,7 +84,7 @@ pub fn write(fact: &Fact<'_>, out: &mut Vec<u8>) {
             out.push(u8::from(shared) | u8::from(learned) << 1);
             text(name, out);
         }
-        Fact::Namespace { inode, endpoint } => {
+        MetadataEntry::Namespace { inode, endpoint } => {
             out.push(3);
             out.extend(inode.to_le_bytes());
             out.extend(endpoint.to_le_bytes());
@@ -99,21 +99,21 @@ fn text(name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
 }
 
-/// Calls `each` with every fact. Returns false if the bytes are damaged; the facts before the damage are valid.
-pub fn read<'a>(bytes: &'a [u8], mut each: impl FnMut(Fact<'a>)) -> bool {
+/// Calls `each` with every entry. Returns false if the bytes are damaged; the entries before the damage are valid.
+pub fn read<'a>(bytes: &'a [u8], mut each: impl FnMut(MetadataEntry<'a>)) -> bool {
     let mut rest = Bytes(bytes);
     while !rest.0.is_empty() {
         match one(&mut rest) {
-            Some(fact) => each(fact),
+            Some(entry) => each(entry),
             None => return false,
         }
     }
     true
 }
 
-fn one<'a>(rest: &mut Bytes<'a>) -> Option<Fact<'a>> {
+fn one<'a>(rest: &mut Bytes<'a>) -> Option<MetadataEntry<'a>> {
     Some(match rest.u8()? {
-        1 => Fact::Interface {
+        1 => MetadataEntry::Interface {
             ifindex: rest.u32()?,
             kind: match rest.u8()? {
                 0 => InterfaceKind::Other,
@@ -135,9 +135,9 @@ fn one<'a>(rest: &mut Bytes<'a>) -> Option<Fact<'a>> {
             };
             let (endpoint, identity, flags) = (rest.u16()?, rest.u32()?, rest.u8()?);
             let (shared, learned) = (flags & 1 != 0, flags & 2 != 0);
-            Fact::Address { address, kind, endpoint, identity, shared, learned, name: rest.text()? }
+            MetadataEntry::Address { address, kind, endpoint, identity, shared, learned, name: rest.text()? }
         }
-        3 => Fact::Namespace { inode: rest.u32()?, endpoint: rest.u16()? },
+        3 => MetadataEntry::Namespace { inode: rest.u32()?, endpoint: rest.u16()? },
         _ => return None,
     })
 }

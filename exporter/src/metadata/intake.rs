@@ -1,0 +1,52 @@
+//! What the pipeline hands to a provider's task: a bounded queue that never makes the pipeline wait.
+
+use eyepiece_semconv::{attribute, metric};
+use tokio::sync::mpsc;
+
+use crate::support::telemetry::{Number, Telemetry};
+
+/// Items that wait: a burst of a busy resolver, or of an agent that lists its world, some MiB.
+const CAPACITY: usize = 8192;
+/// Items that a task takes at once, so that the receiver gets one change for many.
+pub(super) const BATCH: usize = 1024;
+
+/// The pipeline's end of the queue. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Intake<T> {
+    sender: mpsc::Sender<T>,
+    dropped: Number,
+}
+
+impl<T> Intake<T> {
+    /// Creates a queue and the task's end; `reason` counts what found no room.
+    pub(super) fn new(telemetry: &Telemetry, reason: &str) -> (Self, mpsc::Receiver<T>) {
+        let attributes = [(attribute::EYEPIECE_REASON, reason)];
+        let dropped = telemetry.counter(metric::EYEPIECE_METADATA_INCIDENTS.name, &attributes);
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        (Self { sender, dropped }, receiver)
+    }
+
+    /// Queues an item, or drops and counts it if the queue is full.
+    pub(super) fn offer(&self, item: T) {
+        if self.sender.try_send(item).is_err() {
+            self.dropped.add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CAPACITY, Intake};
+    use crate::support::telemetry::Telemetry;
+
+    #[test]
+    fn items_beyond_capacity_are_counted() {
+        for n in [0, 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, CAPACITY * 2] {
+            let telemetry = Telemetry::default();
+            let (intake, items) = Intake::new(&telemetry, "dns_queue_full");
+            (0..n).for_each(|item| intake.offer(item));
+            assert_eq!(items.len(), n.min(CAPACITY), "{n}");
+            assert_eq!(telemetry.samples()[0].value, n.saturating_sub(CAPACITY) as u64, "{n}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Follows the objects of one kind: lists, watches, and begins again after failures.
+
+use std::fmt::Debug;
+use std::pin::pin;
+
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+use tokio_stream::StreamExt;
+
+use super::bounded::bounded;
+use super::failure::Failure;
+use super::limits::Limits;
+use super::objects::{Kind, Object};
+use crate::support::backoff::Backoff;
+
+/// What happened to the objects of a kind.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A list begins.
+    Begin,
+    /// An object of a list, or a new or changed one.
+    Set(Object),
+    /// An object was deleted.
+    Remove(Object),
+    /// A list has ended.
+    Finish,
+    /// A watch has begun: what is known is current.
+    Current,
+    /// What is known is no longer current.
+    Failed(Failure),
+}
+
+/// Follows one kind.
+pub(super) struct Follower {
+    pub(super) kind: Kind,
+    pub(super) client: Client,
+    /// Selects objects by their fields.
+    pub(super) fields: Option<String>,
+    pub(super) limits: Limits,
+    pub(super) out: mpsc::Sender<(Kind, News)>,
+}
+
+/// The receiver of news is gone.
+struct Closed;
+
+impl Follower {
+    /// Runs until the receiver of news is gone.
+    pub(super) async fn run<K>(self)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+        Object: From<K>,
+    {
+        let mut backoff = Backoff::new(self.limits.backoff, fastrand::Rng::new());
+        while self.list_and_watch::<K>(&mut backoff).await.is_ok() {}
+    }
+
+    /// Lists, and watches until the server refuses to continue from there.
+    async fn list_and_watch<K>(&self, backoff: &mut Backoff) -> Result<(), Closed>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+        Object: From<K>,
+    {
+        let (client, mut accepted) = bounded(self.client.clone(), self.limits);
+        let mut config = watcher::Config::default().page_size(self.limits.page);
+        config.field_selector.clone_from(&self.fields);
+        let mut events = pin!(watcher::watcher(Api::<K>::all(client), config));
+        let (mut list_began, mut watch_began) = (Instant::now(), Instant::now());
+        loop {
+            let event = tokio::select! {
+                biased;
+                Ok(()) = accepted.changed() => {
+                    watch_began = Instant::now();
+                    self.send(News::Current).await?;
+                    continue;
+                }
+                event = events.next() => event,
+            };
+            let failure = match event {
+                None => return Ok(()),
+                Some(Ok(Event::Init)) => {
+                    list_began = Instant::now();
+                    self.send(News::Begin).await?;
+                    continue;
+                }
+                Some(Ok(Event::InitApply(_))) if list_began.elapsed() > self.limits.listing => {
+                    Failure::endless(self.kind)
+                }
+                Some(Ok(Event::InitApply(object) | Event::Apply(object))) => {
+                    self.send(News::Set(object.into())).await?;
+                    continue;
+                }
+                Some(Ok(Event::Delete(object))) => {
+                    self.send(News::Remove(object.into())).await?;
+                    continue;
+                }
+                Some(Ok(Event::InitDone)) => {
+                    self.send(News::Finish).await?;
+                    continue;
+                }
+                Some(Err(error)) => Failure::new(self.kind, &error),
+            };
+            if watch_began.elapsed() > self.limits.backoff.max {
+                backoff.reset();
+            }
+            let pause = if failure.is_forbidden() { self.limits.forbidden } else { backoff.delay() };
+            let needs_list = failure.needs_list;
+            self.send(News::Failed(failure)).await?;
+            sleep(pause).await;
+            if needs_list {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(&self, news: News) -> Result<(), Closed> {
+        self.out.send((self.kind, news)).await.map_err(|_| Closed)
+    }
+}

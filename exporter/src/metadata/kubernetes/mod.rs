@@ -1,0 +1,152 @@
+//! The provider of names from a Kubernetes API server: pods, services and their endpoints, nodes, namespaces, owners.
+//!
+//! A task for each kind of objects lists and watches it (`follow`); the provider's task joins what they send in a
+//! `world` and sends the receiver what has changed. The server may be away, slow, hostile or of few rights: the last
+//! state stays, and whatever it costs has a limit (`limits`).
+
+mod bounded;
+mod client;
+mod failure;
+mod follow;
+mod health;
+mod labels;
+mod limits;
+mod objects;
+mod publish;
+mod world;
+
+use std::future::pending;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use eyepiece_config::{Enabled, PodScope};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::warn;
+
+use self::follow::{Follower, News};
+use self::limits::Limits;
+use self::objects::{EndpointSlice, Job, Kind, Namespace, Node, Pod, ReplicaSet, Service};
+use self::publish::Publication;
+use self::world::Place;
+use super::provider::ChangeReceiver;
+use crate::support::backoff::Backoff;
+use crate::support::shutdown::{Stop, requested};
+use crate::support::telemetry::Telemetry;
+
+/// News that wait for the provider: about a page of each list. A full queue stops the reading of answers.
+const QUEUE: usize = 256;
+/// News that are applied at once: all that wait.
+const BATCH: usize = QUEUE;
+
+/// The provider, not yet running.
+pub struct Kubernetes {
+    kubeconfig: Option<PathBuf>,
+    place: Place,
+    receiver: Arc<dyn ChangeReceiver>,
+    telemetry: Telemetry,
+    limits: Limits,
+}
+
+impl Kubernetes {
+    /// A provider for the node of a name in the cluster of a name. Returns `None` if the settings turn it off, or are
+    /// `auto` and nothing leads to a cluster.
+    pub fn new(
+        settings: &eyepiece_config::Kubernetes,
+        node: &str,
+        cluster: &str,
+        receiver: Arc<dyn ChangeReceiver>,
+        telemetry: &Telemetry,
+    ) -> Option<Self> {
+        let is_enabled = match settings.enabled {
+            Enabled::On => true,
+            Enabled::Off => false,
+            Enabled::Auto => settings.kubeconfig.is_some() || client::is_in_cluster(),
+        };
+        let limits = Limits::default();
+        let place = Place {
+            cluster: cluster.to_owned(),
+            node: node.to_owned(),
+            is_own_only: settings.scope == PodScope::Node,
+            objects_max: limits.objects,
+        };
+        let (kubeconfig, telemetry) = (settings.kubeconfig.clone(), telemetry.clone());
+        is_enabled.then_some(Self { kubeconfig, place, receiver, telemetry, limits })
+    }
+
+    /// Runs until the stop. What was sent to the receiver stays there.
+    pub async fn run(self, mut stop: Stop) {
+        tokio::select! {
+            _ = requested(&mut stop) => {}
+            () = self.provide() => {}
+        }
+    }
+
+    async fn provide(self) {
+        let mut publication = Publication::new(self.place.clone(), Arc::clone(&self.receiver), &self.telemetry);
+        let client = self.connect(&mut publication).await;
+        let (out, mut news) = mpsc::channel(QUEUE);
+        let mut followers = JoinSet::new();
+        for kind in Kind::ALL {
+            let fields =
+                (kind == Kind::Pods && self.place.is_own_only).then(|| format!("spec.nodeName={}", self.place.node));
+            let (client, out) = (client.clone(), out.clone());
+            let follower = Follower { kind, client, fields, limits: self.limits, out };
+            match kind {
+                Kind::Namespaces => followers.spawn(follower.run::<Namespace>()),
+                Kind::Nodes => followers.spawn(follower.run::<Node>()),
+                Kind::ReplicaSets => followers.spawn(follower.run::<ReplicaSet>()),
+                Kind::Jobs => followers.spawn(follower.run::<Job>()),
+                Kind::Services => followers.spawn(follower.run::<Service>()),
+                Kind::EndpointSlices => followers.spawn(follower.run::<EndpointSlice>()),
+                Kind::Pods => followers.spawn(follower.run::<Pod>()),
+            };
+        }
+        let settled_at = Instant::now() + self.limits.settle;
+        let mut batch: Vec<(Kind, News)> = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                _ = news.recv_many(&mut batch, BATCH) => {}
+                () = wait(publication.next_deadline()) => {}
+                () = sleep_until(settled_at), if !publication.has_begun() && Instant::now() < settled_at => {}
+            }
+            for (kind, news) in batch.drain(..) {
+                publication.apply(kind, news, SystemTime::now());
+            }
+            publication.publish(SystemTime::now(), Instant::now() >= settled_at);
+        }
+    }
+
+    /// Waits until there is a client: a kubeconfig or a token may come later.
+    async fn connect(&self, publication: &mut Publication) -> kube::Client {
+        let mut backoff = Backoff::new(self.limits.backoff, fastrand::Rng::new());
+        let mut last = None;
+        loop {
+            match client::connect(self.kubeconfig.as_deref()).await {
+                Ok(client) => return client,
+                Err(error) => {
+                    if last.as_ref() != Some(&error) {
+                        warn!("kubernetes: {error}");
+                    }
+                    publication.report_unavailable(&error);
+                    last = Some(error);
+                }
+            }
+            sleep(backoff.delay()).await;
+        }
+    }
+}
+
+/// Waits until a time, in seconds since 1970.
+async fn wait(until: Option<i64>) {
+    let Some(until) = until else { return pending().await };
+    let until = UNIX_EPOCH + Duration::from_secs(u64::try_from(until).unwrap_or_default());
+    // A deadline far ahead, or a clock that is set meanwhile, is looked at again.
+    let left = until.duration_since(SystemTime::now()).unwrap_or_default().min(Duration::from_secs(60));
+    sleep(left + Duration::from_millis(1)).await;
+}
+
+#[cfg(test)]
+mod tests;

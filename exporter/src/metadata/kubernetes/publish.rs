@@ -1,0 +1,139 @@
+//! Applies news to the world, and sends what follows to the receiver.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use eyepiece_semconv::{attribute, metric};
+use tracing::warn;
+
+use super::follow::News;
+use super::health::Health;
+use super::objects::Kind;
+use super::world::{Dropped, Place, World};
+use crate::metadata::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
+use crate::support::telemetry::{Number, Telemetry};
+
+/// The provider's state, and its receiver.
+pub(super) struct Publication {
+    world: World,
+    health: Health,
+    receiver: Arc<dyn ChangeReceiver>,
+    telemetry: Telemetry,
+    limit: Number,
+    invalid: Number,
+    /// Whether the receiver has had the first full listing.
+    has_begun: bool,
+    reported: Option<(Condition, usize)>,
+    node: String,
+}
+
+fn seconds(now: SystemTime) -> i64 {
+    now.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+impl Publication {
+    pub(super) fn new(place: Place, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Self {
+        let dropped = |reason| {
+            telemetry.counter(metric::EYEPIECE_KUBERNETES_OBJECTS_DROPPED.name, &[(attribute::EYEPIECE_REASON, reason)])
+        };
+        let mut publication = Self {
+            node: place.node.clone(),
+            world: World::new(place),
+            health: Health::new(),
+            receiver,
+            telemetry: telemetry.clone(),
+            limit: dropped("limit"),
+            invalid: dropped("invalid"),
+            has_begun: false,
+            reported: None,
+        };
+        publication.report(Condition::Connecting(None));
+        publication
+    }
+
+    /// Applies news.
+    pub(super) fn apply(&mut self, kind: Kind, news: News, now: SystemTime) {
+        match news {
+            News::Begin => self.world.begin(kind),
+            News::Set(object) => match self.world.set(&object, seconds(now)) {
+                Ok(()) => {}
+                Err(Dropped::Limit) => {
+                    if self.limit.get() == 0 {
+                        warn!(
+                            resource = kind.resource(),
+                            "kubernetes: there are too many objects: further ones are left out"
+                        );
+                    }
+                    self.limit.add(1);
+                }
+                Err(Dropped::Invalid) => self.invalid.add(1),
+            },
+            News::Remove(object) => self.world.remove(&object),
+            News::Finish => {
+                self.world.finish(kind);
+                if kind == Kind::Nodes && !self.world.knows_own_node() {
+                    warn!(node = self.node, "kubernetes: the cluster has no node of the name in node.name");
+                }
+            }
+            News::Current => self.health.current(kind),
+            News::Failed(failure) => {
+                let reason = [(attribute::EYEPIECE_REASON, failure.reason)];
+                self.telemetry.counter(metric::EYEPIECE_KUBERNETES_FAILURES.name, &reason).add(1);
+                self.health.failed(kind, failure, now);
+            }
+        }
+    }
+
+    /// Sends what has changed. The first entries wait until all lists are there, or until they are late.
+    pub(super) fn publish(&mut self, now: SystemTime, is_late: bool) {
+        self.world.expire(seconds(now));
+        let condition = self.health.condition();
+        if self.has_begun {
+            let changes = self.world.take_changes();
+            if !changes.is_empty() {
+                self.receiver.apply(Provider::Kubernetes, changes);
+            }
+        } else if (self.world.objects() > 0 || condition == Condition::Current) && (is_late || self.health.is_settled())
+        {
+            self.has_begun = true;
+            self.receiver.replace(Provider::Kubernetes, last_of(self.world.take_changes()));
+        }
+        self.report(condition);
+    }
+
+    /// Reports that there is no way to a server.
+    pub(super) fn report_unavailable(&mut self, error: &str) {
+        self.report(Condition::Unavailable(error.to_owned()));
+    }
+
+    fn report(&mut self, condition: Condition) {
+        let now = (condition, self.world.objects());
+        if self.reported.as_ref() != Some(&now) {
+            self.receiver.report(Provider::Kubernetes, now.0.clone(), now.1);
+            self.reported = Some(now);
+        }
+    }
+
+    /// Returns whether the receiver has had the first entries.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// When the next address is released, in seconds since 1970.
+    pub(super) fn next_deadline(&self) -> Option<i64> {
+        self.world.next_deadline()
+    }
+}
+
+/// What changes lead to, from nothing.
+fn last_of(changes: Vec<Change>) -> Vec<(Key, Target)> {
+    let mut entries = HashMap::new();
+    for change in changes {
+        match change {
+            Change::Set(key, target) => drop(entries.insert(key, target)),
+            Change::Remove(key) => drop(entries.remove(&key)),
+        }
+    }
+    entries.into_iter().collect()
+}

@@ -1,0 +1,105 @@
+//! Nodes, and the API servers that endpoint slices name: entities of their addresses.
+
+use std::sync::Arc;
+
+use eyepiece_flow::metadata::{EndMetadata, Service};
+use eyepiece_semconv::attribute;
+
+use super::claims::{Class, Rank};
+use super::state::{Dropped, Names, NodeRecord, World, check_limit};
+use crate::metadata::IDENTITY_HOST;
+use crate::metadata::kubernetes::objects::{Kind, Node};
+use crate::metadata::provider::{Entity, EntityKind, Key};
+
+/// Identity of another node (Cilium `pkg/identity/numericidentity.go`).
+const IDENTITY_REMOTE_NODE: u32 = 6;
+/// Identity of an API server that is not on this node.
+const IDENTITY_KUBE_APISERVER: u32 = 7;
+/// Addresses of one node that are kept.
+const ADDRESSES_MAX: usize = 16;
+
+fn labels(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("reserved:{name}")).collect()
+}
+
+impl World {
+    pub(super) fn set_node(&mut self, node: &Node) -> Result<(), Dropped> {
+        let Names { uid, name, .. } = Names::of(&node.metadata).ok_or(Dropped::Invalid)?;
+        check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.place.objects_max)?;
+        let addresses = node.status.as_ref().and_then(|status| status.addresses.as_deref()).unwrap_or_default();
+        // Names stand among them.
+        let addresses = addresses.iter().filter_map(|entry| entry.address.parse().ok()).take(ADDRESSES_MAX).collect();
+        let created = node.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+        let record = NodeRecord { listing: self.listing(Kind::Nodes), name: name.into(), created, addresses };
+        let uid: Arc<str> = uid.into();
+        let former = self.nodes.get(&uid).map(|former| former.addresses.clone()).unwrap_or_default();
+        for address in former.iter().filter(|address| !record.addresses.contains(address)) {
+            self.release(&Key::Address(*address), &uid);
+        }
+        self.claim_node(&uid, &record);
+        self.nodes.insert(uid, record);
+        Ok(())
+    }
+
+    pub(super) fn remove_node(&mut self, uid: &str) {
+        let Some(node) = self.nodes.remove(uid) else { return };
+        for address in &node.addresses {
+            self.release(&Key::Address(*address), uid);
+        }
+    }
+
+    /// Gives nodes the identity that they have beside the API servers' present addresses.
+    pub(super) fn refresh_nodes(&mut self) {
+        let nodes = std::mem::take(&mut self.nodes);
+        for (uid, node) in &nodes {
+            self.claim_node(uid, node);
+        }
+        self.nodes = nodes;
+    }
+
+    fn claim_node(&mut self, uid: &Arc<str>, node: &NodeRecord) {
+        let entity = Arc::new(self.node_entity(node));
+        let rank = Rank { class: Class::Node, stays: true, created: node.created };
+        for address in &node.addresses {
+            self.claim(&Key::Address(*address), uid, rank, Some(&entity));
+        }
+    }
+
+    fn node_entity(&self, node: &NodeRecord) -> Entity {
+        let has_api_server = node.addresses.iter().any(|address| self.api_servers.contains(address));
+        let (identity, names): (_, &[&str]) = match (*node.name == *self.place.node, has_api_server) {
+            (true, false) => (IDENTITY_HOST, &["host"]),
+            (true, true) => (IDENTITY_HOST, &["host", "kube-apiserver"]),
+            (false, true) => (IDENTITY_KUBE_APISERVER, &["kube-apiserver", "remote-node"]),
+            (false, false) => (IDENTITY_REMOTE_NODE, &["remote-node"]),
+        };
+        Entity {
+            kind: EntityKind::Node,
+            name: node.name.to_string(),
+            identity,
+            metadata: EndMetadata {
+                cluster_name: self.place.cluster.clone(),
+                labels: labels(names),
+                ..EndMetadata::default()
+            },
+            attributes: vec![(attribute::K8S_NODE_NAME, node.name.to_string())],
+            ..Entity::default()
+        }
+    }
+
+    /// The entity of an API server's address that is no node's.
+    pub(super) fn api_server(&self, service: &Service) -> Arc<Entity> {
+        Arc::new(Entity {
+            kind: EntityKind::Node,
+            name: "kube-apiserver".to_owned(),
+            identity: IDENTITY_KUBE_APISERVER,
+            metadata: EndMetadata {
+                cluster_name: self.place.cluster.clone(),
+                labels: labels(&["kube-apiserver"]),
+                ..EndMetadata::default()
+            },
+            service: Some(service.clone()),
+            ..Entity::default()
+        })
+    }
+}

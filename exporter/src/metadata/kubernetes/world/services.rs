@@ -1,0 +1,164 @@
+//! Services and their endpoints: entities of their addresses and ports, and the service that a pod belongs to.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use eyepiece_flow::metadata::{EndMetadata, Service};
+
+use super::claims::{Class, Rank};
+use super::state::{Dropped, NAME_MAX, Names, ServiceRecord, Slice, World, check_limit};
+use crate::metadata::kubernetes::objects::{self, EndpointSlice, Kind, SERVICE_NAME};
+use crate::metadata::provider::{Entity, EntityKind, Key};
+
+/// Addresses and ports of one service that are kept.
+const KEYS_MAX: usize = 1024;
+/// Endpoints of a slice; Kubernetes has no more.
+const ENDPOINTS_MAX: usize = 1000;
+
+/// The addresses and ports of a service.
+fn keys(service: &objects::Service) -> Box<[Key]> {
+    let Some(spec) = &service.spec else { return Box::default() };
+    let single = spec.cluster_ip.as_slice();
+    // The text "None" of a headless service is no address.
+    let texts = spec.cluster_ips.as_deref().filter(|addresses| !addresses.is_empty()).unwrap_or(single);
+    let addresses: Vec<IpAddr> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+    let mut keys = Vec::new();
+    for port in spec.ports.as_deref().unwrap_or_default() {
+        let protocol = match port.protocol.as_deref() {
+            None | Some("" | "TCP") => 6,
+            Some("UDP") => 17,
+            Some("SCTP") => 132,
+            Some(_) => continue,
+        };
+        keys.extend(addresses.iter().map(|&address| Key::Service { address, port: port.port, protocol }));
+    }
+    keys.truncate(KEYS_MAX);
+    keys.into()
+}
+
+impl World {
+    pub(super) fn set_service(&mut self, service: &objects::Service) -> Result<(), Dropped> {
+        let Names { uid, name, namespace } = Names::of(&service.metadata).ok_or(Dropped::Invalid)?;
+        let known = self.services.get(uid);
+        check_limit(known.is_some(), self.services.len(), self.place.objects_max)?;
+        let (uid, keys) = (Arc::<str>::from(uid), keys(service));
+        let gone = known.map(|known| known.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
+        for key in gone.unwrap_or_default() {
+            self.release(&key, &uid);
+        }
+        let entity = Arc::new(Entity {
+            kind: EntityKind::Service,
+            name: format!("{namespace}/{name}"),
+            metadata: EndMetadata {
+                cluster_name: self.place.cluster.clone(),
+                namespace: namespace.to_owned(),
+                ..EndMetadata::default()
+            },
+            service: Some(Service { name: name.to_owned(), namespace: namespace.to_owned() }),
+            ..Entity::default()
+        });
+        let created = service.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+        let rank = Rank { class: Class::Service, stays: service.metadata.deletion_timestamp.is_none(), created };
+        for key in &keys {
+            self.claim(key, &uid, rank, Some(&entity));
+        }
+        self.services.insert(uid, ServiceRecord { listing: self.listing(Kind::Services), keys });
+        Ok(())
+    }
+
+    pub(super) fn remove_service(&mut self, uid: &str) {
+        let Some(service) = self.services.remove(uid) else { return };
+        for key in &service.keys {
+            self.release(key, uid);
+        }
+    }
+
+    pub(super) fn set_slice(&mut self, slice: &EndpointSlice) -> Result<(), Dropped> {
+        let Names { uid, namespace, .. } = Names::of(&slice.metadata).ok_or(Dropped::Invalid)?;
+        check_limit(self.slices.contains_key(uid), self.slices.len(), self.place.objects_max)?;
+        let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+        let Some(name) = service.filter(|name| name.len() <= NAME_MAX) else {
+            // A slice without a service is of no use here.
+            self.remove_slice(uid);
+            return Ok(());
+        };
+        let service = Service { name: name.clone(), namespace: namespace.to_owned() };
+        let pods = self.pods_of(slice);
+        let addresses =
+            slice.endpoints.iter().flatten().take(ENDPOINTS_MAX).flat_map(|end| end.addresses.iter().flatten());
+        let is_api_server = (service.namespace.as_str(), service.name.as_str()) == ("default", "kubernetes");
+        let addresses = addresses.filter(|_| is_api_server).filter_map(|text| text.parse().ok());
+        let api_servers = addresses.take(ENDPOINTS_MAX).collect();
+        let listing = self.listing(Kind::EndpointSlices);
+        self.replace_slice(&uid.into(), Some(Slice { listing, service, pods, api_servers }));
+        Ok(())
+    }
+
+    pub(super) fn remove_slice(&mut self, uid: &str) {
+        self.replace_slice(&uid.into(), None);
+    }
+
+    /// The uids of the pods behind a slice, as far as they may be known here.
+    fn pods_of(&self, slice: &EndpointSlice) -> Box<[Arc<str>]> {
+        let is_elsewhere =
+            |node: Option<&str>| self.place.is_own_only && node.is_some_and(|node| node != self.place.node);
+        let ends = slice.endpoints.iter().flatten().take(ENDPOINTS_MAX);
+        let ends = ends.filter(|end| !is_elsewhere(end.node_name.as_deref()));
+        let targets = ends.filter_map(|end| end.target_ref.as_ref()).filter(|to| to.kind.as_deref() == Some("Pod"));
+        let uids = targets.filter_map(|to| to.uid.as_deref()).filter(|uid| uid.len() <= NAME_MAX);
+        let mut room = self.place.objects_max.saturating_sub(self.memberships.len());
+        let known = uids.filter_map(|uid| {
+            let shared = self.pods.get_key_value(uid).map(|(uid, _)| uid);
+            let shared = shared.or_else(|| self.memberships.get_key_value(uid).map(|(uid, _)| uid));
+            shared.cloned().or_else(|| {
+                room = room.checked_sub(1)?;
+                Some(uid.into())
+            })
+        });
+        known.collect()
+    }
+
+    fn replace_slice(&mut self, uid: &Arc<str>, new: Option<Slice>) {
+        let old = self.slices.remove(uid);
+        for pod in old.iter().flat_map(|slice| &slice.pods) {
+            if let Some(slices) = self.memberships.get_mut(pod) {
+                slices.retain(|slice| slice != uid);
+                if slices.is_empty() {
+                    self.memberships.remove(pod);
+                }
+            }
+            self.stale.pods.insert(Arc::clone(pod));
+        }
+        for pod in new.iter().flat_map(|slice| &slice.pods) {
+            let slices = self.memberships.entry(Arc::clone(pod)).or_insert_with(|| Vec::with_capacity(1));
+            if !slices.contains(uid) {
+                slices.push(Arc::clone(uid));
+            }
+            self.stale.pods.insert(Arc::clone(pod));
+        }
+        let api_servers =
+            |slice: &Option<Slice>| slice.as_ref().map(|slice| slice.api_servers.clone()).unwrap_or_default();
+        let (before, after) = (api_servers(&old), api_servers(&new));
+        for address in before.iter().filter(|address| !after.contains(address)) {
+            self.release(&Key::Address(*address), uid);
+        }
+        if let Some(slice) = new {
+            let entity = self.api_server(&slice.service);
+            for address in &after {
+                let rank = Rank { class: Class::ApiServer, stays: true, created: 0 };
+                self.claim(&Key::Address(*address), uid, rank, Some(&entity));
+            }
+            self.slices.insert(Arc::clone(uid), slice);
+        }
+        if before != after {
+            self.api_servers = self.slices.values().flat_map(|slice| &slice.api_servers).copied().collect();
+            self.stale.nodes = true;
+        }
+    }
+
+    /// The service that a pod belongs to: of several the first by name.
+    pub(super) fn service_of(&self, pod: &str) -> Option<Service> {
+        let slices = self.memberships.get(pod)?.iter().filter_map(|uid| self.slices.get(uid));
+        slices.map(|slice| &slice.service).min_by(|a, b| a.name.cmp(&b.name)).cloned()
+    }
+}

@@ -1,0 +1,193 @@
+//! Which control groups and network namespaces lead where: by a scan of all, and by single new folders.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use eyepiece_flow::control_group::{Owner, unified_path};
+
+use super::hierarchy::{Tree, id, walk};
+use super::{process, targets};
+use crate::metadata::provider::{Change, Key, Target};
+
+/// The most folders of a tree that are read and watched: more than a machine of 250 pods has, ten times over.
+pub(super) const MAX_FOLDERS: usize = 16_384;
+/// Processes of a new folder that are looked at: a container's first ones are all in its namespace.
+const FIRST_PROCESSES: usize = 4;
+
+/// What was sent, and how to find out what is.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    trees: Vec<Tree>,
+    own_namespace: Option<u32>,
+    entries: HashMap<Key, Target>,
+    /// Whether a container's namespace could not be read for want of a capability.
+    is_denied: bool,
+}
+
+impl Groups {
+    /// Knows no entry yet.
+    pub(super) fn new(trees: Vec<Tree>) -> Self {
+        Self { trees, own_namespace: process::own_namespace(), entries: HashMap::new(), is_denied: false }
+    }
+
+    pub(super) fn trees(&self) -> &[Tree] {
+        &self.trees
+    }
+
+    /// Returns whether a container's namespace could not be read for want of a capability.
+    pub(super) const fn is_denied(&self) -> bool {
+        self.is_denied
+    }
+
+    /// The number of control groups that lead somewhere.
+    pub(super) fn count(&self) -> usize {
+        self.entries.keys().filter(|key| matches!(key, Key::ControlGroup(_))).count()
+    }
+
+    /// The current entries.
+    pub(super) fn entries(&self) -> Vec<(Key, Target)> {
+        self.entries.iter().map(|(key, target)| (key.clone(), target.clone())).collect()
+    }
+
+    /// Reads all folders and processes, and returns what changed. A removed folder's entry stays until then, since the
+    /// last totals of its connections come later.
+    pub(super) fn scan(&mut self) -> Vec<Change> {
+        let mut found = HashMap::new();
+        let unified = self.trees.iter().find(|tree| tree.is_unified).cloned();
+        if let Some(tree) = &unified {
+            walk(tree.root.clone(), MAX_FOLDERS, |folder| found.extend(entry_of_folder(tree, folder)));
+        }
+        for id in process::all() {
+            let Some(text) = process::control_groups(id) else { continue };
+            let owner = Owner::of_process(&text);
+            // A path outside of our cgroup namespace begins with `/..` and has no folder here.
+            let path = unified_path(&text).filter(|path| *path != "/" && !path.starts_with("/.."));
+            if let Some(key) = path.and_then(|path| key_of(&unified.as_ref()?.folder_of(path)))
+                && !found.contains_key(&key)
+                && let Some(target) = targets::of_owner(&owner).or_else(|| targets::of_process(id))
+            {
+                found.insert(key, target);
+            }
+            if let Some((key, target)) = self.entry_of_namespace(id, &owner) {
+                // A container that joins another one's namespace does not take it over.
+                let is_known = self.entries.get(&key) == Some(&target);
+                if is_known || !found.contains_key(&key) {
+                    found.insert(key, target);
+                }
+            }
+        }
+        self.replace_entries(found)
+    }
+
+    /// Reads one new folder and returns what changed, and whether a process of it was seen in a namespace of its own
+    /// or none is to be expected.
+    pub(super) fn look(&mut self, folder: &Path) -> (Vec<Change>, bool) {
+        let tree = self.trees.iter().find(|tree| folder.starts_with(&tree.root));
+        let Some((tree, path)) = tree.and_then(|tree| Some((tree, tree.path_of(folder)?))) else {
+            return (Vec::new(), true);
+        };
+        let owner = Owner::of_path(path);
+        let mut found: Vec<_> = entry_of_folder(tree, folder).into_iter().collect();
+        let processes = process::of_group(folder, FIRST_PROCESSES);
+        let namespace = processes.iter().find_map(|id| self.entry_of_namespace(*id, &owner));
+        let is_settled = namespace.is_some() || !matches!(owner, Owner::Container { .. } | Owner::Pod(_));
+        found.extend(namespace);
+        let changes = found.into_iter().filter(|(key, target)| self.entries.get(key) != Some(target));
+        let changes: Vec<_> = changes.map(|(key, target)| Change::Set(key, target)).collect();
+        for change in &changes {
+            if let Change::Set(key, target) = change {
+                self.entries.insert(key.clone(), target.clone());
+            }
+        }
+        (changes, is_settled)
+    }
+
+    /// The namespace of a container's or pod's process, unless it is the host's.
+    fn entry_of_namespace(&mut self, process: u32, owner: &Owner<'_>) -> Option<(Key, Target)> {
+        if !matches!(owner, Owner::Container { .. } | Owner::Pod(_)) {
+            return None;
+        }
+        let namespace = process::namespace(process);
+        self.is_denied |= namespace.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        let namespace = namespace.ok().filter(|inode| Some(*inode) != self.own_namespace)?;
+        Some((Key::Namespace(namespace), targets::of_owner(owner)?))
+    }
+
+    fn replace_entries(&mut self, found: HashMap<Key, Target>) -> Vec<Change> {
+        let gone = self.entries.keys().filter(|key| !found.contains_key(*key)).cloned().map(Change::Remove);
+        let new = found.iter().filter(|(key, target)| self.entries.get(*key) != Some(*target));
+        let changes = gone.chain(new.map(|(key, target)| Change::Set(key.clone(), target.clone()))).collect();
+        self.entries = found;
+        changes
+    }
+}
+
+/// The entry of a folder whose path names its owner.
+fn entry_of_folder(tree: &Tree, folder: &Path) -> Option<(Key, Target)> {
+    let target = targets::of_owner(&Owner::of_path(tree.path_of(folder).filter(|_| tree.is_unified)?))?;
+    Some((key_of(folder)?, target))
+}
+
+fn key_of(folder: &Path) -> Option<Key> {
+    id(folder).map(Key::ControlGroup)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::fs;
+    use std::path::Path;
+
+    use super::Groups;
+    use crate::metadata::local::hierarchy::{Tree, id};
+    use crate::metadata::provider::{Change, Key, Target};
+
+    const A: &str = "3f4aa1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e";
+
+    fn groups(root: &Path) -> Groups {
+        Groups::new(vec![Tree { root: root.to_owned(), is_unified: true }])
+    }
+
+    fn container() -> Target {
+        Target::Key(Key::Container(A.into()))
+    }
+
+    #[test]
+    fn folders_lead_to_owners_until_scan() {
+        let root = tempfile::tempdir().unwrap();
+        let service = root.path().join("system.slice/a.service");
+        fs::create_dir_all(&service).unwrap();
+        let mut groups = groups(root.path());
+        let changes = groups.scan();
+        let key = Key::ControlGroup(id(&service).unwrap());
+        assert!(matches!(&changes[..], [Change::Set(set, Target::Entity(_))] if *set == key), "{changes:?}");
+        assert_eq!((groups.scan(), groups.count()), (vec![], 1), "nothing new");
+        let scope = root.path().join(format!("system.slice/docker-{A}.scope"));
+        fs::create_dir(&scope).unwrap();
+        let new = Key::ControlGroup(id(&scope).unwrap());
+        assert_eq!(groups.look(&scope), (vec![Change::Set(new.clone(), container())], false), "no process yet");
+        assert_eq!(groups.look(&scope), (vec![], false));
+        assert_eq!(groups.look(&service), (vec![], true), "of the host's namespace");
+        fs::remove_dir(&scope).unwrap();
+        assert_eq!(groups.entries().len(), 2, "until the next scan");
+        assert_eq!(groups.scan(), [Change::Remove(new)]);
+    }
+
+    #[test]
+    fn namespace_leads_to_container_of_process() {
+        let root = tempfile::tempdir().unwrap();
+        let scope = root.path().join(format!("docker/{A}"));
+        fs::create_dir_all(&scope).unwrap();
+        fs::write(scope.join("cgroup.procs"), format!("{}\n", std::process::id())).unwrap();
+        let mut groups = groups(root.path());
+        let own = groups.own_namespace.take().unwrap();
+        let (changes, is_settled) = groups.look(&scope);
+        assert!(is_settled);
+        assert!(changes.contains(&Change::Set(Key::Namespace(own), container())), "{changes:?}");
+        groups.own_namespace = Some(own);
+        groups.entries = HashMap::new();
+        let (changes, is_settled) = groups.look(&scope);
+        assert!(!is_settled && changes.len() == 1, "the host's namespace leads to no container: {changes:?}");
+    }
+}

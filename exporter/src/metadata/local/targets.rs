@@ -1,0 +1,80 @@
+//! What the owner of a control group leads to: a container, a pod, or an entity of this machine.
+
+use std::sync::Arc;
+
+use eyepiece_flow::control_group::Owner;
+use eyepiece_flow::metadata::{EndMetadata, Workload};
+use eyepiece_semconv::attribute;
+
+use super::process;
+use crate::metadata::IDENTITY_HOST;
+use crate::metadata::provider::{Entity, EntityKind, Key, Target};
+
+/// The namespace of units and processes.
+const HOST: &str = "host";
+
+/// What an owner leads to; `None` if the path names nothing.
+pub(super) fn of_owner(owner: &Owner<'_>) -> Option<Target> {
+    match owner {
+        Owner::Other => None,
+        Owner::Unit { name, user } => Some(Target::Entity(Arc::new(unit(name, *user)))),
+        Owner::Pod(uid) | Owner::Container { pod: Some(uid), .. } => Some(Target::Key(Key::Pod(uid.as_ref().into()))),
+        Owner::Container { id, pod: None } => Some(Target::Key(Key::Container((*id).into()))),
+    }
+}
+
+fn unit(name: &str, user: Option<u32>) -> Entity {
+    let labels = std::iter::once(format!("host:unit={name}")).chain(user.map(|user| format!("host:user={user}")));
+    Entity { kind: EntityKind::Unit, ..on_host(name, labels.collect()) }
+}
+
+/// A process outside of units and containers; `None` if it ended.
+pub(super) fn of_process(id: u32) -> Option<Target> {
+    let name = process::name(id)?;
+    let labels = vec![format!("host:process={name}")];
+    let entity = on_host(&name, labels);
+    let attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
+    Some(Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity })))
+}
+
+/// An entity of the machine itself, whose identity is the machine's.
+fn on_host(name: &str, labels: Vec<String>) -> Entity {
+    let workloads = vec![Workload { name: name.to_owned(), kind: String::new() }];
+    let (namespace, pod_name) = (HOST.to_owned(), name.to_owned());
+    let metadata = EndMetadata { namespace, pod_name, labels, workloads, ..EndMetadata::default() };
+    Entity { name: name.to_owned(), identity: IDENTITY_HOST, metadata, ..Entity::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_flow::control_group::Owner;
+
+    use super::{of_owner, of_process};
+    use crate::metadata::provider::{EntityKind, Key, Target};
+
+    #[test]
+    fn owners_lead_to_keys_or_entities() {
+        assert_eq!(of_owner(&Owner::Other), None);
+        let (id, uid) = ("c".repeat(64), "1b5e4a3c-0d2f-4e61-8a7b-9c0d1e2f3a4b");
+        let container = |pod: Option<&'static str>| Owner::Container { id: &id, pod: pod.map(Into::into) };
+        assert_eq!(of_owner(&container(None)), Some(Target::Key(Key::Container(id.as_str().into()))));
+        for owner in [container(Some(uid)), Owner::Pod(uid.into())] {
+            assert_eq!(of_owner(&owner), Some(Target::Key(Key::Pod(uid.into()))));
+        }
+        for (user, labels) in
+            [(None, vec!["host:unit=a.service"]), (Some(7), vec!["host:unit=a.service", "host:user=7"])]
+        {
+            let Some(Target::Entity(entity)) = of_owner(&Owner::Unit { name: "a.service", user }) else { panic!() };
+            assert_eq!((entity.kind, entity.name.as_str(), entity.identity), (EntityKind::Unit, "a.service", 1));
+            assert_eq!(entity.metadata.labels, labels);
+            assert_eq!((entity.metadata.namespace.as_str(), entity.metadata.pod_name.as_str()), ("host", "a.service"));
+            assert_eq!(entity.metadata.workloads[0].name, "a.service");
+        }
+        let own = std::process::id();
+        let Some(Target::Entity(entity)) = of_process(own) else { panic!() };
+        let program = std::env::current_exe().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Process, program.as_str()));
+        assert_eq!(entity.attributes, [("process.pid", own.to_string()), ("process.executable.name", program)]);
+        assert_eq!(of_process(u32::MAX), None, "ended");
+    }
+}

@@ -1,0 +1,173 @@
+//! The interface of metadata providers: entities, the keys that lead to them, and changes of both.
+//!
+//! A provider knows a part of the world: docker its containers, Kubernetes its pods, the host its control groups. It sends
+//! [`Change`]s; the receiver joins them by [`Key`], picks a winner by the precedence of [`Provider`], and publishes
+//! snapshots. A provider never sees a flow.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use eyepiece_flow::lookup::{EndEntity, EntityFields};
+use eyepiece_flow::metadata::{EndMetadata, Service};
+
+/// What sends changes, in the order of precedence: of several entities at one key the first provider's wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Provider {
+    /// The file of names.
+    File,
+    /// Kubernetes.
+    Kubernetes,
+    /// Docker, or podman by its compatible socket.
+    Docker,
+    /// A Cilium agent, by the events of its monitor.
+    Cilium,
+    /// Another Hubble.
+    Hubble,
+    /// This machine: control groups, units and processes.
+    Local,
+    /// DNS answers that were seen.
+    Dns,
+}
+
+impl Provider {
+    /// The name, as in the settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Kubernetes => "kubernetes",
+            Self::Docker => "docker",
+            Self::Cilium => "cilium",
+            Self::Hubble => "hubble",
+            Self::Local => "cgroup",
+            Self::Dns => "dns",
+        }
+    }
+}
+
+/// What an entity is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EntityKind {
+    /// A container of docker or podman.
+    Container,
+    /// A pod of Kubernetes.
+    Pod,
+    /// A unit of systemd.
+    Unit,
+    /// A process outside of any container and unit.
+    Process,
+    /// A service of Kubernetes.
+    Service,
+    /// A machine.
+    Node,
+    /// What a person named in the file of names.
+    #[default]
+    Named,
+    /// A name of DNS.
+    DnsName,
+}
+
+/// What stands at an end of flows. All keys that lead to it share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entity {
+    /// Its kind.
+    pub kind: EntityKind,
+    /// One short readable name, as metrics have it: `shop/web-1`, `sshd.service`.
+    pub name: String,
+    /// Security identity; 0 = not known. That of a label set is [`super::identity_of_labels`].
+    pub identity: u32,
+    /// The fields of Hubble's `flow.Endpoint`.
+    pub metadata: EndMetadata,
+    /// The service that it is or belongs to.
+    pub service: Option<Service>,
+    /// DNS names, without trailing dot.
+    pub dns_names: Vec<String>,
+    /// Further attributes by semantic conventions (`container.id`, `k8s.pod.uid`, `process.pid` …).
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+impl EntityFields for Entity {
+    fn fields(&self) -> EndEntity<'_> {
+        EndEntity {
+            metadata: &self.metadata,
+            service: self.service.as_ref(),
+            dns_names: &self.dns_names,
+            attributes: &self.attributes,
+        }
+    }
+}
+
+/// What leads to an entity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A network namespace, by its inode.
+    Namespace(u32),
+    /// A control group, by its id (the inode of its folder).
+    ControlGroup(u64),
+    /// A container, by its full id: 64 hex digits.
+    Container(Arc<str>),
+    /// A pod of Kubernetes, by its uid, with dashes.
+    Pod(Arc<str>),
+    /// An address.
+    Address(IpAddr),
+    /// All addresses with a prefix: the address with zeros behind the prefix, and the length.
+    Prefix(IpAddr, u8),
+    /// A service's address.
+    Service {
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+        /// IANA protocol number.
+        protocol: u8,
+    },
+}
+
+/// What a key leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An entity.
+    Entity(Arc<Entity>),
+    /// Another key: a namespace or control group leads to the container whose processes are in it, whichever provider
+    /// knows that container. A key that leads to a key that leads on is followed at most four times.
+    Key(Key),
+}
+
+/// A change of a provider's world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Adds or replaces this provider's entry at a key.
+    Set(Key, Target),
+    /// Removes this provider's entry at a key.
+    Remove(Key),
+}
+
+/// A provider's condition, for `eyepiece status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Not reached yet, with the last error if there was one.
+    Connecting(Option<String>),
+    /// What it reported is current.
+    Current,
+    /// It cannot be reached since then: its last state stays and is stale.
+    Stale {
+        /// When it was last current.
+        since: SystemTime,
+        /// Why.
+        error: String,
+    },
+    /// It cannot work on this machine, with why.
+    Unavailable(String),
+}
+
+/// Receives what providers send. Called by one task per provider, never by the data path.
+pub trait ChangeReceiver: Send + Sync + 'static {
+    /// Applies changes in order, all at once.
+    fn apply(&self, provider: Provider, changes: Vec<Change>);
+
+    /// Replaces all entries of a provider: a full listing, at the start or after a gap.
+    fn replace(&self, provider: Provider, entries: Vec<(Key, Target)>);
+
+    /// Reports a provider's condition, and how many objects (containers, pods …) it has.
+    fn report(&self, provider: Provider, condition: Condition, objects: usize);
+}

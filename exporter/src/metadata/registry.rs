@@ -1,0 +1,241 @@
+//! Joins the entries of all providers, and publishes what they lead to.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use eyepiece_flow::interner::Symbols;
+use tokio::sync::Notify;
+
+use super::entities::{Entities, EntityLink, NamedEntity};
+use super::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
+use super::publish::Publisher;
+
+/// How often a key that leads to a key is followed: control group, container, pod, and one to spare.
+const MAX_STEPS: usize = 4;
+/// Pause between publications: a person does not see the delay, and ten a second cost little.
+const PUBLICATION_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The entries of all providers. Providers change it, and its task publishes the changes.
+#[derive(Debug)]
+pub struct Registry {
+    symbols: Symbols,
+    publisher: Publisher,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Targets in the order of precedence.
+    entries: HashMap<Key, Vec<(Provider, Target)>>,
+    /// Keys whose targets are a key.
+    referrers: HashMap<Key, HashSet<Key>>,
+    /// The entity that a key leads to in `published`, by its number.
+    leads_to: HashMap<Key, u32>,
+    /// Number and count of keys of each entity, by its address in memory, which its entry in `published` keeps.
+    numbers: HashMap<usize, (u32, usize)>,
+    free: Vec<u32>,
+    published: Entities,
+    is_changed: bool,
+    conditions: BTreeMap<Provider, (Condition, usize)>,
+}
+
+impl Registry {
+    /// A registry without entries. Names of entities are interned in `symbols`.
+    pub fn new(symbols: Symbols, publisher: Publisher) -> Arc<Self> {
+        Arc::new(Self { symbols, publisher, state: Mutex::default(), changed: Notify::new() })
+    }
+
+    /// Publishes changes as they come, at most ten times a second; never returns.
+    pub async fn publish_changes(self: Arc<Self>) {
+        loop {
+            self.changed.notified().await;
+            self.publish();
+            tokio::time::sleep(PUBLICATION_INTERVAL).await;
+        }
+    }
+
+    /// Publishes all changes so far.
+    pub fn publish(&self) {
+        // Under the lock: a later call publishes the later state.
+        let mut state = self.state();
+        if std::mem::take(&mut state.is_changed) {
+            self.publisher.publish_entities(Arc::new(state.published.clone()));
+        }
+    }
+
+    /// Condition and number of objects of each provider that reported one.
+    pub fn conditions(&self) -> BTreeMap<Provider, (Condition, usize)> {
+        self.state().conditions.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State) -> HashSet<Key>) {
+        let mut state = self.state();
+        let keys = change(&mut state);
+        if !keys.is_empty() {
+            state.lead(keys, &self.symbols);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl ChangeReceiver for Registry {
+    fn apply(&self, provider: Provider, changes: Vec<Change>) {
+        self.change(|state| {
+            let mut changed = HashSet::new();
+            for change in changes {
+                let (key, target) = match change {
+                    Change::Set(key, target) => (key, Some(target)),
+                    Change::Remove(key) => (key, None),
+                };
+                if state.set(provider, &key, target.as_ref()) {
+                    changed.insert(key);
+                }
+            }
+            changed
+        });
+    }
+
+    fn replace(&self, provider: Provider, entries: Vec<(Key, Target)>) {
+        self.change(|state| {
+            let has = |targets: &Vec<(Provider, Target)>| targets.iter().any(|(known, _)| *known == provider);
+            let mut old: HashSet<Key> =
+                state.entries.iter().filter(|(_, targets)| has(targets)).map(|(key, _)| key.clone()).collect();
+            let mut changed = HashSet::new();
+            for (key, target) in entries {
+                old.remove(&key);
+                if state.set(provider, &key, Some(&target)) {
+                    changed.insert(key);
+                }
+            }
+            for key in old {
+                state.set(provider, &key, None);
+                changed.insert(key);
+            }
+            changed
+        });
+    }
+
+    fn report(&self, provider: Provider, condition: Condition, objects: usize) {
+        self.state().conditions.insert(provider, (condition, objects));
+    }
+}
+
+impl State {
+    /// Sets or removes a provider's target at a key. Returns whether that changed it.
+    fn set(&mut self, provider: Provider, key: &Key, target: Option<&Target>) -> bool {
+        let targets = self.entries.entry(key.clone()).or_default();
+        let place = targets.binary_search_by_key(&provider, |(known, _)| *known);
+        let old = match (place, target.cloned()) {
+            (Ok(place), Some(target)) => Some(std::mem::replace(&mut targets[place].1, target)),
+            (Ok(place), None) => Some(targets.remove(place).1),
+            (Err(place), Some(target)) => {
+                targets.insert(place, (provider, target));
+                None
+            }
+            (Err(_), None) => None,
+        };
+        let is_led = |to: &Key| targets.iter().any(|(_, target)| matches!(target, Target::Key(known) if known == to));
+        if let Some(Target::Key(to)) = &old
+            && !is_led(to)
+            && let Some(referrers) = self.referrers.get_mut(to)
+        {
+            referrers.remove(key);
+            if referrers.is_empty() {
+                self.referrers.remove(to);
+            }
+        }
+        if targets.is_empty() {
+            self.entries.remove(key);
+        }
+        if let Some(Target::Key(to)) = target {
+            self.referrers.entry(to.clone()).or_default().insert(key.clone());
+        }
+        old.as_ref() != target
+    }
+
+    /// Updates where keys lead after changes at some, and where the keys lead that lead to these.
+    fn lead(&mut self, mut keys: HashSet<Key>, symbols: &Symbols) {
+        let mut newest: Vec<Key> = keys.iter().cloned().collect();
+        for _ in 0..MAX_STEPS {
+            let referrers = newest.iter().filter_map(|key| self.referrers.get(key)).flatten();
+            newest = referrers.filter(|key| keys.insert(Key::clone(key))).cloned().collect();
+        }
+        for key in keys {
+            self.lead_key(&key, symbols);
+        }
+    }
+
+    fn lead_key(&mut self, key: &Key, symbols: &Symbols) {
+        // Containers and pods only lead other keys on.
+        if matches!(key, Key::Container(_) | Key::Pod(_)) {
+            return;
+        }
+        let old = self.leads_to.get(key).copied();
+        let found = self.resolve(key, MAX_STEPS).map(Arc::clone);
+        let link = found.map(|entity| self.number(&entity, symbols));
+        let new = link.map(|link| link.entity);
+        if let Some(new) = new {
+            self.leads_to.insert(key.clone(), new);
+        } else {
+            self.leads_to.remove(key);
+        }
+        if let Some(old) = old {
+            self.release(old);
+        }
+        if old != new {
+            self.published.set(key, link);
+            self.is_changed = true;
+        }
+    }
+
+    /// Follows a key to the entity of the first provider that leads to one.
+    fn resolve(&self, key: &Key, steps: usize) -> Option<&Arc<Entity>> {
+        self.entries.get(key)?.iter().find_map(|(_, target)| match target {
+            Target::Entity(entity) => Some(entity),
+            Target::Key(next) => self.resolve(next, steps.checked_sub(1)?),
+        })
+    }
+
+    /// Returns the number of an entity, for one more key.
+    fn number(&mut self, entity: &Arc<Entity>, symbols: &Symbols) -> EntityLink {
+        let address = Arc::as_ptr(entity).addr();
+        if let Some((number, keys)) = self.numbers.get_mut(&address) {
+            *keys += 1;
+            let number = *number;
+            return self.link(number, entity);
+        }
+        let next = self.numbers.len() + 1;
+        // The free numbers and those in use are all up to the highest.
+        let number = self.free.pop().unwrap_or_else(|| u32::try_from(next).unwrap_or(u32::MAX));
+        self.numbers.insert(address, (number, 1));
+        let name = Arc::new(symbols.lease(&entity.name));
+        self.published.set_entity(number, Some(NamedEntity { entity: Arc::clone(entity), name }));
+        self.link(number, entity)
+    }
+
+    fn link(&self, entity: u32, fields: &Entity) -> EntityLink {
+        EntityLink { entity, name: self.published.symbol(entity), identity: fields.identity }
+    }
+
+    /// Drops one key of an entity, and with the last one the entity.
+    fn release(&mut self, number: u32) {
+        let Some(address) = self.published.entity(number).map(|entity| Arc::as_ptr(entity).addr()) else { return };
+        let Some((_, keys)) = self.numbers.get_mut(&address) else { return };
+        *keys -= 1;
+        if *keys == 0 {
+            self.numbers.remove(&address);
+            self.published.set_entity(number, None);
+            self.free.push(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

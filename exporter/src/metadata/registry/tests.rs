@@ -1,0 +1,238 @@
+//! Precedence, keys that lead to keys, removal, and what churn leaves behind.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use eyepiece_flow::flow::End;
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::BatchNames as _;
+
+use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, Key, Provider, Target};
+use super::super::{EntityLink, Publisher, Snapshot};
+use super::Registry;
+
+struct Bench {
+    symbols: Symbols,
+    publisher: Publisher,
+    registry: Arc<Registry>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (symbols, publisher) = (Symbols::default(), Publisher::default());
+        Self { registry: Registry::new(symbols.clone(), publisher.clone()), symbols, publisher }
+    }
+
+    fn apply(&self, provider: Provider, changes: impl IntoIterator<Item = Change>) -> Arc<Snapshot> {
+        self.registry.apply(provider, changes.into_iter().collect());
+        self.snapshot()
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.registry.publish();
+        Arc::clone(self.publisher.reader().snapshot())
+    }
+}
+
+fn entity(name: &str) -> Target {
+    Target::Entity(Arc::new(Entity { name: name.to_owned(), identity: 4711, ..Entity::default() }))
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn at(address: &str) -> Key {
+    Key::Address(ip(address))
+}
+
+fn container(id: &str) -> Key {
+    Key::Container(id.into())
+}
+
+fn set(key: Key, target: Target) -> Change {
+    Change::Set(key, target)
+}
+
+/// The name that a link leads to; empty for none.
+fn name(snapshot: &Snapshot, link: Option<EntityLink>) -> String {
+    let Some(EntityLink { entity, name, identity }) = link else { return String::new() };
+    assert_eq!(identity, 4711);
+    let end = End { name, entity, ..End::default() };
+    snapshot.end(&end).map(ToString::to_string).unwrap_or_default()
+}
+
+fn named(snapshot: &Snapshot, address: &str) -> String {
+    name(snapshot, snapshot.entity_at_address(&ip(address), None))
+}
+
+#[test]
+fn first_provider_wins() {
+    let bench = Bench::new();
+    for (provider, change, expected) in [
+        (Provider::Dns, Some("dns"), "dns"),
+        (Provider::Docker, Some("docker"), "docker"),
+        (Provider::Local, Some("local"), "docker"),
+        (Provider::File, Some("file"), "file"),
+        (Provider::Docker, None, "file"),
+        (Provider::File, Some("other"), "other"),
+        (Provider::File, None, "local"),
+        (Provider::Local, None, "dns"),
+        (Provider::Dns, None, ""),
+    ] {
+        let change = match change {
+            Some(name) => set(at("10.0.0.1"), entity(name)),
+            None => Change::Remove(at("10.0.0.1")),
+        };
+        let snapshot = bench.apply(provider, [change]);
+        assert_eq!(named(&snapshot, "10.0.0.1"), expected, "{provider:?}");
+        assert_eq!(named(&snapshot, "::ffff:10.0.0.1"), expected, "the same node");
+    }
+    assert_eq!(bench.symbols.count(), 1);
+}
+
+#[test]
+fn keys_lead_on_four_times() {
+    let bench = Bench::new();
+    let lead = |from: &str, to: &str| set(container(from), Target::Key(container(to)));
+    let mut changes = vec![set(at("10.0.0.1"), Target::Key(container("a"))), lead("a", "b"), lead("b", "c")];
+    let snapshot = bench.apply(Provider::Local, changes.clone());
+    assert_eq!(named(&snapshot, "10.0.0.1"), "");
+    let snapshot = bench.apply(Provider::Docker, [set(container("c"), entity("web"))]);
+    assert_eq!(named(&snapshot, "10.0.0.1"), "web", "the last one came last");
+    // Another provider's entity is used while the first one's target leads nowhere.
+    let snapshot = bench.apply(Provider::Dns, [set(at("10.0.0.1"), entity("dns"))]);
+    assert_eq!(named(&snapshot, "10.0.0.1"), "web");
+    let snapshot = bench.apply(Provider::Docker, [Change::Remove(container("c"))]);
+    assert_eq!(named(&snapshot, "10.0.0.1"), "dns");
+    bench.apply(Provider::Dns, [Change::Remove(at("10.0.0.1"))]);
+
+    changes.extend([lead("c", "d"), set(container("d"), entity("fourth"))]);
+    assert_eq!(named(&bench.apply(Provider::Local, changes.clone()), "10.0.0.1"), "fourth");
+    changes.extend([lead("d", "e"), set(container("e"), entity("fifth"))]);
+    assert_eq!(named(&bench.apply(Provider::Local, changes), "10.0.0.1"), "", "too far");
+    let circle = [lead("a", "b"), lead("b", "a")];
+    assert_eq!(named(&bench.apply(Provider::Local, circle), "10.0.0.1"), "");
+}
+
+#[test]
+fn every_key_finds_its_entity() {
+    let bench = Bench::new();
+    let service = |address, port| Key::Service { address: ip(address), port, protocol: 6 };
+    let snapshot = bench.apply(
+        Provider::File,
+        [
+            set(Key::Prefix(ip("10.0.0.0"), 8), entity("eight")),
+            set(Key::Prefix(ip("10.1.0.0"), 16), entity("sixteen")),
+            set(Key::Prefix(ip("fd00::"), 8), entity("six")),
+            set(service("10.1.0.9", 443), entity("api")),
+            set(at("10.1.0.1"), entity("one")),
+            set(service("10.1.0.1", 443), entity("hidden")),
+            set(Key::Namespace(7), entity("namespace")),
+            set(Key::ControlGroup(8), entity("group")),
+        ],
+    );
+    for (address, port, expected) in [
+        ("10.1.0.1", 443, "one"),
+        ("10.1.0.9", 443, "api"),
+        ("10.1.0.9", 80, "sixteen"),
+        ("10.2.0.9", 443, "eight"),
+        ("fdff::1", 443, "six"),
+        ("192.0.2.1", 443, ""),
+    ] {
+        let found = snapshot.entity_at_address(&ip(address), Some((port, 6)));
+        assert_eq!(name(&snapshot, found), expected, "{address}:{port}");
+    }
+    assert_eq!(name(&snapshot, snapshot.entities().in_namespace(7)), "namespace");
+    assert_eq!(name(&snapshot, snapshot.entity_of_control_group(8)), "group");
+    let snapshot = bench.apply(Provider::File, [Change::Remove(Key::Prefix(ip("10.1.0.0"), 16))]);
+    assert_eq!(named(&snapshot, "10.1.0.9"), "eight");
+}
+
+#[test]
+fn replacement_removes_what_it_lacks() {
+    let bench = Bench::new();
+    bench.apply(Provider::Dns, [set(at("10.0.0.1"), entity("dns"))]);
+    bench.apply(Provider::Docker, ["10.0.0.1", "10.0.0.2"].map(|address| set(at(address), entity(address))));
+    bench.registry.replace(Provider::Docker, vec![(at("10.0.0.2"), entity("kept")), (at("10.0.0.3"), entity("new"))]);
+    let snapshot = bench.snapshot();
+    let found = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| named(&snapshot, address));
+    assert_eq!(found, ["dns", "kept", "new"]);
+    bench.registry.replace(Provider::Docker, Vec::new());
+    let snapshot = bench.snapshot();
+    let found = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| named(&snapshot, address));
+    assert_eq!(found, ["dns", "", ""]);
+}
+
+#[test]
+fn snapshots_do_not_change() {
+    let bench = Bench::new();
+    let first = bench.apply(Provider::File, [set(at("10.0.0.1"), entity("first"))]);
+    let second = bench.apply(Provider::File, [set(at("10.0.0.1"), entity("second"))]);
+    let third = bench.apply(Provider::File, [Change::Remove(at("10.0.0.1"))]);
+    assert_eq!([&first, &second, &third].map(|snapshot| named(snapshot, "10.0.0.1")), ["first", "second", ""]);
+    let unchanged = bench.apply(Provider::File, [Change::Remove(at("10.0.0.1"))]);
+    assert!(Arc::ptr_eq(&third, &unchanged), "nothing is published without a change");
+}
+
+#[test]
+fn churn_leaves_nothing() {
+    let bench = Bench::new();
+    for round in 0..20_u32 {
+        let address = |number: u32| Key::Address(IpAddr::V4((0x0a00_0000 + number).into()));
+        let names = |number: u32| entity(&format!("{round}-{number}"));
+        let entries = (0..500).map(|number| (address(round * 500 + number), names(number)));
+        let chain = [(Key::ControlGroup(round.into()), Target::Key(container("x"))), (container("x"), entity("x"))];
+        bench.registry.replace(Provider::Docker, entries.chain(chain).collect());
+        bench.snapshot();
+        assert_eq!(bench.symbols.count(), 502, "those of this round, the chain's and the empty one");
+        let state = bench.registry.state();
+        assert_eq!((state.entries.len(), state.leads_to.len(), state.numbers.len()), (502, 501, 501));
+        assert_eq!((state.referrers.len(), state.free.len() <= 501), (1, true));
+    }
+    bench.registry.replace(Provider::Docker, Vec::new());
+    bench.snapshot();
+    let state = bench.registry.state();
+    let left = [state.entries.len(), state.leads_to.len(), state.numbers.len(), state.referrers.len()];
+    assert_eq!((left, bench.symbols.count()), ([0; 4], 1));
+}
+
+#[test]
+fn keys_share_their_entity() {
+    let bench = Bench::new();
+    let shared = entity("web");
+    let keys = ["10.0.0.1", "10.0.0.2"].map(at);
+    let snapshot = bench.apply(Provider::Docker, keys.clone().map(|key| set(key, shared.clone())));
+    let numbers = ["10.0.0.1", "10.0.0.2"].map(|address| snapshot.entity_at_address(&ip(address), None));
+    assert!(numbers[0].is_some() && numbers[0] == numbers[1]);
+    let [first, _] = keys;
+    let snapshot = bench.apply(Provider::Docker, [Change::Remove(first)]);
+    assert_eq!((named(&snapshot, "10.0.0.1"), named(&snapshot, "10.0.0.2")), (String::new(), "web".to_owned()));
+}
+
+#[test]
+fn conditions_are_those_reported_last() {
+    let bench = Bench::new();
+    bench.registry.report(Provider::Docker, Condition::Connecting(None), 0);
+    bench.registry.report(Provider::Docker, Condition::Current, 3);
+    assert_eq!(bench.registry.conditions(), [(Provider::Docker, (Condition::Current, 3))].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn publications_are_coalesced() {
+    let bench = Bench::new();
+    let task = tokio::spawn(Arc::clone(&bench.registry).publish_changes());
+    let mut reader = bench.publisher.reader();
+    let mut seen = 0;
+    for number in 0..1000_u32 {
+        let address = Key::Address(IpAddr::V4(number.into()));
+        bench.registry.apply(Provider::Dns, vec![set(address, entity("x"))]);
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let before = Arc::clone(reader.snapshot());
+        seen += usize::from(!Arc::ptr_eq(reader.refresh(), &before));
+    }
+    assert!((9..=12).contains(&seen), "{seen} publications in a second");
+    tokio::time::sleep(super::PUBLICATION_INTERVAL * 2).await;
+    assert!(reader.refresh().entity_at_address(&IpAddr::V4(999.into()), None).is_some());
+    task.abort();
+}

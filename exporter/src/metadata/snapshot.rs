@@ -1,0 +1,91 @@
+//! The snapshot of names that a batch's flows refer to.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use eyepiece_flow::flow::End;
+use eyepiece_flow::lookup::{BatchNames, EndEntity, EntityFields};
+use eyepiece_wire::InterfaceKind;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::entities::{Entities, EntityLink};
+use super::tables::{InterfaceInfo, Tables};
+
+/// What is known at one time: by links, and by providers. Both parts are shared with the snapshots before and after it.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    links: Arc<Tables>,
+    entities: Arc<Entities>,
+    /// Entities of endpoints, by the network namespaces of both parts.
+    endpoints: HashMap<u16, EntityLink, RandomState>,
+}
+
+impl Snapshot {
+    /// Joins what links and providers know.
+    pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>) -> Self {
+        let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
+        let endpoints = links.endpoint_namespaces().filter_map(found).collect();
+        Self { links, entities, endpoints }
+    }
+
+    /// What links know.
+    #[inline]
+    pub const fn links(&self) -> &Arc<Tables> {
+        &self.links
+    }
+
+    /// What providers know.
+    pub const fn entities(&self) -> &Arc<Entities> {
+        &self.entities
+    }
+
+    /// Whether there is no entity at all.
+    #[inline]
+    pub fn has_no_entities(&self) -> bool {
+        self.endpoints.is_empty() && self.entities.is_empty()
+    }
+
+    /// The entity of an endpoint, by its network namespace.
+    #[inline]
+    pub fn entity_of_endpoint(&self, endpoint: u16) -> Option<EntityLink> {
+        self.endpoints.get(&endpoint).copied()
+    }
+
+    /// The entity of a socket of the machine's own namespace, by its process's control group.
+    pub fn entity_of_control_group(&self, id: u64) -> Option<EntityLink> {
+        self.entities.in_control_group(id)
+    }
+
+    /// The entity at an address; `port` are port and protocol of the side that answers.
+    #[inline]
+    pub fn entity_at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
+        self.entities.at_address(address, port)
+    }
+}
+
+impl From<Tables> for Snapshot {
+    fn from(tables: Tables) -> Self {
+        Self::new(Arc::new(tables), Arc::default())
+    }
+}
+
+impl BatchNames for Snapshot {
+    fn end(&self, end: &End) -> Option<&Arc<str>> {
+        let of_links = || self.links.name(end.name).map(|lease| lease.text());
+        self.entities.name(end.entity).or_else(of_links)
+    }
+
+    fn interface(&self, ifindex: u32) -> Option<(&Arc<str>, InterfaceKind)> {
+        let InterfaceInfo { name, kind, .. } = self.links.interface(ifindex);
+        self.links.name(name).map(|lease| (lease.text(), kind))
+    }
+
+    fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
+        self.entities.fields(end.entity)
+    }
+
+    fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>> {
+        self.entities.entity(end.entity).map(|entity| Arc::clone(entity) as _)
+    }
+}

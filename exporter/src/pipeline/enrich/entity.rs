@@ -1,0 +1,138 @@
+//! Names the ends of flows by the entities that providers know.
+
+use std::net::IpAddr;
+
+use eyepiece_flow::event::{Totals, TrafficDelta};
+use eyepiece_flow::flow::{End, Flow, L4};
+use eyepiece_flow::interner::Symbol;
+
+use crate::metadata::{EntityLink, IDENTITY_WORLD, Snapshot};
+
+/// What leads to the entity of an end, beside its endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hints<'a> {
+    address: Option<&'a IpAddr>,
+    /// Port and protocol, of the side that answers.
+    service: Option<(u16, u8)>,
+    /// The control group of the end's process.
+    control_group: Option<u64>,
+    /// The datapath knows no identities: that of the world is as good as none.
+    is_identity_ours: bool,
+}
+
+/// Names both ends of a flow, whose endpoints are known.
+#[inline]
+pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) {
+    if names.has_no_entities() {
+        return;
+    }
+    let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
+    let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
+    let (mut source, mut destination) = hints(addresses, service(&flow.l4), flow.is_reply == Some(true), is_ours);
+    if flow.no_source_address {
+        source.address = None;
+    }
+    if flow.no_destination_address {
+        destination.address = None;
+    }
+    if let Some(sock) = &flow.sock {
+        let own = if sock.point.is_reverse() { &mut destination } else { &mut source };
+        own.control_group = Some(sock.cgroup);
+    }
+    if let Some(traffic) = &flow.traffic {
+        by_sockets(traffic, &mut source, &mut destination);
+    }
+    name(&mut flow.source, source, names);
+    name(&mut flow.destination, destination, names);
+}
+
+/// Names both ends of totals.
+pub(super) fn name_totals(totals: &Totals, ends: &mut (End, End), names: &Snapshot) {
+    if names.has_no_entities() {
+        return;
+    }
+    let addresses = totals.addresses.as_ref().map(|(source, destination)| (source, destination));
+    let transport = &totals.transport;
+    let service = (transport.protocol, transport.ports);
+    let (mut source, mut destination) = hints(addresses, Some(service), transport.is_reply, true);
+    by_sockets(&totals.traffic, &mut source, &mut destination);
+    name(&mut ends.0, source, names);
+    name(&mut ends.1, destination, names);
+}
+
+/// Adds the control group of the machine's own socket at one end.
+#[inline]
+fn by_sockets<'a>(traffic: &TrafficDelta, source: &mut Hints<'a>, destination: &mut Hints<'a>) {
+    for (hints, group) in [(source, traffic.source_cgroup()), (destination, traffic.destination_cgroup())] {
+        if group != 0 {
+            hints.control_group = Some(group);
+        }
+    }
+}
+
+/// Names the end of an event that has its endpoint only.
+pub(super) fn name_endpoint(end: &mut End, names: &Snapshot) {
+    name(end, Hints::default(), names);
+}
+
+/// Protocol and ports of a transport that has services.
+const fn service(l4: &L4) -> Option<(u8, (u16, u16))> {
+    match *l4 {
+        L4::Tcp { source_port, destination_port, .. } => Some((6, (source_port, destination_port))),
+        L4::Udp { source_port, destination_port } => Some((17, (source_port, destination_port))),
+        L4::Sctp { source_port, destination_port, .. } => Some((132, (source_port, destination_port))),
+        _ => None,
+    }
+}
+
+#[inline]
+fn hints<'a>(
+    addresses: Option<(&'a IpAddr, &'a IpAddr)>,
+    service: Option<(u8, (u16, u16))>,
+    is_reply: bool,
+    is_identity_ours: bool,
+) -> (Hints<'a>, Hints<'a>) {
+    let (from, to) = addresses.unzip();
+    let mut source = Hints { address: from, is_identity_ours, ..Hints::default() };
+    let mut destination = Hints { address: to, is_identity_ours, ..Hints::default() };
+    if let Some((protocol, (source_port, destination_port))) = service {
+        if is_reply {
+            source.service = Some((source_port, protocol));
+        } else {
+            destination.service = Some((destination_port, protocol));
+        }
+    }
+    (source, destination)
+}
+
+/// Sets name and entity of an end, and the identity if the datapath gave none.
+#[inline]
+fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) {
+    let Some(EntityLink { entity, name, identity }) = find(end, hints, names) else { return };
+    end.entity = entity;
+    if name != Symbol::EMPTY {
+        end.name = name;
+    }
+    let is_unknown = end.identity == 0 || hints.is_identity_ours && end.identity == IDENTITY_WORLD;
+    if identity != 0 && is_unknown {
+        end.identity = identity;
+    }
+}
+
+#[inline]
+fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
+    let Hints { address, service, control_group, .. } = hints;
+    if end.endpoint != 0 {
+        return names.entity_of_endpoint(end.endpoint).or_else(|| {
+            // An endpoint may send from any address. So only an address that is configured there names it.
+            let known = names.links().end(address?);
+            let is_own = known.endpoint == end.endpoint && !known.learned && !known.shared;
+            names.entity_at_address(address.filter(|_| is_own)?, service)
+        });
+    }
+    let by_group = control_group.and_then(|id| names.entity_of_control_group(id));
+    by_group.or_else(|| names.entity_at_address(address?, service))
+}
+
+#[cfg(test)]
+mod tests;

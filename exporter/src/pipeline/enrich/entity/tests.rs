@@ -1,0 +1,176 @@
+//! Tests of the entity that names an end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
+use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, Sock, TcpFlags, TranslationPoint};
+use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::BatchNames as _;
+use eyepiece_tests::sample;
+use eyepiece_wire::{Hook, InterfaceKind};
+
+use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
+use crate::metadata::registry::Registry;
+use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
+use crate::pipeline::enrich::{ends, enrich};
+
+const FROM_ENDPOINT: u8 = 5;
+const TO_ENDPOINT: u8 = 0;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// Endpoints 1 and 2 in namespaces 101 and 102, endpoint 3 without an entity of its namespace.
+fn tables(symbols: &Symbols) -> Tables {
+    let mut tables = Tables::new(symbols);
+    for endpoint in 1..=3_u16 {
+        let name = tables.intern(&format!("veth{endpoint}"));
+        tables.add_interface(endpoint.into(), InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint });
+        tables.add_namespace(100 + u32::from(endpoint), endpoint);
+        tables.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
+    }
+    tables.add_endpoint_address(ip("10.0.9.3"), 3, true);
+    tables.add_host(ip("192.0.2.1"));
+    tables
+}
+
+fn entries() -> Vec<(Key, Target)> {
+    let service = Key::Service { address: ip("10.96.0.1"), port: 443, protocol: 6 };
+    [
+        (Key::Namespace(101), "shop/web"),
+        (Key::Namespace(102), "shop/db"),
+        (Key::Address(ip("10.0.0.1")), "hidden by the namespace"),
+        (Key::Address(ip("10.0.0.3")), "configured"),
+        (Key::Address(ip("10.0.9.3")), "learned"),
+        (Key::Address(ip("192.0.2.1")), "node"),
+        (Key::Address(ip("10.0.7.7")), "elsewhere/pod"),
+        (Key::Prefix(ip("203.0.113.0"), 24), "office"),
+        (service, "default/kubernetes"),
+        (Key::ControlGroup(9), "sshd.service"),
+    ]
+    .into_iter()
+    .map(|(key, name)| {
+        let entity = Entity { name: name.to_owned(), identity: 300, ..Entity::default() };
+        (key, Target::Entity(Arc::new(entity)))
+    })
+    .collect()
+}
+
+fn snapshot() -> Arc<Snapshot> {
+    let symbols = Symbols::default();
+    let publisher = Publisher::new(tables(&symbols));
+    let registry = Registry::new(symbols, publisher.clone());
+    registry.replace(Provider::File, entries());
+    registry.publish();
+    Arc::clone(publisher.reader().snapshot())
+}
+
+fn traffic(hook: Hook, ifindex: u32) -> TrafficDelta {
+    sample::traffic(hook, (ifindex, 0), (1, 60))
+}
+
+fn flow(point: u8, endpoint: u16, source: &str, destination: &str) -> Flow {
+    let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: point });
+    (flow.observation_point, flow.datapath_endpoint) = (Some(point), endpoint);
+    flow.ip = Some(Ip { source: ip(source), source_translated: None, destination: ip(destination), version: 4 });
+    flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 443, flags: TcpFlags(TcpFlags::SYN) };
+    flow.traffic = Some(traffic(Hook::FromEndpoint, endpoint.into()));
+    flow
+}
+
+fn text(end: &End, names: &Snapshot) -> String {
+    format!("{} {}", names.end(end).map(|name| &**name).unwrap_or_default(), end.identity)
+}
+
+#[test]
+fn entity_names_end() {
+    let names = snapshot();
+    for (point, endpoint, source, destination, expected) in [
+        (FROM_ENDPOINT, 1, "10.0.0.1", "10.0.0.2", ["shop/web 300", "shop/db 300"]),
+        (TO_ENDPOINT, 2, "10.0.7.7", "10.0.0.2", ["elsewhere/pod 300", "shop/db 300"]),
+        (FROM_ENDPOINT, 3, "10.0.0.3", "203.0.113.9", ["configured 300", "office 300"]),
+        (FROM_ENDPOINT, 1, "10.0.0.1", "10.96.0.1", ["shop/web 300", "default/kubernetes 300"]),
+        (FROM_ENDPOINT, 1, "10.0.0.1", "192.0.2.1", ["shop/web 300", "node 1"]),
+        (FROM_ENDPOINT, 1, "10.0.0.1", "8.8.8.8", ["shop/web 300", "world 2"]),
+        // Whatever an endpoint sends from, it is itself.
+        (FROM_ENDPOINT, 2, "10.0.7.7", "8.8.8.8", ["shop/db 300", "world 2"]),
+        (FROM_ENDPOINT, 3, "10.0.7.7", "8.8.8.8", ["veth3 0", "world 2"]),
+        (FROM_ENDPOINT, 3, "10.0.9.3", "8.8.8.8", ["veth3 0", "world 2"]),
+    ] {
+        let mut flow = flow(point, endpoint, source, destination);
+        enrich(&mut flow, &names);
+        assert_eq!([&flow.source, &flow.destination].map(|end| text(end, &names)), expected, "{source} {destination}");
+        let totals = Totals {
+            traffic: traffic(
+                if point == FROM_ENDPOINT { Hook::FromEndpoint } else { Hook::ToEndpoint },
+                endpoint.into(),
+            ),
+            addresses: Some((ip(source), ip(destination))),
+            transport: Transport { protocol: 6, ports: (40_000, 443), is_reply: false },
+        };
+        assert_eq!(ends(&totals, &names), (flow.source, flow.destination), "{source} {destination}");
+    }
+}
+
+#[test]
+fn reply_comes_from_service() {
+    let names = snapshot();
+    let mut flow = flow(TO_ENDPOINT, 1, "10.96.0.1", "10.0.0.1");
+    flow.l4 = L4::Tcp { source_port: 443, destination_port: 40_000, flags: TcpFlags(TcpFlags::ACK) };
+    flow.is_reply = Some(true);
+    enrich(&mut flow, &names);
+    assert_eq!(text(&flow.source, &names), "default/kubernetes 300");
+    (flow.is_reply, flow.source) = (Some(false), End::UNKNOWN);
+    enrich(&mut flow, &names);
+    assert_eq!(text(&flow.source, &names), "world 2", "not the side that answers");
+}
+
+#[test]
+fn other_datapaths_keep_their_identities() {
+    let names = snapshot();
+    for (identity, expected) in [(0, 300), (2, 2), (16_777_217, 16_777_217)] {
+        let mut flow = flow(FROM_ENDPOINT, 1, "10.0.0.1", "203.0.113.9");
+        (flow.traffic, flow.destination.identity) = (None, identity);
+        enrich(&mut flow, &names);
+        assert_eq!(text(&flow.destination, &names), format!("office {expected}"));
+    }
+}
+
+#[test]
+fn control_group_names_socket_of_host() {
+    let names = snapshot();
+    for (cgroup, expected) in [(9, ["sshd.service 1", "office 300"]), (10, ["node 1", "office 300"])] {
+        let mut flow = flow(0, 0, "192.0.2.1", "203.0.113.9");
+        (flow.traffic, flow.observation_point) = (None, None);
+        flow.sock = Some(Sock { point: TranslationPoint::PreForward, cookie: 1, cgroup });
+        enrich(&mut flow, &names);
+        assert_eq!([&flow.source, &flow.destination].map(|end| text(end, &names)), expected);
+    }
+}
+
+#[test]
+fn spoofed_sources_rename_nothing() {
+    let symbols = Symbols::default();
+    let publisher = Publisher::new(tables(&symbols));
+    let registry = Registry::new(symbols.clone(), publisher.clone());
+    registry.replace(Provider::File, entries());
+    registry.publish();
+    let mut reader = publisher.reader();
+    let before = symbols.count();
+    for number in 0..10_000_u32 {
+        let mut flow = flow(FROM_ENDPOINT, 2, "10.0.7.7", "8.8.8.8");
+        if let Some(ip) = &mut flow.ip
+            && number % 2 == 0
+        {
+            ip.source = IpAddr::V4((0x0a07_0000 + number).into());
+        }
+        enrich(&mut flow, reader.refresh());
+        assert_eq!(text(&flow.source, reader.snapshot()), "shop/db 300");
+    }
+    let mut honest = flow(TO_ENDPOINT, 1, "10.0.7.7", "10.0.0.1");
+    enrich(&mut honest, reader.refresh());
+    assert_eq!(text(&honest.source, reader.snapshot()), "elsewhere/pod 300");
+    assert_eq!(symbols.count(), before);
+}

@@ -1,0 +1,220 @@
+//! The names that the entries of a block refer to.
+//!
+//! A ring of slow traffic spans hours and thousands of snapshots. So a block keeps the names of its own entries, and shares
+//! them with the block before if it needs no other.
+
+use std::ptr;
+use std::sync::Arc;
+
+use eyepiece_flow::flow::{End, Flow};
+use eyepiece_flow::interner::Symbol;
+use eyepiece_flow::lookup::{BatchNames, EndEntity, EntityFields};
+use eyepiece_flow::record::{Batch, Observed};
+use eyepiece_wire::InterfaceKind;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+
+/// The names, as a part of their snapshot.
+#[derive(Debug, Default)]
+pub struct BlockNames {
+    /// By name and entity of an end, ascending.
+    ends: Box<[(EndKey, EndNames)]>,
+    /// By index, ascending.
+    interfaces: Box<[(u32, Arc<str>, InterfaceKind)]>,
+}
+
+/// Name and entity of an end.
+type EndKey = (Symbol, u32);
+
+#[derive(Debug)]
+struct EndNames {
+    name: Option<Arc<str>>,
+    entity: Option<Arc<dyn EntityFields>>,
+}
+
+impl BlockNames {
+    fn find(&self, end: &End) -> Option<&EndNames> {
+        let found = self.ends.binary_search_by_key(&key(end), |(key, _)| *key).ok()?;
+        self.ends.get(found).map(|(_, names)| names)
+    }
+}
+
+impl BatchNames for BlockNames {
+    fn end(&self, end: &End) -> Option<&Arc<str>> {
+        self.find(end)?.name.as_ref()
+    }
+
+    fn interface(&self, ifindex: u32) -> Option<(&Arc<str>, InterfaceKind)> {
+        let found = self.interfaces.binary_search_by_key(&ifindex, |(index, ..)| *index).ok()?;
+        self.interfaces.get(found).map(|(_, name, kind)| (name, *kind))
+    }
+
+    fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
+        self.find(end)?.entity.as_ref().map(|entity| entity.fields())
+    }
+
+    fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>> {
+        self.find(end)?.entity.as_ref().map(Arc::clone)
+    }
+}
+
+/// Collects the names of blocks. Owned by the ring's writer.
+#[derive(Debug, Default)]
+pub(super) struct NameCollector {
+    /// The names that the last batch referred to.
+    of_batch: Option<Arc<dyn BatchNames>>,
+    /// What the last block has, or looked for in vain.
+    ends: HashSet<EndKey, RandomState>,
+    interfaces: HashSet<u32, RandomState>,
+    last: Arc<BlockNames>,
+}
+
+impl NameCollector {
+    /// Returns the names that a batch's entries refer to.
+    pub(super) fn names(&mut self, batch: &Batch) -> Arc<BlockNames> {
+        let Some(names) = batch.names() else { return Arc::default() };
+        let is_same = self.of_batch.as_ref().is_some_and(|last| ptr::addr_eq(Arc::as_ptr(last), Arc::as_ptr(names)));
+        if !(is_same && batch.iter().all(|observed| self.has(observed))) {
+            self.ends.clear();
+            self.interfaces.clear();
+            batch.iter().for_each(|observed| self.add(observed));
+            self.last = Arc::new(self.collect(&**names));
+            self.of_batch = Some(Arc::clone(names));
+        }
+        Arc::clone(&self.last)
+    }
+
+    fn has(&self, observed: &Observed) -> bool {
+        let has_end = |end: &End| self.ends.contains(&key(end));
+        match observed {
+            Observed::Flow(flow) => {
+                let indexes = interfaces(flow);
+                has_end(&flow.source)
+                    && has_end(&flow.destination)
+                    && indexes.iter().all(|index| self.interfaces.contains(index))
+            }
+            Observed::Debug(event) => has_end(&event.source),
+            Observed::Agent(_) | Observed::Lost(_) => true,
+        }
+    }
+
+    fn add(&mut self, observed: &Observed) {
+        match observed {
+            Observed::Flow(flow) => {
+                self.ends.extend([key(&flow.source), key(&flow.destination)]);
+                self.interfaces.extend(interfaces(flow));
+            }
+            Observed::Debug(event) => {
+                self.ends.insert(key(&event.source));
+            }
+            Observed::Agent(_) | Observed::Lost(_) => {}
+        }
+    }
+
+    fn collect(&self, names: &dyn BatchNames) -> BlockNames {
+        let end = |&(name, entity): &EndKey| {
+            let end = End { name, entity, ..End::UNKNOWN };
+            ((name, entity), EndNames { name: names.end(&end).map(Arc::clone), entity: names.shared_entity(&end) })
+        };
+        let interface = |&ifindex: &u32| {
+            let (name, kind) = names.interface(ifindex)?;
+            Some((ifindex, Arc::clone(name), kind))
+        };
+        let mut ends: Box<[_]> = self.ends.iter().map(end).collect();
+        let mut interfaces: Box<[_]> = self.interfaces.iter().filter_map(interface).collect();
+        ends.sort_unstable_by_key(|(key, _)| *key);
+        interfaces.sort_unstable_by_key(|(index, ..)| *index);
+        BlockNames { ends, interfaces }
+    }
+}
+
+const fn key(end: &End) -> EndKey {
+    (end.name, end.entity)
+}
+
+/// The interfaces of a flow: where it was observed, and where the packet came in; 0 for none.
+fn interfaces(flow: &Flow) -> [u32; 2] {
+    [flow.ifindex, flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use eyepiece_flow::flow::{End, EventType, Flow};
+    use eyepiece_flow::interner::Symbols;
+    use eyepiece_flow::lookup::BatchNames;
+    use eyepiece_flow::record::{Batch, Observed};
+
+    use super::NameCollector;
+    use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
+    use crate::metadata::registry::Registry;
+    use crate::metadata::{InterfaceInfo, Publisher, Tables};
+
+    struct Bench {
+        symbols: Symbols,
+        publisher: Publisher,
+        registry: Arc<Registry>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (symbols, publisher) = (Symbols::default(), Publisher::default());
+            Self { registry: Registry::new(symbols.clone(), publisher.clone()), symbols, publisher }
+        }
+
+        /// Publishes an interface 7 and an entity at 10.0.0.1 with this name.
+        fn publish(&self, name: &str) {
+            let mut tables = Tables::new(&self.symbols);
+            let symbol = tables.intern(name);
+            tables.add_interface(7, InterfaceInfo { name: symbol, ..InterfaceInfo::default() });
+            self.publisher.publish(tables);
+            let entity = Target::Entity(Arc::new(Entity { name: name.to_owned(), ..Entity::default() }));
+            self.registry.replace(Provider::File, vec![(Key::Address([10, 0, 0, 1].into()), entity)]);
+            self.registry.publish();
+        }
+
+        /// A batch of one flow from 10.0.0.1 at an interface.
+        fn batch(&self, ifindex: u32) -> (Batch, End) {
+            let snapshot = Arc::clone(self.publisher.reader().snapshot());
+            let found = snapshot.entity_at_address(&[10, 0, 0, 1].into(), None).unwrap();
+            let source = End { name: found.name, entity: found.entity, ..End::default() };
+            let flow = Flow { source, ifindex, ..Flow::empty(EventType::default()) };
+            (Batch::with_names(vec![Observed::Flow(flow)], snapshot), source)
+        }
+    }
+
+    #[test]
+    fn block_names_outlive_snapshots() {
+        let bench = Bench::new();
+        let mut collector = NameCollector::default();
+        bench.publish("first");
+        let (batch, end) = bench.batch(7);
+        let names = collector.names(&batch);
+        drop(batch);
+        for number in 0..100 {
+            bench.publish(&format!("later {number}"));
+            collector.names(&bench.batch(7).0);
+        }
+        let text = |text: Option<&Arc<str>>| text.map(ToString::to_string);
+        assert_eq!(text(names.end(&end)).as_deref(), Some("first"));
+        assert_eq!(text(names.interface(7).map(|(name, _)| name)).as_deref(), Some("first"));
+        assert!(names.entity(&end).is_some() && names.shared_entity(&end).is_some());
+        assert_eq!(names.end(&End::UNKNOWN), None);
+        assert!(bench.symbols.count() < 10, "{} names: the block keeps texts, not snapshots", bench.symbols.count());
+    }
+
+    #[test]
+    fn blocks_share_names_of_snapshot() {
+        let bench = Bench::new();
+        let mut collector = NameCollector::default();
+        bench.publish("a");
+        let (first, again, other) = (bench.batch(7).0, bench.batch(7).0, bench.batch(8).0);
+        let names = [&first, &again, &other].map(|batch| collector.names(batch));
+        assert!(Arc::ptr_eq(&names[0], &names[1]) && !Arc::ptr_eq(&names[0], &names[2]));
+        bench.publish("b");
+        let (batch, end) = bench.batch(7);
+        assert_eq!(collector.names(&batch).end(&end).map(|text| &**text), Some("b"));
+        assert!(collector.names(&Batch::default()).end(&end).is_none());
+    }
+}

@@ -1,0 +1,153 @@
+//! What a pod costs: the provider's state, and the entities that it gives to the receiver.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use eyepiece::metadata::kubernetes::Kubernetes;
+use eyepiece::metadata::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
+use eyepiece::support::shutdown;
+use eyepiece::support::telemetry::Telemetry;
+use eyepiece_config::PodScope;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::counting::held;
+
+const PODS: usize = 2000;
+const PAGE: usize = 100;
+/// Bytes of a pod of one container beside its entity, which the receiver holds too.
+const BYTES_MAX: isize = 768;
+
+fn pod(number: usize) -> Value {
+    let name = format!("checkout-7c9d5b6f4-{number:05}");
+    let uid = format!("7e0f6a6c-0d6b-4d8e-9c53-{number:012}");
+    let address = format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
+    json!({
+        "metadata": {"uid": uid, "name": name, "namespace": "shop", "resourceVersion": "4",
+            "labels": {"app.kubernetes.io/name": "checkout", "app.kubernetes.io/version": "1.2.3", "pod-template-hash": "7c9d5b6f4"},
+            "annotations": {"text": "x".repeat(500)},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-7c9d5b6f4", "uid": "r", "controller": true}]},
+        "spec": {"nodeName": "node-1", "serviceAccountName": "checkout"},
+        "status": {"phase": "Running", "podIP": address, "containerStatuses": [
+            {"name": "checkout", "containerID": format!("containerd://{number:064x}"), "state": {"running": {}}}]},
+    })
+}
+
+/// The first page from an object on.
+fn page(collection: &str, from: usize, pods: usize) -> Value {
+    let list = |items: Vec<Value>, more: Option<usize>| {
+        let token = more.map(|next| next.to_string());
+        json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "5", "continue": token}, "items": items})
+    };
+    let until = pods.min(from + PAGE);
+    match collection {
+        "pods" => list((from..until).map(pod).collect(), (until < pods).then_some(until)),
+        "namespaces" => list(
+            vec![json!({"metadata": {"uid": "n", "name": "shop", "labels": {"kubernetes.io/metadata.name": "shop"}}})],
+            None,
+        ),
+        "endpointslices" => {
+            let slice = |number: usize| {
+                let ends: Vec<_> = (number * PAGE..pods.min((number + 1) * PAGE))
+                    .map(|at| json!({"targetRef": {"kind": "Pod", "uid": pod(at)["metadata"]["uid"]}}))
+                    .collect();
+                json!({"metadata": {"uid": number.to_string(), "name": number.to_string(), "namespace": "shop",
+                    "labels": {"kubernetes.io/service-name": "checkout"}}, "endpoints": ends})
+            };
+            list((0..pods.div_ceil(PAGE)).map(slice).collect(), None)
+        }
+        _ => list(Vec::new(), None),
+    }
+}
+
+async fn answer(mut stream: TcpStream, pods: usize) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await?;
+    if query.contains("watch=") {
+        return stream.read_u8().await.map(drop);
+    }
+    let from = query.split('&').find_map(|part| part.strip_prefix("continue=")).and_then(|from| from.parse().ok());
+    let collection = path.rsplit('/').next().unwrap_or_default();
+    stream.write_all(page(collection, from.unwrap_or(0), pods).to_string().as_bytes()).await
+}
+
+/// Counts the entries of a full listing, and keeps the entities alone.
+#[derive(Default)]
+struct Counter(AtomicUsize, Mutex<Vec<Arc<Entity>>>);
+
+impl ChangeReceiver for Counter {
+    fn apply(&self, _: Provider, _: Vec<Change>) {}
+
+    fn replace(&self, _: Provider, entries: Vec<(Key, Target)>) {
+        self.0.store(entries.len(), Ordering::Relaxed);
+        let entities = entries.into_iter().filter_map(|(_, target)| match target {
+            Target::Entity(entity) => Some(entity),
+            Target::Key(_) => None,
+        });
+        *self.1.lock().expect("a lock") = entities.collect();
+    }
+
+    fn report(&self, _: Provider, _: Condition, _: usize) {}
+}
+
+/// The bytes that a provider of so many pods holds, and those of its entities.
+async fn bytes_of(pods: usize) -> (isize, isize) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, pods));
+        }
+    });
+    let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": format!("http://{address}")}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    });
+    std::fs::write(kubeconfig.path(), text.to_string()).expect("a kubeconfig");
+    let settings = eyepiece_config::Kubernetes {
+        kubeconfig: Some(kubeconfig.path().to_owned()),
+        scope: PodScope::Cluster,
+        ..eyepiece_config::Kubernetes::default()
+    };
+    let counter = Arc::<Counter>::default();
+    let before = held();
+    let receiver = Arc::<Counter>::clone(&counter);
+    let provider = Kubernetes::new(&settings, "node-1", "kind", receiver, &Telemetry::default()).expect("a provider");
+    let (_stop, stopped) = shutdown::channel();
+    let running = tokio::spawn(provider.run(stopped));
+    // A pod, its address and its container.
+    while counter.0.load(Ordering::Relaxed) < 3 * pods {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let bytes = held() - before;
+    let entities = std::mem::take(&mut *counter.1.lock().expect("a lock"));
+    running.abort();
+    assert!(running.await.is_err(), "it runs until it is stopped");
+    server.abort();
+    let all = held();
+    drop(entities);
+    (bytes, all - held())
+}
+
+#[tokio::test]
+async fn pod_costs_bounded_bytes() {
+    // The first one pays for what is made once.
+    bytes_of(1).await;
+    let fixed = bytes_of(1).await;
+    let many = bytes_of(PODS).await;
+    let (all, entity) = ((many.0 - fixed.0) / PODS.cast_signed(), (many.1 - fixed.1) / PODS.cast_signed());
+    println!("{all} bytes a pod, {entity} of them its entity; {} bytes for one", fixed.0);
+    assert!(all - entity <= BYTES_MAX, "{all} bytes a pod, {entity} of them its entity");
+}

@@ -1,0 +1,173 @@
+//! A docker daemon of Debian's, with folders, mounts and a network namespace of its own, and an image of busybox.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::namespace::{Namespace, remove_leftovers, run_command};
+use crate::process::Background;
+
+/// Name of the image, whose one program is `/busybox`.
+pub const IMAGE: &str = "example.org/team/busybox:1";
+
+/// The program in the image; it needs no libraries.
+const BUSYBOX: &str = "/bin/busybox";
+
+/// Before the owner's process id in the names of namespaces, as those of the lab.
+const PREFIX: &str = "ep-";
+
+/// How long a start or an end may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Hides the machine's /run, where containerd has sockets at fixed places, and starts a command.
+const OWN_RUN: [&str; 6] =
+    ["--mount", "--propagation", "private", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\""];
+
+/// A running daemon. Dropping it removes its containers, networks, mounts, processes and control groups.
+#[derive(Debug)]
+pub struct Dockerd {
+    daemon: Option<Background>,
+    namespace: Namespace,
+    folder: TempDir,
+    /// The control group of all containers, below that of each controller.
+    group: String,
+}
+
+impl Dockerd {
+    /// Why there can be no daemon on this machine: the text for [`skip!`](crate::skip!).
+    ///
+    /// # Errors
+    /// A sentence that names what is missing and its Debian package.
+    pub fn available() -> Result<(), String> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        for (program, package) in [("dockerd", "docker.io"), ("docker", "docker.io"), ("busybox", "busybox-static")] {
+            let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+            if !folders.any(|folder| folder.join(program).is_file()) {
+                return Err(format!("there is no {program}: install {package}"));
+            }
+        }
+        if !nix::unistd::geteuid().is_root() {
+            return Err("dockerd wants root".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Starts a daemon and imports the image.
+    pub fn start() -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        remove_leftovers(PREFIX)?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-docker{number}", std::process::id());
+        let (namespace, folder) = (Namespace::create(&name)?, tempfile::tempdir()?);
+        std::fs::write(folder.path().join("daemon.json"), "{}")?;
+        let mut dockerd = Self { daemon: None, namespace, folder, group: name };
+        dockerd.run()?;
+        let tar = dockerd.folder.path().join("image.tar");
+        run_command(Command::new("tar").arg("-cf").arg(&tar).args(["-C", "/bin", "busybox"]), "")
+            .with_context(|| format!("pack {BUSYBOX}"))?;
+        dockerd.docker(&format!("import {} {IMAGE}", tar.display()))?;
+        Ok(dockerd)
+    }
+
+    /// Path of its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("docker.sock")
+    }
+
+    /// [`Self::run_docker`] with the words of a line.
+    pub fn docker(&self, line: &str) -> Result<String> {
+        self.run_docker(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs a docker command and gives its output without blanks at its ends.
+    pub fn run_docker(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new("docker");
+        command.arg("-H").arg(format!("unix://{}", self.socket().display())).args(arguments);
+        // No file of the user's changes what the client does.
+        command.env("DOCKER_CONFIG", self.folder.path());
+        run_command(&mut command, "").map(|output| output.trim().to_owned())
+    }
+
+    /// Runs a container that sleeps; gives its id.
+    pub fn sleep(&self, options: &str) -> Result<String> {
+        self.docker(&format!("run -d {options} {IMAGE} /busybox sleep 600"))
+    }
+
+    /// Inode of a container's network namespace.
+    pub fn namespace_of(&self, container: &str) -> Result<u32> {
+        use std::os::unix::fs::MetadataExt as _;
+        let pid = self.docker(&format!("inspect -f {{{{.State.Pid}}}} {container}"))?;
+        Ok(u32::try_from(std::fs::metadata(format!("/proc/{pid}/ns/net"))?.ino())?)
+    }
+
+    /// Ends the daemon, and all containers with it.
+    pub fn stop(&mut self) -> Result<()> {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.stop(Signal::SIGTERM, PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the daemon again after [`Dockerd::stop`].
+    pub fn run(&mut self) -> Result<()> {
+        let path = |name: &str| self.folder.path().join(name);
+        let mut command = self.namespace.command("unshare");
+        command.args(OWN_RUN).args(["sh", "dockerd", "--bridge", "none", "--iptables=false", "--ip6tables=false"]);
+        command.args(["--storage-driver", "vfs", "--cgroup-parent"]).arg(format!("/{}", self.group));
+        command.arg("--config-file").arg(path("daemon.json")).arg("--data-root").arg(path("data"));
+        command.arg("--exec-root").arg(path("exec")).arg("--pidfile").arg(path("docker.pid"));
+        command.arg("-H").arg(format!("unix://{}", self.socket().display()));
+        let mut daemon = Background::spawn(&mut command)?;
+        daemon.wait_for_line("API listen on", PATIENCE)?;
+        self.daemon = Some(daemon);
+        Ok(())
+    }
+
+    /// Folders of the containers' control group: one for each controller, or the only one.
+    fn groups(&self) -> Vec<PathBuf> {
+        let root = Path::new("/sys/fs/cgroup");
+        let controllers = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+        let folders = controllers.chain([root.to_owned()]).map(|folder| folder.join(&self.group));
+        folders.filter(|folder| folder.is_dir()).collect()
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        let errors = [
+            self.docker("ps -aq").and_then(|ids| match ids.is_empty() {
+                true => Ok(()),
+                false => self.docker(&format!("rm -f {}", ids.replace('\n', " "))).map(drop),
+            }),
+            self.stop(),
+        ];
+        if std::thread::panicking() {
+            errors.into_iter().filter_map(Result::err).for_each(|error| eprintln!("{error:#}"));
+        }
+        // What a daemon that failed has left; the namespace ends containerd and its shims.
+        for group in self.groups() {
+            remove_group(&group);
+        }
+    }
+}
+
+/// Ends the processes of a control group and of those in it, and removes them.
+fn remove_group(group: &Path) {
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            remove_group(&entry.path());
+        }
+    }
+    let processes = || std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for pid in processes().lines().filter_map(|line| line.parse().ok()) {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or_else(|error| eprintln!("kill {pid}: {error}"));
+    }
+    let removed = crate::eventually(PATIENCE, "the control group is in use", || std::fs::remove_dir(group).ok());
+    removed.unwrap_or_else(|error| eprintln!("{}: {error:#}", group.display()));
+}

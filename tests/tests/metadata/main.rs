@@ -1,0 +1,4 @@
+//! Providers of names against the real programs that they ask.
+
+mod docker;
+mod recorder;
