@@ -57,12 +57,6 @@ while [ "$running" != 0 ]; do
     wait -n || bad=1
     running=$((running - 1))
 done
-# Examples of the documentation: rustdoc runs them.
-doc="$EYEPIECE_RUN/doc.log"
-cargo test "${packages[@]}" --locked --doc --no-fail-fast -- "$@" >"$doc" 2>&1 || { bad=1 && cat "$doc"; }
-sed -nE 's/^test result: .*\. ([0-9]+) passed; ([0-9]+) failed; .*/\1 \2/p' "$doc" >>"$EYEPIECE_RUN/counts"
-sed -nE 's/^test (.*) \.\.\. FAILED$/doc::\1/p' "$doc" >>"$EYEPIECE_RUN/failed"
-
 # Prints a file's lines under a title, if there are any.
 section() {
     [ ! -s "$2" ] || { echo && echo "$1" && sed 's/^/    /' "$2"; }

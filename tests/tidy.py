@@ -84,9 +84,13 @@ for path, text in files.items():
         found.append(f"{path}:1: the first line must be `//! ` and what the file is for")
     if text.count("\n") > 500 and not re.fullmatch(LONG, path):
         found.append(f"{path}: more than 500 lines")
+    fence = False
     for number, line in enumerate(text.splitlines(), 1):
         if re.search(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b|#\[ignore", line):
             found.append(f"{path}:{number}: unfinished, or an ignored test")
+        if re.match(r"\s*//[/!] ```(rust|should_panic|no_run)?$", line) and not fence:
+            found.append(f"{path}:{number}: an example that nothing runs: make it a test")
+        fence ^= bool(re.match(r"\s*//[/!] ```", line))
     if re.match(r"exporter/(src|flow|hubble)/", path):
         for name in re.findall(SCHEMA, code(path)):
             if not re.match(KEYS, name):
