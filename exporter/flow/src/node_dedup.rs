@@ -99,6 +99,7 @@ mod tests {
     use super::{EndKind, observed_before, once_per_node};
     use crate::event::TrafficDelta;
     use crate::flow::{End, EventType, Flow};
+    use crate::traffic_delta::SAMPLE;
 
     const NOTHING: (u64, u64) = (0, 0);
     const OWN: (u64, u64) = (3, 300);
@@ -155,17 +156,9 @@ mod tests {
             (Drop, AnsweredBy::Local, 0, Other, Remote, Remote, NOTHING),
         ];
         for (hook, answered_by, ingress_ifindex, ingress, source, destination, expected) in table {
-            let traffic = TrafficDelta {
-                hook,
-                answered_by,
-                ifindex: 2,
-                ingress_ifindex,
-                packets: 3,
-                bytes: 300,
-                held_packets: 2,
-                held_bytes: 220,
-                cgroup: 0,
-            };
+            let (packets, bytes, held_packets, held_bytes) = (3, 300, 2, 220);
+            let traffic =
+                TrafficDelta { hook, answered_by, ingress_ifindex, packets, bytes, held_packets, held_bytes, ..SAMPLE };
             let counted = once_per_node(&traffic, source, destination, ingress);
             assert_eq!(counted, expected, "{traffic:?} from {source:?} to {destination:?} in by {ingress:?}");
         }
@@ -191,17 +184,7 @@ mod tests {
             (FromNetwork, 5, Uplink, false, false),
             (Drop, 5, Endpoint, true, false),
         ] {
-            let traffic = TrafficDelta {
-                hook,
-                answered_by: AnsweredBy::Unknown,
-                ifindex: 2,
-                ingress_ifindex,
-                packets: 1,
-                bytes: 60,
-                held_packets: 0,
-                held_bytes: 0,
-                cgroup: 0,
-            };
+            let traffic = TrafficDelta { hook, ingress_ifindex, ..SAMPLE };
             let mut flow = Flow { traffic: Some(traffic), ..Flow::empty(EventType::default()) };
             flow.source.endpoint = u16::from(from_endpoint);
             let kind_of = |ifindex| {
@@ -218,13 +201,12 @@ mod tests {
         let traffic = TrafficDelta {
             hook: Hook::FromNetwork,
             answered_by: AnsweredBy::Local,
-            ifindex: 2,
             ingress_ifindex: 2,
             packets: u64::MAX,
             bytes: u64::MAX,
             held_packets: 1,
             held_bytes: u64::MAX,
-            cgroup: 0,
+            ..SAMPLE
         };
         let counted = once_per_node(&traffic, EndKind::Other, EndKind::Other, InterfaceKind::Uplink);
         assert_eq!(counted, (u64::MAX, u64::MAX));

@@ -57,9 +57,23 @@ pub struct KernelDrop {
     pub netns: u32,
 }
 
+/// One packet; tests set what they look at.
+#[cfg(test)]
+pub(crate) const SAMPLE: TrafficDelta = TrafficDelta {
+    hook: Hook::FromEndpoint,
+    answered_by: AnsweredBy::Unknown,
+    ifindex: 2,
+    ingress_ifindex: 0,
+    packets: 1,
+    bytes: 60,
+    held_packets: 0,
+    held_bytes: 0,
+    cgroup: 0,
+};
+
 #[cfg(test)]
 mod tests {
-    use super::{AnsweredBy, Hook, TrafficDelta};
+    use super::{Hook, SAMPLE, TrafficDelta};
 
     #[test]
     fn cgroup_is_of_the_end_here() {
@@ -71,17 +85,7 @@ mod tests {
             (Hook::Drop, 0, (7, 0)),
             (Hook::Drop, 2, (0, 7)),
         ] {
-            let traffic = TrafficDelta {
-                hook,
-                answered_by: AnsweredBy::Unknown,
-                ifindex: 2,
-                ingress_ifindex,
-                packets: 1,
-                bytes: 60,
-                held_packets: 0,
-                held_bytes: 0,
-                cgroup: 7,
-            };
+            let traffic = TrafficDelta { hook, ingress_ifindex, cgroup: 7, ..SAMPLE };
             assert_eq!((traffic.source_cgroup(), traffic.destination_cgroup()), expected, "{hook:?} {ingress_ifindex}");
         }
     }

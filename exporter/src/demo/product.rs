@@ -15,7 +15,8 @@ use nix::unistd::Pid;
 use super::namespace::Inside;
 use crate::app::AppError;
 use crate::exit_code::Exit;
-use crate::source::datapath::{links, lock};
+use crate::source::datapath::lock;
+use crate::support::network_namespace;
 
 /// The log message at the end of its start.
 const WATCHING: &str = "watching";
@@ -120,7 +121,7 @@ impl Product {
         sets: &[(String, String)],
     ) -> Result<(Self, Vec<String>), AppError> {
         let program = std::env::current_exe().context("cannot find our own program")?;
-        let inode = node.run(links::namespaces::own_inode).context("cannot read the node's namespace")?;
+        let inode = node.run(network_namespace::own_inode).context("cannot read the node's namespace")?;
         let folder = Path::new(lock::FOLDER);
         let leftovers = Leftovers { lock: lock::path(folder, inode), made_folder: !folder.exists() };
         let mut command = Command::new(program);

@@ -1,8 +1,9 @@
 //! What the pipeline hands to a provider's task: a bounded queue that never makes the pipeline wait.
 
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_semconv::metric;
 use tokio::sync::mpsc;
 
+use crate::support::incidents::Incidents;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// Items that wait: a burst of a busy resolver, or of an agent that lists its world, some MiB.
@@ -20,8 +21,7 @@ pub(super) struct Intake<T> {
 impl<T> Intake<T> {
     /// Creates a queue and the task's end; `reason` counts what found no room.
     pub(super) fn new(telemetry: &Telemetry, reason: &str) -> (Self, mpsc::Receiver<T>) {
-        let attributes = [(attribute::EYEPIECE_REASON, reason)];
-        let dropped = telemetry.counter(metric::EYEPIECE_METADATA_INCIDENTS.name, &attributes);
+        let dropped = Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS).number(reason);
         let (sender, receiver) = mpsc::channel(CAPACITY);
         (Self { sender, dropped }, receiver)
     }

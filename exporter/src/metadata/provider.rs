@@ -22,8 +22,6 @@ pub enum Provider {
     Docker,
     /// A Cilium agent, by the events of its monitor.
     Cilium,
-    /// Another Hubble.
-    Hubble,
     /// This machine: control groups, units and processes.
     Local,
     /// DNS answers that were seen.
@@ -38,7 +36,6 @@ impl Provider {
             Self::Kubernetes => "kubernetes",
             Self::Docker => "docker",
             Self::Cilium => "cilium",
-            Self::Hubble => "hubble",
             Self::Local => "cgroup",
             Self::Dns => "dns",
         }

@@ -1,12 +1,12 @@
 //! Certificates and private keys of PEM files.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::support::bounded_read;
 
 const CERTIFICATE: &str = "certificate";
 const PRIVATE_KEY: &str = "private key";
@@ -51,15 +51,11 @@ impl PemFile {
     }
 
     fn read(path: &Path, what: &'static str) -> Result<Self, PemError> {
-        let mut text = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text));
-        let file = Self { path: path.to_owned(), text };
-        match read {
-            Ok(size) if size as u64 > MAX_FILE_BYTES => {
-                Err(file.fault(what, format!("the file has more than {MAX_FILE_BYTES} bytes")))
-            }
-            Ok(_) => Ok(file),
-            Err(error) => Err(file.fault(what, error)),
+        let file = |text| Self { path: path.to_owned(), text };
+        match bounded_read::read(path, MAX_FILE_BYTES) {
+            Ok(Some(text)) => Ok(file(text)),
+            Ok(None) => Err(file(Vec::new()).fault(what, format!("the file has more than {MAX_FILE_BYTES} bytes"))),
+            Err(error) => Err(file(Vec::new()).fault(what, error)),
         }
     }
 

@@ -9,6 +9,7 @@ use eyepiece::metadata::provider::{Change, ChangeReceiver, Condition, Entity, Ke
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::PodScope;
+use eyepiece_tests::kubeconfig;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -108,13 +109,8 @@ async fn bytes_of(pods: usize) -> (isize, isize) {
         }
     });
     let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
-    let text = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": format!("http://{address}")}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
-    });
-    std::fs::write(kubeconfig.path(), text.to_string()).expect("a kubeconfig");
+    let text = kubeconfig::kubeconfig(&json!({"server": format!("http://{address}")}), &json!({}));
+    std::fs::write(kubeconfig.path(), text).expect("a kubeconfig");
     let settings = eyepiece_config::Kubernetes {
         kubeconfig: Some(kubeconfig.path().to_owned()),
         scope: PodScope::Cluster,

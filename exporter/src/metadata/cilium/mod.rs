@@ -5,12 +5,13 @@ mod world;
 use std::sync::Arc;
 
 use eyepiece_flow::agent_event::{AgentEvent, Notification};
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_semconv::metric;
 use tokio::sync::mpsc;
 
 use self::world::World;
 use super::intake::{BATCH, Intake};
 use super::provider::{ChangeReceiver, Condition, Provider};
+use crate::support::incidents::Incidents;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
@@ -45,8 +46,7 @@ impl CiliumProvider {
     /// Creates the provider and its observer.
     pub fn new(receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> (Self, CiliumObserver) {
         let (intake, events) = Intake::new(telemetry, "cilium_queue_full");
-        let reason = [(attribute::EYEPIECE_REASON, "cilium_store_full")];
-        let refused = telemetry.counter(metric::EYEPIECE_METADATA_INCIDENTS.name, &reason);
+        let refused = Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS).number("cilium_store_full");
         (Self { world: World::default(), events, receiver, refused }, CiliumObserver(intake))
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use eyepiece_config::{MetadataDns, Switch};
 use eyepiece_flow::l7::L7;
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_semconv::metric;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -16,6 +16,7 @@ pub use self::answer::Answer;
 use self::store::Store;
 use super::intake::{BATCH, Intake};
 use super::provider::{ChangeReceiver, Condition, Provider};
+use crate::support::incidents::Incidents;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
@@ -60,8 +61,7 @@ impl DnsProvider {
             return None;
         }
         let (intake, answers) = Intake::new(telemetry, "dns_queue_full");
-        let reason = [(attribute::EYEPIECE_REASON, "dns_store_full")];
-        let evicted = telemetry.counter(metric::EYEPIECE_METADATA_INCIDENTS.name, &reason);
+        let evicted = Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS).number("dns_store_full");
         let store = Store::new(usize::try_from(config.max_names).unwrap_or(usize::MAX));
         Some((Self { store, answers, receiver, evicted }, DnsObserver(intake)))
     }

@@ -3,12 +3,13 @@
 use eyepiece_semconv::{attribute, metric};
 
 use super::error::DockerError;
+use crate::support::incidents::Incidents;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// The provider's own metrics.
 #[derive(Debug)]
 pub(super) struct DockerMetrics {
-    telemetry: Telemetry,
+    incidents: Incidents,
     containers: Number,
 }
 
@@ -16,7 +17,7 @@ impl DockerMetrics {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         let reason = [(attribute::EYEPIECE_REASON, "docker_containers")];
         let containers = telemetry.gauge(metric::EYEPIECE_METADATA_LEFT_OUT.name, &reason);
-        Self { telemetry: telemetry.clone(), containers }
+        Self { incidents: Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS), containers }
     }
 
     /// A request failed, or the stream of events ended.
@@ -41,8 +42,7 @@ impl DockerMetrics {
 
     fn count(&self, reason: &'static str, n: u64) {
         if n > 0 {
-            let reason = [(attribute::EYEPIECE_REASON, reason)];
-            self.telemetry.counter(metric::EYEPIECE_METADATA_INCIDENTS.name, &reason).add(n);
+            self.incidents.number(reason).add(n);
         }
     }
 }

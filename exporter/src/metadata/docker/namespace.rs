@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+
+use crate::support::network_namespace::{inode_of, own_inode};
 
 /// The inode: that of the container's first process, else that of docker's file. `None` if neither is there, or it is
 /// this program's own namespace.
@@ -18,7 +20,7 @@ pub(super) fn inode(id: &str, pid: Option<i64>, sandbox: Option<&str>) -> Option
         is_in_container(&folder, id).then_some(inode)
     };
     let inode = of_process().or_else(|| inode_at(Path::new(sandbox.filter(|path| path.starts_with('/'))?)))?;
-    (Some(inode) != inode_at(Path::new("/proc/thread-self/ns/net"))).then_some(inode)
+    (Some(inode) != own_inode().ok()).then_some(inode)
 }
 
 /// Returns whether the control group of a process names a container.
@@ -30,7 +32,7 @@ fn is_in_container(process: &Path, id: &str) -> bool {
 fn inode_at(path: &Path) -> Option<u32> {
     let file = open(path).ok()?;
     let is_namespace = fstatfs(&file).is_ok_and(|system| system.filesystem_type() == NSFS_MAGIC);
-    is_namespace.then(|| u32::try_from(file.metadata().ok()?.ino()).ok()).flatten()
+    is_namespace.then(|| file.metadata().ok().map(|metadata| inode_of(&metadata))).flatten()
 }
 
 /// Opens a file for its metadata alone: opening a pipe or device would have an effect, or wait.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use eyepiece_config::MetadataFile;
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_semconv::metric;
 
 use self::format::{Content, Mistake};
 use super::provider::{ChangeReceiver, Condition, Provider};
 use crate::support::bounded_read::read_text;
 use crate::support::file_watch::FileWatch;
+use crate::support::incidents::Incidents;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Number, Telemetry};
@@ -45,8 +46,7 @@ pub struct FileProvider {
 impl FileProvider {
     /// Creates the provider; `None` if the settings name no file.
     pub fn new(config: &MetadataFile, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Option<Self> {
-        let reason = [(attribute::EYEPIECE_REASON, "file")];
-        let failures = telemetry.counter(metric::EYEPIECE_METADATA_INCIDENTS.name, &reason);
+        let failures = Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS).number("file");
         Some(Self { path: config.path.clone()?, receiver, failures, current: None, error: None })
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eyepiece_tests::kubeconfig;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -144,13 +145,8 @@ impl Scene {
         let handler: Handler = Arc::new(Mutex::new(Box::new(handler)));
         let server = tokio::spawn(serve(listener, Arc::clone(&handler)));
         let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
-        let text = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": format!("http://{address}")}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "users": [{"name": "u", "user": {}}],
-        });
-        std::fs::write(kubeconfig.path(), text.to_string()).expect("a kubeconfig");
+        let text = kubeconfig::kubeconfig(&json!({"server": format!("http://{address}")}), &json!({}));
+        std::fs::write(kubeconfig.path(), text).expect("a kubeconfig");
         let (recorder, telemetry) = (Arc::<Recorder>::default(), Telemetry::default());
         let provider = Kubernetes {
             kubeconfig: Some(kubeconfig.path().to_owned()),

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_config::{MetadataCgroup, Switch};
-use eyepiece_semconv::{attribute, metric};
+use eyepiece_semconv::metric;
 use tokio::time::{Instant, sleep_until};
 
 use self::groups::Groups;
 use self::hierarchy::Tree;
 use self::watch::FolderWatch;
-use super::provider::{ChangeReceiver, Condition, Provider};
+use super::provider::{Change, ChangeReceiver, Condition, Provider};
+use crate::support::incidents::Incidents;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -36,7 +37,7 @@ const MAX_WAITING: usize = 1024;
 pub struct LocalProvider {
     groups: Groups,
     receiver: Arc<dyn ChangeReceiver>,
-    telemetry: Telemetry,
+    incidents: Incidents,
     waiting: Vec<Waiting>,
     /// Whether the want of a capability is logged.
     is_denied: bool,
@@ -60,7 +61,7 @@ impl LocalProvider {
         Self {
             groups: Groups::new(trees),
             receiver,
-            telemetry: telemetry.clone(),
+            incidents: Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS),
             waiting: Vec::new(),
             is_denied: false,
         }
@@ -81,7 +82,7 @@ impl LocalProvider {
                 created = created(watch.as_mut()) => match (created, &mut watch) {
                     (Some(folders), Some(watch)) => self.enqueue(&folders, watch),
                     _ => {
-                        self.count("events_lost");
+                        self.incidents.count("events_lost");
                         // Watched anew, with the folders whose events were lost.
                         watch = self.watch();
                         next_scan = next_scan.min(scanned + MIN_INTERVAL);
@@ -93,7 +94,8 @@ impl LocalProvider {
             let now = Instant::now();
             self.look(now);
             if now >= next_scan {
-                self.scan();
+                let changes = self.groups.scan();
+                self.send(changes);
                 scanned = Instant::now();
                 next_scan = scanned + SCAN_INTERVAL;
             }
@@ -104,7 +106,7 @@ impl LocalProvider {
     fn watch(&self) -> Option<FolderWatch> {
         let mut watch = FolderWatch::new()
             .inspect_err(|error| {
-                self.count("watch");
+                self.incidents.count("watch");
                 tracing::warn!(%error, "cannot watch control groups; they are scanned at intervals");
             })
             .ok()?;
@@ -117,7 +119,7 @@ impl LocalProvider {
 
     fn report_partial(&self, watch: &mut FolderWatch) {
         if watch.take_partial() {
-            self.count("watch");
+            self.incidents.count("watch");
             tracing::info!("cannot watch all control groups (fs.inotify.max_user_watches); scans see the others");
         }
     }
@@ -127,7 +129,7 @@ impl LocalProvider {
         let due = Instant::now();
         for folder in folders.iter().flat_map(|folder| watch.add(folder)) {
             if self.waiting.len() == MAX_WAITING {
-                self.count("queue_full");
+                self.incidents.count("queue_full");
                 break;
             }
             self.waiting.push(Waiting { due, looks: 0, folder });
@@ -149,32 +151,23 @@ impl LocalProvider {
             later.push(waiting);
         }
         self.waiting = later;
-        if !changes.is_empty() {
-            self.receiver.apply(Provider::Local, changes);
-            self.receiver.report(Provider::Local, Condition::Current, self.groups.count());
-        }
+        self.send(changes);
     }
 
     /// Logs once that namespaces cannot be read.
     fn report_denied(&mut self) {
         if self.groups.is_denied() && !self.is_denied {
             self.is_denied = true;
-            self.count("namespaces_denied");
+            self.incidents.count("namespaces_denied");
             tracing::warn!("cannot read the network namespaces of containers: it needs the capability SYS_PTRACE");
         }
     }
 
-    fn scan(&mut self) {
-        let changes = self.groups.scan();
+    fn send(&self, changes: Vec<Change>) {
         if !changes.is_empty() {
             self.receiver.apply(Provider::Local, changes);
             self.receiver.report(Provider::Local, Condition::Current, self.groups.count());
         }
-    }
-
-    fn count(&self, reason: &str) {
-        let attributes = [(attribute::EYEPIECE_REASON, reason)];
-        self.telemetry.counter(metric::EYEPIECE_METADATA_INCIDENTS.name, &attributes).add(1);
     }
 }
 

@@ -1,8 +1,9 @@
 //! What `/proc` has of a process: its control groups, its network namespace and its name.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::{fs, io};
+
+use crate::support::network_namespace::inode_of;
 
 /// The ids of all processes, in ascending order.
 pub(super) fn all() -> Vec<u32> {
@@ -25,16 +26,7 @@ pub(super) fn control_groups(process: u32) -> Option<String> {
 
 /// The inode of a process's network namespace. Reading it of other users' processes needs `CAP_SYS_PTRACE`.
 pub(super) fn namespace(process: u32) -> io::Result<u32> {
-    inode(&format!("/proc/{process}/ns/net"))
-}
-
-/// The inode of our own network namespace.
-pub(super) fn own_namespace() -> Option<u32> {
-    inode("/proc/thread-self/ns/net").ok()
-}
-
-fn inode(path: &str) -> io::Result<u32> {
-    u32::try_from(fs::metadata(path)?.ino()).map_err(io::Error::other)
+    fs::metadata(format!("/proc/{process}/ns/net")).map(|metadata| inode_of(&metadata))
 }
 
 /// The name of a process's program, or of its thread where the program cannot be read; `None` if it ended.

@@ -11,14 +11,15 @@ use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, Key
 use super::super::{EntityLink, Publisher, Snapshot};
 use super::Registry;
 
-struct Bench {
-    symbols: Symbols,
-    publisher: Publisher,
-    registry: Arc<Registry>,
+/// A registry and its publisher.
+pub(crate) struct Bench {
+    pub(crate) symbols: Symbols,
+    pub(crate) publisher: Publisher,
+    pub(crate) registry: Arc<Registry>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (symbols, publisher) = (Symbols::default(), Publisher::default());
         Self { registry: Registry::new(symbols.clone(), publisher.clone()), symbols, publisher }
     }

@@ -11,8 +11,8 @@ use eyepiece_config::PeerDomain;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::incidents::Incidents;
 use super::registry::PeerUpdate;
+use crate::support::incidents::Incidents;
 
 /// The longest look-up: twice the time that the system's resolver waits for one server (resolv.conf(5)).
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);

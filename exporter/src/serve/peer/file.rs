@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use eyepiece_config::Peer;
 use tokio::sync::mpsc;
 
-use super::incidents::Incidents;
 use super::registry::{MAX_PEERS, PeerUpdate};
 use crate::support::bounded_read::read_text;
 use crate::support::file_watch::FileWatch;
+use crate::support::incidents::Incidents;
 
 /// The largest file: [`MAX_PEERS`] lines of 250 bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;

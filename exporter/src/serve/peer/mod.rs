@@ -2,7 +2,6 @@
 
 mod domains;
 mod file;
-mod incidents;
 mod local_addresses;
 mod registry;
 mod server_name;
@@ -26,10 +25,10 @@ pub use service::PeerService;
 
 use self::domains::DomainWatch;
 use self::file::FileWatcher;
-use self::incidents::Incidents;
 use self::local_addresses::LocalAddresses;
 use self::registry::{PeerRegistry, PeerUpdate};
 use crate::serve::grpc::Address;
+use crate::support::incidents::Incidents;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -85,7 +84,7 @@ impl Config {
     /// Reads the file for the first time; names are resolved once the service runs.
     pub fn build(self) -> Peers {
         let Self { node, addresses, tls, peers, file, domains, refresh, resolve, telemetry } = self;
-        let incidents = Incidents(telemetry.clone());
+        let incidents = Incidents::new(&telemetry, &metric::EYEPIECE_HUBBLE_PEER_INCIDENTS);
         let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
         let count = telemetry.gauge(metric::EYEPIECE_HUBBLE_PEER_COUNT.name, &[]);
         let local = LocalAddresses::find(&addresses);

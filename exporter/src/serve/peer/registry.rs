@@ -8,9 +8,9 @@ use eyepiece_config::Peer;
 use eyepiece_hubble::proto::peer::{ChangeNotification, ChangeNotificationType, Tls};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::incidents::Incidents;
 use super::local_addresses::LocalAddresses;
 use super::server_name::server_name;
+use crate::support::incidents::Incidents;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Number;

@@ -10,10 +10,10 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::{Request, Response, Status};
 
-use super::incidents::Incidents;
 use super::registry::{PeerUpdate, Subscription};
 use crate::serve::grpc::{MAX_MESSAGE_BYTES, shutting_down};
 use crate::services::peer::peer_server::{Peer, PeerServer};
+use crate::support::incidents::Incidents;
 
 /// The service; clones share the registry.
 #[derive(Clone, Debug)]

@@ -24,6 +24,7 @@ use super::object::{LoadError, Object};
 use super::presence::Presence;
 use super::sys;
 use crate::support::error_chain::error_chain;
+use crate::support::network_namespace;
 use crate::support::telemetry::Telemetry;
 
 struct Attached {
@@ -93,7 +94,7 @@ impl Attacher {
         telemetry: Telemetry,
         synced: oneshot::Sender<()>,
     ) -> Result<Self, LoadError> {
-        let own_namespace = super::links::namespaces::own_inode().map_err(|source| LoadError::Namespace { source })?;
+        let own_namespace = network_namespace::own_inode().map_err(|source| LoadError::Namespace { source })?;
         let (interfaces, namespaces) = (object.map(map::INTERFACES)?, object.map(map::NAMESPACES)?);
         let tunnels = object.map(map::TUNNELS)?;
         let hooks = Hooks::default();

@@ -43,8 +43,8 @@ use self::reader::Reader;
 use self::sweep::Sweeper;
 use crate::source::{Source as _, Waker};
 use crate::support::capabilities;
-use crate::support::socket_owner;
 use crate::support::telemetry::Telemetry;
+use crate::support::{network_namespace, socket_owner};
 
 /// Configuration of the datapath.
 #[derive(Clone, Debug)]
@@ -176,7 +176,7 @@ fn check_privileges() -> Result<(), DatapathError> {
 
 /// Takes the lock of this network namespace if the mode is clsact. Removes filters that an earlier run left.
 fn lock(mode: Mode) -> Result<Option<Lock>, DatapathError> {
-    let taken = links::namespaces::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
+    let taken = network_namespace::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
     match taken {
         Ok(Taken::Ours(lock)) => {
             // The earlier run may have had another mode.

@@ -17,9 +17,9 @@ use thiserror::Error;
 pub use self::config::{MIN_CAPTURE, ProgramConfig};
 use self::globals::Globals;
 use super::btf::{Btf, BtfError};
-use super::links::namespaces;
 use super::sys;
 use crate::support::error_chain::{causes, error_chain};
+use crate::support::network_namespace;
 
 /// The kernel programs, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/eyepiece-ebpf"));
@@ -82,7 +82,7 @@ impl Object {
     /// See [`LoadError`].
     pub fn load(config: &ProgramConfig, types: &Btf) -> Result<Self, LoadError> {
         let mut loader = EbpfLoader::new();
-        let namespace = namespaces::own_inode().map_err(|source| LoadError::Namespace { source })?;
+        let namespace = network_namespace::own_inode().map_err(|source| LoadError::Namespace { source })?;
         let values = Globals::new(config, types, namespace);
         values.set(&mut loader);
         // The array's index is the CPU's number; 0 = as many entries as there are CPUs.

@@ -142,27 +142,15 @@ mod tests {
     use std::sync::Arc;
 
     use eyepiece_flow::flow::{End, EventType, Flow};
-    use eyepiece_flow::interner::Symbols;
     use eyepiece_flow::lookup::BatchNames;
     use eyepiece_flow::record::{Batch, Observed};
 
     use super::NameCollector;
     use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
-    use crate::metadata::registry::Registry;
-    use crate::metadata::{InterfaceInfo, Publisher, Tables};
-
-    struct Bench {
-        symbols: Symbols,
-        publisher: Publisher,
-        registry: Arc<Registry>,
-    }
+    use crate::metadata::registry::tests::Bench;
+    use crate::metadata::{InterfaceInfo, Tables};
 
     impl Bench {
-        fn new() -> Self {
-            let (symbols, publisher) = (Symbols::default(), Publisher::default());
-            Self { registry: Registry::new(symbols.clone(), publisher.clone()), symbols, publisher }
-        }
-
         /// Publishes an interface 7 and an entity at 10.0.0.1 with this name.
         fn publish(&self, name: &str) {
             let mut tables = Tables::new(&self.symbols);

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use eyepiece_config::Peer;
 use eyepiece_hubble::proto::peer::{ChangeNotification, ChangeNotificationType};
+use eyepiece_semconv::metric;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use super::{CHANGE_QUEUE, LocalAddresses, PeerRegistry, Subscription};
-use crate::serve::peer::incidents::Incidents;
+use crate::support::incidents::Incidents;
 use crate::support::telemetry::{Number, Telemetry};
+
+fn incidents() -> Incidents {
+    Incidents::new(&Telemetry::default(), &metric::EYEPIECE_HUBBLE_PEER_INCIDENTS)
+}
 
 fn peers(texts: &[&str]) -> Vec<Peer> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -25,7 +30,7 @@ fn registry(tls: bool, configured: &[&str]) -> PeerRegistry {
 
 fn subscribe(registry: &mut PeerRegistry) -> Subscription {
     let (reply, subscription) = oneshot::channel();
-    registry.subscribe(reply, &Incidents(Telemetry::default()));
+    registry.subscribe(reply, &incidents());
     subscription.blocking_recv().unwrap()
 }
 
@@ -49,7 +54,7 @@ fn received(subscription: &mut Subscription) -> Vec<String> {
 
 #[test]
 fn updates_become_notifications() {
-    let incidents = Incidents(Telemetry::default());
+    let incidents = incidents();
     let mut registry = registry(false, &["c/d=10.0.0.4", "b=10.0.0.2:4244"]);
     let mut stream = subscribe(&mut registry);
     assert_eq!(received(&mut stream), ["+us 10.0.0.1:4244", "+b 10.0.0.2:4244", "+c/d 10.0.0.4"], "this node first");
@@ -104,7 +109,7 @@ fn tls_nodes_have_server_names() {
 
 #[test]
 fn only_slow_client_lags() {
-    let incidents = Incidents(Telemetry::default());
+    let incidents = incidents();
     let mut registry = registry(false, &[]);
     let (mut behind, mut quick) = (subscribe(&mut registry), subscribe(&mut registry));
     for change in 0..=CHANGE_QUEUE {
@@ -120,7 +125,7 @@ fn only_slow_client_lags() {
 
 #[test]
 fn clients_share_notifications() {
-    let incidents = Incidents(Telemetry::default());
+    let incidents = incidents();
     let mut registry = registry(false, &["b=10.0.0.2:1", "c=10.0.0.3:1"]);
     let (one, mut other) = (subscribe(&mut registry), subscribe(&mut registry));
     assert!(Arc::ptr_eq(&one.nodes, &other.nodes));
@@ -137,7 +142,7 @@ fn clients_share_notifications() {
 
 #[test]
 fn nodes_beyond_limit_are_dropped() {
-    let incidents = Incidents(Telemetry::default());
+    let incidents = incidents();
     let mut registry = registry(false, &[]);
     registry.configured = (0..2 * super::MAX_PEERS).map(|number| format!("n{number}=h").parse().unwrap()).collect();
     registry.update(&incidents);

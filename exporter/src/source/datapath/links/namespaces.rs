@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::requests::{RequestError, Requests};
+use crate::support::network_namespace::inode_of;
 
 /// The paths that are searched for network namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +27,6 @@ impl Default for SearchPaths {
         let directories = vec!["/run/netns".into(), "/var/run/netns".into(), "/run/docker/netns".into()];
         Self { directories, processes: "/proc".into() }
     }
-}
-
-/// The inode of the network namespace that the calling thread is in.
-///
-/// # Errors
-/// procfs is not mounted.
-pub fn own_inode() -> io::Result<u32> {
-    std::fs::metadata("/proc/thread-self/ns/net").map(|metadata| inode_of(&metadata))
 }
 
 /// The inodes of the namespaces with these ids; an id whose namespace is not found is left out.
@@ -86,11 +78,6 @@ fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 fn is_process(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit))
-}
-
-/// The kernel numbers namespaces by 32 bits (`struct ns_common`, `inum`).
-fn inode_of(metadata: &std::fs::Metadata) -> u32 {
-    u32::try_from(metadata.ino()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ use super::inventory::Inventory;
 use super::learner::{Hint, Learner};
 use super::link::{Link, LinkEvent, PeerRef};
 use super::link_info::LinkInfo;
-use super::namespaces;
 use super::netlink::Message;
 use super::notifier::EndpointNotifier;
 use super::requests::{RequestError, Requests};
@@ -30,6 +29,7 @@ use super::subscription::{Received, Subscription, Topics};
 use super::survey::SurveyResult;
 use super::table::LinkTable;
 use crate::metadata::Publisher;
+use crate::support::network_namespace;
 use crate::support::telemetry::Telemetry;
 
 mod state;
@@ -82,7 +82,7 @@ pub fn build(
         surveyor: Some(Requests::open()?),
         surveys: JoinSet::new(),
         search_paths: config.search_paths,
-        own_inode: namespaces::own_inode().map_err(|source| LinksError::Subscribe { source })?,
+        own_inode: network_namespace::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
         route_checks: BTreeSet::new(),
         search: Search { due: Instant::now(), delay: SEARCH },
