@@ -26,7 +26,7 @@ eyepiece-tests/*)
 esac
 # A test that hangs would end CI without a message.
 limit=()
-[ "${CI:-}" != true ] || limit=(timeout --kill-after=10 "${EYEPIECE_TEST_LIMIT:-3600}")
+[ "${CI:-}" != true ] || limit=(timeout --kill-after=10 "${EYEPIECE_TEST_LIMIT:-900}")
 
 log="$EYEPIECE_RUN/${name//\//-}.log"
 start=$SECONDS code=0
@@ -43,7 +43,7 @@ if [ -n "$summary" ] && { [ "$code" = 0 ] || [ "$code" = 101 ]; }; then
     [ "$code" = 0 ] || awk -v name="$name" '/^failures:$/ { list = "" } /^    [^ ]/ { list = list name "::" substr($0, 5) "\n" }
         END { printf "%s", list }' "$log" >>"$EYEPIECE_RUN/failed"
 else
-    case $code in 124 | 137) why="not finished after ${EYEPIECE_TEST_LIMIT:-3600} s" ;; *) why="exit code $code" ;; esac
+    case $code in 124 | 137) why="not finished after ${EYEPIECE_TEST_LIMIT:-900} s" ;; *) why="exit code $code" ;; esac
     echo "0 1" >>"$EYEPIECE_RUN/counts"
     echo "$name: no summary, $why" >>"$EYEPIECE_RUN/failed"
     code=1

@@ -25,6 +25,9 @@ const PREFIX: &str = "ep-";
 /// How long a start or an end may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many seconds a command may take; one that hangs ends with the code 124.
+const COMMAND_SECONDS: &str = "60";
+
 /// Hides the machine's /run, where containerd has sockets at fixed places, and starts a command.
 const OWN_RUN: [&str; 6] =
     ["--mount", "--propagation", "private", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\""];
@@ -87,11 +90,20 @@ impl Dockerd {
 
     /// Runs a docker command and gives its output without blanks at its ends.
     pub fn run_docker(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new("docker");
-        command.arg("-H").arg(format!("unix://{}", self.socket().display())).args(arguments);
+        let mut command = Command::new("timeout");
+        command.args([COMMAND_SECONDS, "docker", "-H"]).arg(format!("unix://{}", self.socket().display()));
+        command.args(arguments);
         // No file of the user's changes what the client does.
         command.env("DOCKER_CONFIG", self.folder.path());
-        run_command(&mut command, "").map(|output| output.trim().to_owned())
+        let output = run_command(&mut command, "").with_context(|| self.last_lines())?;
+        Ok(output.trim().to_owned())
+    }
+
+    /// What the daemon wrote last.
+    fn last_lines(&self) -> String {
+        let text = self.daemon.as_ref().map(Background::stderr).unwrap_or_default();
+        let lines: Vec<_> = text.lines().rev().take(10).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
     /// Runs a container that sleeps; gives its id.
@@ -140,17 +152,9 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
-        let errors = [
-            self.docker("ps -aq").and_then(|ids| match ids.is_empty() {
-                true => Ok(()),
-                false => self.docker(&format!("rm -f {}", ids.replace('\n', " "))).map(drop),
-            }),
-            self.stop(),
-        ];
-        if std::thread::panicking() {
-            errors.into_iter().filter_map(Result::err).for_each(|error| eprintln!("{error:#}"));
-        }
-        // What a daemon that failed has left; the namespace ends containerd and its shims.
+        // Killed, not asked: docker 20.10 can hang in libnetwork when it removes many containers at a time. Its mounts
+        // are in a namespace of their own, and the network namespace ends containerd and its shims.
+        drop(self.daemon.take());
         for group in self.groups() {
             remove_group(&group);
         }
@@ -168,6 +172,8 @@ fn remove_group(group: &Path) {
     for pid in processes().lines().filter_map(|line| line.parse().ok()) {
         kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or_else(|error| eprintln!("kill {pid}: {error}"));
     }
-    let removed = crate::eventually(PATIENCE, "the control group is in use", || std::fs::remove_dir(group).ok());
+    // A shim may remove it at the same time.
+    let remove = || (std::fs::remove_dir(group).is_ok() || !group.exists()).then_some(());
+    let removed = crate::eventually(PATIENCE, "the control group is in use", remove);
     removed.unwrap_or_else(|error| eprintln!("{}: {error:#}", group.display()));
 }

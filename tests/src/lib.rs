@@ -17,6 +17,7 @@ pub mod fed;
 pub mod frame;
 pub mod harness;
 pub mod hubble;
+pub mod kubeconfig;
 pub mod lab;
 pub mod namespace;
 pub mod notification;

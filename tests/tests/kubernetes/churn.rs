@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use eyepiece::metadata::provider::Key;
 use eyepiece_config::PodScope;
-use eyepiece_tests::skip;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::cluster::{Admin, Cluster, pod, pods, programs};
+use crate::cluster::{Admin, Cluster, needs_cluster, pod, pods};
 use crate::provided::Provided;
 
 const NAMESPACE: &str = "churn";
@@ -47,10 +46,7 @@ async fn churn(admin: &Admin) {
 
 #[test]
 fn churn_of_pods_is_followed() {
-    let programs = match programs() {
-        Ok(programs) => programs,
-        Err(why) => skip!("{why}"),
-    };
+    let programs = needs_cluster!();
     let cluster = Cluster::shared(&programs).expect("a cluster");
     let provided = Provided::start(cluster.kubeconfig("eyepiece"), PodScope::Cluster).expect("a provider");
     provided.wait_until_current();
@@ -86,10 +82,7 @@ fn churn_of_pods_is_followed() {
 
 #[test]
 fn address_in_use_again_is_new_pod() {
-    let programs = match programs() {
-        Ok(programs) => programs,
-        Err(why) => skip!("{why}"),
-    };
+    let programs = needs_cluster!();
     let cluster = Cluster::shared(&programs).expect("a cluster");
     let provided = Provided::start(cluster.kubeconfig("eyepiece"), PodScope::Cluster).expect("a provider");
     let admin = provided.block_on(async {

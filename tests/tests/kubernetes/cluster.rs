@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use eyepiece_tests::{Background, Pki, eventually, peer};
+use eyepiece_tests::{Background, Pki, eventually, kubeconfig, peer};
 use http::{Method, Request};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -34,7 +34,18 @@ pub(crate) struct Programs {
     kubectl: PathBuf,
 }
 
-/// Finds the programs, or returns why a test is skipped.
+/// Returns the programs, or skips the test.
+macro_rules! needs_cluster {
+    () => {
+        match $crate::cluster::programs() {
+            Ok(programs) => programs,
+            Err(why) => eyepiece_tests::skip!("{why}"),
+        }
+    };
+}
+pub(crate) use needs_cluster;
+
+/// Finds the programs.
 pub(crate) fn programs() -> Result<Programs, String> {
     let has_etcd = Command::new("etcd").arg("--version").output().is_ok();
     let found = Programs { server: peer::find("kube-apiserver")?, kubectl: peer::find("kubectl")? };
@@ -159,13 +170,10 @@ impl Cluster {
 
     fn kubeconfig_text(&self, token: &str) -> String {
         let server = format!("https://127.0.0.1:{}", self.server_port);
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": self.pki.ca()}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "users": [{"name": "u", "user": {"token": token}}],
-        });
-        config.to_string()
+        kubeconfig::kubeconfig(
+            &json!({"server": server, "certificate-authority": self.pki.ca()}),
+            &json!({"token": token}),
+        )
     }
 
     /// Deletes an object behind the API server's back, as `/registry/pods/NAMESPACE/NAME`.

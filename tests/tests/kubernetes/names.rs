@@ -4,10 +4,9 @@ use anyhow::Result;
 use eyepiece::metadata::identity_of_labels;
 use eyepiece::metadata::provider::{EntityKind, Key};
 use eyepiece_config::PodScope;
-use eyepiece_tests::skip;
 use serde_json::{Value, json};
 
-use crate::cluster::{Admin, Cluster, pod, pods, programs};
+use crate::cluster::{Admin, Cluster, needs_cluster, pod, pods};
 use crate::provided::Provided;
 
 fn owned(kind: &str, owner: &Value, labels: &Value) -> Value {
@@ -78,10 +77,7 @@ async fn service(admin: &Admin, namespace: &str, pod: &Value) -> Result<()> {
 
 #[test]
 fn entities_match_objects_of_server() {
-    let programs = match programs() {
-        Ok(programs) => programs,
-        Err(why) => skip!("{why}"),
-    };
+    let programs = needs_cluster!();
     let cluster = Cluster::shared(&programs).expect("a cluster");
     let provided = Provided::start(cluster.kubeconfig("eyepiece"), PodScope::Cluster).expect("a provider");
     provided.block_on(async {
@@ -159,10 +155,7 @@ fn check_addresses(provided: &Provided) {
 
 #[test]
 fn node_scope_has_own_pods() {
-    let programs = match programs() {
-        Ok(programs) => programs,
-        Err(why) => skip!("{why}"),
-    };
+    let programs = needs_cluster!();
     let cluster = Cluster::shared(&programs).expect("a cluster");
     let provided = Provided::start(cluster.kubeconfig("eyepiece"), PodScope::Node).expect("a provider");
     provided.block_on(async {

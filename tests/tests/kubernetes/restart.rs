@@ -2,17 +2,13 @@
 
 use eyepiece::metadata::provider::Condition;
 use eyepiece_config::PodScope;
-use eyepiece_tests::skip;
 
-use crate::cluster::{Cluster, pod, pods, programs};
+use crate::cluster::{Cluster, needs_cluster, pod, pods};
 use crate::provided::Provided;
 
 #[test]
 fn restarted_server_is_followed_again() {
-    let programs = match programs() {
-        Ok(programs) => programs,
-        Err(why) => skip!("{why}"),
-    };
+    let programs = needs_cluster!();
     // Of its own: other tests need their server.
     let cluster = Cluster::start(&programs).expect("a cluster");
     let mut provided = Provided::start(cluster.kubeconfig("eyepiece"), PodScope::Cluster).expect("a provider");

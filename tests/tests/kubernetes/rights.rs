@@ -2,18 +2,14 @@
 
 use eyepiece::metadata::provider::Condition;
 use eyepiece_config::PodScope;
-use eyepiece_tests::skip;
 use serde_json::json;
 
-use crate::cluster::{Cluster, pod, pods, programs};
+use crate::cluster::{Cluster, needs_cluster, pod, pods};
 use crate::provided::{Provided, Seen};
 
 #[test]
 fn missing_rights_are_named() {
-    let programs = match programs() {
-        Ok(programs) => programs,
-        Err(why) => skip!("{why}"),
-    };
+    let programs = needs_cluster!();
     let cluster = Cluster::shared(&programs).expect("a cluster");
     let provided = Provided::start(cluster.kubeconfig("limited"), PodScope::Cluster).expect("a provider");
     let all = "cannot list pods: 403";

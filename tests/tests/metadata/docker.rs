@@ -136,7 +136,9 @@ fn follow_containers() -> Result<()> {
     dockerd.docker("restart -t 0 renamed")?;
     let restarted = Key::Namespace(dockerd.namespace_of(&owner)?);
     running.wait_for("a restart", &[(restarted.clone(), Some("renamed")), (container(&owner), Some("renamed"))])?;
-    dockerd.docker("rm -f renamed host")?;
+    for name in ["renamed", "host"] {
+        dockerd.docker(&format!("rm -f {name}"))?;
+    }
     running.wait_for("an end", &[(container(&owner), None), (restarted, None), (container(&host), None)])?;
     running.wait_for_containers(0)?;
     assert_eq!(running.recorder.len(), 0);
