@@ -80,11 +80,6 @@ impl Mask {
         Ok(Self { fields: (!paths.is_empty()).then_some(node), extension: false })
     }
 
-    /// Returns whether it keeps everything.
-    pub const fn is_all(&self) -> bool {
-        self.fields.is_none()
-    }
-
     /// Applies the mask to the encoded message from `start` to the end of `out`.
     ///
     /// A message on a path is kept even if it is empty, a member of a `oneof` only if it is set.

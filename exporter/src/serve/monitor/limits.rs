@@ -9,5 +9,3 @@ pub const QUEUE_BYTES: usize = 32 << 20;
 pub const QUEUE_SHARE_BYTES: usize = 4 << 20;
 /// Bytes of all queues beyond their shares: four listeners with full queues.
 pub const QUEUE_POOL_BYTES: usize = 128 << 20;
-/// Bytes of all queues, apart from one chunk each that may exceed the bound.
-pub const QUEUES_TOTAL_BYTES: usize = QUEUE_SHARE_BYTES * LISTENERS_MAX + QUEUE_POOL_BYTES;

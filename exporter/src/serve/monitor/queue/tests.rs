@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Missed, Queue, QueueItem, QueueMetrics};
 use crate::serve::monitor::chunk::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
-use crate::serve::monitor::limits::{
-    LISTENERS_MAX, QUEUE_BYTES, QUEUE_POOL_BYTES, QUEUE_SHARE_BYTES, QUEUES_TOTAL_BYTES,
-};
+use crate::serve::monitor::limits::{LISTENERS_MAX, QUEUE_BYTES, QUEUE_POOL_BYTES, QUEUE_SHARE_BYTES};
 use crate::support::byte_budget::ByteBudget;
+
+/// Bytes of all queues, apart from one chunk each that may exceed the bound.
+const QUEUES_TOTAL_BYTES: usize = QUEUE_SHARE_BYTES * LISTENERS_MAX + QUEUE_POOL_BYTES;
 
 /// A chunk of payloads of one byte each, with consecutive metrics.
 fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
