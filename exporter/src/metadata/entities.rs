@@ -14,7 +14,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::provider::{Entity, Key};
-use super::tables::{address_bits, prefix};
+use super::tables::address_bits;
 
 /// Shards of a table. A change of one of 100,000 entries copies 400, some 15 KiB.
 const SHARDS: usize = 256;
@@ -206,6 +206,20 @@ impl Entities {
                 lengths.remove(place);
             }
             (Ok(_) | Err(_), _) => {}
+        }
+    }
+}
+
+/// An address with zeros behind a prefix of a length within its family.
+fn prefix(address: IpAddr, length: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
         }
     }
 }

@@ -73,6 +73,8 @@ pub struct Entity {
     pub name: String,
     /// Security identity; 0 = not known. That of a label set is [`super::identity_of_labels`].
     pub identity: u32,
+    /// A pod's first IPv4 and IPv6 address, by which the processes in its control groups send.
+    pub addresses: [Option<IpAddr>; 2],
     /// The fields of Hubble's `flow.Endpoint`.
     pub metadata: EndMetadata,
     /// The service that it is or belongs to.

@@ -113,12 +113,12 @@ mod tests {
         let publisher = Publisher::new(Tables::new(&symbols));
         let mut reader = publisher.reader();
         publisher.publish(with_host(&symbols));
-        assert_eq!(reader.snapshot().links().address_count(), 0);
-        assert_eq!(reader.refresh().links().address_count(), 1);
+        assert_eq!(reader.snapshot().links().ends().count(), 0);
+        assert_eq!(reader.refresh().links().ends().count(), 1);
         publisher.publish(Tables::new(&symbols));
         publisher.publish(with_host(&symbols));
-        assert_eq!(reader.refresh().links().address_count(), 1);
-        assert_eq!(publisher.reader().snapshot().links().address_count(), 1);
+        assert_eq!(reader.refresh().links().ends().count(), 1);
+        assert_eq!(publisher.reader().snapshot().links().ends().count(), 1);
     }
 
     #[test]
@@ -128,13 +128,13 @@ mod tests {
         let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
         std::thread::scope(|scope| {
             for reader in &mut readers {
-                scope.spawn(move || while reader.refresh().links().address_count() == 0 {});
+                scope.spawn(move || while reader.refresh().links().ends().count() == 0 {});
             }
             for _ in 0..1000 {
                 publisher.publish(Tables::new(&symbols));
             }
             publisher.publish(with_host(&symbols));
         });
-        assert!(readers.iter().all(|reader| reader.snapshot().links().address_count() == 1));
+        assert!(readers.iter().all(|reader| reader.snapshot().links().ends().count() == 1));
     }
 }

@@ -57,6 +57,12 @@ impl Snapshot {
         self.entities.in_control_group(id)
     }
 
+    /// The address of IP version 4 or 6 by which the processes of a control group send.
+    pub fn address_of_control_group(&self, id: u64, version: u8) -> Option<IpAddr> {
+        let found = self.entities.in_control_group(id)?;
+        self.entities.entity(found.entity)?.addresses[usize::from(version == 6)]
+    }
+
     /// The entity at an address; `port` are port and protocol of the side that answers.
     #[inline]
     pub fn entity_at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {

@@ -215,7 +215,7 @@ impl Pipeline {
     #[inline]
     fn flow(&mut self, flow: &mut Flow) -> bool {
         let names = self.names.snapshot();
-        if flow.sock.is_some() && !enrich::socket(flow, names.links()) {
+        if flow.sock.is_some() && !enrich::socket(flow, names) {
             // Hubble skips flows of sockets with an unknown control group as well.
             self.counts.unknown_cgroup += 1;
             return false;

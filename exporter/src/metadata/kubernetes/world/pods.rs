@@ -133,9 +133,12 @@ impl World {
         let account = spec.and_then(|spec| spec.service_account_name.as_deref());
         let none = BTreeMap::new();
         let own_labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+        let addresses = addresses(pod);
+        let first = |is_wanted: fn(&IpAddr) -> bool| addresses.iter().copied().find(is_wanted);
         let mut entity = Entity {
             kind: EntityKind::Pod,
             name: format!("{}/{}", names.namespace, names.name),
+            addresses: [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)],
             metadata: EndMetadata {
                 cluster_name: self.place.cluster.clone(),
                 namespace: names.namespace.to_owned(),
@@ -158,7 +161,7 @@ impl World {
         PodRecord {
             entity: Arc::new(self.complete(entity, uid, owner)),
             owner: owner.map(Into::into),
-            addresses: addresses(pod),
+            addresses,
             lost: Box::default(),
             containers,
             static_uid: hash

@@ -13,7 +13,7 @@ use eyepiece_wire::{Hook, InterfaceKind};
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
 use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
-use crate::pipeline::enrich::{ends, enrich};
+use crate::pipeline::enrich::{ends, enrich, socket};
 
 const FROM_ENDPOINT: u8 = 5;
 const TO_ENDPOINT: u8 = 0;
@@ -52,7 +52,8 @@ fn entries() -> Vec<(Key, Target)> {
     ]
     .into_iter()
     .map(|(key, name)| {
-        let entity = Entity { name: name.to_owned(), identity: 300, ..Entity::default() };
+        let addresses = [Some(ip("10.0.0.1")), Some(ip("fe80::7"))];
+        let entity = Entity { name: name.to_owned(), identity: 300, addresses, ..Entity::default() };
         (key, Target::Entity(Arc::new(entity)))
     })
     .collect()
@@ -147,6 +148,29 @@ fn control_group_names_socket_of_host() {
         flow.sock = Some(Sock { point: TranslationPoint::PreForward, cookie: 1, cgroup });
         enrich(&mut flow, &names);
         assert_eq!([&flow.source, &flow.destination].map(|end| text(end, &names)), expected);
+    }
+}
+
+#[test]
+fn control_group_gives_socket_address() {
+    let names = snapshot();
+    for (cgroup, point, version, expected) in [
+        (9, 1, 4, Some(("10.0.0.1", "9.9.9.9"))),
+        (9, 4, 4, Some(("9.9.9.9", "10.0.0.1"))),
+        (9, 2, 6, Some(("fe80::7", "9.9.9.9"))),
+        (10, 1, 4, None),
+    ] {
+        let mut flow = flow(0, 0, "9.9.9.9", "9.9.9.9");
+        let point = TranslationPoint::from_number(point);
+        (flow.traffic, flow.sock) = (None, Some(Sock { point, cookie: 1, cgroup }));
+        (flow.no_source_address, flow.no_destination_address) = (!point.is_reverse(), point.is_reverse());
+        flow.ip.as_mut().unwrap().version = version;
+        assert_eq!(socket(&mut flow, &names), expected.is_some());
+        if let Some((source, destination)) = expected {
+            let found = flow.ip.unwrap();
+            assert_eq!((found.source, found.destination), (ip(source), ip(destination)));
+            assert!(!flow.no_source_address && !flow.no_destination_address);
+        }
     }
 }
 
