@@ -1,5 +1,6 @@
 //! Helpers that several rooms share.
 
+pub mod accept;
 pub mod backoff;
 pub mod bounded_read;
 pub mod byte_budget;

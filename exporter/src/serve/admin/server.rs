@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::host;
 use super::ready::Ready;
+use crate::support::accept::AcceptRetry;
 use crate::support::capabilities::{self, Capabilities};
 use crate::support::socket_owner;
 use crate::support::status::Status;
@@ -36,8 +37,6 @@ const MAX_HEADERS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a whole connection, against clients that do not read.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The configuration of the admin endpoint.
 #[derive(Clone, Debug)]
@@ -134,7 +133,7 @@ impl Bound {
             capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(&listener, &shared) => {}
+                    () = accept(&listener, addr, &shared) => {}
                     // Ends when the sender is dropped.
                     _ = stopped => {}
                 }
@@ -164,23 +163,17 @@ struct AdminState {
     hosts: Vec<String>,
 }
 
-async fn accept(listener: &TcpListener, shared: &Arc<AdminState>) {
+async fn accept(listener: &TcpListener, addr: SocketAddr, shared: &Arc<AdminState>) {
+    let mut retry = AcceptRetry::new("admin", &addr);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let shared = Arc::clone(shared);
-                tokio::spawn(async move {
-                    serve(stream, shared).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept an admin connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let (stream, _) = retry.next(|| listener.accept()).await;
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            serve(stream, shared).await;
+            drop(slot);
+        });
     }
 }
 
