@@ -374,6 +374,32 @@ pub const fn sctp_chunk_number(chunk: Option<u8>) -> i32 {
     }
 }
 
+/// Security identity of the Kubernetes API server, the only reserved one with two labels: `remote-node` as well
+/// (Cilium `pkg/identity/reserved.go`).
+pub const KUBE_APISERVER: u32 = 7;
+
+/// Label of a reserved security identity, 1 to 10, in every release of Cilium (`pkg/identity/numericidentity.go`).
+pub const fn reserved_identity_label(identity: u32) -> Option<&'static str> {
+    Some(match identity {
+        1 => "reserved:host",
+        2 => "reserved:world",
+        3 => "reserved:unmanaged",
+        4 => "reserved:health",
+        5 => "reserved:init",
+        6 => "reserved:remote-node",
+        KUBE_APISERVER => "reserved:kube-apiserver",
+        8 => "reserved:ingress",
+        9 => "reserved:world-ipv4",
+        10 => "reserved:world-ipv6",
+        _ => return None,
+    })
+}
+
+/// Name of a reserved security identity: its label without the source.
+pub fn reserved_identity_name(identity: u32) -> Option<&'static str> {
+    reserved_identity_label(identity)?.strip_prefix("reserved:")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,5 +464,11 @@ mod tests {
         assert_eq!([0, 4, 5, 6, 127].map(trace_reason_number), [1, 5, 0, 6, 127]);
         let chunks = [None, Some(0), Some(1), Some(2), Some(6), Some(7), Some(8), Some(14)];
         assert_eq!(chunks.map(sctp_chunk_number), [0, 0, 1, 2, 6, 3, 4, 5]);
+    }
+
+    #[test]
+    fn reserved_identities_have_names() {
+        let names = [0, 1, 7, 10, 11].map(reserved_identity_name);
+        assert_eq!(names, [None, Some("host"), Some("kube-apiserver"), Some("world-ipv6"), None]);
     }
 }

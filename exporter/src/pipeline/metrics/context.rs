@@ -6,6 +6,7 @@ use std::str::FromStr;
 pub use eyepiece_config::Context as Identifier;
 use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::Symbol;
+use eyepiece_flow::names::reserved_identity_label;
 
 /// Identifiers in order: the first one that an end has names it. Without any, the metric has no label for the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ fn packed(identifier: Identifier, end: &End, address: Option<&IpAddr>) -> Packed
             None => Packed::NONE,
         },
         Identifier::Identity if end.identity != 0 => Packed::small(IDENTITY, end.identity),
-        Identifier::ReservedIdentity if reserved_name(end.identity).is_some() => Packed::small(RESERVED, end.identity),
+        Identifier::ReservedIdentity if reserved_identity_label(end.identity).is_some() => Packed::small(RESERVED, end.identity),
         Identifier::Name | Identifier::Identity | Identifier::ReservedIdentity => Packed::NONE,
     }
 }
@@ -95,23 +96,6 @@ impl FromStr for Context {
         let identifiers = text.split('|').filter(|part| !part.is_empty()).map(str::parse);
         Ok(Self::of(&identifiers.collect::<Result<Vec<_>, _>>()?))
     }
-}
-
-/// Name of a reserved security identity: Cilium `pkg/identity/numericidentity.go`.
-pub const fn reserved_name(identity: u32) -> Option<&'static str> {
-    Some(match identity {
-        1 => "host",
-        2 => "world",
-        3 => "unmanaged",
-        4 => "health",
-        5 => "init",
-        6 => "remote-node",
-        7 => "kube-apiserver",
-        8 => "ingress",
-        9 => "world-ipv4",
-        10 => "world-ipv6",
-        _ => return None,
-    })
 }
 
 /// The value of an end in a context: a number whose text is looked up at the export.
@@ -183,7 +167,7 @@ mod tests {
     use eyepiece_flow::flow::End;
     use eyepiece_flow::interner::{Symbol, Symbols};
 
-    use super::{Context, Identifier, Packed, Value, reserved_name};
+    use super::{Context, Identifier, Packed, Value};
 
     #[test]
     fn contexts_have_each_identifier_once() {
@@ -256,13 +240,5 @@ mod tests {
             assert!(one.tag < 8);
             assert!(packed.iter().skip(index + 1).all(|other| other != one), "{one:?}");
         }
-    }
-
-    #[test]
-    fn reserved_identities_have_names() {
-        assert_eq!(reserved_name(0), None);
-        assert_eq!(reserved_name(1), Some("host"));
-        assert_eq!(reserved_name(10), Some("world-ipv6"));
-        assert_eq!(reserved_name(11), None);
     }
 }

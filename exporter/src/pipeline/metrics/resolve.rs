@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use eyepiece_config::Naming;
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::interner::Symbol;
-use eyepiece_flow::names::{drop_reason_name, observation_point_text};
+use eyepiece_flow::names::{KUBE_APISERVER, drop_reason_name, observation_point_text, reserved_identity_label};
 use eyepiece_semconv::attribute;
 
-use super::context::{Value, reserved_name};
+use super::context::Value;
 use super::detail::Port;
 use super::exported_state::{ExportedState, SeriesSum};
 use super::labels::{DropReason, Labels, type_name};
@@ -196,16 +196,13 @@ fn value_text(value: Value, names: &SeriesNames<'_>) -> String {
         Value::Ip(IpAddr::V6(address)) => address.to_canonical().to_string(),
         Value::Ip(address) => address.to_string(),
         Value::Reserved(identity) => reserved_text(identity).unwrap_or_default(),
-        // The only reserved identity with two labels (Cilium `pkg/identity/reserved.go`).
         Value::Identity(KUBE_APISERVER) => "reserved:kube-apiserver,reserved:remote-node".to_owned(),
         Value::Identity(identity) => reserved_text(identity).unwrap_or_else(|| identity.to_string()),
     }
 }
 
-const KUBE_APISERVER: u32 = 7;
-
 fn reserved_text(identity: u32) -> Option<String> {
-    reserved_name(identity).map(|name| format!("reserved:{name}"))
+    reserved_identity_label(identity).map(str::to_owned)
 }
 
 /// The subtype: the observation point of a trace, the protocol of layer 7, the number of an unknown message type, else

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eyepiece_flow::metadata::{EndMetadata, Service};
+use eyepiece_flow::names::KUBE_APISERVER;
 use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
@@ -13,8 +14,6 @@ use crate::metadata::provider::{Entity, EntityKind, Key};
 
 /// Identity of another node (Cilium `pkg/identity/numericidentity.go`).
 const IDENTITY_REMOTE_NODE: u32 = 6;
-/// Identity of an API server that is not on this node.
-const IDENTITY_KUBE_APISERVER: u32 = 7;
 /// Addresses of one node that are kept.
 const ADDRESSES_MAX: usize = 16;
 
@@ -70,7 +69,7 @@ impl World {
         let (identity, names): (_, &[&str]) = match (*node.name == *self.place.node, has_api_server) {
             (true, false) => (IDENTITY_HOST, &["host"]),
             (true, true) => (IDENTITY_HOST, &["host", "kube-apiserver"]),
-            (false, true) => (IDENTITY_KUBE_APISERVER, &["kube-apiserver", "remote-node"]),
+            (false, true) => (KUBE_APISERVER, &["kube-apiserver", "remote-node"]),
             (false, false) => (IDENTITY_REMOTE_NODE, &["remote-node"]),
         };
         Entity {
@@ -92,7 +91,7 @@ impl World {
         Arc::new(Entity {
             kind: EntityKind::Node,
             name: "kube-apiserver".to_owned(),
-            identity: IDENTITY_KUBE_APISERVER,
+            identity: KUBE_APISERVER,
             metadata: EndMetadata {
                 cluster_name: self.place.cluster.clone(),
                 labels: labels(&["kube-apiserver"]),
