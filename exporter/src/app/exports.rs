@@ -1,7 +1,7 @@
 //! Starts the exports: flows as log records, series as metrics, and our own metrics.
 
 use std::io::{self, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -25,6 +25,7 @@ use crate::support::paint::Paint;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
+use crate::support::lock::lock;
 
 impl Sink for LogSink {
     fn send(&mut self, batch: Batch) {
@@ -135,7 +136,7 @@ impl Producer {
     /// The metrics of now, with their time.
     fn resolve(&self) -> Option<(Vec<Resolved>, u64)> {
         // Held over both steps, so that a later call has the later snapshot.
-        let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resolver = lock(&self.resolver);
         let snapshot = self.pipeline.snapshot().ok()?;
         Some((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
     }

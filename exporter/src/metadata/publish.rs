@@ -1,11 +1,12 @@
 //! Publishes snapshots: writers replace a part of them, readers notice by one atomic load per batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::entities::Entities;
 use super::snapshot::Snapshot;
 use super::tables::Tables;
+use crate::support::lock::lock;
 
 #[derive(Debug, Default)]
 struct Cell {
@@ -16,7 +17,7 @@ struct Cell {
 
 impl Cell {
     fn current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Joins the entries of all providers, and publishes what they lead to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use eyepiece_flow::interner::Symbols;
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::entities::{Entities, EntityLink, NamedEntity};
 use super::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
 use super::publish::Publisher;
+use crate::support::lock::lock;
 
 /// How often a key that leads to a key is followed: control group, container, pod, and one to spare.
 const MAX_STEPS: usize = 4;
@@ -71,7 +72,7 @@ impl Registry {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn change(&self, change: impl FnOnce(&mut State) -> HashSet<Key>) {

@@ -1,6 +1,8 @@
 //! Examples of events that cannot be decoded: the latest ones of each reason, for the status.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use super::lock::lock;
 
 /// Examples of a reason.
 const EXAMPLES_PER_REASON: usize = 3;
@@ -35,7 +37,7 @@ pub struct Examples(Arc<Mutex<Vec<Example>>>);
 impl Examples {
     /// All examples by reason, the latest first.
     pub fn list(&self) -> Vec<Example> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Returns a recorder that publishes here.
@@ -85,7 +87,7 @@ impl ExampleRecorder {
         if !std::mem::take(&mut self.is_new) {
             return;
         }
-        let mut shown = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(&self.shared.0);
         shown.clear();
         for kept in &self.kept {
             let latest_first = (1..=EXAMPLES_PER_REASON)

@@ -1,13 +1,14 @@
 //! Health of each signal's export: failures are logged at growing intervals, their end once, and the status shows both.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::log_limit::LogLimit;
+use super::lock::lock;
 
 /// First interval between log lines of a lasting failure. Intervals double up to [`MAX_INTERVAL`].
 const INITIAL_INTERVAL: Duration = Duration::from_secs(30);
@@ -39,13 +40,13 @@ impl Exports {
             state: Mutex::default(),
             failures: LogLimit::repeated(INITIAL_INTERVAL, MAX_INTERVAL),
         });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&health));
+        lock(&self.0).push(Arc::clone(&health));
         health
     }
 
     /// The current state of all exports.
     pub fn list(&self) -> Vec<Report> {
-        let exports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let exports = lock(&self.0);
         exports.iter().map(|health| health.report()).collect()
     }
 }
@@ -98,7 +99,7 @@ struct State {
 
 impl ExportHealth {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// A request failed.

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use eyepiece_semconv::attribute;
 
 use crate::support::decode_errors::Examples;
 use crate::support::export_health::Exports;
+use super::lock::lock;
 
 /// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,7 +141,7 @@ impl Entry {
 
 impl Telemetry {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.numbers)
     }
 
     /// Returns the counter of a name and attributes, created if new.

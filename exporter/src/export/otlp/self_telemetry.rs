@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +35,7 @@ use super::start_times::StartTimes;
 use super::typed;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
+use crate::support::lock::lock;
 
 /// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
 /// a tokio runtime.
@@ -118,14 +119,14 @@ struct Body(Arc<Mutex<Bytes>>);
 
 impl Body {
     fn take(&self) -> Result<ExportMetricsServiceRequest, prost::DecodeError> {
-        ExportMetricsServiceRequest::decode(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        ExportMetricsServiceRequest::decode(std::mem::take(&mut *lock(&self.0)))
     }
 }
 
 #[async_trait::async_trait]
 impl HttpClient for Body {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = decompressed(request)?;
+        *lock(&self.0) = decompressed(request)?;
         Ok(http::Response::new(Bytes::new()))
     }
 }

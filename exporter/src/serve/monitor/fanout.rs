@@ -1,7 +1,7 @@
 //! Publishes events from the pipeline's thread to all listeners: each event is encoded once, and sent in chunks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use eyepiece_flow::event::{Event, Lost, RawEvent};
 use eyepiece_flow::gob::encode::payload;
@@ -13,6 +13,7 @@ use super::limits::{LISTENERS_MAX, QUEUE_POOL_BYTES};
 use super::queue::{Missed, Queue, QueueMetrics};
 use crate::support::byte_budget::ByteBudget;
 use crate::support::telemetry::{Number, Telemetry};
+use crate::support::lock::lock;
 
 /// Events that are counted without encoding while all queues are full, until the next check for room: few, because a
 /// listener that makes room meanwhile loses them.
@@ -61,7 +62,7 @@ impl Fanout {
     }
 
     fn queues(&self) -> MutexGuard<'_, [Option<Arc<Queue>>; LISTENERS_MAX]> {
-        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.queues)
     }
 
     /// Adds a listener with a queue of at most `capacity` payloads, if given; `None` if all slots are taken.

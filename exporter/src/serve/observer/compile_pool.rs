@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::serve::grpc::Client;
 use crate::support::telemetry::Number;
+use crate::support::lock::lock;
 
 /// Compilations at the same time.
 pub(super) const THREADS: usize = 4;
@@ -93,7 +94,7 @@ impl CompilePool {
     }
 
     fn queue(&self, key: ClientKey) -> Arc<Semaphore> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = lock(&self.clients);
         if let Some(queue) = clients.get(&key).and_then(Weak::upgrade) {
             return queue;
         }

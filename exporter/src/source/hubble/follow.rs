@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
 use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::backoff::{Backoff, RECONNECT};
 use crate::support::clock::unix_now;
+use crate::support::lock::lock;
 
 /// The interval between polls of a server without entries.
 const EMPTY: Duration = Duration::from_millis(500);
@@ -43,7 +44,7 @@ impl SharedMetrics {
     }
 
     pub(super) fn get(&self) -> MutexGuard<'_, ConnectionMetrics> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -300,7 +301,7 @@ impl Follower {
     }
 
     fn report_unsupported(&self, kind: Kind, status: &Status, missing: &Mutex<&mut Vec<Kind>>) {
-        let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = lock(missing);
         if !missing.contains(&kind) {
             missing.push(kind);
             let (call, why) = (kind.path(), status_text(status));
