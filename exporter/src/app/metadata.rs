@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::metadata::Publisher;
 use crate::metadata::cilium::{CiliumObserver, CiliumProvider};
 use crate::metadata::dns::{DnsObserver, DnsProvider};
-use crate::metadata::docker;
+use crate::metadata::docker::DockerProvider;
 use crate::metadata::file::FileProvider;
 use crate::metadata::kubernetes::Kubernetes;
 use crate::metadata::local::LocalProvider;
@@ -58,11 +58,11 @@ pub(super) fn start(
     }
     let runtime = runtime(kind).context("cannot start the thread of metadata")?;
     runtime.spawn(Arc::clone(&registry).publish_changes());
-    let receiver: Arc<dyn ChangeReceiver> = registry;
-    spawn(&runtime, settings, &receiver, telemetry, &stop);
-    let hook = (kind == SourceKind::CiliumMonitor).then(|| observers(&runtime, settings, &receiver, telemetry, &stop));
+    let deps = ProviderDeps { runtime: &runtime, registry, settings, telemetry, stop };
+    deps.spawn_all();
+    let hook = (kind == SourceKind::CiliumMonitor).then(|| -> Box<dyn Hook> { Box::new(deps.spawn_observed()) });
     providers.runtime = Some(runtime);
-    Ok((providers, hook.map(|hook| Box::new(hook) as _)))
+    Ok((providers, hook))
 }
 
 /// One thread: providers wait for sockets and files. Processes with more privileges than ours have namespaces that only
@@ -77,47 +77,49 @@ fn runtime(kind: SourceKind) -> std::io::Result<Runtime> {
         .build()
 }
 
-fn spawn(
-    runtime: &Runtime,
-    settings: &Settings,
-    receiver: &Arc<dyn ChangeReceiver>,
-    telemetry: &Telemetry,
-    stop: &Stop,
-) {
-    let receiver = || Arc::clone(receiver);
-    let metadata = &settings.metadata;
-    if let Some(file) = FileProvider::new(&metadata.file, receiver(), telemetry) {
-        runtime.spawn(file.run(stop.clone()));
-    }
-    if let Some(task) = docker::build(&metadata.docker, receiver(), telemetry, stop.clone()) {
-        runtime.spawn(task);
-    }
-    let (node, cluster) = (&settings.node.name, &settings.node.cluster);
-    if let Some(kubernetes) = Kubernetes::new(&metadata.kubernetes, node, cluster, receiver(), telemetry) {
-        runtime.spawn(kubernetes.run(stop.clone()));
-    }
-    if settings.source.kind == SourceKind::Datapath
-        && let Some(local) = LocalProvider::new(&metadata.cgroup, receiver(), telemetry)
-    {
-        runtime.spawn(local.run(stop.clone()));
-    }
+/// What providers are built of.
+struct ProviderDeps<'a> {
+    runtime: &'a Runtime,
+    registry: Arc<Registry>,
+    settings: &'a Settings,
+    telemetry: &'a Telemetry,
+    stop: Stop,
 }
 
-/// Starts the providers that learn from events, and returns what hands them the events.
-fn observers(
-    runtime: &Runtime,
-    settings: &Settings,
-    receiver: &Arc<dyn ChangeReceiver>,
-    telemetry: &Telemetry,
-    stop: &Stop,
-) -> Observers {
-    let (provider, cilium) = CiliumProvider::new(Arc::clone(receiver), telemetry);
-    runtime.spawn(provider.run(stop.clone()));
-    let dns = DnsProvider::new(&settings.metadata.dns, Arc::clone(receiver), telemetry).map(|(provider, dns)| {
-        runtime.spawn(provider.run(stop.clone()));
-        dns
-    });
-    Observers { cilium, dns }
+impl ProviderDeps<'_> {
+    /// Spawns the providers that follow something outside of the program.
+    fn spawn_all(&self) {
+        let (metadata, node) = (&self.settings.metadata, &self.settings.node);
+        let (receiver, telemetry, stop) = (|| self.receiver(), self.telemetry, || self.stop.clone());
+        self.spawn(FileProvider::new(&metadata.file, receiver(), telemetry).map(|file| file.run(stop())));
+        self.spawn(DockerProvider::new(&metadata.docker, receiver(), telemetry).map(|docker| docker.run(stop())));
+        let kubernetes = Kubernetes::new(&metadata.kubernetes, &node.name, &node.cluster, receiver(), telemetry);
+        self.spawn(kubernetes.map(|kubernetes| kubernetes.run(stop())));
+        if self.settings.source.kind == SourceKind::Datapath {
+            self.spawn(LocalProvider::new(&metadata.cgroup, receiver(), telemetry).map(|local| local.run(stop())));
+        }
+    }
+
+    /// Spawns the providers that learn from events, and returns what hands them the events.
+    fn spawn_observed(&self) -> Observers {
+        let (provider, cilium) = CiliumProvider::new(self.receiver(), self.telemetry);
+        self.spawn(Some(provider.run(self.stop.clone())));
+        let dns = DnsProvider::new(&self.settings.metadata.dns, self.receiver(), self.telemetry);
+        let (provider, dns) = dns.unzip();
+        self.spawn(provider.map(|provider| provider.run(self.stop.clone())));
+        Observers { cilium, dns }
+    }
+
+    fn receiver(&self) -> Arc<dyn ChangeReceiver> {
+        Arc::<Registry>::clone(&self.registry)
+    }
+
+    /// Spawns a provider, unless the settings leave it out.
+    fn spawn(&self, provider: Option<impl Future<Output = ()> + Send + 'static>) {
+        if let Some(provider) = provider {
+            self.runtime.spawn(provider);
+        }
+    }
 }
 
 /// Hands events to the providers that learn from them.
