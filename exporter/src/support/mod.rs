@@ -12,6 +12,7 @@ pub mod export_health;
 pub mod file_lock;
 pub mod file_watch;
 pub mod incidents;
+pub mod inotify;
 pub mod lock;
 pub mod log_limit;
 pub mod network_namespace;
