@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use eyepiece_config as config;
 use eyepiece_config::{Settings, Signal};
-use eyepiece_wire::Aggregation;
 
 use crate::export::otlp::logs::LogsConfig;
 use crate::pipeline::metrics;
 use crate::pipeline::metrics::{Context, MetricContexts};
 use crate::source::datapath;
-use crate::source::datapath::attach::Mode;
 
 /// The datapath's configuration.
 pub(super) fn datapath(all: &Settings) -> datapath::Config {
@@ -20,12 +18,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
     datapath::Config {
         programs: datapath::object::ProgramConfig {
             transport: settings.transport,
-            aggregation: match settings.aggregation {
-                config::Aggregation::None => Aggregation::None,
-                config::Aggregation::Low => Aggregation::Low,
-                config::Aggregation::Medium => Aggregation::Medium,
-                config::Aggregation::Maximum => Aggregation::Maximum,
-            },
+            aggregation: settings.aggregation,
             interval: settings.interval,
             capture_bytes: settings.capture_bytes,
             buffer: settings.buffer_bytes(page),
@@ -34,11 +27,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
             debug: settings.debug,
             ..datapath::object::ProgramConfig::default()
         },
-        attach: match settings.attach {
-            config::Attach::Auto => None,
-            config::Attach::Tcx => Some(Mode::Tcx),
-            config::Attach::Clsact => Some(Mode::Clsact),
-        },
+        attach: settings.attach,
         drops_ignore: settings.drops_ignore.clone(),
         receivers: Signal::ALL.map(|signal| all.otlp.export(signal).endpoint).into(),
         timeouts: settings.timeout,

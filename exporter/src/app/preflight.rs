@@ -80,13 +80,9 @@ fn check_otlp(settings: &Settings, problems: &mut Problems<'_>) {
         if tls.ca.is_none() && is_https(&export) && rustls_native_certs::load_native_certs().certs.is_empty() {
             problems.add(&ca, "the system has no root certificates", "install ca-certificates, or name a file");
         }
-        for error in otlp::config::check(&export, signal) {
-            let is_own = match error.key {
-                "endpoint" => own.endpoint.is_some(),
-                "headers" => !own.headers.is_empty(),
-                _ => false,
-            };
-            problems.add(&key(error.key, is_own), error.message, "see `eyepiece config reference`");
+        for error in otlp::config::check(&export) {
+            let key = key(error.key, !own.headers.is_empty());
+            problems.add(&key, error.message, "see `eyepiece config reference`");
         }
     }
 }

@@ -22,7 +22,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use eyepiece_config::{Timeouts, Transport};
+use eyepiece_config::{Attach, Timeouts, Transport};
 use eyepiece_flow::event::Totals;
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::map;
@@ -51,8 +51,8 @@ use crate::support::{network_namespace, socket_owner};
 pub struct Config {
     /// Of the kernel programs.
     pub programs: ProgramConfig,
-    /// The mode of attaching; `None` = the best one that this kernel has.
-    pub attach: Option<Mode>,
+    /// The mode of attaching.
+    pub attach: Attach,
     /// Names of drop reasons to ignore, beside those that are no drops.
     pub drops_ignore: Vec<String>,
     /// URLs of the OTLP receivers: refused connections to them over the loopback are no drops.

@@ -225,7 +225,7 @@ fn is_denied(error: &(dyn Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use aya::sys::SyscallError;
-    use eyepiece_wire::Aggregation;
+    use eyepiece_config::Aggregation;
 
     use super::{
         Btf, EbpfError, LoadError, MIN_CAPTURE, Object, ProgramConfig, Transport, is_at_least, is_denied, object_error,
