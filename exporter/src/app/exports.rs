@@ -21,11 +21,12 @@ use crate::export::stdout::{flows, metrics};
 use crate::pipeline;
 use crate::pipeline::Sink;
 use crate::pipeline::metrics::{Naming, Resolved, Resolver};
+use crate::support::lock::lock;
 use crate::support::paint::Paint;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
+use crate::support::task_thread::spawn_thread;
 use crate::support::telemetry::Telemetry;
-use crate::support::lock::lock;
 
 impl Sink for LogSink {
     fn send(&mut self, batch: Batch) {
@@ -61,7 +62,7 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
     let (sink, done) = if export.protocol == Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
         let (sink, printer) = flows::build(options.capacity, options.kinds, names, out, context.telemetry);
-        (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
+        (sink, spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, Signal::Logs)?;
         let (sink, exporter) = logs::build(&options, context.resource, names, client, context.telemetry);
@@ -69,7 +70,7 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
             exporter.run(stop).await;
             Ok(())
         };
-        (sink, logs::spawn_thread("otlp-logs", export))
+        (sink, spawn_thread("otlp-logs", export))
     };
     Ok(Some(Logs { sink, result: done.context("cannot start the thread of the log exporter")? }))
 }

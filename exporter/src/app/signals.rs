@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use eyepiece_config::format_time;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::source::{Halt, Waker};
 use crate::support::capabilities;
 use crate::support::capabilities::Capabilities;
-use crate::support::export_health;
 
 /// Signals closer together than this count as one: timeout(1) signals the process, and then its whole group.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -88,7 +88,7 @@ impl Listener {
                         tracing::warn!("second signal: exiting without delivering queued telemetry");
                         std::process::exit(1);
                     }
-                    let drain = export_health::time(self.drain);
+                    let drain = format_time(self.drain);
                     tracing::info!("delivering queued telemetry for up to {drain}; {name} again exits at once");
                     self.halt.request();
                 }

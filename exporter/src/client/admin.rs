@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::support::error_chain::is_unexpected_message;
+use super::error::is_unexpected_message;
 use crate::support::status::Status;
 
 /// Time for the whole request: the endpoint answers at once or never.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use eyepiece_config::format_seconds;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::log_limit::LogLimit;
 use super::lock::lock;
+use super::log_limit::LogLimit;
 
 /// First interval between log lines of a lasting failure. Intervals double up to [`MAX_INTERVAL`].
 const INITIAL_INTERVAL: Duration = Duration::from_secs(30);
@@ -127,7 +128,7 @@ impl ExportHealth {
         if time.is_zero() {
             warn!(queued, "cannot export {signal}, {what}: {error}");
         } else {
-            warn!(queued, attempts, "cannot export {signal} for {}, {what}: {error}", seconds(time.as_secs()));
+            warn!(queued, attempts, "cannot export {signal} for {}, {what}: {error}", format_seconds(time.as_secs()));
         }
     }
 
@@ -138,7 +139,7 @@ impl ExportHealth {
         let now = Instant::now();
         state.recovered = Some(now);
         if std::mem::take(&mut state.is_logged) {
-            info!(attempts, "export of {} works again, after {}", self.signal, seconds((now - since).as_secs()));
+            info!(attempts, "export of {} works again, after {}", self.signal, format_seconds((now - since).as_secs()));
         }
     }
 
@@ -154,19 +155,6 @@ impl ExportHealth {
     }
 }
 
-/// Formats a duration for people: `50 s`; from two minutes on and with a fraction `2m30s`, `1s500ms`.
-pub fn time(time: Duration) -> String {
-    match (time.as_secs(), time.subsec_nanos()) {
-        (seconds @ 0..120, 0) => format!("{seconds} s"),
-        _ => eyepiece_config::format_duration(time),
-    }
-}
-
-/// Formats whole seconds like [`time`].
-pub fn seconds(seconds: u64) -> String {
-    time(Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -175,7 +163,7 @@ mod tests {
 
     use tokio::time::advance;
 
-    use super::{Exports, Fate, MAX_INTERVAL, STABLE, seconds};
+    use super::{Exports, Fate, MAX_INTERVAL, STABLE};
 
     #[tokio::test(start_paused = true)]
     async fn flapping_export_does_not_fill_log() {
@@ -229,12 +217,5 @@ mod tests {
         assert!(is_failing(), "records are queued");
         queued.store(0, Ordering::Relaxed);
         assert!(!is_failing());
-    }
-
-    #[test]
-    fn times_are_short_texts() {
-        for (time, text) in [(0, "0 s"), (50, "50 s"), (119, "119 s"), (120, "2m"), (3661, "1h1m1s")] {
-            assert_eq!(seconds(time), text);
-        }
     }
 }

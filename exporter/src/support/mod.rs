@@ -22,6 +22,7 @@ pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;
 pub mod status;
+pub mod task_thread;
 pub mod telemetry;
 pub mod thread_time;
 pub mod unix_listener;

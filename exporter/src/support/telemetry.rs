@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use eyepiece_semconv::attribute;
 
+use super::lock::lock;
 use crate::support::decode_errors::Examples;
 use crate::support::export_health::Exports;
-use super::lock::lock;
 
 /// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,13 +1,11 @@
 //! Exports flows and events as OTLP log records: batches and encodes them, and keeps several requests in flight.
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::lookup::NameLookup;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -17,8 +15,6 @@ use super::encode::{FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue};
 use super::resource::Resource;
 use crate::support::backoff::BackoffRange;
-use crate::support::capabilities;
-use crate::support::capabilities::Capabilities;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -203,46 +199,4 @@ impl<T> Drop for LogExporter<T> {
 
 fn is_past_deadline(stop: &Stop) -> bool {
     stop.borrow().is_some_and(|deadline| Instant::now() >= deadline)
-}
-
-/// Runs a task on a thread and a runtime of its own, so that encoding never delays a health check. The thread has no
-/// capabilities. The returned receiver gets the task's result.
-///
-/// # Errors
-/// The system cannot start a thread or create an event queue.
-pub fn spawn_thread<F>(
-    name: &str,
-    task: impl FnOnce() -> F + Send + 'static,
-) -> io::Result<oneshot::Receiver<F::Output>>
-where
-    F: Future<Output: Send + 'static>,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (sender, receiver) = oneshot::channel();
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        capabilities::keep(Capabilities::NONE);
-        let output = runtime.block_on(task());
-        // Hanging DNS look-ups must not delay the end.
-        runtime.shutdown_background();
-        // The receiver may have been dropped.
-        sender.send(output).unwrap_or_default();
-    })?;
-    Ok(receiver)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Capabilities, spawn_thread};
-
-    #[tokio::test]
-    async fn thread_has_name_and_no_capabilities() {
-        let task = || async move {
-            let name = std::thread::current().name().map(str::to_owned);
-            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-            (name, Capabilities::of_status(&status, "CapPrm"))
-        };
-        let result = spawn_thread("otlp-logs", move || async move { tokio::spawn(task()).await });
-        let (name, permitted) = result.unwrap().await.unwrap().unwrap();
-        assert_eq!((name.as_deref(), permitted), (Some("otlp-logs"), Some(Capabilities::NONE)));
-    }
 }

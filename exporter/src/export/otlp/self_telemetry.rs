@@ -33,9 +33,9 @@ use super::metrics_sender::{Due, MetricsSender};
 use super::resource::Resource;
 use super::start_times::StartTimes;
 use super::typed;
+use crate::support::lock::lock;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
-use crate::support::lock::lock;
 
 /// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
 /// a tokio runtime.

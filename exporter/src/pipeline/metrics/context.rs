@@ -83,7 +83,9 @@ fn packed(identifier: Identifier, end: &End, address: Option<&IpAddr>) -> Packed
             None => Packed::NONE,
         },
         Identifier::Identity if end.identity != 0 => Packed::small(IDENTITY, end.identity),
-        Identifier::ReservedIdentity if reserved_identity_label(end.identity).is_some() => Packed::small(RESERVED, end.identity),
+        Identifier::ReservedIdentity if reserved_identity_label(end.identity).is_some() => {
+            Packed::small(RESERVED, end.identity)
+        }
         Identifier::Name | Identifier::Identity | Identifier::ReservedIdentity => Packed::NONE,
     }
 }

@@ -12,8 +12,8 @@ use super::chunk::{Chunk, ChunkPool};
 use super::limits::{LISTENERS_MAX, QUEUE_POOL_BYTES};
 use super::queue::{Missed, Queue, QueueMetrics};
 use crate::support::byte_budget::ByteBudget;
-use crate::support::telemetry::{Number, Telemetry};
 use crate::support::lock::lock;
+use crate::support::telemetry::{Number, Telemetry};
 
 /// Events that are counted without encoding while all queues are full, until the next check for room: few, because a
 /// listener that makes room meanwhile loses them.

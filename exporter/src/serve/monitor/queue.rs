@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use super::chunk::{Chunk, Piece};
 use super::limits::{QUEUE_BYTES, QUEUE_SHARE_BYTES};
 use crate::support::byte_budget::{ByteBudget, Reservation};
-use crate::support::telemetry::Number;
 use crate::support::lock::lock;
+use crate::support::telemetry::Number;
 
 /// A waiting reader wakes once a queue is filled to this fraction, or at the end of a read.
 const WAKE_FRACTION: usize = 4;

@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::serve::grpc::Client;
-use crate::support::telemetry::Number;
 use crate::support::lock::lock;
+use crate::support::telemetry::Number;
 
 /// Compilations at the same time.
 pub(super) const THREADS: usize = 4;

@@ -109,7 +109,13 @@ fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
         FlowsResponse::Observed(other) => {
             let Head { node_name, time } = Head::decode(message)?;
             let what = Content::Item(Item::Observed(Box::new(other)));
-            Read { what, node: node_name, time: time.map_or(0, decode::nanoseconds), key: hash(message), is_timed: false }
+            Read {
+                what,
+                node: node_name,
+                time: time.map_or(0, decode::nanoseconds),
+                key: hash(message),
+                is_timed: false,
+            }
         }
         FlowsResponse::NodeStatus(event) => none(Content::NodeStatus(event)),
         FlowsResponse::Unknown => none(Content::Nothing),

@@ -12,8 +12,9 @@ use hyper_util::client::legacy;
 use rustls::{AlertDescription, CertificateError};
 use tonic::Code;
 
+use crate::client::error::is_unexpected_message;
 use crate::export::otlp::retry::Outcome;
-use crate::support::error_chain::{causes, error_chain, is_unexpected_message};
+use crate::support::error_chain::{causes, error_chain};
 use crate::support::lock::lock;
 
 /// The time that a canceled request waits for the failure of its connection.

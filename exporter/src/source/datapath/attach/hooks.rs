@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use eyepiece_semconv::{attribute, metric};
 
-use crate::support::telemetry::{Number, Telemetry};
 use crate::support::lock::lock;
+use crate::support::telemetry::{Number, Telemetry};
 
 /// The state of one hook, for status pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
