@@ -33,6 +33,17 @@ pub(super) enum News {
     Failed(Failure),
 }
 
+impl<K: Into<Object>> From<Event<K>> for News {
+    fn from(event: Event<K>) -> Self {
+        match event {
+            Event::Init => Self::Begin,
+            Event::InitApply(object) | Event::Apply(object) => Self::Set(object.into()),
+            Event::Delete(object) => Self::Remove(object.into()),
+            Event::InitDone => Self::Finish,
+        }
+    }
+}
+
 /// Follows one kind.
 pub(super) struct Follower {
     pub(super) kind: Kind,
@@ -78,41 +89,35 @@ impl Follower {
                 }
                 event = events.next() => event,
             };
+            let Some(event) = event else { return Ok(()) };
+            if matches!(event, Ok(Event::Init)) {
+                list_began = Instant::now();
+            }
             let failure = match event {
-                None => return Ok(()),
-                Some(Ok(Event::Init)) => {
-                    list_began = Instant::now();
-                    self.send(News::Begin).await?;
+                Ok(Event::InitApply(_)) if list_began.elapsed() > self.limits.listing => Failure::endless(self.kind),
+                Ok(event) => {
+                    self.send(event.into()).await?;
                     continue;
                 }
-                Some(Ok(Event::InitApply(_))) if list_began.elapsed() > self.limits.listing => {
-                    Failure::endless(self.kind)
-                }
-                Some(Ok(Event::InitApply(object) | Event::Apply(object))) => {
-                    self.send(News::Set(object.into())).await?;
-                    continue;
-                }
-                Some(Ok(Event::Delete(object))) => {
-                    self.send(News::Remove(object.into())).await?;
-                    continue;
-                }
-                Some(Ok(Event::InitDone)) => {
-                    self.send(News::Finish).await?;
-                    continue;
-                }
-                Some(Err(error)) => Failure::new(self.kind, &error),
+                Err(error) => Failure::new(self.kind, &error),
             };
             if watch_began.elapsed() > self.limits.backoff.max {
                 backoff.reset();
             }
-            let pause = if failure.is_forbidden() { self.limits.forbidden } else { backoff.delay() };
             let needs_list = failure.needs_list;
-            self.send(News::Failed(failure)).await?;
-            sleep(pause).await;
+            self.pause(failure, backoff).await?;
             if needs_list {
                 return Ok(());
             }
         }
+    }
+
+    /// Reports a failure, and waits before the next attempt.
+    async fn pause(&self, failure: Failure, backoff: &mut Backoff) -> Result<(), Closed> {
+        let pause = if failure.is_forbidden() { self.limits.forbidden } else { backoff.delay() };
+        self.send(News::Failed(failure)).await?;
+        sleep(pause).await;
+        Ok(())
     }
 
     async fn send(&self, news: News) -> Result<(), Closed> {
