@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn other_user_cannot_lock_it() {
         if !geteuid().is_root() {
-            return;
+            eyepiece_tests::skip!("another user's process needs root");
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
