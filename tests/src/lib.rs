@@ -78,16 +78,43 @@ impl std::ops::Add for Count {
     }
 }
 
+/// The pause between two questions.
+const POLL: Duration = Duration::from_millis(10);
+
 /// Asks until there is an answer; an error that names what was waited for when time is up.
 pub fn eventually<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    until(timeout, what, || {
+        let answer = ask();
+        if answer.is_none() {
+            std::thread::sleep(POLL);
+        }
+        answer
+    })
+}
+
+/// As [`eventually`], for a question that itself waits a moment.
+pub fn until<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
     let end = Instant::now() + timeout;
     loop {
         if let Some(answer) = ask() {
             return Ok(answer);
         }
-        if Instant::now() >= end {
-            anyhow::bail!("after {timeout:?}: {what}");
+        anyhow::ensure!(Instant::now() < end, "after {timeout:?}: {what}");
+    }
+}
+
+/// As [`eventually`], for a task.
+pub async fn eventually_async<T>(
+    timeout: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Option<T>,
+) -> anyhow::Result<T> {
+    let end = Instant::now() + timeout;
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        anyhow::ensure!(Instant::now() < end, "after {timeout:?}: {what}");
+        tokio::time::sleep(POLL).await;
     }
 }

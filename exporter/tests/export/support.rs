@@ -204,9 +204,6 @@ pub(crate) fn sums(counters: &ExportCounters) -> (u64, [u64; 5]) {
 
 /// Waits for a condition that others bring about.
 pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(std::time::Instant::now() < end, "waited in vain");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let is_so = || condition().then_some(());
+    eyepiece_tests::eventually_async(TIMEOUT, "waited in vain", is_so).await.unwrap();
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
@@ -279,9 +279,5 @@ impl Client {
 }
 
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + TIMEOUT;
-    while !is_so() {
-        assert!(Instant::now() < end, "after {TIMEOUT:?}: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    eyepiece_tests::eventually(TIMEOUT, what, || is_so().then_some(())).unwrap();
 }
