@@ -21,7 +21,7 @@ const SHARDS: usize = 256;
 /// The hash bit from which on a shard is chosen: a table itself uses the lowest bits and the highest seven.
 const SHARD_SHIFT: u32 = 40;
 /// Places of a shard for each entry, before it shrinks: more than an insertion leaves.
-const MOST_SPARSE: usize = 8;
+const MAX_PLACES_PER_ENTRY: usize = 8;
 /// Entities of a chunk.
 const CHUNK: usize = 64;
 
@@ -86,7 +86,7 @@ impl<K: Clone + Eq + Hash> Sharded<K> {
             (Entry::Vacant(_), None) => {}
         }
         // Returns the memory of a table that was large.
-        if table.capacity() > MOST_SPARSE * table.len().max(1) {
+        if table.capacity() > MAX_PLACES_PER_ENTRY * table.len().max(1) {
             table.shrink_to_fit(|(known, _)| hasher.hash_one(known));
         }
     }

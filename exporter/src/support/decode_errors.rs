@@ -7,7 +7,7 @@ const EXAMPLES_PER_REASON: usize = 3;
 /// Bytes of an example: the longest notification's header, and some of what follows. Limits `admin.example_bytes`.
 pub const EXAMPLE_BYTES: usize = 64;
 /// Reasons that have examples; there are some twenty.
-const REASONS_MAX: usize = 32;
+const MAX_REASONS: usize = 32;
 
 /// An event that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Examples {
 
     /// Returns a recorder that publishes here.
     pub fn recorder(&self) -> ExampleRecorder {
-        ExampleRecorder { shared: self.clone(), kept: Vec::with_capacity(REASONS_MAX), is_new: false }
+        ExampleRecorder { shared: self.clone(), kept: Vec::with_capacity(MAX_REASONS), is_new: false }
     }
 }
 
@@ -65,7 +65,7 @@ impl ExampleRecorder {
     pub fn record(&mut self, reason: &'static str, time: u64, data: &[u8]) {
         let index = match self.kept.iter().position(|kept| kept.reason == reason) {
             Some(index) => index,
-            None if self.kept.len() < REASONS_MAX => {
+            None if self.kept.len() < MAX_REASONS => {
                 self.kept.push(ReasonExamples { reason, examples: [None; EXAMPLES_PER_REASON], next: 0 });
                 self.kept.len() - 1
             }
@@ -97,7 +97,7 @@ impl ExampleRecorder {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXAMPLE_BYTES, EXAMPLES_PER_REASON, Examples, REASONS_MAX};
+    use super::{EXAMPLE_BYTES, EXAMPLES_PER_REASON, Examples, MAX_REASONS};
 
     #[test]
     fn latest_of_each_reason_are_published() {
@@ -120,13 +120,13 @@ mod tests {
     fn reasons_are_bounded() {
         let examples = Examples::default();
         let mut recorder = examples.recorder();
-        for at in 0..2 * REASONS_MAX {
+        for at in 0..2 * MAX_REASONS {
             let reason: &'static str = Box::leak(at.to_string().into_boxed_str());
             for _ in 0..2 * EXAMPLES_PER_REASON {
                 recorder.record(reason, 0, &[]);
             }
         }
         recorder.publish();
-        assert_eq!(examples.list().len(), REASONS_MAX * EXAMPLES_PER_REASON);
+        assert_eq!(examples.list().len(), MAX_REASONS * EXAMPLES_PER_REASON);
     }
 }

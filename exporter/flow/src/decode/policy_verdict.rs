@@ -11,8 +11,8 @@ use crate::flow::{Direction, Flow, Verdict};
 const OLD_LEN: usize = 32;
 /// Bytes of the header from Cilium 1.19, with a cookie and padding at the end.
 const NEW_LEN: usize = 40;
-/// More than the new header and the longest padding have.
-const LONGEST: usize = 48;
+/// Bytes of the new header and the longest padding.
+const MAX_LEN: usize = 47;
 
 /// Bits of the flags: 1 = ingress, else egress.
 const DIRECTION: u8 = 0x03;
@@ -69,7 +69,7 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
 const fn header_length(data: usize, captured: usize, release: Release) -> usize {
     match data.checked_sub(captured) {
         Some(OLD_LEN..NEW_LEN) if data >= NEW_LEN => OLD_LEN,
-        Some(NEW_LEN..LONGEST) => NEW_LEN,
+        Some(NEW_LEN..=MAX_LEN) => NEW_LEN,
         _ => match release {
             Release::V1_15 | Release::V1_16 | Release::V1_17 | Release::V1_18 => OLD_LEN,
             Release::V1_19 | Release::V1_20 => NEW_LEN,

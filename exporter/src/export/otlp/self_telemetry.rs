@@ -34,7 +34,7 @@ use super::resource::Resource;
 use super::start_times::StartTimes;
 use super::typed;
 use crate::support::shutdown::Stop;
-use crate::support::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
+use crate::support::telemetry::{Kind, MAX_SERIES, Sample, Telemetry};
 
 /// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
 /// a tokio runtime.
@@ -80,7 +80,7 @@ impl Collector {
             .with_reader(reader.clone())
             .with_resource(resource.sdk())
             // Room for all series of the registry, and for the shared one.
-            .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_MAX + 1).build().ok())
+            .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(MAX_SERIES + 1).build().ok())
             .build();
         let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION"));
         let meter = provider.meter_with_scope(scope.build());

@@ -6,7 +6,7 @@ use super::objects::Kind;
 use crate::support::error_chain::error_chain;
 
 /// Characters of a server's text that are kept.
-const TEXT_MAX: usize = 400;
+const MAX_TEXT: usize = 400;
 
 /// Why objects of a kind are not current.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,5 +74,5 @@ fn reason(error: &watcher::Error) -> &'static str {
 
 /// A text of the server as one line of bounded length.
 pub(super) fn one_line(text: &str) -> String {
-    text.chars().take(TEXT_MAX).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().take(MAX_TEXT).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }

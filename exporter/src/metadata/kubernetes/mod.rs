@@ -70,7 +70,7 @@ impl Kubernetes {
             cluster: cluster.to_owned(),
             node: node.to_owned(),
             is_own_only: settings.scope == PodScope::Node,
-            objects_max: limits.objects,
+            max_objects: limits.objects,
         };
         let (kubeconfig, telemetry) = (settings.kubeconfig.clone(), telemetry.clone());
         is_enabled.then_some(Self { kubeconfig, place, receiver, telemetry, limits })

@@ -150,7 +150,7 @@ impl Scene {
         let (recorder, telemetry) = (Arc::<Recorder>::default(), Telemetry::default());
         let provider = Kubernetes {
             kubeconfig: Some(kubeconfig.path().to_owned()),
-            place: Place { cluster: "kind".into(), node: "node-1".into(), is_own_only: false, objects_max: 100 },
+            place: Place { cluster: "kind".into(), node: "node-1".into(), is_own_only: false, max_objects: 100 },
             receiver: Arc::<Recorder>::clone(&recorder),
             telemetry: telemetry.clone(),
             limits: limits(),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fanout::{Fanout, ListenerSlot};
-use super::limits::LISTENERS_MAX;
+use super::limits::MAX_LISTENERS;
 use super::queue::QueueItem;
 
 /// Starts and stops the pipeline's source.
@@ -41,7 +41,7 @@ struct AgentState {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ListenError {
     /// The limit of listeners is reached.
-    #[error("too many listeners: the limit is {LISTENERS_MAX}")]
+    #[error("too many listeners: the limit is {MAX_LISTENERS}")]
     Full,
     /// The source did not start.
     #[error("cannot start the source: {source}")]

@@ -9,7 +9,7 @@ use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use eyepiece_semconv::{Metric, attribute, metric};
 
 use super::chunk::{Chunk, ChunkPool};
-use super::limits::{LISTENERS_MAX, QUEUE_POOL_BYTES};
+use super::limits::{MAX_LISTENERS, QUEUE_POOL_BYTES};
 use super::queue::{Missed, Queue, QueueMetrics};
 use crate::support::byte_budget::ByteBudget;
 use crate::support::telemetry::{Number, Telemetry};
@@ -25,7 +25,7 @@ struct FanoutState {
     /// Grows with every change of `queues`.
     generation: AtomicU64,
     /// Queues by slot.
-    queues: Mutex<[Option<Arc<Queue>>; LISTENERS_MAX]>,
+    queues: Mutex<[Option<Arc<Queue>>; MAX_LISTENERS]>,
     /// Ends the wait of the publishing thread; set with the source.
     wake: OnceLock<Wake>,
     telemetry: Telemetry,
@@ -60,7 +60,7 @@ impl Fanout {
         Publisher::new(self.clone())
     }
 
-    fn queues(&self) -> MutexGuard<'_, [Option<Arc<Queue>>; LISTENERS_MAX]> {
+    fn queues(&self) -> MutexGuard<'_, [Option<Arc<Queue>>; MAX_LISTENERS]> {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::agent::{Agent, ListenError};
 use super::connection::{Connection, ConnectionEnd};
-use super::limits::LISTENERS_MAX;
+use super::limits::MAX_LISTENERS;
 use crate::support::log_limit::{INTERVAL, LogLimit};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -23,9 +23,9 @@ pub const STALL: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Clients with a task at the same time: all listeners, and some that are being refused or disconnected, each of which
 /// may use a blocking thread. Further clients are closed at once.
-const CLIENTS_MAX: usize = LISTENERS_MAX + 8;
+const MAX_CLIENTS: usize = MAX_LISTENERS + 8;
 /// Log lines about connections in a [`LogLimit`]'s interval: one for each listener. Refusals get one line.
-const CONNECTION_LINES: u32 = LISTENERS_MAX as u32;
+const CONNECTION_LINES: u32 = MAX_LISTENERS as u32;
 
 /// The dependencies and settings of a server.
 pub struct Config {
@@ -85,7 +85,7 @@ impl Config {
                 _ = suppressed_log.tick() => shared.log_suppressed(),
                 () = sleep_until(resume.unwrap_or_else(Instant::now)), if resume.is_some() => resume = None,
                 accepted = socket.socket().accept(), if resume.is_none() => match accepted {
-                    Ok((stream, _)) if connections.len() < CLIENTS_MAX => {
+                    Ok((stream, _)) if connections.len() < MAX_CLIENTS => {
                         let shared = Arc::clone(&shared);
                         connections.spawn(async move { shared.serve(stream).await });
                     }

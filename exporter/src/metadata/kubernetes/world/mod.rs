@@ -138,7 +138,7 @@ impl World {
         let Names { name, .. } = Names::of(&namespace.metadata).ok_or(Dropped::Invalid)?;
         let labels = namespace.metadata.labels.as_ref().map(labels::of_namespace).unwrap_or_default();
         let (listing, known) = (self.listing(Kind::Namespaces), self.namespaces.get(name));
-        check_limit(known.is_some(), self.namespaces.len(), self.place.objects_max)?;
+        check_limit(known.is_some(), self.namespaces.len(), self.place.max_objects)?;
         if known.is_none_or(|known| known.labels != labels) {
             self.stale.namespaces.insert(name.into());
         }

@@ -16,7 +16,7 @@ const IDENTITY_REMOTE_NODE: u32 = 6;
 /// Identity of an API server that is not on this node.
 const IDENTITY_KUBE_APISERVER: u32 = 7;
 /// Addresses of one node that are kept.
-const ADDRESSES_MAX: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 fn labels(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("reserved:{name}")).collect()
@@ -25,10 +25,10 @@ fn labels(names: &[&str]) -> Vec<String> {
 impl World {
     pub(super) fn set_node(&mut self, node: &Node) -> Result<(), Dropped> {
         let Names { uid, name, .. } = Names::of(&node.metadata).ok_or(Dropped::Invalid)?;
-        check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.place.objects_max)?;
+        check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.place.max_objects)?;
         let addresses = node.status.as_ref().and_then(|status| status.addresses.as_deref()).unwrap_or_default();
         // Names stand among them.
-        let addresses = addresses.iter().filter_map(|entry| entry.address.parse().ok()).take(ADDRESSES_MAX).collect();
+        let addresses = addresses.iter().filter_map(|entry| entry.address.parse().ok()).take(MAX_ADDRESSES).collect();
         let created = node.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
         let record = NodeRecord { listing: self.listing(Kind::Nodes), name: name.into(), created, addresses };
         let uid: Arc<str> = uid.into();

@@ -30,8 +30,8 @@ impl Scene {
         Self::with(false, 1000)
     }
 
-    fn with(is_own_only: bool, objects_max: usize) -> Self {
-        let place = Place { cluster: "kind".into(), node: "node-1".into(), is_own_only, objects_max };
+    fn with(is_own_only: bool, max_objects: usize) -> Self {
+        let place = Place { cluster: "kind".into(), node: "node-1".into(), is_own_only, max_objects };
         Self { world: World::new(place), keys: HashMap::new() }
     }
 

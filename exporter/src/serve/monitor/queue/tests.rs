@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Missed, Queue, QueueItem, QueueMetrics};
 use crate::serve::monitor::chunk::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
 use crate::serve::monitor::limits::{
-    LISTENERS_MAX, QUEUE_BYTES, QUEUE_POOL_BYTES, QUEUE_SHARE_BYTES, QUEUES_TOTAL_BYTES,
+    MAX_LISTENERS, QUEUE_BYTES, QUEUE_POOL_BYTES, QUEUE_SHARE_BYTES, QUEUES_TOTAL_BYTES,
 };
 use crate::support::byte_budget::ByteBudget;
 
@@ -232,7 +232,7 @@ fn bytes_of_all_listeners_are_bounded() {
     const LARGE: usize = 1 << 20;
     let pool = ByteBudget::new(QUEUE_POOL_BYTES);
     let queue = || Queue::new(None, &pool, QueueMetrics::default());
-    let queues: Vec<_> = (0..LISTENERS_MAX).map(|_| queue()).collect();
+    let queues: Vec<_> = (0..MAX_LISTENERS).map(|_| queue()).collect();
     let (quick, slow) = queues.split_first().unwrap();
     let mut offered = 0;
     let held = || queues.iter().map(Queue::memory).sum::<usize>();
@@ -245,7 +245,7 @@ fn bytes_of_all_listeners_are_bounded() {
         }
         offered += 1;
     }
-    assert!(held() <= QUEUES_TOTAL_BYTES + LISTENERS_MAX * 2 * LARGE && held() > QUEUES_TOTAL_BYTES / 2, "{}", held());
+    assert!(held() <= QUEUES_TOTAL_BYTES + MAX_LISTENERS * 2 * LARGE && held() > QUEUES_TOTAL_BYTES / 2, "{}", held());
     assert!(pool.used() > QUEUE_POOL_BYTES - LARGE, "{}", pool.used());
     for queue in slow {
         let (waiting, lost) = (queue.waiting() as u64, queue.state().lost);

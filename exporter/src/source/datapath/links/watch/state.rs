@@ -23,10 +23,10 @@ use super::super::survey::SurveyResult;
 use super::super::table::LinkTable;
 use crate::metadata::Publisher;
 
-/// The delay before a missing namespace is searched again; doubled each time, up to [`SEARCH_MAX`].
+/// The delay before a missing namespace is searched again; doubled each time, up to [`MAX_SEARCH_DELAY`].
 pub(super) const SEARCH: Duration = Duration::from_secs(1);
 /// The longest time between two searches.
-pub(super) const SEARCH_MAX: Duration = Duration::from_secs(60);
+pub(super) const MAX_SEARCH_DELAY: Duration = Duration::from_secs(60);
 
 /// The time of the next search for namespaces.
 #[derive(Debug)]
