@@ -126,8 +126,8 @@ impl Pipeline {
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.decode_slow_path(raw),
             _ => {
-                let mut parsed = decode::parse_from(raw, self.producer);
-                match &mut parsed {
+                let mut decoded = decode::decode_flow_from(raw, self.producer);
+                match &mut decoded {
                     // The flow is enriched in place: moving it copies it, which is a good part of its cost.
                     Ok(flow) => {
                         if !self.flow(flow) {
@@ -136,7 +136,7 @@ impl Pipeline {
                     }
                     Err(error) => return self.failed(error.reason(), raw.time, raw.data),
                 }
-                if let Ok(flow) = parsed {
+                if let Ok(flow) = decoded {
                     self.push(Observed::Flow(flow));
                 }
             }

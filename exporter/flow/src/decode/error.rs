@@ -8,7 +8,7 @@ use crate::gob::GobError;
 
 /// An invalid notification header.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum ParseError {
+pub enum HeaderError {
     /// The bytes end inside the notification header.
     #[error("{message} ends at offset {have}, its header has {needed} bytes")]
     Incomplete {
@@ -33,7 +33,7 @@ pub enum ParseError {
     },
 }
 
-impl ParseError {
+impl HeaderError {
     /// The reason in telemetry: one of four.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -131,7 +131,7 @@ pub enum RecordError {
 pub enum DecodeError {
     /// An event of the datapath.
     #[error(transparent)]
-    Parse(#[from] ParseError),
+    Header(#[from] HeaderError),
     /// A notification of the agent.
     #[error("agent notification: {0}")]
     Agent(#[source] RecordError),
@@ -144,7 +144,7 @@ impl DecodeError {
     /// The reason in telemetry: one of a fixed set.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Parse(error) => error.reason(),
+            Self::Header(error) => error.reason(),
             Self::Agent(error) | Self::AccessLog(error) => match error {
                 RecordError::Gob(error) => error.reason(),
                 RecordError::Field { .. } => "record_field",

@@ -1,7 +1,7 @@
 //! Policy verdicts (message type 5): Cilium `bpf/lib/policy_log.h`.
 
 use super::bytes::u32_le;
-use super::error::{Message, ParseError};
+use super::error::{HeaderError, Message};
 use super::header::{self, flag};
 use super::packet;
 use crate::cilium_release::Release;
@@ -29,11 +29,11 @@ const L3_DEVICE: u8 = 0x80;
 ///
 /// # Errors
 /// The header is incomplete.
-pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), HeaderError> {
     let head = header::take::<OLD_LEN>(data, Message::PolicyVerdict)?;
     let length = header_length(data.len(), header::captured(head), release);
     if data.len() < length {
-        return Err(ParseError::Incomplete { message: Message::PolicyVerdict, needed: length, have: data.len() });
+        return Err(HeaderError::Incomplete { message: Message::PolicyVerdict, needed: length, have: data.len() });
     }
     let identity = u32_le(head, 16);
     let verdict = u32_le(head, 20).cast_signed();
