@@ -95,14 +95,14 @@ pub trait BatchNames: fmt::Debug + Send + Sync {
 
 /// The names of a batch, and the machine's for what the batch has no name of.
 #[derive(Clone, Copy)]
-pub struct NamesOfBatch<'a> {
+pub struct BatchLookup<'a> {
     /// The batch's.
     pub batch: Option<&'a dyn BatchNames>,
     /// The machine's.
     pub machine: &'a dyn NameLookup,
 }
 
-impl NameLookup for NamesOfBatch<'_> {
+impl NameLookup for BatchLookup<'_> {
     fn interface(&self, ifindex: u32, out: &mut String) {
         match self.batch.and_then(|names| names.interface(ifindex)) {
             Some((name, _)) => out.push_str(name),

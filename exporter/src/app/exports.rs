@@ -13,7 +13,7 @@ use super::mapping;
 use super::names::MachineNames;
 use super::running::{LogsResult, Phase};
 use crate::export::otlp::client::Client;
-use crate::export::otlp::metrics_sender::{Due, MetricsSender};
+use crate::export::otlp::metrics_sender::{MetricsRequests, MetricsSender};
 use crate::export::otlp::queue::LogSink;
 use crate::export::otlp::resource::Resource;
 use crate::export::otlp::{logs, metrics_sender, self_telemetry};
@@ -55,15 +55,15 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
     if !export.enabled {
         return Ok(None);
     }
-    let options = mapping::logs(context.settings);
+    let config = mapping::logs(context.settings);
     let names = Arc::new(context.names.clone());
     let (sink, done) = if export.protocol == Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
-        let (sink, printer) = flows::build(options.capacity, options.kinds, names, out, context.telemetry);
+        let (sink, printer) = flows::build(config.capacity, config.kinds, names, out, context.telemetry);
         (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, Signal::Logs)?;
-        let (sink, exporter) = logs::build(&options, context.resource, names, client, context.telemetry);
+        let (sink, exporter) = logs::build(&config, context.resource, names, client, context.telemetry);
         let export = async move || {
             exporter.run(stop).await;
             Ok(())
@@ -111,7 +111,7 @@ pub(super) fn metrics(
     components.tasks.spawn(async move {
         let produce = || {
             let producer = producer.clone();
-            async move { spawn_blocking(move || producer.due()).await.unwrap_or_default() }
+            async move { spawn_blocking(move || producer.requests()).await.unwrap_or_default() }
         };
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
@@ -140,11 +140,11 @@ impl Producer {
         Some((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
     }
 
-    fn due(&self) -> Due {
-        let Some((metrics, time)) = self.resolve() else { return Due::default() };
+    fn requests(&self) -> MetricsRequests {
+        let Some((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
         let encoded = crate::export::otlp::metrics::encode(&metrics, time, &self.resource, limit);
-        Due { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
+        MetricsRequests { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {

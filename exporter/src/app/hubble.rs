@@ -28,7 +28,7 @@ use crate::services::observer::observer_server::ObserverServer;
 use crate::support::clock::unix_now;
 use crate::support::pem::PemError;
 use crate::support::telemetry::Telemetry;
-use crate::support::unix_listener::Options;
+use crate::support::unix_listener;
 
 /// The bound addresses, and the ring that the pipeline will write to.
 pub(super) struct Hubble {
@@ -135,7 +135,7 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
     let hubble = &settings.hubble;
     let bind = |listen: &Listen| {
         Ok(match listen {
-            Listen::Unix(path) => Bind::Unix(Options {
+            Listen::Unix(path) => Bind::Unix(unix_listener::Config {
                 path: path.clone(),
                 mode: hubble.mode,
                 group: socket::group("hubble.group", &hubble.group)?,

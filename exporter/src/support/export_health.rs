@@ -17,9 +17,9 @@ const MAX_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// After this long without a failure the next one is logged at once. An export that flaps does not fill the log.
 const STABLE: Duration = Duration::from_secs(60);
 
-/// The fate of a failed request's records.
+/// The outcome of a failed request's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum FailureOutcome {
     /// They are sent again.
     Retried,
     /// They are dropped, and counted as `rejected`.
@@ -102,7 +102,7 @@ impl ExportHealth {
     }
 
     /// A request failed.
-    pub fn failed(&self, error: &str, fate: Fate) {
+    pub fn failed(&self, error: &str, outcome: FailureOutcome) {
         let (mut state, now) = (self.state(), Instant::now());
         if state.failure.is_none() && state.recovered.is_none_or(|recovered| now - recovered >= STABLE) {
             self.failures.reset();
@@ -119,9 +119,9 @@ impl ExportHealth {
         state.is_logged = true;
         drop(state);
         let (signal, queued) = (self.signal, (self.queued)());
-        let what = match fate {
-            Fate::Retried => "retrying",
-            Fate::Dropped => "its records are dropped",
+        let what = match outcome {
+            FailureOutcome::Retried => "retrying",
+            FailureOutcome::Dropped => "its records are dropped",
         };
         if time.is_zero() {
             warn!(queued, "cannot export {signal}, {what}: {error}");
@@ -174,7 +174,7 @@ mod tests {
 
     use tokio::time::advance;
 
-    use super::{Exports, Fate, MAX_INTERVAL, STABLE, seconds};
+    use super::{Exports, FailureOutcome, MAX_INTERVAL, STABLE, seconds};
 
     #[tokio::test(start_paused = true)]
     async fn flapping_export_does_not_fill_log() {
@@ -182,14 +182,14 @@ mod tests {
         let is_logged = || health.state().is_logged;
         let mut lines = 0;
         for _ in 0..3600 {
-            health.failed("refused", Fate::Retried);
+            health.failed("refused", FailureOutcome::Retried);
             lines += u32::from(is_logged());
             health.succeeded();
             advance(Duration::from_secs(1)).await;
         }
         assert!((5..=8).contains(&lines), "{lines} lines in an hour");
         advance(STABLE).await;
-        health.failed("refused", Fate::Retried);
+        health.failed("refused", FailureOutcome::Retried);
         assert!(is_logged(), "a failure after a stable time is logged at once");
     }
 
@@ -198,9 +198,9 @@ mod tests {
         let exports = Exports::default();
         let health = exports.add("logs", || 1307);
         assert_eq!(exports.list()[0].failure, None);
-        health.failed("connection refused (http://c:4317)", Fate::Retried);
+        health.failed("connection refused (http://c:4317)", FailureOutcome::Retried);
         advance(Duration::from_secs(50)).await;
-        health.failed("no route (http://c:4317)", Fate::Retried);
+        health.failed("no route (http://c:4317)", FailureOutcome::Retried);
         let report = exports.list().remove(0);
         let failure = report.failure.expect("two requests failed");
         assert_eq!((report.signal, report.queued, failure.attempts), ("logs", 1307, 2));
@@ -217,10 +217,10 @@ mod tests {
         let records = Arc::clone(&queued);
         let health = exports.add("logs", move || records.load(Ordering::Relaxed));
         let is_failing = || exports.list()[0].failure.is_some();
-        health.failed("refused", Fate::Dropped);
+        health.failed("refused", FailureOutcome::Dropped);
         advance(MAX_INTERVAL - Duration::from_secs(1)).await;
         assert!(is_failing());
-        health.failed("refused", Fate::Dropped);
+        health.failed("refused", FailureOutcome::Dropped);
         advance(MAX_INTERVAL - Duration::from_secs(1)).await;
         assert!(is_failing(), "the last failure counts");
         queued.store(1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use eyepiece::export::otlp::client::Client;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::delivery::Transport;
 use eyepiece::export::otlp::metrics_sender;
-use eyepiece::export::otlp::metrics_sender::{Due, MetricsRequest, MetricsSender};
+use eyepiece::export::otlp::metrics_sender::{MetricsRequest, MetricsRequests, MetricsSender};
 use eyepiece::export::otlp::retry::Outcome;
 use eyepiece::export::otlp::self_telemetry;
 use eyepiece::support::shutdown;
@@ -46,13 +46,13 @@ impl Transport for Store {
 }
 
 /// Requests that carry how often they were asked for; the last of each round is empty.
-fn producer() -> impl FnMut() -> std::future::Ready<Due> {
+fn producer() -> impl FnMut() -> std::future::Ready<MetricsRequests> {
     let mut round = 0_u8;
     move || {
         round += 1;
         let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
         let requests = vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }];
-        std::future::ready(Due { requests, too_large: 1 })
+        std::future::ready(MetricsRequests { requests, too_large: 1 })
     }
 }
 

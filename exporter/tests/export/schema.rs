@@ -9,7 +9,7 @@ use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
 use eyepiece::metadata::Snapshot;
 use eyepiece::pipeline::enrich;
-use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, KernelNames, MetricContexts, Naming, resolve};
+use eyepiece::pipeline::metrics::{Aggregation, Config, DropReasonNames, FlowDetail, MetricContexts, Naming, resolve};
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
 use eyepiece_flow::decode::Pairing;
@@ -31,7 +31,7 @@ use crate::support::records;
 
 struct Machine;
 
-impl KernelNames for Machine {
+impl DropReasonNames for Machine {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         reason.to_string().into()
     }

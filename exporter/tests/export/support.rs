@@ -153,7 +153,7 @@ pub(crate) fn signal_settings(endpoint: String, protocol: Protocol, signal: Sign
 }
 
 /// Small and quick.
-pub(crate) fn options() -> LogsConfig {
+pub(crate) fn config() -> LogsConfig {
     LogsConfig {
         capacity: 1000,
         max_records: 10,
@@ -177,10 +177,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(options: &LogsConfig, transport: impl Transport) -> Self {
+    pub(crate) fn start(config: &LogsConfig, transport: impl Transport) -> Self {
         let telemetry = Telemetry::default();
         let names = Arc::new(NoLookup);
-        let (sink, exporter) = logs::build(options, &resource(), names, transport, &telemetry);
+        let (sink, exporter) = logs::build(config, &resource(), names, transport, &telemetry);
         let (stop, receiver) = shutdown::channel();
         let task = tokio::spawn(exporter.run(receiver));
         Self { sink, counters: ExportCounters::new(&telemetry, Signal::Logs), stop, task }

@@ -80,26 +80,26 @@ pub struct LogExporter<T> {
 
 /// Builds a sink for flows and its task, which has to [`run`](LogExporter::run).
 pub fn build<T: Transport>(
-    options: &LogsConfig,
+    config: &LogsConfig,
     resource: &Resource,
     names: Arc<dyn NameLookup>,
     transport: T,
     telemetry: &Telemetry,
 ) -> (LogSink, LogExporter<T>) {
     let counters = ExportCounters::new(telemetry, Signal::Logs);
-    let max_records = options.max_records.clamp(1, MAX_RECORDS);
-    let (sink, queue) = queue::channel(options.capacity, max_records, options.kinds, counters.clone());
-    let in_flight = u32::try_from(options.in_flight.clamp(1, 64)).unwrap_or(1);
+    let max_records = config.max_records.clamp(1, MAX_RECORDS);
+    let (sink, queue) = queue::channel(config.capacity, max_records, config.kinds, counters.clone());
+    let in_flight = u32::try_from(config.in_flight.clamp(1, 64)).unwrap_or(1);
     let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
     let exporter = LogExporter {
         queue,
         encoder: FlowEncoder::new(names),
-        builder: RequestBuilder::new(resource, max_records, options.max_bytes.min(MAX_BYTES)),
-        delivery: Arc::new(Delivery::new(transport, options.backoff, counters.clone(), reporter)),
+        builder: RequestBuilder::new(resource, max_records, config.max_bytes.min(MAX_BYTES)),
+        delivery: Arc::new(Delivery::new(transport, config.backoff, counters.clone(), reporter)),
         counters,
         slots: Arc::new(Semaphore::new(in_flight as usize)),
         in_flight,
-        flush_delay: options.flush_delay,
+        flush_delay: config.flush_delay,
         is_too_large_logged: false,
     };
     (sink, exporter)

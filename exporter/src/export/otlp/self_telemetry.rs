@@ -29,7 +29,7 @@ use tracing::warn;
 
 use super::delivery::Transport;
 use super::metrics_sender;
-use super::metrics_sender::{Due, MetricsSender};
+use super::metrics_sender::{MetricsRequests, MetricsSender};
 use super::resource::Resource;
 use super::start_times::StartTimes;
 use super::typed;
@@ -54,7 +54,7 @@ pub async fn run<T: Transport>(
     };
     let produce = || {
         let collector = Arc::clone(&collector);
-        async move { collector.lock().await.due().await }
+        async move { collector.lock().await.requests().await }
     };
     metrics_sender::run(sender, interval, produce, stop).await;
 }
@@ -91,7 +91,7 @@ impl Collector {
     }
 
     /// The request of now.
-    async fn due(&mut self) -> Due {
+    async fn requests(&mut self) -> MetricsRequests {
         register(&self.telemetry, &self.meter, &mut self.known);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
@@ -102,11 +102,11 @@ impl Collector {
         match decoded {
             Ok(mut request) => {
                 self.starts.settle(&mut request);
-                Due { requests: vec![(&request).into()], too_large: 0 }
+                MetricsRequests { requests: vec![(&request).into()], too_large: 0 }
             }
             Err(error) => {
                 warn!("cannot encode own metrics: {error}");
-                Due::default()
+                MetricsRequests::default()
             }
         }
     }

@@ -16,9 +16,9 @@ use super::limits::Limits;
 use super::objects::{Kind, Object};
 use crate::support::backoff::Backoff;
 
-/// What happened to the objects of a kind.
+/// A change of a kind's objects, or of what the follower knows of them.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum ObjectEvent {
     /// A list begins.
     Begin,
     /// An object of a list, or a new or changed one.
@@ -40,14 +40,14 @@ pub(super) struct Follower {
     /// Selects objects by their fields.
     pub(super) fields: Option<String>,
     pub(super) limits: Limits,
-    pub(super) out: mpsc::Sender<(Kind, News)>,
+    pub(super) out: mpsc::Sender<(Kind, ObjectEvent)>,
 }
 
-/// The receiver of news is gone.
+/// The receiver of events is gone.
 struct Closed;
 
 impl Follower {
-    /// Runs until the receiver of news is gone.
+    /// Runs until the receiver of events is gone.
     pub(super) async fn run<K>(self)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -73,7 +73,7 @@ impl Follower {
                 biased;
                 Ok(()) = accepted.changed() => {
                     watch_began = Instant::now();
-                    self.send(News::Current).await?;
+                    self.send(ObjectEvent::Current).await?;
                     continue;
                 }
                 event = events.next() => event,
@@ -82,22 +82,22 @@ impl Follower {
                 None => return Ok(()),
                 Some(Ok(Event::Init)) => {
                     list_began = Instant::now();
-                    self.send(News::Begin).await?;
+                    self.send(ObjectEvent::Begin).await?;
                     continue;
                 }
                 Some(Ok(Event::InitApply(_))) if list_began.elapsed() > self.limits.listing => {
                     Failure::endless(self.kind)
                 }
                 Some(Ok(Event::InitApply(object) | Event::Apply(object))) => {
-                    self.send(News::Set(object.into())).await?;
+                    self.send(ObjectEvent::Set(object.into())).await?;
                     continue;
                 }
                 Some(Ok(Event::Delete(object))) => {
-                    self.send(News::Remove(object.into())).await?;
+                    self.send(ObjectEvent::Remove(object.into())).await?;
                     continue;
                 }
                 Some(Ok(Event::InitDone)) => {
-                    self.send(News::Finish).await?;
+                    self.send(ObjectEvent::Finish).await?;
                     continue;
                 }
                 Some(Err(error)) => Failure::new(self.kind, &error),
@@ -107,7 +107,7 @@ impl Follower {
             }
             let pause = if failure.is_forbidden() { self.limits.forbidden } else { backoff.delay() };
             let needs_list = failure.needs_list;
-            self.send(News::Failed(failure)).await?;
+            self.send(ObjectEvent::Failed(failure)).await?;
             sleep(pause).await;
             if needs_list {
                 return Ok(());
@@ -115,7 +115,7 @@ impl Follower {
         }
     }
 
-    async fn send(&self, news: News) -> Result<(), Closed> {
-        self.out.send((self.kind, news)).await.map_err(|_| Closed)
+    async fn send(&self, event: ObjectEvent) -> Result<(), Closed> {
+        self.out.send((self.kind, event)).await.map_err(|_| Closed)
     }
 }

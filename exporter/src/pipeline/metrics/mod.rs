@@ -18,5 +18,5 @@ pub use context::{Context, Identifier, Value, reserved_name};
 pub use detail::{Port, TransportDetail};
 pub use eyepiece_config::{FlowDetail, Naming};
 pub use labels::{DropReason, IoDirection, Labels, TcpFlag};
-pub use resolve::{Attributes, KernelNames, Resolved, Resolver, Series, resolve};
+pub use resolve::{Attributes, DropReasonNames, Resolved, Resolver, Series, resolve};
 pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};

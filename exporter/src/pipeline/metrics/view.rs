@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::context::{Context, Packed, Value};
 use super::labels::{FREE_SHIFT, PackedLabels, interface_labels};
-use super::series::{HeldNames, NONE, Table};
+use super::series::{NONE, SeriesLeases, Table};
 use crate::metadata::Tables as Links;
 
 /// The packed ends of a flow in a metric's contexts. The tags use bits that labels leave free.
@@ -151,7 +151,7 @@ pub(super) fn interface_name(links: &Links, ifindex: u32) -> Option<Arc<Lease>> 
 }
 
 /// Returns the names of a key's ends.
-fn end_names(symbols: &Symbols, key: SeriesKey) -> HeldNames {
+fn end_names(symbols: &Symbols, key: SeriesKey) -> SeriesLeases {
     let (source, destination) = key.values();
     [source, destination].map(|value| match value {
         Value::Symbol(symbol) => symbols.hold(symbol).map(Arc::new),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eyepiece_flow::lookup::{NameLookup, NamesOfBatch};
+use eyepiece_flow::lookup::{BatchLookup, NameLookup};
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::filter::Context;
 use eyepiece_hubble::layout::Masks;
@@ -98,8 +98,8 @@ impl Observer {
     }
 
     /// The names that encoders and filters look up for the entries of a block.
-    pub(super) fn names_of<'a>(&'a self, block: &'a Block) -> NamesOfBatch<'a> {
-        NamesOfBatch { batch: Some(block.names()), machine: &*self.names }
+    pub(super) fn names_of<'a>(&'a self, block: &'a Block) -> BatchLookup<'a> {
+        BatchLookup { batch: Some(block.names()), machine: &*self.names }
     }
 
     /// Returns the inputs of filters besides the flow.

@@ -35,7 +35,7 @@ use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
 use self::links::filters::{OwnFilters, remove_stale};
 use self::links::requests::Requests;
-use self::lock::{Lock, Taken};
+use self::lock::{Lock, LockOutcome};
 use self::object::{LoadError, Object, ProgramConfig};
 use self::presence::Presence;
 use self::privileges::Privileges;
@@ -176,17 +176,18 @@ fn check_privileges() -> Result<(), DatapathError> {
 
 /// Takes the lock of this network namespace if the mode is clsact. Removes filters that an earlier run left.
 fn lock(mode: Mode) -> Result<Option<Lock>, DatapathError> {
-    let taken = network_namespace::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
-    match taken {
-        Ok(Taken::Ours(lock)) => {
+    let outcome =
+        network_namespace::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
+    match outcome {
+        Ok(LockOutcome::Acquired(lock)) => {
             // The earlier run may have had another mode.
             clean_up();
             Ok(Some(lock).filter(|_| mode == Mode::Clsact))
         }
-        Ok(Taken::Held(pid)) if mode == Mode::Clsact => {
+        Ok(LockOutcome::HeldBy(pid)) if mode == Mode::Clsact => {
             Err(DatapathError::NotAlone { owner: socket_owner::describe(pid) })
         }
-        Ok(Taken::Held(_)) => Ok(None),
+        Ok(LockOutcome::HeldBy(_)) => Ok(None),
         Err(source) if mode == Mode::Clsact => Err(DatapathError::System { what: "a lock in /run/eyepiece", source }),
         Err(error) => {
             tracing::warn!(%error, "cannot lock /run/eyepiece; filters of an earlier run may remain");

@@ -72,7 +72,7 @@ impl ItemSender {
 /// A server to follow.
 pub(super) struct Follower {
     pub(super) address: Address,
-    pub(super) options: ClientConfig,
+    pub(super) client: ClientConfig,
     pub(super) probing: Probing,
     pub(super) out: ItemSender,
     pub(super) view: View,
@@ -118,7 +118,7 @@ impl Follower {
         let mut backoff = Backoff::new(RECONNECT, self.random.clone());
         let mut log = ReconnectLog::default();
         loop {
-            match Connection::open(self.address.clone(), &self.options).await {
+            match Connection::open(self.address.clone(), &self.client).await {
                 Ok(connection) => {
                     let since = Instant::now();
                     self.connected(since, &mut log);

@@ -273,8 +273,8 @@ impl Reader {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let telemetry = Telemetry::default();
-        let options = ClientConfig { tls, ..ClientConfig::default() };
-        let config = Config { address: address.parse().expect("an address"), options };
+        let client = ClientConfig { tls, ..ClientConfig::default() };
+        let config = Config { address: address.parse().expect("an address"), client };
         let (source, controls) = hubble::build(config, runtime.handle().clone(), &telemetry).expect("a source");
         let mut source = source.probing(probing);
         source.start().expect("start");

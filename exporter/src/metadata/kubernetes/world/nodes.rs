@@ -25,7 +25,7 @@ fn labels(names: &[&str]) -> Vec<String> {
 impl World {
     pub(super) fn set_node(&mut self, node: &Node) -> Result<(), Dropped> {
         let Names { uid, name, .. } = Names::of(&node.metadata).ok_or(Dropped::Invalid)?;
-        check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.place.max_objects)?;
+        check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.scope.max_objects)?;
         let addresses = node.status.as_ref().and_then(|status| status.addresses.as_deref()).unwrap_or_default();
         // Names stand among them.
         let addresses = addresses.iter().filter_map(|entry| entry.address.parse().ok()).take(MAX_ADDRESSES).collect();
@@ -67,7 +67,7 @@ impl World {
 
     fn node_entity(&self, node: &NodeRecord) -> Entity {
         let has_api_server = node.addresses.iter().any(|address| self.api_servers.contains(address));
-        let (identity, names): (_, &[&str]) = match (*node.name == *self.place.node, has_api_server) {
+        let (identity, names): (_, &[&str]) = match (*node.name == *self.scope.node, has_api_server) {
             (true, false) => (IDENTITY_HOST, &["host"]),
             (true, true) => (IDENTITY_HOST, &["host", "kube-apiserver"]),
             (false, true) => (IDENTITY_KUBE_APISERVER, &["kube-apiserver", "remote-node"]),
@@ -78,7 +78,7 @@ impl World {
             name: node.name.to_string(),
             identity,
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 labels: labels(names),
                 ..EndMetadata::default()
             },
@@ -94,7 +94,7 @@ impl World {
             name: "kube-apiserver".to_owned(),
             identity: IDENTITY_KUBE_APISERVER,
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 labels: labels(&["kube-apiserver"]),
                 ..EndMetadata::default()
             },

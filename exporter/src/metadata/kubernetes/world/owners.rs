@@ -50,7 +50,7 @@ impl World {
         let workload =
             controller(metadata).map_or_else(|| workload(itself, name), |owner| workload(&owner.kind, &owner.name));
         let known = self.owners.get(uid);
-        check_limit(known.is_some(), self.owners.len(), self.place.max_objects)?;
+        check_limit(known.is_some(), self.owners.len(), self.scope.max_objects)?;
         if known.is_none_or(|known| known.workload != workload) {
             self.stale.owners.insert(uid.into());
         }

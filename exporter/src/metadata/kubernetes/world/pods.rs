@@ -82,7 +82,7 @@ fn changes(before: &[(Key, Target)], after: Vec<(Key, Target)>) -> Vec<Change> {
 impl World {
     pub(super) fn set_pod(&mut self, pod: &Pod, now: i64) -> Result<(), Dropped> {
         let names = Names::of(&pod.metadata).ok_or(Dropped::Invalid)?;
-        check_limit(self.pods.contains_key(names.uid), self.pods.len(), self.place.max_objects)?;
+        check_limit(self.pods.contains_key(names.uid), self.pods.len(), self.scope.max_objects)?;
         let known = self.memberships.get_key_value(names.uid).map(|(uid, _)| Arc::clone(uid));
         let known = self.pods.get_key_value(names.uid).map(|(uid, _)| Arc::clone(uid)).or(known);
         let uid: Arc<str> = known.unwrap_or_else(|| names.uid.into());
@@ -137,10 +137,10 @@ impl World {
             kind: EntityKind::Pod,
             name: format!("{}/{}", names.namespace, names.name),
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 namespace: names.namespace.to_owned(),
                 pod_name: names.name.to_owned(),
-                labels: labels::of_pod(own_labels, &self.place.cluster, names.namespace, account),
+                labels: labels::of_pod(own_labels, &self.scope.cluster, names.namespace, account),
                 workloads: workload.into_iter().collect(),
             },
             ..Entity::default()

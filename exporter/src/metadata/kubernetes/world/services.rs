@@ -40,7 +40,7 @@ impl World {
     pub(super) fn set_service(&mut self, service: &objects::Service) -> Result<(), Dropped> {
         let Names { uid, name, namespace } = Names::of(&service.metadata).ok_or(Dropped::Invalid)?;
         let known = self.services.get(uid);
-        check_limit(known.is_some(), self.services.len(), self.place.max_objects)?;
+        check_limit(known.is_some(), self.services.len(), self.scope.max_objects)?;
         let (uid, keys) = (Arc::<str>::from(uid), keys(service));
         let gone = known.map(|known| known.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
         for key in gone.unwrap_or_default() {
@@ -50,7 +50,7 @@ impl World {
             kind: EntityKind::Service,
             name: format!("{namespace}/{name}"),
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 namespace: namespace.to_owned(),
                 ..EndMetadata::default()
             },
@@ -75,7 +75,7 @@ impl World {
 
     pub(super) fn set_slice(&mut self, slice: &EndpointSlice) -> Result<(), Dropped> {
         let Names { uid, namespace, .. } = Names::of(&slice.metadata).ok_or(Dropped::Invalid)?;
-        check_limit(self.slices.contains_key(uid), self.slices.len(), self.place.max_objects)?;
+        check_limit(self.slices.contains_key(uid), self.slices.len(), self.scope.max_objects)?;
         let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
         let Some(name) = service.filter(|name| name.len() <= MAX_NAME) else {
             // A slice without a service is of no use here.
@@ -101,12 +101,12 @@ impl World {
     /// The uids of the pods behind a slice, as far as they may be known here.
     fn pods_of(&self, slice: &EndpointSlice) -> Box<[Arc<str>]> {
         let is_elsewhere =
-            |node: Option<&str>| self.place.is_own_only && node.is_some_and(|node| node != self.place.node);
+            |node: Option<&str>| self.scope.is_own_only && node.is_some_and(|node| node != self.scope.node);
         let ends = slice.endpoints.iter().flatten().take(MAX_ENDPOINTS);
         let ends = ends.filter(|end| !is_elsewhere(end.node_name.as_deref()));
         let targets = ends.filter_map(|end| end.target_ref.as_ref()).filter(|to| to.kind.as_deref() == Some("Pod"));
         let uids = targets.filter_map(|to| to.uid.as_deref()).filter(|uid| uid.len() <= MAX_NAME);
-        let mut room = self.place.max_objects.saturating_sub(self.memberships.len());
+        let mut room = self.scope.max_objects.saturating_sub(self.memberships.len());
         let known = uids.filter_map(|uid| {
             let shared = self.pods.get_key_value(uid).map(|(uid, _)| uid);
             let shared = shared.or_else(|| self.memberships.get_key_value(uid).map(|(uid, _)| uid));

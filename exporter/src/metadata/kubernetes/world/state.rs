@@ -23,9 +23,9 @@ pub(crate) enum Dropped {
     Invalid,
 }
 
-/// Where this node stands.
+/// The node and cluster of the provider, and the objects that it keeps.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Scope {
     /// The cluster's name.
     pub(crate) cluster: String,
     /// The name of this node's Node object.
@@ -39,7 +39,7 @@ pub(crate) struct Place {
 /// Everything that was listed and watched.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(super) place: Place,
+    pub(super) scope: Scope,
     /// The number of each kind's last listing.
     pub(super) listings: [u32; Kind::ALL.len()],
     pub(super) namespaces: HashMap<Box<str>, NamespaceRecord>,
@@ -166,9 +166,9 @@ impl PodRecord {
 
 impl World {
     /// An empty world.
-    pub(crate) fn new(place: Place) -> Self {
+    pub(crate) fn new(scope: Scope) -> Self {
         Self {
-            place,
+            scope,
             listings: [0; Kind::ALL.len()],
             namespaces: HashMap::new(),
             nodes: HashMap::new(),

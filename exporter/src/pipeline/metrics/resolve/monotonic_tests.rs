@@ -11,7 +11,7 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
-use super::{KernelNames, Naming, Resolved, Resolver};
+use super::{DropReasonNames, Naming, Resolved, Resolver};
 use crate::metadata::{InterfaceInfo, Tables};
 use crate::pipeline::metrics::{Aggregation, Config, MetricContexts, MetricKind};
 
@@ -23,7 +23,7 @@ const IDLE: u64 = 100;
 
 struct Machine;
 
-impl KernelNames for Machine {
+impl DropReasonNames for Machine {
     fn reason(&self, _: u32) -> Cow<'_, str> {
         "".into()
     }

@@ -218,8 +218,8 @@ impl Watcher {
                 Notice::Is(info) => {
                     // The other side may have come back to this namespace: request its state.
                     let other = info.link.filter(|_| info.link_netns.is_none()).and_then(|link| self.table.get(link));
-                    let is_news = |peer: PeerRef| peer.elsewhere || peer.ifindex != info.ifindex;
-                    if let Some(other) = other.filter(|other| other.peer.is_some_and(is_news)) {
+                    let has_moved = |peer: PeerRef| peer.elsewhere || peer.ifindex != info.ifindex;
+                    if let Some(other) = other.filter(|other| other.peer.is_some_and(has_moved)) {
                         self.recheck.insert(other.ifindex);
                     }
                     self.table.update(&info, &mut self.pending);
