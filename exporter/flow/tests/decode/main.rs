@@ -46,13 +46,17 @@ fn check_cuts(header: &[u8], message: Message, needed: &[(usize, usize)]) {
 #[test]
 fn errors_name_fault_and_offset() {
     for (data, text, reason) in [
-        (&[][..], "message ends at offset 0, its header has 1 bytes", "empty"),
-        (&[4], "trace ends at offset 1, its header has 32 bytes", "incomplete"),
-        (&[0], "message with unknown type 0 at offset 0", "unknown_type"),
-        (&[2; 20], "message with unknown type 2 at offset 0", "unknown_type"),
-        (&[130; 9], "message with unknown type 130 at offset 0", "unknown_type"),
-        (&payloads::trace(3).bytes(), "trace with unknown version 3 at offset 14", "unknown_version"),
-        (&payloads::drop(4).bytes(), "drop with unknown version 4 at offset 14", "unknown_version"),
+        (&[][..], "invalid message: expected a header of 1 bytes, found 0", "empty"),
+        (&[4], "invalid trace: expected a header of 32 bytes, found 1", "incomplete"),
+        (&[0], "invalid message: expected a known type at offset 0, found 0", "unknown_type"),
+        (&[2; 20], "invalid message: expected a known type at offset 0, found 2", "unknown_type"),
+        (&[130; 9], "invalid message: expected a known type at offset 0, found 130", "unknown_type"),
+        (
+            &payloads::trace(3).bytes(),
+            "invalid trace: expected a known version at offset 14, found 3",
+            "unknown_version",
+        ),
+        (&payloads::drop(4).bytes(), "invalid drop: expected a known version at offset 14, found 4", "unknown_version"),
     ] {
         let error = decode_flow(data).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.reason()), (text, reason));

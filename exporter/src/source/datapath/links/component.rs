@@ -71,7 +71,7 @@ pub enum LinksError {
         source: RequestError,
     },
     /// A blocking task ended without a result.
-    #[error("a request to the kernel was cut off: {source}")]
+    #[error("cannot finish a request to the kernel: {source}")]
     Thread {
         #[from]
         source: tokio::task::JoinError,
