@@ -58,7 +58,8 @@ impl Hubble {
             listen: addresses(settings)?,
             tls: certificates(settings),
             limits: Limits::default(),
-            version: HeaderValue::from_str(&format!("{HUBBLE_VERSION}+{REVISION}")).context("the version's header")?,
+            version: HeaderValue::from_str(&format!("{HUBBLE_VERSION}+{REVISION}"))
+                .context("cannot make the header of the version")?,
             telemetry: telemetry.clone(),
         };
         let bound = match runtime.block_on(config.bind()) {
@@ -100,7 +101,7 @@ impl Hubble {
         let routes = Routes::new(service).add_service(peers.service.clone().server());
         let (health, routes) = runtime.block_on(Health::add_to(routes, proto::served()))?;
         for address in bound.addresses() {
-            tracing::info!(%address, entries = settings.hubble.ring, "Hubble's API");
+            tracing::info!(%address, entries = settings.hubble.ring, "serving Hubble's API");
         }
         runtime.spawn(ring.wake_followers());
         let (peers, server) = (peers.run(stop.clone()), bound.serve(routes, Some(health), stop.clone()));

@@ -84,7 +84,7 @@ impl Monitor {
     pub(super) fn serve(self, runtime: &Runtime, agent: Agent, components: &mut Phase) -> StartNotification {
         let Self { socket, queue, notifier, telemetry, .. } = self;
         if let Some(socket) = socket {
-            tracing::info!(path = %socket.path().display(), queue, "monitor listener");
+            tracing::info!(path = %socket.path().display(), queue, "serving the monitor socket");
             let server = server::Config { socket, queue, stall: STALL, agent, telemetry };
             let stop = components.stop.clone();
             components.tasks.spawn_on(server.run(stop), runtime.handle());

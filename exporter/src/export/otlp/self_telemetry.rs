@@ -48,7 +48,7 @@ pub async fn run<T: Transport>(
     let collector = match Collector::new(telemetry, resource) {
         Ok(collector) => Arc::new(tokio::sync::Mutex::new(collector)),
         Err(error) => {
-            warn!("cannot export own metrics: {error}");
+            warn!(signal = "metrics", "cannot create the exporter of our own metrics, which are not sent: {error}");
             return;
         }
     };
@@ -95,7 +95,7 @@ impl Collector {
         register(&self.telemetry, &self.meter, &mut self.known);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
-            warn!("cannot collect own metrics: {error}");
+            warn!("cannot collect our own metrics: {error}");
         }
         let encoded = self.exporter.export(&metrics).await.map_err(|error| error.to_string());
         let decoded = encoded.and_then(|()| self.body.take().map_err(|error| error.to_string()));
@@ -105,7 +105,7 @@ impl Collector {
                 MetricsRequests { requests: vec![(&request).into()], too_large: 0 }
             }
             Err(error) => {
-                warn!("cannot encode own metrics: {error}");
+                warn!("cannot encode our own metrics: {error}");
                 MetricsRequests::default()
             }
         }

@@ -322,7 +322,7 @@ impl Follower {
         let read = match messages::read(kind, message) {
             Ok(read) => read,
             Err(error) => {
-                tracing::debug!(%error, call = kind.path(), "cannot decode a message");
+                tracing::debug!(address = %self.address, %error, call = kind.path(), "cannot decode a message");
                 let item = Item::Undecodable { time: unix_now(), data: message.clone() };
                 return self.out.send(item).await;
             }
@@ -340,8 +340,9 @@ impl Follower {
             Offer::NewBehindGap => {
                 self.metrics.get().gap("passed_on");
                 tracing::warn!(
+                    address = %self.address,
                     node = read.offered().node,
-                    "the server has passed on since the interruption: events are missed"
+                    "the server's ring no longer has the events of the interruption: they are missed"
                 );
             }
             Offer::Seen => return self.metrics.get().skipped("seen_before"),
@@ -355,11 +356,11 @@ impl Follower {
         let state = self.view.nodes(event);
         let now = Instant::now();
         event.node_names.iter().for_each(|name| window.node_changed(name, now));
-        let (nodes, message) = (event.node_names.join(" "), &event.message);
+        let (nodes, message, address) = (event.node_names.join(" "), &event.message, &self.address);
         if state == "connected" {
-            tracing::info!(state, nodes, message, "nodes of the relay");
+            tracing::info!(%address, state, nodes, message, "the relay reported a state of nodes");
         } else {
-            tracing::warn!(state, nodes, message, "nodes of the relay");
+            tracing::warn!(%address, state, nodes, message, "the relay reported a state of nodes");
         }
     }
 }
