@@ -1,4 +1,4 @@
-//! What providers know, as a part of a snapshot: entities by address, prefix, service, endpoint and control group.
+//! The entities of providers as a part of a snapshot: by address, prefix, service, endpoint and control group.
 //!
 //! Tables are split into shards behind `Arc`s. A change copies the shards that it meets, so a publication costs by its
 //! changes and not by the size of the tables.
@@ -97,7 +97,7 @@ const fn shard(hash: u64) -> usize {
     (hash >> SHARD_SHIFT) as usize % SHARDS
 }
 
-/// The entities and what leads to them. Cloning shares all of it.
+/// The entities and their keys. Cloning shares all of it.
 #[derive(Clone, Debug, Default)]
 pub struct Entities {
     addresses: Sharded<u128>,
@@ -113,7 +113,7 @@ pub struct Entities {
 }
 
 impl Entities {
-    /// Whether neither an address nor a control group leads to an entity.
+    /// Whether no address and no control group has an entity.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.addresses.len + self.prefixes.len + self.services.len + self.control_groups.len == 0
@@ -177,7 +177,8 @@ impl Entities {
         }
     }
 
-    /// Sets or removes what a key leads to. Keys of containers and pods lead other keys on, and are not looked up.
+    /// Sets or removes the entity of a key. Keys of containers and pods are targets of other keys only: no look-up uses
+    /// them.
     pub(super) fn set(&mut self, key: &Key, link: Option<EntityLink>) {
         match *key {
             Key::Address(address) => self.addresses.set(address_bits(address), link),

@@ -32,13 +32,13 @@ impl Publisher {
         publisher
     }
 
-    /// Replaces what links know; readers get it at their next [`Reader::refresh`].
+    /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
     pub fn publish(&self, tables: Tables) {
         let tables = Arc::new(tables);
         self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities())));
     }
 
-    /// Replaces what providers know.
+    /// Replaces the entities of providers.
     pub(super) fn publish_entities(&self, entities: Arc<Entities>) {
         self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities));
     }
@@ -54,7 +54,7 @@ impl Publisher {
         drop(old);
     }
 
-    /// What links know now.
+    /// Returns the current state of links.
     pub fn links(&self) -> Arc<Tables> {
         Arc::clone(self.0.current().links())
     }

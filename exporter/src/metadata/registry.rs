@@ -1,4 +1,4 @@
-//! Joins the entries of all providers, and publishes what they lead to.
+//! Joins the entries of all providers, and publishes the entities of their keys.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::entities::{Entities, EntityLink, NamedEntity};
 use super::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
 use super::publish::Publisher;
 
-/// How often a key that leads to a key is followed: control group, container, pod, and one to spare.
+/// Keys that are followed to an entity at most: control group, container, pod, and one to spare.
 const MAX_STEPS: usize = 4;
 /// Pause between publications: a person does not see the delay, and ten a second cost little.
 const PUBLICATION_INTERVAL: Duration = Duration::from_millis(100);
@@ -31,8 +31,8 @@ struct State {
     entries: HashMap<Key, Vec<(Provider, Target)>>,
     /// Keys whose targets are a key.
     referrers: HashMap<Key, HashSet<Key>>,
-    /// The entity that a key leads to in `published`, by its number.
-    leads_to: HashMap<Key, u32>,
+    /// The number of a key's entity in `published`.
+    entity_numbers: HashMap<Key, u32>,
     /// Number and count of keys of each entity, by its address in memory, which its entry in `published` keeps.
     numbers: HashMap<usize, (u32, usize)>,
     free: Vec<u32>,
@@ -160,7 +160,7 @@ impl State {
         old.as_ref() != target
     }
 
-    /// Updates where keys lead after changes at some, and where the keys lead that lead to these.
+    /// Updates the entities of changed keys, and of the keys whose targets they are.
     fn lead(&mut self, mut keys: HashSet<Key>, symbols: &Symbols) {
         let mut newest: Vec<Key> = keys.iter().cloned().collect();
         for _ in 0..MAX_STEPS {
@@ -173,18 +173,18 @@ impl State {
     }
 
     fn lead_key(&mut self, key: &Key, symbols: &Symbols) {
-        // Containers and pods only lead other keys on.
+        // Containers and pods are targets of other keys only.
         if matches!(key, Key::Container(_) | Key::Pod(_)) {
             return;
         }
-        let old = self.leads_to.get(key).copied();
+        let old = self.entity_numbers.get(key).copied();
         let found = self.resolve(key, MAX_STEPS).map(Arc::clone);
         let link = found.map(|entity| self.number(&entity, symbols));
         let new = link.map(|link| link.entity);
         if let Some(new) = new {
-            self.leads_to.insert(key.clone(), new);
+            self.entity_numbers.insert(key.clone(), new);
         } else {
-            self.leads_to.remove(key);
+            self.entity_numbers.remove(key);
         }
         if let Some(old) = old {
             self.release(old);
@@ -195,7 +195,7 @@ impl State {
         }
     }
 
-    /// Follows a key to the entity of the first provider that leads to one.
+    /// Follows a key to an entity, by the first provider whose target has one.
     fn resolve(&self, key: &Key, steps: usize) -> Option<&Arc<Entity>> {
         self.entries.get(key)?.iter().find_map(|(_, target)| match target {
             Target::Entity(entity) => Some(entity),

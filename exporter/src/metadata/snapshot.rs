@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use super::entities::{Entities, EntityLink};
 use super::tables::{InterfaceInfo, Tables};
 
-/// What is known at one time: by links, and by providers. Both parts are shared with the snapshots before and after it.
+/// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     links: Arc<Tables>,
@@ -22,20 +22,20 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Joins what links and providers know.
+    /// Joins the state of links and the entities of providers.
     pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>) -> Self {
         let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
         let endpoints = links.endpoint_namespaces().filter_map(found).collect();
         Self { links, entities, endpoints }
     }
 
-    /// What links know.
+    /// The state of links.
     #[inline]
     pub const fn links(&self) -> &Arc<Tables> {
         &self.links
     }
 
-    /// What providers know.
+    /// The entities of providers.
     pub const fn entities(&self) -> &Arc<Entities> {
         &self.entities
     }

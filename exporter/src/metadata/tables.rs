@@ -1,4 +1,4 @@
-//! What links know, as a part of a snapshot: interfaces, endpoints, addresses and namespaces.
+//! The state of links as a part of a snapshot: interfaces, endpoints, addresses and namespaces.
 
 use std::net::IpAddr;
 use std::sync::Arc;

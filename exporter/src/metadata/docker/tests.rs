@@ -210,7 +210,7 @@ async fn lost_server_leaves_stale_state() {
 }
 
 #[tokio::test]
-async fn missing_socket_is_no_failure_by_default() {
+async fn missing_socket_fails_only_if_enabled() {
     for (enabled, is_failure) in [(Enabled::Auto, false), (Enabled::On, true)] {
         let mut docker = FakeDocker::start();
         docker.answer("/containers/json", Answer::Json(json!([])));

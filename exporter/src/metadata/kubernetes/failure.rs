@@ -20,7 +20,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Of a kind's list or watch.
+    /// The failure of a kind's list or watch.
     pub(super) fn new(kind: Kind, error: &watcher::Error) -> Self {
         let (verb, cause) = match error {
             watcher::Error::InitialListFailed(cause) => ("list", Some(cause)),
@@ -48,7 +48,7 @@ impl Failure {
         Self { reason, text: text + hint, needs_list: matches!(status.code, 400 | 410 | 422 | 504) }
     }
 
-    /// A list that does not end.
+    /// The failure of a list that does not end.
     pub(super) fn endless(kind: Kind) -> Self {
         let text = format!("cannot list {}: the list does not end", kind.resource());
         Self { reason: "timeout", text, needs_list: true }

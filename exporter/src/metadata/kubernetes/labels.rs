@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Longest key of a label: a prefix of 253 bytes, a slash, a name of 63 bytes (Kubernetes' validation).
 const MAX_KEY: usize = 317;
-/// Longest value.
+/// Longest value of a label that Kubernetes allows.
 const MAX_VALUE: usize = 63;
 /// Labels of one object that are kept; Kubernetes has no limit but the object's size.
 const MAX_LABELS: usize = 64;

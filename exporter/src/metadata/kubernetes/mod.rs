@@ -52,7 +52,7 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// A provider for the node of a name in the cluster of a name. Returns `None` if the settings turn it off, or are
-    /// `auto` and nothing leads to a cluster.
+    /// `auto` and no cluster is configured.
     pub fn new(
         settings: &eyepiece_config::Kubernetes,
         node: &str,

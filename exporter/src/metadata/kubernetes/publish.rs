@@ -126,7 +126,7 @@ impl Publication {
     }
 }
 
-/// What changes lead to, from nothing.
+/// Returns the entries after changes to none.
 fn last_of(changes: Vec<Change>) -> Vec<(Key, Target)> {
     let mut entries = HashMap::new();
     for change in changes {

@@ -1,4 +1,4 @@
-//! Which control groups and network namespaces lead where: by a scan of all, and by single new folders.
+//! The targets of control groups and network namespaces: by a scan of all, and by single new folders.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,13 +16,13 @@ pub(super) const MAX_FOLDERS: usize = 16_384;
 /// Processes of a new folder that are looked at: a container's first ones are all in its namespace.
 const FIRST_PROCESSES: usize = 4;
 
-/// What was sent, and how to find out what is.
+/// The entries that were sent, and the trees that they are read from.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     trees: Vec<Tree>,
     own_namespace: Option<u32>,
     entries: HashMap<Key, Target>,
-    /// Whether a container's namespace could not be read for want of a capability.
+    /// Whether a container's namespace could not be read because a capability is missing.
     is_denied: bool,
 }
 
@@ -36,12 +36,12 @@ impl Groups {
         &self.trees
     }
 
-    /// Returns whether a container's namespace could not be read for want of a capability.
+    /// Returns whether a container's namespace could not be read because a capability is missing.
     pub(super) const fn is_denied(&self) -> bool {
         self.is_denied
     }
 
-    /// The number of control groups that lead somewhere.
+    /// The number of control groups with a target.
     pub(super) fn count(&self) -> usize {
         self.entries.keys().filter(|key| matches!(key, Key::ControlGroup(_))).count()
     }
@@ -198,6 +198,6 @@ mod tests {
         groups.own_namespace = Some(own);
         groups.entries = HashMap::new();
         let (changes, is_settled) = groups.look(&scope);
-        assert!(!is_settled && changes.len() == 1, "the host's namespace leads to no container: {changes:?}");
+        assert!(!is_settled && changes.len() == 1, "the host's namespace has no container: {changes:?}");
     }
 }

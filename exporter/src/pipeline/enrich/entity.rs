@@ -1,4 +1,4 @@
-//! Names the ends of flows by the entities that providers know.
+//! Names the ends of flows by the entities of providers.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use eyepiece_flow::interner::Symbol;
 
 use crate::metadata::{EntityLink, IDENTITY_WORLD, Snapshot};
 
-/// What leads to the entity of an end, beside its endpoint.
+/// The keys of an end's entity, beside its endpoint.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hints<'a> {
     address: Option<&'a IpAddr>,

@@ -118,7 +118,7 @@ struct Plan {
 pub(super) struct Tables {
     /// Has the names of ends, which new series hold.
     pub(super) symbols: Symbols,
-    /// What links know, with the names of interfaces.
+    /// The state of links, with the names of interfaces.
     pub(super) links: Arc<Links>,
     /// Arrival time of the current events, ns since the Unix epoch.
     pub(super) now: u64,

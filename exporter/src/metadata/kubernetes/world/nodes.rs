@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// The entity of an API server's address that is no node's.
+    /// The entity of an API server at an address that no node has.
     pub(super) fn api_server(&self, service: &Service) -> Arc<Entity> {
         Arc::new(Entity {
             kind: EntityKind::Node,

@@ -47,7 +47,7 @@ fn addresses(pod: &Pod) -> Box<[IpAddr]> {
     addresses.into()
 }
 
-/// The keys that lead to a pod but for its addresses.
+/// The keys of a pod without its addresses.
 fn entries(uid: &Arc<str>, pod: &PodRecord) -> Vec<(Key, Target)> {
     let own = || Target::Key(Key::Pod(Arc::clone(uid)));
     let mut entries = vec![(Key::Pod(Arc::clone(uid)), Target::Entity(Arc::clone(&pod.entity)))];
@@ -169,7 +169,7 @@ impl World {
         }
     }
 
-    /// Adds what other objects know of a pod: its namespace's labels, its workload, its service.
+    /// Adds the fields of a pod that other objects have: its namespace's labels, its workload, its service.
     fn complete(&self, mut entity: Entity, uid: &str, owner: Option<&str>) -> Entity {
         let namespace = self.namespaces.get(entity.metadata.namespace.as_str());
         let of_namespace = namespace.map(|namespace| &*namespace.labels).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is kept of the objects, and the claims that they lay.
+//! The kept fields of objects, and their claims on keys.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
