@@ -211,14 +211,14 @@ choice! {
         Off = "off",
         /// Failures.
         Error = "error",
-        /// And what may need attention.
+        /// Warnings as well.
         Warn = "warn",
-        /// And what happened.
+        /// Events of the program as well.
         #[default]
         Info = "info",
-        /// And why.
+        /// Their causes as well.
         Debug = "debug",
-        /// And every step.
+        /// Every step as well.
         Trace = "trace",
     }
 }

@@ -1,8 +1,8 @@
 //! The laboratory of the end-to-end tests: hosts in network namespaces, scripted traffic, the product, its receivers.
 //!
-//! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what is asked for and count it, [`Capture`] and
-//! [`Inside::counters`] are the witnesses, [`Eyepiece`] runs the product, [`Receiver`] and [`Collector`] take what
-//! it exports. Everything is gone when its value is dropped, after a panic too.
+//! [`Lab`] makes the hosts. [`traffic`] and [`drops`] send packets and count them; [`Capture`] and [`Inside::counters`]
+//! count them independently. [`Eyepiece`] runs the product; [`Receiver`] and [`Collector`] receive its exports. A drop
+//! of each value removes what it made, also after a panic.
 
 use std::time::{Duration, Instant};
 

@@ -203,7 +203,7 @@ pub struct Receiver {
     pub address: [u32; 4],
     /// The port in network byte order.
     pub port: u16,
-    /// 0.
+    /// Padding: 0.
     pub pad: u16,
 }
 const _: () = assert!(size_of::<Receiver>() == 20);

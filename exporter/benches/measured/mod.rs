@@ -14,7 +14,7 @@ const MIN_SAMPLES: usize = 10;
 /// ns an item.
 #[derive(Clone, Copy)]
 pub(crate) struct Figures {
-    /// Of the best sample by the clock on the wall: other work on the machine only adds to it.
+    /// The best sample's time on the wall clock: other work on the machine only adds to it.
     pub(crate) best: f64,
     /// The mean of all samples in CPU time, to which other work adds little.
     pub(crate) mean: f64,

@@ -32,7 +32,7 @@ struct Node(Vec<(u32, Part)>);
 /// The part of a field to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
-    /// All of it.
+    /// The whole field.
     Whole,
     /// Some fields of its message.
     Some {

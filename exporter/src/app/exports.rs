@@ -126,7 +126,7 @@ struct Producer {
     pipeline: pipeline::Handle,
     names: MachineNames,
     naming: Naming,
-    /// Remembers what this reader has got.
+    /// The state of the sums that this reader has exported.
     resolver: Arc<Mutex<Resolver>>,
     resource: opentelemetry_proto::tonic::resource::v1::Resource,
 }

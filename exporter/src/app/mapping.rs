@@ -1,4 +1,4 @@
-//! Maps the configuration to the components' own.
+//! Makes the configurations of components from the settings.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::pipeline::metrics::{Context, MetricContexts};
 use crate::source::datapath;
 use crate::source::datapath::attach::Mode;
 
-/// The datapath's configuration.
+/// Returns the configuration of the datapath.
 pub(super) fn datapath(all: &Settings) -> datapath::Config {
     let settings = &all.datapath;
     // SAFETY: asks for a number.
@@ -52,7 +52,7 @@ fn grace(settings: &config::Metrics) -> Duration {
     if settings.idle_expiry.is_zero() { config::Metrics::default().idle_expiry } else { settings.idle_expiry }
 }
 
-/// The configuration of the pipeline's series.
+/// Returns the configuration of the pipeline's series.
 pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     // The totals of a recording must stay complete, however long it plays.
     let never_expires = settings.source.kind == config::SourceKind::Replay;
@@ -66,7 +66,7 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     }
 }
 
-/// The log exporter's.
+/// Returns the configuration of the log exporter.
 pub(super) fn logs(settings: &Settings) -> LogsConfig {
     let logs = &settings.otlp.logs;
     LogsConfig {

@@ -103,7 +103,7 @@ fn spawn(
     }
 }
 
-/// Starts the providers that learn from events, and returns what hands them the events.
+/// Starts the providers that learn from events, and returns the hook that sends them the events.
 fn observers(
     runtime: &Runtime,
     settings: &Settings,
@@ -120,7 +120,7 @@ fn observers(
     Observers { cilium, dns }
 }
 
-/// Hands events to the providers that learn from them.
+/// Sends events to the providers that learn from them.
 struct Observers {
     cilium: CiliumObserver,
     dns: Option<DnsObserver>,

@@ -27,7 +27,7 @@ use crate::support::unix_listener::{self, Listener};
 /// Identity of our own endpoints, which have none.
 const NO_IDENTITY: u32 = 0;
 
-/// The bound socket, and what the tap hands events to.
+/// The bound socket, and the receivers of the tap's events.
 pub(super) struct Monitor {
     socket: Option<Listener>,
     queue: Option<usize>,

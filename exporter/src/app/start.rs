@@ -224,7 +224,7 @@ fn wait_for_interfaces(deps: &StartDeps<'_>, synced: oneshot::Receiver<()>) {
     });
 }
 
-/// Joins what ends the program from inside into one channel of reasons.
+/// Joins the ends of the program from inside into one channel of reasons.
 fn watch_for_ends(
     runtime: &Runtime,
     finished: Option<oneshot::Receiver<()>>,

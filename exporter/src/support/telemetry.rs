@@ -86,8 +86,8 @@ const MAX_RETIRED: usize = 1000;
 
 /// The registry of own metrics. Registering takes a lock, counting does not.
 ///
-/// If a metric has [`MAX_SERIES`] series, new ones share one with the attribute `otel.metric.overflow`. It is a sum, so a
-/// gauge with many series must be updated by `add` and `sub`, not by `set`.
+/// If a metric has [`MAX_SERIES`] series, new ones share one with the attribute `otel.metric.overflow`. It is a sum, so
+/// a gauge with many series must be updated by `add` and `sub`, not by `set`.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
     numbers: Arc<Mutex<Table>>,

@@ -186,7 +186,7 @@ fn drops_have_reason_attributes() {
 }
 
 #[test]
-fn transports() {
+fn transport_layer_becomes_attributes() {
     let has = |l4, expected: &[&str]| {
         let mut flow = flow(1);
         flow.l4 = l4;
@@ -221,7 +221,7 @@ fn transports() {
 }
 
 #[test]
-fn severities() {
+fn verdict_gives_severity_number() {
     let expected = [
         (Verdict::Unknown, 9),
         (Verdict::Forwarded, 9),

@@ -98,7 +98,7 @@ async fn records_arrive_once() {
 }
 
 #[tokio::test]
-async fn gzip() {
+async fn gzip_setting_compresses_requests() {
     let receiver = Receiver::default();
     let mut settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
     settings.compression = Compression::Gzip;
@@ -115,7 +115,7 @@ async fn gzip() {
 }
 
 #[tokio::test]
-async fn statuses() {
+async fn status_decides_retry_or_rejection() {
     let partial_success = Some(ExportLogsPartialSuccess { rejected_log_records: 4, error_message: "bad".into() });
     let partial = ExportLogsServiceResponse { partial_success }.encode_to_vec();
     // The head, the body; delivered, rejected, partial_success of the first 10 of 15 records; attempts.

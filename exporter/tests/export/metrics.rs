@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use crate::http::Receiver;
 use crate::support::{TIMEOUT, eventually, resource, signal_settings};
 
-/// Takes what it may, and keeps it.
+/// A receiver that stores the requests that its `outcome` accepts.
 #[derive(Clone, Default)]
 struct Store {
     taken: Arc<Mutex<Vec<Bytes>>>,

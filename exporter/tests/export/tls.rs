@@ -48,7 +48,7 @@ impl Pki {
         self.folder.path().join(name)
     }
 
-    /// For hyper-like servers: trusts clients of our authority alone.
+    /// The acceptor of a test server, which trusts only clients of our authority.
     fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
         let provider = Arc::new(crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();

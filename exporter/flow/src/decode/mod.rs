@@ -1,7 +1,7 @@
 //! Decodes monitor payloads to flows and events. Any bytes give a result or an error, never a panic.
 //!
-//! The datapath's events ([`decode_flow`]) are decoded without an allocation. An error means that the notification header is
-//! invalid; a truncated or invalid packet behind a valid header gives a flow with the layers that did decode.
+//! The datapath's events ([`decode_flow`]) are decoded without an allocation. An error means that the notification header
+//! is invalid; a truncated or invalid packet behind a valid header gives a flow with the layers that did decode.
 //! Notifications of the agent and access-log records of its proxies are gob values, within the decoder's bounds;
 //! [`decode`] handles all kinds.
 
@@ -71,15 +71,15 @@ fn observed(event: &RawEvent<'_>, producer: Producer) -> Result<Observed, Decode
 /// [`direction`] has to be called again once the source's endpoint is set.
 ///
 /// # Errors
-/// [`HeaderError::Incomplete`] if the bytes end inside the notification header, [`HeaderError::Invalid`] for other message
-/// types and for unknown versions.
+/// [`HeaderError::Incomplete`] if the bytes end inside the notification header, [`HeaderError::Invalid`] for other
+/// message types and for unknown versions.
 #[inline]
 pub fn decode_flow(event: &RawEvent<'_>) -> Result<Flow, HeaderError> {
     decode_flow_from(event, Producer::default())
 }
 
-/// As [`decode_flow`], for a known producer. Its release decides the form of socket events and damaged verdicts, file names
-/// in drops, and trace reasons.
+/// As [`decode_flow`], for a known producer. Its release decides the form of socket events and damaged verdicts, file
+/// names in drops, and trace reasons.
 ///
 /// # Errors
 /// As [`decode_flow`].

@@ -103,7 +103,7 @@ fn arp_shows_both_addresses() {
 }
 
 #[test]
-fn vlan_tags() {
+fn outer_two_vlan_tags_are_read() {
     let ip = ipv4(6, &tcp(2));
     for (packet, vlan, expected) in [
         (tcp4(), None, SYN),

@@ -9,7 +9,7 @@ use crate::{decode_flow, event};
 use eyepiece_tests::notification::{ethernet, ipv4, ipv6, padded, tcp, verdict};
 
 #[test]
-fn verdicts() {
+fn number_gives_verdict_and_reason() {
     for (number, flags, expected, drop_reason, is_reply) in [
         (0, 0, Verdict::Forwarded, 0, Some(false)),
         (0, 0x40, Verdict::Audit, 0, Some(false)),

@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes(data in vec(any::<u8>(), 0..600)) {
+    fn any_bytes_decode_or_fail(data in vec(any::<u8>(), 0..600)) {
         match decode_flow(&data) {
             Ok(flow) => prop_assert!(summary(&flow).len() < 100),
             Err(error) => prop_assert!(!error.reason().is_empty()),

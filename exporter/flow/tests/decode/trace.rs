@@ -45,7 +45,7 @@ fn ip_trace_id_needs_newest_version() {
 }
 
 #[test]
-fn reasons() {
+fn reason_byte_gives_reply_and_encryption() {
     for (byte, reason, encrypted, is_reply) in [
         (0, 0, false, Some(false)),
         (1, 1, false, Some(false)),

@@ -33,7 +33,7 @@ const CHUNK: usize = 64 << 10;
 /// Selects messages of a file, beside their time.
 pub(super) struct Selection {
     pub(super) kind: EventKind,
-    /// For flows.
+    /// The filters that flows must pass.
     pub(super) filters: Filters,
 }
 

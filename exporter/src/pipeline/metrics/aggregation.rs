@@ -40,13 +40,13 @@ pub struct Contexts {
 /// Contexts of each metric, as Hubble's handlers have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricContexts {
-    /// Of `hubble.drop`.
+    /// Contexts of `hubble.drop`.
     pub drop: Contexts,
-    /// Of `hubble.flows_processed`.
+    /// Contexts of `hubble.flows_processed`.
     pub flows: Contexts,
-    /// Of `hubble.tcp_flags`.
+    /// Contexts of `hubble.tcp_flags`.
     pub tcp: Contexts,
-    /// Of `hubble.flow.io` and `hubble.flow.packets`.
+    /// Contexts of `hubble.flow.io` and `hubble.flow.packets`.
     pub io: Contexts,
 }
 
@@ -204,8 +204,8 @@ impl Aggregation {
         }
     }
 
-    /// Sets what links know. A reused index has series of its own from then on, and a renamed interface its new name; that
-    /// of a removed one stays with its series.
+    /// Sets the state of links. A reused index has series of its own from then on, and a renamed interface its new
+    /// name; that of a removed one stays with its series.
     pub fn set_links(&mut self, links: &Arc<Links>) {
         if Arc::ptr_eq(&self.tables.links, links) {
             return;

@@ -41,7 +41,7 @@ pub struct Observer {
     pub(super) ring: Arc<Ring>,
     pub(super) namespaces: Namespaces,
     pub(super) node: Node,
-    /// The machine's, for what a block has no name of.
+    /// The names of this machine, used if a block lacks one.
     names: Arc<dyn NameLookup>,
     /// The node's name in responses.
     node_name: String,

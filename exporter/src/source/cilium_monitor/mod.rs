@@ -348,7 +348,7 @@ fn lost(source: LostSource, cpu: Option<u16>, count: u64, time: u64) -> Event<'s
     Event::Lost(Lost { source, cpu, count, time })
 }
 
-/// For poll(2).
+/// Returns the watcher's descriptor for poll(2); `None` if it has none.
 fn watched(watcher: &PathWatcher) -> Option<RawFd> {
     watcher.descriptor().map(|descriptor| descriptor.as_raw_fd())
 }

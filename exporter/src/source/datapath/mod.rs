@@ -49,7 +49,7 @@ use crate::support::{network_namespace, socket_owner};
 /// Configuration of the datapath.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Of the kernel programs.
+    /// Configuration of the kernel programs.
     pub programs: ProgramConfig,
     /// The mode of attaching; `None` = the best one that this kernel has.
     pub attach: Option<Mode>,

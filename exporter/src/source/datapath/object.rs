@@ -245,6 +245,7 @@ mod tests {
             assert_eq!(is_at_least(release, 6, 6), expected, "{release}");
         }
     }
+
     #[test]
     fn denied_call_is_found_in_causes() {
         for (code, expected) in [(libc::EPERM, true), (libc::EACCES, true), (libc::EINVAL, false)] {

@@ -45,7 +45,7 @@ pub(super) struct Read {
 pub(super) enum Content {
     Item(Item),
     NodeStatus(NodeStatusEvent),
-    /// Of an unknown kind.
+    /// A message of an unknown kind.
     Nothing,
 }
 

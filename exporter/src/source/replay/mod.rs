@@ -50,7 +50,7 @@ pub struct Deps<'a> {
     pub symbols: Symbols,
     /// Publishes the recording's snapshots.
     pub publisher: Publisher,
-    /// For the source's metrics.
+    /// Registers the source's metrics.
     pub telemetry: &'a Telemetry,
     /// Ends a wait for the first bytes: those of a pipe may never come.
     pub shutdown: &'a Halt,

@@ -34,7 +34,7 @@ struct Translator<'a> {
     out: String,
     names: HashSet<String>,
     before: Before,
-    /// For each open group, the most repetitions in the groups around it so far.
+    /// The most repetitions so far in the groups around each open group.
     open: Vec<u32>,
     /// The most repetitions in the current group so far.
     most: u32,

@@ -62,7 +62,7 @@ const DESTINATION: PeerAttributes = PeerAttributes {
     service_namespace: attribute::HUBBLE_DESTINATION_SERVICE_NAMESPACE,
 };
 
-/// Appends what is known of a flow's ends.
+/// Appends the fields of a flow's ends.
 pub(super) fn ends(source: Option<EndEntity<'_>>, destination: Option<EndEntity<'_>>, out: &mut Vec<u8>) {
     for (names, entity) in [(&SOURCE, source), (&DESTINATION, destination)] {
         if let Some(entity) = entity {

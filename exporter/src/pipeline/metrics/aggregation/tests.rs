@@ -453,7 +453,7 @@ fn losses_count_as_hubble_counts_them() {
 }
 
 #[test]
-fn series_lives_by_arrival_not_event_time() {
+fn series_ages_by_arrival_time() {
     let Bench { client, server, .. } = bench();
     const START: u64 = 10 * IDLE;
     for (what, happened) in [("long ago", 5), ("now", START + 7), ("in the future", u64::MAX - 1)] {

@@ -45,7 +45,7 @@ fn pop(queue: &Queue) -> Option<(u64, Vec<u8>)> {
 }
 
 #[test]
-fn capacity_edges() {
+fn full_queue_reports_lost_payloads() {
     const N: usize = 10;
     for offered in [0, 1, N - 1, N, N + 1, N * 8] {
         for step in [1, 3, N * 8] {

@@ -83,7 +83,7 @@ pub enum LinksError {
 pub struct Links {
     /// All interfaces, then [`LinkEvent::Synced`], then changes. Snapshots are published before their events are sent.
     pub events: mpsc::Receiver<LinkEvent>,
-    /// For the pipeline's thread.
+    /// Sends new addresses from the pipeline's thread.
     pub learner: Learner,
     /// Metrics.
     pub metrics: WatcherMetrics,

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn capacity_edges() {
+    fn exhausted_ids_are_reused_after_release() {
         let mut ids = EndpointIds::default();
         let mut seen = std::collections::BTreeSet::new();
         for n in 0..MAX_ENDPOINTS {

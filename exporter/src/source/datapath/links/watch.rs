@@ -55,6 +55,7 @@ const REVIEW_UNNOTIFIED: Duration = Duration::from_secs(5);
 const RETIRED_TTL: Duration = Duration::from_secs(10);
 /// The most removed interfaces that are kept.
 const MAX_RETIRED: usize = 1024;
+
 /// Starts a watcher of the network namespace that the calling thread is in; the runtime's threads must be in it, too.
 ///
 /// # Errors

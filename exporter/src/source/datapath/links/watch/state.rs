@@ -48,9 +48,9 @@ pub(super) struct Watcher {
     pub(super) retired: Vec<RetiredLink>,
     pub(super) links: Subscription,
     pub(super) addresses: Subscription,
-    /// For requests that the watcher waits for; `None` while one is running.
+    /// The socket of requests that the watcher waits for; `None` while one is running.
     pub(super) requests: Option<Requests>,
-    /// For surveys beside the watcher; `None` while one is running.
+    /// The socket of surveys beside the watcher; `None` while one is running.
     pub(super) surveyor: Option<Requests>,
     pub(super) surveys: JoinSet<(Requests, SurveyResult)>,
     pub(super) search_paths: SearchPaths,
