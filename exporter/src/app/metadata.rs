@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use eyepiece_config::{Settings, SourceKind};
+use eyepiece_config::{Enabled, Settings, SourceKind, Switch};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::Observed;
 use tokio::runtime::{Builder, Runtime};
@@ -56,7 +56,7 @@ pub(super) fn start(
     if !matches!(kind, SourceKind::Datapath | SourceKind::CiliumMonitor) {
         return Ok((providers, None));
     }
-    let runtime = runtime(kind).context("cannot start the thread of metadata")?;
+    let runtime = runtime(kept(settings)).context("cannot start the thread of metadata")?;
     runtime.spawn(Arc::clone(&registry).publish_changes());
     let receiver: Arc<dyn ChangeReceiver> = registry;
     spawn(&runtime, settings, &receiver, telemetry, &stop);
@@ -65,10 +65,17 @@ pub(super) fn start(
     Ok((providers, hook.map(|hook| Box::new(hook) as _)))
 }
 
-/// One thread: providers wait for sockets and files. Processes with more privileges than ours have namespaces that only
-/// `CAP_SYS_PTRACE` shows.
-fn runtime(kind: SourceKind) -> std::io::Result<Runtime> {
-    let kept = if kind == SourceKind::Datapath { Capabilities::SYS_PTRACE } else { Capabilities::NONE };
+/// The capabilities that the providers need: docker and cgroup look up the network namespaces of containers' processes,
+/// which only `CAP_SYS_PTRACE` shows if a process has more privileges than ours.
+fn kept(settings: &Settings) -> Capabilities {
+    let metadata = &settings.metadata;
+    let reads_namespaces = metadata.docker.enabled != Enabled::Off || metadata.cgroup.enabled == Switch::On;
+    let is_needed = settings.source.kind == SourceKind::Datapath && reads_namespaces;
+    if is_needed { Capabilities::SYS_PTRACE } else { Capabilities::NONE }
+}
+
+/// One thread: providers wait for sockets and files.
+fn runtime(kept: Capabilities) -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("metadata")
@@ -142,5 +149,30 @@ impl Hook for Observers {
             Observed::Debug(_) | Observed::Lost(_) => {}
         }
         Next::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_config::{Enabled, Settings, SourceKind, Switch};
+
+    use super::kept;
+    use crate::support::capabilities::Capabilities;
+
+    #[test]
+    fn providers_of_namespaces_keep_ptrace() {
+        for (kind, docker, cgroup, is_kept) in [
+            (SourceKind::Datapath, Enabled::Auto, Switch::On, true),
+            (SourceKind::Datapath, Enabled::On, Switch::Off, true),
+            (SourceKind::Datapath, Enabled::Off, Switch::On, true),
+            (SourceKind::Datapath, Enabled::Off, Switch::Off, false),
+            (SourceKind::CiliumMonitor, Enabled::On, Switch::On, false),
+        ] {
+            let mut settings = Settings::default();
+            settings.source.kind = kind;
+            (settings.metadata.docker.enabled, settings.metadata.cgroup.enabled) = (docker, cgroup);
+            let expected = if is_kept { Capabilities::SYS_PTRACE } else { Capabilities::NONE };
+            assert_eq!(kept(&settings), expected, "{kind:?} {docker:?} {cgroup:?}");
+        }
     }
 }
