@@ -68,8 +68,7 @@ fn dispatch(args: Args) -> Result<(), CliError> {
         Some(Command::Observe(flags)) => Ok(with_context(&global, |context| observe::observe(*flags, context))?),
         Some(Command::Run(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
-            let loaded = sources::load(&global, &flags.flags())?;
-            preflight::check(&loaded.settings, &loaded.origins)?;
+            let loaded = check(sources::load(&global, &flags.flags())?)?;
             Ok(crate::app::run(init_log(loaded)?)?)
         }
         Some(Command::Record(mut flags)) => {
@@ -86,6 +85,13 @@ fn dispatch(args: Args) -> Result<(), CliError> {
     }
 }
 
+/// Checks settings against this machine, and adds warnings of files that cannot be used now.
+fn check(mut loaded: Loaded) -> Result<Loaded, CliError> {
+    preflight::check(&loaded.settings, &loaded.origins)?;
+    loaded.warnings.extend(preflight::warnings(&loaded.settings, &loaded.origins));
+    Ok(loaded)
+}
+
 /// Sets up the log, and logs warnings about the settings.
 fn init_log(loaded: Loaded) -> Result<Settings, CliError> {
     let Loaded { settings, warnings, .. } = loaded;
@@ -97,9 +103,10 @@ fn init_log(loaded: Loaded) -> Result<Settings, CliError> {
 }
 
 /// Records, and prints the summary, however the recording ended.
-fn record(loaded: Loaded, config: &RecordConfig) -> Result<(), CliError> {
+fn record(mut loaded: Loaded, config: &RecordConfig) -> Result<(), CliError> {
     // What is not exported is not checked.
-    preflight::check(&config.apply(loaded.settings.clone())?, &loaded.origins)?;
+    loaded.settings = config.apply(loaded.settings)?;
+    let loaded = check(loaded)?;
     let Outcome { summary, result } = crate::app::record(init_log(loaded)?, config)?;
     let printed = summary.as_ref().map(|summary| output::write(format!("{summary}\n")));
     result?;
@@ -112,10 +119,7 @@ fn config(global: Global, command: ConfigCommand) -> Result<(), CliError> {
     let text = match command {
         ConfigCommand::Reference => eyepiece_config::reference(),
         ConfigCommand::Check(inner) => {
-            let mut loaded = sources::load(&global.then(inner), &[])?;
-            preflight::check(&loaded.settings, &loaded.origins)?;
-            loaded.warnings.extend(preflight::warnings(&loaded));
-            describe_origins(&print_warnings(loaded))
+            describe_origins(&print_warnings(check(sources::load(&global.then(inner), &[])?)?))
         }
         ConfigCommand::Print(inner) => print_warnings(sources::load(&global.then(inner), &[])?).print(),
     };

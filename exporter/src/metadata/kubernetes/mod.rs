@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
+pub(crate) use self::client::check_kubeconfig;
 use self::follow::{Follower, News};
 use self::limits::Limits;
 use self::objects::{EndpointSlice, Job, Kind, Namespace, Node, Pod, ReplicaSet, Service};
