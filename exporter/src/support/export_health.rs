@@ -101,8 +101,8 @@ impl ExportHealth {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request failed.
-    pub fn failed(&self, error: &str, fate: Fate) {
+    /// A request failed. Returns whether it is logged.
+    pub fn failed(&self, error: &str, fate: Fate) -> bool {
         let (mut state, now) = (self.state(), Instant::now());
         if state.failure.is_none() && state.recovered.is_none_or(|recovered| now - recovered >= STABLE) {
             self.failures.reset();
@@ -114,7 +114,7 @@ impl ExportHealth {
         error.clone_into(&mut failure.error);
         let (attempts, time) = (failure.attempts, now - failure.since);
         if !self.failures.allows(now.into_std()) {
-            return;
+            return false;
         }
         state.is_logged = true;
         drop(state);
@@ -128,6 +128,7 @@ impl ExportHealth {
         } else {
             warn!(queued, attempts, "cannot export {signal} for {}, {what}: {error}", seconds(time.as_secs()));
         }
+        true
     }
 
     /// A request succeeded.
@@ -179,18 +180,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn flapping_export_does_not_fill_log() {
         let health = Exports::default().add("logs", || 1);
-        let is_logged = || health.state().is_logged;
         let mut lines = 0;
         for _ in 0..3600 {
-            health.failed("refused", Fate::Retried);
-            lines += u32::from(is_logged());
+            lines += u32::from(health.failed("refused", Fate::Retried));
             health.succeeded();
             advance(Duration::from_secs(1)).await;
         }
         assert!((5..=8).contains(&lines), "{lines} lines in an hour");
         advance(STABLE).await;
-        health.failed("refused", Fate::Retried);
-        assert!(is_logged(), "a failure after a stable time is logged at once");
+        assert!(health.failed("refused", Fate::Retried), "a failure after a stable time is logged at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lasting_failure_is_logged_ever_less() {
+        let health = Exports::default().add("logs", || 1);
+        let mut lines = Vec::new();
+        for second in 0..3 * 3600 {
+            if health.failed("refused", Fate::Retried) {
+                lines.push(second);
+            }
+            advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(lines, [0, 30, 90, 210, 450, 930, 1890, 3690, 5490, 7290, 9090]);
+        health.succeeded();
+        assert!(!health.failed("refused", Fate::Retried), "a short recovery does not log the next failure");
+        health.succeeded();
+        advance(STABLE).await;
+        assert!(health.failed("refused", Fate::Retried), "after a stable time the intervals start again");
     }
 
     #[tokio::test(start_paused = true)]
