@@ -86,7 +86,8 @@ fn log_attributes_follow_registry() {
     let requests = logs(&all);
     let violations: BTreeSet<_> = requests.iter().flat_map(schema::of_logs).collect();
     assert_eq!(violations, BTreeSet::new());
-    // What the registry has for events was among them, but for what these data lack: `events` and `encode` have it.
+    // These data lack the following attributes of events. `encode` and `events` check their names and types, but for the
+    // emitter's version and the mark of packets that were observed before.
     let attributes = requests.iter().flat_map(records).flat_map(|record| &record.attributes);
     let left: BTreeSet<_> = attributes.map(|attribute| attribute.key.as_str()).collect();
     let registered: BTreeSet<_> =
