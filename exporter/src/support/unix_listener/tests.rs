@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{ListenError, Options, pin, set_mode};
+use super::{ListenError, Options, pin, set_group, set_mode};
 use crate::support::file_lock;
 
 fn options(path: &Path) -> Options {
@@ -196,7 +196,7 @@ async fn lock_held_names_the_socket() {
 
 /// The path may name another file between `bind` and the changes of the file.
 #[tokio::test]
-async fn replaced_path_keeps_its_mode() {
+async fn replaced_path_keeps_mode_and_group() {
     let (folder, path) = place();
     let precious = folder.path().join("precious");
     std::fs::write(&precious, "").unwrap();
@@ -210,6 +210,12 @@ async fn replaced_path_keeps_its_mode() {
     symlink(&precious, &path).unwrap();
     set_mode(&file, 0o606).unwrap();
     assert_eq!((mode(&precious), mode(&moved)), (0o640, 0o606));
+    if nix::unistd::geteuid().is_root() {
+        let group = |path: &Path| path.metadata().unwrap().gid();
+        let before = group(&precious);
+        set_group(&file, Some(4711.into())).unwrap();
+        assert_eq!((group(&precious), group(&moved)), (before, 4711));
+    }
 
     assert!(pin(&path).is_err(), "a link");
     std::fs::remove_file(&path).unwrap();
