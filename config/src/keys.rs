@@ -252,7 +252,7 @@ pub(crate) const KEYS: &[Key] = &[
         "cilium_monitor.version",
         Kind::ReleaseOrEmpty,
         "The agent's release, 1.15 to 1.20, such as \"1.18\", for payloads that do not show it. Empty: the newest known\n\
-         one; service notifications are recognized by their JSON. \"guess\": from the events; it may be wrong.",
+         one; of services only upserts are recognized, by their JSON. \"guess\": from the events; it may be wrong.",
     ),
     key(
         "hubble_source.address",
