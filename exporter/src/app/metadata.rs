@@ -49,7 +49,9 @@ pub(super) fn start(
     publisher: &Publisher,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Providers, Option<Box<dyn Hook>>)> {
-    let registry = Registry::new(symbols.clone(), publisher.clone());
+    let contexts = &settings.metrics.contexts;
+    let contexts = contexts.source.iter().chain(&contexts.destination).copied().collect();
+    let registry = Registry::new(symbols.clone(), publisher.clone(), contexts);
     let (sender, stop) = shutdown::channel();
     let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, _stop: sender };
     let kind = settings.source.kind;

@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::context_names::ContextNames;
 use super::provider::{Entity, Key};
 use super::tables::{address_bits, prefix};
 
@@ -41,6 +42,9 @@ pub struct EntityLink {
 pub(super) struct NamedEntity {
     pub(super) entity: Arc<Entity>,
     pub(super) name: Arc<Lease>,
+    pub(super) contexts: ContextNames,
+    /// Keeps the texts of `contexts`.
+    pub(super) _texts: Arc<[Lease]>,
 }
 
 /// A hash table that shares what did not change with its copies.
@@ -149,6 +153,12 @@ impl Entities {
     /// The symbol of an entity's name; [`Symbol::EMPTY`] if it is unknown.
     pub(super) fn symbol(&self, number: u32) -> Symbol {
         self.get(number).map_or(Symbol::EMPTY, |found| found.name.symbol())
+    }
+
+    /// The texts by which metrics name an entity.
+    #[inline]
+    pub fn context_names(&self, number: u32) -> &ContextNames {
+        self.get(number).map_or(ContextNames::NONE, |found| &found.contexts)
     }
 
     /// The fields of an entity.

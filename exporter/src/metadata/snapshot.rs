@@ -9,6 +9,7 @@ use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink};
 use super::tables::{InterfaceInfo, Tables};
 
@@ -38,6 +39,12 @@ impl Snapshot {
     /// What providers know.
     pub const fn entities(&self) -> &Arc<Entities> {
         &self.entities
+    }
+
+    /// The texts by which metrics name an entity.
+    #[inline]
+    pub fn context_names(&self, entity: u32) -> &ContextNames {
+        if entity == 0 { ContextNames::NONE } else { self.entities.context_names(entity) }
     }
 
     /// Whether there is no entity at all.

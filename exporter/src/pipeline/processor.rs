@@ -77,7 +77,7 @@ impl Pipeline {
 
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
-        self.aggregation.set_links(self.names.refresh().links());
+        self.aggregation.set_names(self.names.refresh());
         self.aggregation.arrive((self.now)());
         let result = source.read(wait, &mut |event| self.process(event));
         // Events before an error are sent and counted as well.

@@ -240,7 +240,7 @@ fn severities() {
 #[test]
 fn entity_has_attributes() {
     let publisher = Publisher::default();
-    let registry = Registry::new(Symbols::default(), publisher.clone());
+    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
     let (namespace, pod_name) = ("shop".to_owned(), "web-1".to_owned());
     let metadata = EndMetadata { namespace, pod_name, ..EndMetadata::default() };
     let dns_names = vec!["web.example".to_owned()];

@@ -21,7 +21,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let (symbols, publisher) = (Symbols::default(), Publisher::default());
-        Self { registry: Registry::new(symbols.clone(), publisher.clone()), symbols, publisher }
+        Self { registry: Registry::new(symbols.clone(), publisher.clone(), Vec::new()), symbols, publisher }
     }
 
     fn apply(&self, provider: Provider, changes: impl IntoIterator<Item = Change>) -> Arc<Snapshot> {

@@ -61,7 +61,7 @@ fn entries() -> Vec<(Key, Target)> {
 fn snapshot() -> Arc<Snapshot> {
     let symbols = Symbols::default();
     let publisher = Publisher::new(tables(&symbols));
-    let registry = Registry::new(symbols, publisher.clone());
+    let registry = Registry::new(symbols, publisher.clone(), Vec::new());
     registry.replace(Provider::File, entries());
     registry.publish();
     Arc::clone(publisher.reader().snapshot())
@@ -154,7 +154,7 @@ fn control_group_names_socket_of_host() {
 fn spoofed_sources_rename_nothing() {
     let symbols = Symbols::default();
     let publisher = Publisher::new(tables(&symbols));
-    let registry = Registry::new(symbols.clone(), publisher.clone());
+    let registry = Registry::new(symbols.clone(), publisher.clone(), Vec::new());
     registry.replace(Provider::File, entries());
     registry.publish();
     let mut reader = publisher.reader();

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
@@ -86,7 +87,7 @@ impl Reader {
             links.add_interface(ifindex, InterfaceInfo { name, ..InterfaceInfo::default() });
         }
         let mut aggregation = Aggregation::new(config, 0);
-        aggregation.set_links(&links.into());
+        aggregation.set_names(&Arc::new(links.into()));
         Self { aggregation, resolver: Resolver::default(), now: 1000, seen: HashMap::new() }
     }
 
