@@ -18,7 +18,7 @@ use crate::app::{Outcome, preflight};
 use crate::demo::DemoConfig;
 use crate::exit_code::Exit;
 use crate::recording::Summary;
-use args::{Args, Command, ConfigCommand, Global, StatusFlags};
+use args::{Args, Command, ConfigCommand, Global, LookupFlags, StatusFlags};
 use error::CliError;
 use observe::{CliContext, Output};
 
@@ -64,6 +64,10 @@ fn dispatch(args: Args) -> Result<(), CliError> {
         Some(Command::Status(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
             status(&global, &flags)
+        }
+        Some(Command::Lookup(mut flags)) => {
+            let global = global.then(std::mem::take(&mut flags.global));
+            lookup(&global, &flags)
         }
         Some(Command::Observe(flags)) => Ok(with_context(&global, |context| observe::observe(*flags, context))?),
         Some(Command::Run(mut flags)) => {
@@ -158,6 +162,14 @@ fn status(global: &Global, flags: &StatusFlags) -> Result<(), CliError> {
     let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
     let (text, status) = crate::client::admin::fetch(listen)?;
     Ok(output::write(if flags.json { text + "\n" } else { status.to_string() })?)
+}
+
+fn lookup(global: &Global, flags: &LookupFlags) -> Result<(), CliError> {
+    let loaded = sources::load(global, &flags.address.flags())?;
+    let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
+    let (text, found) = crate::client::admin::look_up(listen, &flags.query)?;
+    output::write(if flags.json { text + "\n" } else { found.to_string() })?;
+    if found.entries.is_empty() { Err(CliError::NotFound) } else { Ok(()) }
 }
 
 #[cfg(test)]

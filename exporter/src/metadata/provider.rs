@@ -64,6 +64,22 @@ pub enum EntityKind {
     DnsName,
 }
 
+impl EntityKind {
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Pod => "pod",
+            Self::Unit => "unit",
+            Self::Process => "process",
+            Self::Service => "service",
+            Self::Node => "node",
+            Self::Named => "named",
+            Self::DnsName => "DNS name",
+        }
+    }
+}
+
 /// What stands at an end of flows. All keys that lead to it share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entity {

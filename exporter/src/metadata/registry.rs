@@ -1,5 +1,7 @@
 //! Joins the entries of all providers, and publishes what they lead to.
 
+mod lookup;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

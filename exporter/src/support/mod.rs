@@ -12,6 +12,7 @@ pub mod file_lock;
 pub mod file_watch;
 pub mod incidents;
 pub mod log_limit;
+pub mod lookup;
 pub mod network_namespace;
 pub mod paint;
 pub mod pem;
