@@ -12,7 +12,7 @@ use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::{Lease, Symbol, Symbols};
 use eyepiece_flow::lookup::{BatchNames, EndEntity, EntityFields};
 use eyepiece_flow::metadata::EndMetadata;
-use eyepiece_semconv::metric;
+use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
 use crate::metadata::Snapshot;
@@ -58,7 +58,7 @@ impl PeerNameCache {
             used: HashMap::new(),
             text: String::new(),
             most: MAX_NAMES,
-            unnamed: telemetry.counter(metric::EYEPIECE_ENDS_UNNAMED.name, &[]),
+            unnamed: telemetry.counter(metric::EYEPIECE_ENDS_UNNAMED.name, &[(attribute::EYEPIECE_REASON, "too_many_names")]),
         }
     }
 

@@ -222,6 +222,9 @@ impl Pipeline {
         }
         self.counts.parsed += 1;
         let is_new_address = enrich::enrich(flow, names);
+        for reason in enrich::unnamed(flow, names).into_iter().flatten() {
+            self.counts.unnamed[reason as usize] += 1;
+        }
         if self.hooks.on_flow(flow) == Next::Stop {
             return false;
         }

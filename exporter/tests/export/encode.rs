@@ -244,7 +244,11 @@ fn entity_has_attributes() {
     let (namespace, pod_name) = ("shop".to_owned(), "web-1".to_owned());
     let metadata = EndMetadata { namespace, pod_name, ..EndMetadata::default() };
     let dns_names = vec!["web.example".to_owned()];
-    let entity = Entity { name: "shop/web-1".to_owned(), metadata, dns_names, identity: 4711, ..Entity::default() };
+    let attributes_of_entity = [("container.image.tags", "1.27"), ("process.pid", "4711"), ("service.name", "web")];
+    let attributes_of_entity = attributes_of_entity.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let name = "shop/web-1".to_owned();
+    let entity =
+        Entity { name, metadata, dns_names, identity: 4711, attributes: attributes_of_entity, ..Entity::default() };
     registry.replace(Provider::File, vec![(Key::Address([10, 0, 0, 1].into()), Target::Entity(Arc::new(entity)))]);
     registry.publish();
     let mut reader = publisher.reader();
@@ -262,6 +266,9 @@ fn entity_has_attributes() {
         "hubble.source.identity=4711",
         "source.k8s.namespace.name=shop",
         "source.k8s.pod.name=web-1",
+        "source.container.image.tags=1.27",
+        "source.process.pid=4711",
+        "source.service.name=web",
     ] {
         assert!(found.iter().any(|line| line == expected), "{expected}: {found:?}");
     }

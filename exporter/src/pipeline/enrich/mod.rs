@@ -2,6 +2,8 @@
 
 mod entity;
 
+pub use entity::{Unnamed, unnamed};
+
 use std::net::IpAddr;
 
 use eyepiece_flow::debug_event::DebugEvent;

@@ -13,7 +13,7 @@ use eyepiece_wire::{Hook, InterfaceKind};
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
 use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
-use crate::pipeline::enrich::{ends, enrich};
+use crate::pipeline::enrich::{Unnamed, ends, enrich, unnamed};
 
 const FROM_ENDPOINT: u8 = 5;
 const TO_ENDPOINT: u8 = 0;
@@ -111,6 +111,26 @@ fn entity_names_end() {
             transport: Transport { protocol: 6, ports: (40_000, 443), is_reply: false },
         };
         assert_eq!(ends(&totals, &names), (flow.source, flow.destination), "{source} {destination}");
+    }
+}
+
+#[test]
+fn local_ends_without_entity_are_counted() {
+    let names = snapshot();
+    let none = [None; 2];
+    for (endpoint, source, destination, group, expected) in [
+        (1, "10.0.0.1", "10.0.0.2", 0, none),
+        (1, "10.0.0.1", "8.8.8.8", 0, none),
+        (3, "10.0.7.7", "8.8.8.8", 0, [Some(Unnamed::UnknownEndpoint), None]),
+        (1, "10.0.0.1", "192.0.2.1", 0, [None, Some(Unnamed::NoSocket)]),
+        (1, "10.0.0.1", "192.0.2.1", 4711, [None, Some(Unnamed::UnknownControlGroup)]),
+    ] {
+        let mut flow = flow(FROM_ENDPOINT, endpoint, source, destination);
+        let traffic = flow.traffic.as_mut().unwrap();
+        (traffic.hook, traffic.cgroup) = (Hook::FromEndpoint, group);
+        enrich(&mut flow, &names);
+        assert_eq!(unnamed(&flow, &names), expected, "{source} {destination} {group}");
+        assert_eq!(unnamed(&flow, &Snapshot::default()), none, "no provider has anything");
     }
 }
 
